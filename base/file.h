@@ -1,0 +1,36 @@
+/* file.h - files that are whole or absent: temp + fsync + rename; paths; folders.
+ *
+ *     char *part;                                       // DIR/.NAME.part: write here with any library ...
+ *     if (file_begin(&part, path, error)) ...
+ *     if (file_commit(&part, path, error)) ...          // ... then fsync, rename onto path, fsync the folder
+ *     file_discard(&part);                              // on failure: removes the part; NULL allowed */
+#ifndef CALVARIA_BASE_FILE_H
+#define CALVARIA_BASE_FILE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/config.h"
+#include "base/error.h"
+
+enum status file_begin(char **ret_part, const char *path, struct error *error);
+enum status file_commit(char **part, const char *path, struct error *error);
+void file_discard(char **part);
+
+/* Whole small files. The text is NUL-ended; free with memory_free. max_bytes guards against surprises. */
+enum status file_read(char **ret_data, size_t *ret_bytes, const char *path, size_t max_bytes, struct error *error);
+enum status file_write(const char *path, const void *data, size_t bytes, struct error *error); /* atomic */
+
+bool file_exists(const char *path);
+bool file_is_folder(const char *path);
+enum status file_make_folders(const char *path, struct error *error); /* mkdir -p */
+/* Names in a folder, sorted in byte order, without "." and ".."; strings live in arena. */
+enum status file_list(struct config_strings *ret_names, const char *folder, struct arena *arena, struct error *error);
+/* folder/name, or name alone when it is absolute or folder is NULL or empty. In arena. */
+char *file_join(struct arena *arena, const char *folder, const char *name);
+const char *file_base(const char *path); /* after the last '/' */
+char *file_folder(struct arena *arena, const char *path); /* before the last '/', or "." */
+bool file_has_suffix(const char *path, const char *suffix); /* case-insensitive */
+
+#endif

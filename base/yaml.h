@@ -1,0 +1,39 @@
+/* yaml.h - a YAML document as a tree that remembers where every node stood (parsed with libyaml).
+ *
+ * Duplicate keys, anchors/aliases, several documents and nesting deeper than 32 are errors with file:line:column. */
+#ifndef CALVARIA_BASE_YAML_H
+#define CALVARIA_BASE_YAML_H
+
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "base/error.h"
+#include "base/memory.h"
+
+enum yaml_kind { YAML_SCALAR, YAML_LIST, YAML_MAP };
+
+struct yaml_node {
+    enum yaml_kind kind;
+    const char *file;          /* or "--set" */
+    int line, column;          /* from 1 */
+    const char *text;          /* YAML_SCALAR */
+    bool quoted;               /* YAML_SCALAR written in quotes: never a number, bool or null */
+    int n_items;               /* YAML_LIST, YAML_MAP */
+    struct yaml_node **items;  /* values */
+    struct yaml_node **keys;   /* YAML_MAP: scalars, as many as items */
+};
+
+enum status yaml_read_file(struct yaml_node **ret_root, const char *path, struct arena *arena, struct error *error);
+enum status yaml_read_text(struct yaml_node **ret_root, const char *text, const char *name, struct arena *arena, struct error *error);
+
+/* As yaml_read_file, then resolves a top-level `extends: [FILE...]` (paths relative to the file, one level deep): maps are
+ * merged key by key, later wins, lists are replaced whole. */
+enum status yaml_read_extended(struct yaml_node **ret_root, const char *path, struct arena *arena, struct error *error);
+
+/* Sets dotted.path=value in the tree ("train.steps=10", "loss.0.weight=2", "data.patch_vox=[64,64,64]"), making maps on the way. */
+enum status yaml_set(struct yaml_node *root, const char *assignment, struct arena *arena, struct error *error);
+
+/* The value under `key` of a map, or NULL. */
+struct yaml_node *yaml_get(const struct yaml_node *map, const char *key);
+
+#endif

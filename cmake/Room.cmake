@@ -1,0 +1,40 @@
+# One library per folder. USES names the rooms and packages it may include: the law base <- {nn, data} <- infer <- {train, serve} <- cli
+# holds because nothing else is on a room's link line, and tests/test_law.sh reads the includes.
+add_library(calvaria_flags INTERFACE)
+target_compile_options(calvaria_flags INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes
+                       -Wmissing-prototypes -Wvla -Wno-sign-conversion -fno-math-errno -fno-trapping-math)
+target_compile_definitions(calvaria_flags INTERFACE _POSIX_C_SOURCE=200809L _DEFAULT_SOURCE)
+target_include_directories(calvaria_flags INTERFACE ${CMAKE_SOURCE_DIR} ${CMAKE_BINARY_DIR}/generated)
+target_link_libraries(calvaria_flags INTERFACE OpenMP::OpenMP_C m)
+if(CALVARIA_WERROR)
+  target_compile_options(calvaria_flags INTERFACE -Werror)
+endif()
+if(CALVARIA_SANITIZE)
+  target_compile_options(calvaria_flags INTERFACE -fsanitize=${CALVARIA_SANITIZE} -fno-omit-frame-pointer)
+  target_link_options(calvaria_flags INTERFACE -fsanitize=${CALVARIA_SANITIZE})
+endif()
+
+function(calvaria_room name)
+  cmake_parse_arguments(ROOM "" "" "SOURCES;USES" ${ARGN})
+  add_library(calvaria_${name} STATIC ${ROOM_SOURCES})
+  target_link_libraries(calvaria_${name} PUBLIC calvaria_flags ${ROOM_USES})
+endfunction()
+
+function(calvaria_program name)
+  cmake_parse_arguments(PROGRAM "" "" "SOURCES;USES" ${ARGN})
+  add_executable(${name} ${PROGRAM_SOURCES})
+  target_link_libraries(${name} PRIVATE calvaria_flags ${PROGRAM_USES})
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR})
+endfunction()
+
+# calvaria_test(test_conv LABEL quick USES calvaria_nn): tests/.../test_conv.c and the checks of tests/check.c. Exit 77 is a skip.
+function(calvaria_test name)
+  cmake_parse_arguments(TEST "" "LABEL" "SOURCES;USES;ARGS" ${ARGN})
+  if(NOT TEST_SOURCES)
+    set(TEST_SOURCES ${name}.c)
+  endif()
+  add_executable(${name} ${TEST_SOURCES})
+  target_link_libraries(${name} PRIVATE calvaria_flags calvaria_check ${TEST_USES})
+  add_test(NAME ${name} COMMAND ${name} ${TEST_ARGS} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
+  set_tests_properties(${name} PROPERTIES LABELS "${TEST_LABEL}" SKIP_RETURN_CODE 77 TIMEOUT 600)
+endfunction()

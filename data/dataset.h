@@ -1,0 +1,59 @@
+/* dataset.h - set.h5: healthy skulls, and fixed defects where given (stored as implant masks), chunked and compressed; see
+ * docs/dataset.md. Readable with h5py.
+ *
+ *   /                  attributes: format "calvaria-dataset", format_version 1
+ *   /cases/NAME/complete            u8 (z,y,x) chunks of 64^3, deflate; attributes axis[3][3], origin[3], source, content_hash, split
+ *   /cases/NAME/implants/DEFECT     u8, likewise */
+#ifndef CALVARIA_DATA_DATASET_H
+#define CALVARIA_DATA_DATASET_H
+
+#include "base/config.h"
+#include "data/morphology.h"
+#include "data/volume.h"
+
+enum dataset_split { SPLIT_TRAIN, SPLIT_VAL, SPLIT_TEST, SPLIT_N };
+extern const char *const dataset_split_names[]; /* "train", "val", "test", NULL */
+
+struct dataset_case {
+    const char *name, *source;
+    uint64_t content_hash; /* of the complete skull's voxels and grid (XXH64) */
+    enum dataset_split split;
+    struct grid grid;
+    struct box box; /* of the bone */
+    int64_t n_implants;
+    const char **implant_names;
+};
+
+struct dataset;
+
+enum status dataset_open(struct dataset **ret, const char *path, struct error *error);
+void dataset_close(struct dataset *set);
+int64_t dataset_n_cases(const struct dataset *set);
+const struct dataset_case *dataset_case(const struct dataset *set, int64_t i);
+uint64_t dataset_hash(const struct dataset *set); /* of all cases' names, hashes and splits */
+/* Thread-safe. The whole complete skull (u8, storage as packed). */
+enum status dataset_read_skull(struct volume *ret, struct dataset *set, int64_t i, struct error *error);
+/* Stored implant j of case i, whole. */
+enum status dataset_read_implant(struct volume *ret, struct dataset *set, int64_t i, int64_t j, struct error *error);
+/* A box of either (implant < 0: the complete skull) straight from the file into out (box-sized, x fastest); outside the volume is 0. */
+enum status dataset_read_box(uint8_t *out, struct dataset *set, int64_t i, int64_t implant, struct box box, struct error *error);
+
+/* --- packing --- */
+struct pack_config {
+    double split_frac[3]; /* train, val, test */
+    int64_t seed;
+    const char *split_file; /* case<TAB>train|val|test[<TAB>group]; NULL: at random */
+};
+/* What a folder holds, by name; what did not match is listed. */
+enum status dataset_pack(const char *folder, const char *out, const struct pack_config *config, struct error *error);
+/* split: enum dataset_split, or SPLIT_N for all. format: enum volume_format, or -1 for the packed one. */
+enum status dataset_unpack(const char *path, int split, const char *folder, int format, struct error *error);
+
+/* One finding of an integrity check; ok cases have none. */
+struct check_report {
+    int64_t n_cases, n_bad;
+    FILE *out; /* one line per case */
+};
+enum status dataset_check(const char *path, struct check_report *report, struct error *error); /* set.h5 or a folder */
+
+#endif

@@ -1,0 +1,44 @@
+/* loader.h - training pairs, endless: draws a skull of one split, gives it a defect (fresh from a generator, or a stored one), cuts
+ * patches, on worker threads with a bounded queue.
+ *
+ * The sequence of batches is a pure function of (dataset, configuration, seed): the same for 1 or 8 workers and after a resume. A
+ * position is (draw, patch): `draw` numbers the skulls drawn so far, `patch` the patches of the current one already given. */
+#ifndef CALVARIA_DATA_LOADER_H
+#define CALVARIA_DATA_LOADER_H
+
+#include "data/dataset.h"
+#include "data/defect.h"
+
+enum loader_task { TASK_COMPLETION, TASK_IMPLANT };
+extern const char *const loader_task_names[]; /* "completion", "implant", NULL */
+
+enum sampler { SAMPLER_GRID, SAMPLER_RANDOM, SAMPLER_DEFECT, SAMPLER_WHOLE };
+
+struct loader_config {
+    const char *set, *defects; /* paths; defects NULL: the stored implants */
+    int sampler;               /* enum sampler: all tiles of the grid in order (the paper), at random, around the defect with defect_ratio, whole */
+    int64_t patch_vox[3];      /* x, y, z */
+    int64_t patches_per_skull; /* random, defect: patches cut per drawn skull */
+    double defect_ratio;       /* defect: share of patches centred on a random implant voxel */
+    int64_t top_vox;           /* grid: tiles of the top this many slices (128 in the paper); 0: the whole height */
+    int64_t workers, queue;
+};
+extern const struct config_table loader_table;
+
+struct loader_position {
+    int64_t draw, patch;
+};
+
+struct loader;
+
+enum status loader_new(struct loader **ret, const struct loader_config *config, enum loader_task task, enum dataset_split split,
+                       uint64_t seed, struct loader_position start, struct error *error);
+/* Fills src and target with `batch` patches, each plain 1 x D x H x W floats (0 or 1). Waits for the workers. *ret_position: where to
+ * resume after this batch. */
+enum status loader_next(struct loader *loader, int64_t batch, float *src, float *target, struct loader_position *ret_position,
+                        struct error *error);
+double loader_wait_s(const struct loader *loader); /* time loader_next has waited so far */
+struct dataset *loader_dataset(struct loader *loader);
+void loader_free(struct loader *loader);
+
+#endif

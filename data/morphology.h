@@ -1,0 +1,37 @@
+/* morphology.h - masks: erosion, dilation, opening, closing, components, holes, boxes. Masks are u8, 0 or not 0, dim x,y,z with x
+ * fastest. Distances in voxels here (6-neighbourhood steps) or mm by the distance transform (distance.h). */
+#ifndef CALVARIA_DATA_MORPHOLOGY_H
+#define CALVARIA_DATA_MORPHOLOGY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+
+struct box {
+    int64_t lo[3], hi[3]; /* lo <= i < hi, x, y, z */
+};
+
+struct box box_of_mask(const uint8_t *mask, const int64_t dim[3]);   /* empty mask: lo = hi = 0 */
+struct box box_grow(struct box box, int64_t margin, const int64_t dim[3]); /* cut at the volume's borders */
+bool box_empty(struct box box);
+int64_t mask_count(const uint8_t *mask, int64_t n);
+
+/* n steps with the 6-connected cross, in place. The volume's border counts as outside (erosion eats it). */
+enum status mask_erode(uint8_t *mask, const int64_t dim[3], int n, struct error *error);
+enum status mask_dilate(uint8_t *mask, const int64_t dim[3], int n, struct error *error);
+enum status mask_open(uint8_t *mask, const int64_t dim[3], int n, struct error *error);
+enum status mask_close(uint8_t *mask, const int64_t dim[3], int n, struct error *error);
+
+/* 26- or 6-connected components; labels from 1 in scan order of their first voxel. labels: grid of int32. *ret_sizes (memory_free) holds
+ * n counts. */
+enum status mask_components(int32_t *labels, int64_t **ret_sizes, int64_t *ret_n, const uint8_t *mask, const int64_t dim[3], int connectivity,
+                            struct error *error);
+/* Keeps the k largest components (ties: the first in scan order). */
+enum status mask_keep_largest(uint8_t *mask, const int64_t dim[3], int64_t k, int connectivity, struct error *error);
+/* Removes components of fewer than min_voxels. */
+enum status mask_remove_small(uint8_t *mask, const int64_t dim[3], int64_t min_voxels, int connectivity, struct error *error);
+/* Fills what is not 6-connected to the volume's border. */
+enum status mask_fill_holes(uint8_t *mask, const int64_t dim[3], struct error *error);
+
+#endif

@@ -1,0 +1,46 @@
+/* engine.h - convolutions, fast. The only files that know oneDNN (and our own micro-kernels) are nn/engine*.c; nothing above
+ * knows that the engine is a CPU.
+ *
+ * A convolution is described once, its primitives are created once, and run many times:
+ *   dst[n,o,z,y,x] = b[o] + sum_{c,i,j,k} w[o,c,i,j,k] * up(src)[n, c, z*s-p+i, y*s-p+j, x*s-p+k]
+ * where up() repeats every voxel `scale` times along each axis (nearest upsampling; 1 = none) and values outside are zero.
+ * Transposed convolution is the same with the roles of forward and backward-data exchanged. Weights are plain O,C,D,H,W in the
+ * caller's flat block; src and dst lie as tensor.h says. Work-arounds for slow cases live here, never in layers. */
+#ifndef CALVARIA_NN_ENGINE_H
+#define CALVARIA_NN_ENGINE_H
+
+#include "nn/tensor.h"
+
+struct conv_shape {
+    struct shape src, dst;              /* src before up-scaling */
+    int64_t kernel[3], stride[3];       /* d, h, w */
+    int64_t pad_before[3], pad_after[3]; /* d, h, w */
+    int64_t scale;                      /* nearest upsampling of src in front: 1 or 2 */
+    bool has_bias;
+    bool transposed; /* forward is the backward-data of the convolution dst -> src; weights plain C,O,D,H,W (src channels first) */
+    bool training;   /* backward passes will be run */
+    bool needs_d_src; /* false for the first layer: no backward-data is prepared */
+};
+
+struct engine_conv;
+
+/* *ret_scratch_bytes: what every call needs as scratch. */
+enum status engine_conv_new(struct engine_conv **ret, const struct conv_shape *shape, size_t *ret_scratch_bytes, struct error *error);
+void engine_conv_free(struct engine_conv *conv);
+void engine_conv_forward(struct engine_conv *conv, const float *src, const float *w, const float *b, float *dst, void *scratch);
+void engine_conv_backward_data(struct engine_conv *conv, const float *d_dst, const float *w, float *d_src, void *scratch);
+/* d_w, d_b: '='. d_b NULL without bias. */
+void engine_conv_backward_weights(struct engine_conv *conv, const float *src, const float *d_dst, float *d_w, float *d_b, void *scratch);
+/* Inference reuses prepared weights until told that they changed; training prepares them every time. */
+void engine_conv_weights_changed(struct engine_conv *conv);
+/* The implementations picked: "jit:avx2", for benches and info. */
+const char *engine_conv_describe(const struct engine_conv *conv);
+
+/* dst[m,n] = a[m,k] * b[k,n], row-major; a_transposed: a is stored k,m; likewise b. accumulate: dst +=. */
+void engine_matmul(int64_t m, int64_t n, int64_t k, const float *a, bool a_transposed, const float *b, bool b_transposed, float *dst,
+                   bool accumulate);
+
+/* "oneDNN 2.6.3, AVX2" */
+const char *engine_version(void);
+
+#endif

@@ -1,0 +1,94 @@
+/* layer.h - what a layer is: one const descriptor per type, one file per family in nn/layers/, one line in nn/registry.c.
+ *
+ * Life of a layer:
+ *   shape     pure arithmetic, before any allocation: a patch that does not fit dies in the first second;
+ *   init      declares parameters, kept buffers and scratch; creates the engine's primitives, once;
+ *   forward   src -> dst;      backward  d_dst (and what was kept) -> d_src, gradients.   No malloc, no look-up, no log.
+ *   done      frees what init made.
+ * Gradient rule: layers write '='; the network sums where a tensor fans out. */
+#ifndef CALVARIA_NN_LAYER_H
+#define CALVARIA_NN_LAYER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/config.h"
+#include "base/error.h"
+#include "base/rng.h"
+#include "nn/params.h"
+#include "nn/tensor.h"
+
+enum { LAYER_MAX_SRC = 8, LAYER_MAX_PARAMS = 6 };
+
+/* What backward still reads; the network keeps those buffers alive. */
+enum layer_keeps { LAYER_KEEPS_NOTHING = 0, LAYER_KEEPS_SRC = 1, LAYER_KEEPS_DST = 2 };
+
+/* One forward or forward+backward pass. */
+struct pass {
+    bool training;      /* dropout draws, batch norm uses batch statistics */
+    uint64_t seed, step; /* dropout masks are a pure function of (seed, step, layer index, element) */
+};
+
+struct layer;
+
+/* The keys every layer has; the first member of every layer's config struct. */
+struct layer_config {
+    const char *name;           /* default: type and index */
+    struct config_strings from; /* sources by name; default: the layer before. "input" is the network's input */
+};
+extern const struct config_table layer_base_table;
+
+struct layer_ops {
+    struct config_table config; /* .type is the layer's name in YAML, .base = &layer_base_table, .fields its own keys */
+    size_t state_size;
+    int min_src, max_src;
+    int keeps;           /* enum layer_keeps, or'ed */
+    bool in_place;       /* dst may be src's buffer (and d_src d_dst's): backward then reads dst, never src */
+    bool takes_scale;    /* may absorb a nearest upsampling in front of it (src_scale) */
+    /* dst's shape from the sources'. Errors name key and value by config_error(error, layer->node, ...). */
+    enum status (*shape)(const struct layer *layer, struct shape *ret_dst, struct error *error);
+    enum status (*init)(struct layer *layer, struct error *error); /* may be NULL */
+    void (*forward)(struct layer *layer, const struct pass *pass);
+    void (*backward)(struct layer *layer, const struct pass *pass);
+    void (*done)(struct layer *layer); /* may be NULL; called on half-built layers too */
+    /* Multiply-adds of a forward pass, for the table; NULL: none worth counting. */
+    int64_t (*macs)(const struct layer *layer);
+};
+
+struct layer {
+    const struct layer_ops *ops;
+    const char *name;
+    int64_t index;
+    const struct yaml_node *node; /* where it was written */
+    const void *config;
+    void *state; /* state_size bytes, zeroed before init */
+
+    int n_src;
+    struct tensor src[LAYER_MAX_SRC], d_src[LAYER_MAX_SRC]; /* d_src[i].data is NULL where no gradient is wanted */
+    struct tensor dst, d_dst;
+    bool training;  /* built for training: backward will be called */
+    bool frozen;    /* parameters do not learn: no gradient for them is needed, batch norm uses moving statistics */
+    /* Absorbed nearest upsampling: convolutions see src scaled by this factor (1: none). */
+    int64_t src_scale;
+
+    /* Parameters, in the order init declared them. value and grad point into the flat blocks from network build on. */
+    int n_params;
+    struct param *param[LAYER_MAX_PARAMS];
+    float *value[LAYER_MAX_PARAMS], *grad[LAYER_MAX_PARAMS];
+
+    /* Memory declared by init, pointers set by the network before the first forward. */
+    size_t kept_bytes, scratch_bytes; /* kept: lives from forward to backward; scratch: one call */
+    void *kept, *scratch;
+
+    struct params *params; /* where layer_param adds */
+};
+
+/* For init: declares a parameter "LAYER.suffix". Its index is the order of the calls. */
+enum status layer_param(struct layer *layer, const char *suffix, int n_dims, const int64_t *dim, bool trainable, enum param_init init,
+                        struct error *error);
+
+/* nn/registry.c: the one list of layer types. NULL past the last. */
+const struct layer_ops *layer_ops_at(int index);
+const struct layer_ops *layer_ops_find(const char *type);
+
+#endif

@@ -1,0 +1,44 @@
+/* model_file.h - model.h5: a network with its weights, its restoration pipeline and where it came from, readable with h5py.
+ *
+ *   /                attributes: format "calvaria-model", format_version 1, and every text of `texts`
+ *                    ("network" = network YAML, "restore" = restoration YAML, "recipe", "dataset_hash", "metrics", "licence" ...)
+ *   /weights/NAME    one float32 dataset per parameter, in its plain shape; attribute trainable
+ *   /state/NAME      training state (optimizer slots, sampler position ...): flat arrays of float32 or int64
+ * A model alone can infer: nothing but this file is read. Written atomically; see docs/model_file.md. */
+#ifndef CALVARIA_NN_MODEL_FILE_H
+#define CALVARIA_NN_MODEL_FILE_H
+
+#include "base/error.h"
+#include "nn/network.h"
+#include "nn/params.h"
+
+struct model_text {
+    const char *key, *value;
+};
+
+struct model_block { /* exactly one of floats, ints */
+    const char *name;
+    int64_t count;
+    float *floats;
+    int64_t *ints;
+};
+
+struct model {
+    struct arena arena;
+    struct network_config network; /* bound from the text "network" */
+    struct params params;
+    int64_t n_texts, n_blocks;
+    struct model_text *texts;
+    struct model_block *blocks;
+};
+
+/* network YAML is dumped from model->network; texts and blocks are written as they are. */
+enum status model_write(const char *path, const struct model *model, struct error *error);
+/* with_state: also reads /state. Refuses another format version, missing, extra or misshapen weights, non-finite values. */
+enum status model_read(struct model *ret, const char *path, bool with_state, struct error *error);
+void model_done(struct model *model);
+/* The text under key, or NULL. */
+const char *model_text(const struct model *model, const char *key);
+const struct model_block *model_block(const struct model *model, const char *name);
+
+#endif

@@ -1,0 +1,65 @@
+/* network.h - a network: a list of layers in YAML, built for one input shape, with forward, backward and planned memory.
+ *
+ *     struct network_config config;                          // from YAML by config_bind(&network_table, ...)
+ *     struct params params = {0};
+ *     network_describe(&params, &config, &error);            // names and shapes of all parameters
+ *     params_allocate(&params, true, &error); params_initialise(&params, seed);
+ *     struct network *net;
+ *     network_new(&net, &config, &params, (struct shape){1, 1, 128, 128, 128}, NETWORK_TRAIN, &error);
+ *     const float *p = network_forward(net, src, &pass);     // plain NCDHW in and out
+ *     network_backward(net, d_p, &pass);                     // params.grad = gradients ('=', not '+=')
+ *
+ * Several networks (another patch size, inference beside training) may share one params block. */
+#ifndef CALVARIA_NN_NETWORK_H
+#define CALVARIA_NN_NETWORK_H
+
+#include <stdio.h>
+
+#include "nn/layer.h"
+
+struct network_config {
+    const char *name;
+    int64_t input_channels;
+    int64_t patch_vox[3];      /* x, y, z: the shape `info` prints for and training defaults to */
+    struct config_list layers; /* items' tables are the layer_ops' config tables */
+};
+extern const struct config_table network_table;
+
+enum network_mode { NETWORK_INFER, NETWORK_TRAIN };
+
+struct network;
+
+/* Adds every parameter the layers declare (no values). */
+enum status network_describe(struct params *params, const struct network_config *config, struct error *error);
+
+/* Shapes, then primitives, then one arena planned from lifetimes. params must be allocated and outlive the network. STATUS_USAGE
+ * when the shape does not fit the layers (the message names file, line, key), STATUS_FAILED when memory is out. */
+enum status network_new(struct network **ret, const struct network_config *config, struct params *params, struct shape src,
+                        enum network_mode mode, struct error *error);
+void network_free(struct network *network);
+
+/* src: plain NCDHW of the shape given at build. Returns dst, plain, valid until the next call. */
+const float *network_forward(struct network *network, const float *src, const struct pass *pass);
+/* d_dst: gradient of the loss by dst, plain. Writes params->grad (all of it), and the gradient by src where d_src is not NULL. */
+void network_backward(struct network *network, const float *d_dst, float *d_src, const struct pass *pass);
+/* Tell inference networks that the parameter values changed, so that prepared weights are made again. */
+void network_params_changed(struct network *network);
+
+struct shape network_src_shape(const struct network *network);
+struct shape network_dst_shape(const struct network *network);
+int64_t network_n_layers(const struct network *network);
+const struct layer *network_layer(const struct network *network, int64_t index);
+/* Bytes of the planned arena; what the process takes beyond parameters. */
+int64_t network_bytes(const struct network *network);
+
+/* What `network_new` would need, before anything is allocated; src.n etc. may be huge (64-bit, checked). */
+struct network_cost {
+    int64_t n_params, n_trainable;
+    int64_t macs;                   /* forward, as written: no phase-wise or sparse savings counted */
+    int64_t infer_bytes, train_bytes; /* activations and scratch; parameters, gradients and optimizer state come on top */
+};
+enum status network_cost(struct network_cost *ret, const struct network_config *config, struct shape src, struct error *error);
+/* The one-line-per-layer table: index, name, type, source shapes -> shape, parameters, GMAC; totals below. */
+enum status network_print(FILE *file, const struct network_config *config, struct shape src, struct error *error);
+
+#endif

@@ -1,0 +1,45 @@
+/* tensor.h - shapes, and the one rule of how a tensor lies in memory.
+ *
+ * Order of values: N C D H W (D = z, H = y, W = x, fastest). Layout follows from the number of channels alone, so no layer
+ * negotiates layouts and almost no reorder is ever needed:
+ *   C <  block : plain NCDHW;
+ *   C >= block : channel-blocked N (C/block) D H W block, C padded up with channels that are always zero,
+ * where block = tensor_block() is the engine's SIMD width (8 floats on AVX2 and below, 16 on AVX-512). */
+#ifndef CALVARIA_NN_TENSOR_H
+#define CALVARIA_NN_TENSOR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+
+struct shape {
+    int64_t n, c, d, h, w;
+};
+
+struct tensor {
+    struct shape shape;
+    float *data; /* tensor_floats(shape) floats */
+};
+
+int64_t tensor_block(void);
+/* Channels per block of a tensor with c channels: 1 when it lies plain. */
+int64_t tensor_lane(int64_t c);
+/* Channels stored: c, or c padded up to whole blocks. */
+int64_t tensor_stored_channels(int64_t c);
+int64_t shape_voxels(struct shape shape); /* d * h * w */
+int64_t shape_count(struct shape shape);  /* n * c * d * h * w: values that mean something */
+bool shape_equal(struct shape a, struct shape b);
+/* Floats in memory, padding included; -1 when that overflows 64 bits. */
+int64_t tensor_floats(struct shape shape);
+/* Offset of value (n, c, z, y, x). */
+int64_t tensor_at(struct shape shape, int64_t n, int64_t c, int64_t z, int64_t y, int64_t x);
+/* Between plain NCDHW and the tensor's own layout; padding channels become zero. */
+void tensor_from_plain(struct tensor dst, const float *src);
+void tensor_to_plain(float *dst, struct tensor src);
+/* "1x32x64x64x64" for messages and tables, into text; returns text. */
+enum { SHAPE_TEXT = 112 };
+char *shape_text(char text[SHAPE_TEXT], struct shape shape);
+
+#endif
