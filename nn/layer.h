@@ -2,7 +2,8 @@
  *
  * Life of a layer:
  *   shape     pure arithmetic, before any allocation: a patch that does not fit dies in the first second;
- *   init      declares parameters, kept buffers and scratch; creates the engine's primitives, once;
+ *   declare   names its parameters with layer_param (all a describing network needs);
+ *   init      states kept_bytes and scratch_bytes; creates the engine's primitives, once;
  *   forward   src -> dst;      backward  d_dst (and what was kept) -> d_src, gradients.   No malloc, no look-up, no log.
  *   done      frees what init made.
  * Gradient rule: layers write '='; the network sums where a tensor fans out. */
@@ -22,6 +23,9 @@ enum { LAYER_MAX_SRC = 8, LAYER_MAX_PARAMS = 6 };
 
 /* What backward still reads; the network keeps those buffers alive. */
 enum layer_keeps { LAYER_KEEPS_NOTHING = 0, LAYER_KEEPS_SRC = 1, LAYER_KEEPS_DST = 2 };
+
+/* When dst may be src[0]'s buffer (and d_src[0] d_dst's). In training backward then reads dst, never src. */
+enum layer_in_place { LAYER_IN_PLACE_NEVER, LAYER_IN_PLACE_INFER, LAYER_IN_PLACE_ALWAYS };
 
 /* One forward or forward+backward pass. */
 struct pass {
@@ -43,14 +47,19 @@ struct layer_ops {
     size_t state_size;
     int min_src, max_src;
     int keeps;           /* enum layer_keeps, or'ed */
-    bool in_place;       /* dst may be src's buffer (and d_src d_dst's): backward then reads dst, never src */
-    bool takes_scale;    /* may absorb a nearest upsampling in front of it (src_scale) */
+    int in_place;        /* enum layer_in_place */
+    /* Absorbing a nearest upsampling: `scale` is its factor (1 or NULL: the layer is none); a convolution that `takes_scale` then
+     * sees the upsampling's source and src_scale instead, and the upsampling itself is never run. */
+    int64_t (*scale)(const struct layer *layer);
+    bool (*takes_scale)(const struct layer *layer, int64_t scale); /* NULL: never */
     /* dst's shape from the sources'. Errors name key and value by config_error(error, layer->node, ...). */
     enum status (*shape)(const struct layer *layer, struct shape *ret_dst, struct error *error);
-    enum status (*init)(struct layer *layer, struct error *error); /* may be NULL */
+    enum status (*declare)(struct layer *layer, struct error *error); /* may be NULL: no parameters */
+    enum status (*init)(struct layer *layer, struct error *error);    /* may be NULL */
     void (*forward)(struct layer *layer, const struct pass *pass);
     void (*backward)(struct layer *layer, const struct pass *pass);
-    void (*done)(struct layer *layer); /* may be NULL; called on half-built layers too */
+    void (*params_changed)(struct layer *layer); /* may be NULL; inference only: prepared weights are stale */
+    void (*done)(struct layer *layer);           /* may be NULL; called on half-built layers too */
     /* Multiply-adds of a forward pass, for the table; NULL: none worth counting. */
     int64_t (*macs)(const struct layer *layer);
 };
@@ -64,14 +73,15 @@ struct layer {
     void *state; /* state_size bytes, zeroed before init */
 
     int n_src;
-    struct tensor src[LAYER_MAX_SRC], d_src[LAYER_MAX_SRC]; /* d_src[i].data is NULL where no gradient is wanted */
+    struct tensor src[LAYER_MAX_SRC], d_src[LAYER_MAX_SRC]; /* shapes are set before init, data before each call */
     struct tensor dst, d_dst;
     bool training;  /* built for training: backward will be called */
-    bool frozen;    /* parameters do not learn: no gradient for them is needed, batch norm uses moving statistics */
+    bool frozen;    /* parameters do not learn: their grad is NULL, batch norm uses moving statistics */
+    bool needs_d_src[LAYER_MAX_SRC]; /* known before init; false: d_src[i].data will be NULL */
     /* Absorbed nearest upsampling: convolutions see src scaled by this factor (1: none). */
     int64_t src_scale;
 
-    /* Parameters, in the order init declared them. value and grad point into the flat blocks from network build on. */
+    /* Parameters, in the order they were declared. value and grad point into the flat blocks from network build on. */
     int n_params;
     struct param *param[LAYER_MAX_PARAMS];
     float *value[LAYER_MAX_PARAMS], *grad[LAYER_MAX_PARAMS];
@@ -80,10 +90,10 @@ struct layer {
     size_t kept_bytes, scratch_bytes; /* kept: lives from forward to backward; scratch: one call */
     void *kept, *scratch;
 
-    struct params *params; /* where layer_param adds */
+    struct params *params; /* where layer_param adds, or looks up once the values are allocated */
 };
 
-/* For init: declares a parameter "LAYER.suffix". Its index is the order of the calls. */
+/* For declare: a parameter "LAYER.suffix". Its index is the order of the calls. */
 enum status layer_param(struct layer *layer, const char *suffix, int n_dims, const int64_t *dim, bool trainable, enum param_init init,
                         struct error *error);
 

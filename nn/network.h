@@ -25,14 +25,19 @@ struct network_config {
 };
 extern const struct config_table network_table;
 
-enum network_mode { NETWORK_INFER, NETWORK_TRAIN };
+enum network_mode {
+    NETWORK_INFER,
+    NETWORK_TRAIN,     /* backward gives the gradients of the parameters        */
+    NETWORK_TRAIN_SRC, /* and the one by the input (a discriminator's, a study's) */
+};
 
 struct network;
 
 /* Adds every parameter the layers declare (no values). */
 enum status network_describe(struct params *params, const struct network_config *config, struct error *error);
 
-/* Shapes, then primitives, then one arena planned from lifetimes. params must be allocated and outlive the network. STATUS_USAGE
+/* Shapes, then primitives, then one arena planned from lifetimes. config and params must be allocated and outlive the network;
+ * entries of params that are frozen must be marked before. STATUS_USAGE
  * when the shape does not fit the layers (the message names file, line, key), STATUS_FAILED when memory is out. */
 enum status network_new(struct network **ret, const struct network_config *config, struct params *params, struct shape src,
                         enum network_mode mode, struct error *error);
@@ -40,7 +45,8 @@ void network_free(struct network *network);
 
 /* src: plain NCDHW of the shape given at build. Returns dst, plain, valid until the next call. */
 const float *network_forward(struct network *network, const float *src, const struct pass *pass);
-/* d_dst: gradient of the loss by dst, plain. Writes params->grad (all of it), and the gradient by src where d_src is not NULL. */
+/* d_dst: gradient of the loss by dst, plain. Writes params->grad ('=', zeros for frozen entries), and the gradient by src where
+ * d_src is not NULL (NETWORK_TRAIN_SRC only). The values and gradients of the last forward are used up. */
 void network_backward(struct network *network, const float *d_dst, float *d_src, const struct pass *pass);
 /* Tell inference networks that the parameter values changed, so that prepared weights are made again. */
 void network_params_changed(struct network *network);
