@@ -35,9 +35,9 @@ struct error {
 };
 
 #if defined(__GNUC__)
-#define ERROR_PRINTF(format, first) __attribute__((format(printf, format, first)))
+#define ERROR_PRINTF(text, first) __attribute__((format(printf, text, first)))
 #else
-#define ERROR_PRINTF(format, first)
+#define ERROR_PRINTF(text, first)
 #endif
 
 /* Replaces whatever the error said. Returns `status`, so that callers can return it. */
