@@ -63,6 +63,7 @@ struct network_cost {
     int64_t n_params, n_trainable;
     int64_t macs;                   /* forward, as written: no phase-wise or sparse savings counted */
     int64_t infer_bytes, train_bytes; /* activations and scratch; parameters, gradients and optimizer state come on top */
+    struct shape dst;                 /* what a forward pass gives */
 };
 enum status network_cost(struct network_cost *ret, const struct network_config *config, struct shape src, struct error *error);
 /* The one-line-per-layer table: index, name, type, source shapes -> shape, parameters, GMAC; totals below. */
