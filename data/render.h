@@ -1,4 +1,10 @@
-/* render.h - pictures of masks without a display: shaded first-hit views and slices, as PNG (libpng). */
+/* render.h - pictures of masks without a display: shaded first-hit views and slices, as PNG (libpng).
+ *
+ *     struct render_layer layers[] = {{.mask = skull, .rgb = {227, 218, 201}, .name = "defective skull"},
+ *                                     {.mask = implant, .rgb = {214, 84, 60}, .name = "implant"}};
+ *     if (render_sheet("case.png", &grid, layers, 2, 1, "case 000", error)) ...
+ *
+ * Views follow the volume's axes (x left, y posterior, z superior), not an oblique affine. The same pixels on any thread count. */
 #ifndef CALVARIA_DATA_RENDER_H
 #define CALVARIA_DATA_RENDER_H
 
@@ -12,27 +18,35 @@ struct image {
     uint8_t *rgb; /* 3 w h */
 };
 
-enum render_view { VIEW_LEFT, VIEW_FRONT, VIEW_TOP, VIEW_OBLIQUE, VIEW_BACK };
+/* Oblique looks from the front, left and above; oblique back from behind, left and above. */
+enum render_view { VIEW_LEFT, VIEW_FRONT, VIEW_TOP, VIEW_OBLIQUE, VIEW_BACK, VIEW_RIGHT, VIEW_BELOW, VIEW_OBLIQUE_BACK, VIEW_N };
 
-/* A mask and its colour; the first one hit along a ray is seen. */
+enum { RENDER_MAX_LAYERS = 8 };
+
+/* A mask (u8, not 0 = inside) and its colour; the first one hit along a ray is seen. */
 struct render_layer {
     const uint8_t *mask;
     uint8_t rgb[3];
+    const char *name; /* for the sheet's legend; may be NULL */
 };
 
 enum status image_new(struct image *ret, int64_t w, int64_t h, struct error *error); /* white */
 void image_done(struct image *image);
-void image_paste(struct image *dst, const struct image *src, int64_t x, int64_t y);
-void image_text(struct image *dst, int64_t x, int64_t y, const char *text, const uint8_t rgb[3]); /* a small bitmap font */
-enum status image_write_png(const char *path, const struct image *image, struct error *error);
+void image_fill(struct image *image, const uint8_t rgb[3]);
+void image_paste(struct image *dst, const struct image *src, int64_t x, int64_t y); /* parts outside dst are cut */
+/* A small bitmap font, x, y = top left, scaled by whole pixels; '\n' starts a line. Not ASCII: shown as '?'. */
+void image_text(struct image *dst, int64_t x, int64_t y, const char *text, const uint8_t rgb[3]);
+void image_text_scaled(struct image *dst, int64_t x, int64_t y, const char *text, int scale, const uint8_t rgb[3]);
+enum status image_write_png(const char *path, const struct image *image, struct error *error); /* atomic */
 
-/* Orthographic, lit by the surface normal of the distance-smoothed mask; px pixels on the longer side. */
+/* Orthographic, lit by the surface normal of the distance-smoothed mask; px pixels on the longer side. Empty masks give a blank image. */
 enum status render_shaded(struct image *ret, const struct grid *grid, const struct render_layer *layers, int n_layers, enum render_view view,
                           int64_t px, struct error *error);
-/* The slice at `index` across axis a (0 x, 1 y, 2 z), isotropic pixels. */
+/* The slice at `index` across axis a (0 x, 1 y, 2 z), isotropic pixels, px on the longer side. */
 enum status render_slice(struct image *ret, const struct grid *grid, const struct render_layer *layers, int n_layers, int axis, int64_t index,
                          int64_t px, struct error *error);
-/* A sheet: three slices through the middle of layer `focus` and shaded views from left, front, top and oblique, with a title. */
+/* A sheet: shaded views (side and oblique from where layer `focus` shows, front, top), three slices through the middle of that layer, and
+ * the layers' names and volumes, with a title (may be NULL). */
 enum status render_sheet(const char *path, const struct grid *grid, const struct render_layer *layers, int n_layers, int focus,
                          const char *title, struct error *error);
 

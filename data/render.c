@@ -1,0 +1,179 @@
+/* render.c - views, slices and contact sheets of masks. */
+#include "data/render.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+#include "data/morphology.h"
+#include "data/scene.h"
+
+enum { SLICE_SAMPLES = 3, SHEET_PANEL = 400, SHEET_GAP = 8, SHEET_TITLE = 40, SCENE_CELLS_MAX = 400 };
+
+static const uint8_t slice_ground[3] = {14, 17, 22}, sheet_ground[3] = {255, 255, 255}, sheet_ink[3] = {40, 44, 52};
+
+enum status render_shaded(struct image *ret, const struct grid *grid, const struct render_layer *layers, int n_layers, enum render_view view,
+                          int64_t px, struct error *error)
+{
+    struct scene scene;
+    if (px < 1 || (int)view < 0 || view >= VIEW_N)
+        return error_set(error, STATUS_FAILED, "picture: view %d of %" PRId64 " pixels: out of range (a view, at least 1 pixel)", (int)view,
+                         px);
+    if (scene_make(&scene, grid, layers, n_layers, px < SCENE_CELLS_MAX ? px : SCENE_CELLS_MAX, error))
+        return error->status;
+    enum status status = scene_shade(ret, &scene, view, px, error);
+    scene_done(&scene);
+    return status;
+}
+
+/* Index of the layer at voxel i, or -1. */
+static int slice_layer(const struct render_layer *layers, int n_layers, int64_t i)
+{
+    for (int k = n_layers - 1; k >= 0; k--)
+        if (layers[k].mask[i])
+            return k;
+    return -1;
+}
+
+enum status render_slice(struct image *ret, const struct grid *grid, const struct render_layer *layers, int n_layers, int axis, int64_t index,
+                         int64_t px, struct error *error)
+{
+    if (axis < 0 || axis > 2 || index < 0 || index >= grid->dim[axis] || px < 1)
+        return error_set(error, STATUS_FAILED, "picture: slice %" PRId64 " across axis %d: outside the volume", index, axis);
+    const int across = axis == 0 ? 1 : 0, down = axis == 2 ? 1 : 2; /* y down in axial slices, z up in the others */
+    const int64_t step[3] = {1, grid->dim[0], grid->dim[0] * grid->dim[1]};
+    double across_mm = grid_spacing_mm(grid, across) * (double)grid->dim[across];
+    double down_mm = grid_spacing_mm(grid, down) * (double)grid->dim[down];
+    double mm = fmax(across_mm, down_mm) / (double)px;
+    int64_t w = (int64_t)fmax(1, round(across_mm / mm)), h = (int64_t)fmax(1, round(down_mm / mm));
+    if (image_new(ret, w, h, error))
+        return error->status;
+#pragma omp parallel for schedule(static)
+    for (int64_t y = 0; y < h; y++)
+        for (int64_t x = 0; x < w; x++) {
+            int sum[3] = {0, 0, 0};
+            for (int s = 0; s < SLICE_SAMPLES * SLICE_SAMPLES; s++) {
+                double u = ((double)x + (s % SLICE_SAMPLES + 0.5) / SLICE_SAMPLES) / (double)w;
+                double v = ((double)y + (s / SLICE_SAMPLES + 0.5) / SLICE_SAMPLES) / (double)h;
+                int64_t i = (int64_t)(u * (double)grid->dim[across]), j = (int64_t)(v * (double)grid->dim[down]);
+                j = down == 2 ? grid->dim[2] - 1 - j : j;
+                int layer = slice_layer(layers, n_layers, index * step[axis] + i * step[across] + j * step[down]);
+                for (int c = 0; c < 3; c++)
+                    sum[c] += layer < 0 ? slice_ground[c] : layers[layer].rgb[c];
+            }
+            for (int c = 0; c < 3; c++)
+                ret->rgb[3 * (y * w + x) + c] = (uint8_t)(sum[c] / (SLICE_SAMPLES * SLICE_SAMPLES));
+        }
+    return STATUS_OK;
+}
+
+/* A panel of the sheet: the picture in the middle, its name at the bottom left. Takes the picture. */
+static void sheet_place(struct image *sheet, struct image *picture, int column, int row, const char *label)
+{
+    int64_t x = SHEET_GAP + column * (SHEET_PANEL + SHEET_GAP), y = SHEET_TITLE + row * (SHEET_PANEL + SHEET_GAP);
+    image_paste(sheet, picture, x + (SHEET_PANEL - picture->w) / 2, y + (SHEET_PANEL - picture->h) / 2);
+    image_text_scaled(sheet, x + 4, y + SHEET_PANEL - 14, label, 1, sheet_ink);
+    image_done(picture);
+}
+
+/* The middle of the focus layer's box as seen from the middle of all bone, in voxels; the volume's middle where it is empty. */
+static void sheet_middle(int64_t middle[3], bool *ret_left, bool *ret_back, const struct grid *grid, const struct render_layer *layers,
+                         int n_layers, int focus)
+{
+    struct box all = {{0}, {0}}, box = box_of_mask(layers[focus].mask, grid->dim);
+    for (int i = 0; i < n_layers; i++) {
+        struct box other = box_of_mask(layers[i].mask, grid->dim);
+        for (int a = 0; a < 3 && !box_empty(other); a++) {
+            all.lo[a] = all.hi[a] == 0 || other.lo[a] < all.lo[a] ? other.lo[a] : all.lo[a];
+            all.hi[a] = other.hi[a] > all.hi[a] ? other.hi[a] : all.hi[a];
+        }
+    }
+    for (int a = 0; a < 3; a++)
+        middle[a] = box_empty(box) ? grid->dim[a] / 2 : (box.lo[a] + box.hi[a]) / 2;
+    double side = (double)(all.hi[0] - all.lo[0]), depth = (double)(all.hi[1] - all.lo[1]);
+    *ret_left = (double)middle[0] > (double)(all.lo[0] + all.hi[0]) / 2 - 0.02 * side;
+    *ret_back = (double)middle[1] > (double)(all.lo[1] + all.hi[1]) / 2 + 0.1 * depth;
+}
+
+static void sheet_legend(struct image *sheet, const struct grid *grid, const struct render_layer *layers, int n_layers)
+{
+    int64_t x = SHEET_GAP + 3 * (SHEET_PANEL + SHEET_GAP) + 24, y = SHEET_TITLE + SHEET_PANEL + SHEET_GAP + 90;
+    char text[160];
+    for (int i = 0; i < n_layers; i++, y += 48) {
+        struct image swatch;
+        struct error ignored = {0};
+        if (!image_new(&swatch, 28, 28, &ignored)) {
+            image_fill(&swatch, layers[i].rgb);
+            image_paste(sheet, &swatch, x, y);
+            image_done(&swatch);
+        }
+        double ml = (double)mask_count(layers[i].mask, grid_voxels(grid)) * grid_voxel_ml(grid);
+        snprintf(text, sizeof text, "%.20s\n%.1f ml", layers[i].name ? layers[i].name : "", ml);
+        image_text_scaled(sheet, x + 40, y - 6, text, 2, sheet_ink);
+    }
+    snprintf(text, sizeof text, "%" PRId64 " x %" PRId64 " x %" PRId64 " voxels\n%.3g x %.3g x %.3g mm", grid->dim[0], grid->dim[1],
+             grid->dim[2], grid_spacing_mm(grid, 0), grid_spacing_mm(grid, 1), grid_spacing_mm(grid, 2));
+    image_text_scaled(sheet, x, y + 20, text, 2, sheet_ink);
+}
+
+static enum status sheet_views(struct image *sheet, const struct scene *scene, bool left, bool back, struct error *error)
+{
+    const struct {
+        enum render_view view;
+        const char *label;
+    } panels[] = {{left ? VIEW_LEFT : VIEW_RIGHT, left ? "left" : "right"},
+                  {VIEW_FRONT, "front"},
+                  {VIEW_TOP, "top (nose up)"},
+                  {back ? VIEW_OBLIQUE_BACK : VIEW_OBLIQUE, back ? "from behind" : "oblique"}};
+    for (int i = 0; i < 4; i++) {
+        struct image picture;
+        if (scene_shade(&picture, scene, panels[i].view, SHEET_PANEL - 16, error))
+            return error->status;
+        sheet_place(sheet, &picture, i, 0, panels[i].label);
+    }
+    return STATUS_OK;
+}
+
+static enum status sheet_slices(struct image *sheet, const struct grid *grid, const struct render_layer *layers, int n_layers,
+                                const int64_t middle[3], struct error *error)
+{
+    static const char *const labels[3] = {"sagittal", "coronal", "axial"};
+    for (int axis = 0; axis < 3; axis++) {
+        struct image picture;
+        char label[64];
+        if (render_slice(&picture, grid, layers, n_layers, axis, middle[axis], SHEET_PANEL - 16, error))
+            return error->status;
+        snprintf(label, sizeof label, "%s, slice %" PRId64, labels[axis], middle[axis]);
+        sheet_place(sheet, &picture, axis, 1, label);
+    }
+    return STATUS_OK;
+}
+
+enum status render_sheet(const char *path, const struct grid *grid, const struct render_layer *layers, int n_layers, int focus,
+                         const char *title, struct error *error)
+{
+    struct image sheet = {0};
+    struct scene scene = {0};
+    int64_t middle[3];
+    bool left, back;
+    if (n_layers < 1 || n_layers > RENDER_MAX_LAYERS || focus < 0 || focus >= n_layers)
+        return error_set(error, STATUS_FAILED, "picture: layer %d of %d: out of range (1 to %d layers)", focus, n_layers, RENDER_MAX_LAYERS);
+    if (image_new(&sheet, 4 * (SHEET_PANEL + SHEET_GAP) + SHEET_GAP, SHEET_TITLE + 2 * (SHEET_PANEL + SHEET_GAP), error))
+        return error->status;
+    image_fill(&sheet, sheet_ground);
+    sheet_middle(middle, &left, &back, grid, layers, n_layers, focus);
+    enum status status = scene_make(&scene, grid, layers, n_layers, SHEET_PANEL, error);
+    if (!status)
+        status = sheet_views(&sheet, &scene, left, back, error);
+    if (!status)
+        status = sheet_slices(&sheet, grid, layers, n_layers, middle, error);
+    if (!status) {
+        sheet_legend(&sheet, grid, layers, n_layers);
+        if (title)
+            image_text_scaled(&sheet, SHEET_GAP + 4, 10, title, 2, sheet_ink);
+        status = image_write_png(path, &sheet, error);
+    }
+    scene_done(&scene);
+    image_done(&sheet);
+    return status;
+}

@@ -1,0 +1,333 @@
+/* shade.c - a view of a scene: orthographic rays to the first surface, its normal from the density's gradient, ambient occlusion from the
+ * depth picture (McGuire et al., "The Alchemy screen-space ambient obscurance algorithm", HPG 2011), two soft lights, 2 x 2 samples per
+ * pixel. */
+#include "data/scene.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { SHADE_SAMPLES = 2, SHADE_AO_TAPS = 22, SHADE_AO_BLUR = 2 };
+
+static const float shade_surface = 100; /* density of the surface seen: below the half, so that thin bone stays whole */
+static const double shade_ao_mm = 18;
+
+/* Camera axes in volume axes: right, up, forward (unit vectors). */
+struct camera {
+    double axis[3][3];
+    double origin[3]; /* cells: top left corner of the image, before all bone */
+    double step;      /* cells per sample */
+    double far;       /* cells from origin to behind all bone */
+    int64_t w, h;     /* samples */
+};
+
+struct surface {
+    float depth;     /* cells; INFINITY: background */
+    float normal[3]; /* right, up, towards the camera */
+    float albedo[3]; /* linear light */
+};
+
+/* Where the camera stands, seen from the skull: x left, y posterior, z up. */
+static const double shade_from[VIEW_N][3] = {
+    [VIEW_LEFT] = {1, 0, 0},          [VIEW_FRONT] = {0, -1, 0}, [VIEW_TOP] = {0, 0, 1},    [VIEW_OBLIQUE] = {0.62, -0.75, 0.42},
+    [VIEW_BACK] = {0, 1, 0},          [VIEW_RIGHT] = {-1, 0, 0}, [VIEW_BELOW] = {0, 0, -1}, [VIEW_OBLIQUE_BACK] = {0.62, 0.75, 0.52},
+};
+
+static void vector_cross(double out[3], const double a[3], const double b[3])
+{
+    for (int i = 0; i < 3; i++)
+        out[i] = a[(i + 1) % 3] * b[(i + 2) % 3] - a[(i + 2) % 3] * b[(i + 1) % 3];
+}
+
+static void vector_unit(double v[3])
+{
+    double length = sqrt(v[0] * v[0] + v[1] * v[1] + v[2] * v[2]);
+    for (int i = 0; i < 3; i++)
+        v[i] /= length;
+}
+
+static struct camera camera_make(const struct scene *scene, enum render_view view, int64_t px)
+{
+    struct camera camera;
+    bool vertical = view == VIEW_TOP || view == VIEW_BELOW;
+    const double up[3] = {0, vertical ? -1 : 0, vertical ? 0 : 1}; /* the nose is up in views along the vertical */
+    for (int i = 0; i < 3; i++)
+        camera.axis[2][i] = -shade_from[view][i];
+    vector_unit(camera.axis[2]);
+    vector_cross(camera.axis[0], camera.axis[2], up);
+    vector_unit(camera.axis[0]);
+    vector_cross(camera.axis[1], camera.axis[0], camera.axis[2]);
+
+    double reach[3];
+    for (int k = 0; k < 3; k++) {
+        reach[k] = 0;
+        for (int i = 0; i < 3; i++)
+            reach[k] += fabs(camera.axis[k][i]) * (double)scene->dim[i] / 2;
+    }
+    double side = 2 * fmax(reach[0], reach[1]);
+    camera.step = side / (double)px;
+    camera.w = (int64_t)ceil(2 * reach[0] / camera.step - 1e-6);
+    camera.h = (int64_t)ceil(2 * reach[1] / camera.step - 1e-6);
+    camera.far = 2 * reach[2];
+    for (int i = 0; i < 3; i++)
+        camera.origin[i] = (double)scene->dim[i] / 2 - reach[0] * camera.axis[0][i] + reach[1] * camera.axis[1][i] -
+                           reach[2] * camera.axis[2][i];
+    return camera;
+}
+
+/* Density between cells; p in cells from the scene's corner. Outside is empty. */
+static float scene_density(const struct scene *scene, const double p[3])
+{
+    int64_t at[3];
+    float f[3];
+    for (int a = 0; a < 3; a++) {
+        double q = p[a] - 0.5;
+        if (!(q >= 0 && q < (double)(scene->dim[a] - 1)))
+            return 0;
+        at[a] = (int64_t)q;
+        f[a] = (float)(q - (double)at[a]);
+    }
+    const int64_t dx = scene->dim[0], dxy = dx * scene->dim[1];
+    const uint8_t *d = scene->density + at[2] * dxy + at[1] * dx + at[0];
+    float y0 = (float)d[0] + f[0] * (float)(d[1] - d[0]);
+    float y1 = (float)d[dx] + f[0] * (float)(d[dx + 1] - d[dx]);
+    float y2 = (float)d[dxy] + f[0] * (float)(d[dxy + 1] - d[dxy]);
+    float y3 = (float)d[dxy + dx] + f[0] * (float)(d[dxy + dx + 1] - d[dxy + dx]);
+    float z0 = y0 + f[1] * (y1 - y0), z1 = y2 + f[1] * (y3 - y2);
+    return z0 + f[2] * (z1 - z0);
+}
+
+static void ray_at(double p[3], const double start[3], const double direction[3], double t)
+{
+    for (int a = 0; a < 3; a++)
+        p[a] = start[a] + t * direction[a];
+}
+
+/* Part of the ray inside the box lo..hi (cells): *t0 <= t < *t1. */
+static void ray_clip(const double start[3], const double direction[3], const double lo[3], const double hi[3], double *t0, double *t1)
+{
+    for (int a = 0; a < 3; a++) {
+        if (fabs(direction[a]) < 1e-9) {
+            if (start[a] < lo[a] || start[a] >= hi[a])
+                *t1 = *t0;
+            continue;
+        }
+        double near = (lo[a] - start[a]) / direction[a], far = (hi[a] - start[a]) / direction[a];
+        *t0 = fmax(*t0, fmin(near, far));
+        *t1 = fmin(*t1, fmax(near, far));
+    }
+}
+
+/* Leaves an empty block: the t behind it, or t itself when the block at t holds something. */
+static double ray_skip(const struct scene *scene, const double start[3], const double direction[3], double t)
+{
+    double p[3], lo[3], hi[3], t0 = t, t1 = INFINITY;
+    int64_t index = 0;
+    ray_at(p, start, direction, t);
+    for (int a = 2; a >= 0; a--) {
+        int64_t b = (int64_t)(p[a] / SCENE_BLOCK);
+        b = b < 0 ? 0 : b >= scene->block_dim[a] ? scene->block_dim[a] - 1 : b;
+        index = index * scene->block_dim[a] + b;
+        lo[a] = (double)(b * SCENE_BLOCK);
+        hi[a] = lo[a] + SCENE_BLOCK;
+    }
+    if ((float)scene->block[index] >= shade_surface)
+        return t;
+    ray_clip(start, direction, lo, hi, &t0, &t1);
+    return fmax(t1, t) + 1e-3;
+}
+
+/* t of the first surface, or INFINITY. */
+static double ray_hit(const struct scene *scene, const double start[3], const double direction[3], double far)
+{
+    const double zero[3] = {0, 0, 0}, dim[3] = {(double)scene->dim[0], (double)scene->dim[1], (double)scene->dim[2]}, step = 0.7;
+    double t = 0, end = far, p[3];
+    ray_clip(start, direction, zero, dim, &t, &end);
+    while (t < end) {
+        double next = ray_skip(scene, start, direction, t);
+        if (next > t) {
+            t = next;
+            continue;
+        }
+        ray_at(p, start, direction, t);
+        if (scene_density(scene, p) >= shade_surface) {
+            double before = t - step, after = t;
+            for (int i = 0; i < 6; i++) {
+                double middle = (before + after) / 2;
+                ray_at(p, start, direction, middle);
+                if (scene_density(scene, p) >= shade_surface)
+                    after = middle;
+                else
+                    before = middle;
+            }
+            return after;
+        }
+        t += step;
+    }
+    return INFINITY;
+}
+
+/* Colour: the labels of the cells around, weighted by their density. */
+static void surface_albedo(float albedo[3], const struct scene *scene, const double p[3])
+{
+    float total = 0;
+    memset(albedo, 0, 3 * sizeof *albedo);
+    for (int corner = 0; corner < 8; corner++) {
+        int64_t index = 0;
+        float weight = 1;
+        for (int a = 2; a >= 0; a--) {
+            double q = fmin(fmax(p[a] - 0.5, 0), (double)scene->dim[a] - 1.001);
+            int64_t at = (int64_t)q;
+            float f = (float)(q - (double)at);
+            index = index * scene->dim[a] + at + (corner >> a & 1);
+            weight *= corner >> a & 1 ? f : 1 - f;
+        }
+        weight *= (float)scene->density[index];
+        total += weight;
+        for (int c = 0; c < 3; c++)
+            albedo[c] += weight * scene->rgb[scene->label[index]][c];
+    }
+    for (int c = 0; c < 3; c++) {
+        float value = total > 0 ? albedo[c] / total : 0;
+        albedo[c] = value * value;
+    }
+}
+
+static struct surface surface_find(const struct scene *scene, const struct camera *camera, int64_t x, int64_t y)
+{
+    struct surface surface = {.depth = INFINITY};
+    double start[3], p[3], gradient[3], reach = 1.25;
+    for (int a = 0; a < 3; a++)
+        start[a] = camera->origin[a] + ((double)x + 0.5) * camera->step * camera->axis[0][a] -
+                   ((double)y + 0.5) * camera->step * camera->axis[1][a];
+    double t = ray_hit(scene, start, camera->axis[2], camera->far);
+    if (!(t < INFINITY))
+        return surface;
+    ray_at(p, start, camera->axis[2], t);
+    surface.depth = (float)t;
+    for (int a = 0; a < 3; a++) {
+        double ahead[3] = {p[0], p[1], p[2]}, behind[3] = {p[0], p[1], p[2]};
+        ahead[a] += reach;
+        behind[a] -= reach;
+        gradient[a] = (double)(scene_density(scene, behind) - scene_density(scene, ahead));
+    }
+    vector_unit(gradient); /* NaN where flat: checked below */
+    for (int k = 0; k < 3; k++) {
+        double n = 0;
+        for (int a = 0; a < 3; a++)
+            n += gradient[a] * camera->axis[k][a];
+        surface.normal[k] = (float)(k == 2 ? -n : n);
+    }
+    if (!(surface.normal[2] > 0.02f)) { /* flat or turned away by smoothing: face the camera */
+        surface.normal[2] = 0.02f;
+        if (!(fabsf(surface.normal[0]) + fabsf(surface.normal[1]) > 0))
+            surface.normal[0] = surface.normal[1] = 0, surface.normal[2] = 1;
+    }
+    surface_albedo(surface.albedo, scene, p);
+    return surface;
+}
+
+/* Share of ambient light that reaches the sample, 0 to 1. */
+static float surface_open(const struct surface *all, const struct camera *camera, double cell_mm, int64_t x, int64_t y)
+{
+    const struct surface *here = &all[y * camera->w + x];
+    float mm = (float)(camera->step * cell_mm), radius = (float)shade_ao_mm / mm, sum = 0;
+    float turn = 6.2831853f * (float)((x * 7 + y * 11) % 16) / 16;
+    for (int k = 0; k < SHADE_AO_TAPS; k++) {
+        float share = ((float)k + 0.5f) / SHADE_AO_TAPS, angle = turn + 2.3999632f * (float)k;
+        int64_t u = x + (int64_t)lrintf(share * radius * cosf(angle)), v = y + (int64_t)lrintf(share * radius * sinf(angle));
+        if (u < 0 || v < 0 || u >= camera->w || v >= camera->h)
+            continue;
+        float depth = all[v * camera->w + u].depth;
+        if (!(depth < INFINITY))
+            continue;
+        float to[3] = {(float)(u - x) * mm, (float)(y - v) * mm, (here->depth - depth) * (float)cell_mm};
+        float length2 = to[0] * to[0] + to[1] * to[1] + to[2] * to[2];
+        float cosine = (to[0] * here->normal[0] + to[1] * here->normal[1] + to[2] * here->normal[2]) / sqrtf(length2 + 1e-6f);
+        float far = length2 / (float)(shade_ao_mm * shade_ao_mm);
+        sum += fmaxf(cosine - 0.08f, 0) / (1 + far);
+    }
+    return fmaxf(1 - 2.6f * sum / SHADE_AO_TAPS, 0);
+}
+
+/* The noise of few taps, averaged over neighbours of like depth. */
+static float surface_open_smooth(const struct surface *all, const float *open, const struct camera *camera, int64_t x, int64_t y)
+{
+    float depth = all[y * camera->w + x].depth, sum = 0, total = 0;
+    for (int64_t v = y - SHADE_AO_BLUR; v <= y + SHADE_AO_BLUR; v++)
+        for (int64_t u = x - SHADE_AO_BLUR; u <= x + SHADE_AO_BLUR; u++) {
+            if (u < 0 || v < 0 || u >= camera->w || v >= camera->h || !(fabsf(all[v * camera->w + u].depth - depth) < 4))
+                continue;
+            sum += open[v * camera->w + u];
+            total += 1;
+        }
+    return total > 0 ? sum / total : 1;
+}
+
+/* Linear light of one sample. far01: depth, 0 nearest to 1 farthest of the scene. */
+static void surface_light(float rgb[3], const struct surface *surface, float open, float far01)
+{
+    static const float key[3] = {-0.42f, 0.56f, 0.714f}, fill[3] = {0.74f, 0.12f, 0.66f};
+    float key_dot = 0, fill_dot = 0;
+    for (int k = 0; k < 3; k++) {
+        key_dot += key[k] * surface->normal[k];
+        fill_dot += fill[k] * surface->normal[k];
+    }
+    float wrapped = fmaxf((key_dot + 0.15f) / 1.15f, 0);
+    float light = 0.30f * open * (0.75f + 0.25f * surface->normal[1]) + 0.72f * wrapped * (0.35f + 0.65f * open) +
+                  0.16f * fmaxf(fill_dot, 0) * open;
+    light *= 1 - 0.6f * far01 * far01;
+    for (int c = 0; c < 3; c++)
+        rgb[c] = fminf(surface->albedo[c] * light * 1.08f, 1);
+}
+
+static void shade_pixel(uint8_t out[3], const struct surface *all, const float *open, const struct camera *camera, int64_t x, int64_t y)
+{
+    float sum[3] = {0, 0, 0};
+    int n = 0;
+    for (int64_t v = y * SHADE_SAMPLES; v < (y + 1) * SHADE_SAMPLES && v < camera->h; v++)
+        for (int64_t u = x * SHADE_SAMPLES; u < (x + 1) * SHADE_SAMPLES && u < camera->w; u++, n++) {
+            const struct surface *surface = &all[v * camera->w + u];
+            float rgb[3] = {1, 1, 1};
+            if (surface->depth < INFINITY)
+                surface_light(rgb, surface, surface_open_smooth(all, open, camera, u, v), surface->depth / (float)camera->far);
+            for (int c = 0; c < 3; c++)
+                sum[c] += rgb[c];
+        }
+    for (int c = 0; c < 3; c++)
+        out[c] = (uint8_t)lrintf(255 * sqrtf(sum[c] / (float)n));
+}
+
+enum status scene_shade(struct image *ret, const struct scene *scene, enum render_view view, int64_t px, struct error *error)
+{
+    struct image image = {0};
+    if (!scene->density)
+        return image_new(ret, px, px, error);
+    struct camera camera = camera_make(scene, view, px * SHADE_SAMPLES);
+    int64_t n = camera.w * camera.h;
+    if (image_new(&image, (camera.w + SHADE_SAMPLES - 1) / SHADE_SAMPLES, (camera.h + SHADE_SAMPLES - 1) / SHADE_SAMPLES, error))
+        return error->status;
+    struct surface *all = memory_alloc((size_t)n, sizeof *all);
+    float *open = memory_alloc((size_t)n, sizeof *open);
+    enum status status = all && open ? STATUS_OK : error_memory(error, (size_t)n * sizeof *all, "a view");
+    if (!status) {
+#pragma omp parallel for schedule(dynamic, 8)
+        for (int64_t y = 0; y < camera.h; y++)
+            for (int64_t x = 0; x < camera.w; x++)
+                all[y * camera.w + x] = surface_find(scene, &camera, x, y);
+#pragma omp parallel for schedule(dynamic, 8)
+        for (int64_t y = 0; y < camera.h; y++)
+            for (int64_t x = 0; x < camera.w; x++) {
+                bool seen = all[y * camera.w + x].depth < INFINITY;
+                open[y * camera.w + x] = seen ? surface_open(all, &camera, scene->cell_mm, x, y) : 1;
+            }
+#pragma omp parallel for schedule(dynamic, 8)
+        for (int64_t y = 0; y < image.h; y++)
+            for (int64_t x = 0; x < image.w; x++)
+                shade_pixel(image.rgb + 3 * (y * image.w + x), all, open, &camera, x, y);
+        *ret = image;
+    } else
+        image_done(&image);
+    memory_free(all);
+    memory_free(open);
+    return status;
+}
