@@ -12,17 +12,23 @@ struct mesh {
 };
 
 enum mesh_space { MESH_LPS, MESH_RAS };
+extern const char *const mesh_space_names[]; /* "lps", "ras", NULL */
 
 struct mesh_check {
-    bool watertight, manifold, oriented;
-    double volume_ml;
+    bool watertight; /* every edge of every triangle is met by another */
+    bool manifold;   /* every edge by exactly one other, and the triangles round every point form one ring */
+    bool oriented;   /* that other runs along the edge the opposite way */
+    double volume_ml, area_cm2;
 };
 
-/* Empty mask: an empty mesh. */
+/* Where voxels meet only at an edge or a corner their surfaces stay apart (6-connected bone), so no edge has more than two triangles; at
+ * the volume's border the surface closes. Empty mask: an empty mesh. Points lie midway between a voxel and its neighbour outside. */
 enum status mesh_from_mask(struct mesh *ret, const struct volume *mask, struct error *error);
-/* Taubin smoothing (Taubin, SIGGRAPH 1995), then scaled about its centroid to the volume it had. max_shift_mm bounds each vertex. */
-enum status mesh_smooth(struct mesh *mesh, int iterations, double max_shift_mm, struct error *error);
+/* Taubin smoothing (Taubin, "A signal processing approach to fair surface design", SIGGRAPH 1995), then moved along the normals to
+ * volume_ml (<= 0: the volume it had). No point ends farther than max_shift_mm from where it was; that bound goes before the volume. */
+enum status mesh_smooth(struct mesh *mesh, int iterations, double max_shift_mm, double volume_ml, struct error *error);
 enum status mesh_verify(struct mesh_check *ret, const struct mesh *mesh, struct error *error);
+/* Binary, atomic. The STL header and a PLY comment say SPACE=LPS or SPACE=RAS, as 3D Slicer does. No triangles: a valid, empty file. */
 enum status mesh_write_stl(const char *path, const struct mesh *mesh, enum mesh_space space, struct error *error);
 enum status mesh_write_ply(const char *path, const struct mesh *mesh, enum mesh_space space, struct error *error);
 void mesh_done(struct mesh *mesh);

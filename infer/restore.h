@@ -1,10 +1,13 @@
 /* restore.h - from a defective skull to its implant: window scan, threshold, postprocessing. A model alone says how.
  *
  *     struct restorer *restorer;
- *     restorer_open(&restorer, "model.h5", &error);
+ *     restorer_open(&restorer, "model.h5", NULL, &error);
  *     struct restoration result;
  *     restorer_run(&result, restorer, &skull, NULL, &error);      // result.completed, result.implant: masks on skull's grid
- */
+ *
+ * completion: p is the completed skull; implant = postprocess(p > threshold and not defective).
+ * implant:    p is the implant itself;  implant = postprocess(p > threshold and not defective).
+ * Either way completed = defective or implant. */
 #ifndef CALVARIA_INFER_RESTORE_H
 #define CALVARIA_INFER_RESTORE_H
 
@@ -16,11 +19,11 @@
 enum restore_task { RESTORE_COMPLETION, RESTORE_IMPLANT };
 extern const char *const restore_task_names[]; /* "completion", "implant", NULL */
 
-/* The whole pipeline: stored in every model as the text "restore". */
+/* The whole pipeline: stored in every model as the text "restore" (config_dump_text of restore_table). */
 struct restore_config {
     int task;
-    struct window_config window;
-    double working_spacing_mm[3]; /* 0: the native grid; else the skull is resampled, and the implant back */
+    struct window_config window;  /* its keys stand beside the others: scan, overlap_frac, patch_vox, top_vox, batch */
+    double working_spacing_mm[3]; /* 0: the native grid; else the skull is resampled (linear), the network's values back (linear) */
     double threshold;
     struct config_list postprocess; /* struct postprocess_rule each */
 };
@@ -28,23 +31,29 @@ extern const struct config_table restore_table;
 
 struct restoration {
     struct volume completed, implant; /* u8, the input's grid and storage */
+    struct volume raw;                /* p > threshold, before anything else; data NULL unless restorer_keep_raw */
     struct window_stats stats;
-    double read_s, network_s, postprocess_s, total_s;
-    int64_t peak_bytes;
-    int64_t changed_vox; /* completion: voxels where network and input differ before postprocessing, both ways */
+    double network_s, postprocess_s, total_s;
+    int64_t peak_bytes;  /* of the process, when the restoration was done */
+    int64_t changed_vox; /* raw and input (implant task: raw and nothing) differ, on the scanned slices */
 };
 
 struct restorer;
 
-/* From a model file, or a run folder (its best.h5, else last.h5). */
-enum status restorer_open(struct restorer **ret, const char *path, struct error *error);
-/* Over parameters that something else owns (validation during training). */
+/* From a model file, or a run folder (its best.h5, else last.h5), or "builtin:nothing" (an empty implant), "builtin:mirror" (the skull
+ * mirrored at its symmetry plane, mirror.h). sets (may be NULL): "key=value" over the model's restoration, as "threshold=0.4" or
+ * "postprocess=[{open: 2}]". */
+enum status restorer_open(struct restorer **ret, const char *path, const struct config_strings *sets, struct error *error);
+/* Over parameters that something else owns (validation during training). config is copied but for its postprocess list, which must live on. */
 enum status restorer_new(struct restorer **ret, const struct network_config *network, struct params *params, const struct restore_config *config,
                          struct error *error);
 const struct restore_config *restorer_config(const struct restorer *restorer);
-const struct model *restorer_model(const struct restorer *restorer); /* NULL when made by restorer_new */
+const struct model *restorer_model(const struct restorer *restorer); /* NULL when made by restorer_new, or builtin */
+const char *restorer_path(const struct restorer *restorer); /* the model file, "builtin:...", or "" */
 void restorer_params_changed(struct restorer *restorer);
+void restorer_keep_raw(struct restorer *restorer, bool keep);
 int64_t restorer_bytes(const struct restorer *restorer, const struct grid *grid); /* the bound, before any work */
+/* skull: a u8 mask. */
 enum status restorer_run(struct restoration *ret, struct restorer *restorer, const struct volume *skull, struct progress *progress,
                          struct error *error);
 void restoration_done(struct restoration *restoration);
