@@ -1,0 +1,371 @@
+/* evaluate.c - `calvaria evaluate`: predicted implants against the true ones, case by case. */
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "cli/command.h"
+#include "data/metrics.h"
+#include "data/volume.h"
+#include "train/plot.h"
+
+struct evaluate_options {
+    struct command_options common;
+    const char *truth, *predicted, *out;
+    bool json;
+};
+
+#define OFFSET(member) offsetof(struct evaluate_options, member)
+static const struct config_field evaluate_fields[] = {
+    {.key = "truth", .type = CONFIG_PATH, .offset = OFFSET(truth), .required = true,
+     .help = "folder with NAME_implant, and NAME_defective or NAME_complete for bDSC"},
+    {.key = "predicted", .type = CONFIG_PATH, .offset = OFFSET(predicted), .required = true, .help = "folder with NAME_implant"},
+    {.key = "out", .type = CONFIG_PATH, .offset = OFFSET(out), .help = "folder for metrics.csv and metrics.png"},
+    {.key = "json", .type = CONFIG_BOOL, .offset = OFFSET(json), .text = "false", .help = "the table as JSON on stdout"},
+    {0},
+};
+
+struct evaluation {
+    const char *name;
+    bool missing; /* no prediction: counts as DSC 0 */
+    struct metrics metrics;
+};
+
+/* FOLDER/NAME_KIND in any volume format, or NULL. */
+static char *find_volume(struct arena *arena, const char *folder, const char *name, const char *kind)
+{
+    for (int format = VOLUME_NIFTI_GZ; format <= VOLUME_NHDR; format++) {
+        char *file = arena_printf(arena, "%s_%s%s", name, kind, volume_suffix((enum volume_format)format));
+        char *path = file ? file_join(arena, folder, file) : NULL;
+        if (path && file_exists(path))
+            return path;
+    }
+    return NULL;
+}
+
+/* A mask that may be empty: an implant of nothing is a legitimate prediction. */
+static enum status read_implant(struct volume *ret, const char *path, struct error *error)
+{
+    struct volume volume = {0};
+    enum status status = volume_read(&volume, path, error);
+    if (status)
+        return status;
+    if (volume.type != VOXEL_U8) {
+        volume_done(&volume);
+        return error_set(error, STATUS_FAILED, "%s: values are no mask's (0 and one other)", path);
+    }
+    uint8_t *mask = volume.data, value = 0;
+    const int64_t n = grid_voxels(&volume.grid);
+    for (int64_t i = 0; i < n; i++) {
+        if (mask[i] && value && mask[i] != value) {
+            status = error_set(error, STATUS_FAILED, "%s: values %d and %d beside 0, an implant mask has one", path, value, mask[i]);
+            volume_done(&volume);
+            return status;
+        }
+        if (mask[i])
+            value = mask[i];
+    }
+    for (int64_t i = 0; i < n; i++)
+        mask[i] = mask[i] != 0;
+    *ret = volume;
+    return STATUS_OK;
+}
+
+/* The defective skull of a case: as a file, or complete minus implant; data NULL where the truth has neither. */
+static enum status read_defective(struct volume *ret, struct arena *arena, const char *folder, const char *name, const struct volume *implant,
+                                  struct error *error)
+{
+    const char *path = find_volume(arena, folder, name, "defective");
+    if (path)
+        return volume_read_mask(ret, path, error);
+    path = find_volume(arena, folder, name, "complete");
+    if (!path)
+        return STATUS_OK;
+    enum status status = volume_read_mask(ret, path, error);
+    if (!status && grid_voxels(&ret->grid) == grid_voxels(&implant->grid)) {
+        uint8_t *bone = ret->data;
+        const uint8_t *removed = implant->data;
+        for (int64_t i = 0; i < grid_voxels(&ret->grid); i++)
+            bone[i] = (uint8_t)(bone[i] && !removed[i]);
+    }
+    return status;
+}
+
+static enum status refuse_other_grid(const struct volume *a, const char *a_path, const struct volume *b, const char *b_what, struct error *error)
+{
+    if (grid_same(&a->grid, &b->grid, 0.01))
+        return STATUS_OK;
+    return error_set(error, STATUS_FAILED,
+                     "%s: %" PRId64 "x%" PRId64 "x%" PRId64 " voxels at another place than %s (predictions must lie on the input's grid)", a_path,
+                     a->grid.dim[0], a->grid.dim[1], a->grid.dim[2], b_what);
+}
+
+static enum status evaluate_case(struct evaluation *ret, const struct evaluate_options *options, struct error *error)
+{
+    struct arena arena = {0};
+    struct volume truth = {0}, predicted = {0}, defective = {0};
+    const char *truth_path = find_volume(&arena, options->truth, ret->name, "implant");
+    const char *predicted_path = find_volume(&arena, options->predicted, ret->name, "implant");
+    enum status status = truth_path ? read_implant(&truth, truth_path, error)
+                                    : error_set(error, STATUS_FAILED, "%s: implant of case %s vanished", options->truth, ret->name);
+    if (!status)
+        status = read_defective(&defective, &arena, options->truth, ret->name, &truth, error);
+    if (!status && defective.data)
+        status = refuse_other_grid(&defective, "the defective skull", &truth, truth_path, error);
+    ret->missing = !predicted_path;
+    if (!status && predicted_path)
+        status = read_implant(&predicted, predicted_path, error);
+    else if (!status)
+        status = volume_new(&predicted, &truth.grid, VOXEL_U8, error);
+    if (!status && predicted_path)
+        status = refuse_other_grid(&predicted, predicted_path, &truth, truth_path, error);
+    if (!status) {
+        const double spacing_mm[3] = {grid_spacing_mm(&truth.grid, 0), grid_spacing_mm(&truth.grid, 1), grid_spacing_mm(&truth.grid, 2)};
+        status = metrics_compare(&ret->metrics, truth.data, predicted.data, defective.data, truth.grid.dim, spacing_mm, error);
+    }
+    if (!status && ret->missing) { /* also where the truth is empty: nothing was handed in */
+        ret->metrics.dsc = 0;
+        ret->metrics.failed = true;
+    }
+    volume_done(&defective);
+    volume_done(&predicted);
+    volume_done(&truth);
+    arena_done(&arena);
+    return status ? error_while(error, "evaluating case %s", ret->name) : STATUS_OK;
+}
+
+/* The cases of the truth folder, sorted: every NAME_implant. */
+static enum status find_cases(struct evaluation **ret, int64_t *ret_n, const char *folder, struct arena *arena, struct error *error)
+{
+    struct config_strings files = {0};
+    enum status status = file_list(&files, folder, arena, error);
+    if (status)
+        return status;
+    struct evaluation *cases = arena_alloc(arena, (size_t)files.n + 1, sizeof *cases);
+    if (!cases)
+        return error_memory(error, (size_t)files.n * sizeof *cases, "the cases");
+    int64_t n = 0;
+    for (int64_t i = 0; i < files.n; i++) {
+        int format = volume_format_of(files.items[i]);
+        if (format < 0)
+            continue;
+        char *stem = arena_strdup(arena, files.items[i]);
+        if (!stem)
+            return error_memory(error, strlen(files.items[i]), "a case name");
+        stem[strlen(stem) - strlen(volume_suffix((enum volume_format)format))] = '\0';
+        if (!file_has_suffix(stem, "_implant"))
+            continue;
+        stem[strlen(stem) - strlen("_implant")] = '\0';
+        if (n == 0 || strcmp(cases[n - 1].name, stem) != 0) /* the same case in two formats is one */
+            cases[n++].name = stem;
+    }
+    if (n == 0)
+        return error_set(error, STATUS_FAILED, "%s: holds no NAME_implant volume (.nii.gz, .nii, .nrrd or .nhdr)", folder);
+    *ret = cases;
+    *ret_n = n;
+    return STATUS_OK;
+}
+
+static int compare_doubles(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+struct summary {
+    double mean, median, worst_low, worst_high;
+    int64_t n; /* finite values */
+};
+
+static struct summary summarise(const struct evaluation *cases, int64_t n, const struct metrics_column *column, double *values)
+{
+    struct summary summary = {.mean = NAN, .median = NAN, .worst_low = NAN, .worst_high = NAN};
+    double sum = 0;
+    for (int64_t i = 0; i < n; i++) {
+        const double value = column->value(&cases[i].metrics);
+        if (isfinite(value)) {
+            values[summary.n++] = value;
+            sum += value;
+        }
+    }
+    if (summary.n == 0)
+        return summary;
+    qsort(values, (size_t)summary.n, sizeof *values, compare_doubles);
+    summary.mean = sum / (double)summary.n;
+    summary.median = summary.n % 2 ? values[summary.n / 2] : 0.5 * (values[summary.n / 2 - 1] + values[summary.n / 2]);
+    summary.worst_low = values[0];
+    summary.worst_high = values[summary.n - 1];
+    return summary;
+}
+
+static int count_columns(void)
+{
+    int n = 0;
+    while (metrics_columns[n].name)
+        n++;
+    return n;
+}
+
+/* Rows: header, cases, mean, median, n; the last column says what happened to a case. */
+static enum status print_table(FILE *file, const struct evaluation *cases, int64_t n, struct arena *arena, struct error *error)
+{
+    const int n_columns = count_columns() + 2;
+    const char **cells = arena_alloc(arena, (size_t)((n + 4) * n_columns), sizeof *cells);
+    double *values = arena_alloc(arena, (size_t)n, sizeof *values);
+    if (!cells || !values)
+        return error_memory(error, (size_t)((n + 4) * n_columns) * sizeof *cells, "the table");
+    static const char *const row_names[] = {"mean", "median", "n"};
+    cells[0] = "case";
+    cells[n_columns - 1] = "note";
+    for (int64_t i = 0; i < n; i++) {
+        cells[(i + 1) * n_columns] = cases[i].name;
+        cells[(i + 1) * n_columns + n_columns - 1] = cases[i].missing                ? "no prediction"
+                                                     : cases[i].metrics.failed     ? "failed: one is empty"
+                                                     : cases[i].metrics.both_empty ? "both empty"
+                                                                                   : "";
+    }
+    for (int row = 0; row < 3; row++) {
+        cells[(n + 1 + row) * n_columns] = row_names[row];
+        cells[(n + 1 + row) * n_columns + n_columns - 1] = "";
+    }
+    for (int c = 0; c < n_columns - 2; c++) {
+        const struct metrics_column *column = &metrics_columns[c];
+        const struct summary summary = summarise(cases, n, column, values);
+        cells[c + 1] = arena_printf(arena, "%s%s%s", column->name, column->unit[0] ? "/" : "", column->unit);
+        for (int64_t i = 0; i < n; i++)
+            cells[(i + 1) * n_columns + c + 1] = arena_printf(arena, "%.4f", column->value(&cases[i].metrics));
+        cells[(n + 1) * n_columns + c + 1] = arena_printf(arena, "%.4f", summary.mean);
+        cells[(n + 2) * n_columns + c + 1] = arena_printf(arena, "%.4f", summary.median);
+        cells[(n + 3) * n_columns + c + 1] = arena_printf(arena, "%" PRId64, summary.n);
+    }
+    for (int64_t i = 0; i < (n + 4) * n_columns; i++)
+        if (!cells[i])
+            return error_memory(error, 64, "a cell of the table");
+    table_print(file, n + 4, n_columns, cells);
+    return STATUS_OK;
+}
+
+static void print_number(FILE *file, double value, const char *none)
+{
+    if (isfinite(value))
+        fprintf(file, "%.9g", value);
+    else
+        fputs(none, file);
+}
+
+static void print_csv(FILE *file, const struct evaluation *cases, int64_t n)
+{
+    fputs("case", file);
+    for (int c = 0; metrics_columns[c].name; c++)
+        fprintf(file, ",%s", metrics_columns[c].name);
+    fputs(",missing,failed\n", file);
+    for (int64_t i = 0; i < n; i++) {
+        fprintf(file, "%s", cases[i].name);
+        for (int c = 0; metrics_columns[c].name; c++) {
+            fputc(',', file);
+            print_number(file, metrics_columns[c].value(&cases[i].metrics), "nan");
+        }
+        fprintf(file, ",%d,%d\n", cases[i].missing, cases[i].metrics.failed);
+    }
+}
+
+/* Case names come from file names: quotes and control characters are escaped. */
+static void print_json_string(FILE *file, const char *text)
+{
+    fputc('"', file);
+    for (const unsigned char *c = (const unsigned char *)text; *c; c++) {
+        if (*c == '"' || *c == '\\')
+            fprintf(file, "\\%c", *c);
+        else if (*c < 0x20)
+            fprintf(file, "\\u%04x", *c);
+        else
+            fputc(*c, file);
+    }
+    fputc('"', file);
+}
+
+static void print_json(FILE *file, const struct evaluation *cases, int64_t n)
+{
+    fputs("{\"cases\": [", file);
+    for (int64_t i = 0; i < n; i++) {
+        fprintf(file, "%s\n  {\"case\": ", i ? "," : "");
+        print_json_string(file, cases[i].name);
+        for (int c = 0; metrics_columns[c].name; c++) {
+            fprintf(file, ", \"%s\": ", metrics_columns[c].name);
+            print_number(file, metrics_columns[c].value(&cases[i].metrics), "null");
+        }
+        fprintf(file, ", \"missing\": %s, \"failed\": %s}", cases[i].missing ? "true" : "false", cases[i].metrics.failed ? "true" : "false");
+    }
+    fputs("\n]}\n", file);
+}
+
+/* DSC and bDSC of every case as bars, HD95 below. */
+static const char metrics_plot[] = "set datafile separator ','\n"
+                                   "set style data histogram\nset style histogram clustered gap 1\nset style fill solid 0.8\n"
+                                   "set xtics rotate by -45 noenhanced\nset key outside top center horizontal\n"
+                                   "set multiplot layout 2,1\nset yrange [0:1]\n"
+                                   "plot 'metrics.csv' using 'dsc':xtic(1) title 'DSC', '' using 'bdsc_mm' title 'bDSC 10 mm'\n"
+                                   "set yrange [0:*]\nset ylabel 'mm'\n"
+                                   "plot 'metrics.csv' using 'hd95_mm':xtic(1) title 'HD95'\n"
+                                   "unset multiplot\n";
+
+/* metrics.csv, and metrics.png by gnuplot. */
+static enum status write_files(const char *folder, const struct evaluation *cases, int64_t n, struct arena *arena, struct error *error)
+{
+    char *text = NULL;
+    size_t bytes = 0;
+    enum status status = file_make_folders(folder, error);
+    char *csv = file_join(arena, folder, "metrics.csv");
+    FILE *memory = status ? NULL : open_memstream(&text, &bytes);
+    if (!status && (!csv || !memory))
+        status = error_memory(error, 4096, "metrics.csv");
+    if (memory) {
+        print_csv(memory, cases, n);
+        if (fclose(memory) != 0 && !status)
+            status = error_memory(error, bytes, "metrics.csv");
+    }
+    if (!status)
+        status = file_write(csv, text, bytes, error);
+    free(text); /* open_memstream's */
+    struct error no_picture = {0};
+    if (!status && plot_draw(folder, "metrics", metrics_plot, &no_picture))
+        log_warn("%s", no_picture.text);
+    return status;
+}
+
+static enum status run(const void *value, int n_inputs, char *const *inputs, struct error *error)
+{
+    const struct evaluate_options *options = value;
+    (void)n_inputs, (void)inputs;
+    struct arena arena = {0};
+    struct evaluation *cases = NULL;
+    int64_t n = 0;
+    enum status status = find_cases(&cases, &n, options->truth, &arena, error);
+    struct progress progress;
+    progress_start(&progress, "evaluate", "case", 0, n);
+    for (int64_t i = 0; !status && i < n; i++) {
+        status = evaluate_case(&cases[i], options, error);
+        progress_show(&progress, i + 1, cases[i].name);
+    }
+    progress_end(&progress);
+    if (!status && options->json)
+        print_json(stdout, cases, n);
+    else if (!status)
+        status = print_table(stdout, cases, n, &arena, error);
+    if (!status && options->out)
+        status = write_files(options->out, cases, n, &arena, error);
+    arena_done(&arena);
+    return status;
+}
+
+const struct command command_evaluate = {
+    .name = "evaluate",
+    .arguments = "--truth DIR --predicted DIR [--out DIR] [--json]",
+    .example = "calvaria evaluate --truth held_out --predicted restored --out restored",
+    .options = {.help = "compare predicted implants with the true ones", .size = sizeof(struct evaluate_options), .base = &command_base_table,
+                .fields = evaluate_fields},
+    .run = run,
+};

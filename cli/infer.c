@@ -1,0 +1,30 @@
+/* infer.c - `calvaria infer`: restores skulls; all the work is infer/batch.h's, shared with calvaria-infer. */
+#include "cli/command.h"
+#include "infer/batch.h"
+
+struct infer_options {
+    struct command_options common;
+    struct batch_config batch;
+};
+
+static const struct config_field infer_fields[] = {
+    {.key = "", .type = CONFIG_TABLE, .offset = offsetof(struct infer_options, batch), .table = &batch_table},
+    {0},
+};
+
+static enum status run(const void *value, int n_inputs, char *const *inputs, struct error *error)
+{
+    const struct infer_options *options = value;
+    return batch_run(&options->batch, n_inputs, inputs, error);
+}
+
+const struct command command_infer = {
+    .name = "infer",
+    .arguments = "--model MODEL INPUT... --out DIR [--format nii.gz|nii|nrrd|nhdr]",
+    .example = "calvaria infer --model runs/first 000_defective.nrrd --out restored",
+    .options = {.help = "restore defective skulls: completed skull, implant, STL, report", .size = sizeof(struct infer_options),
+                .base = &command_base_table, .fields = infer_fields},
+    .min_inputs = 1,
+    .max_inputs = -1,
+    .run = run,
+};

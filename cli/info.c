@@ -1,0 +1,182 @@
+/* info.c - `calvaria info FILE`: says what any of calvaria's files is. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "cli/command.h"
+#include "data/dataset.h"
+#include "data/defect.h"
+#include "nn/model_file.h"
+#include "train/recipe.h"
+
+struct info_options {
+    struct command_options common;
+    int64_t patch_vox[3];
+    int64_t batch;
+};
+
+static const struct config_field info_fields[] = {
+    {.key = "patch_vox", .type = CONFIG_INT3, .offset = offsetof(struct info_options, patch_vox), .text = "0", .min = 0, .max = 1e6,
+     .unit = "voxels", .help = "network: input size x,y,z; 0: as the file says"},
+    {.key = "batch", .type = CONFIG_INT, .offset = offsetof(struct info_options, batch), .text = "1", .min = 1, .max = 1e6,
+     .help = "network: patches at a time"},
+    {0},
+};
+
+static enum status info_network(const struct network_config *network, const struct info_options *options, struct error *error)
+{
+    const int64_t *patch = options->patch_vox[0] ? options->patch_vox : network->patch_vox;
+    const struct shape src = {options->batch, network->input_channels, patch[2], patch[1], patch[0]};
+    return network_print(stdout, network, src, error);
+}
+
+static enum status info_volume(const char *path, struct error *error)
+{
+    struct volume volume = {0};
+    enum status status = volume_read_header(&volume, path, error);
+    if (status)
+        return status;
+    const struct grid *grid = &volume.grid;
+    printf("volume     %s\n", path);
+    printf("format     %s, voxels %s%s%s\n", volume_suffix(volume.storage.format) + 1, volume.storage.file_type,
+           volume.storage.space[0] ? ", space " : "", volume.storage.space);
+    printf("dims       %" PRId64 " x %" PRId64 " x %" PRId64 " (x, y, z in LPS)\n", grid->dim[0], grid->dim[1], grid->dim[2]);
+    printf("spacing    %.6g x %.6g x %.6g mm\n", grid_spacing_mm(grid, 0), grid_spacing_mm(grid, 1), grid_spacing_mm(grid, 2));
+    printf("origin     %.6g %.6g %.6g mm (LPS)\n", grid->origin[0], grid->origin[1], grid->origin[2]);
+    printf("file axes ");
+    for (int a = 0; a < 3; a++)
+        printf(" %s%c", volume.storage.flip[a] ? "-" : "+", "xyz"[volume.storage.axis[a]]);
+    printf("\n");
+    volume_done(&volume);
+    return STATUS_OK;
+}
+
+static enum status info_dataset(const char *path, struct error *error)
+{
+    struct dataset *set = NULL;
+    enum status status = dataset_open(&set, path, error);
+    if (status)
+        return status;
+    int64_t n_split[SPLIT_N] = {0}, n_implants = 0;
+    for (int64_t i = 0; i < dataset_n_cases(set); i++) {
+        n_split[dataset_case(set, i)->split]++;
+        n_implants += dataset_case(set, i)->n_implants;
+    }
+    printf("dataset    %s\n", path);
+    printf("cases      %" PRId64 " (train %" PRId64 ", val %" PRId64 ", test %" PRId64 "), %" PRId64 " stored implants\n", dataset_n_cases(set),
+           n_split[SPLIT_TRAIN], n_split[SPLIT_VAL], n_split[SPLIT_TEST], n_implants);
+    printf("hash       %016" PRIx64 "\n", dataset_hash(set));
+    for (int64_t i = 0; i < dataset_n_cases(set); i++) {
+        const struct dataset_case *c = dataset_case(set, i);
+        printf("  %-24s %-5s  %" PRId64 "x%" PRId64 "x%" PRId64 "  %.3g x %.3g x %.3g mm  %" PRId64 " implants\n", c->name,
+               dataset_split_names[c->split], c->grid.dim[0], c->grid.dim[1], c->grid.dim[2], grid_spacing_mm(&c->grid, 0),
+               grid_spacing_mm(&c->grid, 1), grid_spacing_mm(&c->grid, 2), c->n_implants);
+    }
+    dataset_close(set);
+    return STATUS_OK;
+}
+
+static enum status info_model(const char *path, const struct info_options *options, struct error *error)
+{
+    struct model model = {0};
+    enum status status = model_read(&model, path, false, error);
+    if (status)
+        return status;
+    printf("model      %s\n", path);
+    for (int64_t i = 0; i < model.n_texts; i++)
+        if (strcmp(model.texts[i].key, "network") != 0) /* printed as a table below */
+            printf("--- %s\n%s%s", model.texts[i].key, model.texts[i].value,
+                   model.texts[i].value[0] && model.texts[i].value[strlen(model.texts[i].value) - 1] == '\n' ? "" : "\n");
+    printf("--- network\n");
+    status = info_network(&model.network, options, error);
+    model_done(&model);
+    return status;
+}
+
+static enum status info_run(const char *folder, struct arena *arena, struct error *error)
+{
+    static const char *const parts[] = {"STATUS", "environment.txt", "overrides.txt", "recipe.yaml", NULL};
+    const char *status_path = file_join(arena, folder, "STATUS");
+    if (!status_path || !file_exists(status_path))
+        return error_set(error, STATUS_FAILED, "%s: a folder without STATUS is no run folder", folder);
+    printf("run        %s\n", folder);
+    for (int i = 0; parts[i]; i++) {
+        char *text = NULL;
+        size_t bytes = 0;
+        const char *path = file_join(arena, folder, parts[i]);
+        if (!path || !file_exists(path))
+            continue;
+        enum status status = file_read(&text, &bytes, path, 1 << 20, error);
+        if (status)
+            return status;
+        printf("--- %s\n%s", parts[i], text);
+        memory_free(text);
+    }
+    return STATUS_OK;
+}
+
+static enum status info_yaml(const char *path, const struct info_options *options, struct arena *arena, struct error *error)
+{
+    struct yaml_node *root = NULL;
+    enum status status = yaml_read_extended(&root, path, arena, error);
+    if (status)
+        return status;
+    if (yaml_get(root, "defects")) {
+        struct defects_config defects;
+        status = defects_read(&defects, path, arena, error);
+        if (!status) {
+            printf("defects    %s\n", path);
+            config_dump(&defects_table, &defects, stdout);
+        }
+        return status;
+    }
+    if (yaml_get(root, "network") && !yaml_get(root, "data") && !yaml_get(root, "train")) {
+        struct network_config network;
+        printf("network    %s\n", path);
+        status = config_bind(&network_table, yaml_get(root, "network"), &network, arena, error);
+        return status ? status : info_network(&network, options, error);
+    }
+    struct recipe recipe;
+    status = recipe_read(&recipe, path, 0, NULL, arena, error);
+    if (!status) {
+        printf("recipe     %s\n", path);
+        config_dump(&recipe_table, &recipe, stdout);
+        status = info_network(&recipe.network, options, error);
+    }
+    return status;
+}
+
+static enum status run(const void *value, int n_inputs, char *const *inputs, struct error *error)
+{
+    const struct info_options *options = value;
+    const char *path = inputs[0];
+    (void)n_inputs;
+    struct arena arena = {0};
+    enum status status;
+    if (file_is_folder(path))
+        status = info_run(path, &arena, error);
+    else if (!file_exists(path))
+        status = error_set(error, STATUS_FAILED, "%s: no such file", path);
+    else if (file_has_suffix(path, ".yaml") || file_has_suffix(path, ".yml"))
+        status = info_yaml(path, options, &arena, error);
+    else if (dataset_is(path))
+        status = info_dataset(path, error);
+    else if (file_has_suffix(path, ".h5"))
+        status = info_model(path, options, error);
+    else
+        status = info_volume(path, error);
+    arena_done(&arena);
+    return status;
+}
+
+const struct command command_info = {
+    .name = "info",
+    .arguments = "FILE [--patch-vox X,Y,Z] [--batch N]",
+    .example = "calvaria info configs/networks/mia_ae_patch.yaml",
+    .options = {.help = "say what a volume, dataset, model, run folder, network or recipe is", .size = sizeof(struct info_options),
+                .base = &command_base_table, .fields = info_fields},
+    .min_inputs = 1,
+    .max_inputs = 1,
+    .run = run,
+};

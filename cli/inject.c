@@ -1,0 +1,126 @@
+/* inject.c - `calvaria inject`: synthetic defects on healthy skulls, as files. */
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "cli/command.h"
+#include "data/defect.h"
+
+struct inject_options {
+    struct command_options common;
+    const char *defects, *out;
+    int64_t count, seed;
+};
+
+#define OFFSET(member) offsetof(struct inject_options, member)
+static const struct config_field inject_fields[] = {
+    {.key = "defects", .type = CONFIG_PATH, .offset = OFFSET(defects), .required = true, .help = "YAML mixture of defects (configs/defects)"},
+    {.key = "out", .type = CONFIG_PATH, .offset = OFFSET(out), .required = true, .help = "folder for NAME_d00_defective, NAME_d00_implant ..."},
+    {.key = "count", .type = CONFIG_INT, .offset = OFFSET(count), .text = "1", .min = 1, .max = 10000, .help = "defects per skull"},
+    {.key = "seed", .type = CONFIG_INT, .offset = OFFSET(seed), .text = "1", .min = 0, .max = 1e15, .help = "the same seed, the same bytes"},
+    {0},
+};
+
+/* Writes the pair NAME_dNN_defective, NAME_dNN_implant in the skull's format. `skull` becomes the defective skull and is restored. */
+static enum status write_pair(struct volume *skull, struct volume *implant, const char *out, const char *name, int64_t d, struct error *error)
+{
+    struct arena arena = {0};
+    const char *suffix = volume_suffix(skull->storage.format);
+    uint8_t *bone = skull->data;
+    const uint8_t *removed = implant->data;
+    const int64_t n = grid_voxels(&skull->grid);
+    char *stem = arena_printf(&arena, "%s_d%02" PRId64, name, d);
+    char *defective_path = stem ? file_join(&arena, out, arena_printf(&arena, "%s_defective%s", stem, suffix)) : NULL;
+    char *implant_path = stem ? file_join(&arena, out, arena_printf(&arena, "%s_implant%s", stem, suffix)) : NULL;
+    enum status status = STATUS_OK;
+    if (!defective_path || !implant_path)
+        status = error_memory(error, strlen(out), "a path");
+    if (!status)
+        status = volume_write(implant_path, implant, error);
+    if (!status) {
+        for (int64_t i = 0; i < n; i++)
+            bone[i] = (uint8_t)(bone[i] ^ removed[i]); /* the implant is part of the skull */
+        status = volume_write(defective_path, skull, error);
+        for (int64_t i = 0; i < n; i++)
+            bone[i] = (uint8_t)(bone[i] ^ removed[i]);
+    }
+    arena_done(&arena);
+    return status;
+}
+
+static enum status inject_skull(const struct inject_options *options, const struct defects_config *defects, const char *path,
+                                const char *name, struct progress *progress, struct error *error)
+{
+    struct volume skull = {0}, implant = {0};
+    enum status status = volume_read_mask(&skull, path, error);
+    if (!status)
+        status = volume_new(&implant, &skull.grid, VOXEL_U8, error);
+    if (!status)
+        implant.storage = skull.storage;
+    /* Streams hang on the skull's name, so adding or dropping other files changes nothing. */
+    uint64_t name_hash = 14695981039346656037u;
+    for (const char *c = name; *c; c++)
+        name_hash = (name_hash ^ (unsigned char)*c) * 1099511628211u;
+    for (int64_t d = 0; !status && d < options->count; d++) {
+        struct box box;
+        struct rng stream = rng_make((uint64_t)options->seed, name_hash);
+        status = defect_inject(implant.data, &box, NULL, &skull, defects, rng_child(&stream, (uint64_t)d), error);
+        if (!status)
+            status = write_pair(&skull, &implant, options->out, name, d, error);
+        if (!status)
+            progress_show(progress, progress->done + 1, name);
+    }
+    volume_done(&implant);
+    volume_done(&skull);
+    return status ? error_while(error, "injecting defects into %s", path) : STATUS_OK;
+}
+
+static enum status refuse_same_names(char *const *inputs, int n, char **names, struct arena *arena, struct error *error)
+{
+    for (int i = 0; i < n; i++) {
+        names[i] = volume_case_name(arena, inputs[i]);
+        if (!names[i])
+            return error_memory(error, strlen(inputs[i]), "a case name");
+        for (int j = 0; j < i; j++)
+            if (strcmp(names[i], names[j]) == 0)
+                return error_set(error, STATUS_USAGE, "%s and %s: both are case '%s' (outputs would overwrite each other; rename one)",
+                                 inputs[j], inputs[i], names[i]);
+    }
+    return STATUS_OK;
+}
+
+static enum status run(const void *value, int n_inputs, char *const *inputs, struct error *error)
+{
+    const struct inject_options *options = value;
+    struct arena arena = {0};
+    struct defects_config defects;
+    char **names = arena_alloc(&arena, (size_t)n_inputs, sizeof *names);
+    enum status status = names ? STATUS_OK : error_memory(error, (size_t)n_inputs * sizeof *names, "the case names");
+    if (!status)
+        status = defects_read(&defects, options->defects, &arena, error);
+    if (!status)
+        status = refuse_same_names(inputs, n_inputs, names, &arena, error);
+    if (!status)
+        status = file_make_folders(options->out, error);
+    if (!status) {
+        struct progress progress;
+        progress_start(&progress, "inject", "defect", 0, n_inputs * options->count);
+        for (int i = 0; !status && i < n_inputs; i++)
+            status = inject_skull(options, &defects, inputs[i], names[i], &progress, error);
+        progress_end(&progress);
+    }
+    arena_done(&arena);
+    return status;
+}
+
+const struct command command_inject = {
+    .name = "inject",
+    .arguments = "SKULL... --defects FILE.yaml --out DIR [--count N] [--seed S]",
+    .example = "calvaria inject skulls/*.nii.gz --defects configs/defects/craniotomy.yaml --out pairs --count 2",
+    .options = {.help = "cut synthetic defects into healthy skulls", .size = sizeof(struct inject_options), .base = &command_base_table,
+                .fields = inject_fields},
+    .min_inputs = 1,
+    .max_inputs = -1,
+    .run = run,
+};

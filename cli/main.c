@@ -1,0 +1,123 @@
+/* main.c - calvaria, the front door: one table of commands. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/options.h"
+#include "base/parallel.h"
+#include "cli/command.h"
+#include "nn/engine.h"
+
+static const struct command *const commands[] = {
+    &command_phantom, &command_inject,   &command_pack, &command_unpack, &command_check,
+    &command_train,   &command_infer,    &command_evaluate, &command_info, &command_reference, NULL,
+};
+
+static const struct config_field command_base_fields[] = {
+    {.key = "threads", .type = CONFIG_INT, .offset = offsetof(struct command_options, threads), .text = "0", .min = 0, .max = 4096,
+     .help = "processors to use; 0: all"},
+    {.key = "quiet", .type = CONFIG_BOOL, .offset = offsetof(struct command_options, quiet), .text = "false",
+     .help = "say nothing but warnings and errors"},
+    {0},
+};
+const struct config_table command_base_table = {.size = sizeof(struct command_options), .fields = command_base_fields};
+
+static void print_usage(FILE *file)
+{
+    fprintf(file, "calvaria: skull defect restoration and cranial implant generation (research software, not for clinical use)\n\n"
+                  "usage: calvaria COMMAND [OPTION...] [ARGUMENT...]\n\n");
+    for (int i = 0; commands[i]; i++)
+        fprintf(file, "  %-10s %s\n", commands[i]->name, commands[i]->options.help);
+    fprintf(file, "\n'calvaria COMMAND --help' documents every option. Exit codes: 0 ok, 1 the work failed, 2 usage or configuration,\n"
+                  "3 stopped on request and resumable.\n");
+}
+
+static void print_command_help(const struct command *command)
+{
+    printf("%s\n\nusage: calvaria %s %s\n\n", command->options.help, command->name, command->arguments);
+    options_help(&command->options, stdout);
+    printf("\nexample:\n  %s\n", command->example);
+}
+
+static const struct command *find_command(const char *name, struct error *error)
+{
+    const char *names[sizeof commands / sizeof *commands] = {0};
+    for (int i = 0; commands[i]; i++) {
+        if (strcmp(commands[i]->name, name) == 0)
+            return commands[i];
+        names[i] = commands[i]->name;
+    }
+    const char *near = config_nearest(name, names);
+    error_set(error, STATUS_USAGE, "calvaria: '%s': unknown command (%s%s%s)", name, near ? "did you mean '" : "see calvaria --help",
+              near ? near : "", near ? "'?" : "");
+    return NULL;
+}
+
+static enum status check_input_count(const struct command *command, int n, struct error *error)
+{
+    if (n >= command->min_inputs && (command->max_inputs < 0 || n <= command->max_inputs))
+        return STATUS_OK;
+    return error_set(error, STATUS_USAGE, "calvaria %s: %d arguments given (usage: calvaria %s %s)", command->name, n, command->name,
+                     command->arguments);
+}
+
+static enum status run_command(const struct command *command, int argc, char **argv, struct error *error)
+{
+    struct arena arena = {0};
+    struct command_options *options = arena_alloc(&arena, 1, command->options.size);
+    struct config_strings inputs = {0};
+    enum status status = options ? STATUS_OK : error_memory(error, command->options.size, "the options");
+    if (!status)
+        status = options_parse(&command->options, options, argc, argv, &inputs, &arena, error);
+    if (!status)
+        status = check_input_count(command, (int)inputs.n, error);
+    if (!status) {
+        parallel_set_threads((int)options->threads);
+        if (options->quiet)
+            log_set_level(LOG_WARN);
+        status = command->run(options, (int)inputs.n, (char *const *)inputs.items, error);
+    }
+    arena_done(&arena);
+    return status;
+}
+
+static bool wants_help(int argc, char **argv)
+{
+    for (int i = 0; i < argc && strcmp(argv[i], "--") != 0; i++)
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
+            return true;
+    return false;
+}
+
+int main(int argc, char **argv)
+{
+    struct error error = {0};
+    if (argc < 2) {
+        print_usage(stderr);
+        return STATUS_USAGE;
+    }
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
+        print_usage(stdout);
+        return STATUS_OK;
+    }
+    if (strcmp(argv[1], "--version") == 0) {
+        printf("calvaria %s (%s)\n", CALVARIA_VERSION, engine_version());
+        return STATUS_OK;
+    }
+    const struct command *command = find_command(argv[1], &error);
+    enum status status = STATUS_USAGE;
+    if (command && wants_help(argc - 2, argv + 2)) {
+        print_command_help(command);
+        return STATUS_OK;
+    }
+    if (command)
+        status = run_command(command, argc - 2, argv + 2, &error);
+    if (status)
+        error_print(stderr, &error);
+    /* A full disk or a closed pipe behind stdout must not pass for success. */
+    if (fflush(stdout) != 0 && !status) {
+        fprintf(stderr, "error: standard output: cannot be written (a full disk or a closed pipe?)\n");
+        status = STATUS_FAILED;
+    }
+    return (int)status;
+}

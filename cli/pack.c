@@ -1,0 +1,107 @@
+/* pack.c - `calvaria pack`, `unpack`, `check`: folders of volumes into one HDF5 dataset, back, and its integrity. */
+#include <stdio.h>
+
+#include "cli/command.h"
+#include "data/dataset.h"
+
+struct pack_options {
+    struct command_options common;
+    const char *out;
+    double split[3];
+    const char *split_file;
+    int64_t seed;
+};
+
+#define OFFSET(member) offsetof(struct pack_options, member)
+static const struct config_field pack_fields[] = {
+    {.key = "out", .type = CONFIG_PATH, .offset = OFFSET(out), .required = true, .help = "the dataset to write (set.h5)"},
+    {.key = "split", .type = CONFIG_DOUBLE3, .offset = OFFSET(split), .text = "[0.8, 0.1, 0.1]", .min = 0, .max = 1,
+     .help = "shares of train,val,test, split by skull"},
+    {.key = "split_file", .type = CONFIG_PATH, .offset = OFFSET(split_file),
+     .help = "lines of case<TAB>train|val|test[<TAB>group] instead of a random split"},
+    {.key = "seed", .type = CONFIG_INT, .offset = OFFSET(seed), .text = "1", .min = 0, .max = 1e15, .help = "of the random split"},
+    {0},
+};
+
+static enum status run_pack(const void *value, int n_inputs, char *const *inputs, struct error *error)
+{
+    const struct pack_options *options = value;
+    (void)n_inputs;
+    const struct pack_config config = {.split_frac = {options->split[0], options->split[1], options->split[2]},
+                                       .seed = options->seed,
+                                       .split_file = options->split_file};
+    return dataset_pack(inputs[0], options->out, &config, error);
+}
+
+const struct command command_pack = {
+    .name = "pack",
+    .arguments = "DIR --out SET.h5 [--split 0.8,0.1,0.1 --seed S | --split-file F.tsv]",
+    .example = "calvaria pack skulls --out set.h5 --split 0.8,0.1,0.1 --seed 1",
+    .options = {.help = "pack healthy skulls or ready triplets into one dataset", .size = sizeof(struct pack_options),
+                .base = &command_base_table, .fields = pack_fields},
+    .min_inputs = 1,
+    .max_inputs = 1,
+    .run = run_pack,
+};
+
+struct unpack_options {
+    struct command_options common;
+    const char *out;
+    int split, format;
+};
+
+static const char *const split_names[] = {"train", "val", "test", "all", NULL};               /* enum dataset_split, SPLIT_N */
+static const char *const format_names[] = {"nii.gz", "nii", "nrrd", "nhdr", "packed", NULL}; /* enum volume_format, then as packed */
+enum { FORMAT_PACKED = 4 };
+
+static const struct config_field unpack_fields[] = {
+    {.key = "out", .type = CONFIG_PATH, .offset = offsetof(struct unpack_options, out), .required = true, .help = "folder to write"},
+    {.key = "split", .type = CONFIG_ENUM, .offset = offsetof(struct unpack_options, split), .text = "all", .names = split_names,
+     .help = "which cases"},
+    {.key = "format", .type = CONFIG_ENUM, .offset = offsetof(struct unpack_options, format), .text = "packed", .names = format_names,
+     .help = "file format; packed: the one each skull came in"},
+    {0},
+};
+
+static enum status run_unpack(const void *value, int n_inputs, char *const *inputs, struct error *error)
+{
+    const struct unpack_options *options = value;
+    (void)n_inputs;
+    return dataset_unpack(inputs[0], options->split, options->out, options->format == FORMAT_PACKED ? -1 : options->format, error);
+}
+
+const struct command command_unpack = {
+    .name = "unpack",
+    .arguments = "SET.h5 --split val --out DIR [--format nii.gz|nii|nrrd|nhdr]",
+    .example = "calvaria unpack set.h5 --split val --out held_out",
+    .options = {.help = "write a dataset's cases back as volumes", .size = sizeof(struct unpack_options), .base = &command_base_table,
+                .fields = unpack_fields},
+    .min_inputs = 1,
+    .max_inputs = 1,
+    .run = run_unpack,
+};
+
+static enum status run_check(const void *value, int n_inputs, char *const *inputs, struct error *error)
+{
+    (void)value, (void)n_inputs;
+    struct check_report report = {.out = stdout};
+    enum status status = dataset_check(inputs[0], &report, error);
+    if (status)
+        return status;
+    printf("%lld cases, %lld bad\n", (long long)report.n_cases, (long long)report.n_bad);
+    if (report.n_bad)
+        return error_set(error, STATUS_FAILED, "%s: %lld of %lld cases are bad (each is named above)", inputs[0], (long long)report.n_bad,
+                         (long long)report.n_cases);
+    return STATUS_OK;
+}
+
+const struct command command_check = {
+    .name = "check",
+    .arguments = "SET.h5|DIR",
+    .example = "calvaria check set.h5",
+    .options = {.help = "report the integrity of a dataset or a folder, naming each bad case", .size = sizeof(struct command_options),
+                .base = &command_base_table},
+    .min_inputs = 1,
+    .max_inputs = 1,
+    .run = run_check,
+};
