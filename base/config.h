@@ -28,7 +28,8 @@ enum config_type {
     CONFIG_DOUBLE,  /* double                                                                           */
     CONFIG_BOOL,    /* bool                                                                             */
     CONFIG_STRING,  /* const char * (arena); the default may be NULL = not given                        */
-    CONFIG_PATH,    /* as CONFIG_STRING; relative paths in a file are taken from that file's folder      */
+    CONFIG_PATH,    /* as CONFIG_STRING; relative paths in a file are taken from that file's folder, those of a command
+                       line as they are; the dump makes them absolute, so that it means the same anywhere */
     CONFIG_ENUM,    /* int: index into .names                                                           */
     CONFIG_INT3,    /* int64_t[3] in x, y, z order; one number stands for three                          */
     CONFIG_DOUBLE3, /* double[3], likewise                                                              */
@@ -36,7 +37,8 @@ enum config_type {
     CONFIG_STRINGS, /* struct config_strings: a list of strings, or one                                  */
     CONFIG_TABLE,   /* a nested struct described by .table                                              */
     CONFIG_LIST,    /* struct config_list: a list of nested structs, see .variant                         */
-    CONFIG_CHOICE,  /* struct config_item: one nested struct, its table chosen by the key `type`, see .variant */
+    CONFIG_CHOICE,  /* struct config_item: one nested struct, its table chosen by the key `type`, see .variant; .table NULL: none.
+                       Here and in lists a word alone stands for { type: word } */
 };
 
 struct config_strings {
@@ -80,18 +82,19 @@ struct config_table {
     enum status (*check)(const void *value, const struct yaml_node *node, struct error *error);
 };
 
-/* Fills `value` (table->size bytes) from a map, defaults first. node NULL: defaults alone. Strings, lists live in `arena`. */
+/* Fills `value` (table->size bytes) from a map, defaults first. node NULL: defaults alone, without rules or required keys. Strings
+ * and lists live in `arena`; items point into the tree, which must live as long. */
 enum status config_bind(const struct config_table *table, const struct yaml_node *node, void *value, struct arena *arena, struct error *error);
 
-/* Sets one field from text, as a command line gives it; `where` starts the message ("--count"). */
+/* Sets one field from text, as a command line gives it ("64,64,32" is a list too); `where` starts the message ("--count"). */
 enum status config_set_text(const struct config_field *field, void *value, const char *text, const char *where, struct arena *arena,
                             struct error *error);
 
-/* Adds "file:line:column: message" to the error, STATUS_USAGE. node may be NULL. */
+/* Adds "file:line:column: message" to the error, STATUS_USAGE. node may be NULL. Point at a key's value with yaml_get(node, "key"). */
 enum status config_error(struct error *error, const struct yaml_node *node, const char *format, ...) ERROR_PRINTF(3, 4);
 
-/* Writes every key as YAML; reading it back gives the same dump (tested). */
-void config_dump(const struct config_table *table, const void *value, FILE *file);
+/* Writes every key as YAML; reading it back gives the same dump (tested). False when memory is out or the file takes no more. */
+bool config_dump(const struct config_table *table, const void *value, FILE *file);
 /* The dump as a string: free with memory_free; NULL when memory is out. */
 char *config_dump_text(const struct config_table *table, const void *value);
 

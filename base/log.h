@@ -11,18 +11,19 @@
 enum log_level { LOG_QUIET, LOG_WARN, LOG_INFO, LOG_DEBUG };
 
 void log_set_level(enum log_level level);
-/* Lines also go to `file` (a run's log); NULL ends that. The caller closes it. */
+/* Lines also go to `file` (a run's log) with the time before them, whatever the level; NULL ends that. The caller closes it. */
 void log_set_file(FILE *file);
 void log_info(const char *format, ...) ERROR_PRINTF(1, 2);
 void log_warn(const char *format, ...) ERROR_PRINTF(1, 2);
 void log_debug(const char *format, ...) ERROR_PRINTF(1, 2);
 
-/* A bar with rate and time left on a terminal, a plain line now and then (every 10 s or 10 %) when piped. Zero total: a counter. */
+/* A bar with rate and time left on a terminal, a plain line now and then (every 10 s or 10 %, not twice in a second) when piped.
+ * Zero total: a counter. */
 struct progress {
     const char *label, *unit;
     int64_t total, done;
     double start_s, shown_s;
-    int64_t first; /* `done` at the start: a resumed run's rate counts from here */
+    int64_t first, shown; /* `done` at the start (a resumed run's rate counts from here), and when last shown */
     bool terminal;
 };
 void progress_start(struct progress *progress, const char *label, const char *unit, int64_t first, int64_t total);
@@ -32,7 +33,7 @@ void progress_end(struct progress *progress);
 
 double log_clock_s(void); /* monotonic seconds */
 
-/* Prints rows of n_columns cells aligned in columns; numbers (cells that parse as such) to the right. row 0 is the header. */
+/* Prints rows of n_columns cells aligned in columns; numbers (cells that parse as such) to the right. Row 0 is the header. */
 void table_print(FILE *file, int64_t n_rows, int n_columns, const char *const *cells);
 
 #endif

@@ -1,0 +1,38 @@
+/* parallel.c - see parallel.h. */
+#include "base/parallel.h"
+
+#include <stdint.h>
+
+#include <omp.h>
+#if defined(__SSE__)
+#include <xmmintrin.h>
+#endif
+
+int parallel_threads(void)
+{
+    return omp_get_max_threads();
+}
+
+void parallel_set_threads(int n)
+{
+    omp_set_num_threads(n > 0 ? n : omp_get_num_procs());
+}
+
+static void parallel_flush_thread(void)
+{
+#if defined(__SSE__)
+    const unsigned flush_to_zero = 0x8000, denormals_are_zero = 0x0040;
+    _mm_setcsr(_mm_getcsr() | flush_to_zero | denormals_are_zero);
+#elif defined(__aarch64__)
+    const uint64_t flush_to_zero = (uint64_t)1 << 24;
+    uint64_t fpcr;
+    __asm__ volatile("mrs %0, fpcr" : "=r"(fpcr));
+    __asm__ volatile("msr fpcr, %0" : : "r"(fpcr | flush_to_zero));
+#endif
+}
+
+void parallel_flush_denormals(void)
+{
+#pragma omp parallel
+    parallel_flush_thread();
+}

@@ -1,0 +1,190 @@
+/* yaml_merge.c - `extends:` and `--set`: trees put over trees. See yaml.h. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/config.h"
+#include "base/file.h"
+#include "base/yaml_node.h"
+
+/* Two maps that choose different variants by `type` have no keys in common. */
+static bool yaml_can_merge(const struct yaml_node *a, const struct yaml_node *b)
+{
+    if (a->kind != YAML_MAP || b->kind != YAML_MAP)
+        return false;
+    const struct yaml_node *type_a = yaml_get(a, "type"), *type_b = yaml_get(b, "type");
+    if (!type_a || !type_b || type_a->kind != YAML_SCALAR || type_b->kind != YAML_SCALAR)
+        return true;
+    return strcmp(type_a->text, type_b->text) == 0;
+}
+
+/* Puts `item` under `key`: in the place of what was there, or at the end. */
+static enum status yaml_put(struct yaml_node *map, struct yaml_node *key, struct yaml_node *item, struct arena *arena, struct error *error)
+{
+    int index = yaml_find(map, key->text);
+    if (index < 0)
+        return yaml_append(map, key, item, arena) ? STATUS_OK : error_memory(error, sizeof *item, "a YAML map");
+    map->keys[index] = key;
+    map->items[index] = item;
+    return STATUS_OK;
+}
+
+/* `from` wins. Nodes are shared, `into` is changed. */
+static enum status yaml_merge(struct yaml_node *into, const struct yaml_node *from, struct arena *arena, struct error *error)
+{
+    enum status status = STATUS_OK;
+    for (int i = 0; i < from->n_items && !status; i++) {
+        struct yaml_node *old = yaml_get(into, from->keys[i]->text);
+        if (old && yaml_can_merge(old, from->items[i]))
+            status = yaml_merge(old, from->items[i], arena, error);
+        else
+            status = yaml_put(into, from->keys[i], from->items[i], arena, error);
+    }
+    return status;
+}
+
+static void yaml_remove(struct yaml_node *map, const char *key)
+{
+    int index = yaml_find(map, key);
+    if (index < 0)
+        return;
+    size_t after = (size_t)(map->n_items - index - 1);
+    memmove(map->keys + index, map->keys + index + 1, after * sizeof(struct yaml_node *));
+    memmove(map->items + index, map->items + index + 1, after * sizeof(struct yaml_node *));
+    map->n_items--;
+}
+
+/* Merges the file that `name` tells over `into`. */
+static enum status yaml_extend(struct yaml_node *into, const struct yaml_node *name, struct arena *arena, struct error *error)
+{
+    if (name->kind != YAML_SCALAR || !*name->text)
+        return config_error(error, name, "extends: expected a file name");
+    const char *folder = file_folder(arena, name->file);
+    const char *path = folder ? file_join(arena, strcmp(folder, ".") == 0 ? "" : folder, name->text) : NULL;
+    if (!path)
+        return error_memory(error, strlen(name->text), "a path");
+    if (!file_exists(path))
+        return config_error(error, name, "extends: %s: no such file (the path is relative to %s)", path, name->file);
+    struct yaml_node *root;
+    enum status status = yaml_read_file(&root, path, arena, error);
+    if (status)
+        return status;
+    if (root->kind != YAML_MAP)
+        return config_error(error, root, "expected a map of keys");
+    int nested = yaml_find(root, "extends");
+    if (nested >= 0)
+        return config_error(error, root->keys[nested], "extends: a file that is extended cannot extend others (list them all in %s)",
+                            name->file);
+    return yaml_merge(into, root, arena, error);
+}
+
+enum status yaml_read_extended(struct yaml_node **ret_root, const char *path, struct arena *arena, struct error *error)
+{
+    struct yaml_node *own, *extends;
+    enum status status = yaml_read_file(&own, path, arena, error);
+    if (status)
+        return status;
+    if (own->kind != YAML_MAP)
+        return config_error(error, own, "expected a map of keys (key: value)");
+    if (!(extends = yaml_get(own, "extends"))) {
+        *ret_root = own;
+        return STATUS_OK;
+    }
+    struct yaml_node *root = yaml_node_new(arena, YAML_MAP, own->file, own->line, own->column);
+    if (!root)
+        return error_memory(error, sizeof *root, "a YAML map");
+    if (extends->kind == YAML_MAP)
+        return config_error(error, extends, "extends: expected a list of files");
+    int n = extends->kind == YAML_LIST ? extends->n_items : 1;
+    for (int i = 0; i < n && !status; i++)
+        status = yaml_extend(root, extends->kind == YAML_LIST ? extends->items[i] : extends, arena, error);
+    yaml_remove(own, "extends");
+    if (!status)
+        status = yaml_merge(root, own, arena, error);
+    if (!status)
+        *ret_root = root;
+    return status;
+}
+
+void yaml_unplace(struct yaml_node *node)
+{
+    node->line = node->column = 0;
+    for (int i = 0; i < node->n_items; i++) {
+        if (node->kind == YAML_MAP)
+            yaml_unplace(node->keys[i]);
+        yaml_unplace(node->items[i]);
+    }
+}
+
+/* The next word of a dotted path; *path moves behind it. NULL when memory is out. */
+static char *yaml_path_word(const char **path, struct arena *arena)
+{
+    size_t length = strcspn(*path, ".");
+    char *word = arena_printf(arena, "%.*s", (int)length, *path);
+    *path += length + ((*path)[length] == '.');
+    return word;
+}
+
+/* One step down into `parent`: the slot that `word` names, made in maps where it is not there. */
+static enum status yaml_slot(struct yaml_node ***ret_slot, struct yaml_node *parent, const char *word, const struct yaml_node *where,
+                             struct arena *arena, struct error *error)
+{
+    if (!*word)
+        return config_error(error, where, "empty key in the path (write it as train.steps=10)");
+    if (parent->kind == YAML_LIST) {
+        char *end;
+        long index = strtol(word, &end, 10);
+        if (*end || word[0] < '0' || word[0] > '9' || index >= parent->n_items)
+            return config_error(error, where, "%s: no such item: the list has %d, numbered from 0", word, parent->n_items);
+        *ret_slot = &parent->items[index];
+        return STATUS_OK;
+    }
+    if (parent->kind != YAML_MAP)
+        return config_error(error, where, "%s: what is above it is a single value, not a map or list", word);
+    struct yaml_node *key = yaml_node_new(arena, YAML_SCALAR, where->file, 0, 0);
+    if (!key)
+        return error_memory(error, sizeof *key, "a YAML key");
+    key->text = word;
+    int index = yaml_find(parent, word);
+    if (index < 0) {
+        struct yaml_node *map = yaml_node_new(arena, YAML_MAP, where->file, 0, 0);
+        if (!map || !yaml_append(parent, key, map, arena))
+            return error_memory(error, sizeof *key, "a YAML map");
+        index = parent->n_items - 1;
+    }
+    *ret_slot = &parent->items[index];
+    return STATUS_OK;
+}
+
+enum status yaml_set(struct yaml_node *root, const char *assignment, struct arena *arena, struct error *error)
+{
+    struct yaml_node where = {.kind = YAML_MAP, .file = arena_printf(arena, "--set %s", assignment)};
+    const char *equals = strchr(assignment, '=');
+    if (!where.file)
+        return error_memory(error, strlen(assignment), "a setting");
+    if (!equals || equals == assignment)
+        return config_error(error, &where, "expected KEY=VALUE, for example train.steps=10");
+
+    struct yaml_node *value;
+    enum status status = yaml_read_text(&value, equals + 1, where.file, arena, error);
+    if (status)
+        return status;
+    if (value->kind == YAML_MAP && value->n_items == 0 && !strchr(equals, '{')) { /* "key=": an empty document */
+        value->kind = YAML_SCALAR;
+        value->text = "";
+    }
+    yaml_unplace(value);
+
+    const char *path = arena_printf(arena, "%.*s", (int)(equals - assignment), assignment);
+    if (!path)
+        return error_memory(error, strlen(assignment), "a setting");
+    struct yaml_node **slot = &root;
+    for (int depth = 0; *path; depth++) {
+        char *word = depth < YAML_MAX_DEPTH ? yaml_path_word(&path, arena) : NULL;
+        if (!word)
+            return depth < YAML_MAX_DEPTH ? error_memory(error, 1, "a setting") : config_error(error, &where, "the path is too deep");
+        if ((status = yaml_slot(&slot, *slot, word, &where, arena, error)))
+            return status;
+    }
+    *slot = value;
+    return STATUS_OK;
+}
