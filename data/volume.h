@@ -28,6 +28,9 @@ void grid_to_index(const struct grid *grid, const double world[3], double index[
 /* An axis-aligned grid of the given dims and spacing with its centre at the world's origin. */
 struct grid grid_make(const int64_t dim[3], const double spacing_mm[3]);
 bool grid_same(const struct grid *a, const struct grid *b, double tolerance_mm);
+/* STATUS_FAILED where no volume can stand on it: dims below 1 or too many voxels to count, spacing that is zero or not finite, axes that
+ * do not span space. `path` starts the message. */
+enum status grid_check(const struct grid *grid, const char *path, struct error *error);
 
 enum voxel_type { VOXEL_U8, VOXEL_I16, VOXEL_F32 };
 size_t voxel_bytes(enum voxel_type type);
@@ -39,9 +42,12 @@ struct storage {
     enum volume_format format;
     int axis[3];
     bool flip[3];
+    struct grid grid;     /* in the file's own axis order, LPS mm: written back to the last bit while the volume's grid is still the one
+                             read; of another grid only the axis order is taken */
     int nifti_version;    /* 1 or 2; 0 where the volume was no NIfTI */
     int qform_code, sform_code;
-    char space[32];       /* NRRD: "left-posterior-superior", "right-anterior-superior" ... */
+    double quatern[3], qoffset[3], pixdim[4]; /* NIfTI: the qform as it was; pixdim[0] is qfac */
+    char space[32];       /* NRRD: "left-posterior-superior", "right-anterior-superior" ...; empty: spacings without a space */
     char file_type[16];   /* the data type on disk, for info: "int32" */
 };
 

@@ -1,0 +1,42 @@
+/* voxel_file.h - what a reader of one format tells about a file, and the voxels between disk and memory. Private to data/. */
+#ifndef CALVARIA_DATA_VOXEL_FILE_H
+#define CALVARIA_DATA_VOXEL_FILE_H
+
+#include "data/byte_stream.h"
+#include "data/volume.h"
+
+enum disk_type { DISK_I8, DISK_U8, DISK_I16, DISK_U16, DISK_I32, DISK_U32, DISK_I64, DISK_U64, DISK_F32, DISK_F64, DISK_TYPES };
+struct disk_type_info {
+    const char *name; /* NRRD's and numpy's: "int32" */
+    size_t bytes;
+};
+extern const struct disk_type_info disk_types[DISK_TYPES];
+enum disk_type disk_type_of(enum voxel_type type);
+
+struct voxel_file {
+    const char *path;  /* the header's, for messages */
+    char *data_path;   /* detached data: memory_free with voxel_file_done; NULL: in `path` */
+    int64_t data_offset; /* in the file: where the gzip stream or the raw bytes begin */
+    int64_t skip_bytes;  /* from there, after inflating, to the first voxel; -1: the voxels are the file's last bytes */
+    bool gzip, swap;     /* swap: not this machine's byte order */
+    enum disk_type type;
+    double slope, intercept; /* value = stored * slope + intercept; 1 and 0: as stored */
+    struct storage storage;  /* format, grid (file order), codes; axis and flip are filled by voxel_file_check */
+};
+
+void voxel_file_done(struct voxel_file *file);
+/* The gate before any allocation: dims, spacing, affine, and whether the file is large enough for what its header claims.
+ * *ret_grid: canonical. */
+enum status voxel_file_check(struct voxel_file *file, struct grid *ret_grid, struct error *error);
+/* Reads all voxels into a new volume of the smallest type that holds them. file was checked. */
+enum status voxel_file_read(struct volume *ret, const struct voxel_file *file, const struct grid *grid, struct error *error);
+/* Writes all voxels in storage's axis order, little-endian. */
+enum status voxel_file_write(struct byte_stream *stream, const struct volume *volume, struct error *error);
+
+/* The formats. data of the header readers is not yet checked. */
+enum status nifti_open(struct voxel_file *ret, const char *path, bool gzip, struct error *error);
+enum status nifti_write(const char *path, const struct volume *volume, bool gzip, struct error *error);
+enum status nrrd_open(struct voxel_file *ret, const char *path, struct error *error);
+enum status nrrd_write(const char *path, const struct volume *volume, bool detached, struct error *error);
+
+#endif
