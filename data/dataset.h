@@ -1,9 +1,10 @@
 /* dataset.h - set.h5: healthy skulls, and fixed defects where given (stored as implant masks), chunked and compressed; see
  * docs/dataset.md. Readable with h5py.
  *
- *   /                  attributes: format "calvaria-dataset", format_version 1
- *   /cases/NAME/complete            u8 (z,y,x) chunks of 64^3, deflate; attributes axis[3][3], origin[3], source, content_hash, split
- *   /cases/NAME/implants/DEFECT     u8, likewise */
+ *   /                        attributes: format "calvaria-dataset", format_version 1
+ *   /cases/NAME/complete     u8 (z,y,x) chunks of 64^3, deflate, chunks without bone left out; attributes axis (3,3), origin, box, source,
+ *                            content_hash, split, and how the file had it (format, storage_axis, ...)
+ *   /cases/NAME/implants/DEFECT   u8, likewise; attributes box, content_hash, source */
 #ifndef CALVARIA_DATA_DATASET_H
 #define CALVARIA_DATA_DATASET_H
 
@@ -16,12 +17,13 @@ extern const char *const dataset_split_names[]; /* "train", "val", "test", NULL 
 
 struct dataset_case {
     const char *name, *source;
-    uint64_t content_hash; /* of the complete skull's voxels and grid (XXH64) */
+    uint64_t content_hash; /* of the complete skull's dims and voxels (XXH64): the same skull twice has one hash, whatever its affine */
     enum dataset_split split;
     struct grid grid;
     struct box box; /* of the bone */
     int64_t n_implants;
     const char **implant_names;
+    struct box *implant_boxes;
 };
 
 struct dataset;
@@ -30,7 +32,7 @@ enum status dataset_open(struct dataset **ret, const char *path, struct error *e
 void dataset_close(struct dataset *set);
 int64_t dataset_n_cases(const struct dataset *set);
 const struct dataset_case *dataset_case(const struct dataset *set, int64_t i);
-uint64_t dataset_hash(const struct dataset *set); /* of all cases' names, hashes and splits */
+uint64_t dataset_hash(const struct dataset *set); /* of all cases' names, grids, contents and splits */
 /* Thread-safe. The whole complete skull (u8, storage as packed). */
 enum status dataset_read_skull(struct volume *ret, struct dataset *set, int64_t i, struct error *error);
 /* Stored implant j of case i, whole. */
@@ -42,18 +44,21 @@ enum status dataset_read_box(uint8_t *out, struct dataset *set, int64_t i, int64
 struct pack_config {
     double split_frac[3]; /* train, val, test */
     int64_t seed;
-    const char *split_file; /* case<TAB>train|val|test[<TAB>group]; NULL: at random */
+    const char *split_file; /* case<TAB>train|val|test[<TAB>group], "-" for a split: at random; NULL: all at random */
 };
-/* What a folder holds, by name; what did not match is listed. */
+/* Packs what a folder holds, found by name (data/layout.h); what did not match is logged, and listed in the error when nothing did. Cases of
+ * one group, and skulls with the same content, stay on one side of the split. One case in memory at a time. */
 enum status dataset_pack(const char *folder, const char *out, const struct pack_config *config, struct error *error);
 /* split: enum dataset_split, or SPLIT_N for all. format: enum volume_format, or -1 for the packed one. */
 enum status dataset_unpack(const char *path, int split, const char *folder, int format, struct error *error);
 
-/* One finding of an integrity check; ok cases have none. */
+/* An integrity check of set.h5 or of a folder that could be packed: is each case a mask, of sane spacing and affine, mostly one component, its
+ * implants parts of it? A bad case is named with every reason; what is only suspicious (vault cut by the scan?) is a note. STATUS_OK when the
+ * check itself could run: n_bad says the result. */
 struct check_report {
     int64_t n_cases, n_bad;
-    FILE *out; /* one line per case */
+    FILE *out; /* one line per case; NULL: none */
 };
-enum status dataset_check(const char *path, struct check_report *report, struct error *error); /* set.h5 or a folder */
+enum status dataset_check(const char *path, struct check_report *report, struct error *error);
 
 #endif

@@ -1,0 +1,441 @@
+#include "data/dataset.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <pthread.h>
+#include <string.h>
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include "base/file.h"
+#include "data/dataset_file.h"
+
+const char *const dataset_split_names[] = {"train", "val", "test", NULL};
+
+struct dataset {
+    char *path;
+    hid_t file;
+    pthread_mutex_t lock; /* one thread at a time inside HDF5: some builds of it are not thread-safe */
+    struct arena arena;
+    int64_t n_cases;
+    struct case_entry *cases;
+};
+
+uint64_t mask_hash(const uint8_t *mask, const int64_t dim[3])
+{
+    XXH64_state_t state;
+    XXH64_reset(&state, 0);
+    XXH64_update(&state, dim, 3 * sizeof *dim);
+    XXH64_update(&state, mask, (size_t)(dim[0] * dim[1] * dim[2]));
+    return XXH64_digest(&state);
+}
+
+/* ---- one stored mask: is it ours? ---- */
+
+static bool mask_filters_known(hid_t properties)
+{
+    const int n = H5Pget_nfilters(properties);
+    for (int i = 0; i < n; i++) {
+        unsigned flags = 0, config = 0;
+        size_t n_values = 0;
+        const H5Z_filter_t filter = H5Pget_filter2(properties, (unsigned)i, &flags, &n_values, NULL, 0, NULL, &config);
+        if (filter != H5Z_FILTER_DEFLATE && filter != H5Z_FILTER_SHUFFLE && filter != H5Z_FILTER_FLETCHER32)
+            return false;
+    }
+    return n >= 0 && n <= 4;
+}
+
+/* What is wrong with the dataset as a mask, or NULL; then dim (x, y, z) holds its size. */
+static const char *mask_flaw(hid_t mask, int64_t dim[3])
+{
+    const hid_t type = H5Dget_type(mask), space = H5Dget_space(mask), properties = H5Dget_create_plist(mask);
+    const char *flaw = NULL;
+    hsize_t size[3] = {0}, chunk[3] = {0};
+    if (H5Tget_class(type) != H5T_INTEGER || H5Tget_size(type) != 1 || H5Tget_sign(type) != H5T_SGN_NONE)
+        flaw = "its values are no 8-bit masks";
+    else if (H5Sget_simple_extent_ndims(space) != 3)
+        flaw = "it is not 3D";
+    else if (H5Pget_layout(properties) != H5D_CHUNKED || H5Pget_chunk(properties, 3, chunk) != 3)
+        flaw = "it is not stored in chunks";
+    else if (chunk[0] > 256 || chunk[1] > 256 || chunk[2] > 256)
+        flaw = "its chunks are too large";
+    else if (!mask_filters_known(properties))
+        flaw = "it is compressed in an unknown way";
+    else {
+        H5Sget_simple_extent_dims(space, size, NULL);
+        for (int a = 0; a < 3; a++) {
+            if (size[a] < 1 || size[a] > DATASET_DIM_MAX)
+                flaw = "its size is out of range";
+            dim[2 - a] = flaw ? 0 : (int64_t)size[a];
+        }
+        if (!flaw && dim[0] * dim[1] * dim[2] > DATASET_VOXELS_MAX)
+            flaw = "it has too many voxels";
+    }
+    H5Pclose(properties);
+    H5Sclose(space);
+    H5Tclose(type);
+    return flaw;
+}
+
+static bool name_is_plain(const char *name)
+{
+    return name[0] && strcmp(name, ".") != 0 && !strpbrk(name, "/\n\t");
+}
+
+/* The i-th link of a group, in byte order of names; only hard links to plain names count. */
+static enum status link_name(const char **ret, hid_t group, int64_t i, struct dataset *set, struct error *error)
+{
+    char name[1025];
+    H5L_info_t info;
+    const ssize_t length = H5Lget_name_by_idx(group, ".", H5_INDEX_NAME, H5_ITER_INC, (hsize_t)i, name, sizeof name, H5P_DEFAULT);
+    if (length <= 0 || length >= (ssize_t)sizeof name)
+        return h5_error(error, set->path, "a case has no readable name");
+    if (!name_is_plain(name) || H5Lget_info(group, name, &info, H5P_DEFAULT) < 0 || info.type != H5L_TYPE_HARD)
+        return error_set(error, STATUS_FAILED, "%s: '%s' is no case of ours: a link or an odd name", set->path, name);
+    *ret = arena_strdup(&set->arena, name);
+    return *ret ? STATUS_OK : error_memory(error, (size_t)length, "a case's name");
+}
+
+static enum status link_count(int64_t *ret, hid_t group, struct dataset *set, struct error *error)
+{
+    H5G_info_t info;
+    if (H5Gget_info(group, &info) < 0)
+        return h5_error(error, set->path, "a group cannot be read");
+    if (info.nlinks > 1000000)
+        return error_set(error, STATUS_FAILED, "%s: a group claims %" PRIu64 " members", set->path, (uint64_t)info.nlinks);
+    *ret = (int64_t)info.nlinks;
+    return STATUS_OK;
+}
+
+/* ---- opening ---- */
+
+static enum status read_box_attribute(struct box *ret, hid_t mask, const int64_t dim[3], struct dataset *set, struct error *error)
+{
+    int64_t box[6];
+    if (h5_get_numbers(box, 6, mask, "box", H5T_NATIVE_INT64, set->path, error))
+        return error->status;
+    for (int a = 0; a < 3; a++) {
+        ret->lo[a] = box[a];
+        ret->hi[a] = box[3 + a];
+        if (box[a] < 0 || box[a] >= box[3 + a] || box[3 + a] > dim[a])
+            return error_set(error, STATUS_FAILED, "%s: attribute 'box' leaves the volume", set->path);
+    }
+    return STATUS_OK;
+}
+
+static enum status read_grid_attributes(struct grid *grid, hid_t mask, struct dataset *set, struct error *error)
+{
+    if (h5_get_numbers(grid->axis, 9, mask, "axis", H5T_NATIVE_DOUBLE, set->path, error) ||
+        h5_get_numbers(grid->origin, 3, mask, "origin", H5T_NATIVE_DOUBLE, set->path, error))
+        return error->status;
+    const double volume_ml = grid_voxel_ml(grid);
+    bool ok = isfinite(volume_ml) && volume_ml > 0;
+    for (int a = 0; a < 3; a++)
+        ok = ok && isfinite(grid->origin[a]) && isfinite(grid_spacing_mm(grid, a));
+    return ok ? STATUS_OK : error_set(error, STATUS_FAILED, "%s: attributes 'axis', 'origin': the affine is singular or not finite", set->path);
+}
+
+static enum status read_storage_attributes(struct storage *storage, hid_t mask, struct dataset *set, struct error *error)
+{
+    int64_t axis[3], flip[3], nifti[3];
+    const char *format, *space, *file_type;
+    if (h5_get_numbers(axis, 3, mask, "storage_axis", H5T_NATIVE_INT64, set->path, error) ||
+        h5_get_numbers(flip, 3, mask, "storage_flip", H5T_NATIVE_INT64, set->path, error) ||
+        h5_get_numbers(nifti, 3, mask, "nifti", H5T_NATIVE_INT64, set->path, error) ||
+        h5_get_text(&format, mask, "format", set->path, &set->arena, error) ||
+        h5_get_text(&space, mask, "space", set->path, &set->arena, error) ||
+        h5_get_text(&file_type, mask, "file_type", set->path, &set->arena, error))
+        return error->status;
+    const int known = volume_format_of(format);
+    int seen = 0;
+    for (int a = 0; a < 3; a++) {
+        seen |= axis[a] >= 0 && axis[a] < 3 ? 1 << axis[a] : 0;
+        storage->axis[a] = (int)(axis[a] & 3);
+        storage->flip[a] = flip[a] != 0;
+    }
+    if (seen != 7 || known < 0 || strlen(space) >= sizeof storage->space || strlen(file_type) >= sizeof storage->file_type || nifti[0] < 0 ||
+        nifti[0] > 2 || nifti[1] < 0 || nifti[1] > 32767 || nifti[2] < 0 || nifti[2] > 32767)
+        return error_set(error, STATUS_FAILED, "%s: the attributes of the original file's layout make no sense", set->path);
+    storage->format = (enum volume_format)known;
+    storage->nifti_version = (int)nifti[0];
+    storage->qform_code = (int)nifti[1];
+    storage->sform_code = (int)nifti[2];
+    memcpy(storage->space, space, strlen(space) + 1);
+    memcpy(storage->file_type, file_type, strlen(file_type) + 1);
+    return STATUS_OK;
+}
+
+static enum status read_implant_entry(struct case_entry *entry, hid_t implants, int64_t j, struct dataset *set, struct error *error)
+{
+    int64_t dim[3];
+    enum status status = STATUS_FAILED;
+    struct dataset_case *shown = &entry->shown;
+    if (link_name(&shown->implant_names[j], implants, j, set, error))
+        return error->status;
+    const hid_t mask = H5Dopen2(implants, shown->implant_names[j], H5P_DEFAULT);
+    if (mask < 0)
+        return h5_error(error, set->path, "an implant cannot be opened");
+    const char *flaw = mask_flaw(mask, dim);
+    if (!flaw && memcmp(dim, shown->grid.dim, sizeof dim) != 0)
+        flaw = "its size is not the skull's";
+    if (flaw)
+        error_set(error, status, "%s: implant '%s': %s", set->path, shown->implant_names[j], flaw);
+    else if (!read_box_attribute(&shown->implant_boxes[j], mask, dim, set, error) &&
+             !h5_get_numbers(&entry->implant_hashes[j], 1, mask, "content_hash", H5T_NATIVE_UINT64, set->path, error))
+        status = STATUS_OK;
+    H5Dclose(mask);
+    return status;
+}
+
+static enum status read_implant_entries(struct case_entry *entry, hid_t group, struct dataset *set, struct error *error)
+{
+    if (H5Lexists(group, "implants", H5P_DEFAULT) <= 0)
+        return STATUS_OK;
+    const hid_t implants = H5Gopen2(group, "implants", H5P_DEFAULT);
+    if (implants < 0)
+        return h5_error(error, set->path, "the group 'implants' cannot be opened");
+    struct dataset_case *shown = &entry->shown;
+    int64_t n;
+    enum status status = link_count(&n, implants, set, error);
+    if (!status) {
+        shown->implant_names = arena_alloc(&set->arena, (size_t)n, sizeof *shown->implant_names);
+        shown->implant_boxes = arena_alloc(&set->arena, (size_t)n, sizeof *shown->implant_boxes);
+        entry->implant_hashes = arena_alloc(&set->arena, (size_t)n, sizeof *entry->implant_hashes);
+        if (n > 0 && (!shown->implant_names || !shown->implant_boxes || !entry->implant_hashes))
+            status = error_memory(error, (size_t)n, "the list of implants");
+    }
+    for (int64_t j = 0; !status && j < n; j++, shown->n_implants++)
+        status = read_implant_entry(entry, implants, j, set, error);
+    H5Gclose(implants);
+    return status;
+}
+
+static enum status read_skull_entry(struct case_entry *entry, hid_t group, struct dataset *set, struct error *error)
+{
+    const hid_t mask = H5Dopen2(group, "complete", H5P_DEFAULT);
+    if (mask < 0)
+        return h5_error(error, set->path, "the skull 'complete' cannot be opened");
+    enum status status = STATUS_FAILED;
+    struct dataset_case *shown = &entry->shown;
+    const char *split = "", *flaw = mask_flaw(mask, shown->grid.dim);
+    if (flaw)
+        error_set(error, status, "%s: the skull 'complete': %s", set->path, flaw);
+    else if (!read_grid_attributes(&shown->grid, mask, set, error) && !read_box_attribute(&shown->box, mask, shown->grid.dim, set, error) &&
+             !read_storage_attributes(&entry->storage, mask, set, error) &&
+             !h5_get_numbers(&shown->content_hash, 1, mask, "content_hash", H5T_NATIVE_UINT64, set->path, error) &&
+             !h5_get_text(&shown->source, mask, "source", set->path, &set->arena, error) &&
+             !h5_get_text(&split, mask, "split", set->path, &set->arena, error))
+        status = STATUS_OK;
+    H5Dclose(mask);
+    for (int s = 0; !status && s < SPLIT_N; s++)
+        if (strcmp(split, dataset_split_names[s]) == 0) {
+            shown->split = (enum dataset_split)s;
+            return STATUS_OK;
+        }
+    return status ? status : error_set(error, STATUS_FAILED, "%s: split '%s' is none of train, val, test", set->path, split);
+}
+
+static enum status dataset_read_cases(struct dataset *set, hid_t cases, struct error *error)
+{
+    int64_t n;
+    if (link_count(&n, cases, set, error))
+        return error->status;
+    if (n == 0)
+        return error_set(error, STATUS_FAILED, "%s: the dataset holds no case", set->path);
+    set->cases = arena_alloc(&set->arena, (size_t)n, sizeof *set->cases);
+    if (!set->cases)
+        return error_memory(error, (size_t)n * sizeof *set->cases, "the list of cases");
+    for (; set->n_cases < n; set->n_cases++) {
+        struct case_entry *entry = &set->cases[set->n_cases];
+        if (link_name(&entry->shown.name, cases, set->n_cases, set, error))
+            return error->status;
+        const hid_t group = H5Gopen2(cases, entry->shown.name, H5P_DEFAULT);
+        enum status status = group < 0 ? h5_error(error, set->path, "it cannot be opened") : STATUS_OK;
+        if (!status && !(status = read_skull_entry(entry, group, set, error)))
+            status = read_implant_entries(entry, group, set, error);
+        if (group >= 0)
+            H5Gclose(group);
+        if (status)
+            return error_while(error, "opening case '%s'", entry->shown.name);
+    }
+    return STATUS_OK;
+}
+
+static enum status dataset_check_format(struct dataset *set, struct error *error)
+{
+    const char *format;
+    int64_t version;
+    if (H5Aexists(set->file, "format") <= 0)
+        return error_set(error, STATUS_FAILED, "%s: no dataset of calvaria (attribute 'format' is missing; make one with 'calvaria pack')",
+                         set->path);
+    if (h5_get_text(&format, set->file, "format", set->path, &set->arena, error))
+        return error->status;
+    if (strcmp(format, DATASET_FORMAT) != 0)
+        return error_set(error, STATUS_FAILED, "%s: its format is '%s', expected '%s'", set->path, format, DATASET_FORMAT);
+    if (h5_get_numbers(&version, 1, set->file, "format_version", H5T_NATIVE_INT64, set->path, error))
+        return error->status;
+    if (version != DATASET_VERSION)
+        return error_set(error, STATUS_FAILED, "%s: format version %" PRId64 ", this program reads version %d (pack it again)", set->path, version,
+                         DATASET_VERSION);
+    return STATUS_OK;
+}
+
+enum status dataset_open(struct dataset **ret, const char *path, struct error *error)
+{
+    h5_quiet();
+    if (!file_exists(path) || file_is_folder(path))
+        return error_set(error, STATUS_FAILED, "%s: %s", path,
+                         file_exists(path) ? "a folder, expected a dataset (make one of it with 'calvaria pack')" : "no such file");
+    struct dataset *set = memory_zalloc(1, sizeof *set);
+    if (!set || !(set->path = memory_strdup(path))) {
+        memory_free(set);
+        return error_memory(error, sizeof *set, "a dataset");
+    }
+    pthread_mutex_init(&set->lock, NULL);
+    set->file = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT);
+    enum status status = set->file < 0 ? h5_error(error, path, "no readable HDF5 file") : dataset_check_format(set, error);
+    if (!status) {
+        const hid_t cases = H5Gopen2(set->file, "cases", H5P_DEFAULT);
+        status = cases < 0 ? h5_error(error, path, "the group 'cases' cannot be opened") : dataset_read_cases(set, cases, error);
+        if (cases >= 0)
+            H5Gclose(cases);
+    }
+    if (status) {
+        dataset_close(set);
+        return status;
+    }
+    *ret = set;
+    return STATUS_OK;
+}
+
+void dataset_close(struct dataset *set)
+{
+    if (!set)
+        return;
+    h5_quiet();
+    if (set->file >= 0)
+        H5Fclose(set->file);
+    pthread_mutex_destroy(&set->lock);
+    arena_done(&set->arena);
+    memory_free(set->path);
+    memory_free(set);
+}
+
+/* ---- asking ---- */
+
+int64_t dataset_n_cases(const struct dataset *set)
+{
+    return set->n_cases;
+}
+
+const struct dataset_case *dataset_case(const struct dataset *set, int64_t i)
+{
+    return &set->cases[i].shown;
+}
+
+const struct case_entry *dataset_entry(const struct dataset *set, int64_t i)
+{
+    return &set->cases[i];
+}
+
+uint64_t dataset_hash(const struct dataset *set)
+{
+    XXH64_state_t state;
+    XXH64_reset(&state, 0);
+    for (int64_t i = 0; i < set->n_cases; i++) {
+        const struct dataset_case *shown = &set->cases[i].shown;
+        const int64_t split = shown->split;
+        XXH64_update(&state, shown->name, strlen(shown->name) + 1);
+        XXH64_update(&state, &shown->content_hash, sizeof shown->content_hash);
+        XXH64_update(&state, &split, sizeof split);
+        XXH64_update(&state, shown->grid.axis, sizeof shown->grid.axis);
+        XXH64_update(&state, shown->grid.origin, sizeof shown->grid.origin);
+        for (int64_t j = 0; j < shown->n_implants; j++)
+            XXH64_update(&state, shown->implant_names[j], strlen(shown->implant_names[j]) + 1);
+        XXH64_update(&state, set->cases[i].implant_hashes, (size_t)shown->n_implants * sizeof(uint64_t));
+    }
+    return XXH64_digest(&state);
+}
+
+/* ---- reading ---- */
+
+/* The part of `box` inside the volume, into out where it belongs. The caller holds the lock. */
+static enum status read_part(uint8_t *out, struct dataset *set, const char *name, struct box box, struct box part, struct error *error)
+{
+    hsize_t size[3], at[3], count[3], from[3];
+    for (int a = 0; a < 3; a++) { /* HDF5's order is z, y, x */
+        size[2 - a] = (hsize_t)(box.hi[a] - box.lo[a]);
+        at[2 - a] = (hsize_t)(part.lo[a] - box.lo[a]);
+        count[2 - a] = (hsize_t)(part.hi[a] - part.lo[a]);
+        from[2 - a] = (hsize_t)part.lo[a];
+    }
+    const hid_t mask = H5Dopen2(set->file, name, H5P_DEFAULT);
+    if (mask < 0)
+        return h5_error(error, set->path, name);
+    const hid_t file_space = H5Dget_space(mask), space = H5Screate_simple(3, size, NULL);
+    const bool ok = H5Sselect_hyperslab(file_space, H5S_SELECT_SET, from, NULL, count, NULL) >= 0 &&
+                    H5Sselect_hyperslab(space, H5S_SELECT_SET, at, NULL, count, NULL) >= 0 &&
+                    H5Dread(mask, H5T_NATIVE_UINT8, space, file_space, H5P_DEFAULT, out) >= 0;
+    if (!ok)
+        h5_error(error, set->path, name);
+    H5Sclose(space);
+    H5Sclose(file_space);
+    H5Dclose(mask);
+    return ok ? STATUS_OK : STATUS_FAILED;
+}
+
+enum status dataset_read_box(uint8_t *out, struct dataset *set, int64_t i, int64_t implant, struct box box, struct error *error)
+{
+    const struct dataset_case *shown = dataset_case(set, i);
+    int64_t n = 1, n_part = 1;
+    struct box part = box;
+    for (int a = 0; a < 3; a++) {
+        part.lo[a] = box.lo[a] > 0 ? box.lo[a] : 0;
+        part.hi[a] = box.hi[a] < shown->grid.dim[a] ? box.hi[a] : shown->grid.dim[a];
+        n *= box.hi[a] - box.lo[a];
+        n_part *= part.hi[a] > part.lo[a] ? part.hi[a] - part.lo[a] : 0;
+    }
+    if (n_part < n)
+        memset(out, 0, (size_t)n);
+    if (n_part == 0)
+        return STATUS_OK;
+    char *name = implant < 0 ? memory_printf("/cases/%s/complete", shown->name)
+                             : memory_printf("/cases/%s/implants/%s", shown->name, shown->implant_names[implant]);
+    if (!name)
+        return error_memory(error, strlen(shown->name), "a case's path");
+    h5_quiet();
+    pthread_mutex_lock(&set->lock);
+    const enum status status = read_part(out, set, name, box, part, error);
+    pthread_mutex_unlock(&set->lock);
+    memory_free(name);
+    if (status)
+        return status;
+    uint8_t all = 0;
+    for (int64_t v = 0; v < n; v++)
+        all |= out[v];
+    return all <= 1 ? STATUS_OK : error_set(error, STATUS_FAILED, "%s: case '%s': values other than 0 and 1: no mask (corrupt?)", set->path, shown->name);
+}
+
+static enum status dataset_read_whole(struct volume *ret, struct dataset *set, int64_t i, int64_t implant, struct error *error)
+{
+    const struct case_entry *entry = dataset_entry(set, i);
+    const int64_t *dim = entry->shown.grid.dim;
+    if (volume_new(ret, &entry->shown.grid, VOXEL_U8, error))
+        return error->status;
+    ret->storage = entry->storage;
+    if (dataset_read_box(ret->data, set, i, implant, (struct box){.hi = {dim[0], dim[1], dim[2]}}, error)) {
+        volume_done(ret);
+        return error->status;
+    }
+    return STATUS_OK;
+}
+
+enum status dataset_read_skull(struct volume *ret, struct dataset *set, int64_t i, struct error *error)
+{
+    return dataset_read_whole(ret, set, i, -1, error);
+}
+
+enum status dataset_read_implant(struct volume *ret, struct dataset *set, int64_t i, int64_t j, struct error *error)
+{
+    return dataset_read_whole(ret, set, i, j, error);
+}

@@ -1,0 +1,37 @@
+/* dataset_file.h - private to the dataset: what one stored mask is, for the reader (dataset.c) and the writer (pack.c). */
+#ifndef CALVARIA_DATA_DATASET_FILE_H
+#define CALVARIA_DATA_DATASET_FILE_H
+
+#include "data/dataset.h"
+#include "data/h5.h"
+
+#define DATASET_FORMAT "calvaria-dataset"
+enum { DATASET_VERSION = 1, DATASET_CHUNK = 64, DATASET_DIM_MAX = 16384 };
+#define DATASET_VOXELS_MAX ((int64_t)1 << 31)
+
+/* XXH64 of dims and voxels. */
+uint64_t mask_hash(const uint8_t *mask, const int64_t dim[3]);
+
+struct case_entry {
+    struct dataset_case shown;
+    struct storage storage;
+    uint64_t *implant_hashes;
+};
+
+const struct case_entry *dataset_entry(const struct dataset *set, int64_t i);
+
+/* --- writing: an open file that becomes set.h5 --- */
+struct set_writer {
+    const char *path; /* the part file, for messages */
+    hid_t file, cases;
+};
+enum status set_writer_open(struct set_writer *writer, const char *path, struct error *error);
+enum status set_writer_close(struct set_writer *writer, struct error *error); /* also after a failure */
+/* Starts /cases/NAME and writes its skull. *ret_group: close with H5Gclose. */
+enum status set_write_case(hid_t *ret_group, struct set_writer *writer, const char *name, const char *source, const struct volume *skull,
+                           uint64_t hash, struct error *error);
+enum status set_write_implant(struct set_writer *writer, hid_t group, const char *name, const char *source, const uint8_t *implant,
+                              const int64_t dim[3], struct error *error);
+enum status set_write_split(struct set_writer *writer, const char *name, enum dataset_split split, struct error *error);
+
+#endif

@@ -1,0 +1,183 @@
+#include <string.h>
+
+#include "data/dataset_file.h"
+
+enum { DEFLATE_LEVEL = 6 };
+
+enum status set_writer_open(struct set_writer *writer, const char *path, struct error *error)
+{
+    const int64_t version = DATASET_VERSION;
+    h5_quiet();
+    *writer = (struct set_writer){.path = path, .file = -1, .cases = -1};
+    writer->file = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
+    if (writer->file < 0)
+        return h5_error(error, path, "cannot be created");
+    writer->cases = H5Gcreate2(writer->file, "cases", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+    if (writer->cases < 0)
+        return h5_error(error, path, "cannot be written");
+    if (h5_put_text(writer->file, "format", DATASET_FORMAT, path, error))
+        return error->status;
+    return h5_put_numbers(writer->file, "format_version", H5T_NATIVE_INT64, 0, NULL, &version, path, error);
+}
+
+enum status set_writer_close(struct set_writer *writer, struct error *error)
+{
+    bool ok = true;
+    if (writer->cases >= 0)
+        ok = H5Gclose(writer->cases) >= 0;
+    if (writer->file >= 0) /* a full disk may only show here */
+        ok = H5Fflush(writer->file, H5F_SCOPE_GLOBAL) >= 0 && H5Fclose(writer->file) >= 0 && ok;
+    writer->cases = writer->file = -1;
+    return ok ? STATUS_OK : h5_error(error, writer->path, "cannot be written to its end (is the disk full?)");
+}
+
+/* Creates the chunked dataset; dim is x, y, z. */
+static hid_t mask_create(hid_t group, const char *name, const int64_t dim[3])
+{
+    hsize_t size[3], chunk[3];
+    for (int a = 0; a < 3; a++) {
+        size[2 - a] = (hsize_t)dim[a];
+        chunk[2 - a] = (hsize_t)(dim[a] < DATASET_CHUNK ? dim[a] : DATASET_CHUNK);
+    }
+    const hid_t space = H5Screate_simple(3, size, NULL), properties = H5Pcreate(H5P_DATASET_CREATE);
+    H5Pset_chunk(properties, 3, chunk);
+    H5Pset_deflate(properties, DEFLATE_LEVEL);
+    const hid_t mask = H5Dcreate2(group, name, H5T_STD_U8LE, space, H5P_DEFAULT, properties, H5P_DEFAULT);
+    H5Pclose(properties);
+    H5Sclose(space);
+    return mask;
+}
+
+static bool box_has_bone(const uint8_t *mask, const int64_t dim[3], struct box box)
+{
+    for (int64_t z = box.lo[2]; z < box.hi[2]; z++)
+        for (int64_t y = box.lo[1]; y < box.hi[1]; y++)
+            if (memchr(mask + (z * dim[1] + y) * dim[0] + box.lo[0], 1, (size_t)(box.hi[0] - box.lo[0])))
+                return true;
+    return false;
+}
+
+/* Writes the chunks that hold bone; the others stay unwritten and read as 0: the empty air around a head costs nothing. */
+static bool mask_write_chunks(hid_t mask, const uint8_t *values, const int64_t dim[3])
+{
+    hsize_t size[3];
+    for (int a = 0; a < 3; a++)
+        size[2 - a] = (hsize_t)dim[a];
+    const hid_t file_space = H5Dget_space(mask), space = H5Screate_simple(3, size, NULL);
+    bool ok = file_space >= 0 && space >= 0;
+    struct box box;
+    for (int64_t z = 0; z < dim[2]; z += DATASET_CHUNK)
+        for (int64_t y = 0; y < dim[1]; y += DATASET_CHUNK)
+            for (int64_t x = 0; ok && x < dim[0]; x += DATASET_CHUNK) {
+                const int64_t lo[3] = {x, y, z};
+                hsize_t from[3], count[3];
+                for (int a = 0; a < 3; a++) {
+                    box.lo[a] = lo[a];
+                    box.hi[a] = lo[a] + DATASET_CHUNK < dim[a] ? lo[a] + DATASET_CHUNK : dim[a];
+                    from[2 - a] = (hsize_t)lo[a];
+                    count[2 - a] = (hsize_t)(box.hi[a] - lo[a]);
+                }
+                if (box_has_bone(values, dim, box))
+                    ok = H5Sselect_hyperslab(file_space, H5S_SELECT_SET, from, NULL, count, NULL) >= 0 &&
+                         H5Sselect_hyperslab(space, H5S_SELECT_SET, from, NULL, count, NULL) >= 0 &&
+                         H5Dwrite(mask, H5T_NATIVE_UINT8, space, file_space, H5P_DEFAULT, values) >= 0;
+            }
+    H5Sclose(space);
+    H5Sclose(file_space);
+    return ok;
+}
+
+/* The dataset with the attributes that skulls and implants share. *ret_mask: close with H5Dclose. */
+static enum status mask_write(hid_t *ret_mask, struct set_writer *writer, hid_t group, const char *name, const char *source,
+                              const uint8_t *values, const int64_t dim[3], uint64_t hash, struct error *error)
+{
+    const struct box box = box_of_mask(values, dim);
+    const int64_t corners[6] = {box.lo[0], box.lo[1], box.lo[2], box.hi[0], box.hi[1], box.hi[2]};
+    const hsize_t six = 6;
+    const hid_t mask = mask_create(group, name, dim);
+    if (mask < 0)
+        return h5_error(error, writer->path, name);
+    enum status status = STATUS_OK;
+    if (!mask_write_chunks(mask, values, dim))
+        status = h5_error(error, writer->path, "cannot be written (is the disk full?)");
+    else if (h5_put_numbers(mask, "box", H5T_NATIVE_INT64, 1, &six, corners, writer->path, error) ||
+             h5_put_numbers(mask, "content_hash", H5T_NATIVE_UINT64, 0, NULL, &hash, writer->path, error) ||
+             h5_put_text(mask, "source", source, writer->path, error))
+        status = error->status;
+    if (status)
+        H5Dclose(mask);
+    else
+        *ret_mask = mask;
+    return status;
+}
+
+static enum status skull_put_attributes(hid_t mask, struct set_writer *writer, const struct volume *skull, struct error *error)
+{
+    const hsize_t dims[2] = {3, 3};
+    const struct storage *storage = &skull->storage;
+    const int64_t axis[3] = {storage->axis[0], storage->axis[1], storage->axis[2]};
+    const int64_t flip[3] = {storage->flip[0], storage->flip[1], storage->flip[2]};
+    const int64_t nifti[3] = {storage->nifti_version, storage->qform_code, storage->sform_code};
+    const char *path = writer->path;
+    if (h5_put_numbers(mask, "axis", H5T_NATIVE_DOUBLE, 2, dims, skull->grid.axis, path, error) ||
+        h5_put_numbers(mask, "origin", H5T_NATIVE_DOUBLE, 1, dims, skull->grid.origin, path, error) ||
+        h5_put_numbers(mask, "storage_axis", H5T_NATIVE_INT64, 1, dims, axis, path, error) ||
+        h5_put_numbers(mask, "storage_flip", H5T_NATIVE_INT64, 1, dims, flip, path, error) ||
+        h5_put_numbers(mask, "nifti", H5T_NATIVE_INT64, 1, dims, nifti, path, error) ||
+        h5_put_text(mask, "format", volume_suffix(storage->format), path, error) || h5_put_text(mask, "space", storage->space, path, error) ||
+        h5_put_text(mask, "file_type", storage->file_type, path, error))
+        return error->status;
+    return STATUS_OK;
+}
+
+enum status set_write_case(hid_t *ret_group, struct set_writer *writer, const char *name, const char *source, const struct volume *skull,
+                           uint64_t hash, struct error *error)
+{
+    hid_t mask;
+    h5_quiet();
+    const hid_t group = H5Gcreate2(writer->cases, name, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+    if (group < 0)
+        return h5_error(error, writer->path, name);
+    enum status status = mask_write(&mask, writer, group, "complete", source, skull->data, skull->grid.dim, hash, error);
+    if (!status) {
+        status = skull_put_attributes(mask, writer, skull, error);
+        H5Dclose(mask);
+    }
+    if (status)
+        H5Gclose(group);
+    else
+        *ret_group = group;
+    return status;
+}
+
+enum status set_write_implant(struct set_writer *writer, hid_t group, const char *name, const char *source, const uint8_t *implant,
+                              const int64_t dim[3], struct error *error)
+{
+    hid_t implants, mask;
+    h5_quiet();
+    if (H5Lexists(group, "implants", H5P_DEFAULT) > 0)
+        implants = H5Gopen2(group, "implants", H5P_DEFAULT);
+    else
+        implants = H5Gcreate2(group, "implants", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+    if (implants < 0)
+        return h5_error(error, writer->path, name);
+    const enum status status = mask_write(&mask, writer, implants, name, source, implant, dim, mask_hash(implant, dim), error);
+    if (!status)
+        H5Dclose(mask);
+    H5Gclose(implants);
+    return status;
+}
+
+enum status set_write_split(struct set_writer *writer, const char *name, enum dataset_split split, struct error *error)
+{
+    h5_quiet();
+    const hid_t group = H5Gopen2(writer->cases, name, H5P_DEFAULT);
+    const hid_t mask = group < 0 ? -1 : H5Dopen2(group, "complete", H5P_DEFAULT);
+    const enum status status = mask < 0 ? h5_error(error, writer->path, name)
+                                        : h5_put_text(mask, "split", dataset_split_names[split], writer->path, error);
+    if (mask >= 0)
+        H5Dclose(mask);
+    if (group >= 0)
+        H5Gclose(group);
+    return status;
+}

@@ -1,0 +1,203 @@
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "data/dataset_file.h"
+#include "data/pack.h"
+#include "data/split.h"
+
+/* Two files of one skull overlay each other when no voxel is further off than this. NIfTI keeps its affine in float32. */
+static const double GRID_TOLERANCE_MM = 0.02;
+
+static enum status read_on_grid(struct volume *ret, const char *path, const struct grid *grid, struct error *error)
+{
+    if (volume_read_mask(ret, path, error))
+        return error->status;
+    if (grid_same(&ret->grid, grid, GRID_TOLERANCE_MM))
+        return STATUS_OK;
+    const int64_t *dim = ret->grid.dim;
+    error_set(error, STATUS_FAILED, "%s: its grid (%" PRId64 "x%" PRId64 "x%" PRId64 ", or its affine) is not its skull's", path, dim[0], dim[1],
+              dim[2]);
+    volume_done(ret);
+    return STATUS_FAILED;
+}
+
+/* complete = defective + implant of the first defect. */
+static enum status skull_from_defect(struct volume *ret, const struct layout_defect *defect, struct error *error)
+{
+    struct volume implant;
+    if (volume_read_mask(ret, defect->defective, error))
+        return error->status;
+    if (read_on_grid(&implant, defect->implant, &ret->grid, error)) {
+        volume_done(ret);
+        return error->status;
+    }
+    const int64_t n = grid_voxels(&ret->grid);
+    uint8_t *bone = ret->data;
+    const uint8_t *missing = implant.data;
+    for (int64_t v = 0; v < n; v++)
+        bone[v] |= missing[v];
+    volume_done(&implant);
+    return STATUS_OK;
+}
+
+enum status pack_read_skull(struct volume *ret, const struct layout_case *from, struct error *error)
+{
+    return from->complete ? volume_read_mask(ret, from->complete, error) : skull_from_defect(ret, &from->defects[0], error);
+}
+
+/* implant = skull - defective where no implant file is there; where both are, defective + implant must be the skull, disjoint. */
+static enum status defective_check(uint8_t *implant, bool given, const struct volume *skull, const char *path, struct error *error)
+{
+    struct volume defective;
+    if (read_on_grid(&defective, path, &skull->grid, error))
+        return error->status;
+    const uint8_t *bone = skull->data, *left = defective.data;
+    int64_t outside = 0, differs = 0, missing = 0;
+    for (int64_t v = 0; v < grid_voxels(&skull->grid); v++) {
+        const uint8_t gone = bone[v] && !left[v];
+        outside += left[v] && !bone[v];
+        differs += given && gone != implant[v];
+        if (!given)
+            implant[v] = gone;
+        missing += gone;
+    }
+    volume_done(&defective);
+    if (outside > 0)
+        return error_set(error, STATUS_FAILED, "%s: %" PRId64 " voxels of the defective skull lie outside the complete skull", path, outside);
+    if (differs > 0)
+        return error_set(error, STATUS_FAILED, "%s: defective skull and implant do not make the skull: %" PRId64 " voxels differ", path, differs);
+    if (missing == 0)
+        return error_set(error, STATUS_FAILED, "%s: no bone is missing in the defective skull", path);
+    return STATUS_OK;
+}
+
+enum status pack_read_implant(struct volume *ret, const struct layout_defect *from, const struct volume *skull, struct error *error)
+{
+    if (from->implant ? read_on_grid(ret, from->implant, &skull->grid, error) : volume_new(ret, &skull->grid, VOXEL_U8, error))
+        return error->status;
+    int64_t outside = 0;
+    const uint8_t *bone = skull->data, *implant = ret->data;
+    for (int64_t v = 0; v < grid_voxels(&skull->grid); v++)
+        outside += implant[v] && !bone[v];
+    if (outside > 0)
+        error_set(error, STATUS_FAILED, "%s: %" PRId64 " voxels of the implant lie outside the skull", from->implant, outside);
+    else if (!from->defective || !defective_check(ret->data, from->implant != NULL, skull, from->defective, error))
+        return STATUS_OK;
+    volume_done(ret);
+    return STATUS_FAILED;
+}
+
+static enum status pack_case(struct set_writer *writer, const struct layout_case *from, uint64_t *ret_hash, struct error *error)
+{
+    struct volume skull, implant;
+    hid_t group;
+    if (pack_read_skull(&skull, from, error))
+        return error->status;
+    *ret_hash = mask_hash(skull.data, skull.grid.dim);
+    const char *source = file_base(from->complete ? from->complete : from->defects[0].defective);
+    enum status status = set_write_case(&group, writer, from->name, source, &skull, *ret_hash, error);
+    if (status) {
+        volume_done(&skull);
+        return status;
+    }
+    for (int64_t j = 0; !status && j < from->n_defects; j++) {
+        const struct layout_defect *defect = &from->defects[j];
+        if ((status = pack_read_implant(&implant, defect, &skull, error)))
+            break;
+        status = set_write_implant(writer, group, defect->name, file_base(defect->implant ? defect->implant : defect->defective), implant.data,
+                                   skull.grid.dim, error);
+        volume_done(&implant);
+    }
+    volume_done(&skull);
+    H5Gclose(group);
+    return status;
+}
+
+static enum status pack_cases(struct set_writer *writer, const struct layout *layout, const struct split_plan *plan,
+                              const struct pack_config *config, struct arena *arena, struct error *error)
+{
+    const int64_t n = layout->n_cases;
+    uint64_t *hashes = arena_alloc(arena, (size_t)n, sizeof *hashes);
+    enum dataset_split *splits = arena_alloc(arena, (size_t)n, sizeof *splits);
+    struct progress progress;
+    enum status status = STATUS_OK;
+    if (!hashes || !splits)
+        return error_memory(error, (size_t)n, "the list of cases");
+    progress_start(&progress, "pack", "cases", 0, n);
+    for (int64_t i = 0; !status && i < n; i++) {
+        status = pack_case(writer, &layout->cases[i], &hashes[i], error);
+        if (status)
+            error_while(error, "packing case '%s'", layout->cases[i].name);
+        else
+            progress_show(&progress, i + 1, layout->cases[i].name);
+    }
+    progress_end(&progress);
+    if (!status)
+        status = split_assign(splits, plan, hashes, config, error);
+    int64_t counts[SPLIT_N] = {0}, n_implants = 0;
+    for (int64_t i = 0; !status && i < n; i++) {
+        status = set_write_split(writer, layout->cases[i].name, splits[i], error);
+        counts[splits[i]]++;
+        n_implants += layout->cases[i].n_defects;
+    }
+    if (!status)
+        log_info("%" PRId64 " skulls (%" PRId64 " train, %" PRId64 " val, %" PRId64 " test), %" PRId64 " fixed defects", n, counts[0], counts[1],
+                 counts[2], n_implants);
+    return status;
+}
+
+static void log_unmatched(const struct config_strings *unmatched)
+{
+    const int64_t shown = unmatched->n < 20 ? unmatched->n : 20;
+    for (int64_t i = 0; i < shown; i++)
+        log_warn("left out: %s", unmatched->items[i]);
+    if (unmatched->n > shown)
+        log_warn("left out: %" PRId64 " more", unmatched->n - shown);
+}
+
+/* Names of the cases, NULL-terminated. */
+static const char **case_names(const struct layout *layout, struct arena *arena)
+{
+    const char **names = arena_alloc(arena, (size_t)layout->n_cases + 1, sizeof *names);
+    for (int64_t i = 0; names && i < layout->n_cases; i++)
+        names[i] = layout->cases[i].name;
+    return names;
+}
+
+static enum status pack_into(const char *part, const struct layout *layout, const struct split_plan *plan, const struct pack_config *config,
+                             struct arena *arena, struct error *error)
+{
+    struct set_writer writer;
+    enum status status = set_writer_open(&writer, part, error);
+    if (!status)
+        status = pack_cases(&writer, layout, plan, config, arena, error);
+    if (!status)
+        return set_writer_close(&writer, error);
+    struct error ignored = {0}; /* the first error is the one to tell */
+    set_writer_close(&writer, &ignored);
+    return status;
+}
+
+enum status dataset_pack(const char *folder, const char *out, const struct pack_config *config, struct error *error)
+{
+    struct arena arena = {0};
+    struct layout layout;
+    struct split_plan plan;
+    char *part = NULL;
+    const char **names = NULL;
+    enum status status = layout_find(&layout, folder, &arena, error);
+    if (status)
+        goto done;
+    log_unmatched(&layout.unmatched);
+    if (!(names = case_names(&layout, &arena)))
+        status = error_memory(error, (size_t)layout.n_cases, "the list of cases");
+    else if (!(status = split_plan(&plan, names, layout.n_cases, config, &arena, error)) && !(status = file_begin(&part, out, error)) &&
+             !(status = pack_into(part, &layout, &plan, config, &arena, error)))
+        status = file_commit(&part, out, error);
+done:
+    file_discard(&part);
+    arena_done(&arena);
+    return status ? error_while(error, "packing %s into %s", folder, out) : STATUS_OK;
+}
