@@ -33,7 +33,7 @@ void engine_conv_backward_data(struct engine_conv *conv, const float *d_dst, con
 void engine_conv_backward_weights(struct engine_conv *conv, const float *src, const float *d_dst, float *d_w, float *d_b, void *scratch);
 /* Inference reuses prepared weights until told that they changed; training prepares them every time. */
 void engine_conv_weights_changed(struct engine_conv *conv);
-/* The implementations picked: "jit:avx2", for benches and info. */
+/* The implementations picked, "forward | backward data | backward weights", for benches and info. */
 const char *engine_conv_describe(const struct engine_conv *conv);
 
 /* dst[m,n] = a[m,k] * b[k,n], row-major; a_transposed: a is stored k,m; likewise b. accumulate: dst +=. */

@@ -38,6 +38,9 @@ int64_t tensor_at(struct shape shape, int64_t n, int64_t c, int64_t z, int64_t y
 /* Between plain NCDHW and the tensor's own layout; padding channels become zero. */
 void tensor_from_plain(struct tensor dst, const float *src);
 void tensor_to_plain(float *dst, struct tensor src);
+/* The same for any lane (1: a copy): plain NCDHW <-> N (C/lane) D H W lane, padding zero. */
+void tensor_pack_lanes(float *dst, const float *src, struct shape shape, int64_t lane);
+void tensor_unpack_lanes(float *dst, const float *src, struct shape shape, int64_t lane);
 /* "1x32x64x64x64" for messages and tables, into text; returns text. */
 enum { SHAPE_TEXT = 112 };
 char *shape_text(char text[SHAPE_TEXT], struct shape shape);

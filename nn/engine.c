@@ -1,0 +1,256 @@
+/* engine.c - engine.h's convolution, put together from gather, scatter and weights (engine_direct.h).
+ *
+ *                        fine grid   coarse grid   forward   backward-data   plain weights      taps
+ *   convolution             src          dst        gather      scatter       [coarse][fine]     as they are
+ *   transposed              dst          src        scatter     gather        [coarse][fine]     as they are
+ *   x2, convolution         dst          src        scatter     gather        [fine][coarse]     reversed, folded
+ *   x2, transposed (s1)     dst          src        scatter     gather        [coarse][fine]     folded
+ *
+ * Test: tests/nn/test_engine.c */
+#include "nn/engine.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "nn/engine_direct.h"
+
+struct engine_conv {
+    struct conv_shape shape;
+    struct direct_conv grid;
+    struct weights_view view;
+    bool forward_scatters;
+    struct phases *forward, *backward_data;
+    struct direct_weights *backward_weights;
+    struct weights_target gradient; /* how backward_weights leaves d_w */
+    float *packed;                  /* inference: forward's weights, prepared once */
+    bool packed_valid;
+    struct arena arena;
+    char description[256];
+};
+
+/* ---- from the caller's shape to grid and view ---- */
+
+static void conv_set_grid(struct engine_conv *conv)
+{
+    const struct conv_shape *shape = &conv->shape;
+    bool fold = shape->scale == 2, coarse_is_src = shape->transposed || fold, swapped = fold && !shape->transposed;
+    int64_t taps = shape->kernel[0] * shape->kernel[1] * shape->kernel[2];
+    conv->forward_scatters = coarse_is_src;
+    conv->grid.src = coarse_is_src ? shape->dst : shape->src;
+    conv->grid.dst = coarse_is_src ? shape->src : shape->dst;
+    for (int a = 0; a < 3; a++) {
+        conv->grid.kernel[a] = shape->kernel[a] + fold;
+        conv->grid.stride[a] = fold ? 2 : shape->stride[a];
+        /* Folding a convolution turns it round: its last tap comes first. */
+        conv->grid.pad[a] = swapped ? shape->kernel[a] - 1 - shape->pad_before[a] : shape->pad_before[a];
+    }
+    conv->view = (struct weights_view){.n_s = conv->grid.dst.c,
+                                       .n_f = conv->grid.src.c,
+                                       .s_step = swapped ? taps : conv->grid.src.c * taps,
+                                       .f_step = swapped ? conv->grid.dst.c * taps : taps,
+                                       .kernel = {shape->kernel[0], shape->kernel[1], shape->kernel[2]},
+                                       .flip = swapped,
+                                       .fold = fold};
+}
+
+/* The size along one axis that the formula gives for the grid's coarse side. */
+static bool conv_axis_fits(const struct conv_shape *shape, int axis)
+{
+    const int64_t src[3] = {shape->src.d, shape->src.h, shape->src.w}, dst[3] = {shape->dst.d, shape->dst.h, shape->dst.w};
+    int64_t pads = shape->pad_before[axis] + shape->pad_after[axis];
+    if (shape->transposed)
+        return dst[axis] == (src[axis] * shape->scale - 1) * shape->stride[axis] + shape->kernel[axis] - pads;
+    int64_t room = src[axis] * shape->scale + pads - shape->kernel[axis];
+    return room >= 0 && dst[axis] == room / shape->stride[axis] + 1;
+}
+
+static enum status conv_refuse(const struct conv_shape *shape, const char *why, struct error *error)
+{
+    char src[SHAPE_TEXT], dst[SHAPE_TEXT];
+    return error_set(error, STATUS_USAGE, "convolution %s -> %s, kernel %" PRId64 "x%" PRId64 "x%" PRId64 ": %s", shape_text(src, shape->src),
+                     shape_text(dst, shape->dst), shape->kernel[0], shape->kernel[1], shape->kernel[2], why);
+}
+
+static enum status conv_check(const struct conv_shape *shape, struct error *error)
+{
+    if (shape->src.n < 1 || shape->src.c < 1 || shape->dst.c < 1 || shape->src.n != shape->dst.n)
+        return conv_refuse(shape, "batch and channels must be at least 1, and the batch equal on both sides", error);
+    if (tensor_floats(shape->src) <= 0 || tensor_floats(shape->dst) <= 0)
+        return conv_refuse(shape, "an empty grid, or more values than 64 bits can count", error);
+    if (shape->scale != 1 && shape->scale != 2)
+        return conv_refuse(shape, "only an upsampling by 2 can be absorbed", error);
+    for (int a = 0; a < 3; a++) {
+        if (shape->kernel[a] < 1 || shape->kernel[a] > CONV_KERNEL_MAX || shape->stride[a] < 1)
+            return conv_refuse(shape, "kernel must be 1 to 15 and stride at least 1", error);
+        if (shape->pad_before[a] < 0 || shape->pad_before[a] >= shape->kernel[a] || shape->pad_after[a] >= shape->kernel[a])
+            return conv_refuse(shape, "padding must be smaller than the kernel", error);
+        if (shape->scale == 2 && shape->stride[a] != 1)
+            return conv_refuse(shape, "a strided convolution cannot absorb an upsampling", error);
+        if (!conv_axis_fits(shape, a))
+            return conv_refuse(shape, "sizes, kernel, stride and padding do not fit together", error);
+    }
+    return STATUS_OK;
+}
+
+/* ---- building ---- */
+
+static enum status conv_build_weights(struct engine_conv *conv, struct error *error)
+{
+    int64_t n_taps = conv->grid.kernel[0] * conv->grid.kernel[1] * conv->grid.kernel[2];
+    int32_t *tap = arena_alloc(&conv->arena, (size_t)n_taps, sizeof *tap);
+    if (!tap)
+        return error_memory(error, (size_t)n_taps * sizeof *tap, "convolution");
+    for (int64_t i = 0; i < n_taps; i++)
+        tap[i] = (int32_t)i;
+    if (direct_weights_new(&conv->backward_weights, &conv->grid, error))
+        return error->status;
+    conv->gradient = (struct weights_target){.layout = direct_weights_layout(conv->backward_weights), .n_taps = n_taps, .tap = tap};
+    return STATUS_OK;
+}
+
+static enum status conv_build(struct engine_conv *conv, struct error *error)
+{
+    const struct conv_shape *shape = &conv->shape;
+    enum status (*forward)(struct phases **, const struct direct_conv *, bool, struct error *) =
+        conv->forward_scatters ? phases_new_scatter : phases_new_gather;
+    enum status (*backward)(struct phases **, const struct direct_conv *, bool, struct error *) =
+        conv->forward_scatters ? phases_new_gather : phases_new_scatter;
+    if (forward(&conv->forward, &conv->grid, shape->has_bias, error))
+        return error->status;
+    if (!shape->training) {
+        conv->packed = memory_alloc((size_t)phases_packed_floats(conv->forward), sizeof *conv->packed);
+        return conv->packed ? STATUS_OK : error_memory(error, (size_t)phases_packed_floats(conv->forward) * sizeof(float), "convolution");
+    }
+    if (shape->needs_d_src && backward(&conv->backward_data, &conv->grid, false, error))
+        return error->status;
+    return conv_build_weights(conv, error);
+}
+
+/* Scratch of one pass: packed weights (training) and what the kernels take. */
+static size_t conv_pass_bytes(const struct engine_conv *conv, const struct phases *phases)
+{
+    if (!phases)
+        return 0;
+    return phases_scratch_bytes(phases) + (conv->packed ? 0 : scratch_bytes(phases_packed_floats(phases)));
+}
+
+static int64_t conv_gradient_floats(const struct engine_conv *conv)
+{
+    return weights_floats(&conv->gradient.layout, conv->gradient.n_taps);
+}
+
+static size_t conv_scratch_bytes(const struct engine_conv *conv)
+{
+    size_t bytes = conv_pass_bytes(conv, conv->forward), other = conv_pass_bytes(conv, conv->backward_data);
+    if (other > bytes)
+        bytes = other;
+    if (conv->backward_weights) {
+        other = scratch_bytes(conv_gradient_floats(conv)) + direct_weights_scratch_bytes(conv->backward_weights);
+        bytes = other > bytes ? other : bytes;
+    }
+    return bytes;
+}
+
+enum status engine_conv_new(struct engine_conv **ret, const struct conv_shape *shape, size_t *ret_scratch_bytes, struct error *error)
+{
+    struct engine_conv *conv;
+    if (conv_check(shape, error))
+        return error->status;
+    conv = memory_zalloc(1, sizeof *conv);
+    if (!conv)
+        return error_memory(error, sizeof *conv, "convolution");
+    conv->shape = *shape;
+    conv_set_grid(conv);
+    if (conv_build(conv, error)) {
+        engine_conv_free(conv);
+        return error->status;
+    }
+    snprintf(conv->description, sizeof conv->description, "%s | %s | %s", phases_name(conv->forward),
+             conv->backward_data ? phases_name(conv->backward_data) : "-",
+             conv->backward_weights ? direct_weights_name(conv->backward_weights) : "-");
+    *ret_scratch_bytes = conv_scratch_bytes(conv);
+    *ret = conv;
+    return STATUS_OK;
+}
+
+void engine_conv_free(struct engine_conv *conv)
+{
+    if (!conv)
+        return;
+    phases_free(conv->forward);
+    phases_free(conv->backward_data);
+    direct_weights_free(conv->backward_weights);
+    memory_free(conv->packed);
+    arena_done(&conv->arena);
+    memory_free(conv);
+}
+
+/* ---- running ---- */
+
+void engine_conv_forward(struct engine_conv *conv, const float *src, const float *w, const float *b, float *dst, void *scratch)
+{
+    char *at = scratch;
+    float *packed = conv->packed ? conv->packed : scratch_take(&at, phases_packed_floats(conv->forward));
+    if (!conv->packed_valid)
+        phases_pack(conv->forward, &conv->view, w, packed);
+    conv->packed_valid = conv->packed != NULL;
+    phases_run(conv->forward, src, packed, b, dst, at);
+}
+
+void engine_conv_backward_data(struct engine_conv *conv, const float *d_dst, const float *w, float *d_src, void *scratch)
+{
+    char *at = scratch;
+    float *packed = scratch_take(&at, phases_packed_floats(conv->backward_data));
+    phases_pack(conv->backward_data, &conv->view, w, packed);
+    phases_run(conv->backward_data, d_dst, packed, NULL, d_src, at);
+}
+
+/* d_b[c] = sum of d_dst over batch and voxels, in an order that threads do not change. */
+static void conv_backward_bias(struct shape shape, const float *d_dst, float *d_b)
+{
+    int64_t lane = tensor_lane(shape.c), blocks = tensor_stored_channels(shape.c) / lane;
+#pragma omp parallel for schedule(static)
+    for (int64_t block = 0; block < blocks; block++) {
+        double sum[16] = {0};
+        for (int64_t n = 0; n < shape.n; n++)
+            for (int64_t z = 0; z < shape.d; z++) {
+                const float *plane = d_dst + tensor_at(shape, n, block * lane, z, 0, 0);
+                float part[16] = {0};
+                for (int64_t y = 0; y < shape.h; y++) {
+                    float row[16] = {0};
+                    for (int64_t x = 0; x < shape.w; x++, plane += lane)
+                        for (int64_t c = 0; c < lane; c++)
+                            row[c] += plane[c];
+                    for (int64_t c = 0; c < lane; c++)
+                        part[c] += row[c];
+                }
+                for (int64_t c = 0; c < lane; c++)
+                    sum[c] += (double)part[c];
+            }
+        for (int64_t c = 0; c < lane && block * lane + c < shape.c; c++)
+            d_b[block * lane + c] = (float)sum[c];
+    }
+}
+
+void engine_conv_backward_weights(struct engine_conv *conv, const float *src, const float *d_dst, float *d_w, float *d_b, void *scratch)
+{
+    char *at = scratch;
+    float *packed = scratch_take(&at, conv_gradient_floats(conv));
+    const float *fine = conv->forward_scatters ? d_dst : src, *coarse = conv->forward_scatters ? src : d_dst;
+    direct_weights_run(conv->backward_weights, fine, coarse, packed, at);
+    weights_unpack(&conv->view, &conv->gradient, packed, d_w);
+    if (d_b)
+        conv_backward_bias(conv->shape.dst, d_dst, d_b);
+}
+
+void engine_conv_weights_changed(struct engine_conv *conv)
+{
+    conv->packed_valid = false;
+}
+
+const char *engine_conv_describe(const struct engine_conv *conv)
+{
+    return conv->description;
+}

@@ -1,0 +1,100 @@
+/* engine_direct.h - private to nn/engine*.c: the pieces that the public convolution is put together from.
+ *
+ * Every convolution of engine.h links a fine grid F (the larger one) and a coarse grid S by one formula,
+ *     S[s, z] = sum_{f,t} w[s,f,t] * F[f, z*stride - pad + t]                                                  ("gather")
+ * and three passes follow from it:
+ *     gather    F -> S     forward of a convolution, backward-data of a transposed or upsampling one;
+ *     scatter   S -> F     the adjoint: one stride-1 convolution per output parity ("phase"), then interleaved;
+ *     weights   F, S -> w  the gradient of the weights.
+ * Nearest upsampling x2 followed by a stride-1 convolution of kernel k is a scatter with stride 2 and kernel k+1 whose taps are
+ * sums of neighbouring taps of the original ("fold"): exact, zero borders included, with 4-5 times less arithmetic.
+ * So only two kinds of kernels are needed: direct convolutions, and their weights' gradients. */
+#ifndef CALVARIA_NN_ENGINE_DIRECT_H
+#define CALVARIA_NN_ENGINE_DIRECT_H
+
+#include "nn/tensor.h"
+
+enum { CONV_KERNEL_MAX = 15, CONV_TAPS_MAX = (CONV_KERNEL_MAX + 1) * (CONV_KERNEL_MAX + 1) * (CONV_KERNEL_MAX + 1) };
+
+/* dst[o,z] = b[o] + sum_{c,t} w[o,c,t] * src[c, z*stride - pad + t], zero outside; tensors lie as tensor.h says. */
+struct direct_conv {
+    struct shape src, dst;
+    int64_t kernel[3], stride[3], pad[3];
+};
+
+/* How tensors and weights of a direct convolution lie for the kernel that runs it. Weights: [o/lane_o][i/lane_i][tap][lane_i][lane_o]. */
+struct direct_layout {
+    int64_t src_c, dst_c;   /* stored channels: multiples of the lanes */
+    int64_t lane_i, lane_o; /* lane_i = src_c where src lies plain */
+};
+
+/* ---- engine_pack.c: weights between the caller's plain block and a kernel's layout ---- */
+
+/* The caller's plain weights seen as w[s][f][tap]. */
+struct weights_view {
+    int64_t n_s, n_f, s_step, f_step; /* channels; floats between neighbouring ones. Taps are contiguous */
+    int64_t kernel[3];                /* of the plain weights */
+    bool flip, fold;                  /* taps in reverse; folded to kernel + 1 */
+};
+
+/* A kernel's packed weights: tap j of it is tap `tap[j]` of the view, zero where that is -1. */
+struct weights_target {
+    struct direct_layout layout;
+    int64_t n_taps, first_o; /* output channels start here: merged phases */
+    const int32_t *tap;
+    bool o_is_f; /* scatter: output channels are those of the fine grid */
+    int64_t offset; /* floats into the packed block */
+};
+
+int64_t weights_floats(const struct direct_layout *layout, int64_t n_taps);
+/* packed must be zero where there is padding. */
+void weights_pack(const struct weights_view *view, const float *w, int64_t n_targets, const struct weights_target *targets, float *packed);
+/* The adjoint for one target that holds every tap: d_w = '='. */
+void weights_unpack(const struct weights_view *view, const struct weights_target *target, const float *packed, float *d_w);
+
+/* ---- engine_direct.c: one direct convolution, run by the fastest kernel that takes it ---- */
+
+struct direct_forward;
+enum status direct_forward_new(struct direct_forward **ret, const struct direct_conv *conv, bool has_bias, struct error *error);
+void direct_forward_free(struct direct_forward *forward);
+size_t direct_forward_scratch_bytes(const struct direct_forward *forward);
+struct direct_layout direct_forward_layout(const struct direct_forward *forward);
+const char *direct_forward_name(const struct direct_forward *forward);
+/* b: layout.dst_c values, or NULL when built without bias. */
+void direct_forward_run(struct direct_forward *forward, const float *src, const float *packed, const float *b, float *dst, void *scratch);
+
+/* The gradient of the weights, in layout order. */
+struct direct_weights;
+enum status direct_weights_new(struct direct_weights **ret, const struct direct_conv *conv, struct error *error);
+void direct_weights_free(struct direct_weights *weights);
+size_t direct_weights_scratch_bytes(const struct direct_weights *weights);
+struct direct_layout direct_weights_layout(const struct direct_weights *weights);
+const char *direct_weights_name(const struct direct_weights *weights);
+void direct_weights_run(struct direct_weights *weights, const float *src, const float *d_dst, float *d_packed, void *scratch);
+
+/* ---- engine_phases.c: gather and scatter, as a list of direct convolutions ---- */
+
+struct phases;
+enum status phases_new_gather(struct phases **ret, const struct direct_conv *grid, bool has_bias, struct error *error);
+enum status phases_new_scatter(struct phases **ret, const struct direct_conv *grid, bool has_bias, struct error *error);
+void phases_free(struct phases *phases);
+int64_t phases_packed_floats(const struct phases *phases);
+size_t phases_scratch_bytes(const struct phases *phases);
+int64_t phases_macs(const struct phases *phases); /* really done */
+const char *phases_name(const struct phases *phases);
+void phases_pack(const struct phases *phases, const struct weights_view *view, const float *w, float *packed);
+void phases_run(struct phases *phases, const float *src, const float *packed, const float *b, float *dst, void *scratch);
+
+/* Scratch is carved in 64-byte steps. */
+static inline size_t scratch_bytes(int64_t floats)
+{
+    return ((size_t)floats * sizeof(float) + 63) / 64 * 64;
+}
+static inline float *scratch_take(char **at, int64_t floats)
+{
+    float *taken = (float *)(void *)*at;
+    *at += scratch_bytes(floats);
+    return taken;
+}
+
+#endif

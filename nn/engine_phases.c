@@ -1,0 +1,352 @@
+/* engine_phases.c - gather and scatter as lists of direct convolutions.
+ *
+ * Scatter: the voxels Z of the fine grid with Z = y*stride + a ("phase a") meet only the taps t = q + stride*m, q = (a + pad) mod
+ * stride, of the coarse voxels y + (a + pad - q)/stride - m. So phase a is a stride-1 convolution of the coarse grid with every
+ * stride-th tap, reversed. Phases with equal windows (all eight of a folded k5) are merged: one convolution with as many times the
+ * channels. Phases without taps (kernel < stride) are the bias alone. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "nn/engine_direct.h"
+
+/* One direct convolution and the phases that it computes. */
+struct phase_group {
+    struct direct_conv conv;
+    struct direct_forward *forward; /* NULL: no taps */
+    bool straight;                  /* conv.dst is the result itself: nothing to interleave */
+    int64_t first, n;               /* phases */
+    int64_t packed_floats;
+};
+
+struct phase {
+    int64_t start[3];  /* a */
+    int64_t first_c;   /* its channels in the group's dst */
+    int64_t extra[3];  /* zero taps in front, where the window would start beyond the voxel itself */
+    struct direct_conv conv;
+    struct weights_target target;
+};
+
+struct phases {
+    struct shape dst;
+    int64_t stride[3];
+    int64_t n_groups, n_phases;
+    struct phase_group *groups;
+    struct phase *phases;
+    struct weights_target *targets; /* of the phases that have taps */
+    int64_t n_targets, packed_floats, temp_floats, bias_floats;
+    size_t scratch; /* the largest a group needs */
+    char name[64];
+    struct arena arena;
+};
+
+/* ---- the window of one axis ---- */
+
+static void phase_axis(const struct direct_conv *grid, int axis, struct phase *phase)
+{
+    const int64_t fine[3] = {grid->src.d, grid->src.h, grid->src.w}, coarse[3] = {grid->dst.d, grid->dst.h, grid->dst.w};
+    int64_t s = grid->stride[axis], a = phase->start[axis], q = (a + grid->pad[axis]) % s, offset = (a + grid->pad[axis] - q) / s;
+    int64_t taps = grid->kernel[axis] > q ? (grid->kernel[axis] - q + s - 1) / s : 0;
+    int64_t size = fine[axis] > a ? (fine[axis] - a + s - 1) / s : 0, pad = taps - 1 - offset;
+    int64_t *dst = axis == 0 ? &phase->conv.dst.d : axis == 1 ? &phase->conv.dst.h : &phase->conv.dst.w;
+    *dst = size;
+    phase->conv.stride[axis] = 1;
+    phase->conv.kernel[axis] = taps;
+    phase->conv.pad[axis] = pad;
+    if (taps == 0)
+        return;
+    if (pad < 0) { /* read further right: zero taps in front */
+        phase->extra[axis] = -pad;
+        phase->conv.kernel[axis] += -pad;
+        phase->conv.pad[axis] = 0;
+    }
+    /* The window must reach the end of the coarse grid: zero taps behind. */
+    int64_t short_by = coarse[axis] - (size - 1 + phase->conv.kernel[axis] - phase->conv.pad[axis]);
+    if (short_by > 0)
+        phase->conv.kernel[axis] += short_by;
+}
+
+static int64_t phase_n_taps(const struct phase *phase)
+{
+    return phase->conv.kernel[0] * phase->conv.kernel[1] * phase->conv.kernel[2];
+}
+
+/* tap[j] for the direct convolution's tap j. */
+static void phase_taps(const struct direct_conv *grid, const struct phase *phase, int32_t *tap)
+{
+    const int64_t *kernel = phase->conv.kernel;
+    for (int64_t i = 0; i < kernel[0]; i++)
+        for (int64_t j = 0; j < kernel[1]; j++)
+            for (int64_t k = 0; k < kernel[2]; k++) {
+                const int64_t at[3] = {i, j, k};
+                int64_t index = 0;
+                bool inside = true;
+                for (int axis = 0; axis < 3; axis++) {
+                    int64_t s = grid->stride[axis], q = (phase->start[axis] + grid->pad[axis]) % s;
+                    int64_t taps = (grid->kernel[axis] - q + s - 1) / s, m = taps - 1 - (at[axis] - phase->extra[axis]);
+                    inside = inside && m >= 0 && m < taps;
+                    index = index * grid->kernel[axis] + q + s * m;
+                }
+                *tap++ = inside ? (int32_t)index : -1;
+            }
+}
+
+static bool phase_same_window(const struct phase *a, const struct phase *b)
+{
+    return memcmp(a->conv.kernel, b->conv.kernel, sizeof a->conv.kernel) == 0 &&
+           memcmp(a->conv.pad, b->conv.pad, sizeof a->conv.pad) == 0 && shape_equal(a->conv.dst, b->conv.dst);
+}
+
+/* ---- building ---- */
+
+static enum status phases_finish_group(struct phases *phases, struct phase_group *group, bool has_bias, struct error *error)
+{
+    struct direct_layout layout;
+    if (direct_forward_new(&group->forward, &group->conv, has_bias, error))
+        return error->status;
+    layout = direct_forward_layout(group->forward);
+    for (int64_t p = group->first; p < group->first + group->n; p++) {
+        struct phase *phase = &phases->phases[p];
+        phase->target.layout = layout;
+        phase->target.first_o = phase->first_c;
+        phase->target.offset = phases->packed_floats;
+        phases->targets[phases->n_targets++] = phase->target;
+    }
+    group->packed_floats = weights_floats(&layout, phase_n_taps(&phases->phases[group->first]));
+    phases->packed_floats += group->packed_floats;
+    if (has_bias && layout.dst_c > phases->bias_floats)
+        phases->bias_floats = layout.dst_c;
+    if (!group->straight && tensor_floats(group->conv.dst) > phases->temp_floats)
+        phases->temp_floats = tensor_floats(group->conv.dst);
+    if (direct_forward_scratch_bytes(group->forward) > phases->scratch)
+        phases->scratch = direct_forward_scratch_bytes(group->forward);
+    return STATUS_OK;
+}
+
+static struct phases *phases_alloc(int64_t n_phases)
+{
+    struct phases *made = memory_zalloc(1, sizeof *made);
+    if (!made)
+        return NULL;
+    made->groups = arena_alloc(&made->arena, (size_t)n_phases, sizeof *made->groups);
+    made->phases = arena_alloc(&made->arena, (size_t)n_phases, sizeof *made->phases);
+    made->targets = arena_alloc(&made->arena, (size_t)n_phases, sizeof *made->targets);
+    if (made->groups && made->phases && made->targets)
+        return made;
+    phases_free(made);
+    return NULL;
+}
+
+enum status phases_new_gather(struct phases **ret, const struct direct_conv *grid, bool has_bias, struct error *error)
+{
+    int64_t n_taps = grid->kernel[0] * grid->kernel[1] * grid->kernel[2];
+    struct phases *made = phases_alloc(1);
+    int32_t *tap = made ? arena_alloc(&made->arena, (size_t)n_taps, sizeof *tap) : NULL;
+    if (!tap) {
+        phases_free(made);
+        return error_memory(error, (size_t)n_taps * sizeof *tap, "convolution");
+    }
+    for (int64_t i = 0; i < n_taps; i++)
+        tap[i] = (int32_t)i;
+    made->dst = grid->dst;
+    made->n_groups = made->n_phases = 1;
+    made->phases[0].conv = *grid;
+    made->phases[0].target = (struct weights_target){.n_taps = n_taps, .tap = tap};
+    made->groups[0] = (struct phase_group){.conv = *grid, .straight = true, .n = 1};
+    if (phases_finish_group(made, &made->groups[0], has_bias, error)) {
+        phases_free(made);
+        return error->status;
+    }
+    snprintf(made->name, sizeof made->name, "%s", direct_forward_name(made->groups[0].forward));
+    *ret = made;
+    return STATUS_OK;
+}
+
+/* Puts phase p, the last one, into a group with its equals, or into a new one. */
+static void phases_group(struct phases *phases, int64_t p)
+{
+    struct phase *phase = &phases->phases[p];
+    struct phase_group *group = phases->n_groups ? &phases->groups[phases->n_groups - 1] : NULL;
+    if (!group || phase_n_taps(phase) == 0 || !phase_same_window(&phases->phases[group->first], phase)) {
+        group = &phases->groups[phases->n_groups++];
+        *group = (struct phase_group){.conv = phase->conv, .first = p};
+    }
+    group->n++;
+}
+
+/* Channels of a merged group: each phase its own blocks; a few plain channels share one. */
+static void phases_merge(struct phases *phases, struct phase_group *group)
+{
+    int64_t each = tensor_stored_channels(phases->dst.c), block = tensor_block();
+    if (group->n == 1)
+        return;
+    for (int64_t i = 0; i < group->n; i++)
+        phases->phases[group->first + i].first_c = i * each;
+    group->conv.dst.c = (group->n * each + block - 1) / block * block;
+}
+
+static enum status phases_add(struct phases *phases, const struct direct_conv *grid, const int64_t start[3], struct error *error)
+{
+    struct phase *phase = &phases->phases[phases->n_phases];
+    *phase = (struct phase){.start = {start[0], start[1], start[2]}, .conv = {.src = grid->dst, .dst = grid->src}};
+    int32_t *tap;
+    for (int axis = 0; axis < 3; axis++)
+        phase_axis(grid, axis, phase);
+    if (shape_voxels(phase->conv.dst) == 0)
+        return STATUS_OK;
+    tap = arena_alloc(&phases->arena, (size_t)phase_n_taps(phase), sizeof *tap);
+    if (!tap)
+        return error_memory(error, (size_t)phase_n_taps(phase) * sizeof *tap, "convolution");
+    phase_taps(grid, phase, tap);
+    phase->target = (struct weights_target){.n_taps = phase_n_taps(phase), .tap = tap, .o_is_f = true};
+    phases_group(phases, phases->n_phases++);
+    return STATUS_OK;
+}
+
+enum status phases_new_scatter(struct phases **ret, const struct direct_conv *grid, bool has_bias, struct error *error)
+{
+    const int64_t *stride = grid->stride, n = stride[0] * stride[1] * stride[2];
+    struct phases *made = phases_alloc(n);
+    enum status status = made ? STATUS_OK : error_memory(error, (size_t)n * sizeof *made->phases, "convolution");
+    if (!made)
+        return status;
+    made->dst = grid->src;
+    memcpy(made->stride, stride, sizeof made->stride);
+    for (int64_t i = 0; i < n && !status; i++) {
+        const int64_t start[3] = {i / (stride[1] * stride[2]), i / stride[2] % stride[1], i % stride[2]};
+        status = phases_add(made, grid, start, error);
+    }
+    for (int64_t g = 0; g < made->n_groups && !status; g++) {
+        struct phase_group *group = &made->groups[g];
+        if (phase_n_taps(&made->phases[group->first]) == 0)
+            continue;
+        group->straight = n == 1;
+        phases_merge(made, group);
+        status = phases_finish_group(made, group, has_bias, error);
+        if (!status && made->name[0] == '\0')
+            snprintf(made->name, sizeof made->name, n == 1 ? "%s" : "%s, %d phase%s in %d", direct_forward_name(group->forward), (int)n,
+                     "s", (int)made->n_groups);
+    }
+    if (status) {
+        phases_free(made);
+        return status;
+    }
+    *ret = made;
+    return STATUS_OK;
+}
+
+void phases_free(struct phases *phases)
+{
+    if (!phases)
+        return;
+    for (int64_t g = 0; g < phases->n_groups; g++)
+        direct_forward_free(phases->groups[g].forward);
+    arena_done(&phases->arena);
+    memory_free(phases);
+}
+
+int64_t phases_packed_floats(const struct phases *phases)
+{
+    return phases->packed_floats;
+}
+
+size_t phases_scratch_bytes(const struct phases *phases)
+{
+    return scratch_bytes(phases->bias_floats) + scratch_bytes(phases->temp_floats) + phases->scratch;
+}
+
+int64_t phases_macs(const struct phases *phases)
+{
+    int64_t macs = 0;
+    for (const struct phase_group *group = phases->groups; group < phases->groups + phases->n_groups; group++)
+        macs += shape_count(group->conv.dst) * group->conv.src.c * group->conv.kernel[0] * group->conv.kernel[1] * group->conv.kernel[2];
+    return macs;
+}
+
+const char *phases_name(const struct phases *phases)
+{
+    return phases->name;
+}
+
+/* ---- running ---- */
+
+void phases_pack(const struct phases *phases, const struct weights_view *view, const float *w, float *packed)
+{
+    memset(packed, 0, (size_t)phases->packed_floats * sizeof *packed); /* padding channels */
+    weights_pack(view, w, phases->n_targets, phases->targets, packed);
+}
+
+/* A run of one line of a phase into the fine grid: `lane` floats per voxel, `skip` voxels from one to the next. */
+static void phase_line(float *dst, const float *src, int64_t n, int64_t skip, int64_t lane, int64_t src_lane)
+{
+    if (lane == 1) {
+        for (int64_t x = 0; x < n; x++)
+            dst[x * skip] = src[x * src_lane];
+    } else if (lane == 8) {
+        for (int64_t x = 0; x < n; x++)
+            memcpy(dst + x * skip * 8, src + x * 8, 8 * sizeof *dst);
+    } else {
+        for (int64_t x = 0; x < n; x++)
+            memcpy(dst + x * skip * lane, src + x * lane, (size_t)lane * sizeof *dst);
+    }
+}
+
+/* temp: the group's dst. Copies its phase p to where it belongs. */
+static void phase_interleave(const struct phases *phases, const struct phase_group *group, const struct phase *phase, float *dst,
+                             const float *temp)
+{
+    const struct shape part = group->conv.dst, whole = phases->dst;
+    int64_t lane = tensor_lane(whole.c), planes = tensor_stored_channels(whole.c) / lane, part_lane = tensor_lane(part.c);
+#pragma omp parallel for collapse(3) schedule(static)
+    for (int64_t n = 0; n < whole.n; n++)
+        for (int64_t plane = 0; plane < planes; plane++)
+            for (int64_t z = 0; z < part.d; z++)
+                for (int64_t y = 0; y < part.h; y++)
+                    phase_line(dst + tensor_at(whole, n, plane * lane, phase->start[0] + z * phases->stride[0],
+                                               phase->start[1] + y * phases->stride[1], phase->start[2]),
+                               temp + tensor_at(part, n, phase->first_c + plane * lane, z, y, 0), part.w, phases->stride[2], lane,
+                               part_lane);
+}
+
+/* A phase without taps: the bias, or zero. */
+static void phase_fill(const struct phases *phases, const struct phase *phase, float *dst, const float *b)
+{
+    const struct shape whole = phases->dst, part = phase->conv.dst;
+    int64_t lane = tensor_lane(whole.c);
+#pragma omp parallel for collapse(3) schedule(static)
+    for (int64_t n = 0; n < whole.n; n++)
+        for (int64_t c = 0; c < tensor_stored_channels(whole.c); c++)
+            for (int64_t z = 0; z < part.d; z++)
+                for (int64_t y = 0; y < part.h; y++) {
+                    float *to = dst + tensor_at(whole, n, c, phase->start[0] + z * phases->stride[0],
+                                                phase->start[1] + y * phases->stride[1], phase->start[2]);
+                    for (int64_t x = 0; x < part.w; x++)
+                        to[x * phases->stride[2] * lane] = b && c < whole.c ? b[c] : 0.0f;
+                }
+}
+
+/* b for each of the group's channels. */
+static void phase_bias(const struct phases *phases, const struct phase_group *group, const float *b, float *ret)
+{
+    memset(ret, 0, (size_t)phases->bias_floats * sizeof *ret);
+    for (int64_t p = group->first; p < group->first + group->n; p++)
+        memcpy(ret + phases->phases[p].first_c, b, (size_t)phases->dst.c * sizeof *ret);
+}
+
+void phases_run(struct phases *phases, const float *src, const float *packed, const float *b, float *dst, void *scratch)
+{
+    char *at = scratch;
+    float *bias = scratch_take(&at, phases->bias_floats), *temp = scratch_take(&at, phases->temp_floats);
+    for (struct phase_group *group = phases->groups; group < phases->groups + phases->n_groups; group++) {
+        if (!group->forward) {
+            phase_fill(phases, &phases->phases[group->first], dst, b);
+            continue;
+        }
+        if (b)
+            phase_bias(phases, group, b, bias);
+        direct_forward_run(group->forward, src, packed, b ? bias : NULL, group->straight ? dst : temp, at);
+        packed += group->packed_floats;
+        for (int64_t p = group->first; p < group->first + group->n && !group->straight; p++)
+            phase_interleave(phases, group, &phases->phases[p], dst, temp);
+    }
+}
