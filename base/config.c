@@ -49,7 +49,10 @@ void binding_fail(struct binding *binding, const struct config_path *path, const
     va_start(args, format);
     vsnprintf(message, sizeof message, format, args);
     va_end(args);
-    config_error(binding->error, node, "%s%s%s", keys, *keys ? ": " : "", message);
+    if (node && node->line == 0 && keys[0] == '[') /* "--dims[2]: ..." */
+        error_add(binding->error, STATUS_USAGE, "%s%s: %s", node->file, keys, message);
+    else
+        config_error(binding->error, node, "%s%s%s", keys, *keys ? ": " : "", message);
     if (!binding->status)
         binding->status = STATUS_USAGE;
 }

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/memory.h"
 
 /* Letters, not bytes, of UTF-8. */
 static int table_width(const char *cell)
@@ -22,27 +23,46 @@ static bool table_is_number(const char *cell)
     return end != cell && (*end == '\0' || strcmp(end, "%") == 0 || strcmp(end, " %") == 0);
 }
 
+struct table_column {
+    int width;
+    bool right; /* all cells below the header are numbers */
+};
+
+static struct table_column table_measure(int64_t n_rows, int n_columns, const char *const *cells, int column)
+{
+    struct table_column measured = {.right = n_rows > 1};
+    for (int64_t row = 0; row < n_rows; row++) {
+        const char *cell = cells[row * n_columns + column];
+        int width = table_width(cell);
+        if (width > measured.width)
+            measured.width = width;
+        if (row > 0 && !table_is_number(cell))
+            measured.right = false;
+    }
+    return measured;
+}
+
+/* Blanks are owed to the next cell, so that no line ends in them. */
+static void table_print_row(FILE *file, int n_columns, const struct table_column *columns, const char *const *cells)
+{
+    int owed = 0;
+    for (int i = 0; i < n_columns; i++) {
+        const char *cell = cells[i] ? cells[i] : "";
+        int blanks = columns ? columns[i].width - table_width(cell) : 0;
+        bool right = columns && columns[i].right;
+        if (*cell)
+            fprintf(file, "%*s%s", owed + (right ? blanks : 0), "", cell);
+        owed = (*cell ? right ? 0 : blanks : owed + blanks) + 2;
+    }
+    fputc('\n', file);
+}
+
 void table_print(FILE *file, int64_t n_rows, int n_columns, const char *const *cells)
 {
-    for (int64_t row = 0; row < n_rows; row++) {
-        int owed = 0; /* blanks before the next cell, so that no line ends in blanks */
-        for (int column = 0; column < n_columns; column++) {
-            const char *cell = cells[row * n_columns + column];
-            int width = 0;
-            bool right = n_rows > 1;
-            for (int64_t i = 0; i < n_rows; i++) {
-                const char *other = cells[i * n_columns + column];
-                if (table_width(other) > width)
-                    width = table_width(other);
-                right = right && (i == 0 || table_is_number(other));
-            }
-            int blanks = width - table_width(cell), before = owed + (right ? blanks : 0);
-            if (cell && *cell) {
-                fprintf(file, "%*s%s", before, "", cell);
-                owed = (right ? 0 : blanks) + 2;
-            } else
-                owed += width + 2;
-        }
-        fputc('\n', file);
-    }
+    struct table_column *columns = memory_alloc((size_t)n_columns, sizeof *columns);
+    for (int i = 0; columns && i < n_columns; i++)
+        columns[i] = table_measure(n_rows, n_columns, cells, i);
+    for (int64_t row = 0; row < n_rows; row++) /* without memory: not aligned, but there */
+        table_print_row(file, n_columns, columns, cells + row * n_columns);
+    memory_free(columns);
 }
