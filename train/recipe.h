@@ -8,21 +8,17 @@
 #include "nn/loss.h"
 #include "nn/network.h"
 #include "nn/optimizer.h"
-
-enum schedule_type { SCHEDULE_CONSTANT, SCHEDULE_STEP, SCHEDULE_COSINE, SCHEDULE_POLYNOMIAL };
-
-struct schedule_config {
-    int type;
-    int64_t warmup_steps, every_steps; /* every_steps: step */
-    double gamma, power;               /* step, polynomial */
-};
+#include "train/schedule.h"
 
 struct train_config {
-    int64_t steps, batch, validate_every, validate_cases, checkpoint_every, plot_every;
-    const char *best;             /* the metric that chooses best.h5: loss, dsc, bdsc ... */
-    double clip_norm;             /* 0: no clipping */
-    struct config_strings freeze; /* layer names that do not learn; a trailing * matches the rest */
-    int64_t threads;
+    int64_t steps, batch, checkpoint_every, plot_every;
+    int64_t validate_every, validate_patches, validate_cases;
+    const char *best;                /* the validation metric that chooses best.h5: loss, dsc, bdsc ... */
+    double clip_norm;                /* 0: no clipping */
+    const char *init;                /* a model or run folder to start from; NULL: random weights */
+    struct config_strings init_skip; /* parameters or layers that stay random although `init` has them; a trailing * matches the rest */
+    struct config_strings freeze;    /* layers that do not learn, likewise */
+    int64_t threads;                 /* 0: all the machine's */
 };
 
 struct recipe {
@@ -36,13 +32,34 @@ struct recipe {
     struct schedule_config schedule;
     struct train_config train;
     struct restore_config restore;
+    const struct yaml_node *node; /* the tree it was read from, for later messages */
 };
 extern const struct config_table recipe_table;
 
-/* Reads, applies n_sets `key=value` overrides, binds, checks rules that span keys (patch and network, task and losses). */
+/* Reads, applies n_sets `key=value` overrides, binds, fills what follows from other keys (the scan's patch, absolute paths) and checks the
+ * rules that span keys. */
 enum status recipe_read(struct recipe *ret, const char *path, int n_sets, char *const *sets, struct arena *arena, struct error *error);
 
-/* Learning rate at `step` (from 1) of `steps`, as a factor of the optimizer's lr. */
-double schedule_factor(const struct schedule_config *schedule, int64_t step, int64_t steps);
+/* The rules that span keys, all of them pure arithmetic: patch and network, task and pipeline, metric and validation. Every message says
+ * file, line, column, key and what would work. */
+enum status recipe_check(const struct recipe *recipe, struct error *error);
+
+/* The node of a dotted key ("data.patch_vox"), or of the nearest map around it that was written; NULL when nothing was. */
+const struct yaml_node *recipe_key(const struct recipe *recipe, const char *dotted);
+
+/* Makes a path mean the same from any folder; the file need not exist. NULL stays NULL. */
+enum status recipe_absolute(const char **path, struct arena *arena, struct error *error);
+
+/* The network's source for `batch` training patches. */
+struct shape recipe_shape(const struct recipe *recipe, int64_t batch);
+
+/* The network takes patches of this size and gives their size back; the error says why not. */
+bool recipe_patch_fits(const struct recipe *recipe, const int64_t patch[3], struct error *error);
+
+/* name is matched by one of the patterns: equal, or equal up to a pattern's trailing *. */
+bool recipe_matches(const struct config_strings *patterns, const char *name);
+
+/* +1: larger is better, -1: smaller is, 0: no metric of validation is called `name`. */
+int recipe_metric_sign(const char *name);
 
 #endif

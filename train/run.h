@@ -3,9 +3,12 @@
  *
  *   recipe.yaml        every key, resolved; loads back to the same bytes
  *   overrides.txt      --set lines as given          environment.txt   commit, compiler, libraries, CPU, threads
+ *   defects.yaml       the defects file, if any      network.txt       the layer table
  *   split.tsv          case<TAB>split                log.txt           what stderr said
  *   metrics.tsv        one row per step/validation   plots/loss.gp loss.png metrics.gp metrics.png
- *   last.h5 best.h5    models with training state    STATUS            running | finished | stopped | failed, step, best */
+ *   validation/        step_N.tsv: metrics of each case, step_N.png: a picture
+ *   last.h5 best.h5    models with training state    STATUS            running | finished | stopped | failed, step, best
+ *   failed.h5          after a step that was not finite: the state that led there */
 #ifndef CALVARIA_TRAIN_RUN_H
 #define CALVARIA_TRAIN_RUN_H
 
@@ -15,16 +18,28 @@
 #include "base/memory.h"
 
 struct run {
-    char *folder;
-    FILE *log, *metrics;
+    char *folder; /* in arena */
+    FILE *log;    /* log.txt, line buffered; also the run's lock: one process at a time */
     struct arena arena;
 };
 
-enum status run_create(struct run *ret, const char *folder, const char *name, struct error *error); /* refuses an existing folder */
-enum status run_open(struct run *ret, const char *folder, struct error *error);                    /* for resume: appends */
-enum status run_write(struct run *run, const char *name, const char *text, struct error *error);   /* atomic */
-enum status run_status(struct run *run, const char *state, int64_t step, const char *note, struct error *error);
-const char *run_path(struct run *run, const char *name); /* FOLDER/name, in the run's arena */
+struct run_status {
+    const char *state; /* running, finished, stopped, failed */
+    int64_t step, steps;
+    const char *best; /* the metric's name */
+    double best_value; /* NaN: none yet */
+    int64_t best_step;
+    const char *note; /* may be NULL */
+};
+
+/* A fresh folder; folder NULL: runs/NAME-YYYYmmdd-HHMMSS. Refuses one that exists (STATUS_USAGE), so that no run writes into another's. */
+enum status run_create(struct run *ret, const char *folder, const char *name, struct error *error);
+/* An existing one, for resume: the log is appended to. Refuses what is no run folder and one another process is writing. */
+enum status run_open(struct run *ret, const char *folder, struct error *error);
+/* FOLDER/name, atomically. */
+enum status run_write(struct run *run, const char *name, const char *text, struct error *error);
+enum status run_write_status(struct run *run, const struct run_status *status, struct error *error);
+const char *run_path(struct run *run, const char *name); /* FOLDER/name, in the run's arena; NULL when memory is out */
 void run_close(struct run *run);
 
 #endif

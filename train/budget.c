@@ -1,0 +1,107 @@
+/* budget.c - see budget.h. */
+#include "train/budget.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "base/log.h"
+
+/* Bytes per voxel of a skull that is being restored and measured: skull, truth, implant, completed, raw (1 each), a distance map (4) and the
+ * float volume of a scan that blends (4), rounded up. */
+enum { VALIDATION_VOXEL_BYTES = 14, LOADER_VOXEL_BYTES = 3 };
+
+static int64_t budget_slots(const struct recipe *recipe)
+{
+    const struct optimizer_ops *ops = (const struct optimizer_ops *)recipe->optimizer.table; /* its first member */
+    return ops->n_slots;
+}
+
+enum status budget_estimate(struct budget *ret, const struct recipe *recipe, const int64_t largest[3], struct error *error)
+{
+    const struct window_config *window = &recipe->restore.window;
+    const struct train_config *train = &recipe->train;
+    const int64_t voxels = largest[0] * largest[1] * largest[2];
+    struct network_cost cost, scan;
+    struct budget budget = {0};
+    if (network_cost(&cost, &recipe->network, recipe_shape(recipe, train->batch), error))
+        return error->status;
+    budget.params_bytes = 4 * (cost.n_params + cost.n_trainable * (1 + budget_slots(recipe)));
+    budget.activations_bytes = cost.train_bytes;
+    int64_t patch = shape_voxels(recipe_shape(recipe, 1));
+    budget.batch_bytes = 3 * 4 * train->batch * patch + 2 * 4 * recipe->data.queue * patch +
+                         recipe->data.workers * LOADER_VOXEL_BYTES * voxels;
+    if (train->validate_every > 0)
+        budget.validation_bytes = 2 * (train->validate_patches + train->batch - 1) * patch;
+    if (train->validate_every > 0 && train->validate_cases > 0) {
+        struct shape src = {window->batch, 1, window->patch_vox[2], window->patch_vox[1], window->patch_vox[0]};
+        if (network_cost(&scan, &recipe->network, src, error))
+            return error->status;
+        budget.validation_bytes += scan.infer_bytes + VALIDATION_VOXEL_BYTES * voxels + window_bytes(window, largest);
+    }
+    budget.total_bytes = budget.params_bytes + budget.activations_bytes + budget.batch_bytes + budget.validation_bytes;
+    *ret = budget;
+    return STATUS_OK;
+}
+
+static bool budget_fits(const struct recipe *recipe, const int64_t largest[3], int64_t available_bytes)
+{
+    struct error scratch = {0};
+    struct budget budget;
+    return budget_estimate(&budget, recipe, largest, &scratch) == STATUS_OK && budget.total_bytes <= available_bytes;
+}
+
+/* The largest size of at most `size` along axis a that the network takes; 0: none. */
+static int64_t budget_shrink(const struct recipe *recipe, const int64_t patch[3], int a, int64_t size)
+{
+    for (; size > 0; size--) {
+        struct error scratch = {0};
+        int64_t one[3] = {patch[0], patch[1], patch[2]};
+        one[a] = size;
+        if (recipe_patch_fits(recipe, one, &scratch))
+            return size;
+    }
+    return 0;
+}
+
+/* " (train.batch: 2 would fit)" or " (data.patch_vox: [96, 96, 96] would fit)". */
+static void budget_hint(char *text, size_t capacity, const struct recipe *recipe, const int64_t largest[3], int64_t available_bytes)
+{
+    struct recipe less = *recipe;
+    for (less.train.batch--; less.train.batch > 0; less.train.batch--) {
+        if (budget_fits(&less, largest, available_bytes)) {
+            snprintf(text, capacity, " (train.batch: %" PRId64 " would fit)", less.train.batch);
+            return;
+        }
+    }
+    less.train.batch = 1;
+    for (int eighths = 7; eighths > 0; eighths--) {
+        for (int a = 0; a < 3; a++)
+            less.data.patch_vox[a] = budget_shrink(recipe, recipe->data.patch_vox, a, recipe->data.patch_vox[a] * eighths / 8);
+        for (int a = 0; a < 3; a++)
+            less.restore.window.patch_vox[a] = less.data.patch_vox[a];
+        if (budget_fits(&less, largest, available_bytes)) {
+            snprintf(text, capacity, " (data.patch_vox: [%" PRId64 ", %" PRId64 ", %" PRId64 "]%s would fit)", less.data.patch_vox[0],
+                     less.data.patch_vox[1], less.data.patch_vox[2], recipe->train.batch > 1 ? " with train.batch: 1" : "");
+            return;
+        }
+    }
+    snprintf(text, capacity, " (no smaller patch of this network would fit either)");
+}
+
+enum status budget_check(const struct recipe *recipe, const int64_t largest[3], int64_t available_bytes, struct error *error)
+{
+    struct budget budget;
+    char hint[160];
+    if (budget_estimate(&budget, recipe, largest, error))
+        return error->status;
+    log_info("memory: weights and optimizer %.2f GB, activations %.2f GB, batch and loader %.2f GB, validation %.2f GB: %.2f GB in all, %.2f GB "
+             "available",
+             1e-9 * (double)budget.params_bytes, 1e-9 * (double)budget.activations_bytes, 1e-9 * (double)budget.batch_bytes,
+             1e-9 * (double)budget.validation_bytes, 1e-9 * (double)budget.total_bytes, 1e-9 * (double)available_bytes);
+    if (available_bytes < 0 || budget.total_bytes <= available_bytes)
+        return STATUS_OK;
+    budget_hint(hint, sizeof hint, recipe, largest, available_bytes);
+    return config_error(error, recipe_key(recipe, "data.patch_vox"),
+                        "data.patch_vox: training takes about %.1f GB, %.1f GB are available%s", 1e-9 * (double)budget.total_bytes,
+                        1e-9 * (double)available_bytes, hint);
+}

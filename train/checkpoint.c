@@ -1,0 +1,144 @@
+/* checkpoint.c - see checkpoint.h. */
+#include "train/checkpoint.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "nn/model_file.h"
+#include "train/environment.h"
+
+/* The numbers of a run under their names in /state, one int64 each; `best` goes as its bits. */
+enum { N_NUMBERS = 9, N_SLOTS_MAX = 4 };
+static const char *const number_names[N_NUMBERS] = {"step",      "optimizer_steps", "loader_draw", "loader_patch", "validated_step",
+                                                    "best_step", "best_bits",       "threads",     "dataset_hash"};
+
+static void numbers_get(int64_t numbers[N_NUMBERS], const struct training *training, const struct run_state *state)
+{
+    int64_t best_bits;
+    memcpy(&best_bits, &state->best, sizeof best_bits);
+    const int64_t values[N_NUMBERS] = {training->step,
+                                       training->optimizer.n_steps,
+                                       training->position.draw,
+                                       training->position.patch,
+                                       state->validated_step,
+                                       state->best_step,
+                                       best_bits,
+                                       state->threads,
+                                       (int64_t)state->dataset_hash};
+    memcpy(numbers, values, sizeof values);
+}
+
+static void numbers_put(struct training *training, struct run_state *state, const int64_t numbers[N_NUMBERS])
+{
+    training->step = numbers[0];
+    training->optimizer.n_steps = numbers[1];
+    training->position = (struct loader_position){.draw = numbers[2], .patch = numbers[3]};
+    *state = (struct run_state){.validated_step = numbers[4], .best_step = numbers[5], .threads = numbers[7],
+                                .dataset_hash = (uint64_t)numbers[8]};
+    memcpy(&state->best, &numbers[6], sizeof state->best);
+}
+
+static int64_t checkpoint_blocks(struct model_block *blocks, char names[N_SLOTS_MAX][32], int64_t numbers[N_NUMBERS],
+                                 const struct optimizer *optimizer)
+{
+    int64_t n = 0;
+    for (int i = 0; i < N_NUMBERS; i++)
+        blocks[n++] = (struct model_block){.name = number_names[i], .count = 1, .ints = &numbers[i]};
+    for (int i = 0; i < optimizer->ops->n_slots; i++) {
+        snprintf(names[i], sizeof names[i], "optimizer_slot_%d", i);
+        blocks[n++] = (struct model_block){.name = names[i], .count = optimizer->n_floats, .floats = optimizer->slots[i]};
+    }
+    return n;
+}
+
+static int64_t checkpoint_texts(struct model_text *ret, const struct training *training, const struct run_state *state,
+                                const struct checkpoint_texts *texts, struct arena *arena, struct error *error)
+{
+    const struct recipe *recipe = training->recipe;
+    struct recipe portable = *recipe; /* models travel: no folders of this machine in them */
+    portable.data.set = recipe->data.set ? file_base(recipe->data.set) : NULL;
+    portable.data.defects = recipe->data.defects ? file_base(recipe->data.defects) : NULL;
+    portable.train.init = recipe->train.init ? file_base(recipe->train.init) : NULL;
+    char *restore = config_dump_text(&restore_table, &recipe->restore), *whole = config_dump_text(&recipe_table, &portable);
+    const struct model_text all[] = {
+        {"restore", restore ? arena_strdup(arena, restore) : NULL},
+        {"recipe", whole ? arena_strdup(arena, whole) : NULL},
+        {"name", recipe->name},
+        {"seed", arena_printf(arena, "%" PRId64, recipe->seed)},
+        {"step", arena_printf(arena, "%" PRId64, training->step)},
+        {"dataset_hash", arena_printf(arena, "%016" PRIx64, state->dataset_hash)},
+        {"versions", environment_versions(arena)},
+        {"metrics", texts->metrics},
+        {"defects", texts->defects},
+        {"licence", recipe->licence},
+    };
+    memory_free(restore);
+    memory_free(whole);
+    int64_t n = 0;
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        if (all[i].value)
+            ret[n++] = all[i];
+        else if (i < 7)
+            return error_memory(error, 0, "the checkpoint's texts"), -1;
+    }
+    return n;
+}
+
+enum status checkpoint_write(const char *path, const struct training *training, const struct run_state *state,
+                             const struct checkpoint_texts *texts, struct error *error)
+{
+    struct arena arena = {0};
+    struct model_text model_texts[16];
+    struct model_block blocks[N_NUMBERS + N_SLOTS_MAX];
+    char names[N_SLOTS_MAX][32];
+    int64_t numbers[N_NUMBERS];
+    numbers_get(numbers, training, state);
+    struct model model = {.network = training->recipe->network, .params = training->params, .texts = model_texts, .blocks = blocks};
+    model.n_blocks = checkpoint_blocks(blocks, names, numbers, &training->optimizer);
+    model.n_texts = checkpoint_texts(model_texts, training, state, texts, &arena, error);
+    enum status status = model.n_texts < 0 ? error->status : model_write(path, &model, error);
+    if (status)
+        error_while(error, "saving the state of step %" PRId64, training->step);
+    arena_done(&arena);
+    return status;
+}
+
+static enum status checkpoint_take(struct training *training, struct run_state *state, const struct model *model, const char *path,
+                                   struct error *error)
+{
+    int64_t numbers[N_NUMBERS], n_copied;
+    struct optimizer *optimizer = &training->optimizer;
+    for (int i = 0; i < N_NUMBERS; i++) {
+        const struct model_block *block = model_block(model, number_names[i]);
+        if (!block || !block->ints || block->count != 1)
+            return error_set(error, STATUS_FAILED, "%s: /state/%s is missing: no checkpoint of a training run", path, number_names[i]);
+        numbers[i] = block->ints[0];
+    }
+    for (int i = 0; i < optimizer->ops->n_slots; i++) {
+        char name[32];
+        snprintf(name, sizeof name, "optimizer_slot_%d", i);
+        const struct model_block *block = model_block(model, name);
+        if (!block || !block->floats || block->count != optimizer->n_floats)
+            return error_set(error, STATUS_FAILED, "%s: /state/%s is missing or of another size: was the optimizer another?", path, name);
+        memcpy(optimizer->slots[i], block->floats, (size_t)block->count * sizeof(float));
+    }
+    if (params_copy(&training->params, &model->params, &n_copied, error))
+        return error->status;
+    if (n_copied != training->params.n)
+        return error_set(error, STATUS_FAILED, "%s: has %" PRId64 " of the network's %" PRId64 " parameters", path, n_copied,
+                         training->params.n);
+    numbers_put(training, state, numbers);
+    return STATUS_OK;
+}
+
+enum status checkpoint_read(struct training *training, struct run_state *ret_state, const char *path, struct error *error)
+{
+    struct model model = {0};
+    if (model_read(&model, path, true, error))
+        return error->status;
+    enum status status = checkpoint_take(training, ret_state, &model, path, error);
+    model_done(&model);
+    return status;
+}

@@ -1,0 +1,148 @@
+/* history.c - see history.h. */
+#include "train/history.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "train/plot.h"
+
+/* Both read ../metrics.tsv. A running mean over the last steps stands behind the raw loss; log scale only where every value is positive. */
+static const char history_loss_plot[] =
+    "set xlabel 'step'\n"
+    "set ylabel 'loss'\n"
+    "stats '../metrics.tsv' using (column('loss')) nooutput\n"
+    "if (STATS_min > 0) set logscale y\n"
+    "set format y '%g'\n"
+    "mean = NaN\n"
+    "smooth(v) = (mean = (mean == mean) ? 0.95 * mean + 0.05 * v : v)\n"
+    "plot '../metrics.tsv' using 'step':'loss' with lines lc rgb '#b8cfe6' title 'training', \\\n"
+    "     '' using 'step':(smooth(column('loss'))) with lines lw 2 lc rgb '#1f5f9f' title 'training, smoothed', \\\n"
+    "     '' using 'step':'val_loss' with linespoints lw 2 pt 7 ps 0.6 lc rgb '#d05a2a' title 'validation patches'\n";
+
+static const char history_metrics_plot[] =
+    "set xlabel 'step'\n"
+    "set ylabel 'overlap'\n"
+    "set yrange [0:1]\n"
+    "set y2label 'mm'\n"
+    "set y2tics\n"
+    "set y2range [0:*]\n"
+    "plot '../metrics.tsv' using 'step':'val_dsc' with linespoints lw 2 pt 7 ps 0.6 lc rgb '#1f5f9f' title 'DSC', \\\n"
+    "     '' using 'step':'val_bdsc_mm' with linespoints lw 2 pt 5 ps 0.6 lc rgb '#3a9f6a' title 'bDSC 10 mm', \\\n"
+    "     '' using 'step':'val_hd95_mm' axes x1y2 with linespoints lw 1 pt 6 ps 0.6 lc rgb '#d05a2a' title 'HD95 [mm], right'\n";
+
+static void history_title(struct history *history, const char *title)
+{
+    if (history->n_columns < RECORD_MAX_COLUMNS)
+        history->titles[history->n_columns++] = title;
+}
+
+static enum status history_titles(struct history *history, const struct recipe *recipe, struct error *error)
+{
+    struct arena *arena = &history->run->arena;
+    history_title(history, "step");
+    history_title(history, "draw");
+    history_title(history, "loss");
+    history->n_losses = recipe->loss.n > 1 ? (int)recipe->loss.n : 0;
+    for (int i = 0; i < history->n_losses; i++)
+        history_title(history, arena_printf(arena, "loss_%s", recipe->loss.items[i].table->type));
+    history_title(history, "lr");
+    history_title(history, "grad_norm");
+    history_title(history, "step_s");
+    history_title(history, "wait_s");
+    history_title(history, "val_loss");
+    for (; metrics_columns[history->n_metrics].name && history->n_metrics < VALIDATION_MAX_COLUMNS; history->n_metrics++)
+        history_title(history, arena_printf(arena, "val_%s", metrics_columns[history->n_metrics].name));
+    history_title(history, "val_s");
+    for (int i = 0; i < history->n_columns; i++)
+        if (!history->titles[i])
+            return error_memory(error, 0, "the metrics table");
+    return STATUS_OK;
+}
+
+struct history_cut {
+    int64_t step, validated_step;
+};
+
+/* Training rows have a loss, in the third column; validation rows have not. */
+static bool history_keep(const void *context, int64_t step, const char *row)
+{
+    const struct history_cut *cut = context;
+    const char *draw = strchr(row, '\t'), *loss = draw ? strchr(draw + 1, '\t') : NULL;
+    bool validation = loss && (loss[1] == '\t' || loss[1] == '\n');
+    return validation ? step <= cut->validated_step : step <= cut->step;
+}
+
+enum status history_open(struct history *ret, struct run *run, const struct recipe *recipe, const struct run_state *resumed, int64_t step,
+                         struct error *error)
+{
+    struct history history = {.run = run};
+    const char *path = run_path(run, "metrics.tsv");
+    if (!path)
+        return error_memory(error, 0, "a path");
+    if (history_titles(&history, recipe, error))
+        return error->status;
+    struct history_cut cut = {.step = step, .validated_step = resumed ? resumed->validated_step : 0};
+    enum status status = resumed ? record_resume(&history.record, path, history.n_columns, history.titles, history_keep, &cut, error)
+                                 : record_create(&history.record, path, history.n_columns, history.titles, error);
+    if (!status)
+        *ret = history;
+    return status;
+}
+
+static void history_clear(const struct history *history, double *row, int64_t step)
+{
+    for (int i = 0; i < history->n_columns; i++)
+        row[i] = NAN;
+    row[0] = (double)step;
+}
+
+enum status history_step(struct history *history, const struct training *training, const struct training_result *result, struct error *error)
+{
+    double row[RECORD_MAX_COLUMNS];
+    int c = 1;
+    history_clear(history, row, training->step);
+    row[c++] = (double)training->position.draw;
+    row[c++] = result->loss;
+    for (int i = 0; i < history->n_losses; i++)
+        row[c++] = result->terms[i];
+    row[c++] = result->lr;
+    row[c++] = result->grad_norm;
+    row[c++] = result->step_s;
+    row[c++] = result->wait_s;
+    return record_row(&history->record, row, error);
+}
+
+enum status history_validation(struct history *history, int64_t step, const struct validation *validation, struct error *error)
+{
+    double row[RECORD_MAX_COLUMNS];
+    int c = history->n_columns - history->n_metrics - 2;
+    history_clear(history, row, step);
+    row[c++] = validation->loss;
+    for (int k = 0; k < history->n_metrics; k++)
+        row[c++] = validation->mean[k];
+    row[c++] = validation->total_s;
+    return record_row(&history->record, row, error);
+}
+
+void history_plot(struct history *history, bool now)
+{
+    enum { PLOT_PAUSE_S = 10 };
+    double clock_s = log_clock_s();
+    if (history->no_plots || (!now && clock_s - history->plotted_s < PLOT_PAUSE_S))
+        return;
+    struct error error = {0};
+    const char *folder = run_path(history->run, "plots");
+    if (!folder || plot_draw(folder, "loss", history_loss_plot, &error) || plot_draw(folder, "metrics", history_metrics_plot, &error)) {
+        history->no_plots = true;
+        log_warn("no plots from here on: %.*s", (int)strcspn(error.text, "\n"), error.text);
+    }
+    history->plotted_s = log_clock_s();
+}
+
+void history_close(struct history *history)
+{
+    record_close(&history->record);
+    *history = (struct history){0};
+}

@@ -1,0 +1,28 @@
+/* history.h - what a run tells while it goes: rows of metrics.tsv, and the plots drawn from it. */
+#ifndef CALVARIA_TRAIN_HISTORY_H
+#define CALVARIA_TRAIN_HISTORY_H
+
+#include "train/checkpoint.h"
+#include "train/record.h"
+#include "train/run.h"
+#include "train/validate.h"
+
+struct history {
+    struct run *run;
+    struct record record;
+    int n_losses, n_metrics, n_columns;
+    const char *titles[RECORD_MAX_COLUMNS]; /* step draw loss [loss_TYPE ...] lr grad_norm step_s wait_s val_loss val_METRIC ... val_s */
+    double plotted_s;
+    bool no_plots; /* gnuplot failed once: said once */
+};
+
+/* resumed: NULL for a new run; else rows behind `step` are cut off, and a validation at `step` that is to be done again. */
+enum status history_open(struct history *ret, struct run *run, const struct recipe *recipe, const struct run_state *resumed, int64_t step,
+                         struct error *error);
+enum status history_step(struct history *history, const struct training *training, const struct training_result *result, struct error *error);
+enum status history_validation(struct history *history, int64_t step, const struct validation *validation, struct error *error);
+/* Draws plots/loss.png and plots/metrics.png; not sooner than 10 s after the last time unless `now`. Failure is logged once. */
+void history_plot(struct history *history, bool now);
+void history_close(struct history *history);
+
+#endif

@@ -1,0 +1,164 @@
+/* recipe.c - see recipe.h: the rows, and reading. The rules that span keys are in recipe_check.c. */
+#include "train/recipe.h"
+
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "data/metrics.h"
+
+#define TRAIN(member) offsetof(struct train_config, member)
+static const struct config_field train_fields[] = {
+    {.key = "steps", .type = CONFIG_INT, .offset = TRAIN(steps), .text = "3000", .min = 1, .max = 1e9, .unit = "steps",
+     .help = "optimizer steps of the whole run"},
+    {.key = "batch", .type = CONFIG_INT, .offset = TRAIN(batch), .text = "1", .min = 1, .max = 4096, .unit = "patches",
+     .help = "patches of one step"},
+    {.key = "validate_every", .type = CONFIG_INT, .offset = TRAIN(validate_every), .text = "200", .min = 0, .max = 1e9, .unit = "steps",
+     .help = "how often the validation split is looked at, and after the last step; 0: never"},
+    {.key = "validate_patches", .type = CONFIG_INT, .offset = TRAIN(validate_patches), .text = "16", .min = 0, .max = 1e5, .unit = "patches",
+     .help = "patches of the validation split whose loss is taken, always the same ones; 0: none"},
+    {.key = "validate_cases", .type = CONFIG_INT, .offset = TRAIN(validate_cases), .text = "2", .min = 0, .max = 1e6, .unit = "skulls",
+     .help = "whole skulls of the validation split restored by the deployed scan, always the same ones; bounds the cost of a validation; 0: none"},
+    {.key = "checkpoint_every", .type = CONFIG_INT, .offset = TRAIN(checkpoint_every), .text = "200", .min = 0, .max = 1e9, .unit = "steps",
+     .help = "how often last.h5 is written, and after the last step; 0: at the end alone"},
+    {.key = "plot_every", .type = CONFIG_INT, .offset = TRAIN(plot_every), .text = "100", .min = 0, .max = 1e9, .unit = "steps",
+     .help = "how often the plots are drawn, at most every 10 s, and at validations; 0: never"},
+    {.key = "best", .type = CONFIG_STRING, .offset = TRAIN(best), .text = "loss",
+     .help = "the validation metric that chooses best.h5: loss (of the validation patches) or a column of `calvaria evaluate`, as dsc"},
+    {.key = "clip_norm", .type = CONFIG_DOUBLE, .offset = TRAIN(clip_norm), .text = "0", .min = 0, .max = 1e12,
+     .help = "the gradient is scaled down to this Euclidean norm where it is larger; 0: never"},
+    {.key = "init", .type = CONFIG_PATH, .offset = TRAIN(init), .help = "a model or run folder whose weights are the start, matched by name"},
+    {.key = "init_skip", .type = CONFIG_STRINGS, .offset = TRAIN(init_skip),
+     .help = "layers that start at random although `init` has them; a trailing * matches the rest of a name"},
+    {.key = "freeze", .type = CONFIG_STRINGS, .offset = TRAIN(freeze), .help = "layers that do not learn; a trailing * matches the rest of a name"},
+    {.key = "threads", .type = CONFIG_INT, .offset = TRAIN(threads), .text = "0", .min = 0, .max = 4096,
+     .help = "threads of the network's arithmetic; the same number gives the same bits; 0: one per processor"},
+    {0},
+};
+
+static const struct config_table train_table = {
+    .help = "The training loop: how long, how often validated and saved, what learns.",
+    .size = sizeof(struct train_config),
+    .fields = train_fields,
+};
+
+#define RECIPE(member) offsetof(struct recipe, member)
+static const struct config_field recipe_fields[] = {
+    {.key = "name", .type = CONFIG_STRING, .offset = RECIPE(name), .text = "run", .help = "names the run folder"},
+    {.key = "licence", .type = CONFIG_STRING, .offset = RECIPE(licence), .help = "a note written into the model, as the data's licence"},
+    {.key = "seed", .type = CONFIG_INT, .offset = RECIPE(seed), .text = "1", .min = 0, .max = 9e15,
+     .help = "of weights, samples and dropout: same recipe, seed and threads, same bits"},
+    {.key = "task", .type = CONFIG_ENUM, .offset = RECIPE(task), .text = "completion", .names = loader_task_names,
+     .help = "completion: the network gives the whole skull; implant: only what is missing"},
+    {.key = "network", .type = CONFIG_TABLE, .offset = RECIPE(network), .table = &network_table, .help = "the layers, usually by `extends`"},
+    {.key = "data", .type = CONFIG_TABLE, .offset = RECIPE(data), .table = &loader_table, .help = "skulls, defects and patches"},
+    {.key = "loss", .type = CONFIG_LIST, .offset = RECIPE(loss), .variant = loss_table_at, .help = "a weighted sum"},
+    {.key = "optimizer", .type = CONFIG_CHOICE, .offset = RECIPE(optimizer), .variant = optimizer_table_at, .help = "the update rule"},
+    {.key = "schedule", .type = CONFIG_TABLE, .offset = RECIPE(schedule), .table = &schedule_table, .help = "the learning rate over the run"},
+    {.key = "train", .type = CONFIG_TABLE, .offset = RECIPE(train), .table = &train_table, .help = "the loop"},
+    {.key = "restore", .type = CONFIG_TABLE, .offset = RECIPE(restore), .table = &restore_table,
+     .help = "the restoration pipeline: used by validation, stored in the model, used by `calvaria infer`"},
+    {0},
+};
+
+const struct config_table recipe_table = {
+    .help = "A training recipe.",
+    .size = sizeof(struct recipe),
+    .fields = recipe_fields,
+};
+
+const struct yaml_node *recipe_key(const struct recipe *recipe, const char *dotted)
+{
+    const struct yaml_node *node = recipe->node;
+    while (node && node->kind == YAML_MAP && *dotted) {
+        size_t length = strcspn(dotted, ".");
+        const struct yaml_node *found = NULL;
+        for (int i = 0; i < node->n_items && !found; i++)
+            if (strlen(node->keys[i]->text) == length && strncmp(node->keys[i]->text, dotted, length) == 0)
+                found = node->items[i];
+        if (!found)
+            break;
+        node = found;
+        dotted += length;
+        dotted += *dotted == '.';
+    }
+    return node;
+}
+
+struct shape recipe_shape(const struct recipe *recipe, int64_t batch)
+{
+    const int64_t *patch = recipe->data.patch_vox;
+    return (struct shape){batch, recipe->network.input_channels, patch[2], patch[1], patch[0]};
+}
+
+bool recipe_matches(const struct config_strings *patterns, const char *name)
+{
+    for (int64_t i = 0; i < patterns->n; i++) {
+        const char *pattern = patterns->items[i];
+        size_t length = strlen(pattern);
+        bool open = length && pattern[length - 1] == '*';
+        if (open ? strncmp(pattern, name, length - 1) == 0 : strcmp(pattern, name) == 0)
+            return true;
+    }
+    return false;
+}
+
+int recipe_metric_sign(const char *name)
+{
+    static const char *const smaller[] = {"loss", "hd95_mm", "hd_mm", "assd_mm", NULL};
+    for (int i = 0; smaller[i]; i++)
+        if (strcmp(smaller[i], name) == 0)
+            return -1;
+    for (const struct metrics_column *column = metrics_columns; column->name; column++)
+        if (strcmp(column->name, name) == 0)
+            return strcmp(name, "volume_error") == 0 ? 0 : 1;
+    return 0;
+}
+
+enum status recipe_absolute(const char **path, struct arena *arena, struct error *error)
+{
+    char folder[PATH_MAX], real[PATH_MAX];
+    if (!*path)
+        return STATUS_OK;
+    const char *whole = realpath(*path, real);
+    if (!whole && **path != '/' && getcwd(folder, sizeof folder))
+        whole = file_join(arena, folder, *path);
+    if (!whole)
+        whole = *path;
+    *path = arena_strdup(arena, whole);
+    return *path ? STATUS_OK : error_memory(error, strlen(whole), "a path of the recipe");
+}
+
+/* What follows from other keys where it was not given. */
+static enum status recipe_complete(struct recipe *recipe, struct arena *arena, struct error *error)
+{
+    recipe->restore.task = recipe->task;
+    for (int a = 0; a < 3; a++)
+        if (recipe->restore.window.patch_vox[a] == 0)
+            recipe->restore.window.patch_vox[a] = recipe->data.patch_vox[a];
+    const char **paths[] = {&recipe->data.set, &recipe->data.defects, &recipe->train.init};
+    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++)
+        if (recipe_absolute(paths[i], arena, error))
+            return error->status;
+    return STATUS_OK;
+}
+
+enum status recipe_read(struct recipe *ret, const char *path, int n_sets, char *const *sets, struct arena *arena, struct error *error)
+{
+    struct yaml_node *root;
+    struct recipe recipe = {0};
+    if (yaml_read_extended(&root, path, arena, error))
+        return error->status;
+    for (int i = 0; i < n_sets; i++)
+        if (yaml_set(root, sets[i], arena, error))
+            return error->status;
+    if (config_bind(&recipe_table, root, &recipe, arena, error))
+        return error->status;
+    recipe.node = root;
+    if (recipe_complete(&recipe, arena, error) || recipe_check(&recipe, error))
+        return error->status;
+    *ret = recipe;
+    return STATUS_OK;
+}

@@ -1,0 +1,213 @@
+/* recipe_check.c - the rules of a recipe that span keys. All are collected, so that one run shows every mistake. */
+#include "train/recipe.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "data/metrics.h"
+#include "train/training.h"
+#include "train/warm_start.h"
+
+/* --- patch and network --- */
+
+bool recipe_patch_fits(const struct recipe *recipe, const int64_t patch[3], struct error *error)
+{
+    struct network_cost cost;
+    struct shape src = {1, recipe->network.input_channels, patch[2], patch[1], patch[0]};
+    if (network_cost(&cost, &recipe->network, src, error))
+        return false;
+    if (cost.dst.d == src.d && cost.dst.h == src.h && cost.dst.w == src.w)
+        return true;
+    char want[SHAPE_TEXT], got[SHAPE_TEXT];
+    error_set(error, STATUS_USAGE, "network '%s': gives %s for %s: the output must have the patch's size", recipe->network.name,
+              shape_text(got, cost.dst), shape_text(want, src));
+    return false;
+}
+
+/* Looks along axis a, the other axes at a size that fits, for the nearest sizes that do. 0: none within `reach`. */
+static void patch_neighbours(const struct recipe *recipe, int64_t good, int a, int64_t size, int64_t *ret_below, int64_t *ret_above)
+{
+    enum { REACH = 256 };
+    struct error scratch = {0};
+    *ret_below = *ret_above = 0;
+    for (int64_t step = 1; step <= REACH; step++) {
+        int64_t below[3] = {good, good, good}, above[3] = {good, good, good};
+        below[a] = size - step;
+        above[a] = size + step;
+        if (!*ret_below && below[a] > 0 && recipe_patch_fits(recipe, below, &scratch))
+            *ret_below = below[a];
+        if (!*ret_above && recipe_patch_fits(recipe, above, &scratch))
+            *ret_above = above[a];
+        if (*ret_below && *ret_above)
+            return;
+    }
+}
+
+/* The edge of a cube that the network takes, or 0. */
+static int64_t patch_good_cube(const struct recipe *recipe)
+{
+    struct error scratch = {0};
+    for (int64_t edge = 256; edge >= 1; edge /= 2)
+        if (recipe_patch_fits(recipe, (const int64_t[3]){edge, edge, edge}, &scratch))
+            return edge;
+    return 0;
+}
+
+/* The a-th number of a list, or whatever was written instead. */
+static const struct yaml_node *axis_node(const struct recipe *recipe, const char *key, int a)
+{
+    const struct yaml_node *node = recipe_key(recipe, key);
+    return node && node->kind == YAML_LIST && node->n_items == 3 ? node->items[a] : node;
+}
+
+static void check_patch(const struct recipe *recipe, const char *key, const int64_t patch[3], struct error *error)
+{
+    struct error network_error = {0};
+    if (recipe_patch_fits(recipe, patch, &network_error))
+        return;
+    int64_t good = patch_good_cube(recipe);
+    int n_bad = 0;
+    for (int a = 0; good && a < 3; a++) {
+        struct error scratch = {0};
+        int64_t one[3] = {good, good, good}, below, above;
+        one[a] = patch[a];
+        if (recipe_patch_fits(recipe, one, &scratch))
+            continue;
+        n_bad++;
+        patch_neighbours(recipe, good, a, patch[a], &below, &above);
+        char hint[96] = "";
+        if (below && above)
+            snprintf(hint, sizeof hint, " (%" PRId64 " or %" PRId64 " would fit)", below, above);
+        else if (below || above)
+            snprintf(hint, sizeof hint, " (%" PRId64 " would fit)", below ? below : above);
+        config_error(error, axis_node(recipe, key, a), "%s[%d]: %" PRId64 " does not fit the layers of network '%s'%s", key, a, patch[a],
+                     recipe->network.name, hint);
+    }
+    if (n_bad == 0) {
+        network_error.text[strcspn(network_error.text, "\n")] = '\0';
+        config_error(error, recipe_key(recipe, key), "%s: %" PRId64 " x %" PRId64 " x %" PRId64 " does not fit the network: %s", key, patch[0],
+                     patch[1], patch[2], network_error.text);
+    }
+}
+
+static void check_channels(const struct recipe *recipe, struct error *error)
+{
+    struct error scratch = {0};
+    struct network_cost cost;
+    int64_t good = patch_good_cube(recipe);
+    if (good && !network_cost(&cost, &recipe->network, (struct shape){1, 1, good, good, good}, &scratch) && cost.dst.c != 1)
+        config_error(error, recipe_key(recipe, "network.layers"),
+                     "network.layers: the last layer gives %" PRId64 " channels, the targets have 1 (end with a layer of channels: 1)", cost.dst.c);
+}
+
+static void check_network(const struct recipe *recipe, struct error *error)
+{
+    const struct network_config *network = &recipe->network;
+    struct error network_error = {0};
+    struct params params = {0};
+    if (network->layers.n == 0) {
+        config_error(error, recipe_key(recipe, "network.layers"),
+                     "network.layers: there are none (begin the recipe with `extends: [../networks/mia_ae_patch.yaml]`)");
+        return;
+    }
+    if (network->input_channels != 1) {
+        config_error(error, recipe_key(recipe, "network.input_channels"),
+                     "network.input_channels: %" PRId64 ", but training patches have 1 channel (1 would fit)", network->input_channels);
+        return;
+    }
+    if (network_describe(&params, network, &network_error)) {
+        error_add(error, STATUS_USAGE, "%.*s", (int)strcspn(network_error.text, "\n"), network_error.text);
+    } else {
+        check_channels(recipe, error);
+        check_patch(recipe, "data.patch_vox", recipe->data.patch_vox, error);
+        if (memcmp(recipe->restore.window.patch_vox, recipe->data.patch_vox, sizeof recipe->data.patch_vox) != 0)
+            check_patch(recipe, "restore.patch_vox", recipe->restore.window.patch_vox, error);
+    }
+    params_done(&params);
+}
+
+/* --- names of layers --- */
+
+static void check_layer_patterns(const struct recipe *recipe, const char *key, const struct config_strings *patterns,
+                                 const struct params *params, struct error *error)
+{
+    enum { NAMES = 256 };
+    const char *names[NAMES + 1];
+    char text[NAMES][LAYER_NAME_TEXT];
+    int n = 0;
+    for (int64_t i = 0; i < params->n && n < NAMES; i++, n++)
+        names[n] = param_layer_name(text[n], &params->items[i]);
+    names[n] = NULL;
+    for (int64_t p = 0; p < patterns->n; p++) {
+        struct config_strings one = {1, &patterns->items[p]};
+        bool found = false;
+        for (int i = 0; i < n && !found; i++)
+            found = recipe_matches(&one, names[i]);
+        if (found)
+            continue;
+        const char *near = config_nearest(patterns->items[p], names);
+        config_error(error, recipe_key(recipe, key), "%s: no layer with parameters is called '%s'%s%s%s", key, patterns->items[p],
+                     near ? " (did you mean '" : " (`calvaria info` lists them)", near ? near : "", near ? "'?)" : "");
+    }
+}
+
+static void check_layers(const struct recipe *recipe, struct error *error)
+{
+    struct error network_error = {0};
+    struct params params = {0};
+    if (!network_describe(&params, &recipe->network, &network_error)) {
+        check_layer_patterns(recipe, "train.freeze", &recipe->train.freeze, &params, error);
+        check_layer_patterns(recipe, "train.init_skip", &recipe->train.init_skip, &params, error);
+    }
+    params_done(&params);
+}
+
+/* --- the rest --- */
+
+static void check_task(const struct recipe *recipe, struct error *error)
+{
+    const struct yaml_node *restore = recipe->node ? yaml_get(recipe->node, "restore") : NULL;
+    const struct yaml_node *task = restore && restore->kind == YAML_MAP ? yaml_get(restore, "task") : NULL;
+    const char *name = loader_task_names[recipe->task];
+    if (task && task->text && strcmp(task->text, name) != 0)
+        config_error(error, task, "restore.task: '%s' contradicts the recipe's task '%s' (leave restore.task out)", task->text, name);
+    if (recipe->loss.n > TRAINING_MAX_LOSSES)
+        config_error(error, recipe_key(recipe, "loss"), "loss: %" PRId64 " terms, at most %d are summed", recipe->loss.n, TRAINING_MAX_LOSSES);
+    if (recipe->loss.n == 0)
+        config_error(error, recipe_key(recipe, "loss"), "loss: the list is empty (for example [ { type: mse } ])");
+    if (!recipe->optimizer.table)
+        config_error(error, recipe_key(recipe, "optimizer"), "optimizer: not given (for example { type: adam, lr: 2.0e-4 })");
+}
+
+static void check_best(const struct recipe *recipe, struct error *error)
+{
+    const struct train_config *train = &recipe->train;
+    const struct yaml_node *node = recipe_key(recipe, "train.best");
+    if (recipe_metric_sign(train->best) == 0) {
+        enum { NAMES = 32 };
+        const char *names[NAMES + 2] = {"loss"};
+        for (int i = 0; i < NAMES && metrics_columns[i].name; i++)
+            names[i + 1] = metrics_columns[i].name;
+        const char *near = config_nearest(train->best, names);
+        config_error(error, node, "train.best: no metric '%s' to choose a model by (%s%s%s)", train->best, near ? "did you mean '" : "loss, dsc ...",
+                     near ? near : "", near ? "'?" : "");
+        return;
+    }
+    bool by_loss = strcmp(train->best, "loss") == 0;
+    if (train->validate_every > 0 && by_loss && train->validate_patches == 0)
+        config_error(error, node, "train.best: loss needs validation patches (train.validate_patches: 16, or another metric)");
+    if (train->validate_every > 0 && !by_loss && train->validate_cases == 0)
+        config_error(error, node, "train.best: %s needs whole validation skulls (train.validate_cases: 2, or best: loss)", train->best);
+}
+
+enum status recipe_check(const struct recipe *recipe, struct error *error)
+{
+    int before = error->n_errors;
+    check_task(recipe, error);
+    check_best(recipe, error);
+    check_network(recipe, error);
+    if (error->n_errors == before)
+        check_layers(recipe, error);
+    return error->n_errors == before ? STATUS_OK : error->status;
+}

@@ -1,0 +1,99 @@
+/* record.c - see record.h. */
+#include "train/record.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/memory.h"
+
+/* "step\tloss\t...\n", memory_free it. */
+static char *record_header(int n_columns, const char *const *titles)
+{
+    size_t bytes = 1;
+    for (int i = 0; i < n_columns; i++)
+        bytes += strlen(titles[i]) + 1;
+    char *text = memory_alloc(bytes, 1);
+    size_t at = 0;
+    for (int i = 0; text && i < n_columns; i++)
+        at += (size_t)snprintf(text + at, bytes - at, "%s%c", titles[i], i + 1 < n_columns ? '\t' : '\n');
+    return text;
+}
+
+static enum status record_append(struct record *ret, const char *path, int n_columns, struct error *error)
+{
+    FILE *file = fopen(path, "ae");
+    if (!file)
+        return error_set(error, STATUS_FAILED, "%s: cannot open: %s", path, strerror(errno));
+    *ret = (struct record){.file = file, .n_columns = n_columns, .path = path};
+    return STATUS_OK;
+}
+
+enum status record_create(struct record *ret, const char *path, int n_columns, const char *const *titles, struct error *error)
+{
+    assert(n_columns <= RECORD_MAX_COLUMNS);
+    char *header = record_header(n_columns, titles);
+    if (!header)
+        return error_memory(error, 0, "the metrics table");
+    enum status status = file_write(path, header, strlen(header), error);
+    memory_free(header);
+    return status ? status : record_append(ret, path, n_columns, error);
+}
+
+/* Moves the kept rows of `text` (past the header) together, in place; returns the new length. A last line without its end is a row
+ * whose writing was interrupted: it goes. */
+static size_t record_keep(char *text, size_t at, bool (*keep)(const void *context, int64_t step, const char *row), const void *context)
+{
+    char *from = text + at, *to = from, *end;
+    while ((end = strchr(from, '\n'))) {
+        size_t length = (size_t)(end - from) + 1;
+        if (keep(context, strtoll(from, NULL, 10), from)) {
+            memmove(to, from, length);
+            to += length;
+        }
+        from = end + 1;
+    }
+    return (size_t)(to - text);
+}
+
+enum status record_resume(struct record *ret, const char *path, int n_columns, const char *const *titles,
+                          bool (*keep)(const void *context, int64_t step, const char *row), const void *context, struct error *error)
+{
+    char *text = NULL, *header = record_header(n_columns, titles);
+    size_t bytes = 0;
+    enum status status = header ? STATUS_OK : error_memory(error, 0, "the metrics table");
+    if (!status)
+        status = file_read(&text, &bytes, path, (size_t)1 << 32, error);
+    if (!status && strncmp(text, header, strlen(header)) != 0)
+        status = error_set(error, STATUS_FAILED, "%s: the columns are not this recipe's: has recipe.yaml been edited since the run began?", path);
+    if (!status)
+        status = file_write(path, text, record_keep(text, strlen(header), keep, context), error);
+    memory_free(text);
+    memory_free(header);
+    return status ? status : record_append(ret, path, n_columns, error);
+}
+
+enum status record_row(struct record *record, const double *values, struct error *error)
+{
+    fprintf(record->file, "%" PRId64, (int64_t)values[0]);
+    for (int i = 1; i < record->n_columns; i++) {
+        fputc('\t', record->file);
+        if (!isnan(values[i]))
+            fprintf(record->file, "%.9g", values[i]);
+    }
+    fputc('\n', record->file);
+    if (fflush(record->file) != 0 || ferror(record->file))
+        return error_set(error, STATUS_FAILED, "%s: cannot write: %s", record->path, strerror(errno));
+    return STATUS_OK;
+}
+
+void record_close(struct record *record)
+{
+    if (record->file)
+        fclose(record->file);
+    *record = (struct record){0};
+}

@@ -1,0 +1,162 @@
+/* run.c - see run.h. */
+#include "train/run.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "base/file.h"
+#include "base/log.h"
+
+const char *run_path(struct run *run, const char *name)
+{
+    return file_join(&run->arena, run->folder, name);
+}
+
+static enum status run_make(const char *folder, struct error *error)
+{
+    if (mkdir(folder, 0777) == 0)
+        return STATUS_OK;
+    if (errno == EEXIST)
+        return error_set(error, STATUS_USAGE, "%s: exists already: a new run never writes into an old folder (another --run, or --resume %s)",
+                         folder, folder);
+    return error_set(error, STATUS_FAILED, "%s: cannot make the run folder: %s", folder, strerror(errno));
+}
+
+/* runs/NAME-YYYYmmdd-HHMMSS[-2 ...]: the first of them that can be made. */
+static enum status run_make_dated(struct run *run, const char *name, struct error *error)
+{
+    char date[32] = "";
+    time_t now = time(NULL);
+    struct tm tm;
+    if (!localtime_r(&now, &tm) || strftime(date, sizeof date, "%Y%m%d-%H%M%S", &tm) == 0)
+        return error_set(error, STATUS_FAILED, "the clock: cannot tell the date");
+    if (file_make_folders("runs", error))
+        return error->status;
+    for (int i = 1; i <= 100; i++) {
+        run->folder = i == 1 ? arena_printf(&run->arena, "runs/%s-%s", name, date)
+                             : arena_printf(&run->arena, "runs/%s-%s-%d", name, date, i);
+        if (!run->folder)
+            return error_memory(error, 0, "the run folder's name");
+        if (mkdir(run->folder, 0777) == 0)
+            return STATUS_OK;
+        if (errno != EEXIST)
+            return error_set(error, STATUS_FAILED, "%s: cannot make the run folder: %s", run->folder, strerror(errno));
+    }
+    return error_set(error, STATUS_FAILED, "%s: exists already, as do 99 after it", run->folder);
+}
+
+static enum status run_open_log(struct run *run, struct error *error)
+{
+    const char *path = run_path(run, "log.txt");
+    run->log = path ? fopen(path, "ae") : NULL;
+    if (!run->log)
+        return error_set(error, STATUS_FAILED, "%s/log.txt: cannot open: %s", run->folder, strerror(errno));
+    setvbuf(run->log, NULL, _IOLBF, BUFSIZ);
+    if (flock(fileno(run->log), LOCK_EX | LOCK_NB) != 0)
+        return error_set(error, STATUS_USAGE, "%s: another process is training in this folder (wait for it, or stop it)", run->folder);
+    log_set_file(run->log);
+    return STATUS_OK;
+}
+
+enum status run_create(struct run *ret, const char *folder, const char *name, struct error *error)
+{
+    struct run run = {0};
+    enum status status;
+    if (folder) {
+        run.folder = arena_strdup(&run.arena, folder);
+        char *parent = file_folder(&run.arena, folder);
+        if (!run.folder || !parent)
+            status = error_memory(error, strlen(folder), "the run folder's name");
+        else if ((status = file_make_folders(parent, error)) == STATUS_OK)
+            status = run_make(run.folder, error);
+    } else {
+        status = run_make_dated(&run, name, error);
+    }
+    if (!status)
+        status = run_open_log(&run, error);
+    const char *plots = run_path(&run, "plots"), *validation = run_path(&run, "validation");
+    if (!status)
+        status = plots && validation ? file_make_folders(plots, error) : error_memory(error, 0, "a path");
+    if (!status)
+        status = file_make_folders(validation, error);
+    if (status)
+        run_close(&run);
+    else
+        *ret = run;
+    return status;
+}
+
+enum status run_open(struct run *ret, const char *folder, struct error *error)
+{
+    struct run run = {0};
+    enum status status = STATUS_OK;
+    run.folder = arena_strdup(&run.arena, folder);
+    const char *recipe = run.folder ? run_path(&run, "recipe.yaml") : NULL;
+    if (!recipe)
+        status = error_memory(error, strlen(folder), "the run folder's name");
+    else if (!file_is_folder(folder))
+        status = error_set(error, STATUS_USAGE, "%s: no such run folder", folder);
+    else if (!file_exists(recipe))
+        status = error_set(error, STATUS_USAGE, "%s: no run folder: it has no recipe.yaml", folder);
+    if (!status)
+        status = run_open_log(&run, error);
+    if (status)
+        run_close(&run);
+    else
+        *ret = run;
+    return status;
+}
+
+enum status run_write(struct run *run, const char *name, const char *text, struct error *error)
+{
+    const char *path = run_path(run, name);
+    if (!path)
+        return error_memory(error, strlen(name), "a path in the run folder");
+    return file_write(path, text, strlen(text), error);
+}
+
+/* The first line of `text` as a YAML scalar in single quotes. */
+static void run_quote(FILE *file, const char *text)
+{
+    fputc('\'', file);
+    for (; *text && *text != '\n'; text++)
+        fputs((const char[]){*text, *text == '\'' ? '\'' : '\0', '\0'}, file);
+    fputc('\'', file);
+}
+
+enum status run_write_status(struct run *run, const struct run_status *status, struct error *error)
+{
+    char date[32] = "", text[2048] = "";
+    time_t now = time(NULL);
+    struct tm tm;
+    if (localtime_r(&now, &tm))
+        strftime(date, sizeof date, "%Y-%m-%d %H:%M:%S", &tm);
+    FILE *file = fmemopen(text, sizeof text - 1, "w");
+    if (!file)
+        return error_memory(error, sizeof text, "STATUS");
+    fprintf(file, "state: %s\nstep: %" PRId64 "\nsteps: %" PRId64 "\nupdated: '%s'\n", status->state, status->step, status->steps, date);
+    if (isfinite(status->best_value))
+        fprintf(file, "best: { metric: %s, value: %.6g, step: %" PRId64 " }\n", status->best, status->best_value, status->best_step);
+    if (status->note) {
+        fputs("note: ", file);
+        run_quote(file, status->note);
+        fputc('\n', file);
+    }
+    fclose(file);
+    return run_write(run, "STATUS", text, error);
+}
+
+void run_close(struct run *run)
+{
+    if (run->log) {
+        log_set_file(NULL);
+        fclose(run->log);
+    }
+    arena_done(&run->arena);
+    *run = (struct run){0};
+}

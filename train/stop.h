@@ -1,0 +1,12 @@
+/* stop.h - SIGINT and SIGTERM ask a run to finish its step, save and end; a second one ends the process at once. */
+#ifndef CALVARIA_TRAIN_STOP_H
+#define CALVARIA_TRAIN_STOP_H
+
+#include <stdbool.h>
+
+void stop_install(void);   /* also ignores SIGPIPE: a plotter that died must not take the run with it */
+void stop_uninstall(void); /* puts the earlier handlers back and forgets a request */
+bool stop_requested(void);
+const char *stop_signal(void); /* "SIGINT", "SIGTERM", or NULL */
+
+#endif

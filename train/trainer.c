@@ -1,0 +1,195 @@
+/* trainer.c - see trainer.h: the loop around training_step. How a run folder is made and reopened is in trainer_open.c. */
+#include "train/trainer.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "train/stop.h"
+#include "train/trainer_open.h"
+
+static enum status trainer_status(struct trainer *trainer, const char *state, const char *note, struct error *error)
+{
+    const struct run_status status = {.state = state, .step = trainer->training.step, .steps = trainer->recipe.train.steps,
+                                      .best = trainer->recipe.train.best, .best_value = trainer->state.best,
+                                      .best_step = trainer->state.best_step, .note = note};
+    return run_write_status(&trainer->run, &status, error);
+}
+
+static bool due(int64_t every, int64_t step, int64_t steps)
+{
+    return every > 0 && (step % every == 0 || step == steps);
+}
+
+static bool trainer_validation_due(const struct trainer *trainer)
+{
+    const struct train_config *train = &trainer->recipe.train;
+    int64_t step = trainer->training.step;
+    return trainer->validator && step > 0 && trainer->state.validated_step != step && due(train->validate_every, step, train->steps);
+}
+
+/* --- saving --- */
+
+static enum status trainer_save(struct trainer *trainer, const char *name, struct error *error)
+{
+    const struct checkpoint_texts texts = {.metrics = *trainer->metrics ? trainer->metrics : NULL, .defects = trainer->defects};
+    const char *path = run_path(&trainer->run, name);
+    if (!path)
+        return error_memory(error, 0, "a path");
+    if (checkpoint_write(path, &trainer->training, &trainer->state, &texts, error)) {
+        if (trainer->saved_step > 0)
+            error_while(error, "training in %s; its last.h5 still holds step %" PRId64, trainer->run.folder, trainer->saved_step);
+        return error->status;
+    }
+    return STATUS_OK;
+}
+
+static enum status trainer_checkpoint(struct trainer *trainer, struct error *error)
+{
+    if (trainer_save(trainer, "last.h5", error))
+        return error->status;
+    trainer->saved_step = trainer->training.step;
+    trainer->dirty = false;
+    return trainer_status(trainer, "running", NULL, error);
+}
+
+/* --- validation --- */
+
+/* "step: 200\nloss: 0.01\ndsc: 0.8\n": kept in the model files. */
+static void trainer_keep_metrics(struct trainer *trainer, const struct validation *validation)
+{
+    size_t capacity = sizeof trainer->metrics;
+    size_t at = (size_t)snprintf(trainer->metrics, capacity, "step: %" PRId64 "\ncases: %" PRId64 "\n", trainer->training.step,
+                                 validation->n_cases);
+    if (isfinite(validation->loss))
+        at += (size_t)snprintf(trainer->metrics + at, capacity - at, "loss: %.6g\n", validation->loss);
+    for (int k = 0; k < validation->n_columns && at < capacity; k++)
+        if (isfinite(validation->mean[k]))
+            at += (size_t)snprintf(trainer->metrics + at, capacity - at, "%s: %.6g\n", metrics_columns[k].name, validation->mean[k]);
+}
+
+static enum status trainer_validate(struct trainer *trainer, struct error *error)
+{
+    struct validation validation;
+    struct run_state *state = &trainer->state;
+    const char *best = trainer->recipe.train.best;
+    if (validator_run(&validation, trainer->validator, &trainer->run, error))
+        return error->status;
+    if (validation.stopped) /* the checkpoint says that it is still due */
+        return STATUS_OK;
+    int64_t step = trainer->training.step;
+    double value = validation_value(&validation, best);
+    bool better = isfinite(value) && (!isfinite(state->best) || (value - state->best) * recipe_metric_sign(best) > 0);
+    log_info("step %" PRId64 ": validation: loss %.5g, DSC %.4f, %" PRId64 " of %" PRId64 " failed, %.1f s%s", step, validation.loss,
+             validation_value(&validation, "dsc"), validation.n_failed, validation.n_cases, validation.total_s, better ? ", the best so far" : "");
+    state->validated_step = step;
+    trainer->dirty = true;
+    trainer_keep_metrics(trainer, &validation);
+    if (history_validation(&trainer->history, step, &validation, error))
+        return error->status;
+    if (better) {
+        state->best = value;
+        state->best_step = step;
+        if (trainer_save(trainer, "best.h5", error))
+            return error->status;
+    }
+    if (trainer->recipe.train.plot_every > 0)
+        history_plot(&trainer->history, true);
+    return STATUS_OK;
+}
+
+/* --- the loop --- */
+
+static enum status trainer_step(struct trainer *trainer, struct progress *progress, struct error *error)
+{
+    struct training *training = &trainer->training;
+    const struct train_config *train = &trainer->recipe.train;
+    struct training_result result;
+    char note[64];
+    if (training_step(training, &result, error)) {
+        struct error saving = {0};
+        if (trainer_save(trainer, "failed.h5", &saving) == STATUS_OK)
+            error_while(error, "training in %s; failed.h5 there holds the state before this step", trainer->run.folder);
+        return error->status;
+    }
+    trainer->dirty = true;
+    if (history_step(&trainer->history, training, &result, error))
+        return error->status;
+    snprintf(note, sizeof note, "loss %.5g", result.loss);
+    progress_show(progress, training->step, note);
+    if (trainer_validation_due(trainer) && trainer_validate(trainer, error))
+        return error->status;
+    if (due(train->checkpoint_every, training->step, train->steps) && trainer_checkpoint(trainer, error))
+        return error->status;
+    if (due(train->plot_every, training->step, train->steps))
+        history_plot(&trainer->history, training->step == train->steps);
+    return STATUS_OK;
+}
+
+static enum status trainer_loop(struct trainer *trainer, struct error *error)
+{
+    struct training *training = &trainer->training;
+    int64_t steps = trainer->recipe.train.steps;
+    struct progress progress = {0};
+    if (trainer_status(trainer, "running", NULL, error))
+        return error->status;
+    if (trainer_validation_due(trainer) && trainer_validate(trainer, error)) /* a stop had cut it short */
+        return error->status;
+    progress_start(&progress, "training", "steps", training->step, steps);
+    enum status status = STATUS_OK;
+    while (!status && training->step < steps && !stop_requested())
+        status = trainer_step(trainer, &progress, error);
+    progress_end(&progress);
+    if (!status && trainer->dirty)
+        status = trainer_checkpoint(trainer, error);
+    if (status)
+        return status;
+    if (training->step < steps || trainer_validation_due(trainer))
+        return error_set(error, STATUS_STOPPED, "%s: stopped by %s after step %" PRId64 " of %" PRId64
+                                                ", everything is saved (go on with: calvaria train --resume %s)",
+                         trainer->run.folder, stop_signal() ? stop_signal() : "request", training->step, steps, trainer->run.folder);
+    log_info("finished: %" PRId64 " steps in %s", steps, trainer->run.folder);
+    return STATUS_OK;
+}
+
+/* The end of a run, good or bad, is in its log and its STATUS. */
+static enum status trainer_finish(struct trainer *trainer, enum status status, struct error *error)
+{
+    static const char *const states[] = {"finished", "failed", "failed", "stopped"};
+    struct error ignored = {0};
+    if (status)
+        error_print(trainer->run.log, error);
+    enum status told = trainer_status(trainer, states[status], status ? error->text : NULL, status ? &ignored : error);
+    return status ? status : told;
+}
+
+enum status trainer_start(const char *recipe_path, int n_sets, char *const *sets, const char *folder, const char *init, struct error *error)
+{
+    struct trainer trainer = {0};
+    stop_install();
+    enum status status = trainer_create(&trainer, recipe_path, n_sets, sets, folder, init, error);
+    if (!status)
+        status = trainer_loop(&trainer, error);
+    if (trainer.run.folder)
+        status = trainer_finish(&trainer, status, error);
+    trainer_close(&trainer);
+    stop_uninstall();
+    return status;
+}
+
+enum status trainer_resume(const char *folder, int n_sets, char *const *sets, struct error *error)
+{
+    struct trainer trainer = {0};
+    stop_install();
+    enum status status = trainer_reopen(&trainer, folder, n_sets, sets, error);
+    if (status && trainer.run.log)
+        error_print(trainer.run.log, error); /* what the run was before, it still is: STATUS stays */
+    if (!status)
+        status = trainer_finish(&trainer, trainer_loop(&trainer, error), error);
+    trainer_close(&trainer);
+    stop_uninstall();
+    return status;
+}

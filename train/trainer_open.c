@@ -1,0 +1,287 @@
+/* trainer_open.c - see trainer_open.h. */
+#include "train/trainer_open.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/parallel.h"
+#include "nn/engine.h"
+#include "train/budget.h"
+#include "train/environment.h"
+
+/* What --resume may change: nothing the weights depend on but the run's length. */
+static const char *const resume_keys[] = {"train.steps",  "train.validate_every", "train.checkpoint_every", "train.plot_every", "data.set",
+                                          "data.workers", "data.queue",           NULL};
+
+/* --- the dataset --- */
+
+struct set_facts {
+    uint64_t hash;
+    int64_t largest[3];
+    int64_t n[SPLIT_N];
+    char *split; /* case<TAB>split lines, in arena */
+};
+
+static char *set_split_text(const struct dataset *set, struct arena *arena)
+{
+    size_t bytes = 1, at = 0;
+    for (int64_t i = 0; i < dataset_n_cases(set); i++)
+        bytes += strlen(dataset_case(set, i)->name) + sizeof "\ttrain\n";
+    char *text = arena_alloc(arena, bytes, 1);
+    for (int64_t i = 0; text && i < dataset_n_cases(set); i++)
+        at += (size_t)snprintf(text + at, bytes - at, "%s\t%s\n", dataset_case(set, i)->name,
+                               dataset_split_names[dataset_case(set, i)->split]);
+    return text;
+}
+
+static enum status trainer_look_at_set(struct set_facts *ret, struct trainer *trainer, struct error *error)
+{
+    const struct recipe *recipe = &trainer->recipe;
+    struct set_facts facts = {0};
+    struct dataset *set;
+    if (!recipe->data.set)
+        return config_error(error, recipe_key(recipe, "data"),
+                            "data.set: not given (make one with `calvaria pack`, then --set data.set=FILE.h5)");
+    if (dataset_open(&set, recipe->data.set, error))
+        return error->status;
+    facts.hash = dataset_hash(set);
+    facts.split = set_split_text(set, &trainer->arena);
+    for (int64_t i = 0; i < dataset_n_cases(set); i++) {
+        const struct dataset_case *one = dataset_case(set, i);
+        facts.n[one->split]++;
+        for (int a = 0; a < 3; a++)
+            facts.largest[a] = one->grid.dim[a] > facts.largest[a] ? one->grid.dim[a] : facts.largest[a];
+    }
+    dataset_close(set);
+    if (!facts.split)
+        return error_memory(error, 0, "the split");
+    if (facts.n[SPLIT_TRAIN] == 0)
+        return config_error(error, recipe_key(recipe, "data.set"), "data.set: %s: no skull in its split 'train' (pack it with --split 0.8,0.1,0.1)",
+                            recipe->data.set);
+    log_info("data: %s: %" PRId64 " skulls to train on, %" PRId64 " to validate, %" PRId64 " to test", recipe->data.set, facts.n[SPLIT_TRAIN],
+             facts.n[SPLIT_VAL], facts.n[SPLIT_TEST]);
+    *ret = facts;
+    return STATUS_OK;
+}
+
+/* The defects file, resolved: the run keeps its own copy, so that an edit of the original changes nothing on resume. */
+static enum status trainer_read_defects(struct trainer *trainer, struct error *error)
+{
+    struct defects_config defects;
+    if (!trainer->recipe.data.defects)
+        return STATUS_OK;
+    if (defects_read(&defects, trainer->recipe.data.defects, &trainer->arena, error))
+        return error->status;
+    char *text = config_dump_text(&defects_table, &defects);
+    trainer->defects = text ? arena_strdup(&trainer->arena, text) : NULL;
+    memory_free(text);
+    return trainer->defects ? STATUS_OK : error_memory(error, 0, "the defects");
+}
+
+/* --- the machine --- */
+
+static void trainer_set_threads(struct recipe *recipe)
+{
+    if (recipe->train.threads > 0)
+        parallel_set_threads((int)recipe->train.threads);
+    recipe->train.threads = parallel_threads();
+    parallel_flush_denormals();
+}
+
+/* --- the run folder's first files --- */
+
+static enum status trainer_write_recipe(struct trainer *trainer, struct error *error)
+{
+    char *text = config_dump_text(&recipe_table, &trainer->recipe);
+    enum status status = text ? run_write(&trainer->run, "recipe.yaml", text, error) : error_memory(error, 0, "the resolved recipe");
+    memory_free(text);
+    return status;
+}
+
+static enum status trainer_write_overrides(struct trainer *trainer, const char *before, int n_sets, char *const *sets, const char *init,
+                                           struct error *error)
+{
+    const char *text = before;
+    for (int i = 0; text && i < n_sets; i++)
+        text = arena_printf(&trainer->arena, "%s--set %s\n", text, sets[i]);
+    if (text && init)
+        text = arena_printf(&trainer->arena, "%s--init %s\n", text, init);
+    return text ? run_write(&trainer->run, "overrides.txt", text, error) : error_memory(error, 0, "the overrides");
+}
+
+static enum status trainer_write_network(struct trainer *trainer, struct error *error)
+{
+    const char *path = run_path(&trainer->run, "network.txt");
+    FILE *file = path ? fopen(path, "we") : NULL;
+    if (!file)
+        return error_set(error, STATUS_FAILED, "%s/network.txt: cannot write: %s", trainer->run.folder, strerror(errno));
+    enum status status = network_print(file, &trainer->recipe.network, recipe_shape(&trainer->recipe, trainer->recipe.train.batch), error);
+    if (fclose(file) != 0 && !status)
+        status = error_set(error, STATUS_FAILED, "%s: cannot write: %s", path, strerror(errno));
+    return status;
+}
+
+static enum status trainer_write_files(struct trainer *trainer, const struct set_facts *facts, struct error *error)
+{
+    const char *environment = environment_text(&trainer->arena);
+    if (!environment)
+        return error_memory(error, 0, "the environment's description");
+    if (trainer->defects) {
+        const char *path = run_path(&trainer->run, "defects.yaml");
+        if (!path || run_write(&trainer->run, "defects.yaml", trainer->defects, error))
+            return path ? error->status : error_memory(error, 0, "a path");
+        trainer->recipe.data.defects = path;
+        if (recipe_absolute(&trainer->recipe.data.defects, &trainer->arena, error))
+            return error->status;
+    }
+    if (trainer_write_recipe(trainer, error) || run_write(&trainer->run, "environment.txt", environment, error) ||
+        run_write(&trainer->run, "split.tsv", facts->split, error))
+        return error->status;
+    return trainer_write_network(trainer, error);
+}
+
+/* --- starting and going on --- */
+
+static void trainer_announce(const struct trainer *trainer)
+{
+    const struct recipe *recipe = &trainer->recipe;
+    log_info("run: %s: %s, network '%s' with %" PRId64 " trainable parameters, %s, %d threads", trainer->run.folder,
+             loader_task_names[recipe->task], recipe->network.name, trainer->training.params.n_trainable, engine_version(), parallel_threads());
+}
+
+static enum status trainer_open_validator(struct trainer *trainer, struct error *error)
+{
+    if (trainer->recipe.train.validate_every == 0)
+        return STATUS_OK;
+    return validator_open(&trainer->validator, &trainer->training, error);
+}
+
+enum status trainer_create(struct trainer *trainer, const char *recipe_path, int n_sets, char *const *sets, const char *folder,
+                           const char *init, struct error *error)
+{
+    struct recipe *recipe = &trainer->recipe;
+    struct set_facts facts;
+    if (recipe_read(recipe, recipe_path, n_sets, sets, &trainer->arena, error))
+        return error->status;
+    if (init)
+        recipe->train.init = init;
+    if (recipe_absolute(&recipe->train.init, &trainer->arena, error))
+        return error->status;
+    trainer_set_threads(recipe);
+    if (trainer_look_at_set(&facts, trainer, error) || trainer_read_defects(trainer, error) ||
+        budget_check(recipe, facts.largest, environment_available_bytes(), error))
+        return error->status;
+    if (training_open(&trainer->training, recipe, true, error) || trainer_open_validator(trainer, error))
+        return error->status;
+    trainer->state = (struct run_state){.best = NAN, .threads = recipe->train.threads, .dataset_hash = facts.hash};
+    if (run_create(&trainer->run, folder, recipe->name, error) || trainer_write_files(trainer, &facts, error) ||
+        trainer_write_overrides(trainer, "", n_sets, sets, init, error) ||
+        history_open(&trainer->history, &trainer->run, recipe, NULL, 0, error))
+        return error->status;
+    trainer_announce(trainer);
+    return training_start(&trainer->training, error);
+}
+
+static enum status trainer_check_sets(int n_sets, char *const *sets, struct error *error)
+{
+    for (int i = 0; i < n_sets; i++) {
+        bool allowed = false;
+        for (int k = 0; resume_keys[k] && !allowed; k++)
+            allowed = strncmp(sets[i], resume_keys[k], strlen(resume_keys[k])) == 0 && sets[i][strlen(resume_keys[k])] == '=';
+        if (!allowed)
+            error_add(error, STATUS_USAGE, "--set %s: cannot change on resume (train.steps, train.validate_every, train.checkpoint_every, "
+                                           "train.plot_every, data.set, data.workers and data.queue can; else start a new run with --init)",
+                      sets[i]);
+    }
+    return error->status;
+}
+
+static enum status trainer_take_checkpoint(struct trainer *trainer, const struct set_facts *facts, struct error *error)
+{
+    const struct recipe *recipe = &trainer->recipe;
+    const char *path = run_path(&trainer->run, "last.h5");
+    if (!path)
+        return error_memory(error, 0, "a path");
+    if (!file_exists(path)) { /* it ended before its first checkpoint: from the beginning again, the same bits */
+        log_warn("%s: no last.h5: the run ended before its first checkpoint and starts again", trainer->run.folder);
+        training_close(&trainer->training);
+        return training_open(&trainer->training, recipe, true, error);
+    }
+    if (checkpoint_read(&trainer->training, &trainer->state, path, error))
+        return error->status;
+    if (trainer->state.dataset_hash != facts->hash)
+        return error_set(error, STATUS_FAILED, "%s: is not the dataset this run was trained on (its contents changed)", recipe->data.set);
+    if (recipe->train.steps < trainer->training.step)
+        return error_set(error, STATUS_USAGE, "train.steps: %" PRId64 ", but %s is at step %" PRId64 " already", recipe->train.steps,
+                         trainer->run.folder, trainer->training.step);
+    if (trainer->state.threads != recipe->train.threads)
+        log_warn("%" PRId64 " threads, the run began with %" PRId64 ": the results will differ in the last bits", recipe->train.threads,
+                 trainer->state.threads);
+    trainer->saved_step = trainer->training.step;
+    return STATUS_OK;
+}
+
+/* New --set values are part of the run's record. */
+static enum status trainer_record_sets(struct trainer *trainer, int n_sets, char *const *sets, struct error *error)
+{
+    char *before = NULL;
+    size_t bytes;
+    const char *path = run_path(&trainer->run, "overrides.txt");
+    if (n_sets == 0)
+        return STATUS_OK;
+    if (!path)
+        return error_memory(error, 0, "a path");
+    enum status status = file_read(&before, &bytes, path, 1 << 20, error);
+    const char *text = status ? NULL : arena_printf(&trainer->arena, "%s# resumed at step %" PRId64 "\n", before, trainer->training.step);
+    if (!status)
+        status = trainer_write_overrides(trainer, text, n_sets, sets, NULL, error);
+    memory_free(before);
+    return status ? status : trainer_write_recipe(trainer, error);
+}
+
+static enum status trainer_reread(struct trainer *trainer, int n_sets, char *const *sets, struct set_facts *facts, struct error *error)
+{
+    struct recipe *recipe = &trainer->recipe;
+    const char *path = run_path(&trainer->run, "recipe.yaml"), *defects = run_path(&trainer->run, "defects.yaml");
+    if (!path || !defects)
+        return error_memory(error, 0, "a path");
+    if (recipe_read(recipe, path, n_sets, sets, &trainer->arena, error))
+        return error->status;
+    if (recipe->data.defects) /* the run folder may have moved */
+        recipe->data.defects = defects;
+    if (recipe_absolute(&recipe->data.defects, &trainer->arena, error))
+        return error->status;
+    trainer_set_threads(recipe);
+    if (trainer_look_at_set(facts, trainer, error) || trainer_read_defects(trainer, error))
+        return error->status;
+    return budget_check(recipe, facts->largest, environment_available_bytes(), error);
+}
+
+enum status trainer_reopen(struct trainer *trainer, const char *folder, int n_sets, char *const *sets, struct error *error)
+{
+    struct set_facts facts;
+    trainer->state.best = NAN;
+    if (trainer_check_sets(n_sets, sets, error) || run_open(&trainer->run, folder, error) ||
+        trainer_reread(trainer, n_sets, sets, &facts, error) || training_open(&trainer->training, &trainer->recipe, false, error) ||
+        trainer_take_checkpoint(trainer, &facts, error) || trainer_open_validator(trainer, error) ||
+        trainer_record_sets(trainer, n_sets, sets, error) ||
+        history_open(&trainer->history, &trainer->run, &trainer->recipe, &trainer->state, trainer->training.step, error))
+        return error->status;
+    trainer_announce(trainer);
+    log_info("resumed after step %" PRId64 " of %" PRId64, trainer->training.step, trainer->recipe.train.steps);
+    return training_start(&trainer->training, error);
+}
+
+void trainer_close(struct trainer *trainer)
+{
+    history_close(&trainer->history);
+    validator_close(trainer->validator);
+    training_close(&trainer->training);
+    run_close(&trainer->run);
+    arena_done(&trainer->arena);
+}

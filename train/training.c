@@ -1,0 +1,125 @@
+/* training.c - see training.h. */
+#include "train/training.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "train/diagnose.h"
+#include "train/gradient.h"
+#include "train/warm_start.h"
+
+uint64_t training_seed(const struct recipe *recipe, enum training_stream stream)
+{
+    struct rng rng = rng_make((uint64_t)recipe->seed, (uint64_t)stream);
+    uint64_t high = rng_u32(&rng);
+    return high << 32 | rng_u32(&rng);
+}
+
+static enum status training_allocate(struct training *training, struct error *error)
+{
+    const struct params *params = &training->params;
+    size_t floats = (size_t)shape_count(recipe_shape(training->recipe, training->recipe->train.batch));
+    training->src = memory_zalloc(floats, sizeof(float));
+    training->target = memory_zalloc(floats, sizeof(float));
+    training->d_p = memory_zalloc(floats, sizeof(float));
+    training->partials = memory_alloc(gradient_n_partials(params), sizeof(double));
+    training->statistics = memory_alloc((size_t)(params->n_floats - params->n_trainable), sizeof(float));
+    if (training->src && training->target && training->d_p && training->partials && training->statistics)
+        return STATUS_OK;
+    return error_memory(error, 3 * floats * sizeof(float), "the training batch");
+}
+
+enum status training_open(struct training *ret, const struct recipe *recipe, bool fresh, struct error *error)
+{
+    struct training training = {.recipe = recipe};
+    struct shape src = recipe_shape(recipe, recipe->train.batch);
+    assert(recipe->loss.n <= TRAINING_MAX_LOSSES);
+    enum status status = network_describe(&training.params, &recipe->network, error);
+    if (!status)
+        status = params_allocate(&training.params, true, error);
+    if (!status) {
+        params_initialise(&training.params, training_seed(recipe, STREAM_WEIGHTS));
+        warm_start_freeze(&training.params, &recipe->train.freeze);
+    }
+    if (!status && fresh && recipe->train.init)
+        status = warm_start(&training.params, recipe->train.init, &recipe->train.init_skip, error);
+    if (!status)
+        status = network_new(&training.network, &recipe->network, &training.params, src, NETWORK_TRAIN, error);
+    if (!status)
+        status = optimizer_init(&training.optimizer, &recipe->optimizer, &training.params, error);
+    if (!status)
+        status = training_allocate(&training, error);
+    if (status)
+        training_close(&training);
+    else
+        *ret = training;
+    return status;
+}
+
+enum status training_start(struct training *training, struct error *error)
+{
+    const struct recipe *recipe = training->recipe;
+    return loader_new(&training->loader, &recipe->data, (enum loader_task)recipe->task, SPLIT_TRAIN,
+                      training_seed(recipe, STREAM_SAMPLES), training->position, error);
+}
+
+/* Forward, loss, backward, on the batch in src and target. */
+static enum status training_gradient(struct training *training, struct training_result *result, struct error *error)
+{
+    const struct recipe *recipe = training->recipe;
+    struct pass pass = {.training = true, .seed = training_seed(recipe, STREAM_DROPOUT), .step = (uint64_t)training->step + 1};
+    const float *p = network_forward(training->network, training->src, &pass);
+    result->loss = loss_sum(&recipe->loss, network_dst_shape(training->network), p, training->target, training->d_p, result->terms);
+    if (!isfinite(result->loss))
+        return diagnose_loss(training, &pass, result->loss, error);
+    network_backward(training->network, training->d_p, NULL, &pass);
+    result->grad_norm = gradient_norm(&training->params, training->partials);
+    return isfinite(result->grad_norm) ? STATUS_OK : diagnose_gradient(training, error);
+}
+
+enum status training_step(struct training *training, struct training_result *ret, struct error *error)
+{
+    const struct recipe *recipe = training->recipe;
+    const struct train_config *train = &recipe->train;
+    struct params *params = &training->params;
+    size_t statistics_bytes = (size_t)(params->n_floats - params->n_trainable) * sizeof(float);
+    struct training_result result = {0};
+    struct loader_position next;
+    double start_s = log_clock_s(), waited_s = loader_wait_s(training->loader);
+
+    if (loader_next(training->loader, train->batch, training->src, training->target, &next, error))
+        return error->status;
+    memcpy(training->statistics, params->value + params->n_trainable, statistics_bytes);
+    if (training_gradient(training, &result, error)) {
+        memcpy(params->value + params->n_trainable, training->statistics, statistics_bytes);
+        return error->status;
+    }
+    if (train->clip_norm > 0 && result.grad_norm > train->clip_norm)
+        gradient_scale(params, (float)(train->clip_norm / result.grad_norm));
+    result.lr = optimizer_lr(&training->optimizer) * schedule_factor(&recipe->schedule, training->step + 1, train->steps);
+    optimizer_step(&training->optimizer, params, result.lr);
+
+    training->step++;
+    training->position = next;
+    result.wait_s = loader_wait_s(training->loader) - waited_s;
+    result.step_s = log_clock_s() - start_s;
+    *ret = result;
+    return STATUS_OK;
+}
+
+void training_close(struct training *training)
+{
+    loader_free(training->loader);
+    optimizer_done(&training->optimizer);
+    network_free(training->network);
+    params_done(&training->params);
+    memory_free(training->src);
+    memory_free(training->target);
+    memory_free(training->d_p);
+    memory_free(training->partials);
+    memory_free(training->statistics);
+    *training = (struct training){0};
+}

@@ -1,0 +1,51 @@
+/* training.h - one optimizer step: loader -> forward -> loss -> backward -> clip -> update. Everything a step needs is made once, by
+ * training_open; a step allocates nothing.
+ *
+ *     training_open(&training, &recipe, true, &error);
+ *     training_start(&training, &error);
+ *     while (training.step < recipe.train.steps)
+ *         if (training_step(&training, &result, &error)) ...            // result.loss, result.grad_norm, result.lr ...
+ *     training_close(&training);
+ *
+ * The bits after step n are a pure function of recipe, dataset, seed and thread count. */
+#ifndef CALVARIA_TRAIN_TRAINING_H
+#define CALVARIA_TRAIN_TRAINING_H
+
+#include "train/recipe.h"
+
+enum { TRAINING_MAX_LOSSES = 16 };
+
+struct training {
+    const struct recipe *recipe;
+    struct params params;
+    struct network *network;
+    struct optimizer optimizer;
+    struct loader *loader;
+    float *src, *target, *d_p; /* batch x 1 x patch each, plain */
+    double *partials;          /* of the gradient's norm */
+    float *statistics;         /* what does not learn (batch norm's), as before the step, should it fail */
+    int64_t step;                    /* done so far */
+    struct loader_position position; /* where the next batch begins */
+};
+
+struct training_result {
+    double loss, terms[TRAINING_MAX_LOSSES]; /* the weighted sum; each term, unweighted */
+    double grad_norm;                        /* before clipping */
+    double lr;
+    double step_s, wait_s; /* the whole step; of it, waiting for the loader */
+};
+
+/* Independent random numbers for each purpose, all from the recipe's seed. */
+enum training_stream { STREAM_WEIGHTS, STREAM_SAMPLES, STREAM_DROPOUT, STREAM_VALIDATION };
+uint64_t training_seed(const struct recipe *recipe, enum training_stream stream);
+
+/* fresh: random weights, or those of recipe.train.init; else they are left for a checkpoint to fill in. Freezes recipe.train.freeze. */
+enum status training_open(struct training *ret, const struct recipe *recipe, bool fresh, struct error *error);
+/* Starts the loader at training.position. */
+enum status training_start(struct training *training, struct error *error);
+/* One step. A loss or gradient that is not finite is STATUS_FAILED, says where it came from, and leaves weights, step and position as they
+ * were before the step. */
+enum status training_step(struct training *training, struct training_result *ret, struct error *error);
+void training_close(struct training *training);
+
+#endif

@@ -1,0 +1,323 @@
+/* validate.c - see validate.h. */
+#include "train/validate.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "data/render.h"
+#include "train/stop.h"
+
+struct validator {
+    struct training *training;
+    struct arena arena;
+    struct dataset *set;
+    struct defects_config defects;
+    struct restorer *restorer;
+    int64_t n_cases;
+    int64_t *cases;          /* indices into the dataset */
+    int64_t n_batches;       /* of patches */
+    uint8_t *src, *target;   /* n_batches x batch patches of 0 and 1, as bytes */
+};
+
+/* One skull of the validation split on its way through. */
+struct trial {
+    struct volume skull, implant; /* skull: complete, then with the defect cut out */
+    struct restoration restoration;
+    struct metrics metrics;
+    const char *name;
+};
+
+static void trial_done(struct trial *trial)
+{
+    volume_done(&trial->skull);
+    volume_done(&trial->implant);
+    restoration_done(&trial->restoration);
+}
+
+/* --- patches --- */
+
+static int64_t validator_batch_floats(const struct validator *validator)
+{
+    const struct recipe *recipe = validator->training->recipe;
+    return shape_count(recipe_shape(recipe, recipe->train.batch));
+}
+
+static void bytes_from_floats(uint8_t *dst, const float *src, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        dst[i] = src[i] > 0.5f;
+}
+
+static void floats_from_bytes(float *dst, const uint8_t *src, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        dst[i] = src[i];
+}
+
+static enum status validator_read_patches(struct validator *validator, struct error *error)
+{
+    struct training *training = validator->training;
+    const struct recipe *recipe = training->recipe;
+    int64_t batch = recipe->train.batch, floats = validator_batch_floats(validator);
+    validator->n_batches = (recipe->train.validate_patches + batch - 1) / batch;
+    if (validator->n_batches == 0)
+        return STATUS_OK;
+    validator->src = memory_alloc((size_t)validator->n_batches, (size_t)floats);
+    validator->target = memory_alloc((size_t)validator->n_batches, (size_t)floats);
+    if (!validator->src || !validator->target)
+        return error_memory(error, 2 * (size_t)validator->n_batches * (size_t)floats, "the validation patches");
+    struct loader_config config = recipe->data;
+    struct loader_position position = {0};
+    struct loader *loader = NULL;
+    config.workers = 1;
+    enum status status = loader_new(&loader, &config, (enum loader_task)recipe->task, SPLIT_VAL,
+                                    training_seed(recipe, STREAM_VALIDATION), position, error);
+    for (int64_t b = 0; !status && b < validator->n_batches; b++) {
+        status = loader_next(loader, batch, training->src, training->target, &position, error);
+        bytes_from_floats(validator->src + b * floats, training->src, status ? 0 : floats);
+        bytes_from_floats(validator->target + b * floats, training->target, status ? 0 : floats);
+    }
+    loader_free(loader);
+    return status;
+}
+
+/* The network's own batch buffers are free between steps. */
+static double validator_loss(struct validator *validator)
+{
+    struct training *training = validator->training;
+    const struct pass pass = {.training = false};
+    int64_t floats = validator_batch_floats(validator);
+    double sum = 0;
+    for (int64_t b = 0; b < validator->n_batches && !stop_requested(); b++) {
+        floats_from_bytes(training->src, validator->src + b * floats, floats);
+        floats_from_bytes(training->target, validator->target + b * floats, floats);
+        const float *p = network_forward(training->network, training->src, &pass);
+        sum += loss_sum(&training->recipe->loss, network_dst_shape(training->network), p, training->target, NULL, NULL);
+    }
+    return validator->n_batches ? sum / (double)validator->n_batches : NAN;
+}
+
+/* --- whole skulls --- */
+
+/* validate_cases of those that have a defect to restore, spread evenly over the split. */
+static enum status validator_choose(struct validator *validator, struct error *error)
+{
+    const struct recipe *recipe = validator->training->recipe;
+    int64_t n_all = dataset_n_cases(validator->set), n = 0, wanted = recipe->train.validate_cases;
+    int64_t *usable = arena_alloc(&validator->arena, (size_t)n_all + 1, sizeof *usable);
+    if (!usable)
+        return error_memory(error, (size_t)n_all * sizeof *usable, "the validation cases");
+    for (int64_t i = 0; i < n_all; i++) {
+        const struct dataset_case *one = dataset_case(validator->set, i);
+        if (one->split == SPLIT_VAL && (recipe->data.defects || one->n_implants > 0))
+            usable[n++] = i;
+    }
+    if (n == 0)
+        return config_error(error, recipe_key(recipe, "data.set"),
+                            "data.set: %s: no skull with a defect in its split 'val' (pack it with --split 0.8,0.1,0.1, give data.defects, or "
+                            "train.validate_every: 0)",
+                            recipe->data.set);
+    validator->n_cases = wanted < n ? wanted : n;
+    validator->cases = usable;
+    for (int64_t i = 0; i < validator->n_cases; i++)
+        usable[i] = usable[i * n / validator->n_cases];
+    return STATUS_OK;
+}
+
+/* The complete skull, its implant (fresh from a generator but always the same, or the first stored one), and the skull without it. */
+static enum status trial_read(struct trial *trial, struct validator *validator, int64_t c, struct error *error)
+{
+    const struct recipe *recipe = validator->training->recipe;
+    int64_t i = validator->cases[c];
+    struct box box;
+    trial->name = dataset_case(validator->set, i)->name;
+    if (dataset_read_skull(&trial->skull, validator->set, i, error))
+        return error->status;
+    if (!recipe->data.defects) {
+        if (dataset_read_implant(&trial->implant, validator->set, i, 0, error))
+            return error->status;
+    } else {
+        struct rng rng = rng_make(training_seed(recipe, STREAM_VALIDATION), (uint64_t)i);
+        if (volume_new(&trial->implant, &trial->skull.grid, VOXEL_U8, error) ||
+            defect_inject(trial->implant.data, &box, NULL, &trial->skull, &validator->defects, rng, error))
+            return error->status;
+    }
+    uint8_t *skull = trial->skull.data;
+    const uint8_t *implant = trial->implant.data;
+    int64_t n = grid_voxels(&trial->skull.grid);
+    for (int64_t v = 0; v < n; v++)
+        skull[v] = skull[v] && !implant[v];
+    return STATUS_OK;
+}
+
+static enum status trial_run(struct trial *trial, struct validator *validator, int64_t c, struct error *error)
+{
+    struct progress progress = {.label = "validation"};
+    double spacing_mm[3];
+    if (trial_read(trial, validator, c, error) ||
+        restorer_run(&trial->restoration, validator->restorer, &trial->skull, &progress, error))
+        return error_while(error, "validating on case %s", trial->name);
+    for (int a = 0; a < 3; a++)
+        spacing_mm[a] = grid_spacing_mm(&trial->skull.grid, a);
+    return metrics_compare(&trial->metrics, trial->implant.data, trial->restoration.implant.data, trial->skull.data, trial->skull.grid.dim,
+                           spacing_mm, error);
+}
+
+/* The defective skull, what the implant got right, what it missed, what it put too much. */
+static enum status trial_picture(struct trial *trial, const char *path, int64_t step, struct error *error)
+{
+    uint8_t *truth = trial->implant.data, *predicted = trial->restoration.implant.data, *hit = trial->restoration.completed.data;
+    char title[256];
+    int64_t n = grid_voxels(&trial->skull.grid);
+    for (int64_t v = 0; v < n; v++) { /* the three masks become disjoint; nobody reads them after this */
+        hit[v] = truth[v] && predicted[v];
+        truth[v] = truth[v] && !hit[v];
+        predicted[v] = predicted[v] && !hit[v];
+    }
+    snprintf(title, sizeof title, "%s, step %" PRId64 ", DSC %.3f", trial->name, step, trial->metrics.dsc);
+    const struct render_layer layers[] = {
+        {.mask = trial->skull.data, .rgb = {227, 218, 201}, .name = "defective skull"},
+        {.mask = hit, .rgb = {70, 160, 90}, .name = "implant, predicted and true"},
+        {.mask = truth, .rgb = {200, 60, 50}, .name = "missed"},
+        {.mask = predicted, .rgb = {60, 110, 200}, .name = "too much"},
+    };
+    int focus = mask_count(hit, n) > 0 ? 1 : 2;
+    return render_sheet(path, &trial->skull.grid, layers, 4, focus, title, error);
+}
+
+/* --- the whole --- */
+
+static void table_header(FILE *table)
+{
+    fputs("case", table);
+    for (int k = 0; metrics_columns[k].name; k++)
+        fprintf(table, "\t%s", metrics_columns[k].name);
+    fputc('\n', table);
+}
+
+/* Writes the case's row and adds to the sums. */
+static void table_row(FILE *table, const struct trial *trial, struct validation *ret, int64_t count[VALIDATION_MAX_COLUMNS])
+{
+    fputs(trial->name, table);
+    for (int k = 0; k < ret->n_columns; k++) {
+        double value = metrics_columns[k].value(&trial->metrics);
+        if (isfinite(value)) {
+            fprintf(table, "\t%.6g", value);
+            ret->mean[k] += value;
+            count[k]++;
+        } else {
+            fputs("\tnan", table);
+        }
+    }
+    fputc('\n', table);
+    ret->n_cases++;
+    ret->n_failed += trial->metrics.failed;
+}
+
+static enum status validator_restore(struct validation *ret, struct validator *validator, FILE *table, const char *picture,
+                                     struct error *error)
+{
+    int64_t count[VALIDATION_MAX_COLUMNS] = {0};
+    for (int64_t c = 0; c < validator->n_cases && !stop_requested(); c++) {
+        struct trial trial = {0};
+        enum status status = trial_run(&trial, validator, c, error);
+        if (!status)
+            table_row(table, &trial, ret, count);
+        if (!status && c == 0)
+            status = trial_picture(&trial, picture, validator->training->step, error);
+        trial_done(&trial);
+        if (status)
+            return status;
+    }
+    for (int k = 0; k < ret->n_columns; k++)
+        ret->mean[k] = count[k] ? ret->mean[k] / (double)count[k] : NAN;
+    return STATUS_OK;
+}
+
+static enum status validator_cases(struct validation *ret, struct validator *validator, struct run *run, struct error *error)
+{
+    char tsv[64], png[64];
+    snprintf(tsv, sizeof tsv, "validation/step_%06" PRId64 ".tsv", validator->training->step);
+    snprintf(png, sizeof png, "validation/step_%06" PRId64 ".png", validator->training->step);
+    const char *table_path = run_path(run, tsv), *picture = run_path(run, png);
+    if (!table_path || !picture)
+        return error_memory(error, 0, "a path");
+    FILE *table = fopen(table_path, "we");
+    if (!table)
+        return error_set(error, STATUS_FAILED, "%s: cannot write: %s", table_path, strerror(errno));
+    table_header(table);
+    enum status status = validator_restore(ret, validator, table, picture, error);
+    if (fclose(table) != 0 && !status)
+        status = error_set(error, STATUS_FAILED, "%s: cannot write: %s", table_path, strerror(errno));
+    return status;
+}
+
+enum status validator_run(struct validation *ret, struct validator *validator, struct run *run, struct error *error)
+{
+    struct validation validation = {.loss = NAN};
+    double start_s = log_clock_s();
+    while (metrics_columns[validation.n_columns].name && validation.n_columns < VALIDATION_MAX_COLUMNS)
+        validation.n_columns++;
+    validation.loss = validator_loss(validator);
+    if (validator->n_cases > 0) {
+        restorer_params_changed(validator->restorer);
+        if (validator_cases(&validation, validator, run, error))
+            return error->status;
+    } else {
+        for (int k = 0; k < validation.n_columns; k++)
+            validation.mean[k] = NAN;
+    }
+    validation.stopped = stop_requested();
+    validation.total_s = log_clock_s() - start_s;
+    *ret = validation;
+    return STATUS_OK;
+}
+
+double validation_value(const struct validation *validation, const char *name)
+{
+    if (strcmp(name, "loss") == 0)
+        return validation->loss;
+    for (int k = 0; k < validation->n_columns; k++)
+        if (strcmp(metrics_columns[k].name, name) == 0)
+            return validation->mean[k];
+    return NAN;
+}
+
+enum status validator_open(struct validator **ret, struct training *training, struct error *error)
+{
+    const struct recipe *recipe = training->recipe;
+    struct validator *validator = memory_zalloc(1, sizeof *validator);
+    if (!validator)
+        return error_memory(error, sizeof *validator, "the validator");
+    validator->training = training;
+    enum status status = dataset_open(&validator->set, recipe->data.set, error);
+    if (!status && recipe->data.defects)
+        status = defects_read(&validator->defects, recipe->data.defects, &validator->arena, error);
+    if (!status)
+        status = validator_choose(validator, error);
+    if (!status && recipe->train.validate_cases > 0)
+        status = restorer_new(&validator->restorer, &recipe->network, &training->params, &recipe->restore, error);
+    if (!status)
+        status = validator_read_patches(validator, error);
+    if (status)
+        validator_close(validator);
+    else
+        *ret = validator;
+    return status;
+}
+
+void validator_close(struct validator *validator)
+{
+    if (!validator)
+        return;
+    restorer_free(validator->restorer);
+    dataset_close(validator->set);
+    memory_free(validator->src);
+    memory_free(validator->target);
+    arena_done(&validator->arena);
+    memory_free(validator);
+}
