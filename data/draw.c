@@ -1,0 +1,179 @@
+#include "data/draw.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "data/defects/region.h"
+#include "data/resample.h"
+#include "data/sampler.h"
+
+enum { CODE_BONE = 1, CODE_MISSING = 2 };
+/* Streams: epochs and draws count apart, what a draw needs is told apart by its children. */
+enum { STREAM_EPOCH, STREAM_DRAW };
+enum { CHILD_DEFECT, CHILD_PATCHES };
+
+static struct rng stream(uint64_t seed, uint64_t which, int64_t number)
+{
+    const struct rng all = rng_make(seed, which);
+    return rng_child(&all, (uint64_t)number);
+}
+
+/* Where number / n_cases is the epoch, the case at place number % n_cases of its shuffled order. The shuffle is run from its end, so it can
+ * stop once that place is settled; it is traced back through the swaps without an array. */
+int64_t draw_case(const struct draw_source *source, int64_t number)
+{
+    const int64_t n = source->n_cases;
+    struct rng rng = stream(source->seed, STREAM_EPOCH, number / n);
+    int64_t place = number % n;
+    for (int64_t k = 1; k < n; k++) { /* an inverse Fisher-Yates: place follows each transposition (k, j <= k) */
+        const int64_t j = rng_below(&rng, k + 1);
+        if (place == k)
+            place = j;
+        else if (place == j)
+            place = k;
+    }
+    return source->cases[place];
+}
+
+/* ---- the skull and its missing part ---- */
+
+/* skull: read whole where a generator needs it; else data stays NULL and patches come straight from the file. */
+static enum status draw_defect(struct volume *skull, struct region *implant, const struct draw_source *source, int64_t i, struct rng rng,
+                               struct error *error)
+{
+    const struct dataset_case *shown = dataset_case(source->set, i);
+    const bool whole = source->defects || source->config->sampler == SAMPLER_WHOLE;
+    if (whole && dataset_read_skull(skull, source->set, i, error))
+        return error->status;
+    if (source->defects)
+        return defect_draw(implant, NULL, skull, shown->box, source->defects, rng, error);
+    const int64_t j = rng_below(&rng, shown->n_implants);
+    if (region_new(implant, shown->implant_boxes[j], error))
+        return error->status;
+    return dataset_read_box(implant->mask, source->set, i, j, implant->box, error);
+}
+
+/* ---- patches ---- */
+
+/* out (box-sized) |= code where src, which covers src_box, is set. */
+static void cut(uint8_t *out, struct box box, const uint8_t *src, struct box src_box, uint8_t code)
+{
+    const struct box part = box_meet(box, src_box);
+    const int64_t w = box_size(part, 0);
+    for (int64_t z = part.lo[2]; z < part.hi[2]; z++)
+        for (int64_t y = part.lo[1]; y < part.hi[1]; y++) {
+            const uint8_t *from = src + ((z - src_box.lo[2]) * box_size(src_box, 1) + y - src_box.lo[1]) * box_size(src_box, 0) +
+                                  part.lo[0] - src_box.lo[0];
+            uint8_t *to = out + ((z - box.lo[2]) * box_size(box, 1) + y - box.lo[1]) * box_size(box, 0) + part.lo[0] - box.lo[0];
+            for (int64_t x = 0; x < w; x++)
+                to[x] = (uint8_t)(to[x] | (from[x] ? code : 0));
+        }
+}
+
+static enum status draw_patches(struct draw *draw, const struct draw_source *source, int64_t i, const struct volume *skull,
+                                const struct region *implant, struct rng rng, struct error *error)
+{
+    const struct dataset_case *shown = dataset_case(source->set, i);
+    const int64_t *dim = shown->grid.dim, *patch = source->config->patch_vox, n = patch[0] * patch[1] * patch[2];
+    draw->codes = memory_zalloc((size_t)draw->n_patches, (size_t)n);
+    if (!draw->codes)
+        return error_memory(error, (size_t)(draw->n_patches * n), "the patches of a skull");
+    for (int64_t k = 0; k < draw->n_patches; k++) {
+        const struct box box = sampler_box(source->config, dim, shown->box, implant, rng, k);
+        uint8_t *out = draw->codes + k * n;
+        if (skull->data)
+            cut(out, box, skull->data, box_of_grid(&shown->grid), CODE_BONE);
+        else if (dataset_read_box(out, source->set, i, -1, box, error))
+            return error->status;
+        if (implant->mask)
+            cut(out, box, implant->mask, implant->box, CODE_MISSING);
+    }
+    return STATUS_OK;
+}
+
+/* ---- the whole skull at another resolution ---- */
+
+static struct grid whole_grid(const struct grid *grid, const int64_t patch[3])
+{
+    double spacing_mm[3];
+    for (int a = 0; a < 3; a++)
+        spacing_mm[a] = grid_spacing_mm(grid, a) * (double)grid->dim[a] / (double)patch[a];
+    return resample_grid(grid, spacing_mm);
+}
+
+static enum status draw_resample(float *out, const struct volume *mask, const struct grid *to, const int64_t patch[3], struct error *error)
+{
+    struct volume soft;
+    if (memcmp(to->dim, patch, sizeof to->dim) != 0)
+        return error_set(error, STATUS_FAILED, "sampler whole: %" PRId64 "x%" PRId64 "x%" PRId64 " voxels cannot be brought to the patch", mask->grid.dim[0],
+                         mask->grid.dim[1], mask->grid.dim[2]);
+    if (resample_volume(&soft, mask, to, RESAMPLE_LINEAR, error))
+        return error->status;
+    memcpy(out, soft.data, (size_t)grid_voxels(to) * sizeof *out);
+    volume_done(&soft);
+    return STATUS_OK;
+}
+
+static enum status draw_whole(struct draw *draw, const struct draw_source *source, struct volume *skull, const struct region *implant,
+                              struct error *error)
+{
+    const int64_t *patch = source->config->patch_vox, n = patch[0] * patch[1] * patch[2];
+    const struct grid to = whole_grid(&skull->grid, patch);
+    const struct box all = box_of_grid(&skull->grid);
+    draw->soft = memory_alloc((size_t)n, 2 * sizeof *draw->soft);
+    if (!draw->soft)
+        return error_memory(error, (size_t)n * 2 * sizeof *draw->soft, "the patches of a skull");
+    if (draw_resample(draw->soft, skull, &to, patch, error))
+        return error->status;
+    memset(skull->data, 0, (size_t)grid_voxels(&skull->grid)); /* its memory now holds the implant */
+    cut(skull->data, all, implant->mask, implant->box, 1);
+    return draw_resample(draw->soft + n, skull, &to, patch, error);
+}
+
+enum status draw_make(struct draw *ret, const struct draw_source *source, int64_t number, struct error *error)
+{
+    const int64_t i = draw_case(source, number);
+    const struct dataset_case *shown = dataset_case(source->set, i);
+    const struct rng rng = stream(source->seed, STREAM_DRAW, number);
+    struct volume skull = {.grid = shown->grid};
+    struct region implant = {0};
+    *ret = (struct draw){.n_patches = sampler_count(source->config, shown->grid.dim)};
+    enum status status = draw_defect(&skull, &implant, source, i, rng_child(&rng, CHILD_DEFECT), error);
+    if (!status && source->config->sampler == SAMPLER_WHOLE && memcmp(shown->grid.dim, source->config->patch_vox, sizeof shown->grid.dim) != 0)
+        status = draw_whole(ret, source, &skull, &implant, error);
+    else if (!status)
+        status = draw_patches(ret, source, i, &skull, &implant, rng_child(&rng, CHILD_PATCHES), error);
+    volume_done(&skull);
+    region_done(&implant);
+    if (status) {
+        draw_done(ret);
+        return error_while(error, "making training patches of case '%s'", shown->name);
+    }
+    return STATUS_OK;
+}
+
+void draw_done(struct draw *draw)
+{
+    memory_free(draw->codes);
+    memory_free(draw->soft);
+    *draw = (struct draw){0};
+}
+
+void draw_fill(const struct draw *draw, int64_t k, int64_t n, enum loader_task task, float *src, float *target)
+{
+    if (draw->soft) {
+        const float *skull = draw->soft, *implant = draw->soft + n;
+        for (int64_t v = 0; v < n; v++) {
+            src[v] = skull[v] - implant[v];
+            target[v] = task == TASK_COMPLETION ? skull[v] : implant[v];
+        }
+        return;
+    }
+    const uint8_t *codes = draw->codes + k * n;
+    const uint8_t wanted = task == TASK_COMPLETION ? CODE_BONE : CODE_MISSING;
+    for (int64_t v = 0; v < n; v++) {
+        src[v] = codes[v] == CODE_BONE ? 1.0F : 0.0F;
+        target[v] = codes[v] & wanted ? 1.0F : 0.0F;
+    }
+}

@@ -1,0 +1,253 @@
+#include "data/loader.h"
+
+#include <inttypes.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/parallel.h"
+#include "data/draw.h"
+#include "data/sampler.h"
+
+const char *const loader_task_names[] = {"completion", "implant", NULL};
+static const char *const sampler_names[] = {"grid", "random", "defect", "whole", NULL};
+
+#define OFFSET(member) offsetof(struct loader_config, member)
+static const struct config_field loader_fields[] = {
+    {.key = "set", .type = CONFIG_PATH, .offset = OFFSET(set), .required = true, .help = "the dataset, made by 'calvaria pack'"},
+    {.key = "defects", .type = CONFIG_PATH, .offset = OFFSET(defects),
+     .help = "generators of defects, a file of configs/defects; not given: the implants stored in the dataset"},
+    {.key = "sampler", .type = CONFIG_ENUM, .offset = OFFSET(sampler), .text = "grid", .names = sampler_names,
+     .help = "grid: all tiles in order, as published; random: around the bone; defect: around the defect; whole: the whole skull, resampled to the "
+             "patch where sizes differ"},
+    {.key = "patch_vox", .type = CONFIG_INT3, .offset = OFFSET(patch_vox), .text = "[128, 128, 128]", .unit = "voxels", .min = 1, .max = 1024,
+     .help = "size of a training patch"},
+    {.key = "patches_per_skull", .type = CONFIG_INT, .offset = OFFSET(patches_per_skull), .text = "4", .min = 1, .max = 1024,
+     .help = "random, defect: patches cut from each drawn skull"},
+    {.key = "defect_ratio", .type = CONFIG_DOUBLE, .offset = OFFSET(defect_ratio), .text = "0.5", .min = 0, .max = 1,
+     .help = "defect: share of patches centred on missing bone"},
+    {.key = "top_vox", .type = CONFIG_INT, .offset = OFFSET(top_vox), .text = "0", .unit = "slices", .min = 0, .max = 1000000,
+     .help = "grid: only the top this many slices (128 as published); 0: all"},
+    {.key = "workers", .type = CONFIG_INT, .offset = OFFSET(workers), .text = "1", .min = 1, .max = 256,
+     .help = "threads that prepare patches; the batches are the same for any number"},
+    {.key = "queue", .type = CONFIG_INT, .offset = OFFSET(queue), .text = "2", .unit = "skulls", .min = 1, .max = 1024,
+     .help = "drawn skulls prepared ahead at most: bounds the memory"},
+    {0}};
+const struct config_table loader_table = {.help = "training pairs", .size = sizeof(struct loader_config), .fields = loader_fields};
+
+/* One prepared draw. */
+struct slot {
+    bool ready;
+    enum status status;
+    struct draw draw;
+    struct error error;
+};
+
+/* Draws [head, head + queue) have slots, draw d in slot d % queue. Workers take draws in order, the consumer gives slots free in order, so the
+ * sequence does not depend on who worked on what. */
+struct loader {
+    struct loader_config config;
+    struct arena arena;
+    struct defects_config defects;
+    struct draw_source source;
+    enum loader_task task;
+
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    bool stop;
+    int64_t head, next_draw; /* the draw being consumed; the next one a worker takes */
+    struct slot *slots;
+    int64_t n_threads;
+    pthread_t *threads;
+
+    int64_t patch;  /* of draw `head`, given next */
+    double waited_s;
+};
+
+/* ---- workers ---- */
+
+static void *loader_work(void *context)
+{
+    struct loader *loader = context;
+    parallel_set_threads(1); /* this thread's own loops: the cores belong to the training step */
+    pthread_mutex_lock(&loader->lock);
+    for (;;) {
+        while (!loader->stop && loader->next_draw >= loader->head + loader->config.queue)
+            pthread_cond_wait(&loader->changed, &loader->lock);
+        if (loader->stop)
+            break;
+        const int64_t number = loader->next_draw++;
+        struct slot *slot = &loader->slots[number % loader->config.queue];
+        pthread_mutex_unlock(&loader->lock);
+        slot->error = (struct error){0};
+        slot->status = draw_make(&slot->draw, &loader->source, number, &slot->error);
+        pthread_mutex_lock(&loader->lock);
+        slot->ready = true;
+        pthread_cond_broadcast(&loader->changed);
+    }
+    pthread_mutex_unlock(&loader->lock);
+    return NULL;
+}
+
+/* Signals stay with the program's own threads. */
+static enum status loader_start_threads(struct loader *loader, struct error *error)
+{
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int failed = 0;
+    while (!failed && loader->n_threads < loader->config.workers)
+        if (!(failed = pthread_create(&loader->threads[loader->n_threads], NULL, loader_work, loader)))
+            loader->n_threads++;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return failed ? error_set(error, STATUS_FAILED, "data.workers: thread %" PRId64 " cannot be started: %s", loader->n_threads + 1, strerror(failed))
+                  : STATUS_OK;
+}
+
+/* ---- making ---- */
+
+static enum status loader_find_cases(struct loader *loader, enum dataset_split split, struct error *error)
+{
+    struct dataset *set = loader->source.set;
+    int64_t *cases = arena_alloc(&loader->arena, (size_t)dataset_n_cases(set), sizeof *cases);
+    if (!cases)
+        return error_memory(error, (size_t)dataset_n_cases(set) * sizeof *cases, "the list of cases");
+    for (int64_t i = 0; i < dataset_n_cases(set); i++) {
+        const struct dataset_case *shown = dataset_case(set, i);
+        if (shown->split != split)
+            continue;
+        if (!loader->config.defects && shown->n_implants == 0)
+            return error_set(error, STATUS_FAILED, "%s: case '%s' holds no defect (name generators with data.defects: configs/defects/mixed.yaml)",
+                             loader->config.set, shown->name);
+        cases[loader->source.n_cases++] = i;
+    }
+    loader->source.cases = cases;
+    if (loader->source.n_cases == 0)
+        return error_set(error, STATUS_FAILED, "%s: the split '%s' holds no case", loader->config.set, dataset_split_names[split]);
+    return STATUS_OK;
+}
+
+static int64_t loader_count(const struct loader *loader, int64_t number)
+{
+    const struct dataset_case *shown = dataset_case(loader->source.set, draw_case(&loader->source, number));
+    return sampler_count(&loader->config, shown->grid.dim);
+}
+
+static enum status loader_init(struct loader *loader, enum dataset_split split, struct loader_position start, struct error *error)
+{
+    struct loader_config *config = &loader->config;
+    if (dataset_open(&loader->source.set, config->set, error))
+        return error->status;
+    if (config->defects && defects_read(&loader->defects, config->defects, &loader->arena, error))
+        return error->status;
+    loader->source.config = config;
+    loader->source.defects = config->defects ? &loader->defects : NULL;
+    if (loader_find_cases(loader, split, error))
+        return error->status;
+    if (start.draw < 0 || start.patch < 0 || start.patch >= loader_count(loader, start.draw))
+        return error_set(error, STATUS_FAILED, "%s: no position (draw %" PRId64 ", patch %" PRId64 "): the data or its sampler changed since",
+                         config->set, start.draw, start.patch);
+    loader->head = loader->next_draw = start.draw;
+    loader->patch = start.patch;
+    loader->slots = arena_alloc(&loader->arena, (size_t)config->queue, sizeof *loader->slots);
+    loader->threads = arena_alloc(&loader->arena, (size_t)config->workers, sizeof *loader->threads);
+    if (!loader->slots || !loader->threads)
+        return error_memory(error, (size_t)config->queue * sizeof *loader->slots, "the loader's queue");
+    return loader_start_threads(loader, error);
+}
+
+enum status loader_new(struct loader **ret, const struct loader_config *config, enum loader_task task, enum dataset_split split,
+                       uint64_t seed, struct loader_position start, struct error *error)
+{
+    struct loader *loader = memory_zalloc(1, sizeof *loader);
+    if (!loader)
+        return error_memory(error, sizeof *loader, "the loader");
+    loader->config = *config;
+    loader->task = task;
+    loader->source.seed = seed;
+    pthread_mutex_init(&loader->lock, NULL);
+    pthread_cond_init(&loader->changed, NULL);
+    if (loader_init(loader, split, start, error)) {
+        loader_free(loader);
+        return error->status;
+    }
+    *ret = loader;
+    return STATUS_OK;
+}
+
+void loader_free(struct loader *loader)
+{
+    if (!loader)
+        return;
+    pthread_mutex_lock(&loader->lock);
+    loader->stop = true;
+    pthread_cond_broadcast(&loader->changed);
+    pthread_mutex_unlock(&loader->lock);
+    for (int64_t t = 0; t < loader->n_threads; t++)
+        pthread_join(loader->threads[t], NULL);
+    for (int64_t s = 0; loader->slots && s < loader->config.queue; s++)
+        draw_done(&loader->slots[s].draw);
+    pthread_cond_destroy(&loader->changed);
+    pthread_mutex_destroy(&loader->lock);
+    dataset_close(loader->source.set);
+    arena_done(&loader->arena);
+    memory_free(loader);
+}
+
+/* ---- giving ---- */
+
+static struct slot *loader_wait(struct loader *loader)
+{
+    struct slot *slot = &loader->slots[loader->head % loader->config.queue];
+    pthread_mutex_lock(&loader->lock);
+    if (!slot->ready) {
+        const double start_s = log_clock_s();
+        while (!slot->ready)
+            pthread_cond_wait(&loader->changed, &loader->lock);
+        loader->waited_s += log_clock_s() - start_s;
+    }
+    pthread_mutex_unlock(&loader->lock);
+    return slot;
+}
+
+/* The consumed draw's slot goes back to the workers. */
+static void loader_advance(struct loader *loader, struct slot *slot)
+{
+    draw_done(&slot->draw);
+    pthread_mutex_lock(&loader->lock);
+    slot->ready = false;
+    loader->head++;
+    pthread_cond_broadcast(&loader->changed);
+    pthread_mutex_unlock(&loader->lock);
+    loader->patch = 0;
+}
+
+enum status loader_next(struct loader *loader, int64_t batch, float *src, float *target, struct loader_position *ret_position,
+                        struct error *error)
+{
+    const int64_t *patch = loader->config.patch_vox, n = patch[0] * patch[1] * patch[2];
+    for (int64_t b = 0; b < batch; b++) {
+        struct slot *slot = loader_wait(loader);
+        if (slot->status) {
+            *error = slot->error;
+            return slot->status;
+        }
+        draw_fill(&slot->draw, loader->patch, n, loader->task, src + b * n, target + b * n);
+        if (++loader->patch == slot->draw.n_patches)
+            loader_advance(loader, slot);
+    }
+    *ret_position = (struct loader_position){loader->head, loader->patch};
+    return STATUS_OK;
+}
+
+double loader_wait_s(const struct loader *loader)
+{
+    return loader->waited_s;
+}
+
+struct dataset *loader_dataset(struct loader *loader)
+{
+    return loader->source.set;
+}
