@@ -99,7 +99,7 @@ double log_clock_s(void)
 /* 1:05, 2:03:09, 3d 04:00 */
 static void progress_time(char *text, size_t size, double seconds)
 {
-    int64_t s = (int64_t)ceil(seconds);
+    int64_t s = (int64_t)floor(seconds + 0.5);
     if (s >= 86400)
         snprintf(text, size, "%" PRId64 "d %02d:%02d", s / 86400, (int)(s / 3600 % 24), (int)(s / 60 % 60));
     else if (s >= 3600)
@@ -114,7 +114,7 @@ static void progress_rate(char *text, size_t size, const char *unit, double per_
     if (per_s <= 0)
         text[0] = '\0';
     else if (per_s < 1)
-        snprintf(text, size, "%.1f s per %s", 1 / per_s, unit);
+        snprintf(text, size, "%.1f s each", 1 / per_s);
     else
         snprintf(text, size, per_s < 100 ? "%.1f %s/s" : "%.0f %s/s", per_s, unit);
 }
@@ -148,21 +148,21 @@ static int progress_columns(void)
 
 static void progress_draw(const struct progress *progress, const char *figures)
 {
-    enum { BAR = 24 };
-    char bar[BAR + 1], line[512];
+    enum { LEAST = 6, MOST = 32 };
+    char bar[MOST + 1] = "", line[512];
+    int columns = progress_columns() - 1;
+    int width = columns - (int)strlen(progress->label) - (int)strlen(" [] 100 %  ") - (int)strlen(figures);
+    width = width < LEAST ? LEAST : width > MOST ? MOST : width;
     double part = progress->total > 0 ? (double)progress->done / (double)progress->total : 0;
-    int filled = part >= 1 ? BAR : part <= 0 ? 0 : (int)(part * BAR);
-    memset(bar, ' ', BAR);
-    memset(bar, '=', (size_t)filled);
-    if (filled < BAR)
-        bar[filled] = '>';
-    bar[BAR] = '\0';
+    int filled = part >= 1 ? width : part <= 0 ? 0 : (int)(part * width);
+    for (int i = 0; i < width; i++)
+        bar[i] = i < filled ? '=' : i == filled ? '>' : ' ';
     if (progress->total > 0)
         snprintf(line, sizeof line, "%s [%s] %3.0f %%  %s", progress->label, bar, floor(100 * part), figures);
     else
         snprintf(line, sizeof line, "%s  %s", progress->label, figures);
     pthread_mutex_lock(&sink.mutex);
-    fprintf(stderr, "\r%.*s\033[K", progress_columns() - 1, line);
+    fprintf(stderr, "\r%.*s\033[K", columns, line);
     fflush(stderr);
     sink.bar = true;
     pthread_mutex_unlock(&sink.mutex);

@@ -97,7 +97,7 @@ static void test_progress_piped(void)
     progress_show(&progress, 300, NULL);
     progress_end(&progress);
     char *text = catch_end(kept);
-    CHECK_TEXT(text, "training  110/300 steps  2.0 s per steps  6:20 left  loss 0.5\n"
+    CHECK_TEXT(text, "training  110/300 steps  2.0 s each  6:20 left  loss 0.5\n"
                      "training  150/300 steps  2.5 steps/s  1:00 left\n"
                      "training  300/300 steps  10.0 steps/s  in 0:20\n");
     memory_free(text);
@@ -138,10 +138,10 @@ static void test_progress_terminal(void)
     progress_show(&progress, 200, NULL);
     progress_end(&progress);
     char *text = catch_end(kept);
-    CHECK_TEXT(text, "\rtraining [======>                 ]  25 %  50/200 steps  5.0 steps/s  0:30 left  los\033[K"
+    CHECK_TEXT(text, "\rtraining [===>            ]  25 %  50/200 steps  5.0 steps/s  0:30 left  loss 0.25\033[K"
                      "\r\033[Ksaved\n"
-                     "\rtraining [========================] 100 %  200/200 steps  20.0 steps/s  0:00 left\033[K"
-                     "\r\033[Ktraining  200/200 steps  20.0 steps/s  in 0:11\n");
+                     "\rtraining [=======================] 100 %  200/200 steps  20.0 steps/s  0:00 left\033[K"
+                     "\r\033[Ktraining  200/200 steps  20.0 steps/s  in 0:10\n");
     memory_free(text);
 }
 

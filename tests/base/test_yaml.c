@@ -95,7 +95,7 @@ static void test_refused(void)
     refuse("a: \"open\n", "not YAML");
     refuse("a: b: c\n", "t.yaml:1:5: not YAML: mapping values are not allowed");
     refuse("a:\n\tb: 1\n", "(indent with spaces, not tabs)");
-    refuse("a: 1\nb: \xC3\x28\n", "t.yaml:2:4: not text: invalid trailing UTF-8 octet");
+    refuse("a: 1\nb: \xC3\x28\n", "t.yaml:2:5: not text: invalid trailing UTF-8 octet");
     refuse("\xFF\xFE" "a\n", "t.yaml:1:1: not text");
     refuse("a: \x01\n", "not text: control characters");
     refuse("%YAML 9.9\n---\na: 1\n", "not YAML");
