@@ -26,7 +26,7 @@ struct metrics {
 enum status metrics_compare(struct metrics *ret, const uint8_t *truth, const uint8_t *predicted, const uint8_t *defective,
                             const int64_t dim[3], const double spacing_mm[3], struct error *error);
 
-/* Table columns: name, unit and value of each metric, in order. NULL past the last. */
+/* Table columns: name (the field of the struct), unit and value of each metric, in order. name is NULL past the last. */
 struct metrics_column {
     const char *name, *unit;
     double (*value)(const struct metrics *metrics);

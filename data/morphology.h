@@ -13,11 +13,12 @@ struct box {
 };
 
 struct box box_of_mask(const uint8_t *mask, const int64_t dim[3]);   /* empty mask: lo = hi = 0 */
-struct box box_grow(struct box box, int64_t margin, const int64_t dim[3]); /* cut at the volume's borders */
+struct box box_grow(struct box box, int64_t margin, const int64_t dim[3]); /* cut at the volume's borders; an empty one stays empty */
 bool box_empty(struct box box);
 int64_t mask_count(const uint8_t *mask, int64_t n);
 
-/* n steps with the 6-connected cross, in place. The volume's border counts as outside (erosion eats it). */
+/* n steps with the 6-connected cross, in place; the result is 0 and 1. The volume's border counts as outside: erosion eats it. Closing
+ * lets the mask grow past the border before it shrinks, so that closing never takes a voxel away. */
 enum status mask_erode(uint8_t *mask, const int64_t dim[3], int n, struct error *error);
 enum status mask_dilate(uint8_t *mask, const int64_t dim[3], int n, struct error *error);
 enum status mask_open(uint8_t *mask, const int64_t dim[3], int n, struct error *error);
