@@ -9,10 +9,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+struct kept_text {
+    struct kept_text *next;
+    char text[];
+};
+
 static struct {
     int failed_checks;
     bool skipped;
     char folder[64];
+    struct kept_text *kept; /* reachable to the end: no leak */
 } check;
 
 static bool check_report(bool ok, const char *file, int line)
@@ -89,11 +95,13 @@ void check_skip(const char *why)
 static const char *keep_printf(const char *format, const char *a, const char *b)
 {
     size_t size = strlen(a) + strlen(b) + strlen(format);
-    char *text = malloc(size);
-    if (!text)
+    struct kept_text *kept = malloc(sizeof *kept + size);
+    if (!kept)
         abort();
-    snprintf(text, size, format, a, b);
-    return text; /* lives to the end of the program */
+    snprintf(kept->text, size, format, a, b);
+    kept->next = check.kept;
+    check.kept = kept;
+    return kept->text;
 }
 
 const char *check_folder(void)
