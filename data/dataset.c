@@ -2,7 +2,6 @@
 
 #include <inttypes.h>
 #include <math.h>
-#include <pthread.h>
 #include <string.h>
 #define XXH_INLINE_ALL
 #include <xxhash.h>
@@ -15,18 +14,23 @@ const char *const dataset_split_names[] = {"train", "val", "test", NULL};
 struct dataset {
     char *path;
     hid_t file;
-    pthread_mutex_t lock; /* one thread at a time inside HDF5: some builds of it are not thread-safe */
     struct arena arena;
     int64_t n_cases;
     struct case_entry *cases;
 };
 
+/* Not inlined: with constant small sizes the compiler warns about the header's dead branches. */
+__attribute__((noinline)) static void hash_add(XXH64_state_t *state, const void *data, size_t bytes)
+{
+    XXH64_update(state, data, bytes);
+}
+
 uint64_t mask_hash(const uint8_t *mask, const int64_t dim[3])
 {
     XXH64_state_t state;
     XXH64_reset(&state, 0);
-    XXH64_update(&state, dim, 3 * sizeof *dim);
-    XXH64_update(&state, mask, (size_t)(dim[0] * dim[1] * dim[2]));
+    hash_add(&state, dim, 3 * sizeof *dim);
+    hash_add(&state, mask, (size_t)(dim[0] * dim[1] * dim[2]));
     return XXH64_digest(&state);
 }
 
@@ -195,7 +199,7 @@ static enum status read_implant_entries(struct case_entry *entry, hid_t group, s
     if (implants < 0)
         return h5_error(error, set->path, "the group 'implants' cannot be opened");
     struct dataset_case *shown = &entry->shown;
-    int64_t n;
+    int64_t n = 0;
     enum status status = link_count(&n, implants, set, error);
     if (!status) {
         shown->implant_names = arena_alloc(&set->arena, (size_t)n, sizeof *shown->implant_names);
@@ -237,7 +241,7 @@ static enum status read_skull_entry(struct case_entry *entry, hid_t group, struc
 
 static enum status dataset_read_cases(struct dataset *set, hid_t cases, struct error *error)
 {
-    int64_t n;
+    int64_t n = 0;
     if (link_count(&n, cases, set, error))
         return error->status;
     if (n == 0)
@@ -280,9 +284,40 @@ static enum status dataset_check_format(struct dataset *set, struct error *error
     return STATUS_OK;
 }
 
+static enum status dataset_open_file(struct dataset *set, struct error *error)
+{
+    set->file = H5Fopen(set->path, H5F_ACC_RDONLY, H5P_DEFAULT);
+    if (set->file < 0)
+        return h5_error(error, set->path, "no readable HDF5 file");
+    if (dataset_check_format(set, error))
+        return error->status;
+    const hid_t cases = H5Gopen2(set->file, "cases", H5P_DEFAULT);
+    if (cases < 0)
+        return h5_error(error, set->path, "the group 'cases' cannot be opened");
+    const enum status status = dataset_read_cases(set, cases, error);
+    H5Gclose(cases);
+    return status;
+}
+
+bool dataset_is(const char *path)
+{
+    bool is = false;
+    struct error unused = {0};
+    struct arena arena = {0};
+    const char *format = NULL;
+    h5_enter();
+    const hid_t file = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT);
+    if (file >= 0) {
+        is = !h5_get_text(&format, file, "format", path, &arena, &unused) && strcmp(format, DATASET_FORMAT) == 0;
+        H5Fclose(file);
+    }
+    h5_leave();
+    arena_done(&arena);
+    return is;
+}
+
 enum status dataset_open(struct dataset **ret, const char *path, struct error *error)
 {
-    h5_quiet();
     if (!file_exists(path) || file_is_folder(path))
         return error_set(error, STATUS_FAILED, "%s: %s", path,
                          file_exists(path) ? "a folder, expected a dataset (make one of it with 'calvaria pack')" : "no such file");
@@ -291,31 +326,24 @@ enum status dataset_open(struct dataset **ret, const char *path, struct error *e
         memory_free(set);
         return error_memory(error, sizeof *set, "a dataset");
     }
-    pthread_mutex_init(&set->lock, NULL);
-    set->file = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT);
-    enum status status = set->file < 0 ? h5_error(error, path, "no readable HDF5 file") : dataset_check_format(set, error);
-    if (!status) {
-        const hid_t cases = H5Gopen2(set->file, "cases", H5P_DEFAULT);
-        status = cases < 0 ? h5_error(error, path, "the group 'cases' cannot be opened") : dataset_read_cases(set, cases, error);
-        if (cases >= 0)
-            H5Gclose(cases);
-    }
-    if (status) {
+    h5_enter();
+    const enum status status = dataset_open_file(set, error);
+    h5_leave();
+    if (status)
         dataset_close(set);
-        return status;
-    }
-    *ret = set;
-    return STATUS_OK;
+    else
+        *ret = set;
+    return status;
 }
 
 void dataset_close(struct dataset *set)
 {
     if (!set)
         return;
-    h5_quiet();
+    h5_enter();
     if (set->file >= 0)
         H5Fclose(set->file);
-    pthread_mutex_destroy(&set->lock);
+    h5_leave();
     arena_done(&set->arena);
     memory_free(set->path);
     memory_free(set);
@@ -345,21 +373,21 @@ uint64_t dataset_hash(const struct dataset *set)
     for (int64_t i = 0; i < set->n_cases; i++) {
         const struct dataset_case *shown = &set->cases[i].shown;
         const int64_t split = shown->split;
-        XXH64_update(&state, shown->name, strlen(shown->name) + 1);
-        XXH64_update(&state, &shown->content_hash, sizeof shown->content_hash);
-        XXH64_update(&state, &split, sizeof split);
-        XXH64_update(&state, shown->grid.axis, sizeof shown->grid.axis);
-        XXH64_update(&state, shown->grid.origin, sizeof shown->grid.origin);
+        hash_add(&state, shown->name, strlen(shown->name) + 1);
+        hash_add(&state, &shown->content_hash, sizeof shown->content_hash);
+        hash_add(&state, &split, sizeof split);
+        hash_add(&state, shown->grid.axis, sizeof shown->grid.axis);
+        hash_add(&state, shown->grid.origin, sizeof shown->grid.origin);
         for (int64_t j = 0; j < shown->n_implants; j++)
-            XXH64_update(&state, shown->implant_names[j], strlen(shown->implant_names[j]) + 1);
-        XXH64_update(&state, set->cases[i].implant_hashes, (size_t)shown->n_implants * sizeof(uint64_t));
+            hash_add(&state, shown->implant_names[j], strlen(shown->implant_names[j]) + 1);
+        hash_add(&state, set->cases[i].implant_hashes, (size_t)shown->n_implants * sizeof(uint64_t));
     }
     return XXH64_digest(&state);
 }
 
 /* ---- reading ---- */
 
-/* The part of `box` inside the volume, into out where it belongs. The caller holds the lock. */
+/* The part of `box` inside the volume, into out where it belongs. Inside h5_enter. */
 static enum status read_part(uint8_t *out, struct dataset *set, const char *name, struct box box, struct box part, struct error *error)
 {
     hsize_t size[3], at[3], count[3], from[3];
@@ -403,10 +431,9 @@ enum status dataset_read_box(uint8_t *out, struct dataset *set, int64_t i, int64
                              : memory_printf("/cases/%s/implants/%s", shown->name, shown->implant_names[implant]);
     if (!name)
         return error_memory(error, strlen(shown->name), "a case's path");
-    h5_quiet();
-    pthread_mutex_lock(&set->lock);
+    h5_enter();
     const enum status status = read_part(out, set, name, box, part, error);
-    pthread_mutex_unlock(&set->lock);
+    h5_leave();
     memory_free(name);
     if (status)
         return status;

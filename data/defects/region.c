@@ -71,10 +71,11 @@ void region_fill(struct region *region, struct box part)
             memset(region_row(region, y, z) + part.lo[0] - region->box.lo[0], 1, (size_t)box_size(part, 0));
 }
 
-/* Marks row y, z where |x - centre| <= half. */
+/* Marks row y, z where |x - centre| <= half, points on the border included in spite of rounding. */
 static void region_fill_span(struct region *region, int64_t y, int64_t z, double centre, double half)
 {
-    const struct box span = {.lo = {(int64_t)ceil(centre - half), y, z}, .hi = {(int64_t)floor(centre + half) + 1, y + 1, z + 1}};
+    const struct box span = {.lo = {(int64_t)ceil(centre - half - 1e-9), y, z},
+                             .hi = {(int64_t)floor(centre + half + 1e-9) + 1, y + 1, z + 1}};
     region_fill(region, span);
 }
 
@@ -85,8 +86,8 @@ void region_add_ball(struct region *region, const double centre[3], const double
         for (int64_t y = box->lo[1]; y < box->hi[1]; y++) {
             const double dz = ((double)z - centre[2]) / radius[2], dy = ((double)y - centre[1]) / radius[1];
             const double rest = 1 - dz * dz - dy * dy;
-            if (rest >= 0)
-                region_fill_span(region, y, z, centre[0], radius[0] * sqrt(rest));
+            if (rest >= -1e-12)
+                region_fill_span(region, y, z, centre[0], radius[0] * sqrt(fmax(rest, 0)));
         }
 }
 

@@ -1,6 +1,7 @@
 /* sphere.c - a ball whose centre stands at 3/4 of the height, at a random place in x and y.
  * Source: Jianningli/autoimplant, skull-processing/src/defectinject.py, generate_sphere_hole_implants: radius in voxels =
  * what is above the centre + 20, so that the ball leaves through the top. */
+#include <math.h>
 #include <stddef.h>
 
 #include "data/defects/region.h"
@@ -37,7 +38,7 @@ static enum status sphere_draw(const void *config, const struct volume *skull, s
         radius[a] = range_given(sphere->radius_mm) ? radius_mm / grid_spacing_mm(&skull->grid, a) : (double)(height - centre_z) + extra_vox;
     for (int a = 0; a < 2; a++) {
         const double low = (double)frame.lo[a] + radius[a], high = (double)frame.hi[a] - radius[a];
-        centre[a] = low < high ? rng_uniform(rng, low, high) : (low + high) / 2;
+        centre[a] = floor(low < high ? rng_uniform(rng, low, high + 1) : (low + high) / 2);
     }
     for (int a = 0; a < 3; a++) {
         box.lo[a] = (int64_t)(centre[a] - radius[a]) - 1;
