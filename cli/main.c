@@ -9,7 +9,7 @@
 #include "nn/engine.h"
 
 static const struct command *const commands[] = {
-    &command_phantom, &command_inject,   &command_pack, &command_unpack, &command_check,
+    &command_phantom, &command_segment, &command_inject,   &command_pack, &command_unpack, &command_check,
     &command_train,   &command_infer,    &command_evaluate, &command_info, &command_reference, NULL,
 };
 

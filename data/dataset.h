@@ -28,6 +28,8 @@ struct dataset_case {
 
 struct dataset;
 
+/* The file says that it is a dataset (of any version). */
+bool dataset_is(const char *path);
 enum status dataset_open(struct dataset **ret, const char *path, struct error *error);
 void dataset_close(struct dataset *set);
 int64_t dataset_n_cases(const struct dataset *set);
