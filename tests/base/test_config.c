@@ -4,7 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "base/file.h"
+#include "base/rng.h"
 #include "tests/base/sample.h"
 #include "tests/check.h"
 
@@ -285,6 +285,37 @@ static void test_memory_out(void)
     CHECK(n > 20 && n < 1000);
 }
 
+/* Thousands of damaged recipes: each is taken, or refused with a message that says where. */
+static void test_damaged(void)
+{
+    static const char text[] = "name: x\nset: a/b\nfreeze: [a, \"b\\n\"]\nlayers:\n  - relu\n  - { type: conv, out: 3, from: a }\n"
+                               "train: { lr: 2.0e-4, steps: 10 }\npatch_vox: [1, 2, 3]\nrules: [{ fill: true }]\n";
+    static const char spice[] = "[]{}:,-#&*!|>'\"%@`?\n\t \\0129eE.+~nul\x01\x7f\xc3\xff";
+    struct rng rng = rng_make(1, 0);
+    int taken = 0;
+    enum { N = 5000 };
+    for (int i = 0; i < N; i++) {
+        char damaged[sizeof text];
+        memcpy(damaged, text, sizeof text);
+        for (int64_t k = rng_below(&rng, 6); k >= 0; k--)
+            damaged[rng_below(&rng, (int64_t)sizeof text - 1)] = spice[rng_below(&rng, (int64_t)sizeof spice - 1)];
+        struct arena own = {0};
+        struct error error = {0};
+        struct yaml_node *root;
+        struct sample sample;
+        enum status status = yaml_read_text(&root, damaged, "r.yaml", &own, &error);
+        if (!status)
+            status = config_bind(&sample_table, root, &sample, &own, &error);
+        taken += status == STATUS_OK;
+        if (status) {
+            CHECK_INT(status, STATUS_USAGE);
+            CHECK(strncmp(error.text, "r.yaml:", 7) == 0 || strncmp(error.text, "kernel: ", 8) == 0);
+        }
+        arena_done(&own);
+    }
+    CHECK(taken > N / 100 && taken < N / 2);
+}
+
 int main(int argc, char **argv)
 {
     const struct check_test tests[] = {{"defaults", test_defaults},
@@ -298,6 +329,7 @@ int main(int argc, char **argv)
                                        {"set_text", test_set_text},
                                        {"nearest", test_nearest},
                                        {"memory_out", test_memory_out},
+                                       {"damaged", test_damaged},
                                        {0}};
     int status = check_main(argc, argv, tests);
     arena_done(&arena);
