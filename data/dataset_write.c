@@ -4,11 +4,10 @@
 
 enum { DEFLATE_LEVEL = 6 };
 
-enum status set_writer_open(struct set_writer *writer, const char *path, struct error *error)
+static enum status writer_create(struct set_writer *writer, struct error *error)
 {
     const int64_t version = DATASET_VERSION;
-    h5_quiet();
-    *writer = (struct set_writer){.path = path, .file = -1, .cases = -1};
+    const char *path = writer->path;
     writer->file = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
     if (writer->file < 0)
         return h5_error(error, path, "cannot be created");
@@ -20,15 +19,27 @@ enum status set_writer_open(struct set_writer *writer, const char *path, struct 
     return h5_put_numbers(writer->file, "format_version", H5T_NATIVE_INT64, 0, NULL, &version, path, error);
 }
 
+enum status set_writer_open(struct set_writer *writer, const char *path, struct error *error)
+{
+    *writer = (struct set_writer){.path = path, .file = -1, .cases = -1};
+    h5_enter();
+    const enum status status = writer_create(writer, error);
+    h5_leave();
+    return status;
+}
+
 enum status set_writer_close(struct set_writer *writer, struct error *error)
 {
     bool ok = true;
+    h5_enter();
     if (writer->cases >= 0)
         ok = H5Gclose(writer->cases) >= 0;
     if (writer->file >= 0) /* a full disk may only show here */
         ok = H5Fflush(writer->file, H5F_SCOPE_GLOBAL) >= 0 && H5Fclose(writer->file) >= 0 && ok;
     writer->cases = writer->file = -1;
-    return ok ? STATUS_OK : h5_error(error, writer->path, "cannot be written to its end (is the disk full?)");
+    const enum status status = ok ? STATUS_OK : h5_error(error, writer->path, "cannot be written to its end (is the disk full?)");
+    h5_leave();
+    return status;
 }
 
 /* Creates the chunked dataset; dim is x, y, z. */
@@ -130,11 +141,10 @@ static enum status skull_put_attributes(hid_t mask, struct set_writer *writer, c
     return STATUS_OK;
 }
 
-enum status set_write_case(hid_t *ret_group, struct set_writer *writer, const char *name, const char *source, const struct volume *skull,
+static enum status write_case(hid_t *ret_group, struct set_writer *writer, const char *name, const char *source, const struct volume *skull,
                            uint64_t hash, struct error *error)
 {
     hid_t mask;
-    h5_quiet();
     const hid_t group = H5Gcreate2(writer->cases, name, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
     if (group < 0)
         return h5_error(error, writer->path, name);
@@ -150,11 +160,19 @@ enum status set_write_case(hid_t *ret_group, struct set_writer *writer, const ch
     return status;
 }
 
-enum status set_write_implant(struct set_writer *writer, hid_t group, const char *name, const char *source, const uint8_t *implant,
+enum status set_write_case(hid_t *ret_group, struct set_writer *writer, const char *name, const char *source, const struct volume *skull,
+                           uint64_t hash, struct error *error)
+{
+    h5_enter();
+    const enum status status = write_case(ret_group, writer, name, source, skull, hash, error);
+    h5_leave();
+    return status;
+}
+
+static enum status write_implant(struct set_writer *writer, hid_t group, const char *name, const char *source, const uint8_t *implant,
                               const int64_t dim[3], struct error *error)
 {
     hid_t implants, mask;
-    h5_quiet();
     if (H5Lexists(group, "implants", H5P_DEFAULT) > 0)
         implants = H5Gopen2(group, "implants", H5P_DEFAULT);
     else
@@ -168,9 +186,17 @@ enum status set_write_implant(struct set_writer *writer, hid_t group, const char
     return status;
 }
 
-enum status set_write_split(struct set_writer *writer, const char *name, enum dataset_split split, struct error *error)
+enum status set_write_implant(struct set_writer *writer, hid_t group, const char *name, const char *source, const uint8_t *implant,
+                              const int64_t dim[3], struct error *error)
 {
-    h5_quiet();
+    h5_enter();
+    const enum status status = write_implant(writer, group, name, source, implant, dim, error);
+    h5_leave();
+    return status;
+}
+
+static enum status write_split(struct set_writer *writer, const char *name, enum dataset_split split, struct error *error)
+{
     const hid_t group = H5Gopen2(writer->cases, name, H5P_DEFAULT);
     const hid_t mask = group < 0 ? -1 : H5Dopen2(group, "complete", H5P_DEFAULT);
     const enum status status = mask < 0 ? h5_error(error, writer->path, name)
@@ -180,4 +206,19 @@ enum status set_write_split(struct set_writer *writer, const char *name, enum da
     if (group >= 0)
         H5Gclose(group);
     return status;
+}
+
+enum status set_write_split(struct set_writer *writer, const char *name, enum dataset_split split, struct error *error)
+{
+    h5_enter();
+    const enum status status = write_split(writer, name, split, error);
+    h5_leave();
+    return status;
+}
+
+void set_end_case(hid_t group)
+{
+    h5_enter();
+    H5Gclose(group);
+    h5_leave();
 }

@@ -3,11 +3,19 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/hdf5_lock.h"
+
 enum { H5_TEXT_MAX = 4096, H5_WHY_MAX = 256 };
 
-void h5_quiet(void)
+void h5_enter(void)
 {
+    hdf5_lock();
     H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
+}
+
+void h5_leave(void)
+{
+    hdf5_unlock();
 }
 
 /* Keeps the innermost message of the stack: the cause. */

@@ -9,8 +9,9 @@
 #include "base/error.h"
 #include "base/memory.h"
 
-/* Call at every entry: HDF5 keeps this setting per thread. */
-void h5_quiet(void);
+/* Around each group of HDF5 calls: the process's HDF5 lock, and its own printing off (a setting it keeps per thread). Not recursive. */
+void h5_enter(void);
+void h5_leave(void);
 /* "path: what: the library's own reason". STATUS_FAILED. */
 enum status h5_error(struct error *error, const char *path, const char *what);
 

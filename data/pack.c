@@ -111,7 +111,7 @@ static enum status pack_case(struct set_writer *writer, const struct layout_case
         volume_done(&implant);
     }
     volume_done(&skull);
-    H5Gclose(group);
+    set_end_case(group);
     return status;
 }
 
