@@ -10,7 +10,7 @@
 
 #include <stdint.h>
 
-enum { MARCHING_MAX_TRIANGLES = 10 };
+enum { MARCHING_MAX_TRIANGLES = 5 };
 
 struct marching_case {
     int8_t n;

@@ -27,6 +27,10 @@ enum status mesh_from_mask(struct mesh *ret, const struct volume *mask, struct e
 /* Taubin smoothing (Taubin, "A signal processing approach to fair surface design", SIGGRAPH 1995), then moved along the normals to
  * volume_ml (<= 0: the volume it had). No point ends farther than max_shift_mm from where it was; that bound goes before the volume. */
 enum status mesh_smooth(struct mesh *mesh, int iterations, double max_shift_mm, double volume_ml, struct error *error);
+/* The cross product of two sides of triangle t: its outward normal, twice its area long. */
+void mesh_cross(const struct mesh *mesh, int64_t t, double cross[3]);
+/* Volume within (negative when inside out) and area. */
+void mesh_measure(const struct mesh *mesh, double *ret_volume_mm3, double *ret_area_mm2);
 enum status mesh_verify(struct mesh_check *ret, const struct mesh *mesh, struct error *error);
 /* Binary, atomic. The STL header and a PLY comment say SPACE=LPS or SPACE=RAS, as 3D Slicer does. No triangles: a valid, empty file. */
 enum status mesh_write_stl(const char *path, const struct mesh *mesh, enum mesh_space space, struct error *error);

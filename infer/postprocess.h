@@ -5,17 +5,17 @@
 #include "base/config.h"
 #include "data/volume.h"
 
-/* One rule: exactly one key is given. */
+/* One rule: exactly one key is given. Pieces are 6-connected: voxels that meet only at an edge would break apart when printed. */
 struct postprocess_rule {
-    int64_t open, close;      /* voxels */
-    int64_t keep_largest;     /* components kept */
-    double min_volume_ml;     /* smaller components go */
-    bool fill_holes;
-    double clearance_mm;      /* distance kept to the defective skull */
+    int64_t open, close;      /* steps of the 6-connected cross */
+    int64_t keep_largest;     /* pieces kept */
+    double min_volume_ml;     /* smaller pieces go */
+    bool fill_holes;          /* hollows without a way out */
+    double clearance_mm;      /* gap kept to the defective skull, between the faces of voxels */
 };
 extern const struct config_table postprocess_table;
 
-/* Changes `implant` (u8 mask on defective's grid) in place. */
+/* Changes `implant` (u8 mask on defective's grid) in place, rule by rule, never onto the defective skull. Works inside the implant's box. */
 enum status postprocess_run(struct volume *implant, const struct volume *defective, const struct config_list *rules, struct error *error);
 
 #endif

@@ -1,0 +1,302 @@
+/* batch.c - many cases, one after the other; see batch.h. */
+#include "infer/batch.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/file.h"
+#include "data/render.h"
+#include "infer/report.h"
+
+enum { SMOOTHING = 15 };
+static const double SMOOTHING_SHIFT = 0.45; /* of a voxel's shortest side: less than half */
+
+static const char *const format_names[] = {"input", "nii.gz", "nii", "nrrd", "nhdr", NULL};
+
+#define OFFSET(member) offsetof(struct batch_config, member)
+static const struct config_field batch_fields[] = {
+    {.key = "model", .type = CONFIG_STRING, .offset = OFFSET(model), .required = true,
+     .help = "model file or run folder; builtin:nothing and builtin:mirror are answers without a network"},
+    {.key = "out", .type = CONFIG_PATH, .offset = OFFSET(out), .required = true, .help = "folder for the results, made where absent"},
+    {.key = "format", .type = CONFIG_ENUM, .offset = OFFSET(format), .text = "input", .names = format_names, .help = "of the volumes written"},
+    {.key = "mesh_space", .type = CONFIG_ENUM, .offset = OFFSET(mesh_space), .text = "lps", .names = mesh_space_names,
+     .help = "coordinates of the mesh, millimetres; lps as 3D Slicer takes it"},
+    {.key = "set", .type = CONFIG_STRINGS, .offset = OFFSET(set), .help = "KEY=VALUE over the model's restoration, as threshold=0.4 or scan=overlap"},
+    {.key = "no_mesh", .type = CONFIG_BOOL, .offset = OFFSET(no_mesh), .text = "false", .help = "write no STL"},
+    {.key = "ply", .type = CONFIG_BOOL, .offset = OFFSET(ply), .text = "false", .help = "write the mesh as PLY, too"},
+    {.key = "no_picture", .type = CONFIG_BOOL, .offset = OFFSET(no_picture), .text = "false", .help = "write no PNG"},
+    {.key = "keep_raw", .type = CONFIG_BOOL, .offset = OFFSET(keep_raw), .text = "false",
+     .help = "write NAME_raw: the network's answer before it is cleaned"},
+    {0},
+};
+const struct config_table batch_table = {.help = "Restoring skulls", .size = sizeof(struct batch_config), .fields = batch_fields};
+
+/* One input on its way. */
+struct batch_case {
+    const char *path, *name;
+    bool failed;
+    struct report report;
+    struct restoration result;
+};
+
+struct batch {
+    const struct batch_config *config;
+    struct restorer *restorer;
+    struct batch_case *cases;
+    int n;
+    struct arena arena;
+};
+
+static enum status batch_names(struct batch *batch, char *const *inputs, struct error *error)
+{
+    batch->cases = arena_alloc(&batch->arena, (size_t)batch->n, sizeof *batch->cases);
+    if (!batch->cases)
+        return error_memory(error, (size_t)batch->n * sizeof *batch->cases, "the cases");
+    for (int i = 0; i < batch->n; i++) {
+        batch->cases[i].path = inputs[i];
+        batch->cases[i].name = volume_case_name(&batch->arena, inputs[i]);
+        if (!batch->cases[i].name)
+            return error_memory(error, strlen(inputs[i]), "the cases' names");
+        for (int j = 0; j < i; j++)
+            if (strcmp(batch->cases[i].name, batch->cases[j].name) == 0)
+                return error_set(error, STATUS_USAGE, "%s: has the name '%s' of %s: their results would overwrite each other (use two --out folders)",
+                                 inputs[i], batch->cases[i].name, inputs[j]);
+    }
+    return STATUS_OK;
+}
+
+/* NAME_implant in an input's own folder may well be the truth. */
+static enum status batch_folder(const struct batch *batch, struct error *error)
+{
+    struct stat out, in;
+    if (file_make_folders(batch->config->out, error))
+        return error_while(error, "making the folder of --out");
+    for (int i = 0; i < batch->n && stat(batch->config->out, &out) == 0; i++) {
+        struct arena arena = {0};
+        char *folder = file_folder(&arena, batch->cases[i].path);
+        bool same = folder && stat(folder, &in) == 0 && in.st_dev == out.st_dev && in.st_ino == out.st_ino;
+        arena_done(&arena);
+        if (same)
+            return error_set(error, STATUS_USAGE, "--out: %s: is the folder of %s: a true implant beside it could be overwritten (give another folder)",
+                             batch->config->out, batch->cases[i].path);
+    }
+    return STATUS_OK;
+}
+
+/* Tells the bound by the headers alone; what cannot be read is told when its turn comes. */
+static void batch_tell_memory(const struct batch *batch)
+{
+    int64_t most = 0;
+    const char *of = NULL;
+    for (int i = 0; i < batch->n; i++) {
+        struct volume header;
+        struct error ignored = {0};
+        if (volume_read_header(&header, batch->cases[i].path, &ignored))
+            continue;
+        int64_t bytes = restorer_bytes(batch->restorer, &header.grid);
+        if (bytes > most) {
+            most = bytes;
+            of = batch->cases[i].name;
+        }
+        volume_done(&header);
+    }
+    if (of)
+        log_info("%d case%s; at most %.0f MB of memory, for %s", batch->n, batch->n == 1 ? "" : "s", (double)most / 1e6, of);
+}
+
+/* OUT/NAME + ending, in arena; NULL with the error set. */
+static char *case_file(const struct batch *batch, const struct batch_case *one, struct arena *arena, const char *ending, const char *suffix,
+                       struct error *error)
+{
+    char *name = arena_printf(arena, "%s%s%s", one->name, ending, suffix);
+    char *path = name ? file_join(arena, batch->config->out, name) : NULL;
+    if (!path)
+        error_memory(error, strlen(one->name), "a path");
+    return path;
+}
+
+static enum status case_write_volume(const struct batch *batch, const struct batch_case *one, const struct volume *volume, const char *ending,
+                                     struct error *error)
+{
+    struct arena arena = {0};
+    enum volume_format format = batch->config->format ? (enum volume_format)(batch->config->format - 1) : volume->storage.format;
+    char *path = volume->data ? case_file(batch, one, &arena, ending, volume_suffix(format), error) : NULL;
+    enum status status = path ? volume_write(path, volume, error) : volume->data ? error->status : STATUS_OK;
+    arena_done(&arena);
+    return status;
+}
+
+static enum status case_mesh(const struct batch *batch, struct batch_case *one, struct mesh *mesh, struct error *error)
+{
+    const struct volume *implant = &one->result.implant;
+    const struct grid *grid = &implant->grid;
+    double finest = fmin(grid_spacing_mm(grid, 0), fmin(grid_spacing_mm(grid, 1), grid_spacing_mm(grid, 2)));
+    double volume_ml = (double)mask_count(implant->data, grid_voxels(grid)) * grid_voxel_ml(grid);
+    enum mesh_space space = (enum mesh_space)batch->config->mesh_space;
+    struct arena arena = {0};
+    char *stl = case_file(batch, one, &arena, "_implant", ".stl", error), *ply = case_file(batch, one, &arena, "_implant", ".ply", error);
+    enum status status = stl && ply ? mesh_from_mask(mesh, implant, error) : error->status;
+    if (!status)
+        status = mesh_smooth(mesh, SMOOTHING, SMOOTHING_SHIFT * finest, volume_ml, error);
+    if (!status && !batch->config->no_mesh)
+        status = mesh_write_stl(stl, mesh, space, error);
+    if (!status && batch->config->ply)
+        status = mesh_write_ply(ply, mesh, space, error);
+    arena_done(&arena);
+    return status;
+}
+
+static enum status case_picture(const struct batch *batch, const struct batch_case *one, const struct volume *skull, struct error *error)
+{
+    struct arena arena = {0};
+    char title[256];
+    const struct render_layer layers[] = {{.mask = one->result.implant.data, .rgb = {214, 92, 51}, .name = "implant"},
+                                          {.mask = skull->data, .rgb = {226, 219, 201}, .name = "defective skull"}};
+    snprintf(title, sizeof title, "%.120s  %s: %.1f ml", one->name, "implant", one->report.volume_ml);
+    char *path = case_file(batch, one, &arena, "_implant", ".png", error);
+    enum status status = path ? render_sheet(path, &skull->grid, layers, 2, 0, title, error) : error->status;
+    arena_done(&arena);
+    return status;
+}
+
+static enum status case_results(const struct batch *batch, struct batch_case *one, const struct volume *skull, double read_s, struct error *error)
+{
+    struct mesh mesh = {0};
+    struct arena arena = {0};
+    double begin = log_clock_s();
+    bool meshed = !batch->config->no_mesh || batch->config->ply;
+    enum status status = meshed ? case_mesh(batch, one, &mesh, error) : STATUS_OK;
+    double mesh_s = log_clock_s() - begin;
+    if (!status)
+        status = report_make(&one->report, &one->result, skull, meshed ? &mesh : NULL, batch->restorer, error);
+    mesh_done(&mesh);
+    one->report.read_s = read_s;
+    one->report.mesh_s = mesh_s;
+    if (!status)
+        status = case_write_volume(batch, one, &one->result.completed, "_completed", error);
+    if (!status)
+        status = case_write_volume(batch, one, &one->result.implant, "_implant", error);
+    if (!status)
+        status = case_write_volume(batch, one, &one->result.raw, "_raw", error);
+    if (!status && !batch->config->no_picture)
+        status = case_picture(batch, one, skull, error);
+    char *path = status ? NULL : case_file(batch, one, &arena, "_report", ".json", error);
+    if (!status)
+        status = path ? report_write(path, &one->report, &one->result, batch->restorer, one->path, error) : error->status;
+    arena_done(&arena);
+    return status;
+}
+
+static enum status case_run(struct batch *batch, struct batch_case *one, struct error *error)
+{
+    struct volume skull = {0};
+    char label[160];
+    snprintf(label, sizeof label, "%.100s (%d of %d)", one->name, (int)(one - batch->cases) + 1, batch->n);
+    struct progress progress = {.label = label};
+    double begin = log_clock_s();
+    enum status status = volume_read_mask(&skull, one->path, error);
+    double read_s = log_clock_s() - begin;
+    if (!status)
+        status = restorer_run(&one->result, batch->restorer, &skull, &progress, error);
+    if (!status)
+        status = case_results(batch, one, &skull, read_s, error);
+    volume_done(&skull);
+    volume_done(&one->result.completed); /* the numbers stay, for the table */
+    volume_done(&one->result.implant);
+    volume_done(&one->result.raw);
+    return status ? error_while(error, "restoring %s", one->path) : STATUS_OK;
+}
+
+static void case_tell(const struct batch_case *one)
+{
+    for (int64_t i = 0; i < one->report.n_warnings; i++)
+        log_warn("%s: %s", one->name, one->report.warnings[i]);
+}
+
+/* One line per restored case, on stdout. */
+static enum status batch_print(struct batch *batch, struct error *error)
+{
+    static const char *const header[] = {"case", "implant ml", "thickness mm", "rim gap mm", "pieces", "watertight", "network s", "total s", "warnings"};
+    enum { COLUMNS = sizeof header / sizeof *header };
+    const char **cells = arena_alloc(&batch->arena, (size_t)(batch->n + 1) * COLUMNS, sizeof *cells);
+    if (!cells)
+        return error_memory(error, (size_t)batch->n * COLUMNS * sizeof *cells, "the table of results");
+    memcpy(cells, header, sizeof header);
+    int64_t rows = 1;
+    for (int i = 0; i < batch->n; i++) {
+        const struct batch_case *one = &batch->cases[i];
+        const char **row = cells + rows * COLUMNS;
+        if (one->failed)
+            continue;
+        row[0] = one->name;
+        row[1] = arena_printf(&batch->arena, "%.2f", one->report.volume_ml);
+        row[2] = arena_printf(&batch->arena, "%.1f", one->report.thickness_mean_mm);
+        row[3] = isnan(one->report.rim_gap_mm) ? "-" : arena_printf(&batch->arena, "%.2f", one->report.rim_gap_mm);
+        row[4] = arena_printf(&batch->arena, "%" PRId64, one->report.n_components);
+        row[5] = batch->config->no_mesh && !batch->config->ply ? "-" : one->report.mesh.watertight && one->report.mesh.manifold ? "yes" : "no";
+        row[6] = arena_printf(&batch->arena, "%.1f", one->result.network_s);
+        row[7] = arena_printf(&batch->arena, "%.1f", one->report.read_s + one->result.total_s + one->report.mesh_s);
+        row[8] = arena_printf(&batch->arena, "%" PRId64, one->report.n_warnings);
+        for (int k = 0; k < COLUMNS; k++)
+            if (!row[k])
+                return error_memory(error, 16, "the table of results");
+        rows++;
+    }
+    if (rows > 1)
+        table_print(stdout, rows, COLUMNS, cells);
+    return STATUS_OK;
+}
+
+/* Every case has its turn; a lone case's error is returned as it is. */
+static enum status batch_cases(struct batch *batch, struct error *error)
+{
+    char *failed = NULL;
+    int n_failed = 0;
+    for (int i = 0; i < batch->n; i++) {
+        struct batch_case *one = &batch->cases[i];
+        struct error why = {0};
+        if (case_run(batch, one, &why) == STATUS_OK) {
+            case_tell(one);
+            continue;
+        }
+        one->failed = true;
+        n_failed++;
+        if (batch->n == 1) {
+            *error = why;
+            return why.status;
+        }
+        log_warn("%s failed: %.*s", one->name, (int)(why.length ? why.length - 1 : 0), why.text);
+        failed = arena_printf(&batch->arena, "%s%s%s", failed ? failed : "", failed ? ", " : "", one->path);
+    }
+    if (n_failed)
+        error_set(error, STATUS_FAILED, "infer: %d of %d cases failed: %s", n_failed, batch->n, failed ? failed : "see above");
+    return error->status;
+}
+
+enum status batch_run(const struct batch_config *config, int n_inputs, char *const *inputs, struct error *error)
+{
+    struct batch batch = {.config = config, .n = n_inputs};
+    enum status status = n_inputs > 0 ? batch_names(&batch, inputs, error)
+                                      : error_set(error, STATUS_USAGE, "infer: no input (give one defective skull or more)");
+    if (!status)
+        status = batch_folder(&batch, error);
+    if (!status)
+        status = restorer_open(&batch.restorer, config->model, &config->set, error);
+    if (!status) {
+        restorer_keep_raw(batch.restorer, config->keep_raw);
+        batch_tell_memory(&batch);
+        status = batch_cases(&batch, error);
+        struct error printing = {0};
+        if (batch_print(&batch, &printing) && !status) {
+            *error = printing;
+            status = printing.status;
+        }
+    }
+    for (int i = 0; batch.cases && i < batch.n; i++)
+        report_done(&batch.cases[i].report);
+    restorer_free(batch.restorer);
+    arena_done(&batch.arena);
+    return status;
+}

@@ -1,0 +1,79 @@
+/* main.c - calvaria-infer: the deployed inference as a program of its own, without training code. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/options.h"
+#include "base/parallel.h"
+#include "infer/batch.h"
+#include "nn/engine.h"
+
+struct infer_options {
+    int64_t threads;
+    bool quiet;
+    struct batch_config batch;
+};
+
+#define OFFSET(member) offsetof(struct infer_options, member)
+static const struct config_field infer_fields[] = {
+    {.key = "", .type = CONFIG_TABLE, .offset = OFFSET(batch), .table = &batch_table},
+    {.key = "threads", .type = CONFIG_INT, .offset = OFFSET(threads), .text = "0", .min = 0, .max = 4096, .help = "processors to use; 0: all"},
+    {.key = "quiet", .type = CONFIG_BOOL, .offset = OFFSET(quiet), .text = "false", .help = "say nothing but warnings and errors"},
+    {0},
+};
+static const struct config_table infer_table = {.help = "restore defective skulls: completed skull, implant, STL, picture, report",
+                                                .size = sizeof(struct infer_options),
+                                                .fields = infer_fields};
+
+static void print_help(void)
+{
+    printf("calvaria-infer: %s (research software, not for clinical use)\n\nusage: calvaria-infer --model MODEL INPUT... --out DIR [OPTION...]\n\n",
+           infer_table.help);
+    options_help(&infer_table, stdout);
+    printf("\nINPUT is a NIfTI or NRRD mask of a skull. Exit codes: 0 ok, 1 a case failed, 2 usage or configuration.\n");
+}
+
+/* Answers --help and --version; true when that was all. */
+static bool answered(int argc, char **argv)
+{
+    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
+            print_help();
+            return true;
+        }
+        if (strcmp(argv[i], "--version") == 0) {
+            printf("calvaria-infer %s (%s)\n", CALVARIA_VERSION, engine_version());
+            return true;
+        }
+    }
+    return false;
+}
+
+static enum status run(int argc, char **argv, struct error *error)
+{
+    struct arena arena = {0};
+    struct infer_options options;
+    struct config_strings inputs = {0};
+    enum status status = options_parse(&infer_table, &options, argc - 1, argv + 1, &inputs, &arena, error);
+    if (!status) {
+        parallel_set_threads((int)options.threads);
+        if (options.quiet)
+            log_set_level(LOG_WARN);
+        status = batch_run(&options.batch, (int)inputs.n, (char *const *)inputs.items, error);
+    }
+    arena_done(&arena);
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    struct error error = {0};
+    enum status status = answered(argc, argv) ? STATUS_OK : run(argc, argv, &error);
+    if (status)
+        error_print(stderr, &error);
+    if (fflush(stdout) != 0 && !status) { /* a full disk or a closed pipe must not pass for success */
+        fprintf(stderr, "error: standard output: cannot be written (a full disk or a closed pipe?)\n");
+        status = STATUS_FAILED;
+    }
+    return (int)status;
+}

@@ -1,0 +1,112 @@
+/* mesh_io.c - binary STL and PLY; see mesh.h. Both formats are little-endian, whatever the machine is. */
+#include "infer/mesh.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/file.h"
+
+enum { STL_HEADER_BYTES = 80, STL_TRIANGLE_BYTES = 50 };
+
+static void put_u32(uint8_t *at, uint32_t value)
+{
+    for (int i = 0; i < 4; i++)
+        at[i] = (uint8_t)(value >> 8 * i);
+}
+
+static void put_f32(uint8_t *at, double value)
+{
+    float single = (float)value;
+    uint32_t bits;
+    memcpy(&bits, &single, sizeof bits);
+    put_u32(at, bits);
+}
+
+/* LPS and RAS differ by half a turn about z: orientation of the triangles stays. */
+static void put_point(uint8_t *at, const double point[3], enum mesh_space space)
+{
+    double sign = space == MESH_RAS ? -1 : 1;
+    put_f32(at, sign * point[0]);
+    put_f32(at + 4, sign * point[1]);
+    put_f32(at + 8, point[2]);
+}
+
+static const char *space_text(enum mesh_space space)
+{
+    return space == MESH_RAS ? "SPACE=RAS" : "SPACE=LPS";
+}
+
+static bool write_stl(FILE *file, const struct mesh *mesh, enum mesh_space space)
+{
+    uint8_t head[STL_HEADER_BYTES + 4] = {0};
+    snprintf((char *)head, STL_HEADER_BYTES, "calvaria implant, millimetres. %s", space_text(space));
+    put_u32(head + STL_HEADER_BYTES, (uint32_t)mesh->n_triangles);
+    bool ok = fwrite(head, sizeof head, 1, file) == 1;
+    for (int64_t t = 0; ok && t < mesh->n_triangles; t++) {
+        uint8_t row[STL_TRIANGLE_BYTES] = {0};
+        double normal[3];
+        mesh_cross(mesh, t, normal);
+        double length = sqrt(normal[0] * normal[0] + normal[1] * normal[1] + normal[2] * normal[2]);
+        for (int k = 0; k < 3 && length > 0; k++)
+            normal[k] /= length;
+        put_point(row, normal, space);
+        for (int k = 0; k < 3; k++)
+            put_point(row + 12 + 12 * k, mesh->point[mesh->triangle[t][k]], space);
+        ok = fwrite(row, sizeof row, 1, file) == 1;
+    }
+    return ok;
+}
+
+static bool write_ply(FILE *file, const struct mesh *mesh, enum mesh_space space)
+{
+    bool ok = fprintf(file,
+                      "ply\nformat binary_little_endian 1.0\ncomment calvaria implant, millimetres. %s\nelement vertex %" PRId64
+                      "\nproperty float x\nproperty float y\nproperty float z\nelement face %" PRId64
+                      "\nproperty list uchar int vertex_indices\nend_header\n",
+                      space_text(space), mesh->n_points, mesh->n_triangles)
+              > 0;
+    for (int64_t i = 0; ok && i < mesh->n_points; i++) {
+        uint8_t row[12];
+        put_point(row, mesh->point[i], space);
+        ok = fwrite(row, sizeof row, 1, file) == 1;
+    }
+    for (int64_t t = 0; ok && t < mesh->n_triangles; t++) {
+        uint8_t row[13] = {3};
+        for (int k = 0; k < 3; k++)
+            put_u32(row + 1 + 4 * k, (uint32_t)mesh->triangle[t][k]);
+        ok = fwrite(row, sizeof row, 1, file) == 1;
+    }
+    return ok;
+}
+
+typedef bool mesh_writer(FILE *file, const struct mesh *mesh, enum mesh_space space);
+
+static enum status mesh_write(const char *path, const struct mesh *mesh, enum mesh_space space, mesh_writer *write, struct error *error)
+{
+    if (mesh->n_triangles > UINT32_MAX || mesh->n_points > INT32_MAX)
+        return error_set(error, STATUS_FAILED, "%s: %" PRId64 " triangles: too many for the file format", path, mesh->n_triangles);
+    char *part = NULL;
+    if (file_begin(&part, path, error))
+        return error->status;
+    FILE *file = fopen(part, "wb");
+    bool ok = file && write(file, mesh, space);
+    if (file && fclose(file) != 0)
+        ok = false;
+    enum status status = ok ? file_commit(&part, path, error)
+                            : error_set(error, STATUS_FAILED, "%s: cannot be written: %s", path, strerror(errno));
+    file_discard(&part);
+    return status;
+}
+
+enum status mesh_write_stl(const char *path, const struct mesh *mesh, enum mesh_space space, struct error *error)
+{
+    return mesh_write(path, mesh, space, write_stl, error);
+}
+
+enum status mesh_write_ply(const char *path, const struct mesh *mesh, enum mesh_space space, struct error *error)
+{
+    return mesh_write(path, mesh, space, write_ply, error);
+}

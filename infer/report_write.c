@@ -1,0 +1,168 @@
+/* report_write.c - a report as JSON; see report.h. Keys say their unit. Numbers that do not exist (a gap where no bone is near) are null. */
+#include "infer/report.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cjson/cJSON.h>
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include "base/file.h"
+
+/* Any failure to add is a failure of memory, told once at the end. */
+struct json {
+    cJSON *root;
+    bool failed;
+};
+
+static void json_take(struct json *json, const void *added)
+{
+    json->failed |= !added;
+}
+
+static cJSON *json_object(struct json *json, cJSON *parent, const char *key)
+{
+    cJSON *object = cJSON_AddObjectToObject(parent, key);
+    json_take(json, object);
+    return object;
+}
+
+static void json_number(struct json *json, cJSON *parent, const char *key, double value)
+{
+    json_take(json, cJSON_AddNumberToObject(parent, key, value));
+}
+
+static void json_text(struct json *json, cJSON *parent, const char *key, const char *value)
+{
+    json_take(json, cJSON_AddStringToObject(parent, key, value));
+}
+
+static void json_bool(struct json *json, cJSON *parent, const char *key, bool value)
+{
+    json_take(json, cJSON_AddBoolToObject(parent, key, value));
+}
+
+static void json_triple(struct json *json, cJSON *parent, const char *key, const double value[3])
+{
+    cJSON *list = cJSON_AddArrayToObject(parent, key);
+    json_take(json, list);
+    for (int a = 0; a < 3; a++)
+        json->failed |= !cJSON_AddItemToArray(list, cJSON_CreateNumber(value[a]));
+}
+
+static void write_input(struct json *json, const struct volume *volume, const char *input)
+{
+    cJSON *object = json_object(json, json->root, "input");
+    const struct grid *grid = &volume->grid;
+    const double dim[3] = {(double)grid->dim[0], (double)grid->dim[1], (double)grid->dim[2]};
+    const double spacing[3] = {grid_spacing_mm(grid, 0), grid_spacing_mm(grid, 1), grid_spacing_mm(grid, 2)};
+    json_text(json, object, "file", file_base(input));
+    json_triple(json, object, "dims_vox", dim);
+    json_triple(json, object, "spacing_mm", spacing);
+}
+
+static enum status file_hash(char text[17], const char *path, struct error *error)
+{
+    enum { BLOCK = 1 << 16 };
+    XXH64_state_t state;
+    FILE *file = fopen(path, "rb");
+    uint8_t *block = memory_alloc(BLOCK, 1);
+    bool ok = file && block;
+    XXH64_reset(&state, 0);
+    for (size_t n = 1; ok && n > 0;) {
+        n = fread(block, 1, BLOCK, file);
+        XXH64_update(&state, block, n);
+    }
+    ok = ok && !ferror(file);
+    if (file)
+        fclose(file);
+    memory_free(block);
+    snprintf(text, 17, "%016" PRIx64, (uint64_t)XXH64_digest(&state));
+    return ok ? STATUS_OK : error_set(error, STATUS_FAILED, "%s: the model cannot be read again (was it moved?)", path);
+}
+
+static enum status write_model(struct json *json, const struct restorer *restorer, struct error *error)
+{
+    static const char *const texts[] = {"name", "seed", "step", "dataset_hash", "versions", "metrics", "licence"};
+    cJSON *object = json_object(json, json->root, "model");
+    const struct model *model = restorer_model(restorer);
+    json_text(json, object, "file", model ? file_base(restorer_path(restorer)) : restorer_path(restorer));
+    json_text(json, object, "task", restore_task_names[restorer_config(restorer)->task]);
+    json_text(json, object, "scan", scan_names[restorer_config(restorer)->window.scan]);
+    if (!model)
+        return STATUS_OK;
+    char hash[17];
+    if (file_hash(hash, restorer_path(restorer), error))
+        return error->status;
+    json_text(json, object, "xxh64", hash);
+    json_text(json, object, "network", model->network.name ? model->network.name : "");
+    json_number(json, object, "parameters", (double)model->params.n_floats);
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        if (model_text(model, texts[i]))
+            json_text(json, object, texts[i], model_text(model, texts[i]));
+    return STATUS_OK;
+}
+
+static void write_implant(struct json *json, const struct report *report)
+{
+    cJSON *object = json_object(json, json->root, "implant");
+    json_number(json, object, "volume_ml", report->volume_ml);
+    json_triple(json, object, "extent_mm", report->extent_mm);
+    json_number(json, object, "thickness_mean_mm", report->thickness_mean_mm);
+    json_number(json, object, "thickness_max_mm", report->thickness_max_mm);
+    json_number(json, object, "rim_gap_mm", report->rim_gap_mm);
+    json_number(json, object, "rim_contact_frac", report->rim_contact_frac);
+    json_number(json, object, "overlap_ml", report->overlap_ml);
+    json_number(json, object, "spill_ml", report->spill_ml);
+    json_number(json, object, "components", (double)report->n_components);
+    json_bool(json, object, "touches_border", report->touches_border);
+    cJSON *mesh = json_object(json, json->root, "mesh");
+    json_bool(json, mesh, "watertight", report->mesh.watertight);
+    json_bool(json, mesh, "manifold", report->mesh.manifold);
+    json_bool(json, mesh, "oriented", report->mesh.oriented);
+    json_number(json, mesh, "volume_ml", report->mesh.volume_ml);
+    json_number(json, mesh, "area_cm2", report->mesh.area_cm2);
+}
+
+static void write_work(struct json *json, const struct report *report, const struct restoration *restoration)
+{
+    cJSON *scan = json_object(json, json->root, "scan");
+    json_number(json, scan, "tiles", (double)restoration->stats.n_tiles);
+    json_number(json, scan, "tiles_empty", (double)restoration->stats.n_empty);
+    json_number(json, scan, "changed_vox", (double)restoration->changed_vox);
+    cJSON *times = json_object(json, json->root, "times_s");
+    json_number(json, times, "read", report->read_s);
+    json_number(json, times, "network", restoration->network_s);
+    json_number(json, times, "postprocess", restoration->postprocess_s);
+    json_number(json, times, "restore", restoration->total_s);
+    json_number(json, times, "mesh", report->mesh_s);
+    json_number(json, json->root, "peak_memory_bytes", (double)restoration->peak_bytes);
+    cJSON *warnings = cJSON_AddArrayToObject(json->root, "warnings");
+    json_take(json, warnings);
+    for (int64_t i = 0; i < report->n_warnings; i++)
+        json->failed |= !cJSON_AddItemToArray(warnings, cJSON_CreateString(report->warnings[i]));
+}
+
+enum status report_write(const char *path, const struct report *report, const struct restoration *restoration, const struct restorer *restorer,
+                         const char *input, struct error *error)
+{
+    struct json json = {.root = cJSON_CreateObject()};
+    json_take(&json, json.root);
+    json_text(&json, json.root, "format", "calvaria-report");
+    json_number(&json, json.root, "format_version", 1);
+    json_text(&json, json.root, "notice", "Research software: not for clinical use.");
+    write_input(&json, &restoration->implant, input);
+    enum status status = write_model(&json, restorer, error);
+    write_implant(&json, report);
+    write_work(&json, report, restoration);
+    char *text = json.failed ? NULL : cJSON_Print(json.root);
+    if (!status && !text)
+        status = error_memory(error, strlen(path), "the report");
+    if (!status)
+        status = file_write(path, text, strlen(text), error);
+    cJSON_free(text);
+    cJSON_Delete(json.root);
+    return status;
+}

@@ -1,0 +1,201 @@
+/* restorer.c - a restorer's making and its bound on memory; restore.c runs it. See restore.h. */
+#include "infer/restorer.h"
+
+#include <string.h>
+
+#include "base/file.h"
+
+struct builtin {
+    const char *path, *restore;
+    enum restorer_kind kind;
+};
+
+/* Answers that need no network, for comparison; their pipelines as a model would state them. */
+static const struct builtin builtins[] = {
+    {"builtin:nothing", "postprocess: []", RESTORER_NOTHING},
+    {"builtin:mirror", "postprocess: [{open: 2}, {keep_largest: 1}]", RESTORER_MIRROR},
+};
+enum { N_BUILTINS = sizeof builtins / sizeof *builtins };
+
+static enum status restorer_alloc(struct restorer **ret, const char *path, enum restorer_kind kind, struct error *error)
+{
+    struct restorer *restorer = memory_zalloc(1, sizeof *restorer);
+    char *copy = memory_strdup(path);
+    if (!restorer || !copy) {
+        memory_free(restorer);
+        memory_free(copy);
+        return error_memory(error, sizeof *restorer, "the restorer");
+    }
+    restorer->kind = kind;
+    restorer->path = copy;
+    *ret = restorer;
+    return STATUS_OK;
+}
+
+void restorer_free(struct restorer *restorer)
+{
+    if (!restorer)
+        return;
+    network_free(restorer->network);
+    if (restorer->has_model)
+        model_done(&restorer->model);
+    arena_done(&restorer->arena);
+    memory_free(restorer->path);
+    memory_free(restorer);
+}
+
+static enum status restorer_configure(struct restorer *restorer, const char *text, const struct config_strings *sets, struct error *error)
+{
+    struct yaml_node *root = NULL;
+    enum status status = yaml_read_text(&root, text, restorer->path, &restorer->arena, error);
+    for (int64_t i = 0; !status && sets && i < sets->n; i++)
+        status = yaml_set(root, sets->items[i], &restorer->arena, error);
+    if (!status)
+        status = config_bind(&restore_table, root, &restorer->config, &restorer->arena, error);
+    return status ? error_while(error, "reading how '%s' restores", restorer->path) : STATUS_OK;
+}
+
+/* The network for batches of the pipeline's patch. */
+static enum status restorer_build(struct restorer *restorer, const struct network_config *network, struct params *params, struct error *error)
+{
+    struct window_config *window = &restorer->config.window;
+    for (int a = 0; a < 3; a++)
+        if (window->patch_vox[a] == 0)
+            window->patch_vox[a] = network->patch_vox[a];
+    if (network->input_channels != 1)
+        return error_set(error, STATUS_USAGE, "%s: the network takes %d channels: a skull has one (input_channels: 1)",
+                         *restorer->path ? restorer->path : "restore", (int)network->input_channels);
+    const struct shape src = {window->batch, 1, window->patch_vox[2], window->patch_vox[1], window->patch_vox[0]};
+    restorer->params = params;
+    return network_new(&restorer->network, network, params, src, NETWORK_INFER, error);
+}
+
+enum status restorer_new(struct restorer **ret, const struct network_config *network, struct params *params, const struct restore_config *config,
+                         struct error *error)
+{
+    struct restorer *restorer;
+    if (restorer_alloc(&restorer, "", RESTORER_NETWORK, error))
+        return error->status;
+    restorer->config = *config;
+    if (restorer_build(restorer, network, params, error)) {
+        restorer_free(restorer);
+        return error->status;
+    }
+    *ret = restorer;
+    return STATUS_OK;
+}
+
+/* A run folder stands for its best model, or its last. In arena. */
+static enum status model_path(const char **ret, const char *path, struct arena *arena, struct error *error)
+{
+    static const char *const names[] = {"best.h5", "last.h5"};
+    *ret = path;
+    if (!file_is_folder(path))
+        return STATUS_OK;
+    for (int i = 0; i < 2; i++) {
+        char *file = file_join(arena, path, names[i]);
+        if (!file)
+            return error_memory(error, strlen(path), "the model's path");
+        if (file_exists(file)) {
+            *ret = file;
+            return STATUS_OK;
+        }
+    }
+    return error_set(error, STATUS_FAILED, "%s: no model in this folder: neither best.h5 nor last.h5 (a run folder that has validated or saved once, "
+                                           "or a model file)", path);
+}
+
+static enum status restorer_load(struct restorer *restorer, const struct config_strings *sets, struct error *error)
+{
+    if (model_read(&restorer->model, restorer->path, false, error))
+        return error->status;
+    restorer->has_model = true;
+    const char *text = model_text(&restorer->model, "restore");
+    if (!text)
+        return error_set(error, STATUS_FAILED, "%s: the text 'restore' is missing: the model does not say how it restores (a model written by "
+                                               "calvaria train has it)", restorer->path);
+    if (restorer_configure(restorer, text, sets, error))
+        return error->status;
+    return restorer_build(restorer, &restorer->model.network, &restorer->model.params, error);
+}
+
+static enum status builtin_find(const struct builtin **ret, const char *path, struct error *error)
+{
+    const char *names[N_BUILTINS + 1] = {0};
+    *ret = NULL;
+    if (strncmp(path, "builtin:", 8) != 0)
+        return STATUS_OK;
+    for (int i = 0; i < N_BUILTINS; i++) {
+        names[i] = builtins[i].path;
+        if (strcmp(path, builtins[i].path) == 0)
+            *ret = &builtins[i];
+    }
+    const char *near = *ret ? NULL : config_nearest(path, names);
+    return *ret ? STATUS_OK
+                : error_set(error, STATUS_USAGE, "%s: unknown (did you mean '%s'? there are builtin:nothing and builtin:mirror)", path,
+                            near ? near : builtins[N_BUILTINS - 1].path);
+}
+
+enum status restorer_open(struct restorer **ret, const char *path, const struct config_strings *sets, struct error *error)
+{
+    struct arena arena = {0};
+    const struct builtin *builtin;
+    const char *file = path;
+    struct restorer *restorer = NULL;
+    enum status status = builtin_find(&builtin, path, error);
+    if (!status && !builtin)
+        status = model_path(&file, path, &arena, error);
+    if (!status)
+        status = restorer_alloc(&restorer, file, builtin ? builtin->kind : RESTORER_NETWORK, error);
+    if (!status)
+        status = builtin ? restorer_configure(restorer, builtin->restore, sets, error) : restorer_load(restorer, sets, error);
+    arena_done(&arena);
+    if (status)
+        restorer_free(restorer);
+    else
+        *ret = restorer;
+    return status;
+}
+
+const struct restore_config *restorer_config(const struct restorer *restorer)
+{
+    return &restorer->config;
+}
+
+const struct model *restorer_model(const struct restorer *restorer)
+{
+    return restorer->has_model ? &restorer->model : NULL;
+}
+
+const char *restorer_path(const struct restorer *restorer)
+{
+    return restorer->path;
+}
+
+void restorer_params_changed(struct restorer *restorer)
+{
+    if (restorer->network)
+        network_params_changed(restorer->network);
+}
+
+void restorer_keep_raw(struct restorer *restorer, bool keep)
+{
+    restorer->keep_raw = keep;
+}
+
+int64_t restorer_bytes(const struct restorer *restorer, const struct grid *grid)
+{
+    /* Beside the skull: implant, completed and raw. Postprocessing copies the implant's box, as bytes and as bits. */
+    enum { MASKS = 2, POSTPROCESS_BYTES = 2 };
+    int64_t voxels = grid_voxels(grid), masks = (1 + MASKS + restorer->keep_raw) * voxels, scan = 0, network = 0;
+    if (restorer->network) {
+        struct grid working = *grid;
+        bool resampled = restorer_working_grid(restorer, grid, &working);
+        scan = window_bytes(&restorer->config.window, working.dim);
+        if (resampled) /* the network's input and its answer, and a few native slices */
+            scan += (2 * grid_voxels(&working) + grid->dim[0] * grid->dim[1] * RESTORE_SLAB) * (int64_t)sizeof(float);
+        network = network_bytes(restorer->network) + restorer->params->n_floats * (int64_t)sizeof(float);
+    }
+    int64_t postprocess = POSTPROCESS_BYTES * voxels;
+    return masks + network + (scan > postprocess ? scan : postprocess);
+}

@@ -1,0 +1,25 @@
+/* restorer.h - private to infer/: what a restorer is made of. */
+#ifndef CALVARIA_INFER_RESTORER_H
+#define CALVARIA_INFER_RESTORER_H
+
+#include "infer/restore.h"
+
+enum restorer_kind { RESTORER_NETWORK, RESTORER_NOTHING, RESTORER_MIRROR };
+
+enum { RESTORE_SLAB = 16 }; /* native slices brought back at a time from a working grid */
+
+struct restorer {
+    enum restorer_kind kind;
+    struct restore_config config;
+    struct network *network; /* NULL: builtin */
+    struct params *params;
+    struct model model;
+    bool has_model, keep_raw;
+    char *path;
+    struct arena arena; /* of the configuration */
+};
+
+/* The grid the network sees; false where it is the skull's own. */
+bool restorer_working_grid(const struct restorer *restorer, const struct grid *native, struct grid *ret);
+
+#endif

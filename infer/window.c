@@ -1,0 +1,345 @@
+/* window.c - see window.h.
+ *
+ * Blending weights are whole numbers (1 to 63, a Gaussian of sigma = patch / 8 along each axis): up to 64 tiles over a voxel their
+ * weighted sums of zeros and ones are exact in float, so blending binary values that agree gives exactly that value back. The weights are
+ * a product over the axes and so is the lattice of tiles: the divisor is a product of three sums, and needs no volume of its own. */
+#include "infer/window.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+#include "base/memory.h"
+
+const char *const scan_names[] = {"grid", "overlap", "whole", NULL};
+
+/* The tiles along one axis. */
+struct window_axis {
+    int64_t n, size, patch, *start;
+    float *weight; /* [patch]: of a tile's voxel */
+    float *sum;    /* [size]: of all tiles over a voxel */
+};
+
+/* A tile waiting for its turn: slot is its place in the batch, -1 for an empty one. */
+struct window_tile {
+    int64_t at[3], slot;
+};
+
+struct window {
+    struct network *network;
+    const struct window_config *config;
+    const struct volume *src;
+    struct window_axis axis[3];
+    int64_t z_base; /* the lowest scanned slice */
+    int64_t patch_voxels, channels;
+    float *batch;   /* config->batch patches in */
+    float *empty;   /* the answer to an empty patch, one channel */
+    bool empty_known;
+    struct window_tile *queue; /* tiles of one z row, in order */
+    int64_t n_queue, n_slots;
+    float *slab;    /* overlap: weighted sums of the rows from axis[2].start[...] on */
+    window_sink *sink;
+    void *context;
+    struct progress *progress;
+    struct window_stats stats;
+};
+
+enum status window_starts(int64_t **ret_starts, int64_t *ret_n, int64_t size, int64_t patch, int64_t step, struct error *error)
+{
+    if (size < 1 || patch < 1 || step < 1)
+        return error_set(error, STATUS_USAGE, "scan: size %" PRId64 ", patch %" PRId64 ", step %" PRId64 ": all must be 1 or more", size, patch,
+                         step);
+    int64_t n = size <= patch ? 1 : (size - patch + step - 1) / step + 1;
+    int64_t *starts = memory_alloc((size_t)n, sizeof *starts);
+    if (!starts)
+        return error_memory(error, (size_t)n * sizeof *starts, "the tiles of the scan");
+    for (int64_t i = 0; i < n; i++)
+        starts[i] = i + 1 < n || n == 1 ? i * step : size - patch;
+    *ret_starts = starts;
+    *ret_n = n;
+    return STATUS_OK;
+}
+
+static void window_axis_done(struct window_axis *axis)
+{
+    memory_free(axis->start);
+    memory_free(axis->weight);
+    memory_free(axis->sum);
+}
+
+static int64_t window_step(const struct window_config *config, int64_t patch)
+{
+    int64_t step = config->scan == SCAN_OVERLAP ? llround((double)patch * (1 - config->overlap_frac)) : patch;
+    return step < 1 ? 1 : step;
+}
+
+static enum status window_axis_init(struct window_axis *axis, const struct window_config *config, int64_t size, int64_t patch,
+                                    struct error *error)
+{
+    *axis = (struct window_axis){.size = size, .patch = patch};
+    if (window_starts(&axis->start, &axis->n, size, patch, window_step(config, patch), error))
+        return error->status;
+    if (config->scan != SCAN_OVERLAP)
+        return STATUS_OK;
+    axis->weight = memory_alloc((size_t)patch, sizeof *axis->weight);
+    axis->sum = memory_zalloc((size_t)size, sizeof *axis->sum);
+    if (!axis->weight || !axis->sum)
+        return error_memory(error, (size_t)(size + patch) * sizeof *axis->sum, "the weights of the scan");
+    for (int64_t i = 0; i < patch; i++) {
+        double from_middle = ((double)i - 0.5 * (double)(patch - 1)) / ((double)patch / 8);
+        axis->weight[i] = (float)fmax(1, round(63 * exp(-0.5 * from_middle * from_middle)));
+    }
+    for (int64_t t = 0; t < axis->n; t++)
+        for (int64_t i = 0; i < patch && axis->start[t] + i < size; i++)
+            axis->sum[axis->start[t] + i] += axis->weight[i];
+    return STATUS_OK;
+}
+
+/* Where tile t's own voxels end: the later tile holds from its start on. */
+static int64_t window_axis_end(const struct window_axis *axis, int64_t t)
+{
+    return t + 1 < axis->n ? axis->start[t + 1] : axis->size;
+}
+
+static int64_t scanned_slices(const struct window_config *config, int64_t dim_z)
+{
+    return config->top_vox > 0 && config->top_vox < dim_z ? config->top_vox : dim_z;
+}
+
+static enum status window_check(struct window *w, struct error *error)
+{
+    const struct window_config *config = w->config;
+    const int64_t *patch = config->patch_vox;
+    struct shape src = network_src_shape(w->network), dst = network_dst_shape(w->network);
+    char text[SHAPE_TEXT];
+    struct shape expected = {config->batch, 1, patch[2], patch[1], patch[0]};
+    if (!shape_equal(src, expected))
+        return error_set(error, STATUS_USAGE, "scan: the network takes %s, the scan's patch is %" PRId64 "x%" PRId64 "x%" PRId64
+                         " in batches of %" PRId64 " (one channel, the network's patch_vox)",
+                         shape_text(text, src), patch[0], patch[1], patch[2], config->batch);
+    if (dst.n != src.n || dst.d != src.d || dst.h != src.h || dst.w != src.w)
+        return error_set(error, STATUS_USAGE, "scan: the network's answer is %s for patches of %" PRId64 "x%" PRId64 "x%" PRId64
+                         " (x,y,z): it must have the patch's size",
+                         shape_text(text, dst), patch[0], patch[1], patch[2]);
+    for (int a = 0; a < 3; a++)
+        if (config->scan == SCAN_WHOLE && w->src->grid.dim[a] != patch[a])
+            return error_set(error, STATUS_USAGE, "scan: whole: the volume has %" PRId64 " voxels along axis %d, the patch %" PRId64, w->src->grid.dim[a],
+                             a, patch[a]);
+    w->channels = dst.c;
+    return STATUS_OK;
+}
+
+static enum status window_init(struct window *w, struct error *error)
+{
+    const struct window_config *config = w->config;
+    if (window_check(w, error))
+        return error->status;
+    const int64_t *dim = w->src->grid.dim;
+    w->patch_voxels = config->patch_vox[0] * config->patch_vox[1] * config->patch_vox[2];
+    int64_t depth = scanned_slices(config, dim[2]);
+    w->z_base = dim[2] - depth;
+    for (int a = 0; a < 3; a++)
+        if (window_axis_init(&w->axis[a], config, a == 2 ? depth : dim[a], config->patch_vox[a], error))
+            return error->status;
+    int64_t slab_rows = depth < config->patch_vox[2] ? depth : config->patch_vox[2];
+    int64_t slab_voxels = config->scan == SCAN_OVERLAP ? dim[0] * dim[1] * slab_rows : 0;
+    w->batch = memory_alloc((size_t)(w->patch_voxels * config->batch), sizeof(float));
+    w->empty = memory_alloc((size_t)w->patch_voxels, sizeof(float));
+    w->slab = memory_zalloc((size_t)slab_voxels, sizeof(float));
+    w->queue = memory_alloc((size_t)(w->axis[0].n * w->axis[1].n), sizeof *w->queue);
+    if (!w->batch || !w->empty || !w->slab || !w->queue)
+        return error_memory(error, (size_t)window_bytes(config, dim), "the scan");
+    w->stats.n_tiles = w->axis[0].n * w->axis[1].n * w->axis[2].n;
+    return STATUS_OK;
+}
+
+static void window_done(struct window *w)
+{
+    for (int a = 0; a < 3; a++)
+        window_axis_done(&w->axis[a]);
+    memory_free(w->batch);
+    memory_free(w->empty);
+    memory_free(w->slab);
+    memory_free(w->queue);
+}
+
+/* One row of the source as floats; returns whether anything is in it. */
+static bool load_row(float *out, const struct volume *src, int64_t from, int64_t n)
+{
+    bool any = false;
+    if (src->type == VOXEL_F32) {
+        const float *row = (const float *)src->data + from;
+        for (int64_t i = 0; i < n; i++) {
+            out[i] = row[i];
+            any |= row[i] != 0;
+        }
+    } else {
+        const uint8_t *row = (const uint8_t *)src->data + from;
+        for (int64_t i = 0; i < n; i++) {
+            out[i] = (float)row[i];
+            any |= row[i] != 0;
+        }
+    }
+    return any;
+}
+
+/* The tile's patch, zero beyond the volume, into a slot of the batch. Returns whether anything is in it. */
+static bool window_load(const struct window *w, const struct window_tile *tile, float *out)
+{
+    const int64_t *dim = w->src->grid.dim, *patch = w->config->patch_vox;
+    int64_t start[3], n[3];
+    for (int a = 0; a < 3; a++) {
+        start[a] = w->axis[a].start[tile->at[a]];
+        n[a] = patch[a] < w->axis[a].size - start[a] ? patch[a] : w->axis[a].size - start[a];
+    }
+    int any = 0;
+#pragma omp parallel for schedule(static) reduction(| : any)
+    for (int64_t z = 0; z < patch[2]; z++)
+        for (int64_t y = 0; y < patch[1]; y++) {
+            float *row = out + (z * patch[1] + y) * patch[0];
+            int64_t in_row = z < n[2] && y < n[1] ? n[0] : 0;
+            memset(row + in_row, 0, (size_t)(patch[0] - in_row) * sizeof *row);
+            if (in_row)
+                any |= load_row(row, w->src, ((w->z_base + start[2] + z) * dim[1] + start[1] + y) * dim[0] + start[0], in_row);
+        }
+    return any != 0;
+}
+
+/* The channel that is asked for, of every patch in the batch: *ret_stride floats from one to the next. */
+static const float *window_forward(struct window *w, int64_t *ret_stride)
+{
+    const struct pass pass = {.training = false};
+    double begin = log_clock_s();
+    const float *out = network_forward(w->network, w->batch, &pass);
+    w->stats.network_s += log_clock_s() - begin;
+    *ret_stride = w->channels * w->patch_voxels;
+    return out + (w->channels - 1) * w->patch_voxels;
+}
+
+static void window_learn_empty(struct window *w)
+{
+    int64_t stride;
+    memset(w->batch, 0, (size_t)(w->patch_voxels * w->config->batch) * sizeof *w->batch);
+    memcpy(w->empty, window_forward(w, &stride), (size_t)w->patch_voxels * sizeof *w->empty);
+    w->empty_known = true;
+}
+
+/* grid, whole: the tile's own voxels are finished. */
+static void window_hand_on(struct window *w, const struct window_tile *tile, const float *p)
+{
+    const int64_t *patch = w->config->patch_vox;
+    struct window_block block = {.p = p, .stride_y = patch[0], .stride_z = patch[0] * patch[1]};
+    for (int a = 0; a < 3; a++) {
+        int64_t base = a == 2 ? w->z_base : 0;
+        block.box.lo[a] = base + w->axis[a].start[tile->at[a]];
+        block.box.hi[a] = base + window_axis_end(&w->axis[a], tile->at[a]);
+    }
+    w->sink(w->context, &block);
+}
+
+/* overlap: adds the weighted tile to the slab. */
+static void window_blend(struct window *w, const struct window_tile *tile, const float *p)
+{
+    const struct window_axis *x_axis = &w->axis[0], *y_axis = &w->axis[1], *z_axis = &w->axis[2];
+    int64_t x0 = x_axis->start[tile->at[0]], y0 = y_axis->start[tile->at[1]], z0 = z_axis->start[tile->at[2]];
+    int64_t nx = x_axis->patch < x_axis->size - x0 ? x_axis->patch : x_axis->size - x0;
+    int64_t ny = y_axis->patch < y_axis->size - y0 ? y_axis->patch : y_axis->size - y0;
+    int64_t nz = z_axis->patch < z_axis->size - z0 ? z_axis->patch : z_axis->size - z0;
+#pragma omp parallel for schedule(static)
+    for (int64_t z = 0; z < nz; z++)
+        for (int64_t y = 0; y < ny; y++) {
+            float weight = z_axis->weight[z] * y_axis->weight[y];
+            float *sum = w->slab + (z * y_axis->size + y0 + y) * x_axis->size + x0;
+            const float *row = p + (z * y_axis->patch + y) * x_axis->patch;
+            for (int64_t x = 0; x < nx; x++)
+                sum[x] += weight * x_axis->weight[x] * row[x];
+        }
+}
+
+/* Runs what is queued and passes every tile on, in order. */
+static void window_flush(struct window *w)
+{
+    int64_t stride = 0;
+    const float *p = w->n_slots ? window_forward(w, &stride) : NULL;
+    for (int64_t i = 0; i < w->n_queue; i++) {
+        const struct window_tile *tile = &w->queue[i];
+        const float *values = tile->slot < 0 ? w->empty : p + tile->slot * stride;
+        if (w->config->scan == SCAN_OVERLAP)
+            window_blend(w, tile, values);
+        else
+            window_hand_on(w, tile, values);
+    }
+    if (w->progress && w->n_queue)
+        progress_show(w->progress, w->progress->done + w->n_queue, NULL);
+    w->n_queue = w->n_slots = 0;
+}
+
+static void window_take(struct window *w, struct window_tile tile)
+{
+    float *slot = w->batch + w->n_slots * w->patch_voxels;
+    tile.slot = -1;
+    if (window_load(w, &tile, slot)) {
+        tile.slot = w->n_slots++;
+    } else {
+        w->stats.n_empty++;
+        if (!w->empty_known) {
+            window_flush(w);
+            window_learn_empty(w);
+        }
+    }
+    w->queue[w->n_queue++] = tile;
+    if (w->n_slots == w->config->batch)
+        window_flush(w);
+}
+
+/* overlap: the slab's rows up to the next row of tiles are finished. */
+static void window_pass_rows(struct window *w, int64_t t)
+{
+    const struct window_axis *x_axis = &w->axis[0], *y_axis = &w->axis[1], *z_axis = &w->axis[2];
+    int64_t z0 = z_axis->start[t], n = window_axis_end(z_axis, t) - z0, slice = x_axis->size * y_axis->size;
+#pragma omp parallel for schedule(static)
+    for (int64_t z = 0; z < n; z++)
+        for (int64_t y = 0; y < y_axis->size; y++) {
+            float *row = w->slab + z * slice + y * x_axis->size, sum = z_axis->sum[z0 + z] * y_axis->sum[y];
+            for (int64_t x = 0; x < x_axis->size; x++)
+                row[x] /= sum * x_axis->sum[x];
+        }
+    w->sink(w->context, &(struct window_block){.box = {{0, 0, w->z_base + z0}, {x_axis->size, y_axis->size, w->z_base + z0 + n}},
+                                               .p = w->slab,
+                                               .stride_y = x_axis->size,
+                                               .stride_z = slice});
+    int64_t kept = (z_axis->patch < z_axis->size ? z_axis->patch : z_axis->size) - n;
+    memmove(w->slab, w->slab + n * slice, (size_t)(kept * slice) * sizeof *w->slab);
+    memset(w->slab + kept * slice, 0, (size_t)(n * slice) * sizeof *w->slab);
+}
+
+enum status window_scan(struct window_stats *ret, struct network *network, const struct window_config *config, const struct volume *src,
+                        window_sink *sink, void *context, struct progress *progress, struct error *error)
+{
+    struct window w = {.network = network, .config = config, .src = src, .sink = sink, .context = context, .progress = progress};
+    enum status status = window_init(&w, error);
+    if (!status && progress)
+        progress_start(progress, progress->label, "tiles", 0, w.stats.n_tiles);
+    for (int64_t z = 0; !status && z < w.axis[2].n; z++) {
+        for (int64_t y = 0; y < w.axis[1].n; y++)
+            for (int64_t x = 0; x < w.axis[0].n; x++)
+                window_take(&w, (struct window_tile){.at = {x, y, z}});
+        window_flush(&w);
+        if (config->scan == SCAN_OVERLAP)
+            window_pass_rows(&w, z);
+    }
+    if (!status && progress)
+        progress_end(progress);
+    window_done(&w);
+    if (!status)
+        *ret = w.stats;
+    return status;
+}
+
+int64_t window_bytes(const struct window_config *config, const int64_t dim[3])
+{
+    int64_t patch = config->patch_vox[0] * config->patch_vox[1] * config->patch_vox[2], depth = scanned_slices(config, dim[2]);
+    int64_t rows = depth < config->patch_vox[2] ? depth : config->patch_vox[2];
+    int64_t slab = config->scan == SCAN_OVERLAP ? dim[0] * dim[1] * rows : 0;
+    return (patch * (config->batch + 1) + slab) * (int64_t)sizeof(float);
+}

@@ -1,0 +1,62 @@
+/* window_promise.c - does the network leave alone what is whole? See window.h. */
+#include "infer/window.h"
+
+#include "base/memory.h"
+
+static bool box_any(const uint8_t *mask, const int64_t dim[3], struct box box)
+{
+    for (int64_t z = box.lo[2]; z < box.hi[2]; z++)
+        for (int64_t y = box.lo[1]; y < box.hi[1]; y++)
+            for (int64_t x = box.lo[0]; x < box.hi[0]; x++)
+                if (mask[(z * dim[1] + y) * dim[0] + x])
+                    return true;
+    return false;
+}
+
+static void promise_count(struct window_promise *promise, const uint8_t *raw, const uint8_t *expected, const int64_t dim[3], struct box box)
+{
+    int64_t added = 0, removed = 0;
+    for (int64_t z = box.lo[2]; z < box.hi[2]; z++)
+        for (int64_t y = box.lo[1]; y < box.hi[1]; y++)
+            for (int64_t x = box.lo[0]; x < box.hi[0]; x++) {
+                int64_t i = (z * dim[1] + y) * dim[0] + x;
+                bool is = raw[i] != 0, was = expected && expected[i] != 0;
+                added += is && !was;
+                removed += was && !is;
+            }
+    promise->n_intact++;
+    promise->n_changed += added + removed > 0;
+    promise->added_vox += added;
+    promise->removed_vox += removed;
+    promise->intact_vox += (box.hi[0] - box.lo[0]) * (box.hi[1] - box.lo[1]) * (box.hi[2] - box.lo[2]);
+}
+
+enum status window_promise(struct window_promise *ret, const struct window_config *config, const uint8_t *raw, const uint8_t *expected,
+                           const uint8_t *truth_implant, const int64_t dim[3], struct error *error)
+{
+    struct window_promise promise = {0};
+    int64_t *start[3] = {0}, n[3], size[3] = {dim[0], dim[1], dim[2]};
+    if (config->top_vox > 0 && config->top_vox < dim[2])
+        size[2] = config->top_vox;
+    enum status status = STATUS_OK;
+    for (int a = 0; !status && a < 3; a++)
+        status = window_starts(&start[a], &n[a], size[a], config->patch_vox[a], config->patch_vox[a], error);
+    for (int64_t i = 0; !status && i < n[0] * n[1] * n[2]; i++) {
+        const int64_t at[3] = {i % n[0], i / n[0] % n[1], i / n[0] / n[1]};
+        struct box seen, own; /* what the network saw, and what of its answer was kept */
+        for (int a = 0; a < 3; a++) {
+            int64_t base = a == 2 ? dim[2] - size[2] : 0, end = start[a][at[a]] + config->patch_vox[a];
+            seen.lo[a] = own.lo[a] = base + start[a][at[a]];
+            seen.hi[a] = base + (end < size[a] ? end : size[a]);
+            own.hi[a] = base + (at[a] + 1 < n[a] ? start[a][at[a] + 1] : size[a]);
+        }
+        promise.n_tiles++;
+        if (!box_any(truth_implant, dim, seen))
+            promise_count(&promise, raw, expected, dim, own);
+    }
+    for (int a = 0; a < 3; a++)
+        memory_free(start[a]);
+    if (!status)
+        *ret = promise;
+    return status;
+}
