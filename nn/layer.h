@@ -97,6 +97,9 @@ struct layer {
 enum status layer_param(struct layer *layer, const char *suffix, int n_dims, const int64_t *dim, bool trainable, enum param_init init,
                         struct error *error);
 
+/* Sets value, grad and frozen from the declared parameters, once they are allocated (network and tests). */
+void layer_attach(struct layer *layer);
+
 /* nn/registry.c: the one list of layer types. NULL past the last. */
 const struct layer_ops *layer_ops_at(int index);
 const struct layer_ops *layer_ops_find(const char *type);

@@ -38,7 +38,8 @@ struct params {
     struct arena arena;
 };
 
-/* Adds an entry while a network is being described. NULL when memory is out. */
+/* Adds an entry while a network is being described. Valid until the next addition; NULL when memory is out or the
+ * count overflows. */
 struct param *params_add(struct params *params, const char *name, int n_dims, const int64_t *dim, bool trainable, enum param_init init);
 /* Lays the entries out (trainable first) and allocates value, and grad when training. */
 enum status params_allocate(struct params *params, bool training, struct error *error);
@@ -48,6 +49,10 @@ void params_initialise(struct params *params, uint64_t seed);
 struct param *params_find(const struct params *params, const char *name);
 /* Copies every entry of src with the same name and shape; *ret_n_copied may be NULL. Entries that differ in shape are errors. */
 enum status params_copy(struct params *dst, const struct params *src, int64_t *ret_n_copied, struct error *error);
+bool param_same_shape(const struct param *param, int n_dims, const int64_t *dim);
+/* "32x1x5x5x5", into text; returns text. */
+enum { PARAM_SHAPE_TEXT = 112 };
+char *param_shape_text(char text[PARAM_SHAPE_TEXT], int n_dims, const int64_t *dim);
 void params_done(struct params *params);
 
 #endif

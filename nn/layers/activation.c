@@ -1,0 +1,144 @@
+/* activation.c - elementwise activations.
+ *   relu        dst = max(src, 0)                    d_src = d_dst where dst > 0
+ *   leaky_relu  dst = src > 0 ? src : slope * src    d_src = d_dst where dst > 0, slope * d_dst elsewhere
+ *   tanh        dst = tanh(src)                      d_src = d_dst * (1 - dst^2)
+ *   sigmoid     dst = 1 / (1 + exp(-src))            d_src = d_dst * dst * (1 - dst)
+ * Keeps for backward: dst, so all of them work in place.                     Test: tests/nn/test_activation.c */
+#include <math.h>
+
+#include "nn/layer.h"
+#include "nn/layers/rows.h"
+
+struct leaky_relu_config {
+    struct layer_config layer;
+    double slope;
+};
+
+static enum status activation_shape(const struct layer *layer, struct shape *ret_dst, struct error *error)
+{
+    (void)error;
+    *ret_dst = layer->src[0].shape;
+    return STATUS_OK;
+}
+
+static void leaky_relu_apply(const struct layer *layer, float slope)
+{
+    const float *src = layer->src[0].data;
+    float *dst = layer->dst.data;
+    int64_t n = tensor_floats(layer->dst.shape);
+#pragma omp parallel for simd schedule(static)
+    for (int64_t i = 0; i < n; i++)
+        dst[i] = src[i] > 0 ? src[i] : slope * src[i];
+}
+
+static void leaky_relu_apply_backward(const struct layer *layer, float slope)
+{
+    const float *dst = layer->dst.data, *d_dst = layer->d_dst.data;
+    float *d_src = layer->d_src[0].data;
+    int64_t n = d_src ? tensor_floats(layer->dst.shape) : 0;
+#pragma omp parallel for simd schedule(static)
+    for (int64_t i = 0; i < n; i++)
+        d_src[i] = dst[i] > 0 ? d_dst[i] : slope * d_dst[i];
+}
+
+static void relu_forward(struct layer *layer, const struct pass *pass)
+{
+    (void)pass;
+    leaky_relu_apply(layer, 0);
+}
+
+static void relu_backward(struct layer *layer, const struct pass *pass)
+{
+    (void)pass;
+    leaky_relu_apply_backward(layer, 0);
+}
+
+const struct layer_ops layer_relu = {
+    .config = {.type = "relu", .help = "max(x, 0)", .base = &layer_base_table, .size = sizeof(struct layer_config)},
+    .min_src = 1, .max_src = 1, .keeps = LAYER_KEEPS_DST, .in_place = LAYER_IN_PLACE_ALWAYS,
+    .shape = activation_shape, .forward = relu_forward, .backward = relu_backward,
+};
+
+static void leaky_relu_forward(struct layer *layer, const struct pass *pass)
+{
+    (void)pass;
+    leaky_relu_apply(layer, (float)((const struct leaky_relu_config *)layer->config)->slope);
+}
+
+static void leaky_relu_backward(struct layer *layer, const struct pass *pass)
+{
+    (void)pass;
+    leaky_relu_apply_backward(layer, (float)((const struct leaky_relu_config *)layer->config)->slope);
+}
+
+static const struct config_field leaky_relu_fields[] = {
+    {.key = "slope", .type = CONFIG_DOUBLE, .offset = offsetof(struct leaky_relu_config, slope), .text = "0.01", .min = 0, .max = 1,
+     .help = "factor of negative values"},
+    {0}};
+
+const struct layer_ops layer_leaky_relu = {
+    .config = {.type = "leaky_relu", .help = "x, or slope * x where x is negative", .base = &layer_base_table,
+               .size = sizeof(struct leaky_relu_config), .fields = leaky_relu_fields},
+    .min_src = 1, .max_src = 1, .keeps = LAYER_KEEPS_DST, .in_place = LAYER_IN_PLACE_ALWAYS,
+    .shape = activation_shape, .forward = leaky_relu_forward, .backward = leaky_relu_backward,
+};
+
+static void tanh_forward(struct layer *layer, const struct pass *pass)
+{
+    (void)pass;
+    const float *src = layer->src[0].data;
+    float *dst = layer->dst.data;
+    int64_t n = tensor_floats(layer->dst.shape);
+#pragma omp parallel for schedule(static)
+    for (int64_t i = 0; i < n; i++)
+        dst[i] = tanhf(src[i]);
+}
+
+static void tanh_backward(struct layer *layer, const struct pass *pass)
+{
+    (void)pass;
+    const float *dst = layer->dst.data, *d_dst = layer->d_dst.data;
+    float *d_src = layer->d_src[0].data;
+    int64_t n = d_src ? tensor_floats(layer->dst.shape) : 0;
+#pragma omp parallel for simd schedule(static)
+    for (int64_t i = 0; i < n; i++)
+        d_src[i] = d_dst[i] * (1 - dst[i] * dst[i]);
+}
+
+const struct layer_ops layer_tanh = {
+    .config = {.type = "tanh", .help = "hyperbolic tangent", .base = &layer_base_table, .size = sizeof(struct layer_config)},
+    .min_src = 1, .max_src = 1, .keeps = LAYER_KEEPS_DST, .in_place = LAYER_IN_PLACE_ALWAYS,
+    .shape = activation_shape, .forward = tanh_forward, .backward = tanh_backward,
+};
+
+static void sigmoid_forward(struct layer *layer, const struct pass *pass)
+{
+    (void)pass;
+    struct rows rows = rows_of(layer->dst.shape);
+#pragma omp parallel for schedule(static) collapse(2)
+    for (int64_t row = 0; row < rows.n; row++)
+        for (int64_t v = 0; v < rows.voxels; v++) {
+            const float *src = layer->src[0].data + row * rows.floats + v * rows.lane;
+            float *dst = layer->dst.data + row * rows.floats + v * rows.lane;
+            int64_t used = rows_used(&rows, layer->dst.shape, row); /* padding stays zero, not 1/2 */
+            for (int64_t c = 0; c < rows.lane; c++)
+                dst[c] = c < used ? 1 / (1 + expf(-src[c])) : 0;
+        }
+}
+
+static void sigmoid_backward(struct layer *layer, const struct pass *pass)
+{
+    (void)pass;
+    const float *dst = layer->dst.data, *d_dst = layer->d_dst.data;
+    float *d_src = layer->d_src[0].data;
+    int64_t n = d_src ? tensor_floats(layer->dst.shape) : 0;
+#pragma omp parallel for simd schedule(static)
+    for (int64_t i = 0; i < n; i++)
+        d_src[i] = d_dst[i] * dst[i] * (1 - dst[i]);
+}
+
+const struct layer_ops layer_sigmoid = {
+    .config = {.type = "sigmoid", .help = "1 / (1 + exp(-x))", .base = &layer_base_table, .size = sizeof(struct layer_config)},
+    .min_src = 1, .max_src = 1, .keeps = LAYER_KEEPS_DST, .in_place = LAYER_IN_PLACE_ALWAYS,
+    .shape = activation_shape, .forward = sigmoid_forward, .backward = sigmoid_backward,
+};

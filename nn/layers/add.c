@@ -1,0 +1,45 @@
+/* add.c - sum of two or more tensors of one shape.     dst = src[0] + src[1] + ...          d_src[k] = d_dst
+ * Keeps nothing; dst may be src[0].                    Test: tests/nn/test_join.c */
+#include <string.h>
+
+#include "nn/layer.h"
+
+static enum status add_shape(const struct layer *layer, struct shape *ret_dst, struct error *error)
+{
+    for (int k = 1; k < layer->n_src; k++)
+        if (!shape_equal(layer->src[k].shape, layer->src[0].shape)) {
+            char a[SHAPE_TEXT], b[SHAPE_TEXT];
+            return config_error(error, layer->node, "%s: from: source 1 is %s, source %d is %s (a sum needs equal shapes)", layer->name,
+                                shape_text(a, layer->src[0].shape), k + 1, shape_text(b, layer->src[k].shape));
+        }
+    *ret_dst = layer->src[0].shape;
+    return STATUS_OK;
+}
+
+static void add_forward(struct layer *layer, const struct pass *pass)
+{
+    (void)pass;
+    int64_t n = tensor_floats(layer->dst.shape);
+    for (int k = 1; k < layer->n_src; k++) {
+        const float *a = k == 1 ? layer->src[0].data : layer->dst.data, *b = layer->src[k].data;
+        float *dst = layer->dst.data;
+#pragma omp parallel for simd schedule(static)
+        for (int64_t i = 0; i < n; i++)
+            dst[i] = a[i] + b[i];
+    }
+}
+
+static void add_backward(struct layer *layer, const struct pass *pass)
+{
+    (void)pass;
+    size_t bytes = (size_t)tensor_floats(layer->dst.shape) * sizeof(float);
+    for (int k = 0; k < layer->n_src; k++)
+        if (layer->d_src[k].data && layer->d_src[k].data != layer->d_dst.data)
+            memcpy(layer->d_src[k].data, layer->d_dst.data, bytes);
+}
+
+const struct layer_ops layer_add = {
+    .config = {.type = "add", .help = "sum of its sources", .base = &layer_base_table, .size = sizeof(struct layer_config)},
+    .min_src = 2, .max_src = LAYER_MAX_SRC, .keeps = LAYER_KEEPS_NOTHING, .in_place = LAYER_IN_PLACE_ALWAYS,
+    .shape = add_shape, .forward = add_forward, .backward = add_backward,
+};

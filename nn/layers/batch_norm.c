@@ -1,0 +1,128 @@
+/* batch_norm.c - batch normalisation (Ioffe and Szegedy 2015), one statistic per channel over samples and voxels.
+ *   src, dst (N,C,D,H,W)   gamma, beta, moving_mean, moving_variance (C)     dst = gamma * (src - mean) / sqrt(var + eps) + beta
+ *   training: mean and biased variance of the batch;  moving = momentum * moving + (1 - momentum) * batch
+ *   testing, or frozen: the moving statistics
+ * Keeps for backward: src, mean and 1 / sqrt(var + eps).                   Test: tests/nn/test_norm.c */
+#include <math.h>
+
+#include "nn/layers/norm.h"
+
+enum moving_variance { MOVING_KERAS2, MOVING_BIASED, MOVING_UNBIASED };
+static const char *const moving_variance_names[] = {"keras2", "biased", "unbiased", NULL};
+
+struct batch_norm_config {
+    struct layer_config layer;
+    double momentum, eps;
+    int moving_variance;
+    bool batch_statistics_at_test;
+};
+
+enum { BATCH_NORM_GAMMA, BATCH_NORM_BETA, BATCH_NORM_MEAN, BATCH_NORM_VARIANCE };
+
+struct batch_norm_state {
+    struct norm norm;
+    bool of_batch; /* the last forward used the batch's statistics */
+};
+
+static enum status batch_norm_shape(const struct layer *layer, struct shape *ret_dst, struct error *error)
+{
+    (void)error;
+    *ret_dst = layer->src[0].shape;
+    return STATUS_OK;
+}
+
+static enum status batch_norm_declare(struct layer *layer, struct error *error)
+{
+    int64_t c = layer->src[0].shape.c;
+    if (layer_param(layer, "gamma", 1, &c, true, PARAM_ONES, error) || layer_param(layer, "beta", 1, &c, true, PARAM_ZEROS, error) ||
+        layer_param(layer, "moving_mean", 1, &c, false, PARAM_ZEROS, error) ||
+        layer_param(layer, "moving_variance", 1, &c, false, PARAM_ONES, error))
+        return error->status;
+    return STATUS_OK;
+}
+
+static enum status batch_norm_init(struct layer *layer, struct error *error)
+{
+    (void)error;
+    struct batch_norm_state *state = layer->state;
+    state->norm = (struct norm){.shape = layer->src[0].shape, .groups = layer->src[0].shape.c, .over_batch = true};
+    layer->kept_bytes = 2 * (size_t)norm_stats(&state->norm) * sizeof(double);
+    layer->scratch_bytes = norm_scratch_bytes(&state->norm);
+    return STATUS_OK;
+}
+
+/* What the variance of n values becomes before it enters the moving average: Keras 2 writes n / (n - (1 + eps)), Keras 3 leaves the
+ * biased one, PyTorch takes n / (n - 1). */
+static double batch_norm_correction(const struct batch_norm_config *config, double n)
+{
+    double less = config->moving_variance == MOVING_KERAS2 ? 1 + config->eps : config->moving_variance == MOVING_UNBIASED ? 1 : 0;
+    return n > less ? n / (n - less) : 1;
+}
+
+static void batch_norm_move(struct layer *layer, const double *mean, const double *var)
+{
+    const struct batch_norm_config *config = layer->config;
+    const struct batch_norm_state *state = layer->state;
+    float *moving_mean = layer->value[BATCH_NORM_MEAN], *moving_variance = layer->value[BATCH_NORM_VARIANCE];
+    double correction = batch_norm_correction(config, (double)norm_stat_values(&state->norm));
+    for (int64_t c = 0; c < layer->src[0].shape.c; c++) {
+        moving_mean[c] = (float)(config->momentum * (double)moving_mean[c] + (1 - config->momentum) * mean[c]);
+        moving_variance[c] = (float)(config->momentum * (double)moving_variance[c] + (1 - config->momentum) * var[c] * correction);
+    }
+}
+
+static void batch_norm_forward(struct layer *layer, const struct pass *pass)
+{
+    const struct batch_norm_config *config = layer->config;
+    struct batch_norm_state *state = layer->state;
+    int64_t channels = layer->src[0].shape.c;
+    double *mean = layer->kept, *inv = mean + channels;
+    bool learning = pass->training && !layer->frozen;
+    state->of_batch = learning || config->batch_statistics_at_test;
+    if (state->of_batch)
+        norm_measure(&state->norm, layer->src[0].data, mean, inv, layer->scratch);
+    for (int64_t c = 0; c < channels && !state->of_batch; c++) {
+        mean[c] = (double)layer->value[BATCH_NORM_MEAN][c];
+        inv[c] = (double)layer->value[BATCH_NORM_VARIANCE][c];
+    }
+    if (learning)
+        batch_norm_move(layer, mean, inv);
+    for (int64_t c = 0; c < channels; c++)
+        inv[c] = 1 / sqrt(inv[c] + config->eps);
+    norm_apply(&state->norm, layer->src[0].data, mean, inv, layer->value[BATCH_NORM_GAMMA], layer->value[BATCH_NORM_BETA], layer->dst.data,
+               layer->scratch);
+}
+
+static void batch_norm_backward(struct layer *layer, const struct pass *pass)
+{
+    (void)pass;
+    const struct batch_norm_state *state = layer->state;
+    const double *mean = layer->kept;
+    norm_backward(&state->norm,
+                  &(struct norm_gradient){.src = layer->src[0].data, .d_dst = layer->d_dst.data, .gamma = layer->value[BATCH_NORM_GAMMA],
+                                          .mean = mean, .inv = mean + layer->src[0].shape.c, .constant = !state->of_batch,
+                                          .d_src = layer->d_src[0].data, .d_gamma = layer->grad[BATCH_NORM_GAMMA],
+                                          .d_beta = layer->grad[BATCH_NORM_BETA]},
+                  layer->scratch);
+}
+
+static const struct config_field batch_norm_fields[] = {
+    {.key = "momentum", .type = CONFIG_DOUBLE, .offset = offsetof(struct batch_norm_config, momentum), .text = "0.99", .min = 0, .max = 1,
+     .help = "share of the old moving statistics that is kept at each step (PyTorch's momentum is 1 minus this)"},
+    {.key = "eps", .type = CONFIG_DOUBLE, .offset = offsetof(struct batch_norm_config, eps), .text = "1e-3", .min = 1e-12, .max = 1,
+     .help = "added to the variance"},
+    {.key = "moving_variance", .type = CONFIG_ENUM, .offset = offsetof(struct batch_norm_config, moving_variance), .text = "biased",
+     .names = moving_variance_names,
+     .help = "variance of n values that enters the moving one: keras2: var * n / (n - 1 - eps), biased (Keras 3), unbiased (PyTorch)"},
+    {.key = "batch_statistics_at_test", .type = CONFIG_BOOL, .offset = offsetof(struct batch_norm_config, batch_statistics_at_test),
+     .text = "false", .help = "never use the moving statistics"},
+    {0}};
+
+const struct layer_ops layer_batch_norm = {
+    .config = {.type = "batch_norm", .help = "batch normalisation: per channel, over samples and voxels", .base = &layer_base_table,
+               .size = sizeof(struct batch_norm_config), .fields = batch_norm_fields},
+    .state_size = sizeof(struct batch_norm_state),
+    .min_src = 1, .max_src = 1, .keeps = LAYER_KEEPS_SRC, .in_place = LAYER_IN_PLACE_INFER,
+    .shape = batch_norm_shape, .declare = batch_norm_declare, .init = batch_norm_init,
+    .forward = batch_norm_forward, .backward = batch_norm_backward,
+};

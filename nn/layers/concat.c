@@ -1,0 +1,93 @@
+/* concat.c - the sources' channels behind each other.
+ *   src[k] (N,Ck,D,H,W)   dst (N,C0+C1+..,D,H,W)     dst[n, first(k) + c] = src[k][n, c]      d_src[k][n, c] = d_dst[n, first(k) + c]
+ * Keeps nothing.                                     Test: tests/nn/test_join.c */
+#include <string.h>
+
+#include "nn/layer.h"
+#include "nn/layers/rows.h"
+
+static enum status concat_shape(const struct layer *layer, struct shape *ret_dst, struct error *error)
+{
+    struct shape dst = layer->src[0].shape;
+    for (int k = 1; k < layer->n_src; k++) {
+        struct shape with = layer->src[k].shape;
+        dst.c += with.c;
+        with.c = dst.c;
+        if (!shape_equal(with, dst)) {
+            char a[SHAPE_TEXT], b[SHAPE_TEXT];
+            return config_error(error, layer->node,
+                                "%s: from: source 1 is %s, source %d is %s: sizes must be equal but for the channels (a patch divisible by all "
+                                "strides would fit)",
+                                layer->name, shape_text(a, layer->src[0].shape), k + 1, shape_text(b, layer->src[k].shape));
+        }
+    }
+    *ret_dst = dst;
+    return STATUS_OK;
+}
+
+/* Channel c of sample n: its first value, and the distance to its next voxel's. */
+static float *concat_channel(struct tensor tensor, int64_t n, int64_t c, int64_t *ret_step)
+{
+    *ret_step = tensor_lane(tensor.shape.c);
+    return tensor.data + tensor_at(tensor.shape, n, c, 0, 0, 0);
+}
+
+/* Copies `channels` channels of sample n from src (from channel src_c) to dst (from dst_c). */
+static void concat_copy(struct tensor dst, int64_t dst_c, struct tensor src, int64_t src_c, int64_t channels, int64_t n)
+{
+    int64_t voxels = shape_voxels(dst.shape), dst_step, src_step;
+    float *to = concat_channel(dst, n, dst_c, &dst_step);
+    const float *from = concat_channel(src, n, src_c, &src_step);
+    if (dst_step == src_step && dst_c % dst_step == 0 && src_c % dst_step == 0 && channels % dst_step == 0) { /* whole blocks */
+        memcpy(to, from, (size_t)(channels * voxels) * sizeof *to);
+        return;
+    }
+    for (int64_t c = 0; c < channels; c++) {
+        to = concat_channel(dst, n, dst_c + c, &dst_step);
+        from = concat_channel(src, n, src_c + c, &src_step);
+        for (int64_t v = 0; v < voxels; v++)
+            to[v * dst_step] = from[v * src_step];
+    }
+}
+
+/* Channels of padding must be zero; only a tensor's last block has any. */
+static void concat_clear_padding(struct tensor tensor)
+{
+    struct rows rows = rows_of(tensor.shape);
+    for (int64_t row = rows.blocks - 1; row < rows.n && tensor.shape.c % rows.lane; row += rows.blocks)
+        for (int64_t v = 0; v < rows.voxels; v++)
+            for (int64_t c = rows_used(&rows, tensor.shape, row); c < rows.lane; c++)
+                tensor.data[row * rows.floats + v * rows.lane + c] = 0;
+}
+
+static void concat_forward(struct layer *layer, const struct pass *pass)
+{
+    (void)pass;
+    int64_t first = 0;
+    for (int k = 0; k < layer->n_src; k++) {
+        for (int64_t n = 0; n < layer->dst.shape.n; n++)
+            concat_copy(layer->dst, first, layer->src[k], 0, layer->src[k].shape.c, n);
+        first += layer->src[k].shape.c;
+    }
+    concat_clear_padding(layer->dst);
+}
+
+static void concat_backward(struct layer *layer, const struct pass *pass)
+{
+    (void)pass;
+    int64_t first = 0;
+    for (int k = 0; k < layer->n_src; k++) {
+        for (int64_t n = 0; n < layer->dst.shape.n && layer->d_src[k].data; n++)
+            concat_copy(layer->d_src[k], 0, layer->d_dst, first, layer->src[k].shape.c, n);
+        if (layer->d_src[k].data)
+            concat_clear_padding(layer->d_src[k]);
+        first += layer->src[k].shape.c;
+    }
+}
+
+const struct layer_ops layer_concat = {
+    .config = {.type = "concat", .help = "the sources' channels behind each other (skip connections)", .base = &layer_base_table,
+               .size = sizeof(struct layer_config)},
+    .min_src = 2, .max_src = LAYER_MAX_SRC, .keeps = LAYER_KEEPS_NOTHING, .in_place = LAYER_IN_PLACE_NEVER,
+    .shape = concat_shape, .forward = concat_forward, .backward = concat_backward,
+};

@@ -1,0 +1,38 @@
+/* norm.h - private: what batch, instance and group normalisation share.
+ *
+ *   dst[n,c] = gamma[c] * (src[n,c] - mean[s]) * inv[s] + beta[c],   inv = 1 / sqrt(var + eps),   s = norm_stat(n, c)
+ * Only which (n, c) share a statistic s tells the three apart. Sums run in double over chunks fixed by the shape. */
+#ifndef CALVARIA_NN_LAYERS_NORM_H
+#define CALVARIA_NN_LAYERS_NORM_H
+
+#include "nn/layer.h"
+
+struct norm {
+    struct shape shape;
+    int64_t groups;   /* groups of channels that share a statistic */
+    bool over_batch;  /* and so do the samples */
+};
+
+/* Which statistic (n, c) uses, how many there are, and over how many values each is taken. */
+int64_t norm_stat(const struct norm *norm, int64_t n, int64_t c);
+int64_t norm_stats(const struct norm *norm);
+int64_t norm_stat_values(const struct norm *norm);
+
+/* Of every call below. */
+size_t norm_scratch_bytes(const struct norm *norm);
+
+/* mean and biased var of src: norm_stats doubles each. */
+void norm_measure(const struct norm *norm, const float *src, double *mean, double *var, void *scratch);
+/* gamma, beta may be NULL: 1 and 0. dst may be src. */
+void norm_apply(const struct norm *norm, const float *src, const double *mean, const double *inv, const float *gamma, const float *beta,
+                float *dst, void *scratch);
+
+struct norm_gradient {
+    const float *src, *d_dst, *gamma;
+    const double *mean, *inv;
+    bool constant; /* mean and inv do not depend on src (moving statistics) */
+    float *d_src, *d_gamma, *d_beta; /* each may be NULL */
+};
+void norm_backward(const struct norm *norm, const struct norm_gradient *gradient, void *scratch);
+
+#endif

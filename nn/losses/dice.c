@@ -1,0 +1,88 @@
+/* dice.c - soft Dice loss (Milletari et al. 2016), per channel, over the batch or per sample, then the mean.
+ *   L = 1 - (2 S(pt) + eps) / (S(p) + S(t) + eps)        squared: S(p^2) + S(t^2) in the denominator
+ *   dL/dp = -(2 t B - A) / B^2,  squared: -(2 t B - 2 p A) / B^2, with A, B numerator and denominator    Test: tests/nn/test_loss.c */
+#include "nn/loss.h"
+#include "nn/losses/sums.h"
+
+enum dice_over { DICE_BATCH, DICE_SAMPLE };
+static const char *const dice_over_names[] = {"batch", "sample", NULL};
+
+struct dice_config {
+    struct loss_config loss;
+    int over;
+    bool squared;
+    double epsilon;
+};
+
+struct dice_values {
+    const float *p, *t;
+    bool squared;
+};
+
+static void dice_piece(const void *context, int64_t first, int64_t last, double *sums)
+{
+    const struct dice_values *values = context;
+    for (int64_t i = first; i < last; i++) {
+        double p = (double)values->p[i], t = (double)values->t[i];
+        sums[0] += p * t;
+        sums[1] += values->squared ? p * p + t * t : p + t;
+    }
+}
+
+/* Adds the sums over one sample's channel. */
+static void dice_add_sums(const struct dice_config *config, int64_t at, int64_t n, const float *p, const float *t, double *sums)
+{
+    double one[2];
+    sums_run(n, 2, dice_piece, &(struct dice_values){p + at, t + at, config->squared}, one);
+    sums[0] += one[0];
+    sums[1] += one[1];
+}
+
+/* d_p of n values that belong to the quotient a / b, times share. */
+static void dice_gradient(const struct dice_config *config, const double *ab, double share, int64_t n, const float *p, const float *t,
+                          float *d_p, bool accumulate)
+{
+    double a = ab[0], b = ab[1];
+    float by_t = (float)(-2 * share / b), by_p = config->squared ? (float)(2 * share * a / (b * b)) : 0;
+    float one = config->squared ? 0 : (float)(share * a / (b * b));
+#pragma omp parallel for simd schedule(static)
+    for (int64_t i = 0; i < n; i++)
+        d_p[i] = by_t * t[i] + by_p * p[i] + one + (accumulate ? d_p[i] : 0);
+}
+
+static double dice_run(const void *config, struct shape shape, const float *p, const float *t, float *d_p, bool accumulate)
+{
+    const struct dice_config *dice = config;
+    int64_t voxels = shape_voxels(shape), samples = dice->over == DICE_BATCH ? shape.n : 1; /* samples summed together */
+    int64_t parts = shape.n / samples * shape.c;
+    double loss = 0;
+    for (int64_t part = 0; part < parts; part++) {
+        int64_t first = part / shape.c * samples, c = part % shape.c;
+        double sums[2] = {0, 0};
+        for (int64_t n = first; n < first + samples; n++)
+            dice_add_sums(dice, (n * shape.c + c) * voxels, voxels, p, t, sums);
+        double ab[2] = {2 * sums[0] + dice->epsilon, sums[1] + dice->epsilon};
+        if (ab[1] == 0) /* both empty and no epsilon: nothing to learn, and no division by it */
+            ab[0] = ab[1] = 1;
+        loss += (1 - ab[0] / ab[1]) / (double)parts;
+        for (int64_t n = first; n < first + samples && d_p; n++) {
+            int64_t at = (n * shape.c + c) * voxels;
+            dice_gradient(dice, ab, dice->loss.weight / (double)parts, voxels, p + at, t + at, d_p + at, accumulate);
+        }
+    }
+    return loss;
+}
+
+static const struct config_field dice_fields[] = {
+    {.key = "over", .type = CONFIG_ENUM, .offset = offsetof(struct dice_config, over), .text = "batch", .names = dice_over_names,
+     .help = "one Dice of the whole batch, or the mean of the samples' Dice"},
+    {.key = "squared", .type = CONFIG_BOOL, .offset = offsetof(struct dice_config, squared), .text = "false",
+     .help = "squares in the denominator"},
+    {.key = "epsilon", .type = CONFIG_DOUBLE, .offset = offsetof(struct dice_config, epsilon), .text = "1e-6", .min = 0, .max = 1e6,
+     .help = "added to numerator and denominator, so that empty against empty is a Dice of 1"},
+    {0}};
+
+const struct loss_ops loss_dice = {
+    .config = {.type = "dice", .help = "1 - soft Dice", .base = &loss_base_table, .size = sizeof(struct dice_config), .fields = dice_fields},
+    .run = dice_run,
+};

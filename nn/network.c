@@ -1,0 +1,157 @@
+/* network.c - builds a network and runs it. */
+#include "nn/network_impl.h"
+
+#include <assert.h>
+#include <string.h>
+
+static enum status network_init_layers(struct network *network, struct error *error)
+{
+    for (int64_t i = 0; i < network->n_layers; i++) {
+        struct node *node = &network->nodes[i];
+        if (!node->skipped && node->layer.ops->init && node->layer.ops->init(&node->layer, error))
+            return error_while(error, "preparing layer '%s' of network '%s'", node->layer.name, network->config->name);
+    }
+    return STATUS_OK;
+}
+
+enum status network_build(struct network *network, const struct network_config *config, struct params *params, struct shape src,
+                          enum network_mode mode, bool allocate, struct error *error)
+{
+    if (network_graph(network, config, params, src, mode, error))
+        return error->status;
+    network_graph_simplify(network);
+    if (network_init_layers(network, error))
+        return error->status;
+    if (network_plan(network, allocate, error))
+        return error_while(error, "planning the memory of network '%s'", config->name);
+    return STATUS_OK;
+}
+
+void network_done(struct network *network)
+{
+    for (int64_t i = 0; i < network->n_layers; i++) {
+        struct layer *layer = &network->nodes[i].layer;
+        if (layer->ops->done && layer->state)
+            layer->ops->done(layer);
+    }
+    memory_free(network->memory);
+    arena_done(&network->arena);
+}
+
+enum status network_new_with(struct network **ret, const struct network_config *config, struct params *params, struct shape src,
+                             enum network_mode mode, const struct network_options *options, struct error *error)
+{
+    assert(params->value && (mode == NETWORK_INFER || params->grad));
+    struct network *network = memory_zalloc(1, sizeof *network);
+    if (!network)
+        return error_memory(error, sizeof *network, "network");
+    network->options = *options;
+    if (network_build(network, config, params, src, mode, true, error)) {
+        network_free(network);
+        return error->status;
+    }
+    *ret = network;
+    return STATUS_OK;
+}
+
+enum status network_new(struct network **ret, const struct network_config *config, struct params *params, struct shape src,
+                        enum network_mode mode, struct error *error)
+{
+    return network_new_with(ret, config, params, src, mode, &(struct network_options){0}, error);
+}
+
+void network_free(struct network *network)
+{
+    if (!network)
+        return;
+    network_done(network);
+    memory_free(network);
+}
+
+const float *network_forward(struct network *network, const float *src, const struct pass *pass)
+{
+    assert(!pass->training || network->mode != NETWORK_INFER);
+    tensor_from_plain(network->values[0].data, src);
+    for (int64_t i = 0; i < network->n_layers; i++) {
+        struct node *node = &network->nodes[i];
+        if (node->skipped)
+            continue;
+        node->layer.scratch = node->scratch_forward;
+        node->layer.ops->forward(&node->layer, pass);
+    }
+    struct tensor dst = network->values[network->n_layers].data;
+    if (!network->dst_plain)
+        return dst.data;
+    tensor_to_plain(network->dst_plain, dst);
+    return network->dst_plain;
+}
+
+static void network_add(float *dst, const float *src, int64_t n)
+{
+#pragma omp parallel for schedule(static)
+    for (int64_t i = 0; i < n; i++)
+        dst[i] += src[i];
+}
+
+static void network_backward_node(struct network *network, struct node *node, const struct pass *pass)
+{
+    node->layer.scratch = node->scratch_backward;
+    node->layer.ops->backward(&node->layer, pass);
+    for (int k = 0; k < node->layer.n_src; k++) {
+        struct tensor grad = network->values[node->src[k].value].grad;
+        if (node->src[k].sum)
+            network_add(grad.data, node->src[k].sum, tensor_floats(grad.shape));
+    }
+}
+
+void network_backward(struct network *network, const float *d_dst, float *d_src, const struct pass *pass)
+{
+    assert(network->mode != NETWORK_INFER && (!d_src || network->mode == NETWORK_TRAIN_SRC));
+    struct params *params = network->params;
+    for (int64_t i = 0; i < params->n; i++)
+        if (params->items[i].trainable && params->items[i].frozen)
+            memset(params->grad + params->items[i].offset, 0, (size_t)params->items[i].count * sizeof *params->grad);
+    const struct value *dst = &network->values[network->n_layers];
+    if (!dst->wants_grad)
+        return;
+    tensor_from_plain(dst->grad, d_dst);
+    for (int64_t i = network->n_layers - 1; i >= 0; i--)
+        if (network->nodes[i].layer.training && !network->nodes[i].skipped)
+            network_backward_node(network, &network->nodes[i], pass);
+    if (d_src)
+        tensor_to_plain(d_src, network->values[0].grad);
+}
+
+void network_params_changed(struct network *network)
+{
+    for (int64_t i = 0; i < network->n_layers; i++) {
+        struct node *node = &network->nodes[i];
+        if (!node->skipped && node->layer.ops->params_changed)
+            node->layer.ops->params_changed(&node->layer);
+    }
+}
+
+struct shape network_src_shape(const struct network *network)
+{
+    return network->values[0].data.shape;
+}
+
+struct shape network_dst_shape(const struct network *network)
+{
+    return network->values[network->n_layers].data.shape;
+}
+
+int64_t network_n_layers(const struct network *network)
+{
+    return network->n_layers;
+}
+
+const struct layer *network_layer(const struct network *network, int64_t index)
+{
+    return &network->nodes[index].layer;
+}
+
+int64_t network_bytes(const struct network *network)
+{
+    return network->bytes;
+}

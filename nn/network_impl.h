@@ -1,0 +1,70 @@
+/* network_impl.h - inside of a network; for nn/network*.c and their tests.
+ *
+ * Value 0 is the input, value i + 1 is what layer i makes. A node is a layer with the values it reads. */
+#ifndef CALVARIA_NN_NETWORK_IMPL_H
+#define CALVARIA_NN_NETWORK_IMPL_H
+
+#include "base/memory.h"
+#include "nn/network.h"
+
+/* One read of a value by a layer. */
+struct node_src {
+    int64_t value;
+    /* Backward: a value read more than once is given its gradient by its last reader; the others write here, and it is added. */
+    void *sum;
+};
+
+struct node {
+    struct layer layer;
+    bool skipped; /* an upsampling that its consumer absorbed */
+    struct node_src src[LAYER_MAX_SRC];
+    struct shape written_src[LAYER_MAX_SRC]; /* as written, before absorption: for the table */
+    int64_t first_param;                     /* its index in the table, while that grows */
+    int64_t n_written_params;                /* floats */
+    int64_t macs;                            /* as written */
+    void *scratch_forward, *scratch_backward;
+};
+
+struct value {
+    struct tensor data, grad;
+    int64_t n_uses;      /* reads by layers that run */
+    int64_t shares;      /* the value whose buffers it uses: itself, or the source of an in-place layer */
+    bool wants_grad;     /* something that learns lies before it */
+    bool has_writer;     /* of its gradient; used while planning */
+};
+
+/* For tests: the same results must come out without these. */
+struct network_options {
+    bool no_reuse, no_in_place, no_absorb;
+};
+
+struct network {
+    struct arena arena;
+    const struct network_config *config;
+    struct params *params;
+    enum network_mode mode;
+    struct network_options options;
+    int64_t n_layers;
+    struct node *nodes;
+    struct value *values; /* n_layers + 1 */
+    int64_t bytes;
+    char *memory;
+    void *dst_plain; /* NULL where the last value lies plain already */
+};
+
+/* network_graph.c: names, sources and shapes; parameters are declared into (or found in) params. */
+enum status network_graph(struct network *network, const struct network_config *config, struct params *params, struct shape src,
+                          enum network_mode mode, struct error *error);
+/* Absorbs upsamplings, marks which values want a gradient, shares buffers in place. */
+void network_graph_simplify(struct network *network);
+/* network_plan.c: lifetimes and the arena's size; with `allocate` also the arena and every pointer into it. */
+enum status network_plan(struct network *network, bool allocate, struct error *error);
+/* network.c: graph, simplify, init of every layer, plan. On failure call network_done all the same. */
+enum status network_build(struct network *network, const struct network_config *config, struct params *params, struct shape src,
+                          enum network_mode mode, bool allocate, struct error *error);
+void network_done(struct network *network);
+/* network_new with options. */
+enum status network_new_with(struct network **ret, const struct network_config *config, struct params *params, struct shape src,
+                             enum network_mode mode, const struct network_options *options, struct error *error);
+
+#endif
