@@ -102,8 +102,8 @@ static void config_type_names(const struct config_field *field, const char *name
 }
 
 /* The table that `type` names, or NULL after an error. A word alone stands for { type: word }. */
-static const struct config_table *binding_type(struct binding *binding, const struct config_path *path, const struct config_field *field,
-                                               const struct yaml_node *node)
+static const struct config_table *binding_type(struct binding *binding, const struct config_path *path,
+                                               const struct config_field *field, const struct yaml_node *node)
 {
     const char *names[CONFIG_MAX_KEYS + 1];
     char joined[CONFIG_PATH_TEXT];
@@ -255,7 +255,8 @@ static void binding_unknown(struct binding *binding, const struct config_path *p
     }
 }
 
-static void binding_check(struct binding *binding, const struct config_table *table, const struct yaml_node *node, const void *value)
+static void binding_check(struct binding *binding, const struct config_table *table, const struct yaml_node *node,
+                          const void *value)
 {
     if (table->base)
         binding_check(binding, table->base, node, value);
@@ -289,7 +290,8 @@ static void binding_table(struct binding *binding, const struct config_path *pat
         binding->status = outer;
 }
 
-enum status config_bind(const struct config_table *table, const struct yaml_node *node, void *value, struct arena *arena, struct error *error)
+enum status config_bind(const struct config_table *table, const struct yaml_node *node, void *value, struct arena *arena,
+                        struct error *error)
 {
     const struct yaml_node defaults = {.kind = YAML_MAP, .file = "default"};
     struct binding binding = {.arena = arena, .error = error, .only_defaults = !node};
@@ -300,8 +302,8 @@ enum status config_bind(const struct config_table *table, const struct yaml_node
     return binding.status;
 }
 
-enum status config_set_text(const struct config_field *field, void *value, const char *text, const char *where, struct arena *arena,
-                            struct error *error)
+enum status config_set_text(const struct config_field *field, void *value, const char *text, const char *where,
+                            struct arena *arena, struct error *error)
 {
     struct yaml_node *node;
     enum status status = config_text_node(&node, field->type, text, where, arena, error);

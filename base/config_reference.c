@@ -14,18 +14,10 @@ struct reference {
 static const char *reference_type(enum config_type type)
 {
     static const char *const names[] = {
-        [CONFIG_INT] = "integer",
-        [CONFIG_DOUBLE] = "number",
-        [CONFIG_BOOL] = "bool",
-        [CONFIG_STRING] = "text",
-        [CONFIG_PATH] = "path",
-        [CONFIG_ENUM] = "name",
-        [CONFIG_INT3] = "3 integers",
-        [CONFIG_DOUBLE3] = "3 numbers",
-        [CONFIG_RANGE] = "range",
-        [CONFIG_STRINGS] = "list of texts",
-        [CONFIG_TABLE] = "map",
-        [CONFIG_LIST] = "list",
+        [CONFIG_INT] = "integer",           [CONFIG_DOUBLE] = "number",     [CONFIG_BOOL] = "bool",
+        [CONFIG_STRING] = "text",           [CONFIG_PATH] = "path",         [CONFIG_ENUM] = "name",
+        [CONFIG_INT3] = "3 integers",       [CONFIG_DOUBLE3] = "3 numbers", [CONFIG_RANGE] = "range",
+        [CONFIG_STRINGS] = "list of texts", [CONFIG_TABLE] = "map",         [CONFIG_LIST] = "list",
         [CONFIG_CHOICE] = "choice",
     };
     return names[type];
@@ -60,7 +52,8 @@ static void reference_values(FILE *file, const struct config_field *field)
 
 static void reference_row(FILE *file, const struct config_field *field)
 {
-    fprintf(file, "| `%s` | %s%s%s | ", field->key, reference_type(field->type), field->unit ? ", " : "", field->unit ? field->unit : "");
+    fprintf(file, "| `%s` | %s%s%s | ", field->key, reference_type(field->type), field->unit ? ", " : "",
+            field->unit ? field->unit : "");
     if (field->required)
         fputs("required", file);
     else if (field->text) {
@@ -103,7 +96,8 @@ static void reference_table(struct reference *reference, const struct config_tab
             snprintf(below, sizeof below, "`%s`", fields[i]->key);
             reference_table(reference, fields[i]->table, below, level < 5 ? level + 1 : level);
         }
-        for (int v = 0; (fields[i]->type == CONFIG_LIST || fields[i]->type == CONFIG_CHOICE) && (next = fields[i]->variant(v)); v++) {
+        for (int v = 0; (fields[i]->type == CONFIG_LIST || fields[i]->type == CONFIG_CHOICE) && (next = fields[i]->variant(v));
+             v++) {
             snprintf(below, sizeof below, next->type ? "`%s`: `%s`" : "`%s`", fields[i]->key, next->type);
             reference_table(reference, next, below, level < 5 ? level + 1 : level);
         }

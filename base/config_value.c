@@ -73,7 +73,8 @@ static bool config_is_number(const char *text, bool *ret_integer)
 }
 
 /* The text of a scalar that is to be read as a number, or NULL after an error. */
-static const char *binding_plain(struct binding *binding, const struct config_path *path, const struct yaml_node *node, const char *expected)
+static const char *binding_plain(struct binding *binding, const struct config_path *path, const struct yaml_node *node,
+                                 const char *expected)
 {
     if (node->kind != YAML_SCALAR || config_is_null(node))
         binding_fail(binding, path, node, "expected %s, got %s", expected, config_given(node));
@@ -96,7 +97,8 @@ static void binding_range(struct binding *binding, const struct config_path *pat
     else if (field->min <= -open)
         binding_fail(binding, path, node, "%s is too large (at most %g%s%s)", node->text, field->max, space, unit);
     else
-        binding_fail(binding, path, node, "%s is out of range (from %g to %g%s%s)", node->text, field->min, field->max, space, unit);
+        binding_fail(binding, path, node, "%s is out of range (from %g to %g%s%s)", node->text, field->min, field->max, space,
+                     unit);
 }
 
 static void binding_int(struct binding *binding, const struct config_path *path, const struct config_field *field,
@@ -108,7 +110,8 @@ static void binding_int(struct binding *binding, const struct config_path *path,
         return;
     double as_double = strtod(text, NULL);
     if (!config_is_number(text, &integer) || !integer) {
-        if (isfinite(as_double) && as_double == rint(as_double) && fabs(as_double) < 1e15 && text[strspn(text, "+-0123456789.eE")] == '\0')
+        if (isfinite(as_double) && as_double == rint(as_double) && fabs(as_double) < 1e15 &&
+            text[strspn(text, "+-0123456789.eE")] == '\0')
             binding_fail(binding, path, node, "'%.*s' is not written as an integer (write %.0f)", SHOWN, text, as_double);
         else
             binding_fail(binding, path, node, "'%.*s' is not an integer", SHOWN, text);
@@ -190,7 +193,8 @@ static void binding_string(struct binding *binding, const struct config_path *pa
     if (config_is_null(node) && may_be_null)
         return;
     if (node->kind != YAML_SCALAR || config_is_null(node)) {
-        binding_fail(binding, path, node, "expected %s, got %s", field->type == CONFIG_PATH ? "a path" : "a text", config_given(node));
+        binding_fail(binding, path, node, "expected %s, got %s", field->type == CONFIG_PATH ? "a path" : "a text",
+                     config_given(node));
         return;
     }
     if (field->type == CONFIG_PATH && !*node->text) {
@@ -249,8 +253,8 @@ static void binding_numbers(struct binding *binding, const struct config_path *p
     }
 }
 
-void binding_value(struct binding *binding, const struct config_path *path, const struct config_field *field, const struct yaml_node *node,
-                   void *slot)
+void binding_value(struct binding *binding, const struct config_path *path, const struct config_field *field,
+                   const struct yaml_node *node, void *slot)
 {
     switch (field->type) {
     case CONFIG_INT:
@@ -318,11 +322,11 @@ static struct yaml_node *config_split(struct arena *arena, const char *where, co
     return list;
 }
 
-enum status config_text_node(struct yaml_node **ret, enum config_type type, const char *text, const char *where, struct arena *arena,
-                             struct error *error)
+enum status config_text_node(struct yaml_node **ret, enum config_type type, const char *text, const char *where,
+                             struct arena *arena, struct error *error)
 {
-    bool scalar = type == CONFIG_INT || type == CONFIG_DOUBLE || type == CONFIG_BOOL || type == CONFIG_ENUM || type == CONFIG_STRING ||
-                  type == CONFIG_PATH;
+    bool scalar = type == CONFIG_INT || type == CONFIG_DOUBLE || type == CONFIG_BOOL || type == CONFIG_ENUM ||
+                  type == CONFIG_STRING || type == CONFIG_PATH;
     bool nested = type == CONFIG_TABLE || type == CONFIG_LIST || type == CONFIG_CHOICE;
     bool words = type == CONFIG_STRING || type == CONFIG_PATH || type == CONFIG_STRINGS;
     const char *name = arena_strdup(arena, where);

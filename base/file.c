@@ -15,7 +15,7 @@
 
 static enum status file_fail(struct error *error, const char *path, const char *what, int number)
 {
-    const char *hint = number == ENOSPC || number == EDQUOT ? " (free some space, or write to another disk)"
+    const char *hint = number == ENOSPC || number == EDQUOT  ? " (free some space, or write to another disk)"
                        : number == EACCES || number == EPERM ? " (check who owns it and its permissions)"
                        : number == EROFS                     ? " (write to another disk)"
                                                              : "";
@@ -166,10 +166,12 @@ enum status file_read(char **ret_data, size_t *ret_bytes, const char *path, size
     int number = fstat(handle, &info) ? errno : S_ISDIR(info.st_mode) ? EISDIR : 0;
     size_t bytes = !number && S_ISREG(info.st_mode) ? (size_t)info.st_size : 4096;
     if (!number)
-        number = bytes > max_bytes && S_ISREG(info.st_mode) ? EFBIG : file_read_all(ret_data, ret_bytes, handle, bytes, max_bytes);
+        number =
+            bytes > max_bytes && S_ISREG(info.st_mode) ? EFBIG : file_read_all(ret_data, ret_bytes, handle, bytes, max_bytes);
     close(handle);
     if (number == EFBIG)
-        return error_set(error, STATUS_FAILED, "%s: cannot read: it is larger than %zu bytes (is it the right file?)", path, max_bytes);
+        return error_set(error, STATUS_FAILED, "%s: cannot read: it is larger than %zu bytes (is it the right file?)", path,
+                         max_bytes);
     return number ? file_fail(error, path, "cannot read", number) : STATUS_OK;
 }
 

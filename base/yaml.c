@@ -60,15 +60,16 @@ static enum status yaml_fail_syntax(struct yaml_reader *reader)
         return yaml_fail_memory(reader->error);
     if (parser->error == YAML_READER_ERROR) {
         yaml_mark_t mark = yaml_mark_of(reader->text, parser->problem_offset);
-        return error_add(reader->error, STATUS_USAGE, "%s:%zu:%zu: not text: %s (save the file as UTF-8)", reader->file, mark.line + 1,
-                         mark.column + 1, problem);
+        return error_add(reader->error, STATUS_USAGE, "%s:%zu:%zu: not text: %s (save the file as UTF-8)", reader->file,
+                         mark.line + 1, mark.column + 1, problem);
     }
     yaml_mark_t at = parser->problem_mark;
     const char *hint = yaml_has_tab(reader->text, at.line) ? " (indent with spaces, not tabs)" : "";
     if (!parser->context)
-        return error_add(reader->error, STATUS_USAGE, "%s:%zu:%zu: not YAML: %s%s", reader->file, at.line + 1, at.column + 1, problem, hint);
-    return error_add(reader->error, STATUS_USAGE, "%s:%zu:%zu: not YAML: %s, %s that begins in line %zu%s", reader->file, at.line + 1,
-                     at.column + 1, problem, parser->context, parser->context_mark.line + 1, hint);
+        return error_add(reader->error, STATUS_USAGE, "%s:%zu:%zu: not YAML: %s%s", reader->file, at.line + 1, at.column + 1,
+                         problem, hint);
+    return error_add(reader->error, STATUS_USAGE, "%s:%zu:%zu: not YAML: %s, %s that begins in line %zu%s", reader->file,
+                     at.line + 1, at.column + 1, problem, parser->context, parser->context_mark.line + 1, hint);
 }
 
 static enum status yaml_next(struct yaml_reader *reader)
@@ -152,8 +153,8 @@ static enum status yaml_build_key(struct yaml_reader *reader, struct yaml_node *
         return yaml_fail(reader, mark, "more than 10000 keys in one map (is it the right file?)");
     int first = yaml_find(map, key->text);
     if (first >= 0)
-        return error_add(reader->error, STATUS_USAGE, "%s:%d:%d: %s: key given twice, first in line %d (keep one)", key->file, key->line,
-                         key->column, key->text, map->keys[first]->line);
+        return error_add(reader->error, STATUS_USAGE, "%s:%d:%d: %s: key given twice, first in line %d (keep one)", key->file,
+                         key->line, key->column, key->text, map->keys[first]->line);
     *ret_key = key;
     return STATUS_OK;
 }
@@ -197,7 +198,8 @@ static enum status yaml_build(struct yaml_reader *reader, struct yaml_node **ret
     else if (event->type == YAML_MAPPING_START_EVENT)
         anchor = event->data.mapping_start.anchor, tag = event->data.mapping_start.tag, kind = YAML_MAP;
     if (anchor || event->type == YAML_ALIAS_EVENT)
-        return yaml_fail(reader, mark, "anchors and aliases (&name, *name) are not taken (write the value out; quote a text that begins so)");
+        return yaml_fail(reader, mark,
+                         "anchors and aliases (&name, *name) are not taken (write the value out; quote a text that begins so)");
     if (tag)
         return yaml_fail(reader, mark, "tags (!name) are not taken (write the value alone; quote a text that begins so)");
     if (depth > YAML_MAX_DEPTH)
@@ -251,7 +253,8 @@ static enum status yaml_parse(struct yaml_node **ret_root, const char *text, siz
     return status;
 }
 
-enum status yaml_read_text(struct yaml_node **ret_root, const char *text, const char *name, struct arena *arena, struct error *error)
+enum status yaml_read_text(struct yaml_node **ret_root, const char *text, const char *name, struct arena *arena,
+                           struct error *error)
 {
     size_t bytes = strlen(text);
     if (bytes > yaml_max_bytes)

@@ -18,7 +18,8 @@ static bool yaml_can_merge(const struct yaml_node *a, const struct yaml_node *b)
 }
 
 /* Puts `item` under `key`: in the place of what was there, or at the end. */
-static enum status yaml_put(struct yaml_node *map, struct yaml_node *key, struct yaml_node *item, struct arena *arena, struct error *error)
+static enum status yaml_put(struct yaml_node *map, struct yaml_node *key, struct yaml_node *item, struct arena *arena,
+                            struct error *error)
 {
     int index = yaml_find(map, key->text);
     if (index < 0)
@@ -72,8 +73,8 @@ static enum status yaml_extend(struct yaml_node *into, const struct yaml_node *n
         return config_error(error, root, "expected a map of keys");
     int nested = yaml_find(root, "extends");
     if (nested >= 0)
-        return config_error(error, root->keys[nested], "extends: a file that is extended cannot extend others (list them all in %s)",
-                            name->file);
+        return config_error(error, root->keys[nested],
+                            "extends: a file that is extended cannot extend others (list them all in %s)", name->file);
     return yaml_merge(into, root, arena, error);
 }
 
@@ -125,8 +126,8 @@ static char *yaml_path_word(const char **path, struct arena *arena)
 }
 
 /* One step down into `parent`: the slot that `word` names, made in maps where it is not there. */
-static enum status yaml_slot(struct yaml_node ***ret_slot, struct yaml_node *parent, const char *word, const struct yaml_node *where,
-                             struct arena *arena, struct error *error)
+static enum status yaml_slot(struct yaml_node ***ret_slot, struct yaml_node *parent, const char *word,
+                             const struct yaml_node *where, struct arena *arena, struct error *error)
 {
     if (!*word)
         return config_error(error, where, "empty key in the path (write it as train.steps=10)");
@@ -181,7 +182,8 @@ enum status yaml_set(struct yaml_node *root, const char *assignment, struct aren
     for (int depth = 0; *path; depth++) {
         char *word = depth < YAML_MAX_DEPTH ? yaml_path_word(&path, arena) : NULL;
         if (!word)
-            return depth < YAML_MAX_DEPTH ? error_memory(error, 1, "a setting") : config_error(error, &where, "the path is too deep");
+            return depth < YAML_MAX_DEPTH ? error_memory(error, 1, "a setting")
+                                          : config_error(error, &where, "the path is too deep");
         if ((status = yaml_slot(&slot, *slot, word, &where, arena, error)))
             return status;
     }

@@ -86,9 +86,9 @@ static void test_all_types(void)
 static void test_numbers(void)
 {
     static const char *const good[] = {"1", "-1", "+3", "0", "0.5", ".5", "5.", "2.0e-4", "1E3", "1e-7", "-0.0"};
-    static const char *const bad[] = {"1x",   "1 2", "0x10", "1_000", "1,5", "--1", "+",    ".",   "e5",  "1e",
-                                      "1e+",  "nan", ".nan", "inf",   "-.inf", "infinity", "1e999", "", "~", "01",
-                                      "'1'",  "[1]", "{a: 1}", "true", "1.5.2", "0b1", "1e5x", "٣"};
+    static const char *const bad[] = {"1x",  "1 2", "0x10",   "1_000", "1,5",   "--1",      "+",     ".", "e5", "1e",
+                                      "1e+", "nan", ".nan",   "inf",   "-.inf", "infinity", "1e999", "",  "~",  "01",
+                                      "'1'", "[1]", "{a: 1}", "true",  "1.5.2", "0b1",      "1e5x",  "٣"};
     char text[64];
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
         struct error error = {0};
@@ -144,7 +144,8 @@ static void test_messages(void)
     refuse("layers: [ { type: relu, out: 3 } ]\n", "r.yaml:1:25: layers[0].out: unknown key (the keys here are name, from)\n");
     refuse("layers: [ { type: conv, out: 3, kernel: 4 } ]\n", "r.yaml:1:41: kernel: 4 is even (3 or 5 would fit)\n");
     refuse("rules: [ open ]\n", "r.yaml:1:10: rules[0]: expected a map of keys, got a single value\n");
-    refuse("rules: [ { open: 1, type: x } ]\n", "r.yaml:1:21: rules[0].type: unknown key (the keys here are open, min_volume_ml, fill)\n");
+    refuse("rules: [ { open: 1, type: x } ]\n",
+           "r.yaml:1:21: rules[0].type: unknown key (the keys here are open, min_volume_ml, fill)\n");
     refuse("name: null\n", "r.yaml:1:7: name: expected a text, got nothing\n");
     refuse("name: [a]\n", "r.yaml:1:7: name: expected a text, got a list\n");
     refuse("set: ''\n", "r.yaml:1:6: set: the path is empty\n");
@@ -154,11 +155,10 @@ static void test_messages(void)
 
 static void test_collects(void)
 {
-    refuse("seed: x\ntrain: { stepz: 1, batch: 99 }\nnam: y\n",
-           "r.yaml:1:7: seed: 'x' is not an integer\n"
-           "r.yaml:2:27: train.batch: 99 is out of range (from 1 to 64)\n"
-           "r.yaml:2:10: train.stepz: unknown key (did you mean 'steps'?)\n"
-           "r.yaml:3:1: nam: unknown key (did you mean 'name'?)\n");
+    refuse("seed: x\ntrain: { stepz: 1, batch: 99 }\nnam: y\n", "r.yaml:1:7: seed: 'x' is not an integer\n"
+                                                                "r.yaml:2:27: train.batch: 99 is out of range (from 1 to 64)\n"
+                                                                "r.yaml:2:10: train.stepz: unknown key (did you mean 'steps'?)\n"
+                                                                "r.yaml:3:1: nam: unknown key (did you mean 'name'?)\n");
     char text[2048] = "";
     for (int i = 0; i < 30; i++) {
         size_t length = strlen(text);
@@ -242,7 +242,8 @@ static void test_set_text(void)
     CHECK_FAILS(set_text(&sample, "seed", "1.5", &error), &error, STATUS_USAGE, "--seed: '1.5' is not an integer");
     CHECK_FAILS(set_text(&sample, "patch_vox", "16,24", &error), &error, STATUS_USAGE, "--patch_vox: expected 3 integers");
     CHECK_FAILS(set_text(&sample, "patch_vox", "16,24,x", &error), &error, STATUS_USAGE, "--patch_vox[2]: 'x' is not an integer");
-    CHECK_FAILS(set_text(&sample, "patch_vox", "1,,1", &error), &error, STATUS_USAGE, "--patch_vox[1]: expected an integer, got nothing");
+    CHECK_FAILS(set_text(&sample, "patch_vox", "1,,1", &error), &error, STATUS_USAGE,
+                "--patch_vox[1]: expected an integer, got nothing");
     CHECK_FAILS(set_text(&sample, "seed", "", &error), &error, STATUS_USAGE, "--seed: expected an integer, got nothing");
 }
 
@@ -263,7 +264,8 @@ static void test_nearest(void)
 /* Every allocation fails once: always an error, never a crash or a leak (asan). */
 static void test_memory_out(void)
 {
-    static const char text[] = "name: x\nset: a/b\nfreeze: [a, b]\nlayers: [relu, { type: conv, out: 3, from: a }]\nrules: [{ fill: true }]\n";
+    static const char text[] =
+        "name: x\nset: a/b\nfreeze: [a, b]\nlayers: [relu, { type: conv, out: 3, from: a }]\nrules: [{ fill: true }]\n";
     int n = 0;
     for (bool done = false; !done && n < 1000; n++) {
         struct arena tree = {0}, own = {0};
@@ -288,8 +290,9 @@ static void test_memory_out(void)
 /* Thousands of damaged recipes: each is taken, or refused with a message that says where. */
 static void test_damaged(void)
 {
-    static const char text[] = "name: x\nset: a/b\nfreeze: [a, \"b\\n\"]\nlayers:\n  - relu\n  - { type: conv, out: 3, from: a }\n"
-                               "train: { lr: 2.0e-4, steps: 10 }\npatch_vox: [1, 2, 3]\nrules: [{ fill: true }]\n";
+    static const char text[] =
+        "name: x\nset: a/b\nfreeze: [a, \"b\\n\"]\nlayers:\n  - relu\n  - { type: conv, out: 3, from: a }\n"
+        "train: { lr: 2.0e-4, steps: 10 }\npatch_vox: [1, 2, 3]\nrules: [{ fill: true }]\n";
     static const char spice[] = "[]{}:,-#&*!|>'\"%@`?\n\t \\0129eE.+~nul\x01\x7f\xc3\xff";
     struct rng rng = rng_make(1, 0);
     int taken = 0;

@@ -100,7 +100,8 @@ static void test_begin_refused(void)
     CHECK_FAILS(file_begin(&part, "/dev/null", &error), &error, STATUS_FAILED, "/dev/null: cannot write: it is no ordinary file");
     CHECK_FAILS(file_begin(&part, "", &error), &error, STATUS_FAILED, "a file name is missing");
     CHECK_FAILS(file_begin(&part, "x/", &error), &error, STATUS_FAILED, "a file name is missing");
-    CHECK_FAILS(file_begin(&part, file_join(&arena, folder, "no/such/file"), &error), &error, STATUS_FAILED, "No such file or directory");
+    CHECK_FAILS(file_begin(&part, file_join(&arena, folder, "no/such/file"), &error), &error, STATUS_FAILED,
+                "No such file or directory");
     char name[260];
     memset(name, 'n', sizeof name);
     name[255] = '\0';
@@ -147,7 +148,8 @@ static void test_read_refused(void)
     memory_free(text);
     text = NULL;
     CHECK_FAILS(file_read(&text, &bytes, path, 9, &error), &error, STATUS_FAILED, "ten: cannot read: it is larger than 9 bytes");
-    CHECK_FAILS(file_read(&text, &bytes, check_path("none"), 9, &error), &error, STATUS_FAILED, "none: cannot read: No such file");
+    CHECK_FAILS(file_read(&text, &bytes, check_path("none"), 9, &error), &error, STATUS_FAILED,
+                "none: cannot read: No such file");
     CHECK_FAILS(file_read(&text, &bytes, check_folder(), 9, &error), &error, STATUS_FAILED, "Is a directory");
     CHECK_FAILS(file_read(&text, &bytes, "/dev/zero", 1 << 20, &error), &error, STATUS_FAILED, "larger than 1048576");
     CHECK(!text);
@@ -187,7 +189,8 @@ static void test_list(void)
         CHECK_TEXT(listed.items[i], sorted[i]);
     CHECK_TEXT(listed.items[154], "z149");
     CHECK_TEXT(listed.items[155], "\xC3\xBC");
-    CHECK_FAILS(file_list(&listed, check_path("nowhere"), &arena, &error), &error, STATUS_FAILED, "nowhere: cannot list the folder");
+    CHECK_FAILS(file_list(&listed, check_path("nowhere"), &arena, &error), &error, STATUS_FAILED,
+                "nowhere: cannot list the folder");
     CHECK_INT(count_names(fresh_folder("empty")), 0);
 }
 

@@ -31,7 +31,9 @@ static void test_parse(void)
     struct error error;
     struct sample sample;
     struct config_strings arguments = {0};
-    CHECK_OK(parse(&sample, &arguments, "a.nii|--seed|7|--patch-vox=16,24,8|--verbose|--freeze|x,y|b c|--freeze=z|--range|-1|--|--seed", &error), &error);
+    CHECK_OK(parse(&sample, &arguments,
+                   "a.nii|--seed|7|--patch-vox=16,24,8|--verbose|--freeze|x,y|b c|--freeze=z|--range|-1|--|--seed", &error),
+             &error);
     CHECK_INT(sample.seed, 7);
     CHECK_INT(sample.patch_vox[1], 24);
     CHECK_INT(sample.verbose, 1);
@@ -124,7 +126,8 @@ static void test_memory_out(void)
 
 int main(int argc, char **argv)
 {
-    const struct check_test tests[] = {{"parse", test_parse}, {"refused", test_refused}, {"help", test_help}, {"memory_out", test_memory_out}, {0}};
+    const struct check_test tests[] = {
+        {"parse", test_parse}, {"refused", test_refused}, {"help", test_help}, {"memory_out", test_memory_out}, {0}};
     int status = check_main(argc, argv, tests);
     arena_done(&arena);
     return status;

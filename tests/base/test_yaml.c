@@ -72,7 +72,8 @@ static void test_empty(void)
         struct yaml_node *root = parse(texts[i]);
         CHECK(root && root->kind == YAML_MAP && root->n_items == 0);
     }
-    CHECK(parse("\xEF\xBB\xBF" "a: 1") != NULL);
+    CHECK(parse("\xEF\xBB\xBF"
+                "a: 1") != NULL);
     check_node(yaml_get(parse("a:"), "a"), YAML_SCALAR, "", 1, 3);
 }
 
@@ -96,7 +97,9 @@ static void test_refused(void)
     refuse("a: b: c\n", "t.yaml:1:5: not YAML: mapping values are not allowed");
     refuse("a:\n\tb: 1\n", "(indent with spaces, not tabs)");
     refuse("a: 1\nb: \xC3\x28\n", "t.yaml:2:5: not text: invalid trailing UTF-8 octet");
-    refuse("\xFF\xFE" "a\n", "t.yaml:1:1: not text");
+    refuse("\xFF\xFE"
+           "a\n",
+           "t.yaml:1:1: not text");
     refuse("a: \x01\n", "not text: control characters");
     refuse("%YAML 9.9\n---\na: 1\n", "not YAML");
 }
@@ -113,7 +116,8 @@ static void test_depth(void)
         if (depth <= 32)
             CHECK_OK(yaml_read_text(&root, text, "t.yaml", &arena, &error), &error);
         else
-            CHECK_FAILS(yaml_read_text(&root, text, "t.yaml", &arena, &error), &error, STATUS_USAGE, "t.yaml:1:33: nested deeper");
+            CHECK_FAILS(yaml_read_text(&root, text, "t.yaml", &arena, &error), &error, STATUS_USAGE,
+                        "t.yaml:1:33: nested deeper");
     }
     size_t many = 1 << 20;
     char *deep = memory_alloc(many + 1, 1);
@@ -167,7 +171,8 @@ static void test_files(void)
     const char *path = write_text("plain.yaml", "a: 1\n");
     CHECK_OK(yaml_read_file(&root, path, &arena, &error), &error);
     CHECK_TEXT(root ? root->file : "", path);
-    CHECK_FAILS(yaml_read_file(&root, check_path("absent.yaml"), &arena, &error), &error, STATUS_USAGE, "absent.yaml: cannot read: no such file");
+    CHECK_FAILS(yaml_read_file(&root, check_path("absent.yaml"), &arena, &error), &error, STATUS_USAGE,
+                "absent.yaml: cannot read: no such file");
     CHECK_FAILS(yaml_read_file(&root, check_folder(), &arena, &error), &error, STATUS_USAGE, "it is a folder");
 }
 
@@ -200,11 +205,14 @@ static void test_extends(void)
     struct yaml_node *root = NULL;
     CHECK_OK(file_make_folders(check_path("networks"), &error), &error);
     CHECK_OK(file_make_folders(check_path("recipes"), &error), &error);
-    write_text("networks/a.yaml", "seed: 1\ntrain: { steps: 10, batch: 2 }\nloss: [1, 2, 3]\noptimizer: { type: adam, beta1: 0.5 }\n");
+    write_text("networks/a.yaml",
+               "seed: 1\ntrain: { steps: 10, batch: 2 }\nloss: [1, 2, 3]\noptimizer: { type: adam, beta1: 0.5 }\n");
     write_text("networks/b.yaml", "train: { batch: 4 }\noptimizer: { type: adam, lr: 1 }\n");
-    const char *path = write_text("recipes/r.yaml", "extends: [../networks/a.yaml, ../networks/b.yaml]\nloss: [9]\ntrain: { every: 5 }\nname: x\n");
+    const char *path = write_text("recipes/r.yaml",
+                                  "extends: [../networks/a.yaml, ../networks/b.yaml]\nloss: [9]\ntrain: { every: 5 }\nname: x\n");
     CHECK_OK(yaml_read_extended(&root, path, &arena, &error), &error);
-    check_tree(root, "seed=1 train.steps=10 train.batch=4 train.every=5 loss.0=9 optimizer.type=adam optimizer.beta1=0.5 optimizer.lr=1 name=x ");
+    check_tree(root, "seed=1 train.steps=10 train.batch=4 train.every=5 loss.0=9 optimizer.type=adam optimizer.beta1=0.5 "
+                     "optimizer.lr=1 name=x ");
     CHECK_CONTAINS(yaml_get(root, "seed")->file, "recipes/../networks/a.yaml");
     CHECK_TEXT(yaml_get(root, "name")->file, path);
 
@@ -245,12 +253,13 @@ static void test_set(void)
 {
     struct error error = {0};
     struct yaml_node *root = parse("train: { steps: 1 }\nloss:\n  - { weight: 1 }\n  - { weight: 2 }\nname: x\n");
-    static const char *const sets[] = {"train.steps=10", "loss.1.weight=5", "data.patch_vox=[64, 64, 32]", "a.b.c=\"q = r\"", "name=",
-                                       "empty={}"};
+    static const char *const sets[] = {"train.steps=10",  "loss.1.weight=5", "data.patch_vox=[64, 64, 32]",
+                                       "a.b.c=\"q = r\"", "name=",           "empty={}"};
     for (size_t i = 0; i < sizeof sets / sizeof sets[0]; i++)
         CHECK_OK(yaml_set(root, sets[i], &arena, &error), &error);
-    check_tree(root, "train.steps=10 loss.0.weight=1 loss.1.weight=5 name= data.patch_vox.0=64 data.patch_vox.1=64 data.patch_vox.2=32 "
-                     "a.b.c=q = r ");
+    check_tree(root,
+               "train.steps=10 loss.0.weight=1 loss.1.weight=5 name= data.patch_vox.0=64 data.patch_vox.1=64 data.patch_vox.2=32 "
+               "a.b.c=q = r ");
     struct yaml_node *steps = yaml_get(yaml_get(root, "train"), "steps");
     CHECK_TEXT(steps->file, "--set train.steps=10");
     CHECK_INT(steps->line, 0);
