@@ -175,7 +175,7 @@ static enum status components_find(struct components *ret, const uint8_t *mask, 
 {
     struct components set = {.dim = {dim[0], dim[1], dim[2]}};
     if (connectivity != 6 && connectivity != 26)
-        return error_set(error, STATUS_USAGE, "components: connectivity %d (6 and 26 are known)", connectivity);
+        return error_set(error, STATUS_FAILED, "components: connectivity %d (6 and 26 are known)", connectivity);
     if (components_cut(&set, mask, background, error)) {
         components_done(&set);
         return STATUS_FAILED;
