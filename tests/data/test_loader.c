@@ -1,0 +1,333 @@
+/* Training pairs: the same batches for any number of workers and after a resume, and the right voxels in each. */
+#include <stdio.h>
+#include <string.h>
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "data/loader.h"
+#include "skulls.h"
+#include "tests/check.h"
+
+static const int64_t dims[4][3] = {{48, 50, 45}, {40, 64, 30}, {52, 44, 60}, {33, 35, 37}};
+static const double mm[3] = {4, 4, 4};
+static const int64_t lo[3] = {10, 10, 20}, hi[3] = {30, 30, 30};
+
+/* Four skulls of different sizes, one defect each; three to train on. */
+static const char *set_path(void)
+{
+    static bool made;
+    struct error error = {0};
+    if (made)
+        return check_path("set.h5");
+    for (int kind = 0; kind < 4; kind++) {
+        struct volume skull, implant;
+        char file[32];
+        skull_make(&skull, dims[kind], mm, kind);
+        implant_make(&implant, &skull, lo, hi);
+        snprintf(file, sizeof file, "s%d_complete.nrrd", kind);
+        volume_put("skulls", file, &skull);
+        snprintf(file, sizeof file, "s%d_implant.nrrd", kind);
+        volume_put("skulls", file, &implant);
+        volume_done(&skull);
+        volume_done(&implant);
+    }
+    text_put(check_path("split.tsv"), "s0\ttrain\ns1\ttrain\ns2\ttrain\ns3\tval\n");
+    const struct pack_config config = {.split_frac = {0.8, 0.1, 0.1}, .split_file = check_path("split.tsv")};
+    CHECK_OK(dataset_pack(check_path("skulls"), check_path("set.h5"), &config, &error), &error);
+    made = true;
+    return check_path("set.h5");
+}
+
+static struct loader_config base_config(int sampler, int64_t patch)
+{
+    return (struct loader_config){.set = set_path(), .defects = "configs/defects/mixed.yaml", .sampler = sampler, .patch_vox = {patch, patch + 2, patch - 3},
+                                  .patches_per_skull = 3, .defect_ratio = 0.5, .workers = 1, .queue = 2};
+}
+
+static struct loader *loader_of(const struct loader_config *config, enum loader_task task, struct loader_position start)
+{
+    struct error error = {0};
+    struct loader *loader = NULL;
+    CHECK_OK(loader_new(&loader, config, task, SPLIT_TRAIN, 5, start, &error), &error);
+    return loader;
+}
+
+enum { STEPS = 40 };
+
+/* Hashes of STEPS batches from a position, and the positions after each. */
+static void run(uint64_t hashes[STEPS], struct loader_position positions[STEPS], const struct loader_config *config, int64_t batch,
+                struct loader_position start, int n)
+{
+    struct error error = {0};
+    const int64_t size = batch * config->patch_vox[0] * config->patch_vox[1] * config->patch_vox[2];
+    float *src = memory_alloc((size_t)size, 2 * sizeof *src), *target = src + size;
+    struct loader *loader = loader_of(config, TASK_COMPLETION, start);
+    for (int i = 0; i < n; i++) {
+        CHECK_OK(loader_next(loader, batch, src, target, &positions[i], &error), &error);
+        hashes[i] = XXH64(src, (size_t)size * 2 * sizeof *src, 0);
+    }
+    loader_free(loader);
+    memory_free(src);
+}
+
+static void test_workers(void)
+{
+    const int64_t workers[] = {1, 3, 5}, queues[] = {2, 4, 1};
+    for (int sampler = SAMPLER_GRID; sampler <= SAMPLER_WHOLE; sampler++) {
+        uint64_t hashes[3][STEPS];
+        struct loader_position positions[STEPS];
+        for (int w = 0; w < 3; w++) {
+            struct loader_config config = base_config(sampler, 24);
+            config.workers = workers[w];
+            config.queue = queues[w];
+            run(hashes[w], positions, &config, 2, (struct loader_position){0}, STEPS);
+        }
+        CHECK(memcmp(hashes[0], hashes[1], sizeof hashes[0]) == 0);
+        CHECK(memcmp(hashes[0], hashes[2], sizeof hashes[0]) == 0);
+        int distinct = 0;
+        for (int i = 1; i < STEPS; i++)
+            distinct += hashes[0][i] != hashes[0][i - 1];
+        CHECK(distinct > STEPS * 3 / 4);
+    }
+}
+
+/* From every position on, the same batches as without a stop. */
+static void test_resume(void)
+{
+    for (int sampler = SAMPLER_GRID; sampler <= SAMPLER_DEFECT; sampler++) {
+        uint64_t straight[STEPS], resumed[STEPS];
+        struct loader_position positions[STEPS], after[STEPS];
+        struct loader_config config = base_config(sampler, 24);
+        config.workers = 2;
+        run(straight, positions, &config, 1, (struct loader_position){0}, STEPS);
+        for (int i = 0; i < STEPS - 1; i += 3) {
+            run(resumed, after, &config, 1, positions[i], STEPS - 1 - i);
+            CHECK(memcmp(resumed, straight + i + 1, (size_t)(STEPS - 1 - i) * sizeof *resumed) == 0);
+            CHECK(memcmp(after, positions + i + 1, (size_t)(STEPS - 1 - i) * sizeof *after) == 0);
+        }
+        bool inside = false; /* some position was in the middle of a draw */
+        for (int i = 0; i < STEPS; i++)
+            inside |= positions[i].patch > 0;
+        CHECK(inside);
+    }
+}
+
+/* Each epoch draws every skull once. The stored defects tell the skulls apart by size. */
+static void test_epochs(void)
+{
+    struct error error = {0};
+    struct loader_config config = base_config(SAMPLER_WHOLE, 24);
+    config.defects = NULL;
+    const int64_t n = 24 * 26 * 21;
+    float *src = memory_alloc((size_t)n, 2 * sizeof *src);
+    uint64_t seen[24];
+    struct loader_position position;
+    struct loader *loader = loader_of(&config, TASK_IMPLANT, (struct loader_position){0});
+    for (int i = 0; i < 24; i++) {
+        CHECK_OK(loader_next(loader, 1, src, src + n, &position, &error), &error);
+        seen[i] = XXH64(src, (size_t)n * sizeof *src, 0);
+        CHECK_INT(position.draw, i + 1);
+    }
+    int orders = 0;
+    for (int epoch = 0; epoch < 8; epoch++) {
+        const uint64_t *e = seen + (ptrdiff_t)3 * epoch;
+        CHECK(e[0] != e[1] && e[1] != e[2] && e[0] != e[2]);
+        CHECK(e[0] + e[1] + e[2] == seen[0] + seen[1] + seen[2]);
+        orders += memcmp(e, seen, 3 * sizeof *e) != 0;
+    }
+    CHECK(orders >= 3);
+    loader_free(loader);
+    memory_free(src);
+}
+
+/* The tiles of the grid put together again are the skull, and target minus source is the stored implant. */
+static void test_grid_coverage(void)
+{
+    const int64_t patches[] = {16, 25, 70}, tops[] = {0, 20};
+    struct error error = {0};
+    struct dataset *set;
+    CHECK_OK(dataset_open(&set, set_path(), &error), &error);
+    for (int k = 0; k < 6; k++) {
+        struct loader_config config = base_config(SAMPLER_GRID, patches[k % 3]);
+        config.defects = NULL;
+        config.top_vox = tops[k / 3];
+        const int64_t *p = config.patch_vox, n = p[0] * p[1] * p[2];
+        float *src = memory_alloc((size_t)n, 2 * sizeof *src), *target = src + n;
+        struct loader *loader = NULL;
+        struct volume skull, implant;
+        CHECK_OK(loader_new(&loader, &config, TASK_COMPLETION, SPLIT_VAL, 1, (struct loader_position){0}, &error), &error);
+        CHECK_OK(dataset_read_skull(&skull, set, 3, &error), &error);
+        CHECK_OK(dataset_read_implant(&implant, set, 3, 0, &error), &error);
+        const int64_t *dim = dims[3], first = config.top_vox ? dim[2] - config.top_vox : 0, size[3] = {dim[0], dim[1], dim[2] - first};
+        uint8_t *seen = memory_zalloc((size_t)(dim[0] * dim[1] * dim[2]), 1);
+        int64_t wrong = 0, tiles[3], start[3];
+        for (int a = 0; a < 3; a++)
+            tiles[a] = (size[a] + p[a] - 1) / p[a];
+        for (int64_t t = 0; t < tiles[0] * tiles[1] * tiles[2]; t++) {
+            struct loader_position position;
+            CHECK_OK(loader_next(loader, 1, src, target, &position, &error), &error);
+            const int64_t tile[3] = {t / tiles[2] / tiles[1], t / tiles[2] % tiles[1], t % tiles[2]};
+            for (int a = 0; a < 3; a++) {
+                start[a] = tile[a] * p[a] + p[a] > size[a] ? size[a] - p[a] : tile[a] * p[a];
+                start[a] = (start[a] < 0 ? 0 : start[a]) + (a == 2 ? first : 0);
+            }
+            for (int64_t v = 0; v < n; v++) {
+                const int64_t x = start[0] + v % p[0], y = start[1] + v / p[0] % p[1], z = start[2] + v / p[0] / p[1];
+                const bool inside = x < dim[0] && y < dim[1] && z < dim[2];
+                const int64_t i = inside ? (z * dim[1] + y) * dim[0] + x : 0;
+                const int bone = inside && ((uint8_t *)skull.data)[i], missing = inside && ((uint8_t *)implant.data)[i];
+                wrong += target[v] != (float)bone || src[v] != (float)(bone - missing);
+                if (inside)
+                    seen[i] = 1;
+            }
+            CHECK(t + 1 < tiles[0] * tiles[1] * tiles[2] ? position.patch == t + 1 : position.draw == 1 && position.patch == 0);
+        }
+        CHECK_INT(wrong, 0);
+        CHECK_INT(mask_count(seen, dim[0] * dim[1] * dim[2]), size[0] * size[1] * size[2]);
+        volume_done(&skull);
+        volume_done(&implant);
+        memory_free(seen);
+        memory_free(src);
+        loader_free(loader);
+    }
+    dataset_close(set);
+}
+
+/* Pairs of both tasks: completion's target is source and implant together, disjoint; values 0 or 1. */
+static void test_tasks(void)
+{
+    struct error error = {0};
+    struct loader_config config = base_config(SAMPLER_DEFECT, 24);
+    config.defect_ratio = 1;
+    const int64_t n = 24 * 26 * 21;
+    float *a = memory_alloc((size_t)n, 4 * sizeof *a), *whole = a + n, *b = a + 2 * n, *implant = a + 3 * n;
+    struct loader *completion = loader_of(&config, TASK_COMPLETION, (struct loader_position){0});
+    struct loader *direct = loader_of(&config, TASK_IMPLANT, (struct loader_position){0});
+    struct loader_position position;
+    int64_t wrong = 0, defects = 0;
+    for (int i = 0; i < 30; i++) {
+        CHECK_OK(loader_next(completion, 1, a, whole, &position, &error), &error);
+        CHECK_OK(loader_next(direct, 1, b, implant, &position, &error), &error);
+        double missing = 0;
+        for (int64_t v = 0; v < n; v++) {
+            wrong += a[v] != b[v] || whole[v] != a[v] + implant[v] || (whole[v] != 0 && whole[v] != 1);
+            missing += (double)implant[v];
+        }
+        defects += missing > 0;
+    }
+    CHECK_INT(wrong, 0);
+    CHECK_INT(defects, 30); /* ratio 1: each patch is centred on a missing voxel */
+    loader_free(completion);
+    loader_free(direct);
+    memory_free(a);
+}
+
+/* whole: bone is conserved by the resampling, and an equal size is taken as it is. */
+static void test_whole(void)
+{
+    struct error error = {0};
+    struct loader_config config = base_config(SAMPLER_WHOLE, 24);
+    const int64_t sizes[2][3] = {{33, 35, 37}, {20, 20, 18}};
+    double bone[2], missing[2];
+    config.defects = NULL;
+    for (int k = 0; k < 2; k++) {
+        memcpy(config.patch_vox, sizes[k], sizeof sizes[k]);
+        const int64_t n = sizes[k][0] * sizes[k][1] * sizes[k][2];
+        float *src = memory_alloc((size_t)n, 2 * sizeof *src), *target = src + n;
+        struct loader *loader = NULL;
+        struct loader_position position;
+        CHECK_OK(loader_new(&loader, &config, TASK_IMPLANT, SPLIT_VAL, 1, (struct loader_position){0}, &error), &error);
+        CHECK_OK(loader_next(loader, 1, src, target, &position, &error), &error);
+        bone[k] = missing[k] = 0;
+        int64_t soft = 0;
+        for (int64_t v = 0; v < n; v++) {
+            bone[k] += (double)src[v] / (double)n;
+            missing[k] += (double)target[v] / (double)n;
+            soft += src[v] > 0.01F && src[v] < 0.99F;
+            CHECK(src[v] >= -1e-6F && src[v] + target[v] <= 1.00001F);
+        }
+        CHECK(k == 0 ? soft == 0 : soft > 100);
+        loader_free(loader);
+        memory_free(src);
+    }
+    CHECK_NEAR(bone[1] / bone[0], 1, 0.06);
+    CHECK_NEAR(missing[1] / missing[0], 1, 0.12); /* a thin shell met by few sample points */
+}
+
+static void test_errors(void)
+{
+    struct error error = {0};
+    struct loader *loader = NULL;
+    struct loader_config config = base_config(SAMPLER_GRID, 24);
+    const struct loader_position zero = {0}, beyond = {0, 100000}, negative = {-1, 0};
+    CHECK_FAILS(loader_new(&loader, &config, TASK_IMPLANT, SPLIT_TEST, 1, zero, &error), &error, STATUS_FAILED, "the split 'test' holds no case");
+    CHECK_FAILS(loader_new(&loader, &config, TASK_IMPLANT, SPLIT_TRAIN, 1, beyond, &error), &error, STATUS_FAILED, "no position");
+    CHECK_FAILS(loader_new(&loader, &config, TASK_IMPLANT, SPLIT_TRAIN, 1, negative, &error), &error, STATUS_FAILED, "no position");
+    config.defects = check_path("none.yaml");
+    CHECK_FAILS(loader_new(&loader, &config, TASK_IMPLANT, SPLIT_TRAIN, 1, zero, &error), &error, STATUS_USAGE, "none.yaml");
+    config.set = check_path("none.h5");
+    CHECK_FAILS(loader_new(&loader, &config, TASK_IMPLANT, SPLIT_TRAIN, 1, zero, &error), &error, STATUS_FAILED, "none.h5");
+
+    const struct pack_config all = {.split_frac = {1, 0, 0}}; /* healthy skulls, no generator */
+    struct volume skull;
+    skull_make(&skull, dims[0], mm, 0);
+    volume_put("healthy", "h.nrrd", &skull);
+    volume_done(&skull);
+    error = (struct error){0};
+    CHECK_OK(dataset_pack(check_path("healthy"), check_path("healthy.h5"), &all, &error), &error);
+    config.set = check_path("healthy.h5");
+    config.defects = NULL;
+    CHECK_FAILS(loader_new(&loader, &config, TASK_IMPLANT, SPLIT_TRAIN, 1, zero, &error), &error, STATUS_FAILED, "'h' holds no defect");
+
+    /* a worker's error reaches the caller, each time it asks */
+    text_put(check_path("impossible.yaml"), "max_tries: 3\ndefects: [{type: cube, min_volume_ml: 2000}]\n");
+    config.defects = check_path("impossible.yaml");
+    config.workers = 3;
+    error = (struct error){0};
+    CHECK_OK(loader_new(&loader, &config, TASK_IMPLANT, SPLIT_TRAIN, 1, zero, &error), &error);
+    float *src = memory_alloc(24 * 26 * 21, 2 * sizeof *src);
+    struct loader_position position;
+    for (int i = 0; i < 2; i++) {
+        CHECK_FAILS(loader_next(loader, 1, src, src + 24 * 26 * 21, &position, &error), &error, STATUS_FAILED, "none of 3 draws");
+        CHECK_CONTAINS(error.text, "case 'h'");
+    }
+    loader_free(loader);
+    memory_free(src);
+}
+
+/* Each failing allocation is an error of loader_new or loader_next, and nothing hangs or leaks. */
+static void test_no_memory(void)
+{
+    struct loader_config config = base_config(SAMPLER_DEFECT, 24);
+    const int64_t n = 24 * 26 * 21;
+    float *src = memory_alloc((size_t)n, 2 * sizeof *src);
+    int failed = 0;
+    for (int64_t nth = 1; nth < 120; nth++) {
+        struct error error = {0};
+        struct loader *loader;
+        struct loader_position position;
+        memory_fail_at(nth);
+        enum status status = loader_new(&loader, &config, TASK_IMPLANT, SPLIT_TRAIN, 1, (struct loader_position){0}, &error);
+        if (!status) {
+            for (int i = 0; !status && i < 4; i++)
+                status = loader_next(loader, 1, src, src + n, &position, &error);
+            loader_free(loader);
+        }
+        memory_fail_at(0);
+        CHECK(status == STATUS_OK || error.length > 0);
+        failed += status != STATUS_OK;
+    }
+    CHECK(failed > 10);
+    memory_free(src);
+}
+
+int main(int argc, char **argv)
+{
+    const struct check_test tests[] = {{"workers", test_workers}, {"resume", test_resume}, {"epochs", test_epochs}, {"grid_coverage", test_grid_coverage},
+                                       {"tasks", test_tasks},     {"whole", test_whole},   {"errors", test_errors}, {"no_memory", test_no_memory},
+                                       {0}};
+    log_set_level(LOG_QUIET);
+    return check_main(argc, argv, tests);
+}
