@@ -4,7 +4,7 @@
 #include "base/memory.h"
 #include "nn/engine_onednn.h"
 
-/* Up to this many plain input channels oneDNN reads as they lie; more are blocked first. */
+/* Up to this many plain input channels oneDNN's forward convolution reads as they lie; more are blocked first. */
 enum { DIRECT_PLAIN_MAX = 3 };
 
 struct direct_forward {
@@ -19,10 +19,10 @@ static int64_t round_up(int64_t n, int64_t step)
     return (n + step - 1) / step * step;
 }
 
-static struct direct_layout direct_layout_of(const struct direct_conv *conv)
+static struct direct_layout direct_layout_of(const struct direct_conv *conv, int64_t plain_max)
 {
     int64_t lane = tensor_block();
-    bool plain_src = conv->src.c <= DIRECT_PLAIN_MAX;
+    bool plain_src = conv->src.c <= plain_max;
     return (struct direct_layout){.src_c = plain_src ? conv->src.c : round_up(conv->src.c, lane),
                                   .dst_c = round_up(conv->dst.c, lane),
                                   .lane_i = plain_src ? conv->src.c : lane,
@@ -41,7 +41,7 @@ enum status direct_forward_new(struct direct_forward **ret, const struct direct_
     if (!made)
         return error_memory(error, sizeof *made, "convolution");
     made->conv = *conv;
-    made->layout = direct_layout_of(conv);
+    made->layout = direct_layout_of(conv, DIRECT_PLAIN_MAX);
     made->src_floats = direct_copy_floats(conv->src, made->layout.lane_i);
     made->dst_floats = direct_copy_floats(conv->dst, made->layout.lane_o);
     if (onednn_conv_new(&made->onednn, ONEDNN_FORWARD, conv, &made->layout, has_bias, error)) {
@@ -118,7 +118,7 @@ enum status direct_weights_new(struct direct_weights **ret, const struct direct_
     if (!made)
         return error_memory(error, sizeof *made, "convolution");
     made->conv = *conv;
-    made->layout = direct_layout_of(conv);
+    made->layout = direct_layout_of(conv, 0);
     made->halo = direct_halo(conv);
     made->src_floats = direct_copy_floats(conv->src, made->layout.lane_i);
     made->dst_floats = direct_copy_floats(conv->dst, made->layout.lane_o);
