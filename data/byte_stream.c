@@ -16,8 +16,9 @@ static const char *byte_stream_reason(struct byte_stream *stream)
         const char *text = gzerror(stream->gzip, &code);
         if (code == Z_BUF_ERROR)
             return "the compressed data ends early";
+        const char *colon = strstr(text, ": "); /* after "<fd:3>" */
         if (code != Z_OK && code != Z_ERRNO)
-            return text[0] != '\0' ? text : "damaged compressed data";
+            return colon ? colon + 2 : "damaged compressed data";
     }
     return errno ? strerror(errno) : "the file ends early";
 }
@@ -107,8 +108,13 @@ enum status byte_stream_skip(struct byte_stream *stream, int64_t bytes, struct e
 enum status byte_stream_verify(struct byte_stream *stream, struct error *error)
 {
     char one;
+    int code = Z_OK;
     errno = 0;
-    if (stream->gzip && gzread(stream->gzip, &one, 1) < 0)
+    if (!stream->gzip)
+        return STATUS_OK;
+    int got = gzread(stream->gzip, &one, 1);
+    gzerror(stream->gzip, &code);
+    if (got < 0 || code == Z_BUF_ERROR) /* Z_BUF_ERROR: no end of the stream in the file */
         return error_set(error, STATUS_FAILED, "%s: data: %s (a damaged copy?)", stream->path, byte_stream_reason(stream));
     return STATUS_OK;
 }

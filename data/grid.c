@@ -98,7 +98,7 @@ enum status grid_check(const struct grid *grid, const char *path, struct error *
         double spacing = grid_spacing_mm(grid, a);
         if (!isfinite(spacing) || spacing < 1e-6 || spacing > 1e6)
             return error_set(error, STATUS_FAILED, "%s: spacing of axis %d: %g mm (expected a finite number above zero)", path, a,
-                             spacing);
+                             isnan(spacing) ? NAN : spacing); /* not "-nan" */
         if (!isfinite(grid->origin[a]))
             return error_set(error, STATUS_FAILED, "%s: origin: component %d is not finite (a damaged header?)", path, a);
         lengths *= spacing;

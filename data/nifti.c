@@ -45,7 +45,8 @@ static enum status nifti_read_raw(nifti_2_header *ret, struct voxel_file *file, 
         nifti_2_header two;
         char bytes[sizeof(nifti_2_header)];
     } header;
-    if (byte_stream_read(stream, &header, sizeof header.one, error))
+    const size_t first = sizeof header.one.sizeof_hdr;
+    if (byte_stream_read(stream, &header, first, error))
         return STATUS_FAILED;
     int32_t size = header.one.sizeof_hdr, swapped = size;
     nifti_swap_4bytes(1, &swapped);
@@ -55,8 +56,7 @@ static enum status nifti_read_raw(nifti_2_header *ret, struct voxel_file *file, 
     if (size != (int32_t)sizeof header.one && size != (int32_t)sizeof header.two)
         return error_set(error, STATUS_FAILED, "%s: neither NIfTI nor NRRD (.nii, .nii.gz, .nrrd and .nhdr are read)", file->path);
     file->storage.nifti_version = size == (int32_t)sizeof header.one ? 1 : 2;
-    if (file->storage.nifti_version == 2 &&
-        byte_stream_read(stream, header.bytes + sizeof header.one, sizeof header.two - sizeof header.one, error))
+    if (byte_stream_read(stream, header.bytes + first, (size_t)size - first, error))
         return STATUS_FAILED;
     const char *magic = file->storage.nifti_version == 1 ? header.one.magic : header.two.magic;
     if (magic[0] != 'n' || magic[1] != '+' || magic[2] != '0' + file->storage.nifti_version || magic[3] != '\0')
@@ -137,8 +137,8 @@ static void nifti_store(struct voxel_file *file, const nifti_2_header *header)
     for (int k = 0; k < 3; k++) {
         double turn = k < 2 ? -1 : 1; /* RAS to LPS */
         for (int a = 0; a < 3; a++)
-            storage->grid.axis[a][k] = turn * rows[k][a];
-        storage->grid.origin[k] = turn * rows[k][3];
+            storage->grid.axis[a][k] = turn * rows[k][a] + 0.0; /* no -0 */
+        storage->grid.origin[k] = turn * rows[k][3] + 0.0;
     }
     storage->format = file->gzip ? VOLUME_NIFTI_GZ : VOLUME_NIFTI;
     storage->qform_code = header->qform_code;

@@ -220,9 +220,9 @@ static enum status nrrd_grid(struct storage *storage, const Nrrd *nrrd, const ch
         return STATUS_FAILED;
     for (int k = 0; k < 3; k++) {
         double origin = nrrd->spaceOrigin[k];
-        grid->origin[k] = isnan(origin) ? 0 : turn[k] * origin; /* NaN is teem's "not given" */
+        grid->origin[k] = isnan(origin) ? 0 : turn[k] * origin + 0.0; /* NaN is teem's "not given"; no -0 */
         for (int a = 0; a < 3; a++)
-            grid->axis[a][k] = turn[k] * nrrd->axis[spatial[a]].spaceDirection[k];
+            grid->axis[a][k] = turn[k] * nrrd->axis[spatial[a]].spaceDirection[k] + 0.0;
     }
     return STATUS_OK;
 }
@@ -248,19 +248,28 @@ static enum status nrrd_fill(struct voxel_file *file, const Nrrd *nrrd, const Nr
     return STATUS_OK;
 }
 
-/* Teem's explanation is a line per call level, "[nrrd] name: why"; the last says most. */
+/* The text of one line of teem's explanation, without its "[nrrd] function: ". */
+static const char *nrrd_line_text(const char *line)
+{
+    const char *colon = strstr(line, ": ");
+    return colon ? colon + 2 : line;
+}
+
+/* Teem explains a line per call level: the third names the field ("trouble parsing sizes info |0 4 4|"), the last says why. */
 static enum status nrrd_complain(const char *path, struct error *error)
 {
-    char *text = biffGetDone(NRRD);
-    const char *last = text ? text : "not readable";
-    for (char *at = text; at && *at; at++)
-        if (*at == '\n') {
-            *at = '\0';
-            if (at[1])
-                last = at + 1;
-        }
-    const char *colon = strstr(last, ": ");
-    error_set(error, STATUS_FAILED, "%s: header: %s", path, colon ? colon + 2 : last);
+    char *text = biffGetDone(NRRD), *rest = NULL;
+    const char *field = "", *why = "not readable";
+    int n = 0;
+    for (char *line = text ? strtok_r(text, "\n", &rest) : NULL; line; line = strtok_r(NULL, "\n", &rest), n++) {
+        why = nrrd_line_text(line);
+        if (n == 2)
+            field = why;
+    }
+    if (field == why)
+        field = "";
+    int length = (int)strcspn(field, "|");
+    error_set(error, STATUS_FAILED, "%s: header: %.*s%s%.200s", path, length, field, length > 0 ? ": " : "", why);
     free(text);
     return STATUS_FAILED;
 }

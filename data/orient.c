@@ -16,7 +16,7 @@ static struct grid orient_turn(const struct storage *storage)
         int to = storage->axis[a];
         grid.dim[to] = file->dim[a];
         for (int k = 0; k < 3; k++) {
-            grid.axis[to][k] = storage->flip[a] ? -file->axis[a][k] : file->axis[a][k];
+            grid.axis[to][k] = storage->flip[a] ? 0.0 - file->axis[a][k] : file->axis[a][k];
             if (storage->flip[a])
                 grid.origin[k] += (double)(file->dim[a] - 1) * file->axis[a][k];
         }
@@ -67,7 +67,7 @@ struct grid orient_file(const struct storage *storage, const struct grid *grid)
         int from = storage->axis[a];
         file.dim[a] = grid->dim[from];
         for (int k = 0; k < 3; k++) {
-            file.axis[a][k] = storage->flip[a] ? -grid->axis[from][k] : grid->axis[from][k];
+            file.axis[a][k] = storage->flip[a] ? 0.0 - grid->axis[from][k] : grid->axis[from][k];
             if (storage->flip[a])
                 file.origin[k] += (double)(grid->dim[from] - 1) * grid->axis[from][k];
         }

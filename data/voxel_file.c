@@ -42,10 +42,10 @@ enum status voxel_file_check(struct voxel_file *file, struct grid *ret_grid, str
         file->skip_bytes = held - bytes;
     if (file->skip_bytes < 0 || file->data_offset > info.st_size || file->skip_bytes > held || bytes > held - file->skip_bytes)
         return error_set(error, STATUS_FAILED,
-                         "%s: the header claims %" PRId64 " x %" PRId64 " x %" PRId64 " voxels of %s from byte %" PRId64
+                         "%s: the header claims %" PRId64 " x %" PRId64 " x %" PRId64 " voxels of %s from byte %" PRId64 " + %" PRId64
                          " on, but %" PRId64 " bytes of file hold less (truncated, or a damaged header)",
                          file->path, file->storage.grid.dim[0], file->storage.grid.dim[1], file->storage.grid.dim[2],
-                         disk_types[file->type].name, file->data_offset + file->skip_bytes, (int64_t)info.st_size);
+                         disk_types[file->type].name, file->data_offset, file->skip_bytes, (int64_t)info.st_size);
     if (!isfinite(file->slope) || !isfinite(file->intercept))
         return error_set(error, STATUS_FAILED, "%s: slope %g and intercept %g: not finite (a damaged header?)", file->path, file->slope,
                          file->intercept);

@@ -1,0 +1,249 @@
+/* Grids, storages, names, masks; one small volume in many storages, written by nibabel and pynrrd (scripts/golden/volumes.py). */
+#include <math.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/memory.h"
+#include "data/volume.h"
+#include "tests/check.h"
+
+static const struct grid expected = {{5, 4, 3}, {{0.5, 0, 0}, {0, 0.59375, 0.0625}, {0, -0.125, 1.25}}, {-20, 30.5, -7.25}};
+
+static const struct {
+    const char *name, *file_type;
+} files[] = {{"ras_i16.nii.gz", "int16"},       {"lps_u8.nii", "uint8"},           {"permuted_f64.nii.gz", "double"},
+             {"version2_i32.nii", "int32"},     {"big_endian_u16.nii", "uint16"},  {"trailing_f32.nii", "float"},
+             {"lps_i32.nrrd", "int32"},         {"ras_u8.nrrd", "uint8"},          {"las_i64.nrrd", "int64"},
+             {"permuted_f64.nrrd", "double"},   {"big_endian_u16.nrrd", "uint16"}, {"detached_f32.nhdr", "float"},
+             {"detached_raw_i16.nhdr", "int16"}};
+enum { N_FILES = sizeof files / sizeof files[0] };
+
+static double value_at(const struct volume *volume, int64_t i)
+{
+    return volume->type == VOXEL_U8    ? ((uint8_t *)volume->data)[i]
+           : volume->type == VOXEL_I16 ? ((int16_t *)volume->data)[i]
+                                       : (double)((float *)volume->data)[i];
+}
+
+/* Voxels that are not scale * (x + 10 y + 100 z) + offset. */
+static int64_t wrong_values(const struct volume *volume, double scale, double offset)
+{
+    int64_t wrong = 0;
+    for (int64_t i = 0; i < grid_voxels(&volume->grid); i++) {
+        double stored = (double)(i % 5 + i / 5 % 4 * 10 + i / 20 * 100);
+        wrong += value_at(volume, i) != (double)(float)(scale * stored + offset);
+    }
+    return wrong;
+}
+
+static void check_expected(const struct volume *volume, const char *name)
+{
+    bool ok = CHECK(grid_same(&volume->grid, &expected, 1e-6)) & CHECK_INT(wrong_values(volume, 1, 0), 0) & CHECK_INT(volume->type, VOXEL_U8);
+    if (!ok)
+        fprintf(stderr, "    %s\n", name);
+}
+
+static void test_read(void)
+{
+    struct arena arena = {0};
+    for (int f = 0; f < N_FILES; f++) {
+        struct error error = {0};
+        struct volume volume = {0}, header = {0};
+        const char *path = arena_printf(&arena, "tests/data/golden/volumes/%s", files[f].name);
+        if (CHECK_OK(volume_read(&volume, path, &error), &error))
+            check_expected(&volume, files[f].name);
+        if (CHECK_OK(volume_read_header(&header, path, &error), &error)) {
+            CHECK(header.data == NULL);
+            CHECK_INT(memcmp(&header.grid, &volume.grid, sizeof header.grid), 0);
+            CHECK_TEXT(header.storage.file_type, files[f].file_type);
+        }
+        volume_done(&volume);
+    }
+    arena_done(&arena);
+}
+
+/* Each in each format: the same again, in the storage it had. */
+static void test_round_trips(void)
+{
+    static const char *const suffixes[] = {".nii.gz", ".nii", ".nrrd", ".nhdr"};
+    struct arena arena = {0};
+    for (int f = 0; f < N_FILES; f++)
+        for (int s = 0; s < 4; s++) {
+            struct error error = {0};
+            struct volume in = {0}, out = {0};
+            const char *path = arena_printf(&arena, "tests/data/golden/volumes/%s", files[f].name);
+            const char *copy = check_path(arena_printf(&arena, "copy%s", suffixes[s]));
+            if (CHECK_OK(volume_read(&in, path, &error), &error) && CHECK_OK(volume_write(copy, &in, &error), &error) &&
+                CHECK_OK(volume_read(&out, copy, &error), &error)) {
+                check_expected(&out, copy);
+                CHECK_INT(memcmp(&in.storage.grid, &out.storage.grid, sizeof in.storage.grid), 0);
+                CHECK_INT(memcmp(in.storage.axis, out.storage.axis, sizeof in.storage.axis), 0);
+                if (file_has_suffix(path, suffixes[s])) {
+                    CHECK_TEXT(out.storage.space, in.storage.space);
+                    CHECK_INT(out.storage.nifti_version, in.storage.nifti_version);
+                    CHECK_INT(out.storage.sform_code, in.storage.sform_code);
+                }
+            }
+            volume_done(&out);
+            volume_done(&in);
+        }
+    arena_done(&arena);
+}
+
+/* A qform alone is used, and goes back as it was; a changed grid gets a qform of its own. */
+static void test_qform(void)
+{
+    struct error error = {0};
+    struct volume in = {0}, out = {0};
+    const char *copy = check_path("qform.nii");
+    if (!CHECK_OK(volume_read(&in, "tests/data/golden/volumes/qform_i8.nii", &error), &error))
+        return;
+    CHECK_INT(in.storage.sform_code, 0);
+    CHECK_INT(in.storage.qform_code, 1);
+    CHECK_NEAR(grid_spacing_mm(&in.grid, 2), 1.25, 1e-6);
+    CHECK_NEAR(in.grid.origin[1], 30.5, 1e-5);
+    CHECK_INT(wrong_values(&in, 1, 0), 0);
+    for (int moved = 0; moved < 2; moved++) {
+        in.grid.origin[0] += moved;
+        CHECK_OK(volume_write(copy, &in, &error), &error);
+        if (CHECK_OK(volume_read(&out, copy, &error), &error)) {
+            CHECK_INT(out.storage.sform_code, 0);
+            if (!moved)
+                CHECK_INT(memcmp(&in.grid, &out.grid, sizeof in.grid), 0);
+            CHECK(grid_same(&in.grid, &out.grid, 1e-5));
+            CHECK_INT(wrong_values(&out, 1, 0), 0);
+            volume_done(&out);
+        }
+    }
+    volume_done(&in);
+}
+
+/* bytes of the file with a float changed at `offset` */
+static const char *patched(const char *name, const char *to, size_t offset, float value)
+{
+    struct error error = {0};
+    struct arena arena = {0};
+    char *data = NULL;
+    size_t bytes;
+    const char *path = check_path(to);
+    if (CHECK_OK(file_read(&data, &bytes, arena_printf(&arena, "tests/data/golden/volumes/%s", name), 1 << 16, &error), &error)) {
+        memcpy(data + offset, &value, sizeof value);
+        CHECK_OK(file_write(path, data, bytes, &error), &error);
+    }
+    memory_free(data);
+    arena_done(&arena);
+    return path;
+}
+
+/* The smallest type that holds all values. */
+static void test_scaled(void)
+{
+    enum { SLOPE = 112 };
+    static const struct {
+        float slope;
+        enum voxel_type type;
+    } cases[] = {{0.5F, VOXEL_F32}, {100, VOXEL_I16}, {-1, VOXEL_I16}, {1000, VOXEL_F32}, {NAN, VOXEL_U8}, {1, VOXEL_U8}};
+    for (size_t c = 0; c < sizeof cases / sizeof cases[0]; c++) {
+        struct error error = {0};
+        struct volume volume = {0};
+        if (CHECK_OK(volume_read(&volume, patched("lps_u8.nii", "scaled.nii", SLOPE, cases[c].slope), &error), &error)) {
+            CHECK_INT(volume.type, cases[c].type);
+            CHECK_INT(wrong_values(&volume, isnan(cases[c].slope) ? 1 : cases[c].slope, 0), 0);
+        }
+        volume_done(&volume);
+    }
+}
+
+static void test_mask(void)
+{
+    struct error error = {0};
+    struct volume volume, mask = {0};
+    const char *path = check_path("mask.nrrd");
+    CHECK_FAILS(volume_read_mask(&mask, "tests/data/golden/volumes/lps_i32.nrrd", &error), &error, STATUS_FAILED,
+                "non-binary skull: 58 of 60 voxels are neither 0 nor 234 ('calvaria segment'");
+    const int64_t dim[3] = {5, 4, 3};
+    const double spacing[3] = {1, 1, 1};
+    struct grid grid = grid_make(dim, spacing);
+    CHECK_OK(volume_new(&volume, &grid, VOXEL_F32, &error), &error);
+    float *values = volume.data;
+    CHECK_OK(volume_write(path, &volume, &error), &error);
+    CHECK_FAILS(volume_read_mask(&mask, path, &error), &error, STATUS_FAILED, "empty skull: all 60 voxels are 0");
+    values[7] = values[59] = -0.25F; /* two values, whatever they are */
+    CHECK_OK(volume_write(path, &volume, &error), &error);
+    if (CHECK_OK(volume_read_mask(&mask, path, &error), &error)) {
+        const uint8_t *got = mask.data;
+        CHECK_INT(mask.type, VOXEL_U8);
+        CHECK(got[7] == 1 && got[59] == 1 && got[8] == 0);
+        volume_done(&mask);
+    }
+    values[9] = NAN;
+    CHECK_OK(volume_write(path, &volume, &error), &error);
+    CHECK_FAILS(volume_read_mask(&mask, path, &error), &error, STATUS_FAILED, "non-binary skull: 1 of 60");
+    values[7] = values[59] = 0;
+    CHECK_OK(volume_write(path, &volume, &error), &error);
+    CHECK_FAILS(volume_read_mask(&mask, path, &error), &error, STATUS_FAILED, "non-binary skull: 1 of 60");
+    CHECK(mask.data == NULL);
+    volume_done(&volume);
+}
+
+static void test_grid(void)
+{
+    const double index[3] = {1.5, -2, 0.25};
+    double world[3], back[3];
+    grid_to_world(&expected, index, world);
+    grid_to_index(&expected, world, back);
+    for (int a = 0; a < 3; a++)
+        CHECK_NEAR(back[a], index[a], 1e-12);
+    CHECK_NEAR(world[0], -19.25, 1e-12);
+    CHECK_NEAR(grid_voxel_ml(&expected), 0.5 * (0.59375 * 1.25 + 0.125 * 0.0625) / 1000, 1e-15);
+    CHECK_INT(grid_voxels(&expected), 60);
+    struct grid other = expected;
+    CHECK(grid_same(&expected, &other, 0));
+    other.axis[0][2] += 0.01; /* 4 steps: 0.04 mm at the far corner */
+    CHECK(grid_same(&expected, &other, 0.041) && !grid_same(&expected, &other, 0.039));
+    other.origin[0] = NAN;
+    CHECK(!grid_same(&expected, &other, 1e9));
+    struct error error = {0};
+    struct volume volume;
+    other.origin[0] = 0;
+    other.dim[1] = INT64_MAX;
+    CHECK_FAILS(volume_new(&volume, &other, VOXEL_U8, &error), &error, STATUS_FAILED, "more than 2^40 voxels");
+}
+
+static void test_write_errors(void)
+{
+    struct error error = {0};
+    struct volume volume = {0};
+    CHECK_OK(volume_read(&volume, "tests/data/golden/volumes/lps_u8.nii", &error), &error);
+    CHECK_FAILS(volume_write(check_path("skull.stl"), &volume, &error), &error, STATUS_USAGE, "no volume format ends like this");
+    CHECK_FAILS(volume_write(check_path("no/such/folder/skull.nii"), &volume, &error), &error, STATUS_FAILED, "skull.nii");
+    CHECK_FAILS(volume_write(check_path("a%d.nhdr"), &volume, &error), &error, STATUS_USAGE, "pattern");
+    CHECK_FAILS(volume_read(&volume, check_path("nowhere.nii"), &error), &error, STATUS_FAILED, "No such file");
+    CHECK_FAILS(volume_read(&volume, check_folder(), &error), &error, STATUS_FAILED, "it is a folder");
+    volume.grid.axis[1][1] = NAN;
+    CHECK_FAILS(volume_write(check_path("nan.nrrd"), &volume, &error), &error, STATUS_FAILED, "spacing of axis 1: nan mm");
+    volume_done(&volume);
+}
+
+static void test_names(void)
+{
+    static const char *const names[][2] = {{"a/b/012_defective.nii.gz", "012"}, {"x.y_complete.NRRD", "x.y"}, {"/case_ct.nii", "case"},
+                                           {"head.nhdr", "head"},               {"_ct.nii", "_ct"},           {".nii.gz", ".nii.gz"},
+                                           {"plain", "plain"},                  {"a_ct_complete.nii", "a_ct"}};
+    struct arena arena = {0};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        CHECK_TEXT(volume_case_name(&arena, names[i][0]), names[i][1]);
+    CHECK_INT(volume_format_of("A.NII.GZ"), VOLUME_NIFTI_GZ);
+    CHECK_INT(volume_format_of("a.nii"), VOLUME_NIFTI);
+    CHECK_INT(volume_format_of("a.gz"), -1);
+    CHECK_TEXT(volume_suffix(VOLUME_NHDR), ".nhdr");
+    arena_done(&arena);
+}
+
+int main(int argc, char **argv)
+{
+    const struct check_test tests[] = {{"read", test_read},   {"round_trips", test_round_trips}, {"qform", test_qform}, {"scaled", test_scaled},
+                                       {"mask", test_mask},   {"grid", test_grid},               {"names", test_names}, {"write_errors", test_write_errors},
+                                       {0}};
+    return check_main(argc, argv, tests);
+}
