@@ -114,7 +114,7 @@ static double fractions_at(const struct fractions *f, const double index[3])
     for (int a = 0; a < 3; a++) {
         if (!(index[a] > -1 && index[a] < (double)dim[a]))
             return 0;
-        low[a] = (int64_t)floor(index[a]);
+        low[a] = (int64_t)(index[a] + 1) - 1; /* floor, for what is above -1 */
         part[a] = index[a] - (double)low[a];
     }
     for (int corner = 0; corner < 8; corner++) {
@@ -233,8 +233,9 @@ void mirror_fill(uint8_t *implant, const struct volume *skull, const struct mirr
                 int64_t at[3], i = (z * dim[1] + y) * dim[0] + x;
                 bool inside = !bone[i];
                 for (int a = 0; a < 3 && inside; a++) {
-                    at[a] = (int64_t)floor(map[a][0] * (double)x + map[a][1] * (double)y + map[a][2] * (double)z + map[a][3] + 0.5);
-                    inside = at[a] >= 0 && at[a] < dim[a];
+                    double image = map[a][0] * (double)x + map[a][1] * (double)y + map[a][2] * (double)z + map[a][3] + 0.5;
+                    inside = image >= 0 && image < (double)dim[a];
+                    at[a] = inside ? (int64_t)image : 0; /* rounded to the nearest */
                 }
                 implant[i] = inside && bone[(at[2] * dim[1] + at[1]) * dim[0] + at[0]];
             }

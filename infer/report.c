@@ -201,8 +201,9 @@ static bool lies_over_bone(const struct volume *bone, const double spacing[3], c
         int64_t v[3];
         bool inside = true;
         for (int a = 0; a < 3; a++) {
-            v[a] = (int64_t)floor((double)at[a] + way[a] * step / length + 0.5);
-            inside &= v[a] >= 0 && v[a] < dim[a];
+            double place = (double)at[a] + way[a] * step / length + 0.5;
+            inside &= place >= 0 && place < (double)dim[a];
+            v[a] = inside ? (int64_t)place : 0;
         }
         if (inside && ((const uint8_t *)bone->data)[(v[2] * dim[1] + v[1]) * dim[0] + v[0]])
             return true;

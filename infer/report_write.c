@@ -2,6 +2,7 @@
 #include "infer/report.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -29,9 +30,17 @@ static cJSON *json_object(struct json *json, cJSON *parent, const char *key)
     return object;
 }
 
+/* Six digits are more than any of these numbers is good for; counts stay whole. */
+static cJSON *json_create(double value)
+{
+    char text[32];
+    snprintf(text, sizeof text, value == floor(value) ? "%.0f" : "%.6g", value);
+    return isfinite(value) ? cJSON_CreateRaw(text) : cJSON_CreateNull();
+}
+
 static void json_number(struct json *json, cJSON *parent, const char *key, double value)
 {
-    json_take(json, cJSON_AddNumberToObject(parent, key, value));
+    json->failed |= !cJSON_AddItemToObject(parent, key, json_create(value));
 }
 
 static void json_text(struct json *json, cJSON *parent, const char *key, const char *value)
@@ -49,7 +58,7 @@ static void json_triple(struct json *json, cJSON *parent, const char *key, const
     cJSON *list = cJSON_AddArrayToObject(parent, key);
     json_take(json, list);
     for (int a = 0; a < 3; a++)
-        json->failed |= !cJSON_AddItemToArray(list, cJSON_CreateNumber(value[a]));
+        json->failed |= !cJSON_AddItemToArray(list, json_create(value[a]));
 }
 
 static void write_input(struct json *json, const struct volume *volume, const char *input)
