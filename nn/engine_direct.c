@@ -1,17 +1,19 @@
-/* engine_direct.c - one direct convolution and the gradient of its weights: picks the kernel, copies where layouts differ. */
-#include <string.h>
+/* engine_direct.c - one direct convolution: picks the kernel, copies where layouts differ. */
+#include <stdio.h>
 
 #include "base/memory.h"
+#include "nn/engine_kernels.h"
 #include "nn/engine_onednn.h"
 
-/* Up to this many plain input channels oneDNN's forward convolution reads as they lie; more are blocked first. */
+/* Up to this many plain input channels oneDNN reads as they lie; more are blocked first. */
 enum { DIRECT_PLAIN_MAX = 3 };
 
 struct direct_forward {
     struct direct_conv conv;
     struct direct_layout layout;
-    struct onednn_conv *onednn;
+    struct onednn_conv *onednn;     /* NULL: our own kernel for few output channels */
     int64_t src_floats, dst_floats; /* copies in another layout; 0: none */
+    char name[48];
 };
 
 static int64_t round_up(int64_t n, int64_t step)
@@ -19,17 +21,23 @@ static int64_t round_up(int64_t n, int64_t step)
     return (n + step - 1) / step * step;
 }
 
-static struct direct_layout direct_layout_of(const struct direct_conv *conv, int64_t plain_max)
+/* src blocked, dst plain: oneDNN would fill whole blocks of output channels. */
+static bool direct_is_thin(const struct direct_conv *conv)
 {
-    int64_t lane = tensor_block();
-    bool plain_src = conv->src.c <= plain_max;
-    return (struct direct_layout){.src_c = plain_src ? conv->src.c : round_up(conv->src.c, lane),
-                                  .dst_c = round_up(conv->dst.c, lane),
-                                  .lane_i = plain_src ? conv->src.c : lane,
-                                  .lane_o = lane};
+    return tensor_lane(conv->src.c) > 1 && tensor_lane(conv->dst.c) == 1;
 }
 
-/* Floats of a copy of `shape` with `stored_c` channels, or 0 when the tensor already lies like that. */
+static struct direct_layout direct_layout_of(const struct direct_conv *conv)
+{
+    int64_t lane = tensor_block();
+    bool plain_src = conv->src.c <= DIRECT_PLAIN_MAX, thin = direct_is_thin(conv);
+    return (struct direct_layout){.src_c = plain_src ? conv->src.c : round_up(conv->src.c, lane),
+                                  .dst_c = thin ? conv->dst.c : round_up(conv->dst.c, lane),
+                                  .lane_i = plain_src ? conv->src.c : lane,
+                                  .lane_o = thin ? 1 : lane};
+}
+
+/* Floats of a copy of a tensor blocked by `lane`, or 0 when it lies like that (or is read as plain) already. */
 static int64_t direct_copy_floats(struct shape shape, int64_t lane)
 {
     return tensor_lane(shape.c) == lane || shape.c == lane ? 0 : shape.n * round_up(shape.c, lane) * shape_voxels(shape);
@@ -41,12 +49,16 @@ enum status direct_forward_new(struct direct_forward **ret, const struct direct_
     if (!made)
         return error_memory(error, sizeof *made, "convolution");
     made->conv = *conv;
-    made->layout = direct_layout_of(conv, DIRECT_PLAIN_MAX);
+    made->layout = direct_layout_of(conv);
     made->src_floats = direct_copy_floats(conv->src, made->layout.lane_i);
     made->dst_floats = direct_copy_floats(conv->dst, made->layout.lane_o);
-    if (onednn_conv_new(&made->onednn, ONEDNN_FORWARD, conv, &made->layout, has_bias, error)) {
+    if (direct_is_thin(conv)) {
+        snprintf(made->name, sizeof made->name, "thin:%s", engine_kernels()->name);
+    } else if (onednn_conv_new(&made->onednn, conv, &made->layout, has_bias, error)) {
         direct_forward_free(made);
         return error->status;
+    } else {
+        snprintf(made->name, sizeof made->name, "%s", onednn_conv_name(made->onednn));
     }
     *ret = made;
     return STATUS_OK;
@@ -62,7 +74,8 @@ void direct_forward_free(struct direct_forward *forward)
 
 size_t direct_forward_scratch_bytes(const struct direct_forward *forward)
 {
-    return scratch_bytes(forward->src_floats) + scratch_bytes(forward->dst_floats) + onednn_conv_scratch_bytes(forward->onednn);
+    size_t bytes = scratch_bytes(forward->src_floats) + scratch_bytes(forward->dst_floats);
+    return forward->onednn ? bytes + onednn_conv_scratch_bytes(forward->onednn) : bytes;
 }
 
 struct direct_layout direct_forward_layout(const struct direct_forward *forward)
@@ -72,133 +85,42 @@ struct direct_layout direct_forward_layout(const struct direct_forward *forward)
 
 const char *direct_forward_name(const struct direct_forward *forward)
 {
-    return onednn_conv_name(forward->onednn);
+    return forward->name;
+}
+
+/* One plane of one output channel at a time. */
+static void direct_run_thin(const struct direct_forward *forward, const float *src, const float *packed, const float *b, float *dst)
+{
+    const struct direct_conv *conv = &forward->conv;
+    const struct engine_kernels *kernels = engine_kernels();
+    int64_t blocks = forward->layout.src_c / forward->layout.lane_i, taps = conv->kernel[0] * conv->kernel[1] * conv->kernel[2];
+#pragma omp parallel for collapse(3) schedule(static)
+    for (int64_t n = 0; n < conv->dst.n; n++)
+        for (int64_t o = 0; o < conv->dst.c; o++)
+            for (int64_t z = 0; z < conv->dst.d; z++) {
+                struct thin_tile tile = {.conv = conv,
+                                         .src = src + n * forward->layout.src_c * shape_voxels(conv->src),
+                                         .w = packed + o * forward->layout.src_c * taps,
+                                         .dst = dst + (n * conv->dst.c + o) * shape_voxels(conv->dst),
+                                         .b = b ? b[o] : 0.0f,
+                                         .blocks = blocks,
+                                         .first = z * conv->dst.h,
+                                         .last = (z + 1) * conv->dst.h};
+                kernels->thin_forward(&tile);
+            }
 }
 
 void direct_forward_run(struct direct_forward *forward, const float *src, const float *packed, const float *b, float *dst, void *scratch)
 {
     char *at = scratch;
     float *src_copy = scratch_take(&at, forward->src_floats), *dst_copy = scratch_take(&at, forward->dst_floats);
+    if (!forward->onednn) {
+        direct_run_thin(forward, src, packed, b, dst);
+        return;
+    }
     if (forward->src_floats)
         tensor_pack_lanes(src_copy, src, forward->conv.src, forward->layout.lane_i);
     onednn_conv_run(forward->onednn, forward->src_floats ? src_copy : src, packed, b, forward->dst_floats ? dst_copy : dst, at);
     if (forward->dst_floats)
         tensor_unpack_lanes(dst, dst_copy, forward->conv.dst, forward->layout.lane_o);
-}
-
-/* ---- the gradient of the weights ---- */
-
-struct direct_weights {
-    struct direct_conv conv;
-    struct direct_layout layout;
-    struct onednn_conv *onednn;
-    struct shape halo; /* src with its border of zeros in memory: oneDNN's fast kernel takes no padding */
-    int64_t src_floats, dst_floats, halo_floats;
-};
-
-/* The part of src that the convolution reads, padding included. */
-static struct shape direct_halo(const struct direct_conv *conv)
-{
-    struct shape halo = conv->src;
-    halo.d = (conv->dst.d - 1) * conv->stride[0] + conv->kernel[0];
-    halo.h = (conv->dst.h - 1) * conv->stride[1] + conv->kernel[1];
-    halo.w = (conv->dst.w - 1) * conv->stride[2] + conv->kernel[2];
-    return halo;
-}
-
-static bool direct_is_padded(const struct direct_conv *conv, struct shape halo)
-{
-    return conv->pad[0] || conv->pad[1] || conv->pad[2] || halo.d > conv->src.d || halo.h > conv->src.h || halo.w > conv->src.w;
-}
-
-enum status direct_weights_new(struct direct_weights **ret, const struct direct_conv *conv, struct error *error)
-{
-    struct direct_weights *made = memory_zalloc(1, sizeof *made);
-    struct direct_conv inner = *conv;
-    if (!made)
-        return error_memory(error, sizeof *made, "convolution");
-    made->conv = *conv;
-    made->layout = direct_layout_of(conv, 0);
-    made->halo = direct_halo(conv);
-    made->src_floats = direct_copy_floats(conv->src, made->layout.lane_i);
-    made->dst_floats = direct_copy_floats(conv->dst, made->layout.lane_o);
-    if (made->layout.lane_i == made->layout.lane_o && direct_is_padded(conv, made->halo)) {
-        made->halo_floats = made->halo.n * made->layout.src_c * shape_voxels(made->halo);
-        inner.src = made->halo;
-        memset(inner.pad, 0, sizeof inner.pad);
-    }
-    if (onednn_conv_new(&made->onednn, ONEDNN_WEIGHTS, &inner, &made->layout, false, error)) {
-        direct_weights_free(made);
-        return error->status;
-    }
-    *ret = made;
-    return STATUS_OK;
-}
-
-void direct_weights_free(struct direct_weights *weights)
-{
-    if (!weights)
-        return;
-    onednn_conv_free(weights->onednn);
-    memory_free(weights);
-}
-
-size_t direct_weights_scratch_bytes(const struct direct_weights *weights)
-{
-    return scratch_bytes(weights->src_floats) + scratch_bytes(weights->dst_floats) + scratch_bytes(weights->halo_floats) +
-           onednn_conv_scratch_bytes(weights->onednn);
-}
-
-struct direct_layout direct_weights_layout(const struct direct_weights *weights)
-{
-    return weights->layout;
-}
-
-const char *direct_weights_name(const struct direct_weights *weights)
-{
-    return onednn_conv_name(weights->onednn);
-}
-
-/* Copies src into the middle of the halo; what src has beyond it is dropped, the rest is zero. */
-static void direct_fill_halo(const struct direct_weights *weights, float *halo, const float *src)
-{
-    const struct shape from = weights->conv.src, to = weights->halo;
-    const int64_t *pad = weights->conv.pad, lane = weights->layout.lane_i, planes = to.n * (weights->layout.src_c / lane);
-    int64_t width = from.w < to.w - pad[2] ? from.w : to.w - pad[2];
-#pragma omp parallel for collapse(2) schedule(static)
-    for (int64_t p = 0; p < planes; p++)
-        for (int64_t z = 0; z < to.d; z++)
-            for (int64_t y = 0; y < to.h; y++) {
-                float *row = halo + ((p * to.d + z) * to.h + y) * to.w * lane;
-                int64_t from_z = z - pad[0], from_y = y - pad[1];
-                bool inside = from_z >= 0 && from_z < from.d && from_y >= 0 && from_y < from.h && width > 0;
-                if (!inside) {
-                    memset(row, 0, (size_t)(to.w * lane) * sizeof *row);
-                    continue;
-                }
-                memset(row, 0, (size_t)(pad[2] * lane) * sizeof *row);
-                memcpy(row + pad[2] * lane, src + ((p * from.d + from_z) * from.h + from_y) * from.w * lane,
-                       (size_t)(width * lane) * sizeof *row);
-                memset(row + (pad[2] + width) * lane, 0, (size_t)((to.w - pad[2] - width) * lane) * sizeof *row);
-            }
-}
-
-void direct_weights_run(struct direct_weights *weights, const float *src, const float *d_dst, float *d_packed, void *scratch)
-{
-    char *at = scratch;
-    float *src_copy = scratch_take(&at, weights->src_floats), *dst_copy = scratch_take(&at, weights->dst_floats);
-    float *halo = scratch_take(&at, weights->halo_floats);
-    if (weights->src_floats) {
-        tensor_pack_lanes(src_copy, src, weights->conv.src, weights->layout.lane_i);
-        src = src_copy;
-    }
-    if (weights->dst_floats) {
-        tensor_pack_lanes(dst_copy, d_dst, weights->conv.dst, weights->layout.lane_o);
-        d_dst = dst_copy;
-    }
-    if (weights->halo_floats) {
-        direct_fill_halo(weights, halo, src);
-        src = halo;
-    }
-    onednn_conv_run(weights->onednn, src, d_packed, NULL, d_dst, at);
 }

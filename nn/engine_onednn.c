@@ -11,7 +11,6 @@
 #include "nn/engine.h"
 
 struct onednn_conv {
-    enum onednn_pass pass;
     dnnl_stream_t stream; /* each convolution its own: nothing is shared between threads */
     dnnl_primitive_t primitive;
     dnnl_memory_t src, w, b, dst, scratchpad;
@@ -79,24 +78,12 @@ static void onednn_desc_done(onednn_desc *desc)
         dnnl_memory_desc_destroy(*desc);
 }
 
-static dnnl_status_t onednn_primitive_desc(dnnl_primitive_desc_t *ret, enum onednn_pass pass, const struct onednn_problem *problem,
-                                           const onednn_desc desc[4], bool has_bias, dnnl_primitive_attr_t attr)
+static dnnl_status_t onednn_primitive_desc(dnnl_primitive_desc_t *ret, const struct onednn_problem *problem, const onednn_desc desc[4],
+                                           bool has_bias, dnnl_primitive_attr_t attr)
 {
-    dnnl_memory_desc_t bias = has_bias ? desc[2] : NULL;
-    dnnl_primitive_desc_t forward = NULL;
-    dnnl_status_t status =
-        dnnl_convolution_forward_primitive_desc_create(&forward, onednn_engine(), dnnl_forward_training, dnnl_convolution_direct, desc[0],
-                                                       desc[1], bias, desc[3], problem->stride, NULL, problem->pad_before,
-                                                       problem->pad_after, attr);
-    if (status != dnnl_success || pass == ONEDNN_FORWARD) {
-        *ret = forward;
-        return status;
-    }
-    status = dnnl_convolution_backward_weights_primitive_desc_create(ret, onednn_engine(), dnnl_convolution_direct, desc[0], desc[1],
-                                                                     bias, desc[3], problem->stride, NULL, problem->pad_before,
-                                                                     problem->pad_after, forward, attr);
-    dnnl_primitive_desc_destroy(forward);
-    return status;
+    return dnnl_convolution_forward_primitive_desc_create(ret, onednn_engine(), dnnl_forward_training, dnnl_convolution_direct, desc[0],
+                                                          desc[1], has_bias ? desc[2] : NULL, desc[3], problem->stride, NULL,
+                                                          problem->pad_before, problem->pad_after, attr);
 }
 
 static dnnl_status_t onednn_memory(dnnl_memory_t *ret, const onednn_desc *desc)
@@ -127,26 +114,14 @@ static void onednn_desc_done(onednn_desc *desc)
     (void)desc; /* a plain struct in oneDNN 2 */
 }
 
-static dnnl_status_t onednn_primitive_desc(dnnl_primitive_desc_t *ret, enum onednn_pass pass, const struct onednn_problem *problem,
-                                           const onednn_desc desc[4], bool has_bias, dnnl_primitive_attr_t attr)
+static dnnl_status_t onednn_primitive_desc(dnnl_primitive_desc_t *ret, const struct onednn_problem *problem, const onednn_desc desc[4],
+                                           bool has_bias, dnnl_primitive_attr_t attr)
 {
-    const dnnl_memory_desc_t *bias = has_bias ? &desc[2] : NULL;
-    dnnl_convolution_desc_t forward, weights;
-    dnnl_primitive_desc_t hint = NULL;
-    dnnl_status_t status = dnnl_convolution_forward_desc_init(&forward, dnnl_forward_training, dnnl_convolution_direct, &desc[0], &desc[1],
-                                                              bias, &desc[3], problem->stride, problem->pad_before, problem->pad_after);
-    if (status == dnnl_success)
-        status = dnnl_primitive_desc_create(&hint, &forward, attr, onednn_engine(), NULL);
-    if (status != dnnl_success || pass == ONEDNN_FORWARD) {
-        *ret = hint;
-        return status;
-    }
-    status = dnnl_convolution_backward_weights_desc_init(&weights, dnnl_convolution_direct, &desc[0], &desc[1], bias, &desc[3],
-                                                         problem->stride, problem->pad_before, problem->pad_after);
-    if (status == dnnl_success)
-        status = dnnl_primitive_desc_create(ret, &weights, attr, onednn_engine(), hint);
-    dnnl_primitive_desc_destroy(hint);
-    return status;
+    dnnl_convolution_desc_t conv;
+    dnnl_status_t status =
+        dnnl_convolution_forward_desc_init(&conv, dnnl_forward_training, dnnl_convolution_direct, &desc[0], &desc[1],
+                                           has_bias ? &desc[2] : NULL, &desc[3], problem->stride, problem->pad_before, problem->pad_after);
+    return status == dnnl_success ? dnnl_primitive_desc_create(ret, &conv, attr, onednn_engine(), NULL) : status;
 }
 
 static dnnl_status_t onednn_memory(dnnl_memory_t *ret, const onednn_desc *desc)
@@ -210,7 +185,7 @@ static dnnl_status_t onednn_build(struct onednn_conv *conv, const struct onednn_
     if (status == dnnl_success)
         status = onednn_desc_init(&desc[3], 5, problem->dst, problem->dst_tag);
     if (status == dnnl_success)
-        status = onednn_primitive_desc(&primitive_desc, conv->pass, problem, desc, conv->has_bias, attr);
+        status = onednn_primitive_desc(&primitive_desc, problem, desc, conv->has_bias, attr);
     if (status == dnnl_success)
         status = dnnl_primitive_create(&conv->primitive, primitive_desc);
     if (status == dnnl_success)
@@ -237,8 +212,8 @@ static dnnl_status_t onednn_build(struct onednn_conv *conv, const struct onednn_
     return status;
 }
 
-enum status onednn_conv_new(struct onednn_conv **ret, enum onednn_pass pass, const struct direct_conv *conv,
-                            const struct direct_layout *layout, bool has_bias, struct error *error)
+enum status onednn_conv_new(struct onednn_conv **ret, const struct direct_conv *conv, const struct direct_layout *layout, bool has_bias,
+                            struct error *error)
 {
     struct onednn_problem problem = onednn_describe(conv, layout);
     struct onednn_conv *made = memory_zalloc(1, sizeof *made);
@@ -246,7 +221,6 @@ enum status onednn_conv_new(struct onednn_conv **ret, enum onednn_pass pass, con
     dnnl_status_t status;
     if (!made)
         return error_memory(error, sizeof *made, "convolution");
-    made->pass = pass;
     made->has_bias = has_bias;
     status = onednn_engine() ? onednn_build(made, &problem) : dnnl_runtime_error;
     if (status != dnnl_success) {
@@ -291,12 +265,9 @@ static void onednn_set(dnnl_memory_t memory, const void *data)
     (void)status;
 }
 
-void onednn_conv_run(struct onednn_conv *conv, const float *src, const float *w, const float *b, const float *dst, void *scratch)
+void onednn_conv_run(struct onednn_conv *conv, const float *src, const float *w, const float *b, float *dst, void *scratch)
 {
-    bool forward = conv->pass == ONEDNN_FORWARD;
-    dnnl_exec_arg_t args[5] = {{DNNL_ARG_SRC, conv->src},
-                               {forward ? DNNL_ARG_WEIGHTS : DNNL_ARG_DIFF_WEIGHTS, conv->w},
-                               {forward ? DNNL_ARG_DST : DNNL_ARG_DIFF_DST, conv->dst}};
+    dnnl_exec_arg_t args[5] = {{DNNL_ARG_SRC, conv->src}, {DNNL_ARG_WEIGHTS, conv->w}, {DNNL_ARG_DST, conv->dst}};
     int n = 3;
     dnnl_status_t status;
     onednn_set(conv->src, src);

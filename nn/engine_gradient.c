@@ -1,0 +1,188 @@
+/* engine_gradient.c - the gradient of a direct convolution's weights, by our own kernels:
+ *
+ *     d_w[o,i,t] = sum_{n,z} d_dst[n,o,z] * src[n, i, z*stride - pad + t]
+ *
+ * Work is cut into tasks (pairs of channel blocks) times splits (runs of rows). Each split sums into its own copy, and the copies
+ * are added in order: how a shape is cut depends on the shape alone, so any number of threads gives the same bits. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "nn/engine_kernels.h"
+
+/* Enough pieces for the threads of one socket; more would cost memory for the copies. */
+enum { GRADIENT_PIECES = 32 };
+
+struct direct_weights {
+    struct direct_conv conv; /* of the kernel: with a border in memory, src is that */
+    struct direct_layout layout;
+    struct shape src; /* the caller's */
+    bool src_is_plain, dst_is_plain;
+    int64_t halo_floats, dst_floats; /* copies */
+    int64_t n_taps, tasks, splits;
+    char name[32];
+};
+
+static int64_t gradient_blocks(int64_t c, int64_t lane)
+{
+    return (c + lane - 1) / lane;
+}
+
+/* Tasks of a plain coarse side are (output channel, block of src); else (pair of blocks of dst, block or channel of src). */
+static void gradient_cut(struct direct_weights *weights)
+{
+    const struct direct_layout *layout = &weights->layout;
+    int64_t rows = weights->conv.dst.d * weights->conv.dst.h;
+    if (weights->dst_is_plain)
+        weights->tasks = layout->dst_c * (layout->src_c / layout->lane_i);
+    else
+        weights->tasks = (layout->dst_c / layout->lane_o + 1) / 2 * (weights->src_is_plain ? layout->src_c : layout->src_c / layout->lane_i);
+    weights->splits = (GRADIENT_PIECES + weights->tasks - 1) / weights->tasks;
+    if (weights->splits > rows)
+        weights->splits = rows;
+}
+
+enum status direct_weights_new(struct direct_weights **ret, const struct direct_conv *conv, struct error *error)
+{
+    struct direct_weights *made = memory_zalloc(1, sizeof *made);
+    int64_t lane = tensor_block();
+    if (!made)
+        return error_memory(error, sizeof *made, "convolution");
+    made->conv = *conv;
+    made->src = conv->src;
+    made->src_is_plain = tensor_lane(conv->src.c) == 1;
+    made->dst_is_plain = tensor_lane(conv->dst.c) == 1 && !made->src_is_plain;
+    made->n_taps = conv->kernel[0] * conv->kernel[1] * conv->kernel[2];
+    made->layout = (struct direct_layout){.src_c = tensor_stored_channels(conv->src.c),
+                                          .lane_i = made->src_is_plain ? conv->src.c : lane,
+                                          .dst_c = made->dst_is_plain ? conv->dst.c : gradient_blocks(conv->dst.c, lane) * lane,
+                                          .lane_o = made->dst_is_plain ? 1 : lane};
+    if (made->src_is_plain) {
+        struct shape *halo = &made->conv.src;
+        halo->d = (conv->dst.d - 1) * conv->stride[0] + conv->kernel[0];
+        halo->h = (conv->dst.h - 1) * conv->stride[1] + conv->kernel[1];
+        halo->w = (conv->dst.w - 1) * conv->stride[2] + conv->kernel[2];
+        made->halo_floats = halo->n * halo->c * shape_voxels(*halo);
+        if (tensor_lane(conv->dst.c) == 1)
+            made->dst_floats = conv->dst.n * made->layout.dst_c * shape_voxels(conv->dst);
+    }
+    gradient_cut(made);
+    snprintf(made->name, sizeof made->name, "%s:%s", made->src_is_plain ? "plain_src" : made->dst_is_plain ? "plain_dst" : "own",
+             engine_kernels()->name);
+    *ret = made;
+    return STATUS_OK;
+}
+
+void direct_weights_free(struct direct_weights *weights)
+{
+    memory_free(weights);
+}
+
+static int64_t gradient_floats(const struct direct_weights *weights)
+{
+    return weights_floats(&weights->layout, weights->n_taps);
+}
+
+size_t direct_weights_scratch_bytes(const struct direct_weights *weights)
+{
+    return scratch_bytes(weights->halo_floats) + scratch_bytes(weights->dst_floats) +
+           scratch_bytes((weights->splits - 1) * gradient_floats(weights));
+}
+
+struct direct_layout direct_weights_layout(const struct direct_weights *weights)
+{
+    return weights->layout;
+}
+
+const char *direct_weights_name(const struct direct_weights *weights)
+{
+    return weights->name;
+}
+
+/* ---- running ---- */
+
+/* Copies a plain src into the middle of its halo; what src has beyond it is dropped, the rest is zero. */
+static void gradient_fill_halo(const struct direct_weights *weights, float *halo, const float *src)
+{
+    const struct shape from = weights->src, to = weights->conv.src;
+    const int64_t *pad = weights->conv.pad;
+    int64_t width = from.w < to.w - pad[2] ? from.w : to.w - pad[2];
+#pragma omp parallel for collapse(2) schedule(static)
+    for (int64_t p = 0; p < to.n * to.c; p++)
+        for (int64_t z = 0; z < to.d; z++)
+            for (int64_t y = 0; y < to.h; y++) {
+                float *row = halo + ((p * to.d + z) * to.h + y) * to.w;
+                int64_t from_z = z - pad[0], from_y = y - pad[1];
+                memset(row, 0, (size_t)to.w * sizeof *row);
+                if (from_z >= 0 && from_z < from.d && from_y >= 0 && from_y < from.h && width > 0)
+                    memcpy(row + pad[2], src + ((p * from.d + from_z) * from.h + from_y) * from.w, (size_t)width * sizeof *row);
+            }
+}
+
+/* The tile of one task for sample n; d_w: this split's copy. */
+static struct gradient_tile gradient_tile_of(const struct direct_weights *weights, int64_t task, int64_t n, const float *src,
+                                             const float *d_dst, float *d_w)
+{
+    const struct direct_layout *layout = &weights->layout;
+    const struct direct_conv *conv = &weights->conv;
+    int64_t src_units = weights->src_is_plain ? layout->src_c : layout->src_c / layout->lane_i, unit = task % src_units;
+    int64_t src_lane = weights->src_is_plain ? 1 : layout->lane_i, dst_units = layout->dst_c / layout->lane_o;
+    int64_t first = task / src_units * (weights->dst_is_plain ? 1 : 2), block_floats = weights->n_taps * layout->lane_i * layout->lane_o;
+    struct gradient_tile tile = {.conv = conv, .tap_step = layout->lane_i * layout->lane_o};
+    tile.fine = src + (n * src_units + unit) * shape_voxels(conv->src) * src_lane;
+    for (int64_t b = 0; b < (weights->dst_is_plain ? 1 : 2) && first + b < dst_units; b++) {
+        tile.coarse[b] = d_dst + (n * dst_units + first + b) * shape_voxels(conv->dst) * layout->lane_o;
+        tile.d_w[b] = weights->src_is_plain ? d_w + (first + b) * block_floats + unit * layout->lane_o
+                                            : d_w + ((first + b) * src_units + unit) * block_floats;
+    }
+    return tile;
+}
+
+static void gradient_run_piece(const struct direct_weights *weights, int64_t task, int64_t split, const float *src, const float *d_dst,
+                               float *d_w)
+{
+    const struct engine_kernels *kernels = engine_kernels();
+    int64_t rows = weights->conv.dst.d * weights->conv.dst.h;
+    for (int64_t n = 0; n < weights->conv.dst.n; n++) {
+        struct gradient_tile tile = gradient_tile_of(weights, task, n, src, d_dst, d_w);
+        tile.first = rows * split / weights->splits;
+        tile.last = rows * (split + 1) / weights->splits;
+        if (weights->src_is_plain)
+            kernels->gradient_plain_fine(&tile);
+        else if (weights->dst_is_plain)
+            kernels->gradient_plain_coarse(&tile);
+        else
+            kernels->gradient_blocked(&tile);
+    }
+}
+
+static void gradient_add_copies(float *d_w, const float *copies, int64_t n_copies, int64_t floats)
+{
+#pragma omp parallel for schedule(static)
+    for (int64_t i = 0; i < floats; i++)
+        for (int64_t copy = 0; copy < n_copies; copy++)
+            d_w[i] += copies[copy * floats + i];
+}
+
+void direct_weights_run(struct direct_weights *weights, const float *src, const float *d_dst, float *d_packed, void *scratch)
+{
+    char *at = scratch;
+    float *halo = scratch_take(&at, weights->halo_floats), *dst_copy = scratch_take(&at, weights->dst_floats);
+    int64_t floats = gradient_floats(weights), splits = weights->splits;
+    float *copies = scratch_take(&at, (splits - 1) * floats);
+    if (weights->halo_floats) {
+        gradient_fill_halo(weights, halo, src);
+        src = halo;
+    }
+    if (weights->dst_floats) {
+        tensor_pack_lanes(dst_copy, d_dst, weights->conv.dst, weights->layout.lane_o);
+        d_dst = dst_copy;
+    }
+    memset(d_packed, 0, (size_t)floats * sizeof *d_packed);
+    memset(copies, 0, (size_t)((splits - 1) * floats) * sizeof *copies);
+#pragma omp parallel for collapse(2) schedule(dynamic)
+    for (int64_t task = 0; task < weights->tasks; task++)
+        for (int64_t split = 0; split < splits; split++)
+            gradient_run_piece(weights, task, split, src, d_dst, split ? copies + (split - 1) * floats : d_packed);
+    gradient_add_copies(d_packed, copies, splits - 1, floats);
+}

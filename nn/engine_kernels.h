@@ -1,0 +1,43 @@
+/* engine_kernels.h - private: our own micro-kernels, for what oneDNN does slowly (bench/README.md has the numbers).
+ *
+ * engine_kernels.inc is compiled once per instruction set (engine_kernels_avx2.c ...), into one table each; the table is picked at
+ * run time. Each function does the work of one thread on one tile; engine_gradient.c and engine_direct.c share tiles out. */
+#ifndef CALVARIA_NN_ENGINE_KERNELS_H
+#define CALVARIA_NN_ENGINE_KERNELS_H
+
+#include "nn/engine_direct.h"
+
+/* The gradient of the weights between one or two blocks of the coarse grid and channels of the fine one, over coarse rows
+ * first <= z*H + y < last of one sample. d_w is added to. */
+struct gradient_tile {
+    const struct direct_conv *conv;
+    const float *fine;              /* a block's (or plain channel's) first voxel */
+    const float *coarse[2];         /* [1] NULL: one block */
+    float *d_w[2];                  /* tap 0 of the pair of blocks */
+    int64_t tap_step;               /* floats from one tap of d_w to the next */
+    int64_t first, last;
+};
+
+/* dst[x] for voxels first <= z*H + y < last of one sample and one output channel. */
+struct thin_tile {
+    const struct direct_conv *conv;
+    const float *src, *w; /* all blocks of src; w [block][tap][lane] */
+    float *dst, b;
+    int64_t blocks, first, last;
+};
+
+struct engine_kernels {
+    const char *name;
+    /* fine and coarse blocked. d_w: [tap][lane of fine][lane of coarse] */
+    void (*gradient_blocked)(const struct gradient_tile *tile);
+    /* fine plain with its padding in memory, coarse blocked. d_w: [tap][..][lane of coarse] */
+    void (*gradient_plain_fine)(const struct gradient_tile *tile);
+    /* fine blocked, coarse plain. d_w: [tap][lane of fine] */
+    void (*gradient_plain_coarse)(const struct gradient_tile *tile);
+    /* src blocked, dst plain */
+    void (*thin_forward)(const struct thin_tile *tile);
+};
+
+const struct engine_kernels *engine_kernels(void);
+
+#endif

@@ -1,0 +1,21 @@
+/* engine_kernels_avx512.c - the micro-kernels with AVX-512: 16 floats. Called only where the processor has it. */
+#include "nn/engine_kernels.h"
+#include "nn/engine_kernels_tables.h"
+
+#if defined(__x86_64__)
+#pragma GCC target("avx512f,avx512dq,avx512vl")
+#include <immintrin.h>
+
+#define LANE 16
+#define KERNELS engine_kernels_avx512
+#define KERNELS_NAME "avx512"
+typedef __m512 vec;
+#define vec_load _mm512_loadu_ps
+#define vec_store _mm512_storeu_ps
+#define vec_all _mm512_set1_ps
+#define vec_add _mm512_add_ps
+#define vec_fma _mm512_fmadd_ps
+#define vec_sum _mm512_reduce_add_ps
+
+#include "nn/engine_kernels.inc"
+#endif

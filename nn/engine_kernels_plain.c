@@ -1,0 +1,72 @@
+/* engine_kernels_plain.c - the micro-kernels for any processor (the compiler vectorises the loops of 8), and the choice. */
+#include "nn/engine_kernels.h"
+#include "nn/engine_kernels_tables.h"
+#include "nn/engine_onednn.h"
+
+#define LANE 8
+#define KERNELS engine_kernels_plain
+#define KERNELS_NAME "plain"
+typedef struct {
+    float lane[LANE];
+} vec;
+
+static inline vec vec_load(const float *from)
+{
+    vec v;
+    for (int i = 0; i < LANE; i++)
+        v.lane[i] = from[i];
+    return v;
+}
+
+static inline void vec_store(float *to, vec v)
+{
+    for (int i = 0; i < LANE; i++)
+        to[i] = v.lane[i];
+}
+
+static inline vec vec_all(float value)
+{
+    vec v;
+    for (int i = 0; i < LANE; i++)
+        v.lane[i] = value;
+    return v;
+}
+
+static inline vec vec_fma(vec a, vec b, vec c)
+{
+    for (int i = 0; i < LANE; i++)
+        c.lane[i] += a.lane[i] * b.lane[i];
+    return c;
+}
+
+static inline vec vec_add(vec a, vec b)
+{
+    for (int i = 0; i < LANE; i++)
+        a.lane[i] += b.lane[i];
+    return a;
+}
+
+static inline float vec_sum(vec v)
+{
+    float sum = 0;
+    for (int i = 0; i < LANE; i++)
+        sum += v.lane[i];
+    return sum;
+}
+
+#include "nn/engine_kernels.inc"
+
+const struct engine_kernels *engine_kernels(void)
+{
+#if defined(__x86_64__)
+    switch (onednn_isa()) {
+    case ISA_AVX512:
+        return &engine_kernels_avx512;
+    case ISA_AVX2:
+        return &engine_kernels_avx2;
+    case ISA_PLAIN:
+        break;
+    }
+#endif
+    return &engine_kernels_plain;
+}
