@@ -125,9 +125,9 @@ enum status h5_put_numbers(hid_t object, const char *name, hid_t type, int rank,
 enum status h5_put_text(hid_t object, const char *name, const char *text, const char *path, struct error *error)
 {
     const hid_t type = H5Tcopy(H5T_C_S1);
-    H5Tset_size(type, strlen(text) + 1);
+    H5Tset_size(type, H5T_VARIABLE); /* of variable length: h5py then gives str, not bytes */
     H5Tset_cset(type, H5T_CSET_UTF8);
-    const enum status status = h5_put(object, name, type, H5Screate(H5S_SCALAR), text, path, error);
+    const enum status status = h5_put(object, name, type, H5Screate(H5S_SCALAR), &text, path, error);
     H5Tclose(type);
     return status;
 }
