@@ -21,13 +21,16 @@ enum { HEADER_MAX = 1 << 20, LINE_MAX_BYTES = 1024 };
 
 static pthread_mutex_t nrrd_teem = PTHREAD_MUTEX_INITIALIZER;
 
-/* Line order is kept: teem wants the space before its vectors. */
-static const char *const nrrd_fields[] = {"type",  "dimension",       "sizes",        "spacings",    "space",     "space dimension",
-                                          "space directions", "space origin", "space units", "encoding", "endian",    "byte skip",
-                                          "byteskip", "line skip", "lineskip", NULL};
+/* What teem is shown, in the file's order: it wants the space before its vectors. The first N_REQUIRED must be there: teem leaks where one
+ * is missing. */
+static const char *const nrrd_fields[] = {"type",  "dimension",       "sizes",            "encoding",     "spacings",
+                                          "space", "space dimension", "space directions", "space origin", "space units",
+                                          "endian", "byte skip",      "byteskip",         "line skip",    "lineskip"};
+enum { N_FIELDS = sizeof nrrd_fields / sizeof nrrd_fields[0], N_REQUIRED = 4 };
 
 struct nrrd_text {
     char *header;      /* for teem */
+    bool seen[N_FIELDS];
     char *data_file;   /* NULL: attached */
     int64_t data_offset; /* after the blank line */
 };
@@ -75,10 +78,12 @@ static enum status nrrd_take_line(struct nrrd_text *text, char **out, const char
         value++;
     if (field_is(line, field, "data file") || field_is(line, field, "datafile"))
         return nrrd_take_data_file(text, value, (size_t)(line + length - value), path, error);
-    for (const char *const *name = nrrd_fields; *name; name++)
-        if (field_is(line, field, *name)) {
+    for (int f = 0; f < N_FIELDS; f++)
+        if (field_is(line, field, nrrd_fields[f])) {
             if (length > LINE_MAX_BYTES)
-                return error_set(error, STATUS_FAILED, "%s: field '%s': a line of %zu bytes (a damaged header?)", path, *name, length);
+                return error_set(error, STATUS_FAILED, "%s: field '%s': a line of %zu bytes (a damaged header?)", path, nrrd_fields[f],
+                                 length);
+            text->seen[f] = true;
             memcpy(*out, line, length);
             (*out)[length] = '\n';
             *out += length + 1;
@@ -89,7 +94,8 @@ static enum status nrrd_take_line(struct nrrd_text *text, char **out, const char
 /* Splits data, `bytes` long and NUL-ended; a header ends at an empty line, a detached one also at the end of the file. */
 static enum status nrrd_split(struct nrrd_text *text, const char *data, size_t bytes, const char *path, struct error *error)
 {
-    text->header = memory_alloc(bytes + 2, 1);
+    static const char magic[] = "NRRD0005\n"; /* teem warns of versions; what we pass on is in all of them */
+    text->header = memory_alloc(bytes + sizeof magic + 1, 1);
     if (!text->header)
         return error_memory(error, bytes, path);
     char *out = text->header;
@@ -101,8 +107,8 @@ static enum status nrrd_split(struct nrrd_text *text, const char *data, size_t b
         size_t length = whole > 0 && line[whole - 1] == '\r' ? whole - 1 : whole;
         blank = length == 0;
         if (first) {
-            memcpy(out, "NRRD0005\n", 9); /* teem warns of versions; what we pass on is in all of them */
-            out += 9;
+            memcpy(out, magic, sizeof magic - 1);
+            out += sizeof magic - 1;
         } else if (!blank && nrrd_take_line(text, &out, line, length, path, error)) {
             return STATUS_FAILED;
         }
@@ -113,6 +119,9 @@ static enum status nrrd_split(struct nrrd_text *text, const char *data, size_t b
     text->data_offset = line - data;
     if (!blank && !text->data_file)
         return error_set(error, STATUS_FAILED, "%s: the header does not end: no empty line in %zu bytes (truncated?)", path, bytes);
+    for (int f = 0; f < N_REQUIRED; f++)
+        if (!text->seen[f])
+            return error_set(error, STATUS_FAILED, "%s: the header has no field '%s' (damaged?)", path, nrrd_fields[f]);
     return STATUS_OK;
 }
 
