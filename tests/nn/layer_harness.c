@@ -360,9 +360,9 @@ static bool bench_check_gradient(struct bench *bench, const char *what, double *
     double expected[SAMPLES];
     float sampled[SAMPLES];
     struct rng rng = rng_make(11, 0);
-    int64_t n_samples = n < SAMPLES ? n : SAMPLES;
+    int64_t most = bench->is->samples ? bench->is->samples : SAMPLES, n_samples = n < most ? n : most;
     for (int64_t i = 0; i < n_samples; i++) {
-        int64_t at = n <= SAMPLES ? i : i == 0 ? 0 : i == 1 ? n - 1 : rng_below(&rng, n);
+        int64_t at = n <= most ? i : i == 0 ? 0 : i == 1 ? n - 1 : rng_below(&rng, n);
         sampled[i] = got[at];
         expected[i] = bench_slope(bench, values, n, NULL, at);
         if (fabs(expected[i]) < 1e-10) /* the rounding of the differences themselves */

@@ -31,6 +31,7 @@ struct layer_case {
     double keep_away;             /* source values stay this far from 0 (kinks) */
     bool distinct;                /* source values differ by at least 1e-3 (no ties) */
     double max_zero_frac;         /* 0: the default, 0.3 */
+    int samples;                  /* elements of each tensor checked one by one; 0: 48 */
     bool testing, frozen;
     const struct layer_ops *ops;  /* NULL: the registered one (the harness' own tests put broken ones here) */
 };

@@ -89,7 +89,7 @@ static void check_conv(const char *yaml, struct shape src, struct geometry geome
 {
     now = geometry;
     int64_t taps = geometry.kernel[0] * geometry.kernel[1] * geometry.kernel[2];
-    check_layer(&(struct layer_case){.yaml = yaml, .reference = conv_reference, .n_src = 1, .src = {src}, .src_scale = scale,
+    check_layer(&(struct layer_case){.yaml = yaml, .reference = conv_reference, .n_src = 1, .src = {src}, .src_scale = scale, .samples = 8,
                                      .terms = 33 * taps + src.n * shape_voxels(src) * scale * scale * scale, .max_zero_frac = geometry.kernel[0] < geometry.stride[0] ? 0.95 : 0.6});
 }
 

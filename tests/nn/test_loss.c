@@ -1,0 +1,220 @@
+/* Every loss: its value against a double loop, its gradient against the numeric gradient of that loop. */
+#include <float.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/rng.h"
+#include "nn/loss.h"
+#include "tests/check.h"
+
+enum { MAX_VALUES = 2048 };
+
+/* The loss in double; p, t plain NCDHW. */
+typedef double loss_reference(struct shape shape, const double *p, const double *t);
+
+static double mse_reference(struct shape shape, const double *p, const double *t)
+{
+    double sum = 0;
+    for (int64_t i = 0; i < shape_count(shape); i++)
+        sum += (p[i] - t[i]) * (p[i] - t[i]);
+    return sum / (double)shape_count(shape);
+}
+
+static double bce_reference(struct shape shape, const double *p, const double *t)
+{
+    double sum = 0;
+    for (int64_t i = 0; i < shape_count(shape); i++)
+        sum -= t[i] * log(p[i]) + (1 - t[i]) * log(1 - p[i]);
+    return sum / (double)shape_count(shape);
+}
+
+static double focal_reference(struct shape shape, const double *p, const double *t)
+{
+    double sum = 0;
+    for (int64_t i = 0; i < shape_count(shape); i++)
+        sum -= 0.3 * t[i] * pow(1 - p[i], 1.5) * log(p[i]) + 0.7 * (1 - t[i]) * pow(p[i], 1.5) * log(1 - p[i]);
+    return sum / (double)shape_count(shape);
+}
+
+/* Mean over channels, and over samples when per_sample, of 1 - (2 S(pt) + eps) / (S + eps). */
+static double dice(struct shape shape, const double *p, const double *t, bool per_sample, bool squared, double eps)
+{
+    int64_t parts = per_sample ? shape.n : 1, voxels = shape_voxels(shape);
+    double loss = 0;
+    for (int64_t part = 0; part < parts; part++)
+        for (int64_t c = 0; c < shape.c; c++) {
+            double both = 0, sum = 0;
+            for (int64_t n = 0; n < shape.n; n++)
+                for (int64_t v = 0; v < voxels && (!per_sample || n == part); v++) {
+                    int64_t i = (n * shape.c + c) * voxels + v;
+                    both += p[i] * t[i];
+                    sum += squared ? p[i] * p[i] + t[i] * t[i] : p[i] + t[i];
+                }
+            loss += 1 - (2 * both + eps) / (sum + eps);
+        }
+    return loss / (double)(parts * shape.c);
+}
+
+static double dice_batch(struct shape shape, const double *p, const double *t)
+{
+    return dice(shape, p, t, false, false, 1e-6);
+}
+
+static double dice_sample(struct shape shape, const double *p, const double *t)
+{
+    return dice(shape, p, t, true, false, 1e-6);
+}
+
+static double dice_squared(struct shape shape, const double *p, const double *t)
+{
+    return dice(shape, p, t, false, true, 0);
+}
+
+static struct config_list bind_losses(const char *yaml, struct arena *arena)
+{
+    static const struct config_field fields[] = {{.key = "loss", .type = CONFIG_LIST, .variant = loss_table_at}, {0}};
+    static const struct config_table table = {.size = sizeof(struct config_list), .fields = fields};
+    struct config_list list = {0};
+    struct error error = {0};
+    struct yaml_node *node;
+    if (CHECK_OK(yaml_read_text(&node, yaml, "case", arena, &error), &error))
+        CHECK_OK(config_bind(&table, node, &list, arena, &error), &error);
+    return list;
+}
+
+struct values {
+    struct shape shape;
+    int64_t n;
+    double p[MAX_VALUES], t[MAX_VALUES];
+    float pf[MAX_VALUES], tf[MAX_VALUES], d[MAX_VALUES];
+};
+
+/* Probabilities away from 0 and 1, targets of 0 and 1. */
+static void draw(struct values *values, struct shape shape)
+{
+    struct rng rng = rng_make(3, 0);
+    values->shape = shape;
+    values->n = shape_count(shape);
+    for (int64_t i = 0; i < values->n; i++) {
+        values->pf[i] = (float)rng_uniform(&rng, 0.05, 0.95);
+        values->tf[i] = (float)rng_below(&rng, 2);
+        values->p[i] = (double)values->pf[i];
+        values->t[i] = (double)values->tf[i];
+        values->d[i] = NAN;
+    }
+}
+
+static double slope(struct values *values, loss_reference *reference, int64_t i)
+{
+    const double step = 1e-5, p = values->p[i];
+    values->p[i] = p + step;
+    double above = reference(values->shape, values->p, values->t);
+    values->p[i] = p - step;
+    double below = reference(values->shape, values->p, values->t);
+    values->p[i] = p;
+    return (above - below) / (2 * step);
+}
+
+static void check_gradient(struct values *values, loss_reference *reference, double weight, const double *more, const char *what)
+{
+    double largest = 0;
+    for (int64_t i = 0; i < values->n; i++)
+        largest = fmax(largest, fabs((double)values->d[i]));
+    CHECK(largest > 0);
+    for (int64_t i = 0; i < values->n; i += 7) {
+        double expected = weight * slope(values, reference, i) + (more ? more[i] : 0);
+        if (!CHECK_NEAR((double)values->d[i], expected, 8 * (double)FLT_EPSILON * largest + 1e-9 * fabs(weight))) {
+            fprintf(stderr, "%s: d_p[%d]\n", what, (int)i);
+            return;
+        }
+    }
+}
+
+static void check_loss(const char *yaml, loss_reference *reference, double weight)
+{
+    static const struct shape shapes[] = {{2, 1, 5, 6, 7}, {3, 2, 3, 5, 7}, {1, 1, 1, 2, 3}};
+    static struct values values;
+    struct arena arena = {0};
+    struct config_list list = bind_losses(yaml, &arena);
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes && list.n; i++) {
+        draw(&values, shapes[i]);
+        double value = reference(shapes[i], values.p, values.t), term;
+        CHECK_NEAR(loss_sum(&list, shapes[i], values.pf, values.tf, values.d, &term), weight * value, 1e-12 * fabs(weight));
+        CHECK_NEAR(term, value, 1e-12);
+        check_gradient(&values, reference, weight, NULL, yaml);
+        float before[MAX_VALUES];
+        memcpy(before, values.d, sizeof before);
+        CHECK_NEAR(loss_sum(&list, shapes[i], values.pf, values.tf, NULL, NULL), weight * value, 1e-12 * fabs(weight));
+        loss_sum(&list, shapes[i], values.pf, values.tf, values.d, NULL);
+        CHECK(memcmp(before, values.d, (size_t)values.n * sizeof(float)) == 0); /* the first term writes '=' */
+    }
+    arena_done(&arena);
+}
+
+static void test_mse(void)
+{
+    check_loss("loss: [ { type: mse } ]", mse_reference, 1);
+    check_loss("loss: [ { type: mse, weight: 100 } ]", mse_reference, 100);
+}
+
+static void test_bce(void)
+{
+    check_loss("loss: [ { type: bce, weight: 0.1 } ]", bce_reference, 0.1);
+}
+
+static void test_focal(void)
+{
+    check_loss("loss: [ { type: focal, gamma: 1.5, alpha: 0.3 } ]", focal_reference, 1);
+}
+
+static void test_dice(void)
+{
+    check_loss("loss: [ { type: dice, weight: 2 } ]", dice_batch, 2);
+    check_loss("loss: [ { type: dice, over: sample } ]", dice_sample, 1);
+    check_loss("loss: [ { type: dice, squared: true, epsilon: 0 } ]", dice_squared, 1);
+}
+
+/* Every further term adds to the gradient. */
+static void test_sum(void)
+{
+    static struct values values;
+    static double mse[MAX_VALUES];
+    struct arena arena = {0};
+    struct config_list list = bind_losses("loss: [ { type: mse, weight: 0.9 }, { type: dice, weight: 0.1 } ]", &arena);
+    draw(&values, (struct shape){2, 1, 3, 4, 5});
+    for (int64_t i = 0; i < values.n; i++)
+        mse[i] = 0.9 * slope(&values, mse_reference, i);
+    double terms[2], sum = loss_sum(&list, values.shape, values.pf, values.tf, values.d, terms);
+    CHECK_NEAR(sum, 0.9 * terms[0] + 0.1 * terms[1], 1e-12);
+    check_gradient(&values, dice_batch, 0.1, mse, "sum");
+    arena_done(&arena);
+}
+
+/* p of exactly 0 and 1, empty against empty: finite values and gradients. */
+static void test_extremes(void)
+{
+    const char *const yaml[] = {"loss: [ { type: bce } ]", "loss: [ { type: focal } ]", "loss: [ { type: dice } ]",
+                                "loss: [ { type: dice, squared: true, epsilon: 0 } ]"};
+    const float p[8] = {0, 1, 0, 1, 0, 0, 1, 1}, t[8] = {0, 0, 1, 1, 0, 1, 0, 1}, empty[8] = {0};
+    for (int k = 0; k < 4; k++) {
+        struct arena arena = {0};
+        float d[8];
+        struct config_list list = bind_losses(yaml[k], &arena);
+        struct shape shape = {1, 1, 2, 2, 2};
+        CHECK(isfinite(loss_sum(&list, shape, p, t, d, NULL)));
+        for (int i = 0; i < 8; i++)
+            CHECK(isfinite(d[i]));
+        CHECK_NEAR(loss_sum(&list, shape, empty, empty, d, NULL), 0, 1e-5);
+        for (int i = 0; i < 8; i++)
+            CHECK(isfinite(d[i]));
+        arena_done(&arena);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    const struct check_test tests[] = {{"mse", test_mse}, {"bce", test_bce}, {"focal", test_focal},        {"dice", test_dice},
+                                       {"sum", test_sum}, {"extremes", test_extremes}, {0}};
+    return check_main(argc, argv, tests);
+}
