@@ -82,8 +82,8 @@ static enum status conv_check(const struct conv_shape *shape, struct error *erro
     if (shape->scale != 1 && shape->scale != 2)
         return conv_refuse(shape, "only an upsampling by 2 can be absorbed", error);
     for (int a = 0; a < 3; a++) {
-        if (shape->kernel[a] < 1 || shape->kernel[a] > CONV_KERNEL_MAX || shape->stride[a] < 1)
-            return conv_refuse(shape, "kernel must be 1 to 15 and stride at least 1", error);
+        if (shape->kernel[a] < 1 || shape->kernel[a] > CONV_KERNEL_MAX || shape->stride[a] < 1 || shape->stride[a] > CONV_STRIDE_MAX)
+            return conv_refuse(shape, "kernel must be 1 to 15 and stride 1 to 8", error);
         if (shape->pad_before[a] < 0 || shape->pad_before[a] >= shape->kernel[a] || shape->pad_after[a] >= shape->kernel[a])
             return conv_refuse(shape, "padding must be smaller than the kernel", error);
         if (shape->scale == 2 && shape->stride[a] != 1)

@@ -167,9 +167,7 @@ static void phases_group(struct phases *phases, int64_t p)
 {
     struct phase *phase = &phases->phases[p];
     struct phase_group *group = phases->n_groups ? &phases->groups[phases->n_groups - 1] : NULL;
-    /* Few output channels from many: each phase alone, by the kernel for that. */
-    bool alone = phase_n_taps(phase) == 0 || (tensor_lane(phases->dst.c) == 1 && tensor_lane(phase->conv.src.c) > 1);
-    if (!group || alone || !phase_same_window(&phases->phases[group->first], phase)) {
+    if (!group || phase_n_taps(phase) == 0 || !phase_same_window(&phases->phases[group->first], phase)) {
         group = &phases->groups[phases->n_groups++];
         *group = (struct phase_group){.conv = phase->conv, .first = p};
     }
