@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "base/log.h"
+#include "data/sampler.h"
 
 /* Bytes per voxel of a skull that is being restored and measured: skull, truth, implant, completed, raw (1 each), a distance map (4) and the
  * float volume of a scan that blends (4), rounded up. */
@@ -28,8 +29,8 @@ enum status budget_estimate(struct budget *ret, const struct recipe *recipe, con
     budget.params_bytes = 4 * (cost.n_params + cost.n_trainable * (1 + budget_slots(recipe)));
     budget.activations_bytes = cost.train_bytes;
     int64_t patch = shape_voxels(recipe_shape(recipe, 1));
-    budget.batch_bytes = 3 * 4 * train->batch * patch + 2 * 4 * recipe->data.queue * patch +
-                         recipe->data.workers * LOADER_VOXEL_BYTES * voxels;
+    int64_t drawn = sampler_count(&recipe->data, largest) * patch; /* a drawn skull's patches: a byte per voxel */
+    budget.batch_bytes = 3 * 4 * train->batch * patch + recipe->data.queue * drawn + recipe->data.workers * LOADER_VOXEL_BYTES * voxels;
     if (train->validate_every > 0)
         budget.validation_bytes = 2 * (train->validate_patches + train->batch - 1) * patch;
     if (train->validate_every > 0 && train->validate_cases > 0) {

@@ -98,7 +98,7 @@ static void check_channels(const struct recipe *recipe, struct error *error)
     int64_t good = patch_good_cube(recipe);
     if (good && !network_cost(&cost, &recipe->network, (struct shape){1, 1, good, good, good}, &scratch) && cost.dst.c != 1)
         config_error(error, recipe_key(recipe, "network.layers"),
-                     "network.layers: the last layer gives %" PRId64 " channels, the targets have 1 (end with a layer of channels: 1)", cost.dst.c);
+                     "network.layers: the last layer gives %" PRId64 " channels, the targets have 1 (end with a layer of filters: 1)", cost.dst.c);
 }
 
 static void check_network(const struct recipe *recipe, struct error *error)

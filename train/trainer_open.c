@@ -209,6 +209,7 @@ static enum status trainer_take_checkpoint(struct trainer *trainer, const struct
         return error_memory(error, 0, "a path");
     if (!file_exists(path)) { /* it ended before its first checkpoint: from the beginning again, the same bits */
         log_warn("%s: no last.h5: the run ended before its first checkpoint and starts again", trainer->run.folder);
+        trainer->state = (struct run_state){.best = NAN, .threads = recipe->train.threads, .dataset_hash = facts->hash};
         training_close(&trainer->training);
         return training_open(&trainer->training, recipe, true, error);
     }

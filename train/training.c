@@ -32,30 +32,29 @@ static enum status training_allocate(struct training *training, struct error *er
     return error_memory(error, 3 * floats * sizeof(float), "the training batch");
 }
 
-enum status training_open(struct training *ret, const struct recipe *recipe, bool fresh, struct error *error)
+enum status training_open(struct training *training, const struct recipe *recipe, bool fresh, struct error *error)
 {
-    struct training training = {.recipe = recipe};
+    struct params *params = &training->params;
     struct shape src = recipe_shape(recipe, recipe->train.batch);
     assert(recipe->loss.n <= TRAINING_MAX_LOSSES);
-    enum status status = network_describe(&training.params, &recipe->network, error);
+    *training = (struct training){.recipe = recipe};
+    enum status status = network_describe(params, &recipe->network, error);
     if (!status)
-        status = params_allocate(&training.params, true, error);
+        status = params_allocate(params, true, error);
     if (!status) {
-        params_initialise(&training.params, training_seed(recipe, STREAM_WEIGHTS));
-        warm_start_freeze(&training.params, &recipe->train.freeze);
+        params_initialise(params, training_seed(recipe, STREAM_WEIGHTS));
+        warm_start_freeze(params, &recipe->train.freeze);
     }
     if (!status && fresh && recipe->train.init)
-        status = warm_start(&training.params, recipe->train.init, &recipe->train.init_skip, error);
+        status = warm_start(params, recipe->train.init, &recipe->train.init_skip, error);
     if (!status)
-        status = network_new(&training.network, &recipe->network, &training.params, src, NETWORK_TRAIN, error);
+        status = network_new(&training->network, &recipe->network, params, src, NETWORK_TRAIN, error);
     if (!status)
-        status = optimizer_init(&training.optimizer, &recipe->optimizer, &training.params, error);
+        status = optimizer_init(&training->optimizer, &recipe->optimizer, params, error);
     if (!status)
-        status = training_allocate(&training, error);
+        status = training_allocate(training, error);
     if (status)
-        training_close(&training);
-    else
-        *ret = training;
+        training_close(training);
     return status;
 }
 

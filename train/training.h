@@ -39,8 +39,9 @@ struct training_result {
 enum training_stream { STREAM_WEIGHTS, STREAM_SAMPLES, STREAM_DROPOUT, STREAM_VALIDATION };
 uint64_t training_seed(const struct recipe *recipe, enum training_stream stream);
 
-/* fresh: random weights, or those of recipe.train.init; else they are left for a checkpoint to fill in. Freezes recipe.train.freeze. */
-enum status training_open(struct training *ret, const struct recipe *recipe, bool fresh, struct error *error);
+/* fresh: random weights, or those of recipe.train.init; else they are left for a checkpoint to fill in. Freezes recipe.train.freeze.
+ * In place: the network points into *training, which must not be moved until training_close. */
+enum status training_open(struct training *training, const struct recipe *recipe, bool fresh, struct error *error);
 /* Starts the loader at training.position. */
 enum status training_start(struct training *training, struct error *error);
 /* One step. A loss or gradient that is not finite is STATUS_FAILED, says where it came from, and leaves weights, step and position as they

@@ -20,7 +20,7 @@ struct validator {
     int64_t n_cases;
     int64_t *cases;          /* indices into the dataset */
     int64_t n_batches;       /* of patches */
-    uint8_t *src, *target;   /* n_batches x batch patches of 0 and 1, as bytes */
+    uint8_t *src, *target;   /* n_batches x batch patches, 0..255 for 0..1 */
 };
 
 /* One skull of the validation split on its way through. */
@@ -46,16 +46,17 @@ static int64_t validator_batch_floats(const struct validator *validator)
     return shape_count(recipe_shape(recipe, recipe->train.batch));
 }
 
+/* 0 and 1 exactly; what lies between (a resampled skull) in steps of 1/255. */
 static void bytes_from_floats(uint8_t *dst, const float *src, int64_t n)
 {
     for (int64_t i = 0; i < n; i++)
-        dst[i] = src[i] > 0.5f;
+        dst[i] = (uint8_t)lrintf(255.0f * fminf(fmaxf(src[i], 0.0f), 1.0f));
 }
 
 static void floats_from_bytes(float *dst, const uint8_t *src, int64_t n)
 {
     for (int64_t i = 0; i < n; i++)
-        dst[i] = src[i];
+        dst[i] = (float)src[i] / 255.0f;
 }
 
 static enum status validator_read_patches(struct validator *validator, struct error *error)
@@ -156,10 +157,9 @@ static enum status trial_read(struct trial *trial, struct validator *validator, 
 
 static enum status trial_run(struct trial *trial, struct validator *validator, int64_t c, struct error *error)
 {
-    struct progress progress = {.label = "validation"};
     double spacing_mm[3];
     if (trial_read(trial, validator, c, error) ||
-        restorer_run(&trial->restoration, validator->restorer, &trial->skull, &progress, error))
+        restorer_run(&trial->restoration, validator->restorer, &trial->skull, NULL, error))
         return error_while(error, "validating on case %s", trial->name);
     for (int a = 0; a < 3; a++)
         spacing_mm[a] = grid_spacing_mm(&trial->skull.grid, a);

@@ -1,0 +1,23 @@
+/* chain.h - a dataset of small hollow heads, a small network and recipes on them: seconds of training for the tests. */
+#ifndef CALVARIA_TESTS_TRAIN_CHAIN_H
+#define CALVARIA_TESTS_TRAIN_CHAIN_H
+
+#include <stdbool.h>
+
+#include "base/error.h"
+
+/* The path of a packed dataset of 6 heads (4 train, 2 val) of 40x44x36 voxels, made on the first call; NULL (and a failed check) when it
+ * cannot be made. */
+const char *chain_set(void);
+
+/* Writes FOLDER/name with a recipe whose network has convolutions, batch norm, dropout and a skip, Adam, 16^3 patches of the grid sampler,
+ * and `extra` lines at its end. Returns its path. */
+const char *chain_recipe(const char *name, const char *extra);
+
+/* The whole file; free with memory_free. NULL when it cannot be read. */
+char *chain_text(const char *path);
+
+/* Every weight and every block of state in two model files is bitwise equal; prints the first that is not. */
+bool chain_same_model(const char *path_a, const char *path_b);
+
+#endif

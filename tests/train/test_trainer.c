@@ -1,0 +1,411 @@
+/* test_trainer.c - whole small runs: the folder they leave, resume and rerun to the same bits, requests to stop, retraining. */
+#include "train/trainer.h"
+
+#include <math.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "nn/model_file.h"
+#include "tests/check.h"
+#include "tests/train/chain.h"
+#include "train/trainer_open.h"
+
+static bool ready(void)
+{
+    return CHECK(chain_set() != NULL);
+}
+
+/* Runs the plain recipe into FOLDER/name; n_sets --set values. */
+static bool run_plain(const char *name, int n_sets, char *const *sets)
+{
+    struct error error = {0};
+    return CHECK_OK(trainer_start(chain_recipe("plain.yaml", NULL), n_sets, sets, check_path(name), NULL, &error), &error);
+}
+
+static const char *in(const char *run, const char *name)
+{
+    char text[256];
+    snprintf(text, sizeof text, "%s/%s", run, name);
+    return check_path(text);
+}
+
+static void test_run_folder(void)
+{
+    static const char *const files[] = {"recipe.yaml", "overrides.txt", "environment.txt", "defects.yaml", "network.txt", "split.tsv", "log.txt",
+                                        "metrics.tsv", "STATUS", "last.h5", "best.h5", "plots/loss.gp", "plots/metrics.gp",
+                                        "validation/step_000003.tsv", "validation/step_000006.png", NULL};
+    char *const sets[] = {"train.clip_norm=5"};
+    if (!ready() || !run_plain("folder", 1, sets))
+        return;
+    for (int i = 0; files[i]; i++)
+        if (!CHECK(file_exists(in("folder", files[i]))))
+            printf("    missing: %s\n", files[i]);
+    char *status = chain_text(in("folder", "STATUS")), *overrides = chain_text(in("folder", "overrides.txt"));
+    char *split = chain_text(in("folder", "split.tsv")), *environment = chain_text(in("folder", "environment.txt"));
+    CHECK_CONTAINS(status, "state: finished\nstep: 6\nsteps: 6\n");
+    CHECK_CONTAINS(status, "best: { metric: dsc");
+    CHECK_TEXT(overrides, "--set train.clip_norm=5\n");
+    CHECK_CONTAINS(split, "head1\tval\n");
+    CHECK_CONTAINS(environment, "commit: ");
+    CHECK_CONTAINS(environment, "oneDNN");
+    memory_free(status);
+    memory_free(overrides);
+    memory_free(split);
+    memory_free(environment);
+}
+
+/* The resolved recipe states every key and loads back to the same bytes. */
+static void test_recipe_round_trip(void)
+{
+    struct error error = {0};
+    struct arena arena = {0};
+    struct recipe recipe;
+    if (!ready() || !run_plain("round", 0, NULL))
+        return;
+    if (CHECK_OK(recipe_read(&recipe, in("round", "recipe.yaml"), 0, NULL, &arena, &error), &error)) {
+        char *dump = config_dump_text(&recipe_table, &recipe), *file = chain_text(in("round", "recipe.yaml"));
+        CHECK_TEXT(dump, file);
+        CHECK_CONTAINS(file, "validate_cases: 1");
+        memory_free(dump);
+        memory_free(file);
+    }
+    arena_done(&arena);
+}
+
+static void test_rerun_same_bits(void)
+{
+    if (!ready() || !run_plain("one", 0, NULL) || !run_plain("two", 0, NULL))
+        return;
+    CHECK(chain_same_model(in("one", "last.h5"), in("two", "last.h5")));
+    CHECK(chain_same_model(in("one", "best.h5"), in("two", "best.h5")));
+    char *const sets[] = {"seed=6"};
+    if (run_plain("other", 1, sets))
+        CHECK(!chain_same_model(in("one", "last.h5"), in("other", "last.h5"))); /* the comparison can fail */
+}
+
+/* The columns of metrics.tsv that are no times must agree row by row. */
+static void check_same_metrics(const char *path_a, const char *path_b)
+{
+    char *a = chain_text(path_a), *b = chain_text(path_b);
+    char *line_a = a, *line_b = b;
+    int n_rows = 0;
+    while (line_a && line_b && *line_a && *line_b) {
+        char *end_a = strchr(line_a, '\n'), *end_b = strchr(line_b, '\n');
+        if (!CHECK(end_a && end_b))
+            break;
+        *end_a = *end_b = '\0';
+        for (int c = 0; c < 7; c++) { /* step draw loss loss_mse loss_dice lr grad_norm: what follows are seconds */
+            size_t n_a = strcspn(line_a, "\t"), n_b = strcspn(line_b, "\t");
+            CHECK(n_a == n_b && strncmp(line_a, line_b, n_a) == 0);
+            line_a += n_a + (line_a[n_a] == '\t');
+            line_b += n_b + (line_b[n_b] == '\t');
+        }
+        line_a = end_a + 1;
+        line_b = end_b + 1;
+        n_rows++;
+    }
+    CHECK(line_a && line_b && !*line_a && !*line_b);
+    CHECK_INT(n_rows, 1 + 6 + 2); /* titles, steps, validations */
+    memory_free(a);
+    memory_free(b);
+}
+
+static void test_resume_same_bits(void)
+{
+    struct error error = {0};
+    char *const three[] = {"train.steps=3"}, *const six[] = {"train.steps=6"};
+    if (!ready() || !run_plain("straight", 0, NULL) || !run_plain("halves", 1, three))
+        return;
+    if (!CHECK_OK(trainer_resume(check_path("halves"), 1, six, &error), &error))
+        return;
+    CHECK(chain_same_model(in("straight", "last.h5"), in("halves", "last.h5")));
+    CHECK(chain_same_model(in("straight", "best.h5"), in("halves", "best.h5")));
+    check_same_metrics(in("straight", "metrics.tsv"), in("halves", "metrics.tsv"));
+    char *overrides = chain_text(in("halves", "overrides.txt"));
+    CHECK_TEXT(overrides, "--set train.steps=3\n# resumed at step 3\n--set train.steps=6\n");
+    memory_free(overrides);
+}
+
+/* A run that ended before its first checkpoint, and one whose table has rows behind its checkpoint. */
+static void test_resume_cuts_metrics(void)
+{
+    struct error error = {0};
+    if (!ready() || !run_plain("whole", 0, NULL) || !run_plain("cut", 0, NULL))
+        return;
+    CHECK_INT(unlink(in("cut", "last.h5")), 0);
+    CHECK_OK(trainer_resume(check_path("cut"), 0, NULL, &error), &error);
+    CHECK(chain_same_model(in("whole", "last.h5"), in("cut", "last.h5")));
+    check_same_metrics(in("whole", "metrics.tsv"), in("cut", "metrics.tsv"));
+}
+
+static void test_resume_refuses(void)
+{
+    struct error error = {0};
+    char *const lr[] = {"optimizer.lr=1"}, *const fewer[] = {"train.steps=2"};
+    if (!ready() || !run_plain("kept", 0, NULL))
+        return;
+    CHECK_FAILS(trainer_resume(check_path("kept"), 1, lr, &error), &error, STATUS_USAGE, "optimizer.lr=1");
+    error = (struct error){0};
+    CHECK_FAILS(trainer_resume(check_path("kept"), 1, fewer, &error), &error, STATUS_USAGE, "at step 6 already");
+    error = (struct error){0};
+    CHECK_FAILS(trainer_resume(check_path("none"), 0, NULL, &error), &error, STATUS_USAGE, "no such run folder");
+    error = (struct error){0};
+    CHECK_FAILS(trainer_start(chain_recipe("plain.yaml", NULL), 0, NULL, check_path("kept"), NULL, &error), &error, STATUS_USAGE, "--resume");
+    char *status = chain_text(in("kept", "STATUS"));
+    CHECK_CONTAINS(status, "state: finished\n"); /* refused attempts changed nothing */
+    memory_free(status);
+}
+
+/* --- signals: the run goes in a process of its own, this program with the arguments RECIPE FOLDER [KEY=VALUE ...] behind --run --- */
+
+static const char *program;
+
+static int child_main(int n_sets, char **arguments)
+{
+    struct error error = {0};
+    char recipe_yaml[4096];
+    const char *recipe = arguments[0], *folder = arguments[1];
+    snprintf(recipe_yaml, sizeof recipe_yaml, "%s/recipe.yaml", folder);
+    enum status status = file_exists(recipe_yaml) ? trainer_resume(folder, 0, NULL, &error)
+                                                  : trainer_start(recipe, n_sets, arguments + 2, folder, NULL, &error);
+    if (status == STATUS_FAILED || status == STATUS_USAGE)
+        error_print(stderr, &error);
+    return (int)status;
+}
+
+static pid_t start_child(const char *recipe, const char *folder, int n_sets, char *const *sets)
+{
+    char *arguments[16] = {(char *)program, "--run", (char *)recipe, (char *)check_path(folder)};
+    for (int i = 0; i < n_sets && i < 11; i++)
+        arguments[4 + i] = sets[i];
+    fflush(NULL);
+    pid_t child = fork();
+    if (child == 0) {
+        execv(program, arguments);
+        _exit(127);
+    }
+    return child;
+}
+
+static int wait_child(pid_t child)
+{
+    int status = 0;
+    return waitpid(child, &status, 0) == child && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static void nap(double seconds)
+{
+    struct timespec time = {.tv_sec = (time_t)seconds, .tv_nsec = (long)(1e9 * (seconds - floor(seconds)))};
+    nanosleep(&time, NULL);
+}
+
+/* Steps so far in FOLDER's metrics table. */
+static int rows_of(const char *folder)
+{
+    struct error error = {0};
+    char *text = NULL;
+    size_t bytes;
+    int n = -1;
+    if (file_exists(in(folder, "metrics.tsv")) && !file_read(&text, &bytes, in(folder, "metrics.tsv"), 1 << 24, &error))
+        for (const char *at = text; (at = strchr(at, '\n')); at++)
+            n++;
+    memory_free(text);
+    return n;
+}
+
+static void test_sigterm(void)
+{
+    char *const sets[] = {"train.steps=400", "train.validate_every=0", "train.checkpoint_every=0", "train.plot_every=0"};
+    if (!ready())
+        return;
+    const char *recipe = chain_recipe("plain.yaml", NULL);
+    CHECK_INT(wait_child(start_child(recipe, "long", 4, sets)), 0);
+    pid_t child = start_child(recipe, "stopped", 4, sets);
+    for (int i = 0; i < 2000 && rows_of("stopped") < 3; i++)
+        nap(0.005);
+    kill(child, SIGTERM);
+    CHECK_INT(wait_child(child), STATUS_STOPPED);
+    char *status = chain_text(in("stopped", "STATUS")), *log = chain_text(in("stopped", "log.txt"));
+    CHECK_CONTAINS(status, "state: stopped\n");
+    CHECK_CONTAINS(log, "stopped by SIGTERM after step");
+    CHECK_CONTAINS(log, "calvaria train --resume");
+    memory_free(status);
+    memory_free(log);
+    CHECK(rows_of("stopped") < 400);
+    CHECK_INT(wait_child(start_child(recipe, "stopped", 0, NULL)), 0);
+    CHECK_INT(rows_of("stopped"), 400);
+    CHECK(chain_same_model(in("long", "last.h5"), in("stopped", "last.h5")));
+}
+
+/* kill -9 at random moments, validations and checkpoints included, until the run ends: the bits are those of the run left alone. */
+static void test_kill_at_random(void)
+{
+    char *const sets[] = {"train.steps=60", "train.validate_every=7", "train.checkpoint_every=4", "train.plot_every=0"};
+    if (!ready())
+        return;
+    const char *recipe = chain_recipe("plain.yaml", NULL);
+    CHECK_INT(wait_child(start_child(recipe, "alone", 4, sets)), 0);
+    struct rng rng = rng_make((uint64_t)time(NULL), 0);
+    int n_killed = 0, status = -1;
+    for (int i = 0; i < 200 && status != 0; i++) {
+        pid_t child = start_child(recipe, "killed", 4, sets);
+        nap(rng_uniform(&rng, 0.02, 0.6));
+        kill(child, SIGKILL);
+        status = wait_child(child);
+        n_killed += status == -1;
+    }
+    printf("    killed %d times\n", n_killed);
+    CHECK_INT(status, 0);
+    CHECK(n_killed > 0);
+    CHECK(chain_same_model(in("alone", "last.h5"), in("killed", "last.h5")));
+    CHECK(chain_same_model(in("alone", "best.h5"), in("killed", "best.h5")));
+    CHECK_INT(rows_of("killed"), rows_of("alone"));
+}
+
+/* --- retraining --- */
+
+static bool param_same(const struct model *a, const struct model *b, const char *name)
+{
+    const struct param *x = params_find(&a->params, name), *y = params_find(&b->params, name);
+    return x && y && memcmp(a->params.value + x->offset, b->params.value + y->offset, (size_t)x->count * sizeof(float)) == 0;
+}
+
+static void test_init_and_freeze(void)
+{
+    struct error error = {0};
+    struct model before = {0}, after = {0};
+    char *const sets[] = {"train.freeze=[enc, norm]", "train.init_skip=[head]", "seed=9"};
+    if (!ready() || !run_plain("base", 0, NULL))
+        return;
+    if (!CHECK_OK(trainer_start(chain_recipe("plain.yaml", NULL), 3, sets, check_path("tuned"), check_path("base"), &error), &error))
+        return;
+    CHECK_OK(model_read(&before, in("base", "best.h5"), false, &error), &error);
+    CHECK_OK(model_read(&after, in("tuned", "last.h5"), false, &error), &error);
+    CHECK(param_same(&before, &after, "enc.w"));
+    CHECK(param_same(&before, &after, "norm.gamma"));
+    CHECK(!param_same(&before, &after, "dec.w"));
+    CHECK(!param_same(&before, &after, "head.w"));
+    char *log = chain_text(in("tuned", "log.txt")), *overrides = chain_text(in("tuned", "overrides.txt"));
+    CHECK_CONTAINS(overrides, "--init ");
+    memory_free(log);
+    memory_free(overrides);
+    model_done(&before);
+    model_done(&after);
+}
+
+static void test_init_refuses(void)
+{
+    struct error error = {0};
+    char *const wider[] = {"network.layers.0.filters=16"}, *const skip[] = {"network.layers.0.filters=16", "train.init_skip=[enc, norm, mid]"};
+    if (!ready() || !run_plain("narrow", 0, NULL))
+        return;
+    const char *recipe = chain_recipe("plain.yaml", NULL), *narrow = in("narrow", "last.h5");
+    CHECK_FAILS(trainer_start(recipe, 1, wider, check_path("wide"), narrow, &error), &error, STATUS_FAILED, "train.init_skip: [enc]");
+    CHECK(!file_exists(check_path("wide"))); /* refused before the folder was made */
+    error = (struct error){0};
+    CHECK_OK(trainer_start(recipe, 2, skip, check_path("wide"), narrow, &error), &error);
+    error = (struct error){0};
+    CHECK_FAILS(trainer_start(recipe, 0, NULL, check_path("lost"), check_path("nothing.h5"), &error), &error, STATUS_FAILED, "nothing.h5");
+}
+
+/* --- what goes wrong --- */
+
+static void test_not_finite_stops(void)
+{
+    struct error error = {0};
+    char *const sets[] = {"optimizer={type: sgd, lr: 10}", "train.steps=60", "train.validate_every=0", "loss=[{type: mse, weight: 1.0e12}]"};
+    if (!ready())
+        return;
+    CHECK_FAILS(trainer_start(chain_recipe("plain.yaml", NULL), 4, sets, check_path("nan"), NULL, &error), &error, STATUS_FAILED, "step ");
+    CHECK_CONTAINS(error.text, "finite");
+    CHECK_CONTAINS(error.text, "failed.h5");
+    CHECK(file_exists(in("nan", "failed.h5")));
+    char *status = chain_text(in("nan", "STATUS"));
+    CHECK_CONTAINS(status, "state: failed\n");
+    memory_free(status);
+}
+
+static void test_data_must_be_there(void)
+{
+    struct error error = {0};
+    char *const nowhere[] = {"data.set=nowhere.h5"};
+    if (!ready())
+        return;
+    CHECK_FAILS(trainer_start(chain_recipe("plain.yaml", NULL), 1, nowhere, check_path("x"), NULL, &error), &error, STATUS_FAILED, "nowhere.h5");
+    CHECK(!file_exists(check_path("x")));
+}
+
+/* Between draws, steps take no memory: the queue is full, the loader rests. */
+static void test_steps_allocate_nothing(void)
+{
+    struct error error = {0};
+    struct trainer trainer = {0};
+    struct training_result result;
+    char *const sets[] = {"train.validate_every=0", "train.steps=50", "data.queue=1", "data.workers=1"};
+    if (!ready())
+        return;
+    if (CHECK_OK(trainer_create(&trainer, chain_recipe("plain.yaml", NULL), 4, sets, check_path("calm"), NULL, &error), &error)) {
+        CHECK_OK(training_step(&trainer.training, &result, &error), &error);
+        nap(0.3);
+        int64_t before = memory_alloc_count();
+        for (int i = 0; i < 6; i++) { /* 27 patches a skull, 2 a step */
+            CHECK_OK(training_step(&trainer.training, &result, &error), &error);
+            CHECK_OK(history_step(&trainer.history, &trainer.training, &result, &error), &error);
+        }
+        CHECK_INT(trainer.training.position.draw, 0);
+        CHECK_INT(memory_alloc_count() - before, 0);
+        CHECK(isfinite(result.loss) && result.grad_norm > 0);
+    }
+    trainer_close(&trainer);
+}
+
+static void test_learns(void)
+{
+    struct error error = {0};
+    struct trainer trainer = {0};
+    struct training_result result;
+    double first = 0, last = 0;
+    char *const sets[] = {"train.validate_every=0", "train.steps=80", "optimizer.lr=0.01"};
+    if (!ready())
+        return;
+    if (CHECK_OK(trainer_create(&trainer, chain_recipe("plain.yaml", NULL), 3, sets, check_path("learns"), NULL, &error), &error)) {
+        for (int i = 0; i < 80; i++) {
+            CHECK_OK(training_step(&trainer.training, &result, &error), &error);
+            first += i < 10 ? result.loss / 10 : 0;
+            last += i >= 70 ? result.loss / 10 : 0;
+        }
+        printf("    loss %.4f -> %.4f\n", first, last);
+        CHECK(last < 0.5 * first);
+    }
+    trainer_close(&trainer);
+}
+
+int main(int argc, char **argv)
+{
+    program = argv[0];
+    log_set_level(LOG_WARN);
+    if (argc >= 4 && strcmp(argv[1], "--run") == 0)
+        return child_main(argc - 4, argv + 2);
+    const struct check_test tests[] = {{"run_folder", test_run_folder},
+                                       {"recipe_round_trip", test_recipe_round_trip},
+                                       {"rerun_same_bits", test_rerun_same_bits},
+                                       {"resume_same_bits", test_resume_same_bits},
+                                       {"resume_cuts_metrics", test_resume_cuts_metrics},
+                                       {"resume_refuses", test_resume_refuses},
+                                       {"sigterm", test_sigterm},
+                                       {"init_and_freeze", test_init_and_freeze},
+                                       {"init_refuses", test_init_refuses},
+                                       {"not_finite_stops", test_not_finite_stops},
+                                       {"data_must_be_there", test_data_must_be_there},
+                                       {"steps_allocate_nothing", test_steps_allocate_nothing},
+                                       {"learns", test_learns},
+                                       {0}};
+    const struct check_test killing[] = {{"kill_at_random", test_kill_at_random}, {0}};
+    return argc == 2 && strcmp(argv[1], "kill_at_random") == 0 ? check_main(argc, argv, killing) : check_main(argc, argv, tests);
+}
