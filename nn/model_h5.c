@@ -20,12 +20,15 @@ enum status model_h5_error(struct error *error, const char *path, const char *wh
     return error_set(error, STATUS_FAILED, "%s: %s: %s", path, what, reason);
 }
 
+/* Of fixed length: such texts stand in the object's header, under HDF5's checksum. Those of variable length stand in a heap that has none,
+ * and a damaged one makes the library (1.10) read wild addresses. */
 enum status model_h5_put_text(hid_t object, const char *name, const char *text, const char *path, struct error *error)
 {
+    size_t bytes = strlen(text) ? strlen(text) : 1;
     hid_t type = H5Tcopy(H5T_C_S1), space = H5Screate(H5S_SCALAR);
-    bool ok = H5Tset_size(type, H5T_VARIABLE) >= 0 && H5Tset_cset(type, H5T_CSET_UTF8) >= 0;
+    bool ok = H5Tset_size(type, bytes) >= 0 && H5Tset_strpad(type, H5T_STR_NULLPAD) >= 0 && H5Tset_cset(type, H5T_CSET_UTF8) >= 0;
     hid_t attribute = ok ? H5Acreate2(object, name, type, space, H5P_DEFAULT, H5P_DEFAULT) : -1;
-    ok = attribute >= 0 && H5Awrite(attribute, type, &text) >= 0;
+    ok = attribute >= 0 && H5Awrite(attribute, type, text) >= 0;
     enum status status = ok ? STATUS_OK : model_h5_error(error, path, name);
     if (attribute >= 0)
         H5Aclose(attribute);
@@ -34,31 +37,15 @@ enum status model_h5_put_text(hid_t object, const char *name, const char *text, 
     return status;
 }
 
-static enum status model_h5_read_variable(const char **ret, hid_t attribute, hid_t type, struct arena *arena, struct error *error)
-{
-    char *text = NULL;
-    hid_t memory_type = H5Tcopy(H5T_C_S1);
-    H5Tset_size(memory_type, H5T_VARIABLE);
-    H5Tset_cset(memory_type, H5Tget_cset(type));
-    enum status status = STATUS_OK;
-    if (H5Aread(attribute, memory_type, &text) < 0)
-        status = STATUS_FAILED;
-    else if (!(*ret = arena_strdup(arena, text ? text : "")))
-        status = error_memory(error, strlen(text) + 1, "a text of the model");
-    if (text)
-        H5free_memory(text);
-    H5Tclose(memory_type);
-    return status;
-}
-
-static enum status model_h5_read_fixed(const char **ret, hid_t attribute, hid_t type, struct arena *arena, struct error *error)
+static enum status model_h5_read_text(const char **ret, hid_t attribute, hid_t type, const char *path, const char *name,
+                                      struct arena *arena, struct error *error)
 {
     size_t size = H5Tget_size(type);
-    char *text = arena_alloc(arena, size + 1, 1);
+    char *text = size < SIZE_MAX ? arena_alloc(arena, size + 1, 1) : NULL;
     if (!text)
-        return error_memory(error, size + 1, "a text of the model");
+        return error_memory(error, size, "a text of the model");
     if (H5Aread(attribute, type, text) < 0)
-        return STATUS_FAILED;
+        return model_h5_error(error, path, name);
     *ret = text;
     return STATUS_OK;
 }
@@ -71,16 +58,14 @@ enum status model_h5_get_text(const char **ret, hid_t object, const char *name, 
     if (attribute < 0)
         return model_h5_error(error, path, name);
     hid_t type = H5Aget_type(attribute), space = H5Aget_space(attribute);
-    int before = error->n_errors;
-    enum status status = STATUS_FAILED;
+    enum status status;
     if (H5Tget_class(type) != H5T_STRING || H5Sget_simple_extent_npoints(space) != 1)
         status = error_set(error, STATUS_FAILED, "%s: attribute '%s': not one text", path, name);
-    else if (H5Tis_variable_str(type) > 0)
-        status = model_h5_read_variable(ret, attribute, type, arena, error);
+    else if (H5Tis_variable_str(type) != 0)
+        status = error_set(error, STATUS_FAILED, "%s: attribute '%s': a text of variable length (one of fixed length would do; in h5py: numpy.bytes_)",
+                           path, name);
     else
-        status = model_h5_read_fixed(ret, attribute, type, arena, error);
-    if (status && error->n_errors == before)
-        status = model_h5_error(error, path, name);
+        status = model_h5_read_text(ret, attribute, type, path, name, arena, error);
     H5Sclose(space);
     H5Tclose(type);
     H5Aclose(attribute);

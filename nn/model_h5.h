@@ -13,7 +13,7 @@
 enum status model_h5_error(struct error *error, const char *path, const char *what);
 
 enum status model_h5_put_text(hid_t object, const char *name, const char *text, const char *path, struct error *error);
-/* Any string attribute, of fixed or variable length, into arena. */
+/* A string attribute of fixed length, into arena. */
 enum status model_h5_get_text(const char **ret, hid_t object, const char *name, const char *path, struct arena *arena, struct error *error);
 enum status model_h5_put_int(hid_t object, const char *name, int64_t value, const char *path, struct error *error);
 enum status model_h5_get_int(int64_t *ret, hid_t object, const char *name, const char *path, struct error *error);

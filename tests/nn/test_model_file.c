@@ -1,0 +1,305 @@
+/* model.h5: a round trip keeps every bit; damaged, foreign and misshapen files end with one clear error. */
+#include <hdf5.h>
+#include <math.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/memory.h"
+#include "nn/model_file.h"
+#include "tests/check.h"
+#include "tests/nn/network_bench.h"
+
+static const char layers[] = "[ { name: a, type: conv, filters: 3 }, { name: n, type: batch_norm }, { type: tanh }, { name: head, type: conv, filters: 1, kernel: 1 } ]";
+
+static float floats[5] = {1.5F, -2, 3e-30F, 4, 5};
+static int64_t ints[2] = {INT64_MAX, -7};
+
+static bool make_model(struct model *model)
+{
+    static struct model_text texts[3] = {{"restore", "threshold: 0.5\n"}, {"licence", "MIT \xC3\xA9\n"}, {"metrics", ""}};
+    static struct model_block blocks[2] = {{.name = "adam.m", .count = 5, .floats = floats}, {.name = "sampler", .count = 2, .ints = ints}};
+    struct network_bench bench = {0};
+    struct error error = {0};
+    *model = (struct model){.n_texts = 3, .texts = texts, .n_blocks = 2, .blocks = blocks};
+    if (!CHECK_OK(network_bench_config(&bench, layers, 1, &error), &error) ||
+        !CHECK_OK(network_describe(&model->params, &bench.config, &error), &error) ||
+        !CHECK_OK(params_allocate(&model->params, true, &error), &error))
+        return false;
+    params_initialise(&model->params, 9);
+    model->network = bench.config;
+    model->arena = bench.arena;
+    return true;
+}
+
+static const char *write_model(const char *name)
+{
+    struct model model;
+    struct error error = {0};
+    const char *path = check_path(name);
+    if (make_model(&model))
+        CHECK_OK(model_write(path, &model, &error), &error);
+    params_done(&model.params);
+    arena_done(&model.arena);
+    return path;
+}
+
+static void test_round_trip(void)
+{
+    struct model model, read = {0};
+    struct error error = {0};
+    const char *path = check_path("round.h5"), *again = check_path("again.h5");
+    if (!make_model(&model) || !CHECK_OK(model_write(path, &model, &error), &error) || !CHECK_OK(model_read(&read, path, true, &error), &error))
+        return;
+    CHECK_INT(read.params.n, model.params.n);
+    CHECK_INT(read.params.n_floats, model.params.n_floats);
+    CHECK(memcmp(read.params.value, model.params.value, (size_t)model.params.n_floats * sizeof(float)) == 0);
+    for (int64_t i = 0; i < model.params.n; i++) {
+        CHECK_TEXT(read.params.items[i].name, model.params.items[i].name);
+        CHECK_INT(read.params.items[i].trainable, model.params.items[i].trainable);
+    }
+    CHECK_TEXT(model_text(&read, "restore"), "threshold: 0.5\n");
+    CHECK_TEXT(model_text(&read, "licence"), "MIT \xC3\xA9\n");
+    CHECK_TEXT(model_text(&read, "metrics"), "");
+    CHECK(model_text(&read, "absent") == NULL);
+    const struct model_block *m = model_block(&read, "adam.m"), *sampler = model_block(&read, "sampler");
+    CHECK(m && m->count == 5 && memcmp(m->floats, floats, sizeof floats) == 0 && !m->ints);
+    CHECK(sampler && sampler->count == 2 && memcmp(sampler->ints, ints, sizeof ints) == 0 && !sampler->floats);
+    char *before = config_dump_text(&network_table, &model.network), *after = config_dump_text(&network_table, &read.network);
+    CHECK_TEXT(after, before);
+    memory_free(before);
+    memory_free(after);
+    CHECK_OK(model_write(again, &read, &error), &error); /* what was read can be written, and read */
+    model_done(&read);
+    CHECK_OK(model_read(&read, again, false, &error), &error);
+    CHECK_INT(read.n_blocks, 0); /* not asked for */
+    CHECK_INT(read.n_texts, 5);  /* format, network and ours */
+    model_done(&read);
+    params_done(&model.params);
+    arena_done(&model.arena);
+}
+
+static void check_refused(const char *path, const char *says)
+{
+    struct model model = {0};
+    struct error error = {0};
+    CHECK_FAILS(model_read(&model, path, true, &error), &error, STATUS_FAILED, says);
+    CHECK_CONTAINS(error.text, path);
+    CHECK(model.params.value == NULL && model.n_texts == 0);
+}
+
+/* A model whose file `damage` has changed through HDF5. */
+static void check_damage(const char *name, void (*damage)(hid_t file), const char *says)
+{
+    const char *path = write_model(name);
+    hid_t file = H5Fopen(path, H5F_ACC_RDWR, H5P_DEFAULT);
+    if (!CHECK(file >= 0))
+        return;
+    damage(file);
+    H5Fclose(file);
+    check_refused(path, says);
+}
+
+static void set_int(hid_t file, const char *name, int64_t value)
+{
+    hid_t attribute = H5Aopen(file, name, H5P_DEFAULT);
+    CHECK(H5Awrite(attribute, H5T_NATIVE_INT64, &value) >= 0);
+    H5Aclose(attribute);
+}
+
+static void put_text(hid_t file, const char *name, size_t size, const void *text)
+{
+    hid_t type = H5Tcopy(H5T_C_S1), space = H5Screate(H5S_SCALAR);
+    H5Tset_size(type, size);
+    hid_t attribute = H5Acreate2(file, name, type, space, H5P_DEFAULT, H5P_DEFAULT);
+    CHECK(H5Awrite(attribute, type, text) >= 0);
+    H5Aclose(attribute);
+    H5Sclose(space);
+    H5Tclose(type);
+}
+
+static void set_text(hid_t file, const char *name, const char *text)
+{
+    H5Adelete(file, name);
+    put_text(file, name, strlen(text), text);
+}
+
+static void add_dataset(hid_t file, const char *name, hid_t type, int rank, hsize_t edge, const void *values)
+{
+    hsize_t dims[2] = {edge, edge};
+    hid_t space = H5Screate_simple(rank, dims, NULL), dataset = H5Dcreate2(file, name, type, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+    if (values)
+        CHECK(H5Dwrite(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, values) >= 0);
+    H5Dclose(dataset);
+    H5Sclose(space);
+}
+
+static void newer(hid_t file)
+{
+    set_int(file, "format_version", 2);
+}
+
+static void foreign(hid_t file)
+{
+    set_text(file, "format", "somebody's");
+}
+
+static void variable_text(hid_t file)
+{
+    const char *text = "MIT";
+    put_text(file, "more", H5T_VARIABLE, &text);
+}
+
+static void no_format(hid_t file)
+{
+    H5Adelete(file, "format");
+}
+
+static void no_network(hid_t file)
+{
+    H5Adelete(file, "network");
+}
+
+static void bad_network(hid_t file)
+{
+    set_text(file, "network", "layers: [ { type: convolution } ]");
+}
+
+static void no_weights(hid_t file)
+{
+    H5Ldelete(file, "weights", H5P_DEFAULT);
+}
+
+static void lost_weight(hid_t file)
+{
+    H5Ldelete(file, "weights/head.b", H5P_DEFAULT);
+}
+
+static void extra_weight(hid_t file)
+{
+    const float value = 1;
+    add_dataset(file, "weights/more", H5T_NATIVE_FLOAT, 1, 1, &value);
+}
+
+static void misshapen(hid_t file)
+{
+    const float values[4] = {1, 2, 3, 4};
+    lost_weight(file);
+    add_dataset(file, "weights/head.b", H5T_NATIVE_FLOAT, 2, 2, values);
+}
+
+static void integers(hid_t file)
+{
+    const int value = 1;
+    lost_weight(file);
+    add_dataset(file, "weights/head.b", H5T_NATIVE_INT, 1, 1, &value);
+}
+
+static void not_a_number(hid_t file)
+{
+    const float value = NAN;
+    lost_weight(file);
+    add_dataset(file, "weights/head.b", H5T_NATIVE_FLOAT, 1, 1, &value);
+}
+
+static void never_stored(hid_t file)
+{
+    add_dataset(file, "state/huge", H5T_NATIVE_FLOAT, 1, (hsize_t)1 << 40, NULL);
+}
+
+static void test_damaged(void)
+{
+    check_damage("newer.h5", newer, "format_version: 2, this program reads 1 (a newer program would fit)");
+    check_damage("foreign.h5", foreign, "format: 'somebody's', expected 'calvaria-model'");
+    check_damage("variable.h5", variable_text, "attribute 'more': a text of variable length");
+    check_damage("no_format.h5", no_format, "attribute 'format': missing");
+    check_damage("no_network.h5", no_network, "attribute 'network': missing");
+    check_damage("bad_network.h5", bad_network, "convolution");
+    check_damage("no_weights.h5", no_weights, "weights: missing");
+    check_damage("lost.h5", lost_weight, "head.b: missing");
+    check_damage("extra.h5", extra_weight, "weights/more: the network has no such parameter");
+    check_damage("misshapen.h5", misshapen, "weights/head.b: shape 2x2, the network has 1");
+    check_damage("integers.h5", integers, "weights/head.b: integers");
+    check_damage("nan.h5", not_a_number, "weights/head.b: value 0 is not finite");
+    check_damage("never.h5", never_stored, "huge: declared but not stored");
+}
+
+static void test_not_a_model(void)
+{
+    struct error error = {0};
+    char *data = NULL;
+    size_t bytes = 0;
+    check_refused(check_path("absent.h5"), "no such file");
+    const char *text = check_path("text.h5");
+    CHECK_OK(file_write(text, "not HDF5", 8, &error), &error);
+    check_refused(text, "not a readable HDF5 file");
+    CHECK_OK(file_read(&data, &bytes, write_model("whole.h5"), 1 << 24, &error), &error);
+    const char *cut = check_path("cut.h5");
+    CHECK_OK(file_write(cut, data, bytes * 2 / 3, &error), &error);
+    check_refused(cut, "not a readable HDF5 file");
+    memory_free(data);
+}
+
+/* Bytes flipped all over: an error or a model, never a crash. */
+static void test_flipped_bytes(void)
+{
+    struct error error = {0};
+    char *data = NULL;
+    size_t bytes = 0;
+    const char *path = check_path("flipped.h5");
+    int refused = 0;
+    CHECK_OK(file_read(&data, &bytes, write_model("intact.h5"), 1 << 24, &error), &error);
+    for (size_t at = 0; data && at < bytes; at += 37) {
+        struct model model = {0};
+        char kept = data[at];
+        data[at] = (char)~kept;
+        CHECK_OK(file_write(path, data, bytes, &error), &error);
+        error = (struct error){0};
+        if (model_read(&model, path, true, &error))
+            refused++;
+        model_done(&model);
+        data[at] = kept;
+    }
+    CHECK(refused > 20);
+    memory_free(data);
+}
+
+static void test_memory_runs_out(void)
+{
+    const char *path = write_model("memory.h5");
+    bool done = false;
+    for (int64_t nth = 1; !done && nth < 2000; nth++) {
+        struct model model = {0};
+        struct error error = {0};
+        memory_fail_at(nth);
+        enum status status = model_read(&model, path, true, &error);
+        memory_fail_at(0);
+        done = status == STATUS_OK;
+        if (!done)
+            CHECK(status == STATUS_FAILED && model.params.value == NULL);
+        model_done(&model);
+    }
+    CHECK(done);
+}
+
+static void test_cannot_be_written(void)
+{
+    struct model model;
+    struct error error = {0};
+    const char *path = check_path("no/such/folder/model.h5");
+    if (make_model(&model)) {
+        CHECK(model_write(path, &model, &error) == STATUS_FAILED);
+        CHECK_CONTAINS(error.text, "no/such/folder");
+    }
+    params_done(&model.params);
+    arena_done(&model.arena);
+}
+
+int main(int argc, char **argv)
+{
+    const struct check_test tests[] = {{"round_trip", test_round_trip},       {"damaged", test_damaged},
+                                       {"not_a_model", test_not_a_model},     {"flipped_bytes", test_flipped_bytes},
+                                       {"memory_runs_out", test_memory_runs_out}, {"cannot_be_written", test_cannot_be_written},
+                                       {0}};
+    H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
+    return check_main(argc, argv, tests);
+}
