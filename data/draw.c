@@ -4,14 +4,14 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "data/augment.h"
 #include "data/defects/region.h"
 #include "data/resample.h"
 #include "data/sampler.h"
 
-enum { CODE_BONE = 1, CODE_MISSING = 2 };
 /* Streams: epochs and draws count apart, what a draw needs is told apart by its children. */
 enum { STREAM_EPOCH, STREAM_DRAW };
-enum { CHILD_DEFECT, CHILD_PATCHES };
+enum { CHILD_DEFECT, CHILD_PATCHES, CHILD_AUGMENT, CHILD_NOISE };
 
 static struct rng stream(uint64_t seed, uint64_t which, int64_t number)
 {
@@ -38,12 +38,12 @@ int64_t draw_case(const struct draw_source *source, int64_t number)
 
 /* ---- the skull and its missing part ---- */
 
-/* skull: read whole where a generator needs it; else data stays NULL and patches come straight from the file. */
-static enum status draw_defect(struct volume *skull, struct region *implant, const struct draw_source *source, int64_t i, struct rng rng,
-                               struct error *error)
+/* skull: read whole where a generator or the augmentation needs it; else data stays NULL and patches come straight from the file. */
+static enum status draw_defect(struct volume *skull, struct region *implant, const struct draw_source *source, int64_t i, bool moved,
+                               struct rng rng, struct error *error)
 {
     const struct dataset_case *shown = dataset_case(source->set, i);
-    const bool whole = source->defects || source->config->sampler == SAMPLER_WHOLE;
+    const bool whole = moved || source->defects || source->config->sampler == SAMPLER_WHOLE;
     if (whole && dataset_read_skull(skull, source->set, i, error))
         return error->status;
     if (source->defects)
@@ -71,23 +71,49 @@ static void cut(uint8_t *out, struct box box, const uint8_t *src, struct box src
         }
 }
 
-static enum status draw_patches(struct draw *draw, const struct draw_source *source, int64_t i, const struct volume *skull,
-                                const struct region *implant, struct rng rng, struct error *error)
+/* One drawn skull on its way to patches. */
+struct drawn {
+    int64_t i; /* the case */
+    struct volume skull;
+    struct region implant;
+    struct augment augment;
+};
+
+static enum status draw_patch(uint8_t *out, const struct draw_source *source, const struct drawn *drawn, struct box box, struct error *error)
 {
-    const struct dataset_case *shown = dataset_case(source->set, i);
+    if (drawn->augment.moved) {
+        struct augment_patch patch;
+        for (int a = 0; a < 3; a++) {
+            patch.lo[a] = (double)box.lo[a];
+            patch.step[a] = 1;
+            patch.size[a] = box_size(box, a);
+        }
+        return augment_cut(out, &drawn->augment, drawn->skull.data, &patch, error);
+    }
+    if (drawn->skull.data)
+        cut(out, box, drawn->skull.data, box_of_grid(&drawn->skull.grid), CODE_BONE);
+    else if (dataset_read_box(out, source->set, drawn->i, -1, box, error))
+        return error->status;
+    if (drawn->implant.mask)
+        cut(out, box, drawn->implant.mask, drawn->implant.box, CODE_MISSING);
+    return STATUS_OK;
+}
+
+static enum status draw_patches(struct draw *draw, const struct draw_source *source, struct drawn *drawn, const struct rng *rng,
+                                struct error *error)
+{
+    const struct dataset_case *shown = dataset_case(source->set, drawn->i);
     const int64_t *dim = shown->grid.dim, *patch = source->config->patch_vox, n = patch[0] * patch[1] * patch[2];
+    const struct rng places = rng_child(rng, CHILD_PATCHES), noise = rng_child(rng, CHILD_NOISE);
     draw->codes = memory_zalloc((size_t)draw->n_patches, (size_t)n);
     if (!draw->codes)
         return error_memory(error, (size_t)(draw->n_patches * n), "the patches of a skull");
     for (int64_t k = 0; k < draw->n_patches; k++) {
-        const struct box box = sampler_box(source->config, dim, shown->box, implant, rng, k);
+        const struct box box = sampler_box(source->config, &drawn->augment, dim, shown->box, &drawn->implant, places, k);
         uint8_t *out = draw->codes + k * n;
-        if (skull->data)
-            cut(out, box, skull->data, box_of_grid(&shown->grid), CODE_BONE);
-        else if (dataset_read_box(out, source->set, i, -1, box, error))
+        if (draw_patch(out, source, drawn, box, error))
             return error->status;
-        if (implant->mask)
-            cut(out, box, implant->mask, implant->box, CODE_MISSING);
+        augment_noise(out, &drawn->augment, patch, rng_child(&noise, (uint64_t)k));
     }
     return STATUS_OK;
 }
@@ -115,37 +141,61 @@ static enum status draw_resample(float *out, const struct volume *mask, const st
     return STATUS_OK;
 }
 
-static enum status draw_whole(struct draw *draw, const struct draw_source *source, struct volume *skull, const struct region *implant,
-                              struct error *error)
+static enum status draw_whole_augmented(struct draw *draw, const struct drawn *drawn, const int64_t size[3], struct error *error)
+{
+    struct augment_patch patch;
+    for (int a = 0; a < 3; a++) {
+        patch.size[a] = size[a];
+        patch.step[a] = (double)drawn->skull.grid.dim[a] / (double)size[a];
+        patch.lo[a] = 0.5 * patch.step[a] - 0.5; /* the same field of view */
+    }
+    return augment_cut_soft(draw->soft, draw->soft + size[0] * size[1] * size[2], &drawn->augment, drawn->skull.data, &patch, error);
+}
+
+static enum status draw_whole(struct draw *draw, const struct draw_source *source, struct drawn *drawn, struct error *error)
 {
     const int64_t *patch = source->config->patch_vox, n = patch[0] * patch[1] * patch[2];
+    struct volume *skull = &drawn->skull;
     const struct grid to = whole_grid(&skull->grid, patch);
     const struct box all = box_of_grid(&skull->grid);
     draw->soft = memory_alloc((size_t)n, 2 * sizeof *draw->soft);
     if (!draw->soft)
         return error_memory(error, (size_t)n * 2 * sizeof *draw->soft, "the patches of a skull");
+    if (drawn->augment.moved)
+        return draw_whole_augmented(draw, drawn, patch, error);
     if (draw_resample(draw->soft, skull, &to, patch, error))
         return error->status;
     memset(skull->data, 0, (size_t)grid_voxels(&skull->grid)); /* its memory now holds the implant */
-    cut(skull->data, all, implant->mask, implant->box, 1);
+    cut(skull->data, all, drawn->implant.mask, drawn->implant.box, 1);
     return draw_resample(draw->soft + n, skull, &to, patch, error);
+}
+
+static enum status drawn_make(struct drawn *drawn, const struct draw_source *source, const struct rng *rng, struct error *error)
+{
+    const struct dataset_case *shown = dataset_case(source->set, drawn->i);
+    if (augment_draw(&drawn->augment, &source->config->augment, &shown->grid, shown->box, rng_child(rng, CHILD_AUGMENT), error) ||
+        draw_defect(&drawn->skull, &drawn->implant, source, drawn->i, drawn->augment.moved, rng_child(rng, CHILD_DEFECT), error))
+        return error->status;
+    if (drawn->augment.moved && drawn->implant.mask) /* both in one volume: patches look them up together */
+        cut(drawn->skull.data, box_of_grid(&shown->grid), drawn->implant.mask, drawn->implant.box, CODE_MISSING);
+    return STATUS_OK;
 }
 
 enum status draw_make(struct draw *ret, const struct draw_source *source, int64_t number, struct error *error)
 {
-    const int64_t i = draw_case(source, number);
-    const struct dataset_case *shown = dataset_case(source->set, i);
+    struct drawn drawn = {.i = draw_case(source, number)};
+    const struct dataset_case *shown = dataset_case(source->set, drawn.i);
     const struct rng rng = stream(source->seed, STREAM_DRAW, number);
-    struct volume skull = {.grid = shown->grid};
-    struct region implant = {0};
+    const bool resampled =
+        source->config->sampler == SAMPLER_WHOLE && memcmp(shown->grid.dim, source->config->patch_vox, sizeof shown->grid.dim) != 0;
+    drawn.skull.grid = shown->grid;
     *ret = (struct draw){.n_patches = sampler_count(source->config, shown->grid.dim)};
-    enum status status = draw_defect(&skull, &implant, source, i, rng_child(&rng, CHILD_DEFECT), error);
-    if (!status && source->config->sampler == SAMPLER_WHOLE && memcmp(shown->grid.dim, source->config->patch_vox, sizeof shown->grid.dim) != 0)
-        status = draw_whole(ret, source, &skull, &implant, error);
-    else if (!status)
-        status = draw_patches(ret, source, i, &skull, &implant, rng_child(&rng, CHILD_PATCHES), error);
-    volume_done(&skull);
-    region_done(&implant);
+    enum status status = drawn_make(&drawn, source, &rng, error);
+    if (!status)
+        status = resampled ? draw_whole(ret, source, &drawn, error) : draw_patches(ret, source, &drawn, &rng, error);
+    volume_done(&drawn.skull);
+    region_done(&drawn.implant);
+    augment_done(&drawn.augment);
     if (status) {
         draw_done(ret);
         return error_while(error, "making training patches of case '%s'", shown->name);

@@ -34,6 +34,7 @@ static const struct config_field loader_fields[] = {
      .help = "threads that prepare patches; the batches are the same for any number"},
     {.key = "queue", .type = CONFIG_INT, .offset = OFFSET(queue), .text = "2", .unit = "skulls", .min = 1, .max = 1024,
      .help = "drawn skulls prepared ahead at most: bounds the memory"},
+    {.key = "augment", .type = CONFIG_TABLE, .offset = OFFSET(augment), .table = &augment_table, .help = "training skulls changed at every draw"},
     {0}};
 const struct config_table loader_table = {.help = "training pairs", .size = sizeof(struct loader_config), .fields = loader_fields};
 
@@ -142,6 +143,8 @@ static enum status loader_init(struct loader *loader, enum dataset_split split, 
         return error->status;
     if (config->defects && defects_read(&loader->defects, config->defects, &loader->arena, error))
         return error->status;
+    if (split != SPLIT_TRAIN)
+        config->augment = (struct augment_config){0};
     loader->source.config = config;
     loader->source.defects = config->defects ? &loader->defects : NULL;
     if (loader_find_cases(loader, split, error))

@@ -6,6 +6,7 @@
 #ifndef CALVARIA_DATA_LOADER_H
 #define CALVARIA_DATA_LOADER_H
 
+#include "data/augment.h"
 #include "data/dataset.h"
 #include "data/defect.h"
 
@@ -22,6 +23,7 @@ struct loader_config {
     double defect_ratio;       /* defect: share of patches centred on a random implant voxel */
     int64_t top_vox;           /* grid: tiles of the top this many slices (128 in the paper); 0: the whole height */
     int64_t workers, queue;
+    struct augment_config augment; /* of the split train alone: the others are shown as they are */
 };
 extern const struct config_table loader_table;
 

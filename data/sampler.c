@@ -1,5 +1,7 @@
 #include "data/sampler.h"
 
+#include <math.h>
+
 /* First slice, and number of slices, that the grid covers along axis a. */
 static int64_t grid_first(const struct loader_config *config, const int64_t dim[3], int a)
 {
@@ -59,8 +61,16 @@ static int64_t implant_voxels(const struct region *implant)
     return n > 0 ? mask_count(implant->mask, n) : 0;
 }
 
-struct box sampler_box(const struct loader_config *config, const int64_t dim[3], struct box bone, const struct region *implant, struct rng rng,
-                       int64_t k)
+static void centre_place(const struct augment *augment, int64_t centre[3])
+{
+    double at[3] = {(double)centre[0], (double)centre[1], (double)centre[2]};
+    augment_place(augment, at);
+    for (int a = 0; a < 3; a++)
+        centre[a] = llround(at[a]);
+}
+
+struct box sampler_box(const struct loader_config *config, const struct augment *augment, const int64_t dim[3], struct box bone,
+                       const struct region *implant, struct rng rng, int64_t k)
 {
     struct box box = {.hi = {dim[0], dim[1], dim[2]}};
     int64_t start[3] = {0}, centre[3];
@@ -74,11 +84,12 @@ struct box sampler_box(const struct loader_config *config, const int64_t dim[3],
         const bool on_defect = rng_uniform(&place, 0, 1) < config->defect_ratio && n > 0;
         if (on_defect)
             implant_voxel(centre, implant, rng_below(&place, n));
-        for (int a = 0; a < 3; a++) {
-            if (!on_defect)
-                centre[a] = bone.lo[a] + rng_below(&place, bone.hi[a] - bone.lo[a]);
+        for (int a = 0; a < 3 && !on_defect; a++)
+            centre[a] = bone.lo[a] + rng_below(&place, bone.hi[a] - bone.lo[a]);
+        if (augment)
+            centre_place(augment, centre);
+        for (int a = 0; a < 3; a++)
             start[a] = start_inside(centre[a] - config->patch_vox[a] / 2, dim[a], config->patch_vox[a]);
-        }
     }
     for (int a = 0; a < 3; a++) {
         box.lo[a] = start[a];

@@ -1,0 +1,227 @@
+/* augment_cut.c - filling a patch: where does each voxel come from, and what is there.
+ *
+ * The way back is computed at nodes 8 voxels apart and linear between them: exact for what is linear, and for mirrorings to the last bit (the
+ * steps are eighths of whole numbers). */
+#include "data/augment.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/memory.h"
+
+enum { NODE_STEP = 8 };
+
+/* Nodes over a patch: n points along each axis, 3 coordinates each. */
+struct nodes {
+    int64_t n[3];
+    float *at;
+    float *row; /* nodes of the row at hand */
+};
+
+static void spline_weights(double w[4], double t)
+{
+    const double s = 1 - t;
+    w[0] = s * s * s / 6;
+    w[1] = (3 * t * t * t - 6 * t * t + 4) / 6;
+    w[2] = (3 * s * s * s - 6 * s * s + 4) / 6;
+    w[3] = t * t * t / 6;
+}
+
+/* Adds the displacement at a point of the skull, in voxels. Beyond the lattice it goes on as at its border. */
+static void elastic_add(const struct augment *augment, double at[3])
+{
+    double w[3][4], moved[3] = {0};
+    int64_t first[3];
+    for (int a = 0; a < 3; a++) {
+        const double last = (double)(augment->n[a] - 3), q = (at[a] - augment->lattice_lo[a]) / augment->lattice_vox[a];
+        const double inside = fmin(fmax(q, 0), last);
+        first[a] = (int64_t)fmin(floor(inside), last - 1);
+        spline_weights(w[a], inside - (double)first[a]);
+    }
+    for (int z = 0; z < 4; z++)
+        for (int y = 0; y < 4; y++) {
+            const float *point = augment->lattice + 3 * (((first[2] + z) * augment->n[1] + first[1] + y) * augment->n[0] + first[0]);
+            const double yz = w[2][z] * w[1][y];
+            for (int x = 0; x < 4; x++, point += 3)
+                for (int a = 0; a < 3; a++)
+                    moved[a] += yz * w[0][x] * (double)point[a];
+        }
+    for (int a = 0; a < 3; a++)
+        at[a] += moved[a] / grid_spacing_mm(&augment->grid, a);
+}
+
+static void node_find(float out[3], const struct augment *augment, const double shown[3])
+{
+    double off[3], at[3];
+    for (int a = 0; a < 3; a++)
+        off[a] = (augment->flip[a] ? (double)(augment->grid.dim[a] - 1) - shown[a] : shown[a]) - augment->centre[a];
+    for (int a = 0; a < 3; a++)
+        at[a] = augment->centre[a] + augment->to_skull[a][0] * off[0] + augment->to_skull[a][1] * off[1] + augment->to_skull[a][2] * off[2];
+    if (augment->lattice)
+        elastic_add(augment, at);
+    for (int a = 0; a < 3; a++)
+        out[a] = (float)at[a];
+}
+
+static enum status nodes_make(struct nodes *nodes, const struct augment *augment, const struct augment_patch *patch, struct error *error)
+{
+    for (int a = 0; a < 3; a++)
+        nodes->n[a] = (patch->size[a] + NODE_STEP - 2) / NODE_STEP + 1;
+    const int64_t n = nodes->n[0] * nodes->n[1] * nodes->n[2];
+    nodes->at = memory_alloc((size_t)(n + nodes->n[0]), 3 * sizeof *nodes->at);
+    if (!nodes->at)
+        return error_memory(error, (size_t)n * 3 * sizeof *nodes->at, "the way back of a patch");
+    nodes->row = nodes->at + 3 * n;
+    float *out = nodes->at;
+    for (int64_t z = 0; z < nodes->n[2]; z++)
+        for (int64_t y = 0; y < nodes->n[1]; y++)
+            for (int64_t x = 0; x < nodes->n[0]; x++, out += 3) {
+                const int64_t node[3] = {x, y, z};
+                double shown[3];
+                for (int a = 0; a < 3; a++)
+                    shown[a] = patch->lo[a] + (double)(node[a] * NODE_STEP) * patch->step[a];
+                node_find(out, augment, shown);
+            }
+    return STATUS_OK;
+}
+
+/* The node before `at` (in voxels of the patch) and the share of the one after it; a little beyond the ends is fine. */
+static int64_t node_before(double at, int64_t n, float *ret_share)
+{
+    int64_t node = (int64_t)floor(at / NODE_STEP);
+    node = node > n - 2 ? n - 2 : node;
+    node = node < 0 ? 0 : node;
+    *ret_share = (float)((at - (double)(node * NODE_STEP)) / NODE_STEP);
+    return node;
+}
+
+/* The nodes of the row y, z (z need not be whole). */
+static void nodes_row(struct nodes *nodes, int64_t y, double z)
+{
+    float ty, tz;
+    const int64_t stride[2] = {3 * nodes->n[0], 3 * nodes->n[0] * nodes->n[1]};
+    const int64_t ny = node_before((double)y, nodes->n[1], &ty), nz = node_before(z, nodes->n[2], &tz);
+    const int64_t up = nodes->n[1] > 1 ? stride[0] : 0, over = nodes->n[2] > 1 ? stride[1] : 0;
+    const float *at = nodes->at + ny * stride[0] + nz * stride[1];
+    for (int64_t i = 0; i < stride[0]; i++)
+        nodes->row[i] = (1 - tz) * ((1 - ty) * at[i] + ty * at[i + up]) + tz * ((1 - ty) * at[i + over] + ty * at[i + up + over]);
+}
+
+/* ---- what is there ---- */
+
+/* Shares of bone and of missing bone among the eight voxels around `at`. */
+static void codes_mix(float share[2], const uint8_t corner[8], const float part[3])
+{
+    share[0] = share[1] = 0;
+    for (int k = 0; k < 8; k++) {
+        const float w = (k & 1 ? part[0] : 1 - part[0]) * (k & 2 ? part[1] : 1 - part[1]) * (k & 4 ? part[2] : 1 - part[2]);
+        share[0] += corner[k] & CODE_BONE ? w : 0;
+        share[1] += corner[k] & CODE_MISSING ? w : 0;
+    }
+}
+
+/* Returns true where all eight are the same, which *ret_code is; else the shares. Outside the volume is air. */
+static bool codes_at(uint8_t *ret_code, float share[2], const uint8_t *codes, const int64_t dim[3], const float at[3])
+{
+    int64_t lower[3];
+    float part[3];
+    bool inside = true;
+    for (int a = 0; a < 3; a++) {
+        if (!(at[a] > -1 && at[a] < (float)dim[a])) {
+            *ret_code = 0;
+            return true;
+        }
+        const float floor_at = floorf(at[a]);
+        lower[a] = (int64_t)floor_at;
+        part[a] = at[a] - floor_at;
+        inside = inside && lower[a] >= 0 && lower[a] + 1 < dim[a];
+    }
+    const int64_t row = dim[0], slice = dim[0] * dim[1];
+    uint8_t corner[8];
+    if (inside) {
+        const uint8_t *base = codes + lower[2] * slice + lower[1] * row + lower[0];
+        memcpy(corner, base, 2);
+        memcpy(corner + 2, base + row, 2);
+        memcpy(corner + 4, base + slice, 2);
+        memcpy(corner + 6, base + slice + row, 2);
+    } else
+        for (int k = 0; k < 8; k++) {
+            const int64_t x = lower[0] + (k & 1), y = lower[1] + (k >> 1 & 1), z = lower[2] + (k >> 2);
+            const bool there = x >= 0 && x < dim[0] && y >= 0 && y < dim[1] && z >= 0 && z < dim[2];
+            corner[k] = there ? codes[z * slice + y * row + x] : 0;
+        }
+    uint64_t all;
+    memcpy(&all, corner, sizeof all);
+    *ret_code = corner[0];
+    if (all == corner[0] * UINT64_C(0x0101010101010101))
+        return true;
+    codes_mix(share, corner, part);
+    return false;
+}
+
+/* The augmented slice that is shown at patch slice z, in patch slices; false: outside the field of view. */
+static bool slice_shown(double *ret, const struct augment *augment, double lo, double step, int64_t z)
+{
+    double shown = lo + (double)z * step;
+    if (augment->slice_vox > 0) /* the middle of its thick slice */
+        shown = (floor((shown - augment->slice_phase) / augment->slice_vox) + 0.5) * augment->slice_vox + augment->slice_phase;
+    *ret = augment->slice_vox > 0 ? (shown - lo) / step : (double)z;
+    return shown >= augment->z_lo && shown < augment->z_hi;
+}
+
+/* One row, hard (out) or soft (skull, implant). */
+static void row_fill(uint8_t *out, float *skull, float *implant, const struct nodes *nodes, const uint8_t *codes, const int64_t dim[3], int64_t w)
+{
+    for (int64_t x = 0; x < w; x++) {
+        const float *node = nodes->row + 3 * (x / NODE_STEP);
+        const float t = (float)(x % NODE_STEP) / NODE_STEP;
+        float at[3] = {node[0], node[1], node[2]}, share[2];
+        uint8_t code;
+        for (int a = 0; a < 3 && t > 0; a++)
+            at[a] = (1 - t) * node[a] + t * node[3 + a];
+        const bool uniform = codes_at(&code, share, codes, dim, at);
+        if (out)
+            out[x] = uniform ? code : share[0] > 0.5F ? (uint8_t)(CODE_BONE | (share[1] > 0.5F * share[0] ? CODE_MISSING : 0)) : 0;
+        else {
+            skull[x] = uniform ? (float)(code & CODE_BONE) : share[0];
+            implant[x] = uniform ? (float)((code & CODE_MISSING) / CODE_MISSING) : share[1];
+        }
+    }
+}
+
+/* Into cleared memory. */
+static enum status cut_any(uint8_t *out, float *skull, float *implant, const struct augment *augment, const uint8_t *codes,
+                           const struct augment_patch *patch, struct error *error)
+{
+    struct nodes nodes;
+    const int64_t *size = patch->size;
+    if (nodes_make(&nodes, augment, patch, error))
+        return error->status;
+    for (int64_t z = 0; z < size[2]; z++) {
+        double from;
+        if (!slice_shown(&from, augment, patch->lo[2], patch->step[2], z))
+            continue;
+        for (int64_t y = 0; y < size[1]; y++) {
+            const int64_t row = (z * size[1] + y) * size[0];
+            nodes_row(&nodes, y, from);
+            row_fill(out ? out + row : NULL, out ? NULL : skull + row, out ? NULL : implant + row, &nodes, codes, augment->grid.dim, size[0]);
+        }
+    }
+    memory_free(nodes.at);
+    return STATUS_OK;
+}
+
+enum status augment_cut(uint8_t *out, const struct augment *augment, const uint8_t *codes, const struct augment_patch *patch, struct error *error)
+{
+    memset(out, 0, (size_t)(patch->size[0] * patch->size[1] * patch->size[2]));
+    return cut_any(out, NULL, NULL, augment, codes, patch, error);
+}
+
+enum status augment_cut_soft(float *skull, float *implant, const struct augment *augment, const uint8_t *codes,
+                             const struct augment_patch *patch, struct error *error)
+{
+    const size_t n = (size_t)(patch->size[0] * patch->size[1] * patch->size[2]);
+    memset(skull, 0, n * sizeof *skull);
+    memset(implant, 0, n * sizeof *implant);
+    return cut_any(NULL, skull, implant, augment, codes, patch, error);
+}
