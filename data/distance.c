@@ -27,6 +27,7 @@ struct distance_sink {
 struct distance_plan {
     int64_t dim[3];
     double *squares[3]; /* squares[a][n] = (n * spacing[a])^2 */
+    double *halves[3];  /* halves[a][n] = 1 / (2 n spacing[a]^2) */
     unsigned char *steps; /* packed steps, 4 bytes per voxel: |dx| + (|dy| << 16) */
     struct distance_sink sink;
 };
@@ -35,7 +36,7 @@ struct distance_plan {
 struct distance_lines {
     double *out;     /* n x TILE: squared distances of the last pass */
     double *height;  /* n: f(q), the squared distance so far of voxel q */
-    double *from;    /* n + 1: parabola i is lowest from here on */
+    double *from;    /* n + 1: parabola i is lowest from here on, from[n] on none */
     uint32_t *tile;  /* n x TILE packed steps */
     uint32_t *steps; /* n: one column of them */
     int32_t *vertex; /* n: the voxel of parabola i */
@@ -60,28 +61,36 @@ static struct distance_lines lines_in(void *memory, int64_t n)
 }
 
 /* Lower envelope of the parabolas height[q] + (s * (p - q))^2 (Felzenszwalb and Huttenlocher, algorithm 1): how many are on it.
- * squares[n] = (n * s)^2. Infinite heights have no parabola. */
-static int64_t envelope_build(const struct distance_lines *lines, int64_t n, const double *squares)
+ * halves[n] = 1 / (2 n s^2). Infinite heights have no parabola. */
+static int64_t envelope_build(const struct distance_lines *lines, int64_t n, const double *halves)
 {
     const double *height = lines->height;
-    const double scale = 0.5 / squares[1];
+    double *from = lines->from;
+    int32_t *vertex = lines->vertex;
     int64_t k = -1;
     for (int64_t q = 0; q < n; q++) {
-        if (isinf(height[q]))
+        if (height[q] == INFINITY)
             continue;
         double cross = -INFINITY;
         for (; k >= 0; k--) {
-            int64_t v = lines->vertex[k];
-            cross = (height[q] - height[v]) * scale / (double)(q - v) + 0.5 * (double)(q + v);
-            if (cross > lines->from[k])
+            int64_t v = vertex[k];
+            cross = (height[q] - height[v]) * halves[q - v] + 0.5 * (double)(q + v);
+            if (cross > from[k])
                 break;
         }
         k++;
-        lines->vertex[k] = (int32_t)q;
-        lines->from[k] = k == 0 ? -INFINITY : cross;
+        vertex[k] = (int32_t)q;
+        from[k] = k == 0 ? -INFINITY : cross;
     }
-    lines->from[k + 1] = INFINITY;
+    from[k + 1] = INFINITY;
     return k + 1;
+}
+
+/* Past the last voxel of 0 .. n-1 whose nearest is parabola k. */
+static int64_t envelope_end(const struct distance_lines *lines, int64_t k, int64_t n)
+{
+    double next = lines->from[k + 1]; /* above -1: parabola 0 alone starts at -infinity */
+    return next >= (double)(n - 1) ? n : next < 0 ? 0 : (int64_t)next + 1;
 }
 
 /* Along x: steps to the nearest voxel of the mask in the row. */
@@ -113,13 +122,11 @@ static void pass_y(const struct distance_plan *plan, const struct distance_lines
             lines->steps[y] = lines->tile[y * TILE + c];
             lines->height[y] = lines->steps[y] == NONE ? INFINITY : plan->squares[0][lines->steps[y]];
         }
-        if (envelope_build(lines, dim[1], plan->squares[1]) == 0)
-            continue;
-        for (int64_t y = 0, k = 0; y < dim[1]; y++) {
-            while (lines->from[k + 1] < (double)y)
-                k++;
-            int64_t v = lines->vertex[k];
-            lines->tile[y * TILE + c] = lines->steps[v] | (uint32_t)(v < y ? y - v : v - y) << 16;
+        int64_t n = envelope_build(lines, dim[1], plan->halves[1]);
+        for (int64_t k = 0, y = 0; k < n; k++) {
+            int64_t v = lines->vertex[k], end = envelope_end(lines, k, dim[1]);
+            for (; y < end; y++)
+                lines->tile[y * TILE + c] = lines->steps[v] | (uint32_t)(v < y ? y - v : v - y) << 16;
         }
     }
     for (int64_t y = 0; y < dim[1]; y++)
@@ -159,12 +166,13 @@ static void pass_z(const struct distance_plan *plan, const struct distance_lines
             uint32_t steps = lines->tile[z * TILE + c], across = steps & NONE;
             lines->height[z] = across == NONE ? INFINITY : plan->squares[0][across] + plan->squares[1][steps >> 16];
         }
-        int64_t n = envelope_build(lines, dim[2], plan->squares[2]);
-        for (int64_t z = 0, k = 0; z < dim[2]; z++) {
-            while (n > 0 && lines->from[k + 1] < (double)z)
-                k++;
-            int64_t v = lines->vertex[k];
-            lines->out[z * TILE + c] = n == 0 ? INFINITY : lines->height[v] + plan->squares[2][v < z ? z - v : v - z];
+        int64_t n = envelope_build(lines, dim[2], plan->halves[2]);
+        for (int64_t z = 0; z < dim[2] && n == 0; z++)
+            lines->out[z * TILE + c] = INFINITY;
+        for (int64_t k = 0, z = 0; k < n; k++) {
+            int64_t v = lines->vertex[k], end = envelope_end(lines, k, dim[2]);
+            for (; z < end; z++)
+                lines->out[z * TILE + c] = lines->height[v] + plan->squares[2][v < z ? z - v : v - z];
         }
     }
     sink_write(plan, lines, y, x, width);
@@ -201,13 +209,16 @@ static enum status distance_run(struct distance_plan *plan, const uint8_t *mask,
         return error_set(error, STATUS_FAILED, "distance transform: an axis of %lld voxels (at most %d fit)", (long long)longest, NONE - 1);
     size_t lines = lines_bytes(longest), squares = (size_t)(longest + 1);
     char *memory = memory_alloc((size_t)parallel_threads(), lines);
-    double *table = memory_alloc(3 * squares, sizeof *table);
+    double *table = memory_alloc(6 * squares, sizeof *table);
     enum status status = memory && table ? STATUS_OK : error_memory(error, lines, "distance transform");
     if (!status) {
         for (int a = 0; a < 3; a++) {
             plan->squares[a] = table + (size_t)a * squares;
-            for (int64_t n = 0; n <= longest; n++)
+            plan->halves[a] = table + (size_t)(a + 3) * squares;
+            for (int64_t n = 0; n <= longest; n++) {
                 plan->squares[a][n] = ((double)n * spacing[a]) * ((double)n * spacing[a]);
+                plan->halves[a][n] = 0.5 / ((double)n * spacing[a] * spacing[a]);
+            }
         }
         distance_passes(plan, mask, memory, longest);
     }

@@ -88,8 +88,8 @@ enum status grid_check(const struct grid *grid, const char *path, struct error *
         if (grid->dim[a] < 1)
             return error_set(error, STATUS_FAILED, "%s: dims: axis %d has %lld voxels (a damaged header?)", path, a,
                              (long long)grid->dim[a]);
-        if (grid->dim[a] > most_voxels / voxels)
-            return error_set(error, STATUS_FAILED, "%s: dims: %lld x %lld x %lld is more than 2^40 voxels (a damaged header?)", path,
+        if (grid->dim[a] > most_voxels / voxels || grid->dim[a] > INT32_MAX)
+            return error_set(error, STATUS_FAILED, "%s: dims: %lld x %lld x %lld is more than 2^40 voxels, or 2^31 on an axis (a damaged header?)", path,
                              (long long)grid->dim[0], (long long)grid->dim[1], (long long)grid->dim[2]);
         voxels *= grid->dim[a];
     }

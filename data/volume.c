@@ -99,11 +99,41 @@ static double voxel_value(const struct volume *volume, int64_t i)
                                        : (double)((const float *)volume->data)[i];
 }
 
+static uint8_t bytes_highest(const uint8_t *bytes, int64_t n)
+{
+    uint8_t highest = 0;
+#pragma omp parallel for schedule(static) reduction(max : highest)
+    for (int64_t i = 0; i < n; i++)
+        highest = bytes[i] > highest ? bytes[i] : highest;
+    return highest;
+}
+
+/* In place: 1 where `on`, else 0; counts what is neither `on` nor 0. */
+static int64_t bytes_to_mask(uint8_t *bytes, int64_t n, uint8_t on)
+{
+    enum { BLOCK = 4096 };
+    int64_t n_other = 0;
+#pragma omp parallel for schedule(static) reduction(+ : n_other)
+    for (int64_t block = 0; block < n; block += BLOCK) {
+        int64_t end = block + BLOCK < n ? block + BLOCK : n;
+        uint32_t other = 0;
+        for (int64_t i = block; i < end; i++) {
+            other += bytes[i] != on && bytes[i] != 0;
+            bytes[i] = bytes[i] == on;
+        }
+        n_other += other;
+    }
+    return n_other;
+}
+
 /* The one value a mask has beside 0: its largest, or its smallest where none is above 0. Counts what is no number. */
 static double mask_value(const struct volume *volume, int64_t *ret_nan)
 {
     int64_t n = grid_voxels(&volume->grid), n_nan = 0;
     double lowest = 0, highest = 0;
+    *ret_nan = 0;
+    if (volume->type == VOXEL_U8)
+        return bytes_highest(volume->data, n);
 #pragma omp parallel for schedule(static) reduction(min : lowest) reduction(max : highest) reduction(+ : n_nan)
     for (int64_t i = 0; i < n; i++) {
         double value = voxel_value(volume, i);
@@ -115,7 +145,7 @@ static double mask_value(const struct volume *volume, int64_t *ret_nan)
     return highest > 0 ? highest : lowest;
 }
 
-/* 1 where the value is `on`, else 0; counts what is neither `on` nor 0. mask may be the volume's own u8 data. */
+/* 1 where the value is `on`, else 0; counts what is neither `on` nor 0. */
 static int64_t mask_from_values(uint8_t *mask, const struct volume *volume, double on)
 {
     int64_t n = grid_voxels(&volume->grid), n_other = 0;
@@ -137,7 +167,9 @@ static enum status volume_to_mask(struct volume *volume, const char *path, struc
     uint8_t *mask = volume->type == VOXEL_U8 ? volume->data : memory_alloc((size_t)n, 1);
     if (!mask)
         return error_memory(error, (size_t)n, path);
-    int64_t n_other = on == 0 ? n_nan : mask_from_values(mask, volume, on);
+    int64_t n_other = on == 0                      ? n_nan
+                      : volume->type == VOXEL_U8 ? bytes_to_mask(mask, n, (uint8_t)on)
+                                                 : mask_from_values(mask, volume, on);
     if (mask != volume->data) {
         memory_free(volume->data);
         volume->data = mask;

@@ -27,16 +27,19 @@ static struct volume volume_plane(struct grid grid)
     return volume;
 }
 
-static void test_linear(void)
+/* oblique: an axis out of line; else the way by tables */
+static void check_linear(bool oblique)
 {
     struct error error = {0};
     struct grid grid = grid_make(dim, spacing);
-    grid.axis[0][1] = 0.1; /* oblique */
+    grid.axis[0][1] = oblique ? 0.1 : 0;
     struct volume src = volume_plane(grid), dst;
     const int64_t small[3] = {4, 5, 3};
     const double fine[3] = {0.3, 0.3, 0.3};
     struct grid to = grid_make(small, fine);
-    to.axis[2][0] = 0.05;
+    to.axis[2][0] = oblique ? 0.05 : 0;
+    to.axis[1][1] = oblique ? 0.3 : -0.3;
+    to.origin[1] = oblique ? to.origin[1] : 0.6;
     if (CHECK_OK(resample_volume(&dst, &src, &to, RESAMPLE_LINEAR, &error), &error)) {
         CHECK_INT(dst.type, VOXEL_F32);
         int64_t wrong = 0;
@@ -50,6 +53,12 @@ static void test_linear(void)
         volume_done(&dst);
     }
     volume_done(&src);
+}
+
+static void test_linear(void)
+{
+    check_linear(true);
+    check_linear(false);
 }
 
 static void test_nearest(void)
