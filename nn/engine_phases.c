@@ -3,7 +3,8 @@
  * Scatter: the voxels Z of the fine grid with Z = y*stride + a ("phase a") meet only the taps t = q + stride*m, q = (a + pad) mod
  * stride, of the coarse voxels y + (a + pad - q)/stride - m. So phase a is a stride-1 convolution of the coarse grid with every
  * stride-th tap, reversed. Phases with equal windows (all eight of a folded k5) are merged: one convolution with as many times the
- * channels. Phases without taps (kernel < stride) are the bias alone. */
+ * channels. Phases without taps (kernel < stride) are the bias alone.
+ * The phases of one "pencil" (equal along z and y) make whole rows of the fine grid; they are interleaved together. */
 #include <stdio.h>
 #include <string.h>
 
@@ -15,8 +16,9 @@ struct phase_group {
     struct direct_conv conv;
     struct direct_forward *forward; /* NULL: no taps */
     bool straight;                  /* conv.dst is the result itself: nothing to interleave */
+    bool ends_pencil;               /* its last phase is the last of a pencil: what is pending can be interleaved */
     int64_t first, n;               /* phases */
-    int64_t packed_floats;
+    int64_t packed_floats, temp_floats;
 };
 
 struct phase {
@@ -25,6 +27,8 @@ struct phase {
     int64_t extra[3];  /* zero taps in front, where the window would start beyond the voxel itself */
     struct direct_conv conv;
     struct weights_target target;
+    struct shape temp_shape; /* while running: where its values wait; NULL: bias alone */
+    const float *temp;
 };
 
 struct phases {
@@ -116,8 +120,7 @@ static enum status phases_finish_group(struct phases *phases, struct phase_group
     phases->packed_floats += group->packed_floats;
     if (has_bias && layout.dst_c > phases->bias_floats)
         phases->bias_floats = layout.dst_c;
-    if (!group->straight && tensor_floats(group->conv.dst) > phases->temp_floats)
-        phases->temp_floats = tensor_floats(group->conv.dst);
+    group->temp_floats = group->straight ? 0 : tensor_floats(group->conv.dst);
     if (direct_forward_scratch_bytes(group->forward) > phases->scratch)
         phases->scratch = direct_forward_scratch_bytes(group->forward);
     return STATUS_OK;
@@ -162,12 +165,28 @@ enum status phases_new_gather(struct phases **ret, const struct direct_conv *gri
     return STATUS_OK;
 }
 
+/* Pencils are merged only while what waits for interleaving stays in the cache. */
+enum { PHASES_MERGE_BYTES = 8 << 20 };
+
+static bool phase_same_pencil(const struct phase *a, const struct phase *b)
+{
+    return a->start[0] == b->start[0] && a->start[1] == b->start[1];
+}
+
+static bool phases_may_merge(const struct phases *phases, const struct phase *first, const struct phase *phase)
+{
+    if (phase_n_taps(phase) == 0 || !phase_same_window(first, phase))
+        return false;
+    bool small = tensor_floats(phases->dst) * (int64_t)sizeof(float) <= PHASES_MERGE_BYTES || tensor_lane(phases->dst.c) == 1;
+    return phase_same_pencil(first, phase) || (small && first->start[2] == 0);
+}
+
 /* Puts phase p, the last one, into a group with its equals, or into a new one. */
 static void phases_group(struct phases *phases, int64_t p)
 {
     struct phase *phase = &phases->phases[p];
     struct phase_group *group = phases->n_groups ? &phases->groups[phases->n_groups - 1] : NULL;
-    if (!group || phase_n_taps(phase) == 0 || !phase_same_window(&phases->phases[group->first], phase)) {
+    if (!group || !phases_may_merge(phases, &phases->phases[group->first], phase)) {
         group = &phases->groups[phases->n_groups++];
         *group = (struct phase_group){.conv = phase->conv, .first = p};
     }
@@ -203,6 +222,21 @@ static enum status phases_add(struct phases *phases, const struct direct_conv *g
     return STATUS_OK;
 }
 
+/* Marks where pencils end, and how much waits until then. */
+static void phases_close_pencils(struct phases *phases)
+{
+    int64_t pending = 0;
+    for (int64_t g = 0; g < phases->n_groups; g++) {
+        struct phase_group *group = &phases->groups[g];
+        int64_t end = group->first + group->n;
+        group->ends_pencil = end == phases->n_phases || !phase_same_pencil(&phases->phases[end - 1], &phases->phases[end]);
+        pending += group->temp_floats;
+        phases->temp_floats = pending > phases->temp_floats ? pending : phases->temp_floats;
+        if (group->ends_pencil)
+            pending = 0;
+    }
+}
+
 enum status phases_new_scatter(struct phases **ret, const struct direct_conv *grid, bool has_bias, struct error *error)
 {
     const int64_t *stride = grid->stride, n = stride[0] * stride[1] * stride[2];
@@ -231,6 +265,7 @@ enum status phases_new_scatter(struct phases **ret, const struct direct_conv *gr
         phases_free(made);
         return status;
     }
+    phases_close_pencils(made);
     *ret = made;
     return STATUS_OK;
 }
@@ -276,7 +311,7 @@ void phases_pack(const struct phases *phases, const struct weights_view *view, c
     weights_pack(view, w, phases->n_targets, phases->targets, packed);
 }
 
-/* A run of one line of a phase into the fine grid: `lane` floats per voxel, `skip` voxels from one to the next. */
+/* A line of a phase into its row of the fine grid: `lane` floats per voxel, `skip` voxels from one to the next. */
 static void phase_line(float *dst, const float *src, int64_t n, int64_t skip, int64_t lane, int64_t src_lane)
 {
     if (lane == 1) {
@@ -291,38 +326,34 @@ static void phase_line(float *dst, const float *src, int64_t n, int64_t skip, in
     }
 }
 
-/* temp: the group's dst. Copies its phase p to where it belongs. */
-static void phase_interleave(const struct phases *phases, const struct phase_group *group, const struct phase *phase, float *dst,
-                             const float *temp)
+/* A line of a phase without taps: the bias, or zero. */
+static void phase_fill(float *dst, int64_t n, int64_t skip, int64_t lane, const float *b, int64_t n_b)
 {
-    const struct shape part = group->conv.dst, whole = phases->dst;
-    int64_t lane = tensor_lane(whole.c), planes = tensor_stored_channels(whole.c) / lane, part_lane = tensor_lane(part.c);
+    for (int64_t x = 0; x < n; x++)
+        for (int64_t c = 0; c < lane; c++)
+            dst[x * skip * lane + c] = b && c < n_b ? b[c] : 0.0f;
+}
+
+/* Copies the phases first..last of one pencil to where they belong. */
+static void phases_interleave(const struct phases *phases, const struct phase *first, const struct phase *last, const float *b, float *dst)
+{
+    const struct shape whole = phases->dst;
+    const int64_t lane = tensor_lane(whole.c), planes = tensor_stored_channels(whole.c) / lane, *stride = phases->stride;
 #pragma omp parallel for collapse(3) schedule(static)
     for (int64_t n = 0; n < whole.n; n++)
         for (int64_t plane = 0; plane < planes; plane++)
-            for (int64_t z = 0; z < part.d; z++)
-                for (int64_t y = 0; y < part.h; y++)
-                    phase_line(dst + tensor_at(whole, n, plane * lane, phase->start[0] + z * phases->stride[0],
-                                               phase->start[1] + y * phases->stride[1], phase->start[2]),
-                               temp + tensor_at(part, n, phase->first_c + plane * lane, z, y, 0), part.w, phases->stride[2], lane,
-                               part_lane);
-}
-
-/* A phase without taps: the bias, or zero. */
-static void phase_fill(const struct phases *phases, const struct phase *phase, float *dst, const float *b)
-{
-    const struct shape whole = phases->dst, part = phase->conv.dst;
-    int64_t lane = tensor_lane(whole.c);
-#pragma omp parallel for collapse(3) schedule(static)
-    for (int64_t n = 0; n < whole.n; n++)
-        for (int64_t c = 0; c < tensor_stored_channels(whole.c); c++)
-            for (int64_t z = 0; z < part.d; z++)
-                for (int64_t y = 0; y < part.h; y++) {
-                    float *to = dst + tensor_at(whole, n, c, phase->start[0] + z * phases->stride[0],
-                                                phase->start[1] + y * phases->stride[1], phase->start[2]);
-                    for (int64_t x = 0; x < part.w; x++)
-                        to[x * phases->stride[2] * lane] = b && c < whole.c ? b[c] : 0.0f;
-                }
+            for (int64_t z = 0; z < first->conv.dst.d; z++)
+                for (int64_t y = 0; y < first->conv.dst.h; y++)
+                    for (const struct phase *phase = first; phase < last; phase++) {
+                        float *row = dst + tensor_at(whole, n, plane * lane, phase->start[0] + z * stride[0], phase->start[1] + y * stride[1],
+                                                     phase->start[2]);
+                        int64_t width = phase->conv.dst.w;
+                        if (!phase->temp)
+                            phase_fill(row, width, stride[2], lane, b ? b + plane * lane : NULL, whole.c - plane * lane);
+                        else
+                            phase_line(row, phase->temp + tensor_at(phase->temp_shape, n, phase->first_c + plane * lane, z, y, 0), width,
+                                       stride[2], lane, tensor_lane(phase->temp_shape.c));
+                    }
 }
 
 /* b for each of the group's channels. */
@@ -336,17 +367,28 @@ static void phase_bias(const struct phases *phases, const struct phase_group *gr
 void phases_run(struct phases *phases, const float *src, const float *packed, const float *b, float *dst, void *scratch)
 {
     char *at = scratch;
-    float *bias = scratch_take(&at, phases->bias_floats), *temp = scratch_take(&at, phases->temp_floats);
+    float *bias = scratch_take(&at, phases->bias_floats), *temp = scratch_take(&at, phases->temp_floats), *next = temp;
+    struct phase *pending = phases->phases;
     for (struct phase_group *group = phases->groups; group < phases->groups + phases->n_groups; group++) {
-        if (!group->forward) {
-            phase_fill(phases, &phases->phases[group->first], dst, b);
-            continue;
+        struct phase *last = phases->phases + group->first + group->n;
+        if (group->forward) {
+            if (b)
+                phase_bias(phases, group, b, bias);
+            direct_forward_run(group->forward, src, packed, b ? bias : NULL, group->straight ? dst : next, at);
         }
-        if (b)
-            phase_bias(phases, group, b, bias);
-        direct_forward_run(group->forward, src, packed, b ? bias : NULL, group->straight ? dst : temp, at);
+        for (struct phase *phase = phases->phases + group->first; phase < last; phase++) {
+            phase->temp = group->forward ? next : NULL;
+            phase->temp_shape = group->conv.dst;
+        }
         packed += group->packed_floats;
-        for (int64_t p = group->first; p < group->first + group->n && !group->straight; p++)
-            phase_interleave(phases, group, &phases->phases[p], dst, temp);
+        next += group->temp_floats;
+        if (group->straight || !group->ends_pencil)
+            continue;
+        for (struct phase *end = pending; pending < last; pending = end) {
+            while (end < last && phase_same_pencil(end, pending))
+                end++;
+            phases_interleave(phases, pending, end, b, dst);
+        }
+        next = temp;
     }
 }
