@@ -47,7 +47,7 @@ enum status budget_estimate(struct budget *ret, const struct recipe *recipe, con
 static bool budget_fits(const struct recipe *recipe, const int64_t largest[3], int64_t available_bytes)
 {
     struct error scratch = {0};
-    struct budget budget;
+    struct budget budget = {0};
     return budget_estimate(&budget, recipe, largest, &scratch) == STATUS_OK && budget.total_bytes <= available_bytes;
 }
 
@@ -91,7 +91,7 @@ static void budget_hint(char *text, size_t capacity, const struct recipe *recipe
 
 enum status budget_check(const struct recipe *recipe, const int64_t largest[3], int64_t available_bytes, struct error *error)
 {
-    struct budget budget;
+    struct budget budget = {0};
     char hint[160];
     if (budget_estimate(&budget, recipe, largest, error))
         return error->status;

@@ -21,6 +21,8 @@ static const struct config_field train_fields[] = {
      .help = "patches of the validation split whose loss is taken, always the same ones; 0: none"},
     {.key = "validate_cases", .type = CONFIG_INT, .offset = TRAIN(validate_cases), .text = "2", .min = 0, .max = 1e6, .unit = "skulls",
      .help = "whole skulls of the validation split restored by the deployed scan, always the same ones; bounds the cost of a validation; 0: none"},
+    {.key = "pictures", .type = CONFIG_BOOL, .offset = TRAIN(pictures), .text = "true",
+     .help = "draw the first of them at each validation, into validation/step_N.png"},
     {.key = "checkpoint_every", .type = CONFIG_INT, .offset = TRAIN(checkpoint_every), .text = "200", .min = 0, .max = 1e9, .unit = "steps",
      .help = "how often last.h5 is written, and after the last step; 0: at the end alone"},
     {.key = "plot_every", .type = CONFIG_INT, .offset = TRAIN(plot_every), .text = "100", .min = 0, .max = 1e9, .unit = "steps",

@@ -14,6 +14,7 @@ struct train_config {
     int64_t steps, batch, checkpoint_every, plot_every;
     int64_t validate_every, validate_patches, validate_cases;
     const char *best;                /* the validation metric that chooses best.h5: loss, dsc, bdsc ... */
+    bool pictures;                   /* a picture of the first skull at each validation */
     double clip_norm;                /* 0: no clipping */
     const char *init;                /* a model or run folder to start from; NULL: random weights */
     struct config_strings init_skip; /* parameters or layers that stay random although `init` has them; a trailing * matches the rest */

@@ -227,7 +227,7 @@ static enum status validator_restore(struct validation *ret, struct validator *v
         enum status status = trial_run(&trial, validator, c, error);
         if (!status)
             table_row(table, &trial, ret, count);
-        if (!status && c == 0)
+        if (!status && c == 0 && validator->training->recipe->train.pictures)
             status = trial_picture(&trial, picture, validator->training->step, error);
         trial_done(&trial);
         if (status)

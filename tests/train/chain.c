@@ -84,7 +84,8 @@ static const char chain_text_of_recipe[] =
     "loss: [ { type: mse }, { type: dice, weight: 0.1 } ]\n"
     "optimizer: { type: adam, lr: 1.0e-3, beta1: 0.5 }\n"
     "schedule: { type: constant }\n"
-    "train: { steps: 6, batch: 2, validate_every: 3, validate_patches: 4, validate_cases: 1, checkpoint_every: 3, best: dsc, threads: 2 }\n"
+    "train: { steps: 6, batch: 2, validate_every: 3, validate_patches: 4, validate_cases: 1, checkpoint_every: 3, best: dsc, threads: 2,\n"
+    "         pictures: false }\n"
     "restore: { scan: grid, postprocess: [ { keep_largest: 1 } ] }\n";
 
 const char *chain_recipe(const char *name, const char *extra)

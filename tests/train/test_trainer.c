@@ -40,8 +40,8 @@ static void test_run_folder(void)
     static const char *const files[] = {"recipe.yaml", "overrides.txt", "environment.txt", "defects.yaml", "network.txt", "split.tsv", "log.txt",
                                         "metrics.tsv", "STATUS", "last.h5", "best.h5", "plots/loss.gp", "plots/metrics.gp",
                                         "validation/step_000003.tsv", "validation/step_000006.png", NULL};
-    char *const sets[] = {"train.clip_norm=5"};
-    if (!ready() || !run_plain("folder", 1, sets))
+    char *const sets[] = {"train.clip_norm=5", "train.pictures=true"};
+    if (!ready() || !run_plain("folder", 2, sets))
         return;
     for (int i = 0; files[i]; i++)
         if (!CHECK(file_exists(in("folder", files[i]))))
@@ -50,7 +50,7 @@ static void test_run_folder(void)
     char *split = chain_text(in("folder", "split.tsv")), *environment = chain_text(in("folder", "environment.txt"));
     CHECK_CONTAINS(status, "state: finished\nstep: 6\nsteps: 6\n");
     CHECK_CONTAINS(status, "best: { metric: dsc");
-    CHECK_TEXT(overrides, "--set train.clip_norm=5\n");
+    CHECK_TEXT(overrides, "--set train.clip_norm=5\n--set train.pictures=true\n");
     CHECK_CONTAINS(split, "head1\tval\n");
     CHECK_CONTAINS(environment, "commit: ");
     CHECK_CONTAINS(environment, "oneDNN");
@@ -221,7 +221,7 @@ static int rows_of(const char *folder)
 
 static void test_sigterm(void)
 {
-    char *const sets[] = {"train.steps=400", "train.validate_every=0", "train.checkpoint_every=0", "train.plot_every=0"};
+    char *const sets[] = {"train.steps=150", "train.validate_every=0", "train.checkpoint_every=0", "train.plot_every=0"};
     if (!ready())
         return;
     const char *recipe = chain_recipe("plain.yaml", NULL);
@@ -237,9 +237,9 @@ static void test_sigterm(void)
     CHECK_CONTAINS(log, "calvaria train --resume");
     memory_free(status);
     memory_free(log);
-    CHECK(rows_of("stopped") < 400);
+    CHECK(rows_of("stopped") < 150);
     CHECK_INT(wait_child(start_child(recipe, "stopped", 0, NULL)), 0);
-    CHECK_INT(rows_of("stopped"), 400);
+    CHECK_INT(rows_of("stopped"), 150);
     CHECK(chain_same_model(in("long", "last.h5"), in("stopped", "last.h5")));
 }
 
