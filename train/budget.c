@@ -95,10 +95,9 @@ enum status budget_check(const struct recipe *recipe, const int64_t largest[3], 
     char hint[160];
     if (budget_estimate(&budget, recipe, largest, error))
         return error->status;
-    log_info("memory: weights and optimizer %.2f GB, activations %.2f GB, batch and loader %.2f GB, validation %.2f GB: %.2f GB in all, %.2f GB "
-             "available",
+    log_info("memory: weights and optimizer %.2f GB, activations %.2f GB, batch and loader %.2f GB, validation %.2f GB: %.2f GB in all",
              1e-9 * (double)budget.params_bytes, 1e-9 * (double)budget.activations_bytes, 1e-9 * (double)budget.batch_bytes,
-             1e-9 * (double)budget.validation_bytes, 1e-9 * (double)budget.total_bytes, 1e-9 * (double)available_bytes);
+             1e-9 * (double)budget.validation_bytes, 1e-9 * (double)budget.total_bytes);
     if (available_bytes < 0 || budget.total_bytes <= available_bytes)
         return STATUS_OK;
     budget_hint(hint, sizeof hint, recipe, largest, available_bytes);

@@ -48,7 +48,7 @@ static void patch_neighbours(const struct recipe *recipe, int64_t good, int a, i
 static int64_t patch_good_cube(const struct recipe *recipe)
 {
     struct error scratch = {0};
-    for (int64_t edge = 256; edge >= 1; edge /= 2)
+    for (int64_t edge = 256; edge >= 4; edge /= 2)
         if (recipe_patch_fits(recipe, (const int64_t[3]){edge, edge, edge}, &scratch))
             return edge;
     return 0;
@@ -84,11 +84,12 @@ static void check_patch(const struct recipe *recipe, const char *key, const int6
         config_error(error, axis_node(recipe, key, a), "%s[%d]: %" PRId64 " does not fit the layers of network '%s'%s", key, a, patch[a],
                      recipe->network.name, hint);
     }
-    if (n_bad == 0) {
-        network_error.text[strcspn(network_error.text, "\n")] = '\0';
+    network_error.text[strcspn(network_error.text, "\n")] = '\0';
+    if (good == 0)
+        config_error(error, recipe_key(recipe, "network.layers"), "network.layers: no patch fits: %s", network_error.text);
+    else if (n_bad == 0)
         config_error(error, recipe_key(recipe, key), "%s: %" PRId64 " x %" PRId64 " x %" PRId64 " does not fit the network: %s", key, patch[0],
                      patch[1], patch[2], network_error.text);
-    }
 }
 
 static void check_channels(const struct recipe *recipe, struct error *error)
