@@ -20,10 +20,16 @@ struct onednn_conv {
 };
 
 static dnnl_engine_t onednn_engine_shared;
+static enum isa onednn_isa_shared;
 static pthread_once_t onednn_once = PTHREAD_ONCE_INIT;
 
 static void onednn_start(void)
 {
+    unsigned isa = (unsigned)dnnl_get_effective_cpu_isa();
+    if ((isa & (unsigned)dnnl_cpu_isa_avx512_core) == (unsigned)dnnl_cpu_isa_avx512_core)
+        onednn_isa_shared = ISA_AVX512;
+    else
+        onednn_isa_shared = (isa & (unsigned)dnnl_cpu_isa_avx2) == (unsigned)dnnl_cpu_isa_avx2 ? ISA_AVX2 : ISA_PLAIN;
     if (dnnl_engine_create(&onednn_engine_shared, dnnl_cpu, 0) != dnnl_success)
         onednn_engine_shared = NULL;
 }
@@ -36,10 +42,8 @@ static dnnl_engine_t onednn_engine(void)
 
 enum isa onednn_isa(void)
 {
-    unsigned isa = (unsigned)dnnl_get_effective_cpu_isa();
-    if ((isa & (unsigned)dnnl_cpu_isa_avx512_core) == (unsigned)dnnl_cpu_isa_avx512_core)
-        return ISA_AVX512;
-    return (isa & (unsigned)dnnl_cpu_isa_avx2) == (unsigned)dnnl_cpu_isa_avx2 ? ISA_AVX2 : ISA_PLAIN;
+    pthread_once(&onednn_once, onednn_start);
+    return onednn_isa_shared;
 }
 
 int64_t onednn_lane(void)
