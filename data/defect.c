@@ -7,7 +7,7 @@
 #include "base/memory.h"
 #include "data/defects/region.h"
 
-static const struct defect_ops *const generators[] = {&defect_cube, &defect_sphere, &defect_craniotomy};
+static const struct defect_ops *const generators[] = {&defect_cube, &defect_sphere, &defect_craniotomy, &defect_blobs, &defect_region};
 
 static const struct config_field defect_base_fields[] = {
     {.key = "weight", .type = CONFIG_DOUBLE, .offset = offsetof(struct defect_config, weight), .text = "1", .min = 0, .max = 1e6,

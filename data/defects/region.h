@@ -6,7 +6,7 @@
 
 #include "data/defect.h"
 
-extern const struct defect_ops defect_cube, defect_sphere, defect_craniotomy;
+extern const struct defect_ops defect_cube, defect_sphere, defect_craniotomy, defect_blobs, defect_region;
 
 /* What the published fractions are fractions of. */
 enum frame { FRAME_VOLUME, FRAME_SKULL };
