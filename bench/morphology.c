@@ -33,7 +33,8 @@ static enum status shell_make(struct volume *ret, struct error *error)
     if (volume_new(ret, &grid, VOXEL_U8, error))
         return STATUS_FAILED;
     for (int64_t i = 0; i < grid_voxels(&grid); i++) {
-        double x = ((double)(i % 512) - 256) / 160, y = ((double)(i / 512 % 512) - 256) / 200, z = ((double)(i / 512 / 512) - 120) / 180;
+        double x = ((double)(i % 512) - 256) / 160, y = ((double)(i / 512 % 512) - 256) / 200,
+               z = ((double)(i / 512 / 512) - 120) / 180;
         double r = sqrt(x * x + y * y + z * z);
         ((uint8_t *)ret->data)[i] = r > 0.93 && r < 1;
     }
@@ -58,7 +59,8 @@ static enum status run_close(struct bench *b)
 static enum status run_components(struct bench *b)
 {
     int64_t *sizes, n;
-    enum status status = mask_components((int32_t *)(void *)b->numbers, &sizes, &n, b->skull.data, b->skull.grid.dim, 26, &b->error);
+    enum status status =
+        mask_components((int32_t *)(void *)b->numbers, &sizes, &n, b->skull.data, b->skull.grid.dim, 26, &b->error);
     if (!status)
         memory_free(sizes);
     return status;
@@ -98,8 +100,13 @@ static enum status bench_run(struct bench *b)
     static const struct {
         const char *name;
         enum status (*run)(struct bench *b);
-    } rows[] = {{"distance", run_distance},     {"open 1", run_open},           {"close 3", run_close}, {"components 26", run_components},
-                {"keep largest", run_largest}, {"fill holes", run_fill}, {"linear to 1 mm and back", run_resample}};
+    } rows[] = {{"distance", run_distance},
+                {"open 1", run_open},
+                {"close 3", run_close},
+                {"components 26", run_components},
+                {"keep largest", run_largest},
+                {"fill holes", run_fill},
+                {"linear to 1 mm and back", run_resample}};
     size_t n = (size_t)grid_voxels(&b->skull.grid);
     for (size_t r = 0; r < sizeof rows / sizeof rows[0]; r++) {
         double seconds[REPEATS];
@@ -132,7 +139,8 @@ int main(int argc, char **argv)
     }
     if (!status) {
         const int64_t *dim = b.skull.grid.dim;
-        printf("# %" PRId64 " x %" PRId64 " x %" PRId64 ", %d threads, medians of %d\n", dim[0], dim[1], dim[2], parallel_threads(), REPEATS);
+        printf("# %" PRId64 " x %" PRId64 " x %" PRId64 ", %d threads, medians of %d\n", dim[0], dim[1], dim[2],
+               parallel_threads(), REPEATS);
         status = bench_run(&b);
     }
     if (status)

@@ -45,14 +45,15 @@ enum status byte_stream_open(struct byte_stream *ret, const char *path, int64_t 
         gzbuffer(ret->gzip, GZIP_BUFFER);
         if (gzdirect(ret->gzip)) {
             byte_stream_abandon(ret);
-            return error_set(error, STATUS_FAILED, "%s: data at byte %" PRId64 ": not gzip, as the header says (a damaged file?)", path,
-                             offset);
+            return error_set(error, STATUS_FAILED, "%s: data at byte %" PRId64 ": not gzip, as the header says (a damaged file?)",
+                             path, offset);
         }
     }
     return STATUS_OK;
 }
 
-static enum status byte_stream_start(struct byte_stream *ret, const char *path, const char *part, const char *mode, struct error *error)
+static enum status byte_stream_start(struct byte_stream *ret, const char *path, const char *part, const char *mode,
+                                     struct error *error)
 {
     *ret = (struct byte_stream){.path = path};
     bool gzip = mode[2] != '\0';
@@ -128,7 +129,8 @@ enum status byte_stream_write(struct byte_stream *stream, const void *data, size
         const char *from = (const char *)data + done;
         int64_t put = stream->gzip ? gzwrite(stream->gzip, from, (unsigned)part) : (int64_t)fwrite(from, 1, part, stream->raw);
         if (put <= 0)
-            return error_set(error, STATUS_FAILED, "%s: cannot be written: %s", stream->path, errno ? strerror(errno) : "disk full?");
+            return error_set(error, STATUS_FAILED, "%s: cannot be written: %s", stream->path,
+                             errno ? strerror(errno) : "disk full?");
         done += (size_t)put;
     }
     return STATUS_OK;

@@ -1,5 +1,5 @@
-/* components.c - connected components by runs of voxels: rows are cut into runs, runs that touch are united (union-find whose root is
- * the first run in scan order), so that the cost is that of the runs, a hundredth of the voxels. */
+/* components.c - connected components by runs of voxels: rows are cut into runs, runs that touch are united (union-find whose
+ * root is the first run in scan order), so that the cost is that of the runs, a hundredth of the voxels. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,11 +14,11 @@ struct run {
 
 struct components {
     int64_t dim[3];
-    int64_t *first;  /* of each row: its first run; one more at the end */
+    int64_t *first; /* of each row: its first run; one more at the end */
     struct run *runs;
-    int32_t *label;  /* of each run, from 0; while uniting: the parent run */
-    int64_t n;       /* components */
-    int64_t *sizes;  /* voxels of each */
+    int32_t *label; /* of each run, from 0; while uniting: the parent run */
+    int64_t n;      /* components */
+    int64_t *sizes; /* voxels of each */
 };
 
 static void components_done(struct components *set)
@@ -131,8 +131,8 @@ static void slices_unite(struct components *set, int64_t z, int32_t reach)
                 rows_unite(set, z * set->dim[1] + y, (z - 1) * set->dim[1] + y + dy, reach);
 }
 
-/* Slabs of slices in parallel, then the slabs with each other. A root is always the first run of its component: the result does not
- * depend on the order. */
+/* Slabs of slices in parallel, then the slabs with each other. A root is always the first run of its component: the result does
+ * not depend on the order. */
 static void components_unite(struct components *set, int32_t reach)
 {
     int64_t n_runs = set->first[set->dim[1] * set->dim[2]];
@@ -170,8 +170,8 @@ static enum status components_label(struct components *set, struct error *error)
     return STATUS_OK;
 }
 
-static enum status components_find(struct components *ret, const uint8_t *mask, const int64_t dim[3], int connectivity, bool background,
-                                   struct error *error)
+static enum status components_find(struct components *ret, const uint8_t *mask, const int64_t dim[3], int connectivity,
+                                   bool background, struct error *error)
 {
     struct components set = {.dim = {dim[0], dim[1], dim[2]}};
     if (connectivity != 6 && connectivity != 26)
@@ -189,8 +189,8 @@ static enum status components_find(struct components *ret, const uint8_t *mask, 
     return STATUS_OK;
 }
 
-enum status mask_components(int32_t *labels, int64_t **ret_sizes, int64_t *ret_n, const uint8_t *mask, const int64_t dim[3], int connectivity,
-                            struct error *error)
+enum status mask_components(int32_t *labels, int64_t **ret_sizes, int64_t *ret_n, const uint8_t *mask, const int64_t dim[3],
+                            int connectivity, struct error *error)
 {
     struct components set;
     if (components_find(&set, mask, dim, connectivity, false, error))

@@ -1,8 +1,8 @@
 /* distance.c - exact Euclidean distance transform, one axis at a time.
  *
- * Between passes every voxel keeps where its nearest voxel of the mask is, as whole steps |dx|, |dy| packed into four bytes, not a
- * squared distance: nothing is rounded before the last pass, which computes (dx*sx)^2 + (dy*sy)^2 + (dz*sz)^2 in double, in this order, as
- * scipy.ndimage does. Each line is one thread's: the result does not depend on the number of threads. */
+ * Between passes every voxel keeps where its nearest voxel of the mask is, as whole steps |dx|, |dy| packed into four bytes, not
+ * a squared distance: nothing is rounded before the last pass, which computes (dx*sx)^2 + (dy*sy)^2 + (dz*sz)^2 in double, in
+ * this order, as scipy.ndimage does. Each line is one thread's: the result does not depend on the number of threads. */
 #include <math.h>
 #include <string.h>
 
@@ -12,22 +12,25 @@
 #include "base/parallel.h"
 #include "data/distance.h"
 
-enum { NONE = 0xffff, TILE = 16 }; /* no voxel of the mask on this line; lines worked on together (a cache line of packed steps) */
+enum {
+    NONE = 0xffff,
+    TILE = 16
+}; /* no voxel of the mask on this line; lines worked on together (a cache line of packed steps) */
 
 /* What the last pass writes: one of the three. */
 struct distance_sink {
-    float *distance;          /* every voxel */
-    uint8_t *within;          /* 1 where distance <= limit */
+    float *distance; /* every voxel */
+    uint8_t *within; /* 1 where distance <= limit */
     double limit;
-    double *values;           /* where query != 0; those of column (y, x) from column[y * W + x] on */
+    double *values; /* where query != 0; those of column (y, x) from column[y * W + x] on */
     const uint8_t *query;
     const int64_t *column;
 };
 
 struct distance_plan {
     int64_t dim[3];
-    double *squares[3]; /* squares[a][n] = (n * spacing[a])^2 */
-    double *halves[3];  /* halves[a][n] = 1 / (2 n spacing[a]^2) */
+    double *squares[3];   /* squares[a][n] = (n * spacing[a])^2 */
+    double *halves[3];    /* halves[a][n] = 1 / (2 n spacing[a]^2) */
     unsigned char *steps; /* packed steps, 4 bytes per voxel: |dx| + (|dy| << 16) */
     struct distance_sink sink;
 };
@@ -44,8 +47,9 @@ struct distance_lines {
 
 static size_t lines_bytes(int64_t n)
 {
-    size_t bytes = (size_t)n * (TILE * (sizeof(double) + sizeof(uint32_t)) + sizeof(double) + sizeof(uint32_t) + sizeof(int32_t)) +
-                   (size_t)(n + 1) * sizeof(double);
+    size_t bytes =
+        (size_t)n * (TILE * (sizeof(double) + sizeof(uint32_t)) + sizeof(double) + sizeof(uint32_t) + sizeof(int32_t)) +
+        (size_t)(n + 1) * sizeof(double);
     return (bytes + 63) / 64 * 64; /* threads share no cache line */
 }
 
@@ -206,7 +210,8 @@ static enum status distance_run(struct distance_plan *plan, const uint8_t *mask,
     for (int a = 0; a < 3; a++)
         longest = plan->dim[a] > longest ? plan->dim[a] : longest;
     if (longest >= NONE)
-        return error_set(error, STATUS_FAILED, "distance transform: an axis of %lld voxels (at most %d fit)", (long long)longest, NONE - 1);
+        return error_set(error, STATUS_FAILED, "distance transform: an axis of %lld voxels (at most %d fit)", (long long)longest,
+                         NONE - 1);
     size_t lines = lines_bytes(longest), squares = (size_t)(longest + 1);
     char *memory = memory_alloc((size_t)parallel_threads(), lines);
     double *table = memory_alloc(6 * squares, sizeof *table);
@@ -270,8 +275,8 @@ enum status distance_at(double **ret_values, int64_t *ret_n, const uint8_t *quer
     }
     double *values = memory_alloc((size_t)total, sizeof *values);
     struct distance_plan plan = {.dim = {dim[0], dim[1], dim[2]}, .sink = {.values = values, .query = query, .column = column}};
-    enum status status = values ? distance_aside(&plan, mask, spacing, error)
-                                : error_memory(error, (size_t)total * sizeof *values, "distances");
+    enum status status =
+        values ? distance_aside(&plan, mask, spacing, error) : error_memory(error, (size_t)total * sizeof *values, "distances");
     memory_free(column);
     if (status) {
         memory_free(values);

@@ -82,15 +82,17 @@ bool grid_same(const struct grid *a, const struct grid *b, double tolerance_mm)
 
 enum status grid_check(const struct grid *grid, const char *path, struct error *error)
 {
-    const int64_t most_voxels = INT64_C(1) << 40; /* 2^40 floats are 4 TiB: no machine's memory, and products below stay far from 2^63 */
+    const int64_t most_voxels =
+        INT64_C(1) << 40; /* 2^40 floats are 4 TiB: no machine's memory, and products below stay far from 2^63 */
     int64_t voxels = 1;
     for (int a = 0; a < 3; a++) {
         if (grid->dim[a] < 1)
             return error_set(error, STATUS_FAILED, "%s: dims: axis %d has %lld voxels (a damaged header?)", path, a,
                              (long long)grid->dim[a]);
         if (grid->dim[a] > most_voxels / voxels || grid->dim[a] > INT32_MAX)
-            return error_set(error, STATUS_FAILED, "%s: dims: %lld x %lld x %lld is more than 2^40 voxels, or 2^31 on an axis (a damaged header?)", path,
-                             (long long)grid->dim[0], (long long)grid->dim[1], (long long)grid->dim[2]);
+            return error_set(error, STATUS_FAILED,
+                             "%s: dims: %lld x %lld x %lld is more than 2^40 voxels, or 2^31 on an axis (a damaged header?)",
+                             path, (long long)grid->dim[0], (long long)grid->dim[1], (long long)grid->dim[2]);
         voxels *= grid->dim[a];
     }
     double lengths = 1;
@@ -104,6 +106,7 @@ enum status grid_check(const struct grid *grid, const char *path, struct error *
         lengths *= spacing;
     }
     if (fabs(grid_determinant(grid)) < 1e-3 * lengths)
-        return error_set(error, STATUS_FAILED, "%s: affine is singular: its three axes lie in one plane (a damaged header?)", path);
+        return error_set(error, STATUS_FAILED, "%s: affine is singular: its three axes lie in one plane (a damaged header?)",
+                         path);
     return STATUS_OK;
 }

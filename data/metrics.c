@@ -154,7 +154,8 @@ struct border {
 };
 
 /* Dice of the voxels within `limit` of the defective skull: bone outside the box matters up to that far from it. */
-static enum status border_dice(double *ret, const struct border *border, const double spacing[3], double limit, struct error *error)
+static enum status border_dice(double *ret, const struct border *border, const double spacing[3], double limit,
+                               struct error *error)
 {
     struct box wide = border->box;
     int64_t size[3];
@@ -167,8 +168,8 @@ static enum status border_dice(double *ret, const struct border *border, const d
     box_dims(size, wide);
     uint8_t *bone = mask_crop(border->defective, border->dim, wide), *within = memory_alloc((size_t)box_voxels(wide), 1);
     uint8_t *truth = mask_crop(border->truth, border->dim, wide), *predicted = mask_crop(border->predicted, border->dim, wide);
-    enum status status = bone && within && truth && predicted ? STATUS_OK
-                                                              : error_memory(error, (size_t)box_voxels(wide), "border of an implant");
+    enum status status =
+        bone && within && truth && predicted ? STATUS_OK : error_memory(error, (size_t)box_voxels(wide), "border of an implant");
     if (!status)
         status = distance_within(within, bone, size, spacing, limit, error);
     if (!status)
@@ -213,7 +214,8 @@ enum status metrics_compare(struct metrics *ret, const uint8_t *truth, const uin
     metrics.precision = (double)overlap.both / (double)overlap.predicted;
     metrics.recall = (double)overlap.both / (double)overlap.truth;
 
-    const struct border border = {truth, predicted, defective, dim, box_union(box_of_mask(truth, dim), box_of_mask(predicted, dim))};
+    const struct border border = {truth, predicted, defective, dim,
+                                  box_union(box_of_mask(truth, dim), box_of_mask(predicted, dim))};
     int64_t size[3];
     box_dims(size, border.box);
     uint8_t *t = mask_crop(truth, dim, border.box), *p = mask_crop(predicted, dim, border.box);

@@ -108,7 +108,8 @@ static void bits_step(struct bits *out, const struct bits *in, const uint64_t *o
 }
 
 /* n steps of one kind, then n of the other when `both`; `pad` keeps what grows past the border until it shrinks again. */
-static enum status mask_steps(uint8_t *mask, const int64_t dim[3], int n, bool dilate, bool both, int64_t pad, struct error *error)
+static enum status mask_steps(uint8_t *mask, const int64_t dim[3], int n, bool dilate, bool both, int64_t pad,
+                              struct error *error)
 {
     struct bits now = {0}, next = {0}, outside = {0};
     enum status status = bits_new(&now, mask, dim, pad, error);

@@ -1,7 +1,8 @@
-/* nifti.c - NIfTI-1 and -2, .nii and .nii.gz: header structs, byte order and quaternions are libnifti's; every field is checked here,
- * because the library trusts what it reads.
+/* nifti.c - NIfTI-1 and -2, .nii and .nii.gz: header structs, byte order and quaternions are libnifti's; every field is checked
+ * here, because the library trusts what it reads.
  *
- * The affine: sform where its code is above 0, else qform, else the pixel dimensions alone. NIfTI's world is RAS: x and y turn. */
+ * The affine: sform where its code is above 0, else qform, else the pixel dimensions alone. NIfTI's world is RAS: x and y turn.
+ */
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
@@ -18,10 +19,19 @@ enum { UNITS_SPACE = 7, UNITS_MM = NIFTI_UNITS_MM };
 /* NIFTI-1 widened to -2's fields: one code for both from here on. */
 static nifti_2_header nifti_widen(const nifti_1_header *one)
 {
-    nifti_2_header two = {.sizeof_hdr = one->sizeof_hdr, .datatype = one->datatype, .vox_offset = -1, .scl_slope = one->scl_slope,
-                          .scl_inter = one->scl_inter, .qform_code = one->qform_code, .sform_code = one->sform_code,
-                          .quatern_b = one->quatern_b, .quatern_c = one->quatern_c, .quatern_d = one->quatern_d,
-                          .qoffset_x = one->qoffset_x, .qoffset_y = one->qoffset_y, .qoffset_z = one->qoffset_z,
+    nifti_2_header two = {.sizeof_hdr = one->sizeof_hdr,
+                          .datatype = one->datatype,
+                          .vox_offset = -1,
+                          .scl_slope = one->scl_slope,
+                          .scl_inter = one->scl_inter,
+                          .qform_code = one->qform_code,
+                          .sform_code = one->sform_code,
+                          .quatern_b = one->quatern_b,
+                          .quatern_c = one->quatern_c,
+                          .quatern_d = one->quatern_d,
+                          .qoffset_x = one->qoffset_x,
+                          .qoffset_y = one->qoffset_y,
+                          .qoffset_z = one->qoffset_z,
                           .xyzt_units = one->xyzt_units};
     if (one->vox_offset >= 0 && one->vox_offset < 9e15F) /* false for NaN */
         two.vox_offset = (int64_t)one->vox_offset;
@@ -54,7 +64,8 @@ static enum status nifti_read_raw(nifti_2_header *ret, struct voxel_file *file, 
     if (file->swap)
         size = swapped;
     if (size != (int32_t)sizeof header.one && size != (int32_t)sizeof header.two)
-        return error_set(error, STATUS_FAILED, "%s: neither NIfTI nor NRRD (.nii, .nii.gz, .nrrd and .nhdr are read)", file->path);
+        return error_set(error, STATUS_FAILED, "%s: neither NIfTI nor NRRD (.nii, .nii.gz, .nrrd and .nhdr are read)",
+                         file->path);
     file->storage.nifti_version = size == (int32_t)sizeof header.one ? 1 : 2;
     if (byte_stream_read(stream, header.bytes + first, (size_t)size - first, error))
         return STATUS_FAILED;
@@ -77,8 +88,9 @@ static enum status nifti_type(enum disk_type *ret, const nifti_2_header *header,
     static const struct {
         int code;
         enum disk_type type;
-    } known[] = {{DT_INT8, DISK_I8},     {DT_UINT8, DISK_U8},   {DT_INT16, DISK_I16},   {DT_UINT16, DISK_U16},  {DT_INT32, DISK_I32},
-                 {DT_UINT32, DISK_U32}, {DT_INT64, DISK_I64}, {DT_UINT64, DISK_U64}, {DT_FLOAT32, DISK_F32}, {DT_FLOAT64, DISK_F64}};
+    } known[] = {{DT_INT8, DISK_I8},     {DT_UINT8, DISK_U8},   {DT_INT16, DISK_I16}, {DT_UINT16, DISK_U16},
+                 {DT_INT32, DISK_I32},   {DT_UINT32, DISK_U32}, {DT_INT64, DISK_I64}, {DT_UINT64, DISK_U64},
+                 {DT_FLOAT32, DISK_F32}, {DT_FLOAT64, DISK_F64}};
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
         if (known[i].code == header->datatype) {
             *ret = known[i].type;
@@ -98,12 +110,13 @@ static enum status nifti_dims(struct grid *grid, const nifti_2_header *header, c
         return error_set(error, STATUS_FAILED, "%s: %" PRId64 " dimensions, expected 3", path, header->dim[0]);
     for (int a = 4; a <= header->dim[0]; a++)
         if (header->dim[a] != 1)
-            return error_set(error, STATUS_FAILED, "%s: dimension %d has %" PRId64 " entries, expected one 3D volume (cut one out)", path,
-                             a, header->dim[a]);
+            return error_set(error, STATUS_FAILED,
+                             "%s: dimension %d has %" PRId64 " entries, expected one 3D volume (cut one out)", path, a,
+                             header->dim[a]);
     for (int a = 1; a <= 3; a++)
         if (!isfinite(header->pixdim[a]) || header->pixdim[a] <= 0)
-            return error_set(error, STATUS_FAILED, "%s: spacing of axis %d: %g mm (expected a finite number above zero)", path, a - 1,
-                             header->pixdim[a]);
+            return error_set(error, STATUS_FAILED, "%s: spacing of axis %d: %g mm (expected a finite number above zero)", path,
+                             a - 1, header->pixdim[a]);
     int units = header->xyzt_units & UNITS_SPACE;
     if (units != NIFTI_UNITS_UNKNOWN && units != UNITS_MM)
         return error_set(error, STATUS_FAILED, "%s: spatial unit is %s, expected mm (convert the header)", path,
@@ -149,7 +162,8 @@ static void nifti_store(struct voxel_file *file, const nifti_2_header *header)
     memcpy(storage->qoffset, qoffset, sizeof qoffset);
     memcpy(storage->pixdim, header->pixdim, sizeof storage->pixdim);
     snprintf(storage->space, sizeof storage->space, "left-posterior-superior"); /* should it go on as NRRD */
-    bool scaled = isfinite(header->scl_slope) && header->scl_slope != 0; /* the standard: 0 is "not scaled"; some write NaN for it */
+    bool scaled =
+        isfinite(header->scl_slope) && header->scl_slope != 0; /* the standard: 0 is "not scaled"; some write NaN for it */
     file->slope = scaled ? header->scl_slope : 1;
     file->intercept = scaled && isfinite(header->scl_inter) ? header->scl_inter : 0;
     file->skip_bytes = header->vox_offset;
@@ -167,7 +181,8 @@ enum status nifti_open(struct voxel_file *ret, const char *path, bool gzip, stru
     if (status || nifti_type(&file.type, &header, path, error) || nifti_dims(&file.storage.grid, &header, path, error))
         return STATUS_FAILED;
     if (header.vox_offset < header.sizeof_hdr + EXTENDER_BYTES)
-        return error_set(error, STATUS_FAILED, "%s: data offset %" PRId64 " lies inside the header of %d bytes (a damaged header?)", path,
+        return error_set(error, STATUS_FAILED,
+                         "%s: data offset %" PRId64 " lies inside the header of %d bytes (a damaged header?)", path,
                          header.vox_offset, header.sizeof_hdr + EXTENDER_BYTES);
     nifti_store(&file, &header);
     *ret = file;
@@ -204,8 +219,11 @@ static nifti_2_header nifti_header_of(const struct volume *volume)
     struct grid grid = orient_file(storage, &volume->grid);
     bool as_read = storage->nifti_version > 0 && memcmp(&grid, &storage->grid, sizeof grid) == 0 && storage->pixdim[1] > 0;
     bool coded = storage->nifti_version > 0 && (storage->qform_code > 0 || storage->sform_code > 0 || as_read);
-    nifti_2_header header = {.qform_code = coded ? storage->qform_code : 1, .sform_code = coded ? storage->sform_code : 1,
-                             .xyzt_units = UNITS_MM, .scl_slope = 1, .dim = {3, grid.dim[0], grid.dim[1], grid.dim[2], 1, 1, 1, 1},
+    nifti_2_header header = {.qform_code = coded ? storage->qform_code : 1,
+                             .sform_code = coded ? storage->sform_code : 1,
+                             .xyzt_units = UNITS_MM,
+                             .scl_slope = 1,
+                             .dim = {3, grid.dim[0], grid.dim[1], grid.dim[2], 1, 1, 1, 1},
                              .pixdim = {1, 1, 1, 1, 1, 1, 1, 1}};
     nifti_dmat44 affine = {{{0}, {0}, {0}, {0, 0, 0, 1}}};
     double *rows[3] = {header.srow_x, header.srow_y, header.srow_z};
@@ -233,12 +251,22 @@ static nifti_2_header nifti_header_of(const struct volume *volume)
 
 static nifti_1_header nifti_narrow(const nifti_2_header *two)
 {
-    nifti_1_header one = {.sizeof_hdr = (int)sizeof one, .regular = 'r', .datatype = two->datatype, .bitpix = two->bitpix,
-                          .vox_offset = (float)(sizeof one + EXTENDER_BYTES), .scl_slope = (float)two->scl_slope,
-                          .xyzt_units = (char)two->xyzt_units, .qform_code = (short)two->qform_code,
-                          .sform_code = (short)two->sform_code, .quatern_b = (float)two->quatern_b, .quatern_c = (float)two->quatern_c,
-                          .quatern_d = (float)two->quatern_d, .qoffset_x = (float)two->qoffset_x, .qoffset_y = (float)two->qoffset_y,
-                          .qoffset_z = (float)two->qoffset_z, .magic = "n+1"};
+    nifti_1_header one = {.sizeof_hdr = (int)sizeof one,
+                          .regular = 'r',
+                          .datatype = two->datatype,
+                          .bitpix = two->bitpix,
+                          .vox_offset = (float)(sizeof one + EXTENDER_BYTES),
+                          .scl_slope = (float)two->scl_slope,
+                          .xyzt_units = (char)two->xyzt_units,
+                          .qform_code = (short)two->qform_code,
+                          .sform_code = (short)two->sform_code,
+                          .quatern_b = (float)two->quatern_b,
+                          .quatern_c = (float)two->quatern_c,
+                          .quatern_d = (float)two->quatern_d,
+                          .qoffset_x = (float)two->qoffset_x,
+                          .qoffset_y = (float)two->qoffset_y,
+                          .qoffset_z = (float)two->qoffset_z,
+                          .magic = "n+1"};
     for (int i = 0; i < 8; i++) {
         one.dim[i] = (short)two->dim[i];
         one.pixdim[i] = (float)two->pixdim[i];

@@ -1,7 +1,8 @@
-/* nrrd.c - NRRD, attached (.nrrd) and detached (.nhdr), raw and gzip. The header's fields are teem's to parse; the data is streamed.
+/* nrrd.c - NRRD, attached (.nrrd) and detached (.nhdr), raw and gzip. The header's fields are teem's to parse; the data is
+ * streamed.
  *
- * Teem is an old parser in front of hostile files and not thread-safe: it sees only the lines of fields that are used here, each of a
- * bounded length, never opens a file, and one thread at a time is inside it. */
+ * Teem is an old parser in front of hostile files and not thread-safe: it sees only the lines of fields that are used here, each
+ * of a bounded length, never opens a file, and one thread at a time is inside it. */
 #include <ctype.h>
 #include <inttypes.h>
 #include <math.h>
@@ -21,17 +22,17 @@ enum { HEADER_MAX = 1 << 20, LINE_MAX_BYTES = 1024 };
 
 static pthread_mutex_t nrrd_teem = PTHREAD_MUTEX_INITIALIZER;
 
-/* What teem is shown, in the file's order: it wants the space before its vectors. The first N_REQUIRED must be there: teem leaks where one
- * is missing. */
-static const char *const nrrd_fields[] = {"type",  "dimension",       "sizes",            "encoding",     "spacings",
-                                          "space", "space dimension", "space directions", "space origin", "space units",
-                                          "endian", "byte skip",      "byteskip",         "line skip",    "lineskip"};
+/* What teem is shown, in the file's order: it wants the space before its vectors. The first N_REQUIRED must be there: teem leaks
+ * where one is missing. */
+static const char *const nrrd_fields[] = {
+    "type",         "dimension",   "sizes",  "encoding",  "spacings", "space",     "space dimension", "space directions",
+    "space origin", "space units", "endian", "byte skip", "byteskip", "line skip", "lineskip"};
 enum { N_FIELDS = sizeof nrrd_fields / sizeof nrrd_fields[0], N_REQUIRED = 4 };
 
 struct nrrd_text {
-    char *header;      /* for teem */
+    char *header; /* for teem */
     bool seen[N_FIELDS];
-    char *data_file;   /* NULL: attached */
+    char *data_file;     /* NULL: attached */
     int64_t data_offset; /* after the blank line */
 };
 
@@ -46,7 +47,8 @@ static bool field_is(const char *line, size_t length, const char *name)
     return strlen(name) == length && strncasecmp(line, name, length) == 0;
 }
 
-static enum status nrrd_take_data_file(struct nrrd_text *text, const char *name, size_t length, const char *path, struct error *error)
+static enum status nrrd_take_data_file(struct nrrd_text *text, const char *name, size_t length, const char *path,
+                                       struct error *error)
 {
     const char *why = NULL;
     if (text->data_file)
@@ -81,8 +83,8 @@ static enum status nrrd_take_line(struct nrrd_text *text, char **out, const char
     for (int f = 0; f < N_FIELDS; f++)
         if (field_is(line, field, nrrd_fields[f])) {
             if (length > LINE_MAX_BYTES)
-                return error_set(error, STATUS_FAILED, "%s: field '%s': a line of %zu bytes (a damaged header?)", path, nrrd_fields[f],
-                                 length);
+                return error_set(error, STATUS_FAILED, "%s: field '%s': a line of %zu bytes (a damaged header?)", path,
+                                 nrrd_fields[f], length);
             text->seen[f] = true;
             memcpy(*out, line, length);
             (*out)[length] = '\n';
@@ -118,7 +120,8 @@ static enum status nrrd_split(struct nrrd_text *text, const char *data, size_t b
     *out = '\0';
     text->data_offset = line - data;
     if (!blank && !text->data_file)
-        return error_set(error, STATUS_FAILED, "%s: the header does not end: no empty line in %zu bytes (truncated?)", path, bytes);
+        return error_set(error, STATUS_FAILED, "%s: the header does not end: no empty line in %zu bytes (truncated?)", path,
+                         bytes);
     for (int f = 0; f < N_REQUIRED; f++)
         if (!text->seen[f])
             return error_set(error, STATUS_FAILED, "%s: the header has no field '%s' (damaged?)", path, nrrd_fields[f]);
@@ -149,8 +152,8 @@ static enum status nrrd_type(enum disk_type *ret, const Nrrd *nrrd, const char *
     static const struct {
         int code;
         enum disk_type type;
-    } known[] = {{nrrdTypeChar, DISK_I8},   {nrrdTypeUChar, DISK_U8}, {nrrdTypeShort, DISK_I16},   {nrrdTypeUShort, DISK_U16},
-                 {nrrdTypeInt, DISK_I32},   {nrrdTypeUInt, DISK_U32}, {nrrdTypeLLong, DISK_I64},   {nrrdTypeULLong, DISK_U64},
+    } known[] = {{nrrdTypeChar, DISK_I8},   {nrrdTypeUChar, DISK_U8},  {nrrdTypeShort, DISK_I16}, {nrrdTypeUShort, DISK_U16},
+                 {nrrdTypeInt, DISK_I32},   {nrrdTypeUInt, DISK_U32},  {nrrdTypeLLong, DISK_I64}, {nrrdTypeULLong, DISK_U64},
                  {nrrdTypeFloat, DISK_F32}, {nrrdTypeDouble, DISK_F64}};
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
         if (known[i].code == nrrd->type) {
@@ -170,8 +173,9 @@ static enum status nrrd_spatial_axes(unsigned spatial[3], const Nrrd *nrrd, cons
             spatial[n] = a;
         n += is;
         if (!is && nrrd->axis[a].size != 1)
-            return error_set(error, STATUS_FAILED, "%s: axis %u has %zu entries and no place in space, expected one 3D volume (cut one out)",
-                             path, a, nrrd->axis[a].size);
+            return error_set(error, STATUS_FAILED,
+                             "%s: axis %u has %zu entries and no place in space, expected one 3D volume (cut one out)", path, a,
+                             nrrd->axis[a].size);
     }
     if (n != 3)
         return error_set(error, STATUS_FAILED, "%s: %s: %u, expected 3", path,
@@ -213,12 +217,13 @@ static enum status nrrd_grid(struct storage *storage, const Nrrd *nrrd, const ch
         for (int a = 0; a < 3; a++) {
             double spacing = nrrd->axis[spatial[a]].spacing;
             if (isnan(spacing))
-                return error_set(error, STATUS_FAILED,
-                                 "%s: no space directions and no spacings: its size in mm is unknown (write the scan's own header with it)",
-                                 path);
+                return error_set(
+                    error, STATUS_FAILED,
+                    "%s: no space directions and no spacings: its size in mm is unknown (write the scan's own header with it)",
+                    path);
             if (spacing <= 0)
-                return error_set(error, STATUS_FAILED, "%s: spacing of axis %d: %g mm (expected a finite number above zero)", path, a,
-                                 spacing);
+                return error_set(error, STATUS_FAILED, "%s: spacing of axis %d: %g mm (expected a finite number above zero)",
+                                 path, a, spacing);
             grid->axis[a][a] = spacing;
         }
         return STATUS_OK;
@@ -249,7 +254,8 @@ static enum status nrrd_fill(struct voxel_file *file, const Nrrd *nrrd, const Nr
         return error_set(error, STATUS_FAILED, "%s: line skip %u: not read (say it as byte skip)", path, io->lineSkip);
     file->gzip = io->encoding == nrrdEncodingGzip;
     if (io->byteSkip < (file->gzip ? 0 : -1))
-        return error_set(error, STATUS_FAILED, "%s: byte skip %ld: not possible with encoding %s", path, io->byteSkip, io->encoding->name);
+        return error_set(error, STATUS_FAILED, "%s: byte skip %ld: not possible with encoding %s", path, io->byteSkip,
+                         io->encoding->name);
     file->skip_bytes = io->byteSkip;
     file->swap = io->endian != airEndianUnknown && io->endian != airMyEndian();
     file->data_offset = text->data_file ? 0 : text->data_offset;
@@ -293,7 +299,8 @@ static enum status nrrd_parse(struct voxel_file *file, const struct nrrd_text *t
         error_memory(error, sizeof *nrrd, file->path);
     } else {
         nrrdIoStateSet(io, nrrdIoStateSkipData, AIR_TRUE);
-        status = nrrdStringRead(nrrd, text->header, io) ? nrrd_complain(file->path, error) : nrrd_fill(file, nrrd, io, text, error);
+        status =
+            nrrdStringRead(nrrd, text->header, io) ? nrrd_complain(file->path, error) : nrrd_fill(file, nrrd, io, text, error);
     }
     nrrdIoStateNix(io);
     nrrdNuke(nrrd);
@@ -389,7 +396,8 @@ enum status nrrd_write(const char *path, const struct volume *volume, bool detac
     char *data_name = NULL, *data_path = NULL, *header = NULL;
     enum status status = STATUS_FAILED;
     if (detached && strchr(name, '%'))
-        return error_set(error, STATUS_USAGE, "%s: a detached header's name with '%%' would be read as a pattern (name it otherwise)", path);
+        return error_set(error, STATUS_USAGE,
+                         "%s: a detached header's name with '%%' would be read as a pattern (name it otherwise)", path);
     if (detached) {
         data_name = memory_printf("%.*s.raw.gz", (int)stem, name);
         data_path = memory_printf("%.*s%s", (int)(name - path), path, data_name ? data_name : "");

@@ -90,8 +90,13 @@ void orient_steps(int64_t *ret_start, int64_t step[3], const struct storage *sto
 
 struct storage orient_default(const struct grid *grid)
 {
-    struct storage storage = {.format = VOLUME_NIFTI_GZ, .axis = {0, 1, 2}, .flip = {true, true, false}, .nifti_version = 1,
-                              .qform_code = 1, .sform_code = 1, .space = "left-posterior-superior"};
+    struct storage storage = {.format = VOLUME_NIFTI_GZ,
+                              .axis = {0, 1, 2},
+                              .flip = {true, true, false},
+                              .nifti_version = 1,
+                              .qform_code = 1,
+                              .sform_code = 1,
+                              .space = "left-posterior-superior"};
     storage.grid = orient_file(&storage, grid);
     return storage;
 }

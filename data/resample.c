@@ -1,5 +1,5 @@
-/* resample.c - values between grids. Where the axes of both are parallel, which is nearly always, positions come from one table per axis and
- * the four source rows around a row are blended first; else every voxel goes its own way. */
+/* resample.c - values between grids. Where the axes of both are parallel, which is nearly always, positions come from one table
+ * per axis and the four source rows around a row are blended first; else every voxel goes its own way. */
 #include <math.h>
 #include <string.h>
 
@@ -93,7 +93,8 @@ static void store_nearest(struct volume *dst, int64_t to, const struct volume *s
         ((float *)dst->data)[to] = ((const float *)src->data)[from];
 }
 
-static void oblique_slice(struct volume *dst, const struct volume *src, const struct index_map *map, int64_t z, enum resample_order order)
+static void oblique_slice(struct volume *dst, const struct volume *src, const struct index_map *map, int64_t z,
+                          enum resample_order order)
 {
     const int64_t *dim = dst->grid.dim;
     for (int64_t y = 0; y < dim[1]; y++)
@@ -113,7 +114,8 @@ static void oblique_slice(struct volume *dst, const struct volume *src, const st
 
 /* --- parallel axes --- */
 
-/* For index i on one axis of dst: the voxels of src below and above it, and how far it is towards the second; below < 0: outside. */
+/* For index i on one axis of dst: the voxels of src below and above it, and how far it is towards the second; below < 0: outside.
+ */
 struct axis_table {
     int32_t *below, *above;
     float *part;
@@ -128,7 +130,8 @@ static bool map_is_parallel(const struct index_map *map, const int64_t dst_dim[3
     return true;
 }
 
-static void axis_table_fill(struct axis_table *table, double start, double step, int64_t n, int64_t src_n, enum resample_order order)
+static void axis_table_fill(struct axis_table *table, double start, double step, int64_t n, int64_t src_n,
+                            enum resample_order order)
 {
     for (int64_t i = 0; i < n; i++) {
         double at = start + (double)i * step;
@@ -165,8 +168,8 @@ static void row_blend(float *out, const struct volume *src, int64_t y, int64_t z
 }
 
 /* One row of dst by linear interpolation; `blend` holds a source row. */
-static void parallel_row_linear(struct volume *dst, const struct volume *src, const struct axis_table table[3], int64_t y, int64_t z,
-                                float *blend)
+static void parallel_row_linear(struct volume *dst, const struct volume *src, const struct axis_table table[3], int64_t y,
+                                int64_t z, float *blend)
 {
     const struct axis_table *x = &table[0];
     float *out = (float *)dst->data + (z * dst->grid.dim[1] + y) * dst->grid.dim[0];
@@ -180,10 +183,12 @@ static void parallel_row_linear(struct volume *dst, const struct volume *src, co
             out[i] = blend[x->below[i]] * (1 - x->part[i]) + blend[x->above[i]] * x->part[i];
 }
 
-static void parallel_row_nearest(struct volume *dst, const struct volume *src, const struct axis_table table[3], int64_t y, int64_t z)
+static void parallel_row_nearest(struct volume *dst, const struct volume *src, const struct axis_table table[3], int64_t y,
+                                 int64_t z)
 {
     size_t size = voxel_bytes(src->type);
-    const char *in = (const char *)src->data + (table[2].below[z] * src->grid.dim[1] + table[1].below[y]) * src->grid.dim[0] * (int64_t)size;
+    const char *in =
+        (const char *)src->data + (table[2].below[z] * src->grid.dim[1] + table[1].below[y]) * src->grid.dim[0] * (int64_t)size;
     char *out = (char *)dst->data + (z * dst->grid.dim[1] + y) * dst->grid.dim[0] * (int64_t)size;
     const int32_t *below = table[0].below;
     for (int64_t i = 0; i < dst->grid.dim[0]; i++)
@@ -193,8 +198,8 @@ static void parallel_row_nearest(struct volume *dst, const struct volume *src, c
             memcpy(out + (size_t)i * size, in + (size_t)below[i] * size, size);
 }
 
-static enum status resample_parallel(struct volume *dst, const struct volume *src, const struct index_map *map, enum resample_order order,
-                                     struct error *error)
+static enum status resample_parallel(struct volume *dst, const struct volume *src, const struct index_map *map,
+                                     enum resample_order order, struct error *error)
 {
     const int64_t *dim = dst->grid.dim;
     size_t entries = (size_t)(dim[0] + dim[1] + dim[2]), row = (size_t)(src->grid.dim[0] + 15) / 16 * 16;

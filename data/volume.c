@@ -49,7 +49,8 @@ static enum status volume_open(struct voxel_file *ret, const char *path, struct 
     unsigned char head[132] = {0};
     FILE *file = file_is_folder(path) ? NULL : fopen(path, "rb");
     if (!file)
-        return error_set(error, STATUS_FAILED, "%s: cannot be opened: %s", path, file_is_folder(path) ? "it is a folder" : strerror(errno));
+        return error_set(error, STATUS_FAILED, "%s: cannot be opened: %s", path,
+                         file_is_folder(path) ? "it is a folder" : strerror(errno));
     size_t bytes = fread(head, 1, sizeof head, file);
     fclose(file);
     if (bytes == 0)
@@ -57,7 +58,8 @@ static enum status volume_open(struct voxel_file *ret, const char *path, struct 
     if (memcmp(head, "NRRD000", 7) == 0)
         return nrrd_open(ret, path, error);
     if (memcmp(head + 128, "DICM", 4) == 0)
-        return error_set(error, STATUS_FAILED, "%s: a DICOM file: only NIfTI and NRRD are read (dcm2niix turns a series into NIfTI)", path);
+        return error_set(error, STATUS_FAILED,
+                         "%s: a DICOM file: only NIfTI and NRRD are read (dcm2niix turns a series into NIfTI)", path);
     return nifti_open(ret, path, head[0] == 0x1f && head[1] == 0x8b, error);
 }
 
@@ -167,7 +169,7 @@ static enum status volume_to_mask(struct volume *volume, const char *path, struc
     uint8_t *mask = volume->type == VOXEL_U8 ? volume->data : memory_alloc((size_t)n, 1);
     if (!mask)
         return error_memory(error, (size_t)n, path);
-    int64_t n_other = on == 0                      ? n_nan
+    int64_t n_other = on == 0                    ? n_nan
                       : volume->type == VOXEL_U8 ? bytes_to_mask(mask, n, (uint8_t)on)
                                                  : mask_from_values(mask, volume, on);
     if (mask != volume->data) {

@@ -1,4 +1,5 @@
-/* voxel_file.c - voxels between disk and memory, in chunks: the gate, widening to the smallest type that holds all, axis order. */
+/* voxel_file.c - voxels between disk and memory, in chunks: the gate, widening to the smallest type that holds all, axis order.
+ */
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
@@ -11,8 +12,9 @@
 enum { CHUNK = 1 << 15 }; /* voxels: a chunk of doubles stays in the cache */
 
 const struct disk_type_info disk_types[DISK_TYPES] = {
-    [DISK_I8] = {"int8", 1},   [DISK_U8] = {"uint8", 1},   [DISK_I16] = {"int16", 2}, [DISK_U16] = {"uint16", 2}, [DISK_I32] = {"int32", 4},
-    [DISK_U32] = {"uint32", 4}, [DISK_I64] = {"int64", 8}, [DISK_U64] = {"uint64", 8}, [DISK_F32] = {"float", 4}, [DISK_F64] = {"double", 8},
+    [DISK_I8] = {"int8", 1},   [DISK_U8] = {"uint8", 1},   [DISK_I16] = {"int16", 2}, [DISK_U16] = {"uint16", 2},
+    [DISK_I32] = {"int32", 4}, [DISK_U32] = {"uint32", 4}, [DISK_I64] = {"int64", 8}, [DISK_U64] = {"uint64", 8},
+    [DISK_F32] = {"float", 4}, [DISK_F64] = {"double", 8},
 };
 
 enum disk_type disk_type_of(enum voxel_type type)
@@ -42,13 +44,13 @@ enum status voxel_file_check(struct voxel_file *file, struct grid *ret_grid, str
         file->skip_bytes = held - bytes;
     if (file->skip_bytes < 0 || file->data_offset > info.st_size || file->skip_bytes > held || bytes > held - file->skip_bytes)
         return error_set(error, STATUS_FAILED,
-                         "%s: the header claims %" PRId64 " x %" PRId64 " x %" PRId64 " voxels of %s from byte %" PRId64 " + %" PRId64
-                         " on, but %" PRId64 " bytes of file hold less (truncated, or a damaged header)",
+                         "%s: the header claims %" PRId64 " x %" PRId64 " x %" PRId64 " voxels of %s from byte %" PRId64
+                         " + %" PRId64 " on, but %" PRId64 " bytes of file hold less (truncated, or a damaged header)",
                          file->path, file->storage.grid.dim[0], file->storage.grid.dim[1], file->storage.grid.dim[2],
                          disk_types[file->type].name, file->data_offset, file->skip_bytes, (int64_t)info.st_size);
     if (!isfinite(file->slope) || !isfinite(file->intercept))
-        return error_set(error, STATUS_FAILED, "%s: slope %g and intercept %g: not finite (a damaged header?)", file->path, file->slope,
-                         file->intercept);
+        return error_set(error, STATUS_FAILED, "%s: slope %g and intercept %g: not finite (a damaged header?)", file->path,
+                         file->slope, file->intercept);
     snprintf(file->storage.file_type, sizeof file->storage.file_type, "%s", disk_types[file->type].name);
     *ret_grid = orient_canonical(&file->storage);
     return STATUS_OK;
@@ -225,8 +227,8 @@ static enum status chunk_store(struct volume *volume, struct file_walk *walk, co
     return STATUS_OK;
 }
 
-static enum status chunks_read(struct volume *volume, struct byte_stream *stream, const struct voxel_file *file, double *values, void *raw,
-                               struct error *error)
+static enum status chunks_read(struct volume *volume, struct byte_stream *stream, const struct voxel_file *file, double *values,
+                               void *raw, struct error *error)
 {
     struct file_walk walk = file_walk_start(&file->storage, &volume->grid);
     size_t size = disk_types[file->type].bytes;

@@ -33,7 +33,8 @@ static double naive_distance(const uint8_t *mask, const int64_t dim[3], const do
     for (int64_t j = 0; j < voxels(dim); j++) {
         if (!mask[j])
             continue;
-        double x = (double)(i % dim[0] - j % dim[0]) * spacing[0], y = (double)(i / dim[0] % dim[1] - j / dim[0] % dim[1]) * spacing[1],
+        double x = (double)(i % dim[0] - j % dim[0]) * spacing[0],
+               y = (double)(i / dim[0] % dim[1] - j / dim[0] % dim[1]) * spacing[1],
                z = (double)(i / dim[0] / dim[1] - j / dim[0] / dim[1]) * spacing[2];
         nearest = fmin(nearest, x * x + y * y + z * z);
     }

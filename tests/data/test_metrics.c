@@ -95,7 +95,8 @@ static void test_golden(void)
     for (struct golden golden; golden_next(&golden, file); cases++) {
         struct metrics metrics;
         golden_draw(&golden);
-        CHECK_OK(metrics_compare(&metrics, golden.truth, golden.predicted, golden.defective, golden.dim, golden.spacing, &error), &error);
+        CHECK_OK(metrics_compare(&metrics, golden.truth, golden.predicted, golden.defective, golden.dim, golden.spacing, &error),
+                 &error);
         for (int c = 0; metrics_columns[c].name; c++)
             if (!check_near(metrics_columns[c].value(&metrics), golden.out[c], 1e-9, metrics_columns[c].name, __FILE__, __LINE__))
                 fprintf(stderr, "    in case %d\n", cases);

@@ -101,8 +101,7 @@ static void test_open_close(void)
         int64_t wrong = 0;
         for (int64_t row = 0; row < dim[1] * dim[2]; row++)
             for (int64_t x = 0; x < dim[0]; x++)
-                wrong += mask[row * dim[0] + x] !=
-                         padded[((row / dim[1] + 4) * wide[1] + row % dim[1] + 4) * wide[0] + x + 4];
+                wrong += mask[row * dim[0] + x] != padded[((row / dim[1] + 4) * wide[1] + row % dim[1] + 4) * wide[0] + x + 4];
         CHECK_INT(wrong, 0);
         memory_free(padded);
         memory_free(opened);
@@ -144,7 +143,8 @@ static int64_t naive_components(int32_t *labels, const uint8_t *mask, const int6
             for (int64_t k = 0; k < 27; k++) {
                 int64_t dx = k % 3 - 1, dy = k / 3 % 3 - 1, dz = k / 9 - 1;
                 int64_t j = ((z + dz) * dim[1] + y + dy) * dim[0] + x + dx;
-                if ((connectivity == 6 && dx * dx + dy * dy + dz * dz > 1) || !naive_at(mask, dim, x + dx, y + dy, z + dz) || labels[j])
+                if ((connectivity == 6 && dx * dx + dy * dy + dz * dz > 1) || !naive_at(mask, dim, x + dx, y + dy, z + dz) ||
+                    labels[j])
                     continue;
                 labels[j] = (int32_t)n;
                 stack[depth++] = j;
@@ -164,7 +164,8 @@ static void test_components(void)
             int connectivity = c % 2 ? 26 : 6;
             const int64_t *dim = sizes[s];
             uint8_t *mask = mask_random(dim, c < 2 ? 0.25 : 0.6, (uint64_t)(100 + s));
-            int32_t *labels = memory_alloc((size_t)voxels(dim), sizeof *labels), *expected = memory_alloc((size_t)voxels(dim), sizeof *labels);
+            int32_t *labels = memory_alloc((size_t)voxels(dim), sizeof *labels),
+                    *expected = memory_alloc((size_t)voxels(dim), sizeof *labels);
             int64_t *component_sizes = NULL, n = 0, sum = 0;
             parallel_set_threads(1 + s % 3);
             CHECK_OK(mask_components(labels, &component_sizes, &n, mask, dim, connectivity, &error), &error);
@@ -226,8 +227,9 @@ static enum status all_of_them(uint8_t *mask, const int64_t dim[3], struct error
 {
     int32_t labels[70 * 13 * 9];
     int64_t *component_sizes, n;
-    if (mask_close(mask, dim, 1, error) || mask_keep_largest(mask, dim, 2, 6, error) || mask_remove_small(mask, dim, 2, 6, error) ||
-        mask_fill_holes(mask, dim, error) || mask_components(labels, &component_sizes, &n, mask, dim, 26, error))
+    if (mask_close(mask, dim, 1, error) || mask_keep_largest(mask, dim, 2, 6, error) ||
+        mask_remove_small(mask, dim, 2, 6, error) || mask_fill_holes(mask, dim, error) ||
+        mask_components(labels, &component_sizes, &n, mask, dim, 26, error))
         return STATUS_FAILED;
     memory_free(component_sizes);
     return STATUS_OK;
@@ -252,8 +254,13 @@ static void test_memory_out(void)
 
 int main(int argc, char **argv)
 {
-    const struct check_test tests[] = {{"erode_dilate", test_erode_dilate}, {"open_close", test_open_close}, {"box", test_box},
-                                       {"components", test_components},     {"keep", test_keep},             {"fill_holes", test_fill_holes},
-                                       {"memory_out", test_memory_out},     {0}};
+    const struct check_test tests[] = {{"erode_dilate", test_erode_dilate},
+                                       {"open_close", test_open_close},
+                                       {"box", test_box},
+                                       {"components", test_components},
+                                       {"keep", test_keep},
+                                       {"fill_holes", test_fill_holes},
+                                       {"memory_out", test_memory_out},
+                                       {0}};
     return check_main(argc, argv, tests);
 }

@@ -19,7 +19,8 @@ static struct volume volume_plane(struct grid grid)
     struct error error = {0};
     CHECK_OK(volume_new(&volume, &grid, VOXEL_F32, &error), &error);
     for (int64_t i = 0; i < grid_voxels(&grid); i++) {
-        const double index[3] = {(double)(i % grid.dim[0]), (double)(i / grid.dim[0] % grid.dim[1]), (double)(i / grid.dim[0] / grid.dim[1])};
+        const double index[3] = {(double)(i % grid.dim[0]), (double)(i / grid.dim[0] % grid.dim[1]),
+                                 (double)(i / grid.dim[0] / grid.dim[1])};
         double world[3];
         grid_to_world(&grid, index, world);
         ((float *)volume.data)[i] = (float)plane(world);
@@ -44,7 +45,8 @@ static void check_linear(bool oblique)
         CHECK_INT(dst.type, VOXEL_F32);
         int64_t wrong = 0;
         for (int64_t i = 0; i < grid_voxels(&to); i++) {
-            const double index[3] = {(double)(i % small[0]), (double)(i / small[0] % small[1]), (double)(i / small[0] / small[1])};
+            const double index[3] = {(double)(i % small[0]), (double)(i / small[0] % small[1]),
+                                     (double)(i / small[0] / small[1])};
             double world[3];
             grid_to_world(&to, index, world);
             wrong += fabs(((float *)dst.data)[i] - plane(world)) > 1e-5;

@@ -38,7 +38,8 @@ static int64_t wrong_values(const struct volume *volume, double scale, double of
 
 static void check_expected(const struct volume *volume, const char *name)
 {
-    bool ok = CHECK(grid_same(&volume->grid, &expected, 1e-6)) & CHECK_INT(wrong_values(volume, 1, 0), 0) & CHECK_INT(volume->type, VOXEL_U8);
+    bool ok = CHECK(grid_same(&volume->grid, &expected, 1e-6)) & CHECK_INT(wrong_values(volume, 1, 0), 0) &
+              CHECK_INT(volume->type, VOXEL_U8);
     if (!ok)
         fprintf(stderr, "    %s\n", name);
 }
@@ -227,9 +228,14 @@ static void test_write_errors(void)
 
 static void test_names(void)
 {
-    static const char *const names[][2] = {{"a/b/012_defective.nii.gz", "012"}, {"x.y_complete.NRRD", "x.y"}, {"/case_ct.nii", "case"},
-                                           {"head.nhdr", "head"},               {"_ct.nii", "_ct"},           {".nii.gz", ".nii.gz"},
-                                           {"plain", "plain"},                  {"a_ct_complete.nii", "a_ct"}};
+    static const char *const names[][2] = {{"a/b/012_defective.nii.gz", "012"},
+                                           {"x.y_complete.NRRD", "x.y"},
+                                           {"/case_ct.nii", "case"},
+                                           {"head.nhdr", "head"},
+                                           {"_ct.nii", "_ct"},
+                                           {".nii.gz", ".nii.gz"},
+                                           {"plain", "plain"},
+                                           {"a_ct_complete.nii", "a_ct"}};
     struct arena arena = {0};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         CHECK_TEXT(volume_case_name(&arena, names[i][0]), names[i][1]);
@@ -242,8 +248,14 @@ static void test_names(void)
 
 int main(int argc, char **argv)
 {
-    const struct check_test tests[] = {{"read", test_read},   {"round_trips", test_round_trips}, {"qform", test_qform}, {"scaled", test_scaled},
-                                       {"mask", test_mask},   {"grid", test_grid},               {"names", test_names}, {"write_errors", test_write_errors},
+    const struct check_test tests[] = {{"read", test_read},
+                                       {"round_trips", test_round_trips},
+                                       {"qform", test_qform},
+                                       {"scaled", test_scaled},
+                                       {"mask", test_mask},
+                                       {"grid", test_grid},
+                                       {"names", test_names},
+                                       {"write_errors", test_write_errors},
                                        {0}};
     return check_main(argc, argv, tests);
 }

@@ -1,5 +1,5 @@
-/* Files that lie: every one of tests/data/corpus is refused in its own words; mutated files are read or refused, never more; and memory
- * that runs out anywhere is an error like any other. */
+/* Files that lie: every one of tests/data/corpus is refused in its own words; mutated files are read or refused, never more; and
+ * memory that runs out anywhere is an error like any other. */
 #include <string.h>
 
 #include "base/file.h"
@@ -48,8 +48,8 @@ static void test_corpus(void)
 
 /* --- mutations of good files --- */
 
-static const char *const seeds[] = {"lps_u8.nii",  "version2_i32.nii",  "ras_i16.nii.gz",     "qform_i8.nii", "lps_i32.nrrd",
-                                    "ras_u8.nrrd", "permuted_f64.nrrd", "big_endian_u16.nrrd"};
+static const char *const seeds[] = {"lps_u8.nii",   "version2_i32.nii", "ras_i16.nii.gz",    "qform_i8.nii",
+                                    "lps_i32.nrrd", "ras_u8.nrrd",      "permuted_f64.nrrd", "big_endian_u16.nrrd"};
 enum { N_SEEDS = sizeof seeds / sizeof seeds[0], MUTATIONS = 150 };
 
 /* A few bytes replaced, or a piece cut off, doubled or overwritten with another. */
@@ -86,7 +86,8 @@ static void test_mutations(void)
         struct error error = {0};
         char *good = NULL;
         size_t bytes;
-        if (!CHECK_OK(file_read(&good, &bytes, arena_printf(&arena, "tests/data/golden/volumes/%s", seeds[s]), 1 << 16, &error), &error))
+        if (!CHECK_OK(file_read(&good, &bytes, arena_printf(&arena, "tests/data/golden/volumes/%s", seeds[s]), 1 << 16, &error),
+                      &error))
             continue;
         char *bad = memory_alloc(2 * bytes + 64, 1);
         const char *path = check_path(arena_printf(&arena, "mutated_%s", seeds[s]));
@@ -144,6 +145,7 @@ static void test_memory_out(void)
 
 int main(int argc, char **argv)
 {
-    const struct check_test tests[] = {{"corpus", test_corpus}, {"mutations", test_mutations}, {"memory_out", test_memory_out}, {0}};
+    const struct check_test tests[] = {
+        {"corpus", test_corpus}, {"mutations", test_mutations}, {"memory_out", test_memory_out}, {0}};
     return check_main(argc, argv, tests);
 }

@@ -72,6 +72,7 @@ static void test_memory(void)
 
 int main(int argc, char **argv)
 {
-    const struct check_test tests[] = {{"memory", test_memory}, {"formats_agree", test_formats_agree}, {"round_trip", test_round_trip}, {0}};
+    const struct check_test tests[] = {
+        {"memory", test_memory}, {"formats_agree", test_formats_agree}, {"round_trip", test_round_trip}, {0}};
     return check_main(argc, argv, tests);
 }
