@@ -254,3 +254,9 @@ const char *engine_conv_describe(const struct engine_conv *conv)
 {
     return conv->description;
 }
+
+int64_t engine_conv_macs(const struct engine_conv *conv)
+{
+    const struct direct_conv *grid = &conv->grid;
+    return shape_count(grid->dst) * grid->src.c * grid->kernel[0] * grid->kernel[1] * grid->kernel[2];
+}

@@ -35,6 +35,8 @@ void engine_conv_backward_weights(struct engine_conv *conv, const float *src, co
 void engine_conv_weights_changed(struct engine_conv *conv);
 /* The implementations picked, "forward | backward data | backward weights", for benches and info. */
 const char *engine_conv_describe(const struct engine_conv *conv);
+/* Multiply-adds of one pass as it is really computed (after folding an upsampling into the kernel), borders counted in full. */
+int64_t engine_conv_macs(const struct engine_conv *conv);
 
 /* dst[m,n] = a[m,k] * b[k,n], row-major; a_transposed: a is stored k,m; likewise b. accumulate: dst +=. */
 void engine_matmul(int64_t m, int64_t n, int64_t k, const float *a, bool a_transposed, const float *b, bool b_transposed, float *dst,

@@ -80,7 +80,6 @@ enum status phases_new_scatter(struct phases **ret, const struct direct_conv *gr
 void phases_free(struct phases *phases);
 int64_t phases_packed_floats(const struct phases *phases);
 size_t phases_scratch_bytes(const struct phases *phases);
-int64_t phases_macs(const struct phases *phases); /* really done */
 const char *phases_name(const struct phases *phases);
 void phases_pack(const struct phases *phases, const struct weights_view *view, const float *w, float *packed);
 void phases_run(struct phases *phases, const float *src, const float *packed, const float *b, float *dst, void *scratch);

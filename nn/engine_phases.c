@@ -290,14 +290,6 @@ size_t phases_scratch_bytes(const struct phases *phases)
     return scratch_bytes(phases->bias_floats) + scratch_bytes(phases->temp_floats) + phases->scratch;
 }
 
-int64_t phases_macs(const struct phases *phases)
-{
-    int64_t macs = 0;
-    for (const struct phase_group *group = phases->groups; group < phases->groups + phases->n_groups; group++)
-        macs += shape_count(group->conv.dst) * group->conv.src.c * group->conv.kernel[0] * group->conv.kernel[1] * group->conv.kernel[2];
-    return macs;
-}
-
 const char *phases_name(const struct phases *phases)
 {
     return phases->name;
