@@ -10,6 +10,7 @@ enum { H5_TEXT_MAX = 4096, H5_WHY_MAX = 256 };
 void h5_enter(void)
 {
     hdf5_lock();
+    H5dont_atexit(); /* after a full disk its own clean-up at exit would crash */
     H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
 }
 

@@ -96,6 +96,7 @@ enum status model_write(const char *path, const struct model *model, struct erro
     if (file_begin(&part, path, error))
         return error->status;
     hdf5_lock();
+    H5dont_atexit(); /* after a full disk its own clean-up at exit would crash */
     H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
     enum status status = model_write_file(part, path, model, error);
     hdf5_unlock();
@@ -292,6 +293,7 @@ enum status model_read(struct model *ret, const char *path, bool with_state, str
 {
     struct model model = {0};
     hdf5_lock();
+    H5dont_atexit();
     H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
     enum status status = model_read_file(&model, path, with_state, error);
     hdf5_unlock();
