@@ -157,8 +157,8 @@ static enum status options_default(struct options *options)
     for (int i = 0; !status && i < options->n; i++) {
         struct option *option = &options->items[i];
         if (option->field->text && option->field->type != CONFIG_STRINGS)
-            status = config_set_text(option->field, options->value + option->offset, option->field->text, option->name, options->arena,
-                                     options->error);
+            status = config_set_text(option->field, options->value + option->offset, option->field->text, option->name,
+                                     options->arena, options->error);
     }
     return status;
 }
@@ -184,8 +184,8 @@ static void options_check(struct options *options, const struct config_table *ta
         table->check(options->value + offset, NULL, options->error);
 }
 
-enum status options_parse(const struct config_table *table, void *value, int argc, char *const *argv, struct config_strings *ret_arguments,
-                          struct arena *arena, struct error *error)
+enum status options_parse(const struct config_table *table, void *value, int argc, char *const *argv,
+                          struct config_strings *ret_arguments, struct arena *arena, struct error *error)
 {
     struct options options = {.table = table, .value = value, .arena = arena, .error = error};
     const char **arguments = arena_alloc(arena, (size_t)argc + 1, sizeof *arguments);
@@ -226,8 +226,8 @@ static void print_choices(const char *const *names, FILE *file)
 static int print_left(const struct option *option, FILE *file)
 {
     static const char *const words[] = {
-        [CONFIG_INT] = " N",      [CONFIG_DOUBLE] = " F",       [CONFIG_BOOL] = "",       [CONFIG_STRING] = " TEXT",
-        [CONFIG_PATH] = " PATH",  [CONFIG_ENUM] = " ",          [CONFIG_INT3] = " X,Y,Z", [CONFIG_DOUBLE3] = " X,Y,Z",
+        [CONFIG_INT] = " N",     [CONFIG_DOUBLE] = " F",     [CONFIG_BOOL] = "",       [CONFIG_STRING] = " TEXT",
+        [CONFIG_PATH] = " PATH", [CONFIG_ENUM] = " ",        [CONFIG_INT3] = " X,Y,Z", [CONFIG_DOUBLE3] = " X,Y,Z",
         [CONFIG_RANGE] = " A,B", [CONFIG_STRINGS] = " TEXT",
     };
     const char *word = words[option->field->type];

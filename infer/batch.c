@@ -19,11 +19,14 @@ static const char *const format_names[] = {"input", "nii.gz", "nii", "nrrd", "nh
 static const struct config_field batch_fields[] = {
     {.key = "model", .type = CONFIG_STRING, .offset = OFFSET(model), .required = true,
      .help = "model file or run folder; builtin:nothing and builtin:mirror are answers without a network"},
-    {.key = "out", .type = CONFIG_PATH, .offset = OFFSET(out), .required = true, .help = "folder for the results, made where absent"},
-    {.key = "format", .type = CONFIG_ENUM, .offset = OFFSET(format), .text = "input", .names = format_names, .help = "of the volumes written"},
+    {.key = "out", .type = CONFIG_PATH, .offset = OFFSET(out), .required = true,
+     .help = "folder for the results, made where absent"},
+    {.key = "format", .type = CONFIG_ENUM, .offset = OFFSET(format), .text = "input", .names = format_names,
+     .help = "of the volumes written"},
     {.key = "mesh_space", .type = CONFIG_ENUM, .offset = OFFSET(mesh_space), .text = "lps", .names = mesh_space_names,
      .help = "coordinates of the mesh, millimetres; lps as 3D Slicer takes it"},
-    {.key = "set", .type = CONFIG_STRINGS, .offset = OFFSET(set), .help = "KEY=VALUE over the model's restoration, as threshold=0.4 or scan=overlap"},
+    {.key = "set", .type = CONFIG_STRINGS, .offset = OFFSET(set),
+     .help = "KEY=VALUE over the model's restoration, as threshold=0.4 or scan=overlap"},
     {.key = "no_mesh", .type = CONFIG_BOOL, .offset = OFFSET(no_mesh), .text = "false", .help = "write no STL"},
     {.key = "ply", .type = CONFIG_BOOL, .offset = OFFSET(ply), .text = "false", .help = "write the mesh as PLY, too"},
     {.key = "no_picture", .type = CONFIG_BOOL, .offset = OFFSET(no_picture), .text = "false", .help = "write no PNG"},
@@ -61,7 +64,8 @@ static enum status batch_names(struct batch *batch, char *const *inputs, struct 
             return error_memory(error, strlen(inputs[i]), "the cases' names");
         for (int j = 0; j < i; j++)
             if (strcmp(batch->cases[i].name, batch->cases[j].name) == 0)
-                return error_set(error, STATUS_USAGE, "%s: has the name '%s' of %s: their results would overwrite each other (use two --out folders)",
+                return error_set(error, STATUS_USAGE,
+                                 "%s: has the name '%s' of %s: their results would overwrite each other (use two --out folders)",
                                  inputs[i], batch->cases[i].name, inputs[j]);
     }
     return STATUS_OK;
@@ -79,8 +83,10 @@ static enum status batch_folder(const struct batch *batch, struct error *error)
         bool same = folder && stat(folder, &in) == 0 && in.st_dev == out.st_dev && in.st_ino == out.st_ino;
         arena_done(&arena);
         if (same)
-            return error_set(error, STATUS_USAGE, "--out: %s: is the folder of %s: a true implant beside it could be overwritten (give another folder)",
-                             batch->config->out, batch->cases[i].path);
+            return error_set(
+                error, STATUS_USAGE,
+                "--out: %s: is the folder of %s: a true implant beside it could be overwritten (give another folder)",
+                batch->config->out, batch->cases[i].path);
     }
     return STATUS_OK;
 }
@@ -107,8 +113,8 @@ static void batch_tell_memory(const struct batch *batch)
 }
 
 /* OUT/NAME + ending, in arena; NULL with the error set. */
-static char *case_file(const struct batch *batch, const struct batch_case *one, struct arena *arena, const char *ending, const char *suffix,
-                       struct error *error)
+static char *case_file(const struct batch *batch, const struct batch_case *one, struct arena *arena, const char *ending,
+                       const char *suffix, struct error *error)
 {
     char *name = arena_printf(arena, "%s%s%s", one->name, ending, suffix);
     char *path = name ? file_join(arena, batch->config->out, name) : NULL;
@@ -117,8 +123,8 @@ static char *case_file(const struct batch *batch, const struct batch_case *one, 
     return path;
 }
 
-static enum status case_write_volume(const struct batch *batch, const struct batch_case *one, const struct volume *volume, const char *ending,
-                                     struct error *error)
+static enum status case_write_volume(const struct batch *batch, const struct batch_case *one, const struct volume *volume,
+                                     const char *ending, struct error *error)
 {
     struct arena arena = {0};
     enum volume_format format = batch->config->format ? (enum volume_format)(batch->config->format - 1) : volume->storage.format;
@@ -136,7 +142,8 @@ static enum status case_mesh(const struct batch *batch, struct batch_case *one, 
     double volume_ml = (double)mask_count(implant->data, grid_voxels(grid)) * grid_voxel_ml(grid);
     enum mesh_space space = (enum mesh_space)batch->config->mesh_space;
     struct arena arena = {0};
-    char *stl = case_file(batch, one, &arena, "_implant", ".stl", error), *ply = case_file(batch, one, &arena, "_implant", ".ply", error);
+    char *stl = case_file(batch, one, &arena, "_implant", ".stl", error),
+         *ply = case_file(batch, one, &arena, "_implant", ".ply", error);
     enum status status = stl && ply ? mesh_from_mask(mesh, implant, error) : error->status;
     if (!status)
         status = mesh_smooth(mesh, SMOOTHING, SMOOTHING_SHIFT * finest, volume_ml, error);
@@ -148,7 +155,8 @@ static enum status case_mesh(const struct batch *batch, struct batch_case *one, 
     return status;
 }
 
-static enum status case_picture(const struct batch *batch, const struct batch_case *one, const struct volume *skull, struct error *error)
+static enum status case_picture(const struct batch *batch, const struct batch_case *one, const struct volume *skull,
+                                struct error *error)
 {
     struct arena arena = {0};
     char title[256];
@@ -161,27 +169,33 @@ static enum status case_picture(const struct batch *batch, const struct batch_ca
     return status;
 }
 
-static enum status case_results(const struct batch *batch, struct batch_case *one, const struct volume *skull, double read_s, struct error *error)
+static enum status case_measure(const struct batch *batch, struct batch_case *one, const struct volume *skull,
+                                struct error *error)
 {
     struct mesh mesh = {0};
-    struct arena arena = {0};
     double begin = log_clock_s();
     bool meshed = !batch->config->no_mesh || batch->config->ply;
     enum status status = meshed ? case_mesh(batch, one, &mesh, error) : STATUS_OK;
-    double mesh_s = log_clock_s() - begin;
     if (!status)
         status = report_make(&one->report, &one->result, skull, meshed ? &mesh : NULL, batch->restorer, error);
     mesh_done(&mesh);
-    one->report.read_s = read_s;
-    one->report.mesh_s = mesh_s;
-    if (!status)
-        status = case_write_volume(batch, one, &one->result.completed, "_completed", error);
+    one->report.mesh_s = log_clock_s() - begin;
+    return status;
+}
+
+static enum status case_write(const struct batch *batch, struct batch_case *one, const struct volume *skull, struct error *error)
+{
+    struct arena arena = {0};
+    double begin = log_clock_s();
+    enum status status = case_write_volume(batch, one, &one->result.completed, "_completed", error);
     if (!status)
         status = case_write_volume(batch, one, &one->result.implant, "_implant", error);
     if (!status)
         status = case_write_volume(batch, one, &one->result.raw, "_raw", error);
+    one->report.write_s = log_clock_s() - begin;
     if (!status && !batch->config->no_picture)
         status = case_picture(batch, one, skull, error);
+    one->report.picture_s = log_clock_s() - begin - one->report.write_s;
     char *path = status ? NULL : case_file(batch, one, &arena, "_report", ".json", error);
     if (!status)
         status = path ? report_write(path, &one->report, &one->result, batch->restorer, one->path, error) : error->status;
@@ -201,7 +215,10 @@ static enum status case_run(struct batch *batch, struct batch_case *one, struct 
     if (!status)
         status = restorer_run(&one->result, batch->restorer, &skull, &progress, error);
     if (!status)
-        status = case_results(batch, one, &skull, read_s, error);
+        status = case_measure(batch, one, &skull, error);
+    one->report.read_s = read_s;
+    if (!status)
+        status = case_write(batch, one, &skull, error);
     volume_done(&skull);
     volume_done(&one->result.completed); /* the numbers stay, for the table */
     volume_done(&one->result.implant);
@@ -218,7 +235,8 @@ static void case_tell(const struct batch_case *one)
 /* One line per restored case, on stdout. */
 static enum status batch_print(struct batch *batch, struct error *error)
 {
-    static const char *const header[] = {"case", "implant ml", "thickness mm", "rim gap mm", "pieces", "watertight", "network s", "total s", "warnings"};
+    static const char *const header[] = {"case",       "implant ml", "thickness mm", "rim gap mm", "pieces",
+                                         "watertight", "network s",  "total s",      "warnings"};
     enum { COLUMNS = sizeof header / sizeof *header };
     const char **cells = arena_alloc(&batch->arena, (size_t)(batch->n + 1) * COLUMNS, sizeof *cells);
     if (!cells)
@@ -235,9 +253,13 @@ static enum status batch_print(struct batch *batch, struct error *error)
         row[2] = arena_printf(&batch->arena, "%.1f", one->report.thickness_mean_mm);
         row[3] = isnan(one->report.rim_gap_mm) ? "-" : arena_printf(&batch->arena, "%.2f", one->report.rim_gap_mm);
         row[4] = arena_printf(&batch->arena, "%" PRId64, one->report.n_components);
-        row[5] = batch->config->no_mesh && !batch->config->ply ? "-" : one->report.mesh.watertight && one->report.mesh.manifold ? "yes" : "no";
+        row[5] = batch->config->no_mesh && !batch->config->ply              ? "-"
+                 : one->report.mesh.watertight && one->report.mesh.manifold ? "yes"
+                                                                            : "no";
         row[6] = arena_printf(&batch->arena, "%.1f", one->result.network_s);
-        row[7] = arena_printf(&batch->arena, "%.1f", one->report.read_s + one->result.total_s + one->report.mesh_s);
+        row[7] = arena_printf(&batch->arena, "%.1f",
+                              one->report.read_s + one->result.total_s + one->report.mesh_s + one->report.write_s +
+                                  one->report.picture_s);
         row[8] = arena_printf(&batch->arena, "%" PRId64, one->report.n_warnings);
         for (int k = 0; k < COLUMNS; k++)
             if (!row[k])

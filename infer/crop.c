@@ -24,8 +24,8 @@ enum status crop_take(struct crop *ret, const struct volume *volume, struct box 
         return error_memory(error, (size_t)crop_voxels(&crop), "a part of a volume");
     for (int64_t z = 0; z < crop.dim[2]; z++)
         for (int64_t y = 0; y < crop.dim[1]; y++)
-            memcpy(crop.mask + (z * crop.dim[1] + y) * crop.dim[0], (const uint8_t *)volume->data + crop_row(&crop, volume->grid.dim, y, z),
-                   (size_t)crop.dim[0]);
+            memcpy(crop.mask + (z * crop.dim[1] + y) * crop.dim[0],
+                   (const uint8_t *)volume->data + crop_row(&crop, volume->grid.dim, y, z), (size_t)crop.dim[0]);
     *ret = crop;
     return STATUS_OK;
 }

@@ -1,5 +1,5 @@
-/* mesh.c - see mesh.h. The mask's box, grown by one voxel of nothing, is walked slice by slice; every cut edge of the lattice gets its point
- * once, so the surface is welded from the start and no search is needed. */
+/* mesh.c - see mesh.h. The mask's box, grown by one voxel of nothing, is walked slice by slice; every cut edge of the lattice
+ * gets its point once, so the surface is welded from the start and no search is needed. */
 #include "infer/mesh.h"
 
 #include <math.h>
@@ -14,12 +14,12 @@ struct mesher {
     struct mesh *mesh;
     const struct volume *mask;
     struct box box;
-    int64_t w, h;                     /* lattice points of a slice: the box grown by one on each side */
+    int64_t w, h; /* lattice points of a slice: the box grown by one on each side */
     int64_t point_room, triangle_room;
-    uint8_t *slice[2];                /* inside or not, at z and z + 1 */
-    int64_t *edge[2][2], *rising;     /* point on the edges along x and y of both slices, and along z between them; by lower corner */
+    uint8_t *slice[2];            /* inside or not, at z and z + 1 */
+    int64_t *edge[2][2], *rising; /* point on the edges along x and y of both slices, and along z between them; by lower corner */
     struct marching_case cases[256];
-    bool mirrored;                    /* left-handed axes: triangles turn round */
+    bool mirrored; /* left-handed axes: triangles turn round */
 };
 
 void mesh_done(struct mesh *mesh)
@@ -31,7 +31,8 @@ void mesh_done(struct mesh *mesh)
 
 void mesh_cross(const struct mesh *mesh, int64_t t, double cross[3])
 {
-    const double *a = mesh->point[mesh->triangle[t][0]], *b = mesh->point[mesh->triangle[t][1]], *c = mesh->point[mesh->triangle[t][2]];
+    const double *a = mesh->point[mesh->triangle[t][0]], *b = mesh->point[mesh->triangle[t][1]],
+                 *c = mesh->point[mesh->triangle[t][2]];
     for (int k = 0; k < 3; k++) {
         int l = (k + 1) % 3, m = (k + 2) % 3;
         cross[k] = (b[l] - a[l]) * (c[m] - a[m]) - (b[m] - a[m]) * (c[l] - a[l]);
@@ -66,7 +67,8 @@ static enum status mesh_grow(void **items, int64_t *room, size_t item_bytes, str
 }
 
 /* The point midway on the edge along `axis` from lattice point x, y, z (of the grown box). */
-static enum status mesher_point(struct mesher *m, int64_t x, int64_t y, int64_t z, int axis, int64_t *ret_index, struct error *error)
+static enum status mesher_point(struct mesher *m, int64_t x, int64_t y, int64_t z, int axis, int64_t *ret_index,
+                                struct error *error)
 {
     struct mesh *mesh = m->mesh;
     if (mesh->n_points == m->point_room && mesh_grow((void **)&mesh->point, &m->point_room, sizeof *mesh->point, error))
@@ -139,8 +141,8 @@ static enum status mesher_triangles(struct mesher *m, struct error *error)
         for (int64_t x = 0; x + 1 < m->w; x++) {
             const struct marching_case *cube = &m->cases[mesher_bits(m, y * m->w + x)];
             for (int t = 0; t < cube->n; t++) {
-                if (mesh->n_triangles == m->triangle_room
-                    && mesh_grow((void **)&mesh->triangle, &m->triangle_room, sizeof *mesh->triangle, error))
+                if (mesh->n_triangles == m->triangle_room &&
+                    mesh_grow((void **)&mesh->triangle, &m->triangle_room, sizeof *mesh->triangle, error))
                     return error->status;
                 int64_t *corner = mesh->triangle[mesh->n_triangles++];
                 for (int k = 0; k < 3; k++)
@@ -177,15 +179,18 @@ static enum status mesher_walk(struct mesher *m, struct error *error)
 static bool grid_is_left_handed(const struct grid *grid)
 {
     const double(*a)[3] = grid->axis;
-    return a[0][0] * (a[1][1] * a[2][2] - a[1][2] * a[2][1]) - a[0][1] * (a[1][0] * a[2][2] - a[1][2] * a[2][0])
-               + a[0][2] * (a[1][0] * a[2][1] - a[1][1] * a[2][0])
-           < 0;
+    return a[0][0] * (a[1][1] * a[2][2] - a[1][2] * a[2][1]) - a[0][1] * (a[1][0] * a[2][2] - a[1][2] * a[2][0]) +
+               a[0][2] * (a[1][0] * a[2][1] - a[1][1] * a[2][0]) <
+           0;
 }
 
 enum status mesh_from_mask(struct mesh *ret, const struct volume *mask, struct error *error)
 {
     struct mesh mesh = {0};
-    struct mesher m = {.mesh = &mesh, .mask = mask, .box = box_of_mask(mask->data, mask->grid.dim), .mirrored = grid_is_left_handed(&mask->grid)};
+    struct mesher m = {.mesh = &mesh,
+                       .mask = mask,
+                       .box = box_of_mask(mask->data, mask->grid.dim),
+                       .mirrored = grid_is_left_handed(&mask->grid)};
     if (box_empty(m.box)) {
         *ret = mesh;
         return STATUS_OK;
@@ -195,7 +200,8 @@ enum status mesh_from_mask(struct mesh *ret, const struct volume *mask, struct e
     size_t n = (size_t)(m.w * m.h);
     uint8_t *slices = memory_alloc(n, 2);
     int64_t *edges = memory_alloc(n, 5 * sizeof *edges);
-    enum status status = slices && edges ? STATUS_OK : error_memory(error, n * (2 + 5 * sizeof *edges), "two slices of the implant");
+    enum status status =
+        slices && edges ? STATUS_OK : error_memory(error, n * (2 + 5 * sizeof *edges), "two slices of the implant");
     if (!status) {
         m.slice[0] = slices;
         m.slice[1] = slices + n;

@@ -66,8 +66,7 @@ static bool write_ply(FILE *file, const struct mesh *mesh, enum mesh_space space
                       "ply\nformat binary_little_endian 1.0\ncomment calvaria implant, millimetres. %s\nelement vertex %" PRId64
                       "\nproperty float x\nproperty float y\nproperty float z\nelement face %" PRId64
                       "\nproperty list uchar int vertex_indices\nend_header\n",
-                      space_text(space), mesh->n_points, mesh->n_triangles)
-              > 0;
+                      space_text(space), mesh->n_points, mesh->n_triangles) > 0;
     for (int64_t i = 0; ok && i < mesh->n_points; i++) {
         uint8_t row[12];
         put_point(row, mesh->point[i], space);
@@ -84,10 +83,12 @@ static bool write_ply(FILE *file, const struct mesh *mesh, enum mesh_space space
 
 typedef bool mesh_writer(FILE *file, const struct mesh *mesh, enum mesh_space space);
 
-static enum status mesh_write(const char *path, const struct mesh *mesh, enum mesh_space space, mesh_writer *write, struct error *error)
+static enum status mesh_write(const char *path, const struct mesh *mesh, enum mesh_space space, mesh_writer *write,
+                              struct error *error)
 {
     if (mesh->n_triangles > UINT32_MAX || mesh->n_points > INT32_MAX)
-        return error_set(error, STATUS_FAILED, "%s: %" PRId64 " triangles: too many for the file format", path, mesh->n_triangles);
+        return error_set(error, STATUS_FAILED, "%s: %" PRId64 " triangles: too many for the file format", path,
+                         mesh->n_triangles);
     char *part = NULL;
     if (file_begin(&part, path, error))
         return error->status;

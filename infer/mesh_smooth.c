@@ -65,7 +65,8 @@ enum status mesh_smooth(struct mesh *mesh, int iterations, double max_shift_mm, 
     size_t n = (size_t)mesh->n_points;
     double(*from)[3] = memory_alloc(n, sizeof *from);
     double(*sum)[4] = memory_alloc(n, sizeof *sum);
-    enum status status = from && sum ? STATUS_OK : error_memory(error, n * (sizeof *from + sizeof *sum), "smoothing the implant's surface");
+    enum status status =
+        from && sum ? STATUS_OK : error_memory(error, n * (sizeof *from + sizeof *sum), "smoothing the implant's surface");
     if (!status) {
         double volume, area;
         mesh_measure(mesh, &volume, &area);

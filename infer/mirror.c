@@ -1,4 +1,5 @@
-/* mirror.c - see mirror.h. A plane is scored on a coarse grid of bone fractions f by sum f(c) f(c mirrored) / sum f(c)^2, at most 1. */
+/* mirror.c - see mirror.h. A plane is scored on a coarse grid of bone fractions f by sum f(c) f(c mirrored) / sum f(c)^2, at
+ * most 1. */
 #include "infer/mirror.h"
 
 #include <math.h>

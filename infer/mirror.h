@@ -1,4 +1,5 @@
-/* mirror.h - the symmetric answer: a skull mirrored at its own mid-sagittal plane, the honest baseline of every learned completion. */
+/* mirror.h - the symmetric answer: a skull mirrored at its own mid-sagittal plane, the honest baseline of every learned
+ * completion. */
 #ifndef CALVARIA_INFER_MIRROR_H
 #define CALVARIA_INFER_MIRROR_H
 
@@ -10,8 +11,8 @@ struct mirror_plane {
     double overlap_frac; /* share of the bone that falls on bone when mirrored, on the search's grid */
 };
 
-/* The plane of greatest overlap between the skull and its mirror image: every plane within 16 degrees of sagittal and 24 mm of the bone's
- * centre on a 5 mm grid, then refined on a 2 mm grid. STATUS_FAILED for an empty skull. */
+/* The plane of greatest overlap between the skull and its mirror image: every plane within 16 degrees of sagittal and 24 mm of
+ * the bone's centre on a 5 mm grid, then refined on a 2 mm grid. STATUS_FAILED for an empty skull. */
 enum status mirror_find(struct mirror_plane *ret, const struct volume *skull, struct error *error);
 
 /* implant (u8, skull's grid, written whole) = mirrored skull and not skull. */

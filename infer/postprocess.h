@@ -1,4 +1,5 @@
-/* postprocess.h - what is done to a raw implant mask, as an ordered list of rules in the model: [ { open: 1 }, { keep_largest: 1 } ]. */
+/* postprocess.h - what is done to a raw implant mask, as an ordered list of rules in the model: [ { open: 1 }, { keep_largest: 1
+ * } ]. */
 #ifndef CALVARIA_INFER_POSTPROCESS_H
 #define CALVARIA_INFER_POSTPROCESS_H
 
@@ -7,15 +8,17 @@
 
 /* One rule: exactly one key is given. Pieces are 6-connected: voxels that meet only at an edge would break apart when printed. */
 struct postprocess_rule {
-    int64_t open, close;      /* steps of the 6-connected cross */
-    int64_t keep_largest;     /* pieces kept */
-    double min_volume_ml;     /* smaller pieces go */
-    bool fill_holes;          /* hollows without a way out */
-    double clearance_mm;      /* gap kept to the defective skull, between the faces of voxels */
+    int64_t open, close;  /* steps of the 6-connected cross */
+    int64_t keep_largest; /* pieces kept */
+    double min_volume_ml; /* smaller pieces go */
+    bool fill_holes;      /* hollows without a way out */
+    double clearance_mm;  /* gap kept to the defective skull, between the faces of voxels */
 };
 extern const struct config_table postprocess_table;
 
-/* Changes `implant` (u8 mask on defective's grid) in place, rule by rule, never onto the defective skull. Works inside the implant's box. */
-enum status postprocess_run(struct volume *implant, const struct volume *defective, const struct config_list *rules, struct error *error);
+/* Changes `implant` (u8 mask on defective's grid) in place, rule by rule, never onto the defective skull. Works inside the
+ * implant's box. */
+enum status postprocess_run(struct volume *implant, const struct volume *defective, const struct config_list *rules,
+                            struct error *error);
 
 #endif

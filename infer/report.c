@@ -54,7 +54,8 @@ static bool on_ridge(const struct crop *crop, const float *depth, const int64_t 
     return true;
 }
 
-/* Thickness where depth d peaks: a plate of n voxels has d = (n + 1) / 2 for odd n, n / 2 for even n, so 2 d - 1/2 is right to half a voxel. */
+/* Thickness where depth d peaks: a plate of n voxels has d = (n + 1) / 2 for odd n, n / 2 for even n, so 2 d - 1/2 is right to
+ * half a voxel. */
 static enum status measure_thickness(struct measuring *m, struct error *error)
 {
     int64_t n = crop_voxels(&m->implant);
@@ -103,8 +104,9 @@ static void boneward(const struct measuring *m, const int64_t at[3], double ret[
         int64_t low[3] = {at[0], at[1], at[2]}, high[3] = {at[0], at[1], at[2]};
         low[a] -= at[a] > 0;
         high[a] += at[a] + 1 < m->bone.dim[a];
-        ret[a] = ((double)m->distance[crop_at(&m->bone, low[0], low[1], low[2])] - (double)m->distance[crop_at(&m->bone, high[0], high[1], high[2])])
-                 / m->spacing[a];
+        ret[a] = ((double)m->distance[crop_at(&m->bone, low[0], low[1], low[2])] -
+                  (double)m->distance[crop_at(&m->bone, high[0], high[1], high[2])]) /
+                 m->spacing[a];
     }
 }
 
@@ -121,7 +123,8 @@ static bool on_surface(const struct crop *crop, const int64_t at[3])
 
 static double cosine(const double a[3], const double b[3])
 {
-    double ab = a[0] * b[0] + a[1] * b[1] + a[2] * b[2], aa = a[0] * a[0] + a[1] * a[1] + a[2] * a[2], bb = b[0] * b[0] + b[1] * b[1] + b[2] * b[2];
+    double ab = a[0] * b[0] + a[1] * b[1] + a[2] * b[2], aa = a[0] * a[0] + a[1] * a[1] + a[2] * a[2],
+           bb = b[0] * b[0] + b[1] * b[1] + b[2] * b[2];
     return aa > 0 && bb > 0 ? ab / sqrt(aa * bb) : 0;
 }
 
@@ -235,8 +238,9 @@ static enum status measure_pieces(struct measuring *m, struct error *error)
 {
     int64_t *sizes = NULL, n = crop_voxels(&m->implant);
     int32_t *labels = memory_alloc((size_t)n, sizeof *labels);
-    enum status status = labels ? mask_components(labels, &sizes, &m->report->n_components, m->implant.mask, m->implant.dim, 6, error)
-                                : error_memory(error, (size_t)n * sizeof *labels, "counting the implant's pieces");
+    enum status status =
+        labels ? mask_components(labels, &sizes, &m->report->n_components, m->implant.mask, m->implant.dim, 6, error)
+               : error_memory(error, (size_t)n * sizeof *labels, "counting the implant's pieces");
     memory_free(sizes);
     memory_free(labels);
     return status;
@@ -300,7 +304,8 @@ static void warn_of_model(struct report *report, const struct model *model)
     if (!model)
         return;
     if (mentions(model, "licence", "phantom") || mentions(model, "name", "phantom") || mentions(model, "recipe", "phantom"))
-        warn(report, "The model was trained on procedural phantoms, not on people: its implants are no more than a demonstration.");
+        warn(report,
+             "The model was trained on procedural phantoms, not on people: its implants are no more than a demonstration.");
     if (model_text(model, "licence"))
         warn(report, "Licence note of the model: %.300s", model_text(model, "licence"));
 }
@@ -335,12 +340,14 @@ static void warn_of_mesh(struct report *report, const struct mesh *mesh)
     if (!report->mesh.watertight || !report->mesh.manifold || !report->mesh.oriented)
         warn(report, "The implant's surface is not a closed, oriented 2-manifold: it may not print.");
     if (fabs(report->mesh.volume_ml - report->volume_ml) > 0.01 * report->volume_ml)
-        warn(report, "The surface encloses %.2f ml, the mask %.2f ml: more than 1 %% apart (an implant this thin cannot be smoothed truly).",
+        warn(report,
+             "The surface encloses %.2f ml, the mask %.2f ml: more than 1 %% apart (an implant this thin cannot be smoothed "
+             "truly).",
              report->mesh.volume_ml, report->volume_ml);
 }
 
-enum status report_make(struct report *ret, const struct restoration *restoration, const struct volume *defective, const struct mesh *mesh,
-                        const struct restorer *restorer, struct error *error)
+enum status report_make(struct report *ret, const struct restoration *restoration, const struct volume *defective,
+                        const struct mesh *mesh, const struct restorer *restorer, struct error *error)
 {
     struct report report = {.rim_gap_mm = NAN};
     struct measuring m = {.report = &report, .implant_volume = &restoration->implant, .defective = defective};

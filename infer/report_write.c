@@ -1,4 +1,5 @@
-/* report_write.c - a report as JSON; see report.h. Keys say their unit. Numbers that do not exist (a gap where no bone is near) are null. */
+/* report_write.c - a report as JSON; see report.h. Keys say their unit. Numbers that do not exist (a gap where no bone is near)
+ * are null. */
 #include "infer/report.h"
 
 #include <inttypes.h>
@@ -147,6 +148,8 @@ static void write_work(struct json *json, const struct report *report, const str
     json_number(json, times, "postprocess", restoration->postprocess_s);
     json_number(json, times, "restore", restoration->total_s);
     json_number(json, times, "mesh", report->mesh_s);
+    json_number(json, times, "write", report->write_s);
+    json_number(json, times, "picture", report->picture_s);
     json_number(json, json->root, "peak_memory_bytes", (double)restoration->peak_bytes);
     cJSON *warnings = cJSON_AddArrayToObject(json->root, "warnings");
     json_take(json, warnings);
@@ -154,8 +157,8 @@ static void write_work(struct json *json, const struct report *report, const str
         json->failed |= !cJSON_AddItemToArray(warnings, cJSON_CreateString(report->warnings[i]));
 }
 
-enum status report_write(const char *path, const struct report *report, const struct restoration *restoration, const struct restorer *restorer,
-                         const char *input, struct error *error)
+enum status report_write(const char *path, const struct report *report, const struct restoration *restoration,
+                         const struct restorer *restorer, const char *input, struct error *error)
 {
     struct json json = {.root = cJSON_CreateObject()};
     json_take(&json, json.root);

@@ -1,7 +1,7 @@
 /* restore.c - the restoration itself; see restore.h.
  *
- * The network's values never stand in memory as a whole native volume: each block is compared with the threshold at once. On a working
- * grid they do (it is the coarser one), and are brought back a few native slices at a time. */
+ * The network's values never stand in memory as a whole native volume: each block is compared with the threshold at once. On a
+ * working grid they do (it is the coarser one), and are brought back a few native slices at a time. */
 #include "infer/restore.h"
 
 #include <math.h>
@@ -93,8 +93,8 @@ static enum status bring_back(struct taking *taking, const struct volume *p, str
     return STATUS_OK;
 }
 
-static enum status scan_resampled(struct taking *taking, struct restorer *restorer, const struct grid *working, struct progress *progress,
-                                  struct error *error)
+static enum status scan_resampled(struct taking *taking, struct restorer *restorer, const struct grid *working,
+                                  struct progress *progress, struct error *error)
 {
     struct volume src = {0}, p = {0};
     enum status status = resample_volume(&src, taking->skull, working, RESAMPLE_LINEAR, error);
@@ -103,7 +103,8 @@ static enum status scan_resampled(struct taking *taking, struct restorer *restor
     if (!status && taking->completion) /* what is not scanned stays as it is */
         memcpy(p.data, src.data, (size_t)grid_voxels(working) * sizeof(float));
     if (!status)
-        status = window_scan(&taking->result->stats, restorer->network, &restorer->config.window, &src, keep_block, &p, progress, error);
+        status = window_scan(&taking->result->stats, restorer->network, &restorer->config.window, &src, keep_block, &p, progress,
+                             error);
     volume_done(&src);
     if (!status)
         status = bring_back(taking, &p, error);
@@ -111,8 +112,8 @@ static enum status scan_resampled(struct taking *taking, struct restorer *restor
     return status;
 }
 
-static enum status run_network(struct restoration *result, struct restorer *restorer, const struct volume *skull, struct progress *progress,
-                               struct error *error)
+static enum status run_network(struct restoration *result, struct restorer *restorer, const struct volume *skull,
+                               struct progress *progress, struct error *error)
 {
     struct taking taking = {.result = result,
                             .skull = skull,
@@ -123,7 +124,8 @@ static enum status run_network(struct restoration *result, struct restorer *rest
         memcpy(result->raw.data, skull->data, (size_t)grid_voxels(&skull->grid));
     enum status status = restorer_working_grid(restorer, &skull->grid, &working)
                              ? scan_resampled(&taking, restorer, &working, progress, error)
-                             : window_scan(&result->stats, restorer->network, &restorer->config.window, skull, take_block, &taking, progress, error);
+                             : window_scan(&result->stats, restorer->network, &restorer->config.window, skull, take_block,
+                                           &taking, progress, error);
     result->network_s = result->stats.network_s;
     return status;
 }
@@ -156,8 +158,8 @@ static void mask_unite(struct volume *ret, const struct volume *a, const struct 
         out[i] = from[i] || with[i];
 }
 
-static enum status restore_masks(struct restoration *result, struct restorer *restorer, const struct volume *skull, struct progress *progress,
-                                 struct error *error)
+static enum status restore_masks(struct restoration *result, struct restorer *restorer, const struct volume *skull,
+                                 struct progress *progress, struct error *error)
 {
     enum status status = new_mask(&result->implant, skull, error);
     if (!status && restorer->keep_raw)
@@ -179,8 +181,8 @@ static enum status restore_masks(struct restoration *result, struct restorer *re
     return status;
 }
 
-enum status restorer_run(struct restoration *ret, struct restorer *restorer, const struct volume *skull, struct progress *progress,
-                         struct error *error)
+enum status restorer_run(struct restoration *ret, struct restorer *restorer, const struct volume *skull,
+                         struct progress *progress, struct error *error)
 {
     struct restoration result = {0};
     double begin = log_clock_s();

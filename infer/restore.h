@@ -22,8 +22,9 @@ extern const char *const restore_task_names[]; /* "completion", "implant", NULL 
 /* The whole pipeline: stored in every model as the text "restore" (config_dump_text of restore_table). */
 struct restore_config {
     int task;
-    struct window_config window;  /* its keys stand beside the others: scan, overlap_frac, patch_vox, top_vox, batch */
-    double working_spacing_mm[3]; /* 0: the native grid; else the skull is resampled (linear), the network's values back (linear) */
+    struct window_config window; /* its keys stand beside the others: scan, overlap_frac, patch_vox, top_vox, batch */
+    double
+        working_spacing_mm[3]; /* 0: the native grid; else the skull is resampled (linear), the network's values back (linear) */
     double threshold;
     struct config_list postprocess; /* struct postprocess_rule each */
 };
@@ -40,22 +41,23 @@ struct restoration {
 
 struct restorer;
 
-/* From a model file, or a run folder (its best.h5, else last.h5), or "builtin:nothing" (an empty implant), "builtin:mirror" (the skull
- * mirrored at its symmetry plane, mirror.h). sets (may be NULL): "key=value" over the model's restoration, as "threshold=0.4" or
- * "postprocess=[{open: 2}]". */
+/* From a model file, or a run folder (its best.h5, else last.h5), or "builtin:nothing" (an empty implant), "builtin:mirror" (the
+ * skull mirrored at its symmetry plane, mirror.h). sets (may be NULL): "key=value" over the model's restoration, as
+ * "threshold=0.4" or "postprocess=[{open: 2}]". */
 enum status restorer_open(struct restorer **ret, const char *path, const struct config_strings *sets, struct error *error);
-/* Over parameters that something else owns (validation during training). config is copied but for its postprocess list, which must live on. */
-enum status restorer_new(struct restorer **ret, const struct network_config *network, struct params *params, const struct restore_config *config,
-                         struct error *error);
+/* Over parameters that something else owns (validation during training). config is copied but for its postprocess list, which
+ * must live on. */
+enum status restorer_new(struct restorer **ret, const struct network_config *network, struct params *params,
+                         const struct restore_config *config, struct error *error);
 const struct restore_config *restorer_config(const struct restorer *restorer);
 const struct model *restorer_model(const struct restorer *restorer); /* NULL when made by restorer_new, or builtin */
-const char *restorer_path(const struct restorer *restorer); /* the model file, "builtin:...", or "" */
+const char *restorer_path(const struct restorer *restorer);          /* the model file, "builtin:...", or "" */
 void restorer_params_changed(struct restorer *restorer);
 void restorer_keep_raw(struct restorer *restorer, bool keep);
 int64_t restorer_bytes(const struct restorer *restorer, const struct grid *grid); /* the bound, before any work */
 /* skull: a u8 mask. */
-enum status restorer_run(struct restoration *ret, struct restorer *restorer, const struct volume *skull, struct progress *progress,
-                         struct error *error);
+enum status restorer_run(struct restoration *ret, struct restorer *restorer, const struct volume *skull,
+                         struct progress *progress, struct error *error);
 void restoration_done(struct restoration *restoration);
 void restorer_free(struct restorer *restorer);
 

@@ -16,14 +16,14 @@ static const struct config_field restore_fields[] = {
      .help = "grid: tiles side by side, as published; overlap: blended; whole: the skull resized to one patch"},
     {.key = "overlap_frac", .type = CONFIG_DOUBLE, .offset = OFFSET(window.overlap_frac), .text = "0.5", .min = 0, .max = 0.75,
      .help = "scan overlap: the share of a patch that the next one sees again"},
-    {.key = "patch_vox", .type = CONFIG_INT3, .offset = OFFSET(window.patch_vox), .text = "0", .min = 0, .max = 4096, .unit = "voxels",
-     .help = "the network's input, x, y, z; 0: the network's own patch_vox"},
-    {.key = "top_vox", .type = CONFIG_INT, .offset = OFFSET(window.top_vox), .text = "0", .min = 0, .max = 1000000, .unit = "slices",
-     .help = "only the top this many slices are scanned, below them the skull is left as it is; 0: all"},
+    {.key = "patch_vox", .type = CONFIG_INT3, .offset = OFFSET(window.patch_vox), .text = "0", .min = 0, .max = 4096,
+     .unit = "voxels", .help = "the network's input, x, y, z; 0: the network's own patch_vox"},
+    {.key = "top_vox", .type = CONFIG_INT, .offset = OFFSET(window.top_vox), .text = "0", .min = 0, .max = 1000000,
+     .unit = "slices", .help = "only the top this many slices are scanned, below them the skull is left as it is; 0: all"},
     {.key = "batch", .type = CONFIG_INT, .offset = OFFSET(window.batch), .text = "1", .min = 1, .max = 256, .unit = "patches",
      .help = "patches per forward pass"},
-    {.key = "working_spacing_mm", .type = CONFIG_DOUBLE3, .offset = OFFSET(working_spacing_mm), .text = "0", .min = 0, .max = 20, .unit = "mm",
-     .help = "spacing of the grid the network sees; 0: the skull's own"},
+    {.key = "working_spacing_mm", .type = CONFIG_DOUBLE3, .offset = OFFSET(working_spacing_mm), .text = "0", .min = 0, .max = 20,
+     .unit = "mm", .help = "spacing of the grid the network sees; 0: the skull's own"},
     {.key = "threshold", .type = CONFIG_DOUBLE, .offset = OFFSET(threshold), .text = "0.5", .min = -1e6, .max = 1e6,
      .help = "bone is where the network's answer is above this"},
     {.key = "postprocess", .type = CONFIG_LIST, .offset = OFFSET(postprocess), .text = "[{open: 1}, {keep_largest: 1}]",
@@ -40,9 +40,12 @@ static enum status restore_check(const void *value, const struct yaml_node *node
         all &= config->working_spacing_mm[a] > 0;
     }
     if (some && !all)
-        return config_error(error, node, "restore.working_spacing_mm: 0 along one axis alone (give three spacings above 0, or 0 for the skull's own)");
+        return config_error(
+            error, node,
+            "restore.working_spacing_mm: 0 along one axis alone (give three spacings above 0, or 0 for the skull's own)");
     if (some && config->window.scan == SCAN_WHOLE)
-        return config_error(error, node, "restore.working_spacing_mm: not with scan: whole, which resizes to patch_vox (leave one of them out)");
+        return config_error(
+            error, node, "restore.working_spacing_mm: not with scan: whole, which resizes to patch_vox (leave one of them out)");
     return STATUS_OK;
 }
 

@@ -44,7 +44,8 @@ void restorer_free(struct restorer *restorer)
     memory_free(restorer);
 }
 
-static enum status restorer_configure(struct restorer *restorer, const char *text, const struct config_strings *sets, struct error *error)
+static enum status restorer_configure(struct restorer *restorer, const char *text, const struct config_strings *sets,
+                                      struct error *error)
 {
     struct yaml_node *root = NULL;
     enum status status = yaml_read_text(&root, text, restorer->path, &restorer->arena, error);
@@ -56,7 +57,8 @@ static enum status restorer_configure(struct restorer *restorer, const char *tex
 }
 
 /* The network for batches of the pipeline's patch. */
-static enum status restorer_build(struct restorer *restorer, const struct network_config *network, struct params *params, struct error *error)
+static enum status restorer_build(struct restorer *restorer, const struct network_config *network, struct params *params,
+                                  struct error *error)
 {
     struct window_config *window = &restorer->config.window;
     for (int a = 0; a < 3; a++)
@@ -70,10 +72,10 @@ static enum status restorer_build(struct restorer *restorer, const struct networ
     return network_new(&restorer->network, network, params, src, NETWORK_INFER, error);
 }
 
-enum status restorer_new(struct restorer **ret, const struct network_config *network, struct params *params, const struct restore_config *config,
-                         struct error *error)
+enum status restorer_new(struct restorer **ret, const struct network_config *network, struct params *params,
+                         const struct restore_config *config, struct error *error)
 {
-    struct restorer *restorer;
+    struct restorer *restorer = NULL;
     if (restorer_alloc(&restorer, "", RESTORER_NETWORK, error))
         return error->status;
     restorer->config = *config;
@@ -101,8 +103,10 @@ static enum status model_path(const char **ret, const char *path, struct arena *
             return STATUS_OK;
         }
     }
-    return error_set(error, STATUS_FAILED, "%s: no model in this folder: neither best.h5 nor last.h5 (a run folder that has validated or saved once, "
-                                           "or a model file)", path);
+    return error_set(error, STATUS_FAILED,
+                     "%s: no model in this folder: neither best.h5 nor last.h5 (a run folder that has validated or saved once, "
+                     "or a model file)",
+                     path);
 }
 
 static enum status restorer_load(struct restorer *restorer, const struct config_strings *sets, struct error *error)
@@ -112,8 +116,10 @@ static enum status restorer_load(struct restorer *restorer, const struct config_
     restorer->has_model = true;
     const char *text = model_text(&restorer->model, "restore");
     if (!text)
-        return error_set(error, STATUS_FAILED, "%s: the text 'restore' is missing: the model does not say how it restores (a model written by "
-                                               "calvaria train has it)", restorer->path);
+        return error_set(error, STATUS_FAILED,
+                         "%s: the text 'restore' is missing: the model does not say how it restores (a model written by "
+                         "calvaria train has it)",
+                         restorer->path);
     if (restorer_configure(restorer, text, sets, error))
         return error->status;
     return restorer_build(restorer, &restorer->model.network, &restorer->model.params, error);
@@ -132,8 +138,8 @@ static enum status builtin_find(const struct builtin **ret, const char *path, st
     }
     const char *near = *ret ? NULL : config_nearest(path, names);
     return *ret ? STATUS_OK
-                : error_set(error, STATUS_USAGE, "%s: unknown (did you mean '%s'? there are builtin:nothing and builtin:mirror)", path,
-                            near ? near : builtins[N_BUILTINS - 1].path);
+                : error_set(error, STATUS_USAGE, "%s: unknown (did you mean '%s'? there are builtin:nothing and builtin:mirror)",
+                            path, near ? near : builtins[N_BUILTINS - 1].path);
 }
 
 enum status restorer_open(struct restorer **ret, const char *path, const struct config_strings *sets, struct error *error)
@@ -186,7 +192,7 @@ void restorer_keep_raw(struct restorer *restorer, bool keep)
 int64_t restorer_bytes(const struct restorer *restorer, const struct grid *grid)
 {
     /* Beside the skull: implant, completed and raw. Postprocessing copies the implant's box, as bytes and as bits. */
-    enum { MASKS = 2, POSTPROCESS_BYTES = 2 };
+    enum { MASKS = 2, POSTPROCESS_BYTES = 2, PROGRAM_BYTES = 64 << 20 /* itself, its libraries and threads */ };
     int64_t voxels = grid_voxels(grid), masks = (1 + MASKS + restorer->keep_raw) * voxels, scan = 0, network = 0;
     if (restorer->network) {
         struct grid working = *grid;
@@ -197,5 +203,5 @@ int64_t restorer_bytes(const struct restorer *restorer, const struct grid *grid)
         network = network_bytes(restorer->network) + restorer->params->n_floats * (int64_t)sizeof(float);
     }
     int64_t postprocess = POSTPROCESS_BYTES * voxels;
-    return masks + network + (scan > postprocess ? scan : postprocess);
+    return PROGRAM_BYTES + masks + network + (scan > postprocess ? scan : postprocess);
 }

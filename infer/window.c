@@ -1,8 +1,9 @@
 /* window.c - see window.h.
  *
- * Blending weights are whole numbers (1 to 63, a Gaussian of sigma = patch / 8 along each axis): up to 64 tiles over a voxel their
- * weighted sums of zeros and ones are exact in float, so blending binary values that agree gives exactly that value back. The weights are
- * a product over the axes and so is the lattice of tiles: the divisor is a product of three sums, and needs no volume of its own. */
+ * Blending weights are whole numbers (1 to 63, a Gaussian of sigma = patch / 8 along each axis): up to 64 tiles over a voxel
+ * their weighted sums of zeros and ones are exact in float, so blending binary values that agree gives exactly that value back.
+ * The weights are a product over the axes and so is the lattice of tiles: the divisor is a product of three sums, and needs no
+ * volume of its own. */
 #include "infer/window.h"
 
 #include <inttypes.h>
@@ -32,12 +33,12 @@ struct window {
     struct window_axis axis[3];
     int64_t z_base; /* the lowest scanned slice */
     int64_t patch_voxels, channels;
-    float *batch;   /* config->batch patches in */
-    float *empty;   /* the answer to an empty patch, one channel */
+    float *batch; /* config->batch patches in */
+    float *empty; /* the answer to an empty patch, one channel */
     bool empty_known;
     struct window_tile *queue; /* tiles of one z row, in order */
     int64_t n_queue, n_slots;
-    float *slab;    /* overlap: weighted sums of the rows from axis[2].start[...] on */
+    float *slab; /* overlap: weighted sums of the rows from axis[2].start[...] on */
     window_sink *sink;
     void *context;
     struct progress *progress;
@@ -47,8 +48,8 @@ struct window {
 enum status window_starts(int64_t **ret_starts, int64_t *ret_n, int64_t size, int64_t patch, int64_t step, struct error *error)
 {
     if (size < 1 || patch < 1 || step < 1)
-        return error_set(error, STATUS_USAGE, "scan: size %" PRId64 ", patch %" PRId64 ", step %" PRId64 ": all must be 1 or more", size, patch,
-                         step);
+        return error_set(error, STATUS_USAGE,
+                         "scan: size %" PRId64 ", patch %" PRId64 ", step %" PRId64 ": all must be 1 or more", size, patch, step);
     int64_t n = size <= patch ? 1 : (size - patch + step - 1) / step + 1;
     int64_t *starts = memory_alloc((size_t)n, sizeof *starts);
     if (!starts)
@@ -114,17 +115,20 @@ static enum status window_check(struct window *w, struct error *error)
     char text[SHAPE_TEXT];
     struct shape expected = {config->batch, 1, patch[2], patch[1], patch[0]};
     if (!shape_equal(src, expected))
-        return error_set(error, STATUS_USAGE, "scan: the network takes %s, the scan's patch is %" PRId64 "x%" PRId64 "x%" PRId64
+        return error_set(error, STATUS_USAGE,
+                         "scan: the network takes %s, the scan's patch is %" PRId64 "x%" PRId64 "x%" PRId64
                          " in batches of %" PRId64 " (one channel, the network's patch_vox)",
                          shape_text(text, src), patch[0], patch[1], patch[2], config->batch);
     if (dst.n != src.n || dst.d != src.d || dst.h != src.h || dst.w != src.w)
-        return error_set(error, STATUS_USAGE, "scan: the network's answer is %s for patches of %" PRId64 "x%" PRId64 "x%" PRId64
+        return error_set(error, STATUS_USAGE,
+                         "scan: the network's answer is %s for patches of %" PRId64 "x%" PRId64 "x%" PRId64
                          " (x,y,z): it must have the patch's size",
                          shape_text(text, dst), patch[0], patch[1], patch[2]);
     for (int a = 0; a < 3; a++)
         if (config->scan == SCAN_WHOLE && w->src->grid.dim[a] != patch[a])
-            return error_set(error, STATUS_USAGE, "scan: whole: the volume has %" PRId64 " voxels along axis %d, the patch %" PRId64, w->src->grid.dim[a],
-                             a, patch[a]);
+            return error_set(error, STATUS_USAGE,
+                             "scan: whole: the volume has %" PRId64 " voxels along axis %d, the patch %" PRId64,
+                             w->src->grid.dim[a], a, patch[a]);
     w->channels = dst.c;
     return STATUS_OK;
 }
@@ -313,8 +317,9 @@ static void window_pass_rows(struct window *w, int64_t t)
     memset(w->slab + kept * slice, 0, (size_t)(n * slice) * sizeof *w->slab);
 }
 
-enum status window_scan(struct window_stats *ret, struct network *network, const struct window_config *config, const struct volume *src,
-                        window_sink *sink, void *context, struct progress *progress, struct error *error)
+enum status window_scan(struct window_stats *ret, struct network *network, const struct window_config *config,
+                        const struct volume *src, window_sink *sink, void *context, struct progress *progress,
+                        struct error *error)
 {
     struct window w = {.network = network, .config = config, .src = src, .sink = sink, .context = context, .progress = progress};
     enum status status = window_init(&w, error);

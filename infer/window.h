@@ -1,11 +1,12 @@
-/* window.h - the patch scan and stitch: the only code that runs a network over a whole volume, in training's validation and in the
- * deployed inference alike.
+/* window.h - the patch scan and stitch: the only code that runs a network over a whole volume, in training's validation and in
+ * the deployed inference alike.
  *
- * grid (as published): non-overlapping tiles; the last tile of an axis is shifted inward when the size is no multiple; where tiles
- * overlap the later one holds (the authors stitch in order, later over earlier), so every voxel belongs to exactly one tile; a volume
- * smaller than a patch is zero-padded at its high end. overlap: tiles at a step of patch*(1-overlap), blended with Gaussian weights.
- * whole: the volume is one patch (restore.h resizes it). Tiles are visited slab by slab in z: grid hands every tile on at once and keeps
- * no float of the volume, overlap keeps one slab of patch_z slices. All-empty patches are computed once and reused, exactly. */
+ * grid (as published): non-overlapping tiles; the last tile of an axis is shifted inward when the size is no multiple; where
+ * tiles overlap the later one holds (the authors stitch in order, later over earlier), so every voxel belongs to exactly one
+ * tile; a volume smaller than a patch is zero-padded at its high end. overlap: tiles at a step of patch*(1-overlap), blended with
+ * Gaussian weights. whole: the volume is one patch (restore.h resizes it). Tiles are visited slab by slab in z: grid hands every
+ * tile on at once and keeps no float of the volume, overlap keeps one slab of patch_z slices. All-empty patches are computed once
+ * and reused, exactly. */
 #ifndef CALVARIA_INFER_WINDOW_H
 #define CALVARIA_INFER_WINDOW_H
 
@@ -19,11 +20,11 @@ enum scan { SCAN_GRID, SCAN_OVERLAP, SCAN_WHOLE };
 extern const char *const scan_names[]; /* "grid", "overlap", "whole", NULL */
 
 struct window_config {
-    int scan;              /* enum scan */
-    double overlap_frac;   /* overlap: 0.5 means each voxel of an axis is seen twice */
-    int64_t patch_vox[3];  /* x, y, z; the network's input */
-    int64_t top_vox;       /* only the top this many slices are scanned (0: all) */
-    int64_t batch;         /* patches per forward pass; the network's n */
+    int scan;             /* enum scan */
+    double overlap_frac;  /* overlap: 0.5 means each voxel of an axis is seen twice */
+    int64_t patch_vox[3]; /* x, y, z; the network's input */
+    int64_t top_vox;      /* only the top this many slices are scanned (0: all) */
+    int64_t batch;        /* patches per forward pass; the network's n */
 };
 
 struct window_stats {
@@ -45,22 +46,23 @@ struct window_block {
 /* Called once for every scanned voxel, in blocks, from one thread. Voxels below top_vox are never given. */
 typedef void window_sink(void *context, const struct window_block *block);
 
-/* src: the input, VOXEL_U8 (0 and 1) or VOXEL_F32. The network's input is batch x 1 x patch, its output of the same d, h, w; STATUS_USAGE
- * otherwise. progress may be NULL; its label is the caller's, it is started and ended here. */
-enum status window_scan(struct window_stats *ret, struct network *network, const struct window_config *config, const struct volume *src,
-                        window_sink *sink, void *context, struct progress *progress, struct error *error);
+/* src: the input, VOXEL_U8 (0 and 1) or VOXEL_F32. The network's input is batch x 1 x patch, its output of the same d, h, w;
+ * STATUS_USAGE otherwise. progress may be NULL; its label is the caller's, it is started and ended here. */
+enum status window_scan(struct window_stats *ret, struct network *network, const struct window_config *config,
+                        const struct volume *src, window_sink *sink, void *context, struct progress *progress,
+                        struct error *error);
 
 /* What window_scan allocates at most for a volume of these dims; the network's own memory is not counted. */
 int64_t window_bytes(const struct window_config *config, const int64_t dim[3]);
 
-/* The paper's promise, counted on the tiles of a grid scan: where nothing is missing (no voxel of the true implant in the tile), how many
- * voxels did the network's raw answer change? expected: the input (completion) or an empty mask, NULL (implant). */
+/* The paper's promise, counted on the tiles of a grid scan: where nothing is missing (no voxel of the true implant in the tile),
+ * how many voxels did the network's raw answer change? expected: the input (completion) or an empty mask, NULL (implant). */
 struct window_promise {
-    int64_t n_tiles, n_intact;               /* n_intact: tiles without a defect */
+    int64_t n_tiles, n_intact;                  /* n_intact: tiles without a defect */
     int64_t intact_vox, added_vox, removed_vox; /* of the intact tiles */
-    int64_t n_changed;                       /* intact tiles with any change */
+    int64_t n_changed;                          /* intact tiles with any change */
 };
-enum status window_promise(struct window_promise *ret, const struct window_config *config, const uint8_t *raw, const uint8_t *expected,
-                           const uint8_t *truth_implant, const int64_t dim[3], struct error *error);
+enum status window_promise(struct window_promise *ret, const struct window_config *config, const uint8_t *raw,
+                           const uint8_t *expected, const uint8_t *truth_implant, const int64_t dim[3], struct error *error);
 
 #endif

@@ -83,7 +83,8 @@ void fixture_network(struct fixture_network *ret, const char *yaml, uint64_t see
 void fixture_identity(struct fixture_network *ret, int64_t px, int64_t py, int64_t pz)
 {
     char yaml[256];
-    snprintf(yaml, sizeof yaml, "{patch_vox: [%" PRId64 ", %" PRId64 ", %" PRId64 "], layers: [{type: conv, filters: 1, kernel: 1}]}", px, py, pz);
+    snprintf(yaml, sizeof yaml,
+             "{patch_vox: [%" PRId64 ", %" PRId64 ", %" PRId64 "], layers: [{type: conv, filters: 1, kernel: 1}]}", px, py, pz);
     fixture_network(ret, yaml, 1);
     for (int64_t i = 0; i < ret->params.n; i++) {
         const struct param *param = &ret->params.items[i];

@@ -89,7 +89,8 @@ static void test_nifti_and_nrrd_by_network(void)
     for (int64_t i = 0; i < network.params.n; i++) /* thickens: a dilation by weights */
         for (int64_t k = 0; k < network.params.items[i].count; k++)
             network.params.value[network.params.items[i].offset + k] = strstr(network.params.items[i].name, ".w") ? 1 : 0;
-    struct restore_config config = {.task = RESTORE_COMPLETION, .window = {.scan = SCAN_GRID, .patch_vox = {64, 64, 64}, .top_vox = 128, .batch = 1},
+    struct restore_config config = {.task = RESTORE_COMPLETION,
+                                    .window = {.scan = SCAN_GRID, .patch_vox = {64, 64, 64}, .top_vox = 128, .batch = 1},
                                     .threshold = 40};
     CHECK_OK(restorer_new(&restorer, &network.config, &network.params, &config, &error), &error);
     check_same_implant(restorer, 0);

@@ -327,8 +327,9 @@ static void test_admesh_agrees(void)
     FILE *pipe = popen(command, "r");
     size_t n = pipe ? fread(report, 1, sizeof report - 1, pipe) : 0;
     CHECK(pipe && pclose(pipe) == 0 && n > 0);
-    static const char *const none[] = {"Total disconnected facets", "Degenerate facets", "Edges fixed", "Facets removed", "Facets added",
-                                       "Facets reversed", "Backwards edges", "Normals fixed"};
+    static const char *const none[] = {
+        "Total disconnected facets", "Degenerate facets", "Edges fixed",  "Facets removed", "Facets added",
+        "Facets reversed",           "Backwards edges",   "Normals fixed"};
     for (size_t i = 0; i < sizeof none / sizeof *none; i++)
         CHECK_NEAR(admesh_number(report, none[i]), 0, 0);
     CHECK_NEAR(admesh_number(report, "Number of parts"), 1, 0);
@@ -348,8 +349,9 @@ static void test_failing_memory_is_an_error(void)
         struct mesh mesh = {0};
         struct mesh_check check;
         memory_fail_at(n);
-        done = mesh_from_mask(&mesh, &mask, &error) == STATUS_OK && mesh_smooth(&mesh, 2, 0.4, 0, &error) == STATUS_OK
-               && mesh_verify(&check, &mesh, &error) == STATUS_OK && mesh_write_stl(check_path("m.stl"), &mesh, MESH_LPS, &error) == STATUS_OK;
+        done = mesh_from_mask(&mesh, &mask, &error) == STATUS_OK && mesh_smooth(&mesh, 2, 0.4, 0, &error) == STATUS_OK &&
+               mesh_verify(&check, &mesh, &error) == STATUS_OK &&
+               mesh_write_stl(check_path("m.stl"), &mesh, MESH_LPS, &error) == STATUS_OK;
         memory_fail_at(0);
         CHECK(done || error.status == STATUS_FAILED);
         mesh_done(&mesh);

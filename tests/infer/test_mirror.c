@@ -39,7 +39,7 @@ static void test_plane_is_found_in_a_tilted_head(void)
             along += plane.normal[k] * skull.grid.axis[0][k] / 2;
             distance += plane.normal[k] * middle[k];
         }
-        CHECK(along > cos(0.01));         /* 0.6 degrees */
+        CHECK(along > cos(0.01)); /* 0.6 degrees */
         CHECK_NEAR(distance, 0, 0.5);
         CHECK(plane.overlap_frac > 0.75 && plane.overlap_frac <= 1);
         volume_done(&skull);

@@ -30,9 +30,9 @@ static void test_opening_and_largest(void)
 {
     struct error error = {0};
     struct volume implant = fixture_volume(30, 30, 30, 1, 1, 1), bone = fixture_volume(30, 30, 30, 1, 1, 1);
-    fixture_box(&implant, (struct box){{2, 2, 2}, {10, 10, 10}}, 1);   /* stays */
+    fixture_box(&implant, (struct box){{2, 2, 2}, {10, 10, 10}}, 1);    /* stays */
     fixture_box(&implant, (struct box){{15, 15, 15}, {20, 20, 20}}, 1); /* smaller: goes */
-    fixture_box(&implant, (struct box){{10, 5, 5}, {16, 6, 30}}, 1);   /* a sheet one voxel thin: goes */
+    fixture_box(&implant, (struct box){{10, 5, 5}, {16, 6, 30}}, 1);    /* a sheet one voxel thin: goes */
     CHECK_OK(run_rules(&implant, &bone, "postprocess: [{open: 1}, {keep_largest: 1}]", &error), &error);
     CHECK_INT(fixture_at(&implant, 5, 5, 5), 1);
     CHECK_INT(fixture_at(&implant, 2, 5, 5), 1);
@@ -52,9 +52,11 @@ static void test_order_matters(void)
         fixture_box(&implant, (struct box){{2, 2, 2}, {8, 8, 8}}, 1);
         fixture_box(&implant, (struct box){{18, 2, 2}, {25, 8, 8}}, 1);
         fixture_box(&implant, (struct box){{8, 4, 4}, {18, 8, 5}}, 1);
-        CHECK_OK(run_rules(&implant, &bone, open_first ? "postprocess: [{open: 1}, {keep_largest: 1}]" : "postprocess: [{keep_largest: 1}, {open: 1}]",
-                           &error),
-                 &error);
+        CHECK_OK(
+            run_rules(&implant, &bone,
+                      open_first ? "postprocess: [{open: 1}, {keep_largest: 1}]" : "postprocess: [{keep_largest: 1}, {open: 1}]",
+                      &error),
+            &error);
         CHECK_INT(fixture_at(&implant, 4, 4, 4), open_first ? 0 : 1);
         CHECK_INT(fixture_at(&implant, 20, 4, 4), 1);
         volume_done(&implant);
@@ -68,7 +70,7 @@ static void test_closing_never_takes_bone(void)
     struct volume implant = fixture_volume(20, 20, 20, 1, 1, 1), bone = fixture_volume(20, 20, 20, 1, 1, 1);
     fixture_box(&implant, (struct box){{4, 4, 4}, {9, 16, 16}}, 1);
     fixture_box(&implant, (struct box){{11, 4, 4}, {16, 16, 16}}, 1); /* a crack of two voxels */
-    fixture_box(&bone, (struct box){{9, 4, 4}, {10, 16, 10}}, 1);    /* half of it is bone */
+    fixture_box(&bone, (struct box){{9, 4, 4}, {10, 16, 10}}, 1);     /* half of it is bone */
     CHECK_OK(run_rules(&implant, &bone, "postprocess: [{close: 2}]", &error), &error);
     CHECK_INT(fixture_at(&implant, 9, 10, 13), 1);
     CHECK_INT(fixture_at(&implant, 10, 10, 13), 1);
@@ -84,8 +86,8 @@ static void test_small_pieces_and_hollows(void)
     struct volume implant = fixture_volume(20, 20, 20, 2, 2, 2), bone = fixture_volume(20, 20, 20, 2, 2, 2);
     fixture_box(&implant, (struct box){{1, 1, 1}, {8, 8, 8}}, 1);
     fixture_box(&implant, (struct box){{3, 3, 3}, {5, 5, 5}}, 0);
-    fixture_box(&implant, (struct box){{12, 12, 12}, {15, 15, 15}}, 1);   /* 27 * 8 mm3 = 0.216 ml */
-    fixture_box(&implant, (struct box){{10, 2, 2}, {13, 5, 4}}, 1);       /* 18 * 8 mm3 = 0.144 ml */
+    fixture_box(&implant, (struct box){{12, 12, 12}, {15, 15, 15}}, 1); /* 27 * 8 mm3 = 0.216 ml */
+    fixture_box(&implant, (struct box){{10, 2, 2}, {13, 5, 4}}, 1);     /* 18 * 8 mm3 = 0.144 ml */
     CHECK_OK(run_rules(&implant, &bone, "postprocess: [{min_volume_ml: 0.2}, {fill_holes: true}]", &error), &error);
     CHECK_INT(count(&implant), 7 * 7 * 7 + 27);
     volume_done(&implant);
@@ -111,7 +113,8 @@ static void test_empty_implant_stays_empty(void)
 {
     struct error error = {0};
     struct volume implant = fixture_volume(6, 6, 6, 1, 1, 1), bone = fixture_volume(6, 6, 6, 1, 1, 1);
-    CHECK_OK(run_rules(&implant, &bone, "postprocess: [{open: 1}, {close: 3}, {keep_largest: 1}, {clearance_mm: 1}, {fill_holes: true}]", &error),
+    CHECK_OK(run_rules(&implant, &bone,
+                       "postprocess: [{open: 1}, {close: 3}, {keep_largest: 1}, {clearance_mm: 1}, {fill_holes: true}]", &error),
              &error);
     CHECK_INT(count(&implant), 0);
     volume_done(&implant);
@@ -122,7 +125,8 @@ static void test_bad_rules_are_refused_with_their_place(void)
 {
     struct volume implant = fixture_volume(4, 4, 4, 1, 1, 1), bone = fixture_volume(4, 4, 4, 1, 1, 1);
     struct error both = {0}, none = {0}, unknown = {0}, negative = {0};
-    CHECK_FAILS(run_rules(&implant, &bone, "postprocess:\n  - {open: 1}\n  - {close: 1, open: 2}\n", &both), &both, STATUS_USAGE, "rules.yaml:3:");
+    CHECK_FAILS(run_rules(&implant, &bone, "postprocess:\n  - {open: 1}\n  - {close: 1, open: 2}\n", &both), &both, STATUS_USAGE,
+                "rules.yaml:3:");
     CHECK_CONTAINS(both.text, "exactly one");
     CHECK_FAILS(run_rules(&implant, &bone, "postprocess: [{}]", &none), &none, STATUS_USAGE, "exactly one");
     CHECK_FAILS(run_rules(&implant, &bone, "postprocess: [{opne: 1}]", &unknown), &unknown, STATUS_USAGE, "did you mean 'open'");
@@ -137,9 +141,12 @@ static void test_pipeline_dump_reads_back(void)
     struct arena arena = {0};
     struct yaml_node *root;
     struct restore_config config;
-    CHECK_OK(yaml_read_text(&root, "{scan: overlap, threshold: 0.25, top_vox: 128, postprocess: [{close: 2}, {fill_holes: true}, {keep_largest: 3}]}",
-                            "a.yaml", &arena, &error),
-             &error);
+    CHECK_OK(
+        yaml_read_text(
+            &root,
+            "{scan: overlap, threshold: 0.25, top_vox: 128, postprocess: [{close: 2}, {fill_holes: true}, {keep_largest: 3}]}",
+            "a.yaml", &arena, &error),
+        &error);
     CHECK_OK(config_bind(&restore_table, root, &config, &arena, &error), &error);
     char *first = config_dump_text(&restore_table, &config);
     CHECK_CONTAINS(first, "overlap");
@@ -160,8 +167,11 @@ static void test_failing_memory_is_an_error(void)
     for (n = 1; !done && n < 200; n++) {
         struct error error = {0};
         struct volume implant = fixture_volume(14, 14, 14, 1, 1, 1), bone = fixture_volume(14, 14, 14, 1, 1, 1);
-        struct postprocess_rule open = {.open = 1}, largest = {.keep_largest = 1}, clear = {.clearance_mm = 1}, fill = {.fill_holes = true};
-        struct config_item items[] = {{&postprocess_table, &open, NULL}, {&postprocess_table, &largest, NULL}, {&postprocess_table, &clear, NULL},
+        struct postprocess_rule open = {.open = 1}, largest = {.keep_largest = 1}, clear = {.clearance_mm = 1},
+                                fill = {.fill_holes = true};
+        struct config_item items[] = {{&postprocess_table, &open, NULL},
+                                      {&postprocess_table, &largest, NULL},
+                                      {&postprocess_table, &clear, NULL},
                                       {&postprocess_table, &fill, NULL}};
         struct config_list rules = {4, items};
         fixture_box(&implant, (struct box){{3, 3, 3}, {11, 11, 11}}, 1);

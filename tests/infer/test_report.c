@@ -110,8 +110,8 @@ static void test_gap_and_thickness_are_measured(void)
 static void test_faults_are_told(void)
 {
     struct restored r = restored_make(6, 0);
-    fixture_box(&r.result.implant, (struct box){{80, 40, 60}, {84, 44, 80}}, 1);                 /* elsewhere, to the top slice */
-    fixture_box(&r.result.implant, (struct box){{40, 8, 40}, {50, 30, 50}}, 1);                  /* before and behind the forehead */
+    fixture_box(&r.result.implant, (struct box){{80, 40, 60}, {84, 44, 80}}, 1); /* elsewhere, to the top slice */
+    fixture_box(&r.result.implant, (struct box){{40, 8, 40}, {50, 30, 50}}, 1);  /* before and behind the forehead */
     struct report report = measure(&r);
     CHECK(report.n_components >= 2);
     CHECK(report.touches_border);

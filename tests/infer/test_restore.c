@@ -28,7 +28,8 @@ static struct restore_config config_of(int task, struct config_list rules)
                                    .postprocess = rules};
 }
 
-static struct restoration restore(struct fixture_network *network, const struct restore_config *config, const struct volume *skull, bool keep_raw)
+static struct restoration restore(struct fixture_network *network, const struct restore_config *config,
+                                  const struct volume *skull, bool keep_raw)
 {
     struct error error = {0};
     struct restorer *restorer = NULL;
@@ -113,8 +114,8 @@ static void test_counts_and_masks_of_a_changing_network(void)
         bool is = sum > 12.5, was = ((uint8_t *)skull.data)[i];
         changed += is != was;
         added += is && !was;
-        wrong += ((uint8_t *)result.raw.data)[i] != is || ((uint8_t *)result.implant.data)[i] != (is && !was)
-                 || ((uint8_t *)result.completed.data)[i] != (is || was);
+        wrong += ((uint8_t *)result.raw.data)[i] != is || ((uint8_t *)result.implant.data)[i] != (is && !was) ||
+                 ((uint8_t *)result.completed.data)[i] != (is || was);
     }
     CHECK_INT(wrong, 0);
     CHECK_INT(result.changed_vox, changed);
@@ -145,7 +146,8 @@ static void test_below_the_top_nothing_changes(void)
     fixture_network_done(&all);
 }
 
-/* A coarser grid and back: an identity network leaves a smooth skull nearly as it was, and the masks stand on the input's grid. */
+/* A coarser grid and back: an identity network leaves a smooth skull nearly as it was, and the masks stand on the input's grid.
+ */
 static void test_working_grids(void)
 {
     for (int whole = 0; whole < 2; whole++) {
@@ -210,7 +212,8 @@ static void test_model_files(void)
     const char *sets[] = {"threshold=0.25", "postprocess=[{open: 2}]"}, *wrong[] = {"treshold=1"};
     struct config_strings overrides = {2, sets}, typo = {1, wrong};
     fixture_identity(&identity, 8, 8, 8);
-    const char *run = check_path("run"), *best = check_path("run/best.h5"), *mute = check_path("mute.h5"), *empty = check_path("empty");
+    const char *run = check_path("run"), *best = check_path("run/best.h5"), *mute = check_path("mute.h5"),
+               *empty = check_path("empty");
     CHECK_OK(file_make_folders(run, &error), &error);
     CHECK_OK(file_make_folders(empty, &error), &error);
     write_model(best, &identity, "{task: implant, scan: overlap, threshold: 0.75}\n");
@@ -253,7 +256,8 @@ static void test_builtins(void)
     CHECK(restorer_model(restorer) == NULL);
     restoration_done(&result);
     restorer_free(restorer);
-    CHECK_FAILS(restorer_open(&restorer, "builtin:miror", NULL, &unknown), &unknown, STATUS_USAGE, "did you mean 'builtin:mirror'");
+    CHECK_FAILS(restorer_open(&restorer, "builtin:miror", NULL, &unknown), &unknown, STATUS_USAGE,
+                "did you mean 'builtin:mirror'");
     volume_done(&skull);
 }
 
@@ -300,8 +304,8 @@ static void test_failing_memory_is_an_error(void)
         struct restorer *restorer = NULL;
         struct restoration result = {0};
         memory_fail_at(n);
-        done = restorer_new(&restorer, &identity.config, &identity.params, &config, &error) == STATUS_OK
-               && restorer_run(&result, restorer, &skull, NULL, &error) == STATUS_OK;
+        done = restorer_new(&restorer, &identity.config, &identity.params, &config, &error) == STATUS_OK &&
+               restorer_run(&result, restorer, &skull, NULL, &error) == STATUS_OK;
         memory_fail_at(0);
         CHECK(done || error.status == STATUS_FAILED);
         restoration_done(&result);

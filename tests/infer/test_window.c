@@ -29,8 +29,8 @@ static void gather(void *context, const struct window_block *block)
         for (int64_t y = block->box.lo[1]; y < block->box.hi[1]; y++)
             for (int64_t x = block->box.lo[0]; x < block->box.hi[0]; x++) {
                 int64_t i = (z * dim[1] + y) * dim[0] + x;
-                ((float *)g->p.data)[i] =
-                    block->p[(z - block->box.lo[2]) * block->stride_z + (y - block->box.lo[1]) * block->stride_y + x - block->box.lo[0]];
+                ((float *)g->p.data)[i] = block->p[(z - block->box.lo[2]) * block->stride_z +
+                                                   (y - block->box.lo[1]) * block->stride_y + x - block->box.lo[0]];
                 g->times[i]++;
             }
 }
@@ -44,7 +44,8 @@ static struct network *build(struct fixture_network *fixture, const struct windo
     return network;
 }
 
-static struct window_stats scan(struct gathered *ret, struct fixture_network *fixture, const struct window_config *config, const struct volume *src)
+static struct window_stats scan(struct gathered *ret, struct fixture_network *fixture, const struct window_config *config,
+                                const struct volume *src)
 {
     struct error error = {0};
     struct window_stats stats = {0};
@@ -69,8 +70,14 @@ static void test_starts(void)
     const struct {
         int64_t size, patch, step, n, start[5];
     } rows[] = {
-        {512, 128, 128, 4, {0, 128, 256, 384}}, {337, 128, 128, 3, {0, 128, 209}}, {100, 128, 128, 1, {0}},    {128, 128, 128, 1, {0}},
-        {129, 128, 128, 2, {0, 1}},             {20, 8, 4, 4, {0, 4, 8, 12}},      {21, 8, 4, 5, {0, 4, 8, 12, 13}}, {1, 1, 1, 1, {0}},
+        {512, 128, 128, 4, {0, 128, 256, 384}},
+        {337, 128, 128, 3, {0, 128, 209}},
+        {100, 128, 128, 1, {0}},
+        {128, 128, 128, 1, {0}},
+        {129, 128, 128, 2, {0, 1}},
+        {20, 8, 4, 4, {0, 4, 8, 12}},
+        {21, 8, 4, 5, {0, 4, 8, 12, 13}},
+        {1, 1, 1, 1, {0}},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         int64_t *starts, n;
@@ -84,7 +91,8 @@ static void test_starts(void)
     CHECK_FAILS(window_starts(&starts, &n, 10, 4, 0, &error), &error, STATUS_USAGE, "step 0");
 }
 
-/* Every scan, sizes that are no multiples, volumes smaller than a patch, batches: the identity network gives back its input, exactly. */
+/* Every scan, sizes that are no multiples, volumes smaller than a patch, batches: the identity network gives back its input,
+ * exactly. */
 static void test_identity_returns_its_input(void)
 {
     const int64_t sizes[][3] = {{24, 20, 16}, {29, 23, 19}, {5, 30, 7}, {8, 8, 8}, {3, 3, 3}};
@@ -114,14 +122,17 @@ static void test_identity_returns_its_input(void)
 }
 
 /* The network's answer to the patch at start, by itself. */
-static const float *answer(struct network *network, const struct volume *src, const int64_t start[3], const int64_t patch[3], float *in)
+static const float *answer(struct network *network, const struct volume *src, const int64_t start[3], const int64_t patch[3],
+                           float *in)
 {
     const struct pass pass = {.training = false};
     for (int64_t z = 0; z < patch[2]; z++)
         for (int64_t y = 0; y < patch[1]; y++)
             for (int64_t x = 0; x < patch[0]; x++) {
-                bool inside = start[0] + x < src->grid.dim[0] && start[1] + y < src->grid.dim[1] && start[2] + z < src->grid.dim[2];
-                in[(z * patch[1] + y) * patch[0] + x] = inside ? (float)fixture_at(src, start[0] + x, start[1] + y, start[2] + z) : 0;
+                bool inside =
+                    start[0] + x < src->grid.dim[0] && start[1] + y < src->grid.dim[1] && start[2] + z < src->grid.dim[2];
+                in[(z * patch[1] + y) * patch[0] + x] =
+                    inside ? (float)fixture_at(src, start[0] + x, start[1] + y, start[2] + z) : 0;
             }
     return network_forward(network, in, &pass);
 }
@@ -250,7 +261,8 @@ static void test_empty_patches_are_reused(void)
 static void test_top_slices_alone(void)
 {
     for (int mode = SCAN_GRID; mode <= SCAN_OVERLAP; mode++) {
-        const struct window_config config = {.scan = mode, .overlap_frac = 0.5, .patch_vox = {8, 8, 8}, .top_vox = 11, .batch = 1};
+        const struct window_config config = {
+            .scan = mode, .overlap_frac = 0.5, .patch_vox = {8, 8, 8}, .top_vox = 11, .batch = 1};
         struct fixture_network identity;
         struct gathered g;
         struct volume src = fixture_volume(10, 9, 30, 1, 1, 1);
@@ -301,7 +313,8 @@ static void test_wrong_shapes_are_refused(void)
     fixture_identity(&identity, 8, 8, 8);
     fixture_network(&shrinking, "{patch_vox: 8, layers: [{type: conv, filters: 1, kernel: 3, stride: 2}]}", 1);
     struct network *network = build(&identity, &config), *small = build(&shrinking, &config);
-    CHECK_FAILS(window_scan(&stats, small, &config, &src, gather, &g, NULL, &answer_size), &answer_size, STATUS_USAGE, "1x1x4x4x4");
+    CHECK_FAILS(window_scan(&stats, small, &config, &src, gather, &g, NULL, &answer_size), &answer_size, STATUS_USAGE,
+                "1x1x4x4x4");
     config.patch_vox[1] = 16;
     CHECK_FAILS(window_scan(&stats, network, &config, &src, gather, &g, NULL, &patch), &patch, STATUS_USAGE, "8x16x8");
     config.patch_vox[1] = 8;
@@ -319,7 +332,8 @@ static void test_promise_counts_intact_tiles(void)
 {
     struct error error = {0};
     const struct window_config config = {.scan = SCAN_GRID, .patch_vox = {8, 8, 8}, .batch = 1};
-    struct volume input = fixture_volume(16, 16, 20, 1, 1, 1), raw = fixture_volume(16, 16, 20, 1, 1, 1), truth = fixture_volume(16, 16, 20, 1, 1, 1);
+    struct volume input = fixture_volume(16, 16, 20, 1, 1, 1), raw = fixture_volume(16, 16, 20, 1, 1, 1),
+                  truth = fixture_volume(16, 16, 20, 1, 1, 1);
     struct window_promise promise;
     fixture_box(&input, (struct box){{0, 0, 0}, {16, 16, 10}}, 1);
     fixture_box(&raw, (struct box){{0, 0, 0}, {16, 16, 10}}, 1);
