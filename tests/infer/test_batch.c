@@ -88,12 +88,12 @@ static void test_one_bad_case_does_not_stop_the_rest(void)
     const char *bad = check_path("bad.nrrd");
     CHECK_OK(file_write(bad, "NRRD0004\nnot really\n", 20, &error), &error);
     const char *inputs[] = {write_skull("first.nrrd", false), bad, write_skull("last.nrrd", false)}, *out = check_path("some");
-    CHECK_FAILS(run(out, 3, inputs, "builtin:mirror", 0, &error), &error, STATUS_FAILED, "1 of 3 cases failed");
+    CHECK_FAILS(run(out, 3, inputs, "builtin:nothing", 0, &error), &error, STATUS_FAILED, "1 of 3 cases failed");
     CHECK_CONTAINS(error.text, "bad.nrrd");
     CHECK(written(out, "first_report.json"));
     CHECK(written(out, "last_report.json"));
     CHECK(!written(out, "bad_report.json"));
-    CHECK_FAILS(run(out, 1, &bad, "builtin:mirror", 0, &alone), &alone, STATUS_FAILED, "bad.nrrd");
+    CHECK_FAILS(run(out, 1, &bad, "builtin:nothing", 0, &alone), &alone, STATUS_FAILED, "bad.nrrd");
 }
 
 static void test_refused_before_any_work(void)
@@ -101,11 +101,11 @@ static void test_refused_before_any_work(void)
     struct error names = {0}, folder = {0}, model = {0}, none = {0};
     const char *one = write_skull("case_defective.nrrd", false);
     const char *twice[] = {one, write_skull("case_complete.nii", false)}, *out = check_path("refused");
-    CHECK_FAILS(run(out, 2, twice, "builtin:mirror", 0, &names), &names, STATUS_USAGE, "case_complete.nii");
+    CHECK_FAILS(run(out, 2, twice, "builtin:nothing", 0, &names), &names, STATUS_USAGE, "case_complete.nii");
     CHECK(!file_exists(out));
-    CHECK_FAILS(run(check_folder(), 1, &one, "builtin:mirror", 0, &folder), &folder, STATUS_USAGE, "--out");
+    CHECK_FAILS(run(check_folder(), 1, &one, "builtin:nothing", 0, &folder), &folder, STATUS_USAGE, "--out");
     CHECK_FAILS(run(out, 1, &one, "/no/such/model.h5", 0, &model), &model, STATUS_FAILED, "/no/such/model.h5");
-    CHECK_FAILS(run(out, 0, NULL, "builtin:mirror", 0, &none), &none, STATUS_USAGE, "no input");
+    CHECK_FAILS(run(out, 0, NULL, "builtin:nothing", 0, &none), &none, STATUS_USAGE, "no input");
     CHECK(!written(out, "case_implant.nrrd"));
 }
 
