@@ -16,7 +16,7 @@ static const char history_loss_plot[] =
     "if (STATS_min > 0) set logscale y\n"
     "set format y '%g'\n"
     "mean = NaN\n"
-    "smooth(v) = (mean = (mean == mean) ? 0.95 * mean + 0.05 * v : v)\n"
+    "smooth(v) = (mean = (mean == mean) ? 0.9 * mean + 0.1 * v : v)\n"
     "plot '../metrics.tsv' using 'step':'loss' with lines lc rgb '#b8cfe6' title 'training', \\\n"
     "     '' using 'step':(smooth(column('loss'))) with lines lw 2 lc rgb '#1f5f9f' title 'training, smoothed', \\\n"
     "     '' using 'step':'val_loss' with linespoints lw 2 pt 7 ps 0.6 lc rgb '#d05a2a' title 'validation patches'\n";

@@ -8,6 +8,7 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "base/log.h"
@@ -63,6 +64,20 @@ static enum status run_open_log(struct run *run, struct error *error)
     return STATUS_OK;
 }
 
+/* What a kill left of files that were being written. The lock is held: nobody is writing now. */
+static void run_remove_parts(struct run *run)
+{
+    struct error ignored = {0};
+    struct config_strings names = {0};
+    if (file_list(&names, run->folder, &run->arena, &ignored))
+        return;
+    for (int64_t i = 0; i < names.n; i++) {
+        const char *path = run_path(run, names.items[i]);
+        if (path && names.items[i][0] == '.' && file_has_suffix(names.items[i], ".part"))
+            unlink(path);
+    }
+}
+
 enum status run_create(struct run *ret, const char *folder, const char *name, struct error *error)
 {
     struct run run = {0};
@@ -105,6 +120,8 @@ enum status run_open(struct run *ret, const char *folder, struct error *error)
         status = error_set(error, STATUS_USAGE, "%s: no run folder: it has no recipe.yaml", folder);
     if (!status)
         status = run_open_log(&run, error);
+    if (!status)
+        run_remove_parts(&run);
     if (status)
         run_close(&run);
     else

@@ -5,7 +5,7 @@
 #include <string.h>
 
 static volatile sig_atomic_t stop_flag;
-static struct sigaction stop_before_int, stop_before_term, stop_before_pipe;
+static struct sigaction stop_before_int, stop_before_term, stop_before_pipe, stop_before_size;
 
 static void stop_handler(int number)
 {
@@ -25,6 +25,7 @@ void stop_install(void)
     action.sa_handler = SIG_IGN;
     action.sa_flags = 0;
     sigaction(SIGPIPE, &action, &stop_before_pipe);
+    sigaction(SIGXFSZ, &action, &stop_before_size);
 }
 
 void stop_uninstall(void)
@@ -32,6 +33,7 @@ void stop_uninstall(void)
     sigaction(SIGINT, &stop_before_int, NULL);
     sigaction(SIGTERM, &stop_before_term, NULL);
     sigaction(SIGPIPE, &stop_before_pipe, NULL);
+    sigaction(SIGXFSZ, &stop_before_size, NULL);
     stop_flag = 0;
 }
 

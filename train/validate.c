@@ -181,7 +181,7 @@ static enum status trial_picture(struct trial *trial, const char *path, int64_t 
     snprintf(title, sizeof title, "%s, step %" PRId64 ", DSC %.3f", trial->name, step, trial->metrics.dsc);
     const struct render_layer layers[] = {
         {.mask = trial->skull.data, .rgb = {227, 218, 201}, .name = "defective skull"},
-        {.mask = hit, .rgb = {70, 160, 90}, .name = "implant, predicted and true"},
+        {.mask = hit, .rgb = {70, 160, 90}, .name = "correct"},
         {.mask = truth, .rgb = {200, 60, 50}, .name = "missed"},
         {.mask = predicted, .rgb = {60, 110, 200}, .name = "too much"},
     };

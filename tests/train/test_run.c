@@ -32,7 +32,10 @@ static void test_create(void)
     CHECK_OK(run_write(&run, "recipe.yaml", "name: one\n", &error), &error);
     CHECK_FAILS(run_open(&again, folder, &error), &error, STATUS_USAGE, "another process");
     run_close(&run);
+    CHECK_OK(file_write(check_path("runs/deep/one/.last.h5.77-1.part"), "half", 4, &error), &error); /* a kill left it */
     CHECK_OK(run_open(&again, folder, &error), &error);
+    CHECK(!file_exists(check_path("runs/deep/one/.last.h5.77-1.part")));
+    CHECK(file_exists(check_path("runs/deep/one/recipe.yaml")));
     run_close(&again);
 }
 

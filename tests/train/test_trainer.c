@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -341,6 +342,43 @@ static void test_data_must_be_there(void)
     CHECK(!file_exists(check_path("x")));
 }
 
+/* A checkpoint that cannot be written (here by a limit on file sizes, as a full disk fails) says so, and the earlier one stands. */
+static void test_full_disk_at_checkpoint(void)
+{
+    struct error error = {0};
+    struct trainer trainer = {0};
+    struct training_result result;
+    struct rlimit before, tight;
+    char *const sets[] = {"train.validate_every=0"};
+    const struct checkpoint_texts texts = {0};
+    if (!ready())
+        return;
+    signal(SIGXFSZ, SIG_IGN); /* as stop_install does for a run */
+    if (CHECK_OK(trainer_create(&trainer, chain_recipe("plain.yaml", NULL), 1, sets, check_path("tight"), NULL, &error), &error)) {
+        CHECK_OK(training_step(&trainer.training, &result, &error), &error);
+        CHECK_OK(checkpoint_write(in("tight", "last.h5"), &trainer.training, &trainer.state, &texts, &error), &error);
+        CHECK_OK(checkpoint_write(in("tight", "copy.h5"), &trainer.training, &trainer.state, &texts, &error), &error);
+        CHECK_OK(training_step(&trainer.training, &result, &error), &error);
+        getrlimit(RLIMIT_FSIZE, &before);
+        tight = before;
+        tight.rlim_cur = 4096;
+        setrlimit(RLIMIT_FSIZE, &tight);
+        enum status status = checkpoint_write(in("tight", "last.h5"), &trainer.training, &trainer.state, &texts, &error);
+        setrlimit(RLIMIT_FSIZE, &before);
+        CHECK_FAILS(status, &error, STATUS_FAILED, "last.h5");
+        CHECK_CONTAINS(error.text, "while saving the state of step 2");
+        printf("    %s", error.text);
+        CHECK(chain_same_model(in("tight", "last.h5"), in("tight", "copy.h5")));
+        struct arena arena = {0};
+        struct config_strings names = {0};
+        CHECK_OK(file_list(&names, check_path("tight"), &arena, &error), &error);
+        for (int64_t i = 0; i < names.n; i++)
+            CHECK(!file_has_suffix(names.items[i], ".part"));
+        arena_done(&arena);
+    }
+    trainer_close(&trainer);
+}
+
 /* Between draws, steps take no memory: the queue is full, the loader rests. */
 static void test_steps_allocate_nothing(void)
 {
@@ -403,6 +441,7 @@ int main(int argc, char **argv)
                                        {"init_refuses", test_init_refuses},
                                        {"not_finite_stops", test_not_finite_stops},
                                        {"data_must_be_there", test_data_must_be_there},
+                                       {"full_disk_at_checkpoint", test_full_disk_at_checkpoint},
                                        {"steps_allocate_nothing", test_steps_allocate_nothing},
                                        {"learns", test_learns},
                                        {0}};
