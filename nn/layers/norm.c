@@ -133,20 +133,34 @@ void norm_measure(const struct norm *norm, const float *src, double *mean, doubl
         var[s] = fmax(var[s] - mean[s] * mean[s], 0);
 }
 
+/* Inlined with lane and with_x constants, so that it becomes vector code. */
+static inline void norm_combine_lanes(const struct norm_work *work, int64_t row, int64_t piece, const float *d, const float *x, float *dst,
+                                      const int lane, const bool with_x)
+{
+    const struct rows *rows = &work->rows;
+    const float *by_d = work->by_d + row * lane, *by_x = work->by_x + row * lane, *one = work->one + row * lane;
+    int64_t first = row * rows->floats + rows->voxels * piece / NORM_PIECES * lane;
+    int64_t last = row * rows->floats + rows->voxels * (piece + 1) / NORM_PIECES * lane;
+    for (int64_t i = first; i < last; i += lane)
+        for (int l = 0; l < lane; l++)
+            dst[i + l] = by_d[l] * d[i + l] + (with_x ? by_x[l] * x[i + l] : 0) + one[l];
+}
+
 /* dst = by_d * d + by_x * x + one, channel by channel; x NULL: without it. Padding channels have zero factors. */
 static void norm_combine(const struct norm_work *work, const float *d, const float *x, float *dst)
 {
     const struct rows *rows = &work->rows;
 #pragma omp parallel for schedule(static) collapse(2)
     for (int64_t row = 0; row < rows->n; row++)
-        for (int64_t k = 0; k < NORM_PIECES; k++) {
-            int64_t first = rows->voxels * k / NORM_PIECES, last = rows->voxels * (k + 1) / NORM_PIECES;
-            const float *by_d = work->by_d + row * rows->lane, *by_x = work->by_x + row * rows->lane, *one = work->one + row * rows->lane;
-            for (int64_t v = first; v < last; v++) {
-                int64_t at = row * rows->floats + v * rows->lane;
-                for (int64_t l = 0; l < rows->lane; l++)
-                    dst[at + l] = by_d[l] * d[at + l] + (x ? by_x[l] * x[at + l] : 0) + one[l];
-            }
+        for (int64_t piece = 0; piece < NORM_PIECES; piece++) {
+            if (rows->lane == 8 && x)
+                norm_combine_lanes(work, row, piece, d, x, dst, 8, true);
+            else if (rows->lane == 8)
+                norm_combine_lanes(work, row, piece, d, x, dst, 8, false);
+            else if (rows->lane == ROWS_MAX_LANE)
+                norm_combine_lanes(work, row, piece, d, x ? x : d, dst, ROWS_MAX_LANE, x != NULL);
+            else
+                norm_combine_lanes(work, row, piece, d, x ? x : d, dst, 1, x != NULL);
         }
 }
 

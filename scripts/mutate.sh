@@ -1,0 +1,71 @@
+#!/bin/sh
+# mutate.sh - breaks each backward (and a few forwards) by one edit in turn, in a copy of the sources, and checks that a quick test fails and
+# names the layer. Prints one line per mutation and the score; fails when one survives.
+#
+#   scripts/mutate.sh [FOLDER]          FOLDER: where to copy and build (default: a temporary one, removed at the end)
+set -eu
+root=$(cd "$(dirname "$0")/.." && pwd)
+work=${1:-$(mktemp -d)}
+mkdir -p "$work/source"
+cd "$root"
+git ls-files -z --cached --others --exclude-standard | xargs -0 cp --parents -t "$work/source" 2>/dev/null || true
+cmake -S "$work/source" -B "$work/build" -DCMAKE_BUILD_TYPE=Debug -DCMAKE_C_FLAGS_DEBUG=-O1 >/dev/null
+killed=0
+total=0
+
+# file | sed expression that breaks one line | test | what its failure must say
+mutations() {
+    cat <<'END'
+layers/activation.c|s/d_src\[i\] = dst\[i\] > 0 ? d_dst\[i\] : slope/d_src[i] = dst[i] > 0 ? -d_dst[i] : slope/|activation|relu }: d_src
+layers/activation.c|s/: slope \* d_dst\[i\]/: -slope * d_dst[i]/|activation|leaky_relu
+layers/activation.c|s/d_dst\[i\] \* (1 - dst\[i\] \* dst\[i\])/d_dst[i] * (1 + dst[i] * dst[i])/|activation|tanh }: d_src
+layers/activation.c|s/d_dst\[i\] \* dst\[i\] \* (1 - dst\[i\])/d_dst[i] * dst[i] * (1 + dst[i])/|activation|sigmoid }: d_src
+layers/softmax.c|s/(d_dst\[at\] - sum)/(d_dst[at] + sum)/|activation|softmax }: d_src
+layers/norm.c|s/+= (work->ab\[i\] - gradient->mean/+= (work->ab[i] + gradient->mean/|norm|d_gamma
+layers/norm.c|s/d_beta += work->a/d_beta -= work->a/|norm|d_beta
+layers/norm.c|s/(float)(-inv \* inv \* work->stat_b\[s\])/(float)(inv * inv * work->stat_b[s])/|norm|d_src
+layers/norm.c|s/(-inv \* work->stat_a\[s\] + inv/(inv * work->stat_a[s] + inv/|norm|d_src
+layers/norm.c|s/stat_b\[s\] += gamma/stat_b[s] -= gamma/|norm|d_src
+layers/dropout.c|s/layer->d_dst.data, layer->d_src\[0\].data)/layer->d_dst.data, layer->d_src[0].data), layer->d_src[0].data[0] *= -1/|dropout|dropout
+layers/add.c|s/for (int k = 0; k < layer->n_src; k++)/for (int k = 1; k < layer->n_src; k++)/|join|add
+layers/concat.c|s/layer->d_dst, first, layer->src/layer->d_dst, 0, layer->src/|join|concat
+layers/flatten.c|s/flatten_sample(layer->d_dst, n).data)/flatten_sample(layer->d_dst, 0).data)/|join|flatten
+layers/pool.c|s/+= d_dst\[c\];/-= d_dst[c];/|pool|max_pool
+layers/pool.c|s/+= share \* d_dst\[c\]/-= share * d_dst[c]/|pool|avg_pool
+layers/dense.c|s/sum += (double)d_dst/sum -= (double)d_dst/|upsample|dense
+layers/conv.c|s/layer->d_dst.data, d_w, d_b,/layer->d_dst.data, d_w, d_b ? d_w : d_b,/|conv|conv
+losses/mse.c|s/factor \* (p\[i\] - t\[i\])/factor * (p[i] + t[i])/|loss|mse
+losses/bce.c|s/(q - (double)t\[i\]) \//(q + (double)t[i]) \//|loss|bce
+losses/focal.c|s/\* bone - (1/* bone + (1/|loss|focal
+losses/dice.c|s/(float)(-2 \* share/(float)(2 * share/|loss|dice
+losses/dice.c|s/: (float)(share \* a/: (float)(-share * a/|loss|dice
+optimizers/adam.c|s/w\[i\] - by.scale/w[i] + by.scale/|optimizer|value
+optimizers/sgd.c|s/w\[i\] -= lr/w[i] += lr/|optimizer|value
+network.c|s/dst\[i\] += src\[i\];/dst[i] -= src[i];/|network|test_network
+network_graph.c|s/LAYER_KEEPS_DST);/LAYER_KEEPS_NOTHING);/|network|test_network
+network_plan.c|s/(layer->ops->keeps \& LAYER_KEEPS_SRC))/(layer->ops->keeps \& LAYER_KEEPS_NOTHING))/|network|test_network
+END
+}
+
+mutations >"$work/list"
+while IFS='|' read -r file edit test says; do
+    total=$((total + 1))
+    sed -i "$edit" "$work/source/nn/$file"
+    if cmp -s "$work/source/nn/$file" "nn/$file"; then
+        verdict="NOT APPLIED"
+    elif ! cmake --build "$work/build" --target "test_$test" -j2 >"$work/log" 2>&1; then
+        verdict="DOES NOT BUILD"
+    elif (cd "$work/source" && timeout 60 "$work/build/tests/nn/test_$test") >"$work/log" 2>&1; then
+        verdict="SURVIVED"
+    elif ! grep -q -- "$says" "$work/log"; then
+        verdict="FAILED WITHOUT SAYING '$says'"
+    else
+        verdict="killed"
+        killed=$((killed + 1))
+    fi
+    echo "$verdict: $file: $edit"
+    cp "nn/$file" "$work/source/nn/$file"
+done <"$work/list"
+echo "$killed of $total mutations killed"
+[ $# -gt 0 ] || rm -rf "$work"
+[ "$killed" -eq "$total" ]
