@@ -15,7 +15,7 @@ static const struct config_field infer_fields[] = {
 static enum status run(const void *value, int n_inputs, char *const *inputs, struct error *error)
 {
     const struct infer_options *options = value;
-    return batch_run(&options->batch, n_inputs, inputs, error);
+    return batch_run(&options->batch, n_inputs, inputs, stdout, error);
 }
 
 const struct command command_infer = {

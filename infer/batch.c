@@ -232,8 +232,8 @@ static void case_tell(const struct batch_case *one)
         log_warn("%s: %s", one->name, one->report.warnings[i]);
 }
 
-/* One line per restored case, on stdout. */
-static enum status batch_print(struct batch *batch, struct error *error)
+/* One line per restored case. */
+static enum status batch_print(struct batch *batch, FILE *table, struct error *error)
 {
     static const char *const header[] = {"case",       "implant ml", "thickness mm", "rim gap mm", "pieces",
                                          "watertight", "network s",  "total s",      "warnings"};
@@ -267,7 +267,7 @@ static enum status batch_print(struct batch *batch, struct error *error)
         rows++;
     }
     if (rows > 1)
-        table_print(stdout, rows, COLUMNS, cells);
+        table_print(table, rows, COLUMNS, cells);
     return STATUS_OK;
 }
 
@@ -297,7 +297,7 @@ static enum status batch_cases(struct batch *batch, struct error *error)
     return error->status;
 }
 
-enum status batch_run(const struct batch_config *config, int n_inputs, char *const *inputs, struct error *error)
+enum status batch_run(const struct batch_config *config, int n_inputs, char *const *inputs, FILE *table, struct error *error)
 {
     struct batch batch = {.config = config, .n = n_inputs};
     enum status status = n_inputs > 0 ? batch_names(&batch, inputs, error)
@@ -311,7 +311,7 @@ enum status batch_run(const struct batch_config *config, int n_inputs, char *con
         batch_tell_memory(&batch);
         status = batch_cases(&batch, error);
         struct error printing = {0};
-        if (batch_print(&batch, &printing) && !status) {
+        if (batch_print(&batch, table, &printing) && !status) {
             *error = printing;
             status = printing.status;
         }

@@ -63,7 +63,7 @@ static enum status run(int argc, char **argv, struct error *error)
         parallel_set_threads((int)options.threads);
         if (options.quiet)
             log_set_level(LOG_WARN);
-        status = batch_run(&options.batch, (int)inputs.n, (char *const *)inputs.items, error);
+        status = batch_run(&options.batch, (int)inputs.n, (char *const *)inputs.items, stdout, error);
     }
     arena_done(&arena);
     return status;

@@ -246,6 +246,15 @@ static enum status measure_pieces(struct measuring *m, struct error *error)
     return status;
 }
 
+/* Last of all: the hollows are filled in the crop. */
+static enum status measure_hollows(struct measuring *m, struct error *error)
+{
+    int64_t n = crop_voxels(&m->implant), before = mask_count(m->implant.mask, n);
+    enum status status = mask_fill_holes(m->implant.mask, m->implant.dim, error);
+    m->report->hollow_ml = (double)(mask_count(m->implant.mask, n) - before) * grid_voxel_ml(&m->defective->grid);
+    return status;
+}
+
 static enum status measure_box(struct measuring *m, struct box box, struct error *error)
 {
     struct box grown = box;
@@ -273,6 +282,8 @@ static enum status measure_box(struct measuring *m, struct box box, struct error
         status = measure_rim(m, error);
     if (!status)
         status = measure_pieces(m, error);
+    if (!status)
+        status = measure_hollows(m, error);
     crop_done(&m->implant);
     crop_done(&m->bone);
     memory_free(m->distance);
@@ -325,6 +336,9 @@ static void warn_of_fit(struct report *report)
     if (report->spill_ml > 0.1 * report->volume_ml)
         warn(report, "%.0f %% of the implant lies in front of or behind existing bone instead of in the defect.",
              100 * report->spill_ml / report->volume_ml);
+    if (report->hollow_ml > 0)
+        warn(report, "The implant encloses hollows: %.2f ml that cannot be cleaned (the rule fill_holes closes them).",
+             report->hollow_ml);
     if (report->volume_ml < 1)
         warn(report, "The implant is tiny (%.2f ml): perhaps nothing is missing.", report->volume_ml);
     if (report->volume_ml > 250)

@@ -15,6 +15,7 @@ struct report {
     double rim_contact_frac; /* share of those that touch it */
     double overlap_ml;       /* shared with the bone */
     double spill_ml;         /* in front of or behind existing bone, seen from the skull's centroid (within 15 mm) */
+    double hollow_ml;        /* enclosed by the implant, without a way out */
     int64_t n_components;    /* 6-connected pieces */
     bool touches_border;
     struct mesh_check mesh;

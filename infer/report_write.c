@@ -126,6 +126,7 @@ static void write_implant(struct json *json, const struct report *report)
     json_number(json, object, "rim_contact_frac", report->rim_contact_frac);
     json_number(json, object, "overlap_ml", report->overlap_ml);
     json_number(json, object, "spill_ml", report->spill_ml);
+    json_number(json, object, "hollow_ml", report->hollow_ml);
     json_number(json, object, "components", (double)report->n_components);
     json_bool(json, object, "touches_border", report->touches_border);
     cJSON *mesh = json_object(json, json->root, "mesh");

@@ -13,7 +13,7 @@ struct builtin {
 /* Answers that need no network, for comparison; their pipelines as a model would state them. */
 static const struct builtin builtins[] = {
     {"builtin:nothing", "postprocess: []", RESTORER_NOTHING},
-    {"builtin:mirror", "postprocess: [{open: 2}, {keep_largest: 1}]", RESTORER_MIRROR},
+    {"builtin:mirror", "postprocess: [{open: 2}, {keep_largest: 1}, {fill_holes: true}]", RESTORER_MIRROR},
 };
 enum { N_BUILTINS = sizeof builtins / sizeof *builtins };
 

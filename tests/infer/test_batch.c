@@ -25,7 +25,7 @@ static enum status run(const char *out, int n, const char *const *inputs, const 
 {
     /* pictures take longest: two cases have them */
     struct batch_config config = {.model = model, .out = out, .format = format, .ply = true, .keep_raw = true, .no_picture = n != 2};
-    return batch_run(&config, n, (char *const *)inputs, error);
+    return batch_run(&config, n, (char *const *)inputs, stdout, error);
 }
 
 static bool written(const char *out, const char *name)

@@ -112,7 +112,10 @@ static void test_faults_are_told(void)
     struct restored r = restored_make(6, 0);
     fixture_box(&r.result.implant, (struct box){{80, 40, 60}, {84, 44, 80}}, 1); /* elsewhere, to the top slice */
     fixture_box(&r.result.implant, (struct box){{40, 8, 40}, {50, 30, 50}}, 1);  /* before and behind the forehead */
+    fixture_box(&r.result.implant, (struct box){{82, 41, 62}, {83, 42, 64}}, 0); /* hollow */
     struct report report = measure(&r);
+    CHECK_NEAR(report.hollow_ml, 0.002, 1e-12);
+    CHECK(warns(&report, "hollows"));
     CHECK(report.n_components >= 2);
     CHECK(report.touches_border);
     CHECK(report.overlap_ml > 0.1);
