@@ -136,7 +136,9 @@ static enum status read_grid_attributes(struct grid *grid, hid_t mask, struct da
     bool ok = isfinite(volume_ml) && volume_ml > 0;
     for (int a = 0; a < 3; a++)
         ok = ok && isfinite(grid->origin[a]) && isfinite(grid_spacing_mm(grid, a));
-    return ok ? STATUS_OK : error_set(error, STATUS_FAILED, "%s: attributes 'axis', 'origin': the affine is singular or not finite", set->path);
+    return ok ? STATUS_OK
+              : error_set(error, STATUS_FAILED, "%s: attributes 'axis', 'origin': the affine is singular or not finite",
+                          set->path);
 }
 
 static enum status read_storage_attributes(struct storage *storage, hid_t mask, struct dataset *set, struct error *error)
@@ -157,8 +159,8 @@ static enum status read_storage_attributes(struct storage *storage, hid_t mask, 
         storage->axis[a] = (int)(axis[a] & 3);
         storage->flip[a] = flip[a] != 0;
     }
-    if (seen != 7 || known < 0 || strlen(space) >= sizeof storage->space || strlen(file_type) >= sizeof storage->file_type || nifti[0] < 0 ||
-        nifti[0] > 2 || nifti[1] < 0 || nifti[1] > 32767 || nifti[2] < 0 || nifti[2] > 32767)
+    if (seen != 7 || known < 0 || strlen(space) >= sizeof storage->space || strlen(file_type) >= sizeof storage->file_type ||
+        nifti[0] < 0 || nifti[0] > 2 || nifti[1] < 0 || nifti[1] > 32767 || nifti[2] < 0 || nifti[2] > 32767)
         return error_set(error, STATUS_FAILED, "%s: the attributes of the original file's layout make no sense", set->path);
     storage->format = (enum volume_format)known;
     storage->nifti_version = (int)nifti[0];
@@ -169,7 +171,8 @@ static enum status read_storage_attributes(struct storage *storage, hid_t mask, 
     return STATUS_OK;
 }
 
-static enum status read_implant_entry(struct case_entry *entry, hid_t implants, int64_t j, struct dataset *set, struct error *error)
+static enum status read_implant_entry(struct case_entry *entry, hid_t implants, int64_t j, struct dataset *set,
+                                      struct error *error)
 {
     int64_t dim[3];
     enum status status = STATUS_FAILED;
@@ -224,7 +227,8 @@ static enum status read_skull_entry(struct case_entry *entry, hid_t group, struc
     const char *split = "", *flaw = mask_flaw(mask, shown->grid.dim);
     if (flaw)
         error_set(error, status, "%s: the skull 'complete': %s", set->path, flaw);
-    else if (!read_grid_attributes(&shown->grid, mask, set, error) && !read_box_attribute(&shown->box, mask, shown->grid.dim, set, error) &&
+    else if (!read_grid_attributes(&shown->grid, mask, set, error) &&
+             !read_box_attribute(&shown->box, mask, shown->grid.dim, set, error) &&
              !read_storage_attributes(&entry->storage, mask, set, error) &&
              !h5_get_numbers(&shown->content_hash, 1, mask, "content_hash", H5T_NATIVE_UINT64, set->path, error) &&
              !h5_get_text(&shown->source, mask, "source", set->path, &set->arena, error) &&
@@ -270,8 +274,8 @@ static enum status dataset_check_format(struct dataset *set, struct error *error
     const char *format;
     int64_t version;
     if (H5Aexists(set->file, "format") <= 0)
-        return error_set(error, STATUS_FAILED, "%s: no dataset of calvaria (attribute 'format' is missing; make one with 'calvaria pack')",
-                         set->path);
+        return error_set(error, STATUS_FAILED,
+                         "%s: no dataset of calvaria (attribute 'format' is missing; make one with 'calvaria pack')", set->path);
     if (h5_get_text(&format, set->file, "format", set->path, &set->arena, error))
         return error->status;
     if (strcmp(format, DATASET_FORMAT) != 0)
@@ -279,8 +283,8 @@ static enum status dataset_check_format(struct dataset *set, struct error *error
     if (h5_get_numbers(&version, 1, set->file, "format_version", H5T_NATIVE_INT64, set->path, error))
         return error->status;
     if (version != DATASET_VERSION)
-        return error_set(error, STATUS_FAILED, "%s: format version %" PRId64 ", this program reads version %d (pack it again)", set->path, version,
-                         DATASET_VERSION);
+        return error_set(error, STATUS_FAILED, "%s: format version %" PRId64 ", this program reads version %d (pack it again)",
+                         set->path, version, DATASET_VERSION);
     return STATUS_OK;
 }
 
@@ -320,7 +324,8 @@ enum status dataset_open(struct dataset **ret, const char *path, struct error *e
 {
     if (!file_exists(path) || file_is_folder(path))
         return error_set(error, STATUS_FAILED, "%s: %s", path,
-                         file_exists(path) ? "a folder, expected a dataset (make one of it with 'calvaria pack')" : "no such file");
+                         file_exists(path) ? "a folder, expected a dataset (make one of it with 'calvaria pack')"
+                                           : "no such file");
     struct dataset *set = memory_zalloc(1, sizeof *set);
     if (!set || !(set->path = memory_strdup(path))) {
         memory_free(set);
@@ -388,7 +393,8 @@ uint64_t dataset_hash(const struct dataset *set)
 /* ---- reading ---- */
 
 /* The part of `box` inside the volume, into out where it belongs. Inside h5_enter. */
-static enum status read_part(uint8_t *out, struct dataset *set, const char *name, struct box box, struct box part, struct error *error)
+static enum status read_part(uint8_t *out, struct dataset *set, const char *name, struct box box, struct box part,
+                             struct error *error)
 {
     hsize_t size[3], at[3], count[3], from[3];
     for (int a = 0; a < 3; a++) { /* HDF5's order is z, y, x */
@@ -440,7 +446,9 @@ enum status dataset_read_box(uint8_t *out, struct dataset *set, int64_t i, int64
     uint8_t all = 0;
     for (int64_t v = 0; v < n; v++)
         all |= out[v];
-    return all <= 1 ? STATUS_OK : error_set(error, STATUS_FAILED, "%s: case '%s': values other than 0 and 1: no mask (corrupt?)", set->path, shown->name);
+    return all <= 1 ? STATUS_OK
+                    : error_set(error, STATUS_FAILED, "%s: case '%s': values other than 0 and 1: no mask (corrupt?)", set->path,
+                                shown->name);
 }
 
 static enum status dataset_read_whole(struct volume *ret, struct dataset *set, int64_t i, int64_t implant, struct error *error)

@@ -28,11 +28,11 @@ struct set_writer {
 enum status set_writer_open(struct set_writer *writer, const char *path, struct error *error);
 enum status set_writer_close(struct set_writer *writer, struct error *error); /* also after a failure */
 /* Starts /cases/NAME and writes its skull. *ret_group: end with set_end_case. */
-enum status set_write_case(hid_t *ret_group, struct set_writer *writer, const char *name, const char *source, const struct volume *skull,
-                           uint64_t hash, struct error *error);
+enum status set_write_case(hid_t *ret_group, struct set_writer *writer, const char *name, const char *source,
+                           const struct volume *skull, uint64_t hash, struct error *error);
 void set_end_case(hid_t group);
-enum status set_write_implant(struct set_writer *writer, hid_t group, const char *name, const char *source, const uint8_t *implant,
-                              const int64_t dim[3], struct error *error);
+enum status set_write_implant(struct set_writer *writer, hid_t group, const char *name, const char *source,
+                              const uint8_t *implant, const int64_t dim[3], struct error *error);
 enum status set_write_split(struct set_writer *writer, const char *name, enum dataset_split split, struct error *error);
 
 #endif

@@ -135,14 +135,15 @@ static enum status skull_put_attributes(hid_t mask, struct set_writer *writer, c
         h5_put_numbers(mask, "storage_axis", H5T_NATIVE_INT64, 1, dims, axis, path, error) ||
         h5_put_numbers(mask, "storage_flip", H5T_NATIVE_INT64, 1, dims, flip, path, error) ||
         h5_put_numbers(mask, "nifti", H5T_NATIVE_INT64, 1, dims, nifti, path, error) ||
-        h5_put_text(mask, "format", volume_suffix(storage->format), path, error) || h5_put_text(mask, "space", storage->space, path, error) ||
+        h5_put_text(mask, "format", volume_suffix(storage->format), path, error) ||
+        h5_put_text(mask, "space", storage->space, path, error) ||
         h5_put_text(mask, "file_type", storage->file_type, path, error))
         return error->status;
     return STATUS_OK;
 }
 
-static enum status write_case(hid_t *ret_group, struct set_writer *writer, const char *name, const char *source, const struct volume *skull,
-                           uint64_t hash, struct error *error)
+static enum status write_case(hid_t *ret_group, struct set_writer *writer, const char *name, const char *source,
+                              const struct volume *skull, uint64_t hash, struct error *error)
 {
     hid_t mask;
     const hid_t group = H5Gcreate2(writer->cases, name, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
@@ -160,8 +161,8 @@ static enum status write_case(hid_t *ret_group, struct set_writer *writer, const
     return status;
 }
 
-enum status set_write_case(hid_t *ret_group, struct set_writer *writer, const char *name, const char *source, const struct volume *skull,
-                           uint64_t hash, struct error *error)
+enum status set_write_case(hid_t *ret_group, struct set_writer *writer, const char *name, const char *source,
+                           const struct volume *skull, uint64_t hash, struct error *error)
 {
     h5_enter();
     const enum status status = write_case(ret_group, writer, name, source, skull, hash, error);
@@ -169,8 +170,8 @@ enum status set_write_case(hid_t *ret_group, struct set_writer *writer, const ch
     return status;
 }
 
-static enum status write_implant(struct set_writer *writer, hid_t group, const char *name, const char *source, const uint8_t *implant,
-                              const int64_t dim[3], struct error *error)
+static enum status write_implant(struct set_writer *writer, hid_t group, const char *name, const char *source,
+                                 const uint8_t *implant, const int64_t dim[3], struct error *error)
 {
     hid_t implants, mask;
     if (H5Lexists(group, "implants", H5P_DEFAULT) > 0)
@@ -186,8 +187,8 @@ static enum status write_implant(struct set_writer *writer, hid_t group, const c
     return status;
 }
 
-enum status set_write_implant(struct set_writer *writer, hid_t group, const char *name, const char *source, const uint8_t *implant,
-                              const int64_t dim[3], struct error *error)
+enum status set_write_implant(struct set_writer *writer, hid_t group, const char *name, const char *source,
+                              const uint8_t *implant, const int64_t dim[3], struct error *error)
 {
     h5_enter();
     const enum status status = write_implant(writer, group, name, source, implant, dim, error);

@@ -29,8 +29,8 @@ struct region {
 
 struct defect_ops {
     struct config_table config; /* .type: cube, sphere, craniotomy ... ; .base = &defect_base_table */
-    /* Marks a region of skull's grid in *ret. Draws from rng only. A draw that found no place returns OK with an empty region: it is
-     * drawn again. skull_box holds the bone. */
+    /* Marks a region of skull's grid in *ret. Draws from rng only. A draw that found no place returns OK with an empty region: it
+     * is drawn again. skull_box holds the bone. */
     enum status (*draw)(const void *config, const struct volume *skull, struct box skull_box, struct rng *rng, struct region *ret,
                         struct error *error);
 };
@@ -44,8 +44,8 @@ struct defects_config {
 extern const struct config_table defects_table;
 enum status defects_read(struct defects_config *ret, const char *path, struct arena *arena, struct error *error);
 
-/* *ret: the implant = skull and region, its box tight. skull: u8 mask; skull_box holds its bone. *ret_type (may be NULL): the generator's
- * name. STATUS_FAILED after max_tries draws that removed too little. */
+/* *ret: the implant = skull and region, its box tight. skull: u8 mask; skull_box holds its bone. *ret_type (may be NULL): the
+ * generator's name. STATUS_FAILED after max_tries draws that removed too little. */
 enum status defect_draw(struct region *ret, const char **ret_type, const struct volume *skull, struct box skull_box,
                         const struct defects_config *config, struct rng rng, struct error *error);
 /* The same on the whole grid. implant: u8 on skull's grid, written whole. *ret_box: its box. */

@@ -37,7 +37,8 @@ enum status h5_error(struct error *error, const char *path, const char *what)
     return error_set(error, STATUS_FAILED, "%s: %s%s%s", path, what, why[0] ? ": " : "", why);
 }
 
-enum status h5_get_numbers(void *out, int64_t n, hid_t object, const char *name, hid_t type, const char *path, struct error *error)
+enum status h5_get_numbers(void *out, int64_t n, hid_t object, const char *name, hid_t type, const char *path,
+                           struct error *error)
 {
     enum status status = STATUS_FAILED;
     hid_t space = -1, stored = -1;
@@ -84,7 +85,8 @@ static bool h5_read_text(hid_t attribute, hid_t stored, char *buffer)
     return H5Aread(attribute, stored, buffer) >= 0;
 }
 
-enum status h5_get_text(const char **ret, hid_t object, const char *name, const char *path, struct arena *arena, struct error *error)
+enum status h5_get_text(const char **ret, hid_t object, const char *name, const char *path, struct arena *arena,
+                        struct error *error)
 {
     enum status status = STATUS_FAILED;
     char buffer[H5_TEXT_MAX + 1];
@@ -92,7 +94,8 @@ enum status h5_get_text(const char **ret, hid_t object, const char *name, const 
     if (attribute < 0)
         return error_set(error, STATUS_FAILED, "%s: attribute '%s' is missing", path, name);
     const hid_t stored = H5Aget_type(attribute), space = H5Aget_space(attribute);
-    if (H5Tget_class(stored) != H5T_STRING || H5Sget_simple_extent_npoints(space) != 1 || !h5_read_text(attribute, stored, buffer))
+    if (H5Tget_class(stored) != H5T_STRING || H5Sget_simple_extent_npoints(space) != 1 ||
+        !h5_read_text(attribute, stored, buffer))
         error_set(error, status, "%s: attribute '%s' is no text", path, name);
     else if (!(*ret = arena_strdup(arena, buffer)))
         error_memory(error, strlen(buffer) + 1, "an attribute");
@@ -104,7 +107,8 @@ enum status h5_get_text(const char **ret, hid_t object, const char *name, const 
     return status;
 }
 
-static enum status h5_put(hid_t object, const char *name, hid_t type, hid_t space, const void *values, const char *path, struct error *error)
+static enum status h5_put(hid_t object, const char *name, hid_t type, hid_t space, const void *values, const char *path,
+                          struct error *error)
 {
     const hid_t attribute = H5Acreate2(object, name, type, space, H5P_DEFAULT, H5P_DEFAULT);
     const bool ok = attribute >= 0 && H5Awrite(attribute, type, values) >= 0;
@@ -116,8 +120,8 @@ static enum status h5_put(hid_t object, const char *name, hid_t type, hid_t spac
     return ok ? STATUS_OK : STATUS_FAILED;
 }
 
-enum status h5_put_numbers(hid_t object, const char *name, hid_t type, int rank, const hsize_t *dims, const void *values, const char *path,
-                           struct error *error)
+enum status h5_put_numbers(hid_t object, const char *name, hid_t type, int rank, const hsize_t *dims, const void *values,
+                           const char *path, struct error *error)
 {
     const hid_t space = rank == 0 ? H5Screate(H5S_SCALAR) : H5Screate_simple(rank, dims, NULL);
     return h5_put(object, name, type, space, values, path, error);

@@ -41,8 +41,8 @@ static enum status finder_reject(struct finder *finder, const char *path, const 
 {
     if (finder->n_unmatched == finder->capacity_unmatched) {
         finder->capacity_unmatched = finder->capacity_unmatched ? 2 * finder->capacity_unmatched : 16;
-        finder->unmatched =
-            array_grown(finder->arena, finder->unmatched, finder->n_unmatched, finder->capacity_unmatched, sizeof *finder->unmatched);
+        finder->unmatched = array_grown(finder->arena, finder->unmatched, finder->n_unmatched, finder->capacity_unmatched,
+                                        sizeof *finder->unmatched);
     }
     const char *line = finder->unmatched ? arena_printf(finder->arena, "%s: %s", path, why) : NULL;
     if (!line)
@@ -129,8 +129,9 @@ static enum status collect_flat(struct finder *finder, const char *folder, const
         if (file_is_silent(names->items[i]))
             continue;
         if (file_is_folder(path) || volume_format_of(names->items[i]) < 0) {
-            if (finder_reject(finder, path, file_is_folder(path) ? "a folder of another name than complete_skull, defective_skull, implant"
-                                                                 : "no volume (.nii.gz .nii .nrrd .nhdr)"))
+            if (finder_reject(finder, path,
+                              file_is_folder(path) ? "a folder of another name than complete_skull, defective_skull, implant"
+                                                   : "no volume (.nii.gz .nii .nrrd .nhdr)"))
                 return finder->error->status;
             continue;
         }
@@ -198,7 +199,8 @@ static size_t numbered_prefix(const char *name)
     return n - digits - 2;
 }
 
-/* Splits an implant's or defective skull's name: the longest known skull it starts with and the rest; else NAME_d00; else all of it. */
+/* Splits an implant's or defective skull's name: the longest known skull it starts with and the rest; else NAME_d00; else all of
+ * it. */
 static enum status entry_resolve(struct finder *finder, struct entry *entry, const char **skulls, int64_t n_skulls)
 {
     const char *whole = entry->name;
@@ -248,13 +250,16 @@ static enum status resolve(struct finder *finder)
 
 static bool entry_twice(const struct entry *a, const struct entry *b)
 {
-    return a->role == b->role && strcmp(a->name, b->name) == 0 && strcmp(a->defect ? a->defect : "", b->defect ? b->defect : "") == 0;
+    return a->role == b->role && strcmp(a->name, b->name) == 0 &&
+           strcmp(a->defect ? a->defect : "", b->defect ? b->defect : "") == 0;
 }
 
 /* The entries [first, last) of one case. A defect that cannot be used is rejected. */
-static enum status build_case(struct finder *finder, struct layout_case *made, const struct entry *first, const struct entry *last)
+static enum status build_case(struct finder *finder, struct layout_case *made, const struct entry *first,
+                              const struct entry *last)
 {
-    *made = (struct layout_case){.name = first->name, .defects = arena_alloc(finder->arena, (size_t)(last - first), sizeof *made->defects)};
+    *made = (struct layout_case){.name = first->name,
+                                 .defects = arena_alloc(finder->arena, (size_t)(last - first), sizeof *made->defects)};
     if (!made->defects)
         return error_memory(finder->error, sizeof *made, "a case");
     const struct entry *e = first;
@@ -267,8 +272,9 @@ static enum status build_case(struct finder *finder, struct layout_case *made, c
             *(e->role == ROLE_IMPLANT ? &defect.implant : &defect.defective) = e->path;
         if (made->complete || (defect.implant && defect.defective))
             made->defects[made->n_defects++] = defect;
-        else if (finder_reject(finder, same->path, defect.implant ? "an implant whose skull is missing (NAME_complete or NAME_defective)"
-                                                                  : "a defective skull without its implant or complete skull"))
+        else if (finder_reject(finder, same->path,
+                               defect.implant ? "an implant whose skull is missing (NAME_complete or NAME_defective)"
+                                              : "a defective skull without its implant or complete skull"))
             return finder->error->status;
     }
     return STATUS_OK;
@@ -314,7 +320,8 @@ enum status layout_find(struct layout *ret, const char *folder, struct arena *ar
     ret->unmatched = (struct config_strings){finder.n_unmatched, finder.unmatched};
     if (ret->n_cases > 0)
         return STATUS_OK;
-    error_set(error, STATUS_FAILED, "%s: no skull found (expected NAME_complete and NAME_implant, complete_skull/ and implant/, or healthy skulls)",
+    error_set(error, STATUS_FAILED,
+              "%s: no skull found (expected NAME_complete and NAME_implant, complete_skull/ and implant/, or healthy skulls)",
               folder);
     for (int64_t i = 0; i < finder.n_unmatched && i < 10; i++)
         error_while(error, "looking at %s", finder.unmatched[i]);

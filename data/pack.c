@@ -17,8 +17,8 @@ static enum status read_on_grid(struct volume *ret, const char *path, const stru
     if (grid_same(&ret->grid, grid, GRID_TOLERANCE_MM))
         return STATUS_OK;
     const int64_t *dim = ret->grid.dim;
-    error_set(error, STATUS_FAILED, "%s: its grid (%" PRId64 "x%" PRId64 "x%" PRId64 ", or its affine) is not its skull's", path, dim[0], dim[1],
-              dim[2]);
+    error_set(error, STATUS_FAILED, "%s: its grid (%" PRId64 "x%" PRId64 "x%" PRId64 ", or its affine) is not its skull's", path,
+              dim[0], dim[1], dim[2]);
     volume_done(ret);
     return STATUS_FAILED;
 }
@@ -48,7 +48,8 @@ enum status pack_read_skull(struct volume *ret, const struct layout_case *from, 
 }
 
 /* implant = skull - defective where no implant file is there; where both are, defective + implant must be the skull, disjoint. */
-static enum status defective_check(uint8_t *implant, bool given, const struct volume *skull, const char *path, struct error *error)
+static enum status defective_check(uint8_t *implant, bool given, const struct volume *skull, const char *path,
+                                   struct error *error)
 {
     struct volume defective;
     if (read_on_grid(&defective, path, &skull->grid, error))
@@ -65,15 +66,18 @@ static enum status defective_check(uint8_t *implant, bool given, const struct vo
     }
     volume_done(&defective);
     if (outside > 0)
-        return error_set(error, STATUS_FAILED, "%s: %" PRId64 " voxels of the defective skull lie outside the complete skull", path, outside);
+        return error_set(error, STATUS_FAILED, "%s: %" PRId64 " voxels of the defective skull lie outside the complete skull",
+                         path, outside);
     if (differs > 0)
-        return error_set(error, STATUS_FAILED, "%s: defective skull and implant do not make the skull: %" PRId64 " voxels differ", path, differs);
+        return error_set(error, STATUS_FAILED, "%s: defective skull and implant do not make the skull: %" PRId64 " voxels differ",
+                         path, differs);
     if (missing == 0)
         return error_set(error, STATUS_FAILED, "%s: no bone is missing in the defective skull", path);
     return STATUS_OK;
 }
 
-enum status pack_read_implant(struct volume *ret, const struct layout_defect *from, const struct volume *skull, struct error *error)
+enum status pack_read_implant(struct volume *ret, const struct layout_defect *from, const struct volume *skull,
+                              struct error *error)
 {
     if (from->implant ? read_on_grid(ret, from->implant, &skull->grid, error) : volume_new(ret, &skull->grid, VOXEL_U8, error))
         return error->status;
@@ -106,8 +110,8 @@ static enum status pack_case(struct set_writer *writer, const struct layout_case
         const struct layout_defect *defect = &from->defects[j];
         if ((status = pack_read_implant(&implant, defect, &skull, error)))
             break;
-        status = set_write_implant(writer, group, defect->name, file_base(defect->implant ? defect->implant : defect->defective), implant.data,
-                                   skull.grid.dim, error);
+        status = set_write_implant(writer, group, defect->name, file_base(defect->implant ? defect->implant : defect->defective),
+                                   implant.data, skull.grid.dim, error);
         volume_done(&implant);
     }
     volume_done(&skull);
@@ -143,8 +147,8 @@ static enum status pack_cases(struct set_writer *writer, const struct layout *la
         n_implants += layout->cases[i].n_defects;
     }
     if (!status)
-        log_info("%" PRId64 " skulls (%" PRId64 " train, %" PRId64 " val, %" PRId64 " test), %" PRId64 " fixed defects", n, counts[0], counts[1],
-                 counts[2], n_implants);
+        log_info("%" PRId64 " skulls (%" PRId64 " train, %" PRId64 " val, %" PRId64 " test), %" PRId64 " fixed defects", n,
+                 counts[0], counts[1], counts[2], n_implants);
     return status;
 }
 
@@ -166,8 +170,8 @@ static const char **case_names(const struct layout *layout, struct arena *arena)
     return names;
 }
 
-static enum status pack_into(const char *part, const struct layout *layout, const struct split_plan *plan, const struct pack_config *config,
-                             struct arena *arena, struct error *error)
+static enum status pack_into(const char *part, const struct layout *layout, const struct split_plan *plan,
+                             const struct pack_config *config, struct arena *arena, struct error *error)
 {
     struct set_writer writer;
     enum status status = set_writer_open(&writer, part, error);
@@ -193,8 +197,8 @@ enum status dataset_pack(const char *folder, const char *out, const struct pack_
     log_unmatched(&layout.unmatched);
     if (!(names = case_names(&layout, &arena)))
         status = error_memory(error, (size_t)layout.n_cases, "the list of cases");
-    else if (!(status = split_plan(&plan, names, layout.n_cases, config, &arena, error)) && !(status = file_begin(&part, out, error)) &&
-             !(status = pack_into(part, &layout, &plan, config, &arena, error)))
+    else if (!(status = split_plan(&plan, names, layout.n_cases, config, &arena, error)) &&
+             !(status = file_begin(&part, out, error)) && !(status = pack_into(part, &layout, &plan, config, &arena, error)))
         status = file_commit(&part, out, error);
 done:
     file_discard(&part);

@@ -48,7 +48,8 @@ static int split_of_text(const char *text)
 }
 
 /* One line: case<TAB>split[<TAB>group]. Mistakes are collected. */
-static void split_plan_line(struct split_plan *plan, bool *seen, const char *where, char *line, struct arena *arena, struct error *error)
+static void split_plan_line(struct split_plan *plan, bool *seen, const char *where, char *line, struct arena *arena,
+                            struct error *error)
 {
     const char *name = next_field(&line), *text = next_field(&line), *group = next_field(&line);
     const int64_t i = name_index(plan, name);
@@ -59,7 +60,8 @@ static void split_plan_line(struct split_plan *plan, bool *seen, const char *whe
         error_add(error, STATUS_USAGE, "%s: '%s': split '%s' is none of train, val, test, -", where, name, text);
     else if (i < 0) {
         const char *near = plan->n <= 10000 ? config_nearest(name, plan->names) : NULL;
-        error_add(error, STATUS_USAGE, "%s: no case '%s'%s%s%s", where, name, near ? " (did you mean '" : "", near ? near : "", near ? "'?)" : "");
+        error_add(error, STATUS_USAGE, "%s: no case '%s'%s%s%s", where, name, near ? " (did you mean '" : "", near ? near : "",
+                  near ? "'?)" : "");
     } else if (seen[i])
         error_add(error, STATUS_USAGE, "%s: case '%s' is listed twice", where, name);
     else {
@@ -95,12 +97,13 @@ static enum status split_plan_file(struct split_plan *plan, const char *path, st
     memory_free(text);
     for (int64_t i = 0; i < plan->n; i++)
         if (!seen[i])
-            error_add(error, STATUS_USAGE, "%s: case '%s' is missing (add it, with '-' for a random split)", path, plan->names[i]);
+            error_add(error, STATUS_USAGE, "%s: case '%s' is missing (add it, with '-' for a random split)", path,
+                      plan->names[i]);
     return error->status;
 }
 
-enum status split_plan(struct split_plan *ret, const char *const *names, int64_t n, const struct pack_config *config, struct arena *arena,
-                       struct error *error)
+enum status split_plan(struct split_plan *ret, const char *const *names, int64_t n, const struct pack_config *config,
+                       struct arena *arena, struct error *error)
 {
     double sum = 0;
     for (int s = 0; s < SPLIT_N; s++) {
@@ -109,8 +112,8 @@ enum status split_plan(struct split_plan *ret, const char *const *names, int64_t
             sum = NAN;
     }
     if (!(fabs(sum - 1) < 1e-6))
-        return error_set(error, STATUS_USAGE, "--split: %g,%g,%g: three shares that add up to 1 are expected (0.8,0.1,0.1)", config->split_frac[0],
-                         config->split_frac[1], config->split_frac[2]);
+        return error_set(error, STATUS_USAGE, "--split: %g,%g,%g: three shares that add up to 1 are expected (0.8,0.1,0.1)",
+                         config->split_frac[0], config->split_frac[1], config->split_frac[2]);
     *ret = (struct split_plan){.n = n, .names = names, .wanted = arena_alloc(arena, (size_t)n, sizeof *ret->wanted)};
     /* config_nearest wants the list NULL-terminated: the caller's is */
     ret->groups = arena_alloc(arena, (size_t)n, sizeof *ret->groups);
@@ -146,7 +149,8 @@ static enum status join_groups(int64_t *leader, const struct split_plan *plan, c
             const bool same = hashes[i] == hashes[j];
             const bool grouped = plan->groups[i] && plan->groups[j] && strcmp(plan->groups[i], plan->groups[j]) == 0;
             if (same)
-                log_warn("'%s' and '%s' are the same skull, voxel by voxel: they stay on one side of the split", plan->names[i], plan->names[j]);
+                log_warn("'%s' and '%s' are the same skull, voxel by voxel: they stay on one side of the split", plan->names[i],
+                         plan->names[j]);
             if (!same && !grouped)
                 continue;
             join(leader, i, j);
@@ -204,8 +208,8 @@ static void assign_random(int *side, const int64_t *leader, const int64_t *sizes
     }
 }
 
-enum status split_assign(enum dataset_split *ret, const struct split_plan *plan, const uint64_t *hashes, const struct pack_config *config,
-                         struct error *error)
+enum status split_assign(enum dataset_split *ret, const struct split_plan *plan, const uint64_t *hashes,
+                         const struct pack_config *config, struct error *error)
 {
     const int64_t n = plan->n;
     int64_t *leader = memory_alloc((size_t)n * 3, sizeof *leader), *sizes = leader + n, *order = leader + 2 * n;

@@ -5,8 +5,8 @@
 #include "data/dataset_file.h"
 
 /* folder/NAME[_DEFECT]_ROLE.ext */
-static enum status unpack_write(const char *folder, const char *name, const char *defect, const char *role, const struct volume *volume,
-                                struct error *error)
+static enum status unpack_write(const char *folder, const char *name, const char *defect, const char *role,
+                                const struct volume *volume, struct error *error)
 {
     char *path = memory_printf("%s/%s%s%s_%s%s", folder, name, defect ? "_" : "", defect ? defect : "", role,
                                volume_suffix(volume->storage.format));
@@ -17,7 +17,8 @@ static enum status unpack_write(const char *folder, const char *name, const char
     return status;
 }
 
-static enum status unpack_defect(struct dataset *set, int64_t i, int64_t j, struct volume *skull, const char *folder, struct error *error)
+static enum status unpack_defect(struct dataset *set, int64_t i, int64_t j, struct volume *skull, const char *folder,
+                                 struct error *error)
 {
     const struct dataset_case *shown = dataset_case(set, i);
     struct volume implant;

@@ -58,7 +58,8 @@ static bool anatomy_bone_at(const struct anatomy *anatomy, const double point_mm
 
 void anatomy_direction(const struct anatomy *anatomy, double azimuth, double elevation, double direction[3])
 {
-    const double part[3] = {cos(elevation * DEG) * sin(azimuth * DEG), -cos(elevation * DEG) * cos(azimuth * DEG), sin(elevation * DEG)};
+    const double part[3] = {cos(elevation * DEG) * sin(azimuth * DEG), -cos(elevation * DEG) * cos(azimuth * DEG),
+                            sin(elevation * DEG)};
     for (int k = 0; k < 3; k++)
         direction[k] = part[0] * anatomy->frame[0][k] + part[1] * anatomy->frame[1][k] + part[2] * anatomy->frame[2][k];
 }
@@ -130,7 +131,8 @@ static void anatomy_place(struct anatomy *anatomy)
     const double width = (double)(hi[0] - lo[0]) * ANATOMY_CELL_MM / HEAD_WIDTH_MM;
     anatomy->scale = width > 0.5 && width < 1.6 ? width : 1;
     for (int a = 0; a < 2; a++)
-        anatomy->middle_mm[a] = hi[a] > lo[a] ? (double)(lo[a] + hi[a]) * ANATOMY_CELL_MM / 2 : (double)size[a] * ANATOMY_CELL_MM / 2;
+        anatomy->middle_mm[a] =
+            hi[a] > lo[a] ? (double)(lo[a] + hi[a]) * ANATOMY_CELL_MM / 2 : (double)size[a] * ANATOMY_CELL_MM / 2;
     anatomy->middle_mm[2] = (double)(top + 1) * ANATOMY_CELL_MM - MIDDLE_DEPTH_MM * anatomy->scale;
 }
 

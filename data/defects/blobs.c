@@ -1,8 +1,9 @@
-/* blobs.c - a large ball with smaller ones on its surface, warped: O. Kodym, M. Spanel, A. Herout, "Skull shape reconstruction using cascaded
- * convolutional networks" (Computers in Biology and Medicine 123, 2020) and the public generate_defects.py of OldaKodym/BUT_autoimplant_public, with
- * its voxels as 0.4 mm: primary radius N(70, 20), 0 to 7 secondary balls of one radius N(40, 10) centred on its surface, union, elastic deformation,
- * centred on a random bone voxel with a jitter of 32 voxels. Their opening by 5 voxels is left out: a union of balls larger than that is open
- * already. Their two 2D deformations are one smooth 3D warp of the same size (2 mm) here. */
+/* blobs.c - a large ball with smaller ones on its surface, warped: O. Kodym, M. Spanel, A. Herout, "Skull shape reconstruction
+ * using cascaded convolutional networks" (Computers in Biology and Medicine 123, 2020) and the public generate_defects.py of
+ * OldaKodym/BUT_autoimplant_public, with its voxels as 0.4 mm: primary radius N(70, 20), 0 to 7 secondary balls of one radius
+ * N(40, 10) centred on its surface, union, elastic deformation, centred on a random bone voxel with a jitter of 32 voxels. Their
+ * opening by 5 voxels is left out: a union of balls larger than that is open already. Their two 2D deformations are one smooth 3D
+ * warp of the same size (2 mm) here. */
 #include <math.h>
 #include <stddef.h>
 #include <string.h>
@@ -20,21 +21,68 @@ struct blobs_config {
 
 #define OFFSET(member) offsetof(struct blobs_config, member)
 static const struct config_field blobs_fields[] = {
-    {.key = "radius_mm", .type = CONFIG_DOUBLE, .offset = OFFSET(radius_mm), .text = "28", .unit = "mm", .min = 1, .max = 200,
+    {.key = "radius_mm",
+     .type = CONFIG_DOUBLE,
+     .offset = OFFSET(radius_mm),
+     .text = "28",
+     .unit = "mm",
+     .min = 1,
+     .max = 200,
      .help = "mean radius of the large ball"},
-    {.key = "radius_sd_mm", .type = CONFIG_DOUBLE, .offset = OFFSET(radius_sd_mm), .text = "8", .unit = "mm", .min = 0, .max = 100,
+    {.key = "radius_sd_mm",
+     .type = CONFIG_DOUBLE,
+     .offset = OFFSET(radius_sd_mm),
+     .text = "8",
+     .unit = "mm",
+     .min = 0,
+     .max = 100,
      .help = "its standard deviation"},
-    {.key = "small_radius_mm", .type = CONFIG_DOUBLE, .offset = OFFSET(small_radius_mm), .text = "16", .unit = "mm", .min = 1, .max = 200,
+    {.key = "small_radius_mm",
+     .type = CONFIG_DOUBLE,
+     .offset = OFFSET(small_radius_mm),
+     .text = "16",
+     .unit = "mm",
+     .min = 1,
+     .max = 200,
      .help = "mean radius of the small balls, one for all of a defect"},
-    {.key = "small_radius_sd_mm", .type = CONFIG_DOUBLE, .offset = OFFSET(small_radius_sd_mm), .text = "4", .unit = "mm", .min = 0, .max = 100,
+    {.key = "small_radius_sd_mm",
+     .type = CONFIG_DOUBLE,
+     .offset = OFFSET(small_radius_sd_mm),
+     .text = "4",
+     .unit = "mm",
+     .min = 0,
+     .max = 100,
      .help = "its standard deviation"},
-    {.key = "balls", .type = CONFIG_RANGE, .offset = OFFSET(balls), .text = "[0, 7]", .min = 0, .max = BALLS_MAX - 1,
+    {.key = "balls",
+     .type = CONFIG_RANGE,
+     .offset = OFFSET(balls),
+     .text = "[0, 7]",
+     .min = 0,
+     .max = BALLS_MAX - 1,
      .help = "number of small balls"},
-    {.key = "jitter_mm", .type = CONFIG_DOUBLE, .offset = OFFSET(jitter_mm), .text = "12.8", .unit = "mm", .min = 0, .max = 100,
+    {.key = "jitter_mm",
+     .type = CONFIG_DOUBLE,
+     .offset = OFFSET(jitter_mm),
+     .text = "12.8",
+     .unit = "mm",
+     .min = 0,
+     .max = 100,
      .help = "the centre is a vault voxel moved by up to this much along each axis"},
-    {.key = "warp_mm", .type = CONFIG_DOUBLE, .offset = OFFSET(warp_mm), .text = "2", .unit = "mm", .min = 0, .max = 30,
+    {.key = "warp_mm",
+     .type = CONFIG_DOUBLE,
+     .offset = OFFSET(warp_mm),
+     .text = "2",
+     .unit = "mm",
+     .min = 0,
+     .max = 30,
      .help = "standard deviation of the warp"},
-    {.key = "warp_length_mm", .type = CONFIG_DOUBLE, .offset = OFFSET(warp_length_mm), .text = "8", .unit = "mm", .min = 2, .max = 100,
+    {.key = "warp_length_mm",
+     .type = CONFIG_DOUBLE,
+     .offset = OFFSET(warp_length_mm),
+     .text = "8",
+     .unit = "mm",
+     .min = 2,
+     .max = 100,
      .help = "over which length the warp changes"},
     {0}};
 
@@ -74,7 +122,8 @@ static bool blobs_centre(const struct anatomy *anatomy, struct rng *rng, double 
     return false;
 }
 
-static bool blobs_draw_balls(struct blobs *blobs, const struct blobs_config *config, const struct anatomy *anatomy, struct rng *rng)
+static bool blobs_draw_balls(struct blobs *blobs, const struct blobs_config *config, const struct anatomy *anatomy,
+                             struct rng *rng)
 {
     double direction[3];
     if (!blobs_centre(anatomy, rng, blobs->centre[0]))
@@ -108,8 +157,8 @@ static struct box blobs_box(const struct blobs *blobs, const struct anatomy *ana
     return box_meet(box, skull_box);
 }
 
-static enum status warp_init(struct warp *warp, const struct blobs_config *config, struct box box, const double spacing_mm[3], struct rng *rng,
-                             struct error *error)
+static enum status warp_init(struct warp *warp, const struct blobs_config *config, struct box box, const double spacing_mm[3],
+                             struct rng *rng, struct error *error)
 {
     int64_t n = 3;
     warp->step_mm = config->warp_length_mm;
@@ -176,7 +225,8 @@ static void blobs_mark(struct region *region, const struct blobs *blobs, const s
             for (int64_t x = box.lo[0]; x < box.hi[0]; x++, out++) {
                 if (!bone[(z * skull->grid.dim[1] + y) * skull->grid.dim[0] + x])
                     continue;
-                const double at[3] = {(double)x * anatomy->spacing_mm[0], (double)y * anatomy->spacing_mm[1], (double)z * anatomy->spacing_mm[2]};
+                const double at[3] = {(double)x * anatomy->spacing_mm[0], (double)y * anatomy->spacing_mm[1],
+                                      (double)z * anatomy->spacing_mm[2]};
                 double point[3] = {at[0], at[1], at[2]}, azimuth, elevation;
                 warp_apply(warp, point);
                 if (!blobs_inside(blobs, point))
@@ -186,8 +236,8 @@ static void blobs_mark(struct region *region, const struct blobs *blobs, const s
             }
 }
 
-static enum status blobs_draw(const void *config, const struct volume *skull, struct box skull_box, struct rng *rng, struct region *ret,
-                              struct error *error)
+static enum status blobs_draw(const void *config, const struct volume *skull, struct box skull_box, struct rng *rng,
+                              struct region *ret, struct error *error)
 {
     const struct blobs_config *wanted = config;
     struct anatomy anatomy;
@@ -209,7 +259,10 @@ static enum status blobs_draw(const void *config, const struct volume *skull, st
 }
 
 const struct defect_ops defect_blobs = {
-    .config = {.type = "blobs", .help = "a large ball with smaller ones on it, warped, anywhere on the vault (Kodym et al. 2020)",
-               .size = sizeof(struct blobs_config), .base = &defect_base_table, .fields = blobs_fields},
+    .config = {.type = "blobs",
+               .help = "a large ball with smaller ones on it, warped, anywhere on the vault (Kodym et al. 2020)",
+               .size = sizeof(struct blobs_config),
+               .base = &defect_base_table,
+               .fields = blobs_fields},
     .draw = blobs_draw,
 };

@@ -55,7 +55,8 @@ static void patch_normal(struct vault_patch *patch, double (*sample)[3], const b
         memcpy(patch->normal, sum, sizeof sum);
 }
 
-/* Least squares of depth = t^2 / (2 radius) over the samples, which the cells make uncertain, held with equal weight to a vault's usual radius. */
+/* Least squares of depth = t^2 / (2 radius) over the samples, which the cells make uncertain, held with equal weight to a vault's
+ * usual radius. */
 static void patch_curvature(struct vault_patch *patch, double (*sample)[3], const bool *found, double usual_mm)
 {
     double depth_t2 = 0, t4 = 0, d[3];

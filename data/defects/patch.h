@@ -5,10 +5,10 @@
 #include "data/defects/anatomy.h"
 
 struct vault_patch {
-    double point_mm[3];  /* on the outer surface */
-    double normal[3];    /* outward */
+    double point_mm[3];         /* on the outer surface */
+    double normal[3];           /* outward */
     double across[3], along[3]; /* tangents: horizontal, and upwards at its right angle */
-    double radius_mm;    /* of curvature: the surface's normals meet near point - radius * normal */
+    double radius_mm;           /* of curvature: the surface's normals meet near point - radius * normal */
 };
 
 /* The patch of reach_mm around the direction; false where there is no vault. */

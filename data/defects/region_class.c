@@ -1,9 +1,9 @@
-/* region_class.c - a part of the vault taken out along an irregular smooth outline, at right angles to the bone: SkullBreak's five classes
- * (Kodym et al., "SkullBreak / SkullFix", Data in Brief 35, 2021), placed by the anatomy found in the skull.
+/* region_class.c - a part of the vault taken out along an irregular smooth outline, at right angles to the bone: SkullBreak's
+ * five classes (Kodym et al., "SkullBreak / SkullFix", Data in Brief 35, 2021), placed by the anatomy found in the skull.
  *
- * Around a spot of the outer surface with normal n and radius of curvature R, each voxel is projected from the centre of curvature onto
- * the tangent plane; inside is who lies within the outline rho(theta): an ellipse with smooth lobes and a rough edge. The walls so follow the
- * local normals of the bone; a bevel lets the outline grow outward. */
+ * Around a spot of the outer surface with normal n and radius of curvature R, each voxel is projected from the centre of
+ * curvature onto the tangent plane; inside is who lies within the outline rho(theta): an ellipse with smooth lobes and a rough
+ * edge. The walls so follow the local normals of the bone; a bevel lets the outline grow outward. */
 #include <math.h>
 #include <stddef.h>
 
@@ -13,7 +13,8 @@
 static const double PI = 3.14159265358979323846;
 enum { OUTLINE = 1024, LOBES = 4, TEETH_FIRST = 7, TEETH_LAST = 24, BURR_MAX = 12 };
 
-/* Where a class stands and how large it is: azimuth and elevation in degrees (either side), full length and width in mm on a 145 mm wide head. */
+/* Where a class stands and how large it is: azimuth and elevation in degrees (either side), full length and width in mm on a 145
+ * mm wide head. */
 static const struct place {
     const char *name;
     double azimuth[2], elevation[2], length_mm[2], width_frac[2], floor_below_deg; /* may go this far below the vault's floor */
@@ -35,24 +36,72 @@ struct class_config {
 };
 
 #define OFFSET(member) offsetof(struct class_config, member)
-static const struct config_field class_fields[] = {
-    {.key = "class", .type = CONFIG_ENUM, .offset = OFFSET(class), .text = "random_1", .names = class_names, .help = "where on the skull, and how large"},
-    {.key = "side", .type = CONFIG_ENUM, .offset = OFFSET(side), .text = "either", .names = side_names, .help = "of the patient; bilateral stands in the middle"},
-    {.key = "length_mm", .type = CONFIG_RANGE, .offset = OFFSET(length_mm), .text = "[0, 0]", .unit = "mm", .min = 0, .max = 300,
-     .help = "of the outline; [0, 0]: the class's own, in proportion to the head"},
-    {.key = "width_frac", .type = CONFIG_RANGE, .offset = OFFSET(width_frac), .text = "[0, 0]", .min = 0, .max = 1,
-     .help = "width over length; [0, 0]: the class's own"},
-    {.key = "lobes_frac", .type = CONFIG_DOUBLE, .offset = OFFSET(lobes_frac), .text = "0.1", .min = 0, .max = 0.5,
-     .help = "how far the outline swings around an ellipse"},
-    {.key = "roughness_mm", .type = CONFIG_DOUBLE, .offset = OFFSET(roughness_mm), .text = "0.5", .unit = "mm", .min = 0, .max = 10,
-     .help = "roughness of the edge"},
-    {.key = "bevel_deg", .type = CONFIG_RANGE, .offset = OFFSET(bevel_deg), .text = "[0, 15]", .unit = "degrees", .min = 0, .max = 60,
-     .help = "slope of the wall, wider outside"},
-    {.key = "burr_holes", .type = CONFIG_RANGE, .offset = OFFSET(burr_holes), .text = "[0, 0]", .min = 0, .max = BURR_MAX,
-     .help = "number of burr holes around the outline"},
-    {.key = "burr_radius_mm", .type = CONFIG_RANGE, .offset = OFFSET(burr_radius_mm), .text = "[5, 7]", .unit = "mm", .min = 0.5, .max = 20,
-     .help = "their radius"},
-    {0}};
+static const struct config_field class_fields[] = {{.key = "class",
+                                                    .type = CONFIG_ENUM,
+                                                    .offset = OFFSET(class),
+                                                    .text = "random_1",
+                                                    .names = class_names,
+                                                    .help = "where on the skull, and how large"},
+                                                   {.key = "side",
+                                                    .type = CONFIG_ENUM,
+                                                    .offset = OFFSET(side),
+                                                    .text = "either",
+                                                    .names = side_names,
+                                                    .help = "of the patient; bilateral stands in the middle"},
+                                                   {.key = "length_mm",
+                                                    .type = CONFIG_RANGE,
+                                                    .offset = OFFSET(length_mm),
+                                                    .text = "[0, 0]",
+                                                    .unit = "mm",
+                                                    .min = 0,
+                                                    .max = 300,
+                                                    .help = "of the outline; [0, 0]: the class's own, in proportion to the head"},
+                                                   {.key = "width_frac",
+                                                    .type = CONFIG_RANGE,
+                                                    .offset = OFFSET(width_frac),
+                                                    .text = "[0, 0]",
+                                                    .min = 0,
+                                                    .max = 1,
+                                                    .help = "width over length; [0, 0]: the class's own"},
+                                                   {.key = "lobes_frac",
+                                                    .type = CONFIG_DOUBLE,
+                                                    .offset = OFFSET(lobes_frac),
+                                                    .text = "0.1",
+                                                    .min = 0,
+                                                    .max = 0.5,
+                                                    .help = "how far the outline swings around an ellipse"},
+                                                   {.key = "roughness_mm",
+                                                    .type = CONFIG_DOUBLE,
+                                                    .offset = OFFSET(roughness_mm),
+                                                    .text = "0.5",
+                                                    .unit = "mm",
+                                                    .min = 0,
+                                                    .max = 10,
+                                                    .help = "roughness of the edge"},
+                                                   {.key = "bevel_deg",
+                                                    .type = CONFIG_RANGE,
+                                                    .offset = OFFSET(bevel_deg),
+                                                    .text = "[0, 15]",
+                                                    .unit = "degrees",
+                                                    .min = 0,
+                                                    .max = 60,
+                                                    .help = "slope of the wall, wider outside"},
+                                                   {.key = "burr_holes",
+                                                    .type = CONFIG_RANGE,
+                                                    .offset = OFFSET(burr_holes),
+                                                    .text = "[0, 0]",
+                                                    .min = 0,
+                                                    .max = BURR_MAX,
+                                                    .help = "number of burr holes around the outline"},
+                                                   {.key = "burr_radius_mm",
+                                                    .type = CONFIG_RANGE,
+                                                    .offset = OFFSET(burr_radius_mm),
+                                                    .text = "[5, 7]",
+                                                    .unit = "mm",
+                                                    .min = 0.5,
+                                                    .max = 20,
+                                                    .help = "their radius"},
+                                                   {0}};
 
 /* One drawn cut, in the tangent plane of its patch. */
 struct cut {
@@ -71,8 +120,8 @@ static void cut_outline(struct cut *cut, const struct class_config *config, doub
         lobe_at[k] = rng_uniform(rng, 0, 2 * PI);
     }
     for (int k = TEETH_FIRST; k < TEETH_LAST; k++) {
-        tooth[k] = rng_normal(rng, 0, tooth_mm / (k - TEETH_FIRST + 2)); /* falling off: a saw's hand, not a gear; 1.84 makes the sum's deviation
-                                                                             roughness_mm */
+        tooth[k] = rng_normal(rng, 0, tooth_mm / (k - TEETH_FIRST + 2)); /* falling off: a saw's hand, not a gear; 1.84 makes the
+                                                                            sum's deviation roughness_mm */
         tooth_at[k] = rng_uniform(rng, 0, 2 * PI);
     }
     const double a = length_mm / 2, b = a * width_frac;
@@ -97,7 +146,8 @@ static bool cut_draw(struct cut *cut, const struct class_config *config, const s
     const double elevation = rng_uniform(rng, place->elevation[0], place->elevation[1]), coin = rng_uniform(rng, 0, 1);
     if (config->side == SIDE_RIGHT || (config->side == SIDE_EITHER && coin < 0.5))
         azimuth = -azimuth;
-    const double length_mm = range_given(config->length_mm) ? range_draw(config->length_mm, rng) : range_draw(place->length_mm, rng) * anatomy->scale;
+    const double length_mm =
+        range_given(config->length_mm) ? range_draw(config->length_mm, rng) : range_draw(place->length_mm, rng) * anatomy->scale;
     const double width_frac = range_draw(range_given(config->width_frac) ? config->width_frac : place->width_frac, rng);
     cut_outline(cut, config, length_mm, width_frac, rng);
     cut->slope = tan(range_draw(config->bevel_deg, rng) * PI / 180);
@@ -163,7 +213,8 @@ static void cut_mark(struct region *region, const struct cut *cut, const struct 
             for (int64_t x = box.lo[0]; x < box.hi[0]; x++, out++) {
                 if (!bone[(z * skull->grid.dim[1] + y) * skull->grid.dim[0] + x])
                     continue;
-                const double at[3] = {(double)x * anatomy->spacing_mm[0], (double)y * anatomy->spacing_mm[1], (double)z * anatomy->spacing_mm[2]};
+                const double at[3] = {(double)x * anatomy->spacing_mm[0], (double)y * anatomy->spacing_mm[1],
+                                      (double)z * anatomy->spacing_mm[2]};
                 double from[3], azimuth, elevation;
                 for (int k = 0; k < 3; k++)
                     from[k] = at[k] - cut->patch.point_mm[k] + cut->patch.radius_mm * cut->patch.normal[k];
@@ -174,15 +225,16 @@ static void cut_mark(struct region *region, const struct cut *cut, const struct 
             }
 }
 
-static enum status class_draw(const void *config, const struct volume *skull, struct box skull_box, struct rng *rng, struct region *ret,
-                              struct error *error)
+static enum status class_draw(const void *config, const struct volume *skull, struct box skull_box, struct rng *rng,
+                              struct region *ret, struct error *error)
 {
     struct anatomy anatomy;
     struct cut cut;
     if (anatomy_find(&anatomy, skull, skull_box, error))
         return error->status;
     enum status status = STATUS_OK;
-    if (cut_draw(&cut, config, &anatomy, rng) && !(status = region_new(ret, cut_box(&cut, &anatomy, skull_box), error)) && ret->mask) {
+    if (cut_draw(&cut, config, &anatomy, rng) && !(status = region_new(ret, cut_box(&cut, &anatomy, skull_box), error)) &&
+        ret->mask) {
         const int64_t size[3] = {box_size(ret->box, 0), box_size(ret->box, 1), box_size(ret->box, 2)};
         cut_mark(ret, &cut, &anatomy, skull);
         status = mask_keep_largest(ret->mask, size, 1, 26, error); /* one piece: crumbs beside it stay bone */
@@ -192,7 +244,10 @@ static enum status class_draw(const void *config, const struct volume *skull, st
 }
 
 const struct defect_ops defect_region = {
-    .config = {.type = "region", .help = "a part of the vault along an irregular outline, placed by anatomy (SkullBreak's classes)",
-               .size = sizeof(struct class_config), .base = &defect_base_table, .fields = class_fields},
+    .config = {.type = "region",
+               .help = "a part of the vault along an irregular outline, placed by anatomy (SkullBreak's classes)",
+               .size = sizeof(struct class_config),
+               .base = &defect_base_table,
+               .fields = class_fields},
     .draw = class_draw,
 };

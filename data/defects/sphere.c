@@ -14,18 +14,39 @@ struct sphere_config {
 };
 
 static const struct config_field sphere_fields[] = {
-    {.key = "radius_mm", .type = CONFIG_RANGE, .offset = offsetof(struct sphere_config, radius_mm), .text = "[0, 0]", .unit = "mm", .min = 0,
-     .max = 250, .help = "radius, drawn from this range; [0, 0]: as published, to the top plus extra_vox"},
-    {.key = "extra_vox", .type = CONFIG_RANGE, .offset = offsetof(struct sphere_config, extra_vox), .text = "[20, 20]", .unit = "voxels", .min = 0,
-     .max = 1024, .help = "radius beyond the top, as published"},
-    {.key = "centre_frac", .type = CONFIG_DOUBLE, .offset = offsetof(struct sphere_config, centre_frac), .text = "0.75", .min = 0, .max = 1,
+    {.key = "radius_mm",
+     .type = CONFIG_RANGE,
+     .offset = offsetof(struct sphere_config, radius_mm),
+     .text = "[0, 0]",
+     .unit = "mm",
+     .min = 0,
+     .max = 250,
+     .help = "radius, drawn from this range; [0, 0]: as published, to the top plus extra_vox"},
+    {.key = "extra_vox",
+     .type = CONFIG_RANGE,
+     .offset = offsetof(struct sphere_config, extra_vox),
+     .text = "[20, 20]",
+     .unit = "voxels",
+     .min = 0,
+     .max = 1024,
+     .help = "radius beyond the top, as published"},
+    {.key = "centre_frac",
+     .type = CONFIG_DOUBLE,
+     .offset = offsetof(struct sphere_config, centre_frac),
+     .text = "0.75",
+     .min = 0,
+     .max = 1,
      .help = "height of the centre"},
-    {.key = "frame", .type = CONFIG_ENUM, .offset = offsetof(struct sphere_config, frame), .text = "volume", .names = frame_names,
+    {.key = "frame",
+     .type = CONFIG_ENUM,
+     .offset = offsetof(struct sphere_config, frame),
+     .text = "volume",
+     .names = frame_names,
      .help = FRAME_HELP},
     {0}};
 
-static enum status sphere_draw(const void *config, const struct volume *skull, struct box skull_box, struct rng *rng, struct region *ret,
-                               struct error *error)
+static enum status sphere_draw(const void *config, const struct volume *skull, struct box skull_box, struct rng *rng,
+                               struct region *ret, struct error *error)
 {
     const struct sphere_config *sphere = config;
     const struct box frame = frame_box(sphere->frame, skull, skull_box);
@@ -35,7 +56,8 @@ static enum status sphere_draw(const void *config, const struct volume *skull, s
     double centre[3] = {0, 0, (double)(frame.lo[2] + centre_z)}, radius[3];
     struct box box;
     for (int a = 0; a < 3; a++)
-        radius[a] = range_given(sphere->radius_mm) ? radius_mm / grid_spacing_mm(&skull->grid, a) : (double)(height - centre_z) + extra_vox;
+        radius[a] = range_given(sphere->radius_mm) ? radius_mm / grid_spacing_mm(&skull->grid, a)
+                                                   : (double)(height - centre_z) + extra_vox;
     for (int a = 0; a < 2; a++) {
         const double low = (double)frame.lo[a] + radius[a], high = (double)frame.hi[a] - radius[a];
         centre[a] = floor(low < high ? rng_uniform(rng, low, high + 1) : (low + high) / 2);
@@ -51,7 +73,10 @@ static enum status sphere_draw(const void *config, const struct volume *skull, s
 }
 
 const struct defect_ops defect_sphere = {
-    .config = {.type = "sphere", .help = "a ball centred at three quarters of the height (Li et al. 2020)", .size = sizeof(struct sphere_config),
-               .base = &defect_base_table, .fields = sphere_fields},
+    .config = {.type = "sphere",
+               .help = "a ball centred at three quarters of the height (Li et al. 2020)",
+               .size = sizeof(struct sphere_config),
+               .base = &defect_base_table,
+               .fields = sphere_fields},
     .draw = sphere_draw,
 };

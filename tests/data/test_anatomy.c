@@ -71,7 +71,8 @@ static void test_frame(void)
         CHECK_NEAR(anatomy.scale, 1, 0.08);
         CHECK(angle_between(anatomy.frame[0], frame[0]) < 5);
         if (i == 0)
-            level_deg = atan2(anatomy.frame[1][2], anatomy.frame[1][1]) / DEG; /* this head's own rims against the canonical level */
+            level_deg =
+                atan2(anatomy.frame[1][2], anatomy.frame[1][1]) / DEG; /* this head's own rims against the canonical level */
         const double pitch_deg = asin(anatomy.frame[1][2]) / DEG - level_deg;
         CHECK_NEAR(pitch_deg, poses[i][1], 5);
         anatomy_done(&anatomy);

@@ -61,7 +61,8 @@ static void test_round_trip(void)
 {
     struct error error = {0};
     struct volume skull, got, implant;
-    const char *const endings[] = {".nrrd", ".nii.gz"}, *const folders[] = {"flat_nrrd", "flat_nifti"}, *const outs[] = {"out_nrrd", "out_nifti"};
+    const char *const endings[] = {".nrrd", ".nii.gz"}, *const folders[] = {"flat_nrrd", "flat_nifti"},
+                      *const outs[] = {"out_nrrd", "out_nifti"};
     for (int e = 0; e < 2; e++) {
         char file[64];
         put_triplet(folders[e], "007", 0, endings[e], e == 0);
@@ -113,8 +114,11 @@ static void test_boxes(void)
 {
     struct error error = {0};
     struct volume whole;
-    const struct box boxes[] = {{{0, 0, 0}, {70, 66, 130}}, {{-9, 60, 100}, {20, 80, 140}}, {{63, 1, 64}, {65, 3, 129}},
-                                {{80, 0, 0}, {90, 5, 5}},   {{-5, -5, -5}, {75, 71, 135}}};
+    const struct box boxes[] = {{{0, 0, 0}, {70, 66, 130}},
+                                {{-9, 60, 100}, {20, 80, 140}},
+                                {{63, 1, 64}, {65, 3, 129}},
+                                {{80, 0, 0}, {90, 5, 5}},
+                                {{-5, -5, -5}, {75, 71, 135}}};
     put_triplet("boxes", "a", 0, ".nrrd", false);
     struct dataset *set = packed("boxes", "boxes.h5", &at_random);
     CHECK_OK(dataset_read_skull(&whole, set, 0, &error), &error);
@@ -254,7 +258,8 @@ static void test_bad_triplets(void)
     implant_make(&implant, &other, lo, hi); /* of another skull */
     volume_put("alien", "x_complete.nrrd", &skull);
     volume_put("alien", "x_implant.nrrd", &implant);
-    CHECK_FAILS(dataset_pack(check_path("alien"), check_path("alien.h5"), &at_random, &error), &error, STATUS_FAILED, "outside the skull");
+    CHECK_FAILS(dataset_pack(check_path("alien"), check_path("alien.h5"), &at_random, &error), &error, STATUS_FAILED,
+                "outside the skull");
     CHECK_CONTAINS(error.text, "x_implant.nrrd");
     CHECK(!file_exists(check_path("alien.h5")));
 
@@ -269,7 +274,8 @@ static void test_bad_triplets(void)
     volume_put("uncut", "x_complete.nrrd", &skull);
     volume_put("uncut", "x_implant.nrrd", &right);
     volume_put("uncut", "x_defective.nrrd", &skull);
-    CHECK_FAILS(dataset_pack(check_path("uncut"), check_path("uncut.h5"), &at_random, &error), &error, STATUS_FAILED, "do not make the skull");
+    CHECK_FAILS(dataset_pack(check_path("uncut"), check_path("uncut.h5"), &at_random, &error), &error, STATUS_FAILED,
+                "do not make the skull");
     volume_done(&right);
 
     memset(implant.data, 0, (size_t)grid_voxels(&implant.grid));

@@ -138,7 +138,8 @@ static void set_numbers(const char *object, const char *name, hid_t type, hsize_
     const char *path = copy_set();
     hid_t target, file = open_edit(path, object, &target);
     H5Adelete(target, name);
-    const hid_t space = H5Screate_simple(1, &n, NULL), attribute = H5Acreate2(target, name, type, space, H5P_DEFAULT, H5P_DEFAULT);
+    const hid_t space = H5Screate_simple(1, &n, NULL),
+                attribute = H5Acreate2(target, name, type, space, H5P_DEFAULT, H5P_DEFAULT);
     CHECK(H5Awrite(attribute, type, values) >= 0);
     H5Aclose(attribute);
     H5Sclose(space);
@@ -189,7 +190,8 @@ static void set_mask(const char *name, hid_t type, int rank, const hsize_t *size
     H5Ldelete(file, name, H5P_DEFAULT);
     if (chunk)
         H5Pset_chunk(properties, rank, chunk);
-    const hid_t space = H5Screate_simple(rank, size, NULL), mask = H5Dcreate2(file, name, type, space, H5P_DEFAULT, properties, H5P_DEFAULT);
+    const hid_t space = H5Screate_simple(rank, size, NULL),
+                mask = H5Dcreate2(file, name, type, space, H5P_DEFAULT, properties, H5P_DEFAULT);
     CHECK(mask >= 0);
     H5Dclose(mask);
     H5Sclose(space);
@@ -200,8 +202,8 @@ static void set_mask(const char *name, hid_t type, int rank, const hsize_t *size
 
 static void test_masks(void)
 {
-    const hsize_t huge[3] = {1ULL << 40, 1ULL << 10, 4}, many[3] = {16000, 16000, 16000}, small[3] = {8, 8, 8}, chunk[3] = {4, 4, 4},
-                  wide[3] = {1024, 1024, 4}, nothing[3] = {0, 8, 8};
+    const hsize_t huge[3] = {1ULL << 40, 1ULL << 10, 4}, many[3] = {16000, 16000, 16000}, small[3] = {8, 8, 8},
+                  chunk[3] = {4, 4, 4}, wide[3] = {1024, 1024, 4}, nothing[3] = {0, 8, 8};
     const char *skull = "/cases/a/complete", *implant = "/cases/a/implants/d00";
     set_mask(skull, H5T_STD_U8LE, 3, huge, chunk, "size is out of range");
     set_mask(skull, H5T_STD_U8LE, 3, many, chunk, "too many voxels");
@@ -331,9 +333,9 @@ const char *__lsan_default_suppressions(void)
 
 int main(int argc, char **argv)
 {
-    const struct check_test tests[] = {{"foreign", test_foreign},     {"truncated", test_truncated}, {"corrupt", test_corrupt},
-                                       {"attributes", test_attributes}, {"masks", test_masks},         {"values", test_values},
-                                       {"no_memory", test_no_memory}, {0}};
+    const struct check_test tests[] = {
+        {"foreign", test_foreign}, {"truncated", test_truncated}, {"corrupt", test_corrupt},     {"attributes", test_attributes},
+        {"masks", test_masks},     {"values", test_values},       {"no_memory", test_no_memory}, {0}};
     log_set_level(LOG_QUIET);
     H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
     return check_main(argc, argv, tests);

@@ -34,7 +34,9 @@ static struct region draw(const struct volume *skull, const struct defects_confi
 {
     struct error error = {0};
     struct region region = {0};
-    CHECK_OK(defect_draw(&region, NULL, skull, box_of_mask(skull->data, skull->grid.dim), config, rng_make(7, (uint64_t)number), &error), &error);
+    CHECK_OK(defect_draw(&region, NULL, skull, box_of_mask(skull->data, skull->grid.dim), config, rng_make(7, (uint64_t)number),
+                         &error),
+             &error);
     return region;
 }
 
@@ -45,7 +47,8 @@ static int64_t size_of(const struct region *region, int a)
 
 static const struct {
     const char *file, *type; /* NULL: several */
-} shipped[] = {{"cube", "cube"}, {"sphere", "sphere"}, {"craniotomy", "craniotomy"}, {"blobs", "blobs"}, {"regions", "region"}, {"mixed", NULL}, {"realistic", NULL}};
+} shipped[] = {{"cube", "cube"},      {"sphere", "sphere"}, {"craniotomy", "craniotomy"}, {"blobs", "blobs"},
+               {"regions", "region"}, {"mixed", NULL},      {"realistic", NULL}};
 
 static void test_valid(void)
 {
@@ -147,7 +150,8 @@ static int64_t ball_count(const int64_t dim[3], const double centre[3], const do
     for (int64_t z = 0; z < dim[2]; z++)
         for (int64_t y = 0; y < dim[1]; y++)
             for (int64_t x = 0; x < dim[0]; x++) {
-                const double d[3] = {((double)x - centre[0]) / radius[0], ((double)y - centre[1]) / radius[1], ((double)z - centre[2]) / radius[2]};
+                const double d[3] = {((double)x - centre[0]) / radius[0], ((double)y - centre[1]) / radius[1],
+                                     ((double)z - centre[2]) / radius[2]};
                 n += d[0] * d[0] + d[1] * d[1] + d[2] * d[2] <= 1 + 1e-12;
             }
     return n;
@@ -191,7 +195,8 @@ static bool craniotomy_inside(const int64_t at[3], const int64_t m[3], double ra
     if (p[0] >= core_lo[0] && p[0] < core_hi[0] && p[1] >= core_lo[1] && p[1] < core_hi[1])
         return true;
     for (int corner = 0; corner < 4; corner++) {
-        const double cx = (double)(m[0] - 1) * (corner & 1 ? 5.0 / 6 : 1.0 / 6), cy = (double)(m[1] - 1) * (corner & 2 ? 5.0 / 6 : 1.0 / 6);
+        const double cx = (double)(m[0] - 1) * (corner & 1 ? 5.0 / 6 : 1.0 / 6),
+                     cy = (double)(m[1] - 1) * (corner & 2 ? 5.0 / 6 : 1.0 / 6);
         if ((p[0] - cx) * (p[0] - cx) + (p[1] - cy) * (p[1] - cy) <= radius * radius)
             return true;
     }
@@ -247,7 +252,8 @@ static void test_mixture(void)
     const double mm[3] = {4, 4, 4};
     skull_make(&skull, dim, mm, 0);
     defects_bind(&config, &arena,
-                 "defects:\n- {type: cube, weight: 3, edge_mm: 60}\n- {type: craniotomy, weight: 0}\n- {type: sphere, weight: 1, radius_mm: 40}\n");
+                 "defects:\n- {type: cube, weight: 3, edge_mm: 60}\n- {type: craniotomy, weight: 0}\n- {type: sphere, weight: 1, "
+                 "radius_mm: 40}\n");
     for (uint64_t number = 0; number < 400; number++) {
         struct region region;
         const char *type;
@@ -275,7 +281,8 @@ static void test_tries(void)
     skull_make(&skull, skull_dim, skull_mm, 0);
     const struct box box = box_of_mask(skull.data, skull_dim);
     defects_bind(&config, &arena, "defects: [{type: cube, edge_mm: 30, min_volume_ml: 2000}]\nmax_tries: 5\n");
-    CHECK_FAILS(defect_draw(&region, NULL, &skull, box, &config, rng_make(1, 1), &error), &error, STATUS_FAILED, "none of 5 draws removed 2000 ml");
+    CHECK_FAILS(defect_draw(&region, NULL, &skull, box, &config, rng_make(1, 1), &error), &error, STATUS_FAILED,
+                "none of 5 draws removed 2000 ml");
     CHECK(region.mask == NULL);
     defects_bind(&config, &arena, "defects: [{type: cube, edge_mm: 30, min_volume_ml: 7.7}]\n");
     for (uint64_t number = 0; number < 30; number++) {
@@ -283,8 +290,8 @@ static void test_tries(void)
         region_done(&region);
     }
     memset(skull.data, 0, (size_t)grid_voxels(&skull.grid));
-    CHECK_FAILS(defect_draw(&region, NULL, &skull, box_of_mask(skull.data, skull_dim), &config, rng_make(1, 1), &error), &error, STATUS_FAILED,
-                "the skull is empty");
+    CHECK_FAILS(defect_draw(&region, NULL, &skull, box_of_mask(skull.data, skull_dim), &config, rng_make(1, 1), &error), &error,
+                STATUS_FAILED, "the skull is empty");
     arena_done(&arena);
     volume_done(&skull);
 }

@@ -42,8 +42,14 @@ static const char *set_path(void)
 
 static struct loader_config base_config(int sampler, int64_t patch)
 {
-    return (struct loader_config){.set = set_path(), .defects = "configs/defects/mixed.yaml", .sampler = sampler, .patch_vox = {patch, patch + 2, patch - 3},
-                                  .patches_per_skull = 3, .defect_ratio = 0.5, .workers = 1, .queue = 2};
+    return (struct loader_config){.set = set_path(),
+                                  .defects = "configs/defects/mixed.yaml",
+                                  .sampler = sampler,
+                                  .patch_vox = {patch, patch + 2, patch - 3},
+                                  .patches_per_skull = 3,
+                                  .defect_ratio = 0.5,
+                                  .workers = 1,
+                                  .queue = 2};
 }
 
 static struct loader *loader_of(const struct loader_config *config, enum loader_task task, struct loader_position start)
@@ -57,8 +63,8 @@ static struct loader *loader_of(const struct loader_config *config, enum loader_
 enum { STEPS = 40 };
 
 /* Hashes of STEPS batches from a position, and the positions after each. */
-static void run(uint64_t hashes[STEPS], struct loader_position positions[STEPS], const struct loader_config *config, int64_t batch,
-                struct loader_position start, int n)
+static void run(uint64_t hashes[STEPS], struct loader_position positions[STEPS], const struct loader_config *config,
+                int64_t batch, struct loader_position start, int n)
 {
     struct error error = {0};
     const int64_t size = batch * config->patch_vox[0] * config->patch_vox[1] * config->patch_vox[2];
@@ -160,7 +166,8 @@ static void test_grid_coverage(void)
         CHECK_OK(loader_new(&loader, &config, TASK_COMPLETION, SPLIT_VAL, 1, (struct loader_position){0}, &error), &error);
         CHECK_OK(dataset_read_skull(&skull, set, 3, &error), &error);
         CHECK_OK(dataset_read_implant(&implant, set, 3, 0, &error), &error);
-        const int64_t *dim = dims[3], first = config.top_vox ? dim[2] - config.top_vox : 0, size[3] = {dim[0], dim[1], dim[2] - first};
+        const int64_t *dim = dims[3], first = config.top_vox ? dim[2] - config.top_vox : 0,
+                      size[3] = {dim[0], dim[1], dim[2] - first};
         uint8_t *seen = memory_zalloc((size_t)(dim[0] * dim[1] * dim[2]), 1);
         int64_t wrong = 0, tiles[3], start[3];
         for (int a = 0; a < 3; a++)
@@ -262,9 +269,11 @@ static void test_errors(void)
     struct loader *loader = NULL;
     struct loader_config config = base_config(SAMPLER_GRID, 24);
     const struct loader_position zero = {0}, beyond = {0, 100000}, negative = {-1, 0};
-    CHECK_FAILS(loader_new(&loader, &config, TASK_IMPLANT, SPLIT_TEST, 1, zero, &error), &error, STATUS_FAILED, "the split 'test' holds no case");
+    CHECK_FAILS(loader_new(&loader, &config, TASK_IMPLANT, SPLIT_TEST, 1, zero, &error), &error, STATUS_FAILED,
+                "the split 'test' holds no case");
     CHECK_FAILS(loader_new(&loader, &config, TASK_IMPLANT, SPLIT_TRAIN, 1, beyond, &error), &error, STATUS_FAILED, "no position");
-    CHECK_FAILS(loader_new(&loader, &config, TASK_IMPLANT, SPLIT_TRAIN, 1, negative, &error), &error, STATUS_FAILED, "no position");
+    CHECK_FAILS(loader_new(&loader, &config, TASK_IMPLANT, SPLIT_TRAIN, 1, negative, &error), &error, STATUS_FAILED,
+                "no position");
     config.defects = check_path("none.yaml");
     CHECK_FAILS(loader_new(&loader, &config, TASK_IMPLANT, SPLIT_TRAIN, 1, zero, &error), &error, STATUS_USAGE, "none.yaml");
     config.set = check_path("none.h5");
@@ -279,7 +288,8 @@ static void test_errors(void)
     CHECK_OK(dataset_pack(check_path("healthy"), check_path("healthy.h5"), &all, &error), &error);
     config.set = check_path("healthy.h5");
     config.defects = NULL;
-    CHECK_FAILS(loader_new(&loader, &config, TASK_IMPLANT, SPLIT_TRAIN, 1, zero, &error), &error, STATUS_FAILED, "'h' holds no defect");
+    CHECK_FAILS(loader_new(&loader, &config, TASK_IMPLANT, SPLIT_TRAIN, 1, zero, &error), &error, STATUS_FAILED,
+                "'h' holds no defect");
 
     /* a worker's error reaches the caller, each time it asks */
     text_put(check_path("impossible.yaml"), "max_tries: 3\ndefects: [{type: cube, min_volume_ml: 2000}]\n");
@@ -325,8 +335,14 @@ static void test_no_memory(void)
 
 int main(int argc, char **argv)
 {
-    const struct check_test tests[] = {{"workers", test_workers}, {"resume", test_resume}, {"epochs", test_epochs}, {"grid_coverage", test_grid_coverage},
-                                       {"tasks", test_tasks},     {"whole", test_whole},   {"errors", test_errors}, {"no_memory", test_no_memory},
+    const struct check_test tests[] = {{"workers", test_workers},
+                                       {"resume", test_resume},
+                                       {"epochs", test_epochs},
+                                       {"grid_coverage", test_grid_coverage},
+                                       {"tasks", test_tasks},
+                                       {"whole", test_whole},
+                                       {"errors", test_errors},
+                                       {"no_memory", test_no_memory},
                                        {0}};
     log_set_level(LOG_QUIET);
     return check_main(argc, argv, tests);
