@@ -19,7 +19,7 @@ enum status h5_error(struct error *error, const char *path, const char *what);
 /* Exactly n numbers of class `type` (H5T_NATIVE_DOUBLE, H5T_NATIVE_INT64, H5T_NATIVE_UINT64); anything else is an error. */
 enum status h5_get_numbers(void *out, int64_t n, hid_t object, const char *name, hid_t type, const char *path,
                            struct error *error);
-/* One string of up to 4096 bytes, fixed or variable length, copied into arena. */
+/* One string of up to 4096 bytes, of fixed length, copied into arena. */
 enum status h5_get_text(const char **ret, hid_t object, const char *name, const char *path, struct arena *arena,
                         struct error *error);
 enum status h5_put_numbers(hid_t object, const char *name, hid_t type, int rank, const hsize_t *dims, const void *values,
