@@ -12,36 +12,18 @@ struct cube_config {
     int frame;
 };
 
-static const struct config_field cube_fields[] = {{.key = "edge_mm",
-                                                   .type = CONFIG_RANGE,
-                                                   .offset = offsetof(struct cube_config, edge_mm),
-                                                   .text = "[0, 0]",
-                                                   .unit = "mm",
-                                                   .min = 0,
-                                                   .max = 500,
-                                                   .help = "edge in x and y, drawn from this range; [0, 0]: edge_vox holds"},
-                                                  {.key = "edge_vox",
-                                                   .type = CONFIG_RANGE,
-                                                   .offset = offsetof(struct cube_config, edge_vox),
-                                                   .text = "[128, 128]",
-                                                   .unit = "voxels",
-                                                   .min = 1,
-                                                   .max = 4096,
-                                                   .help = "edge in x and y, as published"},
-                                                  {.key = "floor_frac",
-                                                   .type = CONFIG_DOUBLE,
-                                                   .offset = offsetof(struct cube_config, floor_frac),
-                                                   .text = "0.75",
-                                                   .min = 0,
-                                                   .max = 1,
-                                                   .help = "the defect reaches from this fraction of the height to the top"},
-                                                  {.key = "frame",
-                                                   .type = CONFIG_ENUM,
-                                                   .offset = offsetof(struct cube_config, frame),
-                                                   .text = "volume",
-                                                   .names = frame_names,
-                                                   .help = FRAME_HELP},
-                                                  {0}};
+/* clang-format off */
+static const struct config_field cube_fields[] = {
+    {.key = "edge_mm", .type = CONFIG_RANGE, .offset = offsetof(struct cube_config, edge_mm), .text = "[0, 0]", .unit = "mm", .min = 0,
+     .max = 500, .help = "edge in x and y, drawn from this range; [0, 0]: edge_vox holds"},
+    {.key = "edge_vox", .type = CONFIG_RANGE, .offset = offsetof(struct cube_config, edge_vox), .text = "[128, 128]", .unit = "voxels", .min = 1,
+     .max = 4096, .help = "edge in x and y, as published"},
+    {.key = "floor_frac", .type = CONFIG_DOUBLE, .offset = offsetof(struct cube_config, floor_frac), .text = "0.75", .min = 0, .max = 1,
+     .help = "the defect reaches from this fraction of the height to the top"},
+    {.key = "frame", .type = CONFIG_ENUM, .offset = offsetof(struct cube_config, frame), .text = "volume", .names = frame_names,
+     .help = FRAME_HELP},
+    {0}};
+/* clang-format on */
 
 static enum status cube_draw(const void *config, const struct volume *skull, struct box skull_box, struct rng *rng,
                              struct region *ret, struct error *error)

@@ -13,37 +13,18 @@ struct sphere_config {
     int frame;
 };
 
+/* clang-format off */
 static const struct config_field sphere_fields[] = {
-    {.key = "radius_mm",
-     .type = CONFIG_RANGE,
-     .offset = offsetof(struct sphere_config, radius_mm),
-     .text = "[0, 0]",
-     .unit = "mm",
-     .min = 0,
-     .max = 250,
-     .help = "radius, drawn from this range; [0, 0]: as published, to the top plus extra_vox"},
-    {.key = "extra_vox",
-     .type = CONFIG_RANGE,
-     .offset = offsetof(struct sphere_config, extra_vox),
-     .text = "[20, 20]",
-     .unit = "voxels",
-     .min = 0,
-     .max = 1024,
-     .help = "radius beyond the top, as published"},
-    {.key = "centre_frac",
-     .type = CONFIG_DOUBLE,
-     .offset = offsetof(struct sphere_config, centre_frac),
-     .text = "0.75",
-     .min = 0,
-     .max = 1,
+    {.key = "radius_mm", .type = CONFIG_RANGE, .offset = offsetof(struct sphere_config, radius_mm), .text = "[0, 0]", .unit = "mm", .min = 0,
+     .max = 250, .help = "radius, drawn from this range; [0, 0]: as published, to the top plus extra_vox"},
+    {.key = "extra_vox", .type = CONFIG_RANGE, .offset = offsetof(struct sphere_config, extra_vox), .text = "[20, 20]", .unit = "voxels", .min = 0,
+     .max = 1024, .help = "radius beyond the top, as published"},
+    {.key = "centre_frac", .type = CONFIG_DOUBLE, .offset = offsetof(struct sphere_config, centre_frac), .text = "0.75", .min = 0, .max = 1,
      .help = "height of the centre"},
-    {.key = "frame",
-     .type = CONFIG_ENUM,
-     .offset = offsetof(struct sphere_config, frame),
-     .text = "volume",
-     .names = frame_names,
+    {.key = "frame", .type = CONFIG_ENUM, .offset = offsetof(struct sphere_config, frame), .text = "volume", .names = frame_names,
      .help = FRAME_HELP},
     {0}};
+/* clang-format on */
 
 static enum status sphere_draw(const void *config, const struct volume *skull, struct box skull_box, struct rng *rng,
                                struct region *ret, struct error *error)
