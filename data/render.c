@@ -8,7 +8,7 @@
 #include "data/morphology.h"
 #include "data/scene.h"
 
-enum { SLICE_SAMPLES = 3, SHEET_PANEL = 400, SHEET_GAP = 8, SHEET_TITLE = 40, SCENE_CELLS_MAX = 400 };
+enum { SLICE_SAMPLES = 3, SHEET_PANEL = 400, SHEET_CAPTION = 16, SHEET_GAP = 8, SHEET_TITLE = 40, SCENE_CELLS_MAX = 400 };
 
 static const uint8_t slice_ground[3] = {14, 17, 22}, sheet_ground[3] = {255, 255, 255}, sheet_ink[3] = {40, 44, 52};
 
@@ -38,12 +38,20 @@ static int slice_layer(const struct render_layer *layers, int n_layers, int64_t 
 enum status render_slice(struct image *ret, const struct grid *grid, const struct render_layer *layers, int n_layers, int axis, int64_t index,
                          int64_t px, struct error *error)
 {
-    if (axis < 0 || axis > 2 || index < 0 || index >= grid->dim[axis] || px < 1)
+    const struct box all = {.hi = {grid->dim[0], grid->dim[1], grid->dim[2]}};
+    return render_slice_box(ret, grid, layers, n_layers, axis, index, all, px, error);
+}
+
+enum status render_slice_box(struct image *ret, const struct grid *grid, const struct render_layer *layers, int n_layers, int axis, int64_t index,
+                             struct box box, int64_t px, struct error *error)
+{
+    if (axis < 0 || axis > 2 || index < 0 || index >= grid->dim[axis] || px < 1 || box_empty(box))
         return error_set(error, STATUS_FAILED, "picture: slice %" PRId64 " across axis %d: outside the volume", index, axis);
     const int across = axis == 0 ? 1 : 0, down = axis == 2 ? 1 : 2; /* y down in axial slices, z up in the others */
     const int64_t step[3] = {1, grid->dim[0], grid->dim[0] * grid->dim[1]};
-    double across_mm = grid_spacing_mm(grid, across) * (double)grid->dim[across];
-    double down_mm = grid_spacing_mm(grid, down) * (double)grid->dim[down];
+    const int64_t n_across = box.hi[across] - box.lo[across], n_down = box.hi[down] - box.lo[down];
+    double across_mm = grid_spacing_mm(grid, across) * (double)n_across;
+    double down_mm = grid_spacing_mm(grid, down) * (double)n_down;
     double mm = fmax(across_mm, down_mm) / (double)px;
     int64_t w = (int64_t)fmax(1, round(across_mm / mm)), h = (int64_t)fmax(1, round(down_mm / mm));
     if (image_new(ret, w, h, error))
@@ -55,8 +63,8 @@ enum status render_slice(struct image *ret, const struct grid *grid, const struc
             for (int s = 0; s < SLICE_SAMPLES * SLICE_SAMPLES; s++) {
                 double u = ((double)x + (s % SLICE_SAMPLES + 0.5) / SLICE_SAMPLES) / (double)w;
                 double v = ((double)y + (s / SLICE_SAMPLES + 0.5) / SLICE_SAMPLES) / (double)h;
-                int64_t i = (int64_t)(u * (double)grid->dim[across]), j = (int64_t)(v * (double)grid->dim[down]);
-                j = down == 2 ? grid->dim[2] - 1 - j : j;
+                int64_t i = box.lo[across] + (int64_t)(u * (double)n_across), j = (int64_t)(v * (double)n_down);
+                j = down == 2 ? box.hi[2] - 1 - j : box.lo[1] + j;
                 int layer = slice_layer(layers, n_layers, index * step[axis] + i * step[across] + j * step[down]);
                 for (int c = 0; c < 3; c++)
                     sum[c] += layer < 0 ? slice_ground[c] : layers[layer].rgb[c];
@@ -67,12 +75,12 @@ enum status render_slice(struct image *ret, const struct grid *grid, const struc
     return STATUS_OK;
 }
 
-/* A panel of the sheet: the picture in the middle, its name at the bottom left. Takes the picture. */
+/* A panel of the sheet: the picture in the middle, its name below, at the left. Takes the picture. */
 static void sheet_place(struct image *sheet, struct image *picture, int column, int row, const char *label)
 {
     int64_t x = SHEET_GAP + column * (SHEET_PANEL + SHEET_GAP), y = SHEET_TITLE + row * (SHEET_PANEL + SHEET_GAP);
-    image_paste(sheet, picture, x + (SHEET_PANEL - picture->w) / 2, y + (SHEET_PANEL - picture->h) / 2);
-    image_text_scaled(sheet, x + 4, y + SHEET_PANEL - 14, label, 1, sheet_ink);
+    image_paste(sheet, picture, x + (SHEET_PANEL - picture->w) / 2, y + (SHEET_PANEL - SHEET_CAPTION - picture->h) / 2);
+    image_text_scaled(sheet, x + 4, y + SHEET_PANEL - SHEET_CAPTION + 4, label, 1, sheet_ink);
     image_done(picture);
 }
 
@@ -127,7 +135,7 @@ static enum status sheet_views(struct image *sheet, const struct scene *scene, b
                   {back ? VIEW_OBLIQUE_BACK : VIEW_OBLIQUE, back ? "from behind" : "oblique"}};
     for (int i = 0; i < 4; i++) {
         struct image picture;
-        if (scene_shade(&picture, scene, panels[i].view, SHEET_PANEL - 16, error))
+        if (scene_shade(&picture, scene, panels[i].view, SHEET_PANEL - SHEET_CAPTION, error))
             return error->status;
         sheet_place(sheet, &picture, i, 0, panels[i].label);
     }
@@ -141,7 +149,7 @@ static enum status sheet_slices(struct image *sheet, const struct grid *grid, co
     for (int axis = 0; axis < 3; axis++) {
         struct image picture;
         char label[64];
-        if (render_slice(&picture, grid, layers, n_layers, axis, middle[axis], SHEET_PANEL - 16, error))
+        if (render_slice(&picture, grid, layers, n_layers, axis, middle[axis], SHEET_PANEL - SHEET_CAPTION, error))
             return error->status;
         snprintf(label, sizeof label, "%s, slice %" PRId64, labels[axis], middle[axis]);
         sheet_place(sheet, &picture, axis, 1, label);

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "data/morphology.h"
 #include "data/volume.h"
 
 struct image {
@@ -18,8 +19,20 @@ struct image {
     uint8_t *rgb; /* 3 w h */
 };
 
-/* Oblique looks from the front, left and above; oblique back from behind, left and above. */
-enum render_view { VIEW_LEFT, VIEW_FRONT, VIEW_TOP, VIEW_OBLIQUE, VIEW_BACK, VIEW_RIGHT, VIEW_BELOW, VIEW_OBLIQUE_BACK, VIEW_N };
+/* Oblique looks from the front, left and above; oblique back from behind, left and above; the last two are their mirror images. */
+enum render_view {
+    VIEW_LEFT,
+    VIEW_FRONT,
+    VIEW_TOP,
+    VIEW_OBLIQUE,
+    VIEW_BACK,
+    VIEW_RIGHT,
+    VIEW_BELOW,
+    VIEW_OBLIQUE_BACK,
+    VIEW_OBLIQUE_RIGHT,
+    VIEW_OBLIQUE_BACK_RIGHT,
+    VIEW_N
+};
 
 enum { RENDER_MAX_LAYERS = 8 };
 
@@ -45,6 +58,11 @@ enum status render_shaded(struct image *ret, const struct grid *grid, const stru
 /* The slice at `index` across axis a (0 x, 1 y, 2 z), isotropic pixels, px on the longer side. */
 enum status render_slice(struct image *ret, const struct grid *grid, const struct render_layer *layers, int n_layers, int axis, int64_t index,
                          int64_t px, struct error *error);
+/* The same of a box of the volume. */
+enum status render_slice_box(struct image *ret, const struct grid *grid, const struct render_layer *layers, int n_layers, int axis, int64_t index,
+                             struct box box, int64_t px, struct error *error);
+/* The oblique or side view that looks at a point this far (x, y, z, mm) from the skull's middle. */
+enum render_view render_view_at(const double offset_mm[3]);
 /* A sheet: shaded views (side and oblique from where layer `focus` shows, front, top), three slices through the middle of that layer, and
  * the layers' names and volumes, with a title (may be NULL). */
 enum status render_sheet(const char *path, const struct grid *grid, const struct render_layer *layers, int n_layers, int focus,

@@ -7,7 +7,7 @@
 
 #include "data/morphology.h"
 
-enum { SCENE_MARGIN = 3 };
+enum { SCENE_MARGIN = 5 }; /* the widest reach of the blur and the gradient */
 
 /* The tent filter of one axis: cell c = sum_k weight[c * n_taps + k] * voxel[first[c] + k], weights sum to 256. */
 struct taps {
@@ -23,8 +23,8 @@ static void taps_done(struct taps *taps)
 }
 
 /* Cells of cell_mm from lo_mm over voxels of spacing_mm, of which lo <= i < hi may be read. */
-static enum status taps_make(struct taps *taps, int64_t n_cells, double cell_mm, double lo_mm, double spacing_mm, int64_t lo, int64_t hi,
-                             struct error *error)
+static enum status taps_make(struct taps *taps, int64_t n_cells, double cell_mm, double lo_mm, double spacing_mm, int64_t lo,
+                             int64_t hi, struct error *error)
 {
     double reach = fmax(1.4 * cell_mm, 1.4 * spacing_mm);
     int64_t n_taps = (int64_t)ceil(2 * reach / spacing_mm) + 1;
@@ -74,7 +74,8 @@ static void smoothing_plane(const struct smoothing *s, int64_t z, uint32_t *sums
         memset(sums, 0, (size_t)w * sizeof *sums);
         for (int64_t k = 0; k < z_taps->n_taps; k++) {
             uint32_t weight = z_taps->weight[z * z_taps->n_taps + k] * 255u;
-            const uint8_t *row = s->mask + ((z_taps->first[z] + k) * s->dim[1] + y + s->voxels.lo[1]) * s->dim[0] + s->voxels.lo[0];
+            const uint8_t *row =
+                s->mask + ((z_taps->first[z] + k) * s->dim[1] + y + s->voxels.lo[1]) * s->dim[0] + s->voxels.lo[0];
             if (weight)
                 for (int64_t x = 0; x < w; x++)
                     sums[x] += row[x] ? weight : 0;
@@ -148,8 +149,8 @@ static enum status smoothing_run(struct scene *scene, const struct smoothing *s,
     return failed ? error_memory(error, (size_t)(w * h), "smoothing a mask") : STATUS_OK;
 }
 
-static enum status scene_add(struct scene *scene, const struct grid *grid, const struct render_layer *layer, struct box box, int label,
-                             struct error *error)
+static enum status scene_add(struct scene *scene, const struct grid *grid, const struct render_layer *layer, struct box box,
+                             int label, struct error *error)
 {
     struct smoothing s = {.mask = layer->mask, .dim = grid->dim, .voxels = box};
     enum status status = STATUS_OK;
@@ -195,6 +196,49 @@ static void scene_blocks(struct scene *scene)
             const int64_t b[3] = {x, row % scene->block_dim[1], row / scene->block_dim[1]};
             scene->block[row * scene->block_dim[0] + x] = scene_block_max(scene, b);
         }
+}
+
+/* One pass of the binomial filter 1 4 6 4 1 along an axis, taps `stride` cells apart. */
+static void scene_blur(uint8_t *out, const uint8_t *in, const int64_t dim[3], int axis, int64_t stride)
+{
+    const int64_t step = (axis == 0 ? 1 : axis == 1 ? dim[0] : dim[0] * dim[1]) * stride;
+#pragma omp parallel for schedule(static)
+    for (int64_t row = 0; row < dim[1] * dim[2]; row++) {
+        const int64_t at = axis == 1 ? row % dim[1] : row / dim[1], n = dim[axis];
+        const uint8_t *from = in + row * dim[0];
+        uint8_t *to = out + row * dim[0];
+        int64_t lo = 0, hi = dim[0];
+        memset(to, 0, (size_t)dim[0]); /* the border is empty: the scene keeps a margin */
+        if (axis == 0) {
+            lo = 2 * stride;
+            hi = dim[0] - 2 * stride;
+        } else if (at < 2 * stride || at >= n - 2 * stride)
+            hi = 0;
+        for (int64_t x = lo; x < hi; x++)
+            to[x] =
+                (uint8_t)((from[x - 2 * step] + from[x + 2 * step] + 4 * (from[x - step] + from[x + step]) + 6 * from[x] + 8) >>
+                          4);
+    }
+}
+
+static enum status scene_smooth(struct scene *scene, struct error *error)
+{
+    size_t n = (size_t)(scene->dim[0] * scene->dim[1] * scene->dim[2]);
+    uint8_t *spare = memory_alloc(n, 1);
+    scene->smooth = memory_alloc(n, 1);
+    if (!spare || !scene->smooth) {
+        memory_free(spare);
+        return error_memory(error, n, "a view's cells");
+    }
+    scene_blur(scene->smooth, scene->density, scene->dim, 0, 1);
+    scene_blur(spare, scene->smooth, scene->dim, 1, 1);
+    scene_blur(scene->smooth, spare, scene->dim, 2, 1);
+    scene_blur(spare, scene->smooth, scene->dim, 0, 2);
+    scene_blur(scene->smooth, spare, scene->dim, 1, 2);
+    scene_blur(spare, scene->smooth, scene->dim, 2, 2);
+    memory_free(scene->smooth);
+    scene->smooth = spare;
+    return STATUS_OK;
 }
 
 /* Dims, origin and cell from the box of all layers; allocates. */
@@ -249,6 +293,8 @@ enum status scene_make(struct scene *ret, const struct grid *grid, const struct 
     for (int i = 0; i < n_layers && !status; i++)
         if (!box_empty(boxes[i]))
             status = scene_add(&scene, grid, &layers[i], boxes[i], i, error);
+    if (!status)
+        status = scene_smooth(&scene, error);
     if (status) {
         scene_done(&scene);
         return status;
@@ -263,6 +309,7 @@ void scene_done(struct scene *scene)
     if (!scene)
         return;
     memory_free(scene->density);
+    memory_free(scene->smooth);
     memory_free(scene->label);
     memory_free(scene->block);
     *scene = (struct scene){0};

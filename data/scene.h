@@ -1,5 +1,5 @@
-/* scene.h - what the renderer looks at: layers of masks resampled to cubic cells and smoothed, so that surfaces and normals are smooth.
- * Private to the renderer. */
+/* scene.h - what the renderer looks at: layers of masks resampled to cubic cells and smoothed, so that surfaces and normals are
+ * smooth. Private to the renderer. */
 #ifndef CALVARIA_DATA_SCENE_H
 #define CALVARIA_DATA_SCENE_H
 
@@ -9,9 +9,10 @@ enum { SCENE_BLOCK = 8 }; /* cells on a side of the blocks that let rays skip em
 
 struct scene {
     double cell_mm;
-    int64_t dim[3]; /* cells; the bone keeps a margin of empty ones on all sides */
-    double lo_mm[3]; /* corner of cell 0,0,0 in mm along the volume's axes from the corner of voxel 0,0,0 */
+    int64_t dim[3];   /* cells; the bone keeps a margin of empty ones on all sides */
+    double lo_mm[3];  /* corner of cell 0,0,0 in mm along the volume's axes from the corner of voxel 0,0,0 */
     uint8_t *density; /* share of the cell's neighbourhood inside any layer, 0 to 255 */
+    uint8_t *smooth;  /* the density blurred over about 2 cells: its gradient does not see the voxels' stairs */
     uint8_t *label;   /* index of the layer seen there */
     int64_t block_dim[3];
     uint8_t *block; /* highest density any interpolation inside the block can meet */

@@ -1,12 +1,12 @@
-/* shade.c - a view of a scene: orthographic rays to the first surface, its normal from the density's gradient, ambient occlusion from the
- * depth picture (McGuire et al., "The Alchemy screen-space ambient obscurance algorithm", HPG 2011), two soft lights, 2 x 2 samples per
- * pixel. */
+/* shade.c - a view of a scene: orthographic rays to the first surface, its normal from the density's gradient, ambient occlusion
+ * from the depth picture (McGuire et al., "The Alchemy screen-space ambient obscurance algorithm", HPG 2011), two soft lights, 2
+ * x 2 samples per pixel. */
 #include "data/scene.h"
 
 #include <math.h>
 #include <string.h>
 
-enum { SHADE_SAMPLES = 2, SHADE_AO_TAPS = 22, SHADE_AO_BLUR = 2 };
+enum { SHADE_SAMPLES = 2, SHADE_AO_TAPS = 22, SHADE_AO_BLUR = 2 }; /* samples per pixel on a side; taps; pixels around */
 
 static const float shade_surface = 100; /* density of the surface seen: below the half, so that thin bone stays whole */
 static const double shade_ao_mm = 18;
@@ -28,8 +28,16 @@ struct surface {
 
 /* Where the camera stands, seen from the skull: x left, y posterior, z up. */
 static const double shade_from[VIEW_N][3] = {
-    [VIEW_LEFT] = {1, 0, 0},          [VIEW_FRONT] = {0, -1, 0}, [VIEW_TOP] = {0, 0, 1},    [VIEW_OBLIQUE] = {0.62, -0.75, 0.42},
-    [VIEW_BACK] = {0, 1, 0},          [VIEW_RIGHT] = {-1, 0, 0}, [VIEW_BELOW] = {0, 0, -1}, [VIEW_OBLIQUE_BACK] = {0.62, 0.75, 0.52},
+    [VIEW_LEFT] = {1, 0, 0},
+    [VIEW_FRONT] = {0, -1, 0},
+    [VIEW_TOP] = {0, 0, 1},
+    [VIEW_OBLIQUE] = {0.62, -0.75, 0.42},
+    [VIEW_BACK] = {0, 1, 0},
+    [VIEW_RIGHT] = {-1, 0, 0},
+    [VIEW_BELOW] = {0, 0, -1},
+    [VIEW_OBLIQUE_BACK] = {0.62, 0.75, 0.52},
+    [VIEW_OBLIQUE_RIGHT] = {-0.62, -0.75, 0.42},
+    [VIEW_OBLIQUE_BACK_RIGHT] = {-0.62, 0.75, 0.52},
 };
 
 static void vector_cross(double out[3], const double a[3], const double b[3])
@@ -45,6 +53,53 @@ static void vector_unit(double v[3])
         v[i] /= length;
 }
 
+enum render_view render_view_at(const double offset_mm[3])
+{
+    static const enum render_view views[] = {VIEW_OBLIQUE, VIEW_OBLIQUE_RIGHT, VIEW_OBLIQUE_BACK, VIEW_OBLIQUE_BACK_RIGHT,
+                                             VIEW_LEFT,    VIEW_RIGHT};
+    enum render_view best = VIEW_OBLIQUE;
+    double most = -INFINITY;
+    for (size_t i = 0; i < sizeof views / sizeof *views; i++) {
+        double from[3], dot = 0;
+        memcpy(from, shade_from[views[i]], sizeof from);
+        vector_unit(from);
+        for (int a = 0; a < 3; a++)
+            dot += from[a] * offset_mm[a];
+        if (dot > most) {
+            most = dot;
+            best = views[i];
+        }
+    }
+    return best;
+}
+
+/* What all blocks that hold something cover along the camera's axes, in cells. */
+static void camera_bounds(const struct camera *camera, const struct scene *scene, double lo[3], double hi[3])
+{
+    const double half = 0.5 * SCENE_BLOCK;
+    for (int k = 0; k < 3; k++) {
+        double reach = half * (fabs(camera->axis[k][0]) + fabs(camera->axis[k][1]) + fabs(camera->axis[k][2]));
+        int64_t i = 0;
+        lo[k] = INFINITY;
+        hi[k] = -INFINITY;
+        for (int64_t z = 0; z < scene->block_dim[2]; z++)
+            for (int64_t y = 0; y < scene->block_dim[1]; y++)
+                for (int64_t x = 0; x < scene->block_dim[0]; x++, i++) {
+                    if ((float)scene->block[i] < shade_surface)
+                        continue;
+                    double at = ((double)x * SCENE_BLOCK + half) * camera->axis[k][0] +
+                                ((double)y * SCENE_BLOCK + half) * camera->axis[k][1] +
+                                ((double)z * SCENE_BLOCK + half) * camera->axis[k][2];
+                    lo[k] = fmin(lo[k], at - reach);
+                    hi[k] = fmax(hi[k], at + reach);
+                }
+        if (lo[k] > hi[k]) { /* specks below the threshold */
+            lo[k] = -half;
+            hi[k] = half;
+        }
+    }
+}
+
 static struct camera camera_make(const struct scene *scene, enum render_view view, int64_t px)
 {
     struct camera camera;
@@ -57,25 +112,20 @@ static struct camera camera_make(const struct scene *scene, enum render_view vie
     vector_unit(camera.axis[0]);
     vector_cross(camera.axis[1], camera.axis[0], camera.axis[2]);
 
-    double reach[3];
-    for (int k = 0; k < 3; k++) {
-        reach[k] = 0;
-        for (int i = 0; i < 3; i++)
-            reach[k] += fabs(camera.axis[k][i]) * (double)scene->dim[i] / 2;
-    }
-    double side = 2 * fmax(reach[0], reach[1]);
-    camera.step = side / (double)px;
-    camera.w = (int64_t)ceil(2 * reach[0] / camera.step - 1e-6);
-    camera.h = (int64_t)ceil(2 * reach[1] / camera.step - 1e-6);
-    camera.far = 2 * reach[2];
+    double lo[3], hi[3];
+    camera_bounds(&camera, scene, lo, hi);
+    const double pixel = fmax(hi[0] - lo[0], hi[1] - lo[1]) / (double)px;
+    camera.step = pixel / SHADE_SAMPLES;
+    camera.w = SHADE_SAMPLES * (int64_t)ceil((hi[0] - lo[0]) / pixel - 1e-6);
+    camera.h = SHADE_SAMPLES * (int64_t)ceil((hi[1] - lo[1]) / pixel - 1e-6);
+    camera.far = hi[2] - lo[2];
     for (int i = 0; i < 3; i++)
-        camera.origin[i] = (double)scene->dim[i] / 2 - reach[0] * camera.axis[0][i] + reach[1] * camera.axis[1][i] -
-                           reach[2] * camera.axis[2][i];
+        camera.origin[i] = lo[0] * camera.axis[0][i] + hi[1] * camera.axis[1][i] + lo[2] * camera.axis[2][i];
     return camera;
 }
 
-/* Density between cells; p in cells from the scene's corner. Outside is empty. */
-static float scene_density(const struct scene *scene, const double p[3])
+/* A value between cells; p in cells from the scene's corner. Outside is empty. */
+static float scene_value(const struct scene *scene, const uint8_t *values, const double p[3])
 {
     int64_t at[3];
     float f[3];
@@ -87,7 +137,7 @@ static float scene_density(const struct scene *scene, const double p[3])
         f[a] = (float)(q - (double)at[a]);
     }
     const int64_t dx = scene->dim[0], dxy = dx * scene->dim[1];
-    const uint8_t *d = scene->density + at[2] * dxy + at[1] * dx + at[0];
+    const uint8_t *d = values + at[2] * dxy + at[1] * dx + at[0];
     float y0 = (float)d[0] + f[0] * (float)(d[1] - d[0]);
     float y1 = (float)d[dx] + f[0] * (float)(d[dx + 1] - d[dx]);
     float y2 = (float)d[dxy] + f[0] * (float)(d[dxy + 1] - d[dxy]);
@@ -103,7 +153,8 @@ static void ray_at(double p[3], const double start[3], const double direction[3]
 }
 
 /* Part of the ray inside the box lo..hi (cells): *t0 <= t < *t1. */
-static void ray_clip(const double start[3], const double direction[3], const double lo[3], const double hi[3], double *t0, double *t1)
+static void ray_clip(const double start[3], const double direction[3], const double lo[3], const double hi[3], double *t0,
+                     double *t1)
 {
     for (int a = 0; a < 3; a++) {
         if (fabs(direction[a]) < 1e-9) {
@@ -149,12 +200,12 @@ static double ray_hit(const struct scene *scene, const double start[3], const do
             continue;
         }
         ray_at(p, start, direction, t);
-        if (scene_density(scene, p) >= shade_surface) {
+        if (scene_value(scene, scene->density, p) >= shade_surface) {
             double before = t - step, after = t;
             for (int i = 0; i < 6; i++) {
                 double middle = (before + after) / 2;
                 ray_at(p, start, direction, middle);
-                if (scene_density(scene, p) >= shade_surface)
+                if (scene_value(scene, scene->density, p) >= shade_surface)
                     after = middle;
                 else
                     before = middle;
@@ -192,10 +243,32 @@ static void surface_albedo(float albedo[3], const struct scene *scene, const dou
     }
 }
 
+/* Unit vector down the gradient, in camera axes (right, up, towards the camera); false where it is flat. */
+static bool surface_normal(double normal[3], const struct scene *scene, const struct camera *camera, const uint8_t *values,
+                           const double p[3])
+{
+    const double reach = 1.25;
+    double gradient[3], length2 = 0;
+    for (int a = 0; a < 3; a++) {
+        double ahead[3] = {p[0], p[1], p[2]}, behind[3] = {p[0], p[1], p[2]};
+        ahead[a] += reach;
+        behind[a] -= reach;
+        gradient[a] = (double)(scene_value(scene, values, behind) - scene_value(scene, values, ahead));
+        length2 += gradient[a] * gradient[a];
+    }
+    for (int k = 0; k < 3; k++) {
+        double n = 0;
+        for (int a = 0; a < 3; a++)
+            n += gradient[a] * camera->axis[k][a];
+        normal[k] = (k == 2 ? -n : n) / sqrt(fmax(length2, 1e-12));
+    }
+    return length2 > 1;
+}
+
 static struct surface surface_find(const struct scene *scene, const struct camera *camera, int64_t x, int64_t y)
 {
     struct surface surface = {.depth = INFINITY};
-    double start[3], p[3], gradient[3], reach = 1.25;
+    double start[3], p[3], fine[3], coarse[3];
     for (int a = 0; a < 3; a++)
         start[a] = camera->origin[a] + ((double)x + 0.5) * camera->step * camera->axis[0][a] -
                    ((double)y + 0.5) * camera->step * camera->axis[1][a];
@@ -204,24 +277,18 @@ static struct surface surface_find(const struct scene *scene, const struct camer
         return surface;
     ray_at(p, start, camera->axis[2], t);
     surface.depth = (float)t;
-    for (int a = 0; a < 3; a++) {
-        double ahead[3] = {p[0], p[1], p[2]}, behind[3] = {p[0], p[1], p[2]};
-        ahead[a] += reach;
-        behind[a] -= reach;
-        gradient[a] = (double)(scene_density(scene, behind) - scene_density(scene, ahead));
+    /* the smoothed normal where both nearly agree (stairs of voxels), the fine one at rims and thin bone */
+    bool sharp = surface_normal(fine, scene, camera, scene->density, p);
+    if (surface_normal(coarse, scene, camera, scene->smooth, p)) {
+        double agree = fine[0] * coarse[0] + fine[1] * coarse[1] + fine[2] * coarse[2];
+        double share = sharp ? fmin(fmax((agree - 0.55) / 0.3, 0), 1) : 1;
+        for (int k = 0; k < 3; k++)
+            fine[k] += share * (coarse[k] - fine[k]);
     }
-    vector_unit(gradient); /* NaN where flat: checked below */
-    for (int k = 0; k < 3; k++) {
-        double n = 0;
-        for (int a = 0; a < 3; a++)
-            n += gradient[a] * camera->axis[k][a];
-        surface.normal[k] = (float)(k == 2 ? -n : n);
-    }
-    if (!(surface.normal[2] > 0.02f)) { /* flat or turned away by smoothing: face the camera */
-        surface.normal[2] = 0.02f;
-        if (!(fabsf(surface.normal[0]) + fabsf(surface.normal[1]) > 0))
-            surface.normal[0] = surface.normal[1] = 0, surface.normal[2] = 1;
-    }
+    fine[2] = fmax(fine[2], 0.02); /* turned away by smoothing: face the camera */
+    vector_unit(fine);
+    for (int k = 0; k < 3; k++)
+        surface.normal[k] = (float)fine[k];
     surface_albedo(surface.albedo, scene, p);
     return surface;
 }
@@ -231,7 +298,7 @@ static float surface_open(const struct surface *all, const struct camera *camera
 {
     const struct surface *here = &all[y * camera->w + x];
     float mm = (float)(camera->step * cell_mm), radius = (float)shade_ao_mm / mm, sum = 0;
-    float turn = 6.2831853f * (float)((x * 7 + y * 11) % 16) / 16;
+    float turn = 6.2831853f * (float)((x / SHADE_SAMPLES * 7 + y / SHADE_SAMPLES * 11) % 16) / 16;
     for (int k = 0; k < SHADE_AO_TAPS; k++) {
         float share = ((float)k + 0.5f) / SHADE_AO_TAPS, angle = turn + 2.3999632f * (float)k;
         int64_t u = x + (int64_t)lrintf(share * radius * cosf(angle)), v = y + (int64_t)lrintf(share * radius * sinf(angle));
@@ -249,18 +316,20 @@ static float surface_open(const struct surface *all, const struct camera *camera
     return fmaxf(1 - 2.6f * sum / SHADE_AO_TAPS, 0);
 }
 
-/* The noise of few taps, averaged over neighbours of like depth. */
-static float surface_open_smooth(const struct surface *all, const float *open, const struct camera *camera, int64_t x, int64_t y)
+/* The noise of few taps, averaged over the pixels around x, y whose depth is like the sample's. */
+static float surface_open_smooth(const struct surface *all, const float *open, const struct camera *camera, int64_t x, int64_t y,
+                                 float depth)
 {
-    float depth = all[y * camera->w + x].depth, sum = 0, total = 0;
+    const int64_t w = camera->w / SHADE_SAMPLES, h = camera->h / SHADE_SAMPLES;
+    float sum = 0, total = 0;
     for (int64_t v = y - SHADE_AO_BLUR; v <= y + SHADE_AO_BLUR; v++)
         for (int64_t u = x - SHADE_AO_BLUR; u <= x + SHADE_AO_BLUR; u++) {
-            if (u < 0 || v < 0 || u >= camera->w || v >= camera->h || !(fabsf(all[v * camera->w + u].depth - depth) < 4))
+            if (u < 0 || v < 0 || u >= w || v >= h || !(fabsf(all[(v * camera->w + u) * SHADE_SAMPLES].depth - depth) < 5))
                 continue;
-            sum += open[v * camera->w + u];
+            sum += open[v * w + u];
             total += 1;
         }
-    return total > 0 ? sum / total : 1;
+    return total > 0 ? sum / total : 0.7f;
 }
 
 /* Linear light of one sample. far01: depth, 0 nearest to 1 farthest of the scene. */
@@ -280,21 +349,42 @@ static void surface_light(float rgb[3], const struct surface *surface, float ope
         rgb[c] = fminf(surface->albedo[c] * light * 1.08f, 1);
 }
 
-static void shade_pixel(uint8_t out[3], const struct surface *all, const float *open, const struct camera *camera, int64_t x, int64_t y)
+static void shade_pixel(uint8_t out[3], const struct surface *all, const float *open, const struct camera *camera, int64_t x,
+                        int64_t y)
 {
     float sum[3] = {0, 0, 0};
-    int n = 0;
-    for (int64_t v = y * SHADE_SAMPLES; v < (y + 1) * SHADE_SAMPLES && v < camera->h; v++)
-        for (int64_t u = x * SHADE_SAMPLES; u < (x + 1) * SHADE_SAMPLES && u < camera->w; u++, n++) {
+    for (int64_t v = y * SHADE_SAMPLES; v < (y + 1) * SHADE_SAMPLES; v++)
+        for (int64_t u = x * SHADE_SAMPLES; u < (x + 1) * SHADE_SAMPLES; u++) {
             const struct surface *surface = &all[v * camera->w + u];
             float rgb[3] = {1, 1, 1};
             if (surface->depth < INFINITY)
-                surface_light(rgb, surface, surface_open_smooth(all, open, camera, u, v), surface->depth / (float)camera->far);
+                surface_light(rgb, surface, surface_open_smooth(all, open, camera, x, y, surface->depth),
+                              surface->depth / (float)camera->far);
             for (int c = 0; c < 3; c++)
                 sum[c] += rgb[c];
         }
     for (int c = 0; c < 3; c++)
-        out[c] = (uint8_t)lrintf(255 * sqrtf(sum[c] / (float)n));
+        out[c] = (uint8_t)lrintf(255 * sqrtf(sum[c] / (SHADE_SAMPLES * SHADE_SAMPLES)));
+}
+
+/* all: camera's samples; open: one per pixel. */
+static void shade_image(struct image *image, const struct scene *scene, const struct camera *camera, struct surface *all,
+                        float *open)
+{
+#pragma omp parallel for schedule(dynamic, 8)
+    for (int64_t y = 0; y < camera->h; y++)
+        for (int64_t x = 0; x < camera->w; x++)
+            all[y * camera->w + x] = surface_find(scene, camera, x, y);
+#pragma omp parallel for schedule(dynamic, 8)
+    for (int64_t y = 0; y < image->h; y++)
+        for (int64_t x = 0; x < image->w; x++) {
+            bool seen = all[(y * camera->w + x) * SHADE_SAMPLES].depth < INFINITY;
+            open[y * image->w + x] = seen ? surface_open(all, camera, scene->cell_mm, x * SHADE_SAMPLES, y * SHADE_SAMPLES) : 1;
+        }
+#pragma omp parallel for schedule(dynamic, 8)
+    for (int64_t y = 0; y < image->h; y++)
+        for (int64_t x = 0; x < image->w; x++)
+            shade_pixel(image->rgb + 3 * (y * image->w + x), all, open, camera, x, y);
 }
 
 enum status scene_shade(struct image *ret, const struct scene *scene, enum render_view view, int64_t px, struct error *error)
@@ -302,28 +392,15 @@ enum status scene_shade(struct image *ret, const struct scene *scene, enum rende
     struct image image = {0};
     if (!scene->density)
         return image_new(ret, px, px, error);
-    struct camera camera = camera_make(scene, view, px * SHADE_SAMPLES);
-    int64_t n = camera.w * camera.h;
-    if (image_new(&image, (camera.w + SHADE_SAMPLES - 1) / SHADE_SAMPLES, (camera.h + SHADE_SAMPLES - 1) / SHADE_SAMPLES, error))
+    struct camera camera = camera_make(scene, view, px);
+    if (image_new(&image, camera.w / SHADE_SAMPLES, camera.h / SHADE_SAMPLES, error))
         return error->status;
-    struct surface *all = memory_alloc((size_t)n, sizeof *all);
-    float *open = memory_alloc((size_t)n, sizeof *open);
-    enum status status = all && open ? STATUS_OK : error_memory(error, (size_t)n * sizeof *all, "a view");
+    size_t n = (size_t)(camera.w * camera.h);
+    struct surface *all = memory_alloc(n, sizeof *all);
+    float *open = memory_alloc((size_t)(image.w * image.h), sizeof *open);
+    enum status status = all && open ? STATUS_OK : error_memory(error, n * sizeof *all, "a view");
     if (!status) {
-#pragma omp parallel for schedule(dynamic, 8)
-        for (int64_t y = 0; y < camera.h; y++)
-            for (int64_t x = 0; x < camera.w; x++)
-                all[y * camera.w + x] = surface_find(scene, &camera, x, y);
-#pragma omp parallel for schedule(dynamic, 8)
-        for (int64_t y = 0; y < camera.h; y++)
-            for (int64_t x = 0; x < camera.w; x++) {
-                bool seen = all[y * camera.w + x].depth < INFINITY;
-                open[y * camera.w + x] = seen ? surface_open(all, &camera, scene->cell_mm, x, y) : 1;
-            }
-#pragma omp parallel for schedule(dynamic, 8)
-        for (int64_t y = 0; y < image.h; y++)
-            for (int64_t x = 0; x < image.w; x++)
-                shade_pixel(image.rgb + 3 * (y * image.w + x), all, open, &camera, x, y);
+        shade_image(&image, scene, &camera, all, open);
         *ret = image;
     } else
         image_done(&image);
