@@ -27,6 +27,7 @@ static const char unet[] = "\n"
                            "  - { name: cat, type: concat, from: [up, a_out] }\n"
                            "  - { name: c, type: conv, filters: 8 }\n"
                            "  - { type: tanh }\n"
+                           "  - { type: sigmoid }\n" /* tanh's backward reads what this would overwrite */
                            "  - { name: head, type: conv, filters: 2, kernel: 1 }\n"
                            "  - { type: softmax }\n";
 
@@ -121,6 +122,8 @@ static void test_absorbs_and_shares(void)
             CHECK_INT(layer->src_scale, 2);
         if (strcmp(type, "leaky_relu") == 0 || strcmp(type, "tanh") == 0 || strcmp(type, "softmax") == 0)
             CHECK(layer->dst.data == layer->src[0].data); /* in place */
+        if (strcmp(type, "sigmoid") == 0)
+            CHECK(layer->dst.data != layer->src[0].data);
         if (strcmp(layer->name, "res") == 0)
             CHECK(layer->dst.data == layer->src[0].data && layer->dst.data != layer->src[1].data);
     }
