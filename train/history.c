@@ -30,7 +30,8 @@ static const char history_metrics_plot[] =
     "set y2range [0:*]\n"
     "plot '../metrics.tsv' using 'step':'val_dsc' with linespoints lw 2 pt 7 ps 0.6 lc rgb '#1f5f9f' title 'DSC', \\\n"
     "     '' using 'step':'val_bdsc_mm' with linespoints lw 2 pt 5 ps 0.6 lc rgb '#3a9f6a' title 'bDSC 10 mm', \\\n"
-    "     '' using 'step':'val_hd95_mm' axes x1y2 with linespoints lw 1 pt 6 ps 0.6 lc rgb '#d05a2a' title 'HD95 [mm], right'\n";
+    "     '' using 'step':'val_hd95_mm' axes x1y2 with linespoints lw 1 pt 6 ps 0.6 lc rgb '#d05a2a' title 'HD95 [mm], right', \\\n"
+    "     0 axes x1y2 with lines lc bgnd notitle\n"; /* gives the right axis a range when no distance is finite */
 
 static void history_title(struct history *history, const char *title)
 {
@@ -77,7 +78,7 @@ static bool history_keep(const void *context, int64_t step, const char *row)
 enum status history_open(struct history *ret, struct run *run, const struct recipe *recipe, const struct run_state *resumed, int64_t step,
                          struct error *error)
 {
-    struct history history = {.run = run};
+    struct history history = {.run = run, .has_metrics = resumed && resumed->validated_step > 0 && recipe->train.validate_cases > 0};
     const char *path = run_path(run, "metrics.tsv");
     if (!path)
         return error_memory(error, 0, "a path");
@@ -118,6 +119,7 @@ enum status history_validation(struct history *history, int64_t step, const stru
 {
     double row[RECORD_MAX_COLUMNS];
     int c = history->n_columns - history->n_metrics - 2;
+    history->has_metrics |= validation->n_cases > 0;
     history_clear(history, row, step);
     row[c++] = validation->loss;
     for (int k = 0; k < history->n_metrics; k++)
@@ -126,18 +128,26 @@ enum status history_validation(struct history *history, int64_t step, const stru
     return record_row(&history->record, row, error);
 }
 
+static void history_draw(struct history *history, const char *folder, const char *name, const char *body)
+{
+    struct error error = {0};
+    if (history->no_plots || plot_draw(folder, name, body, &error) == STATUS_OK)
+        return;
+    history->no_plots = !plot_available();
+    log_warn("%.*s", (int)strcspn(error.text, "\n"), error.text);
+}
+
 void history_plot(struct history *history, bool now)
 {
     enum { PLOT_PAUSE_S = 10 };
     double clock_s = log_clock_s();
     if (history->no_plots || (!now && clock_s - history->plotted_s < PLOT_PAUSE_S))
         return;
-    struct error error = {0};
     const char *folder = run_path(history->run, "plots");
-    if (!folder || plot_draw(folder, "loss", history_loss_plot, &error) || plot_draw(folder, "metrics", history_metrics_plot, &error)) {
-        history->no_plots = true;
-        log_warn("no plots from here on: %.*s", (int)strcspn(error.text, "\n"), error.text);
-    }
+    if (folder)
+        history_draw(history, folder, "loss", history_loss_plot);
+    if (folder && history->has_metrics)
+        history_draw(history, folder, "metrics", history_metrics_plot);
     history->plotted_s = log_clock_s();
 }
 

@@ -13,7 +13,8 @@ struct history {
     int n_losses, n_metrics, n_columns;
     const char *titles[RECORD_MAX_COLUMNS]; /* step draw loss [loss_TYPE ...] lr grad_norm step_s wait_s val_loss val_METRIC ... val_s */
     double plotted_s;
-    bool no_plots; /* gnuplot failed once: said once */
+    bool has_metrics; /* whole skulls were measured: there is something to draw */
+    bool no_plots;    /* gnuplot is not there: said once */
 };
 
 /* resumed: NULL for a new run; else rows behind `step` are cut off, and a validation at `step` that is to be done again. */
