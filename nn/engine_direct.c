@@ -5,13 +5,13 @@
 #include "nn/engine_kernels.h"
 #include "nn/engine_onednn.h"
 
-/* Up to this many plain input channels oneDNN reads as they lie; more are blocked first. */
+/* Up to this many plain input channels oneDNN reads as they lie (our kernel: one); more are blocked first. */
 enum { DIRECT_PLAIN_MAX = 3 };
 
 struct direct_forward {
     struct direct_conv conv;
     struct direct_layout layout;
-    struct onednn_conv *onednn;     /* NULL: our own kernel for few output channels */
+    struct onednn_conv *onednn;     /* NULL: one of our own kernels */
     int64_t src_floats, dst_floats; /* copies in another layout; 0: none */
     char name[48];
 };
@@ -27,10 +27,16 @@ static bool direct_is_thin(const struct direct_conv *conv)
     return tensor_lane(conv->src.c) > 1 && tensor_lane(conv->dst.c) == 1;
 }
 
+/* A single block of output channels leaves oneDNN's kernel waiting for its sums; without AVX2 it has nothing but its reference. */
+static bool direct_is_own(const struct direct_conv *conv)
+{
+    return conv->dst.c <= tensor_block() || onednn_isa() == ISA_PLAIN;
+}
+
 static struct direct_layout direct_layout_of(const struct direct_conv *conv)
 {
     int64_t lane = tensor_block();
-    bool plain_src = conv->src.c <= DIRECT_PLAIN_MAX, thin = direct_is_thin(conv);
+    bool plain_src = conv->src.c <= (direct_is_own(conv) ? 1 : DIRECT_PLAIN_MAX), thin = direct_is_thin(conv);
     return (struct direct_layout){.src_c = plain_src ? conv->src.c : round_up(conv->src.c, lane),
                                   .dst_c = thin ? conv->dst.c : round_up(conv->dst.c, lane),
                                   .lane_i = plain_src ? conv->src.c : lane,
@@ -54,6 +60,8 @@ enum status direct_forward_new(struct direct_forward **ret, const struct direct_
     made->dst_floats = direct_copy_floats(conv->dst, made->layout.lane_o);
     if (direct_is_thin(conv)) {
         snprintf(made->name, sizeof made->name, "thin:%s", engine_kernels()->name);
+    } else if (direct_is_own(conv)) {
+        snprintf(made->name, sizeof made->name, "own:%s", engine_kernels()->name);
     } else if (onednn_conv_new(&made->onednn, conv, &made->layout, has_bias, error)) {
         direct_forward_free(made);
         return error->status;
@@ -110,17 +118,45 @@ static void direct_run_thin(const struct direct_forward *forward, const float *s
             }
 }
 
+/* One plane of one block of output channels at a time. */
+static void direct_run_blocked(const struct direct_forward *forward, const float *src, const float *packed, const float *b, float *dst)
+{
+    const struct direct_conv *conv = &forward->conv;
+    const struct direct_layout *layout = &forward->layout;
+    const struct engine_kernels *kernels = engine_kernels();
+    int64_t blocks = layout->dst_c / layout->lane_o, taps = conv->kernel[0] * conv->kernel[1] * conv->kernel[2];
+#pragma omp parallel for collapse(3) schedule(static)
+    for (int64_t n = 0; n < conv->dst.n; n++)
+        for (int64_t block = 0; block < blocks; block++)
+            for (int64_t z = 0; z < conv->dst.d; z++) {
+                struct forward_tile tile = {.conv = conv,
+                                            .src = src + n * layout->src_c * shape_voxels(conv->src),
+                                            .w = packed + block * layout->src_c * taps * layout->lane_o,
+                                            .b = b ? b + block * layout->lane_o : NULL,
+                                            .dst = dst + (n * blocks + block) * shape_voxels(conv->dst) * layout->lane_o,
+                                            .units = layout->src_c / layout->lane_i,
+                                            .lane_i = layout->lane_i,
+                                            .first = z * conv->dst.h,
+                                            .last = (z + 1) * conv->dst.h};
+                kernels->forward_blocked(&tile);
+            }
+}
+
 void direct_forward_run(struct direct_forward *forward, const float *src, const float *packed, const float *b, float *dst, void *scratch)
 {
     char *at = scratch;
     float *src_copy = scratch_take(&at, forward->src_floats), *dst_copy = scratch_take(&at, forward->dst_floats);
-    if (!forward->onednn) {
+    if (forward->layout.lane_o == 1) {
         direct_run_thin(forward, src, packed, b, dst);
         return;
     }
     if (forward->src_floats)
         tensor_pack_lanes(src_copy, src, forward->conv.src, forward->layout.lane_i);
-    onednn_conv_run(forward->onednn, forward->src_floats ? src_copy : src, packed, b, forward->dst_floats ? dst_copy : dst, at);
+    src = forward->src_floats ? src_copy : src;
+    if (forward->onednn)
+        onednn_conv_run(forward->onednn, src, packed, b, forward->dst_floats ? dst_copy : dst, at);
+    else
+        direct_run_blocked(forward, src, packed, b, forward->dst_floats ? dst_copy : dst);
     if (forward->dst_floats)
         tensor_unpack_lanes(dst, dst_copy, forward->conv.dst, forward->layout.lane_o);
 }

@@ -18,6 +18,15 @@ struct gradient_tile {
     int64_t first, last;
 };
 
+/* One block of output channels for rows first <= z*H + y < last of one sample. */
+struct forward_tile {
+    const struct direct_conv *conv;
+    const float *src, *w, *b; /* all of src; w [unit][tap][lane_i][lane]; b: a block, or NULL */
+    float *dst;
+    int64_t units, lane_i; /* src: units blocks of lane_i channels; plain channels are units of 1 */
+    int64_t first, last;
+};
+
 /* dst[x] for voxels first <= z*H + y < last of one sample and one output channel. */
 struct thin_tile {
     const struct direct_conv *conv;
@@ -34,6 +43,8 @@ struct engine_kernels {
     void (*gradient_plain_fine)(const struct gradient_tile *tile);
     /* fine blocked, coarse plain. d_w: [tap][lane of fine] */
     void (*gradient_plain_coarse)(const struct gradient_tile *tile);
+    /* dst blocked */
+    void (*forward_blocked)(const struct forward_tile *tile);
     /* src blocked, dst plain */
     void (*thin_forward)(const struct thin_tile *tile);
 };

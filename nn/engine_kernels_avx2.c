@@ -1,5 +1,8 @@
 /* engine_kernels_avx2.c - the micro-kernels with AVX2 and FMA: 8 floats. Called only where the processor has them. */
 #include "nn/engine_kernels.h"
+
+#include <string.h>
+
 #include "nn/engine_kernels_tables.h"
 
 #if defined(__x86_64__)

@@ -1,5 +1,8 @@
 /* engine_kernels_avx512.c - the micro-kernels with AVX-512: 16 floats. Called only where the processor has it. */
 #include "nn/engine_kernels.h"
+
+#include <string.h>
+
 #include "nn/engine_kernels_tables.h"
 
 #if defined(__x86_64__)

@@ -1,5 +1,8 @@
 /* engine_kernels_plain.c - the micro-kernels for any processor (the compiler vectorises the loops of 8), and the choice. */
 #include "nn/engine_kernels.h"
+
+#include <string.h>
+
 #include "nn/engine_kernels_tables.h"
 #include "nn/engine_onednn.h"
 
