@@ -1,5 +1,5 @@
-/* loader.c - what training pairs cost: patches per second, processor time per patch, its share of the cores beside a training step, and
- * memory, on a real dataset.
+/* loader.c - what training pairs cost: patches per second, processor time per patch, its share of the cores beside a training
+ * step, and memory, on a real dataset.
  *
  *     bench_loader SET.h5 [DEFECTS.yaml]
  *
@@ -43,7 +43,8 @@ static double cpu_s(void)
 {
     struct rusage usage;
     getrusage(RUSAGE_SELF, &usage);
-    return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) + 1e-6 * (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
+    return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
+           1e-6 * (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
 }
 
 static enum status measure(const struct row *row, const char *set, const char *defects, int64_t workers, struct error *error)
@@ -85,9 +86,10 @@ static enum status measure(const struct row *row, const char *set, const char *d
         if (loader_next(loader, 1, src, src + n, &position, error))
             return error->status;
     }
-    const double wall = log_clock_s() - wall0, cpu = (cpu_s() - cpu0) / (double)given, cores = (double)sysconf(_SC_NPROCESSORS_ONLN);
-    printf("%-30s %7" PRId64 " %10.1f %12.1f %11.2f %% %8.0f\n", row->name, workers, (double)given / wall, 1e3 * cpu, 100 * cpu / (row->step_s * cores),
-           (double)memory_peak_bytes() / 1048576);
+    const double wall = log_clock_s() - wall0, cpu = (cpu_s() - cpu0) / (double)given,
+                 cores = (double)sysconf(_SC_NPROCESSORS_ONLN);
+    printf("%-30s %7" PRId64 " %10.1f %12.1f %11.2f %% %8.0f\n", row->name, workers, (double)given / wall, 1e3 * cpu,
+           100 * cpu / (row->step_s * cores), (double)memory_peak_bytes() / 1048576);
     loader_free(loader);
     memory_free(src);
     arena_done(&arena);

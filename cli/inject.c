@@ -5,25 +5,32 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "cli/command.h"
+#include "data/contact.h"
 #include "data/defect.h"
 
 struct inject_options {
     struct command_options common;
-    const char *defects, *out;
+    const char *defects, *out, *preview;
     int64_t count, seed;
 };
 
 #define OFFSET(member) offsetof(struct inject_options, member)
+/* clang-format off */
 static const struct config_field inject_fields[] = {
     {.key = "defects", .type = CONFIG_PATH, .offset = OFFSET(defects), .required = true, .help = "YAML mixture of defects (configs/defects)"},
     {.key = "out", .type = CONFIG_PATH, .offset = OFFSET(out), .required = true, .help = "folder for NAME_d00_defective, NAME_d00_implant ..."},
     {.key = "count", .type = CONFIG_INT, .offset = OFFSET(count), .text = "1", .min = 1, .max = 10000, .help = "defects per skull"},
     {.key = "seed", .type = CONFIG_INT, .offset = OFFSET(seed), .text = "1", .min = 0, .max = 1e15, .help = "the same seed, the same bytes"},
+    {.key = "preview", .type = CONFIG_PATH, .offset = OFFSET(preview),
+     .help = "FILE.png: a contact sheet, a row for each defect (FILE_01.png ... where they fill several pages)"},
     {0},
 };
+/* clang-format on */
 
-/* Writes the pair NAME_dNN_defective, NAME_dNN_implant in the skull's format. `skull` becomes the defective skull and is restored. */
-static enum status write_pair(struct volume *skull, struct volume *implant, const char *out, const char *name, int64_t d, struct error *error)
+/* Writes the pair NAME_dNN_defective, NAME_dNN_implant in the skull's format. `skull` becomes the defective skull and is
+ * restored. */
+static enum status write_pair(struct volume *skull, struct volume *implant, const char *out, const char *name, int64_t d,
+                              struct error *error)
 {
     struct arena arena = {0};
     const char *suffix = volume_suffix(skull->storage.format);
@@ -49,8 +56,24 @@ static enum status write_pair(struct volume *skull, struct volume *implant, cons
     return status;
 }
 
+static enum status preview_row(struct contact *sheet, const struct volume *skull, const struct volume *implant, struct box box,
+                               const char *type, const char *name, int64_t d, struct error *error)
+{
+    char title[128], text[256];
+    const struct grid *grid = &skull->grid;
+    const int64_t n = grid_voxels(grid);
+    const double removed = (double)mask_count(implant->data, n), bone = (double)mask_count(skull->data, n);
+    snprintf(title, sizeof title, "%.100s_d%02" PRId64, name, d);
+    snprintf(text, sizeof text, "%s\nimplant %.1f ml\n%.1f %% of the bone\n%.0f x %.0f x %.0f mm", type,
+             removed * grid_voxel_ml(grid), 100 * removed / bone, (double)(box.hi[0] - box.lo[0]) * grid_spacing_mm(grid, 0),
+             (double)(box.hi[1] - box.lo[1]) * grid_spacing_mm(grid, 1),
+             (double)(box.hi[2] - box.lo[2]) * grid_spacing_mm(grid, 2));
+    const struct contact_row row = {.grid = grid, .skull = skull->data, .implant = implant->data, .name = title, .text = text};
+    return contact_add(sheet, &row, error);
+}
+
 static enum status inject_skull(const struct inject_options *options, const struct defects_config *defects, const char *path,
-                                const char *name, struct progress *progress, struct error *error)
+                                const char *name, struct contact *sheet, struct progress *progress, struct error *error)
 {
     struct volume skull = {0}, implant = {0};
     enum status status = volume_read_mask(&skull, path, error);
@@ -64,10 +87,13 @@ static enum status inject_skull(const struct inject_options *options, const stru
         name_hash = (name_hash ^ (unsigned char)*c) * 1099511628211u;
     for (int64_t d = 0; !status && d < options->count; d++) {
         struct box box;
+        const char *type = "";
         struct rng stream = rng_make((uint64_t)options->seed, name_hash);
-        status = defect_inject(implant.data, &box, NULL, &skull, defects, rng_child(&stream, (uint64_t)d), error);
+        status = defect_inject(implant.data, &box, &type, &skull, defects, rng_child(&stream, (uint64_t)d), error);
         if (!status)
             status = write_pair(&skull, &implant, options->out, name, d, error);
+        if (!status && options->preview)
+            status = preview_row(sheet, &skull, &implant, box, type, name, d, error);
         if (!status)
             progress_show(progress, progress->done + 1, name);
     }
@@ -84,8 +110,9 @@ static enum status refuse_same_names(char *const *inputs, int n, char **names, s
             return error_memory(error, strlen(inputs[i]), "a case name");
         for (int j = 0; j < i; j++)
             if (strcmp(names[i], names[j]) == 0)
-                return error_set(error, STATUS_USAGE, "%s and %s: both are case '%s' (outputs would overwrite each other; rename one)",
-                                 inputs[j], inputs[i], names[i]);
+                return error_set(error, STATUS_USAGE,
+                                 "%s and %s: both are case '%s' (outputs would overwrite each other; rename one)", inputs[j],
+                                 inputs[i], names[i]);
     }
     return STATUS_OK;
 }
@@ -101,24 +128,30 @@ static enum status run(const void *value, int n_inputs, char *const *inputs, str
         status = defects_read(&defects, options->defects, &arena, error);
     if (!status)
         status = refuse_same_names(inputs, n_inputs, names, &arena, error);
+    struct contact sheet = {0};
+    if (!status && options->preview)
+        status = contact_open(&sheet, options->preview, file_base(options->defects), n_inputs * options->count, error);
     if (!status)
         status = file_make_folders(options->out, error);
     if (!status) {
         struct progress progress;
         progress_start(&progress, "inject", "defect", 0, n_inputs * options->count);
         for (int i = 0; !status && i < n_inputs; i++)
-            status = inject_skull(options, &defects, inputs[i], names[i], &progress, error);
+            status = inject_skull(options, &defects, inputs[i], names[i], &sheet, &progress, error);
         progress_end(&progress);
     }
+    contact_close(&sheet, NULL); /* whole pages are written as they fill */
     arena_done(&arena);
     return status;
 }
 
 const struct command command_inject = {
     .name = "inject",
-    .arguments = "SKULL... --defects FILE.yaml --out DIR [--count N] [--seed S]",
+    .arguments = "SKULL... --defects FILE.yaml --out DIR [--count N] [--seed S] [--preview FILE.png]",
     .example = "calvaria inject skulls/*.nii.gz --defects configs/defects/craniotomy.yaml --out pairs --count 2",
-    .options = {.help = "cut synthetic defects into healthy skulls", .size = sizeof(struct inject_options), .base = &command_base_table,
+    .options = {.help = "cut synthetic defects into healthy skulls",
+                .size = sizeof(struct inject_options),
+                .base = &command_base_table,
                 .fields = inject_fields},
     .min_inputs = 1,
     .max_inputs = -1,

@@ -13,6 +13,7 @@ struct pack_options {
 };
 
 #define OFFSET(member) offsetof(struct pack_options, member)
+/* clang-format off */
 static const struct config_field pack_fields[] = {
     {.key = "out", .type = CONFIG_PATH, .offset = OFFSET(out), .required = true, .help = "the dataset to write (set.h5)"},
     {.key = "split", .type = CONFIG_DOUBLE3, .offset = OFFSET(split), .text = "[0.8, 0.1, 0.1]", .min = 0, .max = 1,
@@ -22,6 +23,7 @@ static const struct config_field pack_fields[] = {
     {.key = "seed", .type = CONFIG_INT, .offset = OFFSET(seed), .text = "1", .min = 0, .max = 1e15, .help = "of the random split"},
     {0},
 };
+/* clang-format on */
 
 static enum status run_pack(const void *value, int n_inputs, char *const *inputs, struct error *error)
 {
@@ -37,8 +39,10 @@ const struct command command_pack = {
     .name = "pack",
     .arguments = "DIR --out SET.h5 [--split 0.8,0.1,0.1 --seed S | --split-file F.tsv]",
     .example = "calvaria pack skulls --out set.h5 --split 0.8,0.1,0.1 --seed 1",
-    .options = {.help = "pack healthy skulls or ready triplets into one dataset", .size = sizeof(struct pack_options),
-                .base = &command_base_table, .fields = pack_fields},
+    .options = {.help = "pack healthy skulls or ready triplets into one dataset",
+                .size = sizeof(struct pack_options),
+                .base = &command_base_table,
+                .fields = pack_fields},
     .min_inputs = 1,
     .max_inputs = 1,
     .run = run_pack,
@@ -50,10 +54,12 @@ struct unpack_options {
     int split, format;
 };
 
-static const char *const split_names[] = {"train", "val", "test", "all", NULL};               /* enum dataset_split, SPLIT_N */
-static const char *const format_names[] = {"nii.gz", "nii", "nrrd", "nhdr", "packed", NULL}; /* enum volume_format, then as packed */
+static const char *const split_names[] = {"train", "val", "test", "all", NULL}; /* enum dataset_split, SPLIT_N */
+static const char *const format_names[] = {"nii.gz", "nii",    "nrrd",
+                                           "nhdr",   "packed", NULL}; /* enum volume_format, then as packed */
 enum { FORMAT_PACKED = 4 };
 
+/* clang-format off */
 static const struct config_field unpack_fields[] = {
     {.key = "out", .type = CONFIG_PATH, .offset = offsetof(struct unpack_options, out), .required = true, .help = "folder to write"},
     {.key = "split", .type = CONFIG_ENUM, .offset = offsetof(struct unpack_options, split), .text = "all", .names = split_names,
@@ -62,45 +68,65 @@ static const struct config_field unpack_fields[] = {
      .help = "file format; packed: the one each skull came in"},
     {0},
 };
+/* clang-format on */
 
 static enum status run_unpack(const void *value, int n_inputs, char *const *inputs, struct error *error)
 {
     const struct unpack_options *options = value;
     (void)n_inputs;
-    return dataset_unpack(inputs[0], options->split, options->out, options->format == FORMAT_PACKED ? -1 : options->format, error);
+    return dataset_unpack(inputs[0], options->split, options->out, options->format == FORMAT_PACKED ? -1 : options->format,
+                          error);
 }
 
 const struct command command_unpack = {
     .name = "unpack",
     .arguments = "SET.h5 --split val --out DIR [--format nii.gz|nii|nrrd|nhdr]",
     .example = "calvaria unpack set.h5 --split val --out held_out",
-    .options = {.help = "write a dataset's cases back as volumes", .size = sizeof(struct unpack_options), .base = &command_base_table,
+    .options = {.help = "write a dataset's cases back as volumes",
+                .size = sizeof(struct unpack_options),
+                .base = &command_base_table,
                 .fields = unpack_fields},
     .min_inputs = 1,
     .max_inputs = 1,
     .run = run_unpack,
 };
 
+struct check_options {
+    struct command_options common;
+    const char *preview;
+};
+
+static const struct config_field check_fields[] = {
+    {.key = "preview",
+     .type = CONFIG_PATH,
+     .offset = offsetof(struct check_options, preview),
+     .help = "FILE.png: a contact sheet, a row for each case (FILE_01.png ... where they fill several pages)"},
+    {0},
+};
+
 static enum status run_check(const void *value, int n_inputs, char *const *inputs, struct error *error)
 {
-    (void)value, (void)n_inputs;
-    struct check_report report = {.out = stdout};
+    const struct check_options *options = value;
+    (void)n_inputs;
+    struct check_report report = {.out = stdout, .preview = options->preview};
     enum status status = dataset_check(inputs[0], &report, error);
     if (status)
         return status;
     printf("%lld cases, %lld bad\n", (long long)report.n_cases, (long long)report.n_bad);
     if (report.n_bad)
-        return error_set(error, STATUS_FAILED, "%s: %lld of %lld cases are bad (each is named above)", inputs[0], (long long)report.n_bad,
-                         (long long)report.n_cases);
+        return error_set(error, STATUS_FAILED, "%s: %lld of %lld cases are bad (each is named above)", inputs[0],
+                         (long long)report.n_bad, (long long)report.n_cases);
     return STATUS_OK;
 }
 
 const struct command command_check = {
     .name = "check",
-    .arguments = "SET.h5|DIR",
+    .arguments = "SET.h5|DIR [--preview FILE.png]",
     .example = "calvaria check set.h5",
-    .options = {.help = "report the integrity of a dataset or a folder, naming each bad case", .size = sizeof(struct command_options),
-                .base = &command_base_table},
+    .options = {.help = "report the integrity of a dataset or a folder, naming each bad case",
+                .size = sizeof(struct check_options),
+                .base = &command_base_table,
+                .fields = check_fields},
     .min_inputs = 1,
     .max_inputs = 1,
     .run = run_check,

@@ -8,6 +8,7 @@
 #include "data/defects/region.h"
 
 #define OFFSET(member) offsetof(struct augment_config, member)
+/* clang-format off */
 static const struct config_field augment_fields[] = {
     {.key = "probability", .type = CONFIG_DOUBLE, .offset = OFFSET(probability), .text = "1", .min = 0, .max = 1,
      .help = "share of drawn skulls that any of this happens to"},
@@ -34,22 +35,27 @@ static const struct config_field augment_fields[] = {
     {.key = "crop_top", .type = CONFIG_RANGE, .offset = OFFSET(crop_top), .text = "[0, 0]", .min = 0, .max = 0.9,
      .help = "crop: share of the bone's height that is missing above"},
     {0}};
+/* clang-format on */
 
-/* A field of uniform cubic B-splines folds where its coefficients exceed 1/2.48 of their distance (Choi and Lee, "Injectivity conditions of
- * 2D and 3D uniform cubic B-spline functions", Graphical Models 62, 2000). */
+/* A field of uniform cubic B-splines folds where its coefficients exceed 1/2.48 of their distance (Choi and Lee, "Injectivity
+ * conditions of 2D and 3D uniform cubic B-spline functions", Graphical Models 62, 2000). */
 static enum status augment_check(const void *value, const struct yaml_node *node, struct error *error)
 {
     const struct augment_config *config = value;
     if (config->elastic_mm * 2.48 > config->elastic_grid_mm)
-        return config_error(error, yaml_get(node, "elastic_mm"), "elastic_mm: %g mm folds a field of control points %g mm apart (at most %.3g)", config->elastic_mm,
+        return config_error(error, yaml_get(node, "elastic_mm"),
+                            "elastic_mm: %g mm folds a field of control points %g mm apart (at most %.3g)", config->elastic_mm,
                             config->elastic_grid_mm, config->elastic_grid_mm / 2.48);
     if (config->crop_below[1] + config->crop_top[1] >= 1)
-        return config_error(error, yaml_get(node, "crop_top"), "crop_below and crop_top together may leave nothing of the skull (keep their sum below 1)");
+        return config_error(error, yaml_get(node, "crop_top"),
+                            "crop_below and crop_top together may leave nothing of the skull (keep their sum below 1)");
     return STATUS_OK;
 }
 
 const struct config_table augment_table = {.help = "augmentation of training pairs; everything is off until it is asked for",
-                                           .size = sizeof(struct augment_config), .fields = augment_fields, .check = augment_check};
+                                           .size = sizeof(struct augment_config),
+                                           .fields = augment_fields,
+                                           .check = augment_check};
 
 /* Each has a stream of its own: switching one on leaves the others as they were. */
 enum { CHILD_ANY, CHILD_FLIP, CHILD_ROTATE, CHILD_SCALE, CHILD_ELASTIC, CHILD_SLICE, CHILD_NOISE, CHILD_CROP };
@@ -61,7 +67,8 @@ static void draw_rotation(double rotation[3][3], const double most_deg[3], struc
         for (int j = 0; j < 3; j++)
             rotation[i][j] = i == j;
     for (int a = 0; a < 3; a++) {
-        const double angle = rng_uniform(&rng, -most_deg[a], most_deg[a]) * 3.14159265358979323846 / 180, c = cos(angle), s = sin(angle);
+        const double angle = rng_uniform(&rng, -most_deg[a], most_deg[a]) * 3.14159265358979323846 / 180, c = cos(angle),
+                     s = sin(angle);
         double *u = rotation[(a + 1) % 3], *v = rotation[(a + 2) % 3];
         for (int j = 0; j < 3; j++) {
             const double from_u = u[j], from_v = v[j];
@@ -71,7 +78,8 @@ static void draw_rotation(double rotation[3][3], const double most_deg[3], struc
     }
 }
 
-/* In mm: shown = R diag(scale) skull; in voxels of spacing S: to_skull = S^-1 diag(1/scale) R^T S, back = S^-1 R diag(scale) S. */
+/* In mm: shown = R diag(scale) skull; in voxels of spacing S: to_skull = S^-1 diag(1/scale) R^T S, back = S^-1 R diag(scale) S.
+ */
 static void draw_linear(struct augment *augment, const struct augment_config *config, const struct rng *rng)
 {
     double rotation[3][3], spacing[3], scale[3];
@@ -90,7 +98,8 @@ static void draw_linear(struct augment *augment, const struct augment_config *co
 }
 
 /* A lattice over the bone with one more point on either side, which cubic B-splines need. */
-static enum status draw_elastic(struct augment *augment, const struct augment_config *config, struct box bone, struct rng rng, struct error *error)
+static enum status draw_elastic(struct augment *augment, const struct augment_config *config, struct box bone, struct rng rng,
+                                struct error *error)
 {
     int64_t n = 3;
     if (config->elastic_mm <= 0)
@@ -110,7 +119,8 @@ static enum status draw_elastic(struct augment *augment, const struct augment_co
     return STATUS_OK;
 }
 
-/* The ends of the field of view, from where the turned skull's bone begins and ends along z (its own height, not that of its turned box). */
+/* The ends of the field of view, from where the turned skull's bone begins and ends along z (its own height, not that of its
+ * turned box). */
 static void draw_crop(struct augment *augment, const struct augment_config *config, struct box bone, struct rng rng)
 {
     augment->z_lo = -INFINITY;
@@ -144,8 +154,8 @@ static void draw_rest(struct augment *augment, const struct augment_config *conf
     augment->noise_bits = range_draw(config->noise_bits, &noise);
 }
 
-enum status augment_draw(struct augment *ret, const struct augment_config *config, const struct grid *grid, struct box bone, struct rng rng,
-                         struct error *error)
+enum status augment_draw(struct augment *ret, const struct augment_config *config, const struct grid *grid, struct box bone,
+                         struct rng rng, struct error *error)
 {
     const double flips[3] = {config->flip_x, config->flip_y, config->flip_z};
     struct rng any = rng_child(&rng, CHILD_ANY), flip = rng_child(&rng, CHILD_FLIP);

@@ -1,7 +1,7 @@
 /* augment_cut.c - filling a patch: where does each voxel come from, and what is there.
  *
- * The way back is computed at nodes 8 voxels apart and linear between them: exact for what is linear, and for mirrorings to the last bit (the
- * steps are eighths of whole numbers). */
+ * The way back is computed at nodes 8 voxels apart and linear between them: exact for what is linear, and for mirrorings to the
+ * last bit (the steps are eighths of whole numbers). */
 #include "data/augment.h"
 
 #include <math.h>
@@ -40,7 +40,8 @@ static void elastic_add(const struct augment *augment, double at[3])
     }
     for (int z = 0; z < 4; z++)
         for (int y = 0; y < 4; y++) {
-            const float *point = augment->lattice + 3 * (((first[2] + z) * augment->n[1] + first[1] + y) * augment->n[0] + first[0]);
+            const float *point =
+                augment->lattice + 3 * (((first[2] + z) * augment->n[1] + first[1] + y) * augment->n[0] + first[0]);
             const double yz = w[2][z] * w[1][y];
             for (int x = 0; x < 4; x++, point += 3)
                 for (int a = 0; a < 3; a++)
@@ -56,14 +57,16 @@ static void node_find(float out[3], const struct augment *augment, const double 
     for (int a = 0; a < 3; a++)
         off[a] = (augment->flip[a] ? (double)(augment->grid.dim[a] - 1) - shown[a] : shown[a]) - augment->centre[a];
     for (int a = 0; a < 3; a++)
-        at[a] = augment->centre[a] + augment->to_skull[a][0] * off[0] + augment->to_skull[a][1] * off[1] + augment->to_skull[a][2] * off[2];
+        at[a] = augment->centre[a] + augment->to_skull[a][0] * off[0] + augment->to_skull[a][1] * off[1] +
+                augment->to_skull[a][2] * off[2];
     if (augment->lattice)
         elastic_add(augment, at);
     for (int a = 0; a < 3; a++)
         out[a] = (float)at[a];
 }
 
-static enum status nodes_make(struct nodes *nodes, const struct augment *augment, const struct augment_patch *patch, struct error *error)
+static enum status nodes_make(struct nodes *nodes, const struct augment *augment, const struct augment_patch *patch,
+                              struct error *error)
 {
     for (int a = 0; a < 3; a++)
         nodes->n[a] = (patch->size[a] + NODE_STEP - 2) / NODE_STEP + 1;
@@ -170,7 +173,8 @@ static bool slice_shown(double *ret, const struct augment *augment, double lo, d
 }
 
 /* One row, hard (out) or soft (skull, implant). */
-static void row_fill(uint8_t *out, float *skull, float *implant, const struct nodes *nodes, const uint8_t *codes, const int64_t dim[3], int64_t w)
+static void row_fill(uint8_t *out, float *skull, float *implant, const struct nodes *nodes, const uint8_t *codes,
+                     const int64_t dim[3], int64_t w)
 {
     for (int64_t x = 0; x < w; x++) {
         const float *node = nodes->row + 3 * (x / NODE_STEP);
@@ -181,7 +185,9 @@ static void row_fill(uint8_t *out, float *skull, float *implant, const struct no
             at[a] = (1 - t) * node[a] + t * node[3 + a];
         const bool uniform = codes_at(&code, share, codes, dim, at);
         if (out)
-            out[x] = uniform ? code : share[0] > 0.5F ? (uint8_t)(CODE_BONE | (share[1] > 0.5F * share[0] ? CODE_MISSING : 0)) : 0;
+            out[x] = uniform           ? code
+                     : share[0] > 0.5F ? (uint8_t)(CODE_BONE | (share[1] > 0.5F * share[0] ? CODE_MISSING : 0))
+                                       : 0;
         else {
             skull[x] = uniform ? (float)(code & CODE_BONE) : share[0];
             implant[x] = uniform ? (float)((code & CODE_MISSING) / CODE_MISSING) : share[1];
@@ -204,14 +210,16 @@ static enum status cut_any(uint8_t *out, float *skull, float *implant, const str
         for (int64_t y = 0; y < size[1]; y++) {
             const int64_t row = (z * size[1] + y) * size[0];
             nodes_row(&nodes, y, from);
-            row_fill(out ? out + row : NULL, out ? NULL : skull + row, out ? NULL : implant + row, &nodes, codes, augment->grid.dim, size[0]);
+            row_fill(out ? out + row : NULL, out ? NULL : skull + row, out ? NULL : implant + row, &nodes, codes,
+                     augment->grid.dim, size[0]);
         }
     }
     memory_free(nodes.at);
     return STATUS_OK;
 }
 
-enum status augment_cut(uint8_t *out, const struct augment *augment, const uint8_t *codes, const struct augment_patch *patch, struct error *error)
+enum status augment_cut(uint8_t *out, const struct augment *augment, const uint8_t *codes, const struct augment_patch *patch,
+                        struct error *error)
 {
     memset(out, 0, (size_t)(patch->size[0] * patch->size[1] * patch->size[2]));
     return cut_any(out, NULL, NULL, augment, codes, patch, error);

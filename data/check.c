@@ -3,12 +3,18 @@
 #include <string.h>
 
 #include "base/file.h"
-#include "base/log.h"
+#include "base/memory.h"
+#include "data/contact.h"
 #include "data/dataset_file.h"
 #include "data/pack.h"
 
 static const double SPACING_MIN_MM = 0.05, SPACING_MAX_MM = 6, SHEAR_MAX = 0.02, MAIN_PIECE_MIN = 0.9, MAIN_PIECE_CLEAN = 0.99;
 static const double BONE_MIN_ML = 150, BONE_MAX_ML = 2500;
+
+/* Rays from the middle of the bone's box, up from 25 degrees above the horizon: the share that may meet no bone. Sutures and
+ * vessels let a few through; a vault cut by the scan or a craniectomy many. */
+enum { VAULT_RAYS = 2000 };
+static const double VAULT_LOWEST = 0.4226, VAULT_OPEN_MAX = 0.01; /* sin 25 degrees */
 
 /* What is wrong with one case, and what is only odd; both collected. */
 struct findings {
@@ -20,11 +26,13 @@ static void check_grid(struct findings *findings, const struct grid *grid)
     for (int a = 0; a < 3; a++) {
         const double mm = grid_spacing_mm(grid, a);
         if (!(mm >= SPACING_MIN_MM && mm <= SPACING_MAX_MM))
-            error_add(&findings->bad, STATUS_FAILED, "spacing of %c is %g mm, expected %g to %g", 'x' + a, mm, SPACING_MIN_MM, SPACING_MAX_MM);
+            error_add(&findings->bad, STATUS_FAILED, "spacing of %c is %g mm, expected %g to %g", 'x' + a, mm, SPACING_MIN_MM,
+                      SPACING_MAX_MM);
         const double *p = grid->axis[a], *q = grid->axis[(a + 1) % 3];
         const double cosine = (p[0] * q[0] + p[1] * q[1] + p[2] * q[2]) / (mm * grid_spacing_mm(grid, (a + 1) % 3));
         if (fabs(cosine) > SHEAR_MAX)
-            error_add(&findings->odd, STATUS_FAILED, "axes %c and %c are not at right angles (gantry tilt?)", 'x' + a, 'x' + (a + 1) % 3);
+            error_add(&findings->odd, STATUS_FAILED, "axes %c and %c are not at right angles (gantry tilt?)", 'x' + a,
+                      'x' + (a + 1) % 3);
     }
 }
 
@@ -46,19 +54,59 @@ static enum status check_pieces(struct findings *findings, const struct volume *
     int64_t size[3], *sizes = NULL, n = 0, most = 0, sum = 0;
     uint8_t *bone = box_copy(skull, box, size);
     int32_t *labels = memory_alloc((size_t)(size[0] * size[1] * size[2]), sizeof *labels);
-    enum status status = bone && labels ? mask_components(labels, &sizes, &n, bone, size, 26, error) : error_memory(error, 0, "the components");
+    enum status status =
+        bone && labels ? mask_components(labels, &sizes, &n, bone, size, 26, error) : error_memory(error, 0, "the components");
     for (int64_t i = 0; !status && i < n; i++) {
         sum += sizes[i];
         most = sizes[i] > most ? sizes[i] : most;
     }
     const double share = sum > 0 ? (double)most / (double)sum : 0;
     if (!status && share < MAIN_PIECE_CLEAN)
-        error_add(share < MAIN_PIECE_MIN ? &findings->bad : &findings->odd, STATUS_FAILED, "%" PRId64 " pieces, the largest has %.1f %% of the bone", n,
-                  100 * share);
+        error_add(share < MAIN_PIECE_MIN ? &findings->bad : &findings->odd, STATUS_FAILED,
+                  "%" PRId64 " pieces, the largest has %.1f %% of the bone", n, 100 * share);
     memory_free(sizes);
     memory_free(labels);
     memory_free(bone);
     return status;
+}
+
+static bool ray_meets_bone(const struct volume *skull, const double from_mm[3], const double direction[3])
+{
+    const struct grid *grid = &skull->grid;
+    double spacing[3], step_mm = INFINITY;
+    for (int a = 0; a < 3; a++) {
+        spacing[a] = grid_spacing_mm(grid, a);
+        step_mm = fmin(step_mm, 0.7 * spacing[a]);
+    }
+    for (double t = 0;; t += step_mm) {
+        int64_t i[3];
+        for (int a = 0; a < 3; a++) {
+            i[a] = (int64_t)floor((from_mm[a] + t * direction[a]) / spacing[a]);
+            if (i[a] < 0 || i[a] >= grid->dim[a])
+                return false;
+        }
+        if (((const uint8_t *)skull->data)[(i[2] * grid->dim[1] + i[1]) * grid->dim[0] + i[0]])
+            return true;
+    }
+}
+
+/* Is the vault complete? Directions on a golden spiral: equal areas. */
+static void check_vault(struct findings *findings, const struct volume *skull, struct box box)
+{
+    int open = 0;
+    double from_mm[3];
+    for (int a = 0; a < 3; a++)
+        from_mm[a] = 0.5 * (double)(box.lo[a] + box.hi[a]) * grid_spacing_mm(&skull->grid, a);
+    for (int k = 0; k < VAULT_RAYS; k++) {
+        const double z = VAULT_LOWEST + (1 - VAULT_LOWEST) * (k + 0.5) / VAULT_RAYS, r = sqrt(1 - z * z),
+                     angle = 2.39996322972865332 * k;
+        const double direction[3] = {r * cos(angle), r * sin(angle), z};
+        open += !ray_meets_bone(skull, from_mm, direction);
+    }
+    if (open > VAULT_OPEN_MAX * VAULT_RAYS)
+        error_add(&findings->odd, STATUS_FAILED,
+                  "the vault is not closed: %.1f %% of the looks up from within meet no bone (cut by the scan, or a defect?)",
+                  100.0 * open / VAULT_RAYS);
 }
 
 static enum status check_skull(struct findings *findings, const struct volume *skull, struct error *error)
@@ -77,6 +125,7 @@ static enum status check_skull(struct findings *findings, const struct volume *s
         error_add(&findings->odd, STATUS_FAILED, "bone in the top slice: the scan may have cut the vault");
     if (box.lo[0] == 0 || box.lo[1] == 0 || box.hi[0] == dim[0] || box.hi[1] == dim[1])
         error_add(&findings->odd, STATUS_FAILED, "bone at the border of the field of view");
+    check_vault(findings, skull, box);
     return check_pieces(findings, skull, box, error);
 }
 
@@ -96,24 +145,95 @@ static void case_print(FILE *out, const char *name, const struct findings *findi
         }
 }
 
-static void report_case(struct check_report *report, const char *name, const struct findings *findings, const struct volume *skull,
-                        int64_t n_implants)
+/* One check in progress: the contact sheet, and the skulls seen so far. */
+struct checking {
+    struct check_report *report;
+    struct contact sheet;
+    struct arena arena;
+    struct seen {
+        uint64_t hash;
+        const char *name;
+        int split; /* -1: of a folder */
+    } * seen;
+    int64_t n_seen;
+};
+
+static enum status checking_start(struct checking *checking, const char *path, int64_t n, struct error *error)
+{
+    checking->seen = arena_alloc(&checking->arena, (size_t)n, sizeof *checking->seen);
+    if (n > 0 && !checking->seen)
+        return error_memory(error, (size_t)n * sizeof *checking->seen, "the list of cases");
+    return checking->report->preview ? contact_open(&checking->sheet, checking->report->preview, file_base(path), n, error)
+                                     : STATUS_OK;
+}
+
+/* One skull on both sides of a split makes every result on it worthless; within one side it only counts twice. */
+static void check_seen(struct checking *checking, struct findings *findings, uint64_t hash, const char *name, int split)
+{
+    for (int64_t i = 0; i < checking->n_seen; i++)
+        if (checking->seen[i].hash == hash) {
+            const bool leak = checking->seen[i].split != split;
+            error_add(leak ? &findings->bad : &findings->odd, STATUS_FAILED, "the same skull as case %s%s",
+                      checking->seen[i].name, leak ? ", on another side of the split" : "");
+            break;
+        }
+    checking->seen[checking->n_seen++] = (struct seen){hash, name, split};
+}
+
+/* A row of the contact sheet. skull, implant: NULL where they could not be read, or there is none. */
+static enum status preview_case(struct checking *checking, const char *name, const struct findings *findings,
+                                const struct volume *skull, const struct volume *implant, int64_t n_implants, struct error *error)
+{
+    const bool bad = findings->bad.n_errors > 0, odd = findings->odd.n_errors > 0;
+    const struct grid *grid = skull ? &skull->grid : NULL;
+    char summary[200] = "";
+    if (skull)
+        snprintf(summary, sizeof summary,
+                 "%" PRId64 "x%" PRId64 "x%" PRId64 " vox\n%.3gx%.3gx%.3g mm\n%.0f ml of bone\n%" PRId64 " implant%s",
+                 grid->dim[0], grid->dim[1], grid->dim[2], grid_spacing_mm(grid, 0), grid_spacing_mm(grid, 1),
+                 grid_spacing_mm(grid, 2), (double)mask_count(skull->data, grid_voxels(grid)) * grid_voxel_ml(grid), n_implants,
+                 n_implants == 1 ? "" : "s");
+    char *text =
+        memory_printf("%s%s%s%s%s", bad ? "BAD: " : "", findings->bad.text, odd ? "note: " : "", findings->odd.text, summary);
+    if (!text)
+        return error_memory(error, 256, "a preview");
+    const bool shown = skull && mask_count(skull->data, grid_voxels(&skull->grid)) > 0;
+    const struct contact_row row = {.grid = shown ? &skull->grid : NULL,
+                                    .skull = skull ? skull->data : NULL,
+                                    .implant = implant ? implant->data : NULL,
+                                    .name = name,
+                                    .text = text,
+                                    .mark = bad   ? CONTACT_BAD
+                                            : odd ? CONTACT_ODD
+                                                  : CONTACT_GOOD};
+    const enum status status = contact_add(&checking->sheet, &row, error);
+    memory_free(text);
+    return status;
+}
+
+static enum status report_case(struct checking *checking, const char *name, const struct findings *findings,
+                               const struct volume *skull, const struct volume *implant, int64_t n_implants, struct error *error)
 {
     char summary[160] = "";
+    struct check_report *report = checking->report;
     if (skull)
-        snprintf(summary, sizeof summary, "%" PRId64 "x%" PRId64 "x%" PRId64 " voxels of %.3gx%.3gx%.3g mm, %.0f ml of bone, %" PRId64 " implants",
-                 skull->grid.dim[0], skull->grid.dim[1], skull->grid.dim[2], grid_spacing_mm(&skull->grid, 0), grid_spacing_mm(&skull->grid, 1),
-                 grid_spacing_mm(&skull->grid, 2), (double)mask_count(skull->data, grid_voxels(&skull->grid)) * grid_voxel_ml(&skull->grid),
-                 n_implants);
+        snprintf(summary, sizeof summary,
+                 "%" PRId64 "x%" PRId64 "x%" PRId64 " voxels of %.3gx%.3gx%.3g mm, %.0f ml of bone, %" PRId64 " implants",
+                 skull->grid.dim[0], skull->grid.dim[1], skull->grid.dim[2], grid_spacing_mm(&skull->grid, 0),
+                 grid_spacing_mm(&skull->grid, 1), grid_spacing_mm(&skull->grid, 2),
+                 (double)mask_count(skull->data, grid_voxels(&skull->grid)) * grid_voxel_ml(&skull->grid), n_implants);
     report->n_cases++;
     report->n_bad += findings->bad.n_errors > 0;
     if (report->out)
         case_print(report->out, name, findings, summary);
+    return report->preview ? preview_case(checking, name, findings, skull, implant, n_implants, error) : STATUS_OK;
 }
 
 /* ---- a dataset ---- */
 
-static void check_stored_implant(struct findings *findings, struct dataset *set, int64_t i, int64_t j, const struct volume *skull)
+/* *keep: empty, or the first implant, which is shown. */
+static void check_stored_implant(struct findings *findings, struct dataset *set, int64_t i, int64_t j, const struct volume *skull,
+                                 struct volume *keep)
 {
     const struct case_entry *entry = dataset_entry(set, i);
     struct volume implant;
@@ -127,83 +247,102 @@ static void check_stored_implant(struct findings *findings, struct dataset *set,
     for (int64_t v = 0; v < grid_voxels(&skull->grid); v++)
         outside += missing[v] && !bone[v];
     if (outside > 0)
-        error_add(&findings->bad, STATUS_FAILED, "implant %s: %" PRId64 " voxels outside the skull", entry->shown.implant_names[j], outside);
+        error_add(&findings->bad, STATUS_FAILED, "implant %s: %" PRId64 " voxels outside the skull",
+                  entry->shown.implant_names[j], outside);
     if (mask_hash(implant.data, implant.grid.dim) != entry->implant_hashes[j])
-        error_add(&findings->bad, STATUS_FAILED, "implant %s: its content is not what was packed (content_hash)", entry->shown.implant_names[j]);
-    volume_done(&implant);
+        error_add(&findings->bad, STATUS_FAILED, "implant %s: its content is not what was packed (content_hash)",
+                  entry->shown.implant_names[j]);
+    if (keep->data)
+        volume_done(&implant);
+    else
+        *keep = implant;
 }
 
-static enum status check_set(const char *path, struct check_report *report, struct error *error)
+static enum status check_set_case(struct checking *checking, struct dataset *set, int64_t i, struct error *error)
+{
+    struct findings findings = {0};
+    struct error reading = {0};
+    struct volume skull, implant = {0};
+    const struct dataset_case *shown = dataset_case(set, i);
+    if (dataset_read_skull(&skull, set, i, &reading)) {
+        error_add(&findings.bad, STATUS_FAILED, "%s", reading.text);
+        return report_case(checking, shown->name, &findings, NULL, NULL, 0, error);
+    }
+    if (mask_hash(skull.data, skull.grid.dim) != shown->content_hash)
+        error_add(&findings.bad, STATUS_FAILED, "its content is not what was packed (content_hash)");
+    check_seen(checking, &findings, shown->content_hash, shown->name, (int)shown->split);
+    enum status status = check_skull(&findings, &skull, error);
+    for (int64_t j = 0; !status && j < shown->n_implants; j++)
+        check_stored_implant(&findings, set, i, j, &skull, &implant);
+    if (!status)
+        status = report_case(checking, shown->name, &findings, &skull, implant.data ? &implant : NULL, shown->n_implants, error);
+    volume_done(&implant);
+    volume_done(&skull);
+    return status;
+}
+
+static enum status check_set(struct checking *checking, const char *path, struct error *error)
 {
     struct dataset *set;
-    enum status status = STATUS_OK;
     if (dataset_open(&set, path, error))
         return error->status;
-    for (int64_t i = 0; !status && i < dataset_n_cases(set); i++) {
-        struct findings findings = {0};
-        struct error reading = {0};
-        struct volume skull;
-        const struct dataset_case *shown = dataset_case(set, i);
-        if (dataset_read_skull(&skull, set, i, &reading)) {
-            error_add(&findings.bad, STATUS_FAILED, "%s", reading.text);
-            report_case(report, shown->name, &findings, NULL, 0);
-            continue;
-        }
-        if (mask_hash(skull.data, skull.grid.dim) != shown->content_hash)
-            error_add(&findings.bad, STATUS_FAILED, "its content is not what was packed (content_hash)");
-        status = check_skull(&findings, &skull, error);
-        for (int64_t j = 0; !status && j < shown->n_implants; j++)
-            check_stored_implant(&findings, set, i, j, &skull);
-        if (!status)
-            report_case(report, shown->name, &findings, &skull, shown->n_implants);
-        volume_done(&skull);
-    }
+    enum status status = checking_start(checking, path, dataset_n_cases(set), error);
+    for (int64_t i = 0; !status && i < dataset_n_cases(set); i++)
+        status = check_set_case(checking, set, i, error);
+    contact_close(&checking->sheet, NULL); /* full, or a failure */
     dataset_close(set);
     return status;
 }
 
 /* ---- a folder ---- */
 
-static enum status check_folder_case(const struct layout_case *from, struct check_report *report, struct error *error)
+static enum status check_folder_case(struct checking *checking, const struct layout_case *from, struct error *error)
 {
     struct findings findings = {0};
     struct error reading = {0};
-    struct volume skull, implant;
+    struct volume skull, implant, shown = {0};
     if (pack_read_skull(&skull, from, &reading)) {
         error_add(&findings.bad, STATUS_FAILED, "%s", reading.text);
-        report_case(report, from->name, &findings, NULL, 0);
-        return STATUS_OK;
+        return report_case(checking, from->name, &findings, NULL, NULL, 0, error);
     }
-    const enum status status = check_skull(&findings, &skull, error);
+    check_seen(checking, &findings, mask_hash(skull.data, skull.grid.dim), from->name, -1);
+    enum status status = check_skull(&findings, &skull, error);
     for (int64_t j = 0; !status && j < from->n_defects; j++) {
         reading = (struct error){0};
         if (pack_read_implant(&implant, &from->defects[j], &skull, &reading))
             error_add(&findings.bad, STATUS_FAILED, "%s", reading.text);
-        else
+        else if (shown.data)
             volume_done(&implant);
+        else
+            shown = implant;
     }
     if (!status)
-        report_case(report, from->name, &findings, &skull, from->n_defects);
+        status = report_case(checking, from->name, &findings, &skull, shown.data ? &shown : NULL, from->n_defects, error);
+    volume_done(&shown);
     volume_done(&skull);
     return status;
 }
 
-static enum status check_folder(const char *path, struct check_report *report, struct error *error)
+static enum status check_folder(struct checking *checking, const char *path, struct error *error)
 {
-    struct arena arena = {0};
     struct layout layout;
-    enum status status = layout_find(&layout, path, &arena, error);
-    for (int64_t i = 0; !status && report->out && i < layout.unmatched.n; i++)
-        fprintf(report->out, "note  left out: %s\n", layout.unmatched.items[i]);
+    FILE *out = checking->report->out;
+    enum status status = layout_find(&layout, path, &checking->arena, error);
+    for (int64_t i = 0; !status && out && i < layout.unmatched.n; i++)
+        fprintf(out, "note  left out: %s\n", layout.unmatched.items[i]);
+    if (!status)
+        status = checking_start(checking, path, layout.n_cases, error);
     for (int64_t i = 0; !status && i < layout.n_cases; i++)
-        status = check_folder_case(&layout.cases[i], report, error);
-    arena_done(&arena);
+        status = check_folder_case(checking, &layout.cases[i], error);
+    contact_close(&checking->sheet, NULL); /* full, or a failure */
     return status;
 }
 
 enum status dataset_check(const char *path, struct check_report *report, struct error *error)
 {
+    struct checking checking = {.report = report};
     report->n_cases = report->n_bad = 0;
-    const enum status status = file_is_folder(path) ? check_folder(path, report, error) : check_set(path, report, error);
+    const enum status status = file_is_folder(path) ? check_folder(&checking, path, error) : check_set(&checking, path, error);
+    arena_done(&checking.arena);
     return status ? error_while(error, "checking %s", path) : STATUS_OK;
 }

@@ -1,4 +1,5 @@
-/* Augmentation: nothing where it is off, exact where it can be, the same for any worker, and defective = complete - implant always. */
+/* Augmentation: nothing where it is off, exact where it can be, the same for any worker, and defective = complete - implant
+ * always. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -286,8 +287,9 @@ static void test_bad_keys(void)
 
 /* ---- through the loader ---- */
 
-static const char everything[] = "{probability: 0.8, flip_x: 0.5, rotate_deg: 12, scale: [0.9, 1.1], elastic_mm: 4, slice_mm: [0, 9], "
-                                 "noise_surface: [0, 0.05], noise_bits: [0, 0.001], crop: 0.4, crop_top: [0, 0.1]}";
+static const char everything[] =
+    "{probability: 0.8, flip_x: 0.5, rotate_deg: 12, scale: [0.9, 1.1], elastic_mm: 4, slice_mm: [0, 9], "
+    "noise_surface: [0, 0.05], noise_bits: [0, 0.001], crop: 0.4, crop_top: [0, 0.1]}";
 static const int64_t lo[3] = {10, 10, 20}, hi[3] = {30, 30, 30};
 
 static const char *set_path(void)
@@ -319,8 +321,14 @@ static const char *set_path(void)
 
 static struct loader_config loader_config_of(int sampler, const char *augment)
 {
-    struct loader_config config = {.set = set_path(), .defects = "configs/defects/mixed.yaml", .sampler = sampler, .patch_vox = {24, 26, 21},
-                                   .patches_per_skull = 3, .defect_ratio = 0.5, .workers = 1, .queue = 2};
+    struct loader_config config = {.set = set_path(),
+                                   .defects = "configs/defects/mixed.yaml",
+                                   .sampler = sampler,
+                                   .patch_vox = {24, 26, 21},
+                                   .patches_per_skull = 3,
+                                   .defect_ratio = 0.5,
+                                   .workers = 1,
+                                   .queue = 2};
     if (augment)
         config.augment = config_of(augment);
     return config;
@@ -328,8 +336,8 @@ static struct loader_config loader_config_of(int sampler, const char *augment)
 
 enum { STEPS = 36, PATCH = 24 * 26 * 21 };
 
-static void run(uint64_t hashes[STEPS], struct loader_position positions[STEPS], const struct loader_config *config, enum dataset_split split,
-                struct loader_position start)
+static void run(uint64_t hashes[STEPS], struct loader_position positions[STEPS], const struct loader_config *config,
+                enum dataset_split split, struct loader_position start)
 {
     struct error error = {0};
     float *src = memory_alloc(PATCH, 2 * sizeof *src);
@@ -384,7 +392,8 @@ static void test_workers_and_resume(void)
     }
 }
 
-/* Completion's target is source and implant together, disjoint; values 0 or 1 (whole: shares); defect: missing bone is found when asked for. */
+/* Completion's target is source and implant together, disjoint; values 0 or 1 (whole: shares); defect: missing bone is found when
+ * asked for. */
 static void test_invariants(void)
 {
     float *a = memory_alloc(PATCH, 4 * sizeof *a), *whole = a + PATCH, *b = a + 2 * PATCH, *implant = a + 3 * PATCH;
@@ -404,7 +413,8 @@ static void test_invariants(void)
             bool missing = false;
             for (int64_t v = 0; v < PATCH; v++) {
                 if (sampler == SAMPLER_WHOLE)
-                    wrong += a[v] != b[v] || fabsf(whole[v] - a[v] - implant[v]) > 1e-6F || !(a[v] >= 0 && implant[v] >= 0 && whole[v] <= 1.000001F);
+                    wrong += a[v] != b[v] || fabsf(whole[v] - a[v] - implant[v]) > 1e-6F ||
+                             !(a[v] >= 0 && implant[v] >= 0 && whole[v] <= 1.000001F);
                 else
                     wrong += a[v] != b[v] || whole[v] != a[v] + implant[v] || (whole[v] != 0 && whole[v] != 1);
                 missing |= implant[v] > 0;

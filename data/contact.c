@@ -1,0 +1,248 @@
+/* contact.c - pages of small pictures. */
+#include "data/contact.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/memory.h"
+#include "data/font.h"
+
+enum {
+    TILE = 190,
+    GAP = 6,
+    BAR = 8,
+    WORDS = 232,
+    HEAD = 40,
+    ROWS = 6,
+    ROW_H = TILE + GAP,
+    ROW_W = BAR + WORDS + 4 * (TILE + GAP) + 2 * GAP
+};
+
+static const uint8_t ground[3] = {255, 255, 255}, tile_ground[3] = {14, 17, 22}, ink[3] = {40, 44, 52},
+                     faint[3] = {110, 116, 126};
+static const uint8_t bone_rgb[3] = {227, 218, 201}, implant_rgb[3] = {224, 82, 48};
+static const uint8_t mark_rgb[][3] = {[CONTACT_PLAIN] = {190, 196, 204},
+                                      [CONTACT_GOOD] = {70, 160, 90},
+                                      [CONTACT_ODD] = {230, 165, 40},
+                                      [CONTACT_BAD] = {200, 40, 40}};
+
+enum status contact_open(struct contact *ret, const char *path, const char *title, int64_t n, struct error *error)
+{
+    if (!file_has_suffix(path, ".png"))
+        return error_set(error, STATUS_USAGE, "%s: a contact sheet is a PNG (name it FILE.png)", path);
+    *ret = (struct contact){.path = path, .title = title, .n = n, .columns = n > ROWS ? 2 : 1};
+    ret->per_page = ret->columns * ROWS;
+    return STATUS_OK;
+}
+
+static int64_t contact_pages(const struct contact *sheet)
+{
+    return (sheet->n + sheet->per_page - 1) / sheet->per_page;
+}
+
+static void contact_swatch(struct image *page, int64_t x, const char *name, const uint8_t rgb[3])
+{
+    struct image swatch;
+    struct error ignored = {0};
+    if (image_new(&swatch, 20, 20, &ignored))
+        return;
+    image_fill(&swatch, rgb);
+    image_paste(page, &swatch, x, 10);
+    image_done(&swatch);
+    image_text_scaled(page, x + 26, 14, name, 1, ink);
+}
+
+static enum status contact_begin_page(struct contact *sheet, struct error *error)
+{
+    const int64_t left = sheet->n - sheet->done,
+                  rows = left < sheet->per_page ? (left + sheet->columns - 1) / sheet->columns : ROWS;
+    char text[256];
+    if (image_new(&sheet->page, sheet->columns * ROW_W + GAP, HEAD + rows * (ROW_H + GAP) + GAP, error))
+        return error->status;
+    image_fill(&sheet->page, ground);
+    snprintf(text, sizeof text, "%.56s", sheet->title);
+    image_text_scaled(&sheet->page, GAP + BAR, 10, text, 2, ink);
+    const int64_t right = sheet->page.w - 250;
+    contact_swatch(&sheet->page, right, "bone", bone_rgb);
+    contact_swatch(&sheet->page, right + 70, "implant", implant_rgb);
+    snprintf(text, sizeof text, "page %" PRId64 " of %" PRId64, sheet->done / sheet->per_page + 1, contact_pages(sheet));
+    image_text_scaled(&sheet->page, right + 160, 14, text, 1, faint);
+    return STATUS_OK;
+}
+
+static enum status contact_write_page(struct contact *sheet, struct error *error)
+{
+    const int64_t page = (sheet->done - 1) / sheet->per_page + 1;
+    char *path = contact_pages(sheet) == 1
+                     ? memory_strdup(sheet->path)
+                     : memory_printf("%.*s_%02" PRId64 ".png", (int)(strlen(sheet->path) - strlen(".png")), sheet->path, page);
+    enum status status = path ? image_write_png(path, &sheet->page, error) : error_memory(error, strlen(sheet->path), "a path");
+    memory_free(path);
+    image_done(&sheet->page);
+    return status;
+}
+
+/* ---- a row ---- */
+
+/* Bytes of the text's next line, broken at a blank where there is one. */
+static size_t line_length(const char *text, size_t columns)
+{
+    const size_t n = strcspn(text, "\n");
+    if (n <= columns)
+        return n;
+    for (size_t blank = columns; blank > columns / 3; blank--)
+        if (text[blank] == ' ')
+            return blank;
+    return columns;
+}
+
+static size_t words_columns(int scale)
+{
+    return (size_t)(WORDS / (FONT_ADVANCE * scale));
+}
+
+static int64_t words_height(const char *text, int scale)
+{
+    int64_t n = 0;
+    for (; *text; n++) {
+        text += line_length(text, words_columns(scale));
+        text += *text == ' ' || *text == '\n';
+    }
+    return n * FONT_LINE * scale;
+}
+
+/* Returns y below the last line; what does not fit is left out. */
+static int64_t contact_words(struct image *page, int64_t x, int64_t y, int64_t y_end, const char *text, int scale,
+                             const uint8_t rgb[3])
+{
+    while (*text && y + FONT_LINE * scale <= y_end) {
+        const size_t n = line_length(text, words_columns(scale));
+        char line[128];
+        snprintf(line, sizeof line, "%.*s", (int)n, text);
+        image_text_scaled(page, x, y, line, scale, rgb);
+        y += FONT_LINE * scale;
+        text += n;
+        text += *text == ' ' || *text == '\n';
+    }
+    return y;
+}
+
+/* A picture in the middle of a tile of its ground's colour. Takes the picture. */
+static enum status contact_tile(struct image *page, int64_t x, int64_t y, struct image *picture, const uint8_t rgb[3],
+                                struct error *error)
+{
+    struct image tile;
+    if (image_new(&tile, TILE, TILE, error)) {
+        image_done(picture);
+        return error->status;
+    }
+    image_fill(&tile, rgb);
+    image_paste(&tile, picture, (TILE - picture->w) / 2, (TILE - picture->h) / 2);
+    image_paste(page, &tile, x, y);
+    image_done(&tile);
+    image_done(picture);
+    return STATUS_OK;
+}
+
+static int64_t slice_count(const uint8_t *mask, const int64_t dim[3], struct box box, int axis, int64_t index)
+{
+    int64_t n = 0;
+    box.lo[axis] = index;
+    box.hi[axis] = index + 1;
+    for (int64_t z = box.lo[2]; z < box.hi[2]; z++)
+        for (int64_t y = box.lo[1]; y < box.hi[1]; y++)
+            for (int64_t x = box.lo[0]; x < box.hi[0]; x++)
+                n += mask[(z * dim[1] + y) * dim[0] + x] != 0;
+    return n;
+}
+
+/* The middle slice of the mask's box, or the fullest where that one is nearly empty (a defect on both sides). */
+static int64_t telling_slice(const uint8_t *mask, const int64_t dim[3], struct box box, int axis)
+{
+    const int64_t middle = (box.lo[axis] + box.hi[axis]) / 2, in_middle = slice_count(mask, dim, box, axis, middle);
+    int64_t best = middle, most = in_middle;
+    for (int64_t i = box.lo[axis]; i < box.hi[axis]; i++) {
+        const int64_t n = slice_count(mask, dim, box, axis, i);
+        if (n > most) {
+            most = n;
+            best = i;
+        }
+    }
+    return in_middle * 5 < most ? best : middle;
+}
+
+static struct box box_cube(struct box box, const struct grid *grid)
+{
+    double longest = 0;
+    for (int a = 0; a < 3; a++) {
+        const double mm = (double)(box.hi[a] - box.lo[a]) * grid_spacing_mm(grid, a);
+        longest = mm > longest ? mm : longest;
+    }
+    for (int a = 0; a < 3; a++) { /* all three planes at one scale */
+        const int64_t more = (int64_t)(longest / grid_spacing_mm(grid, a)) - (box.hi[a] - box.lo[a]);
+        const int64_t lo = box.lo[a] - more / 2, hi = box.hi[a] + more - more / 2;
+        box.lo[a] = lo < 0 ? 0 : lo;
+        box.hi[a] = hi > grid->dim[a] ? grid->dim[a] : hi;
+    }
+    return box;
+}
+
+static enum status contact_pictures(struct image *page, int64_t x, int64_t y, const struct contact_row *row, struct error *error)
+{
+    const struct grid *grid = row->grid;
+    const struct box bone = box_of_mask(row->skull, grid->dim);
+    const struct box missing = row->implant ? box_of_mask(row->implant, grid->dim) : (struct box){0};
+    const struct box focus = box_empty(missing) ? bone : missing;
+    if (box_empty(bone))
+        return STATUS_OK;
+    const struct render_layer bone_layer = {.mask = row->skull, .rgb = {bone_rgb[0], bone_rgb[1], bone_rgb[2]}};
+    const struct render_layer implant_layer = {.mask = row->implant, .rgb = {implant_rgb[0], implant_rgb[1], implant_rgb[2]}};
+    const struct render_layer flat[2] = {bone_layer, implant_layer},
+                              solid[2] = {implant_layer, bone_layer}; /* slices show the last, views the first */
+    const int n_layers = row->implant ? 2 : 1;
+    const struct box view = box_cube(box_grow(bone, 4, grid->dim), grid);
+    double offset_mm[3];
+    struct image picture;
+    for (int axis = 0; axis < 3; axis++) {
+        const double middle = 0.5 * (double)(focus.lo[axis] + focus.hi[axis]);
+        const int64_t index = box_empty(missing) ? (int64_t)middle : telling_slice(row->implant, grid->dim, missing, axis);
+        offset_mm[axis] = (middle - 0.5 * (double)(bone.lo[axis] + bone.hi[axis])) * grid_spacing_mm(grid, axis);
+        if (render_slice_box(&picture, grid, flat, n_layers, axis, index, view, TILE, error) ||
+            contact_tile(page, x + axis * (TILE + GAP), y, &picture, tile_ground, error))
+            return error->status;
+    }
+    if (render_shaded(&picture, grid, row->implant ? solid : flat, n_layers, render_view_at(offset_mm), TILE, error))
+        return error->status;
+    return contact_tile(page, x + 3 * (TILE + GAP), y, &picture, ground, error);
+}
+
+enum status contact_add(struct contact *sheet, const struct contact_row *row, struct error *error)
+{
+    const int64_t place = sheet->done % sheet->per_page;
+    if (place == 0 && contact_begin_page(sheet, error))
+        return error->status;
+    const int64_t x = GAP + place % sheet->columns * ROW_W, y = HEAD + place / sheet->columns * (ROW_H + GAP);
+    struct image bar;
+    if (image_new(&bar, BAR, TILE, error))
+        return error->status;
+    image_fill(&bar, mark_rgb[row->mark]);
+    image_paste(&sheet->page, &bar, x, y);
+    image_done(&bar);
+    int64_t below = contact_words(&sheet->page, x + BAR + GAP, y + 2, y + TILE, row->name, 2, ink);
+    const int scale = row->text && below + 6 + words_height(row->text, 2) <= y + TILE ? 2 : 1;
+    if (row->text)
+        contact_words(&sheet->page, x + BAR + GAP, below + 6, y + TILE, row->text, scale,
+                      row->mark == CONTACT_BAD ? mark_rgb[CONTACT_BAD] : ink);
+    if (row->grid && contact_pictures(&sheet->page, x + BAR + GAP + WORDS, y, row, error))
+        return error->status;
+    sheet->done++;
+    return sheet->done % sheet->per_page == 0 || sheet->done == sheet->n ? contact_write_page(sheet, error) : STATUS_OK;
+}
+
+enum status contact_close(struct contact *sheet, struct error *error)
+{
+    const enum status status = error && sheet->page.rgb && sheet->done > 0 ? contact_write_page(sheet, error) : STATUS_OK;
+    image_done(&sheet->page);
+    return status;
+}
