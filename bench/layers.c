@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/log.h"
 #include "base/memory.h"
 #include "base/options.h"
 #include "base/parallel.h"
@@ -108,14 +107,14 @@ static double bench_pass_s(struct engine_conv *conv, const struct bench_buffers 
 {
     double seconds[1000];
     for (int64_t r = 0; r < repeats; r++) {
-        double start = log_clock_s();
+        double start = peak_clock_s();
         if (pass == BENCH_FORWARD)
             engine_conv_forward(conv, buffers->src, buffers->w, buffers->b, buffers->dst, buffers->scratch);
         else if (pass == BENCH_DATA)
             engine_conv_backward_data(conv, buffers->dst, buffers->w, buffers->src, buffers->scratch);
         else
             engine_conv_backward_weights(conv, buffers->src, buffers->dst, buffers->d_w, buffers->b, buffers->scratch);
-        seconds[r] = log_clock_s() - start;
+        seconds[r] = peak_clock_s() - start;
     }
     qsort(seconds, (size_t)repeats, sizeof *seconds, bench_compare);
     return seconds[repeats / 2];
