@@ -8,15 +8,20 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "cli/command.h"
+#include "cli/truth.h"
 #include "data/metrics.h"
-#include "data/volume.h"
+#include "infer/window.h"
 #include "train/plot.h"
 
 struct evaluate_options {
     struct command_options common;
     const char *truth, *predicted, *out;
     bool json;
+    int promise; /* 0: not asked, else 1 + enum loader_task */
+    int64_t patch_vox[3], top_vox;
 };
+
+static const char *const promise_names[] = {"none", "completion", "implant", NULL};
 
 #define OFFSET(member) offsetof(struct evaluate_options, member)
 static const struct config_field evaluate_fields[] = {
@@ -32,67 +37,8 @@ struct evaluation {
     const char *name;
     bool missing; /* no prediction: counts as DSC 0 */
     struct metrics metrics;
+    struct window_promise promise; /* where asked for */
 };
-
-/* FOLDER/NAME_KIND in any volume format, or NULL. */
-static char *find_volume(struct arena *arena, const char *folder, const char *name, const char *kind)
-{
-    for (int format = VOLUME_NIFTI_GZ; format <= VOLUME_NHDR; format++) {
-        char *file = arena_printf(arena, "%s_%s%s", name, kind, volume_suffix((enum volume_format)format));
-        char *path = file ? file_join(arena, folder, file) : NULL;
-        if (path && file_exists(path))
-            return path;
-    }
-    return NULL;
-}
-
-/* A mask that may be empty: an implant of nothing is a legitimate prediction. */
-static enum status read_implant(struct volume *ret, const char *path, struct error *error)
-{
-    struct volume volume = {0};
-    enum status status = volume_read(&volume, path, error);
-    if (status)
-        return status;
-    if (volume.type != VOXEL_U8) {
-        volume_done(&volume);
-        return error_set(error, STATUS_FAILED, "%s: values are no mask's (0 and one other)", path);
-    }
-    uint8_t *mask = volume.data, value = 0;
-    const int64_t n = grid_voxels(&volume.grid);
-    for (int64_t i = 0; i < n; i++) {
-        if (mask[i] && value && mask[i] != value) {
-            status = error_set(error, STATUS_FAILED, "%s: values %d and %d beside 0, an implant mask has one", path, value, mask[i]);
-            volume_done(&volume);
-            return status;
-        }
-        if (mask[i])
-            value = mask[i];
-    }
-    for (int64_t i = 0; i < n; i++)
-        mask[i] = mask[i] != 0;
-    *ret = volume;
-    return STATUS_OK;
-}
-
-/* The defective skull of a case: as a file, or complete minus implant; data NULL where the truth has neither. */
-static enum status read_defective(struct volume *ret, struct arena *arena, const char *folder, const char *name, const struct volume *implant,
-                                  struct error *error)
-{
-    const char *path = find_volume(arena, folder, name, "defective");
-    if (path)
-        return volume_read_mask(ret, path, error);
-    path = find_volume(arena, folder, name, "complete");
-    if (!path)
-        return STATUS_OK;
-    enum status status = volume_read_mask(ret, path, error);
-    if (!status && grid_voxels(&ret->grid) == grid_voxels(&implant->grid)) {
-        uint8_t *bone = ret->data;
-        const uint8_t *removed = implant->data;
-        for (int64_t i = 0; i < grid_voxels(&ret->grid); i++)
-            bone[i] = (uint8_t)(bone[i] && !removed[i]);
-    }
-    return status;
-}
 
 static enum status refuse_other_grid(const struct volume *a, const char *a_path, const struct volume *b, const char *b_what, struct error *error)
 {
@@ -103,21 +49,46 @@ static enum status refuse_other_grid(const struct volume *a, const char *a_path,
                      a->grid.dim[0], a->grid.dim[1], a->grid.dim[2], b_what);
 }
 
+/* What the network's raw answer changed where nothing was missing. */
+static enum status evaluate_promise(struct evaluation *ret, const struct evaluate_options *options, const struct volume *truth,
+                                    const struct volume *defective, struct arena *arena, struct error *error)
+{
+    const bool completion = options->promise == 1;
+    const struct window_config window = {.scan = SCAN_GRID,
+                                         .patch_vox = {options->patch_vox[0], options->patch_vox[1], options->patch_vox[2]},
+                                         .top_vox = options->top_vox,
+                                         .batch = 1};
+    struct volume raw = {0};
+    const char *path = truth_find(arena, options->predicted, ret->name, "raw");
+    if (!path)
+        return error_set(error, STATUS_FAILED, "%s: no %s_raw (write it with 'calvaria infer --keep-raw')", options->predicted, ret->name);
+    if (completion && !defective->data)
+        return error_set(error, STATUS_FAILED, "%s: neither %s_defective nor %s_complete, which a completion is compared with", options->truth,
+                         ret->name, ret->name);
+    enum status status = truth_read_implant(&raw, path, error);
+    if (!status)
+        status = refuse_other_grid(&raw, path, truth, "the true implant", error);
+    if (!status)
+        status = window_promise(&ret->promise, &window, raw.data, completion ? defective->data : NULL, truth->data, truth->grid.dim, error);
+    volume_done(&raw);
+    return status;
+}
+
 static enum status evaluate_case(struct evaluation *ret, const struct evaluate_options *options, struct error *error)
 {
     struct arena arena = {0};
     struct volume truth = {0}, predicted = {0}, defective = {0};
-    const char *truth_path = find_volume(&arena, options->truth, ret->name, "implant");
-    const char *predicted_path = find_volume(&arena, options->predicted, ret->name, "implant");
-    enum status status = truth_path ? read_implant(&truth, truth_path, error)
+    const char *truth_path = truth_find(&arena, options->truth, ret->name, "implant");
+    const char *predicted_path = truth_find(&arena, options->predicted, ret->name, "implant");
+    enum status status = truth_path ? truth_read_implant(&truth, truth_path, error)
                                     : error_set(error, STATUS_FAILED, "%s: implant of case %s vanished", options->truth, ret->name);
     if (!status)
-        status = read_defective(&defective, &arena, options->truth, ret->name, &truth, error);
+        status = truth_read_defective(&defective, &arena, options->truth, ret->name, &truth, error);
     if (!status && defective.data)
         status = refuse_other_grid(&defective, "the defective skull", &truth, truth_path, error);
     ret->missing = !predicted_path;
     if (!status && predicted_path)
-        status = read_implant(&predicted, predicted_path, error);
+        status = truth_read_implant(&predicted, predicted_path, error);
     else if (!status)
         status = volume_new(&predicted, &truth.grid, VOXEL_U8, error);
     if (!status && predicted_path)
@@ -130,6 +101,8 @@ static enum status evaluate_case(struct evaluation *ret, const struct evaluate_o
         ret->metrics.dsc = 0;
         ret->metrics.failed = true;
     }
+    if (!status && options->promise)
+        status = evaluate_promise(ret, options, &truth, &defective, &arena, error);
     volume_done(&defective);
     volume_done(&predicted);
     volume_done(&truth);
@@ -248,6 +221,23 @@ static enum status print_table(FILE *file, const struct evaluation *cases, int64
     return STATUS_OK;
 }
 
+/* One row per case: patches without a defect, how many of them the network changed, and by how many voxels. */
+static void print_promise(FILE *file, const struct evaluation *cases, int64_t n)
+{
+    struct window_promise sum = {0};
+    fprintf(file, "\npatches without a defect\n%-16s %10s %10s %12s %12s %12s\n", "case", "patches", "changed", "voxels", "added", "removed");
+    for (int64_t i = 0; i <= n; i++) {
+        const struct window_promise *p = i < n ? &cases[i].promise : &sum;
+        fprintf(file, "%-16s %10" PRId64 " %10" PRId64 " %12" PRId64 " %12" PRId64 " %12" PRId64 "\n", i < n ? cases[i].name : "all",
+                p->n_intact, p->n_changed, p->intact_vox, p->added_vox, p->removed_vox);
+        sum.n_intact += p->n_intact;
+        sum.n_changed += p->n_changed;
+        sum.intact_vox += p->intact_vox;
+        sum.added_vox += p->added_vox;
+        sum.removed_vox += p->removed_vox;
+    }
+}
+
 static void print_number(FILE *file, double value, const char *none)
 {
     if (isfinite(value))
@@ -355,6 +345,8 @@ static enum status run(const void *value, int n_inputs, char *const *inputs, str
         print_json(stdout, cases, n);
     else if (!status)
         status = print_table(stdout, cases, n, &arena, error);
+    if (!status && options->promise && !options->json)
+        print_promise(stdout, cases, n);
     if (!status && options->out)
         status = write_files(options->out, cases, n, &arena, error);
     arena_done(&arena);

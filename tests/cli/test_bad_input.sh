@@ -34,8 +34,8 @@ done
 printf 'defects:\n  - { type: cubes }\n' >"$work/kind.yaml"
 expect 2 'kind.yaml:2' "$calvaria" inject "$skull" --defects "$work/kind.yaml" --out "$work/out"
 printf 'defects:\n  - { type: cube, edgy: 3 }\n' >"$work/key.yaml"
-expect 2 'key.yaml:2:17' "$calvaria" inject "$skull" --defects "$work/key.yaml" --out "$work/out"
-expect 1 'none.yaml' "$calvaria" inject "$skull" --defects "$work/none.yaml" --out "$work/out"
+expect 2 'key.yaml:2:19' "$calvaria" inject "$skull" --defects "$work/key.yaml" --out "$work/out"
+expect 2 'none.yaml' "$calvaria" inject "$skull" --defects "$work/none.yaml" --out "$work/out"
 
 # datasets
 expect 1 'nowhere' "$calvaria" pack "$work/nowhere" --out "$work/set.h5"
@@ -85,7 +85,7 @@ absent "$work/restored2"
 # an output folder that is a file; a full disk
 touch "$work/file"
 expect 1 'file' "$calvaria" phantom --out "$work/file" --count 1 --spacing-mm 4
-if mkdir "$work/tiny" && mount -t tmpfs -o size=64k tmpfs "$work/tiny" 2>/dev/null; then
+if mkdir "$work/tiny" && mount -t tmpfs -o size=16k tmpfs "$work/tiny" 2>/dev/null; then
     expect 1 'tiny' "$calvaria" phantom --out "$work/tiny" --count 1 --spacing-mm 1.5
     holds 'nothing is left on the full disk' test -z "$(ls -A "$work/tiny")"
     umount "$work/tiny"

@@ -1,0 +1,61 @@
+/* truth.c - see truth.h. */
+#include "cli/truth.h"
+
+#include "base/file.h"
+
+char *truth_find(struct arena *arena, const char *folder, const char *name, const char *kind)
+{
+    for (int format = VOLUME_NIFTI_GZ; format <= VOLUME_NHDR; format++) {
+        char *file = arena_printf(arena, "%s_%s%s", name, kind, volume_suffix((enum volume_format)format));
+        char *path = file ? file_join(arena, folder, file) : NULL;
+        if (path && file_exists(path))
+            return path;
+    }
+    return NULL;
+}
+
+enum status truth_read_implant(struct volume *ret, const char *path, struct error *error)
+{
+    struct volume volume = {0};
+    enum status status = volume_read(&volume, path, error);
+    if (status)
+        return status;
+    if (volume.type != VOXEL_U8) {
+        volume_done(&volume);
+        return error_set(error, STATUS_FAILED, "%s: values are no mask's (0 and one other)", path);
+    }
+    uint8_t *mask = volume.data, value = 0;
+    const int64_t n = grid_voxels(&volume.grid);
+    for (int64_t i = 0; i < n; i++) {
+        if (mask[i] && value && mask[i] != value) {
+            status = error_set(error, STATUS_FAILED, "%s: values %d and %d beside 0, an implant mask has one", path, value, mask[i]);
+            volume_done(&volume);
+            return status;
+        }
+        if (mask[i])
+            value = mask[i];
+    }
+    for (int64_t i = 0; i < n; i++)
+        mask[i] = mask[i] != 0;
+    *ret = volume;
+    return STATUS_OK;
+}
+
+enum status truth_read_defective(struct volume *ret, struct arena *arena, const char *folder, const char *name, const struct volume *implant,
+                                 struct error *error)
+{
+    const char *path = truth_find(arena, folder, name, "defective");
+    if (path)
+        return volume_read_mask(ret, path, error);
+    path = truth_find(arena, folder, name, "complete");
+    if (!path)
+        return STATUS_OK;
+    enum status status = volume_read_mask(ret, path, error);
+    if (!status && grid_voxels(&ret->grid) == grid_voxels(&implant->grid)) {
+        uint8_t *bone = ret->data;
+        const uint8_t *removed = implant->data;
+        for (int64_t i = 0; i < grid_voxels(&ret->grid); i++)
+            bone[i] = (uint8_t)(bone[i] && !removed[i]);
+    }
+    return status;
+}

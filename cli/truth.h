@@ -1,0 +1,17 @@
+/* truth.h - finding and reading the volumes of a case by name, for evaluation. */
+#ifndef CALVARIA_CLI_TRUTH_H
+#define CALVARIA_CLI_TRUTH_H
+
+#include "data/volume.h"
+
+/* FOLDER/NAME_KIND in any volume format, or NULL. In arena. */
+char *truth_find(struct arena *arena, const char *folder, const char *name, const char *kind);
+
+/* A mask that may be empty: an implant of nothing is a legitimate prediction. */
+enum status truth_read_implant(struct volume *ret, const char *path, struct error *error);
+
+/* The defective skull of a case: NAME_defective, or NAME_complete minus implant; data NULL where the folder has neither. */
+enum status truth_read_defective(struct volume *ret, struct arena *arena, const char *folder, const char *name, const struct volume *implant,
+                                 struct error *error);
+
+#endif
