@@ -208,7 +208,7 @@ static enum status contact_pictures(struct image *page, int64_t x, int64_t y, co
         const double middle = 0.5 * (double)(focus.lo[axis] + focus.hi[axis]);
         const int64_t index = box_empty(missing) ? (int64_t)middle : telling_slice(row->implant, grid->dim, missing, axis);
         offset_mm[axis] = (middle - 0.5 * (double)(bone.lo[axis] + bone.hi[axis])) * grid_spacing_mm(grid, axis);
-        if (render_slice_box(&picture, grid, flat, n_layers, axis, index, view, TILE, error) ||
+        if (render_slice_box(&picture, grid, flat, n_layers, (struct render_cut){axis, index, view}, TILE, error) ||
             contact_tile(page, x + axis * (TILE + GAP), y, &picture, tile_ground, error))
             return error->status;
     }

@@ -98,16 +98,18 @@ static bool mask_write_chunks(hid_t mask, const uint8_t *values, const int64_t d
     return ok;
 }
 
-/* The dataset with the attributes that skulls and implants share. *ret_mask: close with H5Dclose. */
-static enum status mask_write(hid_t *ret_mask, struct set_writer *writer, hid_t group, const char *name, const char *source,
-                              const uint8_t *values, const int64_t dim[3], uint64_t hash, struct error *error)
+/* The dataset with the attributes that skulls and implants share: close with H5Dclose. Negative when it failed. */
+static hid_t mask_write(struct set_writer *writer, hid_t group, const char *name, const char *source, const uint8_t *values,
+                        const int64_t dim[3], uint64_t hash, struct error *error)
 {
     const struct box box = box_of_mask(values, dim);
     const int64_t corners[6] = {box.lo[0], box.lo[1], box.lo[2], box.hi[0], box.hi[1], box.hi[2]};
     const hsize_t six = 6;
     const hid_t mask = mask_create(group, name, dim);
-    if (mask < 0)
-        return h5_error(error, writer->path, name);
+    if (mask < 0) {
+        h5_error(error, writer->path, name);
+        return mask;
+    }
     enum status status = STATUS_OK;
     if (!mask_write_chunks(mask, values, dim))
         status = h5_error(error, writer->path, "cannot be written (is the disk full?)");
@@ -115,11 +117,10 @@ static enum status mask_write(hid_t *ret_mask, struct set_writer *writer, hid_t 
              h5_put_numbers(mask, "content_hash", H5T_NATIVE_UINT64, 0, NULL, &hash, writer->path, error) ||
              h5_put_text(mask, "source", source, writer->path, error))
         status = error->status;
-    if (status)
-        H5Dclose(mask);
-    else
-        *ret_mask = mask;
-    return status;
+    if (!status)
+        return mask;
+    H5Dclose(mask);
+    return -1;
 }
 
 static enum status skull_put_attributes(hid_t mask, struct set_writer *writer, const struct volume *skull, struct error *error)
@@ -145,15 +146,13 @@ static enum status skull_put_attributes(hid_t mask, struct set_writer *writer, c
 static enum status write_case(hid_t *ret_group, struct set_writer *writer, const char *name, const char *source,
                               const struct volume *skull, uint64_t hash, struct error *error)
 {
-    hid_t mask;
     const hid_t group = H5Gcreate2(writer->cases, name, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
     if (group < 0)
         return h5_error(error, writer->path, name);
-    enum status status = mask_write(&mask, writer, group, "complete", source, skull->data, skull->grid.dim, hash, error);
-    if (!status) {
-        status = skull_put_attributes(mask, writer, skull, error);
+    const hid_t mask = mask_write(writer, group, "complete", source, skull->data, skull->grid.dim, hash, error);
+    enum status status = mask < 0 ? error->status : skull_put_attributes(mask, writer, skull, error);
+    if (mask >= 0)
         H5Dclose(mask);
-    }
     if (status)
         H5Gclose(group);
     else
@@ -173,18 +172,18 @@ enum status set_write_case(hid_t *ret_group, struct set_writer *writer, const ch
 static enum status write_implant(struct set_writer *writer, hid_t group, const char *name, const char *source,
                                  const uint8_t *implant, const int64_t dim[3], struct error *error)
 {
-    hid_t implants, mask;
+    hid_t implants;
     if (H5Lexists(group, "implants", H5P_DEFAULT) > 0)
         implants = H5Gopen2(group, "implants", H5P_DEFAULT);
     else
         implants = H5Gcreate2(group, "implants", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
     if (implants < 0)
         return h5_error(error, writer->path, name);
-    const enum status status = mask_write(&mask, writer, implants, name, source, implant, dim, mask_hash(implant, dim), error);
-    if (!status)
+    const hid_t mask = mask_write(writer, implants, name, source, implant, dim, mask_hash(implant, dim), error);
+    if (mask >= 0)
         H5Dclose(mask);
     H5Gclose(implants);
-    return status;
+    return mask < 0 ? error->status : STATUS_OK;
 }
 
 enum status set_write_implant(struct set_writer *writer, hid_t group, const char *name, const char *source,

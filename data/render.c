@@ -39,12 +39,15 @@ enum status render_slice(struct image *ret, const struct grid *grid, const struc
                          int64_t px, struct error *error)
 {
     const struct box all = {.hi = {grid->dim[0], grid->dim[1], grid->dim[2]}};
-    return render_slice_box(ret, grid, layers, n_layers, axis, index, all, px, error);
+    return render_slice_box(ret, grid, layers, n_layers, (struct render_cut){axis, index, all}, px, error);
 }
 
-enum status render_slice_box(struct image *ret, const struct grid *grid, const struct render_layer *layers, int n_layers, int axis, int64_t index,
-                             struct box box, int64_t px, struct error *error)
+enum status render_slice_box(struct image *ret, const struct grid *grid, const struct render_layer *layers, int n_layers,
+                             struct render_cut cut, int64_t px, struct error *error)
 {
+    const int axis = cut.axis;
+    const int64_t index = cut.index;
+    const struct box box = cut.box;
     if (axis < 0 || axis > 2 || index < 0 || index >= grid->dim[axis] || px < 1 || box_empty(box))
         return error_set(error, STATUS_FAILED, "picture: slice %" PRId64 " across axis %d: outside the volume", index, axis);
     const int across = axis == 0 ? 1 : 0, down = axis == 2 ? 1 : 2; /* y down in axial slices, z up in the others */

@@ -58,9 +58,14 @@ enum status render_shaded(struct image *ret, const struct grid *grid, const stru
 /* The slice at `index` across axis a (0 x, 1 y, 2 z), isotropic pixels, px on the longer side. */
 enum status render_slice(struct image *ret, const struct grid *grid, const struct render_layer *layers, int n_layers, int axis, int64_t index,
                          int64_t px, struct error *error);
-/* The same of a box of the volume. */
-enum status render_slice_box(struct image *ret, const struct grid *grid, const struct render_layer *layers, int n_layers, int axis, int64_t index,
-                             struct box box, int64_t px, struct error *error);
+/* Where a slice is cut, and the box of the volume that is shown. */
+struct render_cut {
+    int axis; /* 0 x, 1 y, 2 z */
+    int64_t index;
+    struct box box;
+};
+enum status render_slice_box(struct image *ret, const struct grid *grid, const struct render_layer *layers, int n_layers,
+                             struct render_cut cut, int64_t px, struct error *error);
 /* The oblique or side view that looks at a point this far (x, y, z, mm) from the skull's middle. */
 enum render_view render_view_at(const double offset_mm[3]);
 /* A sheet: shaded views (side and oblique from where layer `focus` shows, front, top), three slices through the middle of that layer, and
