@@ -30,6 +30,12 @@ static const struct config_field evaluate_fields[] = {
     {.key = "predicted", .type = CONFIG_PATH, .offset = OFFSET(predicted), .required = true, .help = "folder with NAME_implant"},
     {.key = "out", .type = CONFIG_PATH, .offset = OFFSET(out), .help = "folder for metrics.csv and metrics.png"},
     {.key = "json", .type = CONFIG_BOOL, .offset = OFFSET(json), .text = "false", .help = "the table as JSON on stdout"},
+    {.key = "promise", .type = CONFIG_ENUM, .offset = OFFSET(promise), .text = "none", .names = promise_names,
+     .help = "also count, on patches without a defect, the voxels that a network of this task changed (needs NAME_raw: infer --keep-raw)"},
+    {.key = "patch_vox", .type = CONFIG_INT3, .offset = OFFSET(patch_vox), .text = "128", .min = 1, .max = 4096, .unit = "voxels",
+     .help = "promise: the patches of the scan"},
+    {.key = "top_vox", .type = CONFIG_INT, .offset = OFFSET(top_vox), .text = "0", .min = 0, .max = 1e6, .unit = "voxels",
+     .help = "promise: only the top this many slices were scanned"},
     {0},
 };
 

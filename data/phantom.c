@@ -26,9 +26,8 @@ struct pose {
 static void draw_shape(struct phantom_shape *shape, struct rng *rng)
 {
     memset(shape, 0, sizeof *shape);
-    shape->length = fmin(fmax(rng_normal(rng, 176, 7.5), 157), 194);
-    const double index = fmin(fmax(rng_normal(rng, 0.772, 0.04), 0.68), 0.86);
-    shape->breadth = index * shape->length;
+    shape->length = fmin(fmax(rng_normal(rng, 174, 11), 152), 198);
+    shape->breadth = fmin(fmax(rng_normal(rng, 137, 5.5), 123), 148);
     shape->height = fmin(fmax(rng_normal(rng, 66, 6), 52), 80);
     shape->exponent = rng_uniform(rng, 2.25, 2.6);
     shape->front_narrow = rng_uniform(rng, 0.02, 0.07);
