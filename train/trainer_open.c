@@ -48,7 +48,7 @@ static enum status trainer_look_at_set(struct set_facts *ret, struct trainer *tr
         return config_error(error, recipe_key(recipe, "data"),
                             "data.set: not given (make one with `calvaria pack`, then --set data.set=FILE.h5)");
     if (dataset_open(&set, recipe->data.set, error))
-        return error->status;
+        return error_while(error, "opening data.set (make one with `calvaria pack`, name it with --set data.set=FILE.h5)");
     facts.hash = dataset_hash(set);
     facts.split = set_split_text(set, &trainer->arena);
     for (int64_t i = 0; i < dataset_n_cases(set); i++) {
