@@ -38,9 +38,13 @@ const char *engine_conv_describe(const struct engine_conv *conv);
 /* Multiply-adds of one pass as it is really computed (after folding an upsampling into the kernel), borders counted in full. */
 int64_t engine_conv_macs(const struct engine_conv *conv);
 
-/* dst[m,n] = a[m,k] * b[k,n], row-major; a_transposed: a is stored k,m; likewise b. accumulate: dst +=. */
-void engine_matmul(int64_t m, int64_t n, int64_t k, const float *a, bool a_transposed, const float *b, bool b_transposed, float *dst,
-                   bool accumulate);
+/* A matrix as it lies: row-major, or stored transposed. */
+struct matrix {
+    const float *data;
+    bool transposed;
+};
+/* dst (m x n, row-major) = a (m x k) * b (k x n). accumulate: dst +=. */
+void engine_matmul(int64_t m, int64_t n, int64_t k, struct matrix a, struct matrix b, float *dst, bool accumulate);
 
 /* "oneDNN 2.6.3, AVX2" */
 const char *engine_version(void);

@@ -292,11 +292,10 @@ void onednn_conv_run(struct onednn_conv *conv, const float *src, const float *w,
     (void)status;
 }
 
-void engine_matmul(int64_t m, int64_t n, int64_t k, const float *a, bool a_transposed, const float *b, bool b_transposed, float *dst,
-                   bool accumulate)
+void engine_matmul(int64_t m, int64_t n, int64_t k, struct matrix a, struct matrix b, float *dst, bool accumulate)
 {
-    dnnl_status_t status = dnnl_sgemm(a_transposed ? 'T' : 'N', b_transposed ? 'T' : 'N', m, n, k, 1.0f, a, a_transposed ? m : k, b,
-                                      b_transposed ? k : n, accumulate ? 1.0f : 0.0f, dst, n);
+    dnnl_status_t status = dnnl_sgemm(a.transposed ? 'T' : 'N', b.transposed ? 'T' : 'N', m, n, k, 1.0f, a.data, a.transposed ? m : k,
+                                      b.data, b.transposed ? k : n, accumulate ? 1.0f : 0.0f, dst, n);
     assert(status == dnnl_success);
     (void)status;
 }

@@ -58,7 +58,7 @@ static void dense_forward(struct layer *layer, const struct pass *pass)
     float *src = layer->scratch, *dst = src + shape_count(layer->src[0].shape);
     (void)pass;
     tensor_to_plain(src, layer->src[0]);
-    engine_matmul(shape.n, shape.c, inputs, src, false, layer->value[0], true, dst, false);
+    engine_matmul(shape.n, shape.c, inputs, (struct matrix){src, false}, (struct matrix){layer->value[0], true}, dst, false);
     for (int64_t i = 0; layer->n_params > 1 && i < shape_count(shape); i++)
         dst[i] += layer->value[1][i % shape.c];
     tensor_from_plain(layer->dst, dst);
@@ -73,7 +73,7 @@ static void dense_backward(struct layer *layer, const struct pass *pass)
     tensor_to_plain(d_dst, layer->d_dst);
     if (layer->grad[0]) {
         tensor_to_plain(src, layer->src[0]);
-        engine_matmul(shape.c, inputs, shape.n, d_dst, true, src, false, layer->grad[0], false);
+        engine_matmul(shape.c, inputs, shape.n, (struct matrix){d_dst, true}, (struct matrix){src, false}, layer->grad[0], false);
     }
     for (int64_t o = 0; layer->n_params > 1 && layer->grad[1] && o < shape.c; o++) {
         double sum = 0;
@@ -82,7 +82,7 @@ static void dense_backward(struct layer *layer, const struct pass *pass)
         layer->grad[1][o] = (float)sum;
     }
     if (layer->d_src[0].data) {
-        engine_matmul(shape.n, inputs, shape.c, d_dst, false, layer->value[0], false, d_src, false);
+        engine_matmul(shape.n, inputs, shape.c, (struct matrix){d_dst, false}, (struct matrix){layer->value[0], false}, d_src, false);
         tensor_from_plain(layer->d_src[0], d_src);
     }
 }

@@ -374,7 +374,8 @@ static void test_matmul(void)
         bool accumulate = variant & 4;
         for (int i = 0; i < M * N; i++)
             dst[i] = 2.0f;
-        engine_matmul(M, N, K, variant & 1 ? at : a, variant & 1, variant & 2 ? bt : b, variant & 2, dst, accumulate);
+        const struct matrix left = {variant & 1 ? at : a, variant & 1}, right = {variant & 2 ? bt : b, variant & 2};
+        engine_matmul(M, N, K, left, right, dst, accumulate);
         for (int m = 0; m < M; m++)
             for (int n = 0; n < N; n++) {
                 double sum = accumulate ? 2.0 : 0.0;
