@@ -50,7 +50,7 @@ expect 1 'cut.h5' "$calvaria" unpack "$work/cut.h5" --out "$work/unpacked"
 expect 1 'noise.nrrd' "$calvaria" check "$work/noise.nrrd"
 
 # recipes: key, type, range, a patch that does not divide, position and remedy told
-recipe() { printf "extends: [$PWD/configs/recipes/demo_completion.yaml]\ndata:\n  set: $work/set.h5\n$1\n" >"$work/recipe.yaml"; }
+recipe() { printf "extends: [$PWD/configs/networks/unet3d_small.yaml]\ndata:\n  set: $work/set.h5\n$1\n" >"$work/recipe.yaml"; }
 train() { "$calvaria" train "$work/recipe.yaml" --run "$work/run"; }
 recipe 'train:\n  stesp: 3'
 expect 2 "recipe.yaml:5:3: train.stesp: unknown key (did you mean 'steps'?)" train
