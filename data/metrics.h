@@ -1,4 +1,4 @@
-/* metrics.h - how well a predicted implant matches the true one (DESIGN: agrees with OldaKodym/evaluation_metrics to 1e-6 when
+/* metrics.h - how well a predicted implant matches the true one (agrees with OldaKodym/evaluation_metrics to 1e-6 when
  * spacing is passed). */
 #ifndef CALVARIA_DATA_METRICS_H
 #define CALVARIA_DATA_METRICS_H

@@ -84,7 +84,7 @@ static void read_config(struct network_config *config, const char *path, struct 
         CHECK_OK(config_bind(&network_table, yaml_get(root, "network"), config, arena, &error), &error);
 }
 
-/* The counts their authors give (DESIGN 5). */
+/* The counts their authors give. */
 static void test_published_counts(void)
 {
     const struct {
