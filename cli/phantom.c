@@ -23,10 +23,7 @@ static const struct config_field phantom_fields[] = {
     {.key = "out", .type = CONFIG_PATH, .offset = OFFSET(out), .required = true, .help = "folder for phantom_000 ..."},
     {.key = "count", .type = CONFIG_INT, .offset = OFFSET(count), .text = "10", .min = 1, .max = 1e6, .help = "how many skulls"},
     {.key = "seed", .type = CONFIG_INT, .offset = OFFSET(seed), .text = "1", .min = 0, .max = 1e15, .help = "the population"},
-    {.key = "spacing_mm", .type = CONFIG_DOUBLE3, .offset = OFFSET(phantom.spacing_mm), .text = "1.5", .min = 0.2, .max = 10, .unit = "mm",
-     .help = "voxel size x,y,z"},
-    {.key = "dims", .type = CONFIG_INT3, .offset = OFFSET(phantom.dim), .text = "0", .min = 0, .max = 4096, .unit = "voxels",
-     .help = "volume size x,y,z; 0: as large as the skull needs"},
+    {.key = "", .type = CONFIG_TABLE, .offset = OFFSET(phantom), .table = &phantom_table},
     {.key = "format", .type = CONFIG_ENUM, .offset = OFFSET(format), .text = "nii.gz", .names = format_names, .help = "file format"},
     {0},
 };
@@ -64,7 +61,7 @@ static enum status run(const void *value, int n_inputs, char *const *inputs, str
 
 const struct command command_phantom = {
     .name = "phantom",
-    .arguments = "--out DIR [--count N] [--seed S] [--spacing-mm F] [--dims X,Y,Z]",
+    .arguments = "--out DIR [--count N] [--seed S] [--spacing-mm F] [--dims X,Y,Z] [--sutures] [--diploe]",
     .example = "calvaria phantom --out skulls --count 20 --seed 1 --spacing-mm 1.5",
     .options = {.help = "make procedural healthy skulls", .size = sizeof(struct phantom_options), .base = &command_base_table,
                 .fields = phantom_fields},

@@ -12,6 +12,10 @@ static const struct config_field phantom_fields[] = {
      .unit = "mm", .help = "voxel size x,y,z"},
     {.key = "dims", .type = CONFIG_INT3, .offset = offsetof(struct phantom_config, dim), .text = "0", .min = 0, .max = 4096, .unit = "voxels",
      .help = "volume size x,y,z; 0: as large as the skull needs"},
+    {.key = "sutures", .type = CONFIG_BOOL, .offset = offsetof(struct phantom_config, sutures), .text = "false",
+     .help = "grooves between the bones of the vault"},
+    {.key = "diploe", .type = CONFIG_BOOL, .offset = offsetof(struct phantom_config, diploe), .text = "false",
+     .help = "pores between the inner and outer table of the vault's bone"},
     {0},
 };
 const struct config_table phantom_table = {.help = "procedural skulls", .size = sizeof(struct phantom_config), .fields = phantom_fields};
@@ -109,6 +113,8 @@ enum status phantom_skull(struct volume *ret, const struct phantom_config *confi
     struct phantom_shape shape;
     struct pose pose;
     draw_shape(&shape, &rng);
+    shape.sutures = config->sutures;
+    shape.diploe = config->diploe;
     draw_pose(&pose, &rng);
     const struct grid grid = phantom_grid(config, &shape, &pose);
     struct volume skull = {0};

@@ -8,6 +8,8 @@
 struct phantom_config {
     double spacing_mm[3];
     int64_t dim[3]; /* 0: chosen to hold the skull with a margin */
+    bool sutures;   /* grooves between the bones of the vault: seen below about 1 mm of spacing */
+    bool diploe;    /* pores between the tables of the vault's bone, likewise */
 };
 extern const struct config_table phantom_table;
 

@@ -125,16 +125,39 @@ static double base_floor(const struct phantom_shape *shape, const double p[3])
     return floor + 12 * ridge + 2.0 * sin(0.16 * p[0]) * sin(0.13 * y);
 }
 
+/* Depth of the groove between two bones at p: coronal, sagittal and lambdoid sutures, wavy lines 1 mm wide. */
+static double suture_groove(const struct phantom_shape *shape, const double p[3])
+{
+    if (p[2] < 0)
+        return 0;
+    const double coronal_y = -0.12 * shape->length - 0.12 * fabs(p[0]), lambda_y = 0.30 * shape->length;
+    const double coronal = fabs(p[1] - coronal_y + 1.5 * sin(0.9 * p[0]));
+    const double sagittal = p[1] > coronal_y && p[1] < lambda_y ? fabs(p[0] + 1.5 * sin(0.9 * p[1])) : 9;
+    const double lambdoid = fabs(p[1] - lambda_y - 0.45 * fabs(p[0]) * 0.5 + 2 * sin(0.8 * p[0]));
+    return 2.0 * smooth_step(1.0, 0.3, fmin(coronal, fmin(sagittal, lambdoid)));
+}
+
+/* > 0 in the pores of the spongy layer between the two tables of a bone of this thickness, about 3 mm apart. */
+static double diploe_pore(const double p[3], double depth, double thickness)
+{
+    const double layer = fmin(depth - 0.3 * thickness, 0.7 * thickness - depth);
+    const double pore = sin(2.1 * p[0]) * sin(1.9 * p[1] + 0.4 * p[2]) * sin(2.2 * p[2] - 0.3 * p[0]) - 0.35;
+    return fmin(layer, 2 * pore);
+}
+
 /* Shell of the vault and floor of the base around the brain's cavity, with the foramen magnum. */
 static double cranium(const struct phantom_shape *shape, const double p[3], double depth)
 {
     const double thickness = vault_thickness(shape, p), floor = base_floor(shape, p);
+    if (shape->sutures)
+        depth -= suture_groove(shape, p);
     const double cavity = smooth_min(depth - thickness, p[2] - floor, 6);
     const double base_thickness = 6 + 5 * smooth_step(10, 40, fabs(p[0])) * smooth_step(-10, 10, p[1]);
     double bone = fmin(depth, p[2] - (floor - base_thickness)); /* what is inside the vault and above the base's lower side ... */
     bone = smooth_min(bone, -cavity, 1.5);                      /* ... but not brain */
     const double foramen = fmin(ellipsoid(p, 0, 34, p[2], 15, 18, 1e3), 40 - fabs(p[2] - shape->floor_back));
-    return fmin(bone, -foramen);
+    bone = fmin(bone, -foramen);
+    return shape->diploe ? fmin(bone, -diploe_pore(p, depth, thickness)) : bone;
 }
 
 /* ---- the face ---- */
@@ -148,7 +171,7 @@ static double face(const struct phantom_shape *shape, const double p[3])
     const double width = shape->face_w * (1 - 0.38 * smooth_step(eye_z - 8, eye_z - 55, p[2]));
     double bone = ellipsoid(q, 0, front + 44, eye_z - 14, width, shape->face_depth, 62);
     bone = smooth_min(bone, p[1] - (front + 1 + 0.006 * square(q[0]) + 0.10 * fmax(0, p[2] - eye_z)), 6); /* the face is rather flat */
-    bone = smooth_min(bone, front + 56 - p[1], 4);
+    bone = smooth_min(bone, front + 56 - 0.45 * fmax(0, eye_z - p[2]) - p[1], 4);
     bone = smooth_min(bone, -ellipsoid(q, shape->face_w + 4, front + 54, eye_z - 2, 24, 32, 36), 3); /* temporal fossa */
     /* orbits: wide at the rim, a cone towards the back and the middle */
     const double deep = clamp((p[1] - front - 2) / 46, 0, 1), open = 1.02 - 0.86 * deep * deep;

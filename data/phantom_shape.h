@@ -19,6 +19,7 @@ struct phantom_shape {
     double thickness, thick_back, thick_front, thick_side; /* median; factors by region */
     double floor_front, floor_middle, floor_back;          /* height of the skull base's inner floor */
     double orbit_w, orbit_h, orbit_gap, face_w, face_depth, arch_w;
+    bool sutures, diploe;                 /* grooves between the bones; pores between their tables */
     struct {
         double k[3], phase, amplitude;
     } wave[PHANTOM_WAVES], thick_wave[PHANTOM_WAVES / 2];
