@@ -301,7 +301,7 @@ static void print_json(FILE *file, const struct evaluation *cases, int64_t n)
 /* DSC and bDSC of every case as bars, HD95 below. */
 static const char metrics_plot[] = "set datafile separator ','\n"
                                    "set style data histogram\nset style histogram clustered gap 1\nset style fill solid 0.8\n"
-                                   "set xtics rotate by -45 noenhanced\nset key outside top center horizontal\n"
+                                   "set xtics rotate by -30 noenhanced\nset bmargin 5\nset rmargin 8\nset key outside top center horizontal\n"
                                    "set multiplot layout 2,1\nset yrange [0:1]\n"
                                    "plot 'metrics.csv' using 'dsc':xtic(1) title 'DSC', '' using 'bdsc_mm' title 'bDSC 10 mm'\n"
                                    "set yrange [0:*]\nset ylabel 'mm'\n"
