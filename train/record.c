@@ -63,6 +63,8 @@ static size_t record_keep(char *text, size_t at, bool (*keep)(const void *contex
 enum status record_resume(struct record *ret, const char *path, int n_columns, const char *const *titles,
                           bool (*keep)(const void *context, int64_t step, const char *row), const void *context, struct error *error)
 {
+    if (!file_exists(path)) /* the run was killed before its first row */
+        return record_create(ret, path, n_columns, titles, error);
     char *text = NULL, *header = record_header(n_columns, titles);
     size_t bytes = 0;
     enum status status = header ? STATUS_OK : error_memory(error, 0, "the metrics table");

@@ -150,6 +150,10 @@ static void test_resume_cuts_metrics(void)
     CHECK_OK(trainer_resume(check_path("cut"), 0, NULL, &error), &error);
     CHECK(chain_same_model(in("whole", "last.h5"), in("cut", "last.h5")));
     check_same_metrics(in("whole", "metrics.tsv"), in("cut", "metrics.tsv"));
+    CHECK_INT(unlink(in("cut", "last.h5")), 0); /* killed before its table was there */
+    CHECK_INT(unlink(in("cut", "metrics.tsv")), 0);
+    CHECK_OK(trainer_resume(check_path("cut"), 0, NULL, &error), &error);
+    check_same_metrics(in("whole", "metrics.tsv"), in("cut", "metrics.tsv"));
 }
 
 static void test_resume_refuses(void)
@@ -180,6 +184,12 @@ static int child_main(int n_sets, char **arguments)
     char recipe_yaml[4096];
     const char *recipe = arguments[0], *folder = arguments[1];
     snprintf(recipe_yaml, sizeof recipe_yaml, "%s/recipe.yaml", folder);
+    if (file_is_folder(folder) && !file_exists(recipe_yaml)) { /* killed before there was anything to go on with: out of the way */
+        char aside[4096];
+        snprintf(aside, sizeof aside, "%s.%ld", folder, (long)getpid());
+        if (rename(folder, aside) != 0)
+            return STATUS_FAILED;
+    }
     enum status status = file_exists(recipe_yaml) ? trainer_resume(folder, 0, NULL, &error)
                                                   : trainer_start(recipe, n_sets, arguments + 2, folder, NULL, &error);
     if (status == STATUS_FAILED || status == STATUS_USAGE)
