@@ -429,7 +429,7 @@ static enum status study_plot(const struct study *study, struct error *error)
     for (int64_t i = 0; i < n; i++) {
         const char *name = study->promise[i]->name;
         fprintf(text,
-                "set title '%s' noenhanced offset 0,-0.7\n%s\nplot 'defects.tsv' using (strcol(3) eq '%s' ? bin($4) : 1/0):(1) "
+                "set title '%s' noenhanced offset 0,-0.7\n%s\nplot 'defects.tsv' using (bin($4)):(strcol(3) eq '%s') "
                 "smooth frequency with boxes lc rgb '#3b6ea5'\n",
                 name, i + 3 >= n ? "set xlabel 'ml' offset 0,0.5" : "unset xlabel", name);
     }
