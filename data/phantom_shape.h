@@ -1,4 +1,4 @@
-/* phantom_shape.h - one skull of the population: its measures, and the implicit function of its bone. Private to the phantom. */
+/* phantom_shape.h - private to the phantom: one skull's measures, and the implicit function of its bone. */
 #ifndef CALVARIA_DATA_PHANTOM_SHAPE_H
 #define CALVARIA_DATA_PHANTOM_SHAPE_H
 
@@ -6,54 +6,26 @@
 
 #include "base/rng.h"
 
-enum { PHANTOM_WAVES = 11, PHANTOM_PROFILE = 512, PHANTOM_VAULT_Y = 2, PHANTOM_VAULT_Z = 20 /* the vault's centre, mm */ };
+enum { PHANTOM_WAVES = 16 };
 
-/* A plane wave of the surface: amplitude (mm, or a share), k (radians per mm), phase. */
-struct phantom_wave {
-    double k[3], phase, amplitude;
-};
-
-/* Millimetres, in the skull's own frame: x to the left, y to the back, z up; z = 0 at the glabella (between the brows), y = 0
- * midway between glabella and occiput. The ranges are in phantom_draw.c. */
+/* Millimetres, in the skull's own frame: origin at the middle of the widest axial slice, x to the left, y to the back, z up. The ranges
+ * they are drawn from are in phantom.c. */
 struct phantom_shape {
-    /* vault */
-    double length, breadth, height;  /* outer; height: vertex above the glabella */
-    double profile[PHANTOM_PROFILE]; /* midsagittal outline: distance from the vault's centre by angle from -pi (front) */
-    double front_narrow, back_narrow, low_narrow; /* shares of the breadth lost towards forehead, occiput, base */
-    double box_axial, box_coronal;                /* exponents of the cross-sections: 2 an ellipse, more is boxier */
-    double skew_y, skew_x, lean;                  /* asymmetry: y sheared by x (flat back of one side), x by y, x by z */
-    double brow, glabella, temple, eminence_front, eminence_side, inion; /* bumps, the temple a hollow */
-    struct phantom_wave wave[PHANTOM_WAVES];
-    double suture, suture_phase; /* depth of the grooves */
-    /* walls */
-    double thickness, thick_front, thick_back, thick_side; /* typical; factors by region */
-    double wall_min;                                       /* no vault thinner than this: the grid must not leak */
-    struct phantom_wave thick_wave[PHANTOM_WAVES];
-    double sinus[2], sinus_h;                     /* frontal sinus: half widths left and right, half height; 0: none */
-    bool diploe;                                  /* pores between the tables ... */
-    struct phantom_wave pore_wave[PHANTOM_WAVES]; /* ... where this sum is high */
-    /* base and face */
-    double floor_front, floor_middle, floor_back; /* heights of the three fossae's floors */
-    double wide, tall, deep;                      /* the face's scales against the standard one */
-    double orbit_w, orbit_h, orbit_tilt, cheek, nose_w, nose_out, septum;
-    double arch; /* the cheekbone arches' place, as a share of the breadth */
+    double length, breadth, height;       /* outer vault */
+    double exponent;                      /* of the vault's superellipse: 2 is round, more is boxy */
+    double front_narrow;                  /* the forehead is narrower than the parietal bones by this share */
+    double forehead, occiput;             /* bulge of forehead and occiput */
+    double skew_y, skew_x;                /* asymmetry: shear of y by x, and one-sided fullness */
+    double thickness, thick_back, thick_front, thick_side; /* median; factors by region */
+    double floor_front, floor_middle, floor_back;          /* height of the skull base's inner floor */
+    double orbit_w, orbit_h, orbit_gap, face_w, face_depth, arch_w;
+    bool sutures, diploe;                 /* grooves between the bones; pores between their tables */
+    struct {
+        double k[3], phase, amplitude;
+    } wave[PHANTOM_WAVES], thick_wave[PHANTOM_WAVES / 2];
 };
 
-/* Draws all measures. wall_min_mm: see above; sutures, diploe: whether to have them. */
-void phantom_draw(struct phantom_shape *shape, struct rng *rng, double wall_min_mm, bool sutures, bool diploe);
-
-/* Value of the wave sum at p. */
-double phantom_waves(const struct phantom_wave *wave, int n, const double p[3]);
-
-/* The vault: 1 on its outer surface, less inside, about homogeneous around its centre. */
-double vault_level(const struct phantom_shape *shape, const double p[3]);
-/* Depth below the outer surface, where level is near 1. */
-double vault_depth(const struct phantom_shape *shape, const double p[3], double level);
-/* Depth inside the brain's cavity. */
-double vault_cavity(const struct phantom_shape *shape, const double p[3], double depth);
-/* Shell and base of the braincase. */
-double vault_bone(const struct phantom_shape *shape, const double p[3], double depth, double cavity);
-/* The whole skull: > 0 in bone; p in the skull's frame. */
+/* > 0 in bone, about the depth in mm near its surface; p in the skull's frame. */
 double phantom_bone(const struct phantom_shape *shape, const double p[3]);
 
 #endif
