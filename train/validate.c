@@ -9,34 +9,16 @@
 
 #include "base/log.h"
 #include "data/render.h"
+#include "train/holdout.h"
 #include "train/stop.h"
 
 struct validator {
     struct training *training;
-    struct arena arena;
-    struct dataset *set;
-    struct defects_config defects;
+    struct holdout holdout;
     struct restorer *restorer;
-    int64_t n_cases;
-    int64_t *cases;          /* indices into the dataset */
     int64_t n_batches;       /* of patches */
     uint8_t *src, *target;   /* n_batches x batch patches, 0..255 for 0..1 */
 };
-
-/* One skull of the validation split on its way through. */
-struct trial {
-    struct volume skull, implant; /* skull: complete, then with the defect cut out */
-    struct restoration restoration;
-    struct metrics metrics;
-    const char *name;
-};
-
-static void trial_done(struct trial *trial)
-{
-    volume_done(&trial->skull);
-    volume_done(&trial->implant);
-    restoration_done(&trial->restoration);
-}
 
 /* --- patches --- */
 
@@ -104,69 +86,6 @@ static double validator_loss(struct validator *validator)
 
 /* --- whole skulls --- */
 
-/* validate_cases of those that have a defect to restore, spread evenly over the split. */
-static enum status validator_choose(struct validator *validator, struct error *error)
-{
-    const struct recipe *recipe = validator->training->recipe;
-    int64_t n_all = dataset_n_cases(validator->set), n = 0, wanted = recipe->train.validate_cases;
-    int64_t *usable = arena_alloc(&validator->arena, (size_t)n_all + 1, sizeof *usable);
-    if (!usable)
-        return error_memory(error, (size_t)n_all * sizeof *usable, "the validation cases");
-    for (int64_t i = 0; i < n_all; i++) {
-        const struct dataset_case *one = dataset_case(validator->set, i);
-        if (one->split == SPLIT_VAL && (recipe->data.defects || one->n_implants > 0))
-            usable[n++] = i;
-    }
-    if (n == 0)
-        return config_error(error, recipe_key(recipe, "data.set"),
-                            "data.set: %s: no skull with a defect in its split 'val' (pack it with --split 0.8,0.1,0.1, give data.defects, or "
-                            "train.validate_every: 0)",
-                            recipe->data.set);
-    validator->n_cases = wanted < n ? wanted : n;
-    validator->cases = usable;
-    for (int64_t i = 0; i < validator->n_cases; i++)
-        usable[i] = usable[i * n / validator->n_cases];
-    return STATUS_OK;
-}
-
-/* The complete skull, its implant (fresh from a generator but always the same, or the first stored one), and the skull without it. */
-static enum status trial_read(struct trial *trial, struct validator *validator, int64_t c, struct error *error)
-{
-    const struct recipe *recipe = validator->training->recipe;
-    int64_t i = validator->cases[c];
-    struct box box;
-    trial->name = dataset_case(validator->set, i)->name;
-    if (dataset_read_skull(&trial->skull, validator->set, i, error))
-        return error->status;
-    if (!recipe->data.defects) {
-        if (dataset_read_implant(&trial->implant, validator->set, i, 0, error))
-            return error->status;
-    } else {
-        struct rng rng = rng_make(training_seed(recipe, STREAM_VALIDATION), (uint64_t)i);
-        if (volume_new(&trial->implant, &trial->skull.grid, VOXEL_U8, error) ||
-            defect_inject(trial->implant.data, &box, NULL, &trial->skull, &validator->defects, rng, error))
-            return error->status;
-    }
-    uint8_t *skull = trial->skull.data;
-    const uint8_t *implant = trial->implant.data;
-    int64_t n = grid_voxels(&trial->skull.grid);
-    for (int64_t v = 0; v < n; v++)
-        skull[v] = skull[v] && !implant[v];
-    return STATUS_OK;
-}
-
-static enum status trial_run(struct trial *trial, struct validator *validator, int64_t c, struct error *error)
-{
-    double spacing_mm[3];
-    if (trial_read(trial, validator, c, error) ||
-        restorer_run(&trial->restoration, validator->restorer, &trial->skull, NULL, error))
-        return error_while(error, "validating on case %s", trial->name);
-    for (int a = 0; a < 3; a++)
-        spacing_mm[a] = grid_spacing_mm(&trial->skull.grid, a);
-    return metrics_compare(&trial->metrics, trial->implant.data, trial->restoration.implant.data, trial->skull.data, trial->skull.grid.dim,
-                           spacing_mm, error);
-}
-
 /* The defective skull, what the implant got right, what it missed, what it put too much. */
 static enum status trial_picture(struct trial *trial, const char *path, int64_t step, struct error *error)
 {
@@ -191,29 +110,15 @@ static enum status trial_picture(struct trial *trial, const char *path, int64_t 
 
 /* --- the whole --- */
 
-static void table_header(FILE *table)
+static void validation_add(struct validation *ret, int64_t count[VALIDATION_MAX_COLUMNS], const struct trial *trial)
 {
-    fputs("case", table);
-    for (int k = 0; metrics_columns[k].name; k++)
-        fprintf(table, "\t%s", metrics_columns[k].name);
-    fputc('\n', table);
-}
-
-/* Writes the case's row and adds to the sums. */
-static void table_row(FILE *table, const struct trial *trial, struct validation *ret, int64_t count[VALIDATION_MAX_COLUMNS])
-{
-    fputs(trial->name, table);
     for (int k = 0; k < ret->n_columns; k++) {
         double value = metrics_columns[k].value(&trial->metrics);
         if (isfinite(value)) {
-            fprintf(table, "\t%.6g", value);
             ret->mean[k] += value;
             count[k]++;
-        } else {
-            fputs("\tnan", table);
         }
     }
-    fputc('\n', table);
     ret->n_cases++;
     ret->n_failed += trial->metrics.failed;
 }
@@ -222,11 +127,15 @@ static enum status validator_restore(struct validation *ret, struct validator *v
                                      struct error *error)
 {
     int64_t count[VALIDATION_MAX_COLUMNS] = {0};
-    for (int64_t c = 0; c < validator->n_cases && !stop_requested(); c++) {
+    for (int64_t c = 0; c < validator->holdout.n_cases && !stop_requested(); c++) {
         struct trial trial = {0};
-        enum status status = trial_run(&trial, validator, c, error);
+        enum status status = trial_read(&trial, &validator->holdout, c, error);
         if (!status)
-            table_row(table, &trial, ret, count);
+            status = trial_restore(&trial, validator->restorer, error);
+        if (!status) {
+            trial_print_row(table, &trial);
+            validation_add(ret, count, &trial);
+        }
         if (!status && c == 0 && validator->training->recipe->train.pictures)
             status = trial_picture(&trial, picture, validator->training->step, error);
         trial_done(&trial);
@@ -249,7 +158,7 @@ static enum status validator_cases(struct validation *ret, struct validator *val
     FILE *table = fopen(table_path, "we");
     if (!table)
         return error_set(error, STATUS_FAILED, "%s: cannot write: %s", table_path, strerror(errno));
-    table_header(table);
+    trial_print_header(table);
     enum status status = validator_restore(ret, validator, table, picture, error);
     if (fclose(table) != 0 && !status)
         status = error_set(error, STATUS_FAILED, "%s: cannot write: %s", table_path, strerror(errno));
@@ -263,7 +172,7 @@ enum status validator_run(struct validation *ret, struct validator *validator, s
     while (metrics_columns[validation.n_columns].name && validation.n_columns < VALIDATION_MAX_COLUMNS)
         validation.n_columns++;
     validation.loss = validator_loss(validator);
-    if (validator->n_cases > 0) {
+    if (validator->holdout.n_cases > 0) {
         restorer_params_changed(validator->restorer);
         if (validator_cases(&validation, validator, run, error))
             return error->status;
@@ -294,11 +203,9 @@ enum status validator_open(struct validator **ret, struct training *training, st
     if (!validator)
         return error_memory(error, sizeof *validator, "the validator");
     validator->training = training;
-    enum status status = dataset_open(&validator->set, recipe->data.set, error);
-    if (!status && recipe->data.defects)
-        status = defects_read(&validator->defects, recipe->data.defects, &validator->arena, error);
-    if (!status)
-        status = validator_choose(validator, error);
+    const struct holdout_config holdout = {.set = recipe->data.set, .defects = recipe->data.defects, .n_cases = recipe->train.validate_cases,
+                                           .seed = training_seed(recipe, STREAM_VALIDATION), .node = recipe_key(recipe, "data.set")};
+    enum status status = holdout_open(&validator->holdout, &holdout, error);
     if (!status && recipe->train.validate_cases > 0)
         status = restorer_new(&validator->restorer, &recipe->network, &training->params, &recipe->restore, error);
     if (!status)
@@ -315,9 +222,8 @@ void validator_close(struct validator *validator)
     if (!validator)
         return;
     restorer_free(validator->restorer);
-    dataset_close(validator->set);
+    holdout_close(&validator->holdout);
     memory_free(validator->src);
     memory_free(validator->target);
-    arena_done(&validator->arena);
     memory_free(validator);
 }
