@@ -16,6 +16,8 @@ static struct {
     enum log_level level;
     FILE *file;
     bool bar; /* a progress bar stands in the terminal's last line */
+    FILE *progress;
+    double told_s; /* when a part was last written to it */
 } sink = {.mutex = PTHREAD_MUTEX_INITIALIZER, .level = LOG_INFO};
 
 void log_set_level(enum log_level level)
@@ -184,6 +186,37 @@ static void progress_line(const struct progress *progress, const char *figures)
     pthread_mutex_unlock(&sink.mutex);
 }
 
+void progress_set_file(FILE *file)
+{
+    pthread_mutex_lock(&sink.mutex);
+    sink.progress = file;
+    pthread_mutex_unlock(&sink.mutex);
+}
+
+void progress_stage(const char *name)
+{
+    pthread_mutex_lock(&sink.mutex);
+    if (sink.progress) {
+        fprintf(sink.progress, "stage %s\n", name);
+        fflush(sink.progress);
+    }
+    sink.told_s = 0;
+    pthread_mutex_unlock(&sink.mutex);
+}
+
+static void progress_tell(const struct progress *progress)
+{
+    const double tell_s = 0.1;
+    double now_s = log_clock_s();
+    pthread_mutex_lock(&sink.mutex);
+    if (sink.progress && progress->total > 0 && (now_s - sink.told_s >= tell_s || progress->done == progress->total)) {
+        fprintf(sink.progress, "part %" PRId64 " %" PRId64 "\n", progress->done, progress->total);
+        fflush(sink.progress);
+        sink.told_s = now_s;
+    }
+    pthread_mutex_unlock(&sink.mutex);
+}
+
 void progress_start(struct progress *progress, const char *label, const char *unit, int64_t first, int64_t total)
 {
     double now_s = log_clock_s();
@@ -203,6 +236,7 @@ void progress_show(struct progress *progress, int64_t done, const char *note)
     const double redraw_s = 0.1, line_s = 10;
     double now_s = log_clock_s(), since_s = now_s - progress->shown_s;
     progress->done = done;
+    progress_tell(progress);
     bool tenth = progress->total > 0 && done * 10 / progress->total > progress->shown * 10 / progress->total;
     bool due = progress->terminal ? since_s >= redraw_s : since_s >= line_s || (tenth && since_s >= 1);
     if (!due || !progress_is_wanted())

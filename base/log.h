@@ -31,6 +31,11 @@ void progress_start(struct progress *progress, const char *label, const char *un
 void progress_show(struct progress *progress, int64_t done, const char *note);
 void progress_end(struct progress *progress);
 
+/* Progress for another program to read: from now on every stage and every bar is also lines on `file`, "stage NAME" and "part DONE
+ * TOTAL" (at most ten a second); NULL ends that. The caller closes it. */
+void progress_set_file(FILE *file);
+void progress_stage(const char *name);
+
 double log_clock_s(void); /* monotonic seconds */
 
 /* Prints rows of n_columns cells aligned in columns; numbers (cells that parse as such) to the right. Row 0 is the header. */

@@ -210,13 +210,17 @@ static enum status case_run(struct batch *batch, struct batch_case *one, struct 
     snprintf(label, sizeof label, "%.100s (%d of %d)", one->name, (int)(one - batch->cases) + 1, batch->n);
     struct progress progress = {.label = label};
     double begin = log_clock_s();
+    progress_stage("reading");
     enum status status = volume_read_mask(&skull, one->path, error);
     double read_s = log_clock_s() - begin;
+    progress_stage("restoring");
     if (!status)
         status = restorer_run(&one->result, batch->restorer, &skull, &progress, error);
+    progress_stage("measuring");
     if (!status)
         status = case_measure(batch, one, &skull, error);
     one->report.read_s = read_s;
+    progress_stage("writing");
     if (!status)
         status = case_write(batch, one, &skull, error);
     volume_done(&skull);

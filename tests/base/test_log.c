@@ -145,6 +145,38 @@ static void test_progress_terminal(void)
     memory_free(text);
 }
 
+/* What another program reads: stages, and parts that do not come faster than it can use them. */
+static void test_progress_file(void)
+{
+    const char *path = check_path("progress.txt");
+    FILE *file = fopen(path, "w");
+    if (!CHECK(file != NULL))
+        return;
+    int kept = catch_begin();
+    log_set_level(LOG_QUIET);
+    progress_set_file(file);
+    progress_stage("reading");
+    struct progress progress;
+    progress_start(&progress, "work", "steps", 0, 1000);
+    for (int i = 1; i <= 1000; i++)
+        progress_show(&progress, i, NULL);
+    progress_set_file(NULL);
+    progress_stage("unheard");
+    log_set_level(LOG_INFO);
+    fclose(file);
+    memory_free(catch_end(kept));
+    char *text = NULL;
+    size_t bytes = 0;
+    struct error error = {0};
+    if (!CHECK_OK(file_read(&text, &bytes, path, 1 << 16, &error), &error))
+        return;
+    CHECK(strncmp(text, "stage reading\npart 1 1000\n", 26) == 0);
+    CHECK_CONTAINS(text, "\npart 1000 1000\n");
+    CHECK(strstr(text, "unheard") == NULL);
+    CHECK(bytes < 1000); /* not one line per step */
+    memory_free(text);
+}
+
 static void test_table(void)
 {
     const char *cells[] = {"case",  "DSC", "note", "HD95 mm", //
@@ -187,6 +219,7 @@ int main(int argc, char **argv)
                                        {"progress_piped", test_progress_piped},
                                        {"progress_counter", test_progress_counter},
                                        {"progress_terminal", test_progress_terminal},
+                                       {"progress_file", test_progress_file},
                                        {"table", test_table},
                                        {"clock", test_clock},
                                        {0}};
