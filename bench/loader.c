@@ -83,7 +83,7 @@ static enum status measure(const struct row *row, const char *set, const char *d
         }
         if (position.patch == 0 && draws > 5 && log_clock_s() - wall0 > least_s)
             break;
-        if (loader_next(loader, 1, src, src + n, &position, error))
+        if (loader_next(loader, 1, src, src + n, NULL, &position, error))
             return error->status;
     }
     const double wall = log_clock_s() - wall0, cpu = (cpu_s() - cpu0) / (double)given,

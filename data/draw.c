@@ -6,6 +6,7 @@
 #include "base/memory.h"
 #include "data/augment.h"
 #include "data/defects/region.h"
+#include "data/distance.h"
 #include "data/resample.h"
 #include "data/sampler.h"
 
@@ -118,6 +119,29 @@ static enum status draw_patches(struct draw *draw, const struct draw_source *sou
     return STATUS_OK;
 }
 
+/* The target of patch k, above one half. */
+static void draw_target_mask(uint8_t *mask, const struct draw *draw, int64_t k, int64_t n, enum loader_task task)
+{
+    const float *soft = draw->soft && task == TASK_IMPLANT ? draw->soft + n : draw->soft;
+    const uint8_t wanted = task == TASK_COMPLETION ? CODE_BONE : CODE_MISSING;
+    for (int64_t v = 0; v < n; v++)
+        mask[v] = soft ? soft[v] > 0.5F : (draw->codes[k * n + v] & wanted) != 0;
+}
+
+static enum status draw_distances(struct draw *draw, const struct draw_source *source, struct error *error)
+{
+    const int64_t *patch = source->config->patch_vox, n = patch[0] * patch[1] * patch[2];
+    uint8_t *mask = memory_alloc((size_t)n, 1);
+    draw->distance = memory_alloc((size_t)(draw->n_patches * n), sizeof *draw->distance);
+    enum status status = mask && draw->distance ? STATUS_OK : error_memory(error, (size_t)(draw->n_patches * n) * 4, "distances of targets");
+    for (int64_t k = 0; !status && k < draw->n_patches; k++) {
+        draw_target_mask(mask, draw, k, n, source->task);
+        status = distance_signed(draw->distance + k * n, mask, patch, error);
+    }
+    memory_free(mask);
+    return status;
+}
+
 /* ---- the whole skull at another resolution ---- */
 
 static struct grid whole_grid(const struct grid *grid, const int64_t patch[3])
@@ -193,6 +217,8 @@ enum status draw_make(struct draw *ret, const struct draw_source *source, int64_
     enum status status = drawn_make(&drawn, source, &rng, error);
     if (!status)
         status = resampled ? draw_whole(ret, source, &drawn, error) : draw_patches(ret, source, &drawn, &rng, error);
+    if (!status && source->config->distance)
+        status = draw_distances(ret, source, error);
     volume_done(&drawn.skull);
     region_done(&drawn.implant);
     augment_done(&drawn.augment);
@@ -207,6 +233,7 @@ void draw_done(struct draw *draw)
 {
     memory_free(draw->codes);
     memory_free(draw->soft);
+    memory_free(draw->distance);
     *draw = (struct draw){0};
 }
 

@@ -11,6 +11,7 @@ struct draw_source {
     const int64_t *cases;                 /* of the split */
     int64_t n_cases;
     uint64_t seed;
+    enum loader_task task;
 };
 
 /* Patches as bytes, bit 0 bone, bit 1 missing bone: a quarter of the memory of one float volume. Where the whole skull had to be resampled:
@@ -19,6 +20,7 @@ struct draw {
     int64_t n_patches;
     uint8_t *codes; /* n_patches x patch */
     float *soft;    /* skull, implant */
+    float *distance; /* n_patches x patch, from the surface of each target; NULL unless config->distance */
 };
 
 /* Skulls are drawn in epochs: every case once, in a new random order each time. */

@@ -53,7 +53,6 @@ struct loader {
     struct arena arena;
     struct defects_config defects;
     struct draw_source source;
-    enum loader_task task;
 
     pthread_mutex_t lock;
     pthread_cond_t changed;
@@ -168,7 +167,7 @@ enum status loader_new(struct loader **ret, const struct loader_config *config, 
     if (!loader)
         return error_memory(error, sizeof *loader, "the loader");
     loader->config = *config;
-    loader->task = task;
+    loader->source.task = task;
     loader->source.seed = seed;
     pthread_mutex_init(&loader->lock, NULL);
     pthread_cond_init(&loader->changed, NULL);
@@ -227,8 +226,8 @@ static void loader_advance(struct loader *loader, struct slot *slot)
     loader->patch = 0;
 }
 
-enum status loader_next(struct loader *loader, int64_t batch, float *src, float *target, struct loader_position *ret_position,
-                        struct error *error)
+enum status loader_next(struct loader *loader, int64_t batch, float *src, float *target, float *distance,
+                        struct loader_position *ret_position, struct error *error)
 {
     const int64_t *patch = loader->config.patch_vox, n = patch[0] * patch[1] * patch[2];
     for (int64_t b = 0; b < batch; b++) {
@@ -237,7 +236,9 @@ enum status loader_next(struct loader *loader, int64_t batch, float *src, float 
             *error = slot->error;
             return slot->status;
         }
-        draw_fill(&slot->draw, loader->patch, n, loader->task, src + b * n, target + b * n);
+        draw_fill(&slot->draw, loader->patch, n, loader->source.task, src + b * n, target + b * n);
+        if (loader->config.distance)
+            memcpy(distance + b * n, slot->draw.distance + loader->patch * n, (size_t)n * sizeof *distance);
         if (++loader->patch == slot->draw.n_patches)
             loader_advance(loader, slot);
     }

@@ -24,6 +24,7 @@ struct loader_config {
     int64_t top_vox;           /* grid: tiles of the top this many slices (128 in the paper); 0: the whole height */
     int64_t workers, queue;
     struct augment_config augment; /* of the split train alone: the others are shown as they are */
+    bool distance;                 /* no key: the caller's losses need the distance from each target's surface */
 };
 extern const struct config_table loader_table;
 
@@ -35,10 +36,10 @@ struct loader;
 
 enum status loader_new(struct loader **ret, const struct loader_config *config, enum loader_task task, enum dataset_split split,
                        uint64_t seed, struct loader_position start, struct error *error);
-/* Fills src and target with `batch` patches, each plain 1 x D x H x W floats (0 or 1). Waits for the workers. *ret_position: where to
- * resume after this batch. */
-enum status loader_next(struct loader *loader, int64_t batch, float *src, float *target, struct loader_position *ret_position,
-                        struct error *error);
+/* Fills src and target with `batch` patches, each plain 1 x D x H x W floats (0 or 1), and where config.distance asked for it `distance`
+ * (else ignored): distance_signed of each target above one half. Waits for the workers. *ret_position: where to resume after this batch. */
+enum status loader_next(struct loader *loader, int64_t batch, float *src, float *target, float *distance,
+                        struct loader_position *ret_position, struct error *error);
 double loader_wait_s(const struct loader *loader); /* time loader_next has waited so far */
 struct dataset *loader_dataset(struct loader *loader);
 void loader_free(struct loader *loader);

@@ -30,7 +30,9 @@ enum status budget_estimate(struct budget *ret, const struct recipe *recipe, con
     budget.activations_bytes = cost.train_bytes;
     int64_t patch = shape_voxels(recipe_shape(recipe, 1));
     int64_t drawn = sampler_count(&recipe->data, largest) * patch; /* a drawn skull's patches: a byte per voxel */
-    budget.batch_bytes = 3 * 4 * train->batch * patch + recipe->data.queue * drawn + recipe->data.workers * LOADER_VOXEL_BYTES * voxels;
+    bool distance = loss_needs(&recipe->loss) & LOSS_NEEDS_DISTANCE; /* a float per voxel beside them */
+    budget.batch_bytes = (distance ? 4 : 3) * 4 * train->batch * patch + recipe->data.queue * drawn * (distance ? 5 : 1) +
+                         recipe->data.workers * LOADER_VOXEL_BYTES * voxels;
     if (train->validate_every > 0)
         budget.validation_bytes = 2 * (train->validate_patches + train->batch - 1) * patch;
     if (train->validate_every > 0 && train->validate_cases > 0) {

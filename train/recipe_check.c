@@ -181,6 +181,19 @@ static void check_task(const struct recipe *recipe, struct error *error)
         config_error(error, recipe_key(recipe, "optimizer"), "optimizer: not given (for example { type: adam, lr: 2.0e-4 })");
 }
 
+static void check_ramps(const struct recipe *recipe, struct error *error)
+{
+    for (int64_t i = 0; i < recipe->loss.n; i++) {
+        const struct config_list *ramp = &((const struct loss_config *)recipe->loss.items[i].value)->ramp;
+        for (int64_t k = 1; k < ramp->n; k++) {
+            int64_t before = ((const struct loss_point *)ramp->items[k - 1].value)->step, step = ((const struct loss_point *)ramp->items[k].value)->step;
+            if (step <= before)
+                config_error(error, ramp->items[k].node, "loss[%" PRId64 "].ramp[%" PRId64 "].step: %" PRId64 " after %" PRId64
+                             ": steps must rise (sort the points, one for each step)", i, k, step, before);
+        }
+    }
+}
+
 static void check_best(const struct recipe *recipe, struct error *error)
 {
     const struct train_config *train = &recipe->train;
@@ -206,6 +219,7 @@ enum status recipe_check(const struct recipe *recipe, struct error *error)
 {
     int before = error->n_errors;
     check_task(recipe, error);
+    check_ramps(recipe, error);
     check_best(recipe, error);
     check_network(recipe, error);
     if (error->n_errors == before)

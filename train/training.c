@@ -25,11 +25,13 @@ static enum status training_allocate(struct training *training, struct error *er
     training->src = memory_zalloc(floats, sizeof(float));
     training->target = memory_zalloc(floats, sizeof(float));
     training->d_p = memory_zalloc(floats, sizeof(float));
+    bool distance = loss_needs(&training->recipe->loss) & LOSS_NEEDS_DISTANCE;
+    training->distance = distance ? memory_zalloc(floats, sizeof(float)) : NULL;
     training->partials = memory_alloc(gradient_n_partials(params), sizeof(double));
     training->statistics = memory_alloc((size_t)(params->n_floats - params->n_trainable), sizeof(float));
-    if (training->src && training->target && training->d_p && training->partials && training->statistics)
+    if (training->src && training->target && training->d_p && (training->distance || !distance) && training->partials && training->statistics)
         return STATUS_OK;
-    return error_memory(error, 3 * floats * sizeof(float), "the training batch");
+    return error_memory(error, (distance ? 4 : 3) * floats * sizeof(float), "the training batch");
 }
 
 enum status training_open(struct training *training, const struct recipe *recipe, bool fresh, struct error *error)
@@ -61,8 +63,17 @@ enum status training_open(struct training *training, const struct recipe *recipe
 enum status training_start(struct training *training, struct error *error)
 {
     const struct recipe *recipe = training->recipe;
-    return loader_new(&training->loader, &recipe->data, (enum loader_task)recipe->task, SPLIT_TRAIN,
+    struct loader_config config = recipe->data;
+    config.distance = training->distance != NULL;
+    return loader_new(&training->loader, &config, (enum loader_task)recipe->task, SPLIT_TRAIN,
                       training_seed(recipe, STREAM_SAMPLES), training->position, error);
+}
+
+double training_loss(const struct training *training, const float *p, int64_t step, float *d_p, double *terms)
+{
+    const struct loss_batch batch = {.shape = network_dst_shape(training->network), .p = p, .t = training->target,
+                                     .distance = training->distance, .step = step};
+    return loss_sum(&training->recipe->loss, &batch, d_p, terms);
 }
 
 /* Forward, loss, backward, on the batch in src and target. */
@@ -71,7 +82,7 @@ static enum status training_gradient(struct training *training, struct training_
     const struct recipe *recipe = training->recipe;
     struct pass pass = {.training = true, .seed = training_seed(recipe, STREAM_DROPOUT), .step = (uint64_t)training->step + 1};
     const float *p = network_forward(training->network, training->src, &pass);
-    result->loss = loss_sum(&recipe->loss, network_dst_shape(training->network), p, training->target, training->d_p, result->terms);
+    result->loss = training_loss(training, p, training->step + 1, training->d_p, result->terms);
     if (!isfinite(result->loss))
         return diagnose_loss(training, &pass, result->loss, error);
     network_backward(training->network, training->d_p, NULL, &pass);
@@ -89,7 +100,7 @@ enum status training_step(struct training *training, struct training_result *ret
     struct loader_position next;
     double start_s = log_clock_s(), waited_s = loader_wait_s(training->loader);
 
-    if (loader_next(training->loader, train->batch, training->src, training->target, &next, error))
+    if (loader_next(training->loader, train->batch, training->src, training->target, training->distance, &next, error))
         return error->status;
     memcpy(training->statistics, params->value + params->n_trainable, statistics_bytes);
     if (training_gradient(training, &result, error)) {
@@ -118,6 +129,7 @@ void training_close(struct training *training)
     memory_free(training->src);
     memory_free(training->target);
     memory_free(training->d_p);
+    memory_free(training->distance);
     memory_free(training->partials);
     memory_free(training->statistics);
     *training = (struct training){0};

@@ -22,6 +22,7 @@ struct training {
     struct optimizer optimizer;
     struct loader *loader;
     float *src, *target, *d_p; /* batch x 1 x patch each, plain */
+    float *distance;           /* likewise, of the target; NULL: no loss needs it */
     double *partials;          /* of the gradient's norm */
     float *statistics;         /* what does not learn (batch norm's), as before the step, should it fail */
     int64_t step;                    /* done so far */
@@ -47,6 +48,8 @@ enum status training_start(struct training *training, struct error *error);
 /* One step. A loss or gradient that is not finite is STATUS_FAILED, says where it came from, and leaves weights, step and position as they
  * were before the step. */
 enum status training_step(struct training *training, struct training_result *ret, struct error *error);
+/* The weighted sum of the losses of prediction p on the batch in target and distance, at a step of the run. d_p and terms may be NULL. */
+double training_loss(const struct training *training, const float *p, int64_t step, float *d_p, double *terms);
 void training_close(struct training *training);
 
 #endif

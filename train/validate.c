@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "data/distance.h"
 #include "data/render.h"
 #include "train/holdout.h"
 #include "train/stop.h"
@@ -60,7 +61,7 @@ static enum status validator_read_patches(struct validator *validator, struct er
     enum status status = loader_new(&loader, &config, (enum loader_task)recipe->task, SPLIT_VAL,
                                     training_seed(recipe, STREAM_VALIDATION), position, error);
     for (int64_t b = 0; !status && b < validator->n_batches; b++) {
-        status = loader_next(loader, batch, training->src, training->target, &position, error);
+        status = loader_next(loader, batch, training->src, training->target, NULL, &position, error);
         bytes_from_floats(validator->src + b * floats, training->src, status ? 0 : floats);
         bytes_from_floats(validator->target + b * floats, training->target, status ? 0 : floats);
     }
@@ -68,20 +69,40 @@ static enum status validator_read_patches(struct validator *validator, struct er
     return status;
 }
 
-/* The network's own batch buffers are free between steps. */
-static double validator_loss(struct validator *validator)
+/* Taken anew at each validation: quicker done than kept. `target`: a batch. */
+static enum status validator_distance(struct validator *validator, const uint8_t *target, struct error *error)
+{
+    const struct recipe *recipe = validator->training->recipe;
+    int64_t n = shape_voxels(recipe_shape(recipe, 1));
+    uint8_t *mask = memory_alloc((size_t)n, 1);
+    enum status status = mask ? STATUS_OK : error_memory(error, (size_t)n, "a validation target");
+    for (int64_t b = 0; !status && b < recipe->train.batch; b++) {
+        for (int64_t v = 0; v < n; v++)
+            mask[v] = target[b * n + v] > 127;
+        status = distance_signed(validator->training->distance + b * n, mask, recipe->data.patch_vox, error);
+    }
+    memory_free(mask);
+    return status;
+}
+
+/* The network's own batch buffers are free between steps. Weights that change over the run are those of its end, so that the values of
+ * different steps compare. */
+static enum status validator_loss(double *ret, struct validator *validator, struct error *error)
 {
     struct training *training = validator->training;
     const struct pass pass = {.training = false};
     int64_t floats = validator_batch_floats(validator);
     double sum = 0;
     for (int64_t b = 0; b < validator->n_batches && !stop_requested(); b++) {
+        if (training->distance && validator_distance(validator, validator->target + b * floats, error))
+            return error->status;
         floats_from_bytes(training->src, validator->src + b * floats, floats);
         floats_from_bytes(training->target, validator->target + b * floats, floats);
         const float *p = network_forward(training->network, training->src, &pass);
-        sum += loss_sum(&training->recipe->loss, network_dst_shape(training->network), p, training->target, NULL, NULL);
+        sum += training_loss(training, p, training->recipe->train.steps, NULL, NULL);
     }
-    return validator->n_batches ? sum / (double)validator->n_batches : NAN;
+    *ret = validator->n_batches ? sum / (double)validator->n_batches : NAN;
+    return STATUS_OK;
 }
 
 /* --- whole skulls --- */
@@ -171,7 +192,8 @@ enum status validator_run(struct validation *ret, struct validator *validator, s
     double start_s = log_clock_s();
     while (metrics_columns[validation.n_columns].name && validation.n_columns < VALIDATION_MAX_COLUMNS)
         validation.n_columns++;
-    validation.loss = validator_loss(validator);
+    if (validator_loss(&validation.loss, validator, error))
+        return error->status;
     if (validator->holdout.n_cases > 0) {
         restorer_params_changed(validator->restorer);
         if (validator_cases(&validation, validator, run, error))

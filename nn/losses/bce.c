@@ -29,12 +29,13 @@ static void bce_piece(const void *context, int64_t first, int64_t last, double *
     }
 }
 
-static double bce_run(const void *config, struct shape shape, const float *p, const float *t, float *d_p, bool accumulate)
+static double bce_run(const void *config, const struct loss_batch *batch, double weight, float *d_p, bool accumulate)
 {
+    const float *p = batch->p, *t = batch->t;
     double clip = ((const struct bce_config *)config)->clip, sum;
-    int64_t n = shape_count(shape);
+    int64_t n = shape_count(batch->shape);
     sums_run(n, 1, bce_piece, &(struct bce_values){p, t, clip}, &sum);
-    double factor = ((const struct loss_config *)config)->weight / (double)n;
+    double factor = weight / (double)n;
 #pragma omp parallel for schedule(static) if (d_p != NULL)
     for (int64_t i = 0; i < (d_p ? n : 0); i++) {
         double q = (double)p[i];

@@ -50,9 +50,11 @@ static void dice_gradient(const struct dice_config *config, const double *ab, do
         d_p[i] = by_t * t[i] + by_p * p[i] + one + (accumulate ? d_p[i] : 0);
 }
 
-static double dice_run(const void *config, struct shape shape, const float *p, const float *t, float *d_p, bool accumulate)
+static double dice_run(const void *config, const struct loss_batch *batch, double weight, float *d_p, bool accumulate)
 {
     const struct dice_config *dice = config;
+    const struct shape shape = batch->shape;
+    const float *p = batch->p, *t = batch->t;
     int64_t voxels = shape_voxels(shape), samples = dice->over == DICE_BATCH ? shape.n : 1; /* samples summed together */
     int64_t parts = shape.n / samples * shape.c;
     double loss = 0;
@@ -67,7 +69,7 @@ static double dice_run(const void *config, struct shape shape, const float *p, c
         loss += (1 - ab[0] / ab[1]) / (double)parts;
         for (int64_t n = first; n < first + samples && d_p; n++) {
             int64_t at = (n * shape.c + c) * voxels;
-            dice_gradient(dice, ab, dice->loss.weight / (double)parts, voxels, p + at, t + at, d_p + at, accumulate);
+            dice_gradient(dice, ab, weight / (double)parts, voxels, p + at, t + at, d_p + at, accumulate);
         }
     }
     return loss;

@@ -40,11 +40,12 @@ static double focal_slope(const struct focal_config *config, double p, double t)
     return config->alpha * t * bone - (1 - config->alpha) * (1 - t) * empty;
 }
 
-static double focal_run(const void *config, struct shape shape, const float *p, const float *t, float *d_p, bool accumulate)
+static double focal_run(const void *config, const struct loss_batch *batch, double weight, float *d_p, bool accumulate)
 {
+    const float *p = batch->p, *t = batch->t;
     const struct focal_config *focal = config;
-    int64_t n = shape_count(shape);
-    double sum, factor = focal->loss.weight / (double)n;
+    int64_t n = shape_count(batch->shape);
+    double sum, factor = weight / (double)n;
     sums_run(n, 1, focal_piece, &(struct focal_values){p, t, focal}, &sum);
 #pragma omp parallel for schedule(static) if (d_p != NULL)
     for (int64_t i = 0; i < (d_p ? n : 0); i++) {

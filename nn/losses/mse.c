@@ -15,12 +15,14 @@ static void mse_piece(const void *context, int64_t first, int64_t last, double *
     }
 }
 
-static double mse_run(const void *config, struct shape shape, const float *p, const float *t, float *d_p, bool accumulate)
+static double mse_run(const void *config, const struct loss_batch *batch, double weight, float *d_p, bool accumulate)
 {
-    int64_t n = shape_count(shape);
+    (void)config;
+    const float *p = batch->p, *t = batch->t;
+    int64_t n = shape_count(batch->shape);
     double sum;
     sums_run(n, 1, mse_piece, &(struct mse_values){p, t}, &sum);
-    float factor = (float)(((const struct loss_config *)config)->weight * 2 / (double)n);
+    float factor = (float)(weight * 2 / (double)n);
 #pragma omp parallel for simd schedule(static) if (d_p != NULL)
     for (int64_t i = 0; i < (d_p ? n : 0); i++)
         d_p[i] = factor * (p[i] - t[i]) + (accumulate ? d_p[i] : 0);

@@ -344,7 +344,7 @@ static void run(uint64_t hashes[STEPS], struct loader_position positions[STEPS],
     struct loader *loader = NULL;
     CHECK_OK(loader_new(&loader, config, TASK_COMPLETION, split, 5, start, &error), &error);
     for (int i = 0; i < STEPS; i++) {
-        CHECK_OK(loader_next(loader, 1, src, src + PATCH, &positions[i], &error), &error);
+        CHECK_OK(loader_next(loader, 1, src, src + PATCH, NULL, &positions[i], &error), &error);
         hashes[i] = XXH64(src, PATCH * 2 * sizeof *src, 0);
     }
     loader_free(loader);
@@ -408,8 +408,8 @@ static void test_invariants(void)
         CHECK_OK(loader_new(&completion, &config, TASK_COMPLETION, SPLIT_TRAIN, 5, (struct loader_position){0}, &error), &error);
         CHECK_OK(loader_new(&direct, &config, TASK_IMPLANT, SPLIT_TRAIN, 5, (struct loader_position){0}, &error), &error);
         for (int i = 0; i < STEPS; i++) {
-            CHECK_OK(loader_next(completion, 1, a, whole, &position, &error), &error);
-            CHECK_OK(loader_next(direct, 1, b, implant, &position, &error), &error);
+            CHECK_OK(loader_next(completion, 1, a, whole, NULL, &position, &error), &error);
+            CHECK_OK(loader_next(direct, 1, b, implant, NULL, &position, &error), &error);
             bool missing = false;
             for (int64_t v = 0; v < PATCH; v++) {
                 if (sampler == SAMPLER_WHOLE)
@@ -445,7 +445,7 @@ static void test_no_memory(void)
         enum status status = loader_new(&loader, &config, TASK_IMPLANT, SPLIT_TRAIN, 1, (struct loader_position){0}, &error);
         if (!status) {
             for (int i = 0; !status && i < 4; i++)
-                status = loader_next(loader, 1, src, src + PATCH, &position, &error);
+                status = loader_next(loader, 1, src, src + PATCH, NULL, &position, &error);
             loader_free(loader);
         }
         memory_fail_at(0);

@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "data/distance.h"
 #include "data/loader.h"
 #include "skulls.h"
 #include "tests/check.h"
@@ -71,7 +72,7 @@ static void run(uint64_t hashes[STEPS], struct loader_position positions[STEPS],
     float *src = memory_alloc((size_t)size, 2 * sizeof *src), *target = src + size;
     struct loader *loader = loader_of(config, TASK_COMPLETION, start);
     for (int i = 0; i < n; i++) {
-        CHECK_OK(loader_next(loader, batch, src, target, &positions[i], &error), &error);
+        CHECK_OK(loader_next(loader, batch, src, target, NULL, &positions[i], &error), &error);
         hashes[i] = XXH64(src, (size_t)size * 2 * sizeof *src, 0);
     }
     loader_free(loader);
@@ -132,7 +133,7 @@ static void test_epochs(void)
     struct loader_position position;
     struct loader *loader = loader_of(&config, TASK_IMPLANT, (struct loader_position){0});
     for (int i = 0; i < 24; i++) {
-        CHECK_OK(loader_next(loader, 1, src, src + n, &position, &error), &error);
+        CHECK_OK(loader_next(loader, 1, src, src + n, NULL, &position, &error), &error);
         seen[i] = XXH64(src, (size_t)n * sizeof *src, 0);
         CHECK_INT(position.draw, i + 1);
     }
@@ -174,7 +175,7 @@ static void test_grid_coverage(void)
             tiles[a] = (size[a] + p[a] - 1) / p[a];
         for (int64_t t = 0; t < tiles[0] * tiles[1] * tiles[2]; t++) {
             struct loader_position position;
-            CHECK_OK(loader_next(loader, 1, src, target, &position, &error), &error);
+            CHECK_OK(loader_next(loader, 1, src, target, NULL, &position, &error), &error);
             const int64_t tile[3] = {t / tiles[2] / tiles[1], t / tiles[2] % tiles[1], t % tiles[2]};
             for (int a = 0; a < 3; a++) {
                 start[a] = tile[a] * p[a] + p[a] > size[a] ? size[a] - p[a] : tile[a] * p[a];
@@ -215,8 +216,8 @@ static void test_tasks(void)
     struct loader_position position;
     int64_t wrong = 0, defects = 0;
     for (int i = 0; i < 30; i++) {
-        CHECK_OK(loader_next(completion, 1, a, whole, &position, &error), &error);
-        CHECK_OK(loader_next(direct, 1, b, implant, &position, &error), &error);
+        CHECK_OK(loader_next(completion, 1, a, whole, NULL, &position, &error), &error);
+        CHECK_OK(loader_next(direct, 1, b, implant, NULL, &position, &error), &error);
         double missing = 0;
         for (int64_t v = 0; v < n; v++) {
             wrong += a[v] != b[v] || whole[v] != a[v] + implant[v] || (whole[v] != 0 && whole[v] != 1);
@@ -246,7 +247,7 @@ static void test_whole(void)
         struct loader *loader = NULL;
         struct loader_position position;
         CHECK_OK(loader_new(&loader, &config, TASK_IMPLANT, SPLIT_VAL, 1, (struct loader_position){0}, &error), &error);
-        CHECK_OK(loader_next(loader, 1, src, target, &position, &error), &error);
+        CHECK_OK(loader_next(loader, 1, src, target, NULL, &position, &error), &error);
         bone[k] = missing[k] = 0;
         int64_t soft = 0;
         for (int64_t v = 0; v < n; v++) {
@@ -300,7 +301,7 @@ static void test_errors(void)
     float *src = memory_alloc(24 * 26 * 21, 2 * sizeof *src);
     struct loader_position position;
     for (int i = 0; i < 2; i++) {
-        CHECK_FAILS(loader_next(loader, 1, src, src + 24 * 26 * 21, &position, &error), &error, STATUS_FAILED, "none of 3 draws");
+        CHECK_FAILS(loader_next(loader, 1, src, src + 24 * 26 * 21, NULL, &position, &error), &error, STATUS_FAILED, "none of 3 draws");
         CHECK_CONTAINS(error.text, "case 'h'");
     }
     loader_free(loader);
@@ -322,7 +323,7 @@ static void test_no_memory(void)
         enum status status = loader_new(&loader, &config, TASK_IMPLANT, SPLIT_TRAIN, 1, (struct loader_position){0}, &error);
         if (!status) {
             for (int i = 0; !status && i < 4; i++)
-                status = loader_next(loader, 1, src, src + n, &position, &error);
+                status = loader_next(loader, 1, src, src + n, NULL, &position, &error);
             loader_free(loader);
         }
         memory_fail_at(0);
@@ -333,6 +334,37 @@ static void test_no_memory(void)
     memory_free(src);
 }
 
+/* The distances given beside the targets are those of the targets, whichever way these were made, also from the middle of a draw. */
+static void test_distance(void)
+{
+    enum { N = 24 * 26 * 21 };
+    struct error error = {0};
+    float *src = memory_alloc(N, 4 * sizeof *src), *target = src + N, *distance = target + N, *expected = distance + N;
+    uint8_t *mask = memory_alloc(N, 1);
+    struct loader_position position;
+    for (int k = 0; k < 4; k++) {
+        const enum loader_task task = k % 2 ? TASK_IMPLANT : TASK_COMPLETION;
+        struct loader_config config = base_config(k / 2 ? SAMPLER_WHOLE : SAMPLER_DEFECT, 24);
+        const struct loader_position start = {.draw = 1, .patch = k / 2 ? 0 : 1};
+        int n_near = 0;
+        config.distance = true;
+        struct loader *loader = loader_of(&config, task, start);
+        for (int i = 0; i < 5; i++) {
+            CHECK_OK(loader_next(loader, 1, src, target, distance, &position, &error), &error);
+            for (int64_t v = 0; v < N; v++) {
+                mask[v] = target[v] > 0.5F;
+                n_near += distance[v] > 0 && distance[v] < 3;
+            }
+            CHECK_OK(distance_signed(expected, mask, config.patch_vox, &error), &error);
+            CHECK(memcmp(distance, expected, N * sizeof *distance) == 0);
+        }
+        CHECK(n_near > 0);
+        loader_free(loader);
+    }
+    memory_free(mask);
+    memory_free(src);
+}
+
 int main(int argc, char **argv)
 {
     const struct check_test tests[] = {{"workers", test_workers},
@@ -340,6 +372,7 @@ int main(int argc, char **argv)
                                        {"epochs", test_epochs},
                                        {"grid_coverage", test_grid_coverage},
                                        {"tasks", test_tasks},
+                                       {"distance", test_distance},
                                        {"whole", test_whole},
                                        {"errors", test_errors},
                                        {"no_memory", test_no_memory},

@@ -170,7 +170,8 @@ static void golden_train(struct golden *golden)
     for (uint64_t step = 1; step <= 10; step++) {
         const struct pass pass = {.training = true, .seed = 1, .step = step};
         const float *p = network_forward(golden->network, golden->src, &pass);
-        float loss = (float)loss_sum(&golden->losses, shape, p, golden->target, golden->d_p, NULL);
+        const struct loss_batch batch = {.shape = shape, .p = p, .t = golden->target, .step = (int64_t)step};
+        float loss = (float)loss_sum(&golden->losses, &batch, golden->d_p, NULL);
         if (step == 1) {
             golden_compare(golden, "dst", p, shape_count(shape), 1e-5, 1);
             golden_compare(golden, "loss", &loss, 1, 1e-6, 0);

@@ -13,6 +13,7 @@ enum { MAX_VALUES = 2048 };
 /* The loss in double; p, t plain NCDHW. */
 typedef double loss_reference(struct shape shape, const double *p, const double *t);
 
+
 static double mse_reference(struct shape shape, const double *p, const double *t)
 {
     double sum = 0;
@@ -71,6 +72,29 @@ static double dice_squared(struct shape shape, const double *p, const double *t)
     return dice(shape, p, t, false, true, 0);
 }
 
+/* The signed distance of voxel i from the surface of t, which has n voxels from `t` on: nearest of the other kind, by looking at all. */
+static double signed_distance(struct shape shape, const double *t, int64_t i)
+{
+    double nearest = INFINITY;
+    int64_t z = i / (shape.h * shape.w), y = i / shape.w % shape.h, x = i % shape.w;
+    bool inside = t[i] > 0.5, empty = true;
+    for (int64_t j = 0; j < shape_voxels(shape); j++) {
+        empty &= t[j] <= 0.5;
+        if ((t[j] > 0.5) != inside)
+            nearest = fmin(nearest, hypot(hypot((double)(j / (shape.h * shape.w) - z), (double)(j / shape.w % shape.h - y)), (double)(j % shape.w - x)));
+    }
+    return empty ? 0 : inside ? 1 - nearest : nearest;
+}
+
+static double boundary_reference(struct shape shape, const double *p, const double *t)
+{
+    double sum = 0;
+    int64_t n = shape_voxels(shape);
+    for (int64_t i = 0; i < shape_count(shape); i++)
+        sum += p[i] * (double)(float)signed_distance(shape, t + i / n * n, i % n); /* distances come as floats */
+    return sum / (double)shape_count(shape);
+}
+
 static struct config_list bind_losses(const char *yaml, struct arena *arena)
 {
     static const struct config_field fields[] = {{.key = "loss", .type = CONFIG_LIST, .variant = loss_table_at}, {0}};
@@ -87,7 +111,8 @@ struct values {
     struct shape shape;
     int64_t n;
     double p[MAX_VALUES], t[MAX_VALUES];
-    float pf[MAX_VALUES], tf[MAX_VALUES], d[MAX_VALUES];
+    float pf[MAX_VALUES], tf[MAX_VALUES], distance[MAX_VALUES], d[MAX_VALUES];
+    struct loss_batch batch;
 };
 
 /* Probabilities away from 0 and 1, targets of 0 and 1. */
@@ -103,6 +128,9 @@ static void draw(struct values *values, struct shape shape)
         values->t[i] = (double)values->tf[i];
         values->d[i] = NAN;
     }
+    for (int64_t i = 0, n = shape_voxels(shape); i < values->n; i++)
+        values->distance[i] = (float)signed_distance(shape, values->t + i / n * n, i % n);
+    values->batch = (struct loss_batch){.shape = shape, .p = values->pf, .t = values->tf, .distance = values->distance, .step = 1};
 }
 
 static double slope(struct values *values, loss_reference *reference, int64_t i)
@@ -140,13 +168,13 @@ static void check_loss(const char *yaml, loss_reference *reference, double weigh
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes && list.n; i++) {
         draw(&values, shapes[i]);
         double value = reference(shapes[i], values.p, values.t), term;
-        CHECK_NEAR(loss_sum(&list, shapes[i], values.pf, values.tf, values.d, &term), weight * value, 1e-12 * fabs(weight));
+        CHECK_NEAR(loss_sum(&list, &values.batch, values.d, &term), weight * value, 1e-12 * fabs(weight));
         CHECK_NEAR(term, value, 1e-12);
         check_gradient(&values, reference, weight, NULL, yaml);
         float before[MAX_VALUES];
         memcpy(before, values.d, sizeof before);
-        CHECK_NEAR(loss_sum(&list, shapes[i], values.pf, values.tf, NULL, NULL), weight * value, 1e-12 * fabs(weight));
-        loss_sum(&list, shapes[i], values.pf, values.tf, values.d, NULL);
+        CHECK_NEAR(loss_sum(&list, &values.batch, NULL, NULL), weight * value, 1e-12 * fabs(weight));
+        loss_sum(&list, &values.batch, values.d, NULL);
         CHECK(memcmp(before, values.d, (size_t)values.n * sizeof(float)) == 0); /* the first term writes '=' */
     }
     arena_done(&arena);
@@ -175,6 +203,44 @@ static void test_dice(void)
     check_loss("loss: [ { type: dice, squared: true, epsilon: 0 } ]", dice_squared, 1);
 }
 
+static void test_boundary(void)
+{
+    struct arena arena = {0};
+    struct config_list list = bind_losses("loss: [ mse, boundary ]", &arena), plain = bind_losses("loss: [ mse, dice ]", &arena);
+    CHECK_INT(loss_needs(&list), LOSS_NEEDS_DISTANCE);
+    CHECK_INT(loss_needs(&plain), LOSS_NEEDS_NOTHING);
+    arena_done(&arena);
+    check_loss("loss: [ { type: boundary } ]", boundary_reference, 1);
+    check_loss("loss: [ { type: boundary, weight: 0.5 } ]", boundary_reference, 0.5);
+}
+
+/* A weight's course: linear between its points, constant before and after; value and gradient follow it. */
+static void test_ramp(void)
+{
+    static struct values values;
+    static const struct {
+        int64_t step;
+        double weight;
+    } expected[] = {{1, 0.5}, {10, 0.5}, {15, 1.25}, {20, 2}, {40, 1}, {60, 0}, {61, 0}, {1000, 0}};
+    struct arena arena = {0};
+    struct config_list list = bind_losses("loss: [ { type: mse, weight: 0.5, ramp: [ { step: 10, factor: 1 }, { step: 20, factor: 4 }, "
+                                          "{ step: 60, factor: 0 } ] } ]", &arena);
+    struct config_list one = bind_losses("loss: [ { type: mse, weight: 2, ramp: [ { step: 7, factor: 3 } ] } ]", &arena);
+    CHECK_NEAR(loss_weight(&one.items[0], 1), 6, 0);
+    CHECK_NEAR(loss_weight(&one.items[0], 9), 6, 0);
+    draw(&values, (struct shape){1, 1, 3, 4, 5});
+    for (size_t i = 0; i < sizeof expected / sizeof *expected && list.n; i++) {
+        double term;
+        CHECK_NEAR(loss_weight(&list.items[0], expected[i].step), expected[i].weight, 1e-15);
+        values.batch.step = expected[i].step;
+        double sum = loss_sum(&list, &values.batch, values.d, &term);
+        CHECK_NEAR(sum, expected[i].weight * term, 1e-15);
+        if (expected[i].weight > 0)
+            check_gradient(&values, mse_reference, expected[i].weight, NULL, "ramp");
+    }
+    arena_done(&arena);
+}
+
 /* Every further term adds to the gradient. */
 static void test_sum(void)
 {
@@ -185,7 +251,7 @@ static void test_sum(void)
     draw(&values, (struct shape){2, 1, 3, 4, 5});
     for (int64_t i = 0; i < values.n; i++)
         mse[i] = 0.9 * slope(&values, mse_reference, i);
-    double terms[2], sum = loss_sum(&list, values.shape, values.pf, values.tf, values.d, terms);
+    double terms[2], sum = loss_sum(&list, &values.batch, values.d, terms);
     CHECK_NEAR(sum, 0.9 * terms[0] + 0.1 * terms[1], 1e-12);
     check_gradient(&values, dice_batch, 0.1, mse, "sum");
     arena_done(&arena);
@@ -202,10 +268,10 @@ static void test_extremes(void)
         float d[8];
         struct config_list list = bind_losses(yaml[k], &arena);
         struct shape shape = {1, 1, 2, 2, 2};
-        CHECK(isfinite(loss_sum(&list, shape, p, t, d, NULL)));
+        CHECK(isfinite(loss_sum(&list, &(struct loss_batch){.shape = shape, .p = p, .t = t}, d, NULL)));
         for (int i = 0; i < 8; i++)
             CHECK(isfinite(d[i]));
-        CHECK_NEAR(loss_sum(&list, shape, empty, empty, d, NULL), 0, 1e-5);
+        CHECK_NEAR(loss_sum(&list, &(struct loss_batch){.shape = shape, .p = empty, .t = empty}, d, NULL), 0, 1e-5);
         for (int i = 0; i < 8; i++)
             CHECK(isfinite(d[i]));
         arena_done(&arena);
@@ -214,7 +280,7 @@ static void test_extremes(void)
 
 int main(int argc, char **argv)
 {
-    const struct check_test tests[] = {{"mse", test_mse}, {"bce", test_bce}, {"focal", test_focal},        {"dice", test_dice},
+    const struct check_test tests[] = {{"mse", test_mse}, {"bce", test_bce}, {"focal", test_focal},        {"dice", test_dice}, {"boundary", test_boundary}, {"ramp", test_ramp},
                                        {"sum", test_sum}, {"extremes", test_extremes}, {0}};
     return check_main(argc, argv, tests);
 }

@@ -299,7 +299,7 @@ static void test_overfits(void)
         struct pass pass = {.training = true, .step = k};
         const float *p = network_forward(bench.network, bench.src, &pass);
         dice = soft_dice(p, target, N);
-        loss_sum(&losses, bench.dst_shape, p, target, d_p, NULL);
+        loss_sum(&losses, &(struct loss_batch){.shape = bench.dst_shape, .p = p, .t = target}, d_p, NULL);
         network_backward(bench.network, d_p, NULL, &pass);
         optimizer_step(&optimizer, &bench.params, optimizer_lr(&optimizer));
     }
