@@ -21,7 +21,8 @@ struct command {
     enum status (*run)(const void *options, int n_inputs, char *const *inputs, struct error *error);
 };
 
-extern const struct command command_phantom, command_segment, command_inject, command_pack, command_unpack, command_check, command_train, command_infer,
+extern const struct command command_phantom, command_segment, command_inject, command_pack, command_unpack, command_check, command_train, command_ablate, command_runs,
+    command_infer,
     command_evaluate, command_info, command_reference;
 
 #endif

@@ -3,7 +3,7 @@
 
 #include "cli/command.h"
 #include "data/defect.h"
-#include "train/recipe.h"
+#include "train/ablate.h"
 
 static enum status run(const void *options, int n_inputs, char *const *inputs, struct error *error)
 {
@@ -11,6 +11,7 @@ static enum status run(const void *options, int n_inputs, char *const *inputs, s
     printf("# Configuration reference\n\nEvery key of every YAML file, as `calvaria reference` prints it. Sizes and spacings are in x, y, z "
            "order.\n\n");
     config_reference(&recipe_table, "Recipe (configs/recipes) and network (configs/networks)", stdout);
+    config_reference(&ablate_table, "Ablation (experiments/*/ablation.yaml)", stdout);
     config_reference(&defects_table, "Defects (configs/defects)", stdout);
     return STATUS_OK;
 }

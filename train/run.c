@@ -168,6 +168,60 @@ enum status run_write_status(struct run *run, const struct run_status *status, s
     return run_write(run, "STATUS", text, error);
 }
 
+/* As run_write_status writes it. */
+struct status_text {
+    const char *state, *updated, *note;
+    int64_t step, steps;
+    struct status_best {
+        const char *metric;
+        double value;
+        int64_t step;
+    } best;
+};
+
+#define BEST(member) offsetof(struct status_best, member)
+static const struct config_field best_fields[] = {{.key = "metric", .type = CONFIG_STRING, .offset = BEST(metric)},
+                                                  {.key = "value", .type = CONFIG_DOUBLE, .offset = BEST(value), .text = "0"},
+                                                  {.key = "step", .type = CONFIG_INT, .offset = BEST(step), .text = "0"},
+                                                  {0}};
+static const struct config_table best_table = {.size = sizeof(struct status_best), .fields = best_fields};
+
+#define STATUS(member) offsetof(struct status_text, member)
+static const struct config_field status_fields[] = {{.key = "state", .type = CONFIG_STRING, .offset = STATUS(state), .required = true},
+                                                    {.key = "step", .type = CONFIG_INT, .offset = STATUS(step), .text = "0"},
+                                                    {.key = "steps", .type = CONFIG_INT, .offset = STATUS(steps), .text = "0"},
+                                                    {.key = "updated", .type = CONFIG_STRING, .offset = STATUS(updated)},
+                                                    {.key = "best", .type = CONFIG_TABLE, .offset = STATUS(best), .table = &best_table},
+                                                    {.key = "note", .type = CONFIG_STRING, .offset = STATUS(note)},
+                                                    {0}};
+static const struct config_table status_table = {.size = sizeof(struct status_text), .fields = status_fields};
+
+enum status run_read_status(struct run_status *ret, const char *folder, struct arena *arena, struct error *error)
+{
+    struct yaml_node *root;
+    struct status_text text;
+    char *path = file_join(arena, folder, "STATUS");
+    if (!path)
+        return error_memory(error, strlen(folder), "a path");
+    if (yaml_read_file(&root, path, arena, error) || config_bind(&status_table, root, &text, arena, error))
+        return error->status;
+    *ret = (struct run_status){.state = text.state, .step = text.step, .steps = text.steps, .best = text.best.metric,
+                               .best_value = text.best.metric ? text.best.value : NAN, .best_step = text.best.step, .note = text.note};
+    return STATUS_OK;
+}
+
+bool run_busy(const char *folder)
+{
+    struct arena arena = {0};
+    char *path = file_join(&arena, folder, "log.txt");
+    FILE *log = path ? fopen(path, "re") : NULL;
+    bool busy = log && flock(fileno(log), LOCK_SH | LOCK_NB) != 0;
+    if (log)
+        fclose(log);
+    arena_done(&arena);
+    return busy;
+}
+
 void run_close(struct run *run)
 {
     if (run->log) {

@@ -12,6 +12,7 @@
 #ifndef CALVARIA_TRAIN_RUN_H
 #define CALVARIA_TRAIN_RUN_H
 
+#include <stdbool.h>
 #include <stdio.h>
 
 #include "base/error.h"
@@ -38,6 +39,9 @@ enum status run_create(struct run *ret, const char *folder, const char *name, st
 enum status run_open(struct run *ret, const char *folder, struct error *error);
 /* FOLDER/name, atomically. */
 enum status run_write(struct run *run, const char *name, const char *text, struct error *error);
+enum status run_read_status(struct run_status *ret, const char *folder, struct arena *arena, struct error *error);
+/* Another process holds the folder's lock: the run goes on at this moment. */
+bool run_busy(const char *folder);
 enum status run_write_status(struct run *run, const struct run_status *status, struct error *error);
 const char *run_path(struct run *run, const char *name); /* FOLDER/name, in the run's arena; NULL when memory is out */
 void run_close(struct run *run);

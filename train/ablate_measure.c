@@ -1,0 +1,181 @@
+/* ablate_measure.c - see ablate_measure.h. */
+#include "train/ablate_measure.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include "base/file.h"
+#include "base/log.h"
+
+enum status ablate_open_holdout(struct holdout *ret, const struct ablate_measure *measure, const char *set, struct error *error)
+{
+    const struct holdout_config config = {.set = measure->set ? measure->set : set, .defects = measure->defects, .n_cases = measure->cases,
+                                          .seed = (uint64_t)measure->seed};
+    return holdout_open(ret, &config, error);
+}
+
+/* "# measured: HASH of model, pipeline, skulls and defects": the same line, the same numbers. In arena. */
+static char *measure_mark(const struct ablate_measure *measure, const struct holdout *holdout, const struct restorer *restorer,
+                          struct arena *arena)
+{
+    const struct model *model = restorer_model(restorer);
+    char *pipeline = config_dump_text(&restore_table, restorer_config(restorer));
+    char *defects = holdout->generated ? config_dump_text(&defects_table, &holdout->defects) : NULL;
+    char *text = pipeline ? arena_printf(arena, "%s\n%s\nseed %" PRId64 " cases %" PRId64 " set %016" PRIx64, pipeline, defects ? defects : "stored",
+                                         measure->seed, holdout->n_cases, dataset_hash(holdout->set))
+                          : NULL;
+    XXH64_hash_t hash = text ? XXH64(text, strlen(text), 0) : 0;
+    if (text)
+        hash = XXH64(model->params.value, (size_t)model->params.n_floats * sizeof(float), hash);
+    memory_free(pipeline);
+    memory_free(defects);
+    return text ? arena_printf(arena, "# measured: %016" PRIx64, (uint64_t)hash) : NULL;
+}
+
+static enum status measure_cases(FILE *table, struct holdout *holdout, struct restorer *restorer, struct error *error)
+{
+    struct progress progress = {0};
+    enum status status = STATUS_OK;
+    progress_start(&progress, "measuring", "skulls", 0, holdout->n_cases);
+    for (int64_t c = 0; !status && c < holdout->n_cases; c++) {
+        struct trial trial = {0};
+        status = trial_read(&trial, holdout, c, error);
+        if (!status)
+            status = trial_restore(&trial, restorer, error);
+        if (!status) {
+            trial_print_row(table, &trial);
+            progress_show(&progress, c + 1, trial.name);
+        }
+        trial_done(&trial);
+    }
+    progress_end(&progress);
+    return status;
+}
+
+static enum status measure_write(const char *path, const char *mark, struct holdout *holdout, struct restorer *restorer, struct error *error)
+{
+    char *text = NULL;
+    size_t bytes = 0;
+    FILE *table = open_memstream(&text, &bytes);
+    if (!table)
+        return error_memory(error, 0, "a table of measurements");
+    fprintf(table, "%s\n", mark);
+    trial_print_header(table);
+    enum status status = measure_cases(table, holdout, restorer, error);
+    if (fclose(table) != 0 && !status)
+        status = error_memory(error, bytes, "a table of measurements");
+    if (!status)
+        status = file_write(path, text, bytes, error);
+    free(text); /* open_memstream's */
+    return status;
+}
+
+/* --- reading it back --- */
+
+/* The next tab-separated cell of the line at *at, ended; NULL past the last. */
+static char *next_cell(char **at)
+{
+    char *cell = *at;
+    if (!cell)
+        return NULL;
+    char *tab = strchr(cell, '\t');
+    if (tab)
+        *tab = '\0';
+    *at = tab ? tab + 1 : NULL;
+    return cell;
+}
+
+/* Ends the line at *at and moves on; NULL past the last. */
+static char *next_line(char **at)
+{
+    char *line = *at, *end = line ? strchr(line, '\n') : NULL;
+    if (!end)
+        return NULL;
+    *end = '\0';
+    *at = end + 1;
+    return line;
+}
+
+enum { MEASURE_MAX_COLUMNS = 64 };
+
+/* Which of the wanted metrics each column is; -1: none. False when one is missing. */
+static bool measure_columns(int column_of[MEASURE_MAX_COLUMNS], char *header, const struct config_strings *metrics)
+{
+    int64_t n_found = 0;
+    for (int c = 0; c < MEASURE_MAX_COLUMNS; c++) {
+        const char *name = next_cell(&header);
+        column_of[c] = -1;
+        for (int64_t m = 0; name && m < metrics->n; m++)
+            if (strcmp(metrics->items[m], name) == 0) {
+                column_of[c] = (int)m;
+                n_found++;
+            }
+    }
+    return n_found == metrics->n;
+}
+
+static void measure_sum(struct ablate_measured *ret, char *rows, const int column_of[MEASURE_MAX_COLUMNS], int64_t n_metrics)
+{
+    int64_t count[ABLATE_MAX_METRICS] = {0};
+    char *line;
+    while ((line = next_line(&rows)) != NULL) {
+        bool has_nan = false;
+        next_cell(&line);
+        for (int c = 1; c < MEASURE_MAX_COLUMNS && line; c++) {
+            double value = strtod(next_cell(&line), NULL);
+            has_nan |= !isfinite(value); /* distances to an empty mask */
+            if (column_of[c] >= 0 && isfinite(value)) {
+                ret->mean[column_of[c]] += value;
+                count[column_of[c]]++;
+            }
+        }
+        ret->n_cases++;
+        ret->n_empty += has_nan;
+    }
+    for (int64_t m = 0; m < n_metrics; m++)
+        ret->mean[m] = count[m] ? ret->mean[m] / (double)count[m] : NAN;
+}
+
+/* False when the table is another's or not whole. */
+static bool measure_read(struct ablate_measured *ret, const char *path, const char *mark, const struct config_strings *metrics)
+{
+    struct error error = {0};
+    struct ablate_measured measured = {.done = true};
+    int column_of[MEASURE_MAX_COLUMNS];
+    char *text = NULL;
+    size_t bytes;
+    if (!file_exists(path) || file_read(&text, &bytes, path, 1 << 24, &error))
+        return false;
+    char *at = text, *first = next_line(&at), *header = next_line(&at);
+    bool same = first && header && strcmp(first, mark) == 0 && measure_columns(column_of, header, metrics);
+    if (same) {
+        measure_sum(&measured, at, column_of, metrics->n);
+        *ret = measured;
+    }
+    memory_free(text);
+    return same;
+}
+
+enum status ablate_measure_model(struct ablate_measured *ret, const struct ablate_measure *measure, struct holdout *holdout, const char *model,
+                                 const struct config_strings *restore_sets, const char *path, struct error *error)
+{
+    struct arena arena = {0};
+    struct restorer *restorer = NULL;
+    enum status status = restorer_open(&restorer, model, restore_sets, error);
+    char *mark = status ? NULL : measure_mark(measure, holdout, restorer, &arena);
+    if (!status && !mark)
+        status = error_memory(error, 0, "a table of measurements");
+    if (!status && !measure_read(ret, path, mark, &measure->metrics)) {
+        status = measure_write(path, mark, holdout, restorer, error);
+        if (!status && !measure_read(ret, path, mark, &measure->metrics))
+            status = error_set(error, STATUS_FAILED, "%s: cannot be read back", path);
+    }
+    restorer_free(restorer);
+    arena_done(&arena);
+    return status;
+}

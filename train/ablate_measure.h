@@ -1,0 +1,22 @@
+/* ablate_measure.h - private to train/ablate*.c: one trained model on the held-out skulls. */
+#ifndef CALVARIA_TRAIN_ABLATE_MEASURE_H
+#define CALVARIA_TRAIN_ABLATE_MEASURE_H
+
+#include "train/ablate.h"
+#include "train/holdout.h"
+
+struct ablate_measured {
+    bool done;
+    int64_t n_cases, n_empty;
+    double mean[ABLATE_MAX_METRICS]; /* over the skulls where the metric exists; NaN: none */
+};
+
+/* Opens the skulls that every run is measured on. set: the recipe's dataset. */
+enum status ablate_open_holdout(struct holdout *ret, const struct ablate_measure *measure, const char *set, struct error *error);
+
+/* Restores every skull by the model (with restore_sets over its pipeline) and writes the table at `path`, whose first line says by what it was
+ * made; one that was made by the same is only read. */
+enum status ablate_measure_model(struct ablate_measured *ret, const struct ablate_measure *measure, struct holdout *holdout, const char *model,
+                                 const struct config_strings *restore_sets, const char *path, struct error *error);
+
+#endif

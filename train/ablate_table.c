@@ -1,0 +1,211 @@
+/* ablate_table.c - see ablate_table.h. */
+#include "train/ablate_table.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "train/plot.h"
+
+static void summarise_metric(struct ablate_point_result *point, const struct ablate_measured *seeds, int64_t n_seeds, int64_t m)
+{
+    double sum = 0, squares = 0;
+    int64_t n = 0;
+    for (int64_t s = 0; s < n_seeds; s++)
+        if (seeds[s].done && isfinite(seeds[s].mean[m])) {
+            sum += seeds[s].mean[m];
+            n++;
+        }
+    double mean = n ? sum / (double)n : NAN;
+    for (int64_t s = 0; s < n_seeds; s++)
+        if (seeds[s].done && isfinite(seeds[s].mean[m]))
+            squares += (seeds[s].mean[m] - mean) * (seeds[s].mean[m] - mean);
+    point->n[m] = n;
+    point->mean[m] = mean;
+    point->sd[m] = n > 1 ? sqrt(squares / (double)(n - 1)) : NAN;
+}
+
+void ablate_summarise(struct ablate_result *result, const struct ablate_config *config, const struct ablate_measured *measured)
+{
+    for (int64_t p = 0; p < result->n_points; p++) {
+        const struct ablate_measured *seeds = measured + p * config->seeds.n;
+        struct ablate_point_result *point = &result->points[p];
+        *point = (struct ablate_point_result){0};
+        for (int64_t s = 0; s < config->seeds.n; s++) {
+            point->n_seeds += seeds[s].done;
+            point->n_empty += seeds[s].done ? seeds[s].n_empty : 0;
+        }
+        for (int64_t m = 0; m < config->measure.metrics.n; m++)
+            summarise_metric(point, seeds, config->seeds.n, m);
+    }
+}
+
+/* --- the files --- */
+
+static void print_value(FILE *file, double value)
+{
+    if (isfinite(value))
+        fprintf(file, "\t%.6g", value);
+    else
+        fputs("\tnan", file);
+}
+
+static void print_axes(FILE *file, const struct ablate_config *config, int64_t point, const char *between)
+{
+    for (int a = 0; a < (int)config->axes.n; a++)
+        fprintf(file, "%s%s", a ? between : "", ablate_value_at(config, point, a)->name);
+}
+
+static void print_axis_titles(FILE *file, const struct ablate_config *config, const char *between)
+{
+    for (int a = 0; a < (int)config->axes.n; a++)
+        fprintf(file, "%s%s", a ? between : "", ablate_axis_at(config, a)->name);
+}
+
+static void print_runs(FILE *file, const struct ablate_result *result, const struct ablate_config *config, const struct ablate_measured *measured)
+{
+    fputs("point\tseed\t", file);
+    print_axis_titles(file, config, "\t");
+    for (int64_t m = 0; m < config->measure.metrics.n; m++)
+        fprintf(file, "\t%s", config->measure.metrics.items[m]);
+    fputs("\tcases\tempty\n", file);
+    for (int64_t p = 0; p < result->n_points; p++)
+        for (int64_t s = 0; s < config->seeds.n; s++) {
+            const struct ablate_measured *one = &measured[p * config->seeds.n + s];
+            if (!one->done)
+                continue;
+            fprintf(file, "%" PRId64 "\t%s\t", p, config->seeds.items[s]);
+            print_axes(file, config, p, "\t");
+            for (int64_t m = 0; m < config->measure.metrics.n; m++)
+                print_value(file, one->mean[m]);
+            fprintf(file, "\t%" PRId64 "\t%" PRId64 "\n", one->n_cases, one->n_empty);
+        }
+}
+
+static void print_table(FILE *file, const struct ablate_result *result, const struct ablate_config *config)
+{
+    fputs("point\tlabel\t", file);
+    print_axis_titles(file, config, "\t");
+    fputs("\tseeds", file);
+    for (int64_t m = 0; m < config->measure.metrics.n; m++)
+        fprintf(file, "\t%s\t%s_sd\t%s_n", config->measure.metrics.items[m], config->measure.metrics.items[m], config->measure.metrics.items[m]);
+    fputs("\tempty\n", file);
+    for (int64_t p = 0; p < result->n_points; p++) {
+        const struct ablate_point_result *point = &result->points[p];
+        fprintf(file, "%" PRId64 "\t", p);
+        print_axes(file, config, p, " ");
+        fputc('\t', file);
+        print_axes(file, config, p, "\t");
+        fprintf(file, "\t%" PRId64, point->n_seeds);
+        for (int64_t m = 0; m < config->measure.metrics.n; m++) {
+            print_value(file, point->mean[m]);
+            print_value(file, point->sd[m]);
+            fprintf(file, "\t%" PRId64, point->n[m]);
+        }
+        fprintf(file, "\t%" PRId64 "\n", point->n_empty);
+    }
+}
+
+static bool metric_in_mm(const char *name)
+{
+    for (int k = 0; metrics_columns[k].name; k++)
+        if (strcmp(metrics_columns[k].name, name) == 0)
+            return metrics_columns[k].unit && strcmp(metrics_columns[k].unit, "mm") == 0;
+    return false;
+}
+
+/* "0.612 ± 0.013", with (n) where a metric did not exist in every seed. */
+static void print_spread(FILE *file, const struct ablate_point_result *point, int64_t m, const char *name)
+{
+    int digits = metric_in_mm(name) ? 1 : 3;
+    if (point->n[m] == 0) {
+        fputs(" –", file);
+        return;
+    }
+    fprintf(file, " %.*f", digits, point->mean[m]);
+    if (point->n[m] > 1)
+        fprintf(file, " ± %.*f", digits, point->sd[m]);
+    if (point->n[m] < point->n_seeds)
+        fprintf(file, " (%" PRId64 ")", point->n[m]);
+}
+
+static void print_markdown(FILE *file, const struct ablate_result *result, const struct ablate_config *config)
+{
+    const struct config_strings *metrics = &config->measure.metrics;
+    fputs("| ", file);
+    print_axis_titles(file, config, " | ");
+    fputs(" | seeds |", file);
+    for (int64_t m = 0; m < metrics->n; m++)
+        fprintf(file, " %s |", metrics->items[m]);
+    fputs(" empty |\n|", file);
+    for (int64_t c = 0; c < config->axes.n + metrics->n + 2; c++)
+        fputs("---|", file);
+    fputc('\n', file);
+    for (int64_t p = 0; p < result->n_points; p++) {
+        fputs("| ", file);
+        print_axes(file, config, p, " | ");
+        fprintf(file, " | %" PRId64 " |", result->points[p].n_seeds);
+        for (int64_t m = 0; m < metrics->n; m++) {
+            print_spread(file, &result->points[p], m, metrics->items[m]);
+            fputs(" |", file);
+        }
+        fprintf(file, " %" PRId64 " |\n", result->points[p].n_empty);
+    }
+}
+
+enum status ablate_write_tables(const struct ablate_result *result, const struct ablate_config *config, const struct ablate_measured *measured,
+                                const char *out, struct error *error)
+{
+    static const char *const names[] = {"runs.tsv", "table.tsv", "table.md"};
+    struct arena arena = {0};
+    enum status status = STATUS_OK;
+    for (int i = 0; !status && i < 3; i++) {
+        char *text = NULL;
+        size_t bytes = 0;
+        char *path = file_join(&arena, out, names[i]);
+        FILE *file = path ? open_memstream(&text, &bytes) : NULL;
+        if (!file) {
+            status = error_memory(error, 0, names[i]);
+            break;
+        }
+        if (i == 0)
+            print_runs(file, result, config, measured);
+        else if (i == 1)
+            print_table(file, result, config);
+        else
+            print_markdown(file, result, config);
+        status = fclose(file) == 0 ? file_write(path, text, bytes, error) : error_memory(error, bytes, names[i]);
+        free(text); /* open_memstream's */
+    }
+    arena_done(&arena);
+    return status;
+}
+
+/* --- the picture --- */
+
+/* A panel per metric: each seed a small circle, mean and standard deviation beside it. */
+static const char plot_setup[] = "unset key\nset style fill solid 0.6\nset xtics rotate by -30 noenhanced scale 0\nset offsets 0.6,0.6,0,0\n"
+                                 "set rmargin 6\nset bmargin 4\n"; 
+
+void ablate_plot(const struct ablate_config *config, const char *out)
+{
+    struct error error = {0};
+    struct arena arena = {0};
+    int64_t n = config->measure.metrics.n, columns = n < 3 ? n : 3, rows = (n + columns - 1) / columns;
+    char *body = arena_printf(&arena, "%sset multiplot layout %" PRId64 ",%" PRId64 "\n", plot_setup, rows, columns);
+    for (int64_t m = 0; body && m < n; m++) {
+        const char *name = config->measure.metrics.items[m];
+        body = arena_printf(&arena,
+                            "%sset title '%s' noenhanced\n"
+                            "plot 'table.tsv' using 'point':'%s':'%s_sd':xtic(2) with yerrorbars lw 2 pt 7 ps 0.9 lc rgb '#1f5f9f', \\\n"
+                            "     'runs.tsv' using (column('point') + 0.2):'%s' with points pt 6 ps 0.7 lc rgb '#d05a2a'\n",
+                            body, name, name, name, name);
+    }
+    body = body ? arena_printf(&arena, "%sunset multiplot\n", body) : NULL;
+    if (body && plot_draw(out, "metrics", body, &error))
+        log_warn("%.*s", (int)strcspn(error.text, "\n"), error.text);
+    arena_done(&arena);
+}
