@@ -27,11 +27,13 @@ struct yaml_node {
 enum status yaml_read_file(struct yaml_node **ret_root, const char *path, struct arena *arena, struct error *error);
 enum status yaml_read_text(struct yaml_node **ret_root, const char *text, const char *name, struct arena *arena, struct error *error);
 
-/* As yaml_read_file, then resolves a top-level `extends: [FILE...]` (paths relative to the file, one level deep): maps are
- * merged key by key, later wins, lists are replaced whole; so are maps that name another `type`. */
+/* As yaml_read_file, then puts every map with a key `extends: [FILE...]` over those files (paths relative to its own; up to 8 deep): maps are
+ * merged key by key, later wins; lists are replaced whole, and so are maps that name another `type`. A map over a list changes items of it, told
+ * by their `name` or number: `layers: { out: { type: sigmoid } }`. */
 enum status yaml_read_extended(struct yaml_node **ret_root, const char *path, struct arena *arena, struct error *error);
 
-/* Sets dotted.path=value in the tree ("train.steps=10", "loss.0.weight=2", "data.patch_vox=[64,64,64]"), making maps on the way. */
+/* Sets dotted.path=value in the tree ("train.steps=10", "loss.0.weight=2", "network.layers.out.type=sigmoid",
+ * "data.patch_vox=[64,64,64]"), making maps on the way. */
 enum status yaml_set(struct yaml_node *root, const char *assignment, struct arena *arena, struct error *error);
 
 /* The value under `key` of a map, or NULL. */

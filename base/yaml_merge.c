@@ -29,16 +29,70 @@ static enum status yaml_put(struct yaml_node *map, struct yaml_node *key, struct
     return STATUS_OK;
 }
 
+/* The item of a list that `word` tells: a map by its `name`, or any by its number from 0. -1: there is none. */
+static int yaml_item(const struct yaml_node *list, const char *word)
+{
+    for (int i = 0; i < list->n_items; i++) {
+        const struct yaml_node *name = list->items[i]->kind == YAML_MAP ? yaml_get(list->items[i], "name") : NULL;
+        if (name && name->kind == YAML_SCALAR && strcmp(name->text, word) == 0)
+            return i;
+    }
+    char *end;
+    long index = strtol(word, &end, 10);
+    return *end || word[0] < '0' || word[0] > '9' || index >= list->n_items ? -1 : (int)index;
+}
+
+static enum status yaml_no_item(const struct yaml_node *list, const struct yaml_node *where, const char *word, struct error *error)
+{
+    enum { NAMES = 256 };
+    const char *names[NAMES + 1];
+    int n = 0;
+    for (int i = 0; i < list->n_items && n < NAMES; i++) {
+        const struct yaml_node *name = list->items[i]->kind == YAML_MAP ? yaml_get(list->items[i], "name") : NULL;
+        if (name && name->kind == YAML_SCALAR)
+            names[n++] = name->text;
+    }
+    names[n] = NULL;
+    const char *near = config_nearest(word, names);
+    return config_error(error, where, "%s: no such item: the list has %d, numbered from 0%s%s%s", word, list->n_items,
+                        near ? " (did you mean '" : n ? " or told by `name`" : "", near ? near : "", near ? "'?)" : "");
+}
+
+static enum status yaml_merge(struct yaml_node *into, const struct yaml_node *from, struct arena *arena, struct error *error);
+
+/* A map over a list changes the items its keys tell; an item that becomes another `type` keeps its name. */
+static enum status yaml_merge_items(struct yaml_node *list, const struct yaml_node *from, struct arena *arena, struct error *error)
+{
+    enum status status = STATUS_OK;
+    for (int i = 0; i < from->n_items && !status; i++) {
+        int at = yaml_item(list, from->keys[i]->text);
+        if (at < 0)
+            return yaml_no_item(list, from->keys[i], from->keys[i]->text, error);
+        struct yaml_node *old = list->items[at], *item = from->items[i];
+        int name = old->kind == YAML_MAP ? yaml_find(old, "name") : -1;
+        if (yaml_can_merge(old, item)) {
+            status = yaml_merge(old, item, arena, error);
+        } else {
+            list->items[at] = item;
+            if (name >= 0 && item->kind == YAML_MAP && yaml_find(item, "name") < 0)
+                status = yaml_put(item, old->keys[name], old->items[name], arena, error);
+        }
+    }
+    return status;
+}
+
 /* `from` wins. Nodes are shared, `into` is changed. */
 static enum status yaml_merge(struct yaml_node *into, const struct yaml_node *from, struct arena *arena, struct error *error)
 {
     enum status status = STATUS_OK;
     for (int i = 0; i < from->n_items && !status; i++) {
-        struct yaml_node *old = yaml_get(into, from->keys[i]->text);
-        if (old && yaml_can_merge(old, from->items[i]))
-            status = yaml_merge(old, from->items[i], arena, error);
+        struct yaml_node *old = yaml_get(into, from->keys[i]->text), *item = from->items[i];
+        if (old && old->kind == YAML_LIST && item->kind == YAML_MAP && item->n_items > 0)
+            status = yaml_merge_items(old, item, arena, error);
+        else if (old && yaml_can_merge(old, item))
+            status = yaml_merge(old, item, arena, error);
         else
-            status = yaml_put(into, from->keys[i], from->items[i], arena, error);
+            status = yaml_put(into, from->keys[i], item, arena, error);
     }
     return status;
 }
@@ -54,11 +108,16 @@ static void yaml_remove(struct yaml_node *map, const char *key)
     map->n_items--;
 }
 
-/* Merges the file that `name` tells over `into`. */
-static enum status yaml_extend(struct yaml_node *into, const struct yaml_node *name, struct arena *arena, struct error *error)
+static enum status yaml_resolve(struct yaml_node **node, int depth, struct arena *arena, struct error *error);
+
+/* Merges the file that `name` tells, itself resolved, over `into`. */
+static enum status yaml_extend(struct yaml_node *into, const struct yaml_node *name, int depth, struct arena *arena, struct error *error)
 {
+    enum { MAX_DEPTH = 8 };
     if (name->kind != YAML_SCALAR || !*name->text)
         return config_error(error, name, "extends: expected a file name");
+    if (depth == MAX_DEPTH)
+        return config_error(error, name, "extends: more than %d files deep (does one extend itself?)", MAX_DEPTH);
     const char *folder = file_folder(arena, name->file);
     const char *path = folder ? file_join(arena, strcmp(folder, ".") == 0 ? "" : folder, name->text) : NULL;
     if (!path)
@@ -71,36 +130,51 @@ static enum status yaml_extend(struct yaml_node *into, const struct yaml_node *n
         return status;
     if (root->kind != YAML_MAP)
         return config_error(error, root, "expected a map of keys");
-    int nested = yaml_find(root, "extends");
-    if (nested >= 0)
-        return config_error(error, root->keys[nested],
-                            "extends: a file that is extended cannot extend others (list them all in %s)", name->file);
-    return yaml_merge(into, root, arena, error);
+    status = yaml_resolve(&root, depth + 1, arena, error);
+    return status ? status : yaml_merge(into, root, arena, error);
+}
+
+/* Puts a map over the files of its `extends`, if it has that key. */
+static enum status yaml_resolve_map(struct yaml_node **node, int depth, struct arena *arena, struct error *error)
+{
+    struct yaml_node *own = *node, *extends = yaml_get(own, "extends");
+    if (!extends)
+        return STATUS_OK;
+    struct yaml_node *whole = yaml_node_new(arena, YAML_MAP, own->file, own->line, own->column);
+    if (!whole)
+        return error_memory(error, sizeof *whole, "a YAML map");
+    if (extends->kind == YAML_MAP)
+        return config_error(error, extends, "extends: expected a list of files");
+    int n = extends->kind == YAML_LIST ? extends->n_items : 1;
+    enum status status = STATUS_OK;
+    for (int i = 0; i < n && !status; i++)
+        status = yaml_extend(whole, extends->kind == YAML_LIST ? extends->items[i] : extends, depth, arena, error);
+    yaml_remove(own, "extends");
+    if (!status)
+        status = yaml_merge(whole, own, arena, error);
+    *node = whole;
+    return status;
+}
+
+/* Every map below a node, then the node itself. */
+static enum status yaml_resolve(struct yaml_node **node, int depth, struct arena *arena, struct error *error)
+{
+    enum status status = STATUS_OK;
+    for (int i = 0; i < (*node)->n_items && !status; i++)
+        if ((*node)->kind == YAML_LIST || strcmp((*node)->keys[i]->text, "extends") != 0)
+            status = yaml_resolve(&(*node)->items[i], depth, arena, error);
+    return status || (*node)->kind != YAML_MAP ? status : yaml_resolve_map(node, depth, arena, error);
 }
 
 enum status yaml_read_extended(struct yaml_node **ret_root, const char *path, struct arena *arena, struct error *error)
 {
-    struct yaml_node *own, *extends;
-    enum status status = yaml_read_file(&own, path, arena, error);
+    struct yaml_node *root;
+    enum status status = yaml_read_file(&root, path, arena, error);
     if (status)
         return status;
-    if (own->kind != YAML_MAP)
-        return config_error(error, own, "expected a map of keys (key: value)");
-    if (!(extends = yaml_get(own, "extends"))) {
-        *ret_root = own;
-        return STATUS_OK;
-    }
-    struct yaml_node *root = yaml_node_new(arena, YAML_MAP, own->file, own->line, own->column);
-    if (!root)
-        return error_memory(error, sizeof *root, "a YAML map");
-    if (extends->kind == YAML_MAP)
-        return config_error(error, extends, "extends: expected a list of files");
-    int n = extends->kind == YAML_LIST ? extends->n_items : 1;
-    for (int i = 0; i < n && !status; i++)
-        status = yaml_extend(root, extends->kind == YAML_LIST ? extends->items[i] : extends, arena, error);
-    yaml_remove(own, "extends");
-    if (!status)
-        status = yaml_merge(root, own, arena, error);
+    if (root->kind != YAML_MAP)
+        return config_error(error, root, "expected a map of keys (key: value)");
+    status = yaml_resolve(&root, 0, arena, error);
     if (!status)
         *ret_root = root;
     return status;
@@ -132,10 +206,9 @@ static enum status yaml_slot(struct yaml_node ***ret_slot, struct yaml_node *par
     if (!*word)
         return config_error(error, where, "empty key in the path (write it as train.steps=10)");
     if (parent->kind == YAML_LIST) {
-        char *end;
-        long index = strtol(word, &end, 10);
-        if (*end || word[0] < '0' || word[0] > '9' || index >= parent->n_items)
-            return config_error(error, where, "%s: no such item: the list has %d, numbered from 0", word, parent->n_items);
+        int index = yaml_item(parent, word);
+        if (index < 0)
+            return yaml_no_item(parent, where, word, error);
         *ret_slot = &parent->items[index];
         return STATUS_OK;
     }

@@ -225,6 +225,30 @@ static void test_extends(void)
     check_tree(root, "name=y ");
 }
 
+/* Files that extend files, maps inside that do, and a map that changes items of a list. */
+static void test_extends_deep(void)
+{
+    struct error error = {0};
+    struct yaml_node *root = NULL;
+    CHECK_OK(file_make_folders(check_path("deep"), &error), &error);
+    write_text("deep/net.yaml", "net: { name: n, layers: [ { name: in, type: conv, k: 3 }, { type: relu }, { name: out, type: tanh, s: 1 } ] }\n");
+    write_text("deep/base.yaml", "extends: net.yaml\nseed: 1\n");
+    const char *path = write_text("top.yaml", "extends: deep/base.yaml\nseed: 2\nnet: { layers: { out: { type: sigmoid }, in: { k: 5 }, 1: { slope: 2 } } }\n"
+                                              "rival: { weight: 3, extends: [deep/net.yaml], net: { name: m } }\n");
+    if (CHECK_OK(yaml_read_extended(&root, path, &arena, &error), &error))
+        check_tree(root, "net.name=n net.layers.0.name=in net.layers.0.type=conv net.layers.0.k=5 net.layers.1.type=relu net.layers.1.slope=2 "
+                         "net.layers.2.type=sigmoid net.layers.2.name=out seed=2 rival.net.name=m rival.net.layers.0.name=in "
+                         "rival.net.layers.0.type=conv rival.net.layers.0.k=3 rival.net.layers.1.type=relu rival.net.layers.2.name=out "
+                         "rival.net.layers.2.type=tanh rival.net.layers.2.s=1 rival.weight=3 ");
+    CHECK_OK(yaml_set(root, "net.layers.out.type=elu", &arena, &error), &error);
+    CHECK_TEXT(yaml_get(yaml_get(yaml_get(root, "net"), "layers")->items[2], "type")->text, "elu");
+    CHECK_FAILS(yaml_set(root, "net.layers.ouf.type=elu", &arena, &error), &error, STATUS_USAGE, "ouf: no such item: the list has 3, numbered "
+                                                                                                 "from 0 (did you mean 'out'?)");
+    path = write_text("bad.yaml", "extends: deep/base.yaml\nnet:\n  layers: { last: { type: sigmoid } }\n");
+    error = (struct error){0};
+    CHECK_FAILS(yaml_read_extended(&root, path, &arena, &error), &error, STATUS_USAGE, "bad.yaml:3:13: last: no such item: the list has 3");
+}
+
 static void test_extends_refused(void)
 {
     static const struct {
@@ -233,7 +257,7 @@ static void test_extends_refused(void)
         {"extends: [absent.yaml]\n", "bad.yaml:1:11: extends: "},
         {"a: 1\nextends: { a: b }\n", "bad.yaml:2:10: extends: expected a list of files"},
         {"extends: [[x]]\n", "bad.yaml:1:11: extends: expected a file name"},
-        {"extends: self.yaml\n", "self.yaml:2:1: extends: a file that is extended cannot extend others"},
+        {"extends: self.yaml\n", "self.yaml:2:10: extends: more than 8 files deep (does one extend itself?)"},
         {"extends: list.yaml\n", "list.yaml:1:1: expected a map"},
         {"[1]\n", "bad.yaml:1:1: expected a map"},
         {"just words\n", "bad.yaml:1:1: expected a map"},
@@ -327,6 +351,7 @@ int main(int argc, char **argv)
                                        {"sizes", test_sizes},
                                        {"files", test_files},
                                        {"extends", test_extends},
+                                       {"extends_deep", test_extends_deep},
                                        {"extends_refused", test_extends_refused},
                                        {"set", test_set},
                                        {"set_refused", test_set_refused},
