@@ -10,7 +10,9 @@
 
 static const struct command *const commands[] = {
     &command_phantom, &command_segment, &command_inject,   &command_pack, &command_unpack, &command_check,
-    &command_train,   &command_ablate,  &command_runs,     &command_infer,    &command_evaluate, &command_info, &command_reference, NULL,
+    &command_train,   &command_ablate,  &command_runs,     &command_infer,
+    &command_export,
+    &command_evaluate, &command_info, &command_reference, NULL,
 };
 
 static const struct config_field command_base_fields[] = {

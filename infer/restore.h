@@ -41,6 +41,8 @@ struct restoration {
 
 struct restorer;
 
+/* The model file that path stands for: itself, or a run folder's best.h5, else its last.h5. In arena. */
+enum status restorer_find(const char **ret, const char *path, struct arena *arena, struct error *error);
 /* From a model file, or a run folder (its best.h5, else last.h5), or "builtin:nothing" (an empty implant), "builtin:mirror" (the
  * skull mirrored at its symmetry plane, mirror.h). sets (may be NULL): "key=value" over the model's restoration, as
  * "threshold=0.4" or "postprocess=[{open: 2}]". */

@@ -87,8 +87,7 @@ enum status restorer_new(struct restorer **ret, const struct network_config *net
     return STATUS_OK;
 }
 
-/* A run folder stands for its best model, or its last. In arena. */
-static enum status model_path(const char **ret, const char *path, struct arena *arena, struct error *error)
+enum status restorer_find(const char **ret, const char *path, struct arena *arena, struct error *error)
 {
     static const char *const names[] = {"best.h5", "last.h5"};
     *ret = path;
@@ -150,7 +149,7 @@ enum status restorer_open(struct restorer **ret, const char *path, const struct 
     struct restorer *restorer = NULL;
     enum status status = builtin_find(&builtin, path, error);
     if (!status && !builtin)
-        status = model_path(&file, path, &arena, error);
+        status = restorer_find(&file, path, &arena, error);
     if (!status)
         status = restorer_alloc(&restorer, file, builtin ? builtin->kind : RESTORER_NETWORK, error);
     if (!status)

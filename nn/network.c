@@ -60,6 +60,22 @@ enum status network_new(struct network **ret, const struct network_config *confi
     return network_new_with(ret, config, params, src, mode, &(struct network_options){0}, error);
 }
 
+enum status network_trace(struct network **ret, const struct network_config *config, struct params *params, struct shape src,
+                          struct error *error)
+{
+    struct network *network = memory_zalloc(1, sizeof *network);
+    if (!network)
+        return error_memory(error, sizeof *network, "network");
+    if (network_graph(network, config, params, src, NETWORK_INFER, error)) {
+        network_free(network);
+        return error->status;
+    }
+    for (int64_t i = 0; i < network->n_layers; i++)
+        layer_attach(&network->nodes[i].layer);
+    *ret = network;
+    return STATUS_OK;
+}
+
 void network_free(struct network *network)
 {
     if (!network)
@@ -149,6 +165,11 @@ int64_t network_n_layers(const struct network *network)
 const struct layer *network_layer(const struct network *network, int64_t index)
 {
     return &network->nodes[index].layer;
+}
+
+int64_t network_layer_src(const struct network *network, int64_t index, int k)
+{
+    return network->nodes[index].src[k].value - 1;
 }
 
 int64_t network_bytes(const struct network *network)

@@ -55,6 +55,11 @@ struct shape network_src_shape(const struct network *network);
 struct shape network_dst_shape(const struct network *network);
 int64_t network_n_layers(const struct network *network);
 const struct layer *network_layer(const struct network *network, int64_t index);
+/* What layer `index` reads as its k-th source: the network's input (-1), or the layer of that index. */
+int64_t network_layer_src(const struct network *network, int64_t index, int k);
+/* The graph alone, over allocated parameters: every layer's name, shapes, keys and values as written; nothing to run. */
+enum status network_trace(struct network **ret, const struct network_config *config, struct params *params, struct shape src,
+                          struct error *error);
 /* Bytes of the planned arena; what the process takes beyond parameters. */
 int64_t network_bytes(const struct network *network);
 
