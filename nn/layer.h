@@ -30,7 +30,8 @@ enum layer_in_place { LAYER_IN_PLACE_NEVER, LAYER_IN_PLACE_INFER, LAYER_IN_PLACE
 /* One forward or forward+backward pass. */
 struct pass {
     bool training;      /* dropout draws, batch norm uses batch statistics */
-    uint64_t seed, step; /* dropout masks are a pure function of (seed, step, layer index, element) */
+    uint64_t seed, step; /* dropout masks are a pure function of (seed, step, layer index, sample, element) */
+    int64_t sample;      /* number, within the step, of the batch's first sample */
 };
 
 struct layer;

@@ -11,10 +11,23 @@
  * float volume of a scan that blends (4), rounded up. */
 enum { VALIDATION_VOXEL_BYTES = 14, LOADER_VOXEL_BYTES = 3 };
 
-static int64_t budget_slots(const struct recipe *recipe)
+static int64_t budget_slots(const struct config_item *optimizer)
 {
-    const struct optimizer_ops *ops = (const struct optimizer_ops *)recipe->optimizer.table; /* its first member */
+    const struct optimizer_ops *ops = (const struct optimizer_ops *)optimizer->table; /* its first member */
     return ops->n_slots;
+}
+
+/* What it learns is there twice: a step may have to be taken back. */
+static enum status budget_adversary(struct budget *budget, const struct recipe *recipe, struct error *error)
+{
+    struct network_cost cost;
+    struct shape src = recipe_shape(recipe, recipe->train.batch);
+    src.c = 1;
+    if (network_cost(&cost, &recipe_adversary(recipe)->network, src, error))
+        return error_while(error, "planning the adversary");
+    budget->params_bytes += 4 * (cost.n_trainable + 2 * (cost.n_params + cost.n_trainable * budget_slots(&recipe_adversary(recipe)->optimizer)));
+    budget->activations_bytes += cost.train_bytes + 2 * 4 * shape_count(src); /* and the gradient by its source, twice */
+    return STATUS_OK;
 }
 
 enum status budget_estimate(struct budget *ret, const struct recipe *recipe, const int64_t largest[3], struct error *error)
@@ -26,8 +39,11 @@ enum status budget_estimate(struct budget *ret, const struct recipe *recipe, con
     struct budget budget = {0};
     if (network_cost(&cost, &recipe->network, recipe_shape(recipe, train->batch), error))
         return error->status;
-    budget.params_bytes = 4 * (cost.n_params + cost.n_trainable * (1 + budget_slots(recipe)));
+    budget.params_bytes = 4 * (cost.n_params + cost.n_trainable * (1 + budget_slots(&recipe->optimizer)));
+    budget.params_bytes += 4 * ((train->accumulate > 1 ? cost.n_trainable : 0) + (train->ema > 0 ? cost.n_params : 0));
     budget.activations_bytes = cost.train_bytes;
+    if (recipe_adversary(recipe) && budget_adversary(&budget, recipe, error))
+        return error->status;
     int64_t patch = shape_voxels(recipe_shape(recipe, 1));
     int64_t drawn = sampler_count(&recipe->data, largest) * patch; /* a drawn skull's patches: a byte per voxel */
     bool distance = loss_needs(&recipe->loss) & LOSS_NEEDS_DISTANCE; /* a float per voxel beside them */

@@ -10,9 +10,9 @@
 #include "train/environment.h"
 
 /* The numbers of a run under their names in /state, one int64 each; `best` goes as its bits. */
-enum { N_NUMBERS = 9, N_SLOTS_MAX = 4 };
-static const char *const number_names[N_NUMBERS] = {"step",      "optimizer_steps", "loader_draw", "loader_patch", "validated_step",
-                                                    "best_step", "best_bits",       "threads",     "dataset_hash"};
+enum { N_NUMBERS = 11, N_OLD_NUMBERS = 9, N_SLOTS_MAX = 4, N_BLOCKS_MAX = N_NUMBERS + 2 * N_SLOTS_MAX + 2, BLOCK_NAME = 32 };
+static const char *const number_names[N_NUMBERS] = {"step",      "optimizer_steps", "loader_draw", "loader_patch", "validated_step", "best_step",
+                                                    "best_bits", "threads",         "dataset_hash", "waited",      "adversary_steps"};
 
 static void numbers_get(int64_t numbers[N_NUMBERS], const struct training *training, const struct run_state *state)
 {
@@ -26,7 +26,9 @@ static void numbers_get(int64_t numbers[N_NUMBERS], const struct training *train
                                        state->best_step,
                                        best_bits,
                                        state->threads,
-                                       (int64_t)state->dataset_hash};
+                                       (int64_t)state->dataset_hash,
+                                       state->waited,
+                                       training->adversary ? training->adversary->optimizer.n_steps : 0};
     memcpy(numbers, values, sizeof values);
 }
 
@@ -36,19 +38,29 @@ static void numbers_put(struct training *training, struct run_state *state, cons
     training->optimizer.n_steps = numbers[1];
     training->position = (struct loader_position){.draw = numbers[2], .patch = numbers[3]};
     *state = (struct run_state){.validated_step = numbers[4], .best_step = numbers[5], .threads = numbers[7],
-                                .dataset_hash = (uint64_t)numbers[8]};
+                                .dataset_hash = (uint64_t)numbers[8], .waited = numbers[9]};
+    if (training->adversary)
+        training->adversary->optimizer.n_steps = numbers[10];
     memcpy(&state->best, &numbers[6], sizeof state->best);
 }
 
-static int64_t checkpoint_blocks(struct model_block *blocks, char names[N_SLOTS_MAX][32], int64_t numbers[N_NUMBERS],
-                                 const struct optimizer *optimizer)
+/* Every flat block of floats that a run's state has, beside the weights of the model. */
+static int64_t checkpoint_floats(struct model_block *blocks, char names[][BLOCK_NAME], const struct training *training)
 {
+    const struct optimizer *optimizer = &training->optimizer;
+    const struct adversary *adversary = training->adversary;
     int64_t n = 0;
-    for (int i = 0; i < N_NUMBERS; i++)
-        blocks[n++] = (struct model_block){.name = number_names[i], .count = 1, .ints = &numbers[i]};
-    for (int i = 0; i < optimizer->ops->n_slots; i++) {
-        snprintf(names[i], sizeof names[i], "optimizer_slot_%d", i);
-        blocks[n++] = (struct model_block){.name = names[i], .count = optimizer->n_floats, .floats = optimizer->slots[i]};
+    for (int i = 0; i < optimizer->ops->n_slots; i++, n++) {
+        snprintf(names[n], BLOCK_NAME, "optimizer_slot_%d", i);
+        blocks[n] = (struct model_block){.name = names[n], .count = optimizer->n_floats, .floats = optimizer->slots[i]};
+    }
+    if (training->average)
+        blocks[n++] = (struct model_block){.name = "value", .count = training->params.n_floats, .floats = training->params.value};
+    if (adversary)
+        blocks[n++] = (struct model_block){.name = "adversary_value", .count = adversary->params.n_floats, .floats = adversary->params.value};
+    for (int i = 0; adversary && i < adversary->optimizer.ops->n_slots; i++, n++) {
+        snprintf(names[n], BLOCK_NAME, "adversary_slot_%d", i);
+        blocks[n] = (struct model_block){.name = names[n], .count = adversary->optimizer.n_floats, .floats = adversary->optimizer.slots[i]};
     }
     return n;
 }
@@ -91,12 +103,16 @@ enum status checkpoint_write(const char *path, const struct training *training, 
 {
     struct arena arena = {0};
     struct model_text model_texts[16];
-    struct model_block blocks[N_NUMBERS + N_SLOTS_MAX];
-    char names[N_SLOTS_MAX][32];
+    struct model_block blocks[N_BLOCKS_MAX];
+    char names[N_BLOCKS_MAX][BLOCK_NAME];
     int64_t numbers[N_NUMBERS];
     numbers_get(numbers, training, state);
     struct model model = {.network = training->recipe->network, .params = training->params, .texts = model_texts, .blocks = blocks};
-    model.n_blocks = checkpoint_blocks(blocks, names, numbers, &training->optimizer);
+    if (training->average)
+        model.params.value = training->average;
+    for (int i = 0; i < N_NUMBERS; i++)
+        blocks[i] = (struct model_block){.name = number_names[i], .count = 1, .ints = &numbers[i]};
+    model.n_blocks = N_NUMBERS + checkpoint_floats(blocks + N_NUMBERS, names, training);
     model.n_texts = checkpoint_texts(model_texts, training, state, texts, &arena, error);
     enum status status = model.n_texts < 0 ? error->status : model_write(path, &model, error);
     if (status)
@@ -108,23 +124,29 @@ enum status checkpoint_write(const char *path, const struct training *training, 
 static enum status checkpoint_take(struct training *training, struct run_state *state, const struct model *model, const char *path,
                                    struct error *error)
 {
+    struct model_block own[N_BLOCKS_MAX];
+    char names[N_BLOCKS_MAX][BLOCK_NAME];
     int64_t numbers[N_NUMBERS], n_copied;
-    struct optimizer *optimizer = &training->optimizer;
     for (int i = 0; i < N_NUMBERS; i++) {
         const struct model_block *block = model_block(model, number_names[i]);
+        numbers[i] = 0;
+        if (!block && i >= N_OLD_NUMBERS) /* of a version that had no such thing */
+            continue;
         if (!block || !block->ints || block->count != 1)
             return error_set(error, STATUS_FAILED, "%s: /state/%s is missing: no checkpoint of a training run", path, number_names[i]);
         numbers[i] = block->ints[0];
     }
-    for (int i = 0; i < optimizer->ops->n_slots; i++) {
-        char name[32];
-        snprintf(name, sizeof name, "optimizer_slot_%d", i);
-        const struct model_block *block = model_block(model, name);
-        if (!block || !block->floats || block->count != optimizer->n_floats)
-            return error_set(error, STATUS_FAILED, "%s: /state/%s is missing or of another size: was the optimizer another?", path, name);
-        memcpy(optimizer->slots[i], block->floats, (size_t)block->count * sizeof(float));
+    int64_t n = checkpoint_floats(own, names, training);
+    for (int64_t i = 0; i < n; i++) {
+        const struct model_block *block = model_block(model, own[i].name);
+        if (!block || !block->floats || block->count != own[i].count)
+            return error_set(error, STATUS_FAILED, "%s: /state/%s is missing or of another size: was the recipe another?", path, own[i].name);
+        memcpy(own[i].floats, block->floats, (size_t)block->count * sizeof(float));
     }
-    if (params_copy(&training->params, &model->params, &n_copied, error))
+    struct params shown = training->params; /* the weights of the model are those that are shown, averaged or not */
+    if (training->average)
+        shown.value = training->average;
+    if (params_copy(&shown, &model->params, &n_copied, error))
         return error->status;
     if (n_copied != training->params.n)
         return error_set(error, STATUS_FAILED, "%s: has %" PRId64 " of the network's %" PRId64 " parameters", path, n_copied,

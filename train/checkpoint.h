@@ -1,8 +1,9 @@
 /* checkpoint.h - a model file with the whole state of a run: going on from it gives the bits of the run that never stopped.
  *
  * Beside weights and pipeline (texts `network`, `restore`) it holds the texts `recipe`, `defects`, `dataset_hash`, `seed`, `versions`,
- * `metrics`, `licence`, and in /state the optimizer's slots and the numbers of struct run_state. Written atomically: after a kill or on
- * a full disk the earlier file stands. */
+ * `metrics`, `licence`, and in /state the optimizer's slots and the numbers of struct run_state. With train.ema the weights are the averaged
+ * ones and /state/value holds those that learn; an adversary is in /state/adversary_*. Written atomically: after a kill or on a full disk the
+ * earlier file stands. */
 #ifndef CALVARIA_TRAIN_CHECKPOINT_H
 #define CALVARIA_TRAIN_CHECKPOINT_H
 
@@ -15,6 +16,7 @@ struct run_state {
     double best;            /* value of train.best there; NaN: none */
     int64_t threads;        /* that the bits depend on */
     uint64_t dataset_hash;
+    int64_t waited; /* validations since the best */
 };
 
 /* metrics, defects: texts for the file, may be NULL. */

@@ -57,3 +57,19 @@ void gradient_scale(struct params *params, float factor)
             d_w[j] *= factor;
     }
 }
+
+void gradient_gather(const struct params *params, float *sum, bool first)
+{
+    const float *d_w = params->grad;
+#pragma omp parallel for simd schedule(static)
+    for (int64_t j = 0; j < params->n_trainable; j++)
+        sum[j] = first ? d_w[j] : sum[j] + d_w[j];
+}
+
+void gradient_take(struct params *params, const float *sum, float factor)
+{
+    float *d_w = params->grad;
+#pragma omp parallel for simd schedule(static)
+    for (int64_t j = 0; j < params->n_trainable; j++)
+        d_w[j] = factor * sum[j];
+}

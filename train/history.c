@@ -48,6 +48,12 @@ static enum status history_titles(struct history *history, const struct recipe *
     history->n_losses = recipe->loss.n > 1 ? (int)recipe->loss.n : 0;
     for (int i = 0; i < history->n_losses; i++)
         history_title(history, arena_printf(arena, "loss_%s", recipe->loss.items[i].table->type));
+    history->adversary = recipe_adversary(recipe) != NULL;
+    if (history->adversary) {
+        history_title(history, "adversary_real");
+        history_title(history, "adversary_fake");
+        history_title(history, "adversary_fooled");
+    }
     history_title(history, "lr");
     history_title(history, "grad_norm");
     history_title(history, "step_s");
@@ -108,6 +114,11 @@ enum status history_step(struct history *history, const struct training *trainin
     row[c++] = result->loss;
     for (int i = 0; i < history->n_losses; i++)
         row[c++] = result->terms[i];
+    if (history->adversary) {
+        row[c++] = result->adversary.real;
+        row[c++] = result->adversary.fake;
+        row[c++] = result->adversary.fooled;
+    }
     row[c++] = result->lr;
     row[c++] = result->grad_norm;
     row[c++] = result->step_s;

@@ -11,7 +11,8 @@ struct history {
     struct run *run;
     struct record record;
     int n_losses, n_metrics, n_columns;
-    const char *titles[RECORD_MAX_COLUMNS]; /* step draw loss [loss_TYPE ...] lr grad_norm step_s wait_s val_loss val_METRIC ... val_s */
+    bool adversary;
+    const char *titles[RECORD_MAX_COLUMNS]; /* step draw loss [loss_TYPE ...] [adversary_real _fake _fooled] lr grad_norm step_s wait_s val_loss val_METRIC ... val_s */
     double plotted_s;
     bool has_metrics; /* whole skulls were measured: there is something to draw */
     bool no_plots;    /* gnuplot is not there: said once */

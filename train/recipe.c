@@ -31,6 +31,12 @@ static const struct config_field train_fields[] = {
      .help = "the validation metric that chooses best.h5: loss (of the validation patches) or a column of `calvaria evaluate`, as dsc"},
     {.key = "clip_norm", .type = CONFIG_DOUBLE, .offset = TRAIN(clip_norm), .text = "0", .min = 0, .max = 1e12,
      .help = "the gradient is scaled down to this Euclidean norm where it is larger; 0: never"},
+    {.key = "accumulate", .type = CONFIG_INT, .offset = TRAIN(accumulate), .text = "1", .min = 1, .max = 4096, .unit = "batches",
+     .help = "batches of a step, taken one after the other, their gradients averaged: a larger batch in the memory of a small one"},
+    {.key = "ema", .type = CONFIG_DOUBLE, .offset = TRAIN(ema), .text = "0", .min = 0, .max = 0.999999,
+     .help = "decay of an exponential moving average of the weights, as 0.999; the average is what is validated and saved as the model; 0: none"},
+    {.key = "patience", .type = CONFIG_INT, .offset = TRAIN(patience), .text = "0", .min = 0, .max = 1e6, .unit = "validations",
+     .help = "the run ends after so many validations in a row without a better `best`; 0: it goes to its last step"},
     {.key = "init", .type = CONFIG_PATH, .offset = TRAIN(init), .help = "a model or run folder whose weights are the start, matched by name"},
     {.key = "init_skip", .type = CONFIG_STRINGS, .offset = TRAIN(init_skip),
      .help = "layers that start at random although `init` has them; a trailing * matches the rest of a name"},
@@ -58,6 +64,8 @@ static const struct config_field recipe_fields[] = {
     {.key = "data", .type = CONFIG_TABLE, .offset = RECIPE(data), .table = &loader_table, .help = "skulls, defects and patches"},
     {.key = "loss", .type = CONFIG_LIST, .offset = RECIPE(loss), .variant = loss_table_at, .help = "a weighted sum"},
     {.key = "optimizer", .type = CONFIG_CHOICE, .offset = RECIPE(optimizer), .variant = optimizer_table_at, .help = "the update rule"},
+    {.key = "adversary", .type = CONFIG_CHOICE, .offset = RECIPE(adversary), .variant = adversary_table_at,
+     .help = "a discriminator beside the network; not given: none"},
     {.key = "schedule", .type = CONFIG_TABLE, .offset = RECIPE(schedule), .table = &schedule_table, .help = "the learning rate over the run"},
     {.key = "train", .type = CONFIG_TABLE, .offset = RECIPE(train), .table = &train_table, .help = "the loop"},
     {.key = "restore", .type = CONFIG_TABLE, .offset = RECIPE(restore), .table = &restore_table,
@@ -93,6 +101,11 @@ struct shape recipe_shape(const struct recipe *recipe, int64_t batch)
 {
     const int64_t *patch = recipe->data.patch_vox;
     return (struct shape){batch, recipe->network.input_channels, patch[2], patch[1], patch[0]};
+}
+
+const struct adversary_config *recipe_adversary(const struct recipe *recipe)
+{
+    return recipe->adversary.table ? recipe->adversary.value : NULL;
 }
 
 bool recipe_matches(const struct config_strings *patterns, const char *name)
@@ -137,6 +150,9 @@ enum status recipe_absolute(const char **path, struct arena *arena, struct error
 static enum status recipe_complete(struct recipe *recipe, struct arena *arena, struct error *error)
 {
     recipe->restore.task = recipe->task;
+    struct adversary_config *adversary = recipe->adversary.table ? recipe->adversary.value : NULL;
+    if (adversary && !adversary->optimizer.table)
+        adversary->optimizer = recipe->optimizer;
     for (int a = 0; a < 3; a++)
         if (recipe->restore.window.patch_vox[a] == 0)
             recipe->restore.window.patch_vox[a] = recipe->data.patch_vox[a];

@@ -8,6 +8,7 @@
 #include "nn/loss.h"
 #include "nn/network.h"
 #include "nn/optimizer.h"
+#include "train/adversary.h"
 #include "train/schedule.h"
 
 struct train_config {
@@ -16,6 +17,9 @@ struct train_config {
     const char *best;                /* the validation metric that chooses best.h5: loss, dsc, bdsc ... */
     bool pictures;                   /* a picture of the first skull at each validation */
     double clip_norm;                /* 0: no clipping */
+    int64_t accumulate;              /* batches of a step, one after the other */
+    double ema;                      /* decay of the averaged weights; 0: none */
+    int64_t patience;                /* validations without a better one before the run ends; 0: all its steps */
     const char *init;                /* a model or run folder to start from; NULL: random weights */
     struct config_strings init_skip; /* parameters or layers that stay random although `init` has them; a trailing * matches the rest */
     struct config_strings freeze;    /* layers that do not learn, likewise */
@@ -30,6 +34,7 @@ struct recipe {
     struct loader_config data;
     struct config_list loss;
     struct config_item optimizer;
+    struct config_item adversary; /* see recipe_adversary */
     struct schedule_config schedule;
     struct train_config train;
     struct restore_config restore;
@@ -56,6 +61,9 @@ struct shape recipe_shape(const struct recipe *recipe, int64_t batch);
 
 /* The network takes patches of this size and gives their size back; the error says why not. */
 bool recipe_patch_fits(const struct recipe *recipe, const int64_t patch[3], struct error *error);
+
+/* NULL: there is none. */
+const struct adversary_config *recipe_adversary(const struct recipe *recipe);
 
 /* name is matched by one of the patterns: equal, or equal up to a pattern's trailing *. */
 bool recipe_matches(const struct config_strings *patterns, const char *name);

@@ -194,6 +194,25 @@ static void check_ramps(const struct recipe *recipe, struct error *error)
     }
 }
 
+static void check_adversary(const struct recipe *recipe, struct error *error)
+{
+    const struct adversary_config *adversary = recipe_adversary(recipe);
+    struct network_cost cost;
+    struct error network_error = {0};
+    struct shape src = recipe_shape(recipe, 1);
+    src.c = 1;
+    if (!adversary)
+        return;
+    if (adversary->network.input_channels != 1)
+        config_error(error, recipe_key(recipe, "adversary.network.input_channels"), "adversary.network.input_channels: %" PRId64
+                     ", but predictions have 1 channel (1 would fit)", adversary->network.input_channels);
+    else if (network_cost(&cost, &adversary->network, src, &network_error))
+        error_add(error, STATUS_USAGE, "%.*s (the adversary's source is a patch)", (int)strcspn(network_error.text, "\n"), network_error.text);
+    if (recipe->train.accumulate > 1)
+        config_error(error, recipe_key(recipe, "train.accumulate"), "train.accumulate: %" PRId64
+                     " with an adversary, whose two steps belong to one batch (1, and a larger train.batch)", recipe->train.accumulate);
+}
+
 static void check_best(const struct recipe *recipe, struct error *error)
 {
     const struct train_config *train = &recipe->train;
@@ -208,6 +227,9 @@ static void check_best(const struct recipe *recipe, struct error *error)
                      near ? near : "", near ? "'?" : "");
         return;
     }
+    if (train->patience > 0 && train->validate_every == 0)
+        config_error(error, recipe_key(recipe, "train.patience"), "train.patience: %" PRId64
+                     " validations, but there are none (train.validate_every: 200, or patience: 0)", train->patience);
     bool by_loss = strcmp(train->best, "loss") == 0;
     if (train->validate_every > 0 && by_loss && train->validate_patches == 0)
         config_error(error, node, "train.best: loss needs validation patches (train.validate_patches: 16, or another metric)");
@@ -220,6 +242,7 @@ enum status recipe_check(const struct recipe *recipe, struct error *error)
     int before = error->n_errors;
     check_task(recipe, error);
     check_ramps(recipe, error);
+    check_adversary(recipe, error);
     check_best(recipe, error);
     check_network(recipe, error);
     if (error->n_errors == before)

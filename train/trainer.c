@@ -90,6 +90,7 @@ static enum status trainer_validate(struct trainer *trainer, struct error *error
     trainer_keep_metrics(trainer, &validation);
     if (history_validation(&trainer->history, step, &validation, error))
         return error->status;
+    state->waited = better ? 0 : state->waited + 1;
     if (better) {
         state->best = value;
         state->best_step = step;
@@ -99,6 +100,12 @@ static enum status trainer_validate(struct trainer *trainer, struct error *error
     if (trainer->recipe.train.plot_every > 0)
         history_plot(&trainer->history, true);
     return STATUS_OK;
+}
+
+static bool trainer_out_of_patience(const struct trainer *trainer)
+{
+    int64_t patience = trainer->recipe.train.patience;
+    return patience > 0 && trainer->state.waited >= patience;
 }
 
 /* --- the loop --- */
@@ -140,13 +147,19 @@ static enum status trainer_loop(struct trainer *trainer, struct error *error)
         return error->status;
     progress_start(&progress, "training", "steps", training->step, steps);
     enum status status = STATUS_OK;
-    while (!status && training->step < steps && !stop_requested())
+    while (!status && training->step < steps && !trainer_out_of_patience(trainer) && !stop_requested())
         status = trainer_step(trainer, &progress, error);
     progress_end(&progress);
     if (!status && trainer->dirty)
         status = trainer_checkpoint(trainer, error);
     if (status)
         return status;
+    if (trainer_out_of_patience(trainer)) {
+        log_info("finished early, after step %" PRId64 " of %" PRId64 ": no better %s in %" PRId64 " validations (train.patience); the best, at step %"
+                 PRId64 ", is %s/best.h5", training->step, steps, trainer->recipe.train.best, trainer->state.waited, trainer->state.best_step,
+                 trainer->run.folder);
+        return STATUS_OK;
+    }
     if (training->step < steps || trainer_validation_due(trainer))
         return error_set(error, STATUS_STOPPED, "%s: stopped by %s after step %" PRId64 " of %" PRId64
                                                 ", everything is saved (go on with: calvaria train --resume %s)",

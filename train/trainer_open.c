@@ -15,8 +15,8 @@
 #include "train/environment.h"
 
 /* What --resume may change: nothing the weights depend on but the run's length. */
-static const char *const resume_keys[] = {"train.steps",  "train.validate_every", "train.checkpoint_every", "train.plot_every", "data.set",
-                                          "data.workers", "data.queue",           NULL};
+static const char *const resume_keys[] = {"train.steps",  "train.validate_every", "train.checkpoint_every", "train.plot_every", "train.patience",
+                                          "data.set",     "data.workers",         "data.queue",           NULL};
 
 /* --- the dataset --- */
 
@@ -195,7 +195,7 @@ static enum status trainer_check_sets(int n_sets, char *const *sets, struct erro
             allowed = strncmp(sets[i], resume_keys[k], strlen(resume_keys[k])) == 0 && sets[i][strlen(resume_keys[k])] == '=';
         if (!allowed)
             error_add(error, STATUS_USAGE, "--set %s: cannot change on resume (train.steps, train.validate_every, train.checkpoint_every, "
-                                           "train.plot_every, data.set, data.workers and data.queue can; else start a new run with --init)",
+                                           "train.plot_every, train.patience, data.set, data.workers and data.queue can; else start a new run with --init)",
                       sets[i]);
     }
     return error->status;

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "train/average.h"
 #include "train/diagnose.h"
 #include "train/gradient.h"
 #include "train/warm_start.h"
@@ -21,17 +22,24 @@ uint64_t training_seed(const struct recipe *recipe, enum training_stream stream)
 static enum status training_allocate(struct training *training, struct error *error)
 {
     const struct params *params = &training->params;
-    size_t floats = (size_t)shape_count(recipe_shape(training->recipe, training->recipe->train.batch));
+    const struct train_config *train = &training->recipe->train;
+    size_t floats = (size_t)shape_count(recipe_shape(training->recipe, train->batch));
     training->src = memory_zalloc(floats, sizeof(float));
     training->target = memory_zalloc(floats, sizeof(float));
     training->d_p = memory_zalloc(floats, sizeof(float));
     bool distance = loss_needs(&training->recipe->loss) & LOSS_NEEDS_DISTANCE;
     training->distance = distance ? memory_zalloc(floats, sizeof(float)) : NULL;
     training->partials = memory_alloc(gradient_n_partials(params), sizeof(double));
+    training->sum = train->accumulate > 1 ? memory_alloc((size_t)params->n_trainable, sizeof(float)) : NULL;
+    training->average = train->ema > 0 ? memory_alloc((size_t)params->n_floats, sizeof(float)) : NULL;
     training->statistics = memory_alloc((size_t)(params->n_floats - params->n_trainable), sizeof(float));
-    if (training->src && training->target && training->d_p && (training->distance || !distance) && training->partials && training->statistics)
-        return STATUS_OK;
-    return error_memory(error, (distance ? 4 : 3) * floats * sizeof(float), "the training batch");
+    bool all = training->src && training->target && training->d_p && training->partials && training->statistics;
+    all = all && (training->distance || !distance) && (training->sum || train->accumulate == 1) && (training->average || train->ema == 0);
+    if (!all)
+        return error_memory(error, (distance ? 4 : 3) * floats * sizeof(float), "the training batch");
+    if (training->average)
+        memcpy(training->average, params->value, (size_t)params->n_floats * sizeof(float));
+    return STATUS_OK;
 }
 
 enum status training_open(struct training *training, const struct recipe *recipe, bool fresh, struct error *error)
@@ -55,6 +63,9 @@ enum status training_open(struct training *training, const struct recipe *recipe
         status = optimizer_init(&training->optimizer, &recipe->optimizer, params, error);
     if (!status)
         status = training_allocate(training, error);
+    if (!status && recipe_adversary(recipe))
+        status = adversary_new(&training->adversary, recipe_adversary(recipe), network_dst_shape(training->network),
+                               training_seed(recipe, STREAM_ADVERSARY), error);
     if (status)
         training_close(training);
     return status;
@@ -76,18 +87,68 @@ double training_loss(const struct training *training, const float *p, int64_t st
     return loss_sum(&training->recipe->loss, &batch, d_p, terms);
 }
 
-/* Forward, loss, backward, on the batch in src and target. */
-static enum status training_gradient(struct training *training, struct training_result *result, struct error *error)
+static struct diagnosis training_diagnosis(const struct training *training)
+{
+    return (struct diagnosis){.whose = "", .config = &training->recipe->network, .params = &training->params, .network = training->network,
+                              .src = training->src, .step = training->step + 1};
+}
+
+/* The discriminator's two steps, on the batch's targets and on what the network makes of it when it is deployed. */
+static enum status training_adversary(struct training *training, struct training_result *result, struct error *error)
 {
     const struct recipe *recipe = training->recipe;
-    struct pass pass = {.training = true, .seed = training_seed(recipe, STREAM_DROPOUT), .step = (uint64_t)training->step + 1};
+    int64_t step = training->step + 1;
+    double factor = schedule_factor(&recipe->schedule, step, recipe->train.steps);
+    const float *fake = network_forward(training->network, training->src, &(struct pass){.training = false});
+    return adversary_learn(training->adversary, training->target, fake, factor, step, &result->adversary, error);
+}
+
+/* Forward, loss, backward, on the batch in src and target, the k-th of the step. */
+static enum status training_batch(struct training *training, int64_t k, struct training_result *result, struct error *error)
+{
+    const struct recipe *recipe = training->recipe;
+    const struct train_config *train = &recipe->train;
+    const struct pass pass = {.training = true, .seed = training_seed(recipe, STREAM_DROPOUT), .step = (uint64_t)training->step + 1,
+                              .sample = k * train->batch};
+    double terms[TRAINING_MAX_LOSSES], n = (double)train->accumulate;
+    if (training->adversary && training_adversary(training, result, error))
+        return error->status;
     const float *p = network_forward(training->network, training->src, &pass);
-    result->loss = training_loss(training, p, training->step + 1, training->d_p, result->terms);
-    if (!isfinite(result->loss))
-        return diagnose_loss(training, &pass, result->loss, error);
+    double loss = training_loss(training, p, training->step + 1, training->d_p, terms);
+    if (training->adversary && isfinite(loss)) {
+        result->adversary.fooled = adversary_judge(training->adversary, p, training->d_p, training->step + 1);
+        loss += recipe_adversary(recipe)->weight * result->adversary.fooled;
+    }
+    if (!isfinite(loss)) {
+        struct diagnosis diagnosis = training_diagnosis(training);
+        diagnosis.pass = &pass;
+        return diagnose_loss(&diagnosis, loss, error);
+    }
     network_backward(training->network, training->d_p, NULL, &pass);
+    result->loss += loss / n;
+    for (int64_t i = 0; i < recipe->loss.n; i++)
+        result->terms[i] += terms[i] / n;
+    if (training->sum)
+        gradient_gather(&training->params, training->sum, k == 0);
+    return STATUS_OK;
+}
+
+/* The gradient of a whole step. */
+static enum status training_gradient(struct training *training, struct loader_position *next, struct training_result *result,
+                                     struct error *error)
+{
+    const struct train_config *train = &training->recipe->train;
+    for (int64_t k = 0; k < train->accumulate; k++)
+        if (loader_next(training->loader, train->batch, training->src, training->target, training->distance, next, error) ||
+            training_batch(training, k, result, error))
+            return error->status;
+    if (training->sum)
+        gradient_take(&training->params, training->sum, 1.0F / (float)train->accumulate);
     result->grad_norm = gradient_norm(&training->params, training->partials);
-    return isfinite(result->grad_norm) ? STATUS_OK : diagnose_gradient(training, error);
+    if (isfinite(result->grad_norm))
+        return STATUS_OK;
+    const struct diagnosis diagnosis = training_diagnosis(training);
+    return diagnose_gradient(&diagnosis, error);
 }
 
 enum status training_step(struct training *training, struct training_result *ret, struct error *error)
@@ -100,17 +161,21 @@ enum status training_step(struct training *training, struct training_result *ret
     struct loader_position next;
     double start_s = log_clock_s(), waited_s = loader_wait_s(training->loader);
 
-    if (loader_next(training->loader, train->batch, training->src, training->target, training->distance, &next, error))
-        return error->status;
     memcpy(training->statistics, params->value + params->n_trainable, statistics_bytes);
-    if (training_gradient(training, &result, error)) {
+    if (training->adversary)
+        adversary_keep(training->adversary);
+    if (training_gradient(training, &next, &result, error)) {
         memcpy(params->value + params->n_trainable, training->statistics, statistics_bytes);
+        if (training->adversary)
+            adversary_undo(training->adversary);
         return error->status;
     }
     if (train->clip_norm > 0 && result.grad_norm > train->clip_norm)
         gradient_scale(params, (float)(train->clip_norm / result.grad_norm));
     result.lr = optimizer_lr(&training->optimizer) * schedule_factor(&recipe->schedule, training->step + 1, train->steps);
     optimizer_step(&training->optimizer, params, result.lr);
+    if (training->average)
+        average_update(training->average, params, train->ema, training->step + 1);
 
     training->step++;
     training->position = next;
@@ -130,6 +195,9 @@ void training_close(struct training *training)
     memory_free(training->target);
     memory_free(training->d_p);
     memory_free(training->distance);
+    memory_free(training->sum);
+    memory_free(training->average);
+    adversary_free(training->adversary);
     memory_free(training->partials);
     memory_free(training->statistics);
     *training = (struct training){0};

@@ -1,4 +1,4 @@
-/* training.h - one optimizer step: loader -> forward -> loss -> backward -> clip -> update. Everything a step needs is made once, by
+/* training.h - one optimizer step: [loader -> forward -> loss -> backward] per batch -> clip -> update. Everything a step needs is made once, by
  * training_open; a step allocates nothing.
  *
  *     training_open(&training, &recipe, true, &error);
@@ -23,21 +23,25 @@ struct training {
     struct loader *loader;
     float *src, *target, *d_p; /* batch x 1 x patch each, plain */
     float *distance;           /* likewise, of the target; NULL: no loss needs it */
-    double *partials;          /* of the gradient's norm */
-    float *statistics;         /* what does not learn (batch norm's), as before the step, should it fail */
+    float *sum;                /* of the batches' gradients, n_trainable; NULL: a step has one batch */
+    float *average;            /* of the weights over the steps, n_floats; NULL: none */
+    struct adversary *adversary; /* NULL: none */
+    double *partials;            /* of the gradient's norm */
+    float *statistics;           /* what does not learn (batch norm's), as before the step, should it fail */
     int64_t step;                    /* done so far */
     struct loader_position position; /* where the next batch begins */
 };
 
 struct training_result {
-    double loss, terms[TRAINING_MAX_LOSSES]; /* the weighted sum; each term, unweighted */
+    double loss, terms[TRAINING_MAX_LOSSES]; /* the weighted sum, the adversary's term included; each term, unweighted; means over the batches */
+    struct adversary_result adversary;
     double grad_norm;                        /* before clipping */
     double lr;
     double step_s, wait_s; /* the whole step; of it, waiting for the loader */
 };
 
 /* Independent random numbers for each purpose, all from the recipe's seed. */
-enum training_stream { STREAM_WEIGHTS, STREAM_SAMPLES, STREAM_DROPOUT, STREAM_VALIDATION };
+enum training_stream { STREAM_WEIGHTS, STREAM_SAMPLES, STREAM_DROPOUT, STREAM_VALIDATION, STREAM_ADVERSARY };
 uint64_t training_seed(const struct recipe *recipe, enum training_stream stream);
 
 /* fresh: random weights, or those of recipe.train.init; else they are left for a checkpoint to fill in. Freezes recipe.train.freeze.

@@ -11,6 +11,7 @@
 #include "data/distance.h"
 #include "data/render.h"
 #include "train/holdout.h"
+#include "train/average.h"
 #include "train/stop.h"
 
 struct validator {
@@ -186,7 +187,7 @@ static enum status validator_cases(struct validation *ret, struct validator *val
     return status;
 }
 
-enum status validator_run(struct validation *ret, struct validator *validator, struct run *run, struct error *error)
+static enum status validator_look(struct validation *ret, struct validator *validator, struct run *run, struct error *error)
 {
     struct validation validation = {.loss = NAN};
     double start_s = log_clock_s();
@@ -206,6 +207,17 @@ enum status validator_run(struct validation *ret, struct validator *validator, s
     validation.total_s = log_clock_s() - start_s;
     *ret = validation;
     return STATUS_OK;
+}
+
+enum status validator_run(struct validation *ret, struct validator *validator, struct run *run, struct error *error)
+{
+    struct training *training = validator->training;
+    if (training->average)
+        average_swap(training->average, &training->params);
+    enum status status = validator_look(ret, validator, run, error);
+    if (training->average)
+        average_swap(training->average, &training->params);
+    return status;
 }
 
 double validation_value(const struct validation *validation, const char *name)

@@ -1,6 +1,6 @@
 /* dropout.c - inverted dropout (Srivastava et al. 2014).     training: dst = src * mask / (1 - rate); testing: dst = src
  *   src, dst (N,C,D,H,W)                                     d_src = d_dst * mask / (1 - rate)
- * Keeps nothing: the mask of value v of channel c of sample n is the v-th number of the stream (seed, step, layer index, n * C + c),
+ * Keeps nothing: the mask of value v of channel c of the step's sample n is the v-th number of the stream (seed, step, layer index, n * C + c),
  * drawn again in backward; it does not depend on layout or threads.       Test: tests/nn/test_dropout.c */
 #include <string.h>
 
@@ -19,14 +19,15 @@ static enum status dropout_shape(const struct layer *layer, struct shape *ret_ds
     return STATUS_OK;
 }
 
-static void dropout_row(const struct layer *layer, const struct rng *base, const struct rows *rows, int64_t row, const float *src, float *dst)
+static void dropout_row(const struct layer *layer, const struct pass *pass, const struct rng *base, const struct rows *rows, int64_t row,
+                        const float *src, float *dst)
 {
     double rate = ((const struct dropout_config *)layer->config)->rate;
     uint32_t below = (uint32_t)(rate * 0x1p32); /* rate < 1 */
     float scale = (float)(1 / (1 - rate));
     struct shape shape = layer->dst.shape;
     int64_t used = rows_used(rows, shape, row);
-    int64_t first = row / rows->blocks * shape.c + row % rows->blocks * rows->lane; /* n * C + c */
+    int64_t first = (pass->sample + row / rows->blocks) * shape.c + row % rows->blocks * rows->lane; /* n * C + c */
     struct rng rng[ROWS_MAX_LANE];
     for (int64_t c = 0; c < used; c++)
         rng[c] = rng_child(base, (uint64_t)(first + c));
@@ -49,7 +50,7 @@ static void dropout_apply(const struct layer *layer, const struct pass *pass, co
     struct rng base = rng_child(&step, (uint64_t)layer->index);
 #pragma omp parallel for schedule(static)
     for (int64_t row = 0; row < rows.n; row++)
-        dropout_row(layer, &base, &rows, row, src + row * rows.floats, dst + row * rows.floats);
+        dropout_row(layer, pass, &base, &rows, row, src + row * rows.floats, dst + row * rows.floats);
 }
 
 static void dropout_forward(struct layer *layer, const struct pass *pass)
