@@ -14,6 +14,7 @@ extern const struct config_table command_base_table;
 
 struct command {
     const char *name;
+    bool hidden;           /* not in the list: other commands start it */
     const char *arguments; /* "SKULL... --defects FILE.yaml --out DIR" */
     const char *example;   /* a line that works */
     struct config_table options;
@@ -24,6 +25,7 @@ struct command {
 extern const struct command command_phantom, command_segment, command_inject, command_pack, command_unpack, command_check, command_train, command_ablate, command_runs,
     command_infer,
     command_export,
-    command_evaluate, command_info, command_reference;
+    command_evaluate, command_info, command_reference,
+    command_serve, command_serve_job;
 
 #endif

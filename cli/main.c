@@ -12,7 +12,8 @@ static const struct command *const commands[] = {
     &command_phantom, &command_segment, &command_inject,   &command_pack, &command_unpack, &command_check,
     &command_train,   &command_ablate,  &command_runs,     &command_infer,
     &command_export,
-    &command_evaluate, &command_info, &command_reference, NULL,
+    &command_evaluate, &command_info, &command_reference,
+    &command_serve, &command_serve_job, NULL,
 };
 
 static const struct config_field command_base_fields[] = {
@@ -29,7 +30,8 @@ static void print_usage(FILE *file)
     fprintf(file, "calvaria: skull defect restoration and cranial implant generation (research software, not for clinical use)\n\n"
                   "usage: calvaria COMMAND [OPTION...] [ARGUMENT...]\n\n");
     for (int i = 0; commands[i]; i++)
-        fprintf(file, "  %-10s %s\n", commands[i]->name, commands[i]->options.help);
+        if (!commands[i]->hidden)
+            fprintf(file, "  %-10s %s\n", commands[i]->name, commands[i]->options.help);
     fprintf(file, "\n'calvaria COMMAND --help' documents every option. Exit codes: 0 ok, 1 the work failed, 2 usage or configuration,\n"
                   "3 stopped on request and resumable.\n");
 }

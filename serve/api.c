@@ -1,0 +1,137 @@
+/* api.c - the short answers of the API; see http.h. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/memory.h"
+#include "nn/engine.h"
+#include "serve/server.h"
+
+enum { EXAMPLE_BYTES = 4 << 20 }; /* what it takes at most */
+
+enum MHD_Result api_health(struct request *request)
+{
+    return answer_text(request, request->server->draining ? "draining\n" : "ok\n");
+}
+
+enum MHD_Result api_info(struct request *request)
+{
+    const struct server *server = request->server;
+    const struct serve_config *config = server->config;
+    struct store_count count = store_count(server->store);
+    cJSON *object = cJSON_CreateObject();
+    bool ok = cJSON_AddStringToObject(object, "name", "calvaria") && cJSON_AddStringToObject(object, "version", server->version) &&
+              cJSON_AddStringToObject(object, "engine", engine_version()) &&
+              cJSON_AddStringToObject(object, "notice", "Research software: not for clinical use.") &&
+              cJSON_AddBoolToObject(object, "token", server->token != NULL) && cJSON_AddRawToObject(object, "model", server->info);
+    cJSON *limits = cJSON_AddObjectToObject(object, "limits"), *load = cJSON_AddObjectToObject(object, "load");
+    ok = ok && cJSON_AddNumberToObject(limits, "max_upload_bytes", (double)server->max_upload_bytes) &&
+         cJSON_AddNumberToObject(limits, "max_voxels", (double)server->max_voxels) &&
+         cJSON_AddNumberToObject(limits, "queue", (double)config->queue) &&
+         cJSON_AddNumberToObject(limits, "workers", (double)config->workers) &&
+         cJSON_AddNumberToObject(limits, "keep_hours", config->keep_hours) &&
+         cJSON_AddNumberToObject(load, "queued", (double)count.queued) &&
+         cJSON_AddNumberToObject(load, "running", (double)count.running) &&
+         cJSON_AddBoolToObject(load, "draining", server->draining);
+    char *text = ok ? cJSON_PrintUnformatted(object) : NULL;
+    cJSON_Delete(object);
+    return answer_json(request, 200, text);
+}
+
+enum MHD_Result api_session(struct request *request)
+{
+    char cookie[128];
+    snprintf(cookie, sizeof cookie, "calvaria=%s; HttpOnly; SameSite=Strict; Path=/; Max-Age=2592000", request->server->session);
+    return answer_nothing(request, request->server->token ? cookie : NULL);
+}
+
+enum MHD_Result api_session_end(struct request *request)
+{
+    return answer_nothing(request, "calvaria=; HttpOnly; SameSite=Strict; Path=/; Max-Age=0");
+}
+
+enum MHD_Result api_example(struct request *request)
+{
+    struct store *store = request->server->store;
+    struct job job = {.example = true, .threshold_hu = NAN, .threshold = NAN};
+    struct error error = {0};
+    char why[JOB_TEXT_BYTES], *folder = NULL;
+    int status = store_reserve(store, EXAMPLE_BYTES, why);
+    if (status)
+        return answer_error(request, status, "%s", why);
+    job_name_set(&job, "example");
+    if (store_begin(store, &job, &folder, &error)) {
+        status = 507;
+    } else if (store_add(store, &job, &error)) {
+        store_abandon(store, &job);
+        status = 507;
+    }
+    memory_free(folder);
+    if (!status)
+        return answer_job(request, 201, job.id);
+    store_release(store);
+    return answer_error(request, status, "the server cannot store the job (tell its operator)");
+}
+
+static enum MHD_Result answer_absent(struct request *request)
+{
+    return answer_error(request, 404, "%s: no such job (deleted, or older than %g hours)", request->id,
+                        request->server->config->keep_hours);
+}
+
+enum MHD_Result api_job(struct request *request)
+{
+    return answer_job(request, 200, request->id);
+}
+
+enum MHD_Result api_remove(struct request *request)
+{
+    return store_remove(request->server->store, request->id) ? answer_absent(request) : answer_nothing(request, NULL);
+}
+
+enum MHD_Result api_cancel(struct request *request)
+{
+    int status = store_cancel(request->server->store, request->id);
+    if (status == 409)
+        return answer_error(request, 409, "%s: has ended already (DELETE removes it)", request->id);
+    return status ? answer_absent(request) : answer_job(request, 200, request->id);
+}
+
+static enum MHD_Result answer_file(struct request *request, int artefact, int handle, int64_t bytes, const char *name)
+{
+    char disposition[HEADER_BYTES];
+    struct MHD_Response *response = MHD_create_response_from_fd64((uint64_t)bytes, handle);
+    if (!response) {
+        close(handle);
+        return MHD_NO;
+    }
+    snprintf(disposition, sizeof disposition, "%s; filename=\"%s\"", artefacts[artefact].shown ? "inline" : "attachment", name);
+    MHD_add_response_header(response, "Content-Type", artefacts[artefact].type);
+    MHD_add_response_header(response, "Content-Disposition", disposition);
+    if (strncmp(artefacts[artefact].type, "text/html", 9) == 0) { /* a report needs no script and no other file */
+        MHD_add_response_header(response, "Content-Security-Policy",
+                                "default-src 'none'; img-src data:; style-src 'unsafe-inline'; frame-ancestors 'self'; sandbox");
+        MHD_add_response_header(response, "X-Frame-Options", "SAMEORIGIN");
+    }
+    answer_within(request, http_time_s(bytes));
+    return answer_response(request, 200, response);
+}
+
+enum MHD_Result api_file(struct request *request)
+{
+    const char *format = request_argument(request, "format"), *name = artefacts[request->artefact].name;
+    char saved[128];
+    int64_t bytes = 0;
+    int artefact = artefact_find(name, format);
+    if (artefact < 0)
+        return artefacts[request->artefact].format
+                   ? answer_error(request, 400, "format: '%.20s': expected nii.gz or nrrd", format)
+                   : answer_error(request, 400, "format: '%.20s': %s has one format alone", format, name);
+    int handle = store_open_file(request->server->store, request->id, artefact, &bytes, saved);
+    if (handle >= 0)
+        return answer_file(request, artefact, handle, bytes, saved);
+    if (store_version(request->server->store, request->id) == 0)
+        return answer_absent(request);
+    return answer_error(request, 404, "%s: not there (the job's \"files\" lists what is)", name);
+}

@@ -1,0 +1,159 @@
+/* events.c - progress as server-sent events; see http.h.
+ *
+ * A stream with nothing to say is suspended; a change, a beat or the end of the server resumes it. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "serve/server.h"
+
+enum { STREAMS = 128, BLOCK_BYTES = 4096 };
+static const double BEAT_S = 15;
+
+struct stream {
+    struct server *server;
+    struct MHD_Connection *connection;
+    char id[JOB_ID_LENGTH + 1];
+    uint64_t version;         /* last told */
+    char *text;               /* on its way */
+    size_t length, sent;
+    double spoke_s;
+    bool over;
+    bool suspended, stirred;  /* under stream_mutex; stirred: look again before falling asleep */
+    struct stream *next, **link;
+};
+
+/* The next words, or none. */
+static void stream_speak(struct stream *stream)
+{
+    uint64_t version = store_version(stream->server->store, stream->id);
+    bool final = false;
+    memory_free(stream->text);
+    stream->text = NULL;
+    stream->sent = stream->length = 0;
+    if (version == 0) {
+        stream->text = memory_strdup("event: gone\ndata: {}\n\n");
+        stream->over = true;
+    } else if (version != stream->version) {
+        char *json = store_json(stream->server->store, stream->id, &stream->version, &final);
+        stream->text = json ? memory_printf("event: job\ndata: %s\n\n", json) : NULL;
+        stream->over = final;
+        cJSON_free(json);
+    } else if (log_clock_s() - stream->spoke_s >= BEAT_S) {
+        stream->text = memory_strdup(": \n\n");
+    }
+    if (stream->text) {
+        stream->length = strlen(stream->text);
+        stream->spoke_s = log_clock_s();
+    }
+}
+
+static ssize_t stream_read(void *context, uint64_t position, char *buffer, size_t most)
+{
+    struct stream *stream = context;
+    struct server *server = stream->server;
+    (void)position;
+    while (stream->sent == stream->length) {
+        if (stream->over || server->draining)
+            return MHD_CONTENT_READER_END_OF_STREAM;
+        stream_speak(stream);
+        if (stream->length > 0)
+            break;
+        pthread_mutex_lock(&server->stream_mutex);
+        if (!stream->stirred && !server->draining) {
+            stream->suspended = true;
+            MHD_suspend_connection(stream->connection);
+        }
+        stream->stirred = false;
+        bool asleep = stream->suspended;
+        pthread_mutex_unlock(&server->stream_mutex);
+        if (asleep)
+            return 0;
+    }
+    size_t n = stream->length - stream->sent < most ? stream->length - stream->sent : most;
+    memcpy(buffer, stream->text + stream->sent, n);
+    stream->sent += n;
+    return (ssize_t)n;
+}
+
+static void stream_free(void *context)
+{
+    struct stream *stream = context;
+    pthread_mutex_lock(&stream->server->stream_mutex);
+    *stream->link = stream->next;
+    if (stream->next)
+        stream->next->link = stream->link;
+    stream->server->n_streams--;
+    pthread_mutex_unlock(&stream->server->stream_mutex);
+    memory_free(stream->text);
+    memory_free(stream);
+}
+
+static void stream_stir(struct stream *stream)
+{
+    stream->stirred = true;
+    if (!stream->suspended)
+        return;
+    stream->suspended = false;
+    MHD_resume_connection(stream->connection);
+}
+
+void events_wake(struct server *server)
+{
+    pthread_mutex_lock(&server->stream_mutex);
+    for (struct stream *stream = server->streams; stream; stream = stream->next)
+        stream_stir(stream);
+    pthread_mutex_unlock(&server->stream_mutex);
+}
+
+void events_beat(struct server *server)
+{
+    double now_s = log_clock_s();
+    pthread_mutex_lock(&server->stream_mutex);
+    for (struct stream *stream = server->streams; stream; stream = stream->next)
+        if (now_s - stream->spoke_s >= BEAT_S)
+            stream_stir(stream);
+    pthread_mutex_unlock(&server->stream_mutex);
+}
+
+static bool stream_enter(struct server *server, struct stream *stream)
+{
+    pthread_mutex_lock(&server->stream_mutex);
+    bool room = server->n_streams < STREAMS;
+    if (room) {
+        stream->next = server->streams;
+        stream->link = &server->streams;
+        if (stream->next)
+            stream->next->link = &stream->next;
+        server->streams = stream;
+        server->n_streams++;
+    }
+    pthread_mutex_unlock(&server->stream_mutex);
+    return room;
+}
+
+enum MHD_Result events_answer(struct request *request)
+{
+    struct server *server = request->server;
+    if (store_version(server->store, request->id) == 0)
+        return answer_error(request, 404, "%s: no such job (deleted, or older than %g hours)", request->id, server->config->keep_hours);
+    struct stream *stream = memory_zalloc(1, sizeof *stream);
+    if (!stream)
+        return MHD_NO;
+    *stream = (struct stream){.server = server, .connection = request->connection, .spoke_s = log_clock_s()};
+    memcpy(stream->id, request->id, sizeof stream->id);
+    if (server->draining || !stream_enter(server, stream)) {
+        memory_free(stream);
+        return answer_error(request, 503, "events: too many streams are open (ask GET /api/jobs/%s instead)", request->id);
+    }
+    struct MHD_Response *response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, BLOCK_BYTES, stream_read, stream, stream_free);
+    if (!response) {
+        stream_free(stream);
+        return MHD_NO;
+    }
+    MHD_add_response_header(response, "Content-Type", "text/event-stream");
+    MHD_add_response_header(response, "X-Accel-Buffering", "no");
+    answer_within(request, 0);
+    return answer_response(request, 200, response);
+}

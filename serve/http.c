@@ -1,0 +1,376 @@
+/* http.c - libmicrohttpd's side; see http.h. */
+#include "serve/http.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <netdb.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "serve/server.h"
+
+enum { THREADS = 4, CONNECTIONS = 512, CONNECTION_BYTES = 64 << 10, IDLE_S = 60 };
+enum { DRAIN_BYTES = 16 << 20 }; /* a refused body up to this size is read to its end, so that the client reads the answer */
+static const double HEADER_S = 20, ANSWER_S = 60, SLOWEST_BYTES_PER_S = 32 << 10; /* what a client may take */
+
+/* One connection, from its first byte to its end. */
+struct watch {
+    int handle;
+    double deadline_s; /* 0: none */
+    struct watch *next, **link;
+};
+
+double http_time_s(int64_t bytes)
+{
+    return ANSWER_S + (bytes > 0 ? (double)bytes / SLOWEST_BYTES_PER_S : 0);
+}
+
+/* --- answers --- */
+
+static const char policy[] =
+    "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
+    "font-src 'self' data:; connect-src 'self' data: blob:; worker-src 'self' blob:; object-src 'none'; base-uri 'none'; "
+    "form-action 'self'; frame-ancestors 'none'";
+
+static void add_header(struct MHD_Response *response, const char *name, const char *value)
+{
+    if (!MHD_get_response_header(response, name))
+        MHD_add_response_header(response, name, value);
+}
+
+/* A response that has such a header already keeps its own. */
+static void add_safety(struct MHD_Response *response)
+{
+    add_header(response, "Content-Security-Policy", policy);
+    add_header(response, "X-Content-Type-Options", "nosniff");
+    add_header(response, "X-Frame-Options", "DENY");
+    add_header(response, "Referrer-Policy", "no-referrer");
+    add_header(response, "Cross-Origin-Opener-Policy", "same-origin");
+    add_header(response, "Cross-Origin-Resource-Policy", "same-origin");
+    add_header(response, "Cache-Control", "no-store");
+}
+
+void answer_within(struct request *request, double seconds)
+{
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    struct watch *watch = info ? info->socket_context : NULL;
+    if (!watch)
+        return;
+    pthread_mutex_lock(&request->server->watch_mutex);
+    watch->deadline_s = seconds > 0 ? log_clock_s() + seconds : 0;
+    pthread_mutex_unlock(&request->server->watch_mutex);
+}
+
+static bool route_documents(const struct route *route, int status)
+{
+    for (int i = 0; i < ROUTE_STATUSES; i++)
+        if (route->statuses[i] == status)
+            return true;
+    return false;
+}
+
+enum MHD_Result answer_response(struct request *request, int status, struct MHD_Response *response)
+{
+    struct server *server = request->server;
+    if (!response)
+        return MHD_NO;
+    add_safety(response);
+    if (request->route && !route_documents(request->route, status)) {
+        server->undocumented++;
+        log_warn("%s %s: answered %d, which docs/openapi.yaml does not say", request->route->method, request->route->path, status);
+    }
+    server->answers[status / 100 % 6]++;
+    request->answered = status;
+    enum MHD_Result result = MHD_queue_response(request->connection, (unsigned)status, response);
+    MHD_destroy_response(response);
+    return result;
+}
+
+enum MHD_Result answer_json(struct request *request, int status, char *text)
+{
+    static char empty[] = "{\"error\": \"the server is out of memory (try again later)\"}";
+    struct MHD_Response *response =
+        text ? MHD_create_response_from_buffer(strlen(text), text, MHD_RESPMEM_MUST_FREE)
+             : MHD_create_response_from_buffer(strlen(empty), empty, MHD_RESPMEM_PERSISTENT);
+    if (!response)
+        cJSON_free(text);
+    else
+        MHD_add_response_header(response, "Content-Type", "application/json");
+    return answer_response(request, text ? status : 500, response);
+}
+
+static enum MHD_Result answer_failure(struct request *request, int status, const char *why)
+{
+    cJSON *object = cJSON_CreateObject();
+    char *text = cJSON_AddStringToObject(object, "error", why) ? cJSON_PrintUnformatted(object) : NULL;
+    cJSON_Delete(object);
+    struct MHD_Response *response = text ? MHD_create_response_from_buffer(strlen(text), text, MHD_RESPMEM_MUST_FREE) : NULL;
+    if (!response) {
+        cJSON_free(text);
+        return MHD_NO;
+    }
+    MHD_add_response_header(response, "Content-Type", "application/json");
+    if (status == 503)
+        MHD_add_response_header(response, "Retry-After", "15");
+    if (status == 401)
+        MHD_add_response_header(response, "WWW-Authenticate", "Bearer realm=\"calvaria\"");
+    if (request->allow && status == 405)
+        MHD_add_response_header(response, "Allow", request->allow);
+    return answer_response(request, status, response);
+}
+
+enum MHD_Result answer_error(struct request *request, int status, const char *format, ...)
+{
+    char why[JOB_TEXT_BYTES];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(why, sizeof why, format, args);
+    va_end(args);
+    return answer_failure(request, status, why);
+}
+
+enum MHD_Result answer_job(struct request *request, int status, const char *id)
+{
+    uint64_t version;
+    bool final;
+    char *text = store_json(request->server->store, id, &version, &final), location[64];
+    if (!text)
+        return answer_error(request, 404, "%s: no such job (it was deleted, or kept for %g hours)", id,
+                            request->server->config->keep_hours);
+    struct MHD_Response *response = MHD_create_response_from_buffer(strlen(text), text, MHD_RESPMEM_MUST_FREE);
+    if (!response) {
+        cJSON_free(text);
+        return MHD_NO;
+    }
+    MHD_add_response_header(response, "Content-Type", "application/json");
+    snprintf(location, sizeof location, "/api/jobs/%s", id);
+    if (status == 201)
+        MHD_add_response_header(response, "Location", location);
+    return answer_response(request, status, response);
+}
+
+enum MHD_Result answer_text(struct request *request, const char *text)
+{
+    struct MHD_Response *response = MHD_create_response_from_buffer(strlen(text), (void *)(uintptr_t)text, MHD_RESPMEM_MUST_COPY);
+    if (response)
+        MHD_add_response_header(response, "Content-Type", "text/plain; charset=utf-8");
+    return answer_response(request, 200, response);
+}
+
+enum MHD_Result answer_nothing(struct request *request, const char *cookie)
+{
+    struct MHD_Response *response = MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
+    if (response && cookie)
+        MHD_add_response_header(response, "Set-Cookie", cookie);
+    return answer_response(request, 204, response);
+}
+
+/* --- requests --- */
+
+const char *request_header(const struct request *request, const char *name)
+{
+    return MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, name);
+}
+
+const char *request_argument(const struct request *request, const char *name)
+{
+    return MHD_lookup_connection_value(request->connection, MHD_GET_ARGUMENT_KIND, name);
+}
+
+/* -1: not said, or no number (libmicrohttpd refuses those itself). */
+static int64_t content_length(const struct request *request)
+{
+    const char *text = request_header(request, "Content-Length");
+    char *end = NULL;
+    errno = 0;
+    long long value = text && *text >= '0' && *text <= '9' ? strtoll(text, &end, 10) : -1;
+    return end && !*end && errno == 0 ? value : -1;
+}
+
+static void request_refuse(struct request *request)
+{
+    request->body_bytes = content_length(request);
+    if (strcmp(request->method, "GET") == 0 || strcmp(request->method, "HEAD") == 0)
+        if (page_has(request->server, request->path))
+            return; /* the page: no secret in it */
+    route_match(request);
+    if (!request->refusal)
+        request->refusal = guard_check(request);
+    if (!request->refusal && request->route->begin)
+        request->refusal = request->route->begin(request);
+}
+
+static enum MHD_Result request_begin(struct server *server, struct MHD_Connection *connection, const char *path,
+                                     const char *method, void **context)
+{
+    struct request *request = memory_zalloc(1, sizeof *request);
+    if (!request)
+        return MHD_NO;
+    *request = (struct request){.server = server, .connection = connection, .path = path, .method = method, .artefact = -1};
+    *context = request;
+    request_refuse(request);
+    answer_within(request, http_time_s(request->body_bytes));
+    bool chunked = request_header(request, "Transfer-Encoding") != NULL;
+    if (request->refusal && (chunked || request->body_bytes > DRAIN_BYTES || request_header(request, "Expect")))
+        return answer_failure(request, request->refusal, request->why);
+    return MHD_YES;
+}
+
+static enum MHD_Result request_handle(void *context, struct MHD_Connection *connection, const char *path, const char *method,
+                                      const char *version, const char *data, size_t *bytes, void **request_context)
+{
+    (void)version;
+    struct request *request = *request_context;
+    if (!request)
+        return request_begin(context, connection, path, method, request_context);
+    if (*bytes > 0) {
+        request->read_bytes += (int64_t)*bytes;
+        bool ok = request->refusal || !request->route || !request->route->take ? request->read_bytes <= DRAIN_BYTES
+                                                                                : request->route->take(request, data, *bytes);
+        *bytes = 0;
+        return ok ? MHD_YES : MHD_NO;
+    }
+    if (request->refusal)
+        return answer_failure(request, request->refusal, request->why);
+    return request->route ? request->route->answer(request) : page_answer(request);
+}
+
+static void request_completed(void *context, struct MHD_Connection *connection, void **request_context,
+                              enum MHD_RequestTerminationCode code)
+{
+    (void)context, (void)connection, (void)code;
+    struct request *request = *request_context;
+    if (!request)
+        return;
+    if (request->route && request->route->end)
+        request->route->end(request);
+    answer_within(request, IDLE_S);
+    memory_free(request);
+    *request_context = NULL;
+}
+
+/* --- connections --- */
+
+static void connection_notify(void *context, struct MHD_Connection *connection, void **socket_context,
+                              enum MHD_ConnectionNotificationCode code)
+{
+    struct server *server = context;
+    struct watch *watch = *socket_context;
+    if (code == MHD_CONNECTION_NOTIFY_STARTED) {
+        const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+        watch = memory_zalloc(1, sizeof *watch);
+        *socket_context = watch;
+        if (!watch || !info)
+            return;
+        *watch = (struct watch){.handle = info->connect_fd, .deadline_s = log_clock_s() + HEADER_S};
+        server->connections++;
+        pthread_mutex_lock(&server->watch_mutex);
+        watch->next = server->watches;
+        watch->link = &server->watches;
+        if (watch->next)
+            watch->next->link = &watch->next;
+        server->watches = watch;
+        pthread_mutex_unlock(&server->watch_mutex);
+    } else if (watch) {
+        pthread_mutex_lock(&server->watch_mutex);
+        if (watch->link) {
+            *watch->link = watch->next;
+            if (watch->next)
+                watch->next->link = watch->link;
+        }
+        pthread_mutex_unlock(&server->watch_mutex);
+        memory_free(watch);
+        *socket_context = NULL;
+    }
+}
+
+void http_reap(struct server *server)
+{
+    double now_s = log_clock_s();
+    pthread_mutex_lock(&server->watch_mutex);
+    for (struct watch *watch = server->watches; watch; watch = watch->next)
+        if (watch->deadline_s > 0 && watch->deadline_s < now_s) {
+            shutdown(watch->handle, SHUT_RDWR); /* libmicrohttpd sees the end and tidies up */
+            watch->deadline_s = 0;
+            server->reaped++;
+        }
+    pthread_mutex_unlock(&server->watch_mutex);
+}
+
+/* --- the daemon --- */
+
+/* Paths and arguments stay as they were sent: nothing of ours needs an escape, and none then means two things. */
+static size_t keep_escapes(void *context, struct MHD_Connection *connection, char *text)
+{
+    (void)context, (void)connection;
+    return strlen(text);
+}
+
+static void daemon_log(void *context, const char *format, va_list args)
+{
+    char text[256];
+    (void)context;
+    vsnprintf(text, sizeof text, format, args);
+    text[strcspn(text, "\n")] = '\0';
+    log_debug("http: %s", text);
+}
+
+static int listen_on(const char *address, int port, int *ret_port, struct error *error)
+{
+    char service[16];
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV}, *found = NULL;
+    snprintf(service, sizeof service, "%d", port);
+    int number = getaddrinfo(address, service, &hints, &found);
+    if (number) {
+        error_set(error, STATUS_USAGE, "--address %s: %s (127.0.0.1 is this machine alone, 0.0.0.0 every network)", address, gai_strerror(number));
+        return -1;
+    }
+    int handle = socket(found->ai_family, found->ai_socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), on = 1;
+    struct sockaddr_storage name;
+    socklen_t length = sizeof name;
+    bool ok = handle >= 0 && setsockopt(handle, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
+              bind(handle, found->ai_addr, found->ai_addrlen) == 0 && listen(handle, 128) == 0 &&
+              getsockname(handle, (struct sockaddr *)&name, &length) == 0;
+    number = errno;
+    freeaddrinfo(found);
+    if (!ok) {
+        error_set(error, STATUS_FAILED, "--port %d on %s: %s%s", port, address, strerror(number),
+                  number == EADDRINUSE ? " (give another --port; 0 takes a free one)" : "");
+        if (handle >= 0)
+            close(handle);
+        return -1;
+    }
+    *ret_port = ntohs(name.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&name)->sin6_port : ((struct sockaddr_in *)&name)->sin_port);
+    return handle;
+}
+
+enum status http_start(struct server *server, struct error *error)
+{
+    int handle = listen_on(server->config->address, (int)server->config->port, &server->port, error);
+    if (handle < 0)
+        return error->status;
+    server->daemon = MHD_start_daemon(
+        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL, request_handle, server,
+        MHD_OPTION_EXTERNAL_LOGGER, daemon_log, NULL, MHD_OPTION_LISTEN_SOCKET, handle, MHD_OPTION_THREAD_POOL_SIZE, (unsigned)THREADS, MHD_OPTION_CONNECTION_LIMIT,
+        (unsigned)CONNECTIONS, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BYTES, MHD_OPTION_CONNECTION_TIMEOUT,
+        (unsigned)IDLE_S, MHD_OPTION_NOTIFY_COMPLETED, request_completed, NULL, MHD_OPTION_NOTIFY_CONNECTION, connection_notify,
+        server, MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL, MHD_OPTION_STRICT_FOR_CLIENT, 1,
+        MHD_OPTION_END);
+    if (!server->daemon)
+        return error_set(error, STATUS_FAILED, "the HTTP library cannot start (too few file handles or threads?)");
+    return STATUS_OK;
+}
+
+void http_stop(struct server *server)
+{
+    if (server->daemon)
+        MHD_stop_daemon(server->daemon);
+    server->daemon = NULL;
+}

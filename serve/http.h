@@ -1,0 +1,112 @@
+/* http.h - requests and answers over libmicrohttpd: one route is matched, guarded, given its body, and answered once.
+ * Private to serve/. */
+#ifndef CALVARIA_SERVE_HTTP_H
+#define CALVARIA_SERVE_HTTP_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cjson/cJSON.h>
+#include <microhttpd.h>
+
+#include "serve/job.h"
+
+enum { ROUTE_PARTS = 4, ROUTE_STATUSES = 10, HEADER_BYTES = 256 };
+
+struct request;
+
+/* One row of the API; docs/openapi.yaml has the same (tested). */
+struct route {
+    const char *method, *path; /* {id} and {file} stand for a job's id and an artefact's name */
+    bool open;                 /* needs no token */
+    int statuses[ROUTE_STATUSES]; /* all it may answer */
+    enum MHD_Result (*answer)(struct request *request);
+    /* Routes with an upload; NULL: a body is read and forgotten. begin: 0, or the status of a refusal with request->why. */
+    int (*begin)(struct request *request);
+    bool (*take)(struct request *request, const char *data, size_t bytes);
+    void (*end)(struct request *request); /* always, also when the client went away */
+};
+extern const struct route routes[];
+extern const int n_routes;
+
+struct server;
+
+struct request {
+    struct server *server;
+    struct MHD_Connection *connection;
+    const char *method, *path;
+    const struct route *route;      /* NULL: none, or the page */
+    char id[JOB_ID_LENGTH + 1];
+    int artefact;
+    int64_t body_bytes;             /* announced; -1: not */
+    int64_t read_bytes;
+    int refusal;                    /* status; 0: none yet */
+    char why[JOB_TEXT_BYTES];       /* of the refusal */
+    const char *allow;              /* of a 405 */
+    void *upload;
+    int answered;                   /* status */
+};
+
+/* Finds the route of method and path; fills route, id, artefact, or refusal and why. */
+void route_match(struct request *request);
+
+const char *request_header(const struct request *request, const char *name);
+const char *request_argument(const struct request *request, const char *name);
+
+/* Each answers once; the result is what libmicrohttpd's handler returns. */
+enum MHD_Result answer_response(struct request *request, int status, struct MHD_Response *response); /* takes the response */
+enum MHD_Result answer_error(struct request *request, int status, const char *format, ...) ERROR_PRINTF(3, 4);
+enum MHD_Result answer_json(struct request *request, int status, char *text); /* takes text (cJSON's); NULL: out of memory */
+enum MHD_Result answer_job(struct request *request, int status, const char *id);
+enum MHD_Result answer_text(struct request *request, const char *text);       /* copies */
+enum MHD_Result answer_nothing(struct request *request, const char *cookie);  /* 204; cookie may be NULL */
+
+/* From now on the connection has so long; 0: as long as it likes. */
+void answer_within(struct request *request, double seconds);
+double http_time_s(int64_t bytes); /* what the slowest client we bear needs for so many */
+
+enum status http_start(struct server *server, struct error *error);
+void http_stop(struct server *server);
+/* Ends connections that are past their time: slow headers, bodies that crawl. Once a second. */
+void http_reap(struct server *server);
+
+/* guard.c: 0, or the status of a refusal with request->why. */
+int guard_check(struct request *request);
+enum status guard_open(struct server *server, struct error *error); /* reads the token, makes or reads the session */
+/* Same time whatever the difference. */
+bool guard_equal(const char *given, const char *secret);
+
+/* page.c */
+enum status page_open(struct server *server, struct error *error);
+bool page_has(const struct server *server, const char *path);
+enum MHD_Result page_answer(struct request *request);
+void page_close(struct server *server);
+
+/* events.c */
+enum MHD_Result events_answer(struct request *request);
+void events_wake(struct server *server);  /* every stream looks again */
+void events_beat(struct server *server);  /* those that were silent long */
+
+/* metrics.c */
+enum MHD_Result metrics_answer(struct request *request);
+
+/* upload.c */
+int upload_begin(struct request *request);
+bool upload_take(struct request *request, const char *data, size_t bytes);
+enum MHD_Result upload_answer(struct request *request);
+void upload_end(struct request *request);
+
+/* api.c */
+enum MHD_Result api_health(struct request *request);
+enum MHD_Result api_info(struct request *request);
+enum MHD_Result api_session(struct request *request);
+enum MHD_Result api_session_end(struct request *request);
+enum MHD_Result api_example(struct request *request);
+enum MHD_Result api_job(struct request *request);
+enum MHD_Result api_remove(struct request *request);
+enum MHD_Result api_cancel(struct request *request);
+enum MHD_Result api_file(struct request *request);
+
+#endif

@@ -1,0 +1,341 @@
+/* job.c - the record of a job; see job.h. */
+#include "serve/job.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "base/file.h"
+#include "base/memory.h"
+
+const char *const job_state_names[] = {"queued", "running", "done", "failed", "cancelled", NULL};
+
+/* The child's names: serve/work.c. */
+const struct artefact artefacts[ARTEFACTS] = {
+    {"input", NULL, "in/upload", "application/octet-stream", "", false},
+    {"skull", "nii.gz", "out/skull.nii.gz", "application/gzip", "_skull.nii.gz", false},
+    {"skull", "nrrd", "out/skull.nrrd", "application/octet-stream", "_skull.nrrd", false},
+    {"completed", "nii.gz", "out/skull_completed.nii.gz", "application/gzip", "_completed.nii.gz", false},
+    {"completed", "nrrd", "out/skull_completed.nrrd", "application/octet-stream", "_completed.nrrd", false},
+    {"implant", "nii.gz", "out/skull_implant.nii.gz", "application/gzip", "_implant.nii.gz", false},
+    {"implant", "nrrd", "out/skull_implant.nrrd", "application/octet-stream", "_implant.nrrd", false},
+    {"implant.stl", NULL, "out/skull_implant.stl", "model/stl", "_implant.stl", false},
+    {"skull.ply", NULL, "out/skull.ply", "application/octet-stream", "_skull.ply", false},
+    {"completed.ply", NULL, "out/completed.ply", "application/octet-stream", "_completed.ply", false},
+    {"implant.ply", NULL, "out/implant.ply", "application/octet-stream", "_implant.ply", false},
+    {"report.json", NULL, "out/skull_report.json", "application/json", "_report.json", true},
+    {"report.html", NULL, "out/skull_report.html", "text/html; charset=utf-8", "_report.html", true},
+    {"preview.png", NULL, "out/skull_implant.png", "image/png", "_implant.png", true},
+};
+
+enum { ARTEFACT_REPORT = 11, REPORT_MAX_BYTES = 1 << 20, JOB_FILE_MAX_BYTES = 1 << 16 };
+
+int artefact_find(const char *name, const char *format)
+{
+    int found = -1;
+    for (int i = 0; i < ARTEFACTS; i++) {
+        if (strcmp(artefacts[i].name, name) != 0)
+            continue;
+        if (!format || (artefacts[i].format && strcmp(artefacts[i].format, format) == 0))
+            return i;
+        found = -2;
+    }
+    return found;
+}
+
+bool job_id_valid(const char *id)
+{
+    return strlen(id) == JOB_ID_LENGTH && strspn(id, "0123456789abcdef") == JOB_ID_LENGTH;
+}
+
+bool job_is_final(const struct job *job)
+{
+    return job->state == JOB_DONE || job->state == JOB_FAILED || job->state == JOB_CANCELLED;
+}
+
+enum status job_id_make(char id[JOB_ID_LENGTH + 1], struct error *error)
+{
+    uint8_t bytes[JOB_ID_LENGTH / 2];
+    if (getrandom(bytes, sizeof bytes, 0) != (ssize_t)sizeof bytes)
+        return error_set(error, STATUS_FAILED, "getrandom: no random bytes: %s", strerror(errno));
+    for (size_t i = 0; i < sizeof bytes; i++)
+        snprintf(id + 2 * i, 3, "%02x", bytes[i]);
+    return STATUS_OK;
+}
+
+/* Bytes of the UTF-8 character at `text`, 0 where there is none: overlong forms, surrogates and control characters are none. */
+static int utf8_length(const unsigned char *text)
+{
+    if (text[0] < 0x80)
+        return text[0] >= 0x20 && text[0] != 0x7f;
+    int n = text[0] >= 0xf0 ? 4 : text[0] >= 0xe0 ? 3 : 2;
+    if (text[0] < 0xc2 || text[0] > 0xf4)
+        return 0;
+    uint32_t value = text[0] & (0xffu >> (n + 1));
+    for (int i = 1; i < n; i++) {
+        if ((text[i] & 0xc0) != 0x80)
+            return 0;
+        value = value << 6 | (text[i] & 0x3fu);
+    }
+    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
+    bool control = value < 0xa0 || (value >= 0x200b && value <= 0x200f) || (value >= 0x2028 && value <= 0x202e) ||
+                   (value >= 0x2066 && value <= 0x2069) || value == 0xfeff;
+    return value < least[n] || value > 0x10ffff || (value >= 0xd800 && value <= 0xdfff) || control ? 0 : n;
+}
+
+/* Copies what can be shown; a line's end becomes a space. Returns the bytes. */
+static size_t text_clean(char *to, size_t size, int most_chars, const char *text)
+{
+    size_t used = 0;
+    const unsigned char *at = (const unsigned char *)text;
+    for (int chars = 0; *at && chars < most_chars; chars++) {
+        int n = utf8_length(at);
+        if (used + (n > 0 ? (size_t)n : 1) >= size)
+            break;
+        if (n > 0 && !(used == 0 && *at == ' '))
+            for (int i = 0; i < n; i++)
+                to[used++] = (char)at[i];
+        else if (*at == '\n' && at[1])
+            to[used++] = ' ';
+        at += n > 0 ? n : 1;
+    }
+    to[used] = '\0';
+    return used;
+}
+
+bool job_name_set(struct job *job, const char *text)
+{
+    return text_clean(job->name, sizeof job->name, JOB_NAME_CHARS, text) > 0;
+}
+
+void job_error_set(struct job *job, const char *text)
+{
+    text_clean(job->error, sizeof job->error, JOB_TEXT_BYTES, text);
+}
+
+void job_download_name(char *text, size_t size, const struct job *job, int artefact)
+{
+    enum { MOST = 60 };
+    size_t used = 0;
+    for (const char *at = job->name; *at && used < MOST && used + 1 < size; at++) {
+        bool plain = (*at >= 'a' && *at <= 'z') || (*at >= 'A' && *at <= 'Z') || (*at >= '0' && *at <= '9') || *at == '-' ||
+                     *at == '_' || (*at == '.' && used > 0);
+        if (plain || (used > 0 && text[used - 1] != '_'))
+            text[used++] = plain ? *at : '_';
+    }
+    text[used] = '\0';
+    if (used == 0)
+        snprintf(text, size, "skull");
+    strncat(text, artefacts[artefact].ending, size - strlen(text) - 1);
+}
+
+void job_time_text(char text[32], int64_t ms)
+{
+    time_t seconds = (time_t)(ms / 1000);
+    struct tm utc;
+    text[0] = '\0';
+    if (gmtime_r(&seconds, &utc))
+        strftime(text, 32, "%Y-%m-%dT%H:%M:%SZ", &utc);
+}
+
+/* --- JSON --- */
+
+static bool add_time(cJSON *object, const char *key, int64_t ms)
+{
+    char text[32];
+    job_time_text(text, ms);
+    return ms ? cJSON_AddStringToObject(object, key, text) != NULL : cJSON_AddNullToObject(object, key) != NULL;
+}
+
+static bool add_copy(cJSON *object, const char *key, const cJSON *item, bool list)
+{
+    cJSON *copy = item ? cJSON_Duplicate(item, true) : list ? cJSON_CreateArray() : cJSON_CreateNull();
+    return cJSON_AddItemToObject(object, key, copy);
+}
+
+static bool add_files(cJSON *object, const struct job *job)
+{
+    cJSON *list = cJSON_AddArrayToObject(object, "files");
+    bool ok = list != NULL;
+    for (int i = 0; ok && i < ARTEFACTS; i++) {
+        if (job->bytes[i] < 0)
+            continue;
+        const struct artefact *artefact = &artefacts[i];
+        const char *format = artefact->format;
+        char name[64], url[128];
+        snprintf(name, sizeof name, "%s%s%s", artefact->name, format ? "." : "", format ? format : "");
+        snprintf(url, sizeof url, "/api/jobs/%s/%s%s%s", job->id, artefact->name, format ? "?format=" : "", format ? format : "");
+        cJSON *file = cJSON_CreateObject();
+        ok = cJSON_AddStringToObject(file, "name", name) && cJSON_AddStringToObject(file, "url", url) &&
+             cJSON_AddStringToObject(file, "type", artefact->type) &&
+             cJSON_AddNumberToObject(file, "bytes", (double)job->bytes[i]);
+        if (!cJSON_AddItemToArray(list, file)) {
+            cJSON_Delete(file);
+            ok = false;
+        }
+    }
+    return ok;
+}
+
+cJSON *job_json(const struct job *job, int64_t place, double keep_hours)
+{
+    cJSON *object = cJSON_CreateObject();
+    bool running = job->state == JOB_RUNNING;
+    int64_t keep_ms = (int64_t)(keep_hours * 3600e3);
+    bool ok =
+        cJSON_AddStringToObject(object, "id", job->id) && cJSON_AddStringToObject(object, "name", job->name) &&
+        cJSON_AddStringToObject(object, "state", job_state_names[job->state]) &&
+        (place > 0 ? cJSON_AddNumberToObject(object, "queue_place", (double)place) : cJSON_AddNullToObject(object, "queue_place")) &&
+        (running ? cJSON_AddStringToObject(object, "stage", job->stage) : cJSON_AddNullToObject(object, "stage")) &&
+        cJSON_AddNumberToObject(object, "percent", job->state == JOB_DONE ? 100 : floor(job->percent * 10) / 10) &&
+        add_time(object, "created", job->created_ms) && add_time(object, "started", job->started_ms) &&
+        add_time(object, "finished", job->finished_ms) &&
+        add_time(object, "expires", job->finished_ms ? job->finished_ms + keep_ms : 0) &&
+        cJSON_AddBoolToObject(object, "example", job->example) && cJSON_AddBoolToObject(object, "segment", job->segment) &&
+        cJSON_AddNumberToObject(object, "input_bytes", (double)(job->bytes[0] > 0 ? job->bytes[0] : 0)) &&
+        (job->error[0] ? cJSON_AddStringToObject(object, "error", job->error) : cJSON_AddNullToObject(object, "error")) &&
+        add_copy(object, "warnings", job->warnings, true) && add_copy(object, "summary", job->summary, false) &&
+        add_files(object, job) &&
+        (job->mesh_grid_mm > 0 ? cJSON_AddNumberToObject(object, "mesh_grid_mm", job->mesh_grid_mm)
+                               : cJSON_AddNullToObject(object, "mesh_grid_mm"));
+    if (ok)
+        return object;
+    cJSON_Delete(object);
+    return NULL;
+}
+
+/* --- the file --- */
+
+enum status job_write(const char *folder, const struct job *job, struct error *error)
+{
+    cJSON *object = cJSON_CreateObject();
+    bool ok = cJSON_AddNumberToObject(object, "format_version", 1) && cJSON_AddStringToObject(object, "id", job->id) &&
+              cJSON_AddStringToObject(object, "name", job->name) &&
+              cJSON_AddStringToObject(object, "state", job_state_names[job->state]) &&
+              cJSON_AddBoolToObject(object, "example", job->example) && cJSON_AddBoolToObject(object, "segment", job->segment) &&
+              (isnan(job->threshold_hu) || cJSON_AddNumberToObject(object, "threshold_hu", job->threshold_hu)) &&
+              (isnan(job->threshold) || cJSON_AddNumberToObject(object, "threshold", job->threshold)) &&
+              cJSON_AddNumberToObject(object, "attempts", job->attempts) &&
+              cJSON_AddNumberToObject(object, "created_ms", (double)job->created_ms) &&
+              cJSON_AddNumberToObject(object, "started_ms", (double)job->started_ms) &&
+              cJSON_AddNumberToObject(object, "finished_ms", (double)job->finished_ms) &&
+              cJSON_AddNumberToObject(object, "mesh_grid_mm", job->mesh_grid_mm) &&
+              cJSON_AddStringToObject(object, "error", job->error);
+    char *text = ok ? cJSON_Print(object) : NULL;
+    char *path = memory_printf("%s/job.json", folder);
+    enum status status =
+        text && path ? file_write(path, text, strlen(text), error) : error_memory(error, JOB_FILE_MAX_BYTES, "a job's record");
+    memory_free(path);
+    cJSON_free(text);
+    cJSON_Delete(object);
+    return status;
+}
+
+static double number_of(const cJSON *object, const char *key, double otherwise)
+{
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, key);
+    return cJSON_IsNumber(item) ? item->valuedouble : otherwise;
+}
+
+static const char *text_of(const cJSON *object, const char *key)
+{
+    const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(object, key));
+    return text ? text : "";
+}
+
+static bool job_parse(struct job *job, const cJSON *object)
+{
+    const char *id = text_of(object, "id"), *state = text_of(object, "state");
+    if (!job_id_valid(id) || number_of(object, "format_version", 0) != 1 || !job_name_set(job, text_of(object, "name")))
+        return false;
+    memcpy(job->id, id, sizeof job->id);
+    int found = -1;
+    for (int i = 0; job_state_names[i]; i++)
+        if (strcmp(job_state_names[i], state) == 0)
+            found = i;
+    if (found < 0)
+        return false;
+    job->state = (enum job_state)found;
+    job->example = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(object, "example"));
+    job->segment = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(object, "segment"));
+    job->threshold_hu = number_of(object, "threshold_hu", NAN);
+    job->threshold = number_of(object, "threshold", NAN);
+    job->attempts = (int)number_of(object, "attempts", 0);
+    job->created_ms = (int64_t)number_of(object, "created_ms", 0);
+    job->started_ms = (int64_t)number_of(object, "started_ms", 0);
+    job->finished_ms = (int64_t)number_of(object, "finished_ms", 0);
+    job->mesh_grid_mm = number_of(object, "mesh_grid_mm", 0);
+    job_error_set(job, text_of(object, "error"));
+    return true;
+}
+
+static cJSON *json_read(const char *folder, const char *name, size_t max_bytes)
+{
+    struct error ignored = {0};
+    char *text = NULL, *path = memory_printf("%s/%s", folder, name);
+    size_t bytes = 0;
+    cJSON *object = path && !file_read(&text, &bytes, path, max_bytes, &ignored) ? cJSON_ParseWithLength(text, bytes) : NULL;
+    memory_free(text);
+    memory_free(path);
+    return object;
+}
+
+enum status job_read(struct job *ret, const char *folder, struct error *error)
+{
+    struct job job = {0};
+    cJSON *object = json_read(folder, "job.json", JOB_FILE_MAX_BYTES);
+    bool ok = object && job_parse(&job, object);
+    cJSON_Delete(object);
+    if (!ok)
+        return error_set(error, STATUS_FAILED, "%s/job.json: no record of a job", folder);
+    *ret = job;
+    return STATUS_OK;
+}
+
+static void job_summary(struct job *job, const cJSON *report)
+{
+    static const char *const keys[] = {"volume_ml", "extent_mm", "thickness_mean_mm", "thickness_max_mm", "rim_gap_mm", "rim_contact_frac",
+                                       "components"};
+    const cJSON *implant = cJSON_GetObjectItemCaseSensitive(report, "implant");
+    const cJSON *mesh = cJSON_GetObjectItemCaseSensitive(report, "mesh");
+    const cJSON *warnings = cJSON_GetObjectItemCaseSensitive(report, "warnings");
+    cJSON *summary = cJSON_CreateObject();
+    bool ok = summary && implant;
+    for (size_t i = 0; ok && i < sizeof keys / sizeof *keys; i++)
+        ok = add_copy(summary, keys[i], cJSON_GetObjectItemCaseSensitive(implant, keys[i]), false);
+    ok = ok && add_copy(summary, "area_cm2", cJSON_GetObjectItemCaseSensitive(mesh, "area_cm2"), false) &&
+         cJSON_AddBoolToObject(summary, "watertight", cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(mesh, "watertight")));
+    cJSON_Delete(job->summary);
+    cJSON_Delete(job->warnings);
+    job->summary = ok ? summary : NULL;
+    job->warnings = ok && cJSON_IsArray(warnings) ? cJSON_Duplicate(warnings, true) : NULL;
+    if (!ok)
+        cJSON_Delete(summary);
+}
+
+void job_collect(struct job *job, const char *folder)
+{
+    for (int i = 0; i < ARTEFACTS; i++) {
+        struct stat info;
+        char *path = memory_printf("%s/%s", folder, artefacts[i].path);
+        bool there = path && (i == 0 || job->state == JOB_DONE) && stat(path, &info) == 0 && S_ISREG(info.st_mode);
+        job->bytes[i] = there ? (int64_t)info.st_size : -1;
+        memory_free(path);
+    }
+    cJSON *report = job->bytes[ARTEFACT_REPORT] > 0 ? json_read(folder, artefacts[ARTEFACT_REPORT].path, REPORT_MAX_BYTES) : NULL;
+    if (report)
+        job_summary(job, report);
+    cJSON_Delete(report);
+}
+
+void job_done(struct job *job)
+{
+    cJSON_Delete(job->summary);
+    cJSON_Delete(job->warnings);
+    job->summary = job->warnings = NULL;
+}

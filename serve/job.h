@@ -1,0 +1,72 @@
+/* job.h - one restoration: what was asked, how far it is, which files it has. Private to serve/.
+ *
+ * A job's folder, STATE/jobs/ID/:  job.json (written by the server, atomically), in/upload (as it came), work/ (the child's own),
+ * out/ (results), log.txt (what the child said). No name in it comes from a user. */
+#ifndef CALVARIA_SERVE_JOB_H
+#define CALVARIA_SERVE_JOB_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include <cjson/cJSON.h>
+
+#include "base/error.h"
+
+enum job_state { JOB_QUEUED, JOB_RUNNING, JOB_DONE, JOB_FAILED, JOB_CANCELLED };
+extern const char *const job_state_names[];
+
+enum { JOB_ID_LENGTH = 32, JOB_NAME_CHARS = 100, JOB_NAME_BYTES = 4 * JOB_NAME_CHARS + 1, JOB_TEXT_BYTES = 2048, JOB_STAGE_BYTES = 16 };
+
+/* A file a job may have. */
+struct artefact {
+    const char *name, *format; /* as in the URL; format NULL: takes none. Of several formats the first is the default */
+    const char *path;          /* in the job's folder */
+    const char *type, *ending; /* content type; "_implant.stl" as it follows the job's name when saved */
+    bool shown;                /* inline, not as a download */
+};
+enum { ARTEFACTS = 14 };
+extern const struct artefact artefacts[ARTEFACTS];
+/* -1: no such name, -2: no such format of it. format may be NULL. */
+int artefact_find(const char *name, const char *format);
+
+struct job {
+    char id[JOB_ID_LENGTH + 1], name[JOB_NAME_BYTES];
+    enum job_state state;
+    bool example, segment;
+    double threshold_hu, threshold; /* NaN: the default */
+    int attempts;                   /* times it was started */
+    int64_t created_ms, started_ms, finished_ms; /* since 1970; 0: not yet */
+    char error[JOB_TEXT_BYTES];
+    double mesh_grid_mm;            /* 0: not known */
+    int64_t bytes[ARTEFACTS];       /* -1: not there */
+    cJSON *summary, *warnings;      /* of the report; NULL before; owned */
+
+    /* While the server runs. */
+    char stage[JOB_STAGE_BYTES];
+    double percent;
+    uint64_t version; /* changes whenever a user would see a change */
+    pid_t pid;        /* of its child; 0: none */
+    bool cancel, removed;
+};
+
+bool job_id_valid(const char *id); /* 32 lower-case hexadecimal digits */
+bool job_is_final(const struct job *job);
+/* 128 random bits. */
+enum status job_id_make(char id[JOB_ID_LENGTH + 1], struct error *error);
+/* Makes a name fit to be shown: valid UTF-8, no control characters, at most JOB_NAME_CHARS; false where nothing is left. */
+bool job_name_set(struct job *job, const char *text);
+void job_error_set(struct job *job, const char *text); /* likewise */
+/* The name a file is saved under: letters, digits, dots, dashes and underscores, then the artefact's ending. */
+void job_download_name(char *text, size_t size, const struct job *job, int artefact);
+
+/* As the API answers it; NULL when memory is out. place 0: not queued. */
+cJSON *job_json(const struct job *job, int64_t place, double keep_hours);
+enum status job_write(const char *folder, const struct job *job, struct error *error); /* FOLDER/job.json */
+enum status job_read(struct job *ret, const char *folder, struct error *error);
+/* Looks which files are there and reads the report. */
+void job_collect(struct job *job, const char *folder);
+void job_done(struct job *job);
+void job_time_text(char text[32], int64_t ms); /* 2026-01-02T03:04:05Z */
+
+#endif

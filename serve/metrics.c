@@ -1,0 +1,66 @@
+/* metrics.c - the server in numbers, as Prometheus reads them; see http.h. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "serve/server.h"
+
+/* Now, not the highest. */
+static int64_t resident_bytes(void)
+{
+    long long pages = 0;
+    FILE *file = fopen("/proc/self/statm", "r");
+    if (file && fscanf(file, "%*d %lld", &pages) != 1)
+        pages = 0;
+    if (file)
+        fclose(file);
+    return (int64_t)pages * sysconf(_SC_PAGESIZE);
+}
+
+struct sheet {
+    char text[6144];
+    size_t used;
+};
+
+static void sheet_add(struct sheet *sheet, const char *name, const char *type, const char *help, double value)
+{
+    int n = snprintf(sheet->text + sheet->used, sizeof sheet->text - sheet->used, "# HELP calvaria_%s %s\n# TYPE calvaria_%s %s\ncalvaria_%s %.15g\n",
+                     name, help, name, type, name, value);
+    if (n > 0 && (size_t)n < sizeof sheet->text - sheet->used)
+        sheet->used += (size_t)n;
+    else
+        sheet->text[sheet->used] = '\0';
+}
+
+enum MHD_Result metrics_answer(struct request *request)
+{
+    struct server *server = request->server;
+    struct store_count count = store_count(server->store);
+    struct sheet sheet = {.used = 0};
+    sheet_add(&sheet, "jobs_queued", "gauge", "jobs that wait", (double)count.queued);
+    sheet_add(&sheet, "jobs_running", "gauge", "jobs worked on", (double)count.running);
+    sheet_add(&sheet, "jobs_kept", "gauge", "ended jobs whose files are kept", (double)count.kept);
+    sheet_add(&sheet, "uploads_running", "gauge", "uploads on their way", (double)count.uploading);
+    sheet_add(&sheet, "jobs_accepted_total", "counter", "jobs queued since the start", (double)count.accepted);
+    sheet_add(&sheet, "jobs_refused_total", "counter", "uploads refused for want of room", (double)count.refused);
+    sheet_add(&sheet, "jobs_done_total", "counter", "jobs that ended well", (double)count.done);
+    sheet_add(&sheet, "jobs_failed_total", "counter", "jobs that failed", (double)count.failed);
+    sheet_add(&sheet, "jobs_cancelled_total", "counter", "jobs that were cancelled", (double)count.cancelled);
+    sheet_add(&sheet, "work_seconds_total", "counter", "time spent on ended jobs", count.work_s);
+    sheet_add(&sheet, "upload_bytes_total", "counter", "bytes of uploads written", (double)server->upload_bytes);
+    for (int i = 2; i < 6; i++) {
+        char name[32], help[48];
+        snprintf(name, sizeof name, "answers_%dxx_total", i);
+        snprintf(help, sizeof help, "requests answered with %dxx", i);
+        sheet_add(&sheet, name, "counter", help, (double)server->answers[i]);
+    }
+    sheet_add(&sheet, "answers_undocumented_total", "counter", "answers docs/openapi.yaml does not say", (double)server->undocumented);
+    sheet_add(&sheet, "connections_total", "counter", "connections taken", (double)server->connections);
+    sheet_add(&sheet, "connections_reaped_total", "counter", "connections ended for being too slow", (double)server->reaped);
+    sheet_add(&sheet, "event_streams", "gauge", "event streams open", (double)server->n_streams);
+    sheet_add(&sheet, "resident_bytes", "gauge", "memory of the server itself", (double)resident_bytes());
+    sheet_add(&sheet, "uptime_seconds", "gauge", "since the start", log_clock_s() - server->begin_s);
+    return answer_text(request, sheet.text);
+}

@@ -1,0 +1,83 @@
+/* route.c - the API's table; docs/openapi.yaml documents every row and every status (tests/serve/test_route.c). */
+#include <stdio.h>
+#include <string.h>
+
+#include "serve/http.h"
+
+const struct route routes[] = {
+    {.method = "GET", .path = "/healthz", .open = true, .statuses = {200}, .answer = api_health},
+    {.method = "GET", .path = "/metrics", .statuses = {200, 401, 403}, .answer = metrics_answer},
+    {.method = "GET", .path = "/api/info", .statuses = {200, 401, 403}, .answer = api_info},
+    {.method = "POST", .path = "/api/session", .statuses = {204, 401, 403}, .answer = api_session},
+    {.method = "DELETE", .path = "/api/session", .statuses = {204, 401, 403}, .answer = api_session_end},
+    {.method = "POST",
+     .path = "/api/jobs",
+     .statuses = {201, 400, 401, 403, 411, 413, 415, 503, 507},
+     .answer = upload_answer,
+     .begin = upload_begin,
+     .take = upload_take,
+     .end = upload_end},
+    {.method = "POST", .path = "/api/example", .statuses = {201, 401, 403, 503, 507}, .answer = api_example},
+    {.method = "GET", .path = "/api/jobs/{id}", .statuses = {200, 401, 403, 404}, .answer = api_job},
+    {.method = "DELETE", .path = "/api/jobs/{id}", .statuses = {204, 401, 403, 404}, .answer = api_remove},
+    {.method = "POST", .path = "/api/jobs/{id}/cancel", .statuses = {200, 401, 403, 404, 409}, .answer = api_cancel},
+    {.method = "GET", .path = "/api/jobs/{id}/events", .statuses = {200, 401, 403, 404, 503}, .answer = events_answer},
+    {.method = "GET", .path = "/api/jobs/{id}/{file}", .statuses = {200, 400, 401, 403, 404}, .answer = api_file},
+};
+const int n_routes = sizeof routes / sizeof *routes;
+
+/* Bytes up to the next '/' or the end. */
+static size_t part_length(const char *at)
+{
+    return strcspn(at, "/");
+}
+
+/* Does the path fit the route's? Fills id and artefact on the way. */
+static bool route_fits(const struct route *route, struct request *request)
+{
+    const char *pattern = route->path, *path = request->path;
+    request->id[0] = '\0';
+    request->artefact = -1;
+    while (*pattern == '/' && *path == '/') {
+        size_t n = part_length(++pattern), m = part_length(++path);
+        if (n == 4 && strncmp(pattern, "{id}", n) == 0) {
+            if (m != JOB_ID_LENGTH)
+                return false;
+            memcpy(request->id, path, m);
+            request->id[m] = '\0';
+            if (!job_id_valid(request->id))
+                return false;
+        } else if (n == 6 && strncmp(pattern, "{file}", n) == 0) {
+            request->artefact = artefact_find(path, NULL); /* the path's last part */
+            if (request->artefact < 0)
+                return false;
+        } else if (n != m || strncmp(pattern, path, n) != 0) {
+            return false;
+        }
+        pattern += n;
+        path += m;
+    }
+    return !*pattern && !*path;
+}
+
+void route_match(struct request *request)
+{
+    const char *method = strcmp(request->method, "HEAD") == 0 ? "GET" : request->method;
+    static const char *const allowed[] = {"GET, HEAD", "POST", "DELETE"};
+    const char *allow = NULL;
+    bool several = false;
+    for (int i = 0; i < n_routes; i++) {
+        if (!route_fits(&routes[i], request))
+            continue;
+        if (strcmp(routes[i].method, method) == 0) {
+            request->route = &routes[i];
+            return;
+        }
+        several = allow != NULL;
+        allow = routes[i].method[0] == 'G' ? allowed[0] : routes[i].method[0] == 'P' ? allowed[1] : allowed[2];
+    }
+    request->refusal = allow ? 405 : 404;
+    request->allow = several ? (strncmp(request->path, "/api/jobs/", 10) == 0 ? "GET, HEAD, DELETE" : "POST, DELETE") : allow;
+    snprintf(request->why, sizeof request->why, allow ? "%.100s: not answered here (allowed: %s)" : "%.100s: no such page (see docs/openapi.yaml)",
+             allow ? request->method : request->path, request->allow ? request->allow : "");
+}

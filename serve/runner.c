@@ -1,0 +1,322 @@
+/* runner.c - see runner.h. */
+#define _GNU_SOURCE /* posix_spawn_file_actions_addclosefrom_np */
+#include "serve/runner.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <math.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/memory.h"
+
+struct runners {
+    struct store *store;
+    struct runner_config config;
+    int64_t n;
+    pthread_t *threads;
+    atomic_long ended;
+    atomic_bool killed; /* the drain is over: children that end now are queued again */
+};
+
+/* Where a stage begins and ends in the whole job, per cent. */
+static const struct {
+    const char *name;
+    double begin, end;
+} stages[] = {{"starting", 0, 1},   {"example", 1, 5},    {"segmenting", 2, 9}, {"reading", 9, 12},
+              {"restoring", 12, 78}, {"measuring", 78, 85}, {"writing", 85, 92},  {"meshing", 92, 100}};
+enum { STAGES = sizeof stages / sizeof *stages };
+
+/* What a child said so far. */
+struct talk {
+    struct runners *runners;
+    struct store *store;
+    struct job *job;
+    int stage;
+    char line[JOB_TEXT_BYTES];
+    size_t used;
+};
+
+static void talk_line(struct talk *talk)
+{
+    int64_t done = 0, total = 0;
+    const char *line = talk->line;
+    if (strncmp(line, "error ", 6) == 0) {
+        job_error_set(talk->job, line + 6);
+    } else if (strncmp(line, "stage ", 6) == 0) {
+        for (int i = 0; i < STAGES; i++)
+            if (strcmp(stages[i].name, line + 6) == 0)
+                talk->stage = i;
+        store_progress(talk->store, talk->job->id, stages[talk->stage].name, stages[talk->stage].begin);
+    } else if (sscanf(line, "part %" SCNd64 " %" SCNd64, &done, &total) == 2 && done >= 0 && done <= total && total > 0) {
+        double begin = stages[talk->stage].begin, end = stages[talk->stage].end;
+        store_progress(talk->store, talk->job->id, stages[talk->stage].name, begin + (end - begin) * (double)done / (double)total);
+    } else if (strncmp(line, "mesh_grid_mm ", 13) == 0) {
+        double mm = strtod(line + 13, NULL);
+        talk->job->mesh_grid_mm = isfinite(mm) && mm > 0 ? mm : 0;
+    }
+}
+
+/* Longer lines are cut. */
+static void talk_take(struct talk *talk, const char *text, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (text[i] == '\n') {
+            talk->line[talk->used] = '\0';
+            talk_line(talk);
+            talk->used = 0;
+        } else if (talk->used + 1 < sizeof talk->line) {
+            talk->line[talk->used++] = text[i];
+        }
+    }
+}
+
+/* The child's words. */
+struct command {
+    char *words[24];
+    int n;
+    bool failed;
+};
+
+static void command_add(struct command *command, char *word)
+{
+    command->failed |= !word || command->n + 1 >= (int)(sizeof command->words / sizeof *command->words);
+    if (!command->failed)
+        command->words[command->n++] = word;
+    else
+        memory_free(word);
+}
+
+static struct command command_make(const struct runner_config *config, const struct job *job, const char *folder)
+{
+    struct command command = {0};
+    command_add(&command, memory_strdup("calvaria"));
+    command_add(&command, memory_strdup("serve-job"));
+    command_add(&command, memory_printf("--folder=%s", folder));
+    command_add(&command, memory_printf("--model=%s", config->model));
+    command_add(&command, memory_printf("--threads=%" PRId64, config->threads));
+    command_add(&command, memory_printf("--max-voxels=%" PRId64, config->max_voxels));
+    command_add(&command, memory_printf("--max-memory-bytes=%" PRId64, config->max_memory_bytes));
+    if (job->example)
+        command_add(&command, memory_strdup("--example"));
+    if (job->segment)
+        command_add(&command, memory_strdup("--ct"));
+    if (!isnan(job->threshold_hu))
+        command_add(&command, memory_printf("--threshold-hu=%.17g", job->threshold_hu));
+    if (!isnan(job->threshold))
+        command_add(&command, memory_printf("--set=threshold=%.17g", job->threshold));
+    return command;
+}
+
+static void command_done(struct command *command)
+{
+    for (int i = 0; i < command->n; i++)
+        memory_free(command->words[i]);
+}
+
+/* Ours and, where nobody said otherwise, threads that sleep while they wait: jobs share the machine with each other and the server.
+ * memory_free; its strings are not ours. */
+static char **child_environment(void)
+{
+    static char passive[] = "OMP_WAIT_POLICY=passive";
+    extern char **environ;
+    size_t n = 0, added = getenv("OMP_WAIT_POLICY") == NULL;
+    while (environ[n])
+        n++;
+    char **copy = memory_alloc(n + added + 1, sizeof *copy);
+    if (!copy)
+        return NULL;
+    memcpy(copy, environ, n * sizeof *copy);
+    if (added)
+        copy[n] = passive;
+    copy[n + added] = NULL;
+    return copy;
+}
+
+/* 0, or errno. The child: no signal blocked, a group of its own, no handle of ours but the pipe. */
+static int child_spawn(pid_t *ret_pid, struct command *command, const char *log, int out)
+{
+    char **environment = child_environment();
+    if (!environment)
+        return ENOMEM;
+    posix_spawn_file_actions_t actions;
+    posix_spawnattr_t attributes;
+    sigset_t none, all;
+    sigemptyset(&none);
+    sigfillset(&all);
+    posix_spawn_file_actions_init(&actions);
+    posix_spawnattr_init(&attributes);
+    posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+    posix_spawn_file_actions_adddup2(&actions, out, STDOUT_FILENO);
+    posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, log, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    posix_spawn_file_actions_addclosefrom_np(&actions, STDERR_FILENO + 1);
+    posix_spawnattr_setsigmask(&attributes, &none);
+    posix_spawnattr_setsigdefault(&attributes, &all);
+    posix_spawnattr_setpgroup(&attributes, 0);
+    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
+    int number = posix_spawn(ret_pid, "/proc/self/exe", &actions, &attributes, command->words, environment);
+    posix_spawnattr_destroy(&attributes);
+    posix_spawn_file_actions_destroy(&actions);
+    memory_free(environment);
+    return number;
+}
+
+/* Reads the pipe to its end, then waits; a child that takes too long is ended (*ret_late). Returns the status of waitpid. */
+static int child_follow(struct talk *talk, pid_t pid, int in, double max_s, bool *ret_late)
+{
+    double begin_s = log_clock_s();
+    int status = 0;
+    bool open = true;
+    *ret_late = false;
+    for (;;) {
+        struct pollfd waiting = {.fd = open ? in : -1, .events = POLLIN};
+        poll(&waiting, 1, open ? 500 : 10);
+        if (open && waiting.revents) {
+            char text[4096];
+            ssize_t n = read(in, text, sizeof text);
+            if (n > 0)
+                talk_take(talk, text, (size_t)n);
+            else if (n == 0 || errno != EINTR)
+                open = false;
+        }
+        if (!open) {
+            store_child(talk->store, talk->job->id, 0); /* not to be signalled once it is waited for */
+            if (waitpid(pid, &status, WNOHANG) == pid)
+                return status;
+        }
+        if (log_clock_s() - begin_s > max_s || (!open && (talk->runners->killed || store_unwanted(talk->store, talk->job->id)))) {
+            *ret_late = log_clock_s() - begin_s > max_s;
+            kill(pid, SIGKILL);
+        }
+    }
+}
+
+static void job_fail(struct job *job, const char *text)
+{
+    job->state = JOB_FAILED;
+    job_error_set(job, text);
+}
+
+static void job_end(struct runners *runners, struct job *job, int status, bool late)
+{
+    char text[256];
+    if (store_unwanted(runners->store, job->id)) {
+        job->state = JOB_CANCELLED;
+        job->error[0] = '\0';
+    } else if (late) {
+        snprintf(text, sizeof text, "the restoration took longer than %.0f minutes (a smaller volume would work)",
+                 runners->config.max_s / 60);
+        job_fail(job, text);
+    } else if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
+        job->state = JOB_DONE;
+        job->error[0] = '\0';
+    } else if (WIFSIGNALED(status) && runners->killed) {
+        job->state = JOB_QUEUED;
+        job->attempts--; /* the server's doing, not the job's */
+        job->started_ms = 0;
+        job->percent = 0;
+    } else if (WIFSIGNALED(status)) {
+        snprintf(text, sizeof text,
+                 "the restoration was ended by signal %d: out of memory, or a file that its reader cannot bear (a smaller volume, or the "
+                 "file saved anew by another program, would work)",
+                 WTERMSIG(status));
+        job_fail(job, text);
+    } else {
+        job_fail(job, job->error[0] ? job->error : "the restoration failed without a word (the server's log may say more)");
+    }
+}
+
+static void runner_work(struct runners *runners, struct job *job, const char *folder)
+{
+    struct talk talk = {.runners = runners, .store = runners->store, .job = job};
+    struct command command = command_make(&runners->config, job, folder);
+    char *log = memory_printf("%s/log.txt", folder);
+    int ends[2] = {-1, -1}, status = 0;
+    pid_t pid = 0;
+    bool late = false;
+    int number = command.failed || !log ? ENOMEM : pipe2(ends, O_CLOEXEC) ? errno : child_spawn(&pid, &command, log, ends[1]);
+    if (ends[1] >= 0)
+        close(ends[1]);
+    if (number) {
+        job_fail(job, "the server cannot start another process (try again later)");
+        log_warn("%s: no child process: %s", job->id, strerror(number));
+    } else {
+        store_child(runners->store, job->id, pid);
+        status = child_follow(&talk, pid, ends[0], runners->config.max_s, &late);
+        job_end(runners, job, status, late);
+    }
+    if (ends[0] >= 0)
+        close(ends[0]);
+    memory_free(log);
+    command_done(&command);
+    log_info("job %.8s: %s%s%s", job->id, job_state_names[job->state], job->error[0] ? ": " : "", job->error);
+}
+
+static void *runner_run(void *context)
+{
+    struct runners *runners = context;
+    struct job job;
+    char *folder = NULL;
+    while (store_take(runners->store, &job, &folder)) {
+        if (folder)
+            runner_work(runners, &job, folder);
+        else
+            job_fail(&job, "the server is out of memory (try again later)");
+        memory_free(folder);
+        store_finish(runners->store, &job);
+    }
+    runners->ended++;
+    return NULL;
+}
+
+enum status runners_start(struct runners **ret, struct store *store, const struct runner_config *config, int64_t n,
+                          struct error *error)
+{
+    struct runners *runners = memory_zalloc(1, sizeof *runners);
+    pthread_t *threads = memory_zalloc((size_t)n, sizeof *threads);
+    if (!runners || !threads) {
+        memory_free(runners);
+        memory_free(threads);
+        return error_memory(error, (size_t)n * sizeof *threads, "the runners");
+    }
+    *runners = (struct runners){.store = store, .config = *config, .threads = threads};
+    for (; runners->n < n; runners->n++) {
+        int number = pthread_create(&threads[runners->n], NULL, runner_run, runners);
+        if (number) {
+            error_set(error, STATUS_FAILED, "--workers %" PRId64 ": no thread: %s", n, strerror(number));
+            store_stop(store);
+            runners_stop(runners, 0, NULL, NULL);
+            return STATUS_FAILED;
+        }
+    }
+    *ret = runners;
+    return STATUS_OK;
+}
+
+void runners_stop(struct runners *runners, double drain_s, bool (*tick)(void *context), void *context)
+{
+    if (!runners)
+        return;
+    double begin_s = log_clock_s();
+    while (runners->ended < runners->n && log_clock_s() - begin_s < drain_s && !(tick && tick(context)))
+        poll(NULL, 0, 50);
+    runners->killed = true;
+    while (runners->ended < runners->n) {
+        store_kill(runners->store);
+        poll(NULL, 0, 20);
+    }
+    for (int64_t i = 0; i < runners->n; i++)
+        pthread_join(runners->threads[i], NULL);
+    memory_free(runners->threads);
+    memory_free(runners);
+}

@@ -1,0 +1,221 @@
+/* server.c - options, start, signals, end; see serve.h. */
+#include "serve/server.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/parallel.h"
+#include "infer/restore.h"
+
+#define OFFSET(member) offsetof(struct serve_config, member)
+static const struct config_field serve_fields[] = {
+    {.key = "model", .type = CONFIG_STRING, .offset = OFFSET(model), .required = true,
+     .help = "model file or run folder; builtin:mirror answers without a network"},
+    {.key = "port", .type = CONFIG_INT, .offset = OFFSET(port), .text = "8080", .min = 0, .max = 65535, .help = "0: a free one"},
+    {.key = "address", .type = CONFIG_STRING, .offset = OFFSET(address), .text = "127.0.0.1",
+     .help = "to listen on; any but this machine's own wants --token-file"},
+    {.key = "token_file", .type = CONFIG_STRING, .offset = OFFSET(token_file), .help = "its first line is the token users must know"},
+    {.key = "max_upload", .type = CONFIG_STRING, .offset = OFFSET(max_upload), .text = "512M", .help = "bytes of an upload, with K, M or G"},
+    {.key = "max_voxels_million", .type = CONFIG_DOUBLE, .offset = OFFSET(max_voxels_million), .text = "300", .min = 0.001, .max = 1e6,
+     .help = "larger volumes are refused by their header"},
+    {.key = "workers", .type = CONFIG_INT, .offset = OFFSET(workers), .text = "1", .min = 1, .max = 64,
+     .help = "jobs at once; they share --threads"},
+    {.key = "queue", .type = CONFIG_INT, .offset = OFFSET(queue), .text = "20", .min = 1, .max = 1000, .help = "jobs that may wait"},
+    {.key = "keep_hours", .type = CONFIG_DOUBLE, .offset = OFFSET(keep_hours), .text = "24", .min = 0.001, .max = 87600, .unit = "h",
+     .help = "results are removed after"},
+    {.key = "state", .type = CONFIG_PATH, .offset = OFFSET(state),
+     .help = "folder for uploads and results (default: calvaria/serve in $XDG_STATE_HOME or ~/.local/state)"},
+    {.key = "web", .type = CONFIG_PATH, .offset = OFFSET(web), .help = "folder of the page (default: the build's or the installed one)"},
+    {.key = "max_memory_gb", .type = CONFIG_DOUBLE, .offset = OFFSET(max_memory_gb), .text = "16", .min = 0, .max = 1e5, .unit = "GB",
+     .help = "address space of one job; 0: any"},
+    {.key = "max_minutes", .type = CONFIG_DOUBLE, .offset = OFFSET(max_minutes), .text = "60", .min = 0.01, .max = 1e5, .unit = "min",
+     .help = "a job that takes longer is ended"},
+    {.key = "drain_s", .type = CONFIG_DOUBLE, .offset = OFFSET(drain_s), .text = "30", .min = 0, .max = 86400, .unit = "s",
+     .help = "after SIGTERM running jobs may end for so long; then they are queued for the next start"},
+    {0},
+};
+const struct config_table serve_table = {.help = "The web application", .size = sizeof(struct serve_config), .fields = serve_fields};
+
+/* "512M" */
+static enum status parse_size(int64_t *ret, const char *text, struct error *error)
+{
+    char *end = NULL;
+    double value = strtod(text, &end);
+    const char *units = "KMG", *unit = *end ? strchr(units, *end) : NULL;
+    if (unit)
+        end++;
+    for (const char *u = units; unit && u <= unit; u++)
+        value *= 1024;
+    if (*end || end == text || !(value >= 1024 && value <= 1e15))
+        return error_set(error, STATUS_USAGE, "--max-upload: '%s' is no size of 1K or more (512M or 2G would work)", text);
+    *ret = (int64_t)value;
+    return STATUS_OK;
+}
+
+static enum status state_folder(struct server *server, struct error *error)
+{
+    const char *home = getenv("HOME"), *xdg = getenv("XDG_STATE_HOME");
+    if (server->config->state)
+        server->state = memory_strdup(server->config->state);
+    else if (xdg && *xdg == '/')
+        server->state = memory_printf("%s/calvaria/serve", xdg);
+    else if (home && *home == '/')
+        server->state = memory_printf("%s/.local/state/calvaria/serve", home);
+    else
+        return error_set(error, STATUS_USAGE, "--state: is missing, and there is no $HOME to put it in (--state /var/lib/calvaria)");
+    return server->state ? file_make_folders(server->state, error) : error_memory(error, 256, "a path");
+}
+
+/* The model is opened once, so that a wrong one stops the server and not its first user. */
+static enum status model_info(struct server *server, struct error *error)
+{
+    static const char *const texts[] = {"name", "licence", "metrics", "dataset_hash", "step"};
+    struct restorer *restorer;
+    enum status status = restorer_open(&restorer, server->config->model, NULL, error);
+    if (status)
+        return error_while(error, "opening --model");
+    const struct model *model = restorer_model(restorer);
+    const char *path = restorer_path(restorer);
+    cJSON *object = cJSON_CreateObject();
+    bool ok = cJSON_AddStringToObject(object, "file", model ? file_base(path) : path) &&
+              cJSON_AddStringToObject(object, "task", restore_task_names[restorer_config(restorer)->task]);
+    if (model) {
+        ok = ok && cJSON_AddStringToObject(object, "network", model->network.name ? model->network.name : "") &&
+             cJSON_AddNumberToObject(object, "parameters", (double)model->params.n_floats);
+        for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+            ok = ok && (!model_text(model, texts[i]) || cJSON_AddStringToObject(object, texts[i], model_text(model, texts[i])));
+    }
+    char *text = ok ? cJSON_PrintUnformatted(object) : NULL;
+    server->info = text ? memory_strdup(text) : NULL;
+    cJSON_free(text);
+    cJSON_Delete(object);
+    restorer_free(restorer);
+    return server->info ? STATUS_OK : error_memory(error, 4096, "the model's card");
+}
+
+static void server_changed(void *context)
+{
+    events_wake(context);
+}
+
+static enum status server_open(struct server *server, struct error *error)
+{
+    const struct serve_config *config = server->config;
+    const struct store_limits limits = {.queue = config->queue, .keep_hours = config->keep_hours};
+    int64_t threads = parallel_threads() / config->workers;
+    const struct runner_config runner = {.model = config->model,
+                                         .threads = threads > 0 ? threads : 1,
+                                         .max_voxels = server->max_voxels,
+                                         .max_memory_bytes = (int64_t)(config->max_memory_gb * 1e9),
+                                         .max_s = 60 * config->max_minutes};
+    enum status status = state_folder(server, error);
+    if (!status)
+        status = guard_open(server, error);
+    if (!status)
+        status = model_info(server, error);
+    if (!status)
+        status = page_open(server, error);
+    if (!status)
+        status = store_open(&server->store, server->state, &limits, server_changed, server, error);
+    if (!status)
+        status = http_start(server, error);
+    if (!status)
+        status = runners_start(&server->runners, server->store, &runner, config->workers, error);
+    return status;
+}
+
+/* Once a second; a signal ends the wait. 0: none. */
+static int server_tick(struct server *server, double seconds)
+{
+    sigset_t ends;
+    sigemptyset(&ends);
+    sigaddset(&ends, SIGTERM);
+    sigaddset(&ends, SIGINT);
+    const struct timespec wait = {(time_t)seconds, (long)(1e9 * (seconds - floor(seconds)))};
+    int signal = sigtimedwait(&ends, NULL, &wait);
+    http_reap(server);
+    events_beat(server);
+    store_expire(server->store);
+    return signal > 0 ? signal : 0;
+}
+
+static bool server_hurried(void *context)
+{
+    return server_tick(context, 0.01) != 0;
+}
+
+static void server_close(struct server *server)
+{
+    const int64_t streams_wait_ms = 2000;
+    server->draining = true;
+    if (server->store)
+        store_stop(server->store);
+    runners_stop(server->runners, server->config->drain_s, server_hurried, server);
+    for (int64_t ms = 0; server->daemon && ms < streams_wait_ms; ms += 20) { /* none may be suspended when the daemon stops */
+        events_wake(server);
+        pthread_mutex_lock(&server->stream_mutex);
+        bool open = server->n_streams > 0;
+        pthread_mutex_unlock(&server->stream_mutex);
+        if (!open)
+            break;
+        nanosleep(&(const struct timespec){0, 20000000}, NULL);
+    }
+    http_stop(server);
+    store_close(server->store);
+    page_close(server);
+    memory_free(server->info);
+    memory_free(server->token);
+    memory_free(server->state);
+    pthread_mutex_destroy(&server->watch_mutex);
+    pthread_mutex_destroy(&server->stream_mutex);
+}
+
+/* Signals go to the main thread, which waits for them; writing to a client that left is an error, no signal. */
+static void server_signals(void)
+{
+    sigset_t ends;
+    sigemptyset(&ends);
+    sigaddset(&ends, SIGTERM);
+    sigaddset(&ends, SIGINT);
+    pthread_sigmask(SIG_BLOCK, &ends, NULL);
+    signal(SIGPIPE, SIG_IGN);
+}
+
+enum status serve_run(const struct serve_config *config, const char *version, struct error *error)
+{
+    enum { HANDLES = 4096 };
+    struct rlimit handles;
+    struct server server = {.config = config, .version = version, .begin_s = log_clock_s(), .max_voxels = (int64_t)(1e6 * config->max_voxels_million)};
+    enum status status = parse_size(&server.max_upload_bytes, config->max_upload, error);
+    if (status)
+        return status;
+    if (getrlimit(RLIMIT_NOFILE, &handles) == 0 && handles.rlim_cur < HANDLES) {
+        handles.rlim_cur = handles.rlim_max < HANDLES ? handles.rlim_max : HANDLES;
+        setrlimit(RLIMIT_NOFILE, &handles);
+    }
+    pthread_mutex_init(&server.watch_mutex, NULL);
+    pthread_mutex_init(&server.stream_mutex, NULL);
+    server_signals();
+    status = server_open(&server, error);
+    if (!status) {
+        bool v6 = strchr(config->address, ':') != NULL;
+        log_info("calvaria serve: open http://%s%s%s:%d/ (research software, not for clinical use); Ctrl-C ends it", v6 ? "[" : "",
+                 config->address, v6 ? "]" : "", server.port);
+        while (!server_tick(&server, 1))
+            continue;
+        log_info("stopping: running jobs may end for %.0f s (once more: at once)", config->drain_s);
+    }
+    server_close(&server);
+    return status;
+}

@@ -1,0 +1,612 @@
+/* store.c - the table of jobs and its folder; see store.h. */
+#include "serve/store.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "serve/folder.h"
+
+static const int64_t DISK_MARGIN_BYTES = (int64_t)256 << 20; /* free beside what an upload and its results may take */
+enum { RESULTS_PER_UPLOAD = 4, RETRY_S = 15 };
+
+struct store {
+    pthread_mutex_t mutex;
+    pthread_cond_t queued;
+    char *folder; /* STATE/jobs */
+    int lock;
+    struct store_limits limits;
+    void (*changed)(void *context);
+    void *context;
+    struct job **jobs; /* in the order they came */
+    int64_t n, room, uploading;
+    uint64_t version;
+    struct store_count count;
+    bool stopping;
+};
+
+static int64_t now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static struct job *store_find(const struct store *store, const char *id)
+{
+    for (int64_t i = 0; i < store->n; i++)
+        if (!store->jobs[i]->removed && strcmp(store->jobs[i]->id, id) == 0)
+            return store->jobs[i];
+    return NULL;
+}
+
+static char *store_folder(const struct store *store, const char *id)
+{
+    return memory_printf("%s/%s", store->folder, id);
+}
+
+static void store_touch(struct store *store, struct job *job)
+{
+    job->version = ++store->version;
+}
+
+static int64_t store_queued(const struct store *store)
+{
+    int64_t n = 0;
+    for (int64_t i = 0; i < store->n; i++)
+        n += store->jobs[i]->state == JOB_QUEUED && !store->jobs[i]->removed;
+    return n;
+}
+
+/* Others move up in the queue: they have changed, too. */
+static void store_touch_queued(struct store *store)
+{
+    for (int64_t i = 0; i < store->n; i++)
+        if (store->jobs[i]->state == JOB_QUEUED)
+            store_touch(store, store->jobs[i]);
+}
+
+static enum status store_put(struct store *store, struct job *job, struct error *error)
+{
+    if (store->n == store->room) {
+        int64_t room = store->room ? 2 * store->room : 64;
+        struct job **grown = memory_resize(store->jobs, (size_t)store->room * sizeof *grown, (size_t)room * sizeof *grown);
+        if (!grown)
+            return error_memory(error, (size_t)room * sizeof *grown, "the table of jobs");
+        store->jobs = grown;
+        store->room = room;
+    }
+    struct job *copy = memory_alloc(1, sizeof *copy);
+    if (!copy)
+        return error_memory(error, sizeof *copy, "a job");
+    *copy = *job;
+    store->jobs[store->n++] = copy;
+    store_touch(store, copy);
+    return STATUS_OK;
+}
+
+/* Takes it out of the table; its folder stays. */
+static void store_drop(struct store *store, struct job *job)
+{
+    for (int64_t i = 0; i < store->n; i++)
+        if (store->jobs[i] == job) {
+            memmove(store->jobs + i, store->jobs + i + 1, (size_t)(store->n - i - 1) * sizeof *store->jobs);
+            store->n--;
+            break;
+        }
+    job_done(job);
+    memory_free(job);
+}
+
+/* --- start and end --- */
+
+static enum status store_lock(struct store *store, const char *folder, struct error *error)
+{
+    char *path = memory_printf("%s/lock", folder);
+    store->lock = path ? open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600) : -1;
+    memory_free(path);
+    if (store->lock < 0)
+        return error_set(error, STATUS_FAILED, "--state %s: cannot be locked: %s", folder, strerror(errno));
+    if (flock(store->lock, LOCK_EX | LOCK_NB))
+        return error_set(error, STATUS_FAILED, "--state %s: another server uses it (give this one a folder of its own)", folder);
+    return STATUS_OK;
+}
+
+/* A job of an earlier run: what was not finished is queued again. */
+static void store_recover(struct store *store, const char *name)
+{
+    struct error error = {0};
+    struct job job;
+    char *folder = store_folder(store, name);
+    if (!folder)
+        return;
+    if (job_id_valid(name) && !job_read(&job, folder, &error) && strcmp(job.id, name) == 0) {
+        bool again = job.state == JOB_RUNNING && job.attempts >= STORE_ATTEMPTS;
+        if (again) {
+            job.state = JOB_FAILED;
+            job.finished_ms = now_ms();
+            job_error_set(&job, "the server stopped each of the three times it worked on this (is the volume too large for it?)");
+        } else if (job.state == JOB_RUNNING) {
+            job.state = JOB_QUEUED;
+        }
+        job_collect(&job, folder);
+        if (!store_put(store, &job, &error) && again)
+            job_write(folder, &job, &error);
+        if (error.status)
+            log_warn("%s", error.text);
+    } else {
+        folder_remove(folder); /* an upload that never ended */
+    }
+    memory_free(folder);
+}
+
+static void store_sort(struct store *store)
+{
+    for (int64_t i = 1; i < store->n; i++)
+        for (int64_t j = i; j > 0 && store->jobs[j]->created_ms < store->jobs[j - 1]->created_ms; j--) {
+            struct job *swap = store->jobs[j];
+            store->jobs[j] = store->jobs[j - 1];
+            store->jobs[j - 1] = swap;
+        }
+}
+
+enum status store_open(struct store **ret, const char *folder, const struct store_limits *limits, void (*changed)(void *context),
+                       void *context, struct error *error)
+{
+    struct arena arena = {0};
+    struct config_strings names = {0};
+    struct store *store = memory_zalloc(1, sizeof *store);
+    if (!store)
+        return error_memory(error, sizeof *store, "the table of jobs");
+    *store = (struct store){.lock = -1, .limits = *limits, .changed = changed, .context = context};
+    pthread_mutex_init(&store->mutex, NULL);
+    pthread_cond_init(&store->queued, NULL);
+    store->folder = memory_printf("%s/jobs", folder);
+    enum status status = store->folder ? file_make_folders(store->folder, error) : error_memory(error, strlen(folder), "a path");
+    if (!status && (chmod(folder, 0700) || chmod(store->folder, 0700)))
+        status = error_set(error, STATUS_FAILED, "--state %s: cannot be kept from other users: %s", folder, strerror(errno));
+    if (!status)
+        status = store_lock(store, folder, error);
+    if (!status)
+        status = file_list(&names, store->folder, &arena, error);
+    for (int64_t i = 0; !status && i < names.n; i++)
+        store_recover(store, names.items[i]);
+    arena_done(&arena);
+    if (status) {
+        store_close(store);
+        return status;
+    }
+    store_sort(store);
+    *ret = store;
+    return STATUS_OK;
+}
+
+void store_close(struct store *store)
+{
+    if (!store)
+        return;
+    while (store->n)
+        store_drop(store, store->jobs[store->n - 1]);
+    memory_free(store->jobs);
+    memory_free(store->folder);
+    if (store->lock >= 0)
+        close(store->lock);
+    pthread_cond_destroy(&store->queued);
+    pthread_mutex_destroy(&store->mutex);
+    memory_free(store);
+}
+
+/* --- new jobs --- */
+
+static int64_t store_free_bytes(const struct store *store)
+{
+    struct statvfs info;
+    return statvfs(store->folder, &info) ? 0 : (int64_t)info.f_bavail * (int64_t)info.f_frsize;
+}
+
+int store_reserve(struct store *store, int64_t bytes, char why[JOB_TEXT_BYTES])
+{
+    int status = 0;
+    pthread_mutex_lock(&store->mutex);
+    int64_t waiting = store_queued(store) + store->uploading;
+    if (store->stopping) {
+        status = 503;
+        snprintf(why, JOB_TEXT_BYTES, "the server is stopping (try again in a minute)");
+    } else if (waiting >= store->limits.queue) {
+        status = 503;
+        snprintf(why, JOB_TEXT_BYTES, "queue: %" PRId64 " jobs wait already (try again in %d s)", waiting, RETRY_S);
+    } else if (store->n + store->uploading >= STORE_JOBS) {
+        status = 503;
+        snprintf(why, JOB_TEXT_BYTES, "%d jobs are kept already (delete finished ones, or try again later)", STORE_JOBS);
+    } else if (store_free_bytes(store) < DISK_MARGIN_BYTES + (1 + RESULTS_PER_UPLOAD) * bytes) {
+        status = 507;
+        snprintf(why, JOB_TEXT_BYTES, "the server's disk is full (delete finished jobs, or tell its operator)");
+    } else {
+        store->uploading++;
+    }
+    store->count.refused += status != 0;
+    pthread_mutex_unlock(&store->mutex);
+    return status;
+}
+
+void store_release(struct store *store)
+{
+    pthread_mutex_lock(&store->mutex);
+    store->uploading--;
+    pthread_mutex_unlock(&store->mutex);
+}
+
+enum status store_begin(struct store *store, struct job *job, char **ret_folder, struct error *error)
+{
+    static const char *const parts[] = {"", "/in", "/work", "/out"};
+    if (job_id_make(job->id, error))
+        return error->status;
+    job->created_ms = now_ms();
+    char *folder = store_folder(store, job->id);
+    if (!folder)
+        return error_memory(error, 256, "a path");
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        char *path = memory_printf("%s%s", folder, parts[i]);
+        bool ok = path && mkdir(path, 0700) == 0;
+        memory_free(path);
+        if (!ok) {
+            error_set(error, STATUS_FAILED, "%s: cannot be made: %s", folder, strerror(errno));
+            folder_remove(folder);
+            memory_free(folder);
+            return error->status;
+        }
+    }
+    *ret_folder = folder;
+    return STATUS_OK;
+}
+
+enum status store_add(struct store *store, struct job *job, struct error *error)
+{
+    char *folder = store_folder(store, job->id);
+    if (!folder)
+        return error_memory(error, 256, "a path");
+    job->state = JOB_QUEUED;
+    job_collect(job, folder);
+    enum status status = job_write(folder, job, error);
+    if (!status) {
+        pthread_mutex_lock(&store->mutex);
+        status = store_put(store, job, error);
+        if (!status) {
+            store->uploading--;
+            store->count.accepted++;
+            pthread_cond_signal(&store->queued);
+        }
+        pthread_mutex_unlock(&store->mutex);
+    }
+    memory_free(folder);
+    return status;
+}
+
+void store_abandon(struct store *store, const struct job *job)
+{
+    char *folder = store_folder(store, job->id);
+    if (folder)
+        folder_remove(folder);
+    memory_free(folder);
+}
+
+/* --- questions --- */
+
+char *store_json(struct store *store, const char *id, uint64_t *ret_version, bool *ret_final)
+{
+    char *text = NULL;
+    pthread_mutex_lock(&store->mutex);
+    const struct job *job = store_find(store, id);
+    if (job) {
+        int64_t place = 0;
+        for (int64_t i = 0; job->state == JOB_QUEUED && i < store->n && (i == 0 || store->jobs[i - 1] != job); i++)
+            place += store->jobs[i]->state == JOB_QUEUED && !store->jobs[i]->removed;
+        cJSON *object = job_json(job, place, store->limits.keep_hours);
+        text = object ? cJSON_PrintUnformatted(object) : NULL;
+        cJSON_Delete(object);
+        *ret_version = job->version;
+        *ret_final = job_is_final(job);
+    }
+    pthread_mutex_unlock(&store->mutex);
+    return text;
+}
+
+uint64_t store_version(struct store *store, const char *id)
+{
+    pthread_mutex_lock(&store->mutex);
+    const struct job *job = store_find(store, id);
+    uint64_t version = job ? job->version : 0;
+    pthread_mutex_unlock(&store->mutex);
+    return version;
+}
+
+/* The input's ending, by its first bytes. */
+static const char *input_ending(int handle)
+{
+    unsigned char head[4] = {0};
+    if (pread(handle, head, sizeof head, 0) != (ssize_t)sizeof head)
+        return "";
+    return head[0] == 0x1f && head[1] == 0x8b ? ".nii.gz" : memcmp(head, "NRRD", 4) == 0 ? ".nrrd" : ".nii";
+}
+
+int store_open_file(struct store *store, const char *id, int artefact, int64_t *ret_bytes, char name[128])
+{
+    char *path = NULL;
+    pthread_mutex_lock(&store->mutex);
+    const struct job *job = store_find(store, id);
+    if (job && job->bytes[artefact] >= 0) {
+        path = memory_printf("%s/%s/%s", store->folder, job->id, artefacts[artefact].path);
+        job_download_name(name, 128, job, artefact);
+    }
+    pthread_mutex_unlock(&store->mutex);
+    struct stat info;
+    int handle = path ? open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW) : -1;
+    memory_free(path);
+    if (handle >= 0 && (fstat(handle, &info) || !S_ISREG(info.st_mode))) {
+        close(handle);
+        return -1;
+    }
+    if (handle >= 0)
+        *ret_bytes = info.st_size;
+    if (handle >= 0 && artefact == 0)
+        strncat(name, input_ending(handle), 128 - strlen(name) - 1);
+    return handle;
+}
+
+struct store_count store_count(struct store *store)
+{
+    pthread_mutex_lock(&store->mutex);
+    struct store_count count = store->count;
+    for (int64_t i = 0; i < store->n; i++) {
+        count.queued += store->jobs[i]->state == JOB_QUEUED;
+        count.running += store->jobs[i]->state == JOB_RUNNING;
+        count.kept += job_is_final(store->jobs[i]);
+    }
+    count.uploading = store->uploading;
+    pthread_mutex_unlock(&store->mutex);
+    return count;
+}
+
+/* --- the end of a job, asked for --- */
+
+static void store_count_final(struct store *store, const struct job *job)
+{
+    store->count.done += job->state == JOB_DONE;
+    store->count.failed += job->state == JOB_FAILED;
+    store->count.cancelled += job->state == JOB_CANCELLED;
+}
+
+int store_cancel(struct store *store, const char *id)
+{
+    struct error error = {0};
+    char *folder = store_folder(store, id);
+    pthread_mutex_lock(&store->mutex);
+    struct job *job = store_find(store, id);
+    int status = !job ? 404 : job_is_final(job) ? 409 : 0;
+    if (!status) {
+        job->cancel = true;
+        if (job->pid > 0)
+            kill(job->pid, SIGKILL);
+    }
+    if (!status && job->state == JOB_QUEUED) { /* a running one: its runner sees to the rest */
+        job->state = JOB_CANCELLED;
+        job->finished_ms = now_ms();
+        store_count_final(store, job);
+        store_touch(store, job);
+        store_touch_queued(store);
+        if (!folder || job_write(folder, job, &error)) /* under the lock: a removal must not come between */
+            log_warn("%s: cancelled, but the record could not be written", id);
+    }
+    pthread_mutex_unlock(&store->mutex);
+    memory_free(folder);
+    store->changed(store->context);
+    return status;
+}
+
+/* The record goes first: a folder without one is removed at the next start. */
+static void store_unlink(const struct store *store, const char *id, bool whole)
+{
+    char *folder = store_folder(store, id), *record = memory_printf("%s/%s/job.json", store->folder, id);
+    if (record)
+        unlink(record);
+    if (folder && whole)
+        folder_remove(folder);
+    memory_free(record);
+    memory_free(folder);
+}
+
+int store_remove(struct store *store, const char *id)
+{
+    char removed[JOB_ID_LENGTH + 1] = "";
+    pthread_mutex_lock(&store->mutex);
+    struct job *job = store_find(store, id);
+    int status = job ? 0 : 404;
+    bool running = job && job->state == JOB_RUNNING;
+    if (job) {
+        memcpy(removed, job->id, sizeof removed);
+        job->removed = job->cancel = true;
+        if (job->pid > 0)
+            kill(job->pid, SIGKILL);
+        if (!running)
+            store_drop(store, job);
+        store_touch_queued(store);
+    }
+    pthread_mutex_unlock(&store->mutex);
+    if (!status) {
+        store_unlink(store, removed, !running); /* of a running one the runner removes the rest */
+        store->changed(store->context);
+    }
+    return status;
+}
+
+void store_expire(struct store *store)
+{
+    int64_t oldest_ms = now_ms() - (int64_t)(store->limits.keep_hours * 3600e3);
+    for (;;) {
+        char id[JOB_ID_LENGTH + 1] = "";
+        pthread_mutex_lock(&store->mutex);
+        for (int64_t i = 0; i < store->n && !*id; i++)
+            if (job_is_final(store->jobs[i]) && store->jobs[i]->finished_ms < oldest_ms)
+                memcpy(id, store->jobs[i]->id, sizeof id);
+        pthread_mutex_unlock(&store->mutex);
+        if (!*id)
+            return;
+        store_remove(store, id);
+    }
+}
+
+/* --- for the runners --- */
+
+bool store_take(struct store *store, struct job *ret, char **ret_folder)
+{
+    struct error error = {0};
+    struct job *job = NULL;
+    pthread_mutex_lock(&store->mutex);
+    while (!store->stopping && !job) {
+        for (int64_t i = 0; i < store->n && !job; i++)
+            if (store->jobs[i]->state == JOB_QUEUED)
+                job = store->jobs[i];
+        if (!job)
+            pthread_cond_wait(&store->queued, &store->mutex);
+    }
+    if (store->stopping)
+        job = NULL;
+    if (job) {
+        job->state = JOB_RUNNING;
+        job->attempts++;
+        job->started_ms = now_ms();
+        job->percent = 0;
+        snprintf(job->stage, sizeof job->stage, "starting");
+        store_touch(store, job);
+        store_touch_queued(store);
+        *ret = *job;
+        ret->summary = ret->warnings = NULL;
+    }
+    pthread_mutex_unlock(&store->mutex);
+    if (!job)
+        return false;
+    *ret_folder = store_folder(store, ret->id);
+    if (!*ret_folder || job_write(*ret_folder, ret, &error))
+        log_warn("%s: started, but the record could not be written", ret->id);
+    store->changed(store->context);
+    return true;
+}
+
+/* A running job stays in the table until its runner is done with it, removed or not. */
+static struct job *store_find_running(const struct store *store, const char *id)
+{
+    for (int64_t i = 0; i < store->n; i++)
+        if (strcmp(store->jobs[i]->id, id) == 0)
+            return store->jobs[i];
+    return NULL;
+}
+
+void store_child(struct store *store, const char *id, pid_t pid)
+{
+    pthread_mutex_lock(&store->mutex);
+    struct job *job = store_find_running(store, id);
+    if (job) {
+        job->pid = pid;
+        if (pid > 0 && job->cancel)
+            kill(pid, SIGKILL);
+    }
+    pthread_mutex_unlock(&store->mutex);
+}
+
+bool store_unwanted(struct store *store, const char *id)
+{
+    pthread_mutex_lock(&store->mutex);
+    const struct job *job = store_find_running(store, id);
+    bool unwanted = !job || job->cancel || job->removed;
+    pthread_mutex_unlock(&store->mutex);
+    return unwanted;
+}
+
+void store_progress(struct store *store, const char *id, const char *stage, double percent)
+{
+    pthread_mutex_lock(&store->mutex);
+    struct job *job = store_find_running(store, id);
+    bool changed = job && (percent > job->percent || strcmp(job->stage, stage) != 0);
+    if (changed) {
+        snprintf(job->stage, sizeof job->stage, "%s", stage);
+        job->percent = percent > job->percent ? percent : job->percent;
+        store_touch(store, job);
+    }
+    pthread_mutex_unlock(&store->mutex);
+    if (changed)
+        store->changed(store->context);
+}
+
+void store_finish(struct store *store, struct job *ended)
+{
+    struct error error = {0};
+    char *folder = store_folder(store, ended->id);
+    if (job_is_final(ended))
+        ended->finished_ms = now_ms();
+    if (folder)
+        job_collect(ended, folder);
+    if (!folder || job_write(folder, ended, &error)) /* before anyone may remove it: `removed` is seen below */
+        log_warn("%s: ended, but the record could not be written", ended->id);
+    pthread_mutex_lock(&store->mutex);
+    struct job *job = store_find_running(store, ended->id);
+    bool removed = job->removed;
+    if (removed) {
+        store_drop(store, job);
+    } else {
+        job_done(job);
+        ended->version = job->version;
+        *job = *ended; /* its JSON is the table's now */
+        job->pid = 0;
+        job->cancel = false;
+        store_count_final(store, job);
+        if (job_is_final(job))
+            store->count.work_s += 1e-3 * (double)(job->finished_ms - job->started_ms);
+        else
+            store_touch_queued(store);
+        store_touch(store, job);
+    }
+    pthread_mutex_unlock(&store->mutex);
+    if (removed) {
+        store_unlink(store, ended->id, true);
+        job_done(ended);
+    }
+    memory_free(folder);
+    store->changed(store->context);
+}
+
+void store_stop(struct store *store)
+{
+    pthread_mutex_lock(&store->mutex);
+    store->stopping = true;
+    pthread_cond_broadcast(&store->queued);
+    pthread_mutex_unlock(&store->mutex);
+}
+
+bool store_stopping(struct store *store)
+{
+    pthread_mutex_lock(&store->mutex);
+    bool stopping = store->stopping;
+    pthread_mutex_unlock(&store->mutex);
+    return stopping;
+}
+
+void store_kill(struct store *store)
+{
+    pthread_mutex_lock(&store->mutex);
+    for (int64_t i = 0; i < store->n; i++)
+        if (store->jobs[i]->pid > 0)
+            kill(store->jobs[i]->pid, SIGKILL);
+    pthread_mutex_unlock(&store->mutex);
+}

@@ -1,0 +1,73 @@
+/* view.c - meshes small enough for a phone; see work.h. */
+#include <math.h>
+
+#include "data/morphology.h"
+#include "infer/mesh.h"
+#include "serve/work.h"
+
+enum { VIEW_SMOOTHING = 15 };
+static const double VIEW_SHIFT = 0.45; /* of a voxel's shortest side */
+
+static int64_t count_block(const struct volume *mask, const int64_t at[3], const int64_t factor[3])
+{
+    const uint8_t *voxels = mask->data;
+    const int64_t *dim = mask->grid.dim;
+    int64_t n = 0;
+    for (int64_t z = at[2] * factor[2]; z < (at[2] + 1) * factor[2] && z < dim[2]; z++)
+        for (int64_t y = at[1] * factor[1]; y < (at[1] + 1) * factor[1] && y < dim[1]; y++)
+            for (int64_t x = at[0] * factor[0]; x < (at[0] + 1) * factor[0] && x < dim[0]; x++)
+                n += voxels[(z * dim[1] + y) * dim[0] + x] != 0;
+    return n;
+}
+
+/* factor voxels become one, whose centre is theirs. */
+static enum status view_coarsen(struct volume *ret, const struct volume *mask, const int64_t factor[3], struct error *error)
+{
+    struct grid grid = mask->grid;
+    for (int a = 0; a < 3; a++) {
+        grid.dim[a] = (mask->grid.dim[a] + factor[a] - 1) / factor[a];
+        for (int k = 0; k < 3; k++) {
+            grid.axis[a][k] *= (double)factor[a];
+            grid.origin[k] += 0.5 * (double)(factor[a] - 1) * mask->grid.axis[a][k];
+        }
+    }
+    if (volume_new(ret, &grid, VOXEL_U8, error))
+        return error->status;
+    uint8_t *coarse = ret->data;
+    int64_t whole = factor[0] * factor[1] * factor[2];
+#pragma omp parallel for schedule(static)
+    for (int64_t z = 0; z < grid.dim[2]; z++)
+        for (int64_t y = 0; y < grid.dim[1]; y++)
+            for (int64_t x = 0; x < grid.dim[0]; x++)
+                coarse[(z * grid.dim[1] + y) * grid.dim[0] + x] = 2 * count_block(mask, (int64_t[]){x, y, z}, factor) >= whole;
+    return STATUS_OK;
+}
+
+enum status view_write(const char *path, const struct volume *mask, double target_mm, double *ret_mm, struct error *error)
+{
+    struct volume coarse = {0};
+    struct mesh mesh = {0};
+    int64_t factor[3];
+    for (int a = 0; a < 3; a++)
+        factor[a] = (int64_t)fmax(1, floor(target_mm / grid_spacing_mm(&mask->grid, a) + 0.5));
+    enum status status = view_coarsen(&coarse, mask, factor, error);
+    if (!status) {
+        const struct grid *grid = &coarse.grid;
+        double finest = INFINITY, widest = 0;
+        for (int a = 0; a < 3; a++) {
+            finest = fmin(finest, grid_spacing_mm(grid, a));
+            widest = fmax(widest, grid_spacing_mm(grid, a));
+        }
+        if (ret_mm)
+            *ret_mm = widest;
+        double volume_ml = (double)mask_count(coarse.data, grid_voxels(grid)) * grid_voxel_ml(grid);
+        status = mesh_from_mask(&mesh, &coarse, error);
+        if (!status)
+            status = mesh_smooth(&mesh, VIEW_SMOOTHING, VIEW_SHIFT * finest, volume_ml, error);
+    }
+    if (!status)
+        status = mesh_write_ply(path, &mesh, MESH_RAS, error);
+    mesh_done(&mesh);
+    volume_done(&coarse);
+    return status;
+}

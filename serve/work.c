@@ -1,0 +1,210 @@
+/* work.c - one job from upload to results; see work.h. */
+#include "serve/work.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "data/segment.h"
+#include "infer/batch.h"
+
+static const double SKULL_VIEW_MM = 1.5, IMPLANT_VIEW_MM = 0.8;
+static const char UPLOAD[] = "in/upload", SKULL[] = "work/skull", SEGMENTED[] = "work/skull.nii.gz", MADE[] = "work/example.nii.gz";
+
+#define OFFSET(member) offsetof(struct work_config, member)
+static const struct config_field work_fields[] = {
+    {.key = "folder", .type = CONFIG_STRING, .offset = OFFSET(folder), .required = true, .help = "the job's"},
+    {.key = "model", .type = CONFIG_STRING, .offset = OFFSET(model), .required = true, .help = "as infer takes it"},
+    {.key = "max_voxels", .type = CONFIG_INT, .offset = OFFSET(max_voxels), .text = "0", .min = 0, .max = 9e15,
+     .help = "a larger volume is refused by its header; 0: any"},
+    {.key = "max_memory_bytes", .type = CONFIG_INT, .offset = OFFSET(max_memory_bytes), .text = "0", .min = 0, .max = 9e15,
+     .help = "of this process; 0: any"},
+    {.key = "example", .type = CONFIG_BOOL, .offset = OFFSET(example), .text = "false", .help = "make the example first"},
+    {.key = "ct", .type = CONFIG_BOOL, .offset = OFFSET(ct), .text = "false", .help = "take the skull from a CT first"},
+    {.key = "threshold_hu", .type = CONFIG_DOUBLE, .offset = OFFSET(threshold_hu), .text = "150", .min = -1000, .max = 3000,
+     .unit = "HU", .help = "with ct: bone from here up"},
+    {.key = "set", .type = CONFIG_STRINGS, .offset = OFFSET(set), .help = "KEY=VALUE over the model's restoration"},
+    {0},
+};
+const struct config_table work_table = {.help = "one job of calvaria serve", .size = sizeof(struct work_config), .fields = work_fields};
+
+/* A sanitizer's shadow does not fit under a bound of address space. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+enum { MEMORY_CAN_BE_BOUND = 0 };
+#else
+enum { MEMORY_CAN_BE_BOUND = 1 };
+#endif
+
+static void work_bound(const struct work_config *config)
+{
+    enum { NICE = 5 };
+    const struct rlimit none = {0, 0};
+    const struct rlimit memory = {(rlim_t)config->max_memory_bytes, (rlim_t)config->max_memory_bytes};
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    setpriority(PRIO_PROCESS, 0, NICE);
+    setrlimit(RLIMIT_CORE, &none);
+    if (MEMORY_CAN_BE_BOUND && config->max_memory_bytes > 0)
+        setrlimit(RLIMIT_AS, &memory);
+}
+
+/* The header alone, before any work: what a compressed file claims to hold. */
+static enum status work_check_size(const struct work_config *config, struct error *error)
+{
+    struct volume header = {0};
+    enum status status = volume_read_header(&header, UPLOAD, error);
+    if (!status && config->max_voxels > 0 && grid_voxels(&header.grid) > config->max_voxels)
+        status = error_set(error, STATUS_FAILED,
+                           "%s: %" PRId64 " x %" PRId64 " x %" PRId64 " voxels: more than the %" PRId64
+                           " million this server takes (crop or resample it)",
+                           UPLOAD, header.grid.dim[0], header.grid.dim[1], header.grid.dim[2], config->max_voxels / 1000000);
+    volume_done(&header);
+    return status;
+}
+
+static enum status work_example(struct error *error)
+{
+    progress_stage("example");
+    enum status status = example_write(MADE, error);
+    if (!status && rename(MADE, UPLOAD))
+        status = error_set(error, STATUS_FAILED, "the example: cannot be put in place: %s", strerror(errno));
+    return status;
+}
+
+static enum status work_segment(const struct work_config *config, struct error *error)
+{
+    struct arena arena = {0};
+    struct segment_config segment;
+    struct segment_report report;
+    struct volume ct = {0}, skull = {0};
+    progress_stage("segmenting");
+    enum status status = config_bind(&segment_table, NULL, &segment, &arena, error);
+    segment.threshold_hu = config->threshold_hu;
+    if (!status)
+        status = volume_read(&ct, UPLOAD, error);
+    if (!status)
+        status = segment_skull(&skull, &report, &ct, &segment, UPLOAD, error);
+    if (!status)
+        status = volume_write(SEGMENTED, &skull, error);
+    volume_done(&ct);
+    volume_done(&skull);
+    arena_done(&arena);
+    return status;
+}
+
+static enum status work_restore(const struct work_config *config, char *skull, struct error *error)
+{
+    struct arena arena = {0};
+    struct batch_config batch;
+    FILE *nowhere = fopen("/dev/null", "w");
+    enum status status = nowhere ? config_bind(&batch_table, NULL, &batch, &arena, error)
+                                 : error_set(error, STATUS_FAILED, "/dev/null: cannot be opened: %s", strerror(errno));
+    if (!status) {
+        batch.model = config->model;
+        batch.out = "out";
+        batch.format = 1 + VOLUME_NIFTI_GZ;
+        batch.set = config->set;
+        status = batch_run(&batch, 1, &skull, nowhere, error);
+    }
+    if (nowhere)
+        fclose(nowhere);
+    arena_done(&arena);
+    return status;
+}
+
+/* out/NAME.nii.gz (as mask) once more as out/NAME.nrrd, and its surface. */
+static enum status work_show(const char *name, const char *mesh, double target_mm, double *ret_mm, struct error *error)
+{
+    struct arena arena = {0};
+    struct volume mask = {0};
+    char *from = arena_printf(&arena, "out/%s.nii.gz", name), *to = arena_printf(&arena, "out/%s.nrrd", name),
+         *ply = arena_printf(&arena, "out/%s.ply", mesh);
+    enum status status = from && to && ply ? volume_read(&mask, from, error) : error_memory(error, 256, "a path");
+    if (!status)
+        status = volume_write(to, &mask, error);
+    if (!status)
+        status = view_write(ply, &mask, target_mm, ret_mm, error);
+    volume_done(&mask);
+    arena_done(&arena);
+    return status;
+}
+
+static enum status work_views(const char *skull, FILE *progress, struct error *error)
+{
+    double mm = 0;
+    struct volume mask = {0};
+    struct progress views;
+    progress_stage("meshing");
+    progress_start(&views, "views", "mesh", 0, 3);
+    enum status status = volume_read_mask(&mask, skull, error);
+    if (!status)
+        status = volume_write("out/skull.nii.gz", &mask, error);
+    volume_done(&mask);
+    if (!status)
+        status = work_show("skull", "skull", SKULL_VIEW_MM, &mm, error);
+    progress_show(&views, 1, NULL);
+    if (!status)
+        status = work_show("skull_completed", "completed", SKULL_VIEW_MM, NULL, error);
+    progress_show(&views, 2, NULL);
+    if (!status)
+        status = work_show("skull_implant", "implant", IMPLANT_VIEW_MM, NULL, error);
+    progress_show(&views, 3, NULL);
+    fprintf(progress, "mesh_grid_mm %.4g\n", mm);
+    return status;
+}
+
+/* The first message, in the words of who sent the file: he knows no path of ours. */
+static void work_tell(FILE *progress, const struct error *error)
+{
+    static const char *const ours[] = {"work/skull.nii.gz", "work/skull", "in/upload"};
+    size_t length = strcspn(error->text, "\n");
+    fputs("error ", progress);
+    for (const char *at = error->text; at < error->text + length;) {
+        size_t skip = 0;
+        for (size_t i = 0; i < sizeof ours / sizeof *ours && !skip; i++)
+            skip = strncmp(at, ours[i], strlen(ours[i])) == 0 ? strlen(ours[i]) : 0;
+        if (skip)
+            fputs("the file", progress);
+        else
+            fputc(*at, progress);
+        at += skip ? skip : 1;
+    }
+    if (strstr(error->text, "non-binary"))
+        fputs("; if this is a CT, send it with segment=true", progress);
+    fputc('\n', progress);
+    fflush(progress);
+}
+
+enum status work_run(const struct work_config *config, FILE *progress, struct error *error)
+{
+    char skull[32];
+    work_bound(config);
+    progress_set_file(progress);
+    enum status status = chdir(config->folder)
+                             ? error_set(error, STATUS_FAILED, "%s: no folder of a job: %s", config->folder, strerror(errno))
+                             : STATUS_OK;
+    if (!status && config->example)
+        status = work_example(error);
+    progress_stage("reading");
+    if (!status)
+        status = work_check_size(config, error);
+    if (!status && config->ct)
+        status = work_segment(config, error);
+    snprintf(skull, sizeof skull, "%s", config->ct ? SEGMENTED : SKULL);
+    if (!status && !config->ct && link(UPLOAD, SKULL) && errno != EEXIST)
+        status = error_set(error, STATUS_FAILED, "the file: cannot be put in place: %s", strerror(errno));
+    if (!status)
+        status = work_restore(config, skull, error);
+    if (!status)
+        status = work_views(skull, progress, error);
+    progress_set_file(NULL);
+    if (status)
+        work_tell(progress, error);
+    return status;
+}
