@@ -87,7 +87,8 @@ for file in $(sources base nn data infer train serve cli bench tests); do
             sub(/^[^(]*\(/, "", commas)
             gsub(/\([^()]*\)/, "", commas)
             n = gsub(/,/, ",", commas) + 1
-            if (head ~ /\(/ && head !~ /=/ && n > 8)
+            library = head ~ /enum MHD_Result [a-z_]+\(/ # a callback of the HTTP library has the parameters it has
+            if (head ~ /\(/ && head !~ /=/ && n > 8 && !library)
                 print FILENAME ":" FNR ": " n " parameters (at most 8)"
         }
         /^\}/ && start {
