@@ -16,6 +16,7 @@
 struct bench_options {
     int64_t threads, repeats;
     const char *only;
+    bool direct;
 };
 
 static const struct config_field bench_fields[] = {
@@ -24,6 +25,7 @@ static const struct config_field bench_fields[] = {
     {.key = "repeats", .type = CONFIG_INT, .offset = offsetof(struct bench_options, repeats), .text = "5", .min = 1, .max = 1000,
      .help = "runs of each pass; the median counts"},
     {.key = "only", .type = CONFIG_STRING, .offset = offsetof(struct bench_options, only), .help = "only layers whose name contains this"},
+    {.key = "direct", .type = CONFIG_BOOL, .offset = offsetof(struct bench_options, direct), .text = "false", .help = "no Winograd"},
     {0}};
 static const struct config_table bench_table = {.size = sizeof(struct bench_options), .fields = bench_fields};
 
@@ -61,7 +63,7 @@ static const struct bench_layer layers[] = {
 };
 
 /* 'same' padding, as the networks have it. */
-static struct conv_shape bench_shape(const struct bench_layer *layer)
+static struct conv_shape bench_shape(const struct bench_layer *layer, bool winograd)
 {
     int64_t up = layer->size * layer->scale, k = layer->kernel, s = layer->stride;
     int64_t out = layer->transposed ? up * s : (up + s - 1) / s, pads = layer->transposed ? k - s : (out - 1) * s + k - up;
@@ -71,6 +73,7 @@ static struct conv_shape bench_shape(const struct bench_layer *layer)
                                .has_bias = true,
                                .transposed = layer->transposed,
                                .training = true,
+                               .winograd = winograd,
                                .needs_d_src = !layer->first};
     pads = pads > 0 ? pads : 0;
     for (int a = 0; a < 3; a++) {
@@ -121,9 +124,9 @@ static double bench_pass_s(struct engine_conv *conv, const struct bench_buffers 
 }
 
 /* Adds each pass's seconds to total[pass], and the multiply-adds to total[3]. */
-static enum status bench_run(const struct bench_layer *layer, double peak, int64_t repeats, double total[4], struct error *error)
+static enum status bench_run(const struct bench_layer *layer, double peak, bool winograd, int64_t repeats, double total[4], struct error *error)
 {
-    struct conv_shape shape = bench_shape(layer);
+    struct conv_shape shape = bench_shape(layer, winograd);
     struct engine_conv *conv = NULL;
     size_t bytes = 0;
     int64_t n_w = layer->src_c * layer->dst_c * layer->kernel * layer->kernel * layer->kernel;
@@ -176,7 +179,7 @@ int main(int argc, char **argv)
            (int)options.repeats, "layer", "forward", "back data", "back weights");
     for (size_t i = 0; i < sizeof layers / sizeof *layers && !error.status; i++)
         if (!options.only || strstr(layers[i].name, options.only))
-            bench_run(&layers[i], peak, options.repeats, total, &error);
+            bench_run(&layers[i], peak, !options.direct, options.repeats, total, &error);
     sum = total[0] + total[1] + total[2];
     if (sum > 0)
         printf("all: forward %.0f ms, backward data %.0f ms, backward weights %.0f ms; %.0f%% of peak\n", total[0] * 1e3, total[1] * 1e3,

@@ -40,6 +40,7 @@ static void conv_set_grid(struct engine_conv *conv)
     conv->forward_scatters = coarse_is_src;
     conv->grid.src = coarse_is_src ? shape->dst : shape->src;
     conv->grid.dst = coarse_is_src ? shape->src : shape->dst;
+    conv->grid.winograd = shape->winograd;
     for (int a = 0; a < 3; a++) {
         conv->grid.kernel[a] = shape->kernel[a] + fold;
         conv->grid.stride[a] = fold ? 2 : shape->stride[a];

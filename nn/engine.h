@@ -20,6 +20,7 @@ struct conv_shape {
     bool transposed; /* forward is the backward-data of the convolution dst -> src; weights plain C,O,D,H,W (src channels first) */
     bool training;   /* backward passes will be run */
     bool needs_d_src; /* false for the first layer: no backward-data is prepared */
+    bool winograd;    /* minimal filtering where it pays: engine_winograd.h states its error */
 };
 
 struct engine_conv;

@@ -4,6 +4,7 @@
 #include "base/memory.h"
 #include "nn/engine_kernels.h"
 #include "nn/engine_onednn.h"
+#include "nn/engine_winograd.h"
 
 /* Up to this many plain input channels oneDNN reads as they lie (our kernel: one); more are blocked first. */
 enum { DIRECT_PLAIN_MAX = 3 };
@@ -12,6 +13,7 @@ struct direct_forward {
     struct direct_conv conv;
     struct direct_layout layout;
     struct onednn_conv *onednn;     /* NULL: one of our own kernels */
+    struct winograd *winograd;
     int64_t src_floats, dst_floats; /* copies in another layout; 0: none */
     char name[48];
 };
@@ -60,6 +62,12 @@ enum status direct_forward_new(struct direct_forward **ret, const struct direct_
     made->dst_floats = direct_copy_floats(conv->dst, made->layout.lane_o);
     if (direct_is_thin(conv)) {
         snprintf(made->name, sizeof made->name, "thin:%s", engine_kernels()->name);
+    } else if (conv->winograd && winograd_takes(conv)) {
+        snprintf(made->name, sizeof made->name, "winograd:%s", engine_kernels()->name);
+        if (winograd_new(&made->winograd, conv, error)) {
+            direct_forward_free(made);
+            return error->status;
+        }
     } else if (direct_is_own(conv)) {
         snprintf(made->name, sizeof made->name, "own:%s", engine_kernels()->name);
     } else if (onednn_conv_new(&made->onednn, conv, &made->layout, has_bias, error)) {
@@ -77,13 +85,32 @@ void direct_forward_free(struct direct_forward *forward)
     if (!forward)
         return;
     onednn_conv_free(forward->onednn);
+    winograd_free(forward->winograd);
     memory_free(forward);
 }
 
 size_t direct_forward_scratch_bytes(const struct direct_forward *forward)
 {
     size_t bytes = scratch_bytes(forward->src_floats) + scratch_bytes(forward->dst_floats);
-    return forward->onednn ? bytes + onednn_conv_scratch_bytes(forward->onednn) : bytes;
+    bytes += forward->onednn ? onednn_conv_scratch_bytes(forward->onednn) : 0;
+    return bytes + (forward->winograd ? winograd_scratch_bytes(forward->winograd) : 0);
+}
+
+static int64_t direct_weights_end(const struct direct_forward *forward)
+{
+    const int64_t *kernel = forward->conv.kernel;
+    return weights_floats(&forward->layout, kernel[0] * kernel[1] * kernel[2]);
+}
+
+int64_t direct_forward_packed_floats(const struct direct_forward *forward)
+{
+    return direct_weights_end(forward) + (forward->winograd ? winograd_packed_floats(forward->winograd) : 0);
+}
+
+void direct_forward_prepare(const struct direct_forward *forward, float *packed)
+{
+    if (forward->winograd)
+        winograd_prepare(forward->winograd, packed, packed + direct_weights_end(forward));
 }
 
 struct direct_layout direct_forward_layout(const struct direct_forward *forward)
@@ -153,7 +180,9 @@ void direct_forward_run(struct direct_forward *forward, const float *src, const 
     if (forward->src_floats)
         tensor_pack_lanes(src_copy, src, forward->conv.src, forward->layout.lane_i);
     src = forward->src_floats ? src_copy : src;
-    if (forward->onednn)
+    if (forward->winograd)
+        winograd_run(forward->winograd, src, packed + direct_weights_end(forward), b, dst, at);
+    else if (forward->onednn)
         onednn_conv_run(forward->onednn, src, packed, b, forward->dst_floats ? dst_copy : dst, at);
     else
         direct_run_blocked(forward, src, packed, b, forward->dst_floats ? dst_copy : dst);

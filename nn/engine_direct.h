@@ -20,6 +20,7 @@ enum { CONV_KERNEL_MAX = 15, CONV_STRIDE_MAX = 8, CONV_TAPS_MAX = (CONV_KERNEL_M
 struct direct_conv {
     struct shape src, dst;
     int64_t kernel[3], stride[3], pad[3];
+    bool winograd; /* allowed where it pays (engine_winograd.h) */
 };
 
 /* How tensors and weights of a direct convolution lie for the kernel that runs it. Weights: [o/lane_o][i/lane_i][tap][lane_i][lane_o]. */
@@ -60,6 +61,9 @@ void direct_forward_free(struct direct_forward *forward);
 size_t direct_forward_scratch_bytes(const struct direct_forward *forward);
 struct direct_layout direct_forward_layout(const struct direct_forward *forward);
 const char *direct_forward_name(const struct direct_forward *forward);
+/* Floats that weights take: in the layout, and what prepare makes of them behind. Prepare after every packing. */
+int64_t direct_forward_packed_floats(const struct direct_forward *forward);
+void direct_forward_prepare(const struct direct_forward *forward, float *packed);
 /* b: layout.dst_c values, or NULL when built without bias. */
 void direct_forward_run(struct direct_forward *forward, const float *src, const float *packed, const float *b, float *dst, void *scratch);
 

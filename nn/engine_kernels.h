@@ -6,6 +6,7 @@
 #define CALVARIA_NN_ENGINE_KERNELS_H
 
 #include "nn/engine_direct.h"
+#include "nn/engine_winograd.h"
 
 /* The gradient of the weights between one or two blocks of the coarse grid and channels of the fine one, over coarse rows
  * first <= z*H + y < last of one sample. d_w is added to. */
@@ -35,8 +36,19 @@ struct thin_tile {
     int64_t blocks, first, last;
 };
 
+/* Tiles first .. first + n - 1 of one slab along z (tile plane z) of one sample. What is between the transforms lies as
+ * v [position][sum][block of src][step][lane], m [position][block of dst][step][lane], each position `gap` floats longer than that;
+ * u [position][pair of blocks of dst][sum][channel of src][two blocks, or the last one]. */
+struct winograd_tile {
+    const struct winograd_grid *grid;
+    const float *src, *u, *b; /* src, dst: the sample; b: NULL without bias */
+    float *v, *m, *dst;
+    int64_t z, first, n, step, gap;
+};
+
 struct engine_kernels {
     const char *name;
+    int64_t winograd_rows; /* winograd_tile.step is a multiple of this */
     /* fine and coarse blocked. d_w: [tap][lane of fine][lane of coarse] */
     void (*gradient_blocked)(const struct gradient_tile *tile);
     /* fine plain with its padding in memory, coarse blocked. d_w: [tap][..][lane of coarse] */
@@ -47,6 +59,11 @@ struct engine_kernels {
     void (*forward_blocked)(const struct forward_tile *tile);
     /* src blocked, dst plain */
     void (*thin_forward)(const struct thin_tile *tile);
+    /* w [tap][lane_i][lane] of one pair of blocks -> u + position * u_step + i * row */
+    void (*winograd_weights)(const struct winograd_grid *grid, const float *w, float *u, int64_t u_step, int64_t sum_step, int64_t row);
+    void (*winograd_src)(const struct winograd_tile *tile);
+    void (*winograd_multiply)(const struct winograd_tile *tile);
+    void (*winograd_dst)(const struct winograd_tile *tile);
 };
 
 const struct engine_kernels *engine_kernels(void);

@@ -17,6 +17,8 @@ typedef __m256 vec;
 #define vec_store _mm256_storeu_ps
 #define vec_all _mm256_set1_ps
 #define vec_add _mm256_add_ps
+#define vec_sub _mm256_sub_ps
+#define vec_mul _mm256_mul_ps
 #define vec_fma _mm256_fmadd_ps
 
 static inline float vec_sum(vec v)

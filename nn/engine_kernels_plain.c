@@ -49,6 +49,20 @@ static inline vec vec_add(vec a, vec b)
     return a;
 }
 
+static inline vec vec_sub(vec a, vec b)
+{
+    for (int i = 0; i < LANE; i++)
+        a.lane[i] -= b.lane[i];
+    return a;
+}
+
+static inline vec vec_mul(vec a, vec b)
+{
+    for (int i = 0; i < LANE; i++)
+        a.lane[i] *= b.lane[i];
+    return a;
+}
+
 static inline float vec_sum(vec v)
 {
     float sum = 0;

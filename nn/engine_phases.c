@@ -18,7 +18,7 @@ struct phase_group {
     bool straight;                  /* conv.dst is the result itself: nothing to interleave */
     bool ends_pencil;               /* its last phase is the last of a pencil: what is pending can be interleaved */
     int64_t first, n;               /* phases */
-    int64_t packed_floats, temp_floats;
+    int64_t weights_floats, packed_floats, temp_floats; /* as packed; with what prepare makes of them; waiting for interleaving */
 };
 
 struct phase {
@@ -116,7 +116,8 @@ static enum status phases_finish_group(struct phases *phases, struct phase_group
         phase->target.offset = phases->packed_floats;
         phases->targets[phases->n_targets++] = phase->target;
     }
-    group->packed_floats = weights_floats(&layout, phase_n_taps(&phases->phases[group->first]));
+    group->weights_floats = weights_floats(&layout, phase_n_taps(&phases->phases[group->first]));
+    group->packed_floats = direct_forward_packed_floats(group->forward);
     phases->packed_floats += group->packed_floats;
     if (has_bias && layout.dst_c > phases->bias_floats)
         phases->bias_floats = layout.dst_c;
@@ -207,7 +208,7 @@ static void phases_merge(struct phases *phases, struct phase_group *group)
 static enum status phases_add(struct phases *phases, const struct direct_conv *grid, const int64_t start[3], struct error *error)
 {
     struct phase *phase = &phases->phases[phases->n_phases];
-    *phase = (struct phase){.start = {start[0], start[1], start[2]}, .conv = {.src = grid->dst, .dst = grid->src}};
+    *phase = (struct phase){.start = {start[0], start[1], start[2]}, .conv = {.src = grid->dst, .dst = grid->src, .winograd = grid->winograd}};
     int32_t *tap;
     for (int axis = 0; axis < 3; axis++)
         phase_axis(grid, axis, phase);
@@ -299,8 +300,13 @@ const char *phases_name(const struct phases *phases)
 
 void phases_pack(const struct phases *phases, const struct weights_view *view, const float *w, float *packed)
 {
-    memset(packed, 0, (size_t)phases->packed_floats * sizeof *packed); /* padding channels */
+    for (const struct phase_group *group = phases->groups; group < phases->groups + phases->n_groups; group++)
+        if (group->forward) /* padding channels */
+            memset(packed + phases->phases[group->first].target.offset, 0, (size_t)group->weights_floats * sizeof *packed);
     weights_pack(view, w, phases->n_targets, phases->targets, packed);
+    for (struct phase_group *group = phases->groups; group < phases->groups + phases->n_groups; packed += group++->packed_floats)
+        if (group->forward)
+            direct_forward_prepare(group->forward, packed);
 }
 
 /* A line of a phase into its row of the fine grid: `lane` floats per voxel, `skip` voxels from one to the next. */

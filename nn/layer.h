@@ -78,6 +78,7 @@ struct layer {
     struct tensor dst, d_dst;
     bool training;  /* built for training: backward will be called */
     bool frozen;    /* parameters do not learn: their grad is NULL, batch norm uses moving statistics */
+    bool winograd;  /* the network allows minimal filtering (engine.h) */
     bool needs_d_src[LAYER_MAX_SRC]; /* known before init; false: d_src[i].data will be NULL */
     /* Absorbed nearest upsampling: convolutions see src scaled by this factor (1: none). */
     int64_t src_scale;

@@ -82,6 +82,7 @@ static struct conv_shape conv_describe(const struct layer *layer)
                                .has_bias = config->bias,
                                .transposed = conv_is_transposed(layer),
                                .training = layer->training,
+                               .winograd = layer->winograd,
                                .needs_d_src = layer->needs_d_src[0]};
     const int64_t size[3] = {src.d, src.h, src.w};
     int64_t *const out[3] = {&shape.dst.d, &shape.dst.h, &shape.dst.w};

@@ -17,6 +17,7 @@ struct conv_case {
 };
 
 #define CUBE(k) {k, k, k}
+enum { WINOGRAD_CASES = 8 }; /* the last ones of cases */
 
 /* D, H, W all differ; channels off the block; even and odd sizes under stride 2; asymmetric padding; N = 2. */
 static const struct conv_case cases[] = {
@@ -78,6 +79,15 @@ static const struct conv_case cases[] = {
     {1, 17, 16, {4, 3, 5}, CUBE(4), CUBE(1), CUBE(1), CUBE(2), 2, true},
     {1, 64, 1, {4, 3, 5}, CUBE(5), CUBE(1), CUBE(2), CUBE(2), 2, true},
     {1, 1, 1, {4, 3, 5}, CUBE(5), CUBE(1), CUBE(2), CUBE(2), 2, true},
+    /* large enough for Winograd: sizes that are whole tiles or not, with and without padding, kernels 3 and 5 */
+    {1, 32, 32, {6, 8, 12}, CUBE(3), CUBE(1), CUBE(1), CUBE(1), 1, false},
+    {2, 33, 49, {5, 7, 13}, CUBE(3), CUBE(1), CUBE(1), CUBE(1), 1, false},
+    {1, 40, 33, {7, 14, 10}, CUBE(3), CUBE(1), CUBE(0), CUBE(0), 1, false},
+    {1, 32, 40, {4, 15, 16}, CUBE(3), CUBE(1), {0, 2, 1}, {1, 0, 2}, 1, false},
+    {1, 36, 34, {8, 8, 10}, CUBE(5), CUBE(1), CUBE(2), CUBE(2), 1, true},
+    {1, 32, 32, {6, 16, 15}, {1, 3, 3}, CUBE(1), {0, 1, 1}, {0, 1, 1}, 1, false},
+    {1, 32, 33, {3, 12, 12}, {2, 5, 5}, CUBE(1), {1, 2, 2}, {0, 2, 2}, 1, false},
+    {1, 32, 32, {4, 8, 8}, CUBE(5), CUBE(1), CUBE(2), CUBE(2), 2, false},
 };
 
 static struct conv_shape case_shape(const struct conv_case *c)
@@ -274,12 +284,13 @@ static void compare_tensor(const char *what, const struct conv_case *c, struct t
     memory_free(plain);
 }
 
-static void run_case(const struct conv_case *c)
+static void run_case(const struct conv_case *c, bool winograd)
 {
     struct error error = {0};
     struct reference r = reference_new(c);
     struct engine_conv *conv = NULL;
     size_t bytes = 0;
+    r.shape.winograd = winograd;
     if (!CHECK_OK(engine_conv_new(&conv, &r.shape, &bytes, &error), &error)) {
         reference_done(&r);
         return;
@@ -309,8 +320,26 @@ static void run_case(const struct conv_case *c)
 
 static void test_passes(void)
 {
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
-        run_case(&cases[i]);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases - WINOGRAD_CASES; i++)
+        run_case(&cases[i], false);
+}
+
+/* The cases that Winograd takes, and that it takes them. */
+static void test_winograd(void)
+{
+    for (const struct conv_case *c = cases + sizeof cases / sizeof *cases - WINOGRAD_CASES; c < cases + sizeof cases / sizeof *cases; c++) {
+        struct error error = {0};
+        struct conv_shape shape = case_shape(c);
+        struct engine_conv *conv = NULL;
+        size_t bytes;
+        shape.winograd = true;
+        if (!CHECK_OK(engine_conv_new(&conv, &shape, &bytes, &error), &error))
+            return;
+        if (!CHECK(strstr(engine_conv_describe(conv), "winograd") != NULL))
+            printf("    case %td: %s\n", c - cases, engine_conv_describe(conv));
+        engine_conv_free(conv);
+        run_case(c, true);
+    }
 }
 
 /* Inference: weights are prepared once, until told. A second run gives the same bits. */
@@ -389,6 +418,7 @@ static void test_matmul(void)
 int main(int argc, char **argv)
 {
     const struct check_test tests[] = {{"passes", test_passes},
+                                       {"winograd", test_winograd},
                                        {"cached_weights", test_cached_weights},
                                        {"refusals", test_refusals},
                                        {"matmul", test_matmul},

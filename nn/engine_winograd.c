@@ -1,0 +1,148 @@
+/* engine_winograd.c - see engine_winograd.h. Units of work are runs of tiles in one slab along z; each thread transforms, multiplies and
+ * transforms back one unit at a time in scratch of its own, small enough for the second cache. How a shape is cut depends on the
+ * shape alone, and no sum crosses a unit: any number of threads gives the same bits. */
+#include "nn/engine_winograd.h"
+
+#include <omp.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "base/parallel.h"
+#include "nn/engine_kernels.h"
+
+/* What a unit's transformed values may take, and floats between the positions' parts so that they do not fall into the same sets. */
+enum { WINOGRAD_UNIT_BYTES = 384 * 1024, WINOGRAD_STEP_MAX = 48, WINOGRAD_GAP = 16 };
+
+struct winograd {
+    struct winograd_grid grid;
+    int64_t lane, step; /* tiles per unit */
+    int64_t units;      /* per slab */
+    int64_t v_floats, m_floats;
+    int threads;
+};
+
+static int64_t divide_up(int64_t n, int64_t by)
+{
+    return (n + by - 1) / by;
+}
+
+struct winograd_grid winograd_grid_of(const struct direct_conv *conv, int64_t lane)
+{
+    bool points_z = conv->kernel[0] == 3 && conv->kernel[1] == 3;
+    struct winograd_grid grid = {.conv = *conv,
+                                 .blocks_i = divide_up(conv->src.c, lane),
+                                 .blocks_o = divide_up(conv->dst.c, lane),
+                                 .out = {points_z ? 2 : 1, WINOGRAD_POINTS + 1 - conv->kernel[1], WINOGRAD_POINTS + 1 - conv->kernel[2]},
+                                 .points_z = points_z,
+                                 .positions = (points_z ? 4 : 1) * WINOGRAD_POINTS * WINOGRAD_POINTS,
+                                 .sums = points_z ? 1 : conv->kernel[0]};
+    const int64_t size[3] = {conv->dst.d, conv->dst.h, conv->dst.w};
+    for (int a = 0; a < 3; a++)
+        grid.tiles[a] = divide_up(size[a], grid.out[a]);
+    return grid;
+}
+
+/* Multiply-adds that the products take, tiles over the edge and preparing the weights included; the transforms weigh like a few channels. */
+static double winograd_work(const struct winograd_grid *grid)
+{
+    double tiles = (double)grid->conv.dst.n * (double)(grid->tiles[0] * grid->tiles[1] * grid->tiles[2]);
+    double i = (double)grid->conv.src.c, o = (double)grid->conv.dst.c;
+    return (double)(grid->positions * grid->sums) * (tiles * (i * o + 8 * i + 6 * o) + 16 * i * o);
+}
+
+bool winograd_takes(const struct direct_conv *conv)
+{
+    int64_t lane = tensor_block(), k = conv->kernel[1];
+    if ((k != 3 && k != 5) || conv->kernel[2] != k || conv->kernel[0] > WINOGRAD_KERNEL_MAX)
+        return false;
+    if (conv->stride[0] != 1 || conv->stride[1] != 1 || conv->stride[2] != 1)
+        return false;
+    if (conv->src.c < 2 * lane || conv->dst.c < 2 * lane || tensor_lane(conv->src.c) != lane || tensor_lane(conv->dst.c) != lane)
+        return false;
+    struct winograd_grid grid = winograd_grid_of(conv, lane);
+    double direct = (double)shape_count(conv->dst) * (double)conv->src.c * (double)(conv->kernel[0] * k * k);
+    return winograd_work(&grid) < 0.6 * direct;
+}
+
+enum status winograd_new(struct winograd **ret, const struct direct_conv *conv, struct error *error)
+{
+    struct winograd *made = memory_zalloc(1, sizeof *made);
+    if (!made)
+        return error_memory(error, sizeof *made, "convolution");
+    const struct winograd_grid grid = winograd_grid_of(conv, tensor_block());
+    int64_t rows = engine_kernels()->winograd_rows, tiles = grid.tiles[1] * grid.tiles[2];
+    made->grid = grid;
+    made->lane = tensor_block();
+    made->threads = parallel_threads();
+    int64_t blocks = grid.sums * grid.blocks_i + grid.blocks_o, tile_bytes = grid.positions * blocks * made->lane * (int64_t)sizeof(float);
+    int64_t step = WINOGRAD_UNIT_BYTES / tile_bytes / rows * rows;
+    step = step < rows ? rows : step > WINOGRAD_STEP_MAX ? WINOGRAD_STEP_MAX / rows * rows : step;
+    made->units = divide_up(tiles, step);
+    made->step = divide_up(divide_up(tiles, made->units), rows) * rows;
+    made->v_floats = grid.positions * (grid.sums * grid.blocks_i * made->step * made->lane + WINOGRAD_GAP);
+    made->m_floats = grid.positions * (grid.blocks_o * made->step * made->lane + WINOGRAD_GAP);
+    *ret = made;
+    return STATUS_OK;
+}
+
+void winograd_free(struct winograd *winograd)
+{
+    memory_free(winograd);
+}
+
+int64_t winograd_packed_floats(const struct winograd *winograd)
+{
+    const struct winograd_grid *grid = &winograd->grid;
+    return grid->positions * grid->sums * grid->blocks_i * grid->blocks_o * winograd->lane * winograd->lane;
+}
+
+size_t winograd_scratch_bytes(const struct winograd *winograd)
+{
+    return (size_t)winograd->threads * (scratch_bytes(winograd->v_floats) + scratch_bytes(winograd->m_floats));
+}
+
+void winograd_prepare(const struct winograd *winograd, const float *direct, float *packed)
+{
+    const struct winograd_grid *grid = &winograd->grid;
+    const int64_t *kernel = grid->conv.kernel, lane = winograd->lane, square = lane * lane;
+    const int64_t per_block = grid->sums * grid->blocks_i * square, taps = kernel[0] * kernel[1] * kernel[2];
+    const struct engine_kernels *kernels = engine_kernels();
+#pragma omp parallel for collapse(2) schedule(static)
+    for (int64_t o = 0; o < grid->blocks_o; o++)
+        for (int64_t i = 0; i < grid->blocks_i; i++) {
+            int64_t beside = o / 2 * 2 + 1 < grid->blocks_o ? 2 : 1; /* blocks that share rows */
+            float *u = packed + o / 2 * 2 * per_block + i * beside * square + o % 2 * lane;
+            kernels->winograd_weights(grid, direct + (o * grid->blocks_i + i) * taps * square, u, grid->blocks_o * per_block,
+                                      grid->blocks_i * beside * square, beside * lane);
+        }
+}
+
+void winograd_run(const struct winograd *winograd, const float *src, const float *packed, const float *b, float *dst, void *scratch)
+{
+    const struct winograd_grid *grid = &winograd->grid;
+    const struct engine_kernels *kernels = engine_kernels();
+    const int64_t tiles = grid->tiles[1] * grid->tiles[2];
+    const int64_t src_floats = grid->blocks_i * winograd->lane * shape_voxels(grid->conv.src);
+    const int64_t dst_floats = grid->blocks_o * winograd->lane * shape_voxels(grid->conv.dst);
+    int threads = parallel_threads() < winograd->threads ? parallel_threads() : winograd->threads;
+#pragma omp parallel num_threads(threads)
+    {
+        char *at = (char *)scratch + (size_t)omp_get_thread_num() * (winograd_scratch_bytes(winograd) / (size_t)winograd->threads);
+        float *v = scratch_take(&at, winograd->v_floats), *m = scratch_take(&at, winograd->m_floats);
+#pragma omp for collapse(3) schedule(dynamic)
+        for (int64_t n = 0; n < grid->conv.dst.n; n++)
+            for (int64_t z = 0; z < grid->tiles[0]; z++)
+                for (int64_t unit = 0; unit < winograd->units; unit++) {
+                    int64_t first = unit * winograd->step, left = tiles - first;
+                    struct winograd_tile tile = {.grid = grid, .src = src + n * src_floats, .u = packed, .b = b, .v = v, .m = m,
+                                                 .dst = dst + n * dst_floats, .z = z, .first = first,
+                                                 .n = left < winograd->step ? left : winograd->step, .step = winograd->step,
+                                                 .gap = WINOGRAD_GAP};
+                    if (tile.n <= 0)
+                        continue;
+                    kernels->winograd_src(&tile);
+                    kernels->winograd_multiply(&tile);
+                    kernels->winograd_dst(&tile);
+                }
+    }
+}

@@ -1,0 +1,41 @@
+/* engine_winograd.h - private to nn/engine*.c: direct convolutions with stride 1 by Winograd's minimal filtering (Winograd 1980;
+ * Lavin and Gray 2016), which multiplies 4.5 times per value and pair of channels instead of 27 (3x3x3).
+ *
+ *     dst tile = A' [ (G w G') * (B' src B) ] A          one product per point, summed over channels by small matrix products
+ *
+ * Points: 0, +-3/4, +-3/2, infinity along y and x (6 in, 7 - k out), and along z 0, +-1, infinity for k = 3 (4 in, 2 out); any other
+ * kernel is summed tap by tap along z. All factors of A and B are exact in binary.
+ * Error: tests/nn/test_engine.c holds every pass to the bound of direct sums, 4 * FLT_EPSILON * sqrt(terms) * the largest result,
+ * against sums in double; these points cost at most twice the error of direct sums (+-1, +-2 would cost six times). */
+#ifndef CALVARIA_NN_ENGINE_WINOGRAD_H
+#define CALVARIA_NN_ENGINE_WINOGRAD_H
+
+#include "nn/engine_direct.h"
+
+enum { WINOGRAD_POINTS = 6, WINOGRAD_KERNEL_MAX = 5 };
+
+/* How a convolution is cut into tiles; what engine_kernels' transforms read. */
+struct winograd_grid {
+    struct direct_conv conv;
+    int64_t blocks_i, blocks_o; /* of channels */
+    int64_t out[3];             /* values of dst per tile: d, h, w */
+    int64_t tiles[3];           /* of one sample */
+    bool points_z;              /* minimal along z too; else taps along z are summed */
+    int64_t positions, sums;    /* products per tile and pair of channels: positions * sums */
+};
+
+bool winograd_takes(const struct direct_conv *conv);
+struct winograd_grid winograd_grid_of(const struct direct_conv *conv, int64_t lane);
+
+/* ---- dst from src ---- */
+
+struct winograd;
+enum status winograd_new(struct winograd **ret, const struct direct_conv *conv, struct error *error);
+void winograd_free(struct winograd *winograd);
+int64_t winograd_packed_floats(const struct winograd *winograd);
+size_t winograd_scratch_bytes(const struct winograd *winograd);
+/* direct: weights in the direct layout, [o/lane][i/lane][tap][lane][lane]. */
+void winograd_prepare(const struct winograd *winograd, const float *direct, float *packed);
+void winograd_run(const struct winograd *winograd, const float *src, const float *packed, const float *b, float *dst, void *scratch);
+
+#endif
