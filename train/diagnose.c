@@ -37,8 +37,8 @@ enum status diagnose_loss(const struct diagnosis *diagnosis, double loss, struct
     int64_t step = diagnosis->step;
     if (!all_finite(diagnosis->src, shape_count(network_src_shape(diagnosis->network))))
         return error_set(error, STATUS_FAILED, "step %" PRId64 ": %sloss is %g: the batch itself is not finite", step, whose, loss);
-    for (int64_t i = 0; i < params->n; i++)
-        if (!all_finite(params->value + params->items[i].offset, params->items[i].count))
+    for (int64_t i = 0; i < params->n; i++) /* statistics were touched by the very pass that failed: they are no cause */
+        if (params->items[i].trainable && !all_finite(params->value + params->items[i].offset, params->items[i].count))
             return error_set(error, STATUS_FAILED, "step %" PRId64 ": %sloss is %g: parameter %s is not finite (%s)", step, whose, loss,
                              params->items[i].name, DIAGNOSE_HINT);
     for (int64_t n = 1; n <= diagnosis->config->layers.n; n++)

@@ -153,6 +153,8 @@ static enum status recipe_complete(struct recipe *recipe, struct arena *arena, s
     struct adversary_config *adversary = recipe->adversary.table ? recipe->adversary.value : NULL;
     if (adversary && !adversary->optimizer.table)
         adversary->optimizer = recipe->optimizer;
+    for (int a = 0; adversary && a < 3; a++) /* its source is a prediction: a dense layer has the size that makes */
+        adversary->network.patch_vox[a] = recipe->data.patch_vox[a];
     for (int a = 0; a < 3; a++)
         if (recipe->restore.window.patch_vox[a] == 0)
             recipe->restore.window.patch_vox[a] = recipe->data.patch_vox[a];
