@@ -317,6 +317,15 @@ static void emit_concat(struct onnx_graph *graph, const struct layer *layer, con
     onnx_int(graph, onnx_node(graph, "Concat", layer->name, dst, layer->n_src, src), "axis", 1);
 }
 
+static void emit_slice(struct onnx_graph *graph, const struct layer *layer, const char *const *src, const char *dst)
+{
+    const int64_t first = key_int(layer, "first"), end = first + key_int(layer, "channels"), axis = 1;
+    const char *const inputs[4] = {src[0], onnx_integers(graph, step(graph, layer, "first"), 1, &first),
+                                   onnx_integers(graph, step(graph, layer, "end"), 1, &end),
+                                   onnx_integers(graph, step(graph, layer, "axis"), 1, &axis)};
+    onnx_node(graph, "Slice", layer->name, dst, 4, inputs);
+}
+
 /* All values as channels of one voxel, in the order c, z, y, x. */
 static void emit_flatten(struct onnx_graph *graph, const struct layer *layer, const char *const *src, const char *dst)
 {
@@ -362,6 +371,7 @@ static const struct onnx_row {
     {"dropout", emit_dropout, false},
     {"add", emit_add, false},
     {"concat", emit_concat, false},
+    {"slice", emit_slice, false},
     {"flatten", emit_flatten, true}, /* a dense layer's weights count voxels */
     {"dense", emit_dense, false},
 };

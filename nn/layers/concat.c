@@ -1,6 +1,9 @@
-/* concat.c - the sources' channels behind each other.
+/* concat.c - the sources' channels behind each other, and the way back: some of a source's channels.
  *   src[k] (N,Ck,D,H,W)   dst (N,C0+C1+..,D,H,W)     dst[n, first(k) + c] = src[k][n, c]      d_src[k][n, c] = d_dst[n, first(k) + c]
- * Keeps nothing.                                     Test: tests/nn/test_join.c */
+ * slice:
+ *   src (N,C,D,H,W)       dst (N,channels,D,H,W)     dst[n, c] = src[n, first + c]            d_src[n, first + c] = d_dst[n, c], 0 elsewhere
+ * Both keep nothing.                                 Test: tests/nn/test_join.c */
+#include <inttypes.h>
 #include <string.h>
 
 #include "nn/layer.h"
@@ -90,4 +93,58 @@ const struct layer_ops layer_concat = {
                .size = sizeof(struct layer_config)},
     .min_src = 2, .max_src = LAYER_MAX_SRC, .keeps = LAYER_KEEPS_NOTHING, .in_place = LAYER_IN_PLACE_NEVER,
     .shape = concat_shape, .forward = concat_forward, .backward = concat_backward,
+};
+
+/* --- slice --- */
+
+struct slice_config {
+    struct layer_config layer;
+    int64_t first, channels;
+};
+
+static enum status slice_shape(const struct layer *layer, struct shape *ret_dst, struct error *error)
+{
+    const struct slice_config *config = layer->config;
+    struct shape dst = layer->src[0].shape;
+    if (config->first + config->channels > dst.c)
+        return config_error(error, layer->node, "%s: channels %" PRId64 " to %" PRId64 " of a source that has %" PRId64 " (numbered from 0)", layer->name,
+                            config->first, config->first + config->channels - 1, dst.c);
+    dst.c = config->channels;
+    *ret_dst = dst;
+    return STATUS_OK;
+}
+
+static void slice_forward(struct layer *layer, const struct pass *pass)
+{
+    const struct slice_config *config = layer->config;
+    (void)pass;
+    for (int64_t n = 0; n < layer->dst.shape.n; n++)
+        concat_copy(layer->dst, 0, layer->src[0], config->first, config->channels, n);
+    concat_clear_padding(layer->dst);
+}
+
+static void slice_backward(struct layer *layer, const struct pass *pass)
+{
+    const struct slice_config *config = layer->config;
+    struct tensor d_src = layer->d_src[0];
+    (void)pass;
+    if (!d_src.data)
+        return;
+    const struct rows rows = rows_of(d_src.shape);
+    memset(d_src.data, 0, (size_t)(rows.n * rows.floats) * sizeof *d_src.data);
+    for (int64_t n = 0; n < d_src.shape.n; n++)
+        concat_copy(d_src, config->first, layer->d_dst, 0, config->channels, n);
+}
+
+static const struct config_field slice_fields[] = {
+    {.key = "first", .type = CONFIG_INT, .offset = offsetof(struct slice_config, first), .text = "0", .min = 0, .max = 1e6,
+     .help = "the first channel, numbered from 0"},
+    {.key = "channels", .type = CONFIG_INT, .offset = offsetof(struct slice_config, channels), .text = "1", .min = 1, .max = 1e6, .help = "how many"},
+    {0}};
+
+const struct layer_ops layer_slice = {
+    .config = {.type = "slice", .help = "some of the source's channels, as the class 'bone' of a softmax over two", .base = &layer_base_table,
+               .size = sizeof(struct slice_config), .fields = slice_fields},
+    .min_src = 1, .max_src = 1, .keeps = LAYER_KEEPS_NOTHING, .in_place = LAYER_IN_PLACE_NEVER,
+    .shape = slice_shape, .forward = slice_forward, .backward = slice_backward,
 };

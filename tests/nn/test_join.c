@@ -1,4 +1,4 @@
-/* add, concat and flatten against double loops; concat at every kind of block boundary. */
+/* add, concat, slice and flatten against double loops; concat at every kind of block boundary. */
 #include <string.h>
 
 #include "tests/check.h"
@@ -44,6 +44,24 @@ static void test_concat(void)
     }
 }
 
+/* The yaml of the case says channels 1 ... of the source. */
+static void slice_reference(const struct reference *reference)
+{
+    const struct layer *layer = reference->layer;
+    int64_t voxels = shape_voxels(layer->dst.shape), from = layer->src[0].shape.c, to = layer->dst.shape.c;
+    for (int64_t n = 0; n < layer->dst.shape.n; n++)
+        memcpy(reference->dst + n * to * voxels, reference->src[0] + (n * from + 1) * voxels, (size_t)(to * voxels) * sizeof(double));
+}
+
+static void test_slice(void)
+{
+    const struct shape shapes[] = {{2, 4, 3, 4, 5}, {2, 17, 3, 2, 5}, {1, 33, 1, 2, 3}};
+    const char *const yaml[] = {"{ type: slice, first: 1, channels: 3 }", "{ type: slice, first: 1, channels: 14 }", "{ type: slice, first: 1, channels: 32 }"};
+    for (int i = 0; i < 3; i++)
+        check_layer(&(struct layer_case){.yaml = yaml[i], .reference = slice_reference, .n_src = 1, .src = {shapes[i]},
+                                         .max_zero_frac = 0.34});
+}
+
 static void flatten_reference(const struct reference *reference)
 {
     memcpy(reference->dst, reference->src[0], (size_t)shape_count(reference->layer->dst.shape) * sizeof(double));
@@ -58,6 +76,6 @@ static void test_flatten(void)
 
 int main(int argc, char **argv)
 {
-    const struct check_test tests[] = {{"add", test_add}, {"concat", test_concat}, {"flatten", test_flatten}, {0}};
+    const struct check_test tests[] = {{"add", test_add}, {"concat", test_concat}, {"slice", test_slice}, {"flatten", test_flatten}, {0}};
     return check_main(argc, argv, tests);
 }

@@ -95,6 +95,26 @@ static double boundary_reference(struct shape shape, const double *p, const doub
     return sum / (double)shape_count(shape);
 }
 
+static double dice_both(struct shape shape, const double *p, const double *t)
+{
+    static double q[MAX_VALUES], u[MAX_VALUES];
+    for (int64_t i = 0; i < shape_count(shape); i++) {
+        q[i] = 1 - p[i];
+        u[i] = 1 - t[i];
+    }
+    return (dice_squared(shape, p, t) + dice_squared(shape, q, u)) / 2;
+}
+
+static double dice_both_plain(struct shape shape, const double *p, const double *t)
+{
+    static double q[MAX_VALUES], u[MAX_VALUES];
+    for (int64_t i = 0; i < shape_count(shape); i++) {
+        q[i] = 1 - p[i];
+        u[i] = 1 - t[i];
+    }
+    return (dice_sample(shape, p, t) + dice_sample(shape, q, u)) / 2;
+}
+
 static struct config_list bind_losses(const char *yaml, struct arena *arena)
 {
     static const struct config_field fields[] = {{.key = "loss", .type = CONFIG_LIST, .variant = loss_table_at}, {0}};
@@ -201,6 +221,8 @@ static void test_dice(void)
     check_loss("loss: [ { type: dice, weight: 2 } ]", dice_batch, 2);
     check_loss("loss: [ { type: dice, over: sample } ]", dice_sample, 1);
     check_loss("loss: [ { type: dice, squared: true, epsilon: 0 } ]", dice_squared, 1);
+    check_loss("loss: [ { type: dice, squared: true, epsilon: 0, background: true, weight: 3 } ]", dice_both, 3);
+    check_loss("loss: [ { type: dice, over: sample, background: true } ]", dice_both_plain, 1);
 }
 
 static void test_boundary(void)
