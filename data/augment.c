@@ -123,8 +123,6 @@ static enum status draw_elastic(struct augment *augment, const struct augment_co
  * turned box). */
 static void draw_crop(struct augment *augment, const struct augment_config *config, struct box bone, struct rng rng)
 {
-    augment->z_lo = -INFINITY;
-    augment->z_hi = INFINITY;
     if (rng_uniform(&rng, 0, 1) >= config->crop)
         return;
     double middle[3], height = (double)box_size(bone, 2) * augment->back[2][2];
@@ -159,7 +157,9 @@ enum status augment_draw(struct augment *ret, const struct augment_config *confi
 {
     const double flips[3] = {config->flip_x, config->flip_y, config->flip_z};
     struct rng any = rng_child(&rng, CHILD_ANY), flip = rng_child(&rng, CHILD_FLIP);
-    *ret = (struct augment){.grid = *grid};
+    *ret = (struct augment){.grid = *grid, .z_lo = -INFINITY, .z_hi = INFINITY};
+    for (int a = 0; a < 3; a++)
+        ret->to_skull[a][a] = ret->back[a][a] = 1;
     if (rng_uniform(&any, 0, 1) >= config->probability)
         return STATUS_OK;
     for (int a = 0; a < 3; a++) {

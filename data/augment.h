@@ -56,6 +56,7 @@ void augment_place(const struct augment *augment, double at[3]);
 struct augment_patch {
     double lo[3], step[3];
     int64_t size[3];
+    int64_t samples; /* soft cuts: each value is the mean over samples^3 points of its voxel's box; 0 as 1: its middle */
 };
 /* Fills a patch. codes: the whole skull, CODE_BONE and CODE_MISSING; trilinear shares above one half become bone, and missing
  * where most of that bone is. */

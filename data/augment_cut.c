@@ -225,11 +225,53 @@ enum status augment_cut(uint8_t *out, const struct augment *augment, const uint8
     return cut_any(out, NULL, NULL, augment, codes, patch, error);
 }
 
+/* The mean of fine (samples x samples x samples for each value of one slice) into out. */
+static void slice_average(float *out, const float *fine, const int64_t size[3], int64_t samples)
+{
+    const int64_t row = size[0] * samples, slice = row * size[1] * samples;
+    const float share = 1.0F / (float)(samples * samples * samples);
+    for (int64_t z = 0; z < samples; z++)
+        for (int64_t y = 0; y < size[1] * samples; y++) {
+            const float *from = fine + z * slice + y * row;
+            float *to = out + y / samples * size[0];
+            for (int64_t x = 0; x < size[0]; x++)
+                for (int64_t k = 0; k < samples; k++)
+                    to[x] += share * *from++;
+        }
+}
+
+/* Slice by slice at `samples` times the resolution. */
+static enum status cut_sampled(float *skull, float *implant, const struct augment *augment, const uint8_t *codes,
+                               const struct augment_patch *patch, struct error *error)
+{
+    const int64_t k = patch->samples, slice = patch->size[0] * patch->size[1];
+    const size_t fine_n = (size_t)(slice * k * k * k);
+    struct augment_patch fine = {.size = {patch->size[0] * k, patch->size[1] * k, k}};
+    float *both = memory_alloc(fine_n, 2 * sizeof *both);
+    enum status status = both ? STATUS_OK : error_memory(error, fine_n * 2 * sizeof *both, "a patch's finer samples");
+    for (int64_t z = 0; !status && z < patch->size[2]; z++) {
+        const double first[3] = {patch->lo[0], patch->lo[1], patch->lo[2] + (double)z * patch->step[2]};
+        for (int a = 0; a < 3; a++) {
+            fine.step[a] = patch->step[a] / (double)k;
+            fine.lo[a] = first[a] - 0.5 * patch->step[a] + 0.5 * fine.step[a];
+        }
+        memset(both, 0, fine_n * 2 * sizeof *both);
+        status = cut_any(NULL, both, both + fine_n, augment, codes, &fine, error);
+        if (!status) {
+            slice_average(skull + z * slice, both, patch->size, k);
+            slice_average(implant + z * slice, both + fine_n, patch->size, k);
+        }
+    }
+    memory_free(both);
+    return status;
+}
+
 enum status augment_cut_soft(float *skull, float *implant, const struct augment *augment, const uint8_t *codes,
                              const struct augment_patch *patch, struct error *error)
 {
     const size_t n = (size_t)(patch->size[0] * patch->size[1] * patch->size[2]);
     memset(skull, 0, n * sizeof *skull);
     memset(implant, 0, n * sizeof *implant);
-    return cut_any(NULL, skull, implant, augment, codes, patch, error);
+    return patch->samples > 1 ? cut_sampled(skull, implant, augment, codes, patch, error)
+                              : cut_any(NULL, skull, implant, augment, codes, patch, error);
 }

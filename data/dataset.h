@@ -46,6 +46,7 @@ enum status dataset_read_box(uint8_t *out, struct dataset *set, int64_t i, int64
 struct pack_config {
     double split_frac[3]; /* train, val, test */
     int64_t seed;
+    double spacing_mm;      /* skulls and implants are brought to this grid; 0: their own */
     const char *split_file; /* case<TAB>train|val|test[<TAB>group], "-" for a split: at random; NULL: all at random */
 };
 /* Packs what a folder holds, found by name (data/layout.h); what did not match is logged, and listed in the error when nothing did. Cases of

@@ -4,15 +4,14 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "data/augment.h"
 #include "data/defects/region.h"
 #include "data/distance.h"
+#include "data/draw_soft.h"
 #include "data/resample.h"
-#include "data/sampler.h"
 
 /* Streams: epochs and draws count apart, what a draw needs is told apart by its children. */
 enum { STREAM_EPOCH, STREAM_DRAW };
-enum { CHILD_DEFECT, CHILD_PATCHES, CHILD_AUGMENT, CHILD_NOISE };
+enum { CHILD_DEFECT, CHILD_PATCHES, CHILD_AUGMENT, CHILD_NOISE, CHILD_KIND };
 
 static struct rng stream(uint64_t seed, uint64_t which, int64_t number)
 {
@@ -45,9 +44,14 @@ static enum status draw_defect(struct volume *skull, struct region *implant, con
 {
     const struct dataset_case *shown = dataset_case(source->set, i);
     const bool whole = moved || source->defects || source->config->sampler == SAMPLER_WHOLE;
+    struct rng kind = rng_child(&rng, CHILD_KIND);
+    const bool healthy = rng_uniform(&kind, 0, 1) < source->config->healthy_frac;
+    const bool stored = rng_uniform(&kind, 0, 1) < source->config->stored_frac && shown->n_implants > 0;
     if (whole && dataset_read_skull(skull, source->set, i, error))
         return error->status;
-    if (source->defects)
+    if (healthy)
+        return STATUS_OK;
+    if (source->defects && !stored)
         return defect_draw(implant, NULL, skull, shown->box, source->defects, rng, error);
     const int64_t j = rng_below(&rng, shown->n_implants);
     if (region_new(implant, shown->implant_boxes[j], error))
@@ -72,14 +76,6 @@ static void cut(uint8_t *out, struct box box, const uint8_t *src, struct box src
         }
 }
 
-/* One drawn skull on its way to patches. */
-struct drawn {
-    int64_t i; /* the case */
-    struct volume skull;
-    struct region implant;
-    struct augment augment;
-};
-
 static enum status draw_patch(uint8_t *out, const struct draw_source *source, const struct drawn *drawn, struct box box, struct error *error)
 {
     if (drawn->augment.moved) {
@@ -89,6 +85,7 @@ static enum status draw_patch(uint8_t *out, const struct draw_source *source, co
             patch.step[a] = 1;
             patch.size[a] = box_size(box, a);
         }
+        patch.samples = 1;
         return augment_cut(out, &drawn->augment, drawn->skull.data, &patch, error);
     }
     if (drawn->skull.data)
@@ -104,13 +101,14 @@ static enum status draw_patches(struct draw *draw, const struct draw_source *sou
                                 struct error *error)
 {
     const struct dataset_case *shown = dataset_case(source->set, drawn->i);
-    const int64_t *dim = shown->grid.dim, *patch = source->config->patch_vox, n = patch[0] * patch[1] * patch[2];
+    const struct sampler_grid on = sampler_grid_of(&shown->grid, 0);
+    const int64_t *patch = source->config->patch_vox, n = patch[0] * patch[1] * patch[2];
     const struct rng places = rng_child(rng, CHILD_PATCHES), noise = rng_child(rng, CHILD_NOISE);
     draw->codes = memory_zalloc((size_t)draw->n_patches, (size_t)n);
     if (!draw->codes)
         return error_memory(error, (size_t)(draw->n_patches * n), "the patches of a skull");
     for (int64_t k = 0; k < draw->n_patches; k++) {
-        const struct box box = sampler_box(source->config, &drawn->augment, dim, shown->box, &drawn->implant, places, k);
+        const struct box box = sampler_box(source->config, &drawn->augment, &on, shown->box, &drawn->implant, places, k);
         uint8_t *out = draw->codes + k * n;
         if (draw_patch(out, source, drawn, box, error))
             return error->status;
@@ -122,7 +120,7 @@ static enum status draw_patches(struct draw *draw, const struct draw_source *sou
 /* The target of patch k, above one half. */
 static void draw_target_mask(uint8_t *mask, const struct draw *draw, int64_t k, int64_t n, enum loader_task task)
 {
-    const float *soft = draw->soft && task == TASK_IMPLANT ? draw->soft + n : draw->soft;
+    const float *soft = draw->soft ? draw->soft + (2 * k + (task == TASK_IMPLANT)) * n : NULL;
     const uint8_t wanted = task == TASK_COMPLETION ? CODE_BONE : CODE_MISSING;
     for (int64_t v = 0; v < n; v++)
         mask[v] = soft ? soft[v] > 0.5F : (draw->codes[k * n + v] & wanted) != 0;
@@ -167,7 +165,7 @@ static enum status draw_resample(float *out, const struct volume *mask, const st
 
 static enum status draw_whole_augmented(struct draw *draw, const struct drawn *drawn, const int64_t size[3], struct error *error)
 {
-    struct augment_patch patch;
+    struct augment_patch patch = {.samples = 1};
     for (int a = 0; a < 3; a++) {
         patch.size[a] = size[a];
         patch.step[a] = (double)drawn->skull.grid.dim[a] / (double)size[a];
@@ -197,12 +195,19 @@ static enum status draw_whole(struct draw *draw, const struct draw_source *sourc
 static enum status drawn_make(struct drawn *drawn, const struct draw_source *source, const struct rng *rng, struct error *error)
 {
     const struct dataset_case *shown = dataset_case(source->set, drawn->i);
-    if (augment_draw(&drawn->augment, &source->config->augment, &shown->grid, shown->box, rng_child(rng, CHILD_AUGMENT), error) ||
-        draw_defect(&drawn->skull, &drawn->implant, source, drawn->i, drawn->augment.moved, rng_child(rng, CHILD_DEFECT), error))
+    if (augment_draw(&drawn->augment, &source->config->augment, &shown->grid, shown->box, rng_child(rng, CHILD_AUGMENT), error))
         return error->status;
-    if (drawn->augment.moved && drawn->implant.mask) /* both in one volume: patches look them up together */
+    const bool looked_up = drawn->augment.moved || source->config->spacing_mm > 0;
+    if (draw_defect(&drawn->skull, &drawn->implant, source, drawn->i, looked_up, rng_child(rng, CHILD_DEFECT), error))
+        return error->status;
+    if (looked_up && drawn->implant.mask) /* both in one volume: patches look them up together */
         cut(drawn->skull.data, box_of_grid(&shown->grid), drawn->implant.mask, drawn->implant.box, CODE_MISSING);
     return STATUS_OK;
+}
+
+int64_t draw_count(const struct loader_config *config, const struct grid *grid)
+{
+    return sampler_count(config, sampler_grid_of(grid, config->spacing_mm).dim);
 }
 
 enum status draw_make(struct draw *ret, const struct draw_source *source, int64_t number, struct error *error)
@@ -213,9 +218,11 @@ enum status draw_make(struct draw *ret, const struct draw_source *source, int64_
     const bool resampled =
         source->config->sampler == SAMPLER_WHOLE && memcmp(shown->grid.dim, source->config->patch_vox, sizeof shown->grid.dim) != 0;
     drawn.skull.grid = shown->grid;
-    *ret = (struct draw){.n_patches = sampler_count(source->config, shown->grid.dim)};
+    *ret = (struct draw){.n_patches = draw_count(source->config, &shown->grid)};
     enum status status = drawn_make(&drawn, source, &rng, error);
-    if (!status)
+    if (!status && source->config->spacing_mm > 0)
+        status = draw_soft(ret, source, &drawn, rng_child(&rng, CHILD_PATCHES), error);
+    else if (!status)
         status = resampled ? draw_whole(ret, source, &drawn, error) : draw_patches(ret, source, &drawn, &rng, error);
     if (!status && source->config->distance)
         status = draw_distances(ret, source, error);
@@ -234,13 +241,15 @@ void draw_done(struct draw *draw)
     memory_free(draw->codes);
     memory_free(draw->soft);
     memory_free(draw->distance);
+    memory_free(draw->frame);
+    memory_free(draw->at);
     *draw = (struct draw){0};
 }
 
 void draw_fill(const struct draw *draw, int64_t k, int64_t n, enum loader_task task, float *src, float *target)
 {
     if (draw->soft) {
-        const float *skull = draw->soft, *implant = draw->soft + n;
+        const float *skull = draw->soft + 2 * k * n, *implant = skull + n;
         for (int64_t v = 0; v < n; v++) {
             src[v] = skull[v] - implant[v];
             target[v] = task == TASK_COMPLETION ? skull[v] : implant[v];

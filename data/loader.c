@@ -19,11 +19,17 @@ static const struct config_field loader_fields[] = {
     {.key = "set", .type = CONFIG_PATH, .offset = OFFSET(set), .required = true, .help = "the dataset, made by 'calvaria pack'"},
     {.key = "defects", .type = CONFIG_PATH, .offset = OFFSET(defects),
      .help = "generators of defects, a file of configs/defects; not given: the implants stored in the dataset"},
+    {.key = "stored_frac", .type = CONFIG_DOUBLE, .offset = OFFSET(stored_frac), .text = "0", .min = 0, .max = 1,
+     .help = "with defects: the share of drawn skulls that get an implant stored in the dataset instead, where they have one"},
+    {.key = "healthy_frac", .type = CONFIG_DOUBLE, .offset = OFFSET(healthy_frac), .text = "0", .min = 0, .max = 1,
+     .help = "share of drawn skulls that stay whole, so that the network also learns to leave them alone"},
     {.key = "sampler", .type = CONFIG_ENUM, .offset = OFFSET(sampler), .text = "grid", .names = sampler_names,
-     .help = "grid: all tiles in order, as published; random: around the bone; defect: around the defect; whole: the whole skull, resampled to the "
-             "patch where sizes differ"},
+     .help = "grid: all tiles in order, as published; random: around the bone; defect: around the defect; whole: the whole volume, resampled to the "
+             "patch where sizes differ; with spacing_mm: a frame of that size on the skull"},
     {.key = "patch_vox", .type = CONFIG_INT3, .offset = OFFSET(patch_vox), .text = "[128, 128, 128]", .unit = "voxels", .min = 1, .max = 1024,
      .help = "size of a training patch"},
+    {.key = "spacing_mm", .type = CONFIG_DOUBLE, .offset = OFFSET(spacing_mm), .text = "0", .min = 0, .max = 20, .unit = "mm",
+     .help = "spacing of the patches' voxels, each the share of bone in its box (restore.working_spacing_mm follows it); 0: the skull's own"},
     {.key = "patches_per_skull", .type = CONFIG_INT, .offset = OFFSET(patches_per_skull), .text = "4", .min = 1, .max = 1024,
      .help = "random, defect: patches cut from each drawn skull"},
     {.key = "defect_ratio", .type = CONFIG_DOUBLE, .offset = OFFSET(defect_ratio), .text = "0.5", .min = 0, .max = 1,
@@ -63,6 +69,8 @@ struct loader {
     pthread_t *threads;
 
     int64_t patch;  /* of draw `head`, given next */
+    float *prior;   /* the answer to draw `prior_draw` */
+    int64_t prior_draw;
     double waited_s;
 };
 
@@ -132,7 +140,7 @@ static enum status loader_find_cases(struct loader *loader, enum dataset_split s
 static int64_t loader_count(const struct loader *loader, int64_t number)
 {
     const struct dataset_case *shown = dataset_case(loader->source.set, draw_case(&loader->source, number));
-    return sampler_count(&loader->config, shown->grid.dim);
+    return draw_count(&loader->config, &shown->grid);
 }
 
 static enum status loader_init(struct loader *loader, enum dataset_split split, struct loader_position start, struct error *error)
@@ -153,6 +161,13 @@ static enum status loader_init(struct loader *loader, enum dataset_split split, 
                          config->set, start.draw, start.patch);
     loader->head = loader->next_draw = start.draw;
     loader->patch = start.patch;
+    loader->prior_draw = -1;
+    if (config->prior.answer) {
+        const int64_t *frame = config->prior.patch_vox;
+        loader->prior = arena_alloc(&loader->arena, (size_t)(frame[0] * frame[1] * frame[2]), sizeof *loader->prior);
+        if (!loader->prior)
+            return error_memory(error, (size_t)(frame[0] * frame[1] * frame[2]) * sizeof *loader->prior, "the coarse answer");
+    }
     loader->slots = arena_alloc(&loader->arena, (size_t)config->queue, sizeof *loader->slots);
     loader->threads = arena_alloc(&loader->arena, (size_t)config->workers, sizeof *loader->threads);
     if (!loader->slots || !loader->threads)
@@ -226,6 +241,20 @@ static void loader_advance(struct loader *loader, struct slot *slot)
     loader->patch = 0;
 }
 
+/* The patch at hand: the skull, and the coarse answer beside it. */
+static void loader_give(struct loader *loader, const struct draw *draw, float *src, float *target)
+{
+    const struct loader_config *config = &loader->config;
+    const int64_t n = config->patch_vox[0] * config->patch_vox[1] * config->patch_vox[2];
+    draw_fill(draw, loader->patch, n, loader->source.task, src, target);
+    if (!loader->prior)
+        return;
+    if (loader->prior_draw != loader->head)
+        config->prior.answer(config->prior.context, draw->frame, loader->prior);
+    loader->prior_draw = loader->head;
+    draw_prior(src + n, draw, loader->patch, config, loader->prior);
+}
+
 enum status loader_next(struct loader *loader, int64_t batch, float *src, float *target, float *distance,
                         struct loader_position *ret_position, struct error *error)
 {
@@ -236,7 +265,7 @@ enum status loader_next(struct loader *loader, int64_t batch, float *src, float 
             *error = slot->error;
             return slot->status;
         }
-        draw_fill(&slot->draw, loader->patch, n, loader->source.task, src + b * n, target + b * n);
+        loader_give(loader, &slot->draw, src + b * n * (loader->prior ? 2 : 1), target + b * n);
         if (loader->config.distance)
             memcpy(distance + b * n, slot->draw.distance + loader->patch * n, (size_t)n * sizeof *distance);
         if (++loader->patch == slot->draw.n_patches)

@@ -15,16 +15,29 @@ extern const char *const loader_task_names[]; /* "completion", "implant", NULL *
 
 enum sampler { SAMPLER_GRID, SAMPLER_RANDOM, SAMPLER_DEFECT, SAMPLER_WHOLE };
 
+/* What the network is told beside the skull: a coarse answer to the whole of it, sampled at the patch's voxels. */
+struct loader_prior {
+    double spacing_mm;
+    int64_t patch_vox[3]; /* the frame that holds the skull, data/resample.h */
+    /* p and src: plain, patch_vox. Called by loader_next, on its thread, once for each drawn skull. NULL: there is no prior. */
+    void (*answer)(void *context, const float *src, float *p);
+    void *context;
+};
+
 struct loader_config {
     const char *set, *defects; /* paths; defects NULL: the stored implants */
+    double stored_frac;        /* with defects: share of drawn skulls that get a stored implant, where they have one */
+    double healthy_frac;       /* share of drawn skulls that stay whole: nothing is missing */
     int sampler;               /* enum sampler: all tiles of the grid in order (the paper), at random, around the defect with defect_ratio, whole */
     int64_t patch_vox[3];      /* x, y, z */
+    double spacing_mm;         /* of the patches' voxels, which then are shares of bone; 0: the skull's own */
     int64_t patches_per_skull; /* random, defect: patches cut per drawn skull */
     double defect_ratio;       /* defect: share of patches centred on a random implant voxel */
     int64_t top_vox;           /* grid: tiles of the top this many slices (128 in the paper); 0: the whole height */
     int64_t workers, queue;
     struct augment_config augment; /* of the split train alone: the others are shown as they are */
     bool distance;                 /* no key: the caller's losses need the distance from each target's surface */
+    struct loader_prior prior;     /* no key: set by the program */
 };
 extern const struct config_table loader_table;
 
@@ -36,8 +49,9 @@ struct loader;
 
 enum status loader_new(struct loader **ret, const struct loader_config *config, enum loader_task task, enum dataset_split split,
                        uint64_t seed, struct loader_position start, struct error *error);
-/* Fills src and target with `batch` patches, each plain 1 x D x H x W floats (0 or 1), and where config.distance asked for it `distance`
- * (else ignored): distance_signed of each target above one half. Waits for the workers. *ret_position: where to resume after this batch. */
+/* Fills src and target with `batch` patches, each plain D x H x W floats: 0 or 1, shares where spacing_mm is set; src has a second channel
+ * where there is a prior. Where config.distance asked for it, `distance` (else ignored): distance_signed of each target above one half. Waits
+ * for the workers. *ret_position: where to resume after this batch. */
 enum status loader_next(struct loader *loader, int64_t batch, float *src, float *target, float *distance,
                         struct loader_position *ret_position, struct error *error);
 double loader_wait_s(const struct loader *loader); /* time loader_next has waited so far */

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "data/dataset_file.h"
 #include "data/pack.h"
+#include "data/resample.h"
 #include "data/split.h"
 
 /* Two files of one skull overlay each other when no voxel is further off than this. NIfTI keeps its affine in float32. */
@@ -93,29 +94,62 @@ enum status pack_read_implant(struct volume *ret, const struct layout_defect *fr
     return STATUS_FAILED;
 }
 
-static enum status pack_case(struct set_writer *writer, const struct layout_case *from, uint64_t *ret_hash, struct error *error)
+/* What is missing stays part of the skull. */
+static enum status implant_resample(struct volume *implant, const struct volume *skull, struct error *error)
 {
-    struct volume skull, implant;
+    struct volume coarse;
+    if (resample_mask(&coarse, implant, &skull->grid, error))
+        return error->status;
+    for (int64_t v = 0; v < grid_voxels(&skull->grid); v++)
+        ((uint8_t *)coarse.data)[v] &= ((const uint8_t *)skull->data)[v];
+    volume_done(implant);
+    *implant = coarse;
+    return STATUS_OK;
+}
+
+/* The skull as it is stored; *ret_native (data NULL where it is the same) as it came. */
+static enum status pack_skull(struct volume *ret, struct volume *ret_native, const struct layout_case *from, double spacing_mm,
+                              struct error *error)
+{
+    const double spacing[3] = {spacing_mm, spacing_mm, spacing_mm};
+    *ret_native = (struct volume){0};
+    if (spacing_mm <= 0)
+        return pack_read_skull(ret, from, error);
+    if (pack_read_skull(ret_native, from, error))
+        return error->status;
+    const struct grid grid = resample_grid(&ret_native->grid, spacing);
+    if (resample_mask(ret, ret_native, &grid, error))
+        volume_done(ret_native);
+    return error->status;
+}
+
+static enum status pack_case(struct set_writer *writer, const struct layout_case *from, double spacing_mm, uint64_t *ret_hash,
+                             struct error *error)
+{
+    struct volume skull, native, implant;
     hid_t group;
-    if (pack_read_skull(&skull, from, error))
+    if (pack_skull(&skull, &native, from, spacing_mm, error))
         return error->status;
     *ret_hash = mask_hash(skull.data, skull.grid.dim);
     const char *source = file_base(from->complete ? from->complete : from->defects[0].defective);
     enum status status = set_write_case(&group, writer, from->name, source, &skull, *ret_hash, error);
-    if (status) {
-        volume_done(&skull);
-        return status;
-    }
+    const bool begun = status == STATUS_OK;
     for (int64_t j = 0; !status && j < from->n_defects; j++) {
         const struct layout_defect *defect = &from->defects[j];
-        if ((status = pack_read_implant(&implant, defect, &skull, error)))
+        if ((status = pack_read_implant(&implant, defect, native.data ? &native : &skull, error)))
             break;
-        status = set_write_implant(writer, group, defect->name, file_base(defect->implant ? defect->implant : defect->defective),
-                                   implant.data, skull.grid.dim, error);
+        if (native.data)
+            status = implant_resample(&implant, &skull, error);
+        if (!status)
+            status = set_write_implant(writer, group, defect->name,
+                                       file_base(defect->implant ? defect->implant : defect->defective), implant.data,
+                                       skull.grid.dim, error);
         volume_done(&implant);
     }
     volume_done(&skull);
-    set_end_case(group);
+    volume_done(&native);
+    if (begun)
+        set_end_case(group);
     return status;
 }
 
@@ -131,7 +165,7 @@ static enum status pack_cases(struct set_writer *writer, const struct layout *la
         return error_memory(error, (size_t)n, "the list of cases");
     progress_start(&progress, "pack", "cases", 0, n);
     for (int64_t i = 0; !status && i < n; i++) {
-        status = pack_case(writer, &layout->cases[i], &hashes[i], error);
+        status = pack_case(writer, &layout->cases[i], config->spacing_mm, &hashes[i], error);
         if (status)
             error_while(error, "packing case '%s'", layout->cases[i].name);
         else

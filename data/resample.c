@@ -1,5 +1,5 @@
-/* resample.c - values between grids. Where the axes of both are parallel, which is nearly always, positions come from one table
- * per axis and the four source rows around a row are blended first; else every voxel goes its own way. */
+/* resample.c - values between grids. Where the axes of both are parallel, which is nearly always, weights come from one table
+ * per axis and the source rows under a row are blended first; else every voxel goes its own way. */
 #include <math.h>
 #include <string.h>
 
@@ -114,11 +114,12 @@ static void oblique_slice(struct volume *dst, const struct volume *src, const st
 
 /* --- parallel axes --- */
 
-/* For index i on one axis of dst: the voxels of src below and above it, and how far it is towards the second; below < 0: outside.
- */
-struct axis_table {
-    int32_t *below, *above;
-    float *part;
+/* For index i on one axis of dst: the voxels first[i] .. first[i] + n[i] of src and their weights; they sum to 1, to less where
+ * an area leaves src; n[i] = 0: outside. */
+struct axis_taps {
+    int32_t *first, *n;
+    float *weight; /* [width] for each i */
+    int64_t width;
 };
 
 static bool map_is_parallel(const struct index_map *map, const int64_t dst_dim[3])
@@ -130,30 +131,55 @@ static bool map_is_parallel(const struct index_map *map, const int64_t dst_dim[3
     return true;
 }
 
-static void axis_table_fill(struct axis_table *table, double start, double step, int64_t n, int64_t src_n,
-                            enum resample_order order)
+static int64_t axis_width(double step, enum resample_order order)
+{
+    return order == RESAMPLE_AREA && step > 1 ? (int64_t)ceil(step) + 1 : 2;
+}
+
+/* The shares of src's voxels in the box of width step around `at`. */
+static void taps_area(struct axis_taps *taps, int64_t i, double at, double step, int64_t src_n)
+{
+    const double lo = fmax(at - 0.5 * step, -0.5), hi = fmin(at + 0.5 * step, (double)src_n - 0.5);
+    const int64_t first = (int64_t)floor(lo + 0.5);
+    int64_t n = 0;
+    for (int64_t v = first; n < taps->width && v < src_n && (double)v - 0.5 < hi; v++, n++)
+        taps->weight[i * taps->width + n] = (float)((fmin((double)v + 0.5, hi) - fmax((double)v - 0.5, lo)) / step);
+    taps->first[i] = (int32_t)first;
+    taps->n[i] = (int32_t)n;
+}
+
+static void taps_point(struct axis_taps *taps, int64_t i, double at, int64_t src_n, enum resample_order order)
+{
+    double clamped = fmin(fmax(at, 0), (double)(src_n - 1));
+    if (order == RESAMPLE_NEAREST)
+        clamped = fmin(floor(clamped + 0.5), (double)(src_n - 1));
+    const int64_t below = (int64_t)clamped;
+    const float part = (float)(clamped - (double)below);
+    taps->first[i] = (int32_t)below;
+    taps->n[i] = axis_inside(at, src_n) ? below + 1 < src_n ? 2 : 1 : 0;
+    taps->weight[2 * i] = 1 - part;
+    taps->weight[2 * i + 1] = part;
+}
+
+static void taps_fill(struct axis_taps *taps, double start, double step, int64_t n, int64_t src_n, enum resample_order order)
 {
     for (int64_t i = 0; i < n; i++) {
-        double at = start + (double)i * step;
-        double clamped = fmin(fmax(at, 0), (double)(src_n - 1));
-        if (order == RESAMPLE_NEAREST)
-            clamped = fmin(floor(clamped + 0.5), (double)(src_n - 1));
-        int64_t below = (int64_t)clamped;
-        table->below[i] = axis_inside(at, src_n) ? (int32_t)below : -1;
-        table->above[i] = (int32_t)(below + 1 < src_n ? below + 1 : below);
-        table->part[i] = (float)(clamped - (double)below);
+        const double at = start + (double)i * step;
+        taps->n[i] = 0;
+        if (order != RESAMPLE_AREA || step <= 1)
+            taps_point(taps, i, at, src_n, order);
+        else if (at + 0.5 * step > -0.5 && at - 0.5 * step < (double)src_n - 0.5)
+            taps_area(taps, i, at, step, src_n);
     }
 }
 
-/* out (+)= weight * a source row */
-static void row_blend(float *out, const struct volume *src, int64_t y, int64_t z, float weight, bool add)
+/* out += weight * a source row */
+static void row_blend(float *out, const struct volume *src, int64_t y, int64_t z, float weight)
 {
     int64_t n = src->grid.dim[0], at = (z * src->grid.dim[1] + y) * n;
     const uint8_t *u8 = (const uint8_t *)src->data + at;
     const int16_t *i16 = (const int16_t *)src->data + at;
     const float *f32 = (const float *)src->data + at;
-    if (!add)
-        memset(out, 0, (size_t)n * sizeof *out);
     if (weight == 0)
         return;
     if (src->type == VOXEL_U8)
@@ -167,65 +193,71 @@ static void row_blend(float *out, const struct volume *src, int64_t y, int64_t z
             out[i] += weight * f32[i];
 }
 
-/* One row of dst by linear interpolation; `blend` holds a source row. */
-static void parallel_row_linear(struct volume *dst, const struct volume *src, const struct axis_table table[3], int64_t y,
-                                int64_t z, float *blend)
+/* One row of dst; `blend` holds a source row. */
+static void parallel_row(struct volume *dst, const struct volume *src, const struct axis_taps taps[3], int64_t y, int64_t z,
+                         float *blend)
 {
-    const struct axis_table *x = &table[0];
+    const struct axis_taps *tx = &taps[0], *ty = &taps[1], *tz = &taps[2];
     float *out = (float *)dst->data + (z * dst->grid.dim[1] + y) * dst->grid.dim[0];
-    float py = table[1].part[y], pz = table[2].part[z];
-    row_blend(blend, src, table[1].below[y], table[2].below[z], (1 - py) * (1 - pz), false);
-    row_blend(blend, src, table[1].above[y], table[2].below[z], py * (1 - pz), true);
-    row_blend(blend, src, table[1].below[y], table[2].above[z], (1 - py) * pz, true);
-    row_blend(blend, src, table[1].above[y], table[2].above[z], py * pz, true);
-    for (int64_t i = 0; i < dst->grid.dim[0]; i++)
-        if (x->below[i] >= 0)
-            out[i] = blend[x->below[i]] * (1 - x->part[i]) + blend[x->above[i]] * x->part[i];
+    memset(blend, 0, (size_t)src->grid.dim[0] * sizeof *blend);
+    for (int32_t k = 0; k < tz->n[z]; k++)
+        for (int32_t j = 0; j < ty->n[y]; j++)
+            row_blend(blend, src, ty->first[y] + j, tz->first[z] + k, ty->weight[y * ty->width + j] * tz->weight[z * tz->width + k]);
+    for (int64_t i = 0; i < dst->grid.dim[0]; i++) {
+        const float *from = blend + tx->first[i], *weight = tx->weight + i * tx->width;
+        float sum = 0;
+        for (int32_t k = 0; k < tx->n[i]; k++)
+            sum += from[k] * weight[k];
+        out[i] = sum;
+    }
 }
 
-static void parallel_row_nearest(struct volume *dst, const struct volume *src, const struct axis_table table[3], int64_t y,
+static void parallel_row_nearest(struct volume *dst, const struct volume *src, const struct axis_taps taps[3], int64_t y,
                                  int64_t z)
 {
     size_t size = voxel_bytes(src->type);
     const char *in =
-        (const char *)src->data + (table[2].below[z] * src->grid.dim[1] + table[1].below[y]) * src->grid.dim[0] * (int64_t)size;
+        (const char *)src->data + (taps[2].first[z] * src->grid.dim[1] + taps[1].first[y]) * src->grid.dim[0] * (int64_t)size;
     char *out = (char *)dst->data + (z * dst->grid.dim[1] + y) * dst->grid.dim[0] * (int64_t)size;
-    const int32_t *below = table[0].below;
     for (int64_t i = 0; i < dst->grid.dim[0]; i++)
-        if (below[i] >= 0 && size == 1)
-            out[i] = in[below[i]];
-        else if (below[i] >= 0)
-            memcpy(out + (size_t)i * size, in + (size_t)below[i] * size, size);
+        if (taps[0].n[i] && size == 1)
+            out[i] = in[taps[0].first[i]];
+        else if (taps[0].n[i])
+            memcpy(out + (size_t)i * size, in + (size_t)taps[0].first[i] * size, size);
 }
 
 static enum status resample_parallel(struct volume *dst, const struct volume *src, const struct index_map *map,
                                      enum resample_order order, struct error *error)
 {
     const int64_t *dim = dst->grid.dim;
-    size_t entries = (size_t)(dim[0] + dim[1] + dim[2]), row = (size_t)(src->grid.dim[0] + 15) / 16 * 16;
+    size_t entries = (size_t)(dim[0] + dim[1] + dim[2]), row = (size_t)(src->grid.dim[0] + 15) / 16 * 16, weights = 0;
+    for (int a = 0; a < 3; a++)
+        weights += (size_t)(dim[a] * axis_width(map->step[a][a], order));
     int32_t *voxels = memory_alloc(2 * entries, sizeof *voxels);
-    float *parts = memory_alloc(entries + row * (size_t)parallel_threads() + 16, sizeof *parts);
-    enum status status = voxels && parts ? STATUS_OK : error_memory(error, row * sizeof *parts, "resampling");
-    struct axis_table table[3];
-    size_t at = 0;
-    for (int a = 0; a < 3 && !status; at += (size_t)dim[a], a++) {
-        table[a] = (struct axis_table){voxels + at, voxels + entries + at, parts + at};
-        axis_table_fill(&table[a], map->start[a], map->step[a][a], dim[a], src->grid.dim[a], order);
+    float *floats = memory_alloc(weights + row * (size_t)parallel_threads() + 16, sizeof *floats), *blends = floats + weights;
+    enum status status = voxels && floats ? STATUS_OK : error_memory(error, row * sizeof *floats, "resampling");
+    struct axis_taps taps[3];
+    int32_t *entry = voxels;
+    float *weight = floats;
+    for (int a = 0; a < 3 && !status; a++) {
+        taps[a] = (struct axis_taps){entry, entry + dim[a], weight, axis_width(map->step[a][a], order)};
+        entry += 2 * dim[a];
+        weight += dim[a] * taps[a].width;
+        taps_fill(&taps[a], map->start[a], map->step[a][a], dim[a], src->grid.dim[a], order);
     }
     if (!status) {
-        float *blends = parts + entries;
 #pragma omp parallel for schedule(static)
         for (int64_t i = 0; i < dim[1] * dim[2]; i++) {
             int64_t y = i % dim[1], z = i / dim[1];
-            if (table[1].below[y] < 0 || table[2].below[z] < 0)
+            if (taps[1].n[y] == 0 || taps[2].n[z] == 0)
                 continue;
             if (order == RESAMPLE_NEAREST)
-                parallel_row_nearest(dst, src, table, y, z);
+                parallel_row_nearest(dst, src, taps, y, z);
             else
-                parallel_row_linear(dst, src, table, y, z, blends + row * (size_t)omp_get_thread_num());
+                parallel_row(dst, src, taps, y, z, blends + row * (size_t)omp_get_thread_num());
         }
     }
-    memory_free(parts);
+    memory_free(floats);
     memory_free(voxels);
     return status;
 }
@@ -267,4 +299,84 @@ struct grid resample_grid(const struct grid *grid, const double spacing_mm[3])
         for (int a = 0; a < 3; a++)
             out.origin[k] += 0.5 * ((double)(grid->dim[a] - 1) * grid->axis[a][k] - (double)(out.dim[a] - 1) * out.axis[a][k]);
     return out;
+}
+
+enum status resample_mask(struct volume *ret, const struct volume *src, const struct grid *dst_grid, struct error *error)
+{
+    struct volume shares, mask;
+    if (resample_volume(&shares, src, dst_grid, RESAMPLE_AREA, error))
+        return error->status;
+    enum status status = volume_new(&mask, dst_grid, VOXEL_U8, error);
+    for (int64_t i = 0; !status && i < grid_voxels(dst_grid); i++)
+        ((uint8_t *)mask.data)[i] = ((const float *)shares.data)[i] > 0.5F;
+    volume_done(&shares);
+    if (status)
+        return status;
+    mask.storage = src->storage;
+    *ret = mask;
+    return STATUS_OK;
+}
+
+void resample_frame(int64_t lo[3], const float *bone, const int64_t dim[3], const int64_t frame[3])
+{
+    enum { TOP_MARGIN = 2 };
+    int64_t from[3] = {dim[0], dim[1], dim[2]}, to[3] = {0};
+    for (int64_t z = 0; z < dim[2]; z++)
+        for (int64_t y = 0; y < dim[1]; y++)
+            for (int64_t x = 0; x < dim[0]; x++) {
+                const int64_t at[3] = {x, y, z};
+                for (int a = 0; a < 3 && bone[(z * dim[1] + y) * dim[0] + x] >= 0.25F; a++) {
+                    from[a] = at[a] < from[a] ? at[a] : from[a];
+                    to[a] = at[a] >= to[a] ? at[a] + 1 : to[a];
+                }
+            }
+    for (int a = 0; a < 3; a++) {
+        const int64_t twice = to[a] > 0 ? from[a] + to[a] : dim[a]; /* no bone: the volume's middle */
+        lo[a] = (twice - frame[a] + (twice < frame[a] ? -1 : 0)) / 2;
+    }
+    if (to[2] > 0)
+        lo[2] = to[2] + TOP_MARGIN - frame[2];
+}
+
+void resample_crop(float *out, const int64_t frame[3], const float *src, const int64_t dim[3], const int64_t lo[3])
+{
+    const int64_t first = lo[0] < 0 ? -lo[0] : 0, end = lo[0] + frame[0] > dim[0] ? dim[0] - lo[0] : frame[0];
+    memset(out, 0, (size_t)(frame[0] * frame[1] * frame[2]) * sizeof *out);
+    for (int64_t z = 0; z < frame[2] && end > first; z++)
+        for (int64_t y = 0; y < frame[1]; y++)
+            if (z + lo[2] >= 0 && z + lo[2] < dim[2] && y + lo[1] >= 0 && y + lo[1] < dim[1])
+                memcpy(out + (z * frame[1] + y) * frame[0] + first,
+                       src + ((z + lo[2]) * dim[1] + y + lo[1]) * dim[0] + lo[0] + first, (size_t)(end - first) * sizeof *out);
+}
+
+/* The sum over the corners of a cell that lie in src. */
+static float lattice_value(const float *src, const int64_t dim[3], const double at[3])
+{
+    int64_t lower[3];
+    float part[3], sum = 0;
+    for (int a = 0; a < 3; a++) {
+        const double below = floor(at[a]);
+        if (!(below >= -1 && below < (double)dim[a]))
+            return 0;
+        lower[a] = (int64_t)below;
+        part[a] = (float)(at[a] - below);
+    }
+    for (int corner = 0; corner < 8; corner++) {
+        const int64_t x = lower[0] + (corner & 1), y = lower[1] + (corner >> 1 & 1), z = lower[2] + (corner >> 2);
+        if (x < 0 || x >= dim[0] || y < 0 || y >= dim[1] || z < 0 || z >= dim[2])
+            continue;
+        sum += src[(z * dim[1] + y) * dim[0] + x] * (corner & 1 ? part[0] : 1 - part[0]) *
+               (corner & 2 ? part[1] : 1 - part[1]) * (corner & 4 ? part[2] : 1 - part[2]);
+    }
+    return sum;
+}
+
+void resample_lattice(float *out, const int64_t size[3], const float *src, const int64_t dim[3], const double at[3], const double step[3])
+{
+#pragma omp parallel for schedule(static)
+    for (int64_t i = 0; i < size[1] * size[2]; i++)
+        for (int64_t x = 0; x < size[0]; x++) {
+            const double place[3] = {at[0] + (double)x * step[0], at[1] + (double)(i % size[1]) * step[1], at[2] + (double)(i / size[1]) * step[2]};
+            out[i * size[0] + x] = lattice_value(src, dim, place);
+        }
 }

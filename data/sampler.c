@@ -2,6 +2,8 @@
 
 #include <math.h>
 
+#include "data/resample.h"
+
 /* First slice, and number of slices, that the grid covers along axis a. */
 static int64_t grid_first(const struct loader_config *config, const int64_t dim[3], int a)
 {
@@ -21,6 +23,20 @@ int64_t sampler_count(const struct loader_config *config, const int64_t dim[3])
     if (config->sampler == SAMPLER_GRID)
         return grid_tiles(config, dim, 0) * grid_tiles(config, dim, 1) * grid_tiles(config, dim, 2);
     return config->patches_per_skull;
+}
+
+struct sampler_grid sampler_grid_of(const struct grid *grid, double spacing_mm)
+{
+    struct sampler_grid on = {.step = {1, 1, 1}};
+    const double spacing[3] = {spacing_mm, spacing_mm, spacing_mm};
+    const struct grid working = spacing_mm > 0 ? resample_grid(grid, spacing) : *grid;
+    for (int a = 0; a < 3; a++) {
+        on.dim[a] = working.dim[a];
+        if (spacing_mm > 0)
+            on.step[a] = spacing_mm / grid_spacing_mm(grid, a);
+        on.lo[a] = 0.5 * ((double)(grid->dim[a] - 1) - (double)(on.dim[a] - 1) * on.step[a]); /* both centres at one place */
+    }
+    return on;
 }
 
 /* Where a patch of this axis starts so that it stays inside [0, size) if it fits. */
@@ -61,17 +77,20 @@ static int64_t implant_voxels(const struct region *implant)
     return n > 0 ? mask_count(implant->mask, n) : 0;
 }
 
-static void centre_place(const struct augment *augment, int64_t centre[3])
+/* Where a voxel of the skull is shown, on the grid of the patches. */
+static void centre_place(const struct augment *augment, const struct sampler_grid *on, int64_t centre[3])
 {
     double at[3] = {(double)centre[0], (double)centre[1], (double)centre[2]};
-    augment_place(augment, at);
+    if (augment)
+        augment_place(augment, at);
     for (int a = 0; a < 3; a++)
-        centre[a] = llround(at[a]);
+        centre[a] = llround((at[a] - on->lo[a]) / on->step[a]);
 }
 
-struct box sampler_box(const struct loader_config *config, const struct augment *augment, const int64_t dim[3], struct box bone,
-                       const struct region *implant, struct rng rng, int64_t k)
+struct box sampler_box(const struct loader_config *config, const struct augment *augment, const struct sampler_grid *on,
+                       struct box bone, const struct region *implant, struct rng rng, int64_t k)
 {
+    const int64_t *dim = on->dim;
     struct box box = {.hi = {dim[0], dim[1], dim[2]}};
     int64_t start[3] = {0}, centre[3];
     if (config->sampler == SAMPLER_WHOLE)
@@ -86,8 +105,7 @@ struct box sampler_box(const struct loader_config *config, const struct augment 
             implant_voxel(centre, implant, rng_below(&place, n));
         for (int a = 0; a < 3 && !on_defect; a++)
             centre[a] = bone.lo[a] + rng_below(&place, bone.hi[a] - bone.lo[a]);
-        if (augment)
-            centre_place(augment, centre);
+        centre_place(augment, on, centre);
         for (int a = 0; a < 3; a++)
             start[a] = start_inside(centre[a] - config->patch_vox[a] / 2, dim[a], config->patch_vox[a]);
     }

@@ -61,15 +61,29 @@ bool restorer_working_grid(const struct restorer *restorer, const struct grid *n
     return !grid_same(ret, native, 1e-9);
 }
 
-/* A window_sink: into a volume of floats. */
+/* A volume of floats, and where the scanned box lies on it. */
+struct keeping {
+    struct volume *p;
+    int64_t lo[3];
+};
+
+/* A window_sink: into a volume of floats, as far as it reaches. */
 static void keep_block(void *context, const struct window_block *block)
 {
-    struct volume *p = context;
+    const struct keeping *keeping = context;
+    struct volume *p = keeping->p;
+    const int64_t *dim = p->grid.dim;
+    const int64_t first = keeping->lo[0] + block->box.lo[0] < 0 ? -keeping->lo[0] : block->box.lo[0];
+    const int64_t end = keeping->lo[0] + block->box.hi[0] > dim[0] ? dim[0] - keeping->lo[0] : block->box.hi[0];
     for (int64_t z = block->box.lo[2]; z < block->box.hi[2]; z++)
-        for (int64_t y = block->box.lo[1]; y < block->box.hi[1]; y++)
-            memcpy((float *)p->data + (z * p->grid.dim[1] + y) * p->grid.dim[0] + block->box.lo[0],
-                   block->p + (z - block->box.lo[2]) * block->stride_z + (y - block->box.lo[1]) * block->stride_y,
-                   (size_t)(block->box.hi[0] - block->box.lo[0]) * sizeof(float));
+        for (int64_t y = block->box.lo[1]; y < block->box.hi[1]; y++) {
+            const int64_t to_y = y + keeping->lo[1], to_z = z + keeping->lo[2];
+            if (end > first && to_y >= 0 && to_y < dim[1] && to_z >= 0 && to_z < dim[2])
+                memcpy((float *)p->data + (to_z * dim[1] + to_y) * dim[0] + keeping->lo[0] + first,
+                       block->p + (z - block->box.lo[2]) * block->stride_z + (y - block->box.lo[1]) * block->stride_y + first -
+                           block->box.lo[0],
+                       (size_t)(end - first) * sizeof(float));
+        }
 }
 
 /* The working grid's values, linearly interpolated, to the native one. */
@@ -93,21 +107,78 @@ static enum status bring_back(struct taking *taking, const struct volume *p, str
     return STATUS_OK;
 }
 
-static enum status scan_resampled(struct taking *taking, struct restorer *restorer, const struct grid *working,
-                                  struct progress *progress, struct error *error)
+/* The frame of a whole skull, cut from its volume src. */
+static enum status frame_make(struct volume *ret, int64_t lo[3], const struct volume *src, const int64_t size[3], struct error *error)
 {
-    struct volume src = {0}, p = {0};
-    enum status status = resample_volume(&src, taking->skull, working, RESAMPLE_LINEAR, error);
+    struct grid grid = src->grid;
+    memcpy(grid.dim, size, sizeof grid.dim);
+    resample_frame(lo, src->data, src->grid.dim, size);
+    for (int k = 0; k < 3; k++)
+        for (int a = 0; a < 3; a++)
+            grid.origin[k] += (double)lo[a] * grid.axis[a][k];
+    if (volume_new(ret, &grid, VOXEL_F32, error))
+        return error->status;
+    resample_crop(ret->data, size, src->data, src->grid.dim, lo);
+    return STATUS_OK;
+}
+
+/* The network's values on its working grid. */
+static enum status answer_resampled(struct volume *ret, struct window_stats *stats, struct restorer *restorer, const struct grid *working,
+                                    const struct window_source *native, struct progress *progress, struct error *error)
+{
+    const struct window_config *window = &restorer->config.window;
+    struct volume src = {0}, p = {0}, frame = {0};
+    struct keeping keeping = {.p = &p};
+    struct window_source source = *native;
+    source.skull = &src;
+    enum status status = resample_volume(&src, native->skull, working, RESAMPLE_AREA, error);
     if (!status)
         status = volume_new(&p, working, VOXEL_F32, error);
-    if (!status && taking->completion) /* what is not scanned stays as it is */
+    if (!status && native->keep) /* what is not scanned stays as it is */
         memcpy(p.data, src.data, (size_t)grid_voxels(working) * sizeof(float));
+    if (!status && window->scan == SCAN_WHOLE && restorer->config.working_spacing_mm[0] > 0) {
+        status = frame_make(&frame, keeping.lo, &src, window->patch_vox, error);
+        source.skull = &frame;
+    }
     if (!status)
-        status = window_scan(&taking->result->stats, restorer->network, &restorer->config.window, &src, keep_block, &p, progress,
-                             error);
+        status = window_scan(stats, restorer->network, window, &source, keep_block, &keeping, progress, error);
     volume_done(&src);
-    if (!status)
-        status = bring_back(taking, &p, error);
+    volume_done(&frame);
+    if (status)
+        volume_done(&p);
+    else
+        *ret = p;
+    return status;
+}
+
+static void stats_add(struct window_stats *sum, const struct window_stats *more)
+{
+    sum->n_tiles += more->n_tiles;
+    sum->n_empty += more->n_empty;
+    sum->n_skipped += more->n_skipped;
+    sum->network_s += more->network_s;
+}
+
+/* The coarse stage's values for the whole skull. */
+static enum status answer_coarse(struct volume *ret, struct window_stats *stats, struct restorer *coarse, const struct volume *skull,
+                                 struct error *error)
+{
+    const struct window_source source = {.skull = skull};
+    struct grid working;
+    restorer_working_grid(coarse, &skull->grid, &working);
+    return answer_resampled(ret, stats, coarse, &working, &source, NULL, error) ? error_while(error, "asking the coarse stage") : STATUS_OK;
+}
+
+static enum status scan_and_take(struct taking *taking, struct restorer *restorer, const struct window_source *source,
+                                 struct window_stats *stats, struct progress *progress, struct error *error)
+{
+    struct grid working;
+    struct volume p;
+    if (!restorer_working_grid(restorer, &taking->skull->grid, &working))
+        return window_scan(stats, restorer->network, &restorer->config.window, source, take_block, taking, progress, error);
+    if (answer_resampled(&p, stats, restorer, &working, source, progress, error))
+        return error->status;
+    enum status status = bring_back(taking, &p, error);
     volume_done(&p);
     return status;
 }
@@ -119,15 +190,32 @@ static enum status run_network(struct restoration *result, struct restorer *rest
                             .skull = skull,
                             .threshold = (float)restorer->config.threshold,
                             .completion = restorer->config.task == RESTORE_COMPLETION};
-    struct grid working;
+    struct window_source source = {.skull = skull, .keep = taking.completion};
+    struct window_stats coarse = {0};
+    struct volume prior = {0};
+    enum status status = STATUS_OK;
     if (result->raw.data && taking.completion)
         memcpy(result->raw.data, skull->data, (size_t)grid_voxels(&skull->grid));
-    enum status status = restorer_working_grid(restorer, &skull->grid, &working)
-                             ? scan_resampled(&taking, restorer, &working, progress, error)
-                             : window_scan(&result->stats, restorer->network, &restorer->config.window, skull, take_block,
-                                           &taking, progress, error);
+    if (restorer->coarse) {
+        status = answer_coarse(&prior, &coarse, restorer->coarse, skull, error);
+        source.prior = &prior;
+    }
+    if (!status)
+        status = scan_and_take(&taking, restorer, &source, &result->stats, progress, error);
+    stats_add(&result->stats, &coarse);
     result->network_s = result->stats.network_s;
+    volume_done(&prior);
     return status;
+}
+
+enum status restorer_answer(float *p, struct restorer *restorer, const float *frame, struct error *error)
+{
+    const struct window_config *window = &restorer->config.window;
+    struct volume src = {.type = VOXEL_F32, .data = (void *)(uintptr_t)frame}, dst = {.type = VOXEL_F32, .data = p};
+    struct keeping keeping = {.p = &dst};
+    struct window_stats stats;
+    src.grid = dst.grid = grid_make(window->patch_vox, restorer->config.working_spacing_mm);
+    return window_scan(&stats, restorer->network, window, &(struct window_source){.skull = &src}, keep_block, &keeping, NULL, error);
 }
 
 static enum status run_mirror(struct restoration *result, const struct volume *skull, struct error *error)

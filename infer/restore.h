@@ -7,7 +7,10 @@
  *
  * completion: p is the completed skull; implant = postprocess(p > threshold and not defective).
  * implant:    p is the implant itself;  implant = postprocess(p > threshold and not defective).
- * Either way completed = defective or implant. */
+ * Either way completed = defective or implant.
+ *
+ * Cascade: a model with a coarse stage inside. The coarse stage answers for the whole skull at its own spacing; the fine one is asked only
+ * where that answer is above min_prior, and sees it as a second channel. */
 #ifndef CALVARIA_INFER_RESTORE_H
 #define CALVARIA_INFER_RESTORE_H
 
@@ -22,9 +25,9 @@ extern const char *const restore_task_names[]; /* "completion", "implant", NULL 
 /* The whole pipeline: stored in every model as the text "restore" (config_dump_text of restore_table). */
 struct restore_config {
     int task;
-    struct window_config window; /* its keys stand beside the others: scan, overlap_frac, patch_vox, top_vox, batch */
-    double
-        working_spacing_mm[3]; /* 0: the native grid; else the skull is resampled (linear), the network's values back (linear) */
+    struct window_config window; /* its keys stand beside the others: scan, overlap_frac, patch_vox, top_vox, batch ... */
+    double working_spacing_mm[3]; /* 0: the native grid; else the skull is resampled (each voxel the share of bone in its box), the
+                                     network's values back (linear) */
     double threshold;
     struct config_list postprocess; /* struct postprocess_rule each */
 };
@@ -48,9 +51,13 @@ enum status restorer_find(const char **ret, const char *path, struct arena *aren
  * "threshold=0.4" or "postprocess=[{open: 2}]". */
 enum status restorer_open(struct restorer **ret, const char *path, const struct config_strings *sets, struct error *error);
 /* Over parameters that something else owns (validation during training). config is copied but for its postprocess list, which
- * must live on. */
+ * must live on. coarse: the stage whose answer is the network's second channel, the caller's; NULL: there is none. */
 enum status restorer_new(struct restorer **ret, const struct network_config *network, struct params *params,
-                         const struct restore_config *config, struct error *error);
+                         const struct restore_config *config, struct restorer *coarse, struct error *error);
+/* The coarse stage alone: of a model that has one inside, else the model itself. */
+enum status restorer_open_coarse(struct restorer **ret, const char *path, struct error *error);
+/* A coarse stage's answer to one frame of restorer_config()->window.patch_vox voxels, as restorer_run asks for it. */
+enum status restorer_answer(float *p, struct restorer *restorer, const float *frame, struct error *error);
 const struct restore_config *restorer_config(const struct restorer *restorer);
 const struct model *restorer_model(const struct restorer *restorer); /* NULL when made by restorer_new, or builtin */
 const char *restorer_path(const struct restorer *restorer);          /* the model file, "builtin:...", or "" */

@@ -13,7 +13,8 @@ static const struct config_field restore_fields[] = {
     {.key = "task", .type = CONFIG_ENUM, .offset = OFFSET(task), .text = "completion", .names = restore_task_names,
      .help = "what the network answers: the completed skull, or the implant alone; in a recipe the outer task holds"},
     {.key = "scan", .type = CONFIG_ENUM, .offset = OFFSET(window.scan), .text = "grid", .names = scan_names,
-     .help = "grid: tiles side by side, as published; overlap: blended; whole: the skull resized to one patch"},
+     .help = "grid: tiles side by side, as published; overlap: blended; whole: the volume resized to one patch, or with working_spacing_mm a frame "
+             "of patch_vox on the skull"},
     {.key = "overlap_frac", .type = CONFIG_DOUBLE, .offset = OFFSET(window.overlap_frac), .text = "0.5", .min = 0, .max = 0.75,
      .help = "scan overlap: the share of a patch that the next one sees again"},
     {.key = "patch_vox", .type = CONFIG_INT3, .offset = OFFSET(window.patch_vox), .text = "0", .min = 0, .max = 4096,
@@ -22,6 +23,10 @@ static const struct config_field restore_fields[] = {
      .unit = "slices", .help = "only the top this many slices are scanned, below them the skull is left as it is; 0: all"},
     {.key = "batch", .type = CONFIG_INT, .offset = OFFSET(window.batch), .text = "1", .min = 1, .max = 256, .unit = "patches",
      .help = "patches per forward pass"},
+    {.key = "flip_average", .type = CONFIG_BOOL, .offset = OFFSET(window.flip_average), .text = "false",
+     .help = "each patch is answered twice, as it is and mirrored left to right, and averaged: steadier, at twice the time"},
+    {.key = "min_prior", .type = CONFIG_DOUBLE, .offset = OFFSET(window.min_prior), .text = "0.1", .min = 0, .max = 1,
+     .help = "cascade: a tile is looked at where the coarse answer rises above this in it"},
     {.key = "working_spacing_mm", .type = CONFIG_DOUBLE3, .offset = OFFSET(working_spacing_mm), .text = "0", .min = 0, .max = 20,
      .unit = "mm", .help = "spacing of the grid the network sees; 0: the skull's own"},
     {.key = "threshold", .type = CONFIG_DOUBLE, .offset = OFFSET(threshold), .text = "0.5", .min = -1e6, .max = 1e6,
@@ -43,9 +48,6 @@ static enum status restore_check(const void *value, const struct yaml_node *node
         return config_error(
             error, node,
             "restore.working_spacing_mm: 0 along one axis alone (give three spacings above 0, or 0 for the skull's own)");
-    if (some && config->window.scan == SCAN_WHOLE)
-        return config_error(
-            error, node, "restore.working_spacing_mm: not with scan: whole, which resizes to patch_vox (leave one of them out)");
     return STATUS_OK;
 }
 

@@ -37,6 +37,8 @@ void restorer_free(struct restorer *restorer)
     if (!restorer)
         return;
     network_free(restorer->network);
+    if (restorer->owns_coarse)
+        restorer_free(restorer->coarse);
     if (restorer->has_model)
         model_done(&restorer->model);
     arena_done(&restorer->arena);
@@ -64,21 +66,24 @@ static enum status restorer_build(struct restorer *restorer, const struct networ
     for (int a = 0; a < 3; a++)
         if (window->patch_vox[a] == 0)
             window->patch_vox[a] = network->patch_vox[a];
-    if (network->input_channels != 1)
-        return error_set(error, STATUS_USAGE, "%s: the network takes %d channels: a skull has one (input_channels: 1)",
-                         *restorer->path ? restorer->path : "restore", (int)network->input_channels);
-    const struct shape src = {window->batch, 1, window->patch_vox[2], window->patch_vox[1], window->patch_vox[0]};
+    const int64_t channels = restorer->coarse ? 2 : 1;
+    if (network->input_channels != channels)
+        return error_set(error, STATUS_USAGE, "%s: the network takes %d channels: a skull has one (input_channels: 1)%s",
+                         *restorer->path ? restorer->path : "restore", (int)network->input_channels,
+                         restorer->coarse ? ", the coarse answer another (input_channels: 2)" : "");
+    const struct shape src = {window->batch, channels, window->patch_vox[2], window->patch_vox[1], window->patch_vox[0]};
     restorer->params = params;
     return network_new(&restorer->network, network, params, src, NETWORK_INFER, error);
 }
 
 enum status restorer_new(struct restorer **ret, const struct network_config *network, struct params *params,
-                         const struct restore_config *config, struct error *error)
+                         const struct restore_config *config, struct restorer *coarse, struct error *error)
 {
     struct restorer *restorer = NULL;
     if (restorer_alloc(&restorer, "", RESTORER_NETWORK, error))
         return error->status;
     restorer->config = *config;
+    restorer->coarse = coarse;
     if (restorer_build(restorer, network, params, error)) {
         restorer_free(restorer);
         return error->status;
@@ -108,12 +113,10 @@ enum status restorer_find(const char **ret, const char *path, struct arena *aren
                      path);
 }
 
-static enum status restorer_load(struct restorer *restorer, const struct config_strings *sets, struct error *error)
+/* The stage that `model` is, which lives on in its owner. */
+static enum status restorer_stage(struct restorer *restorer, struct model *model, const struct config_strings *sets, struct error *error)
 {
-    if (model_read(&restorer->model, restorer->path, false, error))
-        return error->status;
-    restorer->has_model = true;
-    const char *text = model_text(&restorer->model, "restore");
+    const char *text = model_text(model, "restore");
     if (!text)
         return error_set(error, STATUS_FAILED,
                          "%s: the text 'restore' is missing: the model does not say how it restores (a model written by "
@@ -121,7 +124,68 @@ static enum status restorer_load(struct restorer *restorer, const struct config_
                          restorer->path);
     if (restorer_configure(restorer, text, sets, error))
         return error->status;
-    return restorer_build(restorer, &restorer->model.network, &restorer->model.params, error);
+    return restorer_build(restorer, &model->network, &model->params, error);
+}
+
+/* A coarse stage sees a frame on the whole skull. */
+static enum status coarse_check(const struct restorer *coarse, struct error *error)
+{
+    if (coarse->config.window.scan == SCAN_WHOLE && coarse->config.working_spacing_mm[0] > 0 && coarse->config.task == RESTORE_IMPLANT)
+        return STATUS_OK;
+    return error_set(error, STATUS_FAILED, "%s: is no coarse stage (task: implant, scan: whole and a working_spacing_mm are needed)",
+                     coarse->path);
+}
+
+static enum status restorer_load(struct restorer *restorer, const struct config_strings *sets, struct error *error)
+{
+    if (model_read(&restorer->model, restorer->path, false, error))
+        return error->status;
+    restorer->has_model = true;
+    if (restorer->model.coarse) {
+        restorer->owns_coarse = true;
+        if (restorer_alloc(&restorer->coarse, restorer->path, RESTORER_NETWORK, error) ||
+            restorer_stage(restorer->coarse, restorer->model.coarse, NULL, error) || coarse_check(restorer->coarse, error))
+            return error_while(error, "opening the coarse stage");
+    }
+    return restorer_stage(restorer, &restorer->model, sets, error);
+}
+
+/* The pair's model becomes its coarse stage. */
+static void model_descend(struct model *model)
+{
+    struct model *coarse = model->coarse;
+    if (!coarse)
+        return;
+    model->coarse = NULL;
+    model_done(model);
+    *model = *coarse;
+    memory_free(coarse);
+}
+
+enum status restorer_open_coarse(struct restorer **ret, const char *path, struct error *error)
+{
+    struct arena arena = {0};
+    struct restorer *restorer = NULL;
+    const char *file;
+    enum status status = model_path(&file, path, &arena, error);
+    if (!status)
+        status = restorer_alloc(&restorer, file, RESTORER_NETWORK, error);
+    if (!status)
+        status = model_read(&restorer->model, file, false, error);
+    if (!status) {
+        restorer->has_model = true;
+        model_descend(&restorer->model);
+        status = restorer_stage(restorer, &restorer->model, NULL, error);
+    }
+    if (!status)
+        status = coarse_check(restorer, error);
+    arena_done(&arena);
+    if (status) {
+        restorer_free(restorer);
+        return error_while(error, "opening the coarse stage %s", path);
+    }
+    *ret = restorer;
+    return STATUS_OK;
 }
 
 static enum status builtin_find(const struct builtin **ret, const char *path, struct error *error)
@@ -188,19 +252,26 @@ void restorer_keep_raw(struct restorer *restorer, bool keep)
     restorer->keep_raw = keep;
 }
 
+/* What a stage takes beside the masks: its network, and the scan. */
+static int64_t stage_bytes(const struct restorer *restorer, const struct grid *grid)
+{
+    struct grid working = *grid;
+    bool resampled = restorer_working_grid(restorer, grid, &working);
+    int64_t scan = window_bytes(&restorer->config.window, working.dim);
+    if (resampled) /* the network's input and its answer, and a few native slices */
+        scan += (2 * grid_voxels(&working) + grid->dim[0] * grid->dim[1] * RESTORE_SLAB) * (int64_t)sizeof(float);
+    return scan + network_bytes(restorer->network) + restorer->params->n_floats * (int64_t)sizeof(float);
+}
+
 int64_t restorer_bytes(const struct restorer *restorer, const struct grid *grid)
 {
     /* Beside the skull: implant, completed and raw. Postprocessing copies the implant's box, as bytes and as bits. */
     enum { MASKS = 2, POSTPROCESS_BYTES = 2, PROGRAM_BYTES = 64 << 20 /* itself, its libraries and threads */ };
-    int64_t voxels = grid_voxels(grid), masks = (1 + MASKS + restorer->keep_raw) * voxels, scan = 0, network = 0;
-    if (restorer->network) {
-        struct grid working = *grid;
-        bool resampled = restorer_working_grid(restorer, grid, &working);
-        scan = window_bytes(&restorer->config.window, working.dim);
-        if (resampled) /* the network's input and its answer, and a few native slices */
-            scan += (2 * grid_voxels(&working) + grid->dim[0] * grid->dim[1] * RESTORE_SLAB) * (int64_t)sizeof(float);
-        network = network_bytes(restorer->network) + restorer->params->n_floats * (int64_t)sizeof(float);
-    }
+    int64_t voxels = grid_voxels(grid), masks = (1 + MASKS + restorer->keep_raw) * voxels, stages = 0;
+    if (restorer->network)
+        stages += stage_bytes(restorer, grid);
+    if (restorer->coarse)
+        stages += stage_bytes(restorer->coarse, grid);
     int64_t postprocess = POSTPROCESS_BYTES * voxels;
-    return PROGRAM_BYTES + masks + network + (scan > postprocess ? scan : postprocess);
+    return PROGRAM_BYTES + masks + (stages > postprocess ? stages : postprocess);
 }

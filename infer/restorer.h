@@ -15,11 +15,13 @@ struct restorer {
     struct params *params;
     struct model model;
     bool has_model, keep_raw;
+    struct restorer *coarse; /* NULL: one stage */
+    bool owns_coarse;
     char *path;
     struct arena arena; /* of the configuration */
 };
 
-/* The grid the network sees; false where it is the skull's own. */
+/* The grid the network's patches are cut from; false where it is the skull's own. */
 bool restorer_working_grid(const struct restorer *restorer, const struct grid *native, struct grid *ret);
 
 #endif

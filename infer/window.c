@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "data/resample.h"
 
 const char *const scan_names[] = {"grid", "overlap", "whole", NULL};
 
@@ -29,11 +30,14 @@ struct window_tile {
 struct window {
     struct network *network;
     const struct window_config *config;
-    const struct volume *src;
+    const struct volume *src, *prior;
+    bool keep;
+    double prior_at[3], prior_step[3]; /* of the skull's voxel 0, and from one to the next, in the prior's voxels */
     struct window_axis axis[3];
     int64_t z_base; /* the lowest scanned slice */
-    int64_t patch_voxels, channels;
-    float *batch; /* config->batch patches in */
+    int64_t patch_voxels, sources, channels; /* channels in and out */
+    float *batch;    /* config->batch patches in */
+    float *mirrored; /* flip_average: the answers to them, while their mirror images are run */
     float *empty; /* the answer to an empty patch, one channel */
     bool empty_known;
     struct window_tile *queue; /* tiles of one z row, in order */
@@ -113,12 +117,13 @@ static enum status window_check(struct window *w, struct error *error)
     const int64_t *patch = config->patch_vox;
     struct shape src = network_src_shape(w->network), dst = network_dst_shape(w->network);
     char text[SHAPE_TEXT];
-    struct shape expected = {config->batch, 1, patch[2], patch[1], patch[0]};
+    struct shape expected = {config->batch, w->sources, patch[2], patch[1], patch[0]};
     if (!shape_equal(src, expected))
         return error_set(error, STATUS_USAGE,
                          "scan: the network takes %s, the scan's patch is %" PRId64 "x%" PRId64 "x%" PRId64
-                         " in batches of %" PRId64 " (one channel, the network's patch_vox)",
-                         shape_text(text, src), patch[0], patch[1], patch[2], config->batch);
+                         " in batches of %" PRId64 " (of %s)",
+                         shape_text(text, src), patch[0], patch[1], patch[2], config->batch,
+                         w->prior ? "two channels: the skull and the coarse answer" : "one channel");
     if (dst.n != src.n || dst.d != src.d || dst.h != src.h || dst.w != src.w)
         return error_set(error, STATUS_USAGE,
                          "scan: the network's answer is %s for patches of %" PRId64 "x%" PRId64 "x%" PRId64
@@ -133,12 +138,23 @@ static enum status window_check(struct window *w, struct error *error)
     return STATUS_OK;
 }
 
+/* Axes are parallel: each index of the prior follows from one of the skull. */
+static void window_place_prior(struct window *w)
+{
+    const struct grid *grid = &w->src->grid;
+    grid_to_index(&w->prior->grid, grid->origin, w->prior_at);
+    for (int a = 0; a < 3; a++)
+        w->prior_step[a] = grid_spacing_mm(grid, a) / grid_spacing_mm(&w->prior->grid, a);
+}
+
 static enum status window_init(struct window *w, struct error *error)
 {
     const struct window_config *config = w->config;
     if (window_check(w, error))
         return error->status;
     const int64_t *dim = w->src->grid.dim;
+    if (w->prior)
+        window_place_prior(w);
     w->patch_voxels = config->patch_vox[0] * config->patch_vox[1] * config->patch_vox[2];
     int64_t depth = scanned_slices(config, dim[2]);
     w->z_base = dim[2] - depth;
@@ -147,11 +163,12 @@ static enum status window_init(struct window *w, struct error *error)
             return error->status;
     int64_t slab_rows = depth < config->patch_vox[2] ? depth : config->patch_vox[2];
     int64_t slab_voxels = config->scan == SCAN_OVERLAP ? dim[0] * dim[1] * slab_rows : 0;
-    w->batch = memory_alloc((size_t)(w->patch_voxels * config->batch), sizeof(float));
+    w->batch = memory_alloc((size_t)(w->patch_voxels * w->sources * config->batch), sizeof(float));
+    w->mirrored = memory_alloc((size_t)(config->flip_average ? w->patch_voxels * config->batch : 0), sizeof(float));
     w->empty = memory_alloc((size_t)w->patch_voxels, sizeof(float));
     w->slab = memory_zalloc((size_t)slab_voxels, sizeof(float));
     w->queue = memory_alloc((size_t)(w->axis[0].n * w->axis[1].n), sizeof *w->queue);
-    if (!w->batch || !w->empty || !w->slab || !w->queue)
+    if (!w->batch || !w->mirrored || !w->empty || !w->slab || !w->queue)
         return error_memory(error, (size_t)window_bytes(config, dim), "the scan");
     w->stats.n_tiles = w->axis[0].n * w->axis[1].n * w->axis[2].n;
     return STATUS_OK;
@@ -162,6 +179,7 @@ static void window_done(struct window *w)
     for (int a = 0; a < 3; a++)
         window_axis_done(&w->axis[a]);
     memory_free(w->batch);
+    memory_free(w->mirrored);
     memory_free(w->empty);
     memory_free(w->slab);
     memory_free(w->queue);
@@ -209,21 +227,69 @@ static bool window_load(const struct window *w, const struct window_tile *tile, 
     return any != 0;
 }
 
+/* The coarse answer at the tile's voxels; returns the largest. */
+static float window_load_prior(const struct window *w, const struct window_tile *tile, float *out)
+{
+    double at[3];
+    float most = 0;
+    for (int a = 0; a < 3; a++) {
+        const int64_t first = w->axis[a].start[tile->at[a]] + (a == 2 ? w->z_base : 0);
+        at[a] = w->prior_at[a] + (double)first * w->prior_step[a];
+    }
+    resample_lattice(out, w->config->patch_vox, w->prior->data, w->prior->grid.dim, at, w->prior_step);
+#pragma omp parallel for schedule(static) reduction(max : most)
+    for (int64_t i = 0; i < w->patch_voxels; i++)
+        most = out[i] > most ? out[i] : most;
+    return most;
+}
+
+/* Left becomes right in n_rows rows. */
+static void mirror_rows(float *rows, int64_t n_rows, int64_t n)
+{
+#pragma omp parallel for schedule(static)
+    for (int64_t r = 0; r < n_rows; r++)
+        for (int64_t i = 0; i < n / 2; i++) {
+            float *low = rows + r * n + i, *high = rows + r * n + n - 1 - i, kept = *low;
+            *low = *high;
+            *high = kept;
+        }
+}
+
+/* sum = (sum + the mirror image of rows) / 2 */
+static void window_average(float *sum, const float *rows, int64_t n_rows, int64_t n)
+{
+#pragma omp parallel for schedule(static)
+    for (int64_t r = 0; r < n_rows; r++)
+        for (int64_t i = 0; i < n; i++)
+            sum[r * n + i] = 0.5F * (sum[r * n + i] + rows[r * n + n - 1 - i]);
+}
+
 /* The channel that is asked for, of every patch in the batch: *ret_stride floats from one to the next. */
 static const float *window_forward(struct window *w, int64_t *ret_stride)
 {
     const struct pass pass = {.training = false};
+    const int64_t *patch = w->config->patch_vox, rows = patch[1] * patch[2], n = w->patch_voxels;
     double begin = log_clock_s();
-    const float *out = network_forward(w->network, w->batch, &pass);
+    const float *out = network_forward(w->network, w->batch, &pass) + (w->channels - 1) * n;
+    *ret_stride = w->channels * n;
+    if (w->config->flip_average) {
+        for (int64_t b = 0; b < w->config->batch; b++)
+            memcpy(w->mirrored + b * n, out + b * *ret_stride, (size_t)n * sizeof *out);
+        mirror_rows(w->batch, rows * w->sources * w->n_slots, patch[0]);
+        out = network_forward(w->network, w->batch, &pass) + (w->channels - 1) * n;
+        for (int64_t b = 0; b < w->config->batch; b++)
+            window_average(w->mirrored + b * n, out + b * *ret_stride, rows, patch[0]);
+        out = w->mirrored;
+        *ret_stride = n;
+    }
     w->stats.network_s += log_clock_s() - begin;
-    *ret_stride = w->channels * w->patch_voxels;
-    return out + (w->channels - 1) * w->patch_voxels;
+    return out;
 }
 
 static void window_learn_empty(struct window *w)
 {
     int64_t stride;
-    memset(w->batch, 0, (size_t)(w->patch_voxels * w->config->batch) * sizeof *w->batch);
+    memset(w->batch, 0, (size_t)(w->patch_voxels * w->sources * w->config->batch) * sizeof *w->batch);
     memcpy(w->empty, window_forward(w, &stride), (size_t)w->patch_voxels * sizeof *w->empty);
     w->empty_known = true;
 }
@@ -260,6 +326,14 @@ static void window_blend(struct window *w, const struct window_tile *tile, const
         }
 }
 
+static void window_answer(struct window *w, const struct window_tile *tile, const float *values)
+{
+    if (w->config->scan == SCAN_OVERLAP)
+        window_blend(w, tile, values);
+    else
+        window_hand_on(w, tile, values);
+}
+
 /* Runs what is queued and passes every tile on, in order. */
 static void window_flush(struct window *w)
 {
@@ -268,21 +342,36 @@ static void window_flush(struct window *w)
     for (int64_t i = 0; i < w->n_queue; i++) {
         const struct window_tile *tile = &w->queue[i];
         const float *values = tile->slot < 0 ? w->empty : p + tile->slot * stride;
-        if (w->config->scan == SCAN_OVERLAP)
-            window_blend(w, tile, values);
-        else
-            window_hand_on(w, tile, values);
+        window_answer(w, tile, values);
     }
     if (w->progress && w->n_queue)
         progress_show(w->progress, w->progress->done + w->n_queue, NULL);
     w->n_queue = w->n_slots = 0;
 }
 
+/* A tile that is not looked at, its input in `values`. */
+static void window_skip(struct window *w, const struct window_tile *tile, float *values)
+{
+    window_flush(w); /* tiles are handed on in order */
+    w->stats.n_skipped++;
+    if (!w->keep)
+        memset(values, 0, (size_t)w->patch_voxels * sizeof *values);
+    window_answer(w, tile, values);
+    if (w->progress)
+        progress_show(w->progress, w->progress->done + 1, NULL);
+}
+
 static void window_take(struct window *w, struct window_tile tile)
 {
-    float *slot = w->batch + w->n_slots * w->patch_voxels;
+    float *slot = w->batch + w->n_slots * w->sources * w->patch_voxels;
+    const bool any = window_load(w, &tile, slot);
+    const float prior = w->prior ? window_load_prior(w, &tile, slot + w->patch_voxels) : 0;
     tile.slot = -1;
-    if (window_load(w, &tile, slot)) {
+    if (w->prior && (double)prior <= w->config->min_prior) {
+        window_skip(w, &tile, slot);
+        return;
+    }
+    if (any || prior != 0) {
         tile.slot = w->n_slots++;
     } else {
         w->stats.n_empty++;
@@ -318,10 +407,18 @@ static void window_pass_rows(struct window *w, int64_t t)
 }
 
 enum status window_scan(struct window_stats *ret, struct network *network, const struct window_config *config,
-                        const struct volume *src, window_sink *sink, void *context, struct progress *progress,
+                        const struct window_source *src, window_sink *sink, void *context, struct progress *progress,
                         struct error *error)
 {
-    struct window w = {.network = network, .config = config, .src = src, .sink = sink, .context = context, .progress = progress};
+    struct window w = {.network = network,
+                       .config = config,
+                       .src = src->skull,
+                       .prior = src->prior,
+                       .keep = src->keep,
+                       .sources = src->prior ? 2 : 1,
+                       .sink = sink,
+                       .context = context,
+                       .progress = progress};
     enum status status = window_init(&w, error);
     if (!status && progress)
         progress_start(progress, progress->label, "tiles", 0, w.stats.n_tiles);
@@ -346,5 +443,5 @@ int64_t window_bytes(const struct window_config *config, const int64_t dim[3])
     int64_t patch = config->patch_vox[0] * config->patch_vox[1] * config->patch_vox[2], depth = scanned_slices(config, dim[2]);
     int64_t rows = depth < config->patch_vox[2] ? depth : config->patch_vox[2];
     int64_t slab = config->scan == SCAN_OVERLAP ? dim[0] * dim[1] * rows : 0;
-    return (patch * (config->batch + 1) + slab) * (int64_t)sizeof(float);
+    return (patch * (config->batch * (2 + config->flip_average) + 1) + slab) * (int64_t)sizeof(float);
 }

@@ -25,10 +25,19 @@ struct window_config {
     int64_t patch_vox[3]; /* x, y, z; the network's input */
     int64_t top_vox;      /* only the top this many slices are scanned (0: all) */
     int64_t batch;        /* patches per forward pass; the network's n */
+    bool flip_average;    /* the mean of two answers: to the patch, and to its mirror image (left and right), mirrored back */
+    double min_prior;     /* where there is a prior: a tile with none above this is not looked at */
+};
+
+/* What is scanned. */
+struct window_source {
+    const struct volume *skull; /* VOXEL_U8 (0 and 1) or VOXEL_F32 */
+    const struct volume *prior; /* VOXEL_F32, on any grid of parallel axes: the network's second channel, linear at the skull's voxels; or NULL */
+    bool keep;                  /* a tile that is not looked at keeps its input; else it is answered with 0 */
 };
 
 struct window_stats {
-    int64_t n_tiles, n_empty; /* n_empty: reused from the one all-empty patch */
+    int64_t n_tiles, n_empty, n_skipped; /* n_empty: reused from the one all-empty patch; n_skipped: by min_prior */
     double network_s;
 };
 
@@ -46,10 +55,10 @@ struct window_block {
 /* Called once for every scanned voxel, in blocks, from one thread. Voxels below top_vox are never given. */
 typedef void window_sink(void *context, const struct window_block *block);
 
-/* src: the input, VOXEL_U8 (0 and 1) or VOXEL_F32. The network's input is batch x 1 x patch, its output of the same d, h, w;
- * STATUS_USAGE otherwise. progress may be NULL; its label is the caller's, it is started and ended here. */
+/* The network's input is batch x 1 (2: with a prior) x patch, its output of the same d, h, w; STATUS_USAGE otherwise. progress may be NULL; its
+ * label is the caller's, it is started and ended here. */
 enum status window_scan(struct window_stats *ret, struct network *network, const struct window_config *config,
-                        const struct volume *src, window_sink *sink, void *context, struct progress *progress,
+                        const struct window_source *src, window_sink *sink, void *context, struct progress *progress,
                         struct error *error);
 
 /* What window_scan allocates at most for a volume of these dims; the network's own memory is not counted. */

@@ -64,27 +64,41 @@ static enum status model_write_state(hid_t group, const struct model *model, con
     return STATUS_OK;
 }
 
-static enum status model_write_file(const char *part, const char *path, const struct model *model, struct error *error)
+/* All of a model into a group, its coarse stage into one inside it. */
+static enum status model_write_group(hid_t group, const struct model *model, const char *path, struct error *error)
 {
-    hid_t access = H5Pcreate(H5P_FILE_ACCESS);
-    H5Pset_libver_bounds(access, H5F_LIBVER_V18, H5F_LIBVER_LATEST); /* attributes of more than 64 KB */
-    hid_t file = H5Fcreate(part, H5F_ACC_TRUNC, H5P_DEFAULT, access), weights = -1, state = -1;
-    H5Pclose(access);
-    if (file < 0)
-        return model_h5_error(error, path, "cannot be created");
-    enum status status = model_write_texts(file, model, path, error);
-    if (!status && (weights = H5Gcreate2(file, "weights", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT)) < 0)
+    hid_t weights = -1, state = -1, coarse = -1;
+    enum status status = model_write_texts(group, model, path, error);
+    if (!status && (weights = H5Gcreate2(group, "weights", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT)) < 0)
         status = model_h5_error(error, path, "weights");
     if (!status)
         status = model_write_weights(weights, &model->params, path, error);
-    if (!status && (state = H5Gcreate2(file, "state", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT)) < 0)
+    if (!status && (state = H5Gcreate2(group, "state", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT)) < 0)
         status = model_h5_error(error, path, "state");
     if (!status)
         status = model_write_state(state, model, path, error);
+    if (!status && model->coarse && (coarse = H5Gcreate2(group, "coarse", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT)) < 0)
+        status = model_h5_error(error, path, "coarse");
+    if (!status && model->coarse)
+        status = model_write_group(coarse, model->coarse, path, error);
     if (weights >= 0)
         H5Gclose(weights);
     if (state >= 0)
         H5Gclose(state);
+    if (coarse >= 0)
+        H5Gclose(coarse);
+    return status;
+}
+
+static enum status model_write_file(const char *part, const char *path, const struct model *model, struct error *error)
+{
+    hid_t access = H5Pcreate(H5P_FILE_ACCESS);
+    H5Pset_libver_bounds(access, H5F_LIBVER_V18, H5F_LIBVER_LATEST); /* attributes of more than 64 KB */
+    hid_t file = H5Fcreate(part, H5F_ACC_TRUNC, H5P_DEFAULT, access);
+    H5Pclose(access);
+    if (file < 0)
+        return model_h5_error(error, path, "cannot be created");
+    enum status status = model_write_group(file, model, path, error);
     if (H5Fclose(file) < 0 && !status) /* the last bytes are written here: a full disk shows */
         status = model_h5_error(error, path, "cannot be written");
     return status;
@@ -265,26 +279,49 @@ static enum status model_read_state(struct model *model, hid_t file, const char 
     return status;
 }
 
-static enum status model_read_file(struct model *model, const char *path, bool with_state, struct error *error)
+static enum status model_read_group(struct model *model, hid_t group, const char *path, bool with_state, struct error *error)
 {
-    if (!file_exists(path))
-        return error_set(error, STATUS_FAILED, "%s: no such file", path);
-    hid_t file = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT), weights = -1;
-    if (file < 0)
-        return model_h5_error(error, path, "not a readable HDF5 file (truncated, or no model)");
-    enum status status = model_read_version(file, path, &model->arena, error);
+    hid_t weights = -1;
+    enum status status = model_read_version(group, path, &model->arena, error);
     if (!status)
-        status = model_read_texts(model, file, path, error);
+        status = model_read_texts(model, group, path, error);
     if (!status)
         status = model_bind_network(model, path, error);
-    if (!status && (H5Lexists(file, "weights", H5P_DEFAULT) <= 0 || (weights = H5Gopen2(file, "weights", H5P_DEFAULT)) < 0))
+    if (!status && (H5Lexists(group, "weights", H5P_DEFAULT) <= 0 || (weights = H5Gopen2(group, "weights", H5P_DEFAULT)) < 0))
         status = error_set(error, STATUS_FAILED, "%s: weights: missing (not a calvaria model, or a damaged one)", path);
     if (!status)
         status = model_read_weights(model, weights, path, error);
     if (!status && with_state)
-        status = model_read_state(model, file, path, error);
+        status = model_read_state(model, group, path, error);
     if (weights >= 0)
         H5Gclose(weights);
+    return status;
+}
+
+static enum status model_read_coarse(struct model *model, hid_t file, const char *path, struct error *error)
+{
+    if (H5Lexists(file, "coarse", H5P_DEFAULT) <= 0)
+        return STATUS_OK;
+    hid_t group = H5Gopen2(file, "coarse", H5P_DEFAULT);
+    if (group < 0)
+        return model_h5_error(error, path, "coarse");
+    model->coarse = memory_zalloc(1, sizeof *model->coarse);
+    enum status status = model->coarse ? model_read_group(model->coarse, group, path, false, error)
+                                       : error_memory(error, sizeof *model->coarse, "the coarse stage");
+    H5Gclose(group);
+    return status ? error_while(error, "reading the coarse stage") : STATUS_OK;
+}
+
+static enum status model_read_file(struct model *model, const char *path, bool with_state, struct error *error)
+{
+    if (!file_exists(path))
+        return error_set(error, STATUS_FAILED, "%s: no such file", path);
+    hid_t file = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT);
+    if (file < 0)
+        return model_h5_error(error, path, "not a readable HDF5 file (truncated, or no model)");
+    enum status status = model_read_group(model, file, path, with_state, error);
+    if (!status)
+        status = model_read_coarse(model, file, path, error);
     H5Fclose(file);
     return status;
 }
@@ -307,6 +344,9 @@ enum status model_read(struct model *ret, const char *path, bool with_state, str
 
 void model_done(struct model *model)
 {
+    if (model->coarse)
+        model_done(model->coarse);
+    memory_free(model->coarse);
     params_done(&model->params);
     arena_done(&model->arena);
     *model = (struct model){0};

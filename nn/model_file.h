@@ -4,6 +4,7 @@
  *                    ("network" = network YAML, "restore" = restoration YAML, "recipe", "dataset_hash", "metrics", "licence" ...)
  *   /weights/NAME    one float32 dataset per parameter, in its plain shape; attribute trainable
  *   /state/NAME      training state (optimizer slots, sampler position ...): flat arrays of float32 or int64
+ *   /coarse          of a fine stage: the coarse stage's model, with attributes and weights as above
  * A model alone can infer: nothing but this file is read. Written atomically; see docs/model_file.md. */
 #ifndef CALVARIA_NN_MODEL_FILE_H
 #define CALVARIA_NN_MODEL_FILE_H
@@ -30,11 +31,12 @@ struct model {
     int64_t n_texts, n_blocks;
     struct model_text *texts;
     struct model_block *blocks;
+    struct model *coarse; /* whose answer is this network's second channel; NULL: there is none */
 };
 
 /* network YAML is dumped from model->network; texts and blocks are written as they are. */
 enum status model_write(const char *path, const struct model *model, struct error *error);
-/* with_state: also reads /state. Refuses another format version, missing, extra or misshapen weights, non-finite values. */
+/* with_state: also reads /state. A coarse stage has no state, and no coarse stage of its own. Refuses another format version, missing, extra or misshapen weights, non-finite values. */
 enum status model_read(struct model *ret, const char *path, bool with_state, struct error *error);
 void model_done(struct model *model);
 /* The text under key, or NULL. */

@@ -241,7 +241,7 @@ enum status validator_open(struct validator **ret, struct training *training, st
                                            .seed = training_seed(recipe, STREAM_VALIDATION), .node = recipe_key(recipe, "data.set")};
     enum status status = holdout_open(&validator->holdout, &holdout, error);
     if (!status && recipe->train.validate_cases > 0)
-        status = restorer_new(&validator->restorer, &recipe->network, &training->params, &recipe->restore, error);
+        status = restorer_new(&validator->restorer, &recipe->network, &training->params, &recipe->restore, NULL, error);
     if (!status)
         status = validator_read_patches(validator, error);
     if (status)

@@ -92,7 +92,7 @@ static void test_nifti_and_nrrd_by_network(void)
     struct restore_config config = {.task = RESTORE_COMPLETION,
                                     .window = {.scan = SCAN_GRID, .patch_vox = {64, 64, 64}, .top_vox = 128, .batch = 1},
                                     .threshold = 40};
-    CHECK_OK(restorer_new(&restorer, &network.config, &network.params, &config, &error), &error);
+    CHECK_OK(restorer_new(&restorer, &network.config, &network.params, &config, NULL, &error), &error);
     check_same_implant(restorer, 0);
     restorer_free(restorer);
     fixture_network_done(&network);

@@ -34,7 +34,7 @@ static struct restoration restore(struct fixture_network *network, const struct 
     struct error error = {0};
     struct restorer *restorer = NULL;
     struct restoration result = {0};
-    CHECK_OK(restorer_new(&restorer, &network->config, &network->params, config, &error), &error);
+    CHECK_OK(restorer_new(&restorer, &network->config, &network->params, config, NULL, &error), &error);
     restorer_keep_raw(restorer, keep_raw);
     CHECK(restorer_bytes(restorer, &skull->grid) > 4 * grid_voxels(&skull->grid));
     CHECK_OK(restorer_run(&result, restorer, skull, NULL, &error), &error);
@@ -272,10 +272,10 @@ static void test_what_no_skull_fits_is_refused(void)
     struct arena arena = {0};
     struct yaml_node *root;
     fixture_network(&channels, "{input_channels: 2, patch_vox: 8, layers: [{type: conv, filters: 1, kernel: 3}]}", 1);
-    CHECK_FAILS(restorer_new(&restorer, &channels.config, &channels.params, &config, &two), &two, STATUS_USAGE, "2 channels");
+    CHECK_FAILS(restorer_new(&restorer, &channels.config, &channels.params, &config, NULL, &two), &two, STATUS_USAGE, "2 channels");
     fixture_identity(&identity, 8, 8, 8);
     struct error made = {0};
-    CHECK_OK(restorer_new(&restorer, &identity.config, &identity.params, &config, &made), &made);
+    CHECK_OK(restorer_new(&restorer, &identity.config, &identity.params, &config, NULL, &made), &made);
     skull.type = VOXEL_F32;
     CHECK_FAILS(restorer_run(&result, restorer, &skull, NULL, &floats), &floats, STATUS_FAILED, "mask");
     CHECK_OK(yaml_read_text(&root, "working_spacing_mm: [1, 0, 1]", "r.yaml", &arena, &made), &made);
@@ -304,7 +304,7 @@ static void test_failing_memory_is_an_error(void)
         struct restorer *restorer = NULL;
         struct restoration result = {0};
         memory_fail_at(n);
-        done = restorer_new(&restorer, &identity.config, &identity.params, &config, &error) == STATUS_OK &&
+        done = restorer_new(&restorer, &identity.config, &identity.params, &config, NULL, &error) == STATUS_OK &&
                restorer_run(&result, restorer, &skull, NULL, &error) == STATUS_OK;
         memory_fail_at(0);
         CHECK(done || error.status == STATUS_FAILED);

@@ -53,7 +53,7 @@ static struct window_stats scan(struct gathered *ret, struct fixture_network *fi
     memset(ret, 0, sizeof *ret);
     CHECK_OK(volume_new(&ret->p, &src->grid, VOXEL_F32, &error), &error);
     ret->times = memory_zalloc((size_t)grid_voxels(&src->grid), 1);
-    CHECK_OK(window_scan(&stats, network, config, src, gather, ret, NULL, &error), &error);
+    CHECK_OK(window_scan(&stats, network, config, &(struct window_source){.skull = src}, gather, ret, NULL, &error), &error);
     network_free(network);
     return stats;
 }
@@ -313,13 +313,13 @@ static void test_wrong_shapes_are_refused(void)
     fixture_identity(&identity, 8, 8, 8);
     fixture_network(&shrinking, "{patch_vox: 8, layers: [{type: conv, filters: 1, kernel: 3, stride: 2}]}", 1);
     struct network *network = build(&identity, &config), *small = build(&shrinking, &config);
-    CHECK_FAILS(window_scan(&stats, small, &config, &src, gather, &g, NULL, &answer_size), &answer_size, STATUS_USAGE,
+    CHECK_FAILS(window_scan(&stats, small, &config, &(struct window_source){.skull = &src}, gather, &g, NULL, &answer_size), &answer_size, STATUS_USAGE,
                 "1x1x4x4x4");
     config.patch_vox[1] = 16;
-    CHECK_FAILS(window_scan(&stats, network, &config, &src, gather, &g, NULL, &patch), &patch, STATUS_USAGE, "8x16x8");
+    CHECK_FAILS(window_scan(&stats, network, &config, &(struct window_source){.skull = &src}, gather, &g, NULL, &patch), &patch, STATUS_USAGE, "8x16x8");
     config.patch_vox[1] = 8;
     config.scan = SCAN_WHOLE;
-    CHECK_FAILS(window_scan(&stats, network, &config, &src, gather, &g, NULL, &whole), &whole, STATUS_USAGE, "whole");
+    CHECK_FAILS(window_scan(&stats, network, &config, &(struct window_source){.skull = &src}, gather, &g, NULL, &whole), &whole, STATUS_USAGE, "whole");
     CHECK_INT(g.blocks, 0);
     network_free(network);
     network_free(small);
@@ -372,7 +372,7 @@ static void test_failing_memory_is_an_error(void)
         struct error error = {0};
         struct window_stats stats;
         memory_fail_at(n);
-        done = window_scan(&stats, network, &config, &src, gather, &g, NULL, &error) == STATUS_OK;
+        done = window_scan(&stats, network, &config, &(struct window_source){.skull = &src}, gather, &g, NULL, &error) == STATUS_OK;
         memory_fail_at(0);
         CHECK(done || error.status == STATUS_FAILED);
     }

@@ -1,0 +1,19 @@
+/* draw_soft.h - private to data/: patches of a drawn skull at a working spacing, as shares of bone. */
+#ifndef CALVARIA_DATA_DRAW_SOFT_H
+#define CALVARIA_DATA_DRAW_SOFT_H
+
+#include "data/draw.h"
+#include "data/sampler.h"
+
+/* One drawn skull on its way to patches. */
+struct drawn {
+    int64_t i; /* the case */
+    struct volume skull;
+    struct region implant;
+    struct augment augment;
+};
+
+/* drawn->skull holds bone and what is missing (CODE_BONE, CODE_MISSING). Fills soft, and frame and at where the loader has a prior. */
+enum status draw_soft(struct draw *draw, const struct draw_source *source, const struct drawn *drawn, struct rng rng, struct error *error);
+
+#endif
