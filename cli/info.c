@@ -90,6 +90,11 @@ static enum status info_model(const char *path, const struct info_options *optio
                    model.texts[i].value[0] && model.texts[i].value[strlen(model.texts[i].value) - 1] == '\n' ? "" : "\n");
     printf("--- network\n");
     status = info_network(&model.network, options, error);
+    if (!status && model.coarse) {
+        const char *restore = model_text(model.coarse, "restore");
+        printf("--- coarse stage\n%s", restore ? restore : "");
+        status = info_network(&model.coarse->network, options, error);
+    }
     model_done(&model);
     return status;
 }

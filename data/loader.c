@@ -242,17 +242,18 @@ static void loader_advance(struct loader *loader, struct slot *slot)
 }
 
 /* The patch at hand: the skull, and the coarse answer beside it. */
-static void loader_give(struct loader *loader, const struct draw *draw, float *src, float *target)
+static enum status loader_give(struct loader *loader, const struct draw *draw, float *src, float *target, struct error *error)
 {
     const struct loader_config *config = &loader->config;
     const int64_t n = config->patch_vox[0] * config->patch_vox[1] * config->patch_vox[2];
     draw_fill(draw, loader->patch, n, loader->source.task, src, target);
     if (!loader->prior)
-        return;
-    if (loader->prior_draw != loader->head)
-        config->prior.answer(config->prior.context, draw->frame, loader->prior);
+        return STATUS_OK;
+    if (loader->prior_draw != loader->head && config->prior.answer(config->prior.context, draw->frame, loader->prior, error))
+        return error->status;
     loader->prior_draw = loader->head;
     draw_prior(src + n, draw, loader->patch, config, loader->prior);
+    return STATUS_OK;
 }
 
 enum status loader_next(struct loader *loader, int64_t batch, float *src, float *target, float *distance,
@@ -265,7 +266,8 @@ enum status loader_next(struct loader *loader, int64_t batch, float *src, float 
             *error = slot->error;
             return slot->status;
         }
-        loader_give(loader, &slot->draw, src + b * n * (loader->prior ? 2 : 1), target + b * n);
+        if (loader_give(loader, &slot->draw, src + b * n * (loader->prior ? 2 : 1), target + b * n, error))
+            return error->status;
         if (loader->config.distance)
             memcpy(distance + b * n, slot->draw.distance + loader->patch * n, (size_t)n * sizeof *distance);
         if (++loader->patch == slot->draw.n_patches)

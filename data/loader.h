@@ -20,7 +20,7 @@ struct loader_prior {
     double spacing_mm;
     int64_t patch_vox[3]; /* the frame that holds the skull, data/resample.h */
     /* p and src: plain, patch_vox. Called by loader_next, on its thread, once for each drawn skull. NULL: there is no prior. */
-    void (*answer)(void *context, const float *src, float *p);
+    enum status (*answer)(void *context, const float *src, float *p, struct error *error);
     void *context;
 };
 

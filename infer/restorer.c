@@ -167,7 +167,7 @@ enum status restorer_open_coarse(struct restorer **ret, const char *path, struct
     struct arena arena = {0};
     struct restorer *restorer = NULL;
     const char *file;
-    enum status status = model_path(&file, path, &arena, error);
+    enum status status = restorer_find(&file, path, &arena, error);
     if (!status)
         status = restorer_alloc(&restorer, file, RESTORER_NETWORK, error);
     if (!status)

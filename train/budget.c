@@ -45,14 +45,16 @@ enum status budget_estimate(struct budget *ret, const struct recipe *recipe, con
     if (recipe_adversary(recipe) && budget_adversary(&budget, recipe, error))
         return error->status;
     int64_t patch = shape_voxels(recipe_shape(recipe, 1));
-    int64_t drawn = sampler_count(&recipe->data, largest) * patch; /* a drawn skull's patches: a byte per voxel */
+    int64_t drawn = sampler_count(&recipe->data, largest) * patch; /* a drawn skull's patches: a byte per voxel, or two floats */
+    if (recipe->data.spacing_mm > 0)
+        drawn *= 8;
     bool distance = loss_needs(&recipe->loss) & LOSS_NEEDS_DISTANCE; /* a float per voxel beside them */
     budget.batch_bytes = (distance ? 4 : 3) * 4 * train->batch * patch + recipe->data.queue * drawn * (distance ? 5 : 1) +
                          recipe->data.workers * LOADER_VOXEL_BYTES * voxels;
     if (train->validate_every > 0)
         budget.validation_bytes = 2 * (train->validate_patches + train->batch - 1) * patch;
     if (train->validate_every > 0 && train->validate_cases > 0) {
-        struct shape src = {window->batch, 1, window->patch_vox[2], window->patch_vox[1], window->patch_vox[0]};
+        struct shape src = {window->batch, recipe->network.input_channels, window->patch_vox[2], window->patch_vox[1], window->patch_vox[0]};
         if (network_cost(&scan, &recipe->network, src, error))
             return error->status;
         budget.validation_bytes += scan.infer_bytes + VALIDATION_VOXEL_BYTES * voxels + window_bytes(window, largest);

@@ -72,6 +72,7 @@ static int64_t checkpoint_texts(struct model_text *ret, const struct training *t
     struct recipe portable = *recipe; /* models travel: no folders of this machine in them */
     portable.data.set = recipe->data.set ? file_base(recipe->data.set) : NULL;
     portable.data.defects = recipe->data.defects ? file_base(recipe->data.defects) : NULL;
+    portable.coarse = recipe->coarse ? file_base(recipe->coarse) : NULL;
     portable.train.init = recipe->train.init ? file_base(recipe->train.init) : NULL;
     char *restore = config_dump_text(&restore_table, &recipe->restore), *whole = config_dump_text(&recipe_table, &portable);
     const struct model_text all[] = {
@@ -108,6 +109,8 @@ enum status checkpoint_write(const char *path, const struct training *training, 
     int64_t numbers[N_NUMBERS];
     numbers_get(numbers, training, state);
     struct model model = {.network = training->recipe->network, .params = training->params, .texts = model_texts, .blocks = blocks};
+    if (training->coarse)
+        model.coarse = (struct model *)(uintptr_t)restorer_model(training->coarse); /* only written */
     if (training->average)
         model.params.value = training->average;
     for (int i = 0; i < N_NUMBERS; i++)

@@ -60,6 +60,9 @@ static const struct config_field recipe_fields[] = {
      .help = "of weights, samples and dropout: same recipe, seed and threads, same bits"},
     {.key = "task", .type = CONFIG_ENUM, .offset = RECIPE(task), .text = "completion", .names = loader_task_names,
      .help = "completion: the network gives the whole skull; implant: only what is missing"},
+    {.key = "coarse", .type = CONFIG_PATH, .offset = RECIPE(coarse),
+     .help = "fine stage of a cascade: the coarse stage, a model or run folder trained with sampler whole and spacing_mm, whose answer is the "
+             "network's second channel; it becomes part of the model"},
     {.key = "network", .type = CONFIG_TABLE, .offset = RECIPE(network), .table = &network_table, .help = "the layers, usually by `extends`"},
     {.key = "data", .type = CONFIG_TABLE, .offset = RECIPE(data), .table = &loader_table, .help = "skulls, defects and patches"},
     {.key = "loss", .type = CONFIG_LIST, .offset = RECIPE(loss), .variant = loss_table_at, .help = "a weighted sum"},
@@ -158,7 +161,12 @@ static enum status recipe_complete(struct recipe *recipe, struct arena *arena, s
     for (int a = 0; a < 3; a++)
         if (recipe->restore.window.patch_vox[a] == 0)
             recipe->restore.window.patch_vox[a] = recipe->data.patch_vox[a];
-    const char **paths[] = {&recipe->data.set, &recipe->data.defects, &recipe->train.init};
+    bool native = true;
+    for (int a = 0; a < 3; a++)
+        native &= recipe->restore.working_spacing_mm[a] == 0;
+    for (int a = 0; a < 3 && native; a++)
+        recipe->restore.working_spacing_mm[a] = recipe->data.spacing_mm;
+    const char **paths[] = {&recipe->coarse, &recipe->data.set, &recipe->data.defects, &recipe->train.init};
     for (size_t i = 0; i < sizeof paths / sizeof *paths; i++)
         if (recipe_absolute(paths[i], arena, error))
             return error->status;

@@ -30,6 +30,7 @@ struct recipe {
     const char *name, *licence;
     int64_t seed;
     int task; /* enum loader_task == enum restore_task */
+    const char *coarse; /* the coarse stage: a model or a run folder; NULL: one stage */
     struct network_config network;
     struct loader_config data;
     struct config_list loss;

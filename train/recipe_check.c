@@ -112,9 +112,10 @@ static void check_network(const struct recipe *recipe, struct error *error)
                      "network.layers: there are none (begin the recipe with `extends: [../networks/mia_ae_patch.yaml]`)");
         return;
     }
-    if (network->input_channels != 1) {
-        config_error(error, recipe_key(recipe, "network.input_channels"),
-                     "network.input_channels: %" PRId64 ", but training patches have 1 channel (1 would fit)", network->input_channels);
+    const int64_t channels = recipe->coarse ? 2 : 1;
+    if (network->input_channels != channels) {
+        config_error(error, recipe_key(recipe, "network.input_channels"), "network.input_channels: %" PRId64 ", but training patches have %s", network->input_channels,
+                     recipe->coarse ? "2 channels, the skull and the coarse answer (2 would fit)" : "1 channel (1 would fit)");
         return;
     }
     if (network_describe(&params, network, &network_error)) {
@@ -213,6 +214,20 @@ static void check_adversary(const struct recipe *recipe, struct error *error)
                      " with an adversary, whose two steps belong to one batch (1, and a larger train.batch)", recipe->train.accumulate);
 }
 
+static void check_spacing(const struct recipe *recipe, struct error *error)
+{
+    const double mm = recipe->data.spacing_mm;
+    if (recipe->coarse && mm == 0)
+        config_error(error, recipe_key(recipe, "data.spacing_mm"), "data.spacing_mm: 0, but a fine stage works at a spacing of its own (1.25 would fit)");
+    for (int a = 0; a < 3 && mm > 0; a++)
+        if (recipe->restore.working_spacing_mm[a] != mm) {
+            config_error(error, recipe_key(recipe, "restore.working_spacing_mm"),
+                         "restore.working_spacing_mm: %g, but the network learns at data.spacing_mm: %g (leave restore.working_spacing_mm out)",
+                         recipe->restore.working_spacing_mm[a], mm);
+            return;
+        }
+}
+
 static void check_best(const struct recipe *recipe, struct error *error)
 {
     const struct train_config *train = &recipe->train;
@@ -244,6 +259,7 @@ enum status recipe_check(const struct recipe *recipe, struct error *error)
     check_ramps(recipe, error);
     check_adversary(recipe, error);
     check_best(recipe, error);
+    check_spacing(recipe, error);
     check_network(recipe, error);
     if (error->n_errors == before)
         check_layers(recipe, error);

@@ -248,13 +248,16 @@ static enum status trainer_record_sets(struct trainer *trainer, int n_sets, char
 static enum status trainer_reread(struct trainer *trainer, int n_sets, char *const *sets, struct set_facts *facts, struct error *error)
 {
     struct recipe *recipe = &trainer->recipe;
-    const char *path = run_path(&trainer->run, "recipe.yaml"), *defects = run_path(&trainer->run, "defects.yaml");
-    if (!path || !defects)
+    const char *path = run_path(&trainer->run, "recipe.yaml"), *defects = run_path(&trainer->run, "defects.yaml"),
+               *last = run_path(&trainer->run, "last.h5");
+    if (!path || !defects || !last)
         return error_memory(error, 0, "a path");
     if (recipe_read(recipe, path, n_sets, sets, &trainer->arena, error))
         return error->status;
     if (recipe->data.defects) /* the run folder may have moved */
         recipe->data.defects = defects;
+    if (recipe->coarse && file_exists(last)) /* a part of it since the first checkpoint */
+        recipe->coarse = last;
     if (recipe_absolute(&recipe->data.defects, &trainer->arena, error))
         return error->status;
     trainer_set_threads(recipe);

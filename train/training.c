@@ -42,6 +42,23 @@ static enum status training_allocate(struct training *training, struct error *er
     return STATUS_OK;
 }
 
+/* A loader's prior: the coarse stage, asked as a deployed one is. */
+static enum status training_prior(void *context, const float *src, float *p, struct error *error)
+{
+    return restorer_answer(p, context, src, error);
+}
+
+void training_loader(struct loader_config *ret, const struct training *training)
+{
+    *ret = training->recipe->data;
+    ret->distance = training->distance != NULL;
+    if (training->coarse) {
+        const struct restore_config *coarse = restorer_config(training->coarse);
+        ret->prior = (struct loader_prior){.spacing_mm = coarse->working_spacing_mm[0], .answer = training_prior, .context = training->coarse};
+        memcpy(ret->prior.patch_vox, coarse->window.patch_vox, sizeof ret->prior.patch_vox);
+    }
+}
+
 enum status training_open(struct training *training, const struct recipe *recipe, bool fresh, struct error *error)
 {
     struct params *params = &training->params;
@@ -57,6 +74,8 @@ enum status training_open(struct training *training, const struct recipe *recipe
     }
     if (!status && fresh && recipe->train.init)
         status = warm_start(params, recipe->train.init, &recipe->train.init_skip, error);
+    if (!status && recipe->coarse)
+        status = restorer_open_coarse(&training->coarse, recipe->coarse, error);
     if (!status)
         status = network_new(&training->network, &recipe->network, params, src, NETWORK_TRAIN, error);
     if (!status)
@@ -74,8 +93,8 @@ enum status training_open(struct training *training, const struct recipe *recipe
 enum status training_start(struct training *training, struct error *error)
 {
     const struct recipe *recipe = training->recipe;
-    struct loader_config config = recipe->data;
-    config.distance = training->distance != NULL;
+    struct loader_config config;
+    training_loader(&config, training);
     return loader_new(&training->loader, &config, (enum loader_task)recipe->task, SPLIT_TRAIN,
                       training_seed(recipe, STREAM_SAMPLES), training->position, error);
 }
@@ -190,6 +209,7 @@ void training_close(struct training *training)
     loader_free(training->loader);
     optimizer_done(&training->optimizer);
     network_free(training->network);
+    restorer_free(training->coarse);
     params_done(&training->params);
     memory_free(training->src);
     memory_free(training->target);

@@ -19,6 +19,7 @@ struct training {
     const struct recipe *recipe;
     struct params params;
     struct network *network;
+    struct restorer *coarse; /* the coarse stage; NULL: none */
     struct optimizer optimizer;
     struct loader *loader;
     float *src, *target, *d_p; /* batch x 1 x patch each, plain */
@@ -47,6 +48,8 @@ uint64_t training_seed(const struct recipe *recipe, enum training_stream stream)
 /* fresh: random weights, or those of recipe.train.init; else they are left for a checkpoint to fill in. Freezes recipe.train.freeze.
  * In place: the network points into *training, which must not be moved until training_close. */
 enum status training_open(struct training *training, const struct recipe *recipe, bool fresh, struct error *error);
+/* The recipe's data, with what training knows of them: the distances its losses need, the coarse stage. */
+void training_loader(struct loader_config *ret, const struct training *training);
 /* Starts the loader at training.position. */
 enum status training_start(struct training *training, struct error *error);
 /* One step. A loss or gradient that is not finite is STATUS_FAILED, says where it came from, and leaves weights, step and position as they

@@ -55,7 +55,9 @@ static enum status validator_read_patches(struct validator *validator, struct er
     validator->target = memory_alloc((size_t)validator->n_batches, (size_t)floats);
     if (!validator->src || !validator->target)
         return error_memory(error, 2 * (size_t)validator->n_batches * (size_t)floats, "the validation patches");
-    struct loader_config config = recipe->data;
+    struct loader_config config;
+    training_loader(&config, training);
+    config.distance = false; /* taken anew at each validation */
     struct loader_position position = {0};
     struct loader *loader = NULL;
     config.workers = 1;
@@ -241,7 +243,7 @@ enum status validator_open(struct validator **ret, struct training *training, st
                                            .seed = training_seed(recipe, STREAM_VALIDATION), .node = recipe_key(recipe, "data.set")};
     enum status status = holdout_open(&validator->holdout, &holdout, error);
     if (!status && recipe->train.validate_cases > 0)
-        status = restorer_new(&validator->restorer, &recipe->network, &training->params, &recipe->restore, NULL, error);
+        status = restorer_new(&validator->restorer, &recipe->network, &training->params, &recipe->restore, training->coarse, error);
     if (!status)
         status = validator_read_patches(validator, error);
     if (status)
