@@ -88,6 +88,18 @@ static const char chain_text_of_recipe[] =
     "         pictures: false }\n"
     "restore: { scan: grid, postprocess: [ { keep_largest: 1 } ] }\n";
 
+const char chain_adversary[] = "adversary:\n"
+                            "  type: gan\n"
+                            "  weight: 0.2\n"
+                            "  network:\n"
+                            "    layers:\n"
+                            "      - { name: look, type: conv, filters: 8, kernel: 3, stride: 2 }\n"
+                            "      - { type: leaky_relu, slope: 0.2 }\n"
+                            "      - { type: batch_norm, name: judge_norm, momentum: 0.8 }\n"
+                            "      - { type: flatten }\n"
+                            "      - { name: real, type: dense, units: 1 }\n"
+                            "      - { type: sigmoid }\n";
+
 const char *chain_recipe(const char *name, const char *extra)
 {
     struct error error = {0};

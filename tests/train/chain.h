@@ -14,6 +14,9 @@ const char *chain_set(void);
  * and `extra` lines at its end. Returns its path. */
 const char *chain_recipe(const char *name, const char *extra);
 
+/* Lines for `extra`: a small discriminator whose layers are look, judge_norm and real. */
+extern const char chain_adversary[];
+
 /* The whole file; free with memory_free. NULL when it cannot be read. */
 char *chain_text(const char *path);
 

@@ -184,18 +184,6 @@ static void check_judgement(struct adversary *adversary, const float *p)
     memory_free(before);
 }
 
-static const char judge[] = "adversary:\n"
-                            "  type: gan\n"
-                            "  weight: 0.2\n"
-                            "  network:\n"
-                            "    layers:\n"
-                            "      - { name: look, type: conv, filters: 8, kernel: 3, stride: 2 }\n"
-                            "      - { type: leaky_relu, slope: 0.2 }\n"
-                            "      - { type: batch_norm, name: judge_norm, momentum: 0.8 }\n"
-                            "      - { type: flatten }\n"
-                            "      - { name: real, type: dense, units: 1 }\n"
-                            "      - { type: sigmoid }\n";
-
 static void test_adversary(void)
 {
     struct error error = {0};
@@ -210,7 +198,7 @@ static void test_adversary(void)
     }
     if (!ready())
         return;
-    if (CHECK_OK(trainer_create(&trainer, chain_recipe("gan.yaml", judge), 1, sets, check_path("judged"), NULL, &error), &error)) {
+    if (CHECK_OK(trainer_create(&trainer, chain_recipe("gan.yaml", chain_adversary), 1, sets, check_path("judged"), NULL, &error), &error)) {
         struct adversary *adversary = trainer.training.adversary;
         struct optimizer *optimizer = &adversary->optimizer;
         size_t bytes = (size_t)adversary->params.n_floats * sizeof(float);
@@ -240,7 +228,7 @@ static void test_adversary_weight(void)
     char *const none[] = {"adversary.weight=0", "train.validate_every=0"}, *const never[] = {"train.validate_every=0"};
     if (!ready())
         return;
-    const char *gan = chain_recipe("gan.yaml", judge);
+    const char *gan = chain_recipe("gan.yaml", chain_adversary);
     if (!run(gan, "gan", 1, never) || !run(gan, "light", 2, none) || !run(chain_recipe("plain.yaml", NULL), "alone", 1, never))
         return;
     struct error error = {0};
@@ -267,7 +255,7 @@ static void test_adversary_not_finite(void)
     char *const sets[] = {"train.validate_every=0"};
     if (!ready())
         return;
-    if (CHECK_OK(trainer_create(&trainer, chain_recipe("gan.yaml", judge), 1, sets, check_path("lost"), NULL, &error), &error)) {
+    if (CHECK_OK(trainer_create(&trainer, chain_recipe("gan.yaml", chain_adversary), 1, sets, check_path("lost"), NULL, &error), &error)) {
         struct training *training = &trainer.training;
         struct params *params = &training->adversary->params;
         const struct param *look = params_find(params, "look.w");
@@ -300,7 +288,7 @@ static void test_resume_everything(void)
     char *const straight[] = {loss, "train.ema=0.9", "train.patience=9", "schedule={type: cosine, warmup_steps: 2}"};
     if (!ready())
         return;
-    const char *recipe = chain_recipe("gan.yaml", judge);
+    const char *recipe = chain_recipe("gan.yaml", chain_adversary);
     if (!run(recipe, "straight", 4, straight) || !run(recipe, "halves", 4, straight))
         return;
     CHECK(chain_same_model(in("straight", "last.h5"), in("halves", "last.h5")));

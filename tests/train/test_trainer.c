@@ -1,12 +1,9 @@
-/* test_trainer.c - whole small runs: the folder they leave, resume and rerun to the same bits, requests to stop, retraining. */
+/* test_trainer.c - whole small runs: the folder they leave, resume and rerun to the same bits, retraining. */
 #include "train/trainer.h"
 
 #include <math.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -16,13 +13,6 @@
 #include "tests/check.h"
 #include "tests/train/chain.h"
 #include "train/trainer_open.h"
-
-/* HDF5 keeps 8 KB when a write into a file fails, whatever one does. Read by the leak sanitizer. */
-const char *__lsan_default_suppressions(void);
-const char *__lsan_default_suppressions(void)
-{
-    return "leak:libhdf5";
-}
 
 static bool ready(void)
 {
@@ -174,116 +164,10 @@ static void test_resume_refuses(void)
     memory_free(status);
 }
 
-/* --- signals: the run goes in a process of its own, this program with the arguments RECIPE FOLDER [KEY=VALUE ...] behind --run --- */
-
-static const char *program;
-
-static int child_main(int n_sets, char **arguments)
-{
-    struct error error = {0};
-    char recipe_yaml[4096];
-    const char *recipe = arguments[0], *folder = arguments[1];
-    snprintf(recipe_yaml, sizeof recipe_yaml, "%s/recipe.yaml", folder);
-    if (file_is_folder(folder) && !file_exists(recipe_yaml)) { /* killed before there was anything to go on with: out of the way */
-        char aside[4096];
-        snprintf(aside, sizeof aside, "%s.%ld", folder, (long)getpid());
-        if (rename(folder, aside) != 0)
-            return STATUS_FAILED;
-    }
-    enum status status = file_exists(recipe_yaml) ? trainer_resume(folder, 0, NULL, &error)
-                                                  : trainer_start(recipe, n_sets, arguments + 2, folder, NULL, &error);
-    if (status == STATUS_FAILED || status == STATUS_USAGE)
-        error_print(stderr, &error);
-    return (int)status;
-}
-
-static pid_t start_child(const char *recipe, const char *folder, int n_sets, char *const *sets)
-{
-    char *arguments[16] = {(char *)program, "--run", (char *)recipe, (char *)check_path(folder)};
-    for (int i = 0; i < n_sets && i < 11; i++)
-        arguments[4 + i] = sets[i];
-    fflush(NULL);
-    pid_t child = fork();
-    if (child == 0) {
-        execv(program, arguments);
-        _exit(127);
-    }
-    return child;
-}
-
-static int wait_child(pid_t child)
-{
-    int status = 0;
-    return waitpid(child, &status, 0) == child && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-}
-
 static void nap(double seconds)
 {
     struct timespec time = {.tv_sec = (time_t)seconds, .tv_nsec = (long)(1e9 * (seconds - floor(seconds)))};
     nanosleep(&time, NULL);
-}
-
-/* Steps so far in FOLDER's metrics table. */
-static int rows_of(const char *folder)
-{
-    struct error error = {0};
-    char *text = NULL;
-    size_t bytes;
-    int n = -1;
-    if (file_exists(in(folder, "metrics.tsv")) && !file_read(&text, &bytes, in(folder, "metrics.tsv"), 1 << 24, &error))
-        for (const char *at = text; (at = strchr(at, '\n')); at++)
-            n++;
-    memory_free(text);
-    return n;
-}
-
-static void test_sigterm(void)
-{
-    char *const sets[] = {"train.steps=150", "train.validate_every=0", "train.checkpoint_every=0", "train.plot_every=0"};
-    if (!ready())
-        return;
-    const char *recipe = chain_recipe("plain.yaml", NULL);
-    CHECK_INT(wait_child(start_child(recipe, "long", 4, sets)), 0);
-    pid_t child = start_child(recipe, "stopped", 4, sets);
-    for (int i = 0; i < 2000 && rows_of("stopped") < 3; i++)
-        nap(0.005);
-    kill(child, SIGTERM);
-    CHECK_INT(wait_child(child), STATUS_STOPPED);
-    char *status = chain_text(in("stopped", "STATUS")), *log = chain_text(in("stopped", "log.txt"));
-    CHECK_CONTAINS(status, "state: stopped\n");
-    CHECK_CONTAINS(log, "stopped by SIGTERM after step");
-    CHECK_CONTAINS(log, "calvaria train --resume");
-    memory_free(status);
-    memory_free(log);
-    CHECK(rows_of("stopped") < 150);
-    CHECK_INT(wait_child(start_child(recipe, "stopped", 0, NULL)), 0);
-    CHECK_INT(rows_of("stopped"), 150);
-    CHECK(chain_same_model(in("long", "last.h5"), in("stopped", "last.h5")));
-}
-
-/* kill -9 at random moments, validations and checkpoints included, until the run ends: the bits are those of the run left alone. */
-static void test_kill_at_random(void)
-{
-    char *const sets[] = {"train.steps=60", "train.validate_every=7", "train.checkpoint_every=4", "train.plot_every=0"};
-    if (!ready())
-        return;
-    const char *recipe = chain_recipe("plain.yaml", NULL);
-    CHECK_INT(wait_child(start_child(recipe, "alone", 4, sets)), 0);
-    struct rng rng = rng_make((uint64_t)time(NULL), 0);
-    int n_killed = 0, status = -1;
-    for (int i = 0; i < 100 && status != 0; i++) {
-        pid_t child = start_child(recipe, "killed", 4, sets);
-        nap(rng_uniform(&rng, 0.02, 0.3 + 0.1 * i)); /* longer and longer, so that a busy machine gets through too */
-        kill(child, SIGKILL); /* of a child that has ended already: nothing */
-        status = wait_child(child);
-        n_killed += status == -1;
-    }
-    printf("    killed %d times\n", n_killed);
-    CHECK_INT(status, 0);
-    CHECK(n_killed > 0);
-    CHECK(chain_same_model(in("alone", "last.h5"), in("killed", "last.h5")));
-    CHECK(chain_same_model(in("alone", "best.h5"), in("killed", "best.h5")));
-    CHECK_INT(rows_of("killed"), rows_of("alone"));
 }
 
 /* --- retraining --- */
@@ -359,43 +243,6 @@ static void test_data_must_be_there(void)
     CHECK(!file_exists(check_path("x")));
 }
 
-/* A checkpoint that cannot be written (here by a limit on file sizes, as a full disk fails) says so, and the earlier one stands. */
-static void test_full_disk_at_checkpoint(void)
-{
-    struct error error = {0};
-    struct trainer trainer = {0};
-    struct training_result result;
-    struct rlimit before, tight;
-    char *const sets[] = {"train.validate_every=0"};
-    const struct checkpoint_texts texts = {0};
-    if (!ready())
-        return;
-    signal(SIGXFSZ, SIG_IGN); /* as stop_install does for a run */
-    if (CHECK_OK(trainer_create(&trainer, chain_recipe("plain.yaml", NULL), 1, sets, check_path("tight"), NULL, &error), &error)) {
-        CHECK_OK(training_step(&trainer.training, &result, &error), &error);
-        CHECK_OK(checkpoint_write(in("tight", "last.h5"), &trainer.training, &trainer.state, &texts, &error), &error);
-        CHECK_OK(checkpoint_write(in("tight", "copy.h5"), &trainer.training, &trainer.state, &texts, &error), &error);
-        CHECK_OK(training_step(&trainer.training, &result, &error), &error);
-        getrlimit(RLIMIT_FSIZE, &before);
-        tight = before;
-        tight.rlim_cur = 4096;
-        setrlimit(RLIMIT_FSIZE, &tight);
-        enum status status = checkpoint_write(in("tight", "last.h5"), &trainer.training, &trainer.state, &texts, &error);
-        setrlimit(RLIMIT_FSIZE, &before);
-        CHECK_FAILS(status, &error, STATUS_FAILED, "last.h5");
-        CHECK_CONTAINS(error.text, "while saving the state of step 2");
-        printf("    %s", error.text);
-        CHECK(chain_same_model(in("tight", "last.h5"), in("tight", "copy.h5")));
-        struct arena arena = {0};
-        struct config_strings names = {0};
-        CHECK_OK(file_list(&names, check_path("tight"), &arena, &error), &error);
-        for (int64_t i = 0; i < names.n; i++)
-            CHECK(!file_has_suffix(names.items[i], ".part"));
-        arena_done(&arena);
-    }
-    trainer_close(&trainer);
-}
-
 /* Between draws, steps take no memory: the queue is full, the loader rests. */
 static void test_steps_allocate_nothing(void)
 {
@@ -443,25 +290,19 @@ static void test_learns(void)
 
 int main(int argc, char **argv)
 {
-    program = argv[0];
     log_set_level(LOG_WARN);
-    if (argc >= 4 && strcmp(argv[1], "--run") == 0)
-        return child_main(argc - 4, argv + 2);
     const struct check_test tests[] = {{"run_folder", test_run_folder},
                                        {"recipe_round_trip", test_recipe_round_trip},
                                        {"rerun_same_bits", test_rerun_same_bits},
                                        {"resume_same_bits", test_resume_same_bits},
                                        {"resume_cuts_metrics", test_resume_cuts_metrics},
                                        {"resume_refuses", test_resume_refuses},
-                                       {"sigterm", test_sigterm},
                                        {"init_and_freeze", test_init_and_freeze},
                                        {"init_refuses", test_init_refuses},
                                        {"not_finite_stops", test_not_finite_stops},
                                        {"data_must_be_there", test_data_must_be_there},
-                                       {"full_disk_at_checkpoint", test_full_disk_at_checkpoint},
                                        {"steps_allocate_nothing", test_steps_allocate_nothing},
                                        {"learns", test_learns},
                                        {0}};
-    const struct check_test killing[] = {{"kill_at_random", test_kill_at_random}, {0}};
-    return argc == 2 && strcmp(argv[1], "kill_at_random") == 0 ? check_main(argc, argv, killing) : check_main(argc, argv, tests);
+    return check_main(argc, argv, tests);
 }
