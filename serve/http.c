@@ -197,9 +197,14 @@ static int64_t content_length(const struct request *request)
 static void request_refuse(struct request *request)
 {
     request->body_bytes = content_length(request);
-    if (strcmp(request->method, "GET") == 0 || strcmp(request->method, "HEAD") == 0)
-        if (page_has(request->server, request->path))
-            return; /* the page: no secret in it */
+    if (page_has(request->server, request->path)) { /* no secret in it */
+        if (strcmp(request->method, "GET") == 0 || strcmp(request->method, "HEAD") == 0)
+            return;
+        request->refusal = 405;
+        request->allow = "GET, HEAD";
+        snprintf(request->why, sizeof request->why, "%.20s: not answered here (allowed: GET, HEAD)", request->method);
+        return;
+    }
     route_match(request);
     if (!request->refusal)
         request->refusal = guard_check(request);

@@ -128,6 +128,8 @@ void job_download_name(char *text, size_t size, const struct job *job, int artef
         if (plain || (used > 0 && text[used - 1] != '_'))
             text[used++] = plain ? *at : '_';
     }
+    while (used > 0 && text[used - 1] == '_')
+        used--;
     text[used] = '\0';
     if (used == 0)
         snprintf(text, size, "skull");

@@ -107,6 +107,8 @@ static struct command command_make(const struct runner_config *config, const str
     command_add(&command, memory_printf("--threads=%" PRId64, config->threads));
     command_add(&command, memory_printf("--max-voxels=%" PRId64, config->max_voxels));
     command_add(&command, memory_printf("--max-memory-bytes=%" PRId64, config->max_memory_bytes));
+    if (config->no_picture)
+        command_add(&command, memory_strdup("--no-picture"));
     if (job->example)
         command_add(&command, memory_strdup("--example"));
     if (job->segment)

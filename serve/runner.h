@@ -11,6 +11,7 @@ struct runner_config {
     const char *model;
     int64_t threads;      /* of each child */
     int64_t max_voxels, max_memory_bytes;
+    bool no_picture;
     double max_s;         /* a job that takes longer is ended */
 };
 

@@ -14,6 +14,7 @@ struct serve_config {
     int64_t port, workers, queue;
     double keep_hours, max_memory_gb, max_minutes, drain_s;
     double max_voxels_million;
+    bool no_picture;
 };
 extern const struct config_table serve_table; /* also the command's options */
 

@@ -41,6 +41,8 @@ static const struct config_field serve_fields[] = {
      .help = "address space of one job; 0: any"},
     {.key = "max_minutes", .type = CONFIG_DOUBLE, .offset = OFFSET(max_minutes), .text = "60", .min = 0.01, .max = 1e5, .unit = "min",
      .help = "a job that takes longer is ended"},
+    {.key = "no_picture", .type = CONFIG_BOOL, .offset = OFFSET(no_picture), .text = "false",
+     .help = "make no preview.png: seconds less per job"},
     {.key = "drain_s", .type = CONFIG_DOUBLE, .offset = OFFSET(drain_s), .text = "30", .min = 0, .max = 86400, .unit = "s",
      .help = "after SIGTERM running jobs may end for so long; then they are queued for the next start"},
     {0},
@@ -118,6 +120,7 @@ static enum status server_open(struct server *server, struct error *error)
                                          .threads = threads > 0 ? threads : 1,
                                          .max_voxels = server->max_voxels,
                                          .max_memory_bytes = (int64_t)(config->max_memory_gb * 1e9),
+                                         .no_picture = config->no_picture,
                                          .max_s = 60 * config->max_minutes};
     enum status status = state_folder(server, error);
     if (!status)

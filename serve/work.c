@@ -28,6 +28,7 @@ static const struct config_field work_fields[] = {
      .help = "of this process; 0: any"},
     {.key = "example", .type = CONFIG_BOOL, .offset = OFFSET(example), .text = "false", .help = "make the example first"},
     {.key = "ct", .type = CONFIG_BOOL, .offset = OFFSET(ct), .text = "false", .help = "take the skull from a CT first"},
+    {.key = "no_picture", .type = CONFIG_BOOL, .offset = OFFSET(no_picture), .text = "false", .help = "write no PNG"},
     {.key = "threshold_hu", .type = CONFIG_DOUBLE, .offset = OFFSET(threshold_hu), .text = "150", .min = -1000, .max = 3000,
      .unit = "HU", .help = "with ct: bone from here up"},
     {.key = "set", .type = CONFIG_STRINGS, .offset = OFFSET(set), .help = "KEY=VALUE over the model's restoration"},
@@ -110,6 +111,7 @@ static enum status work_restore(const struct work_config *config, char *skull, s
         batch.out = "out";
         batch.format = 1 + VOLUME_NIFTI_GZ;
         batch.set = config->set;
+        batch.no_picture = config->no_picture;
         status = batch_run(&batch, 1, &skull, nowhere, error);
     }
     if (nowhere)

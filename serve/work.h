@@ -12,7 +12,7 @@
 struct work_config {
     const char *folder, *model;
     int64_t max_voxels, max_memory_bytes;
-    bool example, ct;
+    bool example, ct, no_picture;
     double threshold_hu;
     struct config_strings set;
 };
