@@ -114,6 +114,27 @@ static void test_shipped_recipes(void)
 
 /* --- memory --- */
 
+/* What each scheme keeps beside the plain one's memory. */
+static void check_budget_grows(const struct budget *plain, struct arena *arena)
+{
+    static char *const schemes[] = {"train.ema=0.99", "train.accumulate=2", "loss=[boundary]",
+                                    "adversary={type: gan, network: {layers: [{type: conv, filters: 4}, {type: flatten}, {type: dense, units: 1}]}}"};
+    const int64_t largest[3] = {64, 64, 64}, n = 64 * 64 * 64;
+    const int64_t added[] = {4, 4, 4 * n, 4 * n}; /* at least: a byte count of one parameter or of one patch of floats */
+    struct network_cost cost;
+    for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++) {
+        struct error error = {0};
+        struct recipe recipe;
+        struct budget budget = {0};
+        char *const sets[] = {"data.patch_vox=[64, 64, 64]", schemes[i]};
+        if (!CHECK_OK(read_recipe(&recipe, BAD_CONFIGS "/base.yaml", 2, sets, arena, &error), &error))
+            continue;
+        CHECK_OK(budget_estimate(&budget, &recipe, largest, &error), &error);
+        CHECK_OK(network_cost(&cost, &recipe.network, recipe_shape(&recipe, 1), &error), &error);
+        CHECK(budget.total_bytes >= plain->total_bytes + (i < 2 ? cost.n_trainable : 1) * added[i]);
+    }
+}
+
 static void test_budget(void)
 {
     struct error error;
@@ -130,6 +151,7 @@ static void test_budget(void)
     CHECK_OK(budget_estimate(&one, &small, largest, &error), &error);
     CHECK(four.activations_bytes > 3 * one.activations_bytes);
     CHECK_INT(four.params_bytes, one.params_bytes);
+    check_budget_grows(&one, &arena);
     CHECK_OK(budget_check(&recipe, largest, four.total_bytes, &error), &error);
     CHECK_OK(budget_check(&recipe, largest, -1, &error), &error);
     CHECK_FAILS(budget_check(&recipe, largest, four.total_bytes - 1, &error), &error, STATUS_USAGE, "(train.batch: 3 would fit)");
