@@ -1,4 +1,5 @@
 /* Training pairs: the same batches for any number of workers and after a resume, and the right voxels in each. */
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #define XXH_INLINE_ALL
@@ -365,6 +366,117 @@ static void test_distance(void)
     memory_free(src);
 }
 
+/* ---- patches at another spacing, and a prior ---- */
+
+/* The frame itself: at the loader's own spacing the second channel is then the first. */
+static enum status answer_itself(void *context, const float *src, float *p, struct error *error)
+{
+    int64_t *n_asked = context;
+    (void)error;
+    ++*n_asked;
+    memcpy(p, src, 60 * 62 * 64 * sizeof *p);
+    return STATUS_OK;
+}
+
+static struct loader_config soft_config(int sampler, int64_t *n_asked)
+{
+    struct loader_config config = base_config(sampler, 24);
+    config.spacing_mm = 5;
+    config.prior = (struct loader_prior){.spacing_mm = 5, .patch_vox = {60, 62, 64}, .answer = answer_itself, .context = n_asked};
+    return config;
+}
+
+/* Shares in [0, 1]; what is missing is not there; the coarse answer stands where its voxels are; asked once for each skull. */
+static void test_spacing(void)
+{
+    struct error error = {0};
+    for (int sampler = SAMPLER_RANDOM; sampler <= SAMPLER_WHOLE; sampler++) {
+        int64_t n_asked = 0, between = 0, missing = 0;
+        struct loader_config config = soft_config(sampler, &n_asked);
+        struct loader *loader = loader_of(&config, TASK_IMPLANT, (struct loader_position){0});
+        const int64_t n = 24 * 26 * 21;
+        float *src = memory_alloc((size_t)n, 3 * sizeof *src), *target = src + 2 * n;
+        struct loader_position position;
+        double worst = 0;
+        for (int i = 0; i < 12; i++) {
+            CHECK_OK(loader_next(loader, 1, src, target, NULL, &position, &error), &error);
+            for (int64_t v = 0; v < n; v++) {
+                CHECK(src[v] >= -1e-6F && target[v] >= 0 && src[v] + target[v] <= 1 + 1e-5F);
+                between += src[v] > 0.01F && src[v] < 0.99F;
+                missing += target[v] > 0.5F;
+                worst = fmax(worst, fabs((double)(src[v] - src[n + v])));
+            }
+        }
+        CHECK(between > 100);
+        CHECK(missing > 100);
+        CHECK_NEAR(worst, 0, 1e-5);
+        CHECK_INT(n_asked, sampler == SAMPLER_WHOLE ? 12 : 4);
+        loader_free(loader);
+        memory_free(src);
+    }
+}
+
+/* One sequence for any number of workers, and from any position on. */
+static void test_spacing_resumes(void)
+{
+    struct error error = {0};
+    enum { STEPS_SOFT = 9 };
+    const int64_t n = 24 * 26 * 21;
+    float *src = memory_alloc((size_t)n, 3 * sizeof *src);
+    uint64_t straight[STEPS_SOFT];
+    struct loader_position positions[STEPS_SOFT], position;
+    for (int from = -1; from < STEPS_SOFT - 1; from += 2) {
+        int64_t n_asked = 0;
+        struct loader_config config = soft_config(SAMPLER_DEFECT, &n_asked);
+        config.workers = from < 0 ? 1 : 3;
+        config.augment = (struct augment_config){.probability = 1, .flip_x = 0.5, .rotate_deg = {15, 5, 5}, .scale = {0.9, 1.1}};
+        config.healthy_frac = 0.3;
+        struct loader *loader = loader_of(&config, TASK_IMPLANT, from < 0 ? (struct loader_position){0} : positions[from]);
+        for (int i = from + 1; i < STEPS_SOFT; i++) {
+            CHECK_OK(loader_next(loader, 1, src, src + 2 * n, NULL, &position, &error), &error);
+            const uint64_t hash = XXH64(src, (size_t)n * 3 * sizeof *src, 0);
+            if (from < 0) {
+                straight[i] = hash;
+                positions[i] = position;
+            }
+            CHECK(hash == straight[i]);
+        }
+        loader_free(loader);
+    }
+    memory_free(src);
+}
+
+/* healthy_frac: nothing is missing. stored_frac: the implant of the set, not the generator's. */
+static void test_kinds(void)
+{
+    struct error error = {0};
+    struct loader_position position;
+    struct loader_config config = base_config(SAMPLER_WHOLE, 24), stored = config;
+    const int64_t n = 24 * 26 * 21;
+    float *a = memory_alloc((size_t)n, 4 * sizeof *a), *b = a + 2 * n;
+    config.healthy_frac = 1;
+    struct loader *loader = loader_of(&config, TASK_IMPLANT, (struct loader_position){0});
+    for (int i = 0; i < 6; i++) {
+        CHECK_OK(loader_next(loader, 1, a, a + n, NULL, &position, &error), &error);
+        for (int64_t v = 0; v < n; v++)
+            CHECK(a[n + v] == 0);
+    }
+    loader_free(loader);
+    config = stored;
+    config.stored_frac = 1;
+    stored.defects = NULL;
+    struct loader *mixed = loader_of(&config, TASK_IMPLANT, (struct loader_position){0});
+    struct loader *own = loader_of(&stored, TASK_IMPLANT, (struct loader_position){0});
+    for (int i = 0; i < 6; i++) {
+        CHECK_OK(loader_next(mixed, 1, a, a + n, NULL, &position, &error), &error);
+        CHECK_OK(loader_next(own, 1, b, b + n, NULL, &position, &error), &error);
+        CHECK(memcmp(a, b, (size_t)n * 2 * sizeof *a) == 0);
+    }
+    loader_free(mixed);
+    loader_free(own);
+    memory_free(a);
+}
+
 int main(int argc, char **argv)
 {
     const struct check_test tests[] = {{"workers", test_workers},
@@ -374,6 +486,9 @@ int main(int argc, char **argv)
                                        {"tasks", test_tasks},
                                        {"distance", test_distance},
                                        {"whole", test_whole},
+                                       {"spacing", test_spacing},
+                                       {"spacing_resumes", test_spacing_resumes},
+                                       {"kinds", test_kinds},
                                        {"errors", test_errors},
                                        {"no_memory", test_no_memory},
                                        {0}};

@@ -242,6 +242,113 @@ static void test_model_files(void)
     fixture_network_done(&identity);
 }
 
+/* A coarse stage that answers with the share of bone, at 2 mm. */
+static struct restore_config coarse_config(void)
+{
+    struct restore_config config = config_of(RESTORE_IMPLANT, (struct config_list){0});
+    config.window.scan = SCAN_WHOLE;
+    for (int a = 0; a < 3; a++) {
+        config.window.patch_vox[a] = 16;
+        config.working_spacing_mm[a] = 2;
+    }
+    config.threshold = 0.3;
+    return config;
+}
+
+/* The fine stage's answer is its second channel: the pair then restores as its coarse stage alone does, at the same spacing to the last
+ * voxel; and tiles the coarse stage says nothing of are not looked at. */
+static void test_cascade(void)
+{
+    static const char second[] = "input_channels: 2\npatch_vox: 8\nlayers: [ { name: pick, type: conv, filters: 1, kernel: 1 } ]\n";
+    struct error error = {0}, wrong = {0};
+    struct fixture_network coarse, fine;
+    struct restorer *first = NULL, *pair = NULL;
+    struct restoration alone, both;
+    struct volume skull = fixture_volume(30, 28, 26, 1, 1, 1);
+    struct restore_config config = coarse_config(), fine_config = config_of(RESTORE_IMPLANT, (struct config_list){0});
+    fixture_box(&skull, (struct box){{3, 4, 5}, {12, 13, 24}}, 1);
+    fixture_identity(&coarse, 16, 16, 16);
+    fixture_network(&fine, second, 1);
+    memcpy(params_find(&fine.params, "pick.w")->offset + fine.params.value, (const float[]){0, 1}, 2 * sizeof(float));
+    fine_config.window.scan = SCAN_OVERLAP;
+    fine_config.window.min_prior = 0.05;
+    fine_config.threshold = 0.3;
+    for (int a = 0; a < 3; a++)
+        fine_config.working_spacing_mm[a] = 2;
+    CHECK_OK(restorer_new(&first, &coarse.config, &coarse.params, &config, NULL, &error), &error);
+    CHECK_OK(restorer_new(&pair, &fine.config, &fine.params, &fine_config, first, &error), &error);
+    CHECK_FAILS(restorer_new(&pair, &fine.config, &fine.params, &fine_config, NULL, &wrong), &wrong, STATUS_USAGE, "2 channels");
+    CHECK_OK(restorer_run(&alone, first, &skull, NULL, &error), &error);
+    CHECK_OK(restorer_run(&both, pair, &skull, NULL, &error), &error);
+    CHECK(count(&alone.implant) > 100); /* linear interpolation grows it a little beyond the bone */
+    CHECK(same(&alone.implant, &both.implant));
+    CHECK(both.stats.n_skipped > 0);
+    CHECK(both.stats.n_tiles > both.stats.n_skipped + 1);
+    restoration_done(&alone);
+    restoration_done(&both);
+    restorer_free(pair);
+    restorer_free(first);
+    fixture_network_done(&coarse);
+    fixture_network_done(&fine);
+    volume_done(&skull);
+}
+
+/* Both stages from one file, and its coarse stage alone. */
+static void test_cascade_files(void)
+{
+    static const char second[] = "input_channels: 2\npatch_vox: 8\nlayers: [ { name: pick, type: conv, filters: 1, kernel: 1 } ]\n";
+    struct error error = {0}, none = {0};
+    struct fixture_network coarse, fine;
+    struct restorer *pair = NULL, *first = NULL;
+    fixture_identity(&coarse, 16, 16, 16);
+    fixture_network(&fine, second, 1);
+    struct model_text coarse_texts[] = {{"restore", "{task: implant, scan: whole, working_spacing_mm: 2, patch_vox: 16}\n"}};
+    struct model_text fine_texts[] = {{"restore", "{task: implant, scan: overlap, working_spacing_mm: 1.5}\n"}};
+    struct model inner = {.network = coarse.config, .params = coarse.params, .n_texts = 1, .texts = coarse_texts};
+    struct model outer = {.network = fine.config, .params = fine.params, .n_texts = 1, .texts = fine_texts, .coarse = &inner};
+    CHECK_OK(model_write(check_path("pair.h5"), &outer, &error), &error);
+    CHECK_OK(restorer_open(&pair, check_path("pair.h5"), NULL, &error), &error);
+    CHECK_OK(restorer_open_coarse(&first, check_path("pair.h5"), &error), &error);
+    if (pair && first) {
+        CHECK_NEAR(restorer_config(pair)->working_spacing_mm[0], 1.5, 0);
+        CHECK_NEAR(restorer_config(first)->working_spacing_mm[0], 2, 0);
+        CHECK_INT(restorer_config(first)->window.patch_vox[2], 16);
+    }
+    restorer_free(pair);
+    restorer_free(first);
+    write_model(check_path("single.h5"), &coarse, "{task: implant, scan: overlap}\n");
+    CHECK_FAILS(restorer_open_coarse(&first, check_path("single.h5"), &none), &none, STATUS_FAILED, "no coarse stage");
+    fixture_network_done(&coarse);
+    fixture_network_done(&fine);
+}
+
+/* Averaged with its mirror image, a lopsided network answers a mirrored skull with the mirrored answer. */
+static void test_flip_average(void)
+{
+    struct fixture_network network;
+    struct restore_config config = config_of(RESTORE_COMPLETION, (struct config_list){0});
+    struct volume skull = fixture_volume(16, 8, 8, 1, 1, 1), mirrored = fixture_volume(16, 8, 8, 1, 1, 1);
+    fixture_network(&network, "patch_vox: 8\nlayers: [ { type: conv, filters: 1, kernel: 3 } ]\n", 5);
+    fixture_noise(&skull, 6, 0.4);
+    for (int64_t i = 0; i < grid_voxels(&skull.grid); i++)
+        ((uint8_t *)mirrored.data)[i / 16 * 16 + 15 - i % 16] = ((const uint8_t *)skull.data)[i];
+    config.threshold = 0;
+    for (int average = 0; average < 2; average++) {
+        config.window.flip_average = average;
+        struct restoration a = restore(&network, &config, &skull, true), b = restore(&network, &config, &mirrored, true);
+        int64_t differs = 0;
+        for (int64_t i = 0; i < grid_voxels(&skull.grid); i++)
+            differs += ((uint8_t *)b.raw.data)[i / 16 * 16 + 15 - i % 16] != ((uint8_t *)a.raw.data)[i];
+        CHECK(average ? differs == 0 : differs > 10);
+        CHECK(count(&a.raw) > 10);
+        restoration_done(&a);
+        restoration_done(&b);
+    }
+    volume_done(&skull);
+    volume_done(&mirrored);
+    fixture_network_done(&network);
+}
+
 static void test_builtins(void)
 {
     struct error error = {0}, unknown = {0};
@@ -327,6 +434,9 @@ int main(int argc, char **argv)
         {"working_grids", test_working_grids},
         {"outputs_keep_the_storage", test_outputs_keep_the_storage},
         {"model_files", test_model_files},
+        {"cascade", test_cascade},
+        {"cascade_files", test_cascade_files},
+        {"flip_average", test_flip_average},
         {"builtins", test_builtins},
         {"what_no_skull_fits_is_refused", test_what_no_skull_fits_is_refused},
         {"failing_memory_is_an_error", test_failing_memory_is_an_error},

@@ -78,6 +78,40 @@ static void test_round_trip(void)
     arena_done(&model.arena);
 }
 
+/* A pair in one file: the coarse stage with its own weights and texts, without state; damage inside it is found. */
+static void test_coarse_stage(void)
+{
+    struct model fine, coarse, read = {0};
+    struct error error = {0}, damaged = {0};
+    const char *path = check_path("pair.h5");
+    if (!make_model(&fine) || !make_model(&coarse))
+        return;
+    params_initialise(&coarse.params, 10);
+    fine.coarse = &coarse;
+    CHECK_OK(model_write(path, &fine, &error), &error);
+    if (CHECK_OK(model_read(&read, path, true, &error), &error) && CHECK(read.coarse != NULL)) {
+        const size_t bytes = (size_t)fine.params.n_floats * sizeof(float);
+        CHECK(memcmp(read.params.value, fine.params.value, bytes) == 0);
+        CHECK(memcmp(read.coarse->params.value, coarse.params.value, bytes) == 0);
+        CHECK(memcmp(read.params.value, read.coarse->params.value, bytes) != 0);
+        CHECK_TEXT(model_text(read.coarse, "restore"), "threshold: 0.5\n");
+        CHECK_INT(read.n_blocks, 2);
+        CHECK_INT(read.coarse->n_blocks, 0);
+        CHECK(read.coarse->coarse == NULL);
+    }
+    model_done(&read);
+    hid_t file = H5Fopen(path, H5F_ACC_RDWR, H5P_DEFAULT);
+    CHECK(H5Ldelete(file, "coarse/weights/head.w", H5P_DEFAULT) >= 0);
+    H5Fclose(file);
+    CHECK_FAILS(model_read(&read, path, true, &damaged), &damaged, STATUS_FAILED, "head.w");
+    CHECK_CONTAINS(damaged.text, "coarse stage");
+    CHECK(read.params.value == NULL);
+    params_done(&fine.params);
+    arena_done(&fine.arena);
+    params_done(&coarse.params);
+    arena_done(&coarse.arena);
+}
+
 static void check_refused(const char *path, const char *says)
 {
     struct model model = {0};
@@ -309,7 +343,7 @@ const char *__lsan_default_suppressions(void)
 
 int main(int argc, char **argv)
 {
-    const struct check_test tests[] = {{"round_trip", test_round_trip},       {"damaged", test_damaged},
+    const struct check_test tests[] = {{"round_trip", test_round_trip}, {"coarse_stage", test_coarse_stage},       {"damaged", test_damaged},
                                        {"not_a_model", test_not_a_model},     {"flipped_bytes", test_flipped_bytes},
                                        {"memory_runs_out", test_memory_runs_out}, {"cannot_be_written", test_cannot_be_written},
                                        {0}};
