@@ -64,6 +64,8 @@ struct loader {
     pthread_cond_t changed;
     bool stop;
     int64_t head, next_draw; /* the draw being consumed; the next one a worker takes */
+    int64_t next_patch;      /* patches of the sequence from the start to next_draw's first; negative inside the first draw */
+    int64_t given;           /* patches of the sequence from the start to the next one */
     struct slot *slots;
     int64_t n_threads;
     pthread_t *threads;
@@ -76,6 +78,19 @@ struct loader {
 
 /* ---- workers ---- */
 
+static int64_t loader_count(const struct loader *loader, int64_t number)
+{
+    const struct dataset_case *shown = dataset_case(loader->source.set, draw_case(&loader->source, number));
+    return draw_count(&loader->config, &shown->grid);
+}
+
+/* One of patches first .. first + n - 1 of the sequence is this loader's; negative ones are given already. */
+static bool loader_wants(const struct loader *loader, int64_t first, int64_t n)
+{
+    const int64_t shares = loader->config.shares, from = first < 0 ? 0 : first;
+    return shares <= 1 || from + (loader->config.share - from % shares + shares) % shares < first + n;
+}
+
 static void *loader_work(void *context)
 {
     struct loader *loader = context;
@@ -86,12 +101,18 @@ static void *loader_work(void *context)
             pthread_cond_wait(&loader->changed, &loader->lock);
         if (loader->stop)
             break;
-        const int64_t number = loader->next_draw++;
+        const int64_t number = loader->next_draw++, n_patches = loader_count(loader, number);
+        const bool wanted = loader_wants(loader, loader->next_patch, n_patches);
         struct slot *slot = &loader->slots[number % loader->config.queue];
-        pthread_mutex_unlock(&loader->lock);
+        loader->next_patch += n_patches;
         slot->error = (struct error){0};
-        slot->status = draw_make(&slot->draw, &loader->source, number, &slot->error);
-        pthread_mutex_lock(&loader->lock);
+        slot->status = STATUS_OK;
+        slot->draw.n_patches = n_patches;
+        if (wanted) {
+            pthread_mutex_unlock(&loader->lock);
+            slot->status = draw_make(&slot->draw, &loader->source, number, &slot->error);
+            pthread_mutex_lock(&loader->lock);
+        }
         slot->ready = true;
         pthread_cond_broadcast(&loader->changed);
     }
@@ -137,12 +158,6 @@ static enum status loader_find_cases(struct loader *loader, enum dataset_split s
     return STATUS_OK;
 }
 
-static int64_t loader_count(const struct loader *loader, int64_t number)
-{
-    const struct dataset_case *shown = dataset_case(loader->source.set, draw_case(&loader->source, number));
-    return draw_count(&loader->config, &shown->grid);
-}
-
 static enum status loader_init(struct loader *loader, enum dataset_split split, struct loader_position start, struct error *error)
 {
     struct loader_config *config = &loader->config;
@@ -168,6 +183,7 @@ static enum status loader_init(struct loader *loader, enum dataset_split split, 
         if (!loader->prior)
             return error_memory(error, (size_t)(frame[0] * frame[1] * frame[2]) * sizeof *loader->prior, "the coarse answer");
     }
+    loader->next_patch = -start.patch;
     loader->slots = arena_alloc(&loader->arena, (size_t)config->queue, sizeof *loader->slots);
     loader->threads = arena_alloc(&loader->arena, (size_t)config->workers, sizeof *loader->threads);
     if (!loader->slots || !loader->threads)
@@ -260,16 +276,20 @@ enum status loader_next(struct loader *loader, int64_t batch, float *src, float 
                         struct loader_position *ret_position, struct error *error)
 {
     const int64_t *patch = loader->config.patch_vox, n = patch[0] * patch[1] * patch[2];
-    for (int64_t b = 0; b < batch; b++) {
+    const int64_t shares = loader->config.shares > 1 ? loader->config.shares : 1;
+    for (int64_t k = 0, b = 0; k < batch * shares; k++) {
         struct slot *slot = loader_wait(loader);
         if (slot->status) {
             *error = slot->error;
             return slot->status;
         }
-        if (loader_give(loader, &slot->draw, src + b * n * (loader->prior ? 2 : 1), target + b * n, error))
-            return error->status;
-        if (loader->config.distance)
-            memcpy(distance + b * n, slot->draw.distance + loader->patch * n, (size_t)n * sizeof *distance);
+        if (loader->given++ % shares == loader->config.share) {
+            if (loader_give(loader, &slot->draw, src + b * n * (loader->prior ? 2 : 1), target + b * n, error))
+                return error->status;
+            if (loader->config.distance)
+                memcpy(distance + b * n, slot->draw.distance + loader->patch * n, (size_t)n * sizeof *distance);
+            b++;
+        }
         if (++loader->patch == slot->draw.n_patches)
             loader_advance(loader, slot);
     }

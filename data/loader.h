@@ -2,7 +2,10 @@
  * patches, on worker threads with a bounded queue.
  *
  * The sequence of batches is a pure function of (dataset, configuration, seed): the same for 1 or 8 workers and after a resume. A
- * position is (draw, patch): `draw` numbers the skulls drawn so far, `patch` the patches of the current one already given. */
+ * position is (draw, patch): `draw` numbers the skulls drawn so far, `patch` the patches of the current one already given.
+ *
+ * Several processes share one sequence: with config.shares n, process r gets its patches r, r + n, r + 2 n ..., counted from the start; skulls that
+ * hold none of them are not drawn. A batch then moves the position by batch * n patches, the same in every process. */
 #ifndef CALVARIA_DATA_LOADER_H
 #define CALVARIA_DATA_LOADER_H
 
@@ -38,6 +41,7 @@ struct loader_config {
     struct augment_config augment; /* of the split train alone: the others are shown as they are */
     bool distance;                 /* no key: the caller's losses need the distance from each target's surface */
     struct loader_prior prior;     /* no key: set by the program */
+    int64_t share, shares;         /* no keys: of each `shares` patches of the sequence this loader gives number `share`; 0 shares: all */
 };
 extern const struct config_table loader_table;
 

@@ -27,12 +27,29 @@ enum layer_keeps { LAYER_KEEPS_NOTHING = 0, LAYER_KEEPS_SRC = 1, LAYER_KEEPS_DST
 /* When dst may be src[0]'s buffer (and d_src[0] d_dst's). In training backward then reads dst, never src. */
 enum layer_in_place { LAYER_IN_PLACE_NEVER, LAYER_IN_PLACE_INFER, LAYER_IN_PLACE_ALWAYS };
 
+/* Several processes that hold a part of one batch each: of its samples process `rank` has rank, rank + n, rank + 2 n ... */
+struct pass_replicas {
+    int64_t rank, n;
+    /* Replaces each value by its mean over the processes, the same bits in all of them: batch norm's statistics are then those of the whole batch.
+     * NULL: each process has its own. Every process must call it alike. */
+    void (*average)(void *context, double *values, int64_t n_values);
+    void *context;
+};
+
 /* One forward or forward+backward pass. */
 struct pass {
     bool training;      /* dropout draws, batch norm uses batch statistics */
-    uint64_t seed, step; /* dropout masks are a pure function of (seed, step, layer index, sample, element) */
-    int64_t sample;      /* number, within the step, of the batch's first sample */
+    uint64_t seed, step; /* dropout masks are a pure function of (seed, step, layer index, sample of the whole step, element) */
+    int64_t sample;      /* number, within this process' part of the step, of the batch's first sample */
+    const struct pass_replicas *replicas; /* NULL: this process has the whole batch */
 };
+
+/* The number in the whole step, over all processes, of sample n of this batch. */
+static inline int64_t pass_sample(const struct pass *pass, int64_t n)
+{
+    n += pass->sample;
+    return pass->replicas ? n * pass->replicas->n + pass->replicas->rank : n;
+}
 
 struct layer;
 

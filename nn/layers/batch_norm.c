@@ -2,6 +2,7 @@
  *   src, dst (N,C,D,H,W)   gamma, beta, moving_mean, moving_variance (C)     dst = gamma * (src - mean) / sqrt(var + eps) + beta
  *   training: mean and biased variance of the batch;  moving = momentum * moving + (1 - momentum) * batch
  *   testing, or frozen: the moving statistics
+ *   several processes: of the part of the batch that each has, or of the whole (struct pass_replicas)
  * Keeps for backward: src, mean and 1 / sqrt(var + eps).                   Test: tests/nn/test_norm.c */
 #include <math.h>
 
@@ -22,6 +23,7 @@ enum { BATCH_NORM_GAMMA, BATCH_NORM_BETA, BATCH_NORM_MEAN, BATCH_NORM_VARIANCE }
 struct batch_norm_state {
     struct norm norm;
     bool of_batch; /* the last forward used the batch's statistics */
+    const struct pass_replicas *shares; /* of the last forward, where its statistics were the whole batch's; else NULL */
 };
 
 static enum status batch_norm_shape(const struct layer *layer, struct shape *ret_dst, struct error *error)
@@ -64,11 +66,22 @@ static void batch_norm_move(struct layer *layer, const double *mean, const doubl
     const struct batch_norm_config *config = layer->config;
     const struct batch_norm_state *state = layer->state;
     float *moving_mean = layer->value[BATCH_NORM_MEAN], *moving_variance = layer->value[BATCH_NORM_VARIANCE];
-    double correction = batch_norm_correction(config, (double)norm_stat_values(&state->norm));
+    double parts = state->shares ? (double)state->shares->n : 1;
+    double correction = batch_norm_correction(config, parts * (double)norm_stat_values(&state->norm));
     for (int64_t c = 0; c < layer->src[0].shape.c; c++) {
         moving_mean[c] = (float)(config->momentum * (double)moving_mean[c] + (1 - config->momentum) * mean[c]);
         moving_variance[c] = (float)(config->momentum * (double)moving_variance[c] + (1 - config->momentum) * var[c] * correction);
     }
+}
+
+/* mean and var of this process' part become those of the whole batch, all parts being of one size: var = mean of (var + mean^2) - mean^2. */
+static void batch_norm_share(const struct pass_replicas *replicas, double *mean, double *var, int64_t channels)
+{
+    for (int64_t c = 0; c < channels; c++)
+        var[c] += mean[c] * mean[c];
+    replicas->average(replicas->context, mean, 2 * channels); /* var lies behind mean */
+    for (int64_t c = 0; c < channels; c++)
+        var[c] = fmax(var[c] - mean[c] * mean[c], 0);
 }
 
 static void batch_norm_forward(struct layer *layer, const struct pass *pass)
@@ -81,6 +94,9 @@ static void batch_norm_forward(struct layer *layer, const struct pass *pass)
     state->of_batch = learning || config->batch_statistics_at_test;
     if (state->of_batch)
         norm_measure(&state->norm, layer->src[0].data, mean, inv, layer->scratch);
+    state->shares = learning && pass->replicas && pass->replicas->average ? pass->replicas : NULL;
+    if (state->shares)
+        batch_norm_share(state->shares, mean, inv, channels);
     for (int64_t c = 0; c < channels && !state->of_batch; c++) {
         mean[c] = (double)layer->value[BATCH_NORM_MEAN][c];
         inv[c] = (double)layer->value[BATCH_NORM_VARIANCE][c];
@@ -100,7 +116,7 @@ static void batch_norm_backward(struct layer *layer, const struct pass *pass)
     const double *mean = layer->kept;
     norm_backward(&state->norm,
                   &(struct norm_gradient){.src = layer->src[0].data, .d_dst = layer->d_dst.data, .gamma = layer->value[BATCH_NORM_GAMMA],
-                                          .mean = mean, .inv = mean + layer->src[0].shape.c, .constant = !state->of_batch,
+                                          .mean = mean, .inv = mean + layer->src[0].shape.c, .constant = !state->of_batch, .replicas = state->shares,
                                           .d_src = layer->d_src[0].data, .d_gamma = layer->grad[BATCH_NORM_GAMMA],
                                           .d_beta = layer->grad[BATCH_NORM_BETA]},
                   layer->scratch);

@@ -27,7 +27,7 @@ static void dropout_row(const struct layer *layer, const struct pass *pass, cons
     float scale = (float)(1 / (1 - rate));
     struct shape shape = layer->dst.shape;
     int64_t used = rows_used(rows, shape, row);
-    int64_t first = (pass->sample + row / rows->blocks) * shape.c + row % rows->blocks * rows->lane; /* n * C + c */
+    int64_t first = pass_sample(pass, row / rows->blocks) * shape.c + row % rows->blocks * rows->lane; /* n * C + c */
     struct rng rng[ROWS_MAX_LANE];
     for (int64_t c = 0; c < used; c++)
         rng[c] = rng_child(base, (uint64_t)(first + c));

@@ -199,7 +199,8 @@ static void norm_backward_affine(const struct norm *norm, const struct norm_grad
 }
 
 /* With xh = (x - mean) * inv, M values per statistic and g = gamma * d:
- *   d_src = inv * (g - sum(g) / M - xh * sum(g * xh) / M), the sums over the values that share the statistic. */
+ *   d_src = inv * (g - sum(g) / M - xh * sum(g * xh) / M), the sums over the values that share the statistic,
+ * here or in any process. */
 static void norm_backward_factors(const struct norm *norm, const struct norm_gradient *gradient, struct norm_work *work)
 {
     int64_t stored = work->channels / norm->shape.n;
@@ -213,6 +214,8 @@ static void norm_backward_factors(const struct norm *norm, const struct norm_gra
             work->stat_a[s] += gamma * work->a[i] / values;
             work->stat_b[s] += gamma * (work->ab[i] - gradient->mean[s] * work->a[i]) * gradient->inv[s] / values;
         }
+    if (gradient->replicas && !gradient->constant) /* each loss is a mean over its own part, the whole's the mean of them */
+        gradient->replicas->average(gradient->replicas->context, work->stat_a, 2 * norm_stats(norm)); /* stat_b lies behind stat_a */
     for (int64_t n = 0; n < norm->shape.n; n++)
         for (int64_t c = 0; c < norm->shape.c; c++) {
             int64_t i = n * stored + c, s = norm_stat(norm, n, c);

@@ -123,6 +123,46 @@ static void test_resume(void)
 }
 
 /* Each epoch draws every skull once. The stored defects tell the skulls apart by size. */
+/* Three loaders that share a sequence give, in turns, the patches of one that has it alone, at the same positions, also from the middle on. */
+static void test_shares(void)
+{
+    enum { SHARES = 3, BATCH = 2 };
+    struct error error = {0};
+    struct loader_config config = base_config(SAMPLER_DEFECT, 16);
+    config.patches_per_skull = 4;
+    const int64_t n = config.patch_vox[0] * config.patch_vox[1] * config.patch_vox[2], all = BATCH * SHARES * n;
+    float *src = memory_alloc((size_t)all, 4 * sizeof *src), *target = src + all, *part = target + all, *part_target = part + all;
+    struct loader_position position = {0}, shared = {0}, start = {0};
+    for (int round = 0; round < 2; round++) {
+        struct loader *alone = loader_of(&config, TASK_COMPLETION, start), *sharing[SHARES];
+        for (int r = 0; r < SHARES; r++) {
+            struct loader_config one = config;
+            one.share = r;
+            one.shares = SHARES;
+            one.workers = 1 + r;
+            sharing[r] = loader_of(&one, TASK_COMPLETION, start);
+        }
+        for (int i = 0; i < 5; i++) {
+            CHECK_OK(loader_next(alone, BATCH * SHARES, src, target, NULL, &position, &error), &error);
+            for (int r = 0; r < SHARES; r++) {
+                CHECK_OK(loader_next(sharing[r], BATCH, part, part_target, NULL, &shared, &error), &error);
+                CHECK(shared.draw == position.draw && shared.patch == position.patch);
+                for (int b = 0; b < BATCH; b++) {
+                    CHECK(memcmp(part + b * n, src + (b * SHARES + r) * n, (size_t)n * sizeof *src) == 0);
+                    CHECK(memcmp(part_target + b * n, target + (b * SHARES + r) * n, (size_t)n * sizeof *src) == 0);
+                }
+                CHECK(memcmp(part, part + n, (size_t)n * sizeof *part) != 0); /* patches that differ: the comparison can fail */
+            }
+        }
+        CHECK(round > 0 || position.patch > 0); /* goes on inside a drawn skull */
+        start = position;
+        loader_free(alone);
+        for (int r = 0; r < SHARES; r++)
+            loader_free(sharing[r]);
+    }
+    memory_free(src);
+}
+
 static void test_epochs(void)
 {
     struct error error = {0};
@@ -480,7 +520,7 @@ static void test_kinds(void)
 int main(int argc, char **argv)
 {
     const struct check_test tests[] = {{"workers", test_workers},
-                                       {"resume", test_resume},
+                                       {"resume", test_resume}, {"shares", test_shares},
                                        {"epochs", test_epochs},
                                        {"grid_coverage", test_grid_coverage},
                                        {"tasks", test_tasks},
