@@ -1,11 +1,17 @@
 # Every package from the distribution, found once, with the apt line that brings all of them when one is missing.
-set(CALVARIA_APT "apt-get install build-essential cmake pkg-config libdnnl-dev libhdf5-dev libnifti2-dev libteem-dev libyaml-dev libcjson-dev libpng-dev libxxhash-dev libmicrohttpd-dev libprotobuf-c-dev protobuf-c-compiler gnuplot-nox")
+set(CALVARIA_APT "apt-get install build-essential cmake pkg-config libdnnl-dev libhdf5-dev libnifti2-dev libteem-dev libyaml-dev libcjson-dev libpng-dev libxxhash-dev libmicrohttpd-dev libprotobuf-c-dev protobuf-c-compiler gnuplot-nox libopenmpi-dev")
 
 find_package(PkgConfig)
 find_package(OpenMP COMPONENTS C)
 find_package(Threads)
 find_package(PNG)
 find_package(ZLIB)
+if(CALVARIA_MPI)
+  find_package(MPI COMPONENTS C)
+  if(NOT MPI_C_FOUND)
+    message(STATUS "MPI was not found: calvaria trains in one process (apt-get install libopenmpi-dev brings it)")
+  endif()
+endif()
 find_library(DNNL_LIBRARY dnnl)
 find_path(DNNL_INCLUDE oneapi/dnnl/dnnl.h)
 find_library(NIFTI_LIBRARY nifti2)

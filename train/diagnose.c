@@ -21,10 +21,12 @@ static bool prefix_finite(const struct diagnosis *diagnosis, int64_t n)
     struct network_config config = *diagnosis->config;
     struct network *network;
     struct params params = *diagnosis->params;
+    struct pass alone = *diagnosis->pass; /* the other processes need not come this far */
+    alone.replicas = NULL;
     config.layers.n = n;
     if (network_new(&network, &config, &params, network_src_shape(diagnosis->network), NETWORK_TRAIN, &scratch))
         return true; /* no memory left to look: says nothing */
-    const float *p = network_forward(network, diagnosis->src, diagnosis->pass);
+    const float *p = network_forward(network, diagnosis->src, &alone);
     bool finite = all_finite(p, shape_count(network_dst_shape(network)));
     network_free(network);
     return finite;
@@ -45,8 +47,8 @@ enum status diagnose_loss(const struct diagnosis *diagnosis, double loss, struct
         if (!prefix_finite(diagnosis, n))
             return error_set(error, STATUS_FAILED, "step %" PRId64 ": %sloss is %g: layer '%s' is the first whose output is not finite (%s)", step,
                              whose, loss, network_layer(diagnosis->network, n - 1)->name, DIAGNOSE_HINT);
-    return error_set(error, STATUS_FAILED, "step %" PRId64 ": %sloss is %g although every layer's output is finite (%s)", step, whose, loss,
-                     DIAGNOSE_HINT);
+    return error_set(error, STATUS_FAILED, "step %" PRId64 ": %sloss is %g although every layer's output is finite%s (%s)", step, whose, loss,
+                     diagnosis->pass->replicas ? " in this process" : "", DIAGNOSE_HINT);
 }
 
 enum status diagnose_gradient(const struct diagnosis *diagnosis, struct error *error)

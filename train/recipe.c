@@ -9,12 +9,14 @@
 #include "base/file.h"
 #include "data/metrics.h"
 
+static const char *const norm_statistics_names[] = {"local", "synchronised", NULL};
+
 #define TRAIN(member) offsetof(struct train_config, member)
 static const struct config_field train_fields[] = {
     {.key = "steps", .type = CONFIG_INT, .offset = TRAIN(steps), .text = "3000", .min = 1, .max = 1e9, .unit = "steps",
      .help = "optimizer steps of the whole run"},
     {.key = "batch", .type = CONFIG_INT, .offset = TRAIN(batch), .text = "1", .min = 1, .max = 4096, .unit = "patches",
-     .help = "patches of one step"},
+     .help = "patches of one step, in each process"},
     {.key = "validate_every", .type = CONFIG_INT, .offset = TRAIN(validate_every), .text = "200", .min = 0, .max = 1e9, .unit = "steps",
      .help = "how often the validation split is looked at, and after the last step; 0: never"},
     {.key = "validate_patches", .type = CONFIG_INT, .offset = TRAIN(validate_patches), .text = "16", .min = 0, .max = 1e5, .unit = "patches",
@@ -43,6 +45,9 @@ static const struct config_field train_fields[] = {
     {.key = "freeze", .type = CONFIG_STRINGS, .offset = TRAIN(freeze), .help = "layers that do not learn; a trailing * matches the rest of a name"},
     {.key = "threads", .type = CONFIG_INT, .offset = TRAIN(threads), .text = "0", .min = 0, .max = 4096,
      .help = "threads of the network's arithmetic; the same number gives the same bits; 0: one per processor"},
+    {.key = "norm_statistics", .type = CONFIG_ENUM, .offset = TRAIN(norm_statistics), .text = "local", .names = norm_statistics_names,
+     .help = "batch norm in several processes (mpirun): local: each over its own part of the batch; synchronised: over all parts, as one process "
+             "with the whole batch would"},
     {0},
 };
 

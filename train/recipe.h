@@ -11,6 +11,8 @@
 #include "train/adversary.h"
 #include "train/schedule.h"
 
+enum norm_statistics { NORM_LOCAL, NORM_SYNCHRONISED };
+
 struct train_config {
     int64_t steps, batch, checkpoint_every, plot_every;
     int64_t validate_every, validate_patches, validate_cases;
@@ -24,6 +26,7 @@ struct train_config {
     struct config_strings init_skip; /* parameters or layers that stay random although `init` has them; a trailing * matches the rest */
     struct config_strings freeze;    /* layers that do not learn, likewise */
     int64_t threads;                 /* 0: all the machine's */
+    int norm_statistics;             /* enum norm_statistics: of batch norm, where several processes train */
 };
 
 struct recipe {

@@ -10,6 +10,7 @@
 #include "train/average.h"
 #include "train/diagnose.h"
 #include "train/gradient.h"
+#include "train/stop.h"
 #include "train/warm_start.h"
 
 uint64_t training_seed(const struct recipe *recipe, enum training_stream stream)
@@ -90,11 +91,26 @@ enum status training_open(struct training *training, const struct recipe *recipe
     return status;
 }
 
+static void training_average(void *context, double *values, int64_t n)
+{
+    replicas_average_doubles(context, values, n);
+}
+
 enum status training_start(struct training *training, struct error *error)
 {
     const struct recipe *recipe = training->recipe;
+    struct replicas *replicas = training->replicas;
     struct loader_config config;
     training_loader(&config, training);
+    if (replicas && replicas->n > 1) {
+        bool synchronised = recipe->train.norm_statistics == NORM_SYNCHRONISED;
+        if (training->adversary)
+            return config_error(error, recipe_key(recipe, "adversary"), "adversary: trains in one process alone (start it without mpirun)");
+        config.share = replicas->rank;
+        config.shares = replicas->n;
+        training->pass_replicas = (struct pass_replicas){.rank = replicas->rank, .n = replicas->n, .context = replicas,
+                                                         .average = synchronised ? training_average : NULL};
+    }
     return loader_new(&training->loader, &config, (enum loader_task)recipe->task, SPLIT_TRAIN,
                       training_seed(recipe, STREAM_SAMPLES), training->position, error);
 }
@@ -122,13 +138,50 @@ static enum status training_adversary(struct training *training, struct training
     return adversary_learn(training->adversary, training->target, fake, factor, step, &result->adversary, error);
 }
 
+/* --- several processes --- */
+
+static bool training_shared(const struct training *training)
+{
+    return training->replicas && training->replicas->n > 1;
+}
+
+/* A batch's loss and its terms become means over all processes; a request to stop in one of them is known to all. Returns the loss. */
+static double training_share_loss(struct training *training, double loss, double *terms)
+{
+    double shared[TRAINING_MAX_LOSSES + 2] = {loss, stop_requested()};
+    int64_t n = training->recipe->loss.n;
+    memcpy(shared + 2, terms, (size_t)n * sizeof *shared);
+    replicas_average_doubles(training->replicas, shared, n + 2);
+    memcpy(terms, shared + 2, (size_t)n * sizeof *shared);
+    training->stop = shared[1] > 0;
+    return shared[0];
+}
+
+/* One flat reduction each: the gradient, and what does not learn (batch norm's moving statistics), so that one process' state is that of all. */
+static void training_share_gradient(struct training *training)
+{
+    struct params *params = &training->params;
+    replicas_average(training->replicas, params->grad, params->n_trainable);
+    replicas_average(training->replicas, params->value + params->n_trainable, params->n_floats - params->n_trainable);
+}
+
+/* What is not finite here is not finite in all processes: they end together. */
+static enum status training_diverged(struct training *training, enum status status)
+{
+    if (training->replicas)
+        training->replicas->together = true;
+    return status;
+}
+
+/* --- a step --- */
+
 /* Forward, loss, backward, on the batch in src and target, the k-th of the step. */
 static enum status training_batch(struct training *training, int64_t k, struct training_result *result, struct error *error)
 {
     const struct recipe *recipe = training->recipe;
     const struct train_config *train = &recipe->train;
     const struct pass pass = {.training = true, .seed = training_seed(recipe, STREAM_DROPOUT), .step = (uint64_t)training->step + 1,
-                              .sample = k * train->batch};
+                              .sample = k * train->batch, .replicas = training_shared(training) ? &training->pass_replicas : NULL};
     double terms[TRAINING_MAX_LOSSES], n = (double)train->accumulate;
     if (training->adversary && training_adversary(training, result, error))
         return error->status;
@@ -138,10 +191,12 @@ static enum status training_batch(struct training *training, int64_t k, struct t
         result->adversary.fooled = adversary_judge(training->adversary, p, training->d_p, training->step + 1);
         loss += recipe_adversary(recipe)->weight * result->adversary.fooled;
     }
+    if (training_shared(training))
+        loss = training_share_loss(training, loss, terms);
     if (!isfinite(loss)) {
         struct diagnosis diagnosis = training_diagnosis(training);
         diagnosis.pass = &pass;
-        return diagnose_loss(&diagnosis, loss, error);
+        return training_diverged(training, diagnose_loss(&diagnosis, loss, error));
     }
     network_backward(training->network, training->d_p, NULL, &pass);
     result->loss += loss / n;
@@ -163,11 +218,13 @@ static enum status training_gradient(struct training *training, struct loader_po
             return error->status;
     if (training->sum)
         gradient_take(&training->params, training->sum, 1.0F / (float)train->accumulate);
+    if (training_shared(training))
+        training_share_gradient(training);
     result->grad_norm = gradient_norm(&training->params, training->partials);
     if (isfinite(result->grad_norm))
         return STATUS_OK;
     const struct diagnosis diagnosis = training_diagnosis(training);
-    return diagnose_gradient(&diagnosis, error);
+    return training_diverged(training, diagnose_gradient(&diagnosis, error));
 }
 
 enum status training_step(struct training *training, struct training_result *ret, struct error *error)
@@ -183,11 +240,14 @@ enum status training_step(struct training *training, struct training_result *ret
     memcpy(training->statistics, params->value + params->n_trainable, statistics_bytes);
     if (training->adversary)
         adversary_keep(training->adversary);
-    if (training_gradient(training, &next, &result, error)) {
+    training->computing = true;
+    enum status status = training_gradient(training, &next, &result, error);
+    training->computing = false;
+    if (status) {
         memcpy(params->value + params->n_trainable, training->statistics, statistics_bytes);
         if (training->adversary)
             adversary_undo(training->adversary);
-        return error->status;
+        return status;
     }
     if (train->clip_norm > 0 && result.grad_norm > train->clip_norm)
         gradient_scale(params, (float)(train->clip_norm / result.grad_norm));

@@ -7,11 +7,12 @@
  *         if (training_step(&training, &result, &error)) ...            // result.loss, result.grad_norm, result.lr ...
  *     training_close(&training);
  *
- * The bits after step n are a pure function of recipe, dataset, seed and thread count. */
+ * The bits after step n are a pure function of recipe, dataset, seed, thread count and number of processes. */
 #ifndef CALVARIA_TRAIN_TRAINING_H
 #define CALVARIA_TRAIN_TRAINING_H
 
 #include "train/recipe.h"
+#include "train/replicas.h"
 
 enum { TRAINING_MAX_LOSSES = 16 };
 
@@ -29,6 +30,10 @@ struct training {
     struct adversary *adversary; /* NULL: none */
     double *partials;            /* of the gradient's norm */
     float *statistics;           /* what does not learn (batch norm's), as before the step, should it fail */
+    struct replicas *replicas;   /* other processes that train with this one; NULL: alone. Set it between open and start */
+    struct pass_replicas pass_replicas;
+    bool computing;              /* in a step, before its update: weights are those of `step`, statistics lie in `statistics` */
+    bool stop;                   /* some process was asked to stop when the last step was made */
     int64_t step;                    /* done so far */
     struct loader_position position; /* where the next batch begins */
 };
@@ -50,10 +55,10 @@ uint64_t training_seed(const struct recipe *recipe, enum training_stream stream)
 enum status training_open(struct training *training, const struct recipe *recipe, bool fresh, struct error *error);
 /* The recipe's data, with what training knows of them: the distances its losses need, the coarse stage. */
 void training_loader(struct loader_config *ret, const struct training *training);
-/* Starts the loader at training.position. */
+/* Starts the loader at training.position; with several processes, at this one's share of the sequence. */
 enum status training_start(struct training *training, struct error *error);
-/* One step. A loss or gradient that is not finite is STATUS_FAILED, says where it came from, and leaves weights, step and position as they
- * were before the step. */
+/* One step, in all processes together: loss and gradient are means over their parts of it. A loss or gradient that is not finite is STATUS_FAILED,
+ * says where it came from, and leaves weights, step and position as they were before the step. */
 enum status training_step(struct training *training, struct training_result *ret, struct error *error);
 /* The weighted sum of the losses of prediction p on the batch in target and distance, at a step of the run. d_p and terms may be NULL. */
 double training_loss(const struct training *training, const float *p, int64_t step, float *d_p, double *terms);
