@@ -4,6 +4,7 @@
 #include <stdint.h>
 
 #include <omp.h>
+#include <unistd.h>
 #if defined(__SSE__)
 #include <xmmintrin.h>
 #endif
@@ -11,6 +12,12 @@
 int parallel_threads(void)
 {
     return omp_get_max_threads();
+}
+
+int parallel_machine_threads(void)
+{
+    long n = sysconf(_SC_NPROCESSORS_ONLN);
+    return n > 0 ? (int)n : 1;
 }
 
 void parallel_set_threads(int n)

@@ -4,6 +4,7 @@
 #define CALVARIA_BASE_PARALLEL_H
 
 int parallel_threads(void);
+int parallel_machine_threads(void); /* the machine's processors, whatever this process is bound to */
 void parallel_set_threads(int n); /* n <= 0: all the machine's processors */
 /* Denormal floats become zero in the calling thread and the OpenMP team (training only; see docs). */
 void parallel_flush_denormals(void);

@@ -1,12 +1,16 @@
 /* train.c - `calvaria train`: a recipe into a new run folder, or on with an old one. */
 #include "train/trainer.h"
 
+#include <stdio.h>
+
+#include "base/log.h"
 #include "cli/command.h"
 
 struct train_options {
     struct command_options common;
     struct config_strings set;
     const char *run, *init, *resume;
+    bool watch;
 };
 
 #define OFFSET(member) offsetof(struct train_options, member)
@@ -15,27 +19,45 @@ static const struct config_field train_fields[] = {
     {.key = "run", .type = CONFIG_PATH, .offset = OFFSET(run), .help = "the run folder to make (default runs/NAME-DATE-TIME)"},
     {.key = "init", .type = CONFIG_PATH, .offset = OFFSET(init), .help = "start from this model's weights, matched by layer name"},
     {.key = "resume", .type = CONFIG_PATH, .offset = OFFSET(resume), .help = "go on in this run folder, exactly"},
+    {.key = "watch", .type = CONFIG_BOOL, .offset = OFFSET(watch), .text = "false", .help = "a window with the curves as they grow (gnuplot, a display)"},
     {0},
 };
 
-static enum status run(const void *value, int n_inputs, char *const *inputs, struct error *error)
+static enum status train(const struct train_options *options, const char *recipe, struct replicas *replicas, struct error *error)
 {
-    const struct train_options *options = value;
-    char *const *sets = (char *const *)options->set.items;
-    if (options->resume && (n_inputs || options->run || options->init))
+    const struct trainer_request request = {.recipe = recipe, .resume = options->resume, .folder = options->run, .init = options->init,
+                                            .n_sets = (int)options->set.n, .sets = (char *const *)options->set.items, .replicas = replicas,
+                                            .watch = options->watch};
+    if (options->resume && (recipe || options->run || options->init))
         return error_set(error, STATUS_USAGE, "--resume: takes the run folder's own recipe, weights and place (leave out RECIPE.yaml, --run "
                                               "and --init)");
-    if (options->resume)
-        return trainer_resume(options->resume, (int)options->set.n, sets, error);
-    if (n_inputs == 0)
+    if (!options->resume && !recipe)
         return error_set(error, STATUS_USAGE, "calvaria train: no recipe (give RECIPE.yaml, as configs/recipes/demo_completion.yaml, or --resume "
                                               "RUN)");
-    return trainer_start(inputs[0], (int)options->set.n, sets, options->run, options->init, error);
+    return trainer_run(&request, error);
+}
+
+static enum status run(const void *value, int n_inputs, char *const *inputs, struct error *error)
+{
+    struct replicas replicas;
+    if (replicas_start(&replicas, error))
+        return error->status;
+    if (replicas.rank > 0)
+        log_set_level(LOG_QUIET); /* the first process speaks for all */
+    enum status status = train(value, n_inputs ? inputs[0] : NULL, &replicas, error);
+    if (!replicas.together) { /* the others wait for this one in vain */
+        error_while(error, "training as process %d of %d, all of which end now", (int)replicas.rank + 1, (int)replicas.n);
+        error_print(stderr, error);
+        fflush(NULL);
+        replicas_abort(&replicas, status);
+    }
+    replicas_stop(&replicas);
+    return status;
 }
 
 const struct command command_train = {
     .name = "train",
-    .arguments = "RECIPE.yaml [--set KEY=VALUE]... [--run DIR] [--init MODEL]  |  --resume RUN",
+    .arguments = "RECIPE.yaml [--set KEY=VALUE]... [--run DIR] [--init MODEL] [--watch]  |  --resume RUN",
     .example = "calvaria train configs/recipes/mia_patch_completion.yaml --set data.set=set.h5 --run runs/first",
     .options = {.help = "train a network as a recipe says", .size = sizeof(struct train_options), .base = &command_base_table,
                 .fields = train_fields},

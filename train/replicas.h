@@ -39,6 +39,8 @@ void replicas_abort(struct replicas *replicas, enum status status);
 void replicas_average(struct replicas *replicas, float *values, int64_t n);
 void replicas_average_doubles(struct replicas *replicas, double *values, int64_t n);
 bool replicas_any(struct replicas *replicas, bool mine);
+/* The first process' bytes, in all of them. */
+void replicas_share(struct replicas *replicas, void *data, int64_t n_bytes);
 /* The value is one and the same in all of them. */
 bool replicas_same(struct replicas *replicas, uint64_t value);
 /* The worst status; the first process that has it keeps its message, the others' are cleared, so that it is printed once. */

@@ -48,6 +48,11 @@ bool replicas_any(struct replicas *replicas, bool mine)
     return mine;
 }
 
+void replicas_share(struct replicas *replicas, void *data, int64_t n_bytes)
+{
+    (void)replicas, (void)data, (void)n_bytes;
+}
+
 bool replicas_same(struct replicas *replicas, uint64_t value)
 {
     (void)replicas, (void)value;

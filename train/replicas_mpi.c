@@ -48,7 +48,6 @@ enum status replicas_start(struct replicas *ret, struct error *error)
     ret->rank = rank;
     ret->n = n;
     ret->n_local = n_local;
-    ret->together = n == 1;
     return STATUS_OK;
 }
 
@@ -115,6 +114,15 @@ bool replicas_any(struct replicas *replicas, bool mine)
     if (replicas->n > 1)
         replicas_reduce(replicas, &any, 1, MPI_INT, MPI_MAX);
     return any != 0;
+}
+
+void replicas_share(struct replicas *replicas, void *data, int64_t n_bytes)
+{
+    MPI_Request request;
+    if (replicas->n == 1)
+        return;
+    MPI_Ibcast(data, (int)n_bytes, MPI_BYTE, 0, MPI_COMM_WORLD, &request);
+    replicas_wait(replicas, &request);
 }
 
 bool replicas_same(struct replicas *replicas, uint64_t value)

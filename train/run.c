@@ -106,7 +106,7 @@ enum status run_create(struct run *ret, const char *folder, const char *name, st
     return status;
 }
 
-enum status run_open(struct run *ret, const char *folder, struct error *error)
+enum status run_look(struct run *ret, const char *folder, struct error *error)
 {
     struct run run = {0};
     enum status status = STATUS_OK;
@@ -118,15 +118,25 @@ enum status run_open(struct run *ret, const char *folder, struct error *error)
         status = error_set(error, STATUS_USAGE, "%s: no such run folder", folder);
     else if (!file_exists(recipe))
         status = error_set(error, STATUS_USAGE, "%s: no run folder: it has no recipe.yaml", folder);
-    if (!status)
-        status = run_open_log(&run, error);
-    if (!status)
-        run_remove_parts(&run);
     if (status)
         run_close(&run);
     else
         *ret = run;
     return status;
+}
+
+enum status run_open(struct run *ret, const char *folder, struct error *error)
+{
+    struct run run;
+    if (run_look(&run, folder, error))
+        return error->status;
+    if (run_open_log(&run, error)) {
+        run_close(&run);
+        return error->status;
+    }
+    run_remove_parts(&run);
+    *ret = run;
+    return STATUS_OK;
 }
 
 enum status run_write(struct run *run, const char *name, const char *text, struct error *error)

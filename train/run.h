@@ -37,6 +37,8 @@ struct run_status {
 enum status run_create(struct run *ret, const char *folder, const char *name, struct error *error);
 /* An existing one, for resume: the log is appended to. Refuses what is no run folder and one another process is writing. */
 enum status run_open(struct run *ret, const char *folder, struct error *error);
+/* An existing one, only to read in, while another process goes on with it: no log, no lock. */
+enum status run_look(struct run *ret, const char *folder, struct error *error);
 /* FOLDER/name, atomically. */
 enum status run_write(struct run *run, const char *name, const char *text, struct error *error);
 enum status run_read_status(struct run_status *ret, const char *folder, struct arena *arena, struct error *error);

@@ -6,13 +6,23 @@
 #include <stdio.h>
 #include <string.h>
 
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
 #include "base/file.h"
 #include "base/log.h"
 #include "train/stop.h"
 #include "train/trainer_open.h"
 
+static bool trainer_shared(const struct trainer *trainer)
+{
+    return trainer->replicas && trainer->replicas->n > 1;
+}
+
 static enum status trainer_status(struct trainer *trainer, const char *state, const char *note, struct error *error)
 {
+    if (!trainer_leads(trainer))
+        return STATUS_OK;
     const struct run_status status = {.state = state, .step = trainer->training.step, .steps = trainer->recipe.train.steps,
                                       .best = trainer->recipe.train.best, .best_value = trainer->state.best,
                                       .best_step = trainer->state.best_step, .note = note};
@@ -28,7 +38,7 @@ static bool trainer_validation_due(const struct trainer *trainer)
 {
     const struct train_config *train = &trainer->recipe.train;
     int64_t step = trainer->training.step;
-    return trainer->validator && step > 0 && trainer->state.validated_step != step && due(train->validate_every, step, train->steps);
+    return step > 0 && trainer->state.validated_step != step && due(train->validate_every, step, train->steps);
 }
 
 /* --- saving --- */
@@ -49,11 +59,47 @@ static enum status trainer_save(struct trainer *trainer, const char *name, struc
 
 static enum status trainer_checkpoint(struct trainer *trainer, struct error *error)
 {
-    if (trainer_save(trainer, "last.h5", error))
+    const struct params *params = &trainer->training.params;
+    if (trainer_shared(trainer) &&
+        !replicas_same(trainer->replicas, XXH64(params->value, (size_t)params->n_floats * sizeof(float), (uint64_t)trainer->training.step))) {
+        trainer->replicas->together = true;
+        return error_set(error, STATUS_FAILED, "step %" PRId64 ": the processes' weights differ (another build or processor in one of them?)",
+                         trainer->training.step);
+    }
+    if (trainer_leads(trainer) && trainer_save(trainer, "last.h5", error))
         return error->status;
     trainer->saved_step = trainer->training.step;
     trainer->dirty = false;
     return trainer_status(trainer, "running", NULL, error);
+}
+
+/* While waiting for the others, in the middle of a step: nobody may be left to finish it with. The state before the step is saved now; if they
+ * are all alive, the step ends and is saved as usual. */
+static void trainer_interrupted(void *context)
+{
+    struct trainer *trainer = context;
+    struct training *training = &trainer->training;
+    struct params *params = &training->params;
+    struct error error = {0};
+    int64_t n = params->n_floats - params->n_trainable;
+    if (!trainer_leads(trainer) || !training->computing)
+        return;
+    for (int64_t i = 0; i < n; i++) {
+        float now = params->value[params->n_trainable + i];
+        params->value[params->n_trainable + i] = training->statistics[i];
+        training->statistics[i] = now;
+    }
+    if (trainer_save(trainer, "last.h5", &error) == STATUS_OK && trainer_status(trainer, "stopped", "ended while waiting for the other processes: "
+                                                                                                    "did one die?", &error) == STATUS_OK)
+        log_warn("%s while waiting for the other processes: did one die? %s/last.h5 holds step %" PRId64 " (go on with --resume)", stop_signal(),
+                 trainer->run.folder, training->step);
+    else
+        log_warn("%s", error.text);
+    for (int64_t i = 0; i < n; i++) {
+        float before = params->value[params->n_trainable + i];
+        params->value[params->n_trainable + i] = training->statistics[i];
+        training->statistics[i] = before;
+    }
 }
 
 /* --- validation --- */
@@ -108,6 +154,34 @@ static bool trainer_out_of_patience(const struct trainer *trainer)
     return patience > 0 && trainer->state.waited >= patience;
 }
 
+/* The first process validates, the others wait and are told. */
+static enum status trainer_validate_together(struct trainer *trainer, struct error *error)
+{
+    if (trainer_leads(trainer) && trainer_validate(trainer, error))
+        return error->status;
+    if (!trainer_shared(trainer))
+        return STATUS_OK;
+    struct {
+        struct run_state state;
+        bool stop, dirty;
+    } told = {trainer->state, stop_requested(), trainer->dirty};
+    replicas_share(trainer->replicas, &told, sizeof told);
+    trainer->state = told.state;
+    trainer->stop = told.stop;
+    trainer->dirty = told.dirty;
+    return STATUS_OK;
+}
+
+static const char *trainer_folder(const struct trainer *trainer)
+{
+    return trainer->run.folder ? trainer->run.folder : "the run";
+}
+
+static bool trainer_stopping(const struct trainer *trainer)
+{
+    return trainer_shared(trainer) ? trainer->stop || trainer->training.stop : stop_requested();
+}
+
 /* --- the loop --- */
 
 static enum status trainer_step(struct trainer *trainer, struct progress *progress, struct error *error)
@@ -118,20 +192,20 @@ static enum status trainer_step(struct trainer *trainer, struct progress *progre
     char note[64];
     if (training_step(training, &result, error)) {
         struct error saving = {0};
-        if (trainer_save(trainer, "failed.h5", &saving) == STATUS_OK)
-            error_while(error, "training in %s; failed.h5 there holds the state before this step", trainer->run.folder);
+        if (trainer_leads(trainer) && trainer_save(trainer, "failed.h5", &saving) == STATUS_OK)
+            error_while(error, "training in %s; failed.h5 there holds the state before this step", trainer_folder(trainer));
         return error->status;
     }
     trainer->dirty = true;
-    if (history_step(&trainer->history, training, &result, error))
+    if (trainer_leads(trainer) && history_step(&trainer->history, training, &result, error))
         return error->status;
     snprintf(note, sizeof note, "loss %.5g", result.loss);
     progress_show(progress, training->step, note);
-    if (trainer_validation_due(trainer) && trainer_validate(trainer, error))
+    if (trainer_validation_due(trainer) && trainer_validate_together(trainer, error))
         return error->status;
     if (due(train->checkpoint_every, training->step, train->steps) && trainer_checkpoint(trainer, error))
         return error->status;
-    if (due(train->plot_every, training->step, train->steps))
+    if (trainer_leads(trainer) && due(train->plot_every, training->step, train->steps))
         history_plot(&trainer->history, training->step == train->steps);
     return STATUS_OK;
 }
@@ -143,13 +217,15 @@ static enum status trainer_loop(struct trainer *trainer, struct error *error)
     struct progress progress = {0};
     if (trainer_status(trainer, "running", NULL, error))
         return error->status;
-    if (trainer_validation_due(trainer) && trainer_validate(trainer, error)) /* a stop had cut it short */
+    if (trainer_validation_due(trainer) && trainer_validate_together(trainer, error)) /* a stop had cut it short */
         return error->status;
     progress_start(&progress, "training", "steps", training->step, steps);
     enum status status = STATUS_OK;
-    while (!status && training->step < steps && !trainer_out_of_patience(trainer) && !stop_requested())
+    while (!status && training->step < steps && !trainer_out_of_patience(trainer) && !trainer_stopping(trainer))
         status = trainer_step(trainer, &progress, error);
     progress_end(&progress);
+    if (!status && trainer->replicas)
+        trainer->replicas->together = true;
     if (!status && trainer->dirty)
         status = trainer_checkpoint(trainer, error);
     if (status)
@@ -157,14 +233,14 @@ static enum status trainer_loop(struct trainer *trainer, struct error *error)
     if (trainer_out_of_patience(trainer)) {
         log_info("finished early, after step %" PRId64 " of %" PRId64 ": no better %s in %" PRId64 " validations (train.patience); the best, at step %"
                  PRId64 ", is %s/best.h5", training->step, steps, trainer->recipe.train.best, trainer->state.waited, trainer->state.best_step,
-                 trainer->run.folder);
+                 trainer_folder(trainer));
         return STATUS_OK;
     }
     if (training->step < steps || trainer_validation_due(trainer))
         return error_set(error, STATUS_STOPPED, "%s: stopped by %s after step %" PRId64 " of %" PRId64
                                                 ", everything is saved (go on with: calvaria train --resume %s)",
-                         trainer->run.folder, stop_signal() ? stop_signal() : "request", training->step, steps, trainer->run.folder);
-    log_info("finished: %" PRId64 " steps in %s", steps, trainer->run.folder);
+                         trainer_folder(trainer), stop_signal() ? stop_signal() : "request", training->step, steps, trainer_folder(trainer));
+    log_info("finished: %" PRId64 " steps in %s", steps, trainer_folder(trainer));
     return STATUS_OK;
 }
 
@@ -173,36 +249,59 @@ static enum status trainer_finish(struct trainer *trainer, enum status status, s
 {
     static const char *const states[] = {"finished", "failed", "failed", "stopped"};
     struct error ignored = {0};
-    if (status)
+    if (status && trainer->run.log)
         error_print(trainer->run.log, error);
     enum status told = trainer_status(trainer, states[status], status ? error->text : NULL, status ? &ignored : error);
     return status ? status : told;
 }
 
-enum status trainer_start(const char *recipe_path, int n_sets, char *const *sets, const char *folder, const char *init, struct error *error)
+static enum status trainer_open(struct trainer *trainer, const struct trainer_request *request, struct error *error)
 {
-    struct trainer trainer = {0};
+    if (request->resume)
+        return trainer_reopen(trainer, request->resume, request->n_sets, request->sets, error);
+    return trainer_create(trainer, request->recipe, request->n_sets, request->sets, request->folder, request->init, error);
+}
+
+/* A new run that failed says so in its folder; what a resumed one was before, it still is: only its log is told. */
+static void trainer_refused(struct trainer *trainer, const struct trainer_request *request, enum status status, struct error *error)
+{
+    if (!request->resume && trainer->run.folder)
+        trainer_finish(trainer, status, error);
+    else if (trainer->run.log)
+        error_print(trainer->run.log, error);
+}
+
+enum status trainer_run(const struct trainer_request *request, struct error *error)
+{
+    struct trainer trainer = {.replicas = request->replicas};
+    bool shared = trainer_shared(&trainer);
     stop_install();
-    enum status status = trainer_create(&trainer, recipe_path, n_sets, sets, folder, init, error);
+    enum status status = trainer_open(&trainer, request, error);
+    if (status)
+        trainer_refused(&trainer, request, status, error);
+    if (shared) {
+        status = replicas_agree(trainer.replicas, status, error);
+        trainer.replicas->together = status != STATUS_OK;
+        trainer.replicas->interrupted = trainer_interrupted;
+        trainer.replicas->context = &trainer;
+    }
     if (!status)
-        status = trainer_loop(&trainer, error);
-    if (trainer.run.folder)
-        status = trainer_finish(&trainer, status, error);
+        status = trainer_finish(&trainer, trainer_loop(&trainer, error), error);
+    if (shared && trainer.replicas->together)
+        status = replicas_agree(trainer.replicas, status, error);
+    if (shared)
+        trainer.replicas->interrupted = NULL;
     trainer_close(&trainer);
     stop_uninstall();
     return status;
 }
 
+enum status trainer_start(const char *recipe_path, int n_sets, char *const *sets, const char *folder, const char *init, struct error *error)
+{
+    return trainer_run(&(struct trainer_request){.recipe = recipe_path, .n_sets = n_sets, .sets = sets, .folder = folder, .init = init}, error);
+}
+
 enum status trainer_resume(const char *folder, int n_sets, char *const *sets, struct error *error)
 {
-    struct trainer trainer = {0};
-    stop_install();
-    enum status status = trainer_reopen(&trainer, folder, n_sets, sets, error);
-    if (status && trainer.run.log)
-        error_print(trainer.run.log, error); /* what the run was before, it still is: STATUS stays */
-    if (!status)
-        status = trainer_finish(&trainer, trainer_loop(&trainer, error), error);
-    trainer_close(&trainer);
-    stop_uninstall();
-    return status;
+    return trainer_run(&(struct trainer_request){.resume = folder, .n_sets = n_sets, .sets = sets}, error);
 }

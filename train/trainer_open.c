@@ -85,12 +85,29 @@ static enum status trainer_read_defects(struct trainer *trainer, struct error *e
 
 /* --- the machine --- */
 
-static void trainer_set_threads(struct recipe *recipe)
+bool trainer_leads(const struct trainer *trainer)
 {
+    return !trainer->replicas || trainer->replicas->rank == 0;
+}
+
+/* Processes that share a machine and were not bound to processors of their own by the launcher share its threads. */
+static void trainer_set_threads(struct trainer *trainer)
+{
+    struct recipe *recipe = &trainer->recipe;
+    int64_t n_local = trainer->replicas ? trainer->replicas->n_local : 1, all = parallel_threads();
     if (recipe->train.threads > 0)
         parallel_set_threads((int)recipe->train.threads);
+    else if (n_local > 1 && all >= parallel_machine_threads())
+        parallel_set_threads((int)(all > n_local ? all / n_local : 1));
     recipe->train.threads = parallel_threads();
     parallel_flush_denormals();
+}
+
+/* What this process may take: its part of the machine's memory. */
+static int64_t trainer_available_bytes(const struct trainer *trainer)
+{
+    int64_t bytes = environment_available_bytes();
+    return bytes > 0 && trainer->replicas ? bytes / trainer->replicas->n_local : bytes;
 }
 
 /* --- the run folder's first files --- */
@@ -152,11 +169,14 @@ static void trainer_announce(const struct trainer *trainer)
     const struct recipe *recipe = &trainer->recipe;
     log_info("run: %s: %s, network '%s' with %" PRId64 " trainable parameters, %s, %d threads", trainer->run.folder,
              loader_task_names[recipe->task], recipe->network.name, trainer->training.params.n_trainable, engine_version(), parallel_threads());
+    if (trainer->replicas && trainer->replicas->n > 1)
+        log_info("%" PRId64 " processes (%" PRId64 " on this machine), a batch of %" PRId64 " each, %s", trainer->replicas->n,
+                 trainer->replicas->n_local, recipe->train.batch, replicas_library());
 }
 
 static enum status trainer_open_validator(struct trainer *trainer, struct error *error)
 {
-    if (trainer->recipe.train.validate_every == 0)
+    if (trainer->recipe.train.validate_every == 0 || !trainer_leads(trainer))
         return STATUS_OK;
     return validator_open(&trainer->validator, &trainer->training, error);
 }
@@ -172,13 +192,16 @@ enum status trainer_create(struct trainer *trainer, const char *recipe_path, int
         recipe->train.init = init;
     if (recipe_absolute(&recipe->train.init, &trainer->arena, error))
         return error->status;
-    trainer_set_threads(recipe);
+    trainer_set_threads(trainer);
     if (trainer_look_at_set(&facts, trainer, error) || trainer_read_defects(trainer, error) ||
-        budget_check(recipe, facts.largest, environment_available_bytes(), error))
+        budget_check(recipe, facts.largest, trainer_available_bytes(trainer), error))
         return error->status;
     if (training_open(&trainer->training, recipe, true, error) || trainer_open_validator(trainer, error))
         return error->status;
     trainer->state = (struct run_state){.best = NAN, .threads = recipe->train.threads, .dataset_hash = facts.hash};
+    trainer->training.replicas = trainer->replicas;
+    if (!trainer_leads(trainer))
+        return training_start(&trainer->training, error);
     if (run_create(&trainer->run, folder, recipe->name, error) || trainer_write_files(trainer, &facts, error) ||
         trainer_write_overrides(trainer, "", n_sets, sets, init, error) ||
         history_open(&trainer->history, &trainer->run, recipe, NULL, 0, error))
@@ -260,20 +283,25 @@ static enum status trainer_reread(struct trainer *trainer, int n_sets, char *con
         recipe->coarse = last;
     if (recipe_absolute(&recipe->data.defects, &trainer->arena, error))
         return error->status;
-    trainer_set_threads(recipe);
+    trainer_set_threads(trainer);
     if (trainer_look_at_set(facts, trainer, error) || trainer_read_defects(trainer, error))
         return error->status;
-    return budget_check(recipe, facts->largest, environment_available_bytes(), error);
+    return budget_check(recipe, facts->largest, trainer_available_bytes(trainer), error);
 }
 
 enum status trainer_reopen(struct trainer *trainer, const char *folder, int n_sets, char *const *sets, struct error *error)
 {
     struct set_facts facts;
     trainer->state.best = NAN;
-    if (trainer_check_sets(n_sets, sets, error) || run_open(&trainer->run, folder, error) ||
+    if (trainer_check_sets(n_sets, sets, error) ||
+        (trainer_leads(trainer) ? run_open(&trainer->run, folder, error) : run_look(&trainer->run, folder, error)) ||
         trainer_reread(trainer, n_sets, sets, &facts, error) || training_open(&trainer->training, &trainer->recipe, false, error) ||
-        trainer_take_checkpoint(trainer, &facts, error) || trainer_open_validator(trainer, error) ||
-        trainer_record_sets(trainer, n_sets, sets, error) ||
+        trainer_take_checkpoint(trainer, &facts, error))
+        return error->status;
+    trainer->training.replicas = trainer->replicas;
+    if (!trainer_leads(trainer))
+        return training_start(&trainer->training, error);
+    if (trainer_open_validator(trainer, error) || trainer_record_sets(trainer, n_sets, sets, error) ||
         history_open(&trainer->history, &trainer->run, &trainer->recipe, &trainer->state, trainer->training.step, error))
         return error->status;
     trainer_announce(trainer);
