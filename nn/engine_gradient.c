@@ -9,6 +9,7 @@
 
 #include "base/memory.h"
 #include "nn/engine_kernels.h"
+#include "nn/engine_winograd.h"
 
 /* Enough pieces for the threads of one socket; more would cost memory for the copies. */
 enum { GRADIENT_PIECES = 32 };
@@ -17,6 +18,7 @@ struct direct_weights {
     struct direct_conv conv; /* of the kernel: with a border in memory, src is that */
     struct direct_layout layout;
     struct shape src; /* the caller's */
+    struct winograd *winograd; /* NULL: direct */
     bool src_is_plain, dst_is_plain;
     int64_t halo_floats, dst_floats; /* copies */
     int64_t n_taps, tasks, splits;
@@ -67,7 +69,11 @@ enum status direct_weights_new(struct direct_weights **ret, const struct direct_
             made->dst_floats = conv->dst.n * made->layout.dst_c * shape_voxels(conv->dst);
     }
     gradient_cut(made);
-    snprintf(made->name, sizeof made->name, "%s:%s", made->src_is_plain ? "plain_src" : made->dst_is_plain ? "plain_dst" : "own",
+    if (conv->winograd && winograd_takes(conv) && winograd_new(&made->winograd, conv, error)) {
+        direct_weights_free(made);
+        return error->status;
+    }
+    snprintf(made->name, sizeof made->name, "%s:%s", made->winograd ? "winograd" : made->src_is_plain ? "plain_src" : made->dst_is_plain ? "plain_dst" : "own",
              engine_kernels()->name);
     *ret = made;
     return STATUS_OK;
@@ -75,6 +81,9 @@ enum status direct_weights_new(struct direct_weights **ret, const struct direct_
 
 void direct_weights_free(struct direct_weights *weights)
 {
+    if (!weights)
+        return;
+    winograd_free(weights->winograd);
     memory_free(weights);
 }
 
@@ -85,6 +94,8 @@ static int64_t gradient_floats(const struct direct_weights *weights)
 
 size_t direct_weights_scratch_bytes(const struct direct_weights *weights)
 {
+    if (weights->winograd)
+        return winograd_weights_scratch_bytes(weights->winograd);
     return scratch_bytes(weights->halo_floats) + scratch_bytes(weights->dst_floats) +
            scratch_bytes((weights->splits - 1) * gradient_floats(weights));
 }
@@ -166,6 +177,10 @@ static void gradient_add_copies(float *d_w, const float *copies, int64_t n_copie
 
 void direct_weights_run(struct direct_weights *weights, const float *src, const float *d_dst, float *d_packed, void *scratch)
 {
+    if (weights->winograd) {
+        winograd_weights_run(weights->winograd, src, d_dst, d_packed, scratch);
+        return;
+    }
     char *at = scratch;
     float *halo = scratch_take(&at, weights->halo_floats), *dst_copy = scratch_take(&at, weights->dst_floats);
     int64_t floats = gradient_floats(weights), splits = weights->splits;

@@ -64,6 +64,12 @@ struct engine_kernels {
     void (*winograd_src)(const struct winograd_tile *tile);
     void (*winograd_multiply)(const struct winograd_tile *tile);
     void (*winograd_dst)(const struct winograd_tile *tile);
+    /* tile.src: d_dst -> m */
+    void (*winograd_d_dst)(const struct winograd_tile *tile);
+    /* d_u [block of dst][sum][block of src][lane_i][lane] += v * m of one position */
+    void (*winograd_outer)(const struct winograd_tile *tile, int64_t position, float *d_u);
+    /* One pair of blocks: d_u, positions `step` floats apart -> d_w [tap][lane_i][lane] */
+    void (*winograd_gradient)(const struct winograd_grid *grid, const float *d_u, int64_t step, int64_t sum_step, float *d_w);
 };
 
 const struct engine_kernels *engine_kernels(void);

@@ -11,13 +11,14 @@
 #include "nn/engine_kernels.h"
 
 /* What a unit's transformed values may take, and floats between the positions' parts so that they do not fall into the same sets. */
-enum { WINOGRAD_UNIT_BYTES = 384 * 1024, WINOGRAD_STEP_MAX = 48, WINOGRAD_GAP = 16 };
+enum { WINOGRAD_UNIT_BYTES = 384 * 1024, WINOGRAD_SLAB_BYTES = 4 << 20, WINOGRAD_STEP_MAX = 48, WINOGRAD_GAP = 16 };
 
 struct winograd {
     struct winograd_grid grid;
     int64_t lane, step; /* tiles per unit */
     int64_t units;      /* per slab */
     int64_t v_floats, m_floats;
+    int64_t slab; /* units that are transformed before their products are summed into the gradient */
     int threads;
 };
 
@@ -81,6 +82,8 @@ enum status winograd_new(struct winograd **ret, const struct direct_conv *conv, 
     made->step = divide_up(divide_up(tiles, made->units), rows) * rows;
     made->v_floats = grid.positions * (grid.sums * grid.blocks_i * made->step * made->lane + WINOGRAD_GAP);
     made->m_floats = grid.positions * (grid.blocks_o * made->step * made->lane + WINOGRAD_GAP);
+    made->slab = WINOGRAD_SLAB_BYTES / ((made->v_floats + made->m_floats) * (int64_t)sizeof(float));
+    made->slab = made->slab < 1 ? 1 : made->slab;
     *ret = made;
     return STATUS_OK;
 }
@@ -117,32 +120,104 @@ void winograd_prepare(const struct winograd *winograd, const float *direct, floa
         }
 }
 
-void winograd_run(const struct winograd *winograd, const float *src, const float *packed, const float *b, float *dst, void *scratch)
+/* Unit `index` of the whole batch. */
+static struct winograd_tile winograd_unit(const struct winograd *winograd, int64_t index, const float *src, float *dst)
 {
     const struct winograd_grid *grid = &winograd->grid;
+    int64_t n = index / (grid->tiles[0] * winograd->units), first = index % winograd->units * winograd->step;
+    int64_t left = grid->tiles[1] * grid->tiles[2] - first;
+    return (struct winograd_tile){.grid = grid,
+                                  .src = src + n * grid->blocks_i * winograd->lane * shape_voxels(grid->conv.src),
+                                  .dst = dst + n * grid->blocks_o * winograd->lane * shape_voxels(grid->conv.dst),
+                                  .z = index / winograd->units % grid->tiles[0],
+                                  .first = first,
+                                  .n = left < winograd->step ? left : winograd->step,
+                                  .step = winograd->step,
+                                  .gap = WINOGRAD_GAP};
+}
+
+static int64_t winograd_units(const struct winograd *winograd)
+{
+    return winograd->grid.conv.dst.n * winograd->grid.tiles[0] * winograd->units;
+}
+
+void winograd_run(const struct winograd *winograd, const float *src, const float *packed, const float *b, float *dst, void *scratch)
+{
     const struct engine_kernels *kernels = engine_kernels();
-    const int64_t tiles = grid->tiles[1] * grid->tiles[2];
-    const int64_t src_floats = grid->blocks_i * winograd->lane * shape_voxels(grid->conv.src);
-    const int64_t dst_floats = grid->blocks_o * winograd->lane * shape_voxels(grid->conv.dst);
     int threads = parallel_threads() < winograd->threads ? parallel_threads() : winograd->threads;
 #pragma omp parallel num_threads(threads)
     {
         char *at = (char *)scratch + (size_t)omp_get_thread_num() * (winograd_scratch_bytes(winograd) / (size_t)winograd->threads);
         float *v = scratch_take(&at, winograd->v_floats), *m = scratch_take(&at, winograd->m_floats);
-#pragma omp for collapse(3) schedule(dynamic)
-        for (int64_t n = 0; n < grid->conv.dst.n; n++)
-            for (int64_t z = 0; z < grid->tiles[0]; z++)
-                for (int64_t unit = 0; unit < winograd->units; unit++) {
-                    int64_t first = unit * winograd->step, left = tiles - first;
-                    struct winograd_tile tile = {.grid = grid, .src = src + n * src_floats, .u = packed, .b = b, .v = v, .m = m,
-                                                 .dst = dst + n * dst_floats, .z = z, .first = first,
-                                                 .n = left < winograd->step ? left : winograd->step, .step = winograd->step,
-                                                 .gap = WINOGRAD_GAP};
-                    if (tile.n <= 0)
-                        continue;
-                    kernels->winograd_src(&tile);
-                    kernels->winograd_multiply(&tile);
-                    kernels->winograd_dst(&tile);
+#pragma omp for schedule(dynamic)
+        for (int64_t i = 0; i < winograd_units(winograd); i++) {
+            struct winograd_tile tile = winograd_unit(winograd, i, src, dst);
+            tile.u = packed;
+            tile.b = b;
+            tile.v = v;
+            tile.m = m;
+            kernels->winograd_src(&tile);
+            kernels->winograd_multiply(&tile);
+            kernels->winograd_dst(&tile);
+        }
+    }
+}
+
+/* ---- the gradient of the weights: slabs of units are transformed, then each position's products are summed by one thread ---- */
+
+size_t winograd_weights_scratch_bytes(const struct winograd *winograd)
+{
+    return (size_t)winograd->slab * (scratch_bytes(winograd->v_floats) + scratch_bytes(winograd->m_floats)) +
+           scratch_bytes(winograd_packed_floats(winograd));
+}
+
+/* d_u [position][block of dst][sum][block of src][lane][lane] -> direct layout. */
+static void winograd_weights_finish(const struct winograd *winograd, const float *d_u, float *d_direct)
+{
+    const struct winograd_grid *grid = &winograd->grid;
+    const struct engine_kernels *kernels = engine_kernels();
+    const int64_t *kernel = grid->conv.kernel, square = winograd->lane * winograd->lane, taps = kernel[0] * kernel[1] * kernel[2];
+    const int64_t step = grid->blocks_o * grid->sums * grid->blocks_i * square;
+#pragma omp for collapse(2) schedule(static)
+    for (int64_t o = 0; o < grid->blocks_o; o++)
+        for (int64_t i = 0; i < grid->blocks_i; i++)
+            kernels->winograd_gradient(grid, d_u + (o * grid->sums * grid->blocks_i + i) * square, step, grid->blocks_i * square,
+                                       d_direct + (o * grid->blocks_i + i) * taps * square);
+}
+
+void winograd_weights_run(const struct winograd *winograd, const float *src, const float *d_dst, float *d_direct, void *scratch)
+{
+    const struct winograd_grid *grid = &winograd->grid;
+    const struct engine_kernels *kernels = engine_kernels();
+    const int64_t units = winograd_units(winograd), per_position = winograd_packed_floats(winograd) / grid->positions;
+    char *at = scratch;
+    float *v = scratch_take(&at, winograd->slab * winograd->v_floats), *m = scratch_take(&at, winograd->slab * winograd->m_floats);
+    float *d_u = scratch_take(&at, winograd_packed_floats(winograd));
+#pragma omp parallel
+    {
+#pragma omp for schedule(static)
+        for (int64_t p = 0; p < grid->positions; p++)
+            memset(d_u + p * per_position, 0, (size_t)per_position * sizeof *d_u);
+        for (int64_t first = 0; first < units; first += winograd->slab) {
+            int64_t last = first + winograd->slab < units ? first + winograd->slab : units;
+#pragma omp for schedule(static)
+            for (int64_t i = first; i < last; i++) {
+                struct winograd_tile tile = winograd_unit(winograd, i, src, NULL);
+                tile.v = v + (i - first) * winograd->v_floats;
+                tile.m = m + (i - first) * winograd->m_floats;
+                kernels->winograd_src(&tile);
+                tile.src = d_dst + i / (grid->tiles[0] * winograd->units) * grid->blocks_o * winograd->lane * shape_voxels(grid->conv.dst);
+                kernels->winograd_d_dst(&tile);
+            }
+#pragma omp for schedule(static)
+            for (int64_t p = 0; p < grid->positions; p++)
+                for (int64_t i = first; i < last; i++) {
+                    struct winograd_tile tile = winograd_unit(winograd, i, src, NULL);
+                    tile.v = v + (i - first) * winograd->v_floats;
+                    tile.m = m + (i - first) * winograd->m_floats;
+                    kernels->winograd_outer(&tile, p, d_u + p * per_position);
                 }
+        }
+        winograd_weights_finish(winograd, d_u, d_direct);
     }
 }

@@ -38,4 +38,9 @@ size_t winograd_scratch_bytes(const struct winograd *winograd);
 void winograd_prepare(const struct winograd *winograd, const float *direct, float *packed);
 void winograd_run(const struct winograd *winograd, const float *src, const float *packed, const float *b, float *dst, void *scratch);
 
+/* ---- the gradient of the weights, in the direct layout ---- */
+
+size_t winograd_weights_scratch_bytes(const struct winograd *winograd);
+void winograd_weights_run(const struct winograd *winograd, const float *src, const float *d_dst, float *d_direct, void *scratch);
+
 #endif
