@@ -36,14 +36,14 @@ struct thin_tile {
     int64_t blocks, first, last;
 };
 
-/* Tiles first .. first + n - 1 of one slab along z (tile plane z) of one sample. What is between the transforms lies as
+/* Tiles first .. first + n - 1 of one sample, x fastest. What is between the transforms lies as
  * v [position][sum][block of src][step][lane], m [position][block of dst][step][lane], each position `gap` floats longer than that;
  * u [position][pair of blocks of dst][sum][channel of src][two blocks, or the last one]. */
 struct winograd_tile {
     const struct winograd_grid *grid;
     const float *src, *u, *b; /* src, dst: the sample; b: NULL without bias */
     float *v, *m, *dst;
-    int64_t z, first, n, step, gap;
+    int64_t first, n, step, gap;
 };
 
 struct engine_kernels {

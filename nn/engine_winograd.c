@@ -1,4 +1,4 @@
-/* engine_winograd.c - see engine_winograd.h. Units of work are runs of tiles in one slab along z; each thread transforms, multiplies and
+/* engine_winograd.c - see engine_winograd.h. Units of work are runs of tiles; each thread transforms, multiplies and
  * transforms back one unit at a time in scratch of its own, small enough for the second cache. How a shape is cut depends on the
  * shape alone, and no sum crosses a unit: any number of threads gives the same bits. */
 #include "nn/engine_winograd.h"
@@ -10,13 +10,15 @@
 #include "base/parallel.h"
 #include "nn/engine_kernels.h"
 
-/* What a unit's transformed values may take, and floats between the positions' parts so that they do not fall into the same sets. */
-enum { WINOGRAD_UNIT_BYTES = 384 * 1024, WINOGRAD_SLAB_BYTES = 4 << 20, WINOGRAD_STEP_MAX = 48, WINOGRAD_GAP = 16 };
+/* A unit's transformed values stay in the second cache, or take a share of what the weights take that each unit reads again. */
+enum { WINOGRAD_UNIT_BYTES = 384 << 10, WINOGRAD_UNIT_MOST = 4 << 20, WINOGRAD_WEIGHTS_SHARE = 4, WINOGRAD_SLAB_BYTES = 4 << 20 };
+/* Tiles of a unit; floats between the positions' parts, so that they do not fall into the same sets. */
+enum { WINOGRAD_STEP_MAX = 48, WINOGRAD_GAP = 16 };
 
 struct winograd {
     struct winograd_grid grid;
     int64_t lane, step; /* tiles per unit */
-    int64_t units;      /* per slab */
+    int64_t units;      /* per sample */
     int64_t v_floats, m_floats;
     int64_t slab; /* units that are transformed before their products are summed into the gradient */
     int threads;
@@ -71,14 +73,16 @@ enum status winograd_new(struct winograd **ret, const struct direct_conv *conv, 
     if (!made)
         return error_memory(error, sizeof *made, "convolution");
     const struct winograd_grid grid = winograd_grid_of(conv, tensor_block());
-    int64_t rows = engine_kernels()->winograd_rows, tiles = grid.tiles[1] * grid.tiles[2];
+    int64_t rows = engine_kernels()->winograd_rows, tiles = grid.tiles[0] * grid.tiles[1] * grid.tiles[2];
     made->grid = grid;
     made->lane = tensor_block();
-    made->threads = parallel_threads();
     int64_t blocks = grid.sums * grid.blocks_i + grid.blocks_o, tile_bytes = grid.positions * blocks * made->lane * (int64_t)sizeof(float);
-    int64_t step = WINOGRAD_UNIT_BYTES / tile_bytes / rows * rows;
+    int64_t unit_bytes = winograd_packed_floats(made) * (int64_t)sizeof(float) / WINOGRAD_WEIGHTS_SHARE;
+    unit_bytes = unit_bytes < WINOGRAD_UNIT_BYTES ? WINOGRAD_UNIT_BYTES : unit_bytes > WINOGRAD_UNIT_MOST ? WINOGRAD_UNIT_MOST : unit_bytes;
+    int64_t step = unit_bytes / tile_bytes / rows * rows;
     step = step < rows ? rows : step > WINOGRAD_STEP_MAX ? WINOGRAD_STEP_MAX / rows * rows : step;
     made->units = divide_up(tiles, step);
+    made->threads = parallel_threads() < conv->dst.n * made->units ? parallel_threads() : (int)(conv->dst.n * made->units);
     made->step = divide_up(divide_up(tiles, made->units), rows) * rows;
     made->v_floats = grid.positions * (grid.sums * grid.blocks_i * made->step * made->lane + WINOGRAD_GAP);
     made->m_floats = grid.positions * (grid.blocks_o * made->step * made->lane + WINOGRAD_GAP);
@@ -124,12 +128,11 @@ void winograd_prepare(const struct winograd *winograd, const float *direct, floa
 static struct winograd_tile winograd_unit(const struct winograd *winograd, int64_t index, const float *src, float *dst)
 {
     const struct winograd_grid *grid = &winograd->grid;
-    int64_t n = index / (grid->tiles[0] * winograd->units), first = index % winograd->units * winograd->step;
-    int64_t left = grid->tiles[1] * grid->tiles[2] - first;
+    int64_t n = index / winograd->units, first = index % winograd->units * winograd->step;
+    int64_t left = grid->tiles[0] * grid->tiles[1] * grid->tiles[2] - first;
     return (struct winograd_tile){.grid = grid,
                                   .src = src + n * grid->blocks_i * winograd->lane * shape_voxels(grid->conv.src),
                                   .dst = dst + n * grid->blocks_o * winograd->lane * shape_voxels(grid->conv.dst),
-                                  .z = index / winograd->units % grid->tiles[0],
                                   .first = first,
                                   .n = left < winograd->step ? left : winograd->step,
                                   .step = winograd->step,
@@ -138,7 +141,7 @@ static struct winograd_tile winograd_unit(const struct winograd *winograd, int64
 
 static int64_t winograd_units(const struct winograd *winograd)
 {
-    return winograd->grid.conv.dst.n * winograd->grid.tiles[0] * winograd->units;
+    return winograd->grid.conv.dst.n * winograd->units;
 }
 
 void winograd_run(const struct winograd *winograd, const float *src, const float *packed, const float *b, float *dst, void *scratch)
@@ -206,7 +209,7 @@ void winograd_weights_run(const struct winograd *winograd, const float *src, con
                 tile.v = v + (i - first) * winograd->v_floats;
                 tile.m = m + (i - first) * winograd->m_floats;
                 kernels->winograd_src(&tile);
-                tile.src = d_dst + i / (grid->tiles[0] * winograd->units) * grid->blocks_o * winograd->lane * shape_voxels(grid->conv.dst);
+                tile.src = d_dst + i / winograd->units * grid->blocks_o * winograd->lane * shape_voxels(grid->conv.dst);
                 kernels->winograd_d_dst(&tile);
             }
 #pragma omp for schedule(static)
