@@ -83,7 +83,7 @@ static void talk_take(struct talk *talk, const char *text, size_t n)
 
 /* The child's words. */
 struct command {
-    char *words[24];
+    char *words[64];
     int n;
     bool failed;
 };
@@ -115,6 +115,8 @@ static struct command command_make(const struct runner_config *config, const str
         command_add(&command, memory_strdup("--ct"));
     if (!isnan(job->threshold_hu))
         command_add(&command, memory_printf("--threshold-hu=%.17g", job->threshold_hu));
+    for (int64_t i = 0; i < config->set->n; i++)
+        command_add(&command, memory_printf("--set=%s", config->set->items[i]));
     if (!isnan(job->threshold))
         command_add(&command, memory_printf("--set=threshold=%.17g", job->threshold));
     return command;

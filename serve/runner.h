@@ -5,10 +5,12 @@
 #ifndef CALVARIA_SERVE_RUNNER_H
 #define CALVARIA_SERVE_RUNNER_H
 
+#include "base/config.h"
 #include "serve/store.h"
 
 struct runner_config {
     const char *model;
+    const struct config_strings *set;
     int64_t threads;      /* of each child */
     int64_t max_voxels, max_memory_bytes;
     bool no_picture;

@@ -43,6 +43,7 @@ static const struct config_field serve_fields[] = {
      .help = "a job that takes longer is ended"},
     {.key = "no_picture", .type = CONFIG_BOOL, .offset = OFFSET(no_picture), .text = "false",
      .help = "make no preview.png: seconds less per job"},
+    {.key = "set", .type = CONFIG_STRINGS, .offset = OFFSET(set), .help = "KEY=VALUE over the model's restoration, as infer takes it"},
     {.key = "drain_s", .type = CONFIG_DOUBLE, .offset = OFFSET(drain_s), .text = "30", .min = 0, .max = 86400, .unit = "s",
      .help = "after SIGTERM running jobs may end for so long; then they are queued for the next start"},
     {0},
@@ -84,7 +85,7 @@ static enum status model_info(struct server *server, struct error *error)
 {
     static const char *const texts[] = {"name", "licence", "metrics", "dataset_hash", "step"};
     struct restorer *restorer;
-    enum status status = restorer_open(&restorer, server->config->model, NULL, error);
+    enum status status = restorer_open(&restorer, server->config->model, &server->config->set, error);
     if (status)
         return error_while(error, "opening --model");
     const struct model *model = restorer_model(restorer);
@@ -117,6 +118,7 @@ static enum status server_open(struct server *server, struct error *error)
     const struct store_limits limits = {.queue = config->queue, .keep_hours = config->keep_hours};
     int64_t threads = parallel_threads() / config->workers;
     const struct runner_config runner = {.model = config->model,
+                                         .set = &config->set,
                                          .threads = threads > 0 ? threads : 1,
                                          .max_voxels = server->max_voxels,
                                          .max_memory_bytes = (int64_t)(config->max_memory_gb * 1e9),
