@@ -105,6 +105,21 @@ static void history_clear(const struct history *history, double *row, int64_t st
     row[0] = (double)step;
 }
 
+/* Not sooner than 2 s after the last time. */
+static void history_show(struct history *history)
+{
+    enum { WATCH_PAUSE_S = 2 };
+    const char *const bodies[] = {history_loss_plot, history_metrics_plot};
+    if (!history->window || log_clock_s() - history->watched_s < WATCH_PAUSE_S)
+        return;
+    if (!plot_window_draw(history->window, history->has_metrics ? 2 : 1, bodies)) {
+        log_info("--watch: the window was closed; the run goes on");
+        plot_window_close(history->window);
+        history->window = NULL;
+    }
+    history->watched_s = log_clock_s();
+}
+
 enum status history_step(struct history *history, const struct training *training, const struct training_result *result, struct error *error)
 {
     double row[RECORD_MAX_COLUMNS];
@@ -123,7 +138,10 @@ enum status history_step(struct history *history, const struct training *trainin
     row[c++] = result->grad_norm;
     row[c++] = result->step_s;
     row[c++] = result->wait_s;
-    return record_row(&history->record, row, error);
+    if (record_row(&history->record, row, error))
+        return error->status;
+    history_show(history);
+    return STATUS_OK;
 }
 
 enum status history_validation(struct history *history, int64_t step, const struct validation *validation, struct error *error)
@@ -162,8 +180,17 @@ void history_plot(struct history *history, bool now)
     history->plotted_s = log_clock_s();
 }
 
+void history_watch(struct history *history)
+{
+    struct error error = {0};
+    const char *folder = run_path(history->run, "plots");
+    if (!folder || plot_window_open(&history->window, folder, history->run->folder, &error))
+        log_warn("--watch: %.*s; the plots are in %s/plots", (int)strcspn(error.text, "\n"), error.text, history->run->folder);
+}
+
 void history_close(struct history *history)
 {
+    plot_window_close(history->window);
     record_close(&history->record);
     *history = (struct history){0};
 }

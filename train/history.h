@@ -16,6 +16,8 @@ struct history {
     double plotted_s;
     bool has_metrics; /* whole skulls were measured: there is something to draw */
     bool no_plots;    /* gnuplot is not there: said once */
+    struct plot_window *window; /* NULL: none was asked for, or there is none */
+    double watched_s;
 };
 
 /* resumed: NULL for a new run; else rows behind `step` are cut off, and a validation at `step` that is to be done again. */
@@ -25,6 +27,8 @@ enum status history_step(struct history *history, const struct training *trainin
 enum status history_validation(struct history *history, int64_t step, const struct validation *validation, struct error *error);
 /* Draws plots/loss.png and plots/metrics.png; not sooner than 10 s after the last time unless `now`. Failure is logged once. */
 void history_plot(struct history *history, bool now);
+/* Opens a window that shows both plots, redrawn every 2 s as rows come. Where there can be none, the log says why. */
+void history_watch(struct history *history);
 void history_close(struct history *history);
 
 #endif

@@ -15,4 +15,12 @@ bool plot_available(void);
  * is written all the same, for `gnuplot NAME.gp`. */
 enum status plot_draw(const char *folder, const char *name, const char *body, struct error *error);
 
+/* A window that shows what is drawn into it, by a gnuplot that lives as long. STATUS_FAILED where there can be none, and why: no display, no gnuplot,
+ * or one that was built without windows. `folder`: where the bodies' data files are looked for. */
+struct plot_window;
+enum status plot_window_open(struct plot_window **ret, const char *folder, const char *title, struct error *error);
+/* Draws anew, one body above the other. False when the window was closed. */
+bool plot_window_draw(struct plot_window *window, int n_bodies, const char *const *bodies);
+void plot_window_close(struct plot_window *window); /* what was drawn last stays on the screen */
+
 #endif

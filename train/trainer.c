@@ -285,6 +285,8 @@ enum status trainer_run(const struct trainer_request *request, struct error *err
         trainer.replicas->interrupted = trainer_interrupted;
         trainer.replicas->context = &trainer;
     }
+    if (!status && request->watch && trainer_leads(&trainer))
+        history_watch(&trainer.history);
     if (!status)
         status = trainer_finish(&trainer, trainer_loop(&trainer, error), error);
     if (shared && trainer.replicas->together)

@@ -28,4 +28,19 @@ expect 0 'finished' "$calvaria" runs "$work/runs/done"
 expect 2 'no such folder' "$calvaria" runs "$work/nothing"
 mkdir "$work/empty"
 expect 0 'no run folder' "$calvaria" runs "$work/empty"
+
+# --watch: no display; a gnuplot without windows; one with, here a script that keeps what it is told
+watch() { "$calvaria" train "$recipe" "${set[@]}" --set train.steps=2 --set train.validate_every=0 --watch --run "$work/runs/$1"; }
+mkdir "$work/bin"
+gnuplot() { printf '#!/bin/sh\nif [ "$1" = -e ]; then echo "canvas %s png" >&2; else cat >>"%s"; fi\n' "$1" "$work/told" >"$work/bin/gnuplot"; chmod +x "$work/bin/gnuplot"; }
+unset DISPLAY WAYLAND_DISPLAY
+expect 0 'no window: there is no display' watch blind
+export DISPLAY=:77 PATH="$work/bin:$PATH"
+gnuplot qtx
+expect 0 'no window: this gnuplot was built without' watch windowless
+gnuplot x11
+ok watch shown
+holds 'the window is told to draw' grep -q "set terminal x11 noraise" "$work/told"
+holds 'the window draws the run' grep -q "cd '$work/runs/shown/plots'" "$work/told"
+holds 'the window draws the loss' grep -q "using 'step':'loss'" "$work/told"
 finish
