@@ -1,0 +1,13 @@
+/* keras_compare.h - private to infer/keras*: is a network the one of a Keras file? */
+#ifndef CALVARIA_INFER_KERAS_COMPARE_H
+#define CALVARIA_INFER_KERAS_COMPARE_H
+
+#include "infer/keras_config.h"
+#include "nn/network.h"
+
+/* Layer by layer: type, sources, and every key that the answer depends on (not how weights are drawn or statistics move). STATUS_FAILED names the
+ * first mismatch. */
+enum status keras_compare(const struct network_config *derived, const struct network_config *given, const struct keras_network *keras,
+                          const char *path, struct error *error);
+
+#endif
