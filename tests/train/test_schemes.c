@@ -342,7 +342,7 @@ static void check_shipped(const char *name)
     struct arena arena = {0};
     struct recipe recipe;
     static struct sets sets;
-    char set[4096];
+    char set[4096], coarse[4096];
     char *path = file_join(&arena, "configs/recipes", name);
     sets.n = 0;
     snprintf(set, sizeof set, "data.set=%s", chain_set());
@@ -358,6 +358,9 @@ static void check_shipped(const char *name)
         if (recipe.data.sampler == SAMPLER_WHOLE)
             sets_add(&sets, "restore.scan=whole");
         sets.list[sets.n++] = set;
+        snprintf(coarse, sizeof coarse, "coarse=%s", check_path("skullfix_coarse.yaml")); /* made before: names come sorted */
+        if (recipe.coarse)
+            sets.list[sets.n++] = coarse;
         if (!CHECK_OK(trainer_start(path, sets.n, sets.list, check_path(name), NULL, &error), &error))
             printf("    in %s\n", path);
         char *status = chain_text(in(name, "STATUS"));
