@@ -5,7 +5,7 @@
 
 #include "data/render.h"
 
-enum { SCENE_BLOCK = 8 }; /* cells on a side of the blocks that let rays skip empty space */
+enum { SCENE_BLOCK = 4 }; /* cells on a side of the blocks that let rays skip empty space */
 
 struct scene {
     double cell_mm;

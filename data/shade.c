@@ -1,12 +1,12 @@
 /* shade.c - a view of a scene: orthographic rays to the first surface, its normal from the density's gradient, ambient occlusion
- * from the depth picture (McGuire et al., "The Alchemy screen-space ambient obscurance algorithm", HPG 2011), two soft lights, 2
- * x 2 samples per pixel. */
+ * from the depth picture (McGuire et al., "The Alchemy screen-space ambient obscurance algorithm", HPG 2011), two soft lights; one
+ * ray per pixel, 2 x 2 where the depths or colours of neighbours part. */
 #include "data/scene.h"
 
 #include <math.h>
 #include <string.h>
 
-enum { SHADE_SAMPLES = 2, SHADE_AO_TAPS = 22, SHADE_AO_BLUR = 2 }; /* samples per pixel on a side; taps; pixels around */
+enum { SHADE_SAMPLES = 2, SHADE_AO_TAPS = 22, SHADE_AO_TURNS = 16, SHADE_AO_BLUR = 2 }; /* samples per pixel on a side; taps; pixels around */
 
 static const float shade_surface = 100; /* density of the surface seen: below the half, so that thin bone stays whole */
 static const double shade_ao_mm = 18;
@@ -17,8 +17,11 @@ struct camera {
     double origin[3]; /* cells: top left corner of the image, before all bone */
     double step;      /* cells per sample */
     double far;       /* cells from origin to behind all bone */
+    double inverse[3]; /* 1 / forward: what all rays share; INFINITY where they run along a plane of cells */
     int64_t w, h;     /* samples */
 };
+
+static const float PIXEL_EVEN = -1; /* depth of a pixel's second sample: the first stands for all */
 
 struct surface {
     float depth;     /* cells; INFINITY: background */
@@ -120,6 +123,8 @@ static struct camera camera_make(const struct scene *scene, enum render_view vie
     camera.h = SHADE_SAMPLES * (int64_t)ceil((hi[1] - lo[1]) / pixel - 1e-6);
     camera.far = hi[2] - lo[2];
     for (int i = 0; i < 3; i++)
+        camera.inverse[i] = fabs(camera.axis[2][i]) < 1e-9 ? INFINITY : 1 / camera.axis[2][i];
+    for (int i = 0; i < 3; i++)
         camera.origin[i] = lo[0] * camera.axis[0][i] + hi[1] * camera.axis[1][i] + lo[2] * camera.axis[2][i];
     return camera;
 }
@@ -153,27 +158,28 @@ static void ray_at(double p[3], const double start[3], const double direction[3]
 }
 
 /* Part of the ray inside the box lo..hi (cells): *t0 <= t < *t1. */
-static void ray_clip(const double start[3], const double direction[3], const double lo[3], const double hi[3], double *t0,
+static void ray_clip(const struct camera *camera, const double start[3], const double lo[3], const double hi[3], double *t0,
                      double *t1)
 {
     for (int a = 0; a < 3; a++) {
-        if (fabs(direction[a]) < 1e-9) {
+        if (camera->inverse[a] == INFINITY) {
             if (start[a] < lo[a] || start[a] >= hi[a])
                 *t1 = *t0;
             continue;
         }
-        double near = (lo[a] - start[a]) / direction[a], far = (hi[a] - start[a]) / direction[a];
-        *t0 = fmax(*t0, fmin(near, far));
-        *t1 = fmin(*t1, fmax(near, far));
+        double low = (lo[a] - start[a]) * camera->inverse[a], high = (hi[a] - start[a]) * camera->inverse[a];
+        double near = low < high ? low : high, far = low < high ? high : low;
+        *t0 = near > *t0 ? near : *t0;
+        *t1 = far < *t1 ? far : *t1;
     }
 }
 
 /* Leaves an empty block: the t behind it, or t itself when the block at t holds something. */
-static double ray_skip(const struct scene *scene, const double start[3], const double direction[3], double t)
+static double ray_skip(const struct scene *scene, const struct camera *camera, const double start[3], double t)
 {
     double p[3], lo[3], hi[3], t0 = t, t1 = INFINITY;
     int64_t index = 0;
-    ray_at(p, start, direction, t);
+    ray_at(p, start, camera->axis[2], t);
     for (int a = 2; a >= 0; a--) {
         int64_t b = (int64_t)(p[a] / SCENE_BLOCK);
         b = b < 0 ? 0 : b >= scene->block_dim[a] ? scene->block_dim[a] - 1 : b;
@@ -183,18 +189,19 @@ static double ray_skip(const struct scene *scene, const double start[3], const d
     }
     if ((float)scene->block[index] >= shade_surface)
         return t;
-    ray_clip(start, direction, lo, hi, &t0, &t1);
-    return fmax(t1, t) + 1e-3;
+    ray_clip(camera, start, lo, hi, &t0, &t1);
+    return (t1 > t ? t1 : t) + 1e-3;
 }
 
 /* t of the first surface, or INFINITY. */
-static double ray_hit(const struct scene *scene, const double start[3], const double direction[3], double far)
+static double ray_hit(const struct scene *scene, const struct camera *camera, const double start[3])
 {
     const double zero[3] = {0, 0, 0}, dim[3] = {(double)scene->dim[0], (double)scene->dim[1], (double)scene->dim[2]}, step = 0.7;
-    double t = 0, end = far, p[3];
-    ray_clip(start, direction, zero, dim, &t, &end);
+    const double *direction = camera->axis[2];
+    double t = 0, end = camera->far, p[3];
+    ray_clip(camera, start, zero, dim, &t, &end);
     while (t < end) {
-        double next = ray_skip(scene, start, direction, t);
+        double next = ray_skip(scene, camera, start, t);
         if (next > t) {
             t = next;
             continue;
@@ -202,7 +209,7 @@ static double ray_hit(const struct scene *scene, const double start[3], const do
         ray_at(p, start, direction, t);
         if (scene_value(scene, scene->density, p) >= shade_surface) {
             double before = t - step, after = t;
-            for (int i = 0; i < 6; i++) {
+            for (int i = 0; i < 5; i++) {
                 double middle = (before + after) / 2;
                 ray_at(p, start, direction, middle);
                 if (scene_value(scene, scene->density, p) >= shade_surface)
@@ -272,7 +279,7 @@ static struct surface surface_find(const struct scene *scene, const struct camer
     for (int a = 0; a < 3; a++)
         start[a] = camera->origin[a] + ((double)x + 0.5) * camera->step * camera->axis[0][a] -
                    ((double)y + 0.5) * camera->step * camera->axis[1][a];
-    double t = ray_hit(scene, start, camera->axis[2], camera->far);
+    double t = ray_hit(scene, camera, start);
     if (!(t < INFINITY))
         return surface;
     ray_at(p, start, camera->axis[2], t);
@@ -293,40 +300,56 @@ static struct surface surface_find(const struct scene *scene, const struct camer
     return surface;
 }
 
-/* Share of ambient light that reaches the sample, 0 to 1. */
-static float surface_open(const struct surface *all, const struct camera *camera, double cell_mm, int64_t x, int64_t y)
+/* Ambient occlusion, pixel by pixel: how deep each is, where to look (a spiral, turned from pixel to pixel), what was found. */
+struct openness {
+    int64_t w, h;
+    float mm, *depth, *share; /* mm per pixel; depth and share of light of every pixel */
+    int32_t tap[SHADE_AO_TURNS][SHADE_AO_TAPS][2];
+};
+
+static void openness_aim(struct openness *ret, double pixel_mm)
 {
-    const struct surface *here = &all[y * camera->w + x];
-    float mm = (float)(camera->step * cell_mm), radius = (float)shade_ao_mm / mm, sum = 0;
-    float turn = 6.2831853f * (float)((x / SHADE_SAMPLES * 7 + y / SHADE_SAMPLES * 11) % 16) / 16;
+    float radius = (float)(shade_ao_mm / pixel_mm);
+    ret->mm = (float)pixel_mm;
+    for (int turn = 0; turn < SHADE_AO_TURNS; turn++)
+        for (int k = 0; k < SHADE_AO_TAPS; k++) {
+            float share = ((float)k + 0.5f) / SHADE_AO_TAPS, angle = 6.2831853f * (float)turn / SHADE_AO_TURNS + 2.3999632f * (float)k;
+            ret->tap[turn][k][0] = (int32_t)lrintf(share * radius * cosf(angle));
+            ret->tap[turn][k][1] = (int32_t)lrintf(share * radius * sinf(angle));
+        }
+}
+
+/* Share of ambient light that reaches pixel x, y, whose surface is `here`, 0 to 1. */
+static float openness_at(const struct openness *open, const struct surface *here, double cell_mm, int64_t x, int64_t y)
+{
+    float sum = 0;
+    const int32_t(*tap)[2] = open->tap[(x * 7 + y * 11) % SHADE_AO_TURNS];
     for (int k = 0; k < SHADE_AO_TAPS; k++) {
-        float share = ((float)k + 0.5f) / SHADE_AO_TAPS, angle = turn + 2.3999632f * (float)k;
-        int64_t u = x + (int64_t)lrintf(share * radius * cosf(angle)), v = y + (int64_t)lrintf(share * radius * sinf(angle));
-        if (u < 0 || v < 0 || u >= camera->w || v >= camera->h)
+        int64_t u = x + tap[k][0], v = y + tap[k][1];
+        if (u < 0 || v < 0 || u >= open->w || v >= open->h)
             continue;
-        float depth = all[v * camera->w + u].depth;
+        float depth = open->depth[v * open->w + u];
         if (!(depth < INFINITY))
             continue;
-        float to[3] = {(float)(u - x) * mm, (float)(y - v) * mm, (here->depth - depth) * (float)cell_mm};
+        float to[3] = {(float)(u - x) * open->mm, (float)(y - v) * open->mm, (here->depth - depth) * (float)cell_mm};
         float length2 = to[0] * to[0] + to[1] * to[1] + to[2] * to[2];
         float cosine = (to[0] * here->normal[0] + to[1] * here->normal[1] + to[2] * here->normal[2]) / sqrtf(length2 + 1e-6f);
         float far = length2 / (float)(shade_ao_mm * shade_ao_mm);
-        sum += fmaxf(cosine - 0.08f, 0) / (1 + far);
+        sum += cosine > 0.08f ? (cosine - 0.08f) / (1 + far) : 0;
     }
-    return fmaxf(1 - 2.6f * sum / SHADE_AO_TAPS, 0);
+    float light = 1 - 2.6f * sum / SHADE_AO_TAPS;
+    return light > 0 ? light : 0;
 }
 
-/* The noise of few taps, averaged over the pixels around x, y whose depth is like the sample's. */
-static float surface_open_smooth(const struct surface *all, const float *open, const struct camera *camera, int64_t x, int64_t y,
-                                 float depth)
+/* The noise of few taps, averaged over the pixels around x, y that are about as deep. */
+static float openness_smooth(const struct openness *open, int64_t x, int64_t y, float depth)
 {
-    const int64_t w = camera->w / SHADE_SAMPLES, h = camera->h / SHADE_SAMPLES;
     float sum = 0, total = 0;
     for (int64_t v = y - SHADE_AO_BLUR; v <= y + SHADE_AO_BLUR; v++)
         for (int64_t u = x - SHADE_AO_BLUR; u <= x + SHADE_AO_BLUR; u++) {
-            if (u < 0 || v < 0 || u >= w || v >= h || !(fabsf(all[(v * camera->w + u) * SHADE_SAMPLES].depth - depth) < 5))
+            if (u < 0 || v < 0 || u >= open->w || v >= open->h || !(fabsf(open->depth[v * open->w + u] - depth) < 5))
                 continue;
-            sum += open[v * w + u];
+            sum += open->share[v * open->w + u];
             total += 1;
         }
     return total > 0 ? sum / total : 0.7f;
@@ -349,42 +372,78 @@ static void surface_light(float rgb[3], const struct surface *surface, float ope
         rgb[c] = fminf(surface->albedo[c] * light * 1.08f, 1);
 }
 
-static void shade_pixel(uint8_t out[3], const struct surface *all, const float *open, const struct camera *camera, int64_t x,
-                        int64_t y)
+static void shade_pixel(uint8_t out[3], const struct surface *all, const struct openness *open, const struct camera *camera,
+                        int64_t x, int64_t y)
 {
     float sum[3] = {0, 0, 0};
-    for (int64_t v = y * SHADE_SAMPLES; v < (y + 1) * SHADE_SAMPLES; v++)
-        for (int64_t u = x * SHADE_SAMPLES; u < (x + 1) * SHADE_SAMPLES; u++) {
-            const struct surface *surface = &all[v * camera->w + u];
+    const struct surface *first = &all[y * SHADE_SAMPLES * camera->w + x * SHADE_SAMPLES];
+    const int samples = first[1].depth == PIXEL_EVEN ? 1 : SHADE_SAMPLES; /* on a side */
+    for (int v = 0; v < samples; v++)
+        for (int u = 0; u < samples; u++) {
+            const struct surface *surface = &first[v * camera->w + u];
             float rgb[3] = {1, 1, 1};
             if (surface->depth < INFINITY)
-                surface_light(rgb, surface, surface_open_smooth(all, open, camera, x, y, surface->depth),
-                              surface->depth / (float)camera->far);
+                surface_light(rgb, surface, openness_smooth(open, x, y, surface->depth), surface->depth / (float)camera->far);
             for (int c = 0; c < 3; c++)
                 sum[c] += rgb[c];
         }
     for (int c = 0; c < 3; c++)
-        out[c] = (uint8_t)lrintf(255 * sqrtf(sum[c] / (SHADE_SAMPLES * SHADE_SAMPLES)));
+        out[c] = (uint8_t)lrintf(255 * sqrtf(sum[c] / (float)(samples * samples)));
 }
 
-/* all: camera's samples; open: one per pixel. */
-static void shade_image(struct image *image, const struct scene *scene, const struct camera *camera, struct surface *all,
-                        float *open)
+/* Neighbours a and b show one smooth surface, or both the background. */
+static bool pixels_agree(const struct surface *a, const struct surface *b, float step)
 {
+    if (a->depth == INFINITY || b->depth == INFINITY)
+        return a->depth == b->depth;
+    float turn = a->normal[0] * b->normal[0] + a->normal[1] * b->normal[1] + a->normal[2] * b->normal[2];
+    return fabsf(a->depth - b->depth) < 3 * step && turn > 0.95f && fabsf(a->albedo[0] - b->albedo[0]) < 0.02f &&
+           fabsf(a->albedo[1] - b->albedo[1]) < 0.02f && fabsf(a->albedo[2] - b->albedo[2]) < 0.02f;
+}
+
+/* The other samples of pixel x, y: looked for where one of the eight around differs, else marked as not needed. */
+static void pixel_refine(const struct scene *scene, const struct camera *camera, struct surface *all, int64_t x, int64_t y)
+{
+    const int64_t w = camera->w / SHADE_SAMPLES, h = camera->h / SHADE_SAMPLES;
+    struct surface *first = &all[y * SHADE_SAMPLES * camera->w + x * SHADE_SAMPLES];
+    bool even = true;
+    for (int n = 0; n < 9 && even; n++) {
+        int64_t u = x + n % 3 - 1, v = y + n / 3 - 1;
+        if (u >= 0 && v >= 0 && u < w && v < h)
+            even = pixels_agree(first, &all[v * SHADE_SAMPLES * camera->w + u * SHADE_SAMPLES], (float)camera->step * SHADE_SAMPLES);
+    }
+    if (even)
+        first[1].depth = PIXEL_EVEN;
+    for (int n = 1; n < SHADE_SAMPLES * SHADE_SAMPLES && !even; n++) {
+        int64_t u = n % SHADE_SAMPLES, v = n / SHADE_SAMPLES;
+        first[v * camera->w + u] = surface_find(scene, camera, x * SHADE_SAMPLES + u, y * SHADE_SAMPLES + v);
+    }
+}
+
+/* all: camera's samples, of which the first of every pixel is found first. */
+static void shade_image(struct image *image, const struct scene *scene, const struct camera *camera, struct surface *all,
+                        struct openness *open)
+{
+    const int64_t w = open->w, h = open->h, row = camera->w * SHADE_SAMPLES;
+    openness_aim(open, camera->step * SHADE_SAMPLES * scene->cell_mm);
 #pragma omp parallel for schedule(dynamic, 8)
-    for (int64_t y = 0; y < camera->h; y++)
-        for (int64_t x = 0; x < camera->w; x++)
-            all[y * camera->w + x] = surface_find(scene, camera, x, y);
-#pragma omp parallel for schedule(dynamic, 8)
-    for (int64_t y = 0; y < image->h; y++)
-        for (int64_t x = 0; x < image->w; x++) {
-            bool seen = all[(y * camera->w + x) * SHADE_SAMPLES].depth < INFINITY;
-            open[y * image->w + x] = seen ? surface_open(all, camera, scene->cell_mm, x * SHADE_SAMPLES, y * SHADE_SAMPLES) : 1;
+    for (int64_t y = 0; y < h; y++)
+        for (int64_t x = 0; x < w; x++) {
+            struct surface *first = &all[y * row + x * SHADE_SAMPLES];
+            *first = surface_find(scene, camera, x * SHADE_SAMPLES, y * SHADE_SAMPLES);
+            open->depth[y * w + x] = first->depth;
         }
 #pragma omp parallel for schedule(dynamic, 8)
-    for (int64_t y = 0; y < image->h; y++)
-        for (int64_t x = 0; x < image->w; x++)
-            shade_pixel(image->rgb + 3 * (y * image->w + x), all, open, camera, x, y);
+    for (int64_t y = 0; y < h; y++)
+        for (int64_t x = 0; x < w; x++) {
+            const struct surface *first = &all[y * row + x * SHADE_SAMPLES];
+            open->share[y * w + x] = first->depth < INFINITY ? openness_at(open, first, scene->cell_mm, x, y) : 1;
+            pixel_refine(scene, camera, all, x, y);
+        }
+#pragma omp parallel for schedule(dynamic, 8)
+    for (int64_t y = 0; y < h; y++)
+        for (int64_t x = 0; x < w; x++)
+            shade_pixel(image->rgb + 3 * (y * w + x), all, open, camera, x, y);
 }
 
 enum status scene_shade(struct image *ret, const struct scene *scene, enum render_view view, int64_t px, struct error *error)
@@ -395,16 +454,19 @@ enum status scene_shade(struct image *ret, const struct scene *scene, enum rende
     struct camera camera = camera_make(scene, view, px);
     if (image_new(&image, camera.w / SHADE_SAMPLES, camera.h / SHADE_SAMPLES, error))
         return error->status;
-    size_t n = (size_t)(camera.w * camera.h);
+    size_t n = (size_t)(camera.w * camera.h), pixels = (size_t)(image.w * image.h);
     struct surface *all = memory_alloc(n, sizeof *all);
-    float *open = memory_alloc((size_t)(image.w * image.h), sizeof *open);
-    enum status status = all && open ? STATUS_OK : error_memory(error, n * sizeof *all, "a view");
+    struct openness open = {.w = image.w, .h = image.h};
+    open.depth = memory_alloc(pixels, sizeof(float));
+    open.share = memory_alloc(pixels, sizeof(float));
+    enum status status = all && open.depth && open.share ? STATUS_OK : error_memory(error, n * sizeof *all, "a view");
     if (!status) {
-        shade_image(&image, scene, &camera, all, open);
+        shade_image(&image, scene, &camera, all, &open);
         *ret = image;
     } else
         image_done(&image);
     memory_free(all);
-    memory_free(open);
+    memory_free(open.depth);
+    memory_free(open.share);
     return status;
 }
