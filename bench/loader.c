@@ -23,20 +23,23 @@ struct row {
     int64_t patch, per_skull, top_vox;
     double step_s; /* what one training step on such a patch takes on two cores */
     const char *augment;
+    bool distance; /* the signed distances of the targets too, as the boundary loss wants them */
 };
 
 static const char all_augment[] = "{ flip_x: 0.5, rotate_deg: 10, scale: [0.9, 1.1], elastic_mm: 2, "
                                   "noise_surface: [0, 0.01], crop: 0.3 }";
 
 static const struct row rows[] = {
-    {"paper grid 128, 16 of a skull", SAMPLER_GRID, 128, 0, 128, 2.1, NULL},
-    {"  augmented", SAMPLER_GRID, 128, 0, 128, 2.1, all_augment},
-    {"defect 96, 4 of a skull", SAMPLER_DEFECT, 96, 4, 0, 2.0, NULL},
-    {"  augmented", SAMPLER_DEFECT, 96, 4, 0, 2.0, all_augment},
-    {"defect 96, 1 of a skull", SAMPLER_DEFECT, 96, 1, 0, 2.0, NULL},
-    {"  augmented", SAMPLER_DEFECT, 96, 1, 0, 2.0, all_augment},
-    {"whole, at 128", SAMPLER_WHOLE, 128, 1, 0, 2.1, NULL},
-    {"  augmented", SAMPLER_WHOLE, 128, 1, 0, 2.1, all_augment},
+    {"paper grid 128, 16 of a skull", SAMPLER_GRID, 128, 0, 128, 2.1, NULL, false},
+    {"  augmented", SAMPLER_GRID, 128, 0, 128, 2.1, all_augment, false},
+    {"  with distances", SAMPLER_GRID, 128, 0, 128, 2.1, NULL, true},
+    {"defect 96, 4 of a skull", SAMPLER_DEFECT, 96, 4, 0, 2.0, NULL, false},
+    {"  augmented", SAMPLER_DEFECT, 96, 4, 0, 2.0, all_augment, false},
+    {"defect 96, 1 of a skull", SAMPLER_DEFECT, 96, 1, 0, 2.0, NULL, false},
+    {"  augmented", SAMPLER_DEFECT, 96, 1, 0, 2.0, all_augment, false},
+    {"whole, at 128", SAMPLER_WHOLE, 128, 1, 0, 2.1, NULL, false},
+    {"  augmented", SAMPLER_WHOLE, 128, 1, 0, 2.1, all_augment, false},
+    {"  with distances", SAMPLER_WHOLE, 128, 1, 0, 2.1, NULL, true},
 };
 
 static double cpu_s(void)
@@ -60,6 +63,7 @@ static enum status measure(const struct row *row, const char *set, const char *d
     if (row->augment && (yaml_read_text(&node, row->augment, "augment", &arena, error) ||
                          config_bind(&augment_table, node, &config.augment, &arena, error)))
         return error->status;
+    config.distance = row->distance;
     config.set = set;
     config.defects = defects;
     config.sampler = row->sampler;
@@ -70,9 +74,9 @@ static enum status measure(const struct row *row, const char *set, const char *d
     for (int a = 0; a < 3; a++)
         config.patch_vox[a] = row->patch;
     const int64_t n = row->patch * row->patch * row->patch;
-    float *src = memory_alloc((size_t)n, 2 * sizeof *src);
+    float *src = memory_alloc((size_t)n, 3 * sizeof *src);
     if (!src || loader_new(&loader, &config, TASK_COMPLETION, SPLIT_TRAIN, 1, position, error))
-        return src ? error->status : error_memory(error, (size_t)n * 8, "a patch");
+        return src ? error->status : error_memory(error, (size_t)n * 12, "a patch");
     int64_t given = 0;
     double wall0 = 0, cpu0 = 0;
     for (int64_t draws = 0;; given++) { /* from the third skull on, in whole draws */
@@ -83,7 +87,7 @@ static enum status measure(const struct row *row, const char *set, const char *d
         }
         if (position.patch == 0 && draws > 5 && log_clock_s() - wall0 > least_s)
             break;
-        if (loader_next(loader, 1, src, src + n, NULL, &position, error))
+        if (loader_next(loader, 1, src, src + n, src + 2 * n, &position, error))
             return error->status;
     }
     const double wall = log_clock_s() - wall0, cpu = (cpu_s() - cpu0) / (double)given,
