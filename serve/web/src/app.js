@@ -84,7 +84,7 @@ function showProgress({ text, percent, hint = '', cancel = true }) {
 function showJob(job) {
   name(job.example ? 'Example skull' : job.name)
   if (job.state === 'done') {
-    say('Done. The implant is ready.')
+    say(job.summary?.components ? 'Done. The implant is ready.' : 'Done. There is no implant: see the warnings.')
     show('result')
     openResult(job)
   } else if (job.state === 'failed') {

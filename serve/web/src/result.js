@@ -1,6 +1,6 @@
 // result.js - the result of one job: measurements, files, and the views (whose code is fetched when the first result is shown).
 import { fetchFile } from './server.js'
-import { bytes, downloads, extension, measures } from './words.js'
+import { bytes, downloads, extension, measures, number } from './words.js'
 
 const $ = (id) => document.getElementById(id)
 const dark = matchMedia('(prefers-color-scheme: dark)')
@@ -18,7 +18,11 @@ function element(tag, text, attributes = {}) {
 }
 
 function listMeasures(summary) {
-  $('measures').replaceChildren(...measures(summary).flatMap(([name, value]) => [element('dt', name), element('dd', value)]))
+  $('measures').replaceChildren(...measures(summary).map(([name, value]) => {
+    const row = element('div', '')
+    row.append(element('dt', name), element('dd', value))
+    return row
+  }))
 }
 
 function listWarnings(warnings) {
@@ -26,7 +30,7 @@ function listWarnings(warnings) {
   $('warnings').hidden = warnings.length === 0
 }
 
-function listFiles(files) {
+function listFiles(files, summary) {
   const items = downloads(files).map(([file, what]) => {
     const item = element('li', '')
     const link = element('a', what, { href: file.url })
@@ -37,7 +41,7 @@ function listFiles(files) {
   })
   $('files').replaceChildren(...items)
   const stl = files.find((file) => file.name === 'implant.stl')
-  $('stl').hidden = !stl
+  $('stl').hidden = !stl || !summary.components
   if (stl) $('stl').href = stl.url
 }
 
@@ -97,8 +101,10 @@ export function openResult(job) {
   shown = job.id
   listMeasures(job.summary)
   listWarnings(job.warnings)
-  listFiles(job.files)
+  listFiles(job.files, job.summary)
   $('confirm').hidden = true
+  const grid = number(job.mesh_grid_mm, 'mm', 2)
+  $('grid').textContent = job.mesh_grid_mm ? `The views show surfaces made at ${grid}; the files have the upload's own grid.` : ''
   $('expires').textContent = job.expires ? `, until ${new Date(job.expires).toLocaleString([], { dateStyle: 'medium', timeStyle: 'short' })}` : ''
   draw(job)
 }
@@ -128,7 +134,10 @@ async function copyAddress() {
 }
 
 for (const button of document.querySelectorAll('[data-look]')) button.addEventListener('click', () => views?.look(button.dataset.look))
-for (const radio of document.querySelectorAll('[name=tab]')) radio.addEventListener('change', () => ($('views').dataset.tab = radio.value))
+for (const radio of document.querySelectorAll('[name=tab]')) radio.addEventListener('change', () => {
+  $('views').dataset.tab = radio.value
+  views?.draw()
+})
 $('skull-opacity').addEventListener('input', (event) => views?.skullOpacity(event.target.value / 100))
 $('implant-opacity').addEventListener('input', (event) => views?.implantOpacity(event.target.value / 100))
 $('cut-side').addEventListener('change', cut)

@@ -1,14 +1,21 @@
 // views.js - three linked 3D views of the surfaces and one canvas of linked slices, drawn by NiiVue. Everything lies in the volume's
 // world frame, RAS millimetres; the letters at a view's edges are computed from the very matrix that draws it.
-import { MULTIPLANAR_TYPE, NVImage, NVMesh, Niivue, SHOW_RENDER, SLICE_TYPE } from '@niivue/niivue'
+import { NVImage, NVMesh, Niivue, SHOW_RENDER, SLICE_TYPE } from '@niivue/niivue'
 import { cutShader, surfaceShader } from './shaders.js'
 import { thinVolume } from './volume.js'
 
 const BONE = [228, 217, 196, 255]
 const IMPLANT = [18, 160, 150, 255]
-const SLICE_BACKGROUND = [0, 0, 0, 1]
 const NO_CUT = [0, 0, 0, 1]
 const TURN_DEG = 5
+const QUIET = {
+  dragAndDropEnabled: false,
+  scrollRequiresFocus: true,
+  loadingText: '',
+  logLevel: 'error',
+  crosshairWidthUnit: 'mm',
+  crosshairColor: [0.86, 0.3, 0.16, 0.9],
+}
 
 // Which surfaces each view shows, and how.
 const SCENES = {
@@ -20,7 +27,7 @@ const SCENES = {
   ],
 }
 
-export const DIRECTIONS = { front: [180, 8], back: [0, 8], right: [90, 8], left: [270, 8], top: [180, 89], implant: null }
+export const DIRECTIONS = { front: [180, 8], back: [0, 8], right: [270, 8], left: [90, 8], top: [180, 89], implant: null }
 
 const LETTERS = [['R', 'L'], ['A', 'P'], ['S', 'I']]
 
@@ -30,6 +37,9 @@ function letters(mvp, row) {
   const axis = along.reduce((best, value, i) => (Math.abs(value) > Math.abs(along[best]) ? i : best), 0)
   return along[axis] > 0 ? LETTERS[axis] : [...LETTERS[axis]].reverse()
 }
+
+// The surface of an empty implant has none, and NiiVue refuses it.
+const hasFaces = (ply) => !/element face 0\n/.test(new TextDecoder('latin1').decode(ply.slice(0, 512)))
 
 function flipped(tris) {
   const out = new Uint32Array(tris.length)
@@ -53,14 +63,20 @@ function boundsOf(meshes) {
   return { low, high, centre: low.map((value, axis) => (value + high[axis]) / 2) }
 }
 
+// On a small screen all views but one are hidden, and drawn when they are shown.
+const seen = (canvas) => getComputedStyle(canvas).visibility !== 'hidden'
+
 class Surfaces {
   constructor(canvas, marks) {
     this.canvas = canvas
     this.marks = marks
     this.parts = []
     this.nv = new Niivue({
-      backColor: [0, 0, 0, 0], sliceType: SLICE_TYPE.RENDER, show3Dcrosshair: true, crosshairWidth: 1, crosshairWidthUnit: 'mm', crosshairColor: [0.86, 0.3, 0.16, 1],
-      isDepthPickMesh: true, dragAndDropEnabled: false, scrollRequiresFocus: true, logLevel: 'error', loadingText: '',
+      ...QUIET,
+      sliceType: SLICE_TYPE.RENDER,
+      isDepthPickMesh: true,
+      show3Dcrosshair: true,
+      crosshairWidth: 1,
     })
   }
 
@@ -115,6 +131,7 @@ class Surfaces {
   }
 
   draw() {
+    if (!seen(this.canvas)) return
     this.nv.drawScene()
     if (this.parts.length) this.mark()
   }
@@ -131,9 +148,17 @@ class Slices {
   constructor(canvas) {
     this.canvas = canvas
     this.nv = new Niivue({
-      backColor: SLICE_BACKGROUND, sliceType: SLICE_TYPE.MULTIPLANAR, multiplanarShowRender: SHOW_RENDER.NEVER, multiplanarPadPixels: 6, isRadiologicalConvention: true,
-      multiplanarLayout: MULTIPLANAR_TYPE.AUTO, multiplanarEqualSize: false, crosshairWidth: 1, crosshairColor: [0.86, 0.3, 0.16, 0.9], fontColor: [0.75, 0.8, 0.85, 1], sagittalNoseLeft: true, showAllOrientationMarkers: true,
-      dragAndDropEnabled: false, scrollRequiresFocus: true, isColorbar: false, logLevel: 'error', loadingText: '', fontSizeScaling: 0.5,
+      ...QUIET,
+      backColor: [0, 0, 0, 1],
+      sliceType: SLICE_TYPE.MULTIPLANAR,
+      multiplanarShowRender: SHOW_RENDER.NEVER,
+      multiplanarPadPixels: 24,
+      isRadiologicalConvention: true,
+      sagittalNoseLeft: true,
+      showAllOrientationMarkers: true,
+      fontColor: [0.75, 0.8, 0.85, 1],
+      fontSizeScaling: 0.5,
+      crosshairWidth: 0.7,
     })
   }
 
@@ -158,7 +183,7 @@ class Slices {
   }
 
   draw() {
-    this.nv.drawScene()
+    if (seen(this.canvas)) this.nv.drawScene()
   }
 }
 
@@ -192,9 +217,7 @@ export class Views {
     const surfaces = {}
     const { gl } = this.scenes.defective.nv
     for (const name of ['skull.ply', 'completed.ply', 'implant.ply']) {
-      if (!files[name]) continue
-      const { pts, tris } = await NVMesh.readMesh(files[name], name, gl)
-      if (tris.length) surfaces[name] = { pts, tris }
+      if (files[name] && hasFaces(files[name])) surfaces[name] = await NVMesh.readMesh(files[name], name, gl)
     }
     this.bounds = boundsOf([surfaces['skull.ply'], surfaces['completed.ply']].filter(Boolean))
     this.target = surfaces['implant.ply'] ? boundsOf([surfaces['implant.ply']]).centre : this.bounds.centre
