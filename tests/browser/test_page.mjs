@@ -82,10 +82,10 @@ test('nothing is mirrored: a hole on the right is on the right', async () => {
   const [from, to] = bone[0]
   const inFirst = implant.columns.filter((x) => x >= from - 12 && x <= to + 12)
   assert.ok(inFirst.length > 20 && inFirst.every((x) => x < (from + to) / 2), 'the axial slice has the implant on the left')
-  const column = (pick) => letters.filter(([x]) => pick(x)).map(([x, y]) => [x, y])
-  const middle = ([x, y]) => Math.abs(y - height / 2) < height / 4 && x >= 0
-  const left = column((x) => x < from).filter(middle)
-  const right = column((x) => x > to && x < (bone[1]?.[0] ?? Infinity)).filter(middle)
+  // The axial slice fills the canvas's height: its letters stand half way up.
+  const middle = letters.filter(([, y]) => Math.abs(y - height / 2) < 14)
+  const left = middle.filter(([x]) => x < from)
+  const right = middle.filter(([x]) => x > to && x < bone[1][0])
   assert.ok(left.length > 5 && right.length > 5, 'letters beside the axial slice')
   const r = upperRight(left, left[0], 14)
   const l = upperRight(right, right[0], 14)
