@@ -20,7 +20,7 @@ static enum status run(const void *value, int n_inputs, char *const *inputs, str
 
 const struct command command_infer = {
     .name = "infer",
-    .arguments = "--model MODEL INPUT... --out DIR [--format nii.gz|nii|nrrd|nhdr]",
+    .arguments = "[--model MODEL] INPUT... --out DIR [--format nii.gz|nii|nrrd|nhdr]",
     .example = "calvaria infer --model runs/first 000_defective.nrrd --out restored",
     .options = {.help = "restore defective skulls: completed skull, implant, STL, report", .size = sizeof(struct infer_options),
                 .base = &command_base_table, .fields = infer_fields},

@@ -24,7 +24,7 @@ static enum status run(const void *value, int n_inputs, char *const *inputs, str
 
 const struct command command_serve = {
     .name = "serve",
-    .arguments = "--model MODEL [--port 8080] [--address A --token-file F] [--state DIR]",
+    .arguments = "[--model MODEL] [--port 8080] [--address A --token-file F] [--state DIR]",
     .example = "calvaria serve --model runs/first --port 8080",
     .options = {.help = "the web application: upload a skull, look at the implant, download it", .size = sizeof(struct serve_options),
                 .base = &command_base_table, .fields = serve_fields},

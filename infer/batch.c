@@ -17,8 +17,9 @@ static const char *const format_names[] = {"input", "nii.gz", "nii", "nrrd", "nh
 
 #define OFFSET(member) offsetof(struct batch_config, member)
 static const struct config_field batch_fields[] = {
-    {.key = "model", .type = CONFIG_STRING, .offset = OFFSET(model), .required = true,
-     .help = "model file or run folder; builtin:nothing and builtin:mirror are answers without a network"},
+    {.key = "model", .type = CONFIG_STRING, .offset = OFFSET(model),
+     .help = "model file or run folder; default: the shipped one, trained on phantoms; builtin:nothing and builtin:mirror are answers "
+             "without a network"},
     {.key = "out", .type = CONFIG_PATH, .offset = OFFSET(out), .required = true,
      .help = "folder for the results, made where absent"},
     {.key = "format", .type = CONFIG_ENUM, .offset = OFFSET(format), .text = "input", .names = format_names,

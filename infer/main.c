@@ -30,7 +30,7 @@ static const struct config_table infer_table = {.help =
 
 static void print_help(void)
 {
-    printf("calvaria-infer: %s (research software, not for clinical use)\n\nusage: calvaria-infer --model MODEL INPUT... --out "
+    printf("calvaria-infer: %s (research software, not for clinical use)\n\nusage: calvaria-infer [--model MODEL] INPUT... --out "
            "DIR [OPTION...]\n\n",
            infer_table.help);
     options_help(&infer_table, stdout);

@@ -44,9 +44,10 @@ struct restoration {
 
 struct restorer;
 
-/* The model file that path stands for: itself, or a run folder's best.h5, else its last.h5. In arena. */
+/* The model file that path stands for: itself, a run folder's best.h5, else its last.h5; NULL: the model shipped with the program,
+ * models/phantom.h5. In arena. */
 enum status restorer_find(const char **ret, const char *path, struct arena *arena, struct error *error);
-/* From a model file, or a run folder (its best.h5, else last.h5), or "builtin:nothing" (an empty implant), "builtin:mirror" (the
+/* From what restorer_find takes, or "builtin:nothing" (an empty implant), "builtin:mirror" (the
  * skull mirrored at its symmetry plane, mirror.h). sets (may be NULL): "key=value" over the model's restoration, as
  * "threshold=0.4" or "postprocess=[{open: 2}]". */
 enum status restorer_open(struct restorer **ret, const char *path, const struct config_strings *sets, struct error *error);

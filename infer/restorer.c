@@ -95,8 +95,12 @@ enum status restorer_new(struct restorer **ret, const struct network_config *net
 enum status restorer_find(const char **ret, const char *path, struct arena *arena, struct error *error)
 {
     static const char *const names[] = {"best.h5", "last.h5"};
-    *ret = path;
-    if (!file_is_folder(path))
+    static const char *const shipped[] = {"../models/phantom.h5", "../share/calvaria/models/phantom.h5", NULL};
+    *ret = path ? path : file_shipped(arena, shipped);
+    if (!*ret)
+        return error_set(error, STATUS_FAILED, "no model: --model is not given, and models/phantom.h5, which comes with the program, is not "
+                                               "there (name a model file or a run folder with --model)");
+    if (!path || !file_is_folder(path))
         return STATUS_OK;
     for (int i = 0; i < 2; i++) {
         char *file = file_join(arena, path, names[i]);
@@ -192,7 +196,7 @@ static enum status builtin_find(const struct builtin **ret, const char *path, st
 {
     const char *names[N_BUILTINS + 1] = {0};
     *ret = NULL;
-    if (strncmp(path, "builtin:", 8) != 0)
+    if (!path || strncmp(path, "builtin:", 8) != 0)
         return STATUS_OK;
     for (int i = 0; i < N_BUILTINS; i++) {
         names[i] = builtins[i].path;

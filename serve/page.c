@@ -98,19 +98,11 @@ static enum status page_scan(struct server *server, const char *folder, const ch
 /* --web, else beside the program: the build's web/, or the installed share/calvaria/web. In arena; NULL: nowhere. */
 static const char *page_folder(const struct server *server, struct arena *arena)
 {
-    static const char *const places[] = {"web", "../share/calvaria/web"};
-    char program[4096];
+    static const char *const places[] = {"web/index.html", "../share/calvaria/web/index.html", NULL};
     if (server->config->web)
         return server->config->web;
-    ssize_t n = readlink("/proc/self/exe", program, sizeof program - 1);
-    program[n > 0 ? n : 0] = '\0';
-    for (size_t i = 0; n > 0 && i < sizeof places / sizeof *places; i++) {
-        char *folder = file_join(arena, file_folder(arena, program), places[i]);
-        char *index = folder ? file_join(arena, folder, "index.html") : NULL;
-        if (index && file_exists(index))
-            return folder;
-    }
-    return NULL;
+    const char *index = file_shipped(arena, places);
+    return index ? file_folder(arena, index) : NULL;
 }
 
 static const struct page_file *page_find(const struct server *server, const char *path)

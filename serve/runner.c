@@ -103,7 +103,8 @@ static struct command command_make(const struct runner_config *config, const str
     command_add(&command, memory_strdup("calvaria"));
     command_add(&command, memory_strdup("serve-job"));
     command_add(&command, memory_printf("--folder=%s", folder));
-    command_add(&command, memory_printf("--model=%s", config->model));
+    if (config->model)
+        command_add(&command, memory_printf("--model=%s", config->model));
     command_add(&command, memory_printf("--threads=%" PRId64, config->threads));
     command_add(&command, memory_printf("--max-voxels=%" PRId64, config->max_voxels));
     command_add(&command, memory_printf("--max-memory-bytes=%" PRId64, config->max_memory_bytes));

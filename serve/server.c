@@ -20,8 +20,8 @@
 
 #define OFFSET(member) offsetof(struct serve_config, member)
 static const struct config_field serve_fields[] = {
-    {.key = "model", .type = CONFIG_STRING, .offset = OFFSET(model), .required = true,
-     .help = "model file or run folder; builtin:mirror answers without a network"},
+    {.key = "model", .type = CONFIG_STRING, .offset = OFFSET(model),
+     .help = "model file or run folder; default: the shipped one; builtin:mirror answers without a network"},
     {.key = "port", .type = CONFIG_INT, .offset = OFFSET(port), .text = "8080", .min = 0, .max = 65535, .help = "0: a free one"},
     {.key = "address", .type = CONFIG_STRING, .offset = OFFSET(address), .text = "127.0.0.1",
      .help = "to listen on; any but this machine's own wants --token-file"},

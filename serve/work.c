@@ -21,7 +21,7 @@ static const char UPLOAD[] = "in/upload", SKULL[] = "work/skull", SEGMENTED[] = 
 #define OFFSET(member) offsetof(struct work_config, member)
 static const struct config_field work_fields[] = {
     {.key = "folder", .type = CONFIG_STRING, .offset = OFFSET(folder), .required = true, .help = "the job's"},
-    {.key = "model", .type = CONFIG_STRING, .offset = OFFSET(model), .required = true, .help = "as infer takes it"},
+    {.key = "model", .type = CONFIG_STRING, .offset = OFFSET(model), .help = "as infer takes it"},
     {.key = "max_voxels", .type = CONFIG_INT, .offset = OFFSET(max_voxels), .text = "0", .min = 0, .max = 9e15,
      .help = "a larger volume is refused by its header; 0: any"},
     {.key = "max_memory_bytes", .type = CONFIG_INT, .offset = OFFSET(max_memory_bytes), .text = "0", .min = 0, .max = 9e15,

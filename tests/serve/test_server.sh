@@ -21,7 +21,6 @@ printf 'not a volume at all, only a text' >"$work/text.nii.gz"
   printf 'space origin: (0,0,0)\nencoding: raw\ndata file: ../job.json\n\n'; } >"$work/detached.nrrd"
 
 # --- starting
-expect 2 '--model' "$calvaria" serve --port 0 --state "$state"
 expect 1 'absent.h5' "$calvaria" serve --model "$work/absent.h5" --port 0 --state "$state"
 expect 2 'token' "$calvaria" serve --model builtin:mirror --address 0.0.0.0 --port 0 --state "$state"
 expect 2 "did you mean 'threshold'" "$calvaria" serve --model builtin:mirror --set treshold=1 --port 0 --state "$state"
