@@ -126,7 +126,7 @@ static enum status conv_build(struct engine_conv *conv, struct error *error)
     }
     if (shape->needs_d_src && backward(&conv->backward_data, &conv->grid, false, error))
         return error->status;
-    return conv_build_weights(conv, error);
+    return shape->frozen ? STATUS_OK : conv_build_weights(conv, error);
 }
 
 /* Scratch of one pass: packed weights (training) and what the kernels take. */

@@ -21,6 +21,7 @@ struct conv_shape {
     bool training;   /* backward passes will be run */
     bool needs_d_src; /* false for the first layer: no backward-data is prepared */
     bool winograd;    /* minimal filtering where it pays: engine_winograd.h states its error */
+    bool frozen;      /* no gradient of the weights is prepared */
 };
 
 struct engine_conv;

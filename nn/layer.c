@@ -52,6 +52,17 @@ enum status layer_param(struct layer *layer, const char *suffix, int n_dims, con
     return STATUS_OK;
 }
 
+bool layer_reads_src(const struct layer *layer)
+{
+    int keeps = layer->ops->keeps;
+    return layer->training && ((keeps & LAYER_KEEPS_SRC) || ((keeps & LAYER_KEEPS_SRC_TO_LEARN) && !layer->frozen));
+}
+
+bool layer_reads_dst(const struct layer *layer)
+{
+    return layer->training && (layer->ops->keeps & LAYER_KEEPS_DST);
+}
+
 void layer_attach(struct layer *layer)
 {
     const struct params *params = layer->params;

@@ -21,8 +21,9 @@
 
 enum { LAYER_MAX_SRC = 8, LAYER_MAX_PARAMS = 6 };
 
-/* What backward still reads; the network keeps those buffers alive. */
-enum layer_keeps { LAYER_KEEPS_NOTHING = 0, LAYER_KEEPS_SRC = 1, LAYER_KEEPS_DST = 2 };
+/* What backward still reads; the network keeps those buffers alive. SRC_TO_LEARN: src, for the parameters' gradients alone, so that a
+ * frozen layer does not keep it. */
+enum layer_keeps { LAYER_KEEPS_NOTHING = 0, LAYER_KEEPS_SRC = 1, LAYER_KEEPS_DST = 2, LAYER_KEEPS_SRC_TO_LEARN = 4 };
 
 /* When dst may be src[0]'s buffer (and d_src[0] d_dst's). In training backward then reads dst, never src. */
 enum layer_in_place { LAYER_IN_PLACE_NEVER, LAYER_IN_PLACE_INFER, LAYER_IN_PLACE_ALWAYS };
@@ -39,6 +40,7 @@ struct pass_replicas {
 /* One forward or forward+backward pass. */
 struct pass {
     bool training;      /* dropout draws, batch norm uses batch statistics */
+    bool again;         /* a forward repeated for backward: the same values, and moving statistics stay */
     uint64_t seed, step; /* dropout masks are a pure function of (seed, step, layer index, sample of the whole step, element) */
     int64_t sample;      /* number, within this process' part of the step, of the batch's first sample */
     const struct pass_replicas *replicas; /* NULL: this process has the whole batch */
@@ -115,6 +117,10 @@ struct layer {
 /* For declare: a parameter "LAYER.suffix". Its index is the order of the calls. */
 enum status layer_param(struct layer *layer, const char *suffix, int n_dims, const int64_t *dim, bool trainable, enum param_init init,
                         struct error *error);
+
+/* Whether backward will read its sources, its output. */
+bool layer_reads_src(const struct layer *layer);
+bool layer_reads_dst(const struct layer *layer);
 
 /* Sets value, grad and frozen from the declared parameters, once they are allocated (network and tests). */
 void layer_attach(struct layer *layer);

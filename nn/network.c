@@ -22,7 +22,7 @@ enum status network_build(struct network *network, const struct network_config *
     network_graph_simplify(network);
     if (network_init_layers(network, error))
         return error->status;
-    if (network_plan(network, allocate, error))
+    if (network_recompute(network, (enum network_recompute)config->recompute, error) || network_plan(network, allocate, error))
         return error_while(error, "planning the memory of network '%s'", config->name);
     return STATUS_OK;
 }
@@ -93,6 +93,7 @@ const float *network_forward(struct network *network, const float *src, const st
         if (node->skipped)
             continue;
         node->layer.scratch = node->scratch_forward;
+        network_point(network, node, false);
         node->layer.ops->forward(&node->layer, pass);
     }
     struct tensor dst = network->values[network->n_layers].data;
@@ -109,9 +110,19 @@ static void network_add(float *dst, const float *src, int64_t n)
         dst[i] += src[i];
 }
 
+static void network_forward_again(struct network *network, struct node *node, const struct pass *pass)
+{
+    struct pass again = *pass;
+    again.again = true;
+    node->layer.scratch = node->scratch_again;
+    network_point(network, node, true);
+    node->layer.ops->forward(&node->layer, &again);
+}
+
 static void network_backward_node(struct network *network, struct node *node, const struct pass *pass)
 {
     node->layer.scratch = node->scratch_backward;
+    network_point(network, node, true);
     node->layer.ops->backward(&node->layer, pass);
     for (int k = 0; k < node->layer.n_src; k++) {
         struct tensor grad = network->values[node->src[k].value].grad;
@@ -131,9 +142,8 @@ void network_backward(struct network *network, const float *d_dst, float *d_src,
     if (!dst->wants_grad)
         return;
     tensor_from_plain(dst->grad, d_dst);
-    for (int64_t i = network->n_layers - 1; i >= 0; i--)
-        if (network->nodes[i].layer.training && !network->nodes[i].skipped)
-            network_backward_node(network, &network->nodes[i], pass);
+    for (const struct move *move = network->moves; move < network->moves + network->n_moves; move++)
+        (move->again ? network_forward_again : network_backward_node)(network, &network->nodes[move->node], pass);
     if (d_src)
         tensor_to_plain(d_src, network->values[0].grad);
 }

@@ -17,9 +17,18 @@
 
 #include "nn/layer.h"
 
+/* Which layers' outputs are not kept for backward but computed again there: the same bits, less memory, more time. */
+enum network_recompute {
+    RECOMPUTE_NOTHING,
+    RECOMPUTE_CHEAP, /* all but those of convolutions and dense layers: a few percent of a step's time */
+    RECOMPUTE_MOST,  /* convolutions' too, wherever that lowers the memory: up to one more forward pass */
+    RECOMPUTE_MODES
+};
+
 struct network_config {
     const char *name;
     int64_t input_channels;
+    int recompute; /* enum network_recompute */
     int64_t patch_vox[3];      /* x, y, z: the shape `info` prints for and training defaults to */
     bool winograd;             /* convolutions by minimal filtering where it pays: engine_winograd.h states the error */
     struct config_list layers; /* items' tables are the layer_ops' config tables */
@@ -72,6 +81,8 @@ struct network_cost {
     struct shape dst;                 /* what a forward pass gives */
 };
 enum status network_cost(struct network_cost *ret, const struct network_config *config, struct shape src, struct error *error);
+/* train_bytes in every mode of recomputation, whatever the configuration says. */
+enum status network_cost_recompute(int64_t ret_bytes[RECOMPUTE_MODES], const struct network_config *config, struct shape src, struct error *error);
 /* The one-line-per-layer table: index, name, type, source shapes -> shape, parameters, GMAC; totals below. */
 enum status network_print(FILE *file, const struct network_config *config, struct shape src, struct error *error);
 

@@ -10,6 +10,8 @@ static const struct config_table *network_layer_table(int index)
     return ops ? &ops->config : NULL;
 }
 
+const char *const network_recompute_names[] = {"nothing", "cheap", "most", NULL};
+
 static const struct config_field network_fields[] = {
     {.key = "name", .type = CONFIG_STRING, .offset = offsetof(struct network_config, name), .text = "network", .help = "for tables and plots"},
     {.key = "input_channels", .type = CONFIG_INT, .offset = offsetof(struct network_config, input_channels), .text = "1", .min = 1,
@@ -18,6 +20,10 @@ static const struct config_field network_fields[] = {
      .unit = "voxels", .help = "x, y, z: the input size that `info` prints for and training defaults to"},
     {.key = "winograd", .type = CONFIG_BOOL, .offset = offsetof(struct network_config, winograd), .text = "true",
      .help = "minimal filtering for convolutions where it is faster: up to 6 times fewer products, at most twice the rounding error"},
+    {.key = "recompute", .type = CONFIG_ENUM, .offset = offsetof(struct network_config, recompute), .text = "nothing",
+     .names = network_recompute_names,
+     .help = "training memory against time, same bits: outputs computed again in backward; cheap: all but convolutions' and dense layers'; "
+             "most: whatever lowers the memory"},
     {.key = "layers", .type = CONFIG_LIST, .offset = offsetof(struct network_config, layers), .variant = network_layer_table,
      .required = true, .help = "from input to output"},
     {0}};
@@ -175,7 +181,8 @@ enum status network_graph(struct network *network, const struct network_config *
         return error_set(error, STATUS_USAGE, "network '%s': it has no layers", config->name);
     network->nodes = arena_alloc(&network->arena, (size_t)n, sizeof *network->nodes);
     network->values = arena_alloc(&network->arena, (size_t)n + 1, sizeof *network->values);
-    if (!network->nodes || !network->values)
+    network->moves = arena_alloc(&network->arena, 2 * (size_t)n, sizeof *network->moves);
+    if (!network->nodes || !network->values || !network->moves)
         return error_memory(error, (size_t)n * sizeof *network->nodes, "network graph");
     if (graph_input(network, src, error))
         return error->status;

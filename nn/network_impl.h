@@ -22,15 +22,26 @@ struct node {
     int64_t first_param;                     /* its index in the table, while that grows */
     int64_t n_written_params;                /* floats */
     int64_t macs;                            /* as written */
-    void *scratch_forward, *scratch_backward;
+    /* When it is computed again for backward, and backward: network_plan.c's steps; -1: not at all. */
+    int64_t again_step, backward_step;
+    void *scratch_forward, *scratch_again, *scratch_backward;
 };
 
 struct value {
     struct tensor data, grad;
+    float *again;        /* where backward finds the data: there too, or where it was computed again */
+    bool dropped;        /* not kept from forward to backward; said of the value whose buffers it shares */
+    bool remade;         /* computed again by then; used while planning */
     int64_t n_uses;      /* reads by layers that run */
     int64_t shares;      /* the value whose buffers it uses: itself, or the source of an in-place layer */
     bool wants_grad;     /* something that learns lies before it */
     bool has_writer;     /* of its gradient; used while planning */
+};
+
+/* One step of the backward pass. */
+struct move {
+    int64_t node;
+    bool again; /* forward once more, else backward */
 };
 
 /* For tests: the same results must come out without these. */
@@ -47,6 +58,8 @@ struct network {
     int64_t n_layers;
     struct node *nodes;
     struct value *values; /* n_layers + 1 */
+    int64_t n_moves;
+    struct move *moves; /* at most 2 n_layers */
     int64_t bytes;
     char *memory;
     void *dst_plain; /* NULL where the last value lies plain already */
@@ -57,9 +70,14 @@ enum status network_graph(struct network *network, const struct network_config *
                           enum network_mode mode, struct error *error);
 /* Absorbs upsamplings, marks which values want a gradient, shares buffers in place. */
 void network_graph_simplify(struct network *network);
+extern const char *const network_recompute_names[];
+/* network_recompute.c: which values are dropped (finding them by planning the memory, where the mode says so), then the moves. */
+enum status network_recompute(struct network *network, enum network_recompute mode, struct error *error);
+/* Points a layer's data at forward's buffers or at backward's. */
+void network_point(struct network *network, struct node *node, bool backward);
 /* network_plan.c: lifetimes and the arena's size; with `allocate` also the arena and every pointer into it. */
 enum status network_plan(struct network *network, bool allocate, struct error *error);
-/* network.c: graph, simplify, init of every layer, plan. On failure call network_done all the same. */
+/* network.c: graph, simplify, init of every layer, recomputation, plan. On failure call network_done all the same. */
 enum status network_build(struct network *network, const struct network_config *config, struct params *params, struct shape src,
                           enum network_mode mode, bool allocate, struct error *error);
 void network_done(struct network *network);

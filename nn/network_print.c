@@ -31,6 +31,17 @@ static enum status cost_bytes(int64_t *ret, const struct network_config *config,
     return status;
 }
 
+enum status network_cost_recompute(int64_t ret_bytes[RECOMPUTE_MODES], const struct network_config *config, struct shape src, struct error *error)
+{
+    struct network_config with = *config;
+    enum status status = STATUS_OK;
+    for (int mode = 0; mode < RECOMPUTE_MODES && !status; mode++) {
+        with.recompute = mode;
+        status = cost_bytes(&ret_bytes[mode], &with, src, NETWORK_TRAIN, error);
+    }
+    return status;
+}
+
 enum status network_cost(struct network_cost *ret, const struct network_config *config, struct shape src, struct error *error)
 {
     struct network_cost cost = {0};
@@ -122,7 +133,10 @@ enum status network_print(FILE *file, const struct network_config *config, struc
     struct network_cost cost;
     struct params params = {0};
     struct network network = {0};
+    int64_t recompute_bytes[RECOMPUTE_MODES];
     enum status status = network_cost(&cost, config, src, error);
+    if (!status)
+        status = network_cost_recompute(recompute_bytes, config, src, error);
     if (!status)
         status = network_graph(&network, config, &params, src, NETWORK_INFER, error);
     if (!status)
@@ -134,8 +148,12 @@ enum status network_print(FILE *file, const struct network_config *config, struc
     char total[32], trainable[32], shape[SHAPE_TEXT];
     fprintf(file, "network '%s' for an input of %s\n", config->name, shape_text(shape, src));
     fprintf(file, "parameters: %s, of which trainable: %s\n", print_grouped(total, cost.n_params), print_grouped(trainable, cost.n_trainable));
-    fprintf(file, "forward: %.1f GMAC as written\n", 1e-9 * (double)cost.macs);
+    fprintf(file, "forward: %.1f GMAC (%.1f GFLOP) as written\n", 1e-9 * (double)cost.macs, 2e-9 * (double)cost.macs);
     fprintf(file, "memory of activations: inference %.1f MB, training %.1f MB; parameters %.1f MB\n", 1e-6 * (double)cost.infer_bytes,
             1e-6 * (double)cost.train_bytes, 4e-6 * (double)cost.n_params);
+    for (int r = 0; r < RECOMPUTE_MODES; r++)
+        fprintf(file, "%s%s %.1f MB%s", r ? ", " : "training with recompute: ", network_recompute_names[r], 1e-6 * (double)recompute_bytes[r],
+                r == config->recompute ? " (chosen)" : "");
+    fprintf(file, "\n");
     return STATUS_OK;
 }

@@ -36,6 +36,7 @@ struct param *params_add(struct params *params, const char *name, int n_dims, co
     int64_t field = n_dims > 1 ? param->count / (dim[0] * dim[1]) : 1; /* kernel voxels */
     param->fan_in = field * (n_dims > 1 ? dim[1] : dim[0]);
     param->fan_out = field * dim[0];
+    param->terms = param->fan_in;
     return param;
 }
 
@@ -93,7 +94,7 @@ static void param_draw(const struct param *param, float *value, uint64_t seed)
 {
     struct rng rng = rng_make(seed, params_hash(param->name));
     double limit = sqrt(6.0 / (double)(param->fan_in + param->fan_out)); /* Glorot and Bengio 2010 */
-    double sd = sqrt(2.0 / (double)param->fan_in);                       /* He et al. 2015 */
+    double sd = sqrt(2.0 / (double)param->terms);                        /* He et al. 2015 */
     for (int64_t i = 0; i < param->count; i++) {
         if (param->init == PARAM_GLOROT_UNIFORM)
             value[i] = (float)rng_uniform(&rng, -limit, limit);

@@ -25,7 +25,8 @@ struct param {
     bool trainable;        /* false: a statistic, never touched by optimizers */
     bool frozen;           /* true: a trainable that this run leaves alone    */
     enum param_init init;
-    int64_t fan_in, fan_out; /* for the initialisers */
+    int64_t fan_in, fan_out; /* of Glorot's initialiser: kernel voxels times channels */
+    int64_t terms;           /* of He's: products behind one output value; fan_in unless the layer says otherwise */
 };
 
 struct params {

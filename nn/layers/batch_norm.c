@@ -84,7 +84,8 @@ static void batch_norm_share(const struct pass_replicas *replicas, double *mean,
         var[c] = fmax(var[c] - mean[c] * mean[c], 0);
 }
 
-static void batch_norm_forward(struct layer *layer, const struct pass *pass)
+/* mean and 1 / sqrt(var + eps) of this pass, into what backward keeps. */
+static void batch_norm_measure(struct layer *layer, const struct pass *pass)
 {
     const struct batch_norm_config *config = layer->config;
     struct batch_norm_state *state = layer->state;
@@ -105,6 +106,14 @@ static void batch_norm_forward(struct layer *layer, const struct pass *pass)
         batch_norm_move(layer, mean, inv);
     for (int64_t c = 0; c < channels; c++)
         inv[c] = 1 / sqrt(inv[c] + config->eps);
+}
+
+static void batch_norm_forward(struct layer *layer, const struct pass *pass)
+{
+    const struct batch_norm_state *state = layer->state;
+    const double *mean = layer->kept, *inv = mean + layer->src[0].shape.c;
+    if (!pass->again)
+        batch_norm_measure(layer, pass);
     norm_apply(&state->norm, layer->src[0].data, mean, inv, layer->value[BATCH_NORM_GAMMA], layer->value[BATCH_NORM_BETA], layer->dst.data,
                layer->scratch);
 }

@@ -83,7 +83,8 @@ static struct conv_shape conv_describe(const struct layer *layer)
                                .transposed = conv_is_transposed(layer),
                                .training = layer->training,
                                .winograd = layer->winograd,
-                               .needs_d_src = layer->needs_d_src[0]};
+                               .needs_d_src = layer->needs_d_src[0],
+                               .frozen = layer->frozen};
     const int64_t size[3] = {src.d, src.h, src.w};
     int64_t *const out[3] = {&shape.dst.d, &shape.dst.h, &shape.dst.w};
     for (int a = 0; a < 3; a++) {
@@ -129,6 +130,14 @@ static int64_t conv_macs(const struct layer *layer)
 
 /* ---- life ---- */
 
+/* Products behind one output value of a transposed convolution, on average: its kernel voxels are shared out over stride^3 phases. */
+static int64_t conv_transpose_terms(const struct conv_config *config, int64_t channels)
+{
+    const int64_t *k = config->kernel, *s = config->stride;
+    int64_t terms = channels * k[0] * k[1] * k[2] / (s[0] * s[1] * s[2]);
+    return terms > channels ? terms : channels;
+}
+
 static enum status conv_declare(struct layer *layer, struct error *error)
 {
     const struct conv_config *config = layer->config;
@@ -138,6 +147,8 @@ static enum status conv_declare(struct layer *layer, struct error *error)
                           config->kernel[1], config->kernel[0]};
     if (layer_param(layer, "w", 5, w, true, conv_inits[config->init], error))
         return error->status;
+    if (transposed)
+        layer->param[0]->terms = conv_transpose_terms(config, channels);
     return config->bias ? layer_param(layer, "b", 1, &config->filters, true, PARAM_ZEROS, error) : STATUS_OK;
 }
 
@@ -185,7 +196,7 @@ static void conv_backward(struct layer *layer, const struct pass *pass)
 const struct layer_ops layer_conv = {
     .config = {.type = "conv", .help = "3D convolution", .base = &layer_base_table, .size = sizeof(struct conv_config), .fields = conv_fields},
     .state_size = sizeof(struct conv_state),
-    .min_src = 1, .max_src = 1, .keeps = LAYER_KEEPS_SRC,
+    .min_src = 1, .max_src = 1, .keeps = LAYER_KEEPS_SRC_TO_LEARN,
     .takes_scale = conv_takes_scale, .shape = conv_shape_of, .declare = conv_declare, .init = conv_init,
     .forward = conv_forward, .backward = conv_backward,
     .params_changed = conv_params_changed, .done = conv_done, .macs = conv_macs,
@@ -195,7 +206,7 @@ const struct layer_ops layer_conv_transpose = {
     .config = {.type = "conv_transpose", .help = "transposed 3D convolution (enlarges by its stride)", .base = &layer_base_table,
                .size = sizeof(struct conv_config), .fields = conv_fields},
     .state_size = sizeof(struct conv_state),
-    .min_src = 1, .max_src = 1, .keeps = LAYER_KEEPS_SRC,
+    .min_src = 1, .max_src = 1, .keeps = LAYER_KEEPS_SRC_TO_LEARN,
     .takes_scale = conv_takes_scale, .shape = conv_shape_of, .declare = conv_declare, .init = conv_init,
     .forward = conv_forward, .backward = conv_backward,
     .params_changed = conv_params_changed, .done = conv_done, .macs = conv_macs,

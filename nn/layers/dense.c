@@ -96,7 +96,7 @@ static int64_t dense_macs(const struct layer *layer)
 const struct layer_ops layer_dense = {
     .config = {.type = "dense", .help = "fully connected layer, after flatten or global_pool", .base = &layer_base_table,
                .size = sizeof(struct dense_config), .fields = dense_fields},
-    .min_src = 1, .max_src = 1, .keeps = LAYER_KEEPS_SRC,
+    .min_src = 1, .max_src = 1, .keeps = LAYER_KEEPS_SRC_TO_LEARN,
     .shape = dense_shape, .declare = dense_declare, .init = dense_init,
     .forward = dense_forward, .backward = dense_backward, .macs = dense_macs,
 };

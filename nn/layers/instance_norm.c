@@ -56,13 +56,13 @@ static enum status instance_norm_init(struct layer *layer, struct error *error)
 
 static void instance_norm_forward(struct layer *layer, const struct pass *pass)
 {
-    (void)pass;
     const struct instance_norm_config *config = layer->config;
     const struct instance_norm_state *state = layer->state;
     int64_t n_stats = norm_stats(&state->norm);
     double *mean = layer->kept, *inv = mean + n_stats;
-    norm_measure(&state->norm, layer->src[0].data, mean, inv, layer->scratch);
-    for (int64_t s = 0; s < n_stats; s++)
+    if (!pass->again)
+        norm_measure(&state->norm, layer->src[0].data, mean, inv, layer->scratch);
+    for (int64_t s = 0; s < n_stats && !pass->again; s++)
         inv[s] = 1 / sqrt(inv[s] + config->eps);
     norm_apply(&state->norm, layer->src[0].data, mean, inv, layer->value[0], layer->value[1], layer->dst.data, layer->scratch);
 }

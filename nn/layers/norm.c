@@ -207,7 +207,7 @@ static void norm_backward_factors(const struct norm *norm, const struct norm_gra
     double values = (double)norm_stat_values(norm);
     memset(work->stat_a, 0, 2 * (size_t)norm_stats(norm) * sizeof *work->stat_a);
     memset(work->by_d, 0, 3 * (size_t)work->channels * sizeof *work->by_d);
-    for (int64_t n = 0; n < norm->shape.n; n++)
+    for (int64_t n = 0; n < norm->shape.n && !gradient->constant; n++)
         for (int64_t c = 0; c < norm->shape.c; c++) {
             int64_t i = n * stored + c, s = norm_stat(norm, n, c);
             double gamma = gradient->gamma ? (double)gradient->gamma[c] : 1;
@@ -231,10 +231,13 @@ static void norm_backward_factors(const struct norm *norm, const struct norm_gra
 void norm_backward(const struct norm *norm, const struct norm_gradient *gradient, void *scratch)
 {
     struct norm_work work = norm_work(norm, scratch);
-    norm_sums(&work, gradient->d_dst, gradient->src);
-    norm_backward_affine(norm, gradient, &work);
+    bool learns = gradient->d_gamma || gradient->d_beta;
+    if (learns || !gradient->constant)
+        norm_sums(&work, gradient->d_dst, gradient->src);
+    if (learns)
+        norm_backward_affine(norm, gradient, &work);
     if (!gradient->d_src)
         return;
     norm_backward_factors(norm, gradient, &work);
-    norm_combine(&work, gradient->d_dst, gradient->src, gradient->d_src);
+    norm_combine(&work, gradient->d_dst, gradient->constant ? NULL : gradient->src, gradient->d_src);
 }

@@ -2,7 +2,34 @@
 
 Arrays are in calvaria's order: tensors N, C, Z, Y, X; convolution weights O, I, Z, Y, X (transposed ones I, O, Z, Y, X).
 """
+import os
+
+import h5py
 import numpy as np
+
+NARROW = os.path.join(os.path.dirname(__file__), "..", "..", "tests", "nn", "golden")
+
+
+class GoldenFile:
+    """with GoldenFile(folder or None, name) as put: put("dst", array, 4096) writes float32; with a limit, every n-th value of the flattened
+    array, n as attribute `every`. Without a folder beside the tests, where files must stay small."""
+
+    def __init__(self, folder, name):
+        self.file = h5py.File(os.path.join(folder or NARROW, name + ".h5"), "w", libver="v108")
+
+    def __enter__(self):
+        return self.put
+
+    def put(self, name, array, limit=None):
+        every = max(1, array.size // limit) if limit else 1
+        data = np.ascontiguousarray(array, np.float32) if every == 1 else np.ascontiguousarray(array, np.float32).ravel()[::every]
+        dataset = self.file.create_dataset(name, data=data)
+        if every > 1:
+            dataset.attrs["every"] = np.int64(every)
+
+    def __exit__(self, *_):
+        self.file.close()
+
 
 
 def draw(stream, shape):

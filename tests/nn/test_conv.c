@@ -1,8 +1,10 @@
 /* Convolution and its transpose as layers: paddings, strides, absorbed upsampling, channels off the block, against double loops. */
+#include <math.h>
 #include <string.h>
 
 #include "tests/check.h"
 #include "tests/nn/layer_harness.h"
+#include "tests/nn/network_bench.h"
 
 /* What the YAML says, again, for the reference: kernel, stride and padding before along z, y, x. */
 struct geometry {
@@ -157,6 +159,34 @@ static void test_conv_frozen(void)
                                      .src = {{1, 9, 3, 4, 5}}, .terms = 900, .frozen = true});
 }
 
+static double drawn_sd(const char *layers, int64_t channels)
+{
+    struct network_bench bench = {0};
+    struct error error = {0};
+    double sum = 0;
+    CHECK_OK(network_bench_config(&bench, layers, channels, &error), &error);
+    CHECK_OK(network_describe(&bench.params, &bench.config, &error), &error);
+    CHECK_OK(params_allocate(&bench.params, false, &error), &error);
+    params_initialise(&bench.params, 1);
+    const struct param *w = params_find(&bench.params, "w.w");
+    for (int64_t i = 0; w && i < w->count; i++)
+        sum += (double)bench.params.value[w->offset + i] * (double)bench.params.value[w->offset + i];
+    double sd = w ? sqrt(sum / (double)w->count) : 0;
+    network_bench_close(&bench);
+    return sd;
+}
+
+/* He's variance is 2 / (products behind one output value). Of a transposed convolution these are the source's channels, and of its kernel
+ * what one phase sees; Glorot's counts the whole kernel, as Keras does. */
+static void test_he_normal(void)
+{
+    CHECK_NEAR(drawn_sd("[ { name: w, type: conv, filters: 64, init: he_normal } ]", 32), sqrt(2.0 / (27 * 32)), 5e-4);
+    CHECK_NEAR(drawn_sd("[ { name: w, type: conv_transpose, filters: 64, kernel: 2, stride: 2, init: he_normal } ]", 32), sqrt(2.0 / 32), 5e-3);
+    CHECK_NEAR(drawn_sd("[ { name: w, type: conv_transpose, filters: 8, kernel: 4, stride: 2, init: he_normal } ]", 32), sqrt(2.0 / 256), 2e-3);
+    CHECK_NEAR(drawn_sd("[ { name: w, type: conv_transpose, filters: 8, kernel: 5, init: he_normal } ]", 32), sqrt(2.0 / (125 * 32)), 5e-4);
+    CHECK_NEAR(drawn_sd("[ { name: w, type: conv_transpose, filters: 8, kernel: 4, stride: 2 } ]", 32), sqrt(2.0 / (64 * 40)), 5e-4);
+}
+
 int main(int argc, char **argv)
 {
     const struct check_test tests[] = {{"conv_same", test_conv_same},
@@ -166,6 +196,7 @@ int main(int argc, char **argv)
                                        {"conv_transpose", test_conv_transpose},
                                        {"conv_transpose_absorbed", test_conv_transpose_absorbed},
                                        {"conv_frozen", test_conv_frozen},
+                                       {"he_normal", test_he_normal},
                                        {0}};
     return check_main(argc, argv, tests);
 }

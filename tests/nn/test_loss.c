@@ -67,6 +67,24 @@ static double dice_sample(struct shape shape, const double *p, const double *t)
     return dice(shape, p, t, true, false, 1e-6);
 }
 
+/* As the AutoImplant baseline's code has it. */
+static double dice_n1(struct shape shape, const double *p, const double *t)
+{
+    int64_t voxels = shape_voxels(shape);
+    double loss = 0;
+    for (int64_t c = 0; c < shape.c; c++) {
+        double both = 0, squares = 0;
+        for (int64_t n = 0; n < shape.n; n++)
+            for (int64_t v = 0; v < voxels; v++) {
+                int64_t i = (n * shape.c + c) * voxels + v;
+                both += p[i] * t[i] / (double)(shape.n * voxels);
+                squares += p[i] * p[i] + t[i] * t[i];
+            }
+        loss -= 2 * both / squares;
+    }
+    return loss;
+}
+
 static double dice_squared(struct shape shape, const double *p, const double *t)
 {
     return dice(shape, p, t, false, true, 0);
@@ -223,6 +241,7 @@ static void test_dice(void)
     check_loss("loss: [ { type: dice, squared: true, epsilon: 0 } ]", dice_squared, 1);
     check_loss("loss: [ { type: dice, squared: true, epsilon: 0, background: true, weight: 3 } ]", dice_both, 3);
     check_loss("loss: [ { type: dice, over: sample, background: true } ]", dice_both_plain, 1);
+    check_loss("loss: [ { type: dice, form: n1, weight: 2.0e8 } ]", dice_n1, 2e8);
 }
 
 static void test_boundary(void)

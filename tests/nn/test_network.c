@@ -1,5 +1,6 @@
 /* Networks: sums where tensors fan out, skips, absorbed upsampling, memory reuse and in-place layers change no bit, a tiny U-Net learns. */
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/rng.h"
@@ -210,6 +211,46 @@ static void test_frozen(void)
     network_bench_close(&bench);
 }
 
+/* Nothing is computed for what does not learn: no weights' gradients, no backward below the lowest layer that learns, less memory; the
+ * layers that learn get the same bits. */
+static void test_frozen_costs_nothing(void)
+{
+    struct network_bench whole, bench;
+    const struct shape src = {2, 1, 6, 4, 8};
+    struct error error = {0};
+    if (!network_bench_open(&whole, unet, src, NETWORK_TRAIN, &as_is) || !network_bench_open(&bench, unet, src, NETWORK_TRAIN, &as_is))
+        return;
+    const char *const names[] = {"a.w", "a.b", "a_out.gamma", "a_out.beta", "down.w", "down.b", "c.w", "c.b"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        params_find(&bench.params, names[i])->frozen = true;
+    network_free(bench.network);
+    bench.network = NULL;
+    if (!CHECK_OK(network_new(&bench.network, &bench.config, &bench.params, src, NETWORK_TRAIN, &error), &error))
+        return;
+    struct result a = step(&whole), b = step(&bench);
+    for (int64_t i = 0; i < bench.params.n; i++) {
+        const struct param *param = &bench.params.items[i];
+        size_t bytes = (size_t)param->count * sizeof(float);
+        if (param->trainable && !param->frozen && !CHECK(memcmp(a.grad + param->offset, b.grad + param->offset, bytes) == 0))
+            fprintf(stderr, "%s: other bits beside frozen layers\n", param->name);
+    }
+    for (int64_t m = 0; m < bench.network->n_moves; m++)
+        CHECK(bench.network->moves[m].node > 3); /* a, its activation, its norm and down lie below what learns */
+    const struct layer *c = NULL;
+    for (int64_t i = 0; i < network_n_layers(bench.network); i++)
+        if (strcmp(network_layer(bench.network, i)->name, "c") == 0)
+            c = network_layer(bench.network, i);
+    if (CHECK(c != NULL)) {
+        CHECK(c->training && !c->grad[0] && !c->grad[1] && c->d_src[0].data);
+        CHECK(!layer_reads_src(c));
+    }
+    CHECK(network_bytes(bench.network) < network_bytes(whole.network));
+    result_done(&a);
+    result_done(&b);
+    network_bench_close(&whole);
+    network_bench_close(&bench);
+}
+
 static void test_no_allocation(void)
 {
     struct network_bench bench;
@@ -317,6 +358,7 @@ int main(int argc, char **argv)
                                        {"fan_out", test_fan_out},
                                        {"input_skip", test_input_skip},
                                        {"frozen", test_frozen},
+                                       {"frozen_costs_nothing", test_frozen_costs_nothing},
                                        {"no_allocation", test_no_allocation},
                                        {"shared_params", test_shared_params},
                                        {"overfits", test_overfits},

@@ -124,7 +124,7 @@ static void test_print(void)
     text[fread(text, 1, sizeof text - 1, file)] = '\0';
     fclose(file);
     CHECK_CONTAINS(text, "parameters: 22,865,539, of which trainable: 22,864,193");
-    CHECK_CONTAINS(text, "forward: 133.5 GMAC as written");
+    CHECK_CONTAINS(text, "forward: 133.5 GMAC (266.9 GFLOP) as written");
     CHECK_CONTAINS(text, "deconv9");
     arena_done(&arena);
 }
