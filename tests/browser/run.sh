@@ -16,7 +16,7 @@ mkdir -p "$stage/tests" "$stage/serve"
 cp -r "$here" "$stage/tests/"
 cp -r "$here/../../serve/web" "$stage/serve/"
 if ! cmp -s "$here/package-lock.json" "$stage/installed-lock.json" 2>/dev/null; then
-    (cd "$stage/tests/browser" && npm ci --ignore-scripts --no-audit --no-fund --prefer-offline --fetch-retries=1 --loglevel=error) >"$stage/npm.log" 2>&1 ||
+    (cd "$stage/tests/browser" && npm ci --ignore-scripts --no-audit --no-fund --prefer-offline --fetch-retries=1 --fetch-retry-mintimeout=1000 --loglevel=error) >"$stage/npm.log" 2>&1 ||
         skip "playwright-core could not be fetched ($(tail -1 "$stage/npm.log"))"
     cp "$here/package-lock.json" "$stage/installed-lock.json"
 fi
