@@ -14,6 +14,8 @@
 #endif
 
 static const char doc_input[] = "The defective skull: 1 where it has bone, else 0. Axes: sample, channel, z (up), y (to the back), x (to the patient's left).";
+static const char doc_input_fine[] = "Channel 0 as the input of a single stage: 1 where the defective skull has bone, else 0. Channel 1: the coarse stage's answer there "
+                                     "(exported with --stage coarse). Axes: sample, channel, z (up), y (to the back), x (to the patient's left).";
 static const char doc_output[] = "The network's answer, of the input's axes; its last channel is compared with calvaria.restore.threshold.";
 
 /* ---- metadata ---- */
@@ -59,13 +61,13 @@ static void put_words(struct metadata *metadata, const struct restore_config *co
 {
     static const char *const scans[] = {"side by side, the last one of an axis shifted inward; a later tile holds over an earlier one",
                                         "overlapping by restore.overlap_frac, blended with Gaussian weights (sigma = patch / 8)",
-                                        "one tile, the whole skull resized to it"};
+                                        "one tile: the whole volume resized to it, or with a working spacing a frame on the skull"};
     struct onnx_graph *graph = metadata->graph;
     put(metadata, "preprocessing",
         onnx_name(graph,
-                  "A binary mask of the defective skull, axes permuted and flipped to LPS; resampled (linear) to restore.working_spacing_mm "
-                  "where that is not 0; its top restore.top_vox slices (0: all) cut into tiles of %" PRId64 " x %" PRId64 " x %" PRId64
-                  " voxels (x, y, z), %s; zeros beyond the volume; values 0 and 1, fed as z, y, x with x fastest.",
+                  "A binary mask of the defective skull, axes permuted and flipped to LPS; resampled to restore.working_spacing_mm where that is "
+                  "not 0 (each voxel the share of bone in its box); its top restore.top_vox slices (0: all) cut into tiles of %" PRId64 " x %" PRId64 " x %" PRId64
+                  " voxels (x, y, z), %s; zeros beyond the volume; values 0 to 1, fed as z, y, x with x fastest.",
                   patch[0], patch[1], patch[2], scans[config->window.scan]));
     put(metadata, "postprocessing",
         onnx_name(graph,
@@ -141,7 +143,7 @@ static void put_ends(struct onnx_graph *graph, const struct network *network)
     Onnx__ValueInfoProto **ends = onnx_alloc(graph, 2, sizeof *ends);
     if (!ends)
         return;
-    ends[0] = onnx_value(graph, "input", src_sizes, from, doc_input);
+    ends[0] = onnx_value(graph, "input", src_sizes, from, src.c > 1 ? doc_input_fine : doc_input);
     ends[1] = onnx_value(graph, "output", dst_sizes, to, doc_output);
     graph->proto.input = &ends[0];
     graph->proto.output = &ends[1];

@@ -312,6 +312,18 @@ static enum status model_read_coarse(struct model *model, hid_t file, const char
     return status ? error_while(error, "reading the coarse stage") : STATUS_OK;
 }
 
+/* Files of HDF5's first format carry no checksums, and its library follows damaged ones into wild memory. calvaria writes a later one. */
+static enum status model_check_format(hid_t file, const char *path, struct error *error)
+{
+    H5F_info2_t info;
+    if (H5Fget_info2(file, &info) < 0)
+        return model_h5_error(error, path, "superblock");
+    if (info.super.version < 2)
+        return error_set(error, STATUS_FAILED, "%s: HDF5 format %u, without checksums: not written by calvaria (a Keras file: see import-keras; a repacked model: h5repack --low=1)", path,
+                         info.super.version);
+    return STATUS_OK;
+}
+
 static enum status model_read_file(struct model *model, const char *path, bool with_state, struct error *error)
 {
     if (!file_exists(path))
@@ -319,7 +331,9 @@ static enum status model_read_file(struct model *model, const char *path, bool w
     hid_t file = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT);
     if (file < 0)
         return model_h5_error(error, path, "not a readable HDF5 file (truncated, or no model)");
-    enum status status = model_read_group(model, file, path, with_state, error);
+    enum status status = model_check_format(file, path, error);
+    if (!status)
+        status = model_read_group(model, file, path, with_state, error);
     if (!status)
         status = model_read_coarse(model, file, path, error);
     H5Fclose(file);

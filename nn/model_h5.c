@@ -121,14 +121,17 @@ enum status model_h5_put_array(hid_t group, const struct model_h5_array *array, 
     return status;
 }
 
-/* A float or integer dataset that is really stored: one that never was written could claim any size. */
+/* Nothing that calvaria or Keras writes is compressed; what somebody packed again shrinks by less than this. */
+enum { MAX_PACKED = 64 };
+
+/* A float or integer dataset that is really stored: one that never was written, or hardly, could claim any size. */
 static enum status model_h5_check(hid_t dataset, hid_t type, hid_t space, const char *name, const char *path, struct error *error)
 {
     H5T_class_t class = H5Tget_class(type);
     hssize_t values = H5Sget_simple_extent_npoints(space);
     if (class != H5T_FLOAT && class != H5T_INTEGER)
         return error_set(error, STATUS_FAILED, "%s: %s: neither floats nor integers", path, name);
-    if (values < 0 || (values > 0 && H5Dget_storage_size(dataset) == 0))
+    if (values < 0 || (uint64_t)values * H5Tget_size(type) / MAX_PACKED > H5Dget_storage_size(dataset) || (values > 0 && H5Dget_storage_size(dataset) == 0))
         return error_set(error, STATUS_FAILED, "%s: %s: declared but not stored (a damaged or half-written file)", path, name);
     return STATUS_OK;
 }

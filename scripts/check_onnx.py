@@ -50,6 +50,7 @@ LAYERS = {  # name: (layers, sizes); HEAD gives each layer 5 channels
     "add": ("{name: a, type: relu}, {name: b, type: tanh}, {type: add, from: [a, b]}", (EVEN, ODD)),
     "add three": ("{name: a, type: relu}, {name: b, type: tanh}, {name: c, type: sigmoid}, {type: add, from: [a, b, c]}", (EVEN, ODD)),
     "concat": ("{name: a, type: relu}, {name: b, type: tanh}, {type: concat, from: [a, b, a]}", (EVEN, ODD)),
+    "slice": ("{type: slice, first: 1, channels: 3}", (EVEN, ODD)),
     "concat input": ("{name: output, type: relu}, {type: concat, from: [input, output]}", (EVEN, ODD)),
     "flatten, dense": ("{type: flatten}, {type: dense, units: 4}, {type: leaky_relu}, {type: dense, units: 3, bias: false}", (EVEN, ODD)),
     "global_pool, dense": ("{type: global_pool}, {type: dense, units: 4}, {type: batch_norm}, {type: softmax}", (EVEN, ODD)),

@@ -1,0 +1,24 @@
+#!/bin/bash
+# Models in from Keras and out as ONNX, as a user does it. usage: test_exchange.sh CALVARIA
+. "$(dirname "$0")/lib.sh"
+calvaria=$1
+keras=tests/infer/keras
+
+ok "$calvaria" import-keras $keras/k2_ae_nested.h5 --out "$work/model.h5" --restore 'postprocess=[]'
+ok "$calvaria" info "$work/model.h5"
+ok "$calvaria" infer --model "$work/model.h5" $keras/skull.nrrd --out "$work/restored"
+holds 'the imported model restores' test -s "$work/restored/skull_implant.nrrd"
+ok "$calvaria" export "$work/model.h5" --onnx "$work/model.onnx"
+holds 'the ONNX file says how it restores' grep -qa 'calvaria.restore.threshold' "$work/model.onnx"
+ok "$calvaria" import-keras $keras/k3_ae.weights.h5 --out "$work/alone.h5" --network $keras/mia_ae.yaml --licence MIT
+
+expect 2 '--onnx' "$calvaria" export "$work/model.h5"
+expect 2 'has no coarse stage' "$calvaria" export "$work/model.h5" --onnx "$work/no.onnx" --stage coarse
+expect 1 'absent.h5' "$calvaria" export "$work/absent.h5" --onnx "$work/no.onnx"
+expect 1 'skull.nrrd' "$calvaria" export $keras/skull.nrrd --onnx "$work/no.onnx"
+expect 2 "--network" "$calvaria" import-keras $keras/k3_ae.weights.h5 --out "$work/no.h5"
+expect 1 "filters: the file has 3" "$calvaria" import-keras $keras/k2_n1.h5 --out "$work/no.h5" --network $keras/mia_ae.yaml
+expect 2 "threshold" "$calvaria" import-keras $keras/k2_n1.h5 --out "$work/no.h5" --restore threshold=high
+expect 1 'import-keras' "$calvaria" infer --model $keras/k2_n1.h5 $keras/skull.nrrd --out "$work/no"
+absent "$work/no.onnx" "$work/no.h5" "$work/no/skull_implant.nrrd"
+finish
