@@ -150,12 +150,17 @@ static double adversary_answer(struct adversary *adversary, const float *src, fl
     return loss_sum(&adversary->loss, &batch, adversary->d_answer, NULL);
 }
 
+static struct diagnosis adversary_diagnosis(const struct adversary *adversary, const float *src, const struct pass *pass, int64_t step)
+{
+    return (struct diagnosis){.whose = "the adversary's ", .config = &adversary->config->network, .params = &adversary->params,
+                              .network = adversary->network, .src = src, .pass = pass, .step = step};
+}
+
 static enum status adversary_update(struct adversary *adversary, const float *src, enum adversary_batch batch, double lr, int64_t step,
                                     double *ret_loss, struct error *error)
 {
     const struct pass pass = adversary_pass(adversary, step, batch);
-    const struct diagnosis diagnosis = {.whose = "the adversary's ", .config = &adversary->config->network, .params = &adversary->params,
-                                        .network = adversary->network, .src = src, .pass = &pass, .step = step};
+    const struct diagnosis diagnosis = adversary_diagnosis(adversary, src, &pass, step);
     double loss = adversary_answer(adversary, src, batch == ADVERSARY_REAL ? 1 : 0, &pass);
     if (!isfinite(loss))
         return diagnose_loss(&diagnosis, loss, error);
@@ -180,7 +185,7 @@ enum status adversary_learn(struct adversary *adversary, const float *real, cons
 }
 
 /* With the batch's statistics, the moving ones unchanged: as Keras 2 treats batch norm in a model that does not learn. */
-double adversary_judge(struct adversary *adversary, const float *p, float *d_p, int64_t step)
+enum status adversary_judge(struct adversary *adversary, const float *p, float *d_p, int64_t step, double *ret_fooled, struct error *error)
 {
     const struct pass pass = adversary_pass(adversary, step, ADVERSARY_JUDGE);
     const struct params *params = &adversary->params;
@@ -189,10 +194,15 @@ double adversary_judge(struct adversary *adversary, const float *p, float *d_p, 
     float weight = (float)adversary->config->weight;
     memcpy(kept, statistics, (size_t)n_statistics * sizeof *kept);
     double fooled = adversary_answer(adversary, p, 1, &pass);
+    if (!isfinite(fooled)) {
+        const struct diagnosis diagnosis = adversary_diagnosis(adversary, p, &pass, step);
+        return diagnose_loss(&diagnosis, fooled, error);
+    }
     network_backward(adversary->network, adversary->d_answer, d_src, &pass);
     memcpy(statistics, kept, (size_t)n_statistics * sizeof *kept);
 #pragma omp parallel for simd schedule(static)
     for (int64_t i = 0; i < n; i++)
         d_p[i] += weight * d_src[i];
-    return fooled;
+    *ret_fooled = fooled;
+    return STATUS_OK;
 }

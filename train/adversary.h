@@ -5,7 +5,7 @@
  *     adversary_new(&adversary, &config, network_dst_shape(network), seed, &error);
  *     adversary_keep(adversary);
  *     adversary_learn(adversary, target, p, lr_factor, step, &result, &error);     // its two steps
- *     result.fooled = adversary_judge(adversary, p, d_p, step);                    // adds weight * d fooled / dp to d_p */
+ *     adversary_judge(adversary, p, d_p, step, &result.fooled, &error);            // adds weight * d fooled / dp to d_p */
 #ifndef CALVARIA_TRAIN_ADVERSARY_H
 #define CALVARIA_TRAIN_ADVERSARY_H
 
@@ -45,8 +45,8 @@ enum status adversary_new(struct adversary **ret, const struct adversary_config 
  * STATUS_FAILED and says where it came from. step: of the run, counted from 1. */
 enum status adversary_learn(struct adversary *adversary, const float *real, const float *fake, double lr_factor, int64_t step,
                             struct adversary_result *ret, struct error *error);
-/* The binary cross entropy of its answer to p against `real`; d_p += weight times its gradient. */
-double adversary_judge(struct adversary *adversary, const float *p, float *d_p, int64_t step);
+/* The binary cross entropy of its answer to p against `real`; d_p += weight times its gradient. Fails as adversary_learn does. */
+enum status adversary_judge(struct adversary *adversary, const float *p, float *d_p, int64_t step, double *ret_fooled, struct error *error);
 /* At the start of a step, and when it failed: all that it learned since is taken back. */
 void adversary_keep(struct adversary *adversary);
 void adversary_undo(struct adversary *adversary);

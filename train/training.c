@@ -188,7 +188,8 @@ static enum status training_batch(struct training *training, int64_t k, struct t
     const float *p = network_forward(training->network, training->src, &pass);
     double loss = training_loss(training, p, training->step + 1, training->d_p, terms);
     if (training->adversary && isfinite(loss)) {
-        result->adversary.fooled = adversary_judge(training->adversary, p, training->d_p, training->step + 1);
+        if (adversary_judge(training->adversary, p, training->d_p, training->step + 1, &result->adversary.fooled, error))
+            return error->status;
         loss += recipe_adversary(recipe)->weight * result->adversary.fooled;
     }
     if (training_shared(training))

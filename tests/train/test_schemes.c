@@ -163,13 +163,14 @@ static void check_judgement(struct adversary *adversary, const float *p)
 {
     static float d_p[ADVERSARY_N], moved[ADVERSARY_N], ignored[ADVERSARY_N];
     double weight = adversary->config->weight, side[2];
+    struct error error = {0};
     const struct params *params = &adversary->params;
     size_t bytes = (size_t)params->n_floats * sizeof(float);
     float *before = memory_alloc(bytes, 1);
     memcpy(before, params->value, bytes);
     for (int i = 0; i < ADVERSARY_N; i++)
         d_p[i] = 0.25F;
-    adversary_judge(adversary, p, d_p, 7);
+    CHECK_OK(adversary_judge(adversary, p, d_p, 7, &side[0], &error), &error);
     for (int i = 0; i < ADVERSARY_N; i++)
         d_p[i] -= 0.25F; /* it adds */
     double length = sqrt(sum_squares(d_p, ADVERSARY_N)), step = 0.02 / length;
@@ -177,10 +178,13 @@ static void check_judgement(struct adversary *adversary, const float *p)
     for (int s = 0; s < 2; s++) {
         for (int i = 0; i < ADVERSARY_N; i++)
             moved[i] = p[i] + (float)((s ? -step : step) * (double)d_p[i]);
-        side[s] = weight * adversary_judge(adversary, moved, ignored, 7);
+        CHECK_OK(adversary_judge(adversary, moved, ignored, 7, &side[s], &error), &error);
     }
-    CHECK_NEAR((side[0] - side[1]) / (2 * 0.02), length, 0.03 * length);
+    CHECK_NEAR(weight * (side[0] - side[1]) / (2 * 0.02), length, 0.03 * length);
     CHECK(memcmp(before, params->value, bytes) == 0); /* weights and statistics are as they were */
+    moved[5] = NAN;
+    CHECK_FAILS(adversary_judge(adversary, moved, ignored, 7, &side[0], &error), &error, STATUS_FAILED,
+                "nan: the batch itself is not finite");
     memory_free(before);
 }
 
@@ -266,7 +270,7 @@ static void test_adversary_not_finite(void)
         params->value[look->offset + 1] = 3e38F;
         memcpy(before, params->value, bytes);
         CHECK_FAILS(training_step(training, &result, &error), &error, STATUS_FAILED,
-                    "step 2: the adversary's loss is nan: layer 'look' is the first whose output is not finite");
+                    "nan: layer 'look' is the first whose output is not finite");
         printf("    %s", error.text);
         CHECK_INT(training->step, 1);
         CHECK_INT(training->adversary->optimizer.n_steps, 2);
