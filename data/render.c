@@ -188,3 +188,16 @@ enum status render_sheet(const char *path, const struct grid *grid, const struct
     image_done(&sheet);
     return status;
 }
+
+int64_t render_sheet_bytes(const struct grid *grid)
+{
+    enum { ARRAYS = 4, MARGIN = 24, PICTURES = 32 << 20 }; /* density, label and two blurred; the samples of a view, a row of each thread */
+    double longest = 0, cells = 1;
+    for (int a = 0; a < 3; a++)
+        longest = fmax(longest, grid_spacing_mm(grid, a) * (double)grid->dim[a]);
+    for (int a = 0; a < 3; a++) {
+        double spacing = grid_spacing_mm(grid, a), cell = longest / SHEET_PANEL;
+        cells *= (double)grid->dim[a] * spacing / cell + MARGIN + 3 * fmax(1, spacing / cell);
+    }
+    return PICTURES + ARRAYS * (int64_t)cells + 3 * grid->dim[0] * grid->dim[1];
+}

@@ -73,4 +73,7 @@ enum render_view render_view_at(const double offset_mm[3]);
 enum status render_sheet(const char *path, const struct grid *grid, const struct render_layer *layers, int n_layers, int focus,
                          const char *title, struct error *error);
 
+/* What render_sheet takes at most for masks on this grid. */
+int64_t render_sheet_bytes(const struct grid *grid);
+
 #endif

@@ -8,39 +8,17 @@
 
 #include "base/file.h"
 #include "data/render.h"
+#include "infer/batch_memory.h"
 #include "infer/report.h"
 
 enum { SMOOTHING = 15 };
 static const double SMOOTHING_SHIFT = 0.45; /* of a voxel's shortest side: less than half */
 
-static const char *const format_names[] = {"input", "nii.gz", "nii", "nrrd", "nhdr", NULL};
-
-#define OFFSET(member) offsetof(struct batch_config, member)
-static const struct config_field batch_fields[] = {
-    {.key = "model", .type = CONFIG_STRING, .offset = OFFSET(model),
-     .help = "model file or run folder; default: the shipped one, trained on phantoms; builtin:nothing and builtin:mirror are answers "
-             "without a network"},
-    {.key = "out", .type = CONFIG_PATH, .offset = OFFSET(out), .required = true,
-     .help = "folder for the results, made where absent"},
-    {.key = "format", .type = CONFIG_ENUM, .offset = OFFSET(format), .text = "input", .names = format_names,
-     .help = "of the volumes written"},
-    {.key = "mesh_space", .type = CONFIG_ENUM, .offset = OFFSET(mesh_space), .text = "lps", .names = mesh_space_names,
-     .help = "coordinates of the mesh, millimetres; lps as 3D Slicer takes it"},
-    {.key = "set", .type = CONFIG_STRINGS, .offset = OFFSET(set),
-     .help = "KEY=VALUE over the model's restoration, as threshold=0.4 or scan=overlap"},
-    {.key = "no_mesh", .type = CONFIG_BOOL, .offset = OFFSET(no_mesh), .text = "false", .help = "write no STL"},
-    {.key = "ply", .type = CONFIG_BOOL, .offset = OFFSET(ply), .text = "false", .help = "write the mesh as PLY, too"},
-    {.key = "no_picture", .type = CONFIG_BOOL, .offset = OFFSET(no_picture), .text = "false", .help = "write no PNG"},
-    {.key = "keep_raw", .type = CONFIG_BOOL, .offset = OFFSET(keep_raw), .text = "false",
-     .help = "write NAME_raw: the network's answer before it is cleaned"},
-    {0},
-};
-const struct config_table batch_table = {.help = "Restoring skulls", .size = sizeof(struct batch_config), .fields = batch_fields};
-
 /* One input on its way. */
 struct batch_case {
     const char *path, *name;
     bool failed;
+    struct memory_plan plan;
     struct report report;
     struct restoration result;
 };
@@ -50,6 +28,7 @@ struct batch {
     struct restorer *restorer;
     struct batch_case *cases;
     int n;
+    int64_t limit; /* of memory, bytes; 0: none */
     struct arena arena;
 };
 
@@ -92,25 +71,60 @@ static enum status batch_folder(const struct batch *batch, struct error *error)
     return STATUS_OK;
 }
 
-/* Tells the bound by the headers alone; what cannot be read is told when its turn comes. */
-static void batch_tell_memory(const struct batch *batch)
+/* A plan for one case, by its header alone. */
+static enum status case_plan(struct memory_plan *ret, const struct batch *batch, const struct batch_case *one, struct error *error)
+{
+    struct volume header;
+    if (volume_read_header(&header, one->path, error))
+        return error->status;
+    enum status status = memory_plan_make(ret, batch->config, batch->restorer, &header, batch->limit, error);
+    volume_done(&header);
+    return status;
+}
+
+/* Tells the bound before any work; a case without one is told when its turn comes. Whether all fit. */
+static bool batch_tell_memory(struct batch *batch, bool tell)
 {
     int64_t most = 0;
     const char *of = NULL;
+    bool all = true;
     for (int i = 0; i < batch->n; i++) {
-        struct volume header;
         struct error ignored = {0};
-        if (volume_read_header(&header, batch->cases[i].path, &ignored))
-            continue;
-        int64_t bytes = restorer_bytes(batch->restorer, &header.grid);
-        if (bytes > most) {
-            most = bytes;
+        struct memory_plan plan;
+        if (case_plan(&plan, batch, &batch->cases[i], &ignored)) {
+            all = false;
+        } else if (plan.bound_bytes > most) {
+            most = plan.bound_bytes;
             of = batch->cases[i].name;
         }
-        volume_done(&header);
     }
-    if (of)
+    if (of && tell)
         log_info("%d case%s; at most %.0f MB of memory, for %s", batch->n, batch->n == 1 ? "" : "s", (double)most / 1e6, of);
+    return all;
+}
+
+/* Where a limit is too tight for the model's batches of patches: one at a time. */
+static enum status batch_open(struct batch *batch, struct error *error)
+{
+    const struct batch_config *config = batch->config;
+    if (memory_parse(&batch->limit, config->max_memory, error) ||
+        restorer_open(&batch->restorer, config->model, &config->set, error))
+        return error->status;
+    if (batch->limit > 0 && !batch_tell_memory(batch, false) && restorer_config(batch->restorer)->window.batch > 1) {
+        struct config_strings sets = {config->set.n + 1, arena_alloc(&batch->arena, (size_t)config->set.n + 1, sizeof *sets.items)};
+        if (!sets.items)
+            return error_memory(error, (size_t)sets.n * sizeof *sets.items, "the settings");
+        for (int64_t i = 0; i < config->set.n; i++)
+            sets.items[i] = config->set.items[i];
+        sets.items[config->set.n] = "batch=1";
+        restorer_free(batch->restorer);
+        batch->restorer = NULL;
+        if (restorer_open(&batch->restorer, config->model, &sets, error))
+            return error->status;
+    }
+    restorer_keep_raw(batch->restorer, config->keep_raw);
+    batch_tell_memory(batch, true);
+    return STATUS_OK;
 }
 
 /* OUT/NAME + ending, in arena; NULL with the error set. */
@@ -148,9 +162,9 @@ static enum status case_mesh(const struct batch *batch, struct batch_case *one, 
     enum status status = stl && ply ? mesh_from_mask(mesh, implant, error) : error->status;
     if (!status)
         status = mesh_smooth(mesh, SMOOTHING, SMOOTHING_SHIFT * finest, volume_ml, error);
-    if (!status && !batch->config->no_mesh)
+    if (!status && batch->config->mesh_format != BATCH_PLY)
         status = mesh_write_stl(stl, mesh, space, error);
-    if (!status && batch->config->ply)
+    if (!status && batch->config->mesh_format != BATCH_STL)
         status = mesh_write_ply(ply, mesh, space, error);
     arena_done(&arena);
     return status;
@@ -170,23 +184,69 @@ static enum status case_picture(const struct batch *batch, const struct batch_ca
     return status;
 }
 
+/* The rules asked for on the command line: thickness first, so that the gap stays. */
+static enum status case_rules(const struct batch *batch, struct batch_case *one, const struct volume *skull, struct error *error)
+{
+    struct postprocess_rule rules[] = {{.min_thickness_mm = batch->config->min_thickness_mm},
+                                       {.clearance_mm = batch->config->clearance_mm}};
+    const bool wanted[] = {rules[0].min_thickness_mm > 0, rules[1].clearance_mm > 0};
+    for (int i = 0; i < 2; i++) {
+        struct config_item item = {.table = &postprocess_table, .value = &rules[i]};
+        if (wanted[i] && postprocess_run(&one->result.implant, skull, &(struct config_list){1, &item}, error))
+            return error->status;
+    }
+    uint8_t *completed = one->result.completed.data;
+    const uint8_t *bone = skull->data, *implant = one->result.implant.data;
+    for (int64_t i = 0; (wanted[0] || wanted[1]) && i < grid_voxels(&skull->grid); i++)
+        completed[i] = bone[i] || implant[i];
+    return STATUS_OK;
+}
+
 static enum status case_measure(const struct batch *batch, struct batch_case *one, const struct volume *skull,
                                 struct error *error)
 {
     struct mesh mesh = {0};
+    struct arena arena = {0};
     double begin = log_clock_s();
-    bool meshed = !batch->config->no_mesh || batch->config->ply;
+    bool fits = batch->config->no_mesh || memory_surface(&one->result.implant) <= one->plan.mesh_points;
+    bool meshed = !batch->config->no_mesh && fits, drawn = !batch->config->no_picture && one->plan.picture;
     enum status status = meshed ? case_mesh(batch, one, &mesh, error) : STATUS_OK;
+    char *thickness = status ? NULL : case_file(batch, one, &arena, "_thickness", ".png", error);
+    const struct report_request request = {.mesh = meshed ? &mesh : NULL,
+                                           .thickness_png = drawn ? thickness : NULL,
+                                           .max_voxels = one->plan.report_voxels,
+                                           .mesh_left_out = !fits,
+                                           .picture_left_out = !one->plan.picture && !batch->config->no_picture};
     if (!status)
-        status = report_make(&one->report, &one->result, skull, meshed ? &mesh : NULL, batch->restorer, error);
+        status = thickness ? report_make(&one->report, &one->result, skull, batch->restorer, &request, error) : error->status;
     mesh_done(&mesh);
+    arena_done(&arena);
     one->report.mesh_s = log_clock_s() - begin;
+    return status;
+}
+
+static enum status case_write_report(const struct batch *batch, struct batch_case *one, struct error *error)
+{
+    struct arena arena = {0};
+    bool drawn = !batch->config->no_picture && one->plan.picture;
+    char *json = case_file(batch, one, &arena, "_report", ".json", error), *page = case_file(batch, one, &arena, "_report", ".html", error),
+         *sheet = case_file(batch, one, &arena, "_implant", ".png", error),
+         *thickness = case_file(batch, one, &arena, "_thickness", ".png", error);
+    enum status status = json && page && sheet && thickness ? STATUS_OK : error->status;
+    const char *const pictures[2] = {drawn ? sheet : NULL, drawn && one->report.volume_ml > 0 ? thickness : NULL};
+    one->report.peak_bytes = memory_peak_bytes();
+    one->report.memory_bound_bytes = one->plan.bound_bytes;
+    one->report.memory_limit_bytes = batch->limit;
+    if (!status)
+        status = report_write(json, &one->report, &one->result, batch->restorer, one->path, error);
+    if (!status && !batch->config->no_page)
+        status = report_page(page, &one->report, &one->result, batch->restorer, pictures, one->name, error);
+    arena_done(&arena);
     return status;
 }
 
 static enum status case_write(const struct batch *batch, struct batch_case *one, const struct volume *skull, struct error *error)
 {
-    struct arena arena = {0};
     double begin = log_clock_s();
     enum status status = case_write_volume(batch, one, &one->result.completed, "_completed", error);
     if (!status)
@@ -194,14 +254,10 @@ static enum status case_write(const struct batch *batch, struct batch_case *one,
     if (!status)
         status = case_write_volume(batch, one, &one->result.raw, "_raw", error);
     one->report.write_s = log_clock_s() - begin;
-    if (!status && !batch->config->no_picture)
+    if (!status && !batch->config->no_picture && one->plan.picture)
         status = case_picture(batch, one, skull, error);
     one->report.picture_s = log_clock_s() - begin - one->report.write_s;
-    char *path = status ? NULL : case_file(batch, one, &arena, "_report", ".json", error);
-    if (!status)
-        status = path ? report_write(path, &one->report, &one->result, batch->restorer, one->path, error) : error->status;
-    arena_done(&arena);
-    return status;
+    return status ? status : case_write_report(batch, one, error);
 }
 
 static enum status case_run(struct batch *batch, struct batch_case *one, struct error *error)
@@ -212,12 +268,16 @@ static enum status case_run(struct batch *batch, struct batch_case *one, struct 
     struct progress progress = {.label = label};
     double begin = log_clock_s();
     progress_stage("reading");
-    enum status status = volume_read_mask(&skull, one->path, error);
+    enum status status = case_plan(&one->plan, batch, one, error);
+    if (!status)
+        status = volume_read_mask(&skull, one->path, error);
     double read_s = log_clock_s() - begin;
     progress_stage("restoring");
     if (!status)
         status = restorer_run(&one->result, batch->restorer, &skull, &progress, error);
     progress_stage("measuring");
+    if (!status)
+        status = case_rules(batch, one, &skull, error);
     if (!status)
         status = case_measure(batch, one, &skull, error);
     one->report.read_s = read_s;
@@ -258,7 +318,7 @@ static enum status batch_print(struct batch *batch, FILE *table, struct error *e
         row[2] = arena_printf(&batch->arena, "%.1f", one->report.thickness_mean_mm);
         row[3] = isnan(one->report.rim_gap_mm) ? "-" : arena_printf(&batch->arena, "%.2f", one->report.rim_gap_mm);
         row[4] = arena_printf(&batch->arena, "%" PRId64, one->report.n_components);
-        row[5] = batch->config->no_mesh && !batch->config->ply              ? "-"
+        row[5] = batch->config->no_mesh ? "-"
                  : one->report.mesh.watertight && one->report.mesh.manifold ? "yes"
                                                                             : "no";
         row[6] = arena_printf(&batch->arena, "%.1f", one->result.network_s);
@@ -281,10 +341,16 @@ static enum status batch_cases(struct batch *batch, struct error *error)
 {
     char *failed = NULL;
     int n_failed = 0;
+    struct progress cases = {0};
+    if (batch->n > 1)
+        progress_start(&cases, "cases", "cases", 0, batch->n);
     for (int i = 0; i < batch->n; i++) {
         struct batch_case *one = &batch->cases[i];
         struct error why = {0};
-        if (case_run(batch, one, &why) == STATUS_OK) {
+        enum status status = case_run(batch, one, &why);
+        if (batch->n > 1)
+            progress_show(&cases, i + 1, status ? "failed" : NULL);
+        if (!status) {
             case_tell(one);
             continue;
         }
@@ -297,6 +363,8 @@ static enum status batch_cases(struct batch *batch, struct error *error)
         log_warn("%s failed: %.*s", one->name, (int)(why.length ? why.length - 1 : 0), why.text);
         failed = arena_printf(&batch->arena, "%s%s%s", failed ? failed : "", failed ? ", " : "", one->path);
     }
+    if (batch->n > 1)
+        progress_end(&cases);
     if (n_failed)
         error_set(error, STATUS_FAILED, "infer: %d of %d cases failed: %s", n_failed, batch->n, failed ? failed : "see above");
     return error->status;
@@ -310,10 +378,8 @@ enum status batch_run(const struct batch_config *config, int n_inputs, char *con
     if (!status)
         status = batch_folder(&batch, error);
     if (!status)
-        status = restorer_open(&batch.restorer, config->model, &config->set, error);
+        status = batch_open(&batch, error);
     if (!status) {
-        restorer_keep_raw(batch.restorer, config->keep_raw);
-        batch_tell_memory(&batch);
         status = batch_cases(&batch, error);
         struct error printing = {0};
         if (batch_print(&batch, table, &printing) && !status) {

@@ -18,6 +18,7 @@ struct mesh_check {
     bool watertight; /* every edge of every triangle is met by another */
     bool manifold;   /* every edge by exactly one other, and the triangles round every point form one ring */
     bool oriented;   /* that other runs along the edge the opposite way */
+    int64_t n_crossing; /* triangles that another, which shares no point with them, passes through */
     double volume_ml, area_cm2;
 };
 
@@ -27,7 +28,7 @@ struct mesh_check {
 enum status mesh_from_mask(struct mesh *ret, const struct volume *mask, struct error *error);
 /* Taubin smoothing (Taubin, "A signal processing approach to fair surface design", SIGGRAPH 1995), then moved along the normals
  * to volume_ml (<= 0: the volume it had). No point ends farther than max_shift_mm from where it was; that bound goes before the
- * volume. */
+ * volume. Where triangles came to pass through one another, their points go back to where they were. */
 enum status mesh_smooth(struct mesh *mesh, int iterations, double max_shift_mm, double volume_ml, struct error *error);
 /* The cross product of two sides of triangle t: its outward normal, twice its area long. */
 void mesh_cross(const struct mesh *mesh, int64_t t, double cross[3]);

@@ -3,12 +3,13 @@
  *   p += lambda L(p);  p += mu L(p);   L(p) = mean of the neighbours - p;   0 < lambda < -mu, pass band 1/lambda + 1/mu = 0.1
  * On a closed, oriented mesh every neighbour q of p is met once as the edge p -> q, so the triangles alone give the sums. */
 #include "infer/mesh.h"
+#include "infer/mesh_tangle.h"
 
 #include <math.h>
 #include <string.h>
 
 static const double TAUBIN_LAMBDA = 0.5, TAUBIN_MU = -1.0 / (1.0 / 0.5 - 0.1);
-enum { VOLUME_STEPS = 12 };
+enum { VOLUME_STEPS = 12, UNTANGLE_ROUNDS = 8 };
 
 static void mesh_relax(struct mesh *mesh, double (*sum)[4], double factor)
 {
@@ -58,6 +59,30 @@ static void mesh_bound_shift(struct mesh *mesh, const double (*from)[3], double 
     }
 }
 
+/* Marching cubes' own surface crosses itself nowhere: crossing triangles, and from the second round on their neighbours, go back
+ * to it. */
+static enum status mesh_untangle(struct mesh *mesh, const double (*from)[3], struct error *error)
+{
+    int64_t n_tangled = 1;
+    uint8_t *tangled = memory_alloc((size_t)mesh->n_triangles, 1), *back = memory_zalloc((size_t)mesh->n_points, 1);
+    enum status status = tangled && back ? STATUS_OK
+                                         : error_memory(error, (size_t)(mesh->n_triangles + mesh->n_points), "untangling a surface");
+    for (int round = 0; !status && n_tangled > 0 && round < UNTANGLE_ROUNDS; round++) {
+        status = mesh_tangled(tangled, &n_tangled, mesh, error);
+        for (int64_t t = 0; round > 0 && !status && n_tangled && t < mesh->n_triangles; t++)
+            tangled[t] |= back[mesh->triangle[t][0]] | back[mesh->triangle[t][1]] | back[mesh->triangle[t][2]];
+        for (int64_t t = 0; !status && t < mesh->n_triangles; t++)
+            for (int k = 0; tangled[t] && k < 3; k++)
+                back[mesh->triangle[t][k]] = 1;
+        for (int64_t i = 0; !status && n_tangled && i < mesh->n_points; i++)
+            if (back[i])
+                memcpy(mesh->point[i], from[i], sizeof from[i]);
+    }
+    memory_free(tangled);
+    memory_free(back);
+    return status;
+}
+
 enum status mesh_smooth(struct mesh *mesh, int iterations, double max_shift_mm, double volume_ml, struct error *error)
 {
     if (mesh->n_points == 0)
@@ -84,6 +109,7 @@ enum status mesh_smooth(struct mesh *mesh, int iterations, double max_shift_mm, 
             mesh_inflate(mesh, sum, (target - volume) / area);
             mesh_bound_shift(mesh, (const double(*)[3])from, max_shift_mm);
         }
+        status = mesh_untangle(mesh, (const double(*)[3])from, error);
     }
     memory_free(from);
     memory_free(sum);

@@ -1,5 +1,6 @@
 /* mesh_verify.c - is a surface closed, 2-manifold and oriented? See mesh.h. */
 #include "infer/mesh.h"
+#include "infer/mesh_tangle.h"
 
 /* The corners of all triangles, grouped by point: those of point i are first[i] .. first[i + 1] - 1. */
 struct ring_table {
@@ -94,6 +95,8 @@ enum status mesh_verify(struct mesh_check *ret, const struct mesh *mesh, struct 
     check.volume_ml = volume_mm3 / 1000;
     check.area_cm2 = area_mm2 / 100;
     ring_table_done(&rings);
+    if (mesh_tangled(NULL, &check.n_crossing, mesh, error))
+        return error->status;
     *ret = check;
     return STATUS_OK;
 }

@@ -221,23 +221,34 @@ enum status mirror_find(struct mirror_plane *ret, const struct volume *skull, st
     return status;
 }
 
-void mirror_fill(uint8_t *implant, const struct volume *skull, const struct mirror_plane *plane)
+void mirror_box(uint8_t *out, const struct volume *skull, const struct mirror_plane *plane, struct box box)
 {
-    const int64_t *dim = skull->grid.dim;
+    const int64_t *dim = skull->grid.dim, w = box.hi[0] - box.lo[0], h = box.hi[1] - box.lo[1];
     const uint8_t *bone = skull->data;
     double map[3][4];
     plane_index_map(plane, &skull->grid, map);
 #pragma omp parallel for schedule(static)
-    for (int64_t z = 0; z < dim[2]; z++)
-        for (int64_t y = 0; y < dim[1]; y++)
-            for (int64_t x = 0; x < dim[0]; x++) {
-                int64_t at[3], i = (z * dim[1] + y) * dim[0] + x;
-                bool inside = !bone[i];
+    for (int64_t z = box.lo[2]; z < box.hi[2]; z++)
+        for (int64_t y = box.lo[1]; y < box.hi[1]; y++)
+            for (int64_t x = box.lo[0]; x < box.hi[0]; x++) {
+                int64_t at[3];
+                bool inside = true;
                 for (int a = 0; a < 3 && inside; a++) {
                     double image = map[a][0] * (double)x + map[a][1] * (double)y + map[a][2] * (double)z + map[a][3] + 0.5;
                     inside = image >= 0 && image < (double)dim[a];
                     at[a] = inside ? (int64_t)image : 0; /* rounded to the nearest */
                 }
-                implant[i] = inside && bone[(at[2] * dim[1] + at[1]) * dim[0] + at[0]];
+                out[((z - box.lo[2]) * h + y - box.lo[1]) * w + x - box.lo[0]] =
+                    inside && bone[(at[2] * dim[1] + at[1]) * dim[0] + at[0]];
             }
+}
+
+void mirror_fill(uint8_t *implant, const struct volume *skull, const struct mirror_plane *plane)
+{
+    const int64_t *dim = skull->grid.dim, n = grid_voxels(&skull->grid);
+    const uint8_t *bone = skull->data;
+    mirror_box(implant, skull, plane, (struct box){.hi = {dim[0], dim[1], dim[2]}});
+#pragma omp parallel for schedule(static)
+    for (int64_t i = 0; i < n; i++)
+        implant[i] = implant[i] && !bone[i];
 }

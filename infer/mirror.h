@@ -3,6 +3,7 @@
 #ifndef CALVARIA_INFER_MIRROR_H
 #define CALVARIA_INFER_MIRROR_H
 
+#include "data/morphology.h"
 #include "data/volume.h"
 
 /* The plane normal . world = offset_mm; normal of length 1, towards patient left. */
@@ -15,6 +16,8 @@ struct mirror_plane {
  * the bone's centre on a 5 mm grid, then refined on a 2 mm grid. STATUS_FAILED for an empty skull. */
 enum status mirror_find(struct mirror_plane *ret, const struct volume *skull, struct error *error);
 
+/* out (the box's voxels): the mirrored skull. */
+void mirror_box(uint8_t *out, const struct volume *skull, const struct mirror_plane *plane, struct box box);
 /* implant (u8, skull's grid, written whole) = mirrored skull and not skull. */
 void mirror_fill(uint8_t *implant, const struct volume *skull, const struct mirror_plane *plane);
 

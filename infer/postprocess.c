@@ -6,6 +6,7 @@
 #include "data/distance.h"
 #include "data/morphology.h"
 #include "infer/crop.h"
+#include "infer/report_shape.h"
 
 #define OFFSET(member) offsetof(struct postprocess_rule, member)
 static const struct config_field postprocess_fields[] = {
@@ -20,6 +21,8 @@ static const struct config_field postprocess_fields[] = {
     {.key = "fill_holes", .type = CONFIG_BOOL, .offset = OFFSET(fill_holes), .text = "false", .help = "fill enclosed hollows"},
     {.key = "clearance_mm", .type = CONFIG_DOUBLE, .offset = OFFSET(clearance_mm), .text = "0", .min = 0, .max = 20, .unit = "mm",
      .help = "gap kept to the bone"},
+    {.key = "min_thickness_mm", .type = CONFIG_DOUBLE, .offset = OFFSET(min_thickness_mm), .text = "0", .min = 0, .max = 20,
+     .unit = "mm", .help = "parts thinner than this are thickened, inward and outward alike; give it before clearance_mm"},
     {0},
 };
 
@@ -27,13 +30,13 @@ static enum status postprocess_check(const void *value, const struct yaml_node *
 {
     const struct postprocess_rule *rule = value;
     int given = (rule->open > 0) + (rule->close > 0) + (rule->keep_largest > 0) + (rule->min_volume_ml > 0) + rule->fill_holes +
-                (rule->clearance_mm > 0);
+                (rule->clearance_mm > 0) + (rule->min_thickness_mm > 0);
     if (given == 1)
         return STATUS_OK;
     return config_error(
         error, node,
         "postprocess: a rule with %d steps: exactly one is needed (as [ { open: 1 }, { keep_largest: 1 } ]; the steps "
-        "are open, close, keep_largest, min_volume_ml, fill_holes, clearance_mm)",
+        "are open, close, keep_largest, min_volume_ml, fill_holes, clearance_mm, min_thickness_mm)",
         given);
 }
 
@@ -63,13 +66,57 @@ static enum status crop_clear(struct crop *crop, const struct volume *defective,
     return status;
 }
 
+/* What an opening by a ball of the wanted thickness takes away is thin; what of it lies near the rest is only an edge or a corner.
+ * Balls of that size around the middle of the thin parts are added. work: distance; seed: room for a mask. */
+static enum status crop_thicken_with(struct crop *crop, const double spacing[3], double radius_mm, float *work, uint8_t *seed,
+                                     struct error *error)
+{
+    const double EDGE = 0.8, half = (spacing[0] + spacing[1] + spacing[2]) / 6; /* EDGE: corners of a plate reach 0.73 radii */
+    int64_t n = crop_voxels(crop);
+    for (int64_t i = 0; i < n; i++)
+        seed[i] = !crop->mask[i];
+    if (distance_to_mask(work, seed, crop->dim, spacing, error))
+        return error->status;
+    uint8_t *thick = memory_alloc((size_t)n, 1);
+    if (!thick)
+        return error_memory(error, (size_t)n, "the implant's thin parts");
+    for (int64_t i = 0; i < n; i++) {
+        thick[i] = (double)work[i] - half >= radius_mm - half / 2;
+        seed[i] = crop->mask[i] && !thick[i] && shape_on_ridge(work, crop->dim, i);
+    }
+    enum status status = distance_to_mask(work, thick, crop->dim, spacing, error);
+    for (int64_t i = 0; !status && i < n; i++)
+        seed[i] = seed[i] && (double)work[i] > radius_mm * (1 + EDGE);
+    bool any = !status && mask_count(seed, n) > 0;
+    if (any)
+        status = distance_to_mask(work, seed, crop->dim, spacing, error);
+    for (int64_t i = 0; !status && any && i < n; i++)
+        crop->mask[i] |= (double)work[i] <= radius_mm + 0.999 * half;
+    memory_free(thick);
+    return status;
+}
+
+static enum status crop_thicken(struct crop *crop, const struct grid *grid, double thickness_mm, struct error *error)
+{
+    const double spacing[3] = {grid_spacing_mm(grid, 0), grid_spacing_mm(grid, 1), grid_spacing_mm(grid, 2)};
+    size_t n = (size_t)crop_voxels(crop);
+    float *work = memory_alloc(n, sizeof *work);
+    uint8_t *seed = memory_alloc(n, 1);
+    enum status status = work && seed ? crop_thicken_with(crop, spacing, thickness_mm / 2, work, seed, error)
+                                      : error_memory(error, n * (1 + sizeof *work), "the implant's thin parts");
+    memory_free(work);
+    memory_free(seed);
+    return status;
+}
+
 /* Voxels beyond the implant's box that the rule must see. */
 static int64_t rule_margin(const struct postprocess_rule *rule, const struct grid *grid)
 {
     if (rule->close)
         return rule->close;
     double smallest = fmin(grid_spacing_mm(grid, 0), fmin(grid_spacing_mm(grid, 1), grid_spacing_mm(grid, 2)));
-    return rule->clearance_mm > 0 ? (int64_t)ceil(rule->clearance_mm / smallest) + 2 : 0;
+    double reach_mm = fmax(rule->clearance_mm, rule->min_thickness_mm);
+    return reach_mm > 0 ? (int64_t)ceil(reach_mm / smallest) + 2 : 0;
 }
 
 static enum status rule_apply(const struct postprocess_rule *rule, struct crop *crop, const struct volume *defective,
@@ -87,6 +134,8 @@ static enum status rule_apply(const struct postprocess_rule *rule, struct crop *
                                  PIECES, error);
     if (rule->clearance_mm > 0)
         return crop_clear(crop, defective, rule->clearance_mm, error);
+    if (rule->min_thickness_mm > 0)
+        return crop_thicken(crop, &defective->grid, rule->min_thickness_mm, error);
     return mask_fill_holes(crop->mask, crop->dim, error);
 }
 

@@ -13,6 +13,7 @@ struct postprocess_rule {
     double min_volume_ml; /* smaller pieces go */
     bool fill_holes;      /* hollows without a way out */
     double clearance_mm;  /* gap kept to the defective skull, between the faces of voxels */
+    double min_thickness_mm; /* thinner parts grow to this around their middle, edges left as they are; before clearance_mm */
 };
 extern const struct config_table postprocess_table;
 

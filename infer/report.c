@@ -10,6 +10,7 @@
 
 #include "data/distance.h"
 #include "infer/crop.h"
+#include "infer/report_shape.h"
 
 static const double RIM_REACH_MM = 5, RIM_FACING_COS = 0.7, SPILL_REACH_MM = 15;
 
@@ -20,6 +21,7 @@ struct measuring {
     struct crop implant, bone;
     double spacing[3], mean_spacing;
     float *distance; /* crop-sized */
+    const char *thickness_png;
 };
 
 static int64_t crop_at(const struct crop *crop, int64_t x, int64_t y, int64_t z)
@@ -42,44 +44,56 @@ static void voxel_of(const struct crop *crop, int64_t i, int64_t ret_at[3])
     ret_at[2] = i / crop->dim[0] / crop->dim[1];
 }
 
-/* No voxel around it lies deeper. */
-static bool on_ridge(const struct crop *crop, const float *depth, const int64_t at[3])
+/* The middle of the bone, in voxels; every fourth voxel along each axis is enough. */
+static void bone_centre(const struct volume *bone, double ret[3])
 {
-    float here = depth[crop_at(crop, at[0], at[1], at[2])];
-    for (int n = 0; n < 27; n++) {
-        const int64_t near[3] = {at[0] + n % 3 - 1, at[1] + n / 3 % 3 - 1, at[2] + n / 9 - 1};
-        if (crop_inside(crop, near) && depth[crop_at(crop, near[0], near[1], near[2])] > here)
-            return false;
-    }
-    return true;
+    enum { STRIDE = 4 };
+    const int64_t *dim = bone->grid.dim;
+    double count = 0;
+    memset(ret, 0, 3 * sizeof *ret);
+    for (int64_t z = 0; z < dim[2]; z += STRIDE)
+        for (int64_t y = 0; y < dim[1]; y += STRIDE)
+            for (int64_t x = 0; x < dim[0]; x += STRIDE)
+                if (((const uint8_t *)bone->data)[(z * dim[1] + y) * dim[0] + x]) {
+                    ret[0] += (double)x;
+                    ret[1] += (double)y;
+                    ret[2] += (double)z;
+                    count++;
+                }
+    for (int a = 0; a < 3; a++)
+        ret[a] = count > 0 ? ret[a] / count : 0.5 * (double)dim[a];
 }
 
-/* Thickness where depth d peaks: a plate of n voxels has d = (n + 1) / 2 for odd n, n / 2 for even n, so 2 d - 1/2 is right to
- * half a voxel. */
+/* Where the implant's middle stands, seen from the bone's. */
+static void measure_offset(const struct measuring *m, double ret_mm[3])
+{
+    double centre[3];
+    bone_centre(m->defective, centre);
+    for (int a = 0; a < 3; a++)
+        ret_mm[a] = (0.5 * (double)(m->implant.box.lo[a] + m->implant.box.hi[a]) - centre[a]) * m->spacing[a];
+}
+
 static enum status measure_thickness(struct measuring *m, struct error *error)
 {
     int64_t n = crop_voxels(&m->implant);
+    double offset_mm[3];
     uint8_t *outside = memory_alloc((size_t)n, 1);
-    if (!outside)
-        return error_memory(error, (size_t)n, "measuring the implant's thickness");
-    for (int64_t i = 0; i < n; i++)
+    float *thickness = memory_alloc((size_t)n, sizeof *thickness);
+    enum status status =
+        outside && thickness ? STATUS_OK : error_memory(error, (size_t)n * (1 + sizeof *thickness), "measuring the implant's thickness");
+    for (int64_t i = 0; !status && i < n; i++)
         outside[i] = !m->implant.mask[i];
-    enum status status = distance_to_mask(m->distance, outside, m->implant.dim, m->spacing, error);
+    if (!status)
+        status = distance_to_mask(m->distance, outside, m->implant.dim, m->spacing, error);
+    for (int64_t i = 0; !status && i < n; i++) /* an implant that fills its box to the volume's borders */
+        m->distance[i] = isfinite(m->distance[i]) ? m->distance[i] : (float)m->mean_spacing;
     memory_free(outside);
-    double sum = 0, most = 0;
-    int64_t count = 0, at[3];
-    for (int64_t i = 0; !status && i < n; i++) {
-        voxel_of(&m->implant, i, at);
-        if (!m->implant.mask[i] || !isfinite(m->distance[i]) || !on_ridge(&m->implant, m->distance, at))
-            continue;
-        count++;
-        sum += (double)m->distance[i];
-        most = fmax(most, (double)m->distance[i]);
-    }
-    if (count) {
-        m->report->thickness_mean_mm = 2 * sum / (double)count - m->mean_spacing / 2;
-        m->report->thickness_max_mm = 2 * most - m->mean_spacing / 2;
-    }
+    if (!status)
+        status = shape_thickness(thickness, m->report, &m->implant, m->distance, m->spacing, error);
+    measure_offset(m, offset_mm);
+    if (!status && m->thickness_png)
+        status = shape_picture(m->thickness_png, &m->implant, thickness, m->spacing, offset_mm, error);
+    memory_free(thickness);
     return status;
 }
 
@@ -165,27 +179,12 @@ static enum status measure_rim(struct measuring *m, struct error *error)
         m->report->rim_contact_frac = (double)n_touching / (double)n_gaps;
     }
     memory_free(gap);
-    return STATUS_OK;
-}
-
-/* The middle of the bone, in voxels; every fourth voxel along each axis is enough. */
-static void bone_centre(const struct volume *bone, double ret[3])
-{
-    enum { STRIDE = 4 };
-    const int64_t *dim = bone->grid.dim;
-    double count = 0;
-    memset(ret, 0, 3 * sizeof *ret);
-    for (int64_t z = 0; z < dim[2]; z += STRIDE)
-        for (int64_t y = 0; y < dim[1]; y += STRIDE)
-            for (int64_t x = 0; x < dim[0]; x += STRIDE)
-                if (((const uint8_t *)bone->data)[(z * dim[1] + y) * dim[0] + x]) {
-                    ret[0] += (double)x;
-                    ret[1] += (double)y;
-                    ret[2] += (double)z;
-                    count++;
-                }
-    for (int a = 0; a < 3; a++)
-        ret[a] = count > 0 ? ret[a] / count : 0.5 * (double)dim[a];
+    float *work = memory_alloc((size_t)n, sizeof *work);
+    if (!work)
+        return error_memory(error, (size_t)n * sizeof *work, "comparing with the other side of the head");
+    enum status status = shape_symmetry(m->report, m->defective, &m->implant, m->distance, work, error);
+    memory_free(work);
+    return status;
 }
 
 /* Is there bone on the ray from the centre through the voxel, within SPILL_REACH_MM of it? */
@@ -263,8 +262,6 @@ static enum status measure_box(struct measuring *m, struct box box, struct error
         int64_t margin = (int64_t)ceil(RIM_REACH_MM / m->spacing[a]) + 1;
         grown.lo[a] = box.lo[a] > margin ? box.lo[a] - margin : 0;
         grown.hi[a] = box.hi[a] + margin < dim[a] ? box.hi[a] + margin : dim[a];
-        m->report->extent_mm[a] = (double)(box.hi[a] - box.lo[a]) * m->spacing[a];
-        m->report->touches_border |= box.lo[a] == 0 || box.hi[a] == dim[a];
     }
     enum status status = crop_take(&m->implant, m->implant_volume, grown, error);
     if (!status)
@@ -274,7 +271,6 @@ static enum status measure_box(struct measuring *m, struct box box, struct error
     if (!status && !m->distance)
         status = error_memory(error, (size_t)n * sizeof *m->distance, "measuring the implant");
     if (!status) {
-        m->report->volume_ml = (double)mask_count(m->implant.mask, n) * grid_voxel_ml(&m->defective->grid);
         measure_spill(m);
         status = measure_thickness(m, error);
     }
@@ -345,6 +341,31 @@ static void warn_of_fit(struct report *report)
         warn(report, "The implant is implausibly large (%.0f ml).", report->volume_ml);
     if (report->thickness_mean_mm < 2)
         warn(report, "The implant is thin: %.1f mm on average.", report->thickness_mean_mm);
+    else if (report->thickness_p5_mm < 1)
+        warn(report, "Parts of the implant are very thin: a twentieth is thinner than %.1f mm (--min-thickness-mm thickens them).",
+             report->thickness_p5_mm);
+    if (report->symmetry_plane_frac < 0.4)
+        warn(report, "The head has no clear symmetry plane: the comparison with the other side means little.");
+    else if (report->symmetry_mm > 5)
+        warn(report, "The implant's surface lies %.1f mm off the mirrored other side on average.", report->symmetry_mm);
+    if (report->measured_step > 1)
+        warn(report, "The implant is so large that it was measured on a grid %" PRId64 " times coarser, to spare memory.",
+             report->measured_step);
+}
+
+static void warn_of_volume(struct report *report, const struct grid *grid, const struct restorer *restorer)
+{
+    const double *trained = restorer_config(restorer)->working_spacing_mm;
+    double spacing[3], most = 0;
+    for (int a = 0; a < 3; a++) {
+        spacing[a] = grid_spacing_mm(grid, a);
+        most = fmax(most, spacing[a]);
+    }
+    if (most > 2)
+        warn(report, "Thick slices: voxels are up to %.1f mm long; shapes finer than that are not known.", most);
+    if (restorer_model(restorer) && trained[0] > 0 && (most > 2 * trained[0] || most < 0.25 * trained[0]))
+        warn(report, "The model was trained at %.2g mm, this volume has %.2g x %.2g x %.2g mm.", trained[0], spacing[0], spacing[1],
+             spacing[2]);
 }
 
 static void warn_of_mesh(struct report *report, const struct mesh *mesh)
@@ -353,6 +374,8 @@ static void warn_of_mesh(struct report *report, const struct mesh *mesh)
         return;
     if (!report->mesh.watertight || !report->mesh.manifold || !report->mesh.oriented)
         warn(report, "The implant's surface is not a closed, oriented 2-manifold: it may not print.");
+    if (report->mesh.n_crossing > 0)
+        warn(report, "The implant's surface crosses itself: %" PRId64 " triangles.", report->mesh.n_crossing);
     if (fabs(report->mesh.volume_ml - report->volume_ml) > 0.01 * report->volume_ml)
         warn(report,
              "The surface encloses %.2f ml, the mask %.2f ml: more than 1 %% apart (an implant this thin cannot be smoothed "
@@ -360,29 +383,90 @@ static void warn_of_mesh(struct report *report, const struct mesh *mesh)
              report->mesh.volume_ml, report->volume_ml);
 }
 
-enum status report_make(struct report *ret, const struct restoration *restoration, const struct volume *defective,
-                        const struct mesh *mesh, const struct restorer *restorer, struct error *error)
+/* Every step-th voxel of a mask. */
+static enum status coarse_mask(struct volume *ret, const struct volume *mask, int64_t step, struct error *error)
 {
-    struct report report = {.rim_gap_mm = NAN};
-    struct measuring m = {.report = &report, .implant_volume = &restoration->implant, .defective = defective};
+    struct grid grid = mask->grid;
+    const int64_t *dim = mask->grid.dim;
+    for (int a = 0; a < 3; a++) {
+        grid.dim[a] = (dim[a] + step - 1) / step;
+        for (int k = 0; k < 3; k++)
+            grid.axis[a][k] *= (double)step;
+    }
+    if (volume_new(ret, &grid, VOXEL_U8, error))
+        return error->status;
+    int64_t i = 0;
+    for (int64_t z = 0; z < dim[2]; z += step)
+        for (int64_t y = 0; y < dim[1]; y += step)
+            for (int64_t x = 0; x < dim[0]; x += step)
+                ((uint8_t *)ret->data)[i++] = ((const uint8_t *)mask->data)[(z * dim[1] + y) * dim[0] + x];
+    return STATUS_OK;
+}
+
+static enum status measure_masks(struct report *report, const struct volume *implant, const struct volume *defective,
+                                 const struct report_request *request, struct error *error)
+{
+    struct measuring m = {.report = report, .implant_volume = implant, .defective = defective, .thickness_png = request->thickness_png};
     for (int a = 0; a < 3; a++) {
         m.spacing[a] = grid_spacing_mm(&defective->grid, a);
         m.mean_spacing += m.spacing[a] / 3;
     }
+    struct box box = box_of_mask(implant->data, implant->grid.dim);
+    return box_empty(box) ? STATUS_OK : measure_box(&m, box, error);
+}
+
+/* Volume, extent and border on the voxels themselves; the rest on every step-th where the box has more than max_voxels. */
+static enum status measure_all(struct report *report, struct box box, const struct volume *implant, const struct volume *defective,
+                               const struct report_request *request, struct error *error)
+{
+    const struct grid *grid = &implant->grid;
+    double voxels = 1;
+    for (int a = 0; a < 3; a++) {
+        double spacing = grid_spacing_mm(grid, a), extent = (double)(box.hi[a] - box.lo[a]);
+        report->extent_mm[a] = extent * spacing;
+        report->touches_border |= box.lo[a] == 0 || box.hi[a] == grid->dim[a];
+        voxels *= fmin((double)grid->dim[a], extent + 2 * RIM_REACH_MM / spacing + 4);
+    }
+    report->volume_ml = (double)mask_count(implant->data, grid_voxels(grid)) * grid_voxel_ml(grid);
+    while (request->max_voxels > 0 && voxels / pow((double)report->measured_step, 3) > (double)request->max_voxels)
+        report->measured_step++;
+    if (report->measured_step == 1)
+        return measure_masks(report, implant, defective, request, error);
+    struct volume coarse[2] = {{.data = NULL}, {.data = NULL}};
+    enum status status = coarse_mask(&coarse[0], implant, report->measured_step, error);
+    if (!status)
+        status = coarse_mask(&coarse[1], defective, report->measured_step, error);
+    if (!status)
+        status = measure_masks(report, &coarse[0], &coarse[1], request, error);
+    volume_done(&coarse[0]);
+    volume_done(&coarse[1]);
+    return status;
+}
+
+enum status report_make(struct report *ret, const struct restoration *restoration, const struct volume *defective,
+                        const struct restorer *restorer, const struct report_request *request, struct error *error)
+{
+    struct report report = {.rim_gap_mm = NAN, .symmetry_plane_frac = NAN, .symmetry_overlap_frac = NAN, .symmetry_mm = NAN,
+                            .measured_step = 1};
     struct box box = box_of_mask(restoration->implant.data, restoration->implant.grid.dim);
-    enum status status = box_empty(box) ? STATUS_OK : measure_box(&m, box, error);
-    if (!status && mesh)
-        status = mesh_verify(&report.mesh, mesh, error);
+    enum status status = box_empty(box) ? STATUS_OK : measure_all(&report, box, &restoration->implant, defective, request, error);
+    if (!status && request->mesh)
+        status = mesh_verify(&report.mesh, request->mesh, error);
     if (status) {
         report_done(&report);
         return error_while(error, "measuring the implant");
     }
     if (box_empty(box)) {
-        warn(&report, "Nothing is missing: the implant is empty.");
+        warn(&report, "Nothing is missing: the implant is empty, and its surface file holds no triangles.");
     } else {
         warn_of_fit(&report);
-        warn_of_mesh(&report, mesh);
+        warn_of_mesh(&report, request->mesh);
     }
+    if (request->mesh_left_out)
+        warn(&report, "No surface was written: the implant's is so large that the memory allowed would not do (--max-memory).");
+    if (request->picture_left_out)
+        warn(&report, "No pictures were made: the memory allowed would not do (--max-memory).");
+    warn_of_volume(&report, &defective->grid, restorer);
     warn_of_model(&report, restorer_model(restorer));
     *ret = report;
     return STATUS_OK;

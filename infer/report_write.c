@@ -121,6 +121,9 @@ static void write_implant(struct json *json, const struct report *report)
     json_number(json, object, "volume_ml", report->volume_ml);
     json_triple(json, object, "extent_mm", report->extent_mm);
     json_number(json, object, "thickness_mean_mm", report->thickness_mean_mm);
+    json_number(json, object, "thickness_min_mm", report->thickness_min_mm);
+    json_number(json, object, "thickness_p5_mm", report->thickness_p5_mm);
+    json_number(json, object, "thickness_p95_mm", report->thickness_p95_mm);
     json_number(json, object, "thickness_max_mm", report->thickness_max_mm);
     json_number(json, object, "rim_gap_mm", report->rim_gap_mm);
     json_number(json, object, "rim_contact_frac", report->rim_contact_frac);
@@ -128,11 +131,16 @@ static void write_implant(struct json *json, const struct report *report)
     json_number(json, object, "spill_ml", report->spill_ml);
     json_number(json, object, "hollow_ml", report->hollow_ml);
     json_number(json, object, "components", (double)report->n_components);
+    json_number(json, object, "symmetry_plane_frac", report->symmetry_plane_frac);
+    json_number(json, object, "symmetry_overlap_frac", report->symmetry_overlap_frac);
+    json_number(json, object, "symmetry_mm", report->symmetry_mm);
+    json_number(json, object, "measured_every_vox", (double)report->measured_step);
     json_bool(json, object, "touches_border", report->touches_border);
     cJSON *mesh = json_object(json, json->root, "mesh");
     json_bool(json, mesh, "watertight", report->mesh.watertight);
     json_bool(json, mesh, "manifold", report->mesh.manifold);
     json_bool(json, mesh, "oriented", report->mesh.oriented);
+    json_number(json, mesh, "crossing_triangles", (double)report->mesh.n_crossing);
     json_number(json, mesh, "volume_ml", report->mesh.volume_ml);
     json_number(json, mesh, "area_cm2", report->mesh.area_cm2);
 }
@@ -151,7 +159,10 @@ static void write_work(struct json *json, const struct report *report, const str
     json_number(json, times, "mesh", report->mesh_s);
     json_number(json, times, "write", report->write_s);
     json_number(json, times, "picture", report->picture_s);
-    json_number(json, json->root, "peak_memory_bytes", (double)restoration->peak_bytes);
+    json_number(json, json->root, "peak_memory_bytes",
+                (double)(report->peak_bytes > restoration->peak_bytes ? report->peak_bytes : restoration->peak_bytes));
+    json_number(json, json->root, "memory_bound_bytes", report->memory_bound_bytes ? (double)report->memory_bound_bytes : NAN);
+    json_number(json, json->root, "memory_limit_bytes", report->memory_limit_bytes ? (double)report->memory_limit_bytes : NAN);
     cJSON *warnings = cJSON_AddArrayToObject(json->root, "warnings");
     json_take(json, warnings);
     for (int64_t i = 0; i < report->n_warnings; i++)

@@ -361,6 +361,38 @@ static void test_failing_memory_is_an_error(void)
     volume_done(&mask);
 }
 
+/* Two cubes, one pushed into the other, are found; apart or smoothed they are clean. */
+static void test_crossing_triangles_are_found(void)
+{
+    struct volume mask = fixture_volume(40, 20, 20, 1, 1, 1);
+    fixture_box(&mask, (struct box){{4, 4, 4}, {12, 12, 12}}, 1);
+    fixture_box(&mask, (struct box){{20, 5, 5}, {28, 13, 13}}, 1);
+    struct mesh mesh = mesh_of(&mask);
+    CHECK_INT(verify(&mesh).n_crossing, 0);
+    for (int64_t i = 0; i < mesh.n_points; i++)
+        if (mesh.point[i][0] > -4) /* the second: the grid's middle is 0 */
+            mesh.point[i][0] -= 12.25;
+    int64_t n = verify(&mesh).n_crossing;
+    CHECK(n > 50 && n < mesh.n_triangles);
+    mesh_done(&mesh);
+    volume_done(&mask);
+}
+
+/* Noise and thin sheets: what smoothing folds goes back. */
+static void test_smoothing_crosses_nothing(void)
+{
+    for (uint64_t seed = 1; seed <= 4; seed++) {
+        struct error error = {0};
+        struct volume mask = fixture_volume(24, 22, 20, 1, 0.7, 2);
+        fixture_noise(&mask, seed, 0.1 * (double)seed);
+        struct mesh mesh = mesh_of(&mask);
+        CHECK_OK(mesh_smooth(&mesh, 15, 0.45 * 0.7, 0, &error), &error);
+        CHECK_INT(verify(&mesh).n_crossing, 0);
+        mesh_done(&mesh);
+        volume_done(&mask);
+    }
+}
+
 int main(int argc, char **argv)
 {
     const struct check_test tests[] = {
@@ -376,6 +408,8 @@ int main(int argc, char **argv)
         {"verify_finds_pinched_points", test_verify_finds_pinched_points},
         {"files", test_files},
         {"empty_mask", test_empty_mask},
+        {"crossing_triangles_are_found", test_crossing_triangles_are_found},
+        {"smoothing_crosses_nothing", test_smoothing_crosses_nothing},
         {"admesh_agrees", test_admesh_agrees},
         {"failing_memory_is_an_error", test_failing_memory_is_an_error},
         {0},

@@ -187,6 +187,30 @@ static void test_failing_memory_is_an_error(void)
     CHECK(n > 5);
 }
 
+/* A plate thick in one half and thin in the other: the thin half grows to what is wanted, the thick one stays, edges and all. */
+static void test_minimum_thickness(void)
+{
+    struct error error = {0};
+    struct volume implant = fixture_volume(60, 40, 30, 1, 1, 1), bone = fixture_volume(60, 40, 30, 1, 1, 1);
+    fixture_box(&implant, (struct box){{5, 8, 12}, {30, 32, 18}}, 1);  /* 6 mm */
+    fixture_box(&implant, (struct box){{30, 8, 14}, {55, 32, 16}}, 1); /* 2 mm */
+    fixture_box(&bone, (struct box){{45, 8, 16}, {55, 32, 20}}, 1);
+    CHECK_OK(run_rules(&implant, &bone, "postprocess: [{min_thickness_mm: 5}]", &error), &error);
+    int64_t thin = 0, thick = 0, beside_bone = 0;
+    for (int64_t z = 0; z < 30; z++) {
+        thin += fixture_at(&implant, 40, 20, z);
+        thick += fixture_at(&implant, 15, 20, z);
+        beside_bone += fixture_at(&implant, 50, 20, z);
+        CHECK(!fixture_at(&implant, 5, 6, z)); /* a corner of the thick half */
+        CHECK(!fixture_at(&implant, 50, 20, z) || !fixture_at(&bone, 50, 20, z));
+    }
+    CHECK(thin >= 5 && thin <= 6);
+    CHECK_INT(thick, 6);
+    CHECK(beside_bone > 2 && beside_bone < 5);
+    volume_done(&implant);
+    volume_done(&bone);
+}
+
 int main(int argc, char **argv)
 {
     const struct check_test tests[] = {
@@ -195,6 +219,7 @@ int main(int argc, char **argv)
         {"closing_never_takes_bone", test_closing_never_takes_bone},
         {"small_pieces_and_hollows", test_small_pieces_and_hollows},
         {"clearance", test_clearance},
+        {"minimum_thickness", test_minimum_thickness},
         {"empty_implant_stays_empty", test_empty_implant_stays_empty},
         {"bad_rules_are_refused_with_their_place", test_bad_rules_are_refused_with_their_place},
         {"pipeline_dump_reads_back", test_pipeline_dump_reads_back},

@@ -21,7 +21,6 @@ expect 0 "--mesh-space lps|ras" --help
 expect 0 "oneDNN" --version
 expect 2 "did you mean '--model'" --modle builtin:mirror --out "$folder/out" a.nrrd
 expect 2 "--out: is missing" --model builtin:mirror a.nrrd
-expect 2 "--model: is missing" --out "$folder/out" a.nrrd
 expect 2 "--mesh-space" --model builtin:mirror --out "$folder/out" --mesh-space lsp a.nrrd
 expect 2 "no input" --model builtin:mirror --out "$folder/out"
 expect 2 "did you mean 'threshold'" --model builtin:mirror --out "$folder/out" --set treshold=1 a.nrrd

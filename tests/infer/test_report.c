@@ -55,7 +55,7 @@ static struct report measure(const struct restored *r)
     struct report report = {0};
     struct mesh mesh = {0};
     CHECK_OK(mesh_from_mask(&mesh, &r->result.implant, &error), &error);
-    CHECK_OK(report_make(&report, &r->result, &r->skull, &mesh, r->restorer, &error), &error);
+    CHECK_OK(report_make(&report, &r->result, &r->skull, r->restorer, &(struct report_request){.mesh = &mesh}, &error), &error);
     mesh_done(&mesh);
     return report;
 }
@@ -184,7 +184,7 @@ static void test_failing_memory_is_an_error(void)
         struct error error = {0};
         struct report report = {0};
         memory_fail_at(n);
-        done = report_make(&report, &r.result, &r.skull, NULL, r.restorer, &error) == STATUS_OK;
+        done = report_make(&report, &r.result, &r.skull, r.restorer, &(struct report_request){0}, &error) == STATUS_OK;
         memory_fail_at(0);
         CHECK(done || error.status == STATUS_FAILED);
         report_done(&report);

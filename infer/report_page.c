@@ -1,0 +1,160 @@
+/* report_page.c - a report as one HTML page; see report.h. Nothing in it points elsewhere: pictures are data within the page. */
+#include "infer/report.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/file.h"
+
+enum { PICTURE_BYTES_MAX = 64 << 20 };
+
+static const char page_head[] =
+    "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content=\"width=device-width\">\n"
+    "<style>:root{color-scheme:light dark;--ink:#1d2530;--ground:#fff;--line:#d5dae1;--soft:#5a6675;--warn:#9a4b00}\n"
+    "@media(prefers-color-scheme:dark){:root{--ink:#e6eaf0;--ground:#14181e;--line:#333c48;--soft:#9aa7b6;--warn:#ffb469}}\n"
+    "body{font:15px/1.45 system-ui,sans-serif;color:var(--ink);background:var(--ground);max-width:1080px;margin:1.5rem auto;padding:0 1rem}\n"
+    "h1{font-size:1.4rem;margin:0}h2{font-size:1rem;margin:1.2rem 0 .3rem}p{margin:.3rem 0}.soft{color:var(--soft)}\n"
+    "img{max-width:100%;background:#fff;border:1px solid var(--line);border-radius:4px;margin-top:.6rem}\n"
+    "table{border-collapse:collapse;width:100%}td{padding:.15rem .5rem .15rem 0;border-bottom:1px solid var(--line)}"
+    "td:last-child{text-align:right;font-variant-numeric:tabular-nums}\n"
+    ".columns{display:grid;grid-template-columns:repeat(auto-fit,minmax(300px,1fr));gap:0 2rem}li{color:var(--warn)}\n"
+    "@media print{:root{--ink:#000;--ground:#fff;--line:#bbb;--soft:#444;--warn:#7a3b00}body{margin:0;max-width:none;font-size:11px}"
+    "h2{margin:.6rem 0 .2rem}img{max-height:85mm}}</style>\n";
+
+/* Text from outside, safe in HTML. */
+static void page_text(FILE *file, const char *text)
+{
+    for (; *text; text++)
+        if (strchr("<>&\"'", *text))
+            fprintf(file, "&#%d;", *text);
+        else
+            fputc(*text, file);
+}
+
+static void page_row(FILE *file, const char *name, const char *format, double value)
+{
+    char text[64];
+    snprintf(text, sizeof text, format, value);
+    fprintf(file, "<tr><td>%s<td>%s\n", name, isfinite(value) ? text : "&ndash;");
+}
+
+static enum status page_picture(FILE *file, const char *path, const char *what, struct error *error)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    char *data = NULL;
+    size_t bytes = 0;
+    if (file_read(&data, &bytes, path, PICTURE_BYTES_MAX, error))
+        return error->status;
+    fprintf(file, "<img alt=\"%s\" src=\"data:image/png;base64,", what);
+    for (size_t i = 0; i < bytes; i += 3) {
+        uint32_t three = 0;
+        for (size_t k = 0; k < 3; k++)
+            three = three << 8 | (i + k < bytes ? (uint8_t)data[i + k] : 0);
+        for (size_t k = 0; k < 4; k++)
+            fputc(i + k > bytes ? '=' : digits[three >> (18 - 6 * k) & 63], file);
+    }
+    fputs("\">\n", file);
+    memory_free(data);
+    return STATUS_OK;
+}
+
+static void page_implant(FILE *file, const struct report *report)
+{
+    fputs("<div class=columns><div><h2>Implant</h2><table>\n", file);
+    page_row(file, "volume", "%.2f ml", report->volume_ml);
+    fprintf(file, "<tr><td>extent (left, posterior, up)<td>%.1f &times; %.1f &times; %.1f mm\n", report->extent_mm[0],
+            report->extent_mm[1], report->extent_mm[2]);
+    page_row(file, "pieces", "%.0f", (double)report->n_components);
+    page_row(file, "thickness, mean", "%.1f mm", report->thickness_mean_mm);
+    page_row(file, "thickness, least", "%.1f mm", report->thickness_min_mm);
+    page_row(file, "thickness, 5th percentile", "%.1f mm", report->thickness_p5_mm);
+    page_row(file, "thickness, 95th percentile", "%.1f mm", report->thickness_p95_mm);
+    page_row(file, "thickness, most", "%.1f mm", report->thickness_max_mm);
+    fputs("</table></div><div><h2>Fit</h2><table>\n", file);
+    page_row(file, "gap to the bone along the rim, median", "%.2f mm", report->rim_gap_mm);
+    page_row(file, "rim in contact with bone", "%.0f %%", 100 * report->rim_contact_frac);
+    page_row(file, "shared with the bone", "%.2f ml", report->overlap_ml);
+    page_row(file, "in front of or behind bone", "%.2f ml", report->spill_ml);
+    page_row(file, "enclosed hollows", "%.2f ml", report->hollow_ml);
+    page_row(file, "on the mirrored other side", "%.0f %%", 100 * report->symmetry_overlap_frac);
+    page_row(file, "off the mirrored surface, mean", "%.1f mm", report->symmetry_mm);
+    page_row(file, "bone on bone when mirrored", "%.0f %%", 100 * report->symmetry_plane_frac);
+    fputs("</table></div><div><h2>Surface</h2><table>\n", file);
+    fprintf(file, "<tr><td>closed, 2-manifold, oriented<td>%s, %s, %s\n", report->mesh.watertight ? "yes" : "no",
+            report->mesh.manifold ? "yes" : "no", report->mesh.oriented ? "yes" : "no");
+    page_row(file, "triangles that cross", "%.0f", (double)report->mesh.n_crossing);
+    page_row(file, "enclosed volume", "%.2f ml", report->mesh.volume_ml);
+    page_row(file, "area", "%.1f cm&sup2;", report->mesh.area_cm2);
+    fputs("</table></div>", file);
+}
+
+static void page_work(FILE *file, const struct report *report, const struct restoration *restoration, const struct restorer *restorer)
+{
+    const struct grid *grid = &restoration->implant.grid;
+    const char *licence = restorer_model(restorer) ? model_text(restorer_model(restorer), "licence") : NULL;
+    fputs("<div><h2>Work</h2><table><tr><td>model<td>", file);
+    page_text(file, file_base(restorer_path(restorer)));
+    if (licence) {
+        fputs("<tr><td>its licence note<td>", file);
+        page_text(file, licence);
+    }
+    fprintf(file, "\n<tr><td>volume<td>%" PRId64 " &times; %" PRId64 " &times; %" PRId64 "\n", grid->dim[0], grid->dim[1], grid->dim[2]);
+    fprintf(file, "<tr><td>voxels<td>%.3g &times; %.3g &times; %.3g mm\n", grid_spacing_mm(grid, 0), grid_spacing_mm(grid, 1),
+            grid_spacing_mm(grid, 2));
+    page_row(file, "read", "%.1f s", report->read_s);
+    page_row(file, "network", "%.1f s", restoration->network_s);
+    page_row(file, "surface and measures", "%.1f s", report->mesh_s);
+    page_row(file, "write", "%.1f s", report->write_s);
+    page_row(file, "picture", "%.1f s", report->picture_s);
+    page_row(file, "peak memory", "%.0f MB", (double)report->peak_bytes / 1e6);
+    fputs("</table></div></div>\n", file);
+}
+
+static enum status page_write(FILE *file, const struct report *report, const struct restoration *restoration,
+                              const struct restorer *restorer, const char *const pictures[2], const char *name, struct error *error)
+{
+    static const char *const what[2] = {"views and slices of the skull with its implant", "the implant coloured by thickness"};
+    enum status status = STATUS_OK;
+    fputs(page_head, file);
+    fputs("<title>Implant report: ", file);
+    page_text(file, name);
+    fputs("</title><h1>", file);
+    page_text(file, name);
+    fputs("</h1><p class=soft>Cranial implant report. Research software: not for clinical use.</p>\n", file);
+    if (report->n_warnings)
+        fputs("<h2>Please note</h2><ul>\n", file);
+    for (int64_t i = 0; i < report->n_warnings; i++) {
+        fputs("<li>", file);
+        page_text(file, report->warnings[i]);
+    }
+    fputs(report->n_warnings ? "</ul>\n" : "", file);
+    page_implant(file, report);
+    page_work(file, report, restoration, restorer);
+    for (int i = 0; !status && i < 2; i++)
+        if (pictures[i])
+            status = page_picture(file, pictures[i], what[i], error);
+    fputs("</html>\n", file);
+    return status;
+}
+
+enum status report_page(const char *path, const struct report *report, const struct restoration *restoration,
+                        const struct restorer *restorer, const char *const pictures[2], const char *name, struct error *error)
+{
+    char *part = NULL;
+    if (file_begin(&part, path, error))
+        return error->status;
+    FILE *file = fopen(part, "w");
+    enum status status = file ? page_write(file, report, restoration, restorer, pictures, name, error) : STATUS_FAILED;
+    bool broken = !file || ferror(file);
+    if (file && fclose(file) != 0)
+        broken = true;
+    if (broken && !error->status)
+        status = error_set(error, STATUS_FAILED, "%s: cannot be written: %s", path, strerror(errno));
+    if (!status)
+        status = file_commit(&part, path, error);
+    file_discard(&part);
+    return status;
+}

@@ -1,0 +1,245 @@
+/* report_shape.c - see report_shape.h. */
+#include "infer/report_shape.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "data/distance.h"
+#include "data/render.h"
+#include "infer/mirror.h"
+
+static const double SYMMETRY_RIM_MM = 3, SYMMETRY_LEAST = 0.1; /* nearer to bone is rim; less on the mirror image is not compared */
+
+bool shape_on_ridge(const float *depth, const int64_t dim[3], int64_t i)
+{
+    const int64_t at[3] = {i % dim[0], i / dim[0] % dim[1], i / dim[0] / dim[1]};
+    for (int n = 0; n < 27; n++) {
+        int64_t x = at[0] + n % 3 - 1, y = at[1] + n / 3 % 3 - 1, z = at[2] + n / 9 - 1;
+        if (x >= 0 && y >= 0 && z >= 0 && x < dim[0] && y < dim[1] && z < dim[2] && depth[(z * dim[1] + y) * dim[0] + x] > depth[i])
+            return false;
+    }
+    return true;
+}
+
+/* A ball around voxel `seed` on slice z of `thickness`. */
+static void paint_slice(float *thickness, const struct crop *implant, const double spacing[3], int64_t seed, double radius, float value,
+                        int64_t z)
+{
+    const int64_t *dim = implant->dim, sx = seed % dim[0], sy = seed / dim[0] % dim[1], sz = seed / dim[0] / dim[1];
+    double dz = (double)(z - sz) * spacing[2], left = radius * radius - dz * dz;
+    if (left <= 0)
+        return;
+    int64_t ny = (int64_t)(sqrt(left) / spacing[1]);
+    for (int64_t y = sy > ny ? sy - ny : 0; y <= sy + ny && y < dim[1]; y++) {
+        double dy = (double)(y - sy) * spacing[1], wide = left - dy * dy;
+        int64_t nx = wide > 0 ? (int64_t)(sqrt(wide) / spacing[0]) : -1;
+        int64_t lo = sx > nx ? sx - nx : 0, hi = sx + nx < dim[0] - 1 ? sx + nx : dim[0] - 1;
+        float *row = thickness + (z * dim[1] + y) * dim[0];
+        for (int64_t x = lo; x <= hi && nx >= 0; x++)
+            row[x] = row[x] < value ? value : row[x];
+    }
+}
+
+static int compare_floats(const void *a, const void *b)
+{
+    float x = *(const float *)a, y = *(const float *)b;
+    return (x > y) - (x < y);
+}
+
+/* Order statistics of the values above 0. */
+static enum status thickness_summary(struct report *report, const float *thickness, int64_t n, int64_t n_voxels, struct error *error)
+{
+    float *sorted = memory_alloc((size_t)n_voxels, sizeof *sorted);
+    if (!sorted)
+        return error_memory(error, (size_t)n_voxels * sizeof *sorted, "measuring the implant's thickness");
+    int64_t count = 0;
+    double sum = 0;
+    for (int64_t i = 0; i < n && count < n_voxels; i++)
+        if (thickness[i] > 0) {
+            sorted[count++] = thickness[i];
+            sum += (double)thickness[i];
+        }
+    if (count) {
+        qsort(sorted, (size_t)count, sizeof *sorted, compare_floats);
+        report->thickness_mean_mm = sum / (double)count;
+        report->thickness_min_mm = (double)sorted[0];
+        report->thickness_p5_mm = (double)sorted[(int64_t)(0.05 * (double)(count - 1))];
+        report->thickness_p95_mm = (double)sorted[(int64_t)(0.95 * (double)(count - 1))];
+        report->thickness_max_mm = (double)sorted[count - 1];
+    }
+    memory_free(sorted);
+    return STATUS_OK;
+}
+
+enum status shape_thickness(float *thickness, struct report *report, const struct crop *implant, const float *depth,
+                            const double spacing[3], struct error *error)
+{
+    const int64_t *dim = implant->dim, n = crop_voxels(implant), slice = dim[0] * dim[1];
+    const double voxel = (spacing[0] + spacing[1] + spacing[2]) / 3;
+    int64_t n_voxels = mask_count(implant->mask, n);
+#pragma omp parallel for schedule(static)
+    for (int64_t i = 0; i < n; i++) {
+        double own = 2 * (double)depth[i] - voxel;
+        thickness[i] = !implant->mask[i] ? 0 : (float)(own > voxel / 2 ? own : voxel / 2);
+    }
+    int64_t *seeds = memory_alloc((size_t)n_voxels, sizeof *seeds), n_seeds = 0;
+    if (!seeds)
+        return error_memory(error, (size_t)n_voxels * sizeof *seeds, "measuring the implant's thickness");
+    for (int64_t i = 0; i < n; i++)
+        if (implant->mask[i] && shape_on_ridge(depth, dim, i))
+            seeds[n_seeds++] = i;
+    /* every slice gathers the balls that reach it: the same on any thread count */
+#pragma omp parallel for schedule(dynamic, 1)
+    for (int64_t z = 0; z < dim[2]; z++)
+        for (int64_t k = 0; k < n_seeds; k++) {
+            double deep = (double)depth[seeds[k]], reach = deep + 0.75 * voxel; /* a voxel's bumps on a surface are no thin parts */
+            if (fabs((double)(seeds[k] / slice - z)) * spacing[2] < reach)
+                paint_slice(thickness, implant, spacing, seeds[k], reach, (float)(2 * deep - voxel / 2), z);
+        }
+    memory_free(seeds);
+#pragma omp parallel for schedule(static)
+    for (int64_t i = 0; i < n; i++)
+        thickness[i] = implant->mask[i] ? thickness[i] : 0;
+    return thickness_summary(report, thickness, n, n_voxels, error);
+}
+
+/* --- the picture --- */
+
+enum { BINS = 8, VIEW_PX = 420, BAR_WIDTH = 22, BAR_STEP = 34, FRAME = 12, BAR_ROOM = 150, CAPTION = 40 };
+/* viridis, sampled evenly (Smith, van der Walt; CC0): even steps to the eye, also without colour vision */
+static const uint8_t bin_rgb[BINS][3] = {{68, 1, 84},    {70, 50, 127},  {54, 92, 141},  {39, 127, 142},
+                                         {31, 161, 135}, {74, 194, 109}, {159, 218, 58}, {253, 231, 37}};
+static const double bin_mm[BINS] = {0, 1, 2, 3, 4, 5, 6, 8}; /* where each begins */
+
+static int bin_of(double mm)
+{
+    int bin = 0;
+    while (bin + 1 < BINS && mm >= bin_mm[bin + 1])
+        bin++;
+    return bin;
+}
+
+static void picture_scale(struct image *sheet, int64_t x, int64_t y)
+{
+    static const uint8_t ink[3] = {40, 44, 52};
+    image_text_scaled(sheet, x, y - 30, "mm", 2, ink);
+    for (int bin = BINS - 1; bin >= 0; bin--, y += BAR_STEP) {
+        struct image swatch;
+        struct error ignored = {0};
+        char text[32];
+        if (image_new(&swatch, BAR_WIDTH, BAR_STEP, &ignored))
+            return;
+        image_fill(&swatch, bin_rgb[bin]);
+        image_paste(sheet, &swatch, x, y);
+        image_done(&swatch);
+        if (bin + 1 == BINS)
+            snprintf(text, sizeof text, "over %g", bin_mm[bin]);
+        else
+            snprintf(text, sizeof text, "%g to %g", bin_mm[bin], bin_mm[bin + 1]);
+        image_text_scaled(sheet, x + BAR_WIDTH + 8, y + 9, text, 2, ink);
+    }
+}
+
+static enum status picture_draw(struct image *sheet, const struct grid *grid, uint8_t *masks, const double offset_mm[3],
+                                struct error *error)
+{
+    static const uint8_t ink[3] = {40, 44, 52};
+    struct render_layer layers[BINS];
+    const double inward[3] = {-offset_mm[0], -offset_mm[1], -offset_mm[2]};
+    const enum render_view views[2] = {render_view_at(offset_mm), render_view_at(inward)};
+    for (int bin = 0; bin < BINS; bin++) {
+        layers[bin] = (struct render_layer){.mask = masks + bin * grid_voxels(grid)};
+        memcpy(layers[bin].rgb, bin_rgb[bin], sizeof layers[bin].rgb);
+    }
+    for (int i = 0; i < 2; i++) {
+        struct image view;
+        if (render_shaded(&view, grid, layers, BINS, views[i], VIEW_PX, error))
+            return error->status;
+        image_paste(sheet, &view, FRAME + i * (VIEW_PX + FRAME) + (VIEW_PX - view.w) / 2, CAPTION + (VIEW_PX - view.h) / 2);
+        image_done(&view);
+        image_text_scaled(sheet, FRAME + i * (VIEW_PX + FRAME), FRAME, i ? "thickness, from inside" : "thickness, from outside", 2, ink);
+    }
+    picture_scale(sheet, 3 * FRAME + 2 * VIEW_PX, CAPTION + 60);
+    return STATUS_OK;
+}
+
+enum status shape_picture(const char *path, const struct crop *implant, const float *thickness, const double spacing[3],
+                          const double offset_mm[3], struct error *error)
+{
+    const struct grid grid = grid_make(implant->dim, spacing);
+    int64_t n = crop_voxels(implant);
+    struct image sheet = {0};
+    uint8_t *masks = memory_zalloc((size_t)n, BINS);
+    enum status status = masks ? image_new(&sheet, 3 * FRAME + 2 * VIEW_PX + BAR_ROOM, CAPTION + VIEW_PX + FRAME, error)
+                               : error_memory(error, (size_t)n * BINS, "the picture of the implant's thickness");
+    for (int64_t i = 0; !status && i < n; i++)
+        if (implant->mask[i])
+            masks[bin_of((double)thickness[i]) * n + i] = 1;
+    if (!status)
+        status = picture_draw(&sheet, &grid, masks, offset_mm, error);
+    if (!status)
+        status = image_write_png(path, &sheet, error);
+    image_done(&sheet);
+    memory_free(masks);
+    return status;
+}
+
+/* --- symmetry --- */
+
+static bool near_outside(const struct crop *crop, int64_t i)
+{
+    const int64_t *dim = crop->dim, at[3] = {i % dim[0], i / dim[0] % dim[1], i / dim[0] / dim[1]};
+    const int64_t step[3] = {1, dim[0], dim[0] * dim[1]};
+    for (int a = 0; a < 3; a++)
+        if (at[a] == 0 || at[a] + 1 == dim[a] || !crop->mask[i - step[a]] || !crop->mask[i + step[a]])
+            return true;
+    return false;
+}
+
+/* mirrored (crop-sized): the other side of the head, mirrored to the implant's. */
+static enum status symmetry_compare(struct report *report, const struct crop *implant, uint8_t *mirrored, const float *near, float *work,
+                                    const double spacing[3], struct error *error)
+{
+    int64_t n = crop_voxels(implant), on = 0, all = 0, n_surface = 0;
+    double sum = 0, voxel = (spacing[0] + spacing[1] + spacing[2]) / 3;
+    for (int64_t i = 0; i < n; i++) {
+        all += implant->mask[i] != 0;
+        on += implant->mask[i] && mirrored[i];
+    }
+    report->symmetry_overlap_frac = all ? (double)on / (double)all : NAN;
+    if (!all || report->symmetry_overlap_frac < SYMMETRY_LEAST)
+        return STATUS_OK;
+    for (int side = 0; side < 2; side++) { /* outside the mirrored bone, then inside */
+        if (distance_to_mask(work, mirrored, implant->dim, spacing, error))
+            return error->status;
+        for (int64_t i = 0; i < n; i++) {
+            bool counts = implant->mask[i] && !mirrored[i] && (double)near[i] > SYMMETRY_RIM_MM && near_outside(implant, i);
+            sum += counts ? fmax(0, (double)work[i] - voxel) : 0;
+            n_surface += counts;
+        }
+        for (int64_t i = 0; i < n; i++)
+            mirrored[i] = !mirrored[i];
+    }
+    if (n_surface)
+        report->symmetry_mm = sum / (double)n_surface;
+    return STATUS_OK;
+}
+
+enum status shape_symmetry(struct report *report, const struct volume *skull, const struct crop *implant, const float *near, float *work,
+                           struct error *error)
+{
+    const double spacing[3] = {grid_spacing_mm(&skull->grid, 0), grid_spacing_mm(&skull->grid, 1), grid_spacing_mm(&skull->grid, 2)};
+    struct mirror_plane plane;
+    if (mirror_find(&plane, skull, error))
+        return error->status;
+    report->symmetry_plane_frac = plane.overlap_frac;
+    uint8_t *mirrored = memory_alloc((size_t)crop_voxels(implant), 1);
+    if (!mirrored)
+        return error_memory(error, (size_t)crop_voxels(implant), "the other side of the head");
+    mirror_box(mirrored, skull, &plane, implant->box);
+    enum status status = symmetry_compare(report, implant, mirrored, near, work, spacing, error);
+    memory_free(mirrored);
+    return status;
+}
