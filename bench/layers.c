@@ -1,10 +1,12 @@
-/* layers.c - every convolution of the two networks that the project is measured by: time of each pass, the fraction of the machine's
- * multiply-add peak (arithmetic really done), and the kernels picked.
+/* layers.c - whole networks, layer by layer: wall clock and processor time of a forward pass and of a training step (forward, squared
+ * error, backward, Adam), and of every layer in them; of convolutions also the kernels picked and the fraction of the machine's
+ * multiply-add peak, counting the arithmetic really done ("done") and that of the network as it is written ("written").
  *
- *     bench_layers [--threads N] [--repeats R] [--only PART-OF-NAME] */
+ *     bench_layers NETWORK.yaml... [--size 96] [--batch 1] [--threads N] [--repeats 5] [--direct] [--brief] */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/memory.h"
 #include "base/options.h"
@@ -12,90 +14,48 @@
 #include "base/rng.h"
 #include "bench/peak.h"
 #include "nn/engine.h"
+#include "nn/network_impl.h"
+#include "nn/optimizer.h"
 
 struct bench_options {
-    int64_t threads, repeats;
-    const char *only;
-    bool direct;
+    int64_t size, batch, threads, repeats;
+    bool direct, brief;
 };
 
+#define BENCH_OPTION(name) .offset = offsetof(struct bench_options, name)
 static const struct config_field bench_fields[] = {
-    {.key = "threads", .type = CONFIG_INT, .offset = offsetof(struct bench_options, threads), .text = "0", .min = 0, .max = 1024,
-     .help = "threads; 0: all processors"},
-    {.key = "repeats", .type = CONFIG_INT, .offset = offsetof(struct bench_options, repeats), .text = "5", .min = 1, .max = 1000,
-     .help = "runs of each pass; the median counts"},
-    {.key = "only", .type = CONFIG_STRING, .offset = offsetof(struct bench_options, only), .help = "only layers whose name contains this"},
-    {.key = "direct", .type = CONFIG_BOOL, .offset = offsetof(struct bench_options, direct), .text = "false", .help = "no Winograd"},
+    {.key = "size", .type = CONFIG_INT, BENCH_OPTION(size), .text = "0", .min = 0, .max = 4096, .help = "edge of the patch; 0: the network's own"},
+    {.key = "batch", .type = CONFIG_INT, BENCH_OPTION(batch), .text = "1", .min = 1, .max = 64, .help = "patches per step"},
+    {.key = "threads", .type = CONFIG_INT, BENCH_OPTION(threads), .text = "0", .min = 0, .max = 1024, .help = "threads; 0: all processors"},
+    {.key = "repeats", .type = CONFIG_INT, BENCH_OPTION(repeats), .text = "5", .min = 1, .max = 99, .help = "runs; medians count"},
+    {.key = "direct", .type = CONFIG_BOOL, BENCH_OPTION(direct), .text = "false", .help = "no Winograd"},
+    {.key = "brief", .type = CONFIG_BOOL, BENCH_OPTION(brief), .text = "false", .help = "no line per layer"},
     {0}};
 static const struct config_table bench_table = {.size = sizeof(struct bench_options), .fields = bench_fields};
 
-struct bench_layer {
-    const char *name;
-    int64_t src_c, dst_c, size, kernel, stride, scale; /* size: of src, a cube */
-    bool transposed, first;
+enum { BENCH_RUNS = 100, BENCH_PARTS = 32 };
+
+/* Processor seconds by layer type. */
+struct bench_part {
+    const char *type;
+    double forward, backward;
 };
 
-static const struct bench_layer layers[] = {
-    {"mia_ae_patch 1", 1, 32, 128, 5, 2, 1, false, true},
-    {"mia_ae_patch 2", 32, 64, 64, 5, 2, 1, false, false},
-    {"mia_ae_patch 3", 64, 128, 32, 5, 2, 1, false, false},
-    {"mia_ae_patch 4", 128, 512, 16, 1, 2, 1, false, false},
-    {"mia_ae_patch 5", 512, 256, 8, 5, 1, 2, true, false},
-    {"mia_ae_patch 6", 256, 128, 16, 5, 1, 1, true, false},
-    {"mia_ae_patch 7", 128, 64, 16, 5, 1, 2, true, false},
-    {"mia_ae_patch 8", 64, 1, 32, 5, 1, 2, true, false},
-    {"mia_ae_patch 9", 1, 1, 64, 5, 1, 2, true, false},
-    {"unet enc1a", 1, 16, 96, 3, 1, 1, false, true},
-    {"unet enc1b", 16, 16, 96, 3, 1, 1, false, false},
-    {"unet down2", 16, 32, 96, 3, 2, 1, false, false},
-    {"unet enc2b", 32, 32, 48, 3, 1, 1, false, false},
-    {"unet down3", 32, 64, 48, 3, 2, 1, false, false},
-    {"unet enc3b", 64, 64, 24, 3, 1, 1, false, false},
-    {"unet down4", 64, 128, 24, 3, 2, 1, false, false},
-    {"unet enc4b", 128, 128, 12, 3, 1, 1, false, false},
-    {"unet up3", 128, 64, 12, 2, 2, 1, true, false},
-    {"unet dec3a", 128, 64, 24, 3, 1, 1, false, false},
-    {"unet up2", 64, 32, 24, 2, 2, 1, true, false},
-    {"unet dec2a", 64, 32, 48, 3, 1, 1, false, false},
-    {"unet up1", 32, 16, 48, 2, 2, 1, true, false},
-    {"unet dec1a", 32, 16, 96, 3, 1, 1, false, false},
-    {"unet head", 16, 1, 96, 1, 1, 1, false, false},
+struct bench {
+    struct network_config config;
+    struct params params;
+    struct network *network;
+    struct arena arena;
+    float *src, *d_dst;
+    struct optimizer optimizer;
+    struct bench_part parts[BENCH_PARTS];
 };
 
-/* 'same' padding, as the networks have it. */
-static struct conv_shape bench_shape(const struct bench_layer *layer, bool winograd)
+static double bench_processor_s(void)
 {
-    int64_t up = layer->size * layer->scale, k = layer->kernel, s = layer->stride;
-    int64_t out = layer->transposed ? up * s : (up + s - 1) / s, pads = layer->transposed ? k - s : (out - 1) * s + k - up;
-    struct conv_shape shape = {.src = {1, layer->src_c, layer->size, layer->size, layer->size},
-                               .dst = {1, layer->dst_c, out, out, out},
-                               .scale = layer->scale,
-                               .has_bias = true,
-                               .transposed = layer->transposed,
-                               .training = true,
-                               .winograd = winograd,
-                               .needs_d_src = !layer->first};
-    pads = pads > 0 ? pads : 0;
-    for (int a = 0; a < 3; a++) {
-        shape.kernel[a] = k;
-        shape.stride[a] = s;
-        shape.pad_before[a] = pads / 2;
-        shape.pad_after[a] = pads - pads / 2;
-    }
-    return shape;
-}
-
-struct bench_buffers {
-    float *src, *dst, *w, *d_w, *b, *scratch;
-};
-
-static float *bench_values(int64_t n, double limit)
-{
-    float *made = memory_alloc((size_t)n, sizeof *made);
-    struct rng rng = rng_make(1, (uint64_t)n);
-    for (int64_t i = 0; made && i < n; i++)
-        made[i] = (float)rng_uniform(&rng, -limit, limit);
-    return made;
+    struct timespec now;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
 static int bench_compare(const void *a, const void *b)
@@ -104,60 +64,208 @@ static int bench_compare(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-enum bench_pass { BENCH_FORWARD, BENCH_DATA, BENCH_WEIGHTS };
-
-static double bench_pass_s(struct engine_conv *conv, const struct bench_buffers *buffers, enum bench_pass pass, int64_t repeats)
+static double bench_median(double *values, int64_t n)
 {
-    double seconds[1000];
-    for (int64_t r = 0; r < repeats; r++) {
-        double start = peak_clock_s();
-        if (pass == BENCH_FORWARD)
-            engine_conv_forward(conv, buffers->src, buffers->w, buffers->b, buffers->dst, buffers->scratch);
-        else if (pass == BENCH_DATA)
-            engine_conv_backward_data(conv, buffers->dst, buffers->w, buffers->src, buffers->scratch);
-        else
-            engine_conv_backward_weights(conv, buffers->src, buffers->dst, buffers->d_w, buffers->b, buffers->scratch);
-        seconds[r] = peak_clock_s() - start;
-    }
-    qsort(seconds, (size_t)repeats, sizeof *seconds, bench_compare);
-    return seconds[repeats / 2];
+    qsort(values, (size_t)n, sizeof *values, bench_compare);
+    return values[n / 2];
 }
 
-/* Adds each pass's seconds to total[pass], and the multiply-adds to total[3]. */
-static enum status bench_run(const struct bench_layer *layer, double peak, bool winograd, int64_t repeats, double total[4], struct error *error)
+static struct bench_part *bench_part_of(struct bench *bench, const char *type)
 {
-    struct conv_shape shape = bench_shape(layer, winograd);
-    struct engine_conv *conv = NULL;
-    size_t bytes = 0;
-    int64_t n_w = layer->src_c * layer->dst_c * layer->kernel * layer->kernel * layer->kernel;
-    if (engine_conv_new(&conv, &shape, &bytes, error))
+    struct bench_part *part = bench->parts;
+    while (part->type && strcmp(part->type, type) != 0 && part < bench->parts + BENCH_PARTS - 1)
+        part++;
+    part->type = type;
+    return part;
+}
+
+static enum status bench_open_optimizer(struct bench *bench, struct error *error)
+{
+    static const struct config_field fields[] = {{.key = "optimizer", .type = CONFIG_CHOICE, .variant = optimizer_table_at}, {0}};
+    static const struct config_table table = {.size = sizeof(struct config_item), .fields = fields};
+    struct yaml_node *node;
+    struct config_item item;
+    if (yaml_read_text(&node, "optimizer: { type: adam, lr: 1e-4 }\n", "bench", &bench->arena, error) ||
+        config_bind(&table, node, &item, &bench->arena, error))
         return error->status;
-    struct bench_buffers buffers = {.src = bench_values(tensor_floats(shape.src), 1),
-                                    .dst = bench_values(tensor_floats(shape.dst), 1),
-                                    .w = bench_values(n_w, 0.01),
-                                    .d_w = bench_values(n_w, 0),
-                                    .b = bench_values(layer->dst_c, 0),
-                                    .scratch = memory_zalloc(bytes, 1)};
-    double operations = 2.0 * (double)engine_conv_macs(conv);
-    if (buffers.src && buffers.dst && buffers.w && buffers.d_w && buffers.b && buffers.scratch) {
-        printf("%-15s %3d -> %3d k%d s%d%s %7.2f GMAC ", layer->name, (int)layer->src_c, (int)layer->dst_c, (int)layer->kernel,
-               (int)layer->stride, layer->scale == 2 ? " up" : "   ", operations / 2e9);
-        for (int pass = BENCH_FORWARD; pass <= BENCH_WEIGHTS; pass++) {
-            bool none = pass == BENCH_DATA && layer->first;
-            double seconds = none ? 0 : bench_pass_s(conv, &buffers, (enum bench_pass)pass, repeats);
-            total[pass] += seconds;
-            total[3] += none ? 0 : operations;
-            printf(none ? "       -      " : " %7.1f ms %3.0f%%", seconds * 1e3, none ? 0 : 100 * operations / seconds / peak);
-        }
-        printf(" %4zu MB  %s\n", bytes >> 20, engine_conv_describe(conv));
-        fflush(stdout);
-    } else {
-        error_memory(error, bytes, "bench");
+    return optimizer_init(&bench->optimizer, &item, &bench->params, error);
+}
+
+static float *bench_draw(int64_t n)
+{
+    float *made = memory_alloc((size_t)n, sizeof *made);
+    struct rng rng = rng_make(1, (uint64_t)n);
+    for (int64_t i = 0; made && i < n; i++)
+        made[i] = (float)rng_uniform(&rng, 0, 1);
+    return made;
+}
+
+static enum status bench_open(struct bench *bench, const char *path, const struct bench_options *options, enum network_mode mode,
+                              struct error *error)
+{
+    struct yaml_node *root, *node;
+    if (yaml_read_file(&root, path, &bench->arena, error))
+        return error->status;
+    node = yaml_get(root, "network");
+    if (config_bind(&network_table, node ? node : root, &bench->config, &bench->arena, error))
+        return error->status;
+    if (options->direct)
+        bench->config.winograd = false;
+    const int64_t *patch = bench->config.patch_vox, size = options->size;
+    const struct shape shape = {options->batch, bench->config.input_channels, size ? size : patch[2], size ? size : patch[1],
+                                size ? size : patch[0]};
+    if (network_describe(&bench->params, &bench->config, error) || params_allocate(&bench->params, mode == NETWORK_TRAIN, error))
+        return error->status;
+    params_initialise(&bench->params, 1);
+    if (network_new(&bench->network, &bench->config, &bench->params, shape, mode, error) ||
+        (mode == NETWORK_TRAIN && bench_open_optimizer(bench, error)))
+        return error->status;
+    bench->src = bench_draw(shape_count(shape));
+    bench->d_dst = bench_draw(shape_count(network_dst_shape(bench->network)));
+    return bench->src && bench->d_dst ? STATUS_OK : error_memory(error, (size_t)shape_count(shape) * sizeof(float), "bench");
+}
+
+static void bench_close(struct bench *bench)
+{
+    network_free(bench->network);
+    optimizer_done(&bench->optimizer);
+    params_done(&bench->params);
+    memory_free(bench->src);
+    memory_free(bench->d_dst);
+    arena_done(&bench->arena);
+}
+
+/* ---- one pass, as network.c runs it, with a clock beside every layer ---- */
+
+static void bench_clocked(struct bench *bench, bool training)
+{
+    const struct pass pass = {.training = training, .seed = 1, .step = 1};
+    struct network *network = bench->network;
+    const float *dst = network_forward(network, bench->src, &pass);
+    int64_t n = shape_count(network_dst_shape(network));
+    for (int64_t i = 0; training && i < n; i++)
+        bench->d_dst[i] = 2 * (dst[i] - 0.5f) / (float)n;
+    if (training) {
+        network_backward(network, bench->d_dst, NULL, &pass);
+        optimizer_step(&bench->optimizer, &bench->params, optimizer_lr(&bench->optimizer));
     }
-    float *all[] = {buffers.src, buffers.dst, buffers.w, buffers.d_w, buffers.b, buffers.scratch};
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
-        memory_free(all[i]);
-    engine_conv_free(conv);
+}
+
+/* ---- the same, layer by layer ---- */
+
+static bool bench_runs(const struct node *node, bool backward)
+{
+    return !node->skipped && (!backward || node->layer.training);
+}
+
+/* Runs one layer's pass; its processor seconds. */
+static double bench_layer_s(struct node *node, const struct pass *pass, bool backward)
+{
+    double start = bench_processor_s();
+    node->layer.scratch = backward ? node->scratch_backward : node->scratch_forward;
+    if (backward)
+        node->layer.ops->backward(&node->layer, pass);
+    else
+        node->layer.ops->forward(&node->layer, pass);
+    return bench_processor_s() - start;
+}
+
+/* seconds[(layer * 2 + backward) * BENCH_RUNS + run] */
+static void bench_measure_layers(struct bench *bench, int64_t repeats, bool training, double *seconds)
+{
+    const struct pass pass = {.training = training, .seed = 1, .step = 1};
+    struct network *network = bench->network;
+    int64_t n = network->n_layers;
+    for (int64_t r = 0; r < repeats; r++) {
+        tensor_from_plain(network->values[0].data, bench->src);
+        for (int64_t i = 0; i < n; i++)
+            if (bench_runs(&network->nodes[i], false))
+                seconds[2 * i * BENCH_RUNS + r] = bench_layer_s(&network->nodes[i], &pass, false);
+        if (training)
+            tensor_from_plain(network->values[n].grad, bench->d_dst);
+        for (int64_t i = n - 1; i >= 0 && training; i--)
+            if (bench_runs(&network->nodes[i], true))
+                seconds[(2 * i + 1) * BENCH_RUNS + r] = bench_layer_s(&network->nodes[i], &pass, true);
+    }
+}
+
+static void bench_print_pass(double seconds, int64_t done, int64_t written, double peak)
+{
+    printf(" | %.1f", 1e3 * seconds);
+    if (done && seconds > 0)
+        printf(" | %.0f / %.0f", 200 * (double)done / seconds / peak, 200 * (double)written / seconds / peak);
+    else
+        printf(" | -");
+}
+
+static void bench_print_layer(const struct node *node, const double seconds[2], double peak)
+{
+    const struct layer *layer = &node->layer;
+    char src[SHAPE_TEXT], dst[SHAPE_TEXT];
+    struct layer_work work = {.kernels = "-"};
+    int64_t backwards = (layer->training ? 1 : 0) + (layer->needs_d_src[0] ? 1 : 0);
+    if (layer->ops->work)
+        work = layer->ops->work(layer);
+    printf("| %s | %s | %s -> %s | %.2f", layer->name, layer->ops->config.type, shape_text(src, layer->src[0].shape),
+           shape_text(dst, layer->dst.shape), (double)node->macs / 1e9);
+    bench_print_pass(seconds[0], work.forward, node->macs, peak);
+    bench_print_pass(seconds[1], layer->training ? work.backward : 0, backwards * node->macs, peak);
+    printf(" | ");
+    for (const char *c = work.kernels; *c; c++)
+        putchar(*c == '|' ? ';' : *c);
+    printf(" |\n");
+}
+
+/* peak: operations per second of one processor. */
+static enum status bench_layers(struct bench *bench, const struct bench_options *options, bool training, double peak, struct error *error)
+{
+    const struct network *network = bench->network;
+    int64_t n = network->n_layers;
+    double *seconds = memory_zalloc((size_t)(2 * n * BENCH_RUNS), sizeof *seconds);
+    if (!seconds)
+        return error_memory(error, (size_t)(2 * n * BENCH_RUNS) * sizeof *seconds, "bench");
+    bench_measure_layers(bench, options->repeats, training, seconds);
+    if (!options->brief && training)
+        printf("| layer | type | shapes | GMAC written | forward ms | done / written %% | backward ms | done / written %% | kernels |\n"
+               "|---|---|---|---|---|---|---|---|---|\n");
+    for (int64_t i = 0; i < n; i++) {
+        const struct node *node = &network->nodes[i];
+        const double median[2] = {bench_median(seconds + 2 * i * BENCH_RUNS, options->repeats),
+                                  bench_median(seconds + (2 * i + 1) * BENCH_RUNS, options->repeats)};
+        struct bench_part *part = bench_part_of(bench, node->layer.ops->config.type);
+        part->forward += median[0];
+        part->backward += median[1];
+        if (!options->brief && training && !node->skipped)
+            bench_print_layer(node, median, peak);
+    }
+    for (const struct bench_part *part = bench->parts; part->type; part++)
+        if (part->forward + part->backward > 0.002)
+            printf("%s%s %.3f", part == bench->parts ? "  of processor, by kind: " : ", ", part->type, part->forward + part->backward);
+    printf("\n");
+    memory_free(seconds);
+    return STATUS_OK;
+}
+
+static enum status bench_run(const char *path, const struct bench_options *options, bool training, double peak, struct error *error)
+{
+    struct bench bench = {0};
+    double wall[BENCH_RUNS], processor[BENCH_RUNS];
+    if (!bench_open(&bench, path, options, training ? NETWORK_TRAIN : NETWORK_INFER, error)) {
+        bench_clocked(&bench, training);
+        for (int64_t r = 0; r < options->repeats; r++) {
+            double start = peak_clock_s(), start_processor = bench_processor_s();
+            bench_clocked(&bench, training);
+            wall[r] = peak_clock_s() - start;
+            processor[r] = bench_processor_s() - start_processor;
+        }
+        char text[SHAPE_TEXT];
+        printf("\n%s %s %s: %.2f s, of processor %.2f s, arena %.0f MB\n", bench.config.name,
+               shape_text(text, network_src_shape(bench.network)), training ? "step" : "forward", bench_median(wall, options->repeats),
+               bench_median(processor, options->repeats), (double)network_bytes(bench.network) / 1048576);
+        bench_layers(&bench, options, training, peak, error);
+        fflush(stdout);
+    }
+    bench_close(&bench);
     return error->status;
 }
 
@@ -167,23 +275,17 @@ int main(int argc, char **argv)
     struct config_strings arguments;
     struct arena arena = {0};
     struct error error = {0};
-    double total[4] = {0}, peak, sum;
     if (options_parse(&bench_table, &options, argc - 1, argv + 1, &arguments, &arena, &error)) {
         error_print(stderr, &error);
         options_help(&bench_table, stderr);
         return (int)error.status;
     }
     parallel_set_threads((int)options.threads);
-    peak = peak_flops();
-    printf("%s, %d threads, %.0f GFLOP/s peak; median of %d\n%-15s %41s %12s %14s\n", engine_version(), parallel_threads(), peak / 1e9,
-           (int)options.repeats, "layer", "forward", "back data", "back weights");
-    for (size_t i = 0; i < sizeof layers / sizeof *layers && !error.status; i++)
-        if (!options.only || strstr(layers[i].name, options.only))
-            bench_run(&layers[i], peak, !options.direct, options.repeats, total, &error);
-    sum = total[0] + total[1] + total[2];
-    if (sum > 0)
-        printf("all: forward %.0f ms, backward data %.0f ms, backward weights %.0f ms; %.0f%% of peak\n", total[0] * 1e3, total[1] * 1e3,
-               total[2] * 1e3, 100 * total[3] / sum / peak);
+    double peak = peak_flops() / parallel_threads();
+    printf("%s, %d threads, %.0f GFLOP/s peak each; medians of %d\n", engine_version(), parallel_threads(), peak / 1e9, (int)options.repeats);
+    for (int64_t i = 0; i < arguments.n && !error.status; i++)
+        for (int training = 0; training < 2 && !error.status; training++)
+            bench_run(arguments.items[i], &options, training, peak, &error);
     if (error.status)
         error_print(stderr, &error);
     arena_done(&arena);

@@ -256,8 +256,13 @@ const char *engine_conv_describe(const struct engine_conv *conv)
     return conv->description;
 }
 
-int64_t engine_conv_macs(const struct engine_conv *conv)
+int64_t engine_conv_forward_macs(const struct engine_conv *conv)
 {
-    const struct direct_conv *grid = &conv->grid;
-    return shape_count(grid->dst) * grid->src.c * grid->kernel[0] * grid->kernel[1] * grid->kernel[2];
+    return phases_macs(conv->forward);
+}
+
+int64_t engine_conv_backward_macs(const struct engine_conv *conv)
+{
+    int64_t macs = conv->backward_weights ? direct_weights_macs(conv->backward_weights) : 0;
+    return macs + (conv->backward_data ? phases_macs(conv->backward_data) : 0);
 }

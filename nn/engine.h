@@ -37,8 +37,10 @@ void engine_conv_backward_weights(struct engine_conv *conv, const float *src, co
 void engine_conv_weights_changed(struct engine_conv *conv);
 /* The implementations picked, "forward | backward data | backward weights", for benches and info. */
 const char *engine_conv_describe(const struct engine_conv *conv);
-/* Multiply-adds of one pass as it is really computed (after folding an upsampling into the kernel), borders counted in full. */
-int64_t engine_conv_macs(const struct engine_conv *conv);
+/* Multiply-adds as they are really computed (after folding an upsampling into the kernel, or minimal filtering's products alone),
+ * borders counted in full; backward: of the passes that it was built for. */
+int64_t engine_conv_forward_macs(const struct engine_conv *conv);
+int64_t engine_conv_backward_macs(const struct engine_conv *conv);
 
 /* A matrix as it lies: row-major, or stored transposed. */
 struct matrix {

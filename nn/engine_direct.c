@@ -118,6 +118,16 @@ struct direct_layout direct_forward_layout(const struct direct_forward *forward)
     return forward->layout;
 }
 
+int64_t direct_conv_macs(const struct direct_conv *conv)
+{
+    return shape_count(conv->dst) * conv->src.c * conv->kernel[0] * conv->kernel[1] * conv->kernel[2];
+}
+
+int64_t direct_forward_macs(const struct direct_forward *forward)
+{
+    return forward->winograd ? winograd_macs(forward->winograd) : direct_conv_macs(&forward->conv);
+}
+
 const char *direct_forward_name(const struct direct_forward *forward)
 {
     return forward->name;

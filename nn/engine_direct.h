@@ -22,6 +22,8 @@ struct direct_conv {
     int64_t kernel[3], stride[3], pad[3];
     bool winograd; /* allowed where it pays (engine_winograd.h) */
 };
+/* Multiply-adds, borders counted in full. */
+int64_t direct_conv_macs(const struct direct_conv *conv);
 
 /* How tensors and weights of a direct convolution lie for the kernel that runs it. Weights: [o/lane_o][i/lane_i][tap][lane_i][lane_o]. */
 struct direct_layout {
@@ -61,6 +63,7 @@ void direct_forward_free(struct direct_forward *forward);
 size_t direct_forward_scratch_bytes(const struct direct_forward *forward);
 struct direct_layout direct_forward_layout(const struct direct_forward *forward);
 const char *direct_forward_name(const struct direct_forward *forward);
+int64_t direct_forward_macs(const struct direct_forward *forward);
 /* Floats that weights take: in the layout, and what prepare makes of them behind. Prepare after every packing. */
 int64_t direct_forward_packed_floats(const struct direct_forward *forward);
 void direct_forward_prepare(const struct direct_forward *forward, float *packed);
@@ -74,6 +77,7 @@ void direct_weights_free(struct direct_weights *weights);
 size_t direct_weights_scratch_bytes(const struct direct_weights *weights);
 struct direct_layout direct_weights_layout(const struct direct_weights *weights);
 const char *direct_weights_name(const struct direct_weights *weights);
+int64_t direct_weights_macs(const struct direct_weights *weights);
 void direct_weights_run(struct direct_weights *weights, const float *src, const float *d_dst, float *d_packed, void *scratch);
 
 /* ---- engine_phases.c: gather and scatter, as a list of direct convolutions ---- */
@@ -85,6 +89,7 @@ void phases_free(struct phases *phases);
 int64_t phases_packed_floats(const struct phases *phases);
 size_t phases_scratch_bytes(const struct phases *phases);
 const char *phases_name(const struct phases *phases);
+int64_t phases_macs(const struct phases *phases);
 void phases_pack(const struct phases *phases, const struct weights_view *view, const float *w, float *packed);
 void phases_run(struct phases *phases, const float *src, const float *packed, const float *b, float *dst, void *scratch);
 

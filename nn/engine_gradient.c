@@ -105,6 +105,11 @@ struct direct_layout direct_weights_layout(const struct direct_weights *weights)
     return weights->layout;
 }
 
+int64_t direct_weights_macs(const struct direct_weights *weights)
+{
+    return weights->winograd ? winograd_macs(weights->winograd) : direct_conv_macs(&weights->conv);
+}
+
 const char *direct_weights_name(const struct direct_weights *weights)
 {
     return weights->name;

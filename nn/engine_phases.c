@@ -291,6 +291,14 @@ size_t phases_scratch_bytes(const struct phases *phases)
     return scratch_bytes(phases->bias_floats) + scratch_bytes(phases->temp_floats) + phases->scratch;
 }
 
+int64_t phases_macs(const struct phases *phases)
+{
+    int64_t macs = 0;
+    for (int64_t g = 0; g < phases->n_groups; g++)
+        macs += phases->groups[g].forward ? direct_forward_macs(phases->groups[g].forward) : 0;
+    return macs;
+}
+
 const char *phases_name(const struct phases *phases)
 {
     return phases->name;

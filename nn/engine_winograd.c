@@ -103,6 +103,13 @@ int64_t winograd_packed_floats(const struct winograd *winograd)
     return grid->positions * grid->sums * grid->blocks_i * grid->blocks_o * winograd->lane * winograd->lane;
 }
 
+int64_t winograd_macs(const struct winograd *winograd)
+{
+    const struct winograd_grid *grid = &winograd->grid;
+    const struct direct_conv *conv = &grid->conv;
+    return conv->dst.n * grid->tiles[0] * grid->tiles[1] * grid->tiles[2] * grid->positions * grid->sums * conv->src.c * conv->dst.c;
+}
+
 size_t winograd_scratch_bytes(const struct winograd *winograd)
 {
     return (size_t)winograd->threads * (scratch_bytes(winograd->v_floats) + scratch_bytes(winograd->m_floats));

@@ -33,6 +33,7 @@ struct winograd;
 enum status winograd_new(struct winograd **ret, const struct direct_conv *conv, struct error *error);
 void winograd_free(struct winograd *winograd);
 int64_t winograd_packed_floats(const struct winograd *winograd);
+int64_t winograd_macs(const struct winograd *winograd); /* the products alone */
 size_t winograd_scratch_bytes(const struct winograd *winograd);
 /* direct: weights in the direct layout, [o/lane][i/lane][tap][lane][lane]. */
 void winograd_prepare(const struct winograd *winograd, const float *direct, float *packed);

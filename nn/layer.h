@@ -62,6 +62,12 @@ struct layer_config {
 };
 extern const struct config_table layer_base_table;
 
+/* Multiply-adds really done, and the kernels that do them. */
+struct layer_work {
+    int64_t forward, backward;
+    const char *kernels;
+};
+
 struct layer_ops {
     struct config_table config; /* .type is the layer's name in YAML, .base = &layer_base_table, .fields its own keys */
     size_t state_size;
@@ -82,6 +88,8 @@ struct layer_ops {
     void (*done)(struct layer *layer);           /* may be NULL; called on half-built layers too */
     /* Multiply-adds of a forward pass, for the table; NULL: none worth counting. */
     int64_t (*macs)(const struct layer *layer);
+    /* What is really done, once init has chosen how, for benches; NULL: as macs says, and nothing to choose. */
+    struct layer_work (*work)(const struct layer *layer);
 };
 
 struct layer {

@@ -166,6 +166,14 @@ static void conv_done(struct layer *layer)
     state->engine = NULL;
 }
 
+static struct layer_work conv_work(const struct layer *layer)
+{
+    const struct conv_state *state = layer->state;
+    return (struct layer_work){.forward = engine_conv_forward_macs(state->engine),
+                               .backward = engine_conv_backward_macs(state->engine),
+                               .kernels = engine_conv_describe(state->engine)};
+}
+
 static void conv_params_changed(struct layer *layer)
 {
     struct conv_state *state = layer->state;
@@ -199,7 +207,7 @@ const struct layer_ops layer_conv = {
     .min_src = 1, .max_src = 1, .keeps = LAYER_KEEPS_SRC_TO_LEARN,
     .takes_scale = conv_takes_scale, .shape = conv_shape_of, .declare = conv_declare, .init = conv_init,
     .forward = conv_forward, .backward = conv_backward,
-    .params_changed = conv_params_changed, .done = conv_done, .macs = conv_macs,
+    .params_changed = conv_params_changed, .done = conv_done, .macs = conv_macs, .work = conv_work,
 };
 
 const struct layer_ops layer_conv_transpose = {
@@ -209,7 +217,7 @@ const struct layer_ops layer_conv_transpose = {
     .min_src = 1, .max_src = 1, .keeps = LAYER_KEEPS_SRC_TO_LEARN,
     .takes_scale = conv_takes_scale, .shape = conv_shape_of, .declare = conv_declare, .init = conv_init,
     .forward = conv_forward, .backward = conv_backward,
-    .params_changed = conv_params_changed, .done = conv_done, .macs = conv_macs,
+    .params_changed = conv_params_changed, .done = conv_done, .macs = conv_macs, .work = conv_work,
 };
 
 static bool conv_is_transposed(const struct layer *layer)
