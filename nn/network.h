@@ -25,10 +25,14 @@ enum network_recompute {
     RECOMPUTE_MODES
 };
 
+/* What the engine multiplies in. */
+enum network_precision { PRECISION_FLOAT32, PRECISION_BFLOAT16 };
+
 struct network_config {
     const char *name;
     int64_t input_channels;
     int recompute; /* enum network_recompute */
+    int precision; /* enum network_precision */
     int64_t patch_vox[3];      /* x, y, z: the shape `info` prints for and training defaults to */
     bool winograd;             /* convolutions by minimal filtering where it pays: engine_winograd.h states the error */
     struct config_list layers; /* items' tables are the layer_ops' config tables */

@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "nn/engine.h"
 #include "nn/network_impl.h"
 
 static const struct config_table *network_layer_table(int index)
@@ -10,6 +11,7 @@ static const struct config_table *network_layer_table(int index)
     return ops ? &ops->config : NULL;
 }
 
+static const char *const network_precision_names[] = {"float32", "bfloat16", NULL};
 const char *const network_recompute_names[] = {"nothing", "cheap", "most", NULL};
 
 static const struct config_field network_fields[] = {
@@ -20,6 +22,9 @@ static const struct config_field network_fields[] = {
      .unit = "voxels", .help = "x, y, z: the input size that `info` prints for and training defaults to"},
     {.key = "winograd", .type = CONFIG_BOOL, .offset = offsetof(struct network_config, winograd), .text = "true",
      .help = "minimal filtering for convolutions where it is faster: up to 6 times fewer products, at most twice the rounding error"},
+    {.key = "precision", .type = CONFIG_ENUM, .offset = offsetof(struct network_config, precision), .text = "float32",
+     .names = network_precision_names,
+     .help = "float32; bfloat16 is refused: the engine has no bfloat16 kernels yet (bench/README.md has what it would cost in accuracy)"},
     {.key = "recompute", .type = CONFIG_ENUM, .offset = offsetof(struct network_config, recompute), .text = "nothing",
      .names = network_recompute_names,
      .help = "training memory against time, same bits: outputs computed again in backward; cheap: all but convolutions' and dense layers'; "
@@ -177,6 +182,9 @@ enum status network_graph(struct network *network, const struct network_config *
     network->config = config;
     network->params = params;
     network->mode = mode;
+    if (config->precision != PRECISION_FLOAT32)
+        return error_set(error, STATUS_USAGE, "network '%s': precision: bfloat16 is not there: the engine (%s) has no bfloat16 kernels (float32 would work)",
+                         config->name, engine_version());
     if (n < 1)
         return error_set(error, STATUS_USAGE, "network '%s': it has no layers", config->name);
     network->nodes = arena_alloc(&network->arena, (size_t)n, sizeof *network->nodes);

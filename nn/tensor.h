@@ -4,7 +4,7 @@
  * negotiates layouts and almost no reorder is ever needed:
  *   C <  block : plain NCDHW;
  *   C >= block : channel-blocked N (C/block) D H W block, C padded up with channels that are always zero,
- * where block = tensor_block() is the engine's SIMD width (8 floats on AVX2 and below, 16 on AVX-512). */
+ * where block = tensor_block() is what the engine computes with at a time (8 or 16 floats). */
 #ifndef CALVARIA_NN_TENSOR_H
 #define CALVARIA_NN_TENSOR_H
 

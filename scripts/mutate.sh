@@ -9,7 +9,8 @@ work=${1:-$(mktemp -d)}
 mkdir -p "$work/source"
 cd "$root"
 git ls-files -z --cached --others --exclude-standard | xargs -0 cp --parents -t "$work/source" 2>/dev/null || true
-cmake -S "$work/source" -B "$work/build" -DCMAKE_BUILD_TYPE=Debug -DCMAKE_C_FLAGS_DEBUG=-O1 >/dev/null
+generator=$(command -v ninja >/dev/null && echo Ninja || echo "Unix Makefiles")
+cmake -S "$work/source" -B "$work/build" -G "$generator" -DCMAKE_BUILD_TYPE=Debug -DCMAKE_C_FLAGS_DEBUG=-O1 >/dev/null
 killed=0
 total=0
 
@@ -27,13 +28,31 @@ layers/norm.c|s/(float)(-inv \* inv \* work->stat_b\[s\])/(float)(inv * inv * wo
 layers/norm.c|s/(-inv \* work->stat_a\[s\] + inv/(inv * work->stat_a[s] + inv/|norm|d_src
 layers/norm.c|s/stat_b\[s\] += gamma/stat_b[s] -= gamma/|norm|d_src
 layers/dropout.c|s/layer->d_dst.data, layer->d_src\[0\].data)/layer->d_dst.data, layer->d_src[0].data), layer->d_src[0].data[0] *= -1/|dropout|dropout
+layers/dropout.c|s/src\[at\] \* scale : 0/src[at] : 0/|dropout|dropout
 layers/add.c|s/for (int k = 0; k < layer->n_src; k++)/for (int k = 1; k < layer->n_src; k++)/|join|add
+layers/concat.c|s/concat_copy(d_src, config->first, layer->d_dst, 0/concat_copy(d_src, 0, layer->d_dst, 0/|join|slice
 layers/concat.c|s/layer->d_dst, first, layer->src/layer->d_dst, 0, layer->src/|join|concat
 layers/flatten.c|s/flatten_sample(layer->d_dst, n).data)/flatten_sample(layer->d_dst, 0).data)/|join|flatten
 layers/pool.c|s/+= d_dst\[c\];/-= d_dst[c];/|pool|max_pool
 layers/pool.c|s/+= share \* d_dst\[c\]/-= share * d_dst[c]/|pool|avg_pool
+layers/upsample.c|s/sum\[l\] += weight \* d\[l\]/sum[l] -= weight * d[l]/|upsample|upsample, mode: trilinear
+layers/upsample.c|s/(mix.second == from ? mix.part : 0.0f)/(mix.second == from ? -mix.part : 0.0f)/|upsample|trilinear
+layers/upsample.c|s/reach = config->mode == UPSAMPLE_NEAREST ? 0 : f;/reach = 0;/|upsample|trilinear
+layers/batch_norm.c|s/.constant = !state->of_batch/.constant = true/|norm|batch_norm
+layers/batch_norm.c|s/inv\[c\] = 1 \/ sqrt(inv\[c\] + config->eps)/inv[c] = 1 \/ sqrt(inv[c])/|norm|batch_norm
+layers/instance_norm.c|s/.inv = mean + norm_stats(&state->norm)/.inv = mean/|norm|instance_norm
+layers/pool.c|s/float share = (float)(1 /float share = (float)(-1 /|pool|global_pool
 layers/dense.c|s/sum += (double)d_dst/sum -= (double)d_dst/|upsample|dense
+layers/dense.c|s/layer->grad\[0\], false)/layer->grad[0], true)/|upsample|dense
+layers/dense.c|s/(struct matrix){layer->value\[0\], false}, d_src/(struct matrix){layer->value[0], true}, d_src/|upsample|dense
 layers/conv.c|s/layer->d_dst.data, d_w, d_b,/layer->d_dst.data, d_w, d_b ? d_w : d_b,/|conv|conv
+layers/conv.c|s/size\[a\] \* shape.scale, shape.kernel\[a\]/size[a], shape.kernel[a]/|conv|conv
+engine.c|s/d_b\[block \* lane + c\] = (float)sum\[c\]/d_b[block * lane + c] = (float)-sum[c]/|conv|d_b
+engine.c|s/conv_backward_bias(conv->shape.dst, d_dst, d_b)/conv_backward_bias(conv->shape.dst, d_dst + 1, d_b)/|conv|d_b
+engine_pack.c|s/dst\[i\] = src\[i\] + src\[inner + i\];/dst[i] = src[i] - src[inner + i];/|conv|d_w
+engine_pack.c|s/dst\[inner + i\] += src\[i\];/dst[inner + i] -= src[i];/|conv|conv
+engine_phases.c|s/(a + pad - q)/(a + pad + q)/|conv|conv
+losses/boundary.c|s/factor \* distance\[i\]/-factor * distance[i]/|loss|boundary
 losses/mse.c|s/factor \* (p\[i\] - t\[i\])/factor * (p[i] + t[i])/|loss|mse
 losses/bce.c|s/(q - (double)t\[i\]) \//(q + (double)t[i]) \//|loss|bce
 losses/focal.c|s/\* bone - (1/* bone + (1/|loss|focal
@@ -43,7 +62,10 @@ optimizers/adam.c|s/w\[i\] - by.scale/w[i] + by.scale/|optimizer|value
 optimizers/sgd.c|s/w\[i\] -= lr/w[i] += lr/|optimizer|value
 network.c|s/dst\[i\] += src\[i\];/dst[i] -= src[i];/|network|test_network
 network_graph.c|s/LAYER_KEEPS_DST);/LAYER_KEEPS_NOTHING);/|network|test_network
-network_plan.c|s/(layer->ops->keeps \& LAYER_KEEPS_SRC))/(layer->ops->keeps \& LAYER_KEEPS_NOTHING))/|network|test_network
+layer.c|s/return layer->training \&\& ((keeps \& LAYER_KEEPS_SRC)/return false \&\& ((keeps \& LAYER_KEEPS_SRC)/|network|test_network
+network_recompute.c|s/if (layer_reads_dst(&node->layer))/if (false)/|recompute|test_recompute
+network.c|s/again.again = true;/again.again = false;/|recompute|test_recompute
+network_plan.c|s/plan_extend(backward, node->again_step);/(void)0;/|recompute|test_recompute
 END
 }
 
@@ -51,19 +73,23 @@ mutations >"$work/list"
 while IFS='|' read -r file edit test says; do
     total=$((total + 1))
     sed -i "$edit" "$work/source/nn/$file"
+    began=$(date +%s)
     if cmp -s "$work/source/nn/$file" "nn/$file"; then
         verdict="NOT APPLIED"
     elif ! cmake --build "$work/build" --target "test_$test" -j2 >"$work/log" 2>&1; then
         verdict="DOES NOT BUILD"
-    elif (cd "$work/source" && timeout 60 "$work/build/tests/nn/test_$test") >"$work/log" 2>&1; then
-        verdict="SURVIVED"
-    elif ! grep -q -- "$says" "$work/log"; then
-        verdict="FAILED WITHOUT SAYING '$says'"
     else
-        verdict="killed"
-        killed=$((killed + 1))
+        began=$(date +%s)
+        if (cd "$work/source" && timeout 60 "$work/build/tests/nn/test_$test") >"$work/log" 2>&1; then
+            verdict="SURVIVED"
+        elif ! grep -q -- "$says" "$work/log"; then
+            verdict="FAILED WITHOUT SAYING '$says'"
+        else
+            verdict="killed"
+            killed=$((killed + 1))
+        fi
     fi
-    echo "$verdict: $file: $edit"
+    echo "$verdict in $(($(date +%s) - began)) s: $file: $edit"
     cp "nn/$file" "$work/source/nn/$file"
 done <"$work/list"
 echo "$killed of $total mutations killed"

@@ -10,7 +10,7 @@ prove() {
     printf '%s\n' '#include "nn/tensor.h" // BREACH' 'static const char *t = "exit(1) atoi(x)"; /* exit(2) */' '/* printf("x")' ' * exit(3) */' \
         'static int f(int a, int b, int c, int d, int e, int f, int g, int h, int i)' '{ // BREACH' '}' > "$root/base/a.c"
     printf '%s\n' '#include "data/volume.h" // BREACH' '#include "tensor.h" // BREACH' '#include "base/error.h"' \
-        '#include <oneapi/dnnl/dnnl.h> // BREACH' > "$root/nn/layer.c"
+        '#include <oneapi/dnnl/dnnl.h> // BREACH' '#include <immintrin.h> // BREACH' > "$root/nn/layer.c"
     printf '%s\n' '#include <oneapi/dnnl/dnnl.h>' 'static void f(int a, void (*g)(int, int, int, int), int b[8])' '{' \
         '    exit(1); // BREACH' '    x = atoi(y); // BREACH' '    printf("x"); // BREACH' '    fprintf(stderr, "x"); // BREACH' \
         '    p = malloc(3); // BREACH' '    x->exit(1); snprintf(a, b, "x"); my_exit(1); fprintf(file, "x");' '}' > "$root/nn/engine.c"
@@ -130,6 +130,8 @@ everything=$(sources base nn data infer train serve cli bench tests)
         grep -vE '^[^:]*:[0-9]*:[ \t]*(/\*|\*|//)|/\*.*(stdout|stderr).*\*/' | sed 's/$/   <- the log and the programs alone know stdout and stderr/'
     grep -nE '#[ \t]*include.*dnnl' $(printf '%s\n' $everything | grep -vE '^(nn/engine[^/]*\.c|nn/engine[^/]*/[^/]*\.c|nn/engine_[a-z]*\.h|bench/.*)$') /dev/null |
         sed 's/$/   <- only the engine files know oneDNN/'
+    grep -nE '#[ \t]*include[ \t]*<(immintrin|x86intrin|arm_neon|cpuid|omp)\.h>|__builtin_cpu_|__AVX|__SSE' \
+        $(sources nn infer train serve cli | grep -vE '^nn/engine[^/]*$') /dev/null | sed 's/$/   <- only the engine files know the processor/'
 } > "$list"
 breach
 

@@ -3,6 +3,7 @@
 
     python scripts/golden/keras_networks.py [NAME...]                 narrow widths: writes tests/nn/golden/NAME.h5
     python scripts/golden/keras_networks.py --full FOLDER [NAME...]   the widths of configs/networks: writes FOLDER/NAME.h5 (hundreds of MB)
+    GOLDEN_FLOAT=float32 ...                                          the same in float32, to see what rounding alone does (compare.py)
 
 NAME: mia_ae, mia_ae_patch, mia_discriminator, n1 (default: all). Needs tensorflow, keras 3 and h5py; tests/nn/test_golden.c reads the files.
 The networks are written as their authors write them: channels last, axes X, Y, Z. A file holds output and loss of step 1, every gradient
@@ -21,7 +22,7 @@ import tensorflow as tf
 sys.path.insert(0, os.path.dirname(__file__))
 import golden
 
-keras.backend.set_floatx("float64")
+keras.backend.set_floatx(os.environ.get("GOLDEN_FLOAT", "float64"))
 L = keras.layers
 SEED = 1
 
@@ -61,7 +62,7 @@ class MiaAe:
         x, y, z = [n // 16 for n in self.xyz]
         shape = (self.batch, self.widths[3], z, y, x)
         mask = golden.dropout_mask(SEED, step, self.dropout_layer, shape, 0.5) if step else np.ones(shape)
-        return [source, ours_tensor(mask)]
+        return [source, ours_tensor(mask).astype(keras.backend.floatx())]
 
     def loss(self, p, t):
         return tf.reduce_mean(tf.square(p - t))
@@ -193,7 +194,7 @@ def run(network, steps, put):
     model = network.build()
     named = Named(model)
     initialise(named)
-    bits = lambda stream, above, shape: (golden.draw(stream, shape) > above).astype(np.float64)
+    bits = lambda stream, above, shape: (golden.draw(stream, shape) > above).astype(keras.backend.floatx())
     zyx = network.xyz[::-1]
     source = ours_tensor(bits(1, 0.3, (network.batch, 1, *zyx)))
     grid = zyx if len(model.output.shape) == 5 else (1, 1, 1)

@@ -114,6 +114,8 @@ static void test_conv_stride(void)
     check_conv("{ type: conv, filters: 16, kernel: 3, stride: 2 }", (struct shape){2, 8, 4, 6, 8}, (struct geometry){CUBE(3), CUBE(2), CUBE(0)}, 1);
     check_conv("{ type: conv, filters: 17, kernel: 1, stride: 2 }", (struct shape){2, 17, 4, 6, 3}, (struct geometry){CUBE(1), CUBE(2), CUBE(0)}, 1);
     check_conv("{ type: conv, filters: 8, kernel: 4, stride: 2 }", (struct shape){1, 8, 4, 6, 8}, (struct geometry){CUBE(4), CUBE(2), CUBE(1)}, 1);
+    check_conv("{ type: conv, filters: 9, kernel: 3, stride: 2 }", (struct shape){1, 9, 5, 7, 3}, (struct geometry){CUBE(3), CUBE(2), CUBE(1)}, 1);
+    check_conv("{ type: conv, filters: 9, kernel: 4, stride: 2 }", (struct shape){1, 5, 5, 7, 3}, (struct geometry){CUBE(4), CUBE(2), CUBE(1)}, 1);
     check_conv("{ type: conv, filters: 4, kernel: [3, 2, 5], stride: [2, 1, 3] }", (struct shape){1, 5, 6, 4, 8},
                (struct geometry){{5, 2, 3}, {3, 1, 2}, {1, 0, 0}}, 1);
 }
@@ -128,6 +130,7 @@ static void test_conv_other_padding(void)
 
 static void test_conv_absorbed(void)
 {
+    check_conv("{ type: conv, filters: 9, kernel: 4 }", (struct shape){1, 9, 3, 1, 5}, (struct geometry){CUBE(4), CUBE(1), CUBE(1)}, 2);
     check_conv("{ type: conv, filters: 9, kernel: 5 }", (struct shape){1, 9, 2, 3, 2}, (struct geometry){CUBE(5), CUBE(1), CUBE(2)}, 2);
     check_conv("{ type: conv, filters: 2, kernel: 3 }", (struct shape){2, 17, 2, 3, 4}, (struct geometry){CUBE(3), CUBE(1), CUBE(1)}, 2);
     check_conv("{ type: conv, filters: 1, kernel: 5 }", (struct shape){1, 1, 4, 3, 5}, (struct geometry){CUBE(5), CUBE(1), CUBE(2)}, 2);
@@ -147,6 +150,9 @@ static void test_conv_transpose(void)
 
 static void test_conv_transpose_absorbed(void)
 {
+    check_conv("{ type: conv_transpose, filters: 8, kernel: 5 }", (struct shape){1, 9, 3, 1, 5}, (struct geometry){CUBE(5), CUBE(1), CUBE(2)}, 2);
+    check_conv("{ type: conv_transpose, filters: 3, kernel: 3 }", (struct shape){1, 9, 3, 2, 5}, (struct geometry){CUBE(3), CUBE(1), CUBE(1)}, 2);
+    check_conv("{ type: conv_transpose, filters: 3, kernel: 4 }", (struct shape){1, 9, 3, 2, 5}, (struct geometry){CUBE(4), CUBE(1), CUBE(1)}, 2);
     check_conv("{ type: conv_transpose, filters: 9, kernel: 5 }", (struct shape){1, 9, 2, 3, 2}, (struct geometry){CUBE(5), CUBE(1), CUBE(2)}, 2);
     check_conv("{ type: conv_transpose, filters: 1, kernel: 5 }", (struct shape){1, 16, 2, 3, 2}, (struct geometry){CUBE(5), CUBE(1), CUBE(2)}, 2);
     check_conv("{ type: conv_transpose, filters: 1, kernel: 5 }", (struct shape){1, 1, 2, 3, 4}, (struct geometry){CUBE(5), CUBE(1), CUBE(2)}, 2);

@@ -76,6 +76,35 @@ static void test_huge(void)
                 "overflows 64 bits");
 }
 
+/* Memory that neither kernels nor scratch blur: 2048^3 values of one channel are 32 GiB, side by side with their copies 96. */
+static void test_huge_plan(void)
+{
+    const int64_t edge = 2048, floats = edge * edge * edge;
+    struct network_bench bench = {0};
+    struct network_cost cost;
+    struct error error = {0};
+    CHECK_OK(network_bench_config(&bench, "[ { type: concat, from: [input, input] }, { type: tanh } ]", 1, &error), &error);
+    if (CHECK_OK(network_cost(&cost, &bench.config, (struct shape){1, 1, edge, edge, edge}, &error), &error)) {
+        CHECK_INT(cost.infer_bytes, 3 * floats * 4);
+        CHECK_INT(shape_count(cost.dst), 2 * floats);
+        CHECK(floats > INT64_C(1) << 31);
+    }
+    network_bench_close(&bench);
+}
+
+/* What no engine computes in is refused, not computed in something else. */
+static void test_precision(void)
+{
+    struct network_bench bench = {0};
+    struct network_cost cost;
+    struct error error = {0};
+    CHECK_OK(network_bench_config(&bench, "[ { type: relu } ]", 1, &error), &error);
+    CHECK_INT(bench.config.precision, PRECISION_FLOAT32);
+    bench.config.precision = PRECISION_BFLOAT16;
+    CHECK_FAILS(network_cost(&cost, &bench.config, small, &error), &error, STATUS_USAGE, "precision: bfloat16 is not there: the engine (oneDNN");
+    network_bench_close(&bench);
+}
+
 static void read_config(struct network_config *config, const char *path, struct arena *arena)
 {
     struct yaml_node *root;
@@ -183,6 +212,8 @@ static void test_memory_runs_out(void)
 int main(int argc, char **argv)
 {
     const struct check_test tests[] = {{"graph_errors", test_graph_errors},         {"shape_errors", test_shape_errors}, {"huge", test_huge},
+                                       {"huge_plan", test_huge_plan},
+                                       {"precision", test_precision},
                                        {"published_counts", test_published_counts}, {"print", test_print},
                                        {"wrong_params", test_wrong_params},         {"memory_runs_out", test_memory_runs_out},
                                        {0}};
