@@ -12,6 +12,8 @@
 
 /* A unit's transformed values stay in the second cache, or take a share of what the weights take that each unit reads again. */
 enum { WINOGRAD_UNIT_BYTES = 384 << 10, WINOGRAD_UNIT_MOST = 4 << 20, WINOGRAD_WEIGHTS_SHARE = 4, WINOGRAD_SLAB_BYTES = 4 << 20 };
+/* Transformed weights are up to 7 times the plain ones: floats beyond which the memory is not worth it. */
+enum { WINOGRAD_WEIGHTS_MOST = 10 << 20 };
 /* Tiles of a unit; floats between the positions' parts, so that they do not fall into the same sets. */
 enum { WINOGRAD_STEP_MAX = 48, WINOGRAD_GAP = 16 };
 
@@ -63,6 +65,8 @@ bool winograd_takes(const struct direct_conv *conv)
     if (conv->src.c < 2 * lane || conv->dst.c < 2 * lane || tensor_lane(conv->src.c) != lane || tensor_lane(conv->dst.c) != lane)
         return false;
     struct winograd_grid grid = winograd_grid_of(conv, lane);
+    if (grid.positions * grid.sums * conv->src.c * conv->dst.c > WINOGRAD_WEIGHTS_MOST)
+        return false;
     double direct = (double)shape_count(conv->dst) * (double)conv->src.c * (double)(conv->kernel[0] * k * k);
     return winograd_work(&grid) < 0.6 * direct;
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/parallel.h"
 #include "base/rng.h"
 #include "tests/check.h"
 
@@ -342,6 +343,44 @@ static void test_winograd(void)
     }
 }
 
+/* Every pass of the first Winograd case gives the same bits on one thread and on three. */
+static void test_threads(void)
+{
+    struct error error = {0};
+    const struct conv_case *c = cases + sizeof cases / sizeof *cases - WINOGRAD_CASES;
+    struct reference r = reference_new(c);
+    struct tensor src = tensor_of(r.shape.src, r.src), d_dst = tensor_of(r.shape.dst, r.d_dst);
+    float *w = plain_floats(r.w, r.n_w), *b = plain_floats(r.b, c->dst_c), *d_w[2];
+    struct tensor dst[2], d_src[2];
+    int before = parallel_threads();
+    r.shape.winograd = true;
+    for (int i = 0; i < 2; i++) {
+        struct engine_conv *conv = NULL;
+        size_t bytes = 0;
+        dst[i] = tensor_of(r.shape.dst, NULL);
+        d_src[i] = tensor_of(r.shape.src, NULL);
+        d_w[i] = floats(r.n_w);
+        parallel_set_threads(i ? 3 : 1);
+        if (!CHECK_OK(engine_conv_new(&conv, &r.shape, &bytes, &error), &error))
+            return;
+        float *scratch = floats((int64_t)(bytes / sizeof(float)));
+        engine_conv_forward(conv, src.data, w, b, dst[i].data, scratch);
+        engine_conv_backward_data(conv, d_dst.data, w, d_src[i].data, scratch);
+        engine_conv_backward_weights(conv, src.data, d_dst.data, d_w[i], NULL, scratch);
+        CHECK(canary_alive(scratch, (int64_t)(bytes / sizeof(float))));
+        memory_free(scratch);
+        engine_conv_free(conv);
+    }
+    parallel_set_threads(before);
+    CHECK(memcmp(dst[0].data, dst[1].data, (size_t)tensor_floats(r.shape.dst) * sizeof(float)) == 0);
+    CHECK(memcmp(d_src[0].data, d_src[1].data, (size_t)tensor_floats(r.shape.src) * sizeof(float)) == 0);
+    CHECK(memcmp(d_w[0], d_w[1], (size_t)r.n_w * sizeof(float)) == 0);
+    float *all[] = {src.data, d_dst.data, w, b, dst[0].data, dst[1].data, d_src[0].data, d_src[1].data, d_w[0], d_w[1]};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        memory_free(all[i]);
+    reference_done(&r);
+}
+
 /* Inference: weights are prepared once, until told. A second run gives the same bits. */
 static void test_cached_weights(void)
 {
@@ -419,6 +458,7 @@ int main(int argc, char **argv)
 {
     const struct check_test tests[] = {{"passes", test_passes},
                                        {"winograd", test_winograd},
+                                       {"threads", test_threads},
                                        {"cached_weights", test_cached_weights},
                                        {"refusals", test_refusals},
                                        {"matmul", test_matmul},
