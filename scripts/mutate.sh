@@ -72,9 +72,10 @@ END
 mutations >"$work/list"
 while IFS='|' read -r file edit test says; do
     total=$((total + 1))
+    cp "$work/source/nn/$file" "$work/original"
     sed -i "$edit" "$work/source/nn/$file"
     began=$(date +%s)
-    if cmp -s "$work/source/nn/$file" "nn/$file"; then
+    if cmp -s "$work/source/nn/$file" "$work/original"; then
         verdict="NOT APPLIED"
     elif ! cmake --build "$work/build" --target "test_$test" -j2 >"$work/log" 2>&1; then
         verdict="DOES NOT BUILD"
@@ -90,7 +91,7 @@ while IFS='|' read -r file edit test says; do
         fi
     fi
     echo "$verdict in $(($(date +%s) - began)) s: $file: $edit"
-    cp "nn/$file" "$work/source/nn/$file"
+    cp "$work/original" "$work/source/nn/$file"
 done <"$work/list"
 echo "$killed of $total mutations killed"
 [ $# -gt 0 ] || rm -rf "$work"
