@@ -138,7 +138,7 @@ async function send(file) {
     openJob(job.id)
   } catch (failure) {
     if (failure.name === 'AbortError') showStart()
-    else showProblem(failure, again)
+    else showProblem(failure, failure.status >= 400 && failure.status < 500 ? null : again) // a wrong file stays wrong
   } finally {
     sending = null
   }

@@ -10,7 +10,7 @@ export class Failure extends Error {
   // The server says "where: what: why (what would work)"; what would work is shown as advice.
   static from(text, status, otherwise) {
     const [, what, hint] = /^([^]*?)\s*\(([^()]*(?:\([^()]*\)[^()]*)*)\)\.?$/.exec(text) ?? [null, text, '']
-    return new Failure(what || text, { status, hint: hint || otherwise || '' })
+    return new Failure((what || text).replace(/^file: /, ''), { status, hint: hint || otherwise || '' })
   }
 }
 
