@@ -82,7 +82,7 @@ static enum status crop_thicken_with(struct crop *crop, const double spacing[3],
         return error_memory(error, (size_t)n, "the implant's thin parts");
     for (int64_t i = 0; i < n; i++) {
         thick[i] = (double)work[i] - half >= radius_mm - half / 2;
-        seed[i] = crop->mask[i] && !thick[i] && shape_on_ridge(work, crop->dim, i);
+        seed[i] = crop->mask[i] && !thick[i] && shape_on_ridge(work, crop->dim, spacing, i);
     }
     enum status status = distance_to_mask(work, thick, crop->dim, spacing, error);
     for (int64_t i = 0; !status && i < n; i++)

@@ -12,12 +12,16 @@
 
 static const double SYMMETRY_RIM_MM = 3, SYMMETRY_LEAST = 0.1; /* nearer to bone is rim; less on the mirror image is not compared */
 
-bool shape_on_ridge(const float *depth, const int64_t dim[3], int64_t i)
+bool shape_on_ridge(const float *depth, const int64_t dim[3], const double spacing[3], int64_t i)
 {
+    const double CONTAINED = 0.9; /* of a step: below 1, as depths are those of voxels */
     const int64_t at[3] = {i % dim[0], i / dim[0] % dim[1], i / dim[0] / dim[1]};
     for (int n = 0; n < 27; n++) {
-        int64_t x = at[0] + n % 3 - 1, y = at[1] + n / 3 % 3 - 1, z = at[2] + n / 9 - 1;
-        if (x >= 0 && y >= 0 && z >= 0 && x < dim[0] && y < dim[1] && z < dim[2] && depth[(z * dim[1] + y) * dim[0] + x] > depth[i])
+        int64_t dx = n % 3 - 1, dy = n / 3 % 3 - 1, dz = n / 9 - 1, x = at[0] + dx, y = at[1] + dy, z = at[2] + dz;
+        double mx = (double)dx * spacing[0], my = (double)dy * spacing[1], mz = (double)dz * spacing[2];
+        if (n == 13 || x < 0 || y < 0 || z < 0 || x >= dim[0] || y >= dim[1] || z >= dim[2])
+            continue;
+        if ((double)depth[(z * dim[1] + y) * dim[0] + x] >= (double)depth[i] + CONTAINED * sqrt(mx * mx + my * my + mz * mz))
             return false;
     }
     return true;
@@ -88,7 +92,7 @@ enum status shape_thickness(float *thickness, struct report *report, const struc
     if (!seeds)
         return error_memory(error, (size_t)n_voxels * sizeof *seeds, "measuring the implant's thickness");
     for (int64_t i = 0; i < n; i++)
-        if (implant->mask[i] && shape_on_ridge(depth, dim, i))
+        if (implant->mask[i] && shape_on_ridge(depth, dim, spacing, i))
             seeds[n_seeds++] = i;
     /* every slice gathers the balls that reach it: the same on any thread count */
 #pragma omp parallel for schedule(dynamic, 1)

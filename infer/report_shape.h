@@ -5,8 +5,8 @@
 #include "infer/crop.h"
 #include "infer/report.h"
 
-/* No voxel around voxel i lies deeper. */
-bool shape_on_ridge(const float *depth, const int64_t dim[3], int64_t i);
+/* The ball around voxel i that just fits lies in no neighbour's. depth, spacing: mm. */
+bool shape_on_ridge(const float *depth, const int64_t dim[3], const double spacing[3], int64_t i);
 /* thickness (crop-sized, 0 outside): at each voxel the diameter of the largest ball within the implant that holds it (Hildebrand and
  * Rüegsegger, "A new method for the model-independent assessment of thickness", Journal of Microscopy 185, 1997), right to half a voxel.
  * depth: distance to the outside in mm. Writes the report's thickness_*. */
