@@ -59,4 +59,4 @@ add_custom_command(
   DEPENDS ${web_sources} ${CMAKE_CURRENT_LIST_FILE}
   COMMENT "Making the page (npm ci, esbuild)")
 add_custom_target(calvaria_web ALL DEPENDS ${CMAKE_BINARY_DIR}/web/index.html)
-install(DIRECTORY ${CMAKE_BINARY_DIR}/web/ DESTINATION share/calvaria/web OPTIONAL)
+install(DIRECTORY ${CMAKE_BINARY_DIR}/web/ DESTINATION share/calvaria/web COMPONENT calvaria OPTIONAL)
