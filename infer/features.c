@@ -186,8 +186,7 @@ static enum status features_cut(struct features *features, const struct volume *
 static enum status layer_forward(struct feature_layer *layer, const struct features *features, struct error *error)
 {
     const struct restorer *restorer = features->restorer;
-    const struct network_config *whole = restorer->has_model ? &restorer->model.network : restorer->network_config;
-    struct network_config cut = *whole;
+    struct network_config cut = *restorer->network_config;
     struct network *network;
     cut.layers.n = layer->index + 1;
     const struct shape src = {1, 1, features->patch[2], features->patch[1], features->patch[0]};

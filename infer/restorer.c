@@ -72,6 +72,7 @@ static enum status restorer_build(struct restorer *restorer, const struct networ
                          *restorer->path ? restorer->path : "restore", (int)network->input_channels,
                          restorer->coarse ? ", the coarse answer another (input_channels: 2)" : "");
     const struct shape src = {window->batch, channels, window->patch_vox[2], window->patch_vox[1], window->patch_vox[0]};
+    restorer->network_config = network;
     restorer->params = params;
     return network_new(&restorer->network, network, params, src, NETWORK_INFER, error);
 }

@@ -12,6 +12,7 @@ struct restorer {
     enum restorer_kind kind;
     struct restore_config config;
     struct network *network; /* NULL: builtin */
+    const struct network_config *network_config;
     struct params *params;
     struct model model;
     bool has_model, keep_raw;
