@@ -2,7 +2,8 @@
  * error, backward, Adam), and of every layer in them; of convolutions also the kernels picked and the fraction of the machine's
  * multiply-add peak, counting the arithmetic really done ("done") and that of the network as it is written ("written").
  *
- *     bench_layers NETWORK.yaml... [--size 96] [--batch 1] [--threads N] [--repeats 5] [--direct] [--brief] */
+ *     bench_layers NETWORK.yaml... [--size 96] [--batch 1] [--threads N] [--repeats 5] [--direct] [--brief]
+ *     bench_layers NETWORK.yaml --serve forward|step ...     one pass per line of input, answered by its seconds: for bench/peers */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,8 +20,12 @@
 
 struct bench_options {
     int64_t size, batch, threads, repeats;
+    int serve; /* enum bench_serve */
     bool direct, brief;
 };
+
+enum bench_serve { SERVE_NOTHING, SERVE_FORWARD, SERVE_STEP };
+static const char *const bench_serve_names[] = {"nothing", "forward", "step", NULL};
 
 #define BENCH_OPTION(name) .offset = offsetof(struct bench_options, name)
 static const struct config_field bench_fields[] = {
@@ -28,6 +33,7 @@ static const struct config_field bench_fields[] = {
     {.key = "batch", .type = CONFIG_INT, BENCH_OPTION(batch), .text = "1", .min = 1, .max = 64, .help = "patches per step"},
     {.key = "threads", .type = CONFIG_INT, BENCH_OPTION(threads), .text = "0", .min = 0, .max = 1024, .help = "threads; 0: all processors"},
     {.key = "repeats", .type = CONFIG_INT, BENCH_OPTION(repeats), .text = "5", .min = 1, .max = 99, .help = "runs; medians count"},
+    {.key = "serve", .type = CONFIG_ENUM, BENCH_OPTION(serve), .text = "nothing", .names = bench_serve_names, .help = "a pass per line of input"},
     {.key = "direct", .type = CONFIG_BOOL, BENCH_OPTION(direct), .text = "false", .help = "no Winograd"},
     {.key = "brief", .type = CONFIG_BOOL, BENCH_OPTION(brief), .text = "false", .help = "no line per layer"},
     {0}};
@@ -269,6 +275,32 @@ static enum status bench_run(const char *path, const struct bench_options *optio
     return error->status;
 }
 
+/* As the peers do it: "ready" after a first pass, then for every line read one pass and "WALL_S PROCESSOR_S". */
+static enum status bench_serve(const char *path, const struct bench_options *options, struct error *error)
+{
+    bool training = options->serve == SERVE_STEP;
+    struct bench bench = {0};
+    if (!bench_open(&bench, path, options, training ? NETWORK_TRAIN : NETWORK_INFER, error)) {
+        bench_clocked(&bench, training);
+        printf("ready %s\n", engine_version());
+        fflush(stdout);
+        for (int c; (c = getchar()) != EOF;) {
+            struct timespec start, end;
+            double processor = bench_processor_s();
+            if (c != '\n')
+                continue;
+            clock_gettime(CLOCK_MONOTONIC, &start);
+            bench_clocked(&bench, training);
+            clock_gettime(CLOCK_MONOTONIC, &end);
+            printf("%.6f %.6f\n", (double)(end.tv_sec - start.tv_sec) + 1e-9 * (double)(end.tv_nsec - start.tv_nsec),
+                   bench_processor_s() - processor);
+            fflush(stdout);
+        }
+    }
+    bench_close(&bench);
+    return error->status;
+}
+
 int main(int argc, char **argv)
 {
     struct bench_options options;
@@ -281,9 +313,12 @@ int main(int argc, char **argv)
         return (int)error.status;
     }
     parallel_set_threads((int)options.threads);
-    double peak = peak_flops() / parallel_threads();
-    printf("%s, %d threads, %.0f GFLOP/s peak each; medians of %d\n", engine_version(), parallel_threads(), peak / 1e9, (int)options.repeats);
-    for (int64_t i = 0; i < arguments.n && !error.status; i++)
+    if (options.serve && arguments.n)
+        bench_serve(arguments.items[0], &options, &error);
+    double peak = options.serve ? 0 : peak_flops() / parallel_threads();
+    if (!options.serve)
+        printf("%s, %d threads, %.0f GFLOP/s peak each; medians of %d\n", engine_version(), parallel_threads(), peak / 1e9, (int)options.repeats);
+    for (int64_t i = 0; i < arguments.n && !error.status && !options.serve; i++)
         for (int training = 0; training < 2 && !error.status; training++)
             bench_run(arguments.items[i], &options, training, peak, &error);
     if (error.status)
