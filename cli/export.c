@@ -1,6 +1,7 @@
-/* export.c - `calvaria export`: a model for other runtimes. */
+/* export.c - `calvaria export`: a model for other runtimes, or to pass on: without its training state, with a licence. */
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "cli/command.h"
 #include "infer/onnx.h"
@@ -8,7 +9,7 @@
 
 struct export_options {
     struct command_options common;
-    const char *onnx;
+    const char *onnx, *model, *licence;
     int stage;
     struct onnx_options options;
 };
@@ -17,13 +18,49 @@ enum { STAGE_FINE, STAGE_COARSE };
 static const char *const stage_names[] = {"fine", "coarse", NULL};
 
 static const struct config_field export_fields[] = {
-    {.key = "onnx", .type = CONFIG_PATH, .offset = offsetof(struct export_options, onnx), .required = true, .help = "the ONNX file to write"},
+    {.key = "onnx", .type = CONFIG_PATH, .offset = offsetof(struct export_options, onnx), .help = "the ONNX file to write"},
+    {.key = "model", .type = CONFIG_PATH, .offset = offsetof(struct export_options, model), .help = "a model file to pass on: without the state of its training"},
+    {.key = "licence", .type = CONFIG_STRING, .offset = offsetof(struct export_options, licence),
+     .help = "with --model: the note it carries; not given: the one it has"},
     {.key = "stage", .type = CONFIG_ENUM, .offset = offsetof(struct export_options, stage), .text = "fine", .names = stage_names,
      .help = "of a cascade: the fine network (a model's only one), or the coarse one whose answer is its second channel"},
     {.key = "patch_vox", .type = CONFIG_INT3, .offset = offsetof(struct export_options, options.patch_vox), .text = "0", .min = 0, .max = 4096,
      .unit = "voxels", .help = "fix the input's size x,y,z; 0: left open where the network allows"},
     {0},
 };
+
+/* The model with another licence note. */
+static enum status export_model(const struct export_options *options, const struct model *model, struct error *error)
+{
+    struct arena arena = {0};
+    struct model out = *model;
+    out.texts = arena_alloc(&arena, (size_t)model->n_texts + 1, sizeof *out.texts);
+    if (!out.texts)
+        return error_memory(error, (size_t)model->n_texts * sizeof *out.texts, "the model's texts");
+    out.n_texts = 0;
+    for (int64_t i = 0; i < model->n_texts; i++)
+        if (!options->licence || strcmp(model->texts[i].key, "licence") != 0)
+            out.texts[out.n_texts++] = model->texts[i];
+    if (options->licence)
+        out.texts[out.n_texts++] = (struct model_text){"licence", options->licence};
+    enum status status = model_write(options->model, &out, error);
+    arena_done(&arena);
+    if (!status)
+        printf("%s: network %s, %" PRId64 " parameters%s\n", options->model, model->network.name, model->params.n_floats,
+               model->coarse ? ", and its coarse stage" : "");
+    return status;
+}
+
+static enum status export_onnx(const struct export_options *options, const struct model *model, struct error *error)
+{
+    const struct model *stage = options->stage == STAGE_COARSE ? model->coarse : model;
+    if (!stage)
+        return error_set(error, STATUS_USAGE, "--stage: coarse: the model has no coarse stage (leave --stage out)");
+    if (onnx_write(options->onnx, stage, &options->options, error))
+        return error->status;
+    printf("%s: network %s, %" PRId64 " parameters, opset %d\n", options->onnx, stage->network.name, stage->params.n_floats, ONNX_OPSET);
+    return STATUS_OK;
+}
 
 static enum status run(const void *value, int n_inputs, char *const *inputs, struct error *error)
 {
@@ -32,28 +69,25 @@ static enum status run(const void *value, int n_inputs, char *const *inputs, str
     struct model model = {0};
     const char *path;
     (void)n_inputs;
+    if (!options->onnx && !options->model)
+        return error_set(error, STATUS_USAGE, "export: nothing to write (--onnx FILE.onnx, --model FILE.h5, or both)");
     enum status status = restorer_find(&path, inputs[0], &arena, error);
     if (!status)
         status = model_read(&model, path, false, error);
-    const struct model *stage = options->stage == STAGE_COARSE ? model.coarse : &model;
-    if (!status && !stage)
-        status = error_set(error, STATUS_USAGE, "--stage: coarse: %s has no coarse stage (leave --stage out)", path);
-    if (!status)
-        status = onnx_write(options->onnx, stage, &options->options, error);
-    if (status)
-        error_while(error, "exporting '%s'", inputs[0]);
-    else
-        printf("%s: network %s, %" PRId64 " parameters, opset %d\n", options->onnx, stage->network.name, stage->params.n_floats, ONNX_OPSET);
+    if (!status && options->onnx)
+        status = export_onnx(options, &model, error);
+    if (!status && options->model)
+        status = export_model(options, &model, error);
     model_done(&model);
     arena_done(&arena);
-    return status;
+    return status ? error_while(error, "exporting '%s'", inputs[0]) : STATUS_OK;
 }
 
 const struct command command_export = {
     .name = "export",
-    .arguments = "MODEL --onnx FILE.onnx [--stage coarse] [--patch-vox X,Y,Z]",
+    .arguments = "MODEL [--onnx FILE.onnx [--stage coarse] [--patch-vox X,Y,Z]] [--model FILE.h5 [--licence TEXT]]",
     .example = "calvaria export runs/first --onnx first.onnx",
-    .options = {.help = "write a model as ONNX, with its pre- and postprocessing as metadata", .size = sizeof(struct export_options),
+    .options = {.help = "write a model as ONNX, with its pre- and postprocessing as metadata, or to pass on, without its training state", .size = sizeof(struct export_options),
                 .base = &command_base_table, .fields = export_fields},
     .min_inputs = 1,
     .max_inputs = 1,
