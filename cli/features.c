@@ -158,7 +158,7 @@ static void study_add(struct study *study)
     study->n++;
 }
 
-/* The largest mean |r| of map m with any of a table's; except: a column that does not count. */
+/* The largest |mean r| of map m with any of a table's; except: a column that does not count. */
 static double best_match(const double *table, int64_t n, int64_t m, int64_t except, int64_t n_skulls)
 {
     double best = 0;
@@ -238,7 +238,11 @@ static enum status run_features(const void *value, int n_inputs, char *const *in
 {
     struct study study = {.options = value};
     struct progress progress;
-    enum status status = study_open(&study, error);
+    if (study_open(&study, error)) {
+        study_close(&study);
+        return error->status;
+    }
+    enum status status = STATUS_OK;
     progress_start(&progress, "features", "skulls", 0, n_inputs);
     for (int i = 0; !status && i < n_inputs; i++) {
         status = study_look(&study, inputs[i], error);

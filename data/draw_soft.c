@@ -1,3 +1,5 @@
+/* draw_soft.c - see draw_soft.h. Three grids: the skull's own voxels; `on`, at the patches' spacing; `view`, at the coarse stage's, of which
+ * a frame is cut. Places are in voxels of the grid they are named after. */
 #include "data/draw_soft.h"
 
 #include <math.h>
@@ -7,7 +9,7 @@
 #include "data/defects/region.h"
 #include "data/resample.h"
 
-/* Points per axis that stand for a voxel's box: interpolated between the skull's own voxels, they need not be denser. */
+/* Points per axis that stand for a voxel's box: interpolated between the skull's own voxels, they need not be denser than 1.4 of them. */
 static int64_t samples_for(const double step[3])
 {
     const double longest = fmax(step[0], fmax(step[1], step[2]));

@@ -135,9 +135,11 @@ static enum status restorer_stage(struct restorer *restorer, struct model *model
 /* A coarse stage sees a frame on the whole skull. */
 static enum status coarse_check(const struct restorer *coarse, struct error *error)
 {
-    if (coarse->config.window.scan == SCAN_WHOLE && coarse->config.working_spacing_mm[0] > 0 && coarse->config.task == RESTORE_IMPLANT)
+    const double *mm = coarse->config.working_spacing_mm;
+    const bool cubes = mm[0] > 0 && mm[1] == mm[0] && mm[2] == mm[0];
+    if (coarse->config.window.scan == SCAN_WHOLE && cubes && coarse->config.task == RESTORE_IMPLANT)
         return STATUS_OK;
-    return error_set(error, STATUS_FAILED, "%s: is no coarse stage (task: implant, scan: whole and a working_spacing_mm are needed)",
+    return error_set(error, STATUS_FAILED, "%s: is no coarse stage (task: implant, scan: whole and one working_spacing_mm along all axes are needed)",
                      coarse->path);
 }
 

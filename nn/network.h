@@ -7,7 +7,7 @@
  *     struct network *net;
  *     network_new(&net, &config, &params, (struct shape){1, 1, 128, 128, 128}, NETWORK_TRAIN, &error);
  *     const float *p = network_forward(net, src, &pass);     // plain NCDHW in and out
- *     network_backward(net, d_p, &pass);                     // params.grad = gradients ('=', not '+=')
+ *     network_backward(net, d_p, NULL, &pass);               // params.grad = gradients ('=', not '+=')
  *
  * Several networks (another patch size, inference beside training) may share one params block. */
 #ifndef CALVARIA_NN_NETWORK_H
@@ -74,7 +74,7 @@ int64_t network_layer_src(const struct network *network, int64_t index, int k);
 /* The graph alone, over allocated parameters: every layer's name, shapes, keys and values as written; nothing to run. */
 enum status network_trace(struct network **ret, const struct network_config *config, struct params *params, struct shape src,
                           struct error *error);
-/* Bytes of the planned arena; what the process takes beyond parameters. */
+/* Bytes of the planned arena. Parameters, and what the engine prepares of them, come on top. */
 int64_t network_bytes(const struct network *network);
 
 /* What `network_new` would need, before anything is allocated; src.n etc. may be huge (64-bit, checked). */

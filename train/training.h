@@ -23,7 +23,7 @@ struct training {
     struct restorer *coarse; /* the coarse stage; NULL: none */
     struct optimizer optimizer;
     struct loader *loader;
-    float *src, *target, *d_p; /* batch x 1 x patch each, plain */
+    float *src, *target, *d_p; /* batch x channels x patch, plain; target and d_p use one channel */
     float *distance;           /* likewise, of the target; NULL: no loss needs it */
     float *sum;                /* of the batches' gradients, n_trainable; NULL: a step has one batch */
     float *average;            /* of the weights over the steps, n_floats; NULL: none */

@@ -161,7 +161,7 @@ done_id=$id
 fails_with() { # FILE TEXT CURL...
     local file=$1 text=$2
     shift 2
-    answers 201 queued /api/jobs -F "file=@$file" "$@"
+    answers 201 '"state":"' /api/jobs -F "file=@$file" "$@"
     id=$(field id)
     holds "$file fails" wait_for "$id" failed
     holds "$file fails with '$text'" grep -qF -- "$text" "$work/body"
@@ -178,7 +178,7 @@ head -c 1500 "$skull" >"$work/truncated.nii.gz"
 fails_with "$work/truncated.nii.gz" 'truncated'
 
 # --- the queue: one job is held, then it fills
-answers 201 queued /api/jobs -F "file=@$skull" -F name=first
+answers 201 '"state":"' /api/jobs -F "file=@$skull" -F name=first
 first=$(field id)
 tries=0
 while [ -z "$(children)" ] && [ $tries -lt 200 ]; do sleep 0.02; tries=$((tries + 1)); done
@@ -213,7 +213,7 @@ holds 'the one that ran is done' wait_for "$first" done
 holds 'the one that waited is done' wait_for "$waiting3" done
 
 # --- a running job is deleted; SIGTERM puts a running one back
-answers 201 queued /api/example -X POST -d ''
+answers 201 '"state":"' /api/example -X POST -d ''
 example=$(field id)
 tries=0
 while [ -z "$(children)" ] && [ $tries -lt 200 ]; do sleep 0.02; tries=$((tries + 1)); done
@@ -227,7 +227,7 @@ holds 'who watched it was told' grep -q 'event: gone' "$work/events"
 tries=0
 while [ -e "$state/jobs/$example" ] && [ $tries -lt 100 ]; do sleep 0.05; tries=$((tries + 1)); done
 absent "$state/jobs/$example"
-answers 201 queued /api/jobs -F "file=@$skull" -F name=last
+answers 201 '"state":"' /api/jobs -F "file=@$skull" -F name=last
 last=$(field id)
 tries=0
 while [ -z "$(children)" ] && [ $tries -lt 200 ]; do sleep 0.02; tries=$((tries + 1)); done
