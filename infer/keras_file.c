@@ -5,6 +5,8 @@
 #include <inttypes.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -38,7 +40,7 @@ static bool receive_bytes(int pipe, void *bytes, size_t n)
 
 static enum status receive_died(const struct receiving *receiving)
 {
-    return error_set(receiving->error, STATUS_FAILED, "%s: the HDF5 library breaks down on this file (a damaged one; copy it again, or save it again from Keras)",
+    return error_set(receiving->error, STATUS_FAILED, "%s: the HDF5 library breaks down on this file, or comes to no end (a damaged one; copy it again, or save it again from Keras)",
                      receiving->path);
 }
 
@@ -103,6 +105,14 @@ static enum status receive(struct receiving *receiving)
     }
 }
 
+/* Damaged files also send the library round and round. Whole ones take well under a second for each 100 MB. */
+static void limit_time(const char *path)
+{
+    struct stat info;
+    rlim_t seconds = stat(path, &info) ? 10 : 10 + (rlim_t)info.st_size / 20000000;
+    setrlimit(RLIMIT_CPU, &(struct rlimit){seconds, seconds});
+}
+
 /* The child is in the pipe's hand: it ends when it has sent all, when it dies, or when nobody reads on. */
 static enum status read_through(struct keras_file *file, const char *path, struct error *error)
 {
@@ -114,6 +124,7 @@ static enum status read_through(struct keras_file *file, const char *path, struc
     if (child == 0) {
         signal(SIGPIPE, SIG_DFL);
         close(ends[0]);
+        limit_time(path);
         _Exit(keras_h5_send(path, ends[1]) ? 0 : 1);
     }
     hdf5_unlock();

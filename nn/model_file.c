@@ -69,15 +69,15 @@ static enum status model_write_group(hid_t group, const struct model *model, con
 {
     hid_t weights = -1, state = -1, coarse = -1;
     enum status status = model_write_texts(group, model, path, error);
-    if (!status && (weights = H5Gcreate2(group, "weights", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT)) < 0)
+    if (!status && (weights = model_h5_make_group(group, "weights")) < 0)
         status = model_h5_error(error, path, "weights");
     if (!status)
         status = model_write_weights(weights, &model->params, path, error);
-    if (!status && (state = H5Gcreate2(group, "state", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT)) < 0)
+    if (!status && (state = model_h5_make_group(group, "state")) < 0)
         status = model_h5_error(error, path, "state");
     if (!status)
         status = model_write_state(state, model, path, error);
-    if (!status && model->coarse && (coarse = H5Gcreate2(group, "coarse", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT)) < 0)
+    if (!status && model->coarse && (coarse = model_h5_make_group(group, "coarse")) < 0)
         status = model_h5_error(error, path, "coarse");
     if (!status && model->coarse)
         status = model_write_group(coarse, model->coarse, path, error);
@@ -94,7 +94,10 @@ static enum status model_write_file(const char *part, const char *path, const st
 {
     hid_t access = H5Pcreate(H5P_FILE_ACCESS);
     H5Pset_libver_bounds(access, H5F_LIBVER_V18, H5F_LIBVER_LATEST); /* attributes of more than 64 KB */
-    hid_t file = H5Fcreate(part, H5F_ACC_TRUNC, H5P_DEFAULT, access);
+    hid_t create = H5Pcreate(H5P_FILE_CREATE);
+    model_h5_keep_in_header(create);
+    hid_t file = H5Fcreate(part, H5F_ACC_TRUNC, create, access);
+    H5Pclose(create);
     H5Pclose(access);
     if (file < 0)
         return model_h5_error(error, path, "cannot be created");

@@ -20,6 +20,22 @@ enum status model_h5_error(struct error *error, const char *path, const char *wh
     return error_set(error, STATUS_FAILED, "%s: %s: %s", path, what, reason);
 }
 
+/* Names and attributes in the object's header, under its checksum, however many: beside it they would stand in heaps without one. */
+void model_h5_keep_in_header(hid_t create)
+{
+    H5Pset_link_phase_change(create, UINT16_MAX, 0);
+    H5Pset_attr_phase_change(create, UINT16_MAX, 0);
+}
+
+hid_t model_h5_make_group(hid_t parent, const char *name)
+{
+    hid_t create = H5Pcreate(H5P_GROUP_CREATE);
+    model_h5_keep_in_header(create);
+    hid_t group = H5Gcreate2(parent, name, H5P_DEFAULT, create, H5P_DEFAULT);
+    H5Pclose(create);
+    return group;
+}
+
 /* Of fixed length: such texts stand in the object's header, under HDF5's checksum. Those of variable length stand in a heap that has none,
  * and a damaged one makes the library (1.10) read wild addresses. */
 enum status model_h5_put_text(hid_t object, const char *name, const char *text, const char *path, struct error *error)

@@ -12,6 +12,10 @@
 /* "path: what: HDF5's own reason". STATUS_FAILED. */
 enum status model_h5_error(struct error *error, const char *path, const char *what);
 
+/* For H5Fcreate and H5Gcreate2: what the object holds is named under its header's checksum. */
+void model_h5_keep_in_header(hid_t create);
+/* Negative on failure. */
+hid_t model_h5_make_group(hid_t parent, const char *name);
 enum status model_h5_put_text(hid_t object, const char *name, const char *text, const char *path, struct error *error);
 /* A string attribute of fixed length, into arena. */
 enum status model_h5_get_text(const char **ret, hid_t object, const char *name, const char *path, struct arena *arena, struct error *error);
