@@ -120,13 +120,14 @@ static enum status case_read(struct volume *skull, struct volume *implant, struc
     return error->status;
 }
 
-static enum status study_look(struct study *study, const char *path, struct error *error)
+/* other: the second model sees it, too. */
+static enum status study_look(struct study *study, const char *path, bool other, struct error *error)
 {
     struct volume skull = {0}, implant = {0};
     enum status status = case_read(&skull, &implant, study, path, error);
     if (!status)
         status = features_look(&study->features, &skull, &implant, error);
-    if (!status && study->other_restorer)
+    if (!status && other)
         status = features_look(&study->other, &skull, &implant, error);
     volume_done(&skull);
     volume_done(&implant);
@@ -222,7 +223,7 @@ static enum status study_draw(struct study *study, const char *path, struct erro
     const struct figure_config config = {.folder = options->out, .axis = options->axis, .projection = (enum projection)options->projection,
                                          .maps = options->maps};
     struct error trouble = {0};
-    if (study_look(study, path, error))
+    if (study_look(study, path, false, error))
         return error->status;
     for (int64_t l = 0; l < study->features.n_layers; l++) /* ranked by their means over the skulls */
         for (int64_t m = 0; m < study->features.layers[l].n_maps; m++) {
@@ -245,7 +246,7 @@ static enum status run_features(const void *value, int n_inputs, char *const *in
     enum status status = STATUS_OK;
     progress_start(&progress, "features", "skulls", 0, n_inputs);
     for (int i = 0; !status && i < n_inputs; i++) {
-        status = study_look(&study, inputs[i], error);
+        status = study_look(&study, inputs[i], study.other_restorer != NULL, error);
         if (!status)
             study_add(&study);
         progress_show(&progress, i + 1, NULL);

@@ -31,24 +31,33 @@ static enum status cut_shares(float *skull, float *implant, const struct drawn *
 
 /* ---- a frame on the whole skull ---- */
 
-/* skull and implant of a frame; where it lies on the grid `on` follows from the defective skull alone, as when an implant is sought. */
-static enum status cut_frame(float *skull, float *implant, int64_t lo[3], const struct drawn *drawn, const struct sampler_grid *on,
+/* A frame of the whole skull, of what is missing, of the defective skull; NULL: not asked for. Where it lies on the grid `on` follows from the
+ * defective skull alone, as when an implant is sought. */
+struct frame_cut {
+    float *whole, *missing, *defective;
+};
+
+static enum status cut_frame(const struct frame_cut *out, int64_t lo[3], const struct drawn *drawn, const struct sampler_grid *on,
                              const int64_t frame[3], struct error *error)
 {
     static const int64_t all[3] = {0};
     const int64_t n = on->dim[0] * on->dim[1] * on->dim[2];
-    float *both = memory_alloc((size_t)n, 3 * sizeof *both), *missing = both + n, *defective = both + 2 * n;
-    if (!both)
-        return error_memory(error, (size_t)n * 3 * sizeof *both, "a view of the whole skull");
-    enum status status = cut_shares(both, missing, drawn, on, all, on->dim, error);
+    float *whole = memory_alloc((size_t)n, 3 * sizeof *whole), *missing = whole + n, *defective = whole + 2 * n;
+    if (!whole)
+        return error_memory(error, (size_t)n * 3 * sizeof *whole, "a view of the whole skull");
+    enum status status = cut_shares(whole, missing, drawn, on, all, on->dim, error);
     if (!status) {
         for (int64_t v = 0; v < n; v++)
-            defective[v] = both[v] - missing[v];
+            defective[v] = whole[v] - missing[v];
         resample_frame(lo, defective, on->dim, frame);
-        resample_crop(skull, frame, both, on->dim, lo);
-        resample_crop(implant, frame, missing, on->dim, lo);
+        if (out->whole)
+            resample_crop(out->whole, frame, whole, on->dim, lo);
+        if (out->missing)
+            resample_crop(out->missing, frame, missing, on->dim, lo);
+        if (out->defective)
+            resample_crop(out->defective, frame, defective, on->dim, lo);
     }
-    memory_free(both);
+    memory_free(whole);
     return status;
 }
 
@@ -58,16 +67,11 @@ static enum status draw_frame(struct draw *draw, const struct drawn *drawn, cons
                               struct sampler_grid *on, int64_t lo[3], struct error *error)
 {
     const int64_t *frame = prior->patch_vox, n = frame[0] * frame[1] * frame[2];
-    float *implant = memory_alloc((size_t)n, sizeof *implant);
     draw->frame = memory_alloc((size_t)n, sizeof *draw->frame);
+    if (!draw->frame)
+        return error_memory(error, (size_t)n * sizeof *draw->frame, "a view of the whole skull");
     *on = sampler_grid_of(&drawn->skull.grid, prior->spacing_mm);
-    enum status status = implant && draw->frame ? STATUS_OK : error_memory(error, (size_t)n * sizeof *implant, "a view of the whole skull");
-    if (!status)
-        status = cut_frame(draw->frame, implant, lo, drawn, on, frame, error);
-    for (int64_t v = 0; !status && v < n; v++)
-        draw->frame[v] -= implant[v];
-    memory_free(implant);
-    return status;
+    return cut_frame(&(struct frame_cut){.defective = draw->frame}, lo, drawn, on, frame, error);
 }
 
 void draw_prior(float *out, const struct draw *draw, int64_t k, const struct loader_config *config, const float *p)
@@ -106,7 +110,7 @@ enum status draw_soft(struct draw *draw, const struct draw_source *source, const
     for (int64_t k = 0; k < draw->n_patches; k++) {
         float *skull = draw->soft + 2 * k * n;
         struct box box = sampler_box(config, &drawn->augment, &on, shown->box, &drawn->implant, rng, k);
-        if (config->sampler == SAMPLER_WHOLE ? cut_frame(skull, skull + n, box.lo, drawn, &on, patch, error)
+        if (config->sampler == SAMPLER_WHOLE ? cut_frame(&(struct frame_cut){.whole = skull, .missing = skull + n}, box.lo, drawn, &on, patch, error)
                                              : cut_shares(skull, skull + n, drawn, &on, box.lo, patch, error))
             return error->status;
         if (draw->frame && draw_place(draw, &on, &view, view_lo, box.lo, k, error))

@@ -371,7 +371,7 @@ static void window_take(struct window *w, struct window_tile tile)
         window_skip(w, &tile, slot);
         return;
     }
-    if (any || prior != 0) {
+    if (any || w->prior) { /* a tile that got here has a prior above 0 */
         tile.slot = w->n_slots++;
     } else {
         w->stats.n_empty++;
