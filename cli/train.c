@@ -45,12 +45,13 @@ static enum status run(const void *value, int n_inputs, char *const *inputs, str
     if (replicas.rank > 0)
         log_set_level(LOG_QUIET); /* the first process speaks for all */
     enum status status = train(value, n_inputs ? inputs[0] : NULL, &replicas, error);
-    if (!replicas.together) { /* the others wait for this one in vain */
+    if (!replicas.together) /* the others wait for this one in vain */
         error_while(error, "training as process %d of %d, all of which end now", (int)replicas.rank + 1, (int)replicas.n);
-        error_print(stderr, error);
-        fflush(NULL);
+    error_print(stderr, error); /* before any of them ends: a launcher kills the rest when the first ends with an error */
+    *error = (struct error){.status = status};
+    fflush(NULL);
+    if (!replicas.together)
         replicas_abort(&replicas, status);
-    }
     replicas_stop(&replicas);
     return status;
 }

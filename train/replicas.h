@@ -3,8 +3,9 @@
  *     struct replicas replicas;
  *     if (replicas_start(&replicas, &error)) ...       // n == 1 unless an MPI launcher started this process
  *     ... trainer_run with .replicas = &replicas
- *     if (status && !replicas.together) error_print, replicas_abort(&replicas, status);
- *     replicas_stop(&replicas);
+ *     error_print, where there is one: a launcher kills the rest as soon as the first process ends with an error
+ *     if (!replicas.together) replicas_abort(&replicas, status);
+ *     replicas_stop(&replicas);                            // waits for the others
  *
  * Built with MPI (CALVARIA_MPI) or without: then n is 1. With n == 1 nothing here does anything. All calls but the last two are collective: every
  * process must make them alike. While one waits for the others and a signal asks it to stop, `interrupted` is called, once: when another process

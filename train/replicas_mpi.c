@@ -54,11 +54,13 @@ enum status replicas_start(struct replicas *ret, struct error *error)
 void replicas_stop(struct replicas *replicas)
 {
     int started = 0, stopped = 0;
-    (void)replicas;
     MPI_Initialized(&started);
     MPI_Finalized(&stopped);
-    if (started && !stopped)
-        MPI_Finalize();
+    if (!started || stopped)
+        return;
+    if (replicas->n > 1)
+        MPI_Barrier(MPI_COMM_WORLD);
+    MPI_Finalize();
 }
 
 void replicas_abort(struct replicas *replicas, enum status status)
