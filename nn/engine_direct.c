@@ -64,7 +64,7 @@ enum status direct_forward_new(struct direct_forward **ret, const struct direct_
         snprintf(made->name, sizeof made->name, "thin:%s", engine_kernels()->name);
     } else if (conv->winograd && winograd_takes(conv)) {
         snprintf(made->name, sizeof made->name, "winograd:%s", engine_kernels()->name);
-        if (winograd_new(&made->winograd, conv, error)) {
+        if (winograd_new(&made->winograd, conv, false, error)) {
             direct_forward_free(made);
             return error->status;
         }

@@ -44,6 +44,7 @@ struct winograd_tile {
     const float *src, *u, *b; /* src, dst: the sample; b: NULL without bias */
     float *v, *m, *dst;
     int64_t first, n, step, gap;
+    int64_t next_v, next_m; /* winograd_outer: floats from v, m to those of the unit that comes next; 0: none does */
 };
 
 struct engine_kernels {

@@ -20,6 +20,7 @@ typedef __m256 vec;
 #define vec_sub _mm256_sub_ps
 #define vec_mul _mm256_mul_ps
 #define vec_fma _mm256_fmadd_ps
+#define vec_fnma _mm256_fnmadd_ps
 
 static inline float vec_sum(vec v)
 {

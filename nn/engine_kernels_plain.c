@@ -42,6 +42,13 @@ static inline vec vec_fma(vec a, vec b, vec c)
     return c;
 }
 
+static inline vec vec_fnma(vec a, vec b, vec c)
+{
+    for (int i = 0; i < LANE; i++)
+        c.lane[i] -= a.lane[i] * b.lane[i];
+    return c;
+}
+
 static inline vec vec_add(vec a, vec b)
 {
     for (int i = 0; i < LANE; i++)

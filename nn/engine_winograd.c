@@ -11,7 +11,7 @@
 #include "nn/engine_kernels.h"
 
 /* A unit's transformed values stay in the second cache, or take a share of what the weights take that each unit reads again. */
-enum { WINOGRAD_UNIT_BYTES = 384 << 10, WINOGRAD_UNIT_MOST = 4 << 20, WINOGRAD_WEIGHTS_SHARE = 4, WINOGRAD_SLAB_BYTES = 4 << 20 };
+enum { WINOGRAD_UNIT_BYTES = 128 << 10, WINOGRAD_GRADIENT_BYTES = 384 << 10, WINOGRAD_UNIT_MOST = 4 << 20, WINOGRAD_WEIGHTS_SHARE = 4, WINOGRAD_SLAB_BYTES = 4 << 20 };
 /* Transformed weights are up to 7 times the plain ones: floats beyond which the memory is not worth it. */
 enum { WINOGRAD_WEIGHTS_MOST = 10 << 20 };
 /* Tiles of a unit; floats between the positions' parts, so that they do not fall into the same sets. */
@@ -71,7 +71,7 @@ bool winograd_takes(const struct direct_conv *conv)
     return winograd_work(&grid) < 0.6 * direct;
 }
 
-enum status winograd_new(struct winograd **ret, const struct direct_conv *conv, struct error *error)
+enum status winograd_new(struct winograd **ret, const struct direct_conv *conv, bool gradient, struct error *error)
 {
     struct winograd *made = memory_zalloc(1, sizeof *made);
     if (!made)
@@ -82,7 +82,8 @@ enum status winograd_new(struct winograd **ret, const struct direct_conv *conv, 
     made->lane = tensor_block();
     int64_t blocks = grid.sums * grid.blocks_i + grid.blocks_o, tile_bytes = grid.positions * blocks * made->lane * (int64_t)sizeof(float);
     int64_t unit_bytes = winograd_packed_floats(made) * (int64_t)sizeof(float) / WINOGRAD_WEIGHTS_SHARE;
-    unit_bytes = unit_bytes < WINOGRAD_UNIT_BYTES ? WINOGRAD_UNIT_BYTES : unit_bytes > WINOGRAD_UNIT_MOST ? WINOGRAD_UNIT_MOST : unit_bytes;
+    int64_t least = gradient ? WINOGRAD_GRADIENT_BYTES : WINOGRAD_UNIT_BYTES;
+    unit_bytes = unit_bytes < least ? least : unit_bytes > WINOGRAD_UNIT_MOST ? WINOGRAD_UNIT_MOST : unit_bytes;
     int64_t step = unit_bytes / tile_bytes / rows * rows;
     step = step < rows ? rows : step > WINOGRAD_STEP_MAX ? WINOGRAD_STEP_MAX / rows * rows : step;
     made->units = divide_up(tiles, step);
@@ -229,6 +230,8 @@ void winograd_weights_run(const struct winograd *winograd, const float *src, con
                     struct winograd_tile tile = winograd_unit(winograd, i, src, NULL);
                     tile.v = v + (i - first) * winograd->v_floats;
                     tile.m = m + (i - first) * winograd->m_floats;
+                    tile.next_v = i + 1 < last ? winograd->v_floats : 0;
+                    tile.next_m = i + 1 < last ? winograd->m_floats : 0;
                     kernels->winograd_outer(&tile, p, d_u + p * per_position);
                 }
         }

@@ -30,7 +30,8 @@ struct winograd_grid winograd_grid_of(const struct direct_conv *conv, int64_t la
 /* ---- dst from src ---- */
 
 struct winograd;
-enum status winograd_new(struct winograd **ret, const struct direct_conv *conv, struct error *error);
+/* gradient: for winograd_weights_run, else for winograd_run. */
+enum status winograd_new(struct winograd **ret, const struct direct_conv *conv, bool gradient, struct error *error);
 void winograd_free(struct winograd *winograd);
 int64_t winograd_packed_floats(const struct winograd *winograd);
 int64_t winograd_macs(const struct winograd *winograd); /* the products alone */
