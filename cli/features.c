@@ -1,4 +1,5 @@
 /* features.c - `calvaria features`: which maps inside a network keep the shape of the bone, and which light up where it is missing. */
+#include <errno.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -175,46 +176,74 @@ static double spread(double sum, double sum2, int64_t n)
     return n > 1 ? sqrt(fmax(0, (sum2 - (double)n * mean * mean) / (double)(n - 1))) : 0;
 }
 
-/* features.tsv: a row for each map; and on stdout one for each layer. */
-static enum status study_tell(const struct study *study, struct error *error)
+/* Of a layer's maps: the largest |mean r|, and sums. */
+struct summary {
+    double bone, missing, filling, same, in_other, in_own;
+};
+
+/* A row of the table for each map of layer l. */
+static struct summary layer_write(FILE *table, const struct study *study, int64_t l)
 {
-    const char *path = file_join((struct arena *)(uintptr_t)&study->arena, study->options->out, "features.tsv");
-    FILE *table = path ? fopen(path, "we") : NULL;
-    if (!table)
-        return error_set(error, STATUS_FAILED, "%s/features.tsv: cannot be written", study->options->out);
+    const struct feature_layer *layer = &study->features.layers[l];
+    const struct sums *s = &study->sums[l];
     const double n = (double)study->n;
-    fprintf(table, "layer\tmap\tskulls\tr_bone\tr_bone_sd\tr_missing\tr_missing_sd\tkind\tsame_kind%s\n", study->other_restorer ? "\tin_other\tin_own" : "");
-    printf("%-16s %5s %14s %14s %10s %10s%s\n", "layer", "maps", "most r(bone)", "most r(miss.)", "filling", "same kind",
-           study->other_restorer ? "   in other    in own" : "");
-    for (int64_t l = 0; l < study->features.n_layers; l++) {
-        const struct feature_layer *layer = &study->features.layers[l];
-        const struct sums *s = &study->sums[l];
-        double bone = 0, missing = 0, filling = 0, stable = 0, twin = 0, self = 0;
-        for (int64_t m = 0; m < layer->n_maps; m++) {
-            const bool shape = fabs(s->bone[m]) >= fabs(s->missing[m]);
-            const double same = (double)(shape ? s->n_bone[m] : study->n - s->n_bone[m]) / n;
-            fprintf(table, "%s\t%" PRId64 "\t%" PRId64 "\t%.4f\t%.4f\t%.4f\t%.4f\t%s\t%.2f", layer->name, m, study->n, s->bone[m] / n,
-                    spread(s->bone[m], s->bone2[m], study->n), s->missing[m] / n, spread(s->missing[m], s->missing2[m], study->n),
-                    shape ? "shape" : "filling", same);
-            const double in_other = study->other_restorer ? best_match(s->twin, layer->n_maps, m, -1, study->n) : 0;
-            const double in_own = study->other_restorer ? best_match(s->self, layer->n_maps, m, m, study->n) : 0;
-            if (study->other_restorer)
-                fprintf(table, "\t%.4f\t%.4f", in_other, in_own);
-            fputc('\n', table);
-            bone = fmax(bone, fabs(s->bone[m]) / n);
-            missing = fmax(missing, fabs(s->missing[m]) / n);
-            filling += !shape;
-            stable += same;
-            twin += in_other;
-            self += in_own;
+    struct summary summary = {0};
+    for (int64_t m = 0; m < layer->n_maps; m++) {
+        const bool shape = fabs(s->bone[m]) >= fabs(s->missing[m]);
+        const double same = (double)(shape ? s->n_bone[m] : study->n - s->n_bone[m]) / n;
+        fprintf(table, "%s\t%" PRId64 "\t%" PRId64 "\t%.4f\t%.4f\t%.4f\t%.4f\t%s\t%.2f", layer->name, m, study->n, s->bone[m] / n,
+                spread(s->bone[m], s->bone2[m], study->n), s->missing[m] / n, spread(s->missing[m], s->missing2[m], study->n),
+                shape ? "shape" : "filling", same);
+        if (study->other_restorer) {
+            const double in_other = best_match(s->twin, layer->n_maps, m, -1, study->n), in_own = best_match(s->self, layer->n_maps, m, m, study->n);
+            fprintf(table, "\t%.4f\t%.4f", in_other, in_own);
+            summary.in_other += in_other;
+            summary.in_own += in_own;
         }
-        const double maps = (double)layer->n_maps;
-        printf("%-16s %5.0f %14.2f %14.2f %9.0f%% %9.0f%%", layer->name, maps, bone, missing, 100 * filling / maps, 100 * stable / maps);
-        if (study->other_restorer)
-            printf(" %10.2f %9.2f", twin / maps, self / maps);
-        putchar('\n');
+        fputc('\n', table);
+        summary.bone = fmax(summary.bone, fabs(s->bone[m]) / n);
+        summary.missing = fmax(summary.missing, fabs(s->missing[m]) / n);
+        summary.filling += !shape;
+        summary.same += same;
     }
-    return fclose(table) == 0 ? STATUS_OK : error_set(error, STATUS_FAILED, "%s: cannot be written", path);
+    return summary;
+}
+
+static void layer_print(const struct study *study, int64_t l, const struct summary *summary)
+{
+    const double maps = (double)study->features.layers[l].n_maps;
+    printf("%-16s %5.0f %14.2f %14.2f %9.0f%% %9.0f%%", study->features.layers[l].name, maps, summary->bone, summary->missing,
+           100 * summary->filling / maps, 100 * summary->same / maps);
+    if (study->other_restorer)
+        printf(" %10.2f %9.2f", summary->in_other / maps, summary->in_own / maps);
+    putchar('\n');
+}
+
+/* features.tsv: a row for each map; and on stdout one for each layer. */
+static enum status study_tell(struct study *study, struct error *error)
+{
+    const char *path = file_join(&study->arena, study->options->out, "features.tsv");
+    char *part = NULL;
+    if (!path)
+        return error_memory(error, strlen(study->options->out), "a path");
+    if (file_begin(&part, path, error))
+        return error->status;
+    FILE *table = fopen(part, "we");
+    enum status status = table ? STATUS_OK : error_set(error, STATUS_FAILED, "%s: cannot be written: %s", path, strerror(errno));
+    if (table) {
+        const bool other = study->other_restorer != NULL;
+        fprintf(table, "layer\tmap\tskulls\tr_bone\tr_bone_sd\tr_missing\tr_missing_sd\tkind\tsame_kind%s\n", other ? "\tin_other\tin_own" : "");
+        printf("%-16s %5s %14s %14s %10s %10s%s\n", "layer", "maps", "most r(bone)", "most r(miss.)", "filling", "same kind",
+               other ? "   in other    in own" : "");
+        for (int64_t l = 0; l < study->features.n_layers; l++) {
+            const struct summary summary = layer_write(table, study, l);
+            layer_print(study, l, &summary);
+        }
+        const bool failed = ferror(table) != 0;
+        status = fclose(table) != 0 || failed ? error_set(error, STATUS_FAILED, "%s: cannot be written (a full disk?)", path) : file_commit(&part, path, error);
+    }
+    file_discard(&part);
+    return status;
 }
 
 static enum status study_draw(struct study *study, const char *path, struct error *error)

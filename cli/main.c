@@ -31,7 +31,7 @@ static void print_usage(FILE *file)
                   "usage: calvaria COMMAND [OPTION...] [ARGUMENT...]\n\n");
     for (int i = 0; commands[i]; i++)
         if (!commands[i]->hidden)
-            fprintf(file, "  %-10s %s\n", commands[i]->name, commands[i]->options.help);
+            fprintf(file, "  %-12s %s\n", commands[i]->name, commands[i]->options.help);
     fprintf(file, "\n'calvaria COMMAND --help' documents every option. Exit codes: 0 ok, 1 the work failed, 2 usage or configuration,\n"
                   "3 stopped on request and resumable.\n");
 }

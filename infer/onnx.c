@@ -61,17 +61,18 @@ static void put_words(struct metadata *metadata, const struct restore_config *co
 {
     static const char *const scans[] = {"side by side, the last one of an axis shifted inward; a later tile holds over an earlier one",
                                         "overlapping by restore.overlap_frac, blended with Gaussian weights (sigma = patch / 8)",
-                                        "one tile: the whole volume resized to it, or with a working spacing a frame on the skull"};
+                                        "one tile: with a working spacing a frame on the skull (centred from left to right and from front to back on the voxels "
+                                        "that are at least a quarter bone, its top two voxels above the highest of them), else the whole volume resized to it"};
     struct onnx_graph *graph = metadata->graph;
     put(metadata, "preprocessing",
         onnx_name(graph,
                   "A binary mask of the defective skull, axes permuted and flipped to LPS; resampled to restore.working_spacing_mm where that is "
-                  "not 0 (each voxel the share of bone in its box); its top restore.top_vox slices (0: all) cut into tiles of %" PRId64 " x %" PRId64 " x %" PRId64
+                  "not 0 (ceil(extent / spacing) voxels around the same middle, each the share of bone in its box); its top restore.top_vox slices (0: all) cut into tiles of %" PRId64 " x %" PRId64 " x %" PRId64
                   " voxels (x, y, z), %s; zeros beyond the volume; values 0 to 1, fed as z, y, x with x fastest.",
                   patch[0], patch[1], patch[2], scans[config->window.scan]));
     put(metadata, "postprocessing",
         onnx_name(graph,
-                  "The answers put back in place (and resampled back, linear); %s = answer > restore.threshold; implant = that and not bone of the "
+                  "The answers put back in place (and resampled back, linear between voxels); %s = answer > restore.threshold; implant = that and not bone of the "
                   "input; then the steps of restore.postprocess in order (6-connected).",
                   config->task == RESTORE_COMPLETION ? "completed skull" : "implant"));
 }

@@ -2,8 +2,10 @@
 """Files as Keras writes them, with random weights, and Keras' answers: for tests/infer/test_keras.c.
 
     python scripts/golden/keras_files.py                writes tests/infer/keras/*.h5, skull.nrrd and answers.h5
-    python scripts/golden/keras_files.py --full BUILD   the published network at its full width on 128^3, through BUILD's programs; prints the
-                                                        largest difference
+    python scripts/golden/keras_files.py --full BUILD [EDGE 64] [mia_ae|n1 ...]
+                                                        published networks at their full widths on a patch EDGE^3 (of a real skull where there is
+                                                        one), through BUILD's programs: how far our answer and Keras' own float32 lie from
+                                                        Keras' in float64. Exit 1 when ours lies farther than 1e-4 and farther than Keras'
 
 Needs tensorflow, tf_keras (Keras 2), keras 3, h5py and pynrrd. Networks are built as their authors build them (Li et al., code
 Jianningli/MIA), narrow; inputs are fed as they feed them: the array X,Y,Z that pynrrd reads. answers.h5 holds per network the answer X,Y,Z,C (or the
@@ -193,31 +195,69 @@ def files():
     answers.close()
 
 
-def full(build):
-    """22,865,539 parameters on a 128^3 patch of a real skull where there is one."""
-    whole, _ = mia_ae(tf_keras, (32, 64, 128, 512, 256, 128, 64), (128, 128, 128))
-    randomise(whole, 1, 1.0)
+def n1(K, xyz):
+    """n1 at its full width: 82 million parameters; here with the moving statistics."""
+    L = K.layers
+    block = lambda x: L.ReLU()(L.BatchNormalization(momentum=0.9, epsilon=1e-5)(x))
+    x = source = K.Input((*xyz, 1))
+    for filters, stride in ((64, 2), (128, 2), (256, 2), (512, 2), (512, 1), (256, 1)):
+        x = block(L.Conv3D(filters, 5, strides=stride, padding="same")(x))
+    for up, filters in ((256, 128), (128, 64), (64, 64), (32, 32)):
+        x = block(L.Conv3DTranspose(up, 4, strides=2, padding="same", use_bias=False)(x))
+        x = block(L.Conv3D(filters, 5, padding="same")(x))
+    x = block(L.Conv3D(2, 5, padding="same")(x))
+    for _ in range(3):
+        x = L.Conv3D(2, 5, padding="same")(x)
+    return K.Model(source, L.Softmax()(x))
+
+
+FULL = {"mia_ae": lambda K, xyz: mia_ae(K, (32, 64, 128, 512, 256, 128, 64), xyz)[0], "n1": n1}
+
+
+def patch_of(edge):
     real = os.path.join(HERE, "..", "..", "..", "..", "shared", "data", "skullfix", "000_defective.nrrd")
-    patch = (np.random.default_rng(1).random((128, 128, 128)) > 0.5).astype(np.float32)
-    if os.path.exists(real):
-        volume = nrrd.read(real)[0]
-        patch = (volume[128:256, 128:256, -128:] > 0).astype(np.float32)
-    expected = whole.predict(patch[None, ..., None], verbose=0)[0, ..., 0]
+    if not os.path.exists(real):
+        return "random", (np.random.default_rng(1).random((edge,) * 3) > 0.5).astype(np.float32)
+    return "real", (nrrd.read(real)[0][128 : 128 + edge, 128 : 128 + edge, -edge:] > 0).astype(np.float32)
+
+
+def imported(build, keras_model, patch):
+    """Our answer with the weights of a Keras model, x, y, z and channels."""
+    edge = str(len(patch))
     with tempfile.TemporaryDirectory() as folder:
         keras_file, model = os.path.join(folder, "keras.h5"), os.path.join(folder, "model.h5")
-        whole.save(keras_file)
-        subprocess.run([os.path.join(build, "calvaria"), "import-keras", keras_file, "--out", model, "--network",
-                        os.path.join(HERE, "..", "..", "..", "configs", "networks", "mia_ae_patch.yaml")], check=True)
-        zyx = np.ascontiguousarray(patch.transpose(2, 1, 0))
-        out = subprocess.run([os.path.join(build, "tests/infer/model_probe"), "forward", model, "1", "128", "128", "128"],
-                             input=zyx.tobytes(), stdout=subprocess.PIPE, check=True).stdout
-    got = np.frombuffer(out, np.float32).reshape(128, 128, 128).transpose(2, 1, 0)
-    print("full width, 128^3 %s patch: %d parameters, largest difference %.2e, answers from %.3f to %.3f" %
-          ("real" if os.path.exists(real) else "random", whole.count_params(), np.abs(got - expected).max(), expected.min(), expected.max()))
+        keras_model.save(keras_file)
+        subprocess.run([os.path.join(build, "calvaria"), "import-keras", keras_file, "--out", model], check=True, stdout=subprocess.DEVNULL)
+        out = subprocess.run([os.path.join(build, "tests/infer/model_probe"), "forward", model, "1", edge, edge, edge],
+                             input=np.ascontiguousarray(patch.transpose(2, 1, 0)).tobytes(), stdout=subprocess.PIPE, check=True).stdout
+    return np.frombuffer(out, np.float32).reshape(-1, *patch.shape).transpose(3, 2, 1, 0)
+
+
+def full(build, edge, names):
+    kind, patch = patch_of(edge)
+    failed = False
+    for name in names:
+        model = FULL[name](tf_keras, patch.shape)
+        randomise(model, 1, 1.0)
+        weights, source = model.get_weights(), patch[None, ..., None]
+        single = model.predict(source, verbose=0)[0]
+        ours = imported(build, model, patch)
+        tf_keras.backend.clear_session()
+        tf_keras.mixed_precision.set_global_policy("float64")
+        model = FULL[name](tf_keras, patch.shape)
+        model.set_weights(weights)
+        exact = model.predict(source.astype(np.float64), verbose=0)[0]
+        tf_keras.mixed_precision.set_global_policy("float32")
+        assert exact.dtype == np.float64
+        apart, error, theirs = (np.abs(a - b).max() for a, b in ((ours, single), (ours, exact), (single, exact)))
+        failed |= error > max(1e-4, theirs)
+        print("%s, full width, %d^3 %s patch: %d parameters, answers from %.3f to %.3f; apart %.2e; from float64: ours %.2e, Keras' float32 %.2e" %
+              (name, edge, kind, model.count_params(), exact.min(), exact.max(), apart, error, theirs), flush=True)
+    sys.exit(failed)
 
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--full"]:
-        full(sys.argv[2])
+        full(sys.argv[2], int(sys.argv[3]) if len(sys.argv) > 3 else 64, sys.argv[4:] or list(FULL))
     else:
         files()

@@ -1,4 +1,5 @@
-/* fuzz_models.c - damaged model files, Keras files, network YAML and Keras architectures: each ends with a model or one clear error.
+/* fuzz_models.c - damaged model files (one stage, and a pair), Keras files, network YAML, restoration YAML and Keras architectures: each ends with
+ * a model or one clear error. What a model file accepts is opened as for a restoration.
  *   fuzz_models COUNT [SEED]       COUNT mutations of each kind; the same ones for the same seed
  * Prints what was accepted and refused, and the process' highest memory. Exit 1 when an error says nothing, or memory exceeds LIMIT_MB; a crash is
  * the end. */
@@ -28,6 +29,13 @@ static const char YAML[] =
     "  - { name: c, type: add, from: [b, relu_3] }\n  - { type: upsample, factor: 2 }\n  - { type: max_pool, kernel: 2 }\n  - { type: flatten }\n"
     "  - { type: dense, units: 3 }\n  - { type: softmax }\n";
 static const char RESTORE[] = "task: completion\nthreshold: 0.5\npostprocess: [{open: 1}, {keep_largest: 1}]\n";
+static const char COARSE_YAML[] = "name: coarse\ninput_channels: 1\npatch_vox: [8, 8, 8]\nlayers: [{ type: conv, filters: 2 }, { type: instance_norm }, "
+                                  "{ type: conv, filters: 1, kernel: 1 }, { type: sigmoid }]\n";
+static const char COARSE_RESTORE[] = "task: implant\nscan: whole\nworking_spacing_mm: [3, 3, 3]\nthreshold: 0.5\npostprocess: [{keep_largest: 1}]\n";
+static const char FINE_YAML[] = "name: fine\ninput_channels: 2\npatch_vox: [8, 8, 8]\nlayers: [{ type: conv, filters: 2 }, { type: leaky_relu }, "
+                                "{ type: conv, filters: 1, kernel: 1 }, { type: sigmoid }]\n";
+static const char FINE_RESTORE[] = "task: implant\nscan: overlap\noverlap_frac: 0.5\nflip_average: true\nmin_prior: 0.1\nworking_spacing_mm: [1.25, 1.25, 1.25]\n"
+                                   "top_vox: 0\nbatch: 1\npatch_vox: [8, 8, 8]\npostprocess: [{open: 1}, {clearance_mm: 0.5}, {fill_holes: true}]\n";
 
 struct seed_file {
     char *data;
@@ -120,8 +128,39 @@ static enum status try_json(const char *text, struct error *error)
 static enum status try_model(const char *path, struct error *error)
 {
     struct model model = {0};
+    struct restorer *restorer = NULL;
     enum status status = model_read(&model, path, true, error);
     model_done(&model);
+    if (!status)
+        status = restorer_open(&restorer, path, NULL, error);
+    restorer_free(restorer);
+    return status;
+}
+
+/* The text by which a model restores, with patches small enough to be built at once. */
+static enum status try_restore(const char *text, struct error *error)
+{
+    struct arena arena = {0};
+    struct restore_config config;
+    struct network_config network;
+    struct params params = {0};
+    struct restorer *restorer = NULL;
+    struct yaml_node *root;
+    enum status status = yaml_read_text(&root, COARSE_YAML, "coarse.yaml", &arena, error);
+    if (!status)
+        status = config_bind(&network_table, root, &network, &arena, error);
+    if (!status && !network_describe(&params, &network, error))
+        status = params_allocate(&params, false, error);
+    if (!status)
+        status = yaml_read_text(&root, text, "fuzz.yaml", &arena, error);
+    if (!status)
+        status = config_bind(&restore_table, root, &config, &arena, error);
+    const int64_t *patch = config.window.patch_vox;
+    if (!status && patch[0] < 64 && patch[1] < 64 && patch[2] < 64 && config.window.batch < 4)
+        status = restorer_new(&restorer, &network, &params, &config, NULL, error);
+    restorer_free(restorer);
+    params_done(&params);
+    arena_done(&arena);
     return status;
 }
 
@@ -185,25 +224,54 @@ static struct seed_file load(const char *path)
     return seed;
 }
 
-static const char *write_model(void)
+static void make_model(struct model *model, const char *yaml, const char *restore)
 {
     struct error error = {0};
-    struct model model = {0};
     struct yaml_node *root;
-    float moments[3] = {1, 2, 3};
-    struct model_text texts[] = {{"restore", RESTORE}, {"licence", "none"}};
-    struct model_block blocks[] = {{.name = "adam.m", .count = 3, .floats = moments}};
-    const char *path = check_path("seed.h5");
-    model.texts = texts;
-    model.n_texts = 2;
-    model.blocks = blocks;
-    model.n_blocks = 1;
-    if (yaml_read_text(&root, YAML, "seed.yaml", &model.arena, &error) || config_bind(&network_table, root, &model.network, &model.arena, &error) ||
-        network_describe(&model.params, &model.network, &error) || params_allocate(&model.params, false, &error) || model_write(path, &model, &error)) {
+    struct model_text *texts = arena_alloc(&model->arena, 2, sizeof *texts);
+    texts[0] = (struct model_text){"restore", restore};
+    texts[1] = (struct model_text){"licence", "none"};
+    model->texts = texts;
+    model->n_texts = 2;
+    if (yaml_read_text(&root, yaml, "seed.yaml", &model->arena, &error) || config_bind(&network_table, root, &model->network, &model->arena, &error) ||
+        network_describe(&model->params, &model->network, &error) || params_allocate(&model->params, false, &error)) {
         error_print(stderr, &error);
         abort();
     }
-    model_done(&model);
+}
+
+static const char *write_model(struct model *model, const char *name)
+{
+    struct error error = {0};
+    float moments[3] = {1, 2, 3};
+    struct model_block blocks[] = {{.name = "adam.m", .count = 3, .floats = moments}};
+    const char *path = check_path(name);
+    model->blocks = blocks;
+    model->n_blocks = 1;
+    if (model_write(path, model, &error)) {
+        error_print(stderr, &error);
+        abort();
+    }
+    model->coarse = NULL;
+    model_done(model);
+    return path;
+}
+
+static const char *write_one(void)
+{
+    struct model model = {0};
+    make_model(&model, YAML, RESTORE);
+    return write_model(&model, "seed.h5");
+}
+
+static const char *write_pair(void)
+{
+    struct model model = {0}, coarse = {0};
+    make_model(&model, FINE_YAML, FINE_RESTORE);
+    make_model(&coarse, COARSE_YAML, COARSE_RESTORE);
+    model.coarse = &coarse;
+    const char *path = write_model(&model, "pair.h5");
+    model_done(&coarse);
     return path;
 }
 
@@ -227,26 +295,34 @@ static char *load_json(const char *path)
 int main(int argc, char **argv)
 {
     static const char *const keras[] = {"tests/infer/keras/old_ae.h5", "tests/infer/keras/k2_tail.h5", "tests/infer/keras/k3_joints.h5"};
-    int64_t count = argc > 1 ? strtoll(argv[1], NULL, 10) : 100;
+    static const char *const kinds[] = {"network YAML", "restoration YAML", "Keras architecture", "model file", "model file, a pair", "Keras file"};
+    enum { N_KINDS = sizeof kinds / sizeof *kinds };
+    int64_t count = argc > 1 ? strtoll(argv[1], NULL, 10) : 100, silent = 0;
     uint64_t seed = argc > 2 ? strtoull(argv[2], NULL, 10) : 1;
-    struct fuzz yaml = {.rng = rng_make(seed, 1)}, json = {.rng = rng_make(seed, 2)}, models = {.rng = rng_make(seed, 3)}, files = {.rng = rng_make(seed, 4)};
-    struct seed_file model = load(write_model()), others[3];
+    struct fuzz fuzz[N_KINDS];
+    struct seed_file one = load(write_one()), pair = load(write_pair()), others[3];
     for (int i = 0; i < 3; i++)
         others[i] = load(keras[i]);
     char *config = load_json(keras[0]);
-    fuzz_texts(&yaml, 10 * count, YAML, try_yaml);
-    report("network YAML", &yaml);
-    fuzz_texts(&json, 10 * count, config, try_json);
-    report("Keras architecture", &json);
-    fuzz_files(&models, count, &model, 1, try_model);
-    report("model file", &models);
-    fuzz_files(&files, count, others, 3, try_keras);
-    report("Keras file", &files);
+    for (int i = 0; i < N_KINDS; i++) {
+        fuzz[i] = (struct fuzz){.rng = rng_make(seed, (uint64_t)i + 1)};
+        switch (i) {
+        case 0: fuzz_texts(&fuzz[i], 10 * count, YAML, try_yaml); break;
+        case 1: fuzz_texts(&fuzz[i], 10 * count, FINE_RESTORE, try_restore); break;
+        case 2: fuzz_texts(&fuzz[i], 10 * count, config, try_json); break;
+        case 3: fuzz_files(&fuzz[i], count, &one, 1, try_model); break;
+        case 4: fuzz_files(&fuzz[i], count, &pair, 1, try_model); break;
+        default: fuzz_files(&fuzz[i], count, others, 3, try_keras);
+        }
+        report(kinds[i], &fuzz[i]);
+        silent += fuzz[i].silent;
+    }
     memory_free(config);
-    memory_free(model.data);
+    memory_free(one.data);
+    memory_free(pair.data);
     for (int i = 0; i < 3; i++)
         memory_free(others[i].data);
-    int64_t peak_mb = memory_peak_bytes() >> 20, silent = yaml.silent + json.silent + models.silent + files.silent;
+    int64_t peak_mb = memory_peak_bytes() >> 20;
     printf("highest memory %" PRId64 " MB\n", peak_mb);
     printf("%d passed, %d failed, 0 skipped\n", silent == 0 && peak_mb < LIMIT_MB, !(silent == 0 && peak_mb < LIMIT_MB));
     return silent > 0 || peak_mb >= LIMIT_MB;

@@ -1,6 +1,6 @@
-/* model_probe.c - for scripts/check_onnx.py and scripts/check_keras.py: models of random weights, and a model's answer.
+/* model_probe.c - for scripts/check_onnx.py and scripts/golden/keras_files.py: models of random weights, and a model's answer.
  *   model_probe make NETWORK.yaml SEED MODEL.h5          weights drawn; norms far from the identity
- *   model_probe forward MODEL.h5 N X Y Z < SRC > DST     float32, N,C,z,y,x with x fastest */
+ *   model_probe forward MODEL.h5 N X Y Z [coarse] < SRC > DST     float32, N,C,z,y,x with x fastest */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,16 +46,17 @@ static int make(const char *yaml, uint64_t seed, const char *path)
     return model_write(path, &model, &error) ? fail(&error) : 0;
 }
 
-static int forward(char **argument)
+static int forward(char **argument, bool coarse)
 {
     struct error error = {0};
     struct model model = {0};
     struct network *network;
     if (model_read(&model, argument[0], false, &error))
         return fail(&error);
-    const struct shape src = {strtoll(argument[1], NULL, 10), model.network.input_channels, strtoll(argument[4], NULL, 10),
+    struct model *stage = coarse && model.coarse ? model.coarse : &model;
+    const struct shape src = {strtoll(argument[1], NULL, 10), stage->network.input_channels, strtoll(argument[4], NULL, 10),
                               strtoll(argument[3], NULL, 10), strtoll(argument[2], NULL, 10)};
-    if (network_new(&network, &model.network, &model.params, src, NETWORK_INFER, &error))
+    if (network_new(&network, &stage->network, &stage->params, src, NETWORK_INFER, &error))
         return fail(&error);
     size_t n = (size_t)shape_count(src);
     float *values = memory_alloc(n, sizeof *values);
@@ -77,8 +78,8 @@ int main(int argc, char **argv)
 {
     if (argc == 5 && strcmp(argv[1], "make") == 0)
         return make(argv[2], strtoull(argv[3], NULL, 10), argv[4]);
-    if (argc == 7 && strcmp(argv[1], "forward") == 0)
-        return forward(argv + 2);
-    fprintf(stderr, "usage: model_probe make NETWORK.yaml SEED MODEL.h5 | forward MODEL.h5 N X Y Z\n");
+    if ((argc == 7 || argc == 8) && strcmp(argv[1], "forward") == 0)
+        return forward(argv + 2, argc == 8 && strcmp(argv[7], "coarse") == 0);
+    fprintf(stderr, "usage: model_probe make NETWORK.yaml SEED MODEL.h5 | forward MODEL.h5 N X Y Z [coarse]\n");
     return 2;
 }

@@ -1,0 +1,80 @@
+#!/usr/bin/env python3
+"""Restores a skull by ONNX Runtime and what the exported file says of itself, without calvaria.
+
+    calvaria export MODEL --onnx model.onnx              (of a cascade: --stage coarse)
+    python docs/restore_onnx.py model.onnx SKULL.nrrd IMPLANT.nrrd
+
+For a network that sees the whole skull in one frame (restore.scan: whole, with a working spacing), and files whose axes run to the
+patient's left, back and top. Needs numpy, scipy, pynrrd and onnxruntime.
+"""
+import json
+import sys
+
+import numpy as np
+
+
+def boxes(n, m, step):
+    """m boxes of `step` voxels around the middle of n voxels: the share of each voxel in each box."""
+    edge = (n - m * step) / 2 + step * np.arange(m + 1)
+    low, high = np.maximum(edge[:-1, None], np.arange(n)), np.minimum(edge[1:, None], np.arange(1, n + 1))
+    return np.maximum(high - low, 0) / step
+
+
+def lines(n, m, step):
+    """Back from the boxes to the voxels: linear between the middles of the boxes."""
+    at = np.clip((np.arange(n) + 0.5 - n / 2) / step + m / 2 - 0.5, 0, m - 1)
+    return np.maximum(1 - abs(at[:, None] - np.arange(m)), 0)
+
+
+def along(make, volume, to, steps):
+    for axis, (m, step) in enumerate(zip(to, steps)):
+        n = volume.shape[axis]
+        matrix = make(n, m, step) if make is boxes else make(m, n, step)
+        volume = np.moveaxis(np.tensordot(matrix.astype(np.float32), volume, (1, axis)), 0, axis)
+    return volume
+
+
+def averaged(mask, steps):
+    """Shares of bone on the grid of the working spacing: `steps` voxels long."""
+    return along(boxes, (mask > 0).astype(np.float32), [int(np.ceil(n / s - 1e-3)) for n, s in zip(mask.shape, steps)], steps)
+
+
+def frame_at(bone, patch):
+    """Where the frame begins: centred on the bone from left to right and from front to back, its top two voxels above it."""
+    at = np.argwhere(bone >= 0.25)
+    low, high = at.min(0), at.max(0) + 1
+    return [*((low + high - patch) // 2)[:2], high[2] + 2 - patch[2]]
+
+
+def window(start, patch):
+    """Of a volume with a patch of zeros around it."""
+    return tuple(slice(s + p, s + 2 * p) for s, p in zip(start, patch))
+
+
+def main(model, skull_path, implant_path):
+    import nrrd
+    import onnxruntime
+    from scipy import ndimage
+    session = onnxruntime.InferenceSession(model)
+    told = session.get_modelmeta().custom_metadata_map
+    patch, spacing, threshold = (json.loads(told["calvaria.restore." + key]) for key in ("patch_vox", "working_spacing_mm", "threshold"))
+    assert told["calvaria.restore.scan"] == "whole" and told["calvaria.restore.task"] == "implant", told["calvaria.preprocessing"]
+    skull, header = nrrd.read(skull_path)  # x, y, z
+    steps = [mm / np.linalg.norm(axis) for mm, axis in zip(spacing, header["space directions"])]
+    bone = averaged(skull, steps)
+    here, around = window(frame_at(bone, patch), patch), [(p, p) for p in patch]
+    source = np.pad(bone, around)[here].transpose(2, 1, 0)  # z, y, x
+    whole = np.zeros(np.add(bone.shape, np.multiply(2, patch)), np.float32)
+    whole[here] = session.run(["output"], {"input": source[None, None]})[0][0, -1].transpose(2, 1, 0)
+    answer = whole[tuple(slice(p, -p) for p in patch)]
+    implant = (along(lines, answer, skull.shape, steps) > threshold) & (skull == 0)
+    if "keep_largest: 1" in told["calvaria.restore.postprocess"]:
+        pieces, _ = ndimage.label(implant)
+        implant = pieces == 1 + np.argmax(np.bincount(pieces.ravel())[1:]) if implant.any() else implant
+    nrrd.write(implant_path, implant.astype(np.uint8), header)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 4:
+        sys.exit(__doc__)
+    main(*sys.argv[1:])
