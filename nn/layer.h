@@ -74,10 +74,14 @@ struct layer_ops {
     int min_src, max_src;
     int keeps;           /* enum layer_keeps, or'ed */
     int in_place;        /* enum layer_in_place */
+    bool joins;          /* dst is the sources' channels behind each other: each may lie there already (and d_src in d_dst) */
     /* Absorbing a nearest upsampling: `scale` is its factor (1 or NULL: the layer is none); a convolution that `takes_scale` then
      * sees the upsampling's source and src_scale instead, and the upsampling itself is never run. */
     int64_t (*scale)(const struct layer *layer);
     bool (*takes_scale)(const struct layer *layer, int64_t scale); /* NULL: never */
+    /* A layer that `takes_activation` does a (leaky) ReLU behind it in the same pass, and that one is never run. */
+    double (*slope)(const struct layer *layer); /* its factor of negative values; NULL: it is no (leaky) ReLU */
+    bool (*takes_activation)(const struct layer *layer); /* NULL: never */
     /* dst's shape from the sources'. Errors name key and value by config_error(error, layer->node, ...). */
     enum status (*shape)(const struct layer *layer, struct shape *ret_dst, struct error *error);
     enum status (*declare)(struct layer *layer, struct error *error); /* may be NULL: no parameters */
@@ -109,6 +113,7 @@ struct layer {
     bool needs_d_src[LAYER_MAX_SRC]; /* known before init; false: d_src[i].data will be NULL */
     /* Absorbed nearest upsampling: convolutions see src scaled by this factor (1: none). */
     int64_t src_scale;
+    const struct layer *activation; /* absorbed, on dst; NULL: none */
 
     /* Parameters, in the order they were declared. value and grad point into the flat blocks from network build on. */
     int n_params;

@@ -230,6 +230,26 @@ static void graph_absorb(struct network *network, int64_t index)
     }
 }
 
+/* Node `index` is a (leaky) ReLU, alone behind a layer that does it in the same pass: its readers now read that layer. */
+static void graph_absorb_activation(struct network *network, int64_t index)
+{
+    struct node *node = &network->nodes[index];
+    const int64_t source = node->src[0].value, made = index + 1;
+    if (!node->layer.ops->slope || source == 0 || network->values[source].n_uses != 1 || made == network->n_layers)
+        return;
+    struct layer *maker = &network->nodes[source - 1].layer;
+    if (network->nodes[source - 1].skipped || !maker->ops->takes_activation || !maker->ops->takes_activation(maker))
+        return;
+    maker->activation = &node->layer;
+    node->skipped = true;
+    for (int64_t i = index + 1; i < network->n_layers; i++)
+        for (int k = 0; k < network->nodes[i].layer.n_src; k++)
+            if (network->nodes[i].src[k].value == made)
+                network->nodes[i].src[k].value = source;
+    network->values[source].n_uses = network->values[made].n_uses;
+    network->values[made].n_uses = 0;
+}
+
 /* A value wants a gradient where something before it learns. Layers train where their output wants one. */
 static void graph_want_gradients(struct network *network)
 {
@@ -259,10 +279,51 @@ static bool graph_may_overwrite(const struct network *network, const struct node
     return source == 0 || !training || !(network->nodes[source - 1].layer.ops->keeps & LAYER_KEEPS_DST);
 }
 
+/* Whether the concat at `index` reads `value` once and last: then its gradient is written there first, and added to by the others. */
+static bool graph_reads_last(const struct network *network, int64_t index, int64_t value)
+{
+    int64_t reads = 0;
+    for (int64_t i = index; i < network->n_layers; i++)
+        for (int k = 0; k < network->nodes[i].layer.n_src && !network->nodes[i].skipped; k++)
+            reads += network->nodes[i].src[k].value == value;
+    return reads == 1;
+}
+
+/* Sources of a concat that are whole blocks of its dst are made there, in place of a copy, and so are their gradients. */
+static void graph_join(struct network *network, int64_t index)
+{
+    const struct node *node = &network->nodes[index];
+    const struct shape dst = node->layer.dst.shape;
+    const int64_t lane = tensor_lane(dst.c), made = index + 1;
+    int64_t first = 0;
+    for (int64_t i = 0; i <= network->n_layers; i++)
+        if (i != made && network->values[i].shares == made)
+            return; /* overwritten */
+    for (int k = 0; k < node->layer.n_src; first += node->layer.src[k++].shape.c) {
+        int64_t value = node->src[k].value, owner = network->values[value].shares, c = node->layer.src[k].shape.c;
+        bool blocks = dst.n == 1 && lane > 1 && first % lane == 0 && c % lane == 0;
+        if (!blocks || owner == 0 || owner > value || !graph_reads_last(network, index, value))
+            continue;
+        for (int64_t i = 0; i < made; i++)
+            if (network->values[i].shares == owner) {
+                network->values[i].shares = made;
+                network->values[i].part += first * shape_voxels(dst);
+            }
+    }
+}
+
+/* What is computed again needs buffers of its own. */
+static bool graph_may_join(const struct network *network)
+{
+    return !network->options.no_in_place && (network->mode == NETWORK_INFER || network->config->recompute == RECOMPUTE_NOTHING);
+}
+
 void network_graph_simplify(struct network *network)
 {
     for (int64_t i = 0; i < network->n_layers && !network->options.no_absorb; i++)
         graph_absorb(network, i);
+    for (int64_t i = 0; i < network->n_layers && !network->options.no_absorb; i++)
+        graph_absorb_activation(network, i);
     for (int64_t i = 0; i < network->n_layers; i++)
         layer_attach(&network->nodes[i].layer);
     graph_want_gradients(network);
@@ -273,4 +334,7 @@ void network_graph_simplify(struct network *network)
         if (!node->skipped && graph_may_overwrite(network, node))
             network->values[i + 1].shares = network->values[node->src[0].value].shares;
     }
+    for (int64_t i = 0; i < network->n_layers && graph_may_join(network); i++)
+        if (network->nodes[i].layer.ops->joins)
+            graph_join(network, i);
 }

@@ -16,7 +16,7 @@ struct node_src {
 
 struct node {
     struct layer layer;
-    bool skipped; /* an upsampling that its consumer absorbed */
+    bool skipped; /* an upsampling that its consumer absorbed, an activation that its maker did */
     struct node_src src[LAYER_MAX_SRC];
     struct shape written_src[LAYER_MAX_SRC]; /* as written, before absorption: for the table */
     int64_t first_param;                     /* its index in the table, while that grows */
@@ -33,7 +33,8 @@ struct value {
     bool dropped;        /* not kept from forward to backward; said of the value whose buffers it shares */
     bool remade;         /* computed again by then; used while planning */
     int64_t n_uses;      /* reads by layers that run */
-    int64_t shares;      /* the value whose buffers it uses: itself, or the source of an in-place layer */
+    int64_t shares;      /* the value whose buffers it uses: itself, the source of an in-place layer, or the concat that it is a part of */
+    int64_t part;        /* floats from the start of those buffers */
     bool wants_grad;     /* something that learns lies before it */
     bool has_writer;     /* of its gradient; used while planning */
 };
@@ -68,7 +69,7 @@ struct network {
 /* network_graph.c: names, sources and shapes; parameters are declared into (or found in) params. */
 enum status network_graph(struct network *network, const struct network_config *config, struct params *params, struct shape src,
                           enum network_mode mode, struct error *error);
-/* Absorbs upsamplings, marks which values want a gradient, shares buffers in place. */
+/* Absorbs upsamplings and activations, marks which values want a gradient, shares buffers in place. */
 void network_graph_simplify(struct network *network);
 extern const char *const network_recompute_names[];
 /* network_recompute.c: which values are dropped (finding them by planning the memory, where the mode says so), then the moves. */

@@ -159,9 +159,9 @@ static void plan_attach_layer(struct network *network, struct node *node)
                                                        : network->values[node->src[k].value].grad.data;
 }
 
-static void *plan_address(const struct network *network, const struct plan_item *item)
+static float *plan_address(const struct network *network, const struct plan_item *item, int64_t part)
 {
-    return item->bytes ? network->memory + item->offset : NULL;
+    return item->bytes ? (float *)(void *)(network->memory + item->offset) + part : NULL;
 }
 
 /* Takes the arena and sets every pointer into it. */
@@ -176,9 +176,9 @@ static enum status plan_attach(struct network *network, const struct wishes *wis
     for (int64_t i = 0; i < n; i++) {
         struct value *value = &network->values[i];
         const struct plan_item *data = &wishes->items[value->shares];
-        value->data.data = plan_address(network, &data[0]);
-        value->grad.data = value->wants_grad ? plan_address(network, &data[n]) : NULL;
-        value->again = network->values[value->shares].dropped ? plan_address(network, &data[2 * n]) : value->data.data;
+        value->data.data = plan_address(network, &data[0], value->part);
+        value->grad.data = value->wants_grad ? plan_address(network, &data[n], value->part) : NULL;
+        value->again = network->values[value->shares].dropped ? plan_address(network, &data[2 * n], value->part) : value->data.data;
     }
     for (int64_t i = 0; i < network->n_layers; i++)
         plan_attach_layer(network, &network->nodes[i]);

@@ -53,22 +53,33 @@ static void relu_backward(struct layer *layer, const struct pass *pass)
     leaky_relu_apply_backward(layer, 0);
 }
 
+static double relu_slope(const struct layer *layer)
+{
+    (void)layer;
+    return 0;
+}
+
 const struct layer_ops layer_relu = {
     .config = {.type = "relu", .help = "max(x, 0)", .base = &layer_base_table, .size = sizeof(struct layer_config)},
     .min_src = 1, .max_src = 1, .keeps = LAYER_KEEPS_DST, .in_place = LAYER_IN_PLACE_ALWAYS,
-    .shape = activation_shape, .forward = relu_forward, .backward = relu_backward,
+    .slope = relu_slope, .shape = activation_shape, .forward = relu_forward, .backward = relu_backward,
 };
+
+static double leaky_relu_slope(const struct layer *layer)
+{
+    return ((const struct leaky_relu_config *)layer->config)->slope;
+}
 
 static void leaky_relu_forward(struct layer *layer, const struct pass *pass)
 {
     (void)pass;
-    leaky_relu_apply(layer, (float)((const struct leaky_relu_config *)layer->config)->slope);
+    leaky_relu_apply(layer, (float)leaky_relu_slope(layer));
 }
 
 static void leaky_relu_backward(struct layer *layer, const struct pass *pass)
 {
     (void)pass;
-    leaky_relu_apply_backward(layer, (float)((const struct leaky_relu_config *)layer->config)->slope);
+    leaky_relu_apply_backward(layer, (float)leaky_relu_slope(layer));
 }
 
 static const struct config_field leaky_relu_fields[] = {
@@ -80,7 +91,7 @@ const struct layer_ops layer_leaky_relu = {
     .config = {.type = "leaky_relu", .help = "x, or slope * x where x is negative", .base = &layer_base_table,
                .size = sizeof(struct leaky_relu_config), .fields = leaky_relu_fields},
     .min_src = 1, .max_src = 1, .keeps = LAYER_KEEPS_DST, .in_place = LAYER_IN_PLACE_ALWAYS,
-    .shape = activation_shape, .forward = leaky_relu_forward, .backward = leaky_relu_backward,
+    .slope = leaky_relu_slope, .shape = activation_shape, .forward = leaky_relu_forward, .backward = leaky_relu_backward,
 };
 
 static void tanh_forward(struct layer *layer, const struct pass *pass)

@@ -47,7 +47,7 @@ static enum status batch_norm_init(struct layer *layer, struct error *error)
 {
     (void)error;
     struct batch_norm_state *state = layer->state;
-    state->norm = (struct norm){.shape = layer->src[0].shape, .groups = layer->src[0].shape.c, .over_batch = true};
+    state->norm = (struct norm){.shape = layer->src[0].shape, .groups = layer->src[0].shape.c, .over_batch = true, .slope = norm_slope(layer)};
     layer->kept_bytes = 2 * (size_t)norm_stats(&state->norm) * sizeof(double);
     layer->scratch_bytes = norm_scratch_bytes(&state->norm);
     return STATUS_OK;
@@ -125,6 +125,7 @@ static void batch_norm_backward(struct layer *layer, const struct pass *pass)
     const double *mean = layer->kept;
     norm_backward(&state->norm,
                   &(struct norm_gradient){.src = layer->src[0].data, .d_dst = layer->d_dst.data, .gamma = layer->value[BATCH_NORM_GAMMA],
+                                          .beta = layer->value[BATCH_NORM_BETA],
                                           .mean = mean, .inv = mean + layer->src[0].shape.c, .constant = !state->of_batch, .replicas = state->shares,
                                           .d_src = layer->d_src[0].data, .d_gamma = layer->grad[BATCH_NORM_GAMMA],
                                           .d_beta = layer->grad[BATCH_NORM_BETA]},
@@ -147,7 +148,7 @@ const struct layer_ops layer_batch_norm = {
     .config = {.type = "batch_norm", .help = "batch normalisation: per channel, over samples and voxels", .base = &layer_base_table,
                .size = sizeof(struct batch_norm_config), .fields = batch_norm_fields},
     .state_size = sizeof(struct batch_norm_state),
-    .min_src = 1, .max_src = 1, .keeps = LAYER_KEEPS_SRC, .in_place = LAYER_IN_PLACE_INFER,
+    .min_src = 1, .max_src = 1, .keeps = LAYER_KEEPS_SRC, .in_place = LAYER_IN_PLACE_INFER, .takes_activation = norm_takes_activation,
     .shape = batch_norm_shape, .declare = batch_norm_declare, .init = batch_norm_init,
     .forward = batch_norm_forward, .backward = batch_norm_backward,
 };

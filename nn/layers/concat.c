@@ -41,6 +41,8 @@ static void concat_copy(struct tensor dst, int64_t dst_c, struct tensor src, int
     int64_t voxels = shape_voxels(dst.shape), dst_step, src_step;
     float *to = concat_channel(dst, n, dst_c, &dst_step);
     const float *from = concat_channel(src, n, src_c, &src_step);
+    if (to == from) /* made there */
+        return;
     if (dst_step == src_step && dst_c % dst_step == 0 && src_c % dst_step == 0 && channels % dst_step == 0) { /* whole blocks */
         memcpy(to, from, (size_t)(channels * voxels) * sizeof *to);
         return;
@@ -91,7 +93,7 @@ static void concat_backward(struct layer *layer, const struct pass *pass)
 const struct layer_ops layer_concat = {
     .config = {.type = "concat", .help = "the sources' channels behind each other (skip connections)", .base = &layer_base_table,
                .size = sizeof(struct layer_config)},
-    .min_src = 2, .max_src = LAYER_MAX_SRC, .keeps = LAYER_KEEPS_NOTHING, .in_place = LAYER_IN_PLACE_NEVER,
+    .min_src = 2, .max_src = LAYER_MAX_SRC, .keeps = LAYER_KEEPS_NOTHING, .in_place = LAYER_IN_PLACE_NEVER, .joins = true,
     .shape = concat_shape, .forward = concat_forward, .backward = concat_backward,
 };
 

@@ -42,7 +42,7 @@ static enum status instance_norm_declare(struct layer *layer, struct error *erro
 static enum status instance_norm_init_groups(struct layer *layer, int64_t groups)
 {
     struct instance_norm_state *state = layer->state;
-    state->norm = (struct norm){.shape = layer->src[0].shape, .groups = groups};
+    state->norm = (struct norm){.shape = layer->src[0].shape, .groups = groups, .slope = norm_slope(layer)};
     layer->kept_bytes = 2 * (size_t)norm_stats(&state->norm) * sizeof(double);
     layer->scratch_bytes = norm_scratch_bytes(&state->norm);
     return STATUS_OK;
@@ -73,7 +73,7 @@ static void instance_norm_backward(struct layer *layer, const struct pass *pass)
     const struct instance_norm_state *state = layer->state;
     const double *mean = layer->kept;
     norm_backward(&state->norm,
-                  &(struct norm_gradient){.src = layer->src[0].data, .d_dst = layer->d_dst.data, .gamma = layer->value[0], .mean = mean,
+                  &(struct norm_gradient){.src = layer->src[0].data, .d_dst = layer->d_dst.data, .gamma = layer->value[0], .beta = layer->value[1], .mean = mean,
                                           .inv = mean + norm_stats(&state->norm), .d_src = layer->d_src[0].data,
                                           .d_gamma = layer->grad[0], .d_beta = layer->grad[1]},
                   layer->scratch);
@@ -90,7 +90,7 @@ const struct layer_ops layer_instance_norm = {
     .config = {.type = "instance_norm", .help = "instance normalisation: per sample and channel", .base = &layer_base_table,
                .size = sizeof(struct instance_norm_config), .fields = instance_norm_fields},
     .state_size = sizeof(struct instance_norm_state),
-    .min_src = 1, .max_src = 1, .keeps = LAYER_KEEPS_SRC, .in_place = LAYER_IN_PLACE_INFER,
+    .min_src = 1, .max_src = 1, .keeps = LAYER_KEEPS_SRC, .in_place = LAYER_IN_PLACE_INFER, .takes_activation = norm_takes_activation,
     .shape = instance_norm_shape, .declare = instance_norm_declare, .init = instance_norm_init,
     .forward = instance_norm_forward, .backward = instance_norm_backward,
 };
@@ -123,7 +123,7 @@ const struct layer_ops layer_group_norm = {
     .config = {.type = "group_norm", .help = "group normalisation: per sample and group of channels", .base = &layer_base_table,
                .size = sizeof(struct group_norm_config), .fields = group_norm_fields},
     .state_size = sizeof(struct instance_norm_state),
-    .min_src = 1, .max_src = 1, .keeps = LAYER_KEEPS_SRC, .in_place = LAYER_IN_PLACE_INFER,
+    .min_src = 1, .max_src = 1, .keeps = LAYER_KEEPS_SRC, .in_place = LAYER_IN_PLACE_INFER, .takes_activation = norm_takes_activation,
     .shape = group_norm_shape, .declare = instance_norm_declare, .init = group_norm_init,
     .forward = instance_norm_forward, .backward = instance_norm_backward,
 };

@@ -22,7 +22,19 @@ struct norm_work {
     double *a, *ab;           /* channels */
     double *stat_a, *stat_b;  /* norm_stats */
     float *by_d, *by_x, *one; /* channels: out = by_d * d + by_x * x + one */
+    float *to_d, *to_one;     /* channels: forward's out was to_d * x + to_one, before the slope */
+    float slope;
 };
+
+float norm_slope(const struct layer *layer)
+{
+    return layer->activation ? (float)layer->activation->ops->slope(layer->activation) : 1;
+}
+
+bool norm_takes_activation(const struct layer *layer)
+{
+    return tensor_lane(layer->src[0].shape.c) > 1;
+}
 
 int64_t norm_stat(const struct norm *norm, int64_t n, int64_t c)
 {
@@ -44,7 +56,7 @@ size_t norm_scratch_bytes(const struct norm *norm)
 {
     struct rows rows = rows_of(norm->shape);
     size_t channels = (size_t)(rows.n * rows.lane);
-    return (size_t)rows.n * NORM_PIECES * sizeof(struct norm_piece) + channels * (2 * sizeof(double) + 3 * sizeof(float)) +
+    return (size_t)rows.n * NORM_PIECES * sizeof(struct norm_piece) + channels * (2 * sizeof(double) + 5 * sizeof(float)) +
            2 * (size_t)norm_stats(norm) * sizeof(double);
 }
 
@@ -59,26 +71,40 @@ static struct norm_work norm_work(const struct norm *norm, void *scratch)
     work.by_d = (float *)(work.stat_b + norm_stats(norm));
     work.by_x = work.by_d + work.channels;
     work.one = work.by_x + work.channels;
+    work.to_d = work.one + work.channels;
+    work.to_one = work.to_d + work.channels;
+    work.slope = norm->slope;
     return work;
 }
 
-/* n is a multiple of lanes. Inlined with lanes a constant, so that it becomes vector code. */
-static inline void norm_sum_lanes(struct norm_piece *piece, const float *a, const float *b, int64_t n, const int lanes)
+/* The gradient d before a slope that forward took on the negative side of to_d * x + to_one. */
+static inline float norm_bend(float d, float x, float to_d, float to_one, float slope)
+{
+    float lower = slope * d;
+    return to_d * x + to_one > 0 ? d : lower;
+}
+
+/* n is a multiple of lanes. Inlined with lanes and bent constants, so that it becomes vector code. bent: a is bent by b; factors of row `row`. */
+static inline __attribute__((always_inline)) void norm_sum_lanes(const struct norm_work *work, struct norm_piece *piece, int64_t row, const float *a,
+                                                                 const float *b, int64_t n, const int lanes, const bool bent)
 {
     double sum_a[ROWS_MAX_LANE] = {0}, sum_ab[ROWS_MAX_LANE] = {0};
+    const float *to_d = work->to_d + row * lanes, *to_one = work->to_one + row * lanes;
     for (int64_t i = 0; i < n; i += lanes)
+#pragma omp simd
         for (int l = 0; l < lanes; l++) {
-            sum_a[l] += (double)a[i + l];
-            sum_ab[l] += (double)a[i + l] * (double)b[i + l];
+            float value = bent ? norm_bend(a[i + l], b[i + l], to_d[l], to_one[l], work->slope) : a[i + l];
+            sum_a[l] += (double)value;
+            sum_ab[l] += (double)value * (double)b[i + l];
         }
     memcpy(piece->a, sum_a, sizeof sum_a);
     memcpy(piece->ab, sum_ab, sizeof sum_ab);
 }
 
 /* A piece of a plain row: eight sums side by side, then folded into one. */
-static void norm_sum_plain(struct norm_piece *piece, const float *a, const float *b, int64_t n)
+static void norm_sum_plain(const struct norm_work *work, struct norm_piece *piece, const float *a, const float *b, int64_t n)
 {
-    norm_sum_lanes(piece, a, b, n / 8 * 8, 8);
+    norm_sum_lanes(work, piece, 0, a, b, n / 8 * 8, 8, false);
     for (int l = 1; l < 8; l++) {
         piece->a[0] += piece->a[l];
         piece->ab[0] += piece->ab[l];
@@ -89,8 +115,8 @@ static void norm_sum_plain(struct norm_piece *piece, const float *a, const float
     }
 }
 
-/* work->a[n,c] = sum a, work->ab[n,c] = sum a * b, over the voxels. */
-static void norm_sums(struct norm_work *work, const float *a, const float *b)
+/* work->a[n,c] = sum a, work->ab[n,c] = sum a * b, over the voxels. bent: a is bent by b first. */
+static void norm_sums(struct norm_work *work, const float *a, const float *b, bool bent)
 {
     const struct rows *rows = &work->rows;
 #pragma omp parallel for schedule(static) collapse(2)
@@ -100,11 +126,15 @@ static void norm_sums(struct norm_work *work, const float *a, const float *b)
             int64_t at = row * rows->floats + first;
             struct norm_piece *piece = &work->pieces[row * NORM_PIECES + k];
             if (rows->lane == 1)
-                norm_sum_plain(piece, a + at, b + at, last - first);
+                norm_sum_plain(work, piece, a + at, b + at, last - first);
+            else if (rows->lane == 8 && bent)
+                norm_sum_lanes(work, piece, row, a + at, b + at, last - first, 8, true);
             else if (rows->lane == 8)
-                norm_sum_lanes(piece, a + at, b + at, last - first, 8);
+                norm_sum_lanes(work, piece, row, a + at, b + at, last - first, 8, false);
+            else if (bent)
+                norm_sum_lanes(work, piece, row, a + at, b + at, last - first, ROWS_MAX_LANE, true);
             else
-                norm_sum_lanes(piece, a + at, b + at, last - first, ROWS_MAX_LANE);
+                norm_sum_lanes(work, piece, row, a + at, b + at, last - first, ROWS_MAX_LANE, false);
         }
     for (int64_t i = 0; i < work->channels; i++) {
         const struct norm_piece *piece = &work->pieces[i / rows->lane * NORM_PIECES];
@@ -121,7 +151,7 @@ void norm_measure(const struct norm *norm, const float *src, double *mean, doubl
     struct norm_work work = norm_work(norm, scratch);
     int64_t stored = work.channels / norm->shape.n;
     double values = (double)norm_stat_values(norm);
-    norm_sums(&work, src, src);
+    norm_sums(&work, src, src, false);
     memset(mean, 0, (size_t)norm_stats(norm) * sizeof *mean);
     memset(var, 0, (size_t)norm_stats(norm) * sizeof *var);
     for (int64_t n = 0; n < norm->shape.n; n++)
@@ -133,34 +163,77 @@ void norm_measure(const struct norm *norm, const float *src, double *mean, doubl
         var[s] = fmax(var[s] - mean[s] * mean[s], 0);
 }
 
-/* Inlined with lane and with_x constants, so that it becomes vector code. */
-static inline void norm_combine_lanes(const struct norm_work *work, int64_t row, int64_t piece, const float *d, const float *x, float *dst,
-                                      const int lane, const bool with_x)
+/* What norm_combine does, see there. */
+enum norm_way { NORM_TO, NORM_TO_BENT, NORM_BACK, NORM_BACK_BENT };
+
+/* Inlined with lane and way constants, so that it becomes vector code. */
+static inline __attribute__((always_inline)) void norm_combine_lanes(const struct norm_work *work, int64_t row, int64_t piece, const float *d,
+                                                                     const float *x, float *dst, const int lane, const enum norm_way way)
 {
     const struct rows *rows = &work->rows;
     const float *by_d = work->by_d + row * lane, *by_x = work->by_x + row * lane, *one = work->one + row * lane;
+    const float *to_d = work->to_d + row * lane, *to_one = work->to_one + row * lane, slope = work->slope;
     int64_t first = row * rows->floats + rows->voxels * piece / NORM_PIECES * lane;
     int64_t last = row * rows->floats + rows->voxels * (piece + 1) / NORM_PIECES * lane;
     for (int64_t i = first; i < last; i += lane)
-        for (int l = 0; l < lane; l++)
-            dst[i + l] = by_d[l] * d[i + l] + (with_x ? by_x[l] * x[i + l] : 0) + one[l];
+#pragma omp simd
+        for (int l = 0; l < lane; l++) {
+            float value = way == NORM_BACK_BENT ? norm_bend(d[i + l], x[i + l], to_d[l], to_one[l], slope) : d[i + l];
+            value = by_d[l] * value + (way == NORM_BACK || way == NORM_BACK_BENT ? by_x[l] * x[i + l] : 0) + one[l];
+            float lower = slope * value;
+            dst[i + l] = way != NORM_TO_BENT || value > 0 ? value : lower;
+        }
 }
 
-/* dst = by_d * d + by_x * x + one, channel by channel; x NULL: without it. Padding channels have zero factors. */
-static void norm_combine(const struct norm_work *work, const float *d, const float *x, float *dst)
+static inline __attribute__((always_inline)) void norm_combine_piece(const struct norm_work *work, int64_t row, int64_t piece, const float *d,
+                                                                     const float *x, float *dst, const int lane, enum norm_way way)
+{
+    switch (way) {
+    case NORM_TO:
+        norm_combine_lanes(work, row, piece, d, x, dst, lane, NORM_TO);
+        break;
+    case NORM_TO_BENT:
+        norm_combine_lanes(work, row, piece, d, x, dst, lane, NORM_TO_BENT);
+        break;
+    case NORM_BACK:
+        norm_combine_lanes(work, row, piece, d, x, dst, lane, NORM_BACK);
+        break;
+    case NORM_BACK_BENT:
+        norm_combine_lanes(work, row, piece, d, x, dst, lane, NORM_BACK_BENT);
+        break;
+    }
+}
+
+/* dst = by_d * d + by_x * x + one, channel by channel; x only on the way back. Bent: the result (to), or d (back). Padding channels have
+ * zero factors. */
+static void norm_combine(const struct norm_work *work, const float *d, const float *x, float *dst, enum norm_way way)
 {
     const struct rows *rows = &work->rows;
 #pragma omp parallel for schedule(static) collapse(2)
     for (int64_t row = 0; row < rows->n; row++)
         for (int64_t piece = 0; piece < NORM_PIECES; piece++) {
-            if (rows->lane == 8 && x)
-                norm_combine_lanes(work, row, piece, d, x, dst, 8, true);
-            else if (rows->lane == 8)
-                norm_combine_lanes(work, row, piece, d, x, dst, 8, false);
+            if (rows->lane == 8)
+                norm_combine_piece(work, row, piece, d, x, dst, 8, way);
             else if (rows->lane == ROWS_MAX_LANE)
-                norm_combine_lanes(work, row, piece, d, x ? x : d, dst, ROWS_MAX_LANE, x != NULL);
+                norm_combine_piece(work, row, piece, d, x, dst, ROWS_MAX_LANE, way);
             else
-                norm_combine_lanes(work, row, piece, d, x ? x : d, dst, 1, x != NULL);
+                norm_combine_piece(work, row, piece, d, x, dst, 1, way);
+        }
+}
+
+/* dst = by * src + one: forward's factors. */
+static void norm_factors(const struct norm *norm, const double *mean, const double *inv, const float *gamma, const float *beta, float *by,
+                         float *one)
+{
+    int64_t stored = tensor_stored_channels(norm->shape.c);
+    memset(by, 0, (size_t)(norm->shape.n * stored) * sizeof *by);
+    memset(one, 0, (size_t)(norm->shape.n * stored) * sizeof *one);
+    for (int64_t n = 0; n < norm->shape.n; n++)
+        for (int64_t c = 0; c < norm->shape.c; c++) {
+            int64_t s = norm_stat(norm, n, c);
+            double scale = (gamma ? (double)gamma[c] : 1) * inv[s];
+            by[n * stored + c] = (float)scale;
+            one[n * stored + c] = (float)((beta ? (double)beta[c] : 0) - mean[s] * scale);
         }
 }
 
@@ -168,16 +241,8 @@ void norm_apply(const struct norm *norm, const float *src, const double *mean, c
                 float *dst, void *scratch)
 {
     struct norm_work work = norm_work(norm, scratch);
-    int64_t stored = work.channels / norm->shape.n;
-    memset(work.by_d, 0, 3 * (size_t)work.channels * sizeof *work.by_d);
-    for (int64_t n = 0; n < norm->shape.n; n++)
-        for (int64_t c = 0; c < norm->shape.c; c++) {
-            int64_t s = norm_stat(norm, n, c);
-            double scale = (gamma ? (double)gamma[c] : 1) * inv[s];
-            work.by_d[n * stored + c] = (float)scale;
-            work.one[n * stored + c] = (float)((beta ? (double)beta[c] : 0) - mean[s] * scale);
-        }
-    norm_combine(&work, src, NULL, dst);
+    norm_factors(norm, mean, inv, gamma, beta, work.by_d, work.one);
+    norm_combine(&work, src, NULL, dst, norm->slope == 1 ? NORM_TO : NORM_TO_BENT);
 }
 
 /* d_gamma = sum d * (x - mean) * inv, d_beta = sum d, over samples and voxels. */
@@ -231,13 +296,15 @@ static void norm_backward_factors(const struct norm *norm, const struct norm_gra
 void norm_backward(const struct norm *norm, const struct norm_gradient *gradient, void *scratch)
 {
     struct norm_work work = norm_work(norm, scratch);
-    bool learns = gradient->d_gamma || gradient->d_beta;
+    bool learns = gradient->d_gamma || gradient->d_beta, bent = norm->slope != 1;
+    if (bent)
+        norm_factors(norm, gradient->mean, gradient->inv, gradient->gamma, gradient->beta, work.to_d, work.to_one);
     if (learns || !gradient->constant)
-        norm_sums(&work, gradient->d_dst, gradient->src);
+        norm_sums(&work, gradient->d_dst, gradient->src, bent);
     if (learns)
         norm_backward_affine(norm, gradient, &work);
     if (!gradient->d_src)
         return;
     norm_backward_factors(norm, gradient, &work);
-    norm_combine(&work, gradient->d_dst, gradient->constant ? NULL : gradient->src, gradient->d_src);
+    norm_combine(&work, gradient->d_dst, gradient->src, gradient->d_src, bent ? NORM_BACK_BENT : gradient->constant ? NORM_TO : NORM_BACK);
 }

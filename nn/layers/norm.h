@@ -1,6 +1,7 @@
 /* norm.h - private: what batch, instance and group normalisation share.
  *
  *   dst[n,c] = gamma[c] * (src[n,c] - mean[s]) * inv[s] + beta[c],   inv = 1 / sqrt(var + eps),   s = norm_stat(n, c)
+ * Behind it a leaky ReLU, where the network gave one to the layer (struct layer's activation): backward finds its side from src again.
  * Only which (n, c) share a statistic s tells the three apart. Sums run in double over chunks fixed by the shape. */
 #ifndef CALVARIA_NN_LAYERS_NORM_H
 #define CALVARIA_NN_LAYERS_NORM_H
@@ -11,7 +12,13 @@ struct norm {
     struct shape shape;
     int64_t groups;   /* groups of channels that share a statistic */
     bool over_batch;  /* and so do the samples */
+    float slope;      /* of a leaky ReLU on dst, done in the same pass; 1: none */
 };
+
+/* slope of the activation that the layer does too. */
+float norm_slope(const struct layer *layer);
+/* Where channels lie in blocks. */
+bool norm_takes_activation(const struct layer *layer);
 
 /* Which statistic (n, c) uses, how many there are, and over how many values each is taken. */
 int64_t norm_stat(const struct norm *norm, int64_t n, int64_t c);
@@ -28,7 +35,7 @@ void norm_apply(const struct norm *norm, const float *src, const double *mean, c
                 float *dst, void *scratch);
 
 struct norm_gradient {
-    const float *src, *d_dst, *gamma;
+    const float *src, *d_dst, *gamma, *beta;
     const double *mean, *inv;
     bool constant; /* mean and inv do not depend on src (moving statistics) */
     const struct pass_replicas *replicas; /* they are of the whole batch, this is a part of it; NULL: it is all */

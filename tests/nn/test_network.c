@@ -72,12 +72,11 @@ static double farthest(const float *a, const float *b, int64_t n)
 }
 
 /* One step with the options against one without reuse, in-place layers and absorption. */
-static void check_options(const struct network_options *options, double tolerance)
+static void check_network(const char *layers, struct shape src, const struct network_options *options, double tolerance)
 {
     const struct network_options apart = {.no_reuse = true, .no_in_place = true, .no_absorb = true};
     struct network_bench a, b;
-    const struct shape src = {2, 1, 6, 4, 8};
-    if (!network_bench_open(&a, unet, src, NETWORK_TRAIN_SRC, &apart) || !network_bench_open(&b, unet, src, NETWORK_TRAIN_SRC, options))
+    if (!network_bench_open(&a, layers, src, NETWORK_TRAIN_SRC, &apart) || !network_bench_open(&b, layers, src, NETWORK_TRAIN_SRC, options))
         return;
     struct result x = step(&a), y = step(&b);
     CHECK_NEAR(farthest(x.dst, y.dst, x.n_dst), 0, tolerance);
@@ -91,6 +90,11 @@ static void check_options(const struct network_options *options, double toleranc
     result_done(&y);
     network_bench_close(&a);
     network_bench_close(&b);
+}
+
+static void check_options(const struct network_options *options, double tolerance)
+{
+    check_network(unet, (struct shape){2, 1, 6, 4, 8}, options, tolerance);
 }
 
 static void test_memory_reuse(void)
@@ -109,6 +113,53 @@ static void test_absorbed_upsampling(void)
     check_options(&as_is, 1e-4); /* other sums: rounding differs */
 }
 
+/* Skips that are made inside their concat, one of them nested; activations done by the norms before them; sources that cannot: an input's
+ * copy, one that is read later, one twice, one behind channels that fill no block. */
+static const char joined[] = "\n"
+                             "  - { name: a, type: conv, filters: 16 }\n"
+                             "  - { name: a_norm, type: instance_norm }\n"
+                             "  - { name: a_act, type: leaky_relu, slope: 0.1 }\n"
+                             "  - { name: b, type: conv, filters: 16 }\n"
+                             "  - { name: b_norm, type: batch_norm }\n"
+                             "  - { name: b_act, type: relu }\n"
+                             "  - { name: odd, type: conv, filters: 3 }\n"
+                             "  - { name: c, from: b_act, type: conv, filters: 16 }\n"
+                             "  - { type: tanh }\n"
+                             "  - { name: inner, type: concat, from: [tanh_8, a_act] }\n"
+                             "  - { name: d, type: conv, filters: 16 }\n"
+                             "  - { name: d_norm, type: group_norm, groups: 4 }\n"
+                             "  - { name: d_act, type: leaky_relu, slope: 0.2 }\n"
+                             "  - { name: outer, type: concat, from: [d_act, inner, b_act, odd] }\n"
+                             "  - { name: twice, type: concat, from: [odd, b_act, d_act, d_act] }\n"
+                             "  - { name: e, from: outer, type: conv, filters: 16, kernel: 1 }\n"
+                             "  - { name: f, from: twice, type: conv, filters: 16, kernel: 1 }\n"
+                             "  - { name: sum, type: add, from: [e, f] }\n"
+                             "  - { name: head, type: conv, filters: 1 }\n";
+
+static void test_joined(void)
+{
+    const struct shape src = {1, 2, 5, 4, 7};
+    check_network(joined, src, &as_is, 0);
+    check_network(joined, (struct shape){2, 2, 5, 4, 7}, &as_is, 0);
+    struct network_bench bench;
+    if (!network_bench_open(&bench, joined, src, NETWORK_TRAIN, &as_is))
+        return;
+    static const char *const inside[] = {"tanh_8", "a_norm", "inner"};
+    const struct network *network = bench.network;
+    for (int64_t i = 0; i < network->n_layers; i++) {
+        const struct value *value = &network->values[i + 1];
+        const char *name = network_layer(network, i)->name;
+        bool joins = false;
+        for (size_t k = 0; k < sizeof inside / sizeof *inside; k++)
+            joins |= strcmp(inside[k], name) == 0;
+        if (joins)
+            CHECK(value->shares > i + 1);
+        else if (strcmp(name, "b_norm") == 0 || strcmp(name, "odd") == 0 || strcmp(name, "d_norm") == 0)
+            CHECK_INT(value->shares, i + 1);
+    }
+    network_bench_close(&bench);
+}
+
 static void test_absorbs_and_shares(void)
 {
     struct network_bench bench;
@@ -118,7 +169,7 @@ static void test_absorbs_and_shares(void)
     for (int64_t i = 0; i < network->n_layers; i++) {
         const struct layer *layer = network_layer(network, i);
         const char *type = layer->ops->config.type;
-        CHECK_INT(network->nodes[i].skipped, strcmp(type, "upsample") == 0);
+        CHECK_INT(network->nodes[i].skipped, strcmp(type, "upsample") == 0 || strcmp(layer->name, "down_act") == 0);
         if (strcmp(layer->name, "up") == 0)
             CHECK_INT(layer->src_scale, 2);
         if (strcmp(type, "leaky_relu") == 0 || strcmp(type, "tanh") == 0 || strcmp(type, "softmax") == 0)
@@ -354,7 +405,7 @@ int main(int argc, char **argv)
     const struct check_test tests[] = {{"memory_reuse", test_memory_reuse},
                                        {"in_place", test_in_place},
                                        {"absorbed_upsampling", test_absorbed_upsampling},
-                                       {"absorbs_and_shares", test_absorbs_and_shares},
+                                       {"joined", test_joined}, {"absorbs_and_shares", test_absorbs_and_shares},
                                        {"fan_out", test_fan_out},
                                        {"input_skip", test_input_skip},
                                        {"frozen", test_frozen},

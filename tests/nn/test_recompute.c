@@ -120,7 +120,7 @@ static void test_order(void)
             CHECK(!network->values[network->values[src].shares].dropped || again[src - 1]);
         }
     }
-    CHECK(again[2]); /* a_act: cheap, and read by a convolution's backward */
+    CHECK(again[1]); /* a_norm with its activation: cheap, and read by a convolution's backward */
     network_bench_close(&bench);
 }
 
@@ -190,7 +190,7 @@ static void test_unet3d(void)
     const struct shape src = {1, 1, 128, 128, 128};
     if (CHECK_OK(network_cost(&cost, &config, src, &error), &error) && CHECK_OK(network_cost_recompute(bytes, &config, src, &error), &error)) {
         CHECK_INT(cost.train_bytes, bytes[RECOMPUTE_MOST]);
-        CHECK((double)bytes[RECOMPUTE_CHEAP] < 0.75 * (double)bytes[RECOMPUTE_NOTHING]);
+        CHECK((double)bytes[RECOMPUTE_CHEAP] < 0.8 * (double)bytes[RECOMPUTE_NOTHING]);
         CHECK((double)bytes[RECOMPUTE_MOST] < 0.5 * (double)bytes[RECOMPUTE_NOTHING]);
     }
     arena_done(&arena);
