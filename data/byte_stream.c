@@ -7,7 +7,7 @@
 
 #include "data/byte_stream.h"
 
-enum { GZIP_BUFFER = 1 << 18, CALL_MAX = 1 << 30 }; /* zlib counts in int */
+enum { GZIP_BUFFER = 1 << 18, CALL_MAX = 1 << 30 /* zlib counts in int */, GZIP_LEVEL = 6 /* as in the modes below */ };
 
 static const char *byte_stream_reason(struct byte_stream *stream)
 {
@@ -118,6 +118,12 @@ enum status byte_stream_verify(struct byte_stream *stream, struct error *error)
     if (got < 0 || code == Z_BUF_ERROR) /* Z_BUF_ERROR: no end of the stream in the file */
         return error_set(error, STATUS_FAILED, "%s: data: %s (a damaged copy?)", stream->path, byte_stream_reason(stream));
     return STATUS_OK;
+}
+
+void byte_stream_expect_runs(struct byte_stream *stream)
+{
+    if (stream->gzip)
+        gzsetparams(stream->gzip, GZIP_LEVEL, Z_RLE);
 }
 
 enum status byte_stream_write(struct byte_stream *stream, const void *data, size_t bytes, struct error *error)

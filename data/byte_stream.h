@@ -29,6 +29,8 @@ enum status byte_stream_read(struct byte_stream *stream, void *data, size_t byte
 enum status byte_stream_skip(struct byte_stream *stream, int64_t bytes, struct error *error);
 /* After the last wanted byte: lets zlib compare its checksum where the stream ends here. */
 enum status byte_stream_verify(struct byte_stream *stream, struct error *error);
+/* What will be written is mostly runs of one byte, as masks are: packed three times as fast, about as small. */
+void byte_stream_expect_runs(struct byte_stream *stream);
 enum status byte_stream_write(struct byte_stream *stream, const void *data, size_t bytes, struct error *error);
 /* After writing: what was buffered goes out; errors count. Safe on a closed stream. */
 enum status byte_stream_close(struct byte_stream *stream, struct error *error);

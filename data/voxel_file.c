@@ -305,6 +305,8 @@ enum status voxel_file_write(struct byte_stream *stream, const struct volume *vo
         return error_memory(error, CHUNK * size, stream->path);
     struct file_walk walk = file_walk_start(&volume->storage, &volume->grid);
     enum status status = STATUS_OK;
+    if (volume->type == VOXEL_U8)
+        byte_stream_expect_runs(stream);
     int64_t n = grid_voxels(&volume->grid);
     for (int64_t done = 0; done < n && !status;) {
         int64_t part = n - done < CHUNK ? n - done : CHUNK, run, at;

@@ -106,18 +106,33 @@ static void plane_index_map(const struct mirror_plane *plane, const struct grid 
     }
 }
 
+/* Trilinear, all eight corners within: the same sum as below, in the same order. */
+static double fractions_within(const float *value, int64_t dx, int64_t dxy, const double part[3])
+{
+    const double x[2] = {1 - part[0], part[0]}, y[2] = {1 - part[1], part[1]}, z[2] = {1 - part[2], part[2]};
+    double sum = 0;
+    for (int corner = 0; corner < 8; corner++)
+        sum += x[corner & 1] * y[corner >> 1 & 1] * z[corner >> 2] *
+               (double)value[(corner & 1) + (corner >> 1 & 1) * dx + (corner >> 2) * dxy];
+    return sum;
+}
+
 /* Trilinear; zero beyond the grid. */
 static double fractions_at(const struct fractions *f, const double index[3])
 {
     const int64_t *dim = f->grid.dim;
     int64_t low[3];
     double part[3], sum = 0;
+    bool within = true;
     for (int a = 0; a < 3; a++) {
         if (!(index[a] > -1 && index[a] < (double)dim[a]))
             return 0;
         low[a] = (int64_t)(index[a] + 1) - 1; /* floor, for what is above -1 */
         part[a] = index[a] - (double)low[a];
+        within &= low[a] >= 0 && low[a] + 1 < dim[a];
     }
+    if (within)
+        return fractions_within(f->value + (low[2] * dim[1] + low[1]) * dim[0] + low[0], dim[0], dim[0] * dim[1], part);
     for (int corner = 0; corner < 8; corner++) {
         int64_t at[3];
         double weight = 1;

@@ -86,22 +86,55 @@ static void keep_block(void *context, const struct window_block *block)
         }
 }
 
+/* The voxels whose value can be above the threshold: those between working voxels of which one is. All of them where 0 is above it, or
+ * where the rest counts too. */
+static struct box box_above(const struct taking *taking, const struct volume *p)
+{
+    const struct grid *native = &taking->skull->grid, *working = &p->grid;
+    const int64_t *dim = working->dim;
+    struct box box = {.lo = {dim[0], dim[1], dim[2]}}, whole = {.hi = {native->dim[0], native->dim[1], native->dim[2]}};
+    double origin[3];
+    if (taking->completion || taking->threshold < 0)
+        return whole;
+    for (int64_t z = 0, i = 0; z < dim[2]; z++)
+        for (int64_t y = 0; y < dim[1]; y++)
+            for (int64_t x = 0; x < dim[0]; x++, i++) {
+                const int64_t at[3] = {x, y, z};
+                for (int a = 0; a < 3 && ((const float *)p->data)[i] > taking->threshold; a++) {
+                    box.lo[a] = at[a] < box.lo[a] ? at[a] : box.lo[a];
+                    box.hi[a] = at[a] + 1 > box.hi[a] ? at[a] + 1 : box.hi[a];
+                }
+            }
+    grid_to_index(working, native->origin, origin);
+    for (int a = 0; a < 3 && !box_empty(box); a++) {
+        const double step = grid_spacing_mm(native, a) / grid_spacing_mm(working, a);
+        const int64_t lo = (int64_t)floor(((double)box.lo[a] - 1 - origin[a]) / step), hi = (int64_t)ceil(((double)box.hi[a] - origin[a]) / step) + 1;
+        box.lo[a] = lo < 0 ? 0 : lo;
+        box.hi[a] = hi > native->dim[a] ? native->dim[a] : hi;
+    }
+    return box;
+}
+
 /* The working grid's values, linearly interpolated, to the native one. */
 static enum status bring_back(struct taking *taking, const struct volume *p, struct error *error)
 {
     const struct grid *native = &taking->skull->grid;
-    for (int64_t z = 0; z < native->dim[2]; z += RESTORE_SLAB) {
+    const struct box box = box_above(taking, p);
+    for (int64_t z = box.lo[2]; z < box.hi[2]; z += RESTORE_SLAB) {
         struct grid slab = *native;
-        slab.dim[2] = z + RESTORE_SLAB < native->dim[2] ? RESTORE_SLAB : native->dim[2] - z;
+        const int64_t lo[3] = {box.lo[0], box.lo[1], z}, end = z + RESTORE_SLAB < box.hi[2] ? z + RESTORE_SLAB : box.hi[2];
+        const int64_t dim[3] = {box.hi[0] - box.lo[0], box.hi[1] - box.lo[1], end - z};
+        memcpy(slab.dim, dim, sizeof slab.dim);
         for (int k = 0; k < 3; k++)
-            slab.origin[k] += (double)z * native->axis[2][k];
+            for (int a = 0; a < 3; a++)
+                slab.origin[k] += (double)lo[a] * native->axis[a][k];
         struct volume values;
         if (resample_volume(&values, p, &slab, RESAMPLE_LINEAR, error))
             return error->status;
-        take_block(taking, &(struct window_block){.box = {{0, 0, z}, {slab.dim[0], slab.dim[1], z + slab.dim[2]}},
+        take_block(taking, &(struct window_block){.box = {{lo[0], lo[1], z}, {box.hi[0], box.hi[1], end}},
                                                   .p = values.data,
-                                                  .stride_y = slab.dim[0],
-                                                  .stride_z = slab.dim[0] * slab.dim[1]});
+                                                  .stride_y = dim[0],
+                                                  .stride_z = dim[0] * dim[1]});
         volume_done(&values);
     }
     return STATUS_OK;

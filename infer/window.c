@@ -14,6 +14,7 @@
 #include "data/resample.h"
 
 const char *const scan_names[] = {"grid", "overlap", "whole", NULL};
+static const float WINDOW_SAY = 0.1F; /* a smaller share of a voxel's blend decides nothing */
 
 /* The tiles along one axis. */
 struct window_axis {
@@ -227,20 +228,59 @@ static bool window_load(const struct window *w, const struct window_tile *tile, 
     return any != 0;
 }
 
-/* The coarse answer at the tile's voxels; returns the largest. */
-static float window_load_prior(const struct window *w, const struct window_tile *tile, float *out)
+/* Along axis a, the part of the tile that its answer decides: from the first to the last voxel of which it has a tenth of the say. */
+static void window_core(const struct window *w, int a, int64_t t, int64_t ret[2])
 {
+    const struct window_axis *axis = &w->axis[a];
+    const int64_t start = axis->start[t];
+    ret[0] = 0;
+    ret[1] = w->config->scan == SCAN_OVERLAP ? (axis->patch < axis->size ? axis->patch : axis->size) : window_axis_end(axis, t) - start;
+    if (w->config->scan != SCAN_OVERLAP)
+        return;
+    while (axis->weight[ret[0]] < WINDOW_SAY * axis->sum[start + ret[0]])
+        ret[0]++;
+    while (axis->weight[ret[1] - 1] < WINDOW_SAY * axis->sum[start + ret[1] - 1])
+        ret[1]--;
+}
+
+/* No value in the core is above the largest of the coarse voxels around it. */
+static bool window_prior_may_exceed(const struct window *w, const double at[3], int64_t core[3][2])
+{
+    const int64_t *dim = w->prior->grid.dim;
+    int64_t lo[3], hi[3];
+    for (int a = 0; a < 3; a++) {
+        lo[a] = (int64_t)fmax(floor(at[a] + (double)core[a][0] * w->prior_step[a]), 0);
+        hi[a] = (int64_t)fmin(floor(at[a] + (double)(core[a][1] - 1) * w->prior_step[a]) + 2, (double)dim[a]);
+    }
+    for (int64_t z = lo[2]; z < hi[2]; z++)
+        for (int64_t y = lo[1]; y < hi[1]; y++)
+            for (int64_t x = lo[0]; x < hi[0]; x++)
+                if ((double)((const float *)w->prior->data)[(z * dim[1] + y) * dim[0] + x] > w->config->min_prior)
+                    return true;
+    return false;
+}
+
+/* Is the coarse answer above min_prior in the tile's core? If so it is written to `out`, at the tile's voxels. */
+static bool window_load_prior(const struct window *w, const struct window_tile *tile, float *out)
+{
+    const int64_t *patch = w->config->patch_vox;
     double at[3];
+    int64_t core[3][2];
     float most = 0;
     for (int a = 0; a < 3; a++) {
         const int64_t first = w->axis[a].start[tile->at[a]] + (a == 2 ? w->z_base : 0);
         at[a] = w->prior_at[a] + (double)first * w->prior_step[a];
+        window_core(w, a, tile->at[a], core[a]);
     }
-    resample_lattice(out, w->config->patch_vox, w->prior->data, w->prior->grid.dim, at, w->prior_step);
+    if (!window_prior_may_exceed(w, at, core))
+        return false;
+    resample_lattice(out, patch, w->prior->data, w->prior->grid.dim, at, w->prior_step);
 #pragma omp parallel for schedule(static) reduction(max : most)
-    for (int64_t i = 0; i < w->patch_voxels; i++)
-        most = out[i] > most ? out[i] : most;
-    return most;
+    for (int64_t z = core[2][0]; z < core[2][1]; z++)
+        for (int64_t y = core[1][0]; y < core[1][1]; y++)
+            for (int64_t x = core[0][0]; x < core[0][1]; x++)
+                most = fmaxf(most, out[(z * patch[1] + y) * patch[0] + x]);
+    return (double)most > w->config->min_prior;
 }
 
 /* Left becomes right in n_rows rows. */
@@ -349,14 +389,18 @@ static void window_flush(struct window *w)
     w->n_queue = w->n_slots = 0;
 }
 
-/* A tile that is not looked at, its input in `values`. */
+/* A tile that is not looked at: answered with its input, or with 0, which adds nothing to a blend. */
 static void window_skip(struct window *w, const struct window_tile *tile, float *values)
 {
-    window_flush(w); /* tiles are handed on in order */
     w->stats.n_skipped++;
-    if (!w->keep)
+    if (w->keep)
+        window_load(w, tile, values);
+    else
         memset(values, 0, (size_t)w->patch_voxels * sizeof *values);
-    window_answer(w, tile, values);
+    if (w->keep || w->config->scan != SCAN_OVERLAP) {
+        window_flush(w); /* tiles are handed on in order */
+        window_answer(w, tile, values);
+    }
     if (w->progress)
         progress_show(w->progress, w->progress->done + 1, NULL);
 }
@@ -364,13 +408,12 @@ static void window_skip(struct window *w, const struct window_tile *tile, float 
 static void window_take(struct window *w, struct window_tile tile)
 {
     float *slot = w->batch + w->n_slots * w->sources * w->patch_voxels;
-    const bool any = window_load(w, &tile, slot);
-    const float prior = w->prior ? window_load_prior(w, &tile, slot + w->patch_voxels) : 0;
-    tile.slot = -1;
-    if (w->prior && (double)prior <= w->config->min_prior) {
+    if (w->prior && !window_load_prior(w, &tile, slot + w->patch_voxels)) {
         window_skip(w, &tile, slot);
         return;
     }
+    const bool any = window_load(w, &tile, slot);
+    tile.slot = -1;
     if (any || w->prior) { /* a tile that got here has a prior above 0 */
         tile.slot = w->n_slots++;
     } else {
