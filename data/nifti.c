@@ -230,8 +230,8 @@ static nifti_2_header nifti_header_of(const struct volume *volume)
     for (int k = 0; k < 3; k++) {
         double turn = k < 2 ? -1 : 1;
         for (int a = 0; a < 3; a++)
-            affine.m[k][a] = turn * grid.axis[a][k];
-        affine.m[k][3] = turn * grid.origin[k];
+            affine.m[k][a] = turn * grid.axis[a][k] + 0.0; /* no -0 */
+        affine.m[k][3] = turn * grid.origin[k] + 0.0;
         header.pixdim[k + 1] = grid_spacing_mm(&grid, k);
     }
     if (as_read) {

@@ -8,7 +8,7 @@
 #include "data/morphology.h"
 #include "data/scene.h"
 
-enum { SLICE_SAMPLES = 3, SHEET_PANEL = 400, SHEET_CAPTION = 16, SHEET_GAP = 8, SHEET_TITLE = 40, SCENE_CELLS_MAX = 400 };
+enum { SLICE_SAMPLES = 3, SHEET_PANEL = 400, SHEET_CAPTION = 16, SHEET_GAP = 8, SHEET_TITLE = 40, SCENE_CELLS_MAX = 400, SHEET_CELLS = 300 };
 
 static const uint8_t slice_ground[3] = {14, 17, 22}, sheet_ground[3] = {255, 255, 255}, sheet_ink[3] = {40, 44, 52};
 
@@ -173,7 +173,7 @@ enum status render_sheet(const char *path, const struct grid *grid, const struct
         return error->status;
     image_fill(&sheet, sheet_ground);
     sheet_middle(middle, &left, &back, grid, layers, n_layers, focus);
-    enum status status = scene_make(&scene, grid, layers, n_layers, SHEET_PANEL, error);
+    enum status status = scene_make(&scene, grid, layers, n_layers, SHEET_CELLS, error);
     if (!status)
         status = sheet_views(&sheet, &scene, left, back, error);
     if (!status)
@@ -196,7 +196,7 @@ int64_t render_sheet_bytes(const struct grid *grid)
     for (int a = 0; a < 3; a++)
         longest = fmax(longest, grid_spacing_mm(grid, a) * (double)grid->dim[a]);
     for (int a = 0; a < 3; a++) {
-        double spacing = grid_spacing_mm(grid, a), cell = longest / SHEET_PANEL;
+        double spacing = grid_spacing_mm(grid, a), cell = longest / SHEET_CELLS;
         cells *= (double)grid->dim[a] * spacing / cell + MARGIN + 3 * fmax(1, spacing / cell);
     }
     return PICTURES + ARRAYS * (int64_t)cells + 3 * grid->dim[0] * grid->dim[1];

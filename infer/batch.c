@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <math.h>
+#include <pthread.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -18,6 +19,7 @@ static const double SMOOTHING_SHIFT = 0.45; /* of a voxel's shortest side: less 
 struct batch_case {
     const char *path, *name;
     bool failed;
+    double begin, read_s; /* when it began; reading took */
     struct memory_plan plan;
     struct report report;
     struct restoration result;
@@ -245,18 +247,60 @@ static enum status case_write_report(const struct batch *batch, struct batch_cas
     return status;
 }
 
-static enum status case_write(const struct batch *batch, struct batch_case *one, const struct volume *skull, struct error *error)
+/* The volumes are packed beside the measuring and drawing, which only read them. */
+struct case_writer {
+    const struct batch *batch;
+    struct batch_case *one;
+    pthread_t thread;
+    bool beside;
+    double seconds;
+    struct error error;
+};
+
+static void *case_write_volumes(void *context)
 {
+    struct case_writer *writer = context;
+    struct batch_case *one = writer->one;
     double begin = log_clock_s();
-    enum status status = case_write_volume(batch, one, &one->result.completed, "_completed", error);
-    if (!status)
-        status = case_write_volume(batch, one, &one->result.implant, "_implant", error);
-    if (!status)
-        status = case_write_volume(batch, one, &one->result.raw, "_raw", error);
-    one->report.write_s = log_clock_s() - begin;
+    if (!case_write_volume(writer->batch, one, &one->result.completed, "_completed", &writer->error) &&
+        !case_write_volume(writer->batch, one, &one->result.implant, "_implant", &writer->error))
+        case_write_volume(writer->batch, one, &one->result.raw, "_raw", &writer->error);
+    writer->seconds = log_clock_s() - begin;
+    return NULL;
+}
+
+static void case_writer_start(struct case_writer *writer)
+{
+    writer->beside = pthread_create(&writer->thread, NULL, case_write_volumes, writer) == 0;
+    if (!writer->beside)
+        case_write_volumes(writer);
+}
+
+/* The first error of the two: what was done beside, or the volumes'. */
+static enum status case_writer_end(struct case_writer *writer, enum status status, struct error *error)
+{
+    if (writer->beside)
+        pthread_join(writer->thread, NULL);
+    if (!status && writer->error.status)
+        *error = writer->error;
+    return status ? status : writer->error.status;
+}
+
+static enum status case_outputs(struct batch *batch, struct batch_case *one, const struct volume *skull, struct error *error)
+{
+    struct case_writer writer = {.batch = batch, .one = one};
+    case_writer_start(&writer);
+    progress_stage("measuring");
+    enum status status = case_measure(batch, one, skull, error);
+    progress_stage("writing");
+    double drawing = log_clock_s();
     if (!status && !batch->config->no_picture && one->plan.picture)
         status = case_picture(batch, one, skull, error);
-    one->report.picture_s = log_clock_s() - begin - one->report.write_s;
+    one->report.picture_s = log_clock_s() - drawing;
+    status = case_writer_end(&writer, status, error);
+    one->report.read_s = one->read_s;
+    one->report.write_s = writer.seconds;
+    one->report.total_s = log_clock_s() - one->begin;
     return status ? status : case_write_report(batch, one, error);
 }
 
@@ -266,24 +310,19 @@ static enum status case_run(struct batch *batch, struct batch_case *one, struct 
     char label[160];
     snprintf(label, sizeof label, "%.100s (%d of %d)", one->name, (int)(one - batch->cases) + 1, batch->n);
     struct progress progress = {.label = label};
-    double begin = log_clock_s();
+    one->begin = log_clock_s();
     progress_stage("reading");
     enum status status = case_plan(&one->plan, batch, one, error);
     if (!status)
         status = volume_read_mask(&skull, one->path, error);
-    double read_s = log_clock_s() - begin;
+    one->read_s = log_clock_s() - one->begin;
     progress_stage("restoring");
     if (!status)
         status = restorer_run(&one->result, batch->restorer, &skull, &progress, error);
-    progress_stage("measuring");
     if (!status)
         status = case_rules(batch, one, &skull, error);
     if (!status)
-        status = case_measure(batch, one, &skull, error);
-    one->report.read_s = read_s;
-    progress_stage("writing");
-    if (!status)
-        status = case_write(batch, one, &skull, error);
+        status = case_outputs(batch, one, &skull, error);
     volume_done(&skull);
     volume_done(&one->result.completed); /* the numbers stay, for the table */
     volume_done(&one->result.implant);
@@ -322,9 +361,7 @@ static enum status batch_print(struct batch *batch, FILE *table, struct error *e
                  : one->report.mesh.watertight && one->report.mesh.manifold ? "yes"
                                                                             : "no";
         row[6] = arena_printf(&batch->arena, "%.1f", one->result.network_s);
-        row[7] = arena_printf(&batch->arena, "%.1f",
-                              one->report.read_s + one->result.total_s + one->report.mesh_s + one->report.write_s +
-                                  one->report.picture_s);
+        row[7] = arena_printf(&batch->arena, "%.1f", one->report.total_s);
         row[8] = arena_printf(&batch->arena, "%" PRId64, one->report.n_warnings);
         for (int k = 0; k < COLUMNS; k++)
             if (!row[k])

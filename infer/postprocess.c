@@ -46,21 +46,43 @@ const struct config_table postprocess_table = {.help = "One step of cleaning the
                                                .sparse = true,
                                                .check = postprocess_check};
 
-/* Centres of face neighbours are one voxel apart and leave no gap, hence the voxel added. */
+/* mask or one of its neighbours, along one axis: n voxels `step` apart. */
+static void line_swell(uint8_t *line, int64_t n, int64_t step)
+{
+    uint8_t before = 0;
+    for (int64_t i = 0; i < n; i++) {
+        const uint8_t own = line[i * step], after = i + 1 < n ? line[(i + 1) * step] : 0;
+        line[i * step] = before || own || after;
+        before = own;
+    }
+}
+
+/* By one voxel on all sides, corners included: the gap between two voxels' faces is the distance of one from the other's swollen self. */
+static void crop_swell(struct crop *crop)
+{
+    const int64_t *dim = crop->dim, step[3] = {1, dim[0], dim[0] * dim[1]};
+    for (int a = 0; a < 3; a++) {
+        const int64_t b = (a + 1) % 3, c = (a + 2) % 3;
+        for (int64_t i = 0; i < dim[b]; i++)
+            for (int64_t j = 0; j < dim[c]; j++)
+                line_swell(crop->mask + i * step[b] + j * step[c], dim[a], step[a]);
+    }
+}
+
 static enum status crop_clear(struct crop *crop, const struct volume *defective, double clearance_mm, struct error *error)
 {
     const double spacing[3] = {grid_spacing_mm(&defective->grid, 0), grid_spacing_mm(&defective->grid, 1),
                                grid_spacing_mm(&defective->grid, 2)};
-    double nearest_mm = clearance_mm + (spacing[0] + spacing[1] + spacing[2]) / 3;
     struct crop bone = {0};
     if (crop_take(&bone, defective, crop->box, error))
         return error->status;
+    crop_swell(&bone);
     int64_t n = crop_voxels(crop);
     float *distance = memory_alloc((size_t)n, sizeof *distance);
     enum status status = distance ? distance_to_mask(distance, bone.mask, crop->dim, spacing, error)
                                   : error_memory(error, (size_t)n * sizeof *distance, "the clearance to the bone");
     for (int64_t i = 0; !status && i < n; i++)
-        crop->mask[i] = crop->mask[i] && (double)distance[i] >= nearest_mm * (1 - 1e-6);
+        crop->mask[i] = crop->mask[i] && (double)distance[i] >= clearance_mm * (1 - 1e-6);
     memory_free(distance);
     crop_done(&bone);
     return status;

@@ -142,6 +142,17 @@ static double cosine(const double a[3], const double b[3])
     return aa > 0 && bb > 0 ? ab / sqrt(aa * bb) : 0;
 }
 
+/* From the centre of a voxel to that of its neighbour, along a direction: what two voxels that touch are apart. */
+static double voxel_pitch(const double direction[3], const double spacing[3])
+{
+    double length = 0, most = 0;
+    for (int a = 0; a < 3; a++) {
+        length += direction[a] * direction[a];
+        most = fmax(most, fabs(direction[a]) / spacing[a]);
+    }
+    return most > 0 ? sqrt(length) / most : 0;
+}
+
 static int compare_floats(const void *a, const void *b)
 {
     float x = *(const float *)a, y = *(const float *)b;
@@ -151,6 +162,7 @@ static int compare_floats(const void *a, const void *b)
 static enum status measure_rim(struct measuring *m, struct error *error)
 {
     int64_t n = crop_voxels(&m->implant), n_gaps = 0, n_touching = 0;
+    const double widest = fmax(m->spacing[0], fmax(m->spacing[1], m->spacing[2]));
     m->report->rim_gap_mm = NAN;
     if (distance_to_mask(m->distance, m->bone.mask, m->bone.dim, m->spacing, error))
         return error->status;
@@ -160,7 +172,7 @@ static enum status measure_rim(struct measuring *m, struct error *error)
     for (int64_t i = 0; i < n; i++) {
         double out[3], bone[3];
         int64_t at[3];
-        if (!m->implant.mask[i] || (double)m->distance[i] > RIM_REACH_MM + m->mean_spacing)
+        if (!m->implant.mask[i] || (double)m->distance[i] > RIM_REACH_MM + widest)
             continue;
         voxel_of(&m->implant, i, at);
         if (!on_surface(&m->implant, at))
@@ -169,7 +181,7 @@ static enum status measure_rim(struct measuring *m, struct error *error)
         boneward(m, at, bone);
         if (cosine(out, bone) < RIM_FACING_COS)
             continue;
-        double free_mm = fmax(0, (double)m->distance[i] - m->mean_spacing); /* face neighbours touch */
+        double free_mm = fmax(0, (double)m->distance[i] - voxel_pitch(bone, m->spacing));
         n_touching += free_mm < m->mean_spacing / 2;
         gap[n_gaps++] = (float)free_mm;
     }
@@ -182,7 +194,7 @@ static enum status measure_rim(struct measuring *m, struct error *error)
     float *work = memory_alloc((size_t)n, sizeof *work);
     if (!work)
         return error_memory(error, (size_t)n * sizeof *work, "comparing with the other side of the head");
-    enum status status = shape_symmetry(m->report, m->defective, &m->implant, m->distance, work, error);
+    enum status status = shape_symmetry(m->report, m->defective, m->implant_volume, &m->implant, m->distance, work, error);
     memory_free(work);
     return status;
 }
@@ -364,7 +376,7 @@ static void warn_of_volume(struct report *report, const struct grid *grid, const
     if (most > 2)
         warn(report, "Thick slices: voxels are up to %.1f mm long; shapes finer than that are not known.", most);
     if (restorer_model(restorer) && trained[0] > 0 && (most > 2 * trained[0] || most < 0.25 * trained[0]))
-        warn(report, "The model was trained at %.2g mm, this volume has %.2g x %.2g x %.2g mm.", trained[0], spacing[0], spacing[1],
+        warn(report, "The model was trained at %.3g mm, this volume has %.3g x %.3g x %.3g mm.", trained[0], spacing[0], spacing[1],
              spacing[2]);
 }
 

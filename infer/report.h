@@ -26,7 +26,8 @@ struct report {
     int64_t measured_step;   /* 1: on the volume's voxels; 2: on every second along each axis, to spare memory ... */
     int64_t memory_bound_bytes, memory_limit_bytes; /* filled by the caller; 0: none */
     int64_t peak_bytes;      /* filled by the caller: of the process, at the end of the case */
-    double read_s, mesh_s, write_s, picture_s; /* filled by the caller; the other times are the restoration's */
+    double read_s, mesh_s, write_s, picture_s, total_s; /* filled by the caller; writing runs beside mesh and picture. The other times
+                                                           are the restoration's */
     int64_t n_warnings;
     const char *warnings[REPORT_MAX_WARNINGS];
     struct arena arena;

@@ -109,6 +109,7 @@ static void page_work(FILE *file, const struct report *report, const struct rest
     page_row(file, "surface and measures", "%.1f s", report->mesh_s);
     page_row(file, "write", "%.1f s", report->write_s);
     page_row(file, "picture", "%.1f s", report->picture_s);
+    page_row(file, "all", "%.1f s", report->total_s);
     page_row(file, "peak memory", "%.0f MB", (double)report->peak_bytes / 1e6);
     fputs("</table></div></div>\n", file);
 }

@@ -10,7 +10,8 @@
 #include "data/render.h"
 #include "infer/mirror.h"
 
-static const double SYMMETRY_RIM_MM = 3, SYMMETRY_LEAST = 0.1; /* nearer to bone is rim; less on the mirror image is not compared */
+/* nearer to bone is rim; nearer to the mirrored implant the other side is missing too; less on the mirror image, or to compare, is nothing */
+static const double SYMMETRY_RIM_MM = 3, SYMMETRY_GAP_MM = 5, SYMMETRY_LEAST = 0.1;
 
 bool shape_on_ridge(const float *depth, const int64_t dim[3], const double spacing[3], int64_t i)
 {
@@ -202,15 +203,27 @@ static bool near_outside(const struct crop *crop, int64_t i)
     return false;
 }
 
-/* mirrored (crop-sized): the other side of the head, mirrored to the implant's. */
-static enum status symmetry_compare(struct report *report, const struct crop *implant, uint8_t *mirrored, const float *near, float *work,
+/* Where the implant can be compared: on its surface, off the rim, and not where the other side is missing as well. */
+static enum status symmetry_places(uint8_t *places, const struct crop *implant, const uint8_t *other_gap, const float *near, float *work,
+                                   const double spacing[3], struct error *error)
+{
+    if (distance_to_mask(work, other_gap, implant->dim, spacing, error))
+        return error->status;
+    for (int64_t i = 0; i < crop_voxels(implant); i++)
+        places[i] = implant->mask[i] && (double)near[i] > SYMMETRY_RIM_MM && (double)work[i] > SYMMETRY_GAP_MM && near_outside(implant, i);
+    return STATUS_OK;
+}
+
+/* mirrored (crop-sized): the other side of the head, mirrored to the implant's; places: where they are compared. */
+static enum status symmetry_compare(struct report *report, const struct crop *implant, uint8_t *mirrored, const uint8_t *places, float *work,
                                     const double spacing[3], struct error *error)
 {
-    int64_t n = crop_voxels(implant), on = 0, all = 0, n_surface = 0;
+    int64_t n = crop_voxels(implant), on = 0, all = mask_count(implant->mask, n), n_surface = 0;
+    int64_t n_faces = 0;
     double sum = 0, voxel = (spacing[0] + spacing[1] + spacing[2]) / 3;
     for (int64_t i = 0; i < n; i++) {
-        all += implant->mask[i] != 0;
         on += implant->mask[i] && mirrored[i];
+        n_faces += implant->mask[i] && near_outside(implant, i);
     }
     report->symmetry_overlap_frac = all ? (double)on / (double)all : NAN;
     if (!all || report->symmetry_overlap_frac < SYMMETRY_LEAST)
@@ -219,31 +232,36 @@ static enum status symmetry_compare(struct report *report, const struct crop *im
         if (distance_to_mask(work, mirrored, implant->dim, spacing, error))
             return error->status;
         for (int64_t i = 0; i < n; i++) {
-            bool counts = implant->mask[i] && !mirrored[i] && (double)near[i] > SYMMETRY_RIM_MM && near_outside(implant, i);
+            const bool counts = places[i] && !mirrored[i];
             sum += counts ? fmax(0, (double)work[i] - voxel) : 0;
             n_surface += counts;
         }
         for (int64_t i = 0; i < n; i++)
             mirrored[i] = !mirrored[i];
     }
-    if (n_surface)
+    if (n_surface > 0 && (double)n_surface >= SYMMETRY_LEAST * (double)n_faces)
         report->symmetry_mm = sum / (double)n_surface;
     return STATUS_OK;
 }
 
-enum status shape_symmetry(struct report *report, const struct volume *skull, const struct crop *implant, const float *near, float *work,
-                           struct error *error)
+enum status shape_symmetry(struct report *report, const struct volume *skull, const struct volume *all, const struct crop *implant,
+                           const float *near, float *work, struct error *error)
 {
     const double spacing[3] = {grid_spacing_mm(&skull->grid, 0), grid_spacing_mm(&skull->grid, 1), grid_spacing_mm(&skull->grid, 2)};
     struct mirror_plane plane;
     if (mirror_find(&plane, skull, error))
         return error->status;
     report->symmetry_plane_frac = plane.overlap_frac;
-    uint8_t *mirrored = memory_alloc((size_t)crop_voxels(implant), 1);
+    const size_t n = (size_t)crop_voxels(implant);
+    uint8_t *mirrored = memory_alloc(n, 2), *places = mirrored + n;
     if (!mirrored)
-        return error_memory(error, (size_t)crop_voxels(implant), "the other side of the head");
-    mirror_box(mirrored, skull, &plane, implant->box);
-    enum status status = symmetry_compare(report, implant, mirrored, near, work, spacing, error);
+        return error_memory(error, 2 * n, "the other side of the head");
+    mirror_box(mirrored, all, &plane, implant->box);
+    enum status status = symmetry_places(places, implant, mirrored, near, work, spacing, error);
+    if (!status) {
+        mirror_box(mirrored, skull, &plane, implant->box);
+        status = symmetry_compare(report, implant, mirrored, places, work, spacing, error);
+    }
     memory_free(mirrored);
     return status;
 }

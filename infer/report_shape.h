@@ -15,8 +15,9 @@ enum status shape_thickness(float *thickness, struct report *report, const struc
 /* The implant coloured by thickness from both sides, with a scale. offset_mm: its middle as seen from the skull's. */
 enum status shape_picture(const char *path, const struct crop *implant, const float *thickness, const double spacing[3],
                           const double offset_mm[3], struct error *error);
-/* Writes the report's symmetry_*. near: distance to the bone, in mm; work: room, both crop-sized. */
-enum status shape_symmetry(struct report *report, const struct volume *skull, const struct crop *implant, const float *near, float *work,
-                           struct error *error);
+/* Writes the report's symmetry_*. all: the implant of which `implant` is the crop; near: distance to the bone, in mm; work: room, both
+ * crop-sized. */
+enum status shape_symmetry(struct report *report, const struct volume *skull, const struct volume *all, const struct crop *implant,
+                           const float *near, float *work, struct error *error);
 
 #endif

@@ -150,6 +150,7 @@ static void write_work(struct json *json, const struct report *report, const str
     cJSON *scan = json_object(json, json->root, "scan");
     json_number(json, scan, "tiles", (double)restoration->stats.n_tiles);
     json_number(json, scan, "tiles_empty", (double)restoration->stats.n_empty);
+    json_number(json, scan, "tiles_skipped", (double)restoration->stats.n_skipped);
     json_number(json, scan, "changed_vox", (double)restoration->changed_vox);
     cJSON *times = json_object(json, json->root, "times_s");
     json_number(json, times, "read", report->read_s);
@@ -159,6 +160,7 @@ static void write_work(struct json *json, const struct report *report, const str
     json_number(json, times, "mesh", report->mesh_s);
     json_number(json, times, "write", report->write_s);
     json_number(json, times, "picture", report->picture_s);
+    json_number(json, times, "total", report->total_s);
     json_number(json, json->root, "peak_memory_bytes",
                 (double)(report->peak_bytes > restoration->peak_bytes ? report->peak_bytes : restoration->peak_bytes));
     json_number(json, json->root, "memory_bound_bytes", report->memory_bound_bytes ? (double)report->memory_bound_bytes : NAN);

@@ -109,6 +109,24 @@ static void test_clearance(void)
     volume_done(&bone);
 }
 
+/* Thick slices: the gap is between faces, along every axis; at a corner it is the straight way from edge to edge. */
+static void test_clearance_between_thick_slices(void)
+{
+    struct error error = {0};
+    struct volume implant = fixture_volume(20, 20, 8, 0.5, 0.5, 3), bone = fixture_volume(20, 20, 8, 0.5, 0.5, 3);
+    fixture_box(&bone, (struct box){{8, 8, 3}, {12, 12, 4}}, 1);
+    fixture_box(&implant, (struct box){{0, 0, 0}, {20, 20, 8}}, 1);
+    CHECK_OK(run_rules(&implant, &bone, "postprocess: [{clearance_mm: 1}]", &error), &error);
+    CHECK_INT(fixture_at(&implant, 10, 10, 4), 0);
+    CHECK_INT(fixture_at(&implant, 10, 10, 5), 1); /* one slice of 3 mm lies free between */
+    CHECK_INT(fixture_at(&implant, 13, 10, 3), 0);
+    CHECK_INT(fixture_at(&implant, 14, 10, 3), 1); /* 12 and 13 lie free */
+    CHECK_INT(fixture_at(&implant, 13, 13, 3), 0); /* 0.5 and 0.5: 0.71 mm */
+    CHECK_INT(fixture_at(&implant, 14, 13, 3), 1); /* 1.0 and 0.5: 1.12 mm */
+    volume_done(&implant);
+    volume_done(&bone);
+}
+
 static void test_empty_implant_stays_empty(void)
 {
     struct error error = {0};
@@ -219,6 +237,7 @@ int main(int argc, char **argv)
         {"closing_never_takes_bone", test_closing_never_takes_bone},
         {"small_pieces_and_hollows", test_small_pieces_and_hollows},
         {"clearance", test_clearance},
+        {"clearance_between_thick_slices", test_clearance_between_thick_slices},
         {"minimum_thickness", test_minimum_thickness},
         {"empty_implant_stays_empty", test_empty_implant_stays_empty},
         {"bad_rules_are_refused_with_their_place", test_bad_rules_are_refused_with_their_place},

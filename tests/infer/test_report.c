@@ -107,6 +107,58 @@ static void test_gap_and_thickness_are_measured(void)
         }
 }
 
+/* Every fourth slice of a mask, four times as thick. */
+static struct volume thick_slices(const struct volume *mask)
+{
+    const int64_t *dim = mask->grid.dim, slice = dim[0] * dim[1];
+    struct volume out = fixture_volume(dim[0], dim[1], dim[2] / 4, 1, 1, 4);
+    for (int64_t z = 0; z < dim[2] / 4; z++)
+        memcpy((uint8_t *)out.data + z * slice, (const uint8_t *)mask->data + 4 * z * slice, (size_t)slice);
+    return out;
+}
+
+/* Voxels that touch across a thick slice leave no gap. */
+static void test_thick_slices_are_no_gap(void)
+{
+    struct restored fine = restored_make(6, 0), r = {.restorer = fine.restorer};
+    r.skull = thick_slices(&fine.skull);
+    r.result.implant = thick_slices(&fine.result.implant);
+    r.result.completed = thick_slices(&fine.result.completed);
+    struct report report = measure(&r);
+    CHECK_NEAR(report.rim_gap_mm, 0, 0.1);
+    CHECK(report.rim_contact_frac > 0.8);
+    CHECK(!warns(&report, "leaves a gap"));
+    CHECK(warns(&report, "Thick slices"));
+    report_done(&report);
+    r.restorer = NULL;
+    restored_done(&r);
+    restored_done(&fine);
+}
+
+/* A hole across the middle has no other side to be compared with. */
+static void test_hole_across_the_middle(void)
+{
+    struct restored r = restored_make(6, 0);
+    const struct box hole = {{36, 30, 55}, {66, 62, 80}}; /* the middle is at 45 */
+    fixture_skull(&r.skull, 6);
+    uint8_t *skull = r.skull.data, *implant = r.result.implant.data;
+    for (int64_t i = 0; i < grid_voxels(&r.skull.grid); i++) {
+        const int64_t at[3] = {i % 90, i / 90 % 92, i / 90 / 92};
+        bool in = skull[i];
+        for (int a = 0; a < 3; a++)
+            in &= at[a] >= hole.lo[a] && at[a] < hole.hi[a];
+        implant[i] = in;
+        skull[i] = skull[i] && !in;
+    }
+    struct report report = measure(&r);
+    CHECK(report.volume_ml > 3);
+    CHECK(report.symmetry_overlap_frac > 0.1);
+    CHECK(isnan(report.symmetry_mm) || report.symmetry_mm < 1);
+    CHECK(!warns(&report, "mirrored other side"));
+    report_done(&report);
+    restored_done(&r);
+}
+
 static void test_faults_are_told(void)
 {
     struct restored r = restored_make(6, 0);
@@ -199,6 +251,8 @@ int main(int argc, char **argv)
     const struct check_test tests[] = {
         {"good_implant_has_no_warnings", test_good_implant_has_no_warnings},
         {"gap_and_thickness_are_measured", test_gap_and_thickness_are_measured},
+        {"thick_slices_are_no_gap", test_thick_slices_are_no_gap},
+        {"hole_across_the_middle", test_hole_across_the_middle},
         {"faults_are_told", test_faults_are_told},
         {"floating_and_empty_implants", test_floating_and_empty_implants},
         {"file", test_file},

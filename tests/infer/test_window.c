@@ -328,6 +328,46 @@ static void test_wrong_shapes_are_refused(void)
     fixture_network_done(&shrinking);
 }
 
+/* A tile is looked at where the coarse answer lies in the part of it that its answer decides, and not for a voxel at its border, of which the
+ * neighbours have all but a few hundredths of the say. */
+static void test_tiles_are_chosen_by_the_coarse_answer(void)
+{
+    static const char second[] = "input_channels: 2\npatch_vox: 8\nlayers: [ { name: pick, type: conv, filters: 1, kernel: 1 } ]\n";
+    const struct window_config config = {.scan = SCAN_OVERLAP, .overlap_frac = 0.5, .patch_vox = {8, 8, 8}, .batch = 2, .min_prior = 0.5};
+    const struct box box = {{7, 7, 7}, {13, 13, 13}};
+    struct error error = {0};
+    struct fixture_network pick;
+    struct network *network = NULL;
+    struct window_stats stats = {0};
+    struct volume src = fixture_volume(24, 24, 24, 1, 1, 1), prior = {0};
+    struct gathered g = {.times = memory_zalloc(24 * 24 * 24, 1)};
+    fixture_network(&pick, second, 1);
+    memcpy(params_find(&pick.params, "pick.w")->offset + pick.params.value, (const float[]){0, 1}, 2 * sizeof(float));
+    CHECK_OK(network_new(&network, &pick.config, &pick.params, (struct shape){2, 2, 8, 8, 8}, NETWORK_INFER, &error), &error);
+    CHECK_OK(volume_new(&prior, &src.grid, VOXEL_F32, &error), &error);
+    CHECK_OK(volume_new(&g.p, &src.grid, VOXEL_F32, &error), &error);
+    fixture_box(&src, box, 1);
+    for (int64_t i = 0; i < grid_voxels(&src.grid); i++)
+        ((float *)prior.data)[i] = (float)((uint8_t *)src.data)[i];
+    const struct window_source source = {.skull = &src, .prior = &prior};
+    CHECK_OK(window_scan(&stats, network, &config, &source, gather, &g, NULL, &error), &error);
+    CHECK_INT(stats.n_tiles, 5 * 5 * 5);
+    CHECK_INT(stats.n_skipped, 5 * 5 * 5 - 2 * 2 * 2); /* 4 x 4 x 4 of them touch the box */
+    for (int64_t i = 0; i < grid_voxels(&src.grid); i++) {
+        const float is = ((float *)prior.data)[i], p = ((float *)g.p.data)[i];
+        if (g.times[i] != 1 || p > is || p < 0.94F * is) {
+            CHECK_INT(g.times[i], 1);
+            CHECK_NEAR(p, is, 0.06);
+            break;
+        }
+    }
+    gathered_done(&g);
+    volume_done(&prior);
+    volume_done(&src);
+    network_free(network);
+    fixture_network_done(&pick);
+}
+
 static void test_promise_counts_intact_tiles(void)
 {
     struct error error = {0};
@@ -395,6 +435,7 @@ int main(int argc, char **argv)
         {"top_slices_alone", test_top_slices_alone},
         {"softmax_gives_its_last_channel", test_softmax_gives_its_last_channel},
         {"wrong_shapes_are_refused", test_wrong_shapes_are_refused},
+        {"tiles_are_chosen_by_the_coarse_answer", test_tiles_are_chosen_by_the_coarse_answer},
         {"promise_counts_intact_tiles", test_promise_counts_intact_tiles},
         {"failing_memory_is_an_error", test_failing_memory_is_an_error},
         {0},
