@@ -192,6 +192,16 @@ static enum status case_rules(const struct batch *batch, struct batch_case *one,
     struct postprocess_rule rules[] = {{.min_thickness_mm = batch->config->min_thickness_mm},
                                        {.clearance_mm = batch->config->clearance_mm}};
     const bool wanted[] = {rules[0].min_thickness_mm > 0, rules[1].clearance_mm > 0};
+    const struct box box = box_of_mask(one->result.implant.data, skull->grid.dim);
+    const double margin = 2 * (fmax(rules[0].min_thickness_mm, rules[1].clearance_mm) + 2);
+    double voxels = wanted[0] || wanted[1] ? 1 : 0;
+    for (int a = 0; a < 3; a++)
+        voxels *= (double)(box.hi[a] - box.lo[a]) + (box_empty(box) ? 0 : margin / grid_spacing_mm(&skull->grid, a) + 4);
+    if (voxels * POSTPROCESS_RULE_BYTES > (double)one->plan.report_voxels * REPORT_VOXEL_BYTES)
+        return error_set(error, STATUS_FAILED,
+                         "%s: the implant's box is of %.0f million voxels: --clearance-mm and --min-thickness-mm take more memory on it than the "
+                         "bound allows (leave them out, or give more --max-memory)",
+                         one->name, voxels / 1e6);
     for (int i = 0; i < 2; i++) {
         struct config_item item = {.table = &postprocess_table, .value = &rules[i]};
         if (wanted[i] && postprocess_run(&one->result.implant, skull, &(struct config_list){1, &item}, error))

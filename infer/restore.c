@@ -58,7 +58,8 @@ bool restorer_working_grid(const struct restorer *restorer, const struct grid *n
                 ret->axis[a][k] *= scale;
             }
         }
-    return !grid_same(ret, native, 1e-9);
+    const bool framed = config->window.scan == SCAN_WHOLE && config->working_spacing_mm[0] > 0; /* also where it has that spacing */
+    return framed || !grid_same(ret, native, 1e-9);
 }
 
 /* A volume of floats, and where the scanned box lies on it. */

@@ -22,7 +22,7 @@ struct restorer {
     struct arena arena; /* of the configuration */
 };
 
-/* The grid the network's patches are cut from; false where it is the skull's own. */
+/* The grid the network's patches are cut from; false where they are cut from the skull as it is. */
 bool restorer_working_grid(const struct restorer *restorer, const struct grid *native, struct grid *ret);
 
 #endif

@@ -293,6 +293,27 @@ static void test_cascade(void)
     volume_done(&skull);
 }
 
+/* A skull that has the working spacing already is framed all the same. */
+static void test_whole_scan_at_the_skulls_own_spacing(void)
+{
+    struct error error = {0};
+    struct fixture_network identity;
+    struct restorer *restorer = NULL;
+    struct restoration result = {0};
+    struct volume skull = fixture_volume(20, 14, 12, 2, 2, 2);
+    const struct restore_config config = coarse_config(); /* 16 voxels of 2 mm */
+    fixture_box(&skull, (struct box){{4, 2, 2}, {15, 12, 10}}, 1);
+    fixture_identity(&identity, 16, 16, 16);
+    CHECK_OK(restorer_new(&restorer, &identity.config, &identity.params, &config, NULL, &error), &error);
+    restorer_keep_raw(restorer, true);
+    CHECK_OK(restorer_run(&result, restorer, &skull, NULL, &error), &error);
+    CHECK(same(&result.raw, &skull)); /* the network answers with its input */
+    restoration_done(&result);
+    restorer_free(restorer);
+    fixture_network_done(&identity);
+    volume_done(&skull);
+}
+
 /* Both stages from one file, and its coarse stage alone. */
 static void test_cascade_files(void)
 {
@@ -435,6 +456,7 @@ int main(int argc, char **argv)
         {"outputs_keep_the_storage", test_outputs_keep_the_storage},
         {"model_files", test_model_files},
         {"cascade", test_cascade},
+        {"whole_scan_at_the_skulls_own_spacing", test_whole_scan_at_the_skulls_own_spacing},
         {"cascade_files", test_cascade_files},
         {"flip_average", test_flip_average},
         {"builtins", test_builtins},
