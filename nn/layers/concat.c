@@ -55,16 +55,6 @@ static void concat_copy(struct tensor dst, int64_t dst_c, struct tensor src, int
     }
 }
 
-/* Channels of padding must be zero; only a tensor's last block has any. */
-static void concat_clear_padding(struct tensor tensor)
-{
-    struct rows rows = rows_of(tensor.shape);
-    for (int64_t row = rows.blocks - 1; row < rows.n && tensor.shape.c % rows.lane; row += rows.blocks)
-        for (int64_t v = 0; v < rows.voxels; v++)
-            for (int64_t c = rows_used(&rows, tensor.shape, row); c < rows.lane; c++)
-                tensor.data[row * rows.floats + v * rows.lane + c] = 0;
-}
-
 static void concat_forward(struct layer *layer, const struct pass *pass)
 {
     (void)pass;
@@ -74,7 +64,7 @@ static void concat_forward(struct layer *layer, const struct pass *pass)
             concat_copy(layer->dst, first, layer->src[k], 0, layer->src[k].shape.c, n);
         first += layer->src[k].shape.c;
     }
-    concat_clear_padding(layer->dst);
+    rows_clear_padding(layer->dst);
 }
 
 static void concat_backward(struct layer *layer, const struct pass *pass)
@@ -85,7 +75,7 @@ static void concat_backward(struct layer *layer, const struct pass *pass)
         for (int64_t n = 0; n < layer->dst.shape.n && layer->d_src[k].data; n++)
             concat_copy(layer->d_src[k], 0, layer->d_dst, first, layer->src[k].shape.c, n);
         if (layer->d_src[k].data)
-            concat_clear_padding(layer->d_src[k]);
+            rows_clear_padding(layer->d_src[k]);
         first += layer->src[k].shape.c;
     }
 }
@@ -122,7 +112,7 @@ static void slice_forward(struct layer *layer, const struct pass *pass)
     (void)pass;
     for (int64_t n = 0; n < layer->dst.shape.n; n++)
         concat_copy(layer->dst, 0, layer->src[0], config->first, config->channels, n);
-    concat_clear_padding(layer->dst);
+    rows_clear_padding(layer->dst);
 }
 
 static void slice_backward(struct layer *layer, const struct pass *pass)

@@ -31,4 +31,14 @@ static inline int64_t rows_used(const struct rows *rows, struct shape shape, int
     return left < rows->lane ? left : rows->lane;
 }
 
+/* Channels of padding must be zero; only a tensor's last block has any. */
+static inline void rows_clear_padding(struct tensor tensor)
+{
+    struct rows rows = rows_of(tensor.shape);
+    for (int64_t row = rows.blocks - 1; row < rows.n && tensor.shape.c % rows.lane; row += rows.blocks)
+        for (int64_t v = 0; v < rows.voxels; v++)
+            for (int64_t c = rows_used(&rows, tensor.shape, row); c < rows.lane; c++)
+                tensor.data[row * rows.floats + v * rows.lane + c] = 0;
+}
+
 #endif
