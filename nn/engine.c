@@ -23,7 +23,8 @@ struct engine_conv {
     bool forward_scatters;
     struct phases *forward, *backward_data;
     struct direct_weights *backward_weights;
-    struct weights_target gradient; /* how backward_weights leaves d_w */
+    struct weights_target gradient[PARITIES]; /* how backward_weights leaves d_w */
+    int64_t n_gradients;                      /* targets: PARITIES where the fine grid is split for it, or 1 */
     float *packed;                  /* inference: forward's weights, prepared once */
     bool packed_valid;
     struct arena arena;
@@ -99,15 +100,23 @@ static enum status conv_check(const struct conv_shape *shape, struct error *erro
 
 static enum status conv_build_weights(struct engine_conv *conv, struct error *error)
 {
-    int64_t n_taps = conv->grid.kernel[0] * conv->grid.kernel[1] * conv->grid.kernel[2];
-    int32_t *tap = arena_alloc(&conv->arena, (size_t)n_taps, sizeof *tap);
+    const bool split = parity_takes(&conv->grid);
+    const struct direct_conv direct = split ? parity_conv(&conv->grid) : conv->grid;
+    int64_t n_taps = direct.kernel[0] * direct.kernel[1] * direct.kernel[2];
+    conv->n_gradients = split ? PARITIES : 1;
+    int32_t *tap = arena_alloc(&conv->arena, (size_t)(conv->n_gradients * n_taps), sizeof *tap);
     if (!tap)
-        return error_memory(error, (size_t)n_taps * sizeof *tap, "convolution");
-    for (int64_t i = 0; i < n_taps; i++)
-        tap[i] = (int32_t)i;
-    if (direct_weights_new(&conv->backward_weights, &conv->grid, error))
+        return error_memory(error, (size_t)(conv->n_gradients * n_taps) * sizeof *tap, "convolution");
+    if (direct_weights_new(&conv->backward_weights, &direct, error))
         return error->status;
-    conv->gradient = (struct weights_target){.layout = direct_weights_layout(conv->backward_weights), .n_taps = n_taps, .tap = tap};
+    for (int64_t q = 0; q < conv->n_gradients; q++, tap += n_taps) {
+        for (int64_t i = 0; i < n_taps && !split; i++)
+            tap[i] = (int32_t)i;
+        if (split)
+            parity_taps(&conv->grid, q, false, tap);
+        conv->gradient[q] = (struct weights_target){
+            .layout = direct_weights_layout(conv->backward_weights), .n_taps = n_taps, .tap = tap, .first_i = q * conv->grid.src.c};
+    }
     return STATUS_OK;
 }
 
@@ -139,7 +148,13 @@ static size_t conv_pass_bytes(const struct engine_conv *conv, const struct phase
 
 static int64_t conv_gradient_floats(const struct engine_conv *conv)
 {
-    return weights_floats(&conv->gradient.layout, conv->gradient.n_taps);
+    return weights_floats(&conv->gradient[0].layout, conv->gradient[0].n_taps);
+}
+
+/* Of the fine grid split by parity. */
+static int64_t conv_split_floats(const struct engine_conv *conv)
+{
+    return conv->n_gradients > 1 ? parity_floats(&conv->grid) : 0;
 }
 
 static size_t conv_scratch_bytes(const struct engine_conv *conv)
@@ -148,7 +163,7 @@ static size_t conv_scratch_bytes(const struct engine_conv *conv)
     if (other > bytes)
         bytes = other;
     if (conv->backward_weights) {
-        other = scratch_bytes(conv_gradient_floats(conv)) + direct_weights_scratch_bytes(conv->backward_weights);
+        other = scratch_bytes(conv_gradient_floats(conv)) + scratch_bytes(conv_split_floats(conv)) + direct_weights_scratch_bytes(conv->backward_weights);
         bytes = other > bytes ? other : bytes;
     }
     return bytes;
@@ -238,10 +253,14 @@ static void conv_backward_bias(struct shape shape, const float *d_dst, float *d_
 void engine_conv_backward_weights(struct engine_conv *conv, const float *src, const float *d_dst, float *d_w, float *d_b, void *scratch)
 {
     char *at = scratch;
-    float *packed = scratch_take(&at, conv_gradient_floats(conv));
+    float *packed = scratch_take(&at, conv_gradient_floats(conv)), *split = scratch_take(&at, conv_split_floats(conv));
     const float *fine = conv->forward_scatters ? d_dst : src, *coarse = conv->forward_scatters ? src : d_dst;
+    if (conv->n_gradients > 1) {
+        parity_split(&conv->grid, fine, split);
+        fine = split;
+    }
     direct_weights_run(conv->backward_weights, fine, coarse, packed, at);
-    weights_unpack(&conv->view, &conv->gradient, packed, d_w);
+    weights_unpack(&conv->view, conv->n_gradients, conv->gradient, packed, d_w);
     if (d_b)
         conv_backward_bias(conv->shape.dst, d_dst, d_b);
 }

@@ -43,7 +43,7 @@ struct weights_view {
 /* A kernel's packed weights: tap j of it is tap `tap[j]` of the view, zero where that is -1. */
 struct weights_target {
     struct direct_layout layout;
-    int64_t n_taps, first_o; /* output channels start here: merged phases */
+    int64_t n_taps, first_o, first_i; /* output, input channels start here: merged phases, parities */
     const int32_t *tap;
     bool o_is_f; /* scatter: output channels are those of the fine grid */
     int64_t offset; /* floats into the packed block */
@@ -52,8 +52,8 @@ struct weights_target {
 int64_t weights_floats(const struct direct_layout *layout, int64_t n_taps);
 /* packed must be zero where there is padding. */
 void weights_pack(const struct weights_view *view, const float *w, int64_t n_targets, const struct weights_target *targets, float *packed);
-/* The adjoint for one target that holds every tap: d_w = '='. */
-void weights_unpack(const struct weights_view *view, const struct weights_target *target, const float *packed, float *d_w);
+/* The adjoint for targets that hold every tap once: d_w = '='. */
+void weights_unpack(const struct weights_view *view, int64_t n_targets, const struct weights_target *targets, const float *packed, float *d_w);
 
 /* ---- engine_direct.c: one direct convolution, run by the fastest kernel that takes it ---- */
 
@@ -79,6 +79,16 @@ struct direct_layout direct_weights_layout(const struct direct_weights *weights)
 const char *direct_weights_name(const struct direct_weights *weights);
 int64_t direct_weights_macs(const struct direct_weights *weights);
 void direct_weights_run(struct direct_weights *weights, const float *src, const float *d_dst, float *d_packed, void *scratch);
+
+/* ---- engine_parity.c: a gather with stride 2 as a convolution with stride 1 of eight times the channels ---- */
+
+enum { PARITIES = 8 };
+bool parity_takes(const struct direct_conv *grid);
+struct direct_conv parity_conv(const struct direct_conv *grid); /* its src: channel f of parity q is q * C + f */
+/* Tap j of that for the channels of one parity: a tap of the grid, or -1. reversed: of its adjoint. */
+void parity_taps(const struct direct_conv *grid, int64_t parity, bool reversed, int32_t *tap);
+int64_t parity_floats(const struct direct_conv *grid);
+void parity_split(const struct direct_conv *grid, const float *src, float *dst);
 
 /* ---- engine_phases.c: gather and scatter, as a list of direct convolutions ---- */
 

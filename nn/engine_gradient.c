@@ -69,7 +69,7 @@ enum status direct_weights_new(struct direct_weights **ret, const struct direct_
             made->dst_floats = conv->dst.n * made->layout.dst_c * shape_voxels(conv->dst);
     }
     gradient_cut(made);
-    if (conv->winograd && conv->kernel[1] == 3 && winograd_takes(conv) && winograd_new(&made->winograd, conv, true, error)) {
+    if (conv->winograd && winograd_takes(conv) && winograd_new(&made->winograd, conv, true, error)) {
         direct_weights_free(made);
         return error->status;
     }

@@ -75,7 +75,7 @@ static void view_write(const struct weights_view *view, float *d_w, int64_t s, i
 static int64_t target_at(const struct weights_target *target, int64_t s, int64_t f)
 {
     const struct direct_layout *layout = &target->layout;
-    int64_t o = target->first_o + (target->o_is_f ? f : s), i = target->o_is_f ? s : f;
+    int64_t o = target->first_o + (target->o_is_f ? f : s), i = target->first_i + (target->o_is_f ? s : f);
     int64_t block = o / layout->lane_o * (layout->src_c / layout->lane_i) + i / layout->lane_i;
     return target->offset + (block * target->n_taps * layout->lane_i + i % layout->lane_i) * layout->lane_o + o % layout->lane_o;
 }
@@ -104,16 +104,19 @@ void weights_pack(const struct weights_view *view, const float *w, int64_t n_tar
     }
 }
 
-void weights_unpack(const struct weights_view *view, const struct weights_target *target, const float *packed, float *d_w)
+void weights_unpack(const struct weights_view *view, int64_t n_targets, const struct weights_target *targets, const float *packed, float *d_w)
 {
-    int64_t step = target->layout.lane_i * target->layout.lane_o;
 #pragma omp parallel for collapse(2) schedule(static)
     for (int64_t s = 0; s < view->n_s; s++)
         for (int64_t f = 0; f < view->n_f; f++) {
             float a[CONV_TAPS_MAX], b[CONV_TAPS_MAX];
-            const float *from = packed + target_at(target, s, f);
-            for (int64_t j = 0; j < target->n_taps; j++)
-                a[j] = from[j * step];
+            for (const struct weights_target *target = targets; target < targets + n_targets; target++) {
+                const float *from = packed + target_at(target, s, f);
+                int64_t step = target->layout.lane_i * target->layout.lane_o;
+                for (int64_t j = 0; j < target->n_taps; j++)
+                    if (target->tap[j] >= 0)
+                        a[target->tap[j]] = from[j * step];
+            }
             view_write(view, d_w, s, f, a, b);
         }
 }

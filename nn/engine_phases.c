@@ -4,6 +4,7 @@
  * stride, of the coarse voxels y + (a + pad - q)/stride - m. So phase a is a stride-1 convolution of the coarse grid with every
  * stride-th tap, reversed. Phases with equal windows (all eight of a folded k5) are merged: one convolution with as many times the
  * channels. Phases without taps (kernel < stride) are the bias alone.
+ * Where a gather is run by parity (engine_parity.c) its scatter has one window for all phases, which are one convolution then.
  * The phases of one "pencil" (equal along z and y) make whole rows of the fine grid; they are interleaved together. */
 #include <stdio.h>
 #include <string.h>
@@ -39,6 +40,9 @@ struct phases {
     struct phase *phases;
     struct weights_target *targets; /* of the phases that have taps */
     int64_t n_targets, packed_floats, temp_floats, bias_floats;
+    struct direct_conv grid;
+    bool split;     /* by parity: a gather reads the fine grid so, a scatter's phases are merged */
+    int64_t split_floats;
     size_t scratch; /* the largest a group needs */
     char name[64];
     struct arena arena;
@@ -141,27 +145,42 @@ static struct phases *phases_alloc(int64_t n_phases)
     return NULL;
 }
 
+/* The gather's targets: one for all channels, or one for each parity of the fine grid. */
+static enum status phases_gather_targets(struct phases *phases, const struct direct_conv *grid, struct error *error)
+{
+    const struct direct_conv conv = phases->split ? parity_conv(grid) : *grid;
+    const int64_t n_taps = conv.kernel[0] * conv.kernel[1] * conv.kernel[2];
+    int32_t *tap = arena_alloc(&phases->arena, (size_t)(phases->n_phases * n_taps), sizeof *tap);
+    if (!tap)
+        return error_memory(error, (size_t)(phases->n_phases * n_taps) * sizeof *tap, "convolution");
+    for (int64_t p = 0; p < phases->n_phases; p++, tap += n_taps) {
+        for (int64_t i = 0; i < n_taps && !phases->split; i++)
+            tap[i] = (int32_t)i;
+        if (phases->split)
+            parity_taps(grid, p, false, tap);
+        phases->phases[p] = (struct phase){.conv = conv, .target = {.n_taps = n_taps, .tap = tap, .first_i = p * grid->src.c}};
+    }
+    phases->groups[0] = (struct phase_group){.conv = conv, .straight = true, .n = phases->n_phases};
+    return STATUS_OK;
+}
+
 enum status phases_new_gather(struct phases **ret, const struct direct_conv *grid, bool has_bias, struct error *error)
 {
-    int64_t n_taps = grid->kernel[0] * grid->kernel[1] * grid->kernel[2];
-    struct phases *made = phases_alloc(1);
-    int32_t *tap = made ? arena_alloc(&made->arena, (size_t)n_taps, sizeof *tap) : NULL;
-    if (!tap) {
-        phases_free(made);
-        return error_memory(error, (size_t)n_taps * sizeof *tap, "convolution");
-    }
-    for (int64_t i = 0; i < n_taps; i++)
-        tap[i] = (int32_t)i;
+    const bool split = parity_takes(grid);
+    struct phases *made = phases_alloc(split ? PARITIES : 1);
+    if (!made)
+        return error_memory(error, sizeof *made, "convolution");
+    made->grid = *grid;
+    made->split = split;
+    made->split_floats = split ? parity_floats(grid) : 0;
     made->dst = grid->dst;
-    made->n_groups = made->n_phases = 1;
-    made->phases[0].conv = *grid;
-    made->phases[0].target = (struct weights_target){.n_taps = n_taps, .tap = tap};
-    made->groups[0] = (struct phase_group){.conv = *grid, .straight = true, .n = 1};
-    if (phases_finish_group(made, &made->groups[0], has_bias, error)) {
+    made->n_groups = 1;
+    made->n_phases = split ? PARITIES : 1;
+    if (phases_gather_targets(made, grid, error) || phases_finish_group(made, &made->groups[0], has_bias, error)) {
         phases_free(made);
         return error->status;
     }
-    snprintf(made->name, sizeof made->name, "%s", direct_forward_name(made->groups[0].forward));
+    snprintf(made->name, sizeof made->name, split ? "%s, by parity" : "%s", direct_forward_name(made->groups[0].forward));
     *ret = made;
     return STATUS_OK;
 }
@@ -179,7 +198,7 @@ static bool phases_may_merge(const struct phases *phases, const struct phase *fi
     if (phase_n_taps(phase) == 0 || !phase_same_window(first, phase))
         return false;
     bool small = tensor_floats(phases->dst) * (int64_t)sizeof(float) <= PHASES_MERGE_BYTES || tensor_lane(phases->dst.c) == 1;
-    return phase_same_pencil(first, phase) || (small && first->start[2] == 0);
+    return phases->split || phase_same_pencil(first, phase) || (small && first->start[2] == 0);
 }
 
 /* Puts phase p, the last one, into a group with its equals, or into a new one. */
@@ -212,12 +231,22 @@ static enum status phases_add(struct phases *phases, const struct direct_conv *g
     int32_t *tap;
     for (int axis = 0; axis < 3; axis++)
         phase_axis(grid, axis, phase);
+    if (phases->split) {
+        const struct direct_conv gather = parity_conv(grid);
+        for (int axis = 0; axis < 3; axis++) {
+            phase->conv.kernel[axis] = gather.kernel[axis];
+            phase->conv.pad[axis] = gather.kernel[axis] - 1 - gather.pad[axis];
+        }
+    }
     if (shape_voxels(phase->conv.dst) == 0)
         return STATUS_OK;
     tap = arena_alloc(&phases->arena, (size_t)phase_n_taps(phase), sizeof *tap);
     if (!tap)
         return error_memory(error, (size_t)phase_n_taps(phase) * sizeof *tap, "convolution");
-    phase_taps(grid, phase, tap);
+    if (phases->split)
+        parity_taps(grid, phases->n_phases, true, tap);
+    else
+        phase_taps(grid, phase, tap);
     phase->target = (struct weights_target){.n_taps = phase_n_taps(phase), .tap = tap, .o_is_f = true};
     phases_group(phases, phases->n_phases++);
     return STATUS_OK;
@@ -245,6 +274,7 @@ enum status phases_new_scatter(struct phases **ret, const struct direct_conv *gr
     enum status status = made ? STATUS_OK : error_memory(error, (size_t)n * sizeof *made->phases, "convolution");
     if (!made)
         return status;
+    made->split = parity_takes(grid);
     made->dst = grid->src;
     memcpy(made->stride, stride, sizeof made->stride);
     for (int64_t i = 0; i < n && !status; i++) {
@@ -288,7 +318,7 @@ int64_t phases_packed_floats(const struct phases *phases)
 
 size_t phases_scratch_bytes(const struct phases *phases)
 {
-    return scratch_bytes(phases->bias_floats) + scratch_bytes(phases->temp_floats) + phases->scratch;
+    return scratch_bytes(phases->bias_floats) + scratch_bytes(phases->temp_floats) + scratch_bytes(phases->split_floats) + phases->scratch;
 }
 
 int64_t phases_macs(const struct phases *phases)
@@ -374,7 +404,11 @@ void phases_run(struct phases *phases, const float *src, const float *packed, co
 {
     char *at = scratch;
     float *bias = scratch_take(&at, phases->bias_floats), *temp = scratch_take(&at, phases->temp_floats), *next = temp;
+    float *split = scratch_take(&at, phases->split_floats);
     struct phase *pending = phases->phases;
+    if (phases->split_floats)
+        parity_split(&phases->grid, src, split);
+    src = phases->split_floats ? split : src;
     for (struct phase_group *group = phases->groups; group < phases->groups + phases->n_groups; group++) {
         struct phase *last = phases->phases + group->first + group->n;
         if (group->forward) {

@@ -11,7 +11,7 @@
 #include "nn/engine_kernels.h"
 
 /* A unit's transformed values stay in the second cache, or take a share of what the weights take that each unit reads again. */
-enum { WINOGRAD_UNIT_BYTES = 128 << 10, WINOGRAD_GRADIENT_BYTES = 384 << 10, WINOGRAD_UNIT_MOST = 4 << 20, WINOGRAD_WEIGHTS_SHARE = 4, WINOGRAD_SLAB_BYTES = 4 << 20 };
+enum { WINOGRAD_UNIT_BYTES = 128 << 10, WINOGRAD_GRADIENT_BYTES = 384 << 10, WINOGRAD_UNIT_MOST = 12 << 20, WINOGRAD_WEIGHTS_SHARE = 2, WINOGRAD_SLAB_BYTES = 4 << 20 };
 /* Transformed weights are up to 7 times the plain ones: floats beyond which the memory is not worth it. */
 enum { WINOGRAD_WEIGHTS_MOST = 10 << 20 };
 /* Tiles of a unit; floats between the positions' parts, so that they do not fall into the same sets. */

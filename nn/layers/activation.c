@@ -155,6 +155,12 @@ const struct layer_ops layer_tanh = {
     .shape = activation_shape, .forward = tanh_forward, .backward = tanh_backward,
 };
 
+static inline float activation_sigmoid(float x)
+{
+    float e = activation_exp(-fabsf(x));
+    return (x < 0 ? e : 1) / (1 + e);
+}
+
 static void sigmoid_forward(struct layer *layer, const struct pass *pass)
 {
     (void)pass;
@@ -163,7 +169,7 @@ static void sigmoid_forward(struct layer *layer, const struct pass *pass)
     int64_t n = tensor_floats(layer->dst.shape);
 #pragma omp parallel for simd schedule(static)
     for (int64_t i = 0; i < n; i++)
-        dst[i] = 1 / (1 + activation_exp(-src[i]));
+        dst[i] = activation_sigmoid(src[i]);
     rows_clear_padding(layer->dst); /* not 1/2 */
 }
 

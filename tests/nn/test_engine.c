@@ -18,7 +18,7 @@ struct conv_case {
 };
 
 #define CUBE(k) {k, k, k}
-enum { WINOGRAD_CASES = 8 }; /* the last ones of cases */
+enum { WINOGRAD_CASES = 12 }; /* the last ones of cases */
 
 /* D, H, W all differ; channels off the block; even and odd sizes under stride 2; asymmetric padding; N = 2. */
 static const struct conv_case cases[] = {
@@ -89,6 +89,11 @@ static const struct conv_case cases[] = {
     {1, 32, 32, {6, 16, 15}, {1, 3, 3}, CUBE(1), {0, 1, 1}, {0, 1, 1}, 1, false},
     {1, 32, 33, {3, 12, 12}, {2, 5, 5}, CUBE(1), {1, 2, 2}, {0, 2, 2}, 1, false},
     {1, 32, 32, {4, 8, 8}, CUBE(5), CUBE(1), CUBE(2), CUBE(2), 2, false},
+    /* and for it behind a split by parity */
+    {1, 32, 32, {8, 16, 16}, CUBE(5), CUBE(2), CUBE(1), CUBE(2), 1, false},
+    {2, 32, 48, {8, 12, 20}, CUBE(6), CUBE(2), CUBE(2), CUBE(2), 1, false},
+    {1, 48, 32, {12, 16, 16}, CUBE(5), CUBE(2), CUBE(2), CUBE(1), 1, false},
+    {1, 32, 32, {4, 8, 10}, CUBE(6), CUBE(2), CUBE(2), CUBE(2), 1, true},
 };
 
 static struct conv_shape case_shape(const struct conv_case *c)
@@ -338,6 +343,8 @@ static void test_winograd(void)
             return;
         if (!CHECK(strstr(engine_conv_describe(conv), "winograd") != NULL))
             printf("    case %td: %s\n", c - cases, engine_conv_describe(conv));
+        if (c->stride[0] == 2)
+            CHECK(strstr(engine_conv_describe(conv), "by parity") != NULL);
         engine_conv_free(conv);
         run_case(c, true);
     }
