@@ -45,9 +45,11 @@ def put(name, bone, gap, axes, origin, nifti=False):
 
 def resliced(name, n):
     step = complete.shape[2] / n
-    first = [0, 0, 0.5 * step - 0.5]
+    first = np.array([0, 0, 0.5 * step - 0.5])
     dims = (*complete.shape[:2], n)
-    put(name, *(sampled(m, np.diag([1, 1, step]), first, dims) for m in (complete, implant)), axes * [[1], [1], [step]], origin + first @ axes)
+    nearest = np.floor((np.arange(n) + 0.5) * step).astype(int)
+    masks = [m[:, :, nearest] if step < 1 else sampled(m, np.diag([1, 1, step]), first, dims) for m in (complete, implant)]
+    put(name, *masks, axes * [[1], [1], [step]], origin + first @ axes)
 
 
 def turned(about, degrees):
