@@ -1,5 +1,8 @@
-/* engine.h - convolutions, fast. The only files that know oneDNN (and our own micro-kernels) are nn/engine*.c; nothing above
- * knows that the engine is a CPU.
+/* engine.h - convolutions, fast. The only files that know oneDNN (and our own micro-kernels) are nn/engine*; nothing above
+ * knows that the engine is a CPU. From here down: engine.c turns a convolution into gather, scatter and weights' gradient (engine_direct.h says
+ * what those are); engine_phases.c, engine_parity.c and engine_pack.c turn those into direct convolutions with stride 1 and bring the weights
+ * along; engine_direct.c and engine_gradient.c give each to the fastest that takes it: engine_onednn.c, engine_winograd.c, or a kernel of
+ * engine_kernels.inc, which is compiled, with engine_winograd*.inc, once per instruction set (engine_kernels_*.c).
  *
  * A convolution is described once, its primitives are created once, and run many times:
  *   dst[n,o,z,y,x] = b[o] + sum_{c,i,j,k} w[o,c,i,j,k] * up(src)[n, c, z*s-p+i, y*s-p+j, x*s-p+k]
@@ -10,6 +13,8 @@
 #define CALVARIA_NN_ENGINE_H
 
 #include "nn/tensor.h"
+
+enum { CONV_KERNEL_MAX = 15, CONV_STRIDE_MAX = 8 };
 
 struct conv_shape {
     struct shape src, dst;              /* src before up-scaling */

@@ -12,9 +12,9 @@
 #ifndef CALVARIA_NN_ENGINE_DIRECT_H
 #define CALVARIA_NN_ENGINE_DIRECT_H
 
-#include "nn/tensor.h"
+#include "nn/engine.h"
 
-enum { CONV_KERNEL_MAX = 15, CONV_STRIDE_MAX = 8, CONV_TAPS_MAX = (CONV_KERNEL_MAX + 1) * (CONV_KERNEL_MAX + 1) * (CONV_KERNEL_MAX + 1) };
+enum { CONV_TAPS_MAX = (CONV_KERNEL_MAX + 1) * (CONV_KERNEL_MAX + 1) * (CONV_KERNEL_MAX + 1) };
 
 /* dst[o,z] = b[o] + sum_{c,t} w[o,c,t] * src[c, z*stride - pad + t], zero outside; tensors lie as tensor.h says. */
 struct direct_conv {

@@ -5,6 +5,7 @@
  *
  * Points: 0, +-3/4, +-3/2, infinity along y and x (6 in, 7 - k out), and along z 0, +-1, infinity for k = 3 (4 in, 2 out); any other
  * kernel is summed tap by tap along z. All factors of A and B are exact in binary.
+ * engine_parity.c brings kernels of 5 and 6 with stride 2 here.
  * Error: tests/nn/test_engine.c holds every pass to the bound of direct sums, 4 * FLT_EPSILON * sqrt(terms) * the largest result,
  * against sums in double; these points cost at most twice the error of direct sums (+-1, +-2 would cost six times). */
 #ifndef CALVARIA_NN_ENGINE_WINOGRAD_H

@@ -30,9 +30,9 @@ struct conv_config {
 static const struct config_field conv_fields[] = {
     {.key = "filters", .type = CONFIG_INT, .offset = offsetof(struct conv_config, filters), .min = 1, .max = 65536, .required = true,
      .help = "output channels"},
-    {.key = "kernel", .type = CONFIG_INT3, .offset = offsetof(struct conv_config, kernel), .text = "3", .min = 1, .max = 15,
+    {.key = "kernel", .type = CONFIG_INT3, .offset = offsetof(struct conv_config, kernel), .text = "3", .min = 1, .max = CONV_KERNEL_MAX,
      .unit = "voxels", .help = "kernel size (x, y, z)"},
-    {.key = "stride", .type = CONFIG_INT3, .offset = offsetof(struct conv_config, stride), .text = "1", .min = 1, .max = 8,
+    {.key = "stride", .type = CONFIG_INT3, .offset = offsetof(struct conv_config, stride), .text = "1", .min = 1, .max = CONV_STRIDE_MAX,
      .unit = "voxels", .help = "step of the convolution, or factor of the transposed one"},
     {.key = "padding", .type = CONFIG_ENUM, .offset = offsetof(struct conv_config, padding), .text = "same", .names = conv_padding_names,
      .help = "same: as TensorFlow and Keras; symmetric: half the kernel on both sides, as in PyTorch; valid: none"},
