@@ -148,36 +148,48 @@ static enum status find_cases(struct evaluation **ret, int64_t *ret_n, const cha
     return STATUS_OK;
 }
 
-static int compare_doubles(const void *a, const void *b)
+enum { SUMMARY_ROWS = 5 };
+static const char *const summary_names[SUMMARY_ROWS] = {"mean", "median", "p95", "worst", "n"};
+static const double failure_dsc = 0.7; /* below it a restoration is counted as failed */
+
+/* The better first, as COLUMN sees it; by size without one. */
+static void sort_values(double *values, int64_t n, const struct metrics_column *column)
 {
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
+    for (int64_t i = 1; i < n; i++)
+        for (int64_t at = i; at > 0; at--) {
+            const double before = values[at - 1], here = values[at];
+            const bool wrong = !column || column->sign < 0 ? before > here : column->sign > 0 ? before < here : fabs(before) > fabs(here);
+            if (!wrong)
+                break;
+            values[at - 1] = here;
+            values[at] = before;
+        }
 }
 
-struct summary {
-    double mean, median, worst_low, worst_high;
-    int64_t n; /* finite values */
-};
-
-static struct summary summarise(const struct evaluation *cases, int64_t n, const struct metrics_column *column, double *values)
+/* The summary_names of the finite values: 95 of 100 cases are at least as good as p95 (nearest rank). `values` is room for n. */
+static void summarise(double ret[SUMMARY_ROWS], const struct evaluation *cases, int64_t n, const struct metrics_column *column, double *values)
 {
-    struct summary summary = {.mean = NAN, .median = NAN, .worst_low = NAN, .worst_high = NAN};
+    int64_t n_finite = 0;
     double sum = 0;
     for (int64_t i = 0; i < n; i++) {
         const double value = column->value(&cases[i].metrics);
         if (isfinite(value)) {
-            values[summary.n++] = value;
+            values[n_finite++] = value;
             sum += value;
         }
     }
-    if (summary.n == 0)
-        return summary;
-    qsort(values, (size_t)summary.n, sizeof *values, compare_doubles);
-    summary.mean = sum / (double)summary.n;
-    summary.median = summary.n % 2 ? values[summary.n / 2] : 0.5 * (values[summary.n / 2 - 1] + values[summary.n / 2]);
-    summary.worst_low = values[0];
-    summary.worst_high = values[summary.n - 1];
-    return summary;
+    for (int row = 0; row < SUMMARY_ROWS; row++)
+        ret[row] = NAN;
+    ret[4] = (double)n_finite;
+    if (n_finite == 0)
+        return;
+    const int64_t middle = n_finite / 2;
+    ret[0] = sum / (double)n_finite;
+    sort_values(values, n_finite, NULL);
+    ret[1] = n_finite % 2 ? values[middle] : 0.5 * (values[middle - 1] + values[middle]);
+    sort_values(values, n_finite, column);
+    ret[2] = values[(int64_t)ceil(0.95 * (double)n_finite) - 1];
+    ret[3] = values[n_finite - 1];
 }
 
 static int count_columns(void)
@@ -188,15 +200,16 @@ static int count_columns(void)
     return n;
 }
 
-/* Rows: header, cases, mean, median, n; the last column says what happened to a case. */
+/* Rows: header, cases, summary_names; the last column says what happened to a case. Below: how many failed. */
 static enum status print_table(FILE *file, const struct evaluation *cases, int64_t n, struct arena *arena, struct error *error)
 {
     const int n_columns = count_columns() + 2;
-    const char **cells = arena_alloc(arena, (size_t)((n + 4) * n_columns), sizeof *cells);
+    const int64_t n_rows = n + 1 + SUMMARY_ROWS;
+    const char **cells = arena_alloc(arena, (size_t)(n_rows * n_columns), sizeof *cells);
     double *values = arena_alloc(arena, (size_t)n, sizeof *values);
+    int64_t n_failures = 0;
     if (!cells || !values)
-        return error_memory(error, (size_t)((n + 4) * n_columns) * sizeof *cells, "the table");
-    static const char *const row_names[] = {"mean", "median", "n"};
+        return error_memory(error, (size_t)(n_rows * n_columns) * sizeof *cells, "the table");
     cells[0] = "case";
     cells[n_columns - 1] = "note";
     for (int64_t i = 0; i < n; i++) {
@@ -205,25 +218,27 @@ static enum status print_table(FILE *file, const struct evaluation *cases, int64
                                                      : cases[i].metrics.failed     ? "failed: one is empty"
                                                      : cases[i].metrics.both_empty ? "both empty"
                                                                                    : "";
+        n_failures += cases[i].metrics.dsc < failure_dsc;
     }
-    for (int row = 0; row < 3; row++) {
-        cells[(n + 1 + row) * n_columns] = row_names[row];
+    for (int row = 0; row < SUMMARY_ROWS; row++) {
+        cells[(n + 1 + row) * n_columns] = summary_names[row];
         cells[(n + 1 + row) * n_columns + n_columns - 1] = "";
     }
     for (int c = 0; c < n_columns - 2; c++) {
         const struct metrics_column *column = &metrics_columns[c];
-        const struct summary summary = summarise(cases, n, column, values);
+        double summary[SUMMARY_ROWS];
+        summarise(summary, cases, n, column, values);
         cells[c + 1] = arena_printf(arena, "%s%s%s", column->name, column->unit[0] ? "/" : "", column->unit);
         for (int64_t i = 0; i < n; i++)
             cells[(i + 1) * n_columns + c + 1] = arena_printf(arena, "%.4f", column->value(&cases[i].metrics));
-        cells[(n + 1) * n_columns + c + 1] = arena_printf(arena, "%.4f", summary.mean);
-        cells[(n + 2) * n_columns + c + 1] = arena_printf(arena, "%.4f", summary.median);
-        cells[(n + 3) * n_columns + c + 1] = arena_printf(arena, "%" PRId64, summary.n);
+        for (int row = 0; row < SUMMARY_ROWS; row++)
+            cells[(n + 1 + row) * n_columns + c + 1] = arena_printf(arena, row + 1 < SUMMARY_ROWS ? "%.4f" : "%.0f", summary[row]);
     }
-    for (int64_t i = 0; i < (n + 4) * n_columns; i++)
+    for (int64_t i = 0; i < n_rows * n_columns; i++)
         if (!cells[i])
             return error_memory(error, 64, "a cell of the table");
-    table_print(file, n + 4, n_columns, cells);
+    table_print(file, (int)n_rows, n_columns, cells);
+    fprintf(file, "failures (DSC below %.1f): %" PRId64 " of %" PRId64 "\n", failure_dsc, n_failures, n);
     return STATUS_OK;
 }
 

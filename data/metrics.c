@@ -286,15 +286,15 @@ static double column_recall(const struct metrics *metrics)
 }
 
 const struct metrics_column metrics_columns[] = {
-    {"dsc", "", column_dsc},
-    {"bdsc_mm", "", column_bdsc_mm},
-    {"bdsc_vox", "", column_bdsc_vox},
-    {"hd95_mm", "mm", column_hd95},
-    {"hd_mm", "mm", column_hd},
-    {"assd_mm", "mm", column_assd},
-    {"nsd_1mm", "", column_nsd},
-    {"volume_error", "", column_volume_error},
-    {"precision", "", column_precision},
-    {"recall", "", column_recall},
+    {"dsc", "", column_dsc, 1},
+    {"bdsc_mm", "", column_bdsc_mm, 1},
+    {"bdsc_vox", "", column_bdsc_vox, 1},
+    {"hd95_mm", "mm", column_hd95, -1},
+    {"hd_mm", "mm", column_hd, -1},
+    {"assd_mm", "mm", column_assd, -1},
+    {"nsd_1mm", "", column_nsd, 1},
+    {"volume_error", "", column_volume_error, 0},
+    {"precision", "", column_precision, 1},
+    {"recall", "", column_recall, 1},
     {0},
 };

@@ -30,6 +30,7 @@ enum status metrics_compare(struct metrics *ret, const uint8_t *truth, const uin
 struct metrics_column {
     const char *name, *unit;
     double (*value)(const struct metrics *metrics);
+    int sign; /* +1: larger is better, -1: smaller is; 0: nearer to zero is */
 };
 extern const struct metrics_column metrics_columns[];
 

@@ -130,13 +130,11 @@ bool recipe_matches(const struct config_strings *patterns, const char *name)
 
 int recipe_metric_sign(const char *name)
 {
-    static const char *const smaller[] = {"loss", "hd95_mm", "hd_mm", "assd_mm", NULL};
-    for (int i = 0; smaller[i]; i++)
-        if (strcmp(smaller[i], name) == 0)
-            return -1;
+    if (strcmp(name, "loss") == 0)
+        return -1;
     for (const struct metrics_column *column = metrics_columns; column->name; column++)
         if (strcmp(column->name, name) == 0)
-            return strcmp(name, "volume_error") == 0 ? 0 : 1;
+            return column->sign;
     return 0;
 }
 
