@@ -3,11 +3,10 @@
 #   experiments/first_light/run.sh SKULLS     SKULLS: a folder with NNN_complete.nrrd and NNN_implant.nrrd (SkullFix)
 set -eu
 skulls=$1
-here=experiments/first_light
 out=runs/first_light
 calvaria=build/calvaria
 mkdir -p "$out"
-$calvaria pack "$skulls" --out "$out/set.h5" --split-file "$here/split.tsv"
+$calvaria pack "$skulls" --out "$out/set.h5" --split-file experiments/restoration/split.tsv
 $calvaria unpack "$out/set.h5" --split val --out "$out/truth"
 
 for task in completion implant; do
