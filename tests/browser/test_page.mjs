@@ -71,8 +71,8 @@ test('nothing is mirrored: a hole on the right is on the right', async () => {
     assert.ok(implant.count > 50 && (side === 'left' ? implant.x < 0.45 : implant.x > 0.55), `seen from the ${direction}: implant at ${implant.x}`)
   }
   await first.click('[data-look=right]')
+  const facing = await see(first, 'implant') // drawn anew, its letters too
   assert.deepEqual([await letter('left'), await letter('right'), await letter('top')], ['P', 'A', 'S'])
-  const facing = await see(first, 'implant')
   await first.click('[data-look=left]')
   const away = await see(first, 'implant')
   assert.ok(facing.implant.count > 5 * Math.max(1, away.implant.count), `from the right ${facing.implant.count}, left ${away.implant.count}`)
