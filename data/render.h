@@ -19,7 +19,8 @@ struct image {
     uint8_t *rgb; /* 3 w h */
 };
 
-/* Oblique looks from the front, left and above; oblique back from behind, left and above; the last two are their mirror images. */
+/* Oblique looks from the front, left and above; oblique back from behind, left and above; the next two are their mirror images. Each
+ * has its opposite: under oblique looks from behind, right and below. */
 enum render_view {
     VIEW_LEFT,
     VIEW_FRONT,
@@ -31,6 +32,10 @@ enum render_view {
     VIEW_OBLIQUE_BACK,
     VIEW_OBLIQUE_RIGHT,
     VIEW_OBLIQUE_BACK_RIGHT,
+    VIEW_UNDER_OBLIQUE,
+    VIEW_UNDER_OBLIQUE_BACK,
+    VIEW_UNDER_OBLIQUE_RIGHT,
+    VIEW_UNDER_OBLIQUE_BACK_RIGHT,
     VIEW_N
 };
 
@@ -68,6 +73,8 @@ enum status render_slice_box(struct image *ret, const struct grid *grid, const s
                              struct render_cut cut, int64_t px, struct error *error);
 /* The oblique or side view that looks at a point this far (x, y, z, mm) from the skull's middle. */
 enum render_view render_view_at(const double offset_mm[3]);
+/* The view from the other end of the same line. */
+enum render_view render_view_opposite(enum render_view view);
 /* A sheet: shaded views (side and oblique from where layer `focus` shows, front, top), three slices through the middle of that layer, and
  * the layers' names and volumes, with a title (may be NULL). */
 enum status render_sheet(const char *path, const struct grid *grid, const struct render_layer *layers, int n_layers, int focus,

@@ -41,6 +41,10 @@ static const double shade_from[VIEW_N][3] = {
     [VIEW_OBLIQUE_BACK] = {0.62, 0.75, 0.52},
     [VIEW_OBLIQUE_RIGHT] = {-0.62, -0.75, 0.42},
     [VIEW_OBLIQUE_BACK_RIGHT] = {-0.62, 0.75, 0.52},
+    [VIEW_UNDER_OBLIQUE] = {-0.62, 0.75, -0.42},
+    [VIEW_UNDER_OBLIQUE_BACK] = {-0.62, -0.75, -0.52},
+    [VIEW_UNDER_OBLIQUE_RIGHT] = {0.62, 0.75, -0.42},
+    [VIEW_UNDER_OBLIQUE_BACK_RIGHT] = {0.62, -0.75, -0.52},
 };
 
 static void vector_cross(double out[3], const double a[3], const double b[3])
@@ -74,6 +78,18 @@ enum render_view render_view_at(const double offset_mm[3])
         }
     }
     return best;
+}
+
+enum render_view render_view_opposite(enum render_view view)
+{
+    for (int other = 0; other < VIEW_N; other++) {
+        double sum = 0;
+        for (int a = 0; a < 3; a++)
+            sum += fabs(shade_from[view][a] + shade_from[other][a]);
+        if (sum == 0)
+            return (enum render_view)other;
+    }
+    return view;
 }
 
 /* What all blocks that hold something cover along the camera's axes, in cells. */

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <math.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -19,10 +20,15 @@ static const char page_head[] =
     "h1{font-size:1.4rem;margin:0}h2{font-size:1rem;margin:1.2rem 0 .3rem}p{margin:.3rem 0}.soft{color:var(--soft)}\n"
     "img{max-width:100%;background:#fff;border:1px solid var(--line);border-radius:4px;margin-top:.6rem}\n"
     "table{border-collapse:collapse;width:100%}td{padding:.15rem .5rem .15rem 0;border-bottom:1px solid var(--line)}"
-    "td:last-child{text-align:right;font-variant-numeric:tabular-nums}\n"
-    ".columns{display:grid;grid-template-columns:repeat(auto-fit,minmax(300px,1fr));gap:0 2rem}li{color:var(--warn)}\n"
-    "@media print{:root{--ink:#000;--ground:#fff;--line:#bbb;--soft:#444;--warn:#7a3b00}body{margin:0;max-width:none;font-size:11px}"
-    "h2{margin:.6rem 0 .2rem}img{max-height:85mm}}</style>\n";
+    "td:last-child{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap;padding-right:0}\n"
+    ".columns{display:grid;grid-template-columns:repeat(auto-fit,minmax(17rem,1fr));gap:0 2rem}li{color:var(--warn)}\n"
+    "dl{display:grid;grid-template-columns:repeat(auto-fill,minmax(9.5rem,1fr));gap:.4rem 1.2rem;margin:.3rem 0}dt{color:var(--soft);font-size:.85em}"
+    "dd{margin:0;overflow-wrap:anywhere;font-variant-numeric:tabular-nums}ul{margin:.3rem 0;padding-left:1.2rem}\n"
+    "@page{size:A4;margin:11mm}@media print{:root{--ink:#000;--ground:#fff;--line:#bbb;--soft:#444;--warn:#7a3b00}"
+    "body{margin:0;padding:0;max-width:none;font-size:10.5px;line-height:1.3}h1{font-size:15px}td{padding:.06rem .4rem .06rem 0}"
+    ".columns{grid-template-columns:repeat(3,1fr);gap:0 1.4rem}img{display:block;max-height:83mm;margin:.3rem auto 0}img+img{max-height:72mm}\n"
+    "dl{grid-template-columns:repeat(5,1fr);gap:.1rem .8rem}"
+    "h2{margin:.4rem 0 .1rem;font-size:12px}}</style>\n";
 
 /* Text from outside, safe in HTML. */
 static void page_text(FILE *file, const char *text)
@@ -63,55 +69,82 @@ static enum status page_picture(FILE *file, const char *path, const char *what, 
 
 static void page_implant(FILE *file, const struct report *report)
 {
-    fputs("<div class=columns><div><h2>Implant</h2><table>\n", file);
+    fputs("<div><h2>Implant</h2><table>\n", file);
     page_row(file, "volume", "%.2f ml", report->volume_ml);
-    fprintf(file, "<tr><td>extent (left, posterior, up)<td>%.1f &times; %.1f &times; %.1f mm\n", report->extent_mm[0],
-            report->extent_mm[1], report->extent_mm[2]);
-    page_row(file, "pieces", "%.0f", (double)report->n_components);
-    page_row(file, "thickness, mean", "%.1f mm", report->thickness_mean_mm);
-    page_row(file, "thickness, least", "%.1f mm", report->thickness_min_mm);
-    page_row(file, "thickness, 5th percentile", "%.1f mm", report->thickness_p5_mm);
-    page_row(file, "thickness, 95th percentile", "%.1f mm", report->thickness_p95_mm);
-    page_row(file, "thickness, most", "%.1f mm", report->thickness_max_mm);
-    fputs("</table></div><div><h2>Fit</h2><table>\n", file);
-    page_row(file, "gap to the bone along the rim, median", "%.2f mm", report->rim_gap_mm);
-    page_row(file, "rim in contact with bone", "%.0f %%", 100 * report->rim_contact_frac);
-    page_row(file, "shared with the bone", "%.2f ml", report->overlap_ml);
-    page_row(file, "in front of or behind bone", "%.2f ml", report->spill_ml);
+    fprintf(file, "<tr><td>width, depth, height<td>%.1f &times; %.1f &times; %.1f mm\n", report->extent_mm[0], report->extent_mm[1],
+            report->extent_mm[2]);
+    page_row(file, "separate pieces", "%.0f", (double)report->n_components);
     page_row(file, "enclosed hollows", "%.2f ml", report->hollow_ml);
-    page_row(file, "on the mirrored other side", "%.0f %%", 100 * report->symmetry_overlap_frac);
-    page_row(file, "off the mirrored surface, mean", "%.1f mm", report->symmetry_mm);
-    page_row(file, "bone on bone when mirrored", "%.0f %%", 100 * report->symmetry_plane_frac);
-    fputs("</table></div><div><h2>Surface</h2><table>\n", file);
+    fputs("</table><h2>Surface</h2><table>\n", file);
     fprintf(file, "<tr><td>closed, 2-manifold, oriented<td>%s, %s, %s\n", report->mesh.watertight ? "yes" : "no",
             report->mesh.manifold ? "yes" : "no", report->mesh.oriented ? "yes" : "no");
     page_row(file, "triangles that cross", "%.0f", (double)report->mesh.n_crossing);
     page_row(file, "enclosed volume", "%.2f ml", report->mesh.volume_ml);
     page_row(file, "area", "%.1f cm&sup2;", report->mesh.area_cm2);
-    fputs("</table></div>", file);
+    fputs("</table></div>\n", file);
+}
+
+static void page_fit(FILE *file, const struct report *report)
+{
+    fputs("<div><h2>Thickness</h2><table>\n", file);
+    page_row(file, "mean", "%.1f mm", report->thickness_mean_mm);
+    page_row(file, "least", "%.1f mm", report->thickness_min_mm);
+    page_row(file, "a twentieth is thinner than", "%.1f mm", report->thickness_p5_mm);
+    page_row(file, "a twentieth is thicker than", "%.1f mm", report->thickness_p95_mm);
+    page_row(file, "most", "%.1f mm", report->thickness_max_mm);
+    fputs("</table></div><div><h2>Fit to the bone</h2><table>\n", file);
+    page_row(file, "gap along the rim, median", "%.2f mm", report->rim_gap_mm);
+    page_row(file, "rim in contact with bone", "%.0f %%", 100 * report->rim_contact_frac);
+    page_row(file, "overlap: shared with the bone", "%.2f ml", report->overlap_ml);
+    page_row(file, "spill: in front of or behind bone", "%.2f ml", report->spill_ml);
+    fputs("</table><h2>Symmetry</h2><table>\n", file);
+    page_row(file, "off the mirrored other side, mean", "%.1f mm", report->symmetry_mm);
+    page_row(file, "implant on the mirrored other side", "%.0f %%", 100 * report->symmetry_overlap_frac);
+    page_row(file, "bone on bone when mirrored", "%.0f %%", 100 * report->symmetry_plane_frac);
+    fputs("</table></div>\n", file);
+}
+
+static void page_fact(FILE *file, const char *name, const char *format, ...) ERROR_PRINTF(3, 4);
+
+static void page_fact(FILE *file, const char *name, const char *format, ...)
+{
+    char text[512];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    fprintf(file, "<div><dt>%s<dd>", name);
+    page_text(file, text);
+    fputs("</div>\n", file);
 }
 
 static void page_work(FILE *file, const struct report *report, const struct restoration *restoration, const struct restorer *restorer)
 {
     const struct grid *grid = &restoration->implant.grid;
-    const char *licence = restorer_model(restorer) ? model_text(restorer_model(restorer), "licence") : NULL;
-    fputs("<div><h2>Work</h2><table><tr><td>model<td>", file);
-    page_text(file, file_base(restorer_path(restorer)));
-    if (licence) {
-        fputs("<tr><td>its licence note<td>", file);
-        page_text(file, licence);
+    fputs("<h2>Work</h2><dl>\n", file);
+    page_fact(file, "model", "%s", file_base(restorer_path(restorer)));
+    page_fact(file, "voxels", "%" PRId64 " x %" PRId64 " x %" PRId64, grid->dim[0], grid->dim[1], grid->dim[2]);
+    page_fact(file, "voxel size, mm", "%.3g x %.3g x %.3g", grid_spacing_mm(grid, 0), grid_spacing_mm(grid, 1), grid_spacing_mm(grid, 2));
+    page_fact(file, "peak memory", "%.0f MB", (double)report->peak_bytes / 1e6);
+    page_fact(file, "time, all", "%.1f s", report->total_s);
+    page_fact(file, "read", "%.1f s", report->read_s);
+    page_fact(file, "network", "%.1f s", restoration->network_s);
+    page_fact(file, "surface and measures", "%.1f s", report->mesh_s);
+    page_fact(file, "write", "%.1f s", report->write_s);
+    page_fact(file, "picture", "%.1f s", report->picture_s);
+    fputs("</dl>\n", file);
+}
+
+static void page_warnings(FILE *file, const struct report *report)
+{
+    if (!report->n_warnings)
+        return;
+    fputs("<h2>Please note</h2><ul>\n", file);
+    for (int64_t i = 0; i < report->n_warnings; i++) {
+        fputs("<li>", file);
+        page_text(file, report->warnings[i]);
     }
-    fprintf(file, "\n<tr><td>volume<td>%" PRId64 " &times; %" PRId64 " &times; %" PRId64 "\n", grid->dim[0], grid->dim[1], grid->dim[2]);
-    fprintf(file, "<tr><td>voxels<td>%.3g &times; %.3g &times; %.3g mm\n", grid_spacing_mm(grid, 0), grid_spacing_mm(grid, 1),
-            grid_spacing_mm(grid, 2));
-    page_row(file, "read", "%.1f s", report->read_s);
-    page_row(file, "network", "%.1f s", restoration->network_s);
-    page_row(file, "surface and measures", "%.1f s", report->mesh_s);
-    page_row(file, "write", "%.1f s", report->write_s);
-    page_row(file, "picture", "%.1f s", report->picture_s);
-    page_row(file, "all", "%.1f s", report->total_s);
-    page_row(file, "peak memory", "%.0f MB", (double)report->peak_bytes / 1e6);
-    fputs("</table></div></div>\n", file);
+    fputs("</ul>\n", file);
 }
 
 static enum status page_write(FILE *file, const struct report *report, const struct restoration *restoration,
@@ -125,18 +158,17 @@ static enum status page_write(FILE *file, const struct report *report, const str
     fputs("</title><h1>", file);
     page_text(file, name);
     fputs("</h1><p class=soft>Cranial implant report. Research software: not for clinical use.</p>\n", file);
-    if (report->n_warnings)
-        fputs("<h2>Please note</h2><ul>\n", file);
-    for (int64_t i = 0; i < report->n_warnings; i++) {
-        fputs("<li>", file);
-        page_text(file, report->warnings[i]);
-    }
-    fputs(report->n_warnings ? "</ul>\n" : "", file);
-    page_implant(file, report);
-    page_work(file, report, restoration, restorer);
+    page_warnings(file, report);
     for (int i = 0; !status && i < 2; i++)
         if (pictures[i])
             status = page_picture(file, pictures[i], what[i], error);
+    if (report->n_components > 0) {
+        fputs("<div class=columns>\n", file);
+        page_implant(file, report);
+        page_fit(file, report);
+        fputs("</div>\n", file);
+    }
+    page_work(file, report, restoration, restorer);
     fputs("</html>\n", file);
     return status;
 }

@@ -152,8 +152,7 @@ static enum status picture_draw(struct image *sheet, const struct grid *grid, ui
 {
     static const uint8_t ink[3] = {40, 44, 52};
     struct render_layer layers[BINS];
-    const double inward[3] = {-offset_mm[0], -offset_mm[1], -offset_mm[2]};
-    const enum render_view views[2] = {render_view_at(offset_mm), render_view_at(inward)};
+    const enum render_view outside = render_view_at(offset_mm), views[2] = {outside, render_view_opposite(outside)};
     for (int bin = 0; bin < BINS; bin++) {
         layers[bin] = (struct render_layer){.mask = masks + bin * grid_voxels(grid)};
         memcpy(layers[bin].rgb, bin_rgb[bin], sizeof layers[bin].rgb);

@@ -63,6 +63,7 @@ static void test_views_look_from_where_they_say(void)
         CHECK(reddish(&image, image.w / 2, image.h / 2));
         CHECK(image.rgb[0] == 255 && image.rgb[1] == 255 && image.rgb[2] == 255); /* the corner is background */
         image_done(&image);
+        CHECK_INT(render_view_opposite(cases[i].facing), cases[i].hiding);
         CHECK_OK(render_shaded(&image, &grid, layers, 2, cases[i].hiding, 100, &error), &error);
         CHECK_INT(count_red(&image, 0), 0);
         image_done(&image);
@@ -197,9 +198,19 @@ static void test_memory_runs_out(void)
     free(wart);
 }
 
+static void test_every_view_has_an_opposite(void)
+{
+    for (int view = 0; view < VIEW_N; view++) {
+        const enum render_view other = render_view_opposite((enum render_view)view);
+        CHECK((int)other != view);
+        CHECK_INT(render_view_opposite(other), view);
+    }
+}
+
 int main(int argc, char **argv)
 {
     const struct check_test tests[] = {{"views_look_from_where_they_say", test_views_look_from_where_they_say},
+                                       {"every_view_has_an_opposite", test_every_view_has_an_opposite},
                                        {"same_pixels_on_any_thread_count", test_same_pixels_on_any_thread_count},
                                        {"slices_lie_as_in_the_clinic", test_slices_lie_as_in_the_clinic},
                                        {"text_and_paste", test_text_and_paste},

@@ -180,6 +180,31 @@ static void test_faults_are_told(void)
     restored_done(&r);
 }
 
+/* One self-contained page with every measure of a fit; of an empty implant, nothing is measured. */
+static void test_page(void)
+{
+    static const char *const shown[] = {"Thickness", "width, depth, height", "gap along the rim", "overlap", "spill", "separate pieces",
+                                        "mirrored other side", "a &#60;b&#62;", "Research software"};
+    struct restored r = restored_make(6, 2);
+    const char *const pictures[2] = {NULL, NULL}, *path = check_path("page.html");
+    for (int empty = 0; empty < 2; empty++) {
+        struct error error = {0};
+        char *page = NULL;
+        size_t bytes = 0;
+        struct report report = measure(&r);
+        CHECK_OK(report_page(path, &report, &r.result, r.restorer, pictures, "a <b>", &error), &error);
+        CHECK_OK(file_read(&page, &bytes, path, 1 << 20, &error), &error);
+        for (size_t i = 0; i < sizeof shown / sizeof *shown; i++)
+            CHECK((strstr(page, shown[i]) != NULL) == (!empty || i >= 7));
+        CHECK(strstr(page, empty ? "Nothing is missing" : "leaves a gap") != NULL);
+        CHECK(!strstr(page, "<b>") && !strstr(page, "http"));
+        memory_free(page);
+        report_done(&report);
+        memset(r.result.implant.data, 0, (size_t)grid_voxels(&r.skull.grid));
+    }
+    restored_done(&r);
+}
+
 static void test_floating_and_empty_implants(void)
 {
     struct restored r = restored_make(6, 0);
@@ -255,6 +280,7 @@ int main(int argc, char **argv)
         {"hole_across_the_middle", test_hole_across_the_middle},
         {"faults_are_told", test_faults_are_told},
         {"floating_and_empty_implants", test_floating_and_empty_implants},
+        {"page", test_page},
         {"file", test_file},
         {"failing_memory_is_an_error", test_failing_memory_is_an_error},
         {0},
