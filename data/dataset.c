@@ -7,6 +7,7 @@
 #include <xxhash.h>
 
 #include "base/file.h"
+#include "base/hdf5_read.h"
 #include "data/dataset_file.h"
 
 const char *const dataset_split_names[] = {"train", "val", "test", NULL};
@@ -36,19 +37,6 @@ uint64_t mask_hash(const uint8_t *mask, const int64_t dim[3])
 
 /* ---- one stored mask: is it ours? ---- */
 
-static bool mask_filters_known(hid_t properties)
-{
-    const int n = H5Pget_nfilters(properties);
-    for (int i = 0; i < n; i++) {
-        unsigned flags = 0, config = 0;
-        size_t n_values = 0;
-        const H5Z_filter_t filter = H5Pget_filter2(properties, (unsigned)i, &flags, &n_values, NULL, 0, NULL, &config);
-        if (filter != H5Z_FILTER_DEFLATE && filter != H5Z_FILTER_SHUFFLE && filter != H5Z_FILTER_FLETCHER32)
-            return false;
-    }
-    return n >= 0 && n <= 4;
-}
-
 /* What is wrong with the dataset as a mask, or NULL; then dim (x, y, z) holds its size. */
 static const char *mask_flaw(hid_t mask, int64_t dim[3])
 {
@@ -63,8 +51,8 @@ static const char *mask_flaw(hid_t mask, int64_t dim[3])
         flaw = "it is not stored in chunks";
     else if (chunk[0] > 256 || chunk[1] > 256 || chunk[2] > 256)
         flaw = "its chunks are too large";
-    else if (!mask_filters_known(properties))
-        flaw = "it is compressed in an unknown way";
+    else if (H5Pget_nfilters(properties) > 4)
+        flaw = "it is compressed in too many ways";
     else {
         H5Sget_simple_extent_dims(space, size, NULL);
         for (int a = 0; a < 3; a++) {
@@ -179,7 +167,7 @@ static enum status read_implant_entry(struct case_entry *entry, hid_t implants, 
     struct dataset_case *shown = &entry->shown;
     if (link_name(&shown->implant_names[j], implants, j, set, error))
         return error->status;
-    const hid_t mask = H5Dopen2(implants, shown->implant_names[j], H5P_DEFAULT);
+    const hid_t mask = hdf5_open_dataset(implants, shown->implant_names[j]);
     if (mask < 0)
         return h5_error(error, set->path, "an implant cannot be opened");
     const char *flaw = mask_flaw(mask, dim);
@@ -196,9 +184,9 @@ static enum status read_implant_entry(struct case_entry *entry, hid_t implants, 
 
 static enum status read_implant_entries(struct case_entry *entry, hid_t group, struct dataset *set, struct error *error)
 {
-    if (H5Lexists(group, "implants", H5P_DEFAULT) <= 0)
+    if (!hdf5_has(group, "implants"))
         return STATUS_OK;
-    const hid_t implants = H5Gopen2(group, "implants", H5P_DEFAULT);
+    const hid_t implants = hdf5_open_group(group, "implants");
     if (implants < 0)
         return h5_error(error, set->path, "the group 'implants' cannot be opened");
     struct dataset_case *shown = &entry->shown;
@@ -219,7 +207,7 @@ static enum status read_implant_entries(struct case_entry *entry, hid_t group, s
 
 static enum status read_skull_entry(struct case_entry *entry, hid_t group, struct dataset *set, struct error *error)
 {
-    const hid_t mask = H5Dopen2(group, "complete", H5P_DEFAULT);
+    const hid_t mask = hdf5_open_dataset(group, "complete");
     if (mask < 0)
         return h5_error(error, set->path, "the skull 'complete' cannot be opened");
     enum status status = STATUS_FAILED;
@@ -257,7 +245,7 @@ static enum status dataset_read_cases(struct dataset *set, hid_t cases, struct e
         struct case_entry *entry = &set->cases[set->n_cases];
         if (link_name(&entry->shown.name, cases, set->n_cases, set, error))
             return error->status;
-        const hid_t group = H5Gopen2(cases, entry->shown.name, H5P_DEFAULT);
+        const hid_t group = hdf5_open_group(cases, entry->shown.name);
         enum status status = group < 0 ? h5_error(error, set->path, "it cannot be opened") : STATUS_OK;
         if (!status && !(status = read_skull_entry(entry, group, set, error)))
             status = read_implant_entries(entry, group, set, error);
@@ -290,12 +278,12 @@ static enum status dataset_check_format(struct dataset *set, struct error *error
 
 static enum status dataset_open_file(struct dataset *set, struct error *error)
 {
-    set->file = H5Fopen(set->path, H5F_ACC_RDONLY, H5P_DEFAULT);
+    set->file = hdf5_open_file(set->path);
     if (set->file < 0)
         return h5_error(error, set->path, "no readable HDF5 file");
     if (dataset_check_format(set, error))
         return error->status;
-    const hid_t cases = H5Gopen2(set->file, "cases", H5P_DEFAULT);
+    const hid_t cases = hdf5_open_group(set->file, "cases");
     if (cases < 0)
         return h5_error(error, set->path, "the group 'cases' cannot be opened");
     const enum status status = dataset_read_cases(set, cases, error);
@@ -310,7 +298,7 @@ bool dataset_is(const char *path)
     struct arena arena = {0};
     const char *format = NULL;
     h5_enter();
-    const hid_t file = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT);
+    const hid_t file = hdf5_open_file(path);
     if (file >= 0) {
         is = !h5_get_text(&format, file, "format", path, &arena, &unused) && strcmp(format, DATASET_FORMAT) == 0;
         H5Fclose(file);
@@ -403,7 +391,7 @@ static enum status read_part(uint8_t *out, struct dataset *set, const char *name
         count[2 - a] = (hsize_t)(part.hi[a] - part.lo[a]);
         from[2 - a] = (hsize_t)part.lo[a];
     }
-    const hid_t mask = H5Dopen2(set->file, name, H5P_DEFAULT);
+    const hid_t mask = hdf5_open_dataset(set->file, name);
     if (mask < 0)
         return h5_error(error, set->path, name);
     const hid_t file_space = H5Dget_space(mask), space = H5Screate_simple(3, size, NULL);

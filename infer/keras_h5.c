@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/hdf5_read.h"
 #include "infer/keras_file.h"
 #include "nn/model_h5.h"
 
@@ -122,7 +123,7 @@ static enum status send_weights(struct sending *sending, hid_t root, const char 
 {
     int64_t n;
     const char **names;
-    hid_t group = H5Gopen2(root, folder, H5P_DEFAULT);
+    hid_t group = strcmp(folder, ".") == 0 ? H5Gopen2(root, ".", H5P_DEFAULT) : hdf5_open_group(root, folder);
     if (group < 0 || depth > MAX_DEPTH)
         return depth > MAX_DEPTH ? error_set(&sending->error, STATUS_FAILED, "%s: %s: groups nest deeper than %d", sending->path, folder, MAX_DEPTH)
                                  : model_h5_error(&sending->error, sending->path, folder);
@@ -148,8 +149,8 @@ static enum status send_weights(struct sending *sending, hid_t root, const char 
 
 static enum status send_file(struct sending *sending, hid_t file)
 {
-    bool whole = H5Lexists(file, "model_weights", H5P_DEFAULT) > 0;
-    hid_t root = H5Gopen2(file, whole ? "model_weights" : "/", H5P_DEFAULT);
+    bool whole = hdf5_has(file, "model_weights");
+    hid_t root = whole ? hdf5_open_group(file, "model_weights") : H5Gopen2(file, "/", H5P_DEFAULT);
     if (root < 0)
         return model_h5_error(&sending->error, sending->path, "model_weights");
     enum status status = send_attribute(sending, file, "model_config", KERAS_CONFIG);
@@ -166,7 +167,7 @@ bool keras_h5_send(const char *path, int pipe)
     struct sending sending = {.path = path, .pipe = pipe};
     H5dont_atexit();
     H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
-    hid_t file = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT);
+    hid_t file = hdf5_open_file(path);
     enum status status = file < 0 ? model_h5_error(&sending.error, path, "not a readable HDF5 file (truncated, or not Keras' .h5 format)")
                                   : send_file(&sending, file);
     if (status)

@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "base/hdf5_lock.h"
+#include "base/hdf5_read.h"
 #include "nn/model_h5.h"
 
 static const char model_format[] = "calvaria-model";
@@ -265,9 +266,9 @@ static enum status model_read_state(struct model *model, hid_t file, const char 
 {
     int64_t n;
     const char **names;
-    if (H5Lexists(file, "state", H5P_DEFAULT) <= 0)
+    if (!hdf5_has(file, "state"))
         return STATUS_OK;
-    hid_t group = H5Gopen2(file, "state", H5P_DEFAULT);
+    hid_t group = hdf5_open_group(file, "state");
     if (group < 0)
         return model_h5_error(error, path, "state");
     enum status status = model_h5_list(group, &n, &names, path, &model->arena, error);
@@ -290,8 +291,10 @@ static enum status model_read_group(struct model *model, hid_t group, const char
         status = model_read_texts(model, group, path, error);
     if (!status)
         status = model_bind_network(model, path, error);
-    if (!status && (H5Lexists(group, "weights", H5P_DEFAULT) <= 0 || (weights = H5Gopen2(group, "weights", H5P_DEFAULT)) < 0))
+    if (!status && !hdf5_has(group, "weights"))
         status = error_set(error, STATUS_FAILED, "%s: weights: missing (not a calvaria model, or a damaged one)", path);
+    if (!status && (weights = hdf5_open_group(group, "weights")) < 0)
+        status = model_h5_error(error, path, "weights");
     if (!status)
         status = model_read_weights(model, weights, path, error);
     if (!status && with_state)
@@ -303,9 +306,9 @@ static enum status model_read_group(struct model *model, hid_t group, const char
 
 static enum status model_read_coarse(struct model *model, hid_t file, const char *path, struct error *error)
 {
-    if (H5Lexists(file, "coarse", H5P_DEFAULT) <= 0)
+    if (!hdf5_has(file, "coarse"))
         return STATUS_OK;
-    hid_t group = H5Gopen2(file, "coarse", H5P_DEFAULT);
+    hid_t group = hdf5_open_group(file, "coarse");
     if (group < 0)
         return model_h5_error(error, path, "coarse");
     model->coarse = memory_zalloc(1, sizeof *model->coarse);
@@ -331,7 +334,7 @@ static enum status model_read_file(struct model *model, const char *path, bool w
 {
     if (!file_exists(path))
         return error_set(error, STATUS_FAILED, "%s: no such file", path);
-    hid_t file = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT);
+    hid_t file = hdf5_open_file(path);
     if (file < 0)
         return model_h5_error(error, path, "not a readable HDF5 file (truncated, or no model)");
     enum status status = model_check_format(file, path, error);

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/hdf5_read.h"
+
 /* The innermost entry of HDF5's error stack says most: it comes first when walking upward. */
 static herr_t model_h5_first(unsigned n, const H5E_error2_t *entry, void *text)
 {
@@ -155,9 +157,9 @@ static enum status model_h5_check(hid_t dataset, hid_t type, hid_t space, const 
 enum status model_h5_look(hid_t group, const char *name, bool *ret_is_float, int *ret_n_dims, int64_t *ret_dims, int max_dims,
                           const char *path, struct error *error)
 {
-    if (H5Lexists(group, name, H5P_DEFAULT) <= 0)
+    if (!hdf5_has(group, name))
         return error_set(error, STATUS_FAILED, "%s: %s: missing (a model of another network?)", path, name);
-    hid_t dataset = H5Dopen2(group, name, H5P_DEFAULT);
+    hid_t dataset = hdf5_open_dataset(group, name);
     if (dataset < 0)
         return model_h5_error(error, path, name);
     hid_t type = H5Dget_type(dataset), space = H5Dget_space(dataset);
@@ -182,7 +184,7 @@ enum status model_h5_look(hid_t group, const char *name, bool *ret_is_float, int
 
 enum status model_h5_get(hid_t group, const char *name, bool floats, void *out, const char *path, struct error *error)
 {
-    hid_t dataset = H5Dopen2(group, name, H5P_DEFAULT);
+    hid_t dataset = hdf5_open_dataset(group, name);
     bool ok = dataset >= 0 && H5Dread(dataset, floats ? H5T_NATIVE_FLOAT : H5T_NATIVE_INT64, H5S_ALL, H5S_ALL, H5P_DEFAULT, out) >= 0;
     enum status status = ok ? STATUS_OK : model_h5_error(error, path, name);
     if (dataset >= 0)

@@ -229,6 +229,40 @@ static void test_masks(void)
     refuse(path, "holds no case");
 }
 
+/* A spoiled copy in which the object `name` is a link to the same one of the good set, or a soft one. */
+static void link_instead(const char *name, bool soft)
+{
+    const char *path = copy_set();
+    const hid_t file = H5Fopen(path, H5F_ACC_RDWR, H5P_DEFAULT);
+    if (soft)
+        CHECK(H5Lmove(file, name, file, "/kept", H5P_DEFAULT, H5P_DEFAULT) >= 0 &&
+              H5Lcreate_soft("/kept", file, name, H5P_DEFAULT, H5P_DEFAULT) >= 0);
+    else
+        CHECK(H5Ldelete(file, name, H5P_DEFAULT) >= 0 && H5Lcreate_external(good_set(), name, file, name, H5P_DEFAULT, H5P_DEFAULT) >= 0);
+    H5Fclose(file);
+    refuse(path, soft ? "a soft link" : "a link out of the file");
+}
+
+static void test_opens_no_other_file(void)
+{
+    static const char *const names[] = {"/cases", "/cases/a/complete", "/cases/b/implants"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        link_instead(names[i], false);
+        link_instead(names[i], true);
+    }
+    const char *path = copy_set();
+    const hsize_t size[3] = {65, 66, 70};
+    const hid_t file = H5Fopen(path, H5F_ACC_RDWR, H5P_DEFAULT), properties = H5Pcreate(H5P_DATASET_CREATE),
+                space = H5Screate_simple(3, size, NULL);
+    H5Ldelete(file, "/cases/a/complete", H5P_DEFAULT);
+    CHECK(H5Pset_virtual(properties, space, good_set(), "/cases/a/complete", space) >= 0);
+    H5Dclose(H5Dcreate2(file, "/cases/a/complete", H5T_STD_U8LE, space, H5P_DEFAULT, properties, H5P_DEFAULT));
+    H5Sclose(space);
+    H5Pclose(properties);
+    H5Fclose(file);
+    refuse(path, "a virtual dataset");
+}
+
 /* Values other than 0 and 1 are found when read; a chunk that is not what it was by the check. */
 static void test_values(void)
 {
@@ -335,6 +369,7 @@ int main(int argc, char **argv)
 {
     const struct check_test tests[] = {
         {"foreign", test_foreign}, {"truncated", test_truncated}, {"corrupt", test_corrupt},     {"attributes", test_attributes},
+        {"opens_no_other_file", test_opens_no_other_file},
         {"masks", test_masks},     {"values", test_values},       {"no_memory", test_no_memory}, {0}};
     log_set_level(LOG_QUIET);
     H5Eset_auto2(H5E_DEFAULT, NULL, NULL);

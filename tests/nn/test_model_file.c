@@ -257,6 +257,124 @@ static void test_damaged(void)
     check_damage("never.h5", never_stored, "huge: declared but not stored");
 }
 
+/* Each of these would read as a good model, if its values were taken from where it points. */
+static void linked_weight(hid_t file)
+{
+    lost_weight(file);
+    CHECK(H5Lcreate_external(write_model("other.h5"), "/weights/head.b", file, "weights/head.b", H5P_DEFAULT, H5P_DEFAULT) >= 0);
+}
+
+static void linked_group(hid_t file)
+{
+    no_weights(file);
+    CHECK(H5Lcreate_external(write_model("other.h5"), "/weights", file, "weights", H5P_DEFAULT, H5P_DEFAULT) >= 0);
+}
+
+static void linked_coarse(hid_t file)
+{
+    CHECK(H5Lcreate_external(write_model("other.h5"), "/", file, "coarse", H5P_DEFAULT, H5P_DEFAULT) >= 0);
+}
+
+static void linked_state(hid_t file)
+{
+    H5Ldelete(file, "state", H5P_DEFAULT);
+    CHECK(H5Lcreate_external(write_model("other.h5"), "/state", file, "state", H5P_DEFAULT, H5P_DEFAULT) >= 0);
+}
+
+static void soft_weight(hid_t file)
+{
+    CHECK(H5Lmove(file, "weights/head.b", file, "kept", H5P_DEFAULT, H5P_DEFAULT) >= 0);
+    CHECK(H5Lcreate_soft("/kept", file, "weights/head.b", H5P_DEFAULT, H5P_DEFAULT) >= 0);
+}
+
+static void soft_cycle(hid_t file)
+{
+    no_weights(file);
+    CHECK(H5Lcreate_soft("/state", file, "weights", H5P_DEFAULT, H5P_DEFAULT) >= 0);
+    H5Ldelete(file, "state", H5P_DEFAULT);
+    CHECK(H5Lcreate_soft("/weights", file, "state", H5P_DEFAULT, H5P_DEFAULT) >= 0);
+}
+
+/* head.b anew, with one value and the creation properties given, which are closed. */
+static void replace_weight(hid_t file, hid_t create, bool write)
+{
+    const float value = 1;
+    const hsize_t one = 1;
+    lost_weight(file);
+    hid_t space = H5Screate_simple(1, &one, NULL);
+    hid_t dataset = H5Dcreate2(file, "weights/head.b", H5T_IEEE_F32LE, space, H5P_DEFAULT, create, H5P_DEFAULT);
+    CHECK(dataset >= 0 && (!write || H5Dwrite(dataset, H5T_NATIVE_FLOAT, H5S_ALL, H5S_ALL, H5P_DEFAULT, &value) >= 0));
+    H5Dclose(dataset);
+    H5Sclose(space);
+    H5Pclose(create);
+}
+
+static void stored_elsewhere(hid_t file)
+{
+    struct error error = {0};
+    const float value = 1;
+    const char *path = check_path("values.raw");
+    CHECK_OK(file_write(path, &value, sizeof value, &error), &error);
+    hid_t create = H5Pcreate(H5P_DATASET_CREATE);
+    CHECK(H5Pset_external(create, path, 0, sizeof value) >= 0);
+    replace_weight(file, create, false);
+}
+
+static void virtual_weight(hid_t file)
+{
+    const hsize_t one = 1;
+    hid_t create = H5Pcreate(H5P_DATASET_CREATE), space = H5Screate_simple(1, &one, NULL);
+    CHECK(H5Pset_virtual(create, space, write_model("other.h5"), "/weights/head.b", space) >= 0);
+    H5Sclose(space);
+    replace_weight(file, create, false);
+}
+
+static size_t plain_filter(unsigned flags, size_t n_values, const unsigned *values, size_t n_bytes, size_t *buffer_bytes, void **buffer)
+{
+    (void)flags, (void)n_values, (void)values, (void)buffer_bytes, (void)buffer;
+    return n_bytes;
+}
+
+static void own_filter(hid_t file)
+{
+    const H5Z_class2_t filter = {.version = H5Z_CLASS_T_VERS, .id = 300, .encoder_present = 1, .decoder_present = 1, .name = "plain",
+                                 .filter = plain_filter};
+    const hsize_t one = 1;
+    hid_t create = H5Pcreate(H5P_DATASET_CREATE);
+    CHECK(H5Zregister(&filter) >= 0);
+    CHECK(H5Pset_chunk(create, 1, &one) >= 0 && H5Pset_filter(create, 300, 0, 0, NULL) >= 0);
+    replace_weight(file, create, true);
+}
+
+static void packed_weight(hid_t file)
+{
+    const hsize_t one = 1;
+    hid_t create = H5Pcreate(H5P_DATASET_CREATE);
+    CHECK(H5Pset_chunk(create, 1, &one) >= 0 && H5Pset_fletcher32(create) >= 0 && H5Pset_deflate(create, 4) >= 0);
+    replace_weight(file, create, true);
+}
+
+static void test_opens_no_other_file(void)
+{
+    check_damage("linked_weight.h5", linked_weight, "a link out of the file");
+    check_damage("linked_group.h5", linked_group, "a link out of the file");
+    check_damage("linked_coarse.h5", linked_coarse, "a link out of the file");
+    check_damage("linked_state.h5", linked_state, "a link out of the file");
+    check_damage("soft_weight.h5", soft_weight, "a soft link");
+    check_damage("soft_cycle.h5", soft_cycle, "a soft link");
+    check_damage("elsewhere.h5", stored_elsewhere, "its values lie in another file");
+    check_damage("virtual.h5", virtual_weight, "a virtual dataset");
+    check_damage("filter.h5", own_filter, "compressed in an unknown way");
+    struct model model = {0};
+    struct error error = {0};
+    const char *path = write_model("packed.h5"); /* packed again by others: fine */
+    hid_t file = H5Fopen(path, H5F_ACC_RDWR, H5P_DEFAULT);
+    packed_weight(file);
+    H5Fclose(file);
+    CHECK_OK(model_read(&model, path, true, &error), &error);
+    model_done(&model);
+}
+
 static void test_not_a_model(void)
 {
     struct error error = {0};
@@ -344,6 +462,7 @@ const char *__lsan_default_suppressions(void)
 int main(int argc, char **argv)
 {
     const struct check_test tests[] = {{"round_trip", test_round_trip}, {"coarse_stage", test_coarse_stage},       {"damaged", test_damaged},
+                                       {"opens_no_other_file", test_opens_no_other_file},
                                        {"not_a_model", test_not_a_model},     {"flipped_bytes", test_flipped_bytes},
                                        {"memory_runs_out", test_memory_runs_out}, {"cannot_be_written", test_cannot_be_written},
                                        {0}};
