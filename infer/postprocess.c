@@ -19,6 +19,8 @@ static const struct config_field postprocess_fields[] = {
     {.key = "min_volume_ml", .type = CONFIG_DOUBLE, .offset = OFFSET(min_volume_ml), .text = "0", .min = 0, .max = 1000,
      .unit = "ml", .help = "smaller pieces go"},
     {.key = "fill_holes", .type = CONFIG_BOOL, .offset = OFFSET(fill_holes), .text = "false", .help = "fill enclosed hollows"},
+    {.key = "close_rim_mm", .type = CONFIG_DOUBLE, .offset = OFFSET(close_rim_mm), .text = "0", .min = 0, .max = 20, .unit = "mm",
+     .help = "gaps between implant and bone that a ball of this radius cannot enter are filled; give it before clearance_mm"},
     {.key = "clearance_mm", .type = CONFIG_DOUBLE, .offset = OFFSET(clearance_mm), .text = "0", .min = 0, .max = 20, .unit = "mm",
      .help = "gap kept to the bone"},
     {.key = "min_thickness_mm", .type = CONFIG_DOUBLE, .offset = OFFSET(min_thickness_mm), .text = "0", .min = 0, .max = 20,
@@ -30,13 +32,14 @@ static enum status postprocess_check(const void *value, const struct yaml_node *
 {
     const struct postprocess_rule *rule = value;
     int given = (rule->open > 0) + (rule->close > 0) + (rule->keep_largest > 0) + (rule->min_volume_ml > 0) + rule->fill_holes +
-                (rule->clearance_mm > 0) + (rule->min_thickness_mm > 0);
+                (rule->close_rim_mm > 0) + (rule->clearance_mm > 0) + (rule->min_thickness_mm > 0);
     if (given == 1)
         return STATUS_OK;
     return config_error(
         error, node,
         "postprocess: a rule with %d steps: exactly one is needed (as [ { open: 1 }, { keep_largest: 1 } ]; the steps "
-        "are open, close, keep_largest, min_volume_ml, fill_holes, clearance_mm, min_thickness_mm)",
+        "are open, close, keep_largest, min_volume_ml, fill_holes, close_rim_mm, clearance_mm, "
+        "min_thickness_mm)",
         given);
 }
 
@@ -85,6 +88,55 @@ static enum status crop_clear(struct crop *crop, const struct volume *defective,
         crop->mask[i] = crop->mask[i] && (double)distance[i] >= clearance_mm * (1 - 1e-6);
     memory_free(distance);
     crop_done(&bone);
+    return status;
+}
+
+/* One slab of crop_close_rim: rows lo <= z < hi of `mask` get a 2 where implant (1) and bone, closed by a ball, grow next to the
+ * implant. whole: both, uncut; work: room
+ * for three masks of the slab and what it must see beside it. */
+static enum status slab_close(uint8_t *mask, const uint8_t *whole, const int64_t dim[3], const double spacing[3], double radius_mm,
+                              const int64_t rows[2], uint8_t *work, struct error *error)
+{
+    const int64_t area = dim[0] * dim[1], margin = (int64_t)ceil(2 * radius_mm / spacing[2]) + 1;
+    const int64_t first = rows[0] > margin ? rows[0] - margin : 0, last = rows[1] + margin < dim[2] ? rows[1] + margin : dim[2];
+    const int64_t slab[3] = {dim[0], dim[1], last - first}, n = area * slab[2];
+    uint8_t *near = work, *grown = work + n, *touched = work + 2 * n;
+    for (int64_t i = 0; i < n; i++)
+        grown[i] = mask[first * area + i] == 1;
+    if (distance_within(near, grown, slab, spacing, radius_mm, error) ||
+        distance_within(grown, whole + first * area, slab, spacing, radius_mm, error))
+        return error->status;
+    for (int64_t i = 0; i < n; i++)
+        grown[i] = !grown[i];
+    if (distance_within(touched, grown, slab, spacing, radius_mm, error))
+        return error->status;
+    for (int64_t i = rows[0] * area; i < rows[1] * area; i++)
+        if (near[i - first * area] && !touched[i - first * area] && !whole[i])
+            mask[i] = 2;
+    return STATUS_OK;
+}
+
+/* The seam that a threshold between coarse voxels leaves along the rim. In slabs: a voxel's answer depends on two radii around it. */
+static enum status crop_close_rim(struct crop *crop, const struct volume *defective, double radius_mm, struct error *error)
+{
+    const int64_t SLAB_VOXELS = 4000000, area = crop->dim[0] * crop->dim[1];
+    const double spacing[3] = {grid_spacing_mm(&defective->grid, 0), grid_spacing_mm(&defective->grid, 1),
+                               grid_spacing_mm(&defective->grid, 2)};
+    const int64_t rows = SLAB_VOXELS / area + 1, most = rows + 2 * ((int64_t)ceil(2 * radius_mm / spacing[2]) + 1);
+    struct crop whole = {0};
+    if (crop_take(&whole, defective, crop->box, error))
+        return error->status;
+    for (int64_t i = 0; i < crop_voxels(crop); i++) {
+        crop->mask[i] = crop->mask[i] != 0;
+        whole.mask[i] |= crop->mask[i];
+    }
+    uint8_t *work = memory_alloc((size_t)(area * (most < crop->dim[2] ? most : crop->dim[2])), 3);
+    enum status status = work ? STATUS_OK : error_memory(error, (size_t)(3 * area * most), "the implant's rim");
+    for (int64_t z = 0; !status && z < crop->dim[2]; z += rows)
+        status = slab_close(crop->mask, whole.mask, crop->dim, spacing, radius_mm,
+                            (const int64_t[2]){z, z + rows < crop->dim[2] ? z + rows : crop->dim[2]}, work, error);
+    memory_free(work);
+    crop_done(&whole);
     return status;
 }
 
@@ -137,7 +189,7 @@ static int64_t rule_margin(const struct postprocess_rule *rule, const struct gri
     if (rule->close)
         return rule->close;
     double smallest = fmin(grid_spacing_mm(grid, 0), fmin(grid_spacing_mm(grid, 1), grid_spacing_mm(grid, 2)));
-    double reach_mm = fmax(rule->clearance_mm, rule->min_thickness_mm);
+    double reach_mm = fmax(3 * rule->close_rim_mm, fmax(rule->clearance_mm, rule->min_thickness_mm));
     return reach_mm > 0 ? (int64_t)ceil(reach_mm / smallest) + 2 : 0;
 }
 
@@ -154,6 +206,8 @@ static enum status rule_apply(const struct postprocess_rule *rule, struct crop *
     if (rule->min_volume_ml > 0)
         return mask_remove_small(crop->mask, crop->dim, (int64_t)ceil(rule->min_volume_ml / grid_voxel_ml(&defective->grid)),
                                  PIECES, error);
+    if (rule->close_rim_mm > 0)
+        return crop_close_rim(crop, defective, rule->close_rim_mm, error);
     if (rule->clearance_mm > 0)
         return crop_clear(crop, defective, rule->clearance_mm, error);
     if (rule->min_thickness_mm > 0)

@@ -12,6 +12,7 @@ struct postprocess_rule {
     int64_t keep_largest; /* pieces kept */
     double min_volume_ml; /* smaller pieces go */
     bool fill_holes;      /* hollows without a way out */
+    double close_rim_mm;  /* gaps along the bone's rim that a ball of this radius cannot enter */
     double clearance_mm;  /* gap kept to the defective skull, between the faces of voxels */
     double min_thickness_mm; /* thinner parts grow to this around their middle, edges left as they are; before clearance_mm */
 };

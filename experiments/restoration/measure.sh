@@ -32,7 +32,7 @@ done
                 printf " %.3f | %.3f |", v("mean", "bdsc_mm"), v("median", "bdsc_mm")
                 h = "hd95_mm/mm"
                 printf " %.2f | %.2f | %.2f | %.2f | %+.2f | %d |\n", v("mean", h), v("median", h), v("p95", h), v("worst", h), v("mean", "volume_error"), failures
-            }' "$out/$family.txt"
+            }' <"$out/$family.txt"
     done
 } >"$out/table.md"
 cat "$out/table.md"

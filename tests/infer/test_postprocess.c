@@ -1,6 +1,7 @@
 /* test_postprocess.c - the rules, one by one and in order, and what the recipe may say of them. */
 #include "infer/postprocess.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "infer/restore.h"
@@ -229,6 +230,68 @@ static void test_minimum_thickness(void)
     volume_done(&bone);
 }
 
+static double apart_mm(const struct volume *volume, const int64_t a[3], const int64_t b[3])
+{
+    double square = 0;
+    for (int i = 0; i < 3; i++)
+        square += pow((double)(a[i] - b[i]) * grid_spacing_mm(&volume->grid, i), 2);
+    return sqrt(square);
+}
+
+/* Does a ball of this radius cover (x, y, z) without touching `mask`? Its centre may lie on any voxel of the volume. */
+static bool ball_fits(const struct volume *mask, int64_t x, int64_t y, int64_t z, double radius_mm)
+{
+    const int64_t *dim = mask->grid.dim;
+    for (int64_t c = 0; c < grid_voxels(&mask->grid); c++) {
+        const int64_t centre[3] = {c % dim[0], c / dim[0] % dim[1], c / (dim[0] * dim[1])};
+        bool fits = apart_mm(mask, centre, (const int64_t[3]){x, y, z}) <= radius_mm;
+        for (int64_t i = 0; fits && i < grid_voxels(&mask->grid); i++)
+            fits = !((const uint8_t *)mask->data)[i] ||
+                   apart_mm(mask, centre, (const int64_t[3]){i % dim[0], i / dim[0] % dim[1], i / (dim[0] * dim[1])}) > radius_mm;
+        if (fits)
+            return true;
+    }
+    return false;
+}
+
+/* Against the definition, voxel by voxel: what no ball outside implant and bone reaches is filled, as far as a radius from the implant. */
+static void test_rim_is_closed_as_by_a_ball(void)
+{
+    struct error error = {0};
+    const double radius_mm = 1.6;
+    struct volume implant = fixture_volume(14, 12, 9, 0.8, 0.7, 1.3), bone = fixture_volume(14, 12, 9, 0.8, 0.7, 1.3);
+    fixture_box(&bone, (struct box){{0, 3, 2}, {4, 8, 7}}, 1);
+    fixture_box(&bone, (struct box){{9, 2, 2}, {14, 8, 6}}, 1);
+    fixture_box(&bone, (struct box){{12, 3, 3}, {13, 4, 4}}, 0);    /* a pore far from the implant stays open */
+    fixture_box(&implant, (struct box){{5, 4, 2}, {8, 8, 6}}, 1);   /* a gap of one voxel on either side */
+    fixture_box(&implant, (struct box){{6, 4, 2}, {7, 5, 6}}, 0);   /* and a notch */
+    struct volume before = fixture_volume(14, 12, 9, 0.8, 0.7, 1.3), whole = fixture_volume(14, 12, 9, 0.8, 0.7, 1.3);
+    const int64_t n = grid_voxels(&implant.grid), *dim = implant.grid.dim;
+    memcpy(before.data, implant.data, (size_t)n);
+    for (int64_t i = 0; i < n; i++)
+        ((uint8_t *)whole.data)[i] = ((uint8_t *)bone.data)[i] || ((uint8_t *)implant.data)[i];
+    CHECK_OK(run_rules(&implant, &bone, "postprocess: [{close_rim_mm: 1.6}]", &error), &error);
+    int64_t added = 0;
+    for (int64_t i = 0; i < n; i++) {
+        const int64_t at[3] = {i % dim[0], i / dim[0] % dim[1], i / (dim[0] * dim[1])};
+        bool near = false;
+        for (int64_t j = 0; j < n && !near; j++)
+            near = ((uint8_t *)before.data)[j] &&
+                   apart_mm(&before, at, (const int64_t[3]){j % dim[0], j / dim[0] % dim[1], j / (dim[0] * dim[1])}) <= radius_mm;
+        const bool fill = near && !((uint8_t *)whole.data)[i] && !ball_fits(&whole, at[0], at[1], at[2], radius_mm);
+        CHECK_INT(((uint8_t *)implant.data)[i], ((uint8_t *)before.data)[i] || fill);
+        added += fill;
+    }
+    CHECK(added > 20);
+    CHECK_INT(fixture_at(&implant, 12, 3, 3), 0);
+    CHECK_OK(run_rules(&implant, &bone, "postprocess: [{clearance_mm: 1}]", &error), &error);
+    CHECK_INT(fixture_at(&implant, 4, 5, 3), 0); /* the gap asked for is kept afterwards */
+    volume_done(&implant);
+    volume_done(&bone);
+    volume_done(&before);
+    volume_done(&whole);
+}
+
 int main(int argc, char **argv)
 {
     const struct check_test tests[] = {
@@ -239,6 +302,7 @@ int main(int argc, char **argv)
         {"clearance", test_clearance},
         {"clearance_between_thick_slices", test_clearance_between_thick_slices},
         {"minimum_thickness", test_minimum_thickness},
+        {"rim_is_closed_as_by_a_ball", test_rim_is_closed_as_by_a_ball},
         {"empty_implant_stays_empty", test_empty_implant_stays_empty},
         {"bad_rules_are_refused_with_their_place", test_bad_rules_are_refused_with_their_place},
         {"pipeline_dump_reads_back", test_pipeline_dump_reads_back},
