@@ -97,6 +97,8 @@ enum status config_error(struct error *error, const struct yaml_node *node, cons
 bool config_dump(const struct config_table *table, const void *value, FILE *file);
 /* The dump as a string: free with memory_free; NULL when memory is out. */
 char *config_dump_text(const struct config_table *table, const void *value);
+/* To be read elsewhere: of paths, their last part alone. */
+char *config_dump_portable(const struct config_table *table, const void *value);
 
 /* The reference page: one Markdown table per table reached from here. */
 void config_reference(const struct config_table *table, const char *title, FILE *file);

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/config_bind.h"
+#include "base/file.h"
 
 /* Text that grows. Once memory is out, `failed` stays and nothing more is added. */
 struct dump {
@@ -15,6 +16,7 @@ struct dump {
     size_t length, capacity;
     bool failed;
     bool dash; /* the next line begins an item: "- " stands in its indent */
+    bool base_names; /* of a path, its last part alone */
 };
 
 static void dump_bytes(struct dump *dump, const char *bytes, size_t n)
@@ -108,11 +110,11 @@ static void dump_string(struct dump *dump, const char *text)
     dump_text(dump, "\"");
 }
 
-/* Absolute, so that the dump means the same wherever it is read. */
+/* Absolute, so that the dump means the same wherever it is read on this machine. */
 static void dump_path(struct dump *dump, const char *path)
 {
-    if (!path || *path == '/') {
-        dump_string(dump, path);
+    if (!path || *path == '/' || dump->base_names) {
+        dump_string(dump, path && dump->base_names ? file_base(path) : path);
         return;
     }
     char *whole = realpath(path, NULL); /* from malloc, as getcwd's */
@@ -276,9 +278,9 @@ static void dump_table(struct dump *dump, const struct config_table *table, cons
     arena_done(&arena);
 }
 
-char *config_dump_text(const struct config_table *table, const void *value)
+static char *dump_whole(const struct config_table *table, const void *value, bool base_names)
 {
-    struct dump dump = {0};
+    struct dump dump = {.base_names = base_names};
     dump_text(&dump, "");
     dump_table(&dump, table, value, 0);
     if (dump.failed) {
@@ -286,6 +288,16 @@ char *config_dump_text(const struct config_table *table, const void *value)
         return NULL;
     }
     return dump.text;
+}
+
+char *config_dump_text(const struct config_table *table, const void *value)
+{
+    return dump_whole(table, value, false);
+}
+
+char *config_dump_portable(const struct config_table *table, const void *value)
+{
+    return dump_whole(table, value, true);
 }
 
 bool config_dump(const struct config_table *table, const void *value, FILE *file)

@@ -29,21 +29,13 @@ static const struct config_field export_fields[] = {
     {0},
 };
 
-/* The model with another licence note. */
 static enum status export_model(const struct export_options *options, const struct model *model, struct error *error)
 {
     struct arena arena = {0};
-    struct model out = *model;
-    out.texts = arena_alloc(&arena, (size_t)model->n_texts + 1, sizeof *out.texts);
-    if (!out.texts)
-        return error_memory(error, (size_t)model->n_texts * sizeof *out.texts, "the model's texts");
-    out.n_texts = 0;
-    for (int64_t i = 0; i < model->n_texts; i++)
-        if (!options->licence || strcmp(model->texts[i].key, "licence") != 0)
-            out.texts[out.n_texts++] = model->texts[i];
-    if (options->licence)
-        out.texts[out.n_texts++] = (struct model_text){"licence", options->licence};
-    enum status status = model_write(options->model, &out, error);
+    struct model out;
+    enum status status = model_portable(&out, model, options->licence, &arena, error);
+    if (!status)
+        status = model_write(options->model, &out, error);
     arena_done(&arena);
     if (!status)
         printf("%s: network %s, %" PRId64 " parameters%s\n", options->model, model->network.name, model->params.n_floats,

@@ -1,4 +1,5 @@
 /* model_file.c - see model_file.h. Test: tests/nn/test_model_file.c */
+#define _GNU_SOURCE /* memmem, memrchr */
 #include "nn/model_file.h"
 
 #include <inttypes.h>
@@ -359,6 +360,50 @@ enum status model_read(struct model *ret, const char *path, bool with_state, str
         return status;
     }
     *ret = model;
+    return STATUS_OK;
+}
+
+/* A recipe's text, one key a line, with the last part of each absolute path alone. */
+static const char *model_portable_recipe(const char *text, struct arena *arena)
+{
+    char *out = arena_strdup(arena, text), *to = out;
+    for (const char *line = text; out && *line;) {
+        const char *end = line + strcspn(line, "\n");
+        end += *end == '\n';
+        const char *value = memmem(line, (size_t)(end - line), ": ", 2);
+        value = value ? value + 2 + (value[2] == '"') : end;
+        to = mempcpy(to, line, (size_t)(value - line));
+        const char *slash = value < end && *value == '/' ? memrchr(value, '/', (size_t)(end - value)) : NULL;
+        value = slash ? slash + 1 : value;
+        to = mempcpy(to, value, (size_t)(end - value));
+        *to = '\0';
+        line = end;
+    }
+    return out;
+}
+
+enum status model_portable(struct model *ret, const struct model *model, const char *licence, struct arena *arena, struct error *error)
+{
+    struct model out = *model;
+    out.texts = arena_alloc(arena, (size_t)model->n_texts + 1, sizeof *out.texts);
+    if (!out.texts)
+        return error_memory(error, (size_t)model->n_texts * sizeof *out.texts, "the model's texts");
+    out.n_texts = out.n_blocks = 0;
+    for (int64_t i = 0; i < model->n_texts; i++) {
+        struct model_text *text = &out.texts[out.n_texts];
+        *text = model->texts[i];
+        if (strcmp(text->key, "recipe") == 0 && !(text->value = model_portable_recipe(text->value, arena)))
+            return error_memory(error, strlen(model->texts[i].value), "the model's recipe");
+        out.n_texts += !licence || strcmp(text->key, "licence") != 0;
+    }
+    if (licence)
+        out.texts[out.n_texts++] = (struct model_text){"licence", licence};
+    out.coarse = model->coarse ? arena_alloc(arena, 1, sizeof *out.coarse) : NULL;
+    if (model->coarse && !out.coarse)
+        return error_memory(error, sizeof *out.coarse, "the coarse stage");
+    if (out.coarse && model_portable(out.coarse, model->coarse, NULL, arena, error))
+        return error->status;
+    *ret = out;
     return STATUS_OK;
 }
 

@@ -69,12 +69,8 @@ static int64_t checkpoint_texts(struct model_text *ret, const struct training *t
                                 const struct checkpoint_texts *texts, struct arena *arena, struct error *error)
 {
     const struct recipe *recipe = training->recipe;
-    struct recipe portable = *recipe; /* models travel: no folders of this machine in them */
-    portable.data.set = recipe->data.set ? file_base(recipe->data.set) : NULL;
-    portable.data.defects = recipe->data.defects ? file_base(recipe->data.defects) : NULL;
-    portable.coarse = recipe->coarse ? file_base(recipe->coarse) : NULL;
-    portable.train.init = recipe->train.init ? file_base(recipe->train.init) : NULL;
-    char *restore = config_dump_text(&restore_table, &recipe->restore), *whole = config_dump_text(&recipe_table, &portable);
+    char *restore = config_dump_text(&restore_table, &recipe->restore);
+    char *whole = config_dump_portable(&recipe_table, recipe); /* models travel: no folders of this machine in them */
     const struct model_text all[] = {
         {"restore", restore ? arena_strdup(arena, restore) : NULL},
         {"recipe", whole ? arena_strdup(arena, whole) : NULL},

@@ -140,6 +140,9 @@ static void test_paths(void)
         snprintf(expected, sizeof expected, "set: %s/set.h5\n", folder);
         CHECK_CONTAINS(dump, expected);
         memory_free(dump);
+        dump = config_dump_portable(&sample_table, &sample);
+        CHECK_CONTAINS(dump, "set: set.h5\n");
+        memory_free(dump);
     }
     if (read_sample(&sample, "set: absent.h5\n", "sub/r.yaml")) {
         char *dump = config_dump_text(&sample_table, &sample);

@@ -112,6 +112,38 @@ static void test_coarse_stage(void)
     arena_done(&coarse.arena);
 }
 
+/* What is passed on says nothing of the folders it was trained in. */
+static void test_portable(void)
+{
+    struct model model, coarse, out, read = {0};
+    struct arena arena = {0};
+    struct error error = {0};
+    struct model_text texts[] = {{"recipe", "coarse: /home/who/runs/last.h5\ndata:\n  set: \"/data/a b/set.h5\"\n  size: [1, 2]\ntrain:\n  init: null\n  ratio: 1/2\n"},
+                                 {"licence", "see /data/LICENCE\n"}};
+    const char *path = check_path("portable.h5");
+    if (!make_model(&model) || !make_model(&coarse))
+        return;
+    model.texts = coarse.texts = texts;
+    model.n_texts = coarse.n_texts = 2;
+    model.coarse = &coarse;
+    CHECK_OK(model_portable(&out, &model, "MIT", &arena, &error), &error);
+    CHECK_OK(model_write(path, &out, &error), &error);
+    if (CHECK_OK(model_read(&read, path, true, &error), &error)) {
+        const char *recipe = "coarse: last.h5\ndata:\n  set: \"set.h5\"\n  size: [1, 2]\ntrain:\n  init: null\n  ratio: 1/2\n";
+        CHECK_TEXT(model_text(&read, "recipe"), recipe);
+        CHECK_TEXT(model_text(read.coarse, "recipe"), recipe);
+        CHECK_TEXT(model_text(&read, "licence"), "MIT");
+        CHECK_TEXT(model_text(read.coarse, "licence"), "see /data/LICENCE\n");
+        CHECK_INT(read.n_blocks, 0);
+    }
+    model_done(&read);
+    arena_done(&arena);
+    params_done(&model.params);
+    arena_done(&model.arena);
+    params_done(&coarse.params);
+    arena_done(&coarse.arena);
+}
+
 static void check_refused(const char *path, const char *says)
 {
     struct model model = {0};
@@ -461,7 +493,7 @@ const char *__lsan_default_suppressions(void)
 
 int main(int argc, char **argv)
 {
-    const struct check_test tests[] = {{"round_trip", test_round_trip}, {"coarse_stage", test_coarse_stage},       {"damaged", test_damaged},
+    const struct check_test tests[] = {{"round_trip", test_round_trip}, {"coarse_stage", test_coarse_stage}, {"portable", test_portable},      {"damaged", test_damaged},
                                        {"opens_no_other_file", test_opens_no_other_file},
                                        {"not_a_model", test_not_a_model},     {"flipped_bytes", test_flipped_bytes},
                                        {"memory_runs_out", test_memory_runs_out}, {"cannot_be_written", test_cannot_be_written},

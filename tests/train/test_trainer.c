@@ -56,6 +56,13 @@ static void test_run_folder(void)
     memory_free(overrides);
     memory_free(split);
     memory_free(environment);
+    struct model model = {0};
+    struct error error = {0};
+    if (CHECK_OK(model_read(&model, in("folder", "best.h5"), false, &error), &error)) {
+        CHECK_CONTAINS(model_text(&model, "recipe"), "  set: ");
+        CHECK(!strstr(model_text(&model, "recipe"), ": /")); /* no folder of this machine */
+    }
+    model_done(&model);
 }
 
 /* The resolved recipe states every key and loads back to the same bytes. */
