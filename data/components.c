@@ -197,7 +197,7 @@ enum status mask_components(int32_t *labels, int64_t **ret_sizes, int64_t *ret_n
         return STATUS_FAILED;
     int64_t rows = dim[1] * dim[2];
 #pragma omp parallel for schedule(static)
-    for (int64_t row = 0; row < rows; row++) {
+    for (int64_t row = 0; row < (labels ? rows : 0); row++) {
         int32_t *out = labels + row * dim[0];
         memset(out, 0, (size_t)dim[0] * sizeof *out);
         for (int64_t i = set.first[row]; i < set.first[row + 1]; i++)

@@ -24,8 +24,8 @@ enum status mask_dilate(uint8_t *mask, const int64_t dim[3], int n, struct error
 enum status mask_open(uint8_t *mask, const int64_t dim[3], int n, struct error *error);
 enum status mask_close(uint8_t *mask, const int64_t dim[3], int n, struct error *error);
 
-/* 26- or 6-connected components; labels from 1 in scan order of their first voxel. labels: grid of int32. *ret_sizes (memory_free) holds
- * n counts. */
+/* 26- or 6-connected components; labels from 1 in scan order of their first voxel. labels: grid of int32, or NULL. *ret_sizes (memory_free)
+ * holds n counts. */
 enum status mask_components(int32_t *labels, int64_t **ret_sizes, int64_t *ret_n, const uint8_t *mask, const int64_t dim[3], int connectivity,
                             struct error *error);
 /* Keeps the k largest components (ties: the first in scan order). */

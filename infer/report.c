@@ -245,15 +245,13 @@ static void measure_spill(struct measuring *m)
     m->report->spill_ml = (double)over * voxel_ml;
 }
 
-static enum status measure_pieces(struct measuring *m, struct error *error)
+/* On the voxels themselves: on a coarser grid thin bridges would break. */
+static enum status measure_pieces(struct report *report, const struct volume *implant, struct error *error)
 {
-    int64_t *sizes = NULL, n = crop_voxels(&m->implant);
-    int32_t *labels = memory_alloc((size_t)n, sizeof *labels);
-    enum status status =
-        labels ? mask_components(labels, &sizes, &m->report->n_components, m->implant.mask, m->implant.dim, 6, error)
-               : error_memory(error, (size_t)n * sizeof *labels, "counting the implant's pieces");
+    int64_t *sizes = NULL;
+    enum { PIECES = 6 };
+    enum status status = mask_components(NULL, &sizes, &report->n_components, implant->data, implant->grid.dim, PIECES, error);
     memory_free(sizes);
-    memory_free(labels);
     return status;
 }
 
@@ -288,8 +286,6 @@ static enum status measure_box(struct measuring *m, struct box box, struct error
     }
     if (!status)
         status = measure_rim(m, error);
-    if (!status)
-        status = measure_pieces(m, error);
     if (!status)
         status = measure_hollows(m, error);
     crop_done(&m->implant);
@@ -442,6 +438,8 @@ static enum status measure_all(struct report *report, struct box box, const stru
     report->volume_ml = (double)mask_count(implant->data, grid_voxels(grid)) * grid_voxel_ml(grid);
     while (request->max_voxels > 0 && voxels / pow((double)report->measured_step, 3) > (double)request->max_voxels)
         report->measured_step++;
+    if (measure_pieces(report, implant, error))
+        return error->status;
     if (report->measured_step == 1)
         return measure_masks(report, implant, defective, request, error);
     struct volume coarse[2] = {{.data = NULL}, {.data = NULL}};

@@ -223,6 +223,30 @@ static void test_floating_and_empty_implants(void)
     restored_done(&r);
 }
 
+/* On the coarser grid every second voxel is looked at: bridges of one voxel between would part the implant. */
+static void test_pieces_are_those_of_the_voxels(void)
+{
+    struct restored r = restored_make(6, 0);
+    struct error error = {0};
+    struct volume *implant = &r.result.implant;
+    const int64_t *dim = implant->grid.dim;
+    const int64_t cut = (HOLE.lo[2] + HOLE.hi[2]) / 4 * 2;
+    int64_t kept = 0;
+    for (int64_t y = 0; y < dim[1]; y++)
+        for (int64_t x = 0; x < dim[0]; x++) {
+            uint8_t *voxel = (uint8_t *)implant->data + (cut * dim[1] + y) * dim[0] + x;
+            kept += *voxel && x % 2;
+            *voxel = *voxel && x % 2;
+        }
+    CHECK(kept > 1);
+    struct report report;
+    CHECK_OK(report_make(&report, &r.result, &r.skull, r.restorer, &(struct report_request){.max_voxels = 60000}, &error), &error);
+    CHECK_INT(report.measured_step, 2);
+    CHECK_INT(report.n_components, 1);
+    report_done(&report);
+    restored_done(&r);
+}
+
 static void test_file(void)
 {
     struct error error = {0};
@@ -281,6 +305,7 @@ int main(int argc, char **argv)
         {"faults_are_told", test_faults_are_told},
         {"floating_and_empty_implants", test_floating_and_empty_implants},
         {"page", test_page},
+        {"pieces_are_those_of_the_voxels", test_pieces_are_those_of_the_voxels},
         {"file", test_file},
         {"failing_memory_is_an_error", test_failing_memory_is_an_error},
         {0},
