@@ -152,6 +152,7 @@ static enum status read_storage_attributes(struct storage *storage, hid_t mask, 
         return error_set(error, STATUS_FAILED, "%s: the attributes of the original file's layout make no sense", set->path);
     storage->format = (enum volume_format)known;
     storage->nifti_version = (int)nifti[0];
+    storage->xyzt_units = 2; /* mm */
     storage->qform_code = (int)nifti[1];
     storage->sform_code = (int)nifti[2];
     memcpy(storage->space, space, strlen(space) + 1);

@@ -154,6 +154,7 @@ static void nifti_store(struct voxel_file *file, const nifti_2_header *header)
         storage->grid.origin[k] = turn * rows[k][3] + 0.0;
     }
     storage->format = file->gzip ? VOLUME_NIFTI_GZ : VOLUME_NIFTI;
+    storage->xyzt_units = header->xyzt_units & 0xff;
     storage->qform_code = header->qform_code;
     storage->sform_code = header->sform_code;
     const double quatern[3] = {header->quatern_b, header->quatern_c, header->quatern_d};
@@ -221,7 +222,7 @@ static nifti_2_header nifti_header_of(const struct volume *volume)
     bool coded = storage->nifti_version > 0 && (storage->qform_code > 0 || storage->sform_code > 0 || as_read);
     nifti_2_header header = {.qform_code = coded ? storage->qform_code : 1,
                              .sform_code = coded ? storage->sform_code : 1,
-                             .xyzt_units = UNITS_MM,
+                             .xyzt_units = storage->nifti_version > 0 ? storage->xyzt_units : UNITS_MM,
                              .scl_slope = 1,
                              .dim = {3, grid.dim[0], grid.dim[1], grid.dim[2], 1, 1, 1, 1},
                              .pixdim = {1, 1, 1, 1, 1, 1, 1, 1}};

@@ -183,8 +183,18 @@ static enum status nrrd_spatial_axes(unsigned spatial[3], const Nrrd *nrrd, cons
     return STATUS_OK;
 }
 
+/* Or not given. */
+static bool unit_is_mm(const char *unit)
+{
+    static const char *const names[] = {"", "mm", "millimeter", "millimeters", "millimetre", "millimetres"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strcasecmp(unit, names[i]) == 0)
+            return true;
+    return false;
+}
+
 /* LPS mm = turn * the file's space. */
-static enum status nrrd_space(double turn[3], char name[32], const Nrrd *nrrd, const char *path, struct error *error)
+static enum status nrrd_space(double turn[3], struct storage *storage, const Nrrd *nrrd, const char *path, struct error *error)
 {
     bool right = nrrd->space == nrrdSpaceRightAnteriorSuperior;
     bool anterior = right || nrrd->space == nrrdSpaceLeftAnteriorSuperior;
@@ -194,11 +204,13 @@ static enum status nrrd_space(double turn[3], char name[32], const Nrrd *nrrd, c
     if (!anterior && nrrd->space != nrrdSpaceLeftPosteriorSuperior && nrrd->space != nrrdSpaceScannerXYZ)
         return error_set(error, STATUS_FAILED, "%s: space '%s': not an anatomical one (LPS, RAS and LAS are read)", path,
                          nrrd->space ? airEnumStr(nrrdSpace, nrrd->space) : "unnamed");
-    for (int k = 0; k < 3; k++)
-        if (nrrd->spaceUnits[k] && nrrd->spaceUnits[k][0] && strcasecmp(nrrd->spaceUnits[k], "mm") != 0 &&
-            strncasecmp(nrrd->spaceUnits[k], "millimet", 8) != 0)
-            return error_set(error, STATUS_FAILED, "%s: space units '%.20s', expected \"mm\"", path, nrrd->spaceUnits[k]);
-    snprintf(name, 32, "%s", airEnumStr(nrrdSpace, nrrd->space));
+    for (int k = 0; k < 3; k++) {
+        const char *unit = nrrd->spaceUnits[k] ? nrrd->spaceUnits[k] : "";
+        if (!unit_is_mm(unit))
+            return error_set(error, STATUS_FAILED, "%s: space units '%.20s', expected \"mm\"", path, unit);
+        snprintf(storage->space_units[k], sizeof storage->space_units[k], "%s", unit);
+    }
+    snprintf(storage->space, sizeof storage->space, "%s", airEnumStr(nrrdSpace, nrrd->space));
     return STATUS_OK;
 }
 
@@ -230,7 +242,7 @@ static enum status nrrd_grid(struct storage *storage, const Nrrd *nrrd, const ch
     }
     if (nrrd->spaceDim != 3)
         return error_set(error, STATUS_FAILED, "%s: space dimension %u, expected 3", path, nrrd->spaceDim);
-    if (nrrd_space(turn, storage->space, nrrd, path, error))
+    if (nrrd_space(turn, storage, nrrd, path, error))
         return STATUS_FAILED;
     for (int k = 0; k < 3; k++) {
         double origin = nrrd->spaceOrigin[k];
@@ -346,7 +358,10 @@ static char *nrrd_header_of(const struct volume *volume, const char *data_file)
             v[a][k] = grid.axis[a][k] == 0 ? 0 : turn * grid.axis[a][k]; /* no -0 */
         v[3][k] = grid.origin[k] == 0 ? 0 : turn * grid.origin[k];
     }
-    char place[512];
+    const char(*unit)[16] = storage->space_units;
+    char place[512], units[64] = "";
+    if (!bare && (*unit[0] || *unit[1] || *unit[2]))
+        snprintf(units, sizeof units, "space units: \"%s\" \"%s\" \"%s\"\n", unit[0], unit[1], unit[2]);
     if (bare)
         snprintf(place, sizeof place, "spacings: %.17g %.17g %.17g\n", v[0][0], v[1][1], v[2][2]);
     else
@@ -355,9 +370,9 @@ static char *nrrd_header_of(const struct volume *volume, const char *data_file)
                  "space origin: (%.17g,%.17g,%.17g)\n",
                  v[0][0], v[0][1], v[0][2], v[1][0], v[1][1], v[1][2], v[2][0], v[2][1], v[2][2], v[3][0], v[3][1], v[3][2]);
     return memory_printf("NRRD0005\ntype: %s\ndimension: 3\n%s%s%ssizes: %" PRId64 " %" PRId64 " %" PRId64
-                         "\nkinds: domain domain domain\n%sendian: %s\nencoding: gzip\n%s%s%s\n",
+                         "\nkinds: domain domain domain\n%s%sendian: %s\nencoding: gzip\n%s%s%s\n",
                          disk_types[disk_type_of(volume->type)].name, bare ? "" : "space: ", bare ? "" : space, bare ? "" : "\n",
-                         grid.dim[0], grid.dim[1], grid.dim[2], place, airMyEndian() == airEndianLittle ? "little" : "big",
+                         grid.dim[0], grid.dim[1], grid.dim[2], place, units, airMyEndian() == airEndianLittle ? "little" : "big",
                          data_file ? "data file: " : "", data_file ? data_file : "", data_file ? "\n" : "");
 }
 

@@ -94,6 +94,7 @@ struct storage orient_default(const struct grid *grid)
                               .axis = {0, 1, 2},
                               .flip = {true, true, false},
                               .nifti_version = 1,
+                              .xyzt_units = 2, /* mm */
                               .qform_code = 1,
                               .sform_code = 1,
                               .space = "left-posterior-superior"};

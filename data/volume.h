@@ -46,8 +46,10 @@ struct storage {
                              read; of another grid only the axis order is taken */
     int nifti_version;    /* 1 or 2; 0 where the volume was no NIfTI */
     int qform_code, sform_code;
+    int xyzt_units; /* NIfTI: as it was, time units with it; a space unit of 0 is unknown, and taken as mm */
     double quatern[3], qoffset[3], pixdim[4]; /* NIfTI: the qform as it was; pixdim[0] is qfac */
     char space[32];       /* NRRD: "left-posterior-superior", "right-anterior-superior" ...; empty: spacings without a space */
+    char space_units[3][16]; /* NRRD: "mm" "mm" "mm" or another word for it; empty: not given */
     char file_type[16];   /* the data type on disk, for info: "int32" */
 };
 

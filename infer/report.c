@@ -361,14 +361,19 @@ static void warn_of_fit(struct report *report)
              report->measured_step);
 }
 
-static void warn_of_volume(struct report *report, const struct grid *grid, const struct restorer *restorer)
+static void warn_of_volume(struct report *report, const struct volume *volume, const struct restorer *restorer)
 {
+    const struct grid *grid = &volume->grid;
+    const struct storage *storage = &volume->storage;
     const double *trained = restorer_config(restorer)->working_spacing_mm;
     double spacing[3], most = 0;
     for (int a = 0; a < 3; a++) {
         spacing[a] = grid_spacing_mm(grid, a);
         most = fmax(most, spacing[a]);
     }
+    const bool nifti = storage->format == VOLUME_NIFTI || storage->format == VOLUME_NIFTI_GZ;
+    if (nifti && storage->nifti_version > 0 && (storage->xyzt_units & 7) == 0)
+        warn(report, "The file does not say its unit of length: millimetres were taken.");
     if (most > 2)
         warn(report, "Thick slices: voxels are up to %.1f mm long; shapes finer than that are not known.", most);
     if (restorer_model(restorer) && trained[0] > 0 && (most > 2 * trained[0] || most < 0.25 * trained[0]))
@@ -476,7 +481,7 @@ enum status report_make(struct report *ret, const struct restoration *restoratio
         warn(&report, "No surface was written: the implant's is so large that the memory allowed would not do (--max-memory).");
     if (request->picture_left_out)
         warn(&report, "No pictures were made: the memory allowed would not do (--max-memory).");
-    warn_of_volume(&report, &defective->grid, restorer);
+    warn_of_volume(&report, defective, restorer);
     warn_of_model(&report, restorer_model(restorer));
     *ret = report;
     return STATUS_OK;

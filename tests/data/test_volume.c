@@ -119,6 +119,61 @@ static void test_qform(void)
     volume_done(&in);
 }
 
+/* A header's unit goes back as it came: unknown stays unknown, a time unit stays, and mm is what is written where nothing came. */
+static void test_units(void)
+{
+    static const int units[] = {0, 2, 10};
+    struct error error = {0};
+    struct volume in = {0}, out = {0};
+    const char *copy = check_path("units.nii"), *path = check_path("units_in.nii");
+    char *data = NULL;
+    size_t bytes;
+    CHECK_OK(file_read(&data, &bytes, "tests/data/golden/volumes/qform_i8.nii", 1 << 16, &error), &error);
+    for (int i = 0; data && i < 3; i++) {
+        data[123] = (char)units[i]; /* xyzt_units of NIfTI-1 */
+        CHECK_OK(file_write(path, data, bytes, &error), &error);
+        if (CHECK_OK(volume_read(&in, path, &error), &error) && CHECK_OK(volume_write(copy, &in, &error), &error) &&
+            CHECK_OK(volume_read(&out, copy, &error), &error))
+            CHECK_INT(out.storage.xyzt_units, units[i]);
+        CHECK_INT(memcmp(&in.grid, &out.grid, sizeof in.grid), 0);
+        volume_done(&in);
+        volume_done(&out);
+    }
+    memory_free(data);
+    const int64_t dim[3] = {2, 3, 4};
+    const struct grid grid = grid_make(dim, (const double[3]){1, 1, 1});
+    CHECK_OK(volume_new(&in, &grid, VOXEL_U8, &error), &error);
+    CHECK_OK(volume_write(copy, &in, &error), &error);
+    CHECK_OK(volume_read_header(&out, copy, &error), &error);
+    CHECK_INT(out.storage.xyzt_units, 2);
+    volume_done(&in);
+    volume_done(&out);
+}
+
+static void test_space_units(void)
+{
+    static const char head[] = "NRRD0004\ntype: uint8\ndimension: 3\nspace: left-posterior-superior\nsizes: 1 1 2\n%sspace directions: (1,0,0) "
+                               "(0,1,0) (0,0,1)\nspace origin: (0,0,0)\nencoding: raw\n\n\1\2";
+    static const char *const units[] = {"", "space units: \"mm\" \"mm\" \"mm\"\n", "space units: \"millimeters\" \"mm\" \"Millimetre\"\n"};
+    const char *path = check_path("units_in.nrrd"), *copy = check_path("units.nrrd");
+    for (int i = 0; i < 3; i++) {
+        struct error error = {0};
+        struct volume in = {0};
+        char text[512], *data = NULL;
+        size_t bytes;
+        const int n = snprintf(text, sizeof text, head, units[i]);
+        CHECK_OK(file_write(path, text, (size_t)n, &error), &error);
+        CHECK_OK(volume_read(&in, path, &error), &error);
+        CHECK_OK(volume_write(copy, &in, &error), &error);
+        CHECK_OK(file_read(&data, &bytes, copy, 1 << 16, &error), &error);
+        CHECK(data && (i ? strstr(data, units[i]) != NULL : strstr(data, "units") == NULL));
+        memory_free(data);
+        volume_done(&in);
+        CHECK_OK(volume_read(&in, copy, &error), &error);
+        volume_done(&in);
+    }
+}
+
 /* bytes of the file with a float changed at `offset` */
 static const char *patched(const char *name, const char *to, size_t offset, float value)
 {
@@ -251,6 +306,8 @@ int main(int argc, char **argv)
     const struct check_test tests[] = {{"read", test_read},
                                        {"round_trips", test_round_trips},
                                        {"qform", test_qform},
+                                       {"units", test_units},
+                                       {"space_units", test_space_units},
                                        {"scaled", test_scaled},
                                        {"mask", test_mask},
                                        {"grid", test_grid},

@@ -72,6 +72,7 @@ static void test_good_implant_has_no_warnings(void)
 {
     struct restored r = restored_make(6, 0);
     struct report report = measure(&r);
+    CHECK(!warns(&report, "unit of length"));
     int64_t voxels = mask_count(r.result.implant.data, grid_voxels(&r.skull.grid));
     CHECK_NEAR(report.volume_ml, (double)voxels / 1000, 1e-9);
     CHECK(report.extent_mm[1] == 32);
@@ -133,6 +134,20 @@ static void test_thick_slices_are_no_gap(void)
     r.restorer = NULL;
     restored_done(&r);
     restored_done(&fine);
+}
+
+static void test_unknown_unit_is_told(void)
+{
+    struct restored r = restored_make(6, 0);
+    r.skull.storage.xyzt_units = 8; /* seconds, and nothing of space */
+    struct report report = measure(&r);
+    CHECK(warns(&report, "does not say its unit of length: millimetres were taken"));
+    report_done(&report);
+    r.skull.storage.format = VOLUME_NRRD;
+    report = measure(&r);
+    CHECK_INT(report.n_warnings, 0);
+    report_done(&report);
+    restored_done(&r);
 }
 
 /* A hole across the middle has no other side to be compared with. */
@@ -301,6 +316,7 @@ int main(int argc, char **argv)
         {"good_implant_has_no_warnings", test_good_implant_has_no_warnings},
         {"gap_and_thickness_are_measured", test_gap_and_thickness_are_measured},
         {"thick_slices_are_no_gap", test_thick_slices_are_no_gap},
+        {"unknown_unit_is_told", test_unknown_unit_is_told},
         {"hole_across_the_middle", test_hole_across_the_middle},
         {"faults_are_told", test_faults_are_told},
         {"floating_and_empty_implants", test_floating_and_empty_implants},
