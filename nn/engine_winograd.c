@@ -31,15 +31,22 @@ static int64_t divide_up(int64_t n, int64_t by)
     return (n + by - 1) / by;
 }
 
-struct winograd_grid winograd_grid_of(const struct direct_conv *conv, int64_t lane)
+/* Multiply-adds that the products take, tiles over the edge and preparing the weights included; the transforms weigh like a few channels. */
+static double winograd_work(const struct winograd_grid *grid)
 {
-    bool points_z = conv->kernel[0] == 3 && conv->kernel[1] == 3;
+    double tiles = (double)grid->conv.dst.n * (double)(grid->tiles[0] * grid->tiles[1] * grid->tiles[2]);
+    double i = (double)grid->conv.src.c, o = (double)grid->conv.dst.c;
+    return (double)(grid->positions * grid->sums) * (tiles * (i * o + 8 * i + 6 * o) + 16 * i * o);
+}
+
+static struct winograd_grid winograd_grid_with(const struct direct_conv *conv, int64_t lane, int64_t points_z)
+{
     struct winograd_grid grid = {.conv = *conv,
                                  .blocks_i = divide_up(conv->src.c, lane),
                                  .blocks_o = divide_up(conv->dst.c, lane),
-                                 .out = {points_z ? 2 : 1, WINOGRAD_POINTS + 1 - conv->kernel[1], WINOGRAD_POINTS + 1 - conv->kernel[2]},
+                                 .out = {points_z ? points_z - 2 : 1, WINOGRAD_POINTS + 1 - conv->kernel[1], WINOGRAD_POINTS + 1 - conv->kernel[2]},
                                  .points_z = points_z,
-                                 .positions = (points_z ? 4 : 1) * WINOGRAD_POINTS * WINOGRAD_POINTS,
+                                 .positions = (points_z ? points_z : 1) * WINOGRAD_POINTS * WINOGRAD_POINTS,
                                  .sums = points_z ? 1 : conv->kernel[0]};
     const int64_t size[3] = {conv->dst.d, conv->dst.h, conv->dst.w};
     for (int a = 0; a < 3; a++)
@@ -47,12 +54,17 @@ struct winograd_grid winograd_grid_of(const struct direct_conv *conv, int64_t la
     return grid;
 }
 
-/* Multiply-adds that the products take, tiles over the edge and preparing the weights included; the transforms weigh like a few channels. */
-static double winograd_work(const struct winograd_grid *grid)
+static int64_t winograd_weights_floats(const struct winograd_grid *grid)
 {
-    double tiles = (double)grid->conv.dst.n * (double)(grid->tiles[0] * grid->tiles[1] * grid->tiles[2]);
-    double i = (double)grid->conv.src.c, o = (double)grid->conv.dst.c;
-    return (double)(grid->positions * grid->sums) * (tiles * (i * o + 8 * i + 6 * o) + 16 * i * o);
+    return grid->positions * grid->sums * grid->conv.src.c * grid->conv.dst.c;
+}
+
+struct winograd_grid winograd_grid_of(const struct direct_conv *conv, int64_t lane)
+{
+    if (conv->kernel[0] != 3 || conv->kernel[1] != 3)
+        return winograd_grid_with(conv, lane, 0);
+    const struct winograd_grid six = winograd_grid_with(conv, lane, 6), four = winograd_grid_with(conv, lane, 4);
+    return winograd_weights_floats(&six) <= WINOGRAD_WEIGHTS_MOST && winograd_work(&six) < winograd_work(&four) ? six : four;
 }
 
 bool winograd_takes(const struct direct_conv *conv)
@@ -65,7 +77,7 @@ bool winograd_takes(const struct direct_conv *conv)
     if (conv->src.c < 2 * lane || conv->dst.c < 2 * lane || tensor_lane(conv->src.c) != lane || tensor_lane(conv->dst.c) != lane)
         return false;
     struct winograd_grid grid = winograd_grid_of(conv, lane);
-    if (grid.positions * grid.sums * conv->src.c * conv->dst.c > WINOGRAD_WEIGHTS_MOST)
+    if (winograd_weights_floats(&grid) > WINOGRAD_WEIGHTS_MOST)
         return false;
     double direct = (double)shape_count(conv->dst) * (double)conv->src.c * (double)(conv->kernel[0] * k * k);
     return winograd_work(&grid) < 0.6 * direct;

@@ -1,13 +1,14 @@
 /* engine_winograd.h - private to nn/engine*.c: direct convolutions with stride 1 by Winograd's minimal filtering (Winograd 1980;
- * Lavin and Gray 2016), which multiplies 4.5 times per value and pair of channels instead of 27 (3x3x3).
+ * Lavin and Gray 2016), which multiplies 3.4 or 4.5 times per value and pair of channels instead of 27 (3x3x3).
  *
  *     dst tile = A' [ (G w G') * (B' src B) ] A          one product per point, summed over channels by small matrix products
  *
- * Points: 0, +-3/4, +-3/2, infinity along y and x (6 in, 7 - k out), and along z 0, +-1, infinity for k = 3 (4 in, 2 out); any other
- * kernel is summed tap by tap along z. All factors of A and B are exact in binary.
+ * Points: 0, +-3/4, +-3/2, infinity along y and x (6 in, 7 - k out). Along z for k = 3 the same where the grid is deep enough, else
+ * 0, +-1, infinity (4 in, 2 out); any other kernel is summed tap by tap along z. All factors of A and B are exact in binary.
  * engine_parity.c brings kernels of 5 and 6 with stride 2 here.
  * Error: tests/nn/test_engine.c holds every pass to the bound of direct sums, 4 * FLT_EPSILON * sqrt(terms) * the largest result,
- * against sums in double; these points cost at most twice the error of direct sums (+-1, +-2 would cost six times). */
+ * against sums in double; these points cost up to 3.4 times the root mean square error of direct sums, 2 times with four along z
+ * (+-1, +-2 would cost up to 4.8). */
 #ifndef CALVARIA_NN_ENGINE_WINOGRAD_H
 #define CALVARIA_NN_ENGINE_WINOGRAD_H
 
@@ -21,7 +22,7 @@ struct winograd_grid {
     int64_t blocks_i, blocks_o; /* of channels */
     int64_t out[3];             /* values of dst per tile: d, h, w */
     int64_t tiles[3];           /* of one sample */
-    bool points_z;              /* minimal along z too; else taps along z are summed */
+    int64_t points_z;           /* 6 or 4: minimal along z too; 0: taps along z are summed */
     int64_t positions, sums;    /* products per tile and pair of channels: positions * sums */
 };
 
