@@ -140,12 +140,29 @@ static enum status crop_close_rim(struct crop *crop, const struct volume *defect
     return status;
 }
 
+/* From the centre of voxel i to its face on the way that `distance` comes from: thick slices are longer across. Nothing along an axis on which
+ * the voxel behind is as deep: the middle is the face between them. */
+static double half_voxel(const float *distance, const int64_t dim[3], const double spacing[3], int64_t i)
+{
+    const int64_t at[3] = {i % dim[0], i / dim[0] % dim[1], i / dim[0] / dim[1]}, step[3] = {1, dim[0], dim[0] * dim[1]};
+    double slopes = 0, across = 0;
+    for (int a = 0; a < 3; a++) {
+        const double before = at[a] > 0 ? (double)(distance[i] - distance[i - step[a]]) / spacing[a] : -1,
+                     after = at[a] + 1 < dim[a] ? (double)(distance[i] - distance[i + step[a]]) / spacing[a] : -1,
+                     slope = fmax(0, fmax(before, after));
+        slopes += slope * slope;
+        if (fabs(fmin(before, after)) > 1e-6)
+            across += slope * slope * spacing[a] * spacing[a];
+    }
+    return slopes > 0 ? sqrt(across / slopes) / 2 : 0;
+}
+
 /* What an opening by a ball of the wanted thickness takes away is thin; what of it lies near the rest is only an edge or a corner.
  * Balls of that size around the middle of the thin parts are added. work: distance; seed: room for a mask. */
 static enum status crop_thicken_with(struct crop *crop, const double spacing[3], double radius_mm, float *work, uint8_t *seed,
                                      struct error *error)
 {
-    const double EDGE = 0.8, half = (spacing[0] + spacing[1] + spacing[2]) / 6; /* EDGE: corners of a plate reach 0.73 radii */
+    const double EDGE = 0.8; /* corners of a plate reach 0.73 radii */
     int64_t n = crop_voxels(crop);
     for (int64_t i = 0; i < n; i++)
         seed[i] = !crop->mask[i];
@@ -155,7 +172,7 @@ static enum status crop_thicken_with(struct crop *crop, const double spacing[3],
     if (!thick)
         return error_memory(error, (size_t)n, "the implant's thin parts");
     for (int64_t i = 0; i < n; i++) {
-        thick[i] = (double)work[i] - half >= radius_mm - half / 2;
+        thick[i] = (double)work[i] - half_voxel(work, crop->dim, spacing, i) / 2 >= radius_mm;
         seed[i] = crop->mask[i] && !thick[i] && shape_on_ridge(work, crop->dim, spacing, i);
     }
     enum status status = distance_to_mask(work, thick, crop->dim, spacing, error);
@@ -165,7 +182,7 @@ static enum status crop_thicken_with(struct crop *crop, const double spacing[3],
     if (any)
         status = distance_to_mask(work, seed, crop->dim, spacing, error);
     for (int64_t i = 0; !status && any && i < n; i++)
-        crop->mask[i] |= (double)work[i] <= radius_mm + 0.999 * half;
+        crop->mask[i] = crop->mask[i] || (double)work[i] <= radius_mm + 0.999 * half_voxel(work, crop->dim, spacing, i);
     memory_free(thick);
     return status;
 }

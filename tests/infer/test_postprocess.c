@@ -292,6 +292,33 @@ static void test_rim_is_closed_as_by_a_ball(void)
     volume_done(&whole);
 }
 
+/* In slices of 2.8 mm a plate across them is measured by its own fine voxels, one along them by whole slices. */
+static void test_minimum_thickness_of_thick_slices(void)
+{
+    static const struct {
+        struct box plate;
+        const char *rule;
+        int axis;
+        int64_t least, most;
+    } cases[] = {{{{20, 10, 6}, {24, 50, 16}}, "postprocess: [{min_thickness_mm: 4}]", 0, 9, 10},
+                 {{{20, 10, 6}, {29, 50, 16}}, "postprocess: [{min_thickness_mm: 4}]", 0, 9, 9},
+                 {{{10, 10, 10}, {50, 50, 11}}, "postprocess: [{min_thickness_mm: 4.5}]", 2, 3, 3},
+                 {{{10, 10, 10}, {50, 50, 12}}, "postprocess: [{min_thickness_mm: 4.5}]", 2, 2, 2}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct error error = {0};
+        struct volume implant = fixture_volume(60, 60, 22, 0.45, 0.45, 2.8), bone = fixture_volume(60, 60, 22, 0.45, 0.45, 2.8);
+        int64_t at[3] = {30, 30, 11}, thick = 0;
+        fixture_box(&implant, cases[i].plate, 1);
+        CHECK_OK(run_rules(&implant, &bone, cases[i].rule, &error), &error);
+        for (at[cases[i].axis] = 0; at[cases[i].axis] < implant.grid.dim[cases[i].axis]; at[cases[i].axis]++)
+            thick += fixture_at(&implant, at[0], at[1], at[2]);
+        if (!CHECK(thick >= cases[i].least && thick <= cases[i].most))
+            printf("    case %zu: %d voxels thick\n", i, (int)thick);
+        volume_done(&implant);
+        volume_done(&bone);
+    }
+}
+
 int main(int argc, char **argv)
 {
     const struct check_test tests[] = {
@@ -302,6 +329,7 @@ int main(int argc, char **argv)
         {"clearance", test_clearance},
         {"clearance_between_thick_slices", test_clearance_between_thick_slices},
         {"minimum_thickness", test_minimum_thickness},
+        {"minimum_thickness_of_thick_slices", test_minimum_thickness_of_thick_slices},
         {"rim_is_closed_as_by_a_ball", test_rim_is_closed_as_by_a_ball},
         {"empty_implant_stays_empty", test_empty_implant_stays_empty},
         {"bad_rules_are_refused_with_their_place", test_bad_rules_are_refused_with_their_place},
