@@ -1,6 +1,6 @@
 /* engine.h - convolutions, fast. The only files that know oneDNN (and our own micro-kernels) are nn/engine*; nothing above
  * knows that the engine is a CPU. From here down: engine.c turns a convolution into gather, scatter and weights' gradient (engine_direct.h says
- * what those are); engine_phases.c, engine_parity.c and engine_pack.c turn those into direct convolutions with stride 1 and bring the weights
+ * what those are); engine_phases.c, engine_parity.c, engine_doubling.c and engine_pack.c turn those into direct convolutions with stride 1 and bring the weights
  * along; engine_direct.c and engine_gradient.c give each to the fastest that takes it: engine_onednn.c, engine_winograd.c, or a kernel of
  * engine_kernels.inc, which is compiled, with engine_winograd*.inc, once per instruction set (engine_kernels_*.c).
  *

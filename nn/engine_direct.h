@@ -90,6 +90,12 @@ void parity_taps(const struct direct_conv *grid, int64_t parity, bool reversed, 
 int64_t parity_floats(const struct direct_conv *grid);
 void parity_split(const struct direct_conv *grid, const float *src, float *dst);
 
+/* ---- engine_doubling.c: a scatter with kernel = stride = 2 ---- */
+
+bool doubling_takes(const struct direct_conv *grid);
+/* packed: 8 phases in the layout of direct convolutions of 1x1x1; bias: room for dst's stored channels. */
+void doubling_run(const struct direct_conv *grid, const float *src, const float *packed, const float *b, float *dst, float *bias);
+
 /* ---- engine_phases.c: gather and scatter, as a list of direct convolutions ---- */
 
 struct phases;

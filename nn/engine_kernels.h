@@ -36,6 +36,14 @@ struct thin_tile {
     int64_t blocks, first, last;
 };
 
+/* Transposed, kernel = stride = 2: plane z of src and one block of dst, all eight phases. w: phases `w_phase` floats apart, [unit][lane][lane]. */
+struct doubling_tile {
+    struct shape src, dst;
+    const float *from, *w, *b; /* plane z of the first block; b: a block, or NULL */
+    float *to;                 /* plane 2z of the block */
+    int64_t units, w_phase;
+};
+
 /* Tiles first .. first + n - 1 of one sample, x fastest. What is between the transforms lies as
  * v [position][sum][block of src][step][lane], m [position][block of dst][step][lane], each position `gap` floats longer than that;
  * u [position][pair of blocks of dst][sum][channel of src][two blocks, or the last one]. */
@@ -50,6 +58,7 @@ struct winograd_tile {
 struct engine_kernels {
     const char *name;
     int64_t winograd_rows; /* winograd_tile.step is a multiple of this */
+    int64_t doubling_width; /* src.w at least */
     /* fine and coarse blocked. d_w: [tap][lane of fine][lane of coarse] */
     void (*gradient_blocked)(const struct gradient_tile *tile);
     /* fine plain with its padding in memory, coarse blocked. d_w: [tap][..][lane of coarse] */
@@ -58,6 +67,7 @@ struct engine_kernels {
     void (*gradient_plain_coarse)(const struct gradient_tile *tile);
     /* dst blocked */
     void (*forward_blocked)(const struct forward_tile *tile);
+    void (*doubling)(const struct doubling_tile *tile);
     /* src blocked, dst plain */
     void (*thin_forward)(const struct thin_tile *tile);
     /* w [tap][lane_i][lane] of one pair of blocks -> u + position * u_step + i * row */

@@ -5,12 +5,14 @@
  * stride-th tap, reversed. Phases with equal windows (all eight of a folded k5) are merged: one convolution with as many times the
  * channels. Phases without taps (kernel < stride) are the bias alone.
  * Where a gather is run by parity (engine_parity.c) its scatter has one window for all phases, which are one convolution then.
+ * With kernel = stride = 2 each phase is one tap of one voxel, and engine_doubling.c makes all eight where they belong.
  * The phases of one "pencil" (equal along z and y) make whole rows of the fine grid; they are interleaved together. */
 #include <stdio.h>
 #include <string.h>
 
 #include "base/memory.h"
 #include "nn/engine_direct.h"
+#include "nn/engine_kernels.h"
 
 /* One direct convolution and the phases that it computes. */
 struct phase_group {
@@ -42,6 +44,7 @@ struct phases {
     int64_t n_targets, packed_floats, temp_floats, bias_floats;
     struct direct_conv grid;
     bool split;     /* by parity: a gather reads the fine grid so, a scatter's phases are merged */
+    bool doubles;   /* a scatter: n_groups is 0 */
     int64_t split_floats;
     size_t scratch; /* the largest a group needs */
     char name[64];
@@ -267,9 +270,33 @@ static void phases_close_pencils(struct phases *phases)
     }
 }
 
+static enum status phases_new_doubling(struct phases **ret, const struct direct_conv *grid, bool has_bias, struct error *error)
+{
+    static const int32_t tap[PARITIES] = {0, 1, 2, 3, 4, 5, 6, 7};
+    struct phases *made = phases_alloc(PARITIES);
+    if (!made)
+        return error_memory(error, sizeof *made, "convolution");
+    const int64_t lane = tensor_block();
+    const struct direct_layout layout = {tensor_stored_channels(grid->dst.c), tensor_stored_channels(grid->src.c), lane, lane};
+    const int64_t floats = weights_floats(&layout, 1);
+    made->grid = *grid;
+    made->doubles = true;
+    made->dst = grid->src;
+    made->n_targets = PARITIES;
+    made->packed_floats = PARITIES * floats;
+    made->bias_floats = has_bias ? layout.dst_c : 0;
+    for (int64_t p = 0; p < PARITIES; p++)
+        made->targets[p] = (struct weights_target){.layout = layout, .n_taps = 1, .tap = tap + p, .o_is_f = true, .offset = p * floats};
+    snprintf(made->name, sizeof made->name, "doubling:%s", engine_kernels()->name);
+    *ret = made;
+    return STATUS_OK;
+}
+
 enum status phases_new_scatter(struct phases **ret, const struct direct_conv *grid, bool has_bias, struct error *error)
 {
     const int64_t *stride = grid->stride, n = stride[0] * stride[1] * stride[2];
+    if (doubling_takes(grid))
+        return phases_new_doubling(ret, grid, has_bias, error);
     struct phases *made = phases_alloc(n);
     enum status status = made ? STATUS_OK : error_memory(error, (size_t)n * sizeof *made->phases, "convolution");
     if (!made)
@@ -323,7 +350,7 @@ size_t phases_scratch_bytes(const struct phases *phases)
 
 int64_t phases_macs(const struct phases *phases)
 {
-    int64_t macs = 0;
+    int64_t macs = phases->doubles ? direct_conv_macs(&phases->grid) : 0;
     for (int64_t g = 0; g < phases->n_groups; g++)
         macs += phases->groups[g].forward ? direct_forward_macs(phases->groups[g].forward) : 0;
     return macs;
@@ -341,6 +368,8 @@ void phases_pack(const struct phases *phases, const struct weights_view *view, c
     for (const struct phase_group *group = phases->groups; group < phases->groups + phases->n_groups; group++)
         if (group->forward) /* padding channels */
             memset(packed + phases->phases[group->first].target.offset, 0, (size_t)group->weights_floats * sizeof *packed);
+    if (phases->doubles)
+        memset(packed, 0, (size_t)phases->packed_floats * sizeof *packed);
     weights_pack(view, w, phases->n_targets, phases->targets, packed);
     for (struct phase_group *group = phases->groups; group < phases->groups + phases->n_groups; packed += group++->packed_floats)
         if (group->forward)
@@ -406,6 +435,10 @@ void phases_run(struct phases *phases, const float *src, const float *packed, co
     float *bias = scratch_take(&at, phases->bias_floats), *temp = scratch_take(&at, phases->temp_floats), *next = temp;
     float *split = scratch_take(&at, phases->split_floats);
     struct phase *pending = phases->phases;
+    if (phases->doubles) {
+        doubling_run(&phases->grid, src, packed, b, dst, bias);
+        return;
+    }
     if (phases->split_floats)
         parity_split(&phases->grid, src, split);
     src = phases->split_floats ? split : src;

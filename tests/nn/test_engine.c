@@ -18,7 +18,7 @@ struct conv_case {
 };
 
 #define CUBE(k) {k, k, k}
-enum { WINOGRAD_CASES = 12 }; /* the last ones of cases */
+enum { WINOGRAD_CASES = 14 }; /* the last ones of cases */
 
 /* D, H, W all differ; channels off the block; even and odd sizes under stride 2; asymmetric padding; N = 2. */
 static const struct conv_case cases[] = {
@@ -80,7 +80,12 @@ static const struct conv_case cases[] = {
     {1, 17, 16, {4, 3, 5}, CUBE(4), CUBE(1), CUBE(1), CUBE(2), 2, true},
     {1, 64, 1, {4, 3, 5}, CUBE(5), CUBE(1), CUBE(2), CUBE(2), 2, true},
     {1, 1, 1, {4, 3, 5}, CUBE(5), CUBE(1), CUBE(2), CUBE(2), 2, true},
+    /* transposed with kernel = stride = 2: one kernel for all phases, from a dozen voxels along x */
+    {2, 17, 33, {4, 3, 13}, CUBE(2), CUBE(2), CUBE(0), CUBE(0), 1, true},
+    {1, 32, 16, {3, 2, 12}, CUBE(2), CUBE(2), CUBE(0), CUBE(0), 1, true},
     /* large enough for Winograd: sizes that are whole tiles or not, with and without padding, kernels 3 and 5 */
+    {1, 32, 32, {8, 8, 12}, CUBE(3), CUBE(1), CUBE(1), CUBE(1), 1, false},
+    {2, 33, 49, {11, 7, 13}, CUBE(3), CUBE(1), CUBE(1), CUBE(1), 1, false},
     {1, 32, 32, {6, 8, 12}, CUBE(3), CUBE(1), CUBE(1), CUBE(1), 1, false},
     {2, 33, 49, {5, 7, 13}, CUBE(3), CUBE(1), CUBE(1), CUBE(1), 1, false},
     {1, 40, 33, {7, 14, 10}, CUBE(3), CUBE(1), CUBE(0), CUBE(0), 1, false},
