@@ -3,6 +3,7 @@
 
     python scripts/golden/torch_networks.py [NAME...]                 narrow widths: writes tests/nn/golden/NAME.h5
     python scripts/golden/torch_networks.py --full FOLDER [NAME...]   the widths of configs/networks: writes FOLDER/NAME.h5
+    GOLDEN_FLOAT=float32 ...                                          the same in float32, to see what rounding alone does (compare.py)
 
 NAME: unet (one of every layer our U-Nets may use), unet3d, resunet3d (default: all; the first is narrow only). Needs torch and h5py;
 tests/nn/test_golden.c reads the files. A file holds output and gradients of step 1 (Dice), the losses of all steps, all parameters and the
@@ -18,7 +19,7 @@ from torch import nn
 sys.path.insert(0, os.path.dirname(__file__))
 import golden
 
-torch.set_default_dtype(torch.float64)
+torch.set_default_dtype(getattr(torch, os.environ.get("GOLDEN_FLOAT", "float64")))
 act = nn.LeakyReLU(0.01)
 
 
@@ -155,8 +156,8 @@ def run(model, steps, put_array):
         for index, (name, tensor) in enumerate(named(model)):
             tensor.copy_(torch.tensor(golden.initial(index, name, tuple(tensor.shape))))
     shape = (model.batch, 1, *model.zyx)
-    source = torch.tensor((golden.draw(1, shape) > 0.3).astype(np.float64))
-    target = torch.tensor((golden.draw(2, shape) > 0.2).astype(np.float64))
+    source = torch.tensor((golden.draw(1, shape) > 0.3).astype(np.float64), dtype=torch.get_default_dtype())
+    target = torch.tensor((golden.draw(2, shape) > 0.2).astype(np.float64), dtype=torch.get_default_dtype())
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.01)
     losses = []
     for step in range(1, steps + 1):
