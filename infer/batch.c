@@ -191,25 +191,30 @@ static enum status case_rules(const struct batch *batch, struct batch_case *one,
 {
     struct postprocess_rule rules[] = {{.min_thickness_mm = batch->config->min_thickness_mm},
                                        {.clearance_mm = batch->config->clearance_mm}};
-    const bool wanted[] = {rules[0].min_thickness_mm > 0, rules[1].clearance_mm > 0};
+    struct config_item items[2];
+    struct config_list list = {.items = items};
+    for (int i = 0; i < 2; i++)
+        if (rules[i].min_thickness_mm + rules[i].clearance_mm > 0)
+            items[list.n++] = (struct config_item){.table = &postprocess_table, .value = &rules[i]};
+    if (list.n == 0)
+        return STATUS_OK;
     const struct box box = box_of_mask(one->result.implant.data, skull->grid.dim);
-    const double margin = 2 * (fmax(rules[0].min_thickness_mm, rules[1].clearance_mm) + 2);
-    double voxels = wanted[0] || wanted[1] ? 1 : 0;
-    for (int a = 0; a < 3; a++)
-        voxels *= (double)(box.hi[a] - box.lo[a]) + (box_empty(box) ? 0 : margin / grid_spacing_mm(&skull->grid, a) + 4);
-    if (voxels * POSTPROCESS_RULE_BYTES > (double)one->plan.report_voxels * REPORT_VOXEL_BYTES)
+    const double margin_mm = 2 * (fmax(rules[0].min_thickness_mm, rules[1].clearance_mm) + 2);
+    struct grid grown = skull->grid;
+    for (int a = 0; a < 3; a++) {
+        const int64_t side = box.hi[a] - box.lo[a] + (int64_t)ceil(margin_mm / grid_spacing_mm(&skull->grid, a)) + 4;
+        grown.dim[a] = side < skull->grid.dim[a] ? side : skull->grid.dim[a];
+    }
+    if (postprocess_bytes(&list, &grown) > one->plan.report_voxels * REPORT_VOXEL_BYTES)
         return error_set(error, STATUS_FAILED,
                          "%s: the implant's box is of %.0f million voxels: --clearance-mm and --min-thickness-mm take more memory on it than the "
                          "bound allows (leave them out, or give more --max-memory)",
-                         one->name, voxels / 1e6);
-    for (int i = 0; i < 2; i++) {
-        struct config_item item = {.table = &postprocess_table, .value = &rules[i]};
-        if (wanted[i] && postprocess_run(&one->result.implant, skull, &(struct config_list){1, &item}, error))
-            return error->status;
-    }
+                         one->name, (double)grid_voxels(&grown) / 1e6);
+    if (postprocess_run(&one->result.implant, skull, &list, error))
+        return error->status;
     uint8_t *completed = one->result.completed.data;
     const uint8_t *bone = skull->data, *implant = one->result.implant.data;
-    for (int64_t i = 0; (wanted[0] || wanted[1]) && i < grid_voxels(&skull->grid); i++)
+    for (int64_t i = 0; i < grid_voxels(&skull->grid); i++)
         completed[i] = bone[i] || implant[i];
     return STATUS_OK;
 }

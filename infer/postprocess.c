@@ -72,57 +72,96 @@ static void crop_swell(struct crop *crop)
     }
 }
 
+/* A few slices of a crop with what must be seen beside them: voxels from <= i < end are answered for. */
+struct slab {
+    uint8_t *mask;        /* the implant; 2: taken in by this rule */
+    const uint8_t *other; /* what the rule asks of the bone */
+    uint8_t *work;        /* room for two masks */
+    int64_t dim[3], n, from, end;
+    double spacing[3];
+};
+
+typedef enum status slab_rule(const struct slab *slab, double mm, struct error *error);
+
+enum { SLAB_VOXELS = 4000000, SLAB_BYTES = 6 /* two masks, and a distance in the making */ };
+
+static int64_t reach_slices(double reach_mm, double spacing_mm)
+{
+    return (int64_t)ceil(reach_mm / spacing_mm) + 1;
+}
+
+/* A rule that sees no farther than reach_mm, slab by slab: the same answer as at once, in less memory. */
+static enum status crop_slabs(struct crop *crop, const uint8_t *other, const struct grid *grid, slab_rule *rule, double mm,
+                              double reach_mm, struct error *error)
+{
+    const int64_t area = crop->dim[0] * crop->dim[1], depth = crop->dim[2], reach = reach_slices(reach_mm, grid_spacing_mm(grid, 2));
+    const int64_t slices = SLAB_VOXELS / area + 1, most = slices + 2 * reach < depth ? slices + 2 * reach : depth;
+    struct slab slab = {.dim = {crop->dim[0], crop->dim[1]}, .work = memory_alloc((size_t)(area * most), 2)};
+    enum status status = slab.work ? STATUS_OK : error_memory(error, (size_t)(2 * area * most), "the implant beside the bone");
+    for (int a = 0; a < 3; a++)
+        slab.spacing[a] = grid_spacing_mm(grid, a);
+    for (int64_t z = 0; !status && z < depth; z += slices) {
+        const int64_t first = z > reach ? z - reach : 0, end = z + slices < depth ? z + slices : depth;
+        const int64_t last = end + reach < depth ? end + reach : depth;
+        slab.dim[2] = last - first;
+        slab.n = area * slab.dim[2];
+        slab.mask = crop->mask + first * area;
+        slab.other = other + first * area;
+        slab.from = (z - first) * area;
+        slab.end = (end - first) * area;
+        status = rule(&slab, mm, error);
+    }
+    memory_free(slab.work);
+    return status;
+}
+
+/* other: the bone, swollen. */
+static enum status slab_clear(const struct slab *slab, double clearance_mm, struct error *error)
+{
+    if (distance_within(slab->work, slab->other, slab->dim, slab->spacing, clearance_mm * (1 - 1e-6), error))
+        return error->status;
+    for (int64_t i = slab->from; i < slab->end; i++)
+        slab->mask[i] = slab->mask[i] && !slab->work[i];
+    return STATUS_OK;
+}
+
 static enum status crop_clear(struct crop *crop, const struct volume *defective, double clearance_mm, struct error *error)
 {
-    const double spacing[3] = {grid_spacing_mm(&defective->grid, 0), grid_spacing_mm(&defective->grid, 1),
-                               grid_spacing_mm(&defective->grid, 2)};
     struct crop bone = {0};
     if (crop_take(&bone, defective, crop->box, error))
         return error->status;
     crop_swell(&bone);
-    int64_t n = crop_voxels(crop);
-    float *distance = memory_alloc((size_t)n, sizeof *distance);
-    enum status status = distance ? distance_to_mask(distance, bone.mask, crop->dim, spacing, error)
-                                  : error_memory(error, (size_t)n * sizeof *distance, "the clearance to the bone");
-    for (int64_t i = 0; !status && i < n; i++)
-        crop->mask[i] = crop->mask[i] && (double)distance[i] >= clearance_mm * (1 - 1e-6);
-    memory_free(distance);
+    enum status status = crop_slabs(crop, bone.mask, &defective->grid, slab_clear, clearance_mm, clearance_mm, error);
     crop_done(&bone);
     return status;
 }
 
-/* One slab of crop_close_rim: rows lo <= z < hi of `mask` get a 2 where implant (1) and bone, closed by a ball, grow next to the
- * implant. whole: both, uncut; work: room
- * for three masks of the slab and what it must see beside it. */
-static enum status slab_close(uint8_t *mask, const uint8_t *whole, const int64_t dim[3], const double spacing[3], double radius_mm,
-                              const int64_t rows[2], uint8_t *work, struct error *error)
+/* other: implant and bone. What no ball enters that stays out of them, next to the implant. */
+static enum status slab_close_rim(const struct slab *slab, double radius_mm, struct error *error)
 {
-    const int64_t area = dim[0] * dim[1], margin = (int64_t)ceil(2 * radius_mm / spacing[2]) + 1;
-    const int64_t first = rows[0] > margin ? rows[0] - margin : 0, last = rows[1] + margin < dim[2] ? rows[1] + margin : dim[2];
-    const int64_t slab[3] = {dim[0], dim[1], last - first}, n = area * slab[2];
-    uint8_t *near = work, *grown = work + n, *touched = work + 2 * n;
-    for (int64_t i = 0; i < n; i++)
-        grown[i] = mask[first * area + i] == 1;
-    if (distance_within(near, grown, slab, spacing, radius_mm, error) ||
-        distance_within(grown, whole + first * area, slab, spacing, radius_mm, error))
+    uint8_t *near = slab->work, *grown = near + slab->n, *mask = slab->mask;
+    if (distance_within(near, slab->other, slab->dim, slab->spacing, radius_mm, error))
         return error->status;
-    for (int64_t i = 0; i < n; i++)
-        grown[i] = !grown[i];
-    if (distance_within(touched, grown, slab, spacing, radius_mm, error))
+    for (int64_t i = 0; i < slab->n; i++)
+        near[i] = !near[i];
+    if (distance_within(grown, near, slab->dim, slab->spacing, radius_mm, error))
         return error->status;
-    for (int64_t i = rows[0] * area; i < rows[1] * area; i++)
-        if (near[i - first * area] && !touched[i - first * area] && !whole[i])
+    for (int64_t i = slab->from; i < slab->end; i++)
+        if (!grown[i] && !slab->other[i])
             mask[i] = 2;
+    for (int64_t i = 0; i < slab->n; i++)
+        grown[i] = mask[i] == 1;
+    if (distance_within(near, grown, slab->dim, slab->spacing, radius_mm, error))
+        return error->status;
+    for (int64_t i = slab->from; i < slab->end; i++)
+        if (mask[i] == 2 && !near[i])
+            mask[i] = 0;
     return STATUS_OK;
 }
 
-/* The seam that a threshold between coarse voxels leaves along the rim. In slabs: a voxel's answer depends on two radii around it. */
+/* The seam that a threshold between coarse voxels leaves along the rim. */
 static enum status crop_close_rim(struct crop *crop, const struct volume *defective, double radius_mm, struct error *error)
 {
-    const int64_t SLAB_VOXELS = 4000000, area = crop->dim[0] * crop->dim[1];
-    const double spacing[3] = {grid_spacing_mm(&defective->grid, 0), grid_spacing_mm(&defective->grid, 1),
-                               grid_spacing_mm(&defective->grid, 2)};
-    const int64_t rows = SLAB_VOXELS / area + 1, most = rows + 2 * ((int64_t)ceil(2 * radius_mm / spacing[2]) + 1);
     struct crop whole = {0};
     if (crop_take(&whole, defective, crop->box, error))
         return error->status;
@@ -130,12 +169,7 @@ static enum status crop_close_rim(struct crop *crop, const struct volume *defect
         crop->mask[i] = crop->mask[i] != 0;
         whole.mask[i] |= crop->mask[i];
     }
-    uint8_t *work = memory_alloc((size_t)(area * (most < crop->dim[2] ? most : crop->dim[2])), 3);
-    enum status status = work ? STATUS_OK : error_memory(error, (size_t)(3 * area * most), "the implant's rim");
-    for (int64_t z = 0; !status && z < crop->dim[2]; z += rows)
-        status = slab_close(crop->mask, whole.mask, crop->dim, spacing, radius_mm,
-                            (const int64_t[2]){z, z + rows < crop->dim[2] ? z + rows : crop->dim[2]}, work, error);
-    memory_free(work);
+    enum status status = crop_slabs(crop, whole.mask, &defective->grid, slab_close_rim, radius_mm, 2 * radius_mm, error);
     crop_done(&whole);
     return status;
 }
@@ -230,6 +264,23 @@ static enum status rule_apply(const struct postprocess_rule *rule, struct crop *
     if (rule->min_thickness_mm > 0)
         return crop_thicken(crop, &defective->grid, rule->min_thickness_mm, error);
     return mask_fill_holes(crop->mask, crop->dim, error);
+}
+
+int64_t postprocess_bytes(const struct config_list *rules, const struct grid *grid)
+{
+    enum { ANY_RULE = 2 /* the implant's box, and another mask or bits */, THICKEN = 7 };
+    const int64_t voxels = grid_voxels(grid), area = grid->dim[0] * grid->dim[1];
+    int64_t most = rules->n > 0 ? ANY_RULE * voxels : 0;
+    for (int64_t i = 0; i < rules->n; i++) {
+        const struct postprocess_rule *rule = rules->items[i].value;
+        const double reach_mm = fmax(2 * rule->close_rim_mm, rule->clearance_mm);
+        const int64_t slab = SLAB_VOXELS + area * (1 + 2 * reach_slices(reach_mm, grid_spacing_mm(grid, 2)));
+        int64_t bytes = ANY_RULE * voxels + (reach_mm > 0 ? SLAB_BYTES * (slab < voxels ? slab : voxels) : 0);
+        if (rule->min_thickness_mm > 0)
+            bytes = THICKEN * voxels;
+        most = bytes > most ? bytes : most;
+    }
+    return most;
 }
 
 enum status postprocess_run(struct volume *implant, const struct volume *defective, const struct config_list *rules,

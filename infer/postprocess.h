@@ -17,8 +17,8 @@ struct postprocess_rule {
     double min_thickness_mm; /* thinner parts grow to this around their middle, edges left as they are; before clearance_mm */
 };
 extern const struct config_table postprocess_table;
-/* Bytes a rule takes at most for one voxel of the implant's box, grown by its reach. */
-enum { POSTPROCESS_RULE_BYTES = 8 };
+/* Bytes the rules take at most beside the masks, for any implant within a volume of this grid. */
+int64_t postprocess_bytes(const struct config_list *rules, const struct grid *grid);
 
 /* Changes `implant` (u8 mask on defective's grid) in place, rule by rule, never onto the defective skull. Works inside the
  * implant's box. */

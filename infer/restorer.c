@@ -259,26 +259,32 @@ void restorer_keep_raw(struct restorer *restorer, bool keep)
     restorer->keep_raw = keep;
 }
 
-/* What a stage takes beside the masks: its network, and the scan. */
-static int64_t stage_bytes(const struct restorer *restorer, const struct grid *grid)
+static int64_t stage_standing_bytes(const struct restorer *restorer)
+{
+    return network_bytes(restorer->network) + restorer->params->n_floats * (int64_t)sizeof(float);
+}
+
+static int64_t stage_scan_bytes(const struct restorer *restorer, const struct grid *grid)
 {
     struct grid working = *grid;
     bool resampled = restorer_working_grid(restorer, grid, &working);
     int64_t scan = window_bytes(&restorer->config.window, working.dim);
     if (resampled) /* the network's input and its answer, and a few native slices */
         scan += (2 * grid_voxels(&working) + grid->dim[0] * grid->dim[1] * RESTORE_SLAB) * (int64_t)sizeof(float);
-    return scan + network_bytes(restorer->network) + restorer->params->n_floats * (int64_t)sizeof(float);
+    return scan;
 }
 
+/* The networks stay. Beside the skull, implant and raw: first the scan, then the rules, then the completed skull. */
 int64_t restorer_bytes(const struct restorer *restorer, const struct grid *grid)
 {
-    /* Beside the skull: implant, completed and raw. Postprocessing copies the implant's box, as bytes and as bits. */
-    enum { MASKS = 2, POSTPROCESS_BYTES = 2, PROGRAM_BYTES = 64 << 20 /* itself, its libraries and threads */ };
-    int64_t voxels = grid_voxels(grid), masks = (1 + MASKS + restorer->keep_raw) * voxels, stages = 0;
-    if (restorer->network)
-        stages += stage_bytes(restorer, grid);
-    if (restorer->coarse)
-        stages += stage_bytes(restorer->coarse, grid);
-    int64_t postprocess = POSTPROCESS_BYTES * voxels;
-    return PROGRAM_BYTES + masks + (stages > postprocess ? stages : postprocess);
+    enum { PROGRAM_BYTES = 64 << 20 /* itself, its libraries and threads */ };
+    const struct restorer *const stages[] = {restorer->network ? restorer : NULL, restorer->coarse};
+    int64_t voxels = grid_voxels(grid), standing = PROGRAM_BYTES + (2 + restorer->keep_raw) * voxels, scan = 0;
+    for (int i = 0; i < 2; i++)
+        if (stages[i]) {
+            standing += stage_standing_bytes(stages[i]);
+            scan += stage_scan_bytes(stages[i], grid);
+        }
+    const int64_t rules = postprocess_bytes(&restorer->config.postprocess, grid), most = scan > rules ? scan : rules;
+    return standing + (most > voxels ? most : voxels);
 }

@@ -1,21 +1,28 @@
 /* test_postprocess.c - the rules, one by one and in order, and what the recipe may say of them. */
 #include "infer/postprocess.h"
 
+#include <malloc.h>
 #include <math.h>
 #include <string.h>
 
 #include "infer/restore.h"
+#include "base/memory.h"
 #include "tests/check.h"
 #include "tests/infer/fixture.h"
+
+static enum status read_rules(struct restore_config *ret, const char *yaml, struct arena *arena, struct error *error)
+{
+    struct yaml_node *root;
+    if (yaml_read_text(&root, yaml, "rules.yaml", arena, error))
+        return error->status;
+    return config_bind(&restore_table, root, ret, arena, error);
+}
 
 static enum status run_rules(struct volume *implant, const struct volume *defective, const char *yaml, struct error *error)
 {
     struct arena arena = {0};
-    struct yaml_node *root;
     struct restore_config config;
-    enum status status = yaml_read_text(&root, yaml, "rules.yaml", &arena, error);
-    if (!status)
-        status = config_bind(&restore_table, root, &config, &arena, error);
+    enum status status = read_rules(&config, yaml, &arena, error);
     if (!status)
         status = postprocess_run(implant, defective, &config.postprocess, error);
     arena_done(&arena);
@@ -150,6 +157,13 @@ static void test_bad_rules_are_refused_with_their_place(void)
     CHECK_FAILS(run_rules(&implant, &bone, "postprocess: [{}]", &none), &none, STATUS_USAGE, "exactly one");
     CHECK_FAILS(run_rules(&implant, &bone, "postprocess: [{opne: 1}]", &unknown), &unknown, STATUS_USAGE, "did you mean 'open'");
     CHECK_FAILS(run_rules(&implant, &bone, "postprocess: [{close: -1}]", &negative), &negative, STATUS_USAGE, "close");
+    static const char *const bad_radii[] = {"-1", "21", "nan", "inf", "wide"};
+    for (int i = 0; i < 5; i++) {
+        struct error error = {0};
+        char yaml[80];
+        snprintf(yaml, sizeof yaml, "postprocess: [{close_rim_mm: %s}]", bad_radii[i]);
+        CHECK_FAILS(run_rules(&implant, &bone, yaml, &error), &error, STATUS_USAGE, "close_rim_mm");
+    }
     volume_done(&implant);
     volume_done(&bone);
 }
@@ -319,9 +333,69 @@ static void test_minimum_thickness_of_thick_slices(void)
     }
 }
 
+/* The first test, while the process has been no larger: rules on an implant all over the volume, the hungriest last. */
+static void test_memory_promised_is_kept(void)
+{
+    const char *const rules[] = {"postprocess: [{keep_largest: 1}, {clearance_mm: 1}]", "postprocess: [{close_rim_mm: 1.6}]",
+                                 "postprocess: [{min_thickness_mm: 3}]"};
+    struct volume implant = fixture_volume(256, 256, 160, 1, 1, 1), bone = fixture_volume(256, 256, 160, 1, 1, 1);
+    mallopt(M_MMAP_THRESHOLD, 1 << 20); /* what is freed is given back: the peak is what was in use */
+    fixture_box(&implant, (struct box){{0, 0, 0}, {256, 256, 160}}, 1);
+    fixture_box(&bone, (struct box){{0, 0, 0}, {256, 256, 160}}, 0);
+    fixture_box(&bone, (struct box){{60, 60, 60}, {70, 70, 70}}, 1);
+    enum { THREADS_BYTES = 4 << 20 };
+    const int64_t before = memory_peak_bytes();
+    for (int k = 0; k < 3; k++) {
+        struct error error = {0};
+        struct arena arena = {0};
+        struct restore_config config;
+        fixture_box(&implant, (struct box){{1, 1, 1}, {255, 255, 159}}, 1);
+        fixture_box(&implant, (struct box){{60, 60, 60}, {70, 70, 70}}, 0);
+        CHECK_OK(read_rules(&config, rules[k], &arena, &error), &error);
+        CHECK_OK(postprocess_run(&implant, &bone, &config.postprocess, &error), &error);
+        const int64_t took = memory_peak_bytes() - before, promised = postprocess_bytes(&config.postprocess, &implant.grid);
+#ifndef __SANITIZE_ADDRESS__
+        CHECK(took < promised + THREADS_BYTES);
+        CHECK(took > promised / 4 * 3);
+#endif
+        CHECK(took >= 0 && promised > grid_voxels(&implant.grid));
+        arena_done(&arena);
+    }
+    volume_done(&implant);
+    volume_done(&bone);
+}
+
+/* More slices than are worked on at once, of noise, are as a few around a joint alone. */
+static void test_slabs_join_without_a_trace(void)
+{
+    const char *const rules[] = {"postprocess: [{close_rim_mm: 2.5}]", "postprocess: [{clearance_mm: 3}]"};
+    const int64_t area = 256 * 256, depth = 75, lo = 45, part = 30, edge = 8; /* the joint is at 62 */
+    for (int k = 0; k < 2; k++) {
+        struct error error = {0};
+        struct volume implant = fixture_volume(256, 256, depth, 1, 0.9, 0.8), bone = fixture_volume(256, 256, depth, 1, 0.9, 0.8);
+        struct volume few = fixture_volume(256, 256, part, 1, 0.9, 0.8), few_bone = fixture_volume(256, 256, part, 1, 0.9, 0.8);
+        fixture_noise(&implant, 1, 0.005);
+        fixture_noise(&bone, 2, 0.005);
+        for (int64_t i = 0; i < area * depth; i++)
+            ((uint8_t *)implant.data)[i] &= !((uint8_t *)bone.data)[i];
+        memcpy(few.data, (uint8_t *)implant.data + lo * area, (size_t)(part * area));
+        memcpy(few_bone.data, (uint8_t *)bone.data + lo * area, (size_t)(part * area));
+        const int64_t before = count(&implant);
+        CHECK_OK(run_rules(&implant, &bone, rules[k], &error), &error);
+        CHECK_OK(run_rules(&few, &few_bone, rules[k], &error), &error);
+        CHECK(count(&implant) != before);
+        CHECK(memcmp((uint8_t *)few.data + edge * area, (uint8_t *)implant.data + (lo + edge) * area, (size_t)((part - 2 * edge) * area)) == 0);
+        volume_done(&implant);
+        volume_done(&bone);
+        volume_done(&few);
+        volume_done(&few_bone);
+    }
+}
+
 int main(int argc, char **argv)
 {
     const struct check_test tests[] = {
+        {"memory_promised_is_kept", test_memory_promised_is_kept},
         {"opening_and_largest", test_opening_and_largest},
         {"order_matters", test_order_matters},
         {"closing_never_takes_bone", test_closing_never_takes_bone},
@@ -331,6 +405,7 @@ int main(int argc, char **argv)
         {"minimum_thickness", test_minimum_thickness},
         {"minimum_thickness_of_thick_slices", test_minimum_thickness_of_thick_slices},
         {"rim_is_closed_as_by_a_ball", test_rim_is_closed_as_by_a_ball},
+        {"slabs_join_without_a_trace", test_slabs_join_without_a_trace},
         {"empty_implant_stays_empty", test_empty_implant_stays_empty},
         {"bad_rules_are_refused_with_their_place", test_bad_rules_are_refused_with_their_place},
         {"pipeline_dump_reads_back", test_pipeline_dump_reads_back},
