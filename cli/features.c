@@ -14,7 +14,7 @@
 struct features_options {
     struct command_options common;
     const char *model, *out, *truth, *against;
-    struct config_strings layers;
+    struct config_strings layers, set;
     int projection, axis;
     int64_t maps;
 };
@@ -25,6 +25,7 @@ static const char *const axis_names[] = {"x", "y", "z", NULL};
 static const struct config_field features_fields[] = {
     {.key = "model", .type = CONFIG_STRING, .offset = OFFSET(model), .help = "model file or run folder; default: the shipped one; of a cascade, its coarse stage"},
     {.key = "out", .type = CONFIG_PATH, .offset = OFFSET(out), .required = true, .help = "folder for features.tsv, features.png and its script"},
+    {.key = "set", .type = CONFIG_STRINGS, .offset = OFFSET(set), .help = "KEY=VALUE over the model's restoration, as threshold=0.4"},
     {.key = "layers", .type = CONFIG_STRINGS, .offset = OFFSET(layers), .help = "names of layers; default: the last of every resolution, and the output"},
     {.key = "projection", .type = CONFIG_ENUM, .offset = OFFSET(projection), .text = "max", .names = projection_names, .help = "how a 3D map becomes a picture"},
     {.key = "axis", .type = CONFIG_ENUM, .offset = OFFSET(axis), .text = "x", .names = axis_names, .help = "along which it is looked at"},
@@ -69,10 +70,10 @@ static enum status study_allocate(struct study *study, struct error *error)
 static enum status study_open(struct study *study, struct error *error)
 {
     const struct features_options *options = study->options;
-    if (restorer_open(&study->restorer, options->model, NULL, error) ||
+    if (restorer_open(&study->restorer, options->model, &options->set, error) ||
         features_open(&study->features, study->restorer, &options->layers, error) || file_make_folders(options->out, error))
         return error->status;
-    if (options->against && (restorer_open(&study->other_restorer, options->against, NULL, error) ||
+    if (options->against && (restorer_open(&study->other_restorer, options->against, &options->set, error) ||
                              features_open(&study->other, study->other_restorer, &options->layers, error)))
         return error->status;
     bool same = !options->against || study->other.n_layers == study->features.n_layers;

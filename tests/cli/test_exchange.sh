@@ -22,5 +22,7 @@ expect 2 "--network" "$calvaria" import-keras $keras/k3_ae.weights.h5 --out "$wo
 expect 1 "filters: the file has 3" "$calvaria" import-keras $keras/k2_n1.h5 --out "$work/no.h5" --network $keras/mia_ae.yaml
 expect 2 "threshold" "$calvaria" import-keras $keras/k2_n1.h5 --out "$work/no.h5" --restore threshold=high
 expect 1 'import-keras' "$calvaria" infer --model $keras/k2_n1.h5 $keras/skull.nrrd --out "$work/no"
+expect 2 'threshold' "$calvaria" features --model "$work/model.h5" $keras/skull.nrrd --out "$work/features" --set threshold=high
+ok "$calvaria" features --model "$work/model.h5" $keras/skull.nrrd --out "$work/features" --set threshold=0.4
 absent "$work/no.onnx" "$work/no.h5" "$work/no/skull_implant.nrrd"
 finish
