@@ -34,6 +34,8 @@ static const struct config_field augment_fields[] = {
      .help = "crop: share of the bone's height that is missing below"},
     {.key = "crop_top", .type = CONFIG_RANGE, .offset = OFFSET(crop_top), .text = "[0, 0]", .min = 0, .max = 0.9,
      .help = "crop: share of the bone's height that is missing above"},
+    {.key = "frame_up_mm", .type = CONFIG_RANGE, .offset = OFFSET(frame_up_mm), .text = "[0, 0]", .unit = "mm", .min = 0, .max = 100,
+     .help = "a frame of the whole skull stands higher above the highest bone, so that its top says less of where the vault was"},
     {0}};
 /* clang-format on */
 
@@ -58,7 +60,7 @@ const struct config_table augment_table = {.help = "augmentation of training pai
                                            .check = augment_check};
 
 /* Each has a stream of its own: switching one on leaves the others as they were. */
-enum { CHILD_ANY, CHILD_FLIP, CHILD_ROTATE, CHILD_SCALE, CHILD_ELASTIC, CHILD_SLICE, CHILD_NOISE, CHILD_CROP };
+enum { CHILD_ANY, CHILD_FLIP, CHILD_ROTATE, CHILD_SCALE, CHILD_ELASTIC, CHILD_SLICE, CHILD_NOISE, CHILD_CROP, CHILD_FRAME };
 
 /* Turned about x, then y, then z. */
 static void draw_rotation(double rotation[3][3], const double most_deg[3], struct rng rng)
@@ -141,7 +143,7 @@ static void draw_crop(struct augment *augment, const struct augment_config *conf
 
 static void draw_rest(struct augment *augment, const struct augment_config *config, const struct rng *rng)
 {
-    struct rng slice = rng_child(rng, CHILD_SLICE), noise = rng_child(rng, CHILD_NOISE);
+    struct rng slice = rng_child(rng, CHILD_SLICE), noise = rng_child(rng, CHILD_NOISE), frame = rng_child(rng, CHILD_FRAME);
     const double slice_vox = range_draw(config->slice_mm, &slice) / grid_spacing_mm(&augment->grid, 2);
     if (slice_vox > 1) {
         augment->slice_vox = slice_vox;
@@ -150,6 +152,7 @@ static void draw_rest(struct augment *augment, const struct augment_config *conf
     }
     augment->noise_surface = range_draw(config->noise_surface, &noise);
     augment->noise_bits = range_draw(config->noise_bits, &noise);
+    augment->frame_up_mm = range_draw(config->frame_up_mm, &frame);
 }
 
 enum status augment_draw(struct augment *ret, const struct augment_config *config, const struct grid *grid, struct box bone,

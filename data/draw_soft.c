@@ -50,6 +50,7 @@ static enum status cut_frame(const struct frame_cut *out, int64_t lo[3], const s
         for (int64_t v = 0; v < n; v++)
             defective[v] = whole[v] - missing[v];
         resample_frame(lo, defective, on->dim, frame);
+        lo[2] += (int64_t)(drawn->augment.frame_up_mm / (on->step[2] * grid_spacing_mm(&drawn->skull.grid, 2)));
         if (out->whole)
             resample_crop(out->whole, frame, whole, on->dim, lo);
         if (out->missing)

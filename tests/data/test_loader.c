@@ -456,6 +456,37 @@ static void test_spacing(void)
     }
 }
 
+/* frame_up_mm: the frame stands higher on the same skull: its slices are those of the other, shifted, and nothing is above. */
+static void test_frame_up(void)
+{
+    struct error error = {0};
+    int64_t n_asked = 0, slices = 2, wrong = 0, bone = 0;
+    struct loader_config config = soft_config(SAMPLER_WHOLE, &n_asked), higher = config;
+    higher.augment = (struct augment_config){.probability = 1, .scale = {1, 1}};
+    higher.augment.frame_up_mm[0] = higher.augment.frame_up_mm[1] = 12; /* two voxels of 5 mm, and what is no voxel is left */
+    struct loader *at_rest = loader_of(&config, TASK_IMPLANT, (struct loader_position){0});
+    struct loader *shifted = loader_of(&higher, TASK_IMPLANT, (struct loader_position){0});
+    const int64_t slice = 24 * 26, n = slice * 21;
+    float *src = memory_alloc((size_t)n, 6 * sizeof *src), *up = src + 3 * n;
+    struct loader_position position;
+    for (int i = 0; i < 4; i++) {
+        CHECK_OK(loader_next(at_rest, 1, src, src + 2 * n, NULL, &position, &error), &error);
+        CHECK_OK(loader_next(shifted, 1, up, up + 2 * n, NULL, &position, &error), &error);
+        for (int channel = 0; channel < 3; channel += 2) /* the skull and what is missing */
+            for (int64_t v = 0; v < n - slices * slice; v++) {
+                wrong += up[channel * n + v] != src[channel * n + v + slices * slice];
+                bone += up[channel * n + v] > 0.5F;
+            }
+        for (int64_t v = n - slices * slice; v < n; v++)
+            wrong += up[v] > 0.25F;
+    }
+    CHECK_INT(wrong, 0);
+    CHECK(bone > 100);
+    loader_free(at_rest);
+    loader_free(shifted);
+    memory_free(src);
+}
+
 /* One sequence for any number of workers, and from any position on. */
 static void test_spacing_resumes(void)
 {
@@ -527,6 +558,7 @@ int main(int argc, char **argv)
                                        {"distance", test_distance},
                                        {"whole", test_whole},
                                        {"spacing", test_spacing},
+                                       {"frame_up", test_frame_up},
                                        {"spacing_resumes", test_spacing_resumes},
                                        {"kinds", test_kinds},
                                        {"errors", test_errors},
