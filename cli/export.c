@@ -10,6 +10,7 @@
 struct export_options {
     struct command_options common;
     const char *onnx, *model, *licence;
+    struct config_strings set;
     int stage;
     struct onnx_options options;
 };
@@ -22,12 +23,32 @@ static const struct config_field export_fields[] = {
     {.key = "model", .type = CONFIG_PATH, .offset = offsetof(struct export_options, model), .help = "a model file to pass on: without the state of its training"},
     {.key = "licence", .type = CONFIG_STRING, .offset = offsetof(struct export_options, licence),
      .help = "with --model: the note it carries; not given: the one it has"},
+    {.key = "set", .type = CONFIG_STRINGS, .offset = offsetof(struct export_options, set),
+     .help = "KEY=VALUE over the model's restoration, as threshold=0.4: what is written restores that way"},
     {.key = "stage", .type = CONFIG_ENUM, .offset = offsetof(struct export_options, stage), .text = "fine", .names = stage_names,
-     .help = "of a cascade: the fine network (a model's only one), or the coarse one whose answer is its second channel"},
+     .help = "of a cascade: the fine network (a model's only one), or the coarse one whose answer is its second channel; what --onnx writes, and --set changes"},
     {.key = "patch_vox", .type = CONFIG_INT3, .offset = offsetof(struct export_options, options.patch_vox), .text = "0", .min = 0, .max = 4096,
      .unit = "voxels", .help = "fix the input's size x,y,z; 0: left open where the network allows"},
     {0},
 };
+
+/* What is written restores with --set over its own pipeline. */
+static enum status export_set(struct model *stage, const struct config_strings *sets, struct error *error)
+{
+    struct restore_config config;
+    struct model_text *restore = NULL;
+    for (int64_t i = 0; i < stage->n_texts; i++)
+        if (strcmp(stage->texts[i].key, "restore") == 0)
+            restore = &stage->texts[i];
+    if (sets->n == 0)
+        return STATUS_OK;
+    if (!restore)
+        return error_set(error, STATUS_FAILED, "--set: the model does not say how it restores (a model written by calvaria train does)");
+    if (restore_config_read(&config, restore->value, "restore", sets, &stage->arena, error) ||
+        restore_config_text(&restore->value, &config, &stage->arena, error))
+        return error_while(error, "reading --set");
+    return STATUS_OK;
+}
 
 static enum status export_model(const struct export_options *options, const struct model *model, struct error *error)
 {
@@ -43,11 +64,8 @@ static enum status export_model(const struct export_options *options, const stru
     return status;
 }
 
-static enum status export_onnx(const struct export_options *options, const struct model *model, struct error *error)
+static enum status export_onnx(const struct export_options *options, const struct model *stage, struct error *error)
 {
-    const struct model *stage = options->stage == STAGE_COARSE ? model->coarse : model;
-    if (!stage)
-        return error_set(error, STATUS_USAGE, "--stage: coarse: the model has no coarse stage (leave --stage out)");
     if (onnx_write(options->onnx, stage, &options->options, error))
         return error->status;
     printf("%s: network %s, %" PRId64 " parameters, opset %d\n", options->onnx, stage->network.name, stage->params.n_floats, ONNX_OPSET);
@@ -66,8 +84,13 @@ static enum status run(const void *value, int n_inputs, char *const *inputs, str
     enum status status = restorer_find(&path, inputs[0], &arena, error);
     if (!status)
         status = model_read(&model, path, false, error);
+    struct model *stage = options->stage == STAGE_COARSE ? model.coarse : &model;
+    if (!status && !stage)
+        status = error_set(error, STATUS_USAGE, "--stage: coarse: the model has no coarse stage (leave --stage out)");
+    if (!status)
+        status = export_set(stage, &options->set, error);
     if (!status && options->onnx)
-        status = export_onnx(options, &model, error);
+        status = export_onnx(options, stage, error);
     if (!status && options->model)
         status = export_model(options, &model, error);
     model_done(&model);
@@ -77,7 +100,7 @@ static enum status run(const void *value, int n_inputs, char *const *inputs, str
 
 const struct command command_export = {
     .name = "export",
-    .arguments = "MODEL [--onnx FILE.onnx [--stage coarse] [--patch-vox X,Y,Z]] [--model FILE.h5 [--licence TEXT]]",
+    .arguments = "MODEL [--onnx FILE.onnx [--stage coarse] [--patch-vox X,Y,Z]] [--model FILE.h5 [--licence TEXT]] [--set KEY=VALUE]...",
     .example = "calvaria export runs/first --onnx first.onnx",
     .options = {.help = "write a model as ONNX, with its pre- and postprocessing as metadata, or to pass on, without its training state", .size = sizeof(struct export_options),
                 .base = &command_base_table, .fields = export_fields},

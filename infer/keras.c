@@ -383,22 +383,14 @@ static enum status put_restore(struct importing *importing, const char **ret)
     const int64_t *patch = importing->model.network.patch_vox;
     bool whole = patch[2] < patch[0];
     struct arena *arena = &importing->model.arena;
-    const struct config_strings *sets = &importing->options->restore;
-    struct yaml_node *root;
     struct restore_config config;
     const char *text = arena_printf(arena, "{task: completion, scan: %s, top_vox: %d, threshold: 0.5, postprocess: [{open: 1}, {keep_largest: 1}]}",
                                     whole ? "whole" : "grid", whole ? 0 : 128);
-    enum status status = text ? yaml_read_text(&root, text, "restore", arena, importing->error) : error_memory(importing->error, 256, "the pipeline");
-    for (int64_t i = 0; !status && i < sets->n; i++)
-        status = yaml_set(root, sets->items[i], arena, importing->error);
-    if (!status)
-        status = config_bind(&restore_table, root, &config, arena, importing->error);
-    if (status)
+    if (!text)
+        return error_memory(importing->error, 256, "the pipeline");
+    if (restore_config_read(&config, text, "restore", &importing->options->restore, arena, importing->error))
         return error_while(importing->error, "reading --restore");
-    char *dump = config_dump_text(&restore_table, &config);
-    *ret = dump ? arena_strdup(arena, dump) : NULL;
-    memory_free(dump);
-    return *ret ? STATUS_OK : error_memory(importing->error, 4096, "the pipeline");
+    return restore_config_text(ret, &config, arena, importing->error);
 }
 
 static enum status put_texts(struct importing *importing)

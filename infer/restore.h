@@ -22,7 +22,7 @@
 enum restore_task { RESTORE_COMPLETION, RESTORE_IMPLANT };
 extern const char *const restore_task_names[]; /* "completion", "implant", NULL */
 
-/* The whole pipeline: stored in every model as the text "restore" (config_dump_text of restore_table). */
+/* The whole pipeline: stored in every model as the text "restore". */
 struct restore_config {
     int task;
     struct window_config window; /* its keys stand beside the others: scan, overlap_frac, patch_vox, top_vox, batch ... */
@@ -32,6 +32,11 @@ struct restore_config {
     struct config_list postprocess; /* struct postprocess_rule each */
 };
 extern const struct config_table restore_table;
+/* A pipeline from its text, with "key=value" over it (sets may be NULL); errors name `where`. Points into arena. */
+enum status restore_config_read(struct restore_config *ret, const char *text, const char *where, const struct config_strings *sets,
+                                struct arena *arena, struct error *error);
+/* The text of a pipeline, every key written out. In arena. */
+enum status restore_config_text(const char **ret, const struct restore_config *config, struct arena *arena, struct error *error);
 
 struct restoration {
     struct volume completed, implant; /* u8, the input's grid and storage */

@@ -1,6 +1,8 @@
 /* restore_config.c - the rows of the restoration pipeline; see restore.h. */
 #include "infer/restore.h"
 
+#include "base/memory.h"
+
 const char *const restore_task_names[] = {"completion", "implant", NULL};
 
 static const struct config_table *postprocess_variant(int index)
@@ -55,3 +57,21 @@ const struct config_table restore_table = {.help = "From a defective skull to it
                                            .size = sizeof(struct restore_config),
                                            .fields = restore_fields,
                                            .check = restore_check};
+
+enum status restore_config_read(struct restore_config *ret, const char *text, const char *where, const struct config_strings *sets,
+                                struct arena *arena, struct error *error)
+{
+    struct yaml_node *root;
+    enum status status = yaml_read_text(&root, text, where, arena, error);
+    for (int64_t i = 0; !status && sets && i < sets->n; i++)
+        status = yaml_set(root, sets->items[i], arena, error);
+    return status ? status : config_bind(&restore_table, root, ret, arena, error);
+}
+
+enum status restore_config_text(const char **ret, const struct restore_config *config, struct arena *arena, struct error *error)
+{
+    char *dump = config_dump_text(&restore_table, config);
+    *ret = dump ? arena_strdup(arena, dump) : NULL;
+    memory_free(dump);
+    return *ret ? STATUS_OK : error_memory(error, 4096, "the text of a restoration");
+}

@@ -49,12 +49,7 @@ void restorer_free(struct restorer *restorer)
 static enum status restorer_configure(struct restorer *restorer, const char *text, const struct config_strings *sets,
                                       struct error *error)
 {
-    struct yaml_node *root = NULL;
-    enum status status = yaml_read_text(&root, text, restorer->path, &restorer->arena, error);
-    for (int64_t i = 0; !status && sets && i < sets->n; i++)
-        status = yaml_set(root, sets->items[i], &restorer->arena, error);
-    if (!status)
-        status = config_bind(&restore_table, root, &restorer->config, &restorer->arena, error);
+    enum status status = restore_config_read(&restorer->config, text, restorer->path, sets, &restorer->arena, error);
     return status ? error_while(error, "reading how '%s' restores", restorer->path) : STATUS_OK;
 }
 
