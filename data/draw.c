@@ -1,6 +1,5 @@
 #include "data/draw.h"
 
-#include <inttypes.h>
 #include <string.h>
 
 #include "base/memory.h"
@@ -142,20 +141,9 @@ static enum status draw_distances(struct draw *draw, const struct draw_source *s
 
 /* ---- the whole skull at another resolution ---- */
 
-static struct grid whole_grid(const struct grid *grid, const int64_t patch[3])
-{
-    double spacing_mm[3];
-    for (int a = 0; a < 3; a++)
-        spacing_mm[a] = grid_spacing_mm(grid, a) * (double)grid->dim[a] / (double)patch[a];
-    return resample_grid(grid, spacing_mm);
-}
-
-static enum status draw_resample(float *out, const struct volume *mask, const struct grid *to, const int64_t patch[3], struct error *error)
+static enum status draw_resample(float *out, const struct volume *mask, const struct grid *to, struct error *error)
 {
     struct volume soft;
-    if (memcmp(to->dim, patch, sizeof to->dim) != 0)
-        return error_set(error, STATUS_FAILED, "sampler whole: %" PRId64 "x%" PRId64 "x%" PRId64 " voxels cannot be brought to the patch", mask->grid.dim[0],
-                         mask->grid.dim[1], mask->grid.dim[2]);
     if (resample_volume(&soft, mask, to, RESAMPLE_LINEAR, error))
         return error->status;
     memcpy(out, soft.data, (size_t)grid_voxels(to) * sizeof *out);
@@ -178,18 +166,18 @@ static enum status draw_whole(struct draw *draw, const struct draw_source *sourc
 {
     const int64_t *patch = source->config->patch_vox, n = patch[0] * patch[1] * patch[2];
     struct volume *skull = &drawn->skull;
-    const struct grid to = whole_grid(&skull->grid, patch);
+    const struct grid to = resample_fit(&skull->grid, patch);
     const struct box all = box_of_grid(&skull->grid);
     draw->soft = memory_alloc((size_t)n, 2 * sizeof *draw->soft);
     if (!draw->soft)
         return error_memory(error, (size_t)n * 2 * sizeof *draw->soft, "the patches of a skull");
     if (drawn->augment.moved)
         return draw_whole_augmented(draw, drawn, patch, error);
-    if (draw_resample(draw->soft, skull, &to, patch, error))
+    if (draw_resample(draw->soft, skull, &to, error))
         return error->status;
     memset(skull->data, 0, (size_t)grid_voxels(&skull->grid)); /* its memory now holds the implant */
     cut(skull->data, all, drawn->implant.mask, drawn->implant.box, 1);
-    return draw_resample(draw->soft + n, skull, &to, patch, error);
+    return draw_resample(draw->soft + n, skull, &to, error);
 }
 
 static enum status drawn_make(struct drawn *drawn, const struct draw_source *source, const struct rng *rng, struct error *error)

@@ -301,6 +301,20 @@ struct grid resample_grid(const struct grid *grid, const double spacing_mm[3])
     return out;
 }
 
+struct grid resample_fit(const struct grid *grid, const int64_t dim[3])
+{
+    struct grid out = *grid;
+    for (int a = 0; a < 3; a++) {
+        const double scale = (double)grid->dim[a] / (double)dim[a];
+        out.dim[a] = dim[a];
+        for (int k = 0; k < 3; k++) {
+            out.origin[k] += 0.5 * (scale - 1) * grid->axis[a][k];
+            out.axis[a][k] *= scale;
+        }
+    }
+    return out;
+}
+
 enum status resample_mask(struct volume *ret, const struct volume *src, const struct grid *dst_grid, struct error *error)
 {
     struct volume shares, mask;

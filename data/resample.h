@@ -16,6 +16,8 @@ enum status resample_volume(struct volume *ret, const struct volume *src, const 
                             struct error *error);
 /* The grid with this spacing over the same field of view. */
 struct grid resample_grid(const struct grid *grid, const double spacing_mm[3]);
+/* The same field of view in dim voxels. */
+struct grid resample_fit(const struct grid *grid, const int64_t dim[3]);
 /* A mask on another grid: what is bone by more than half. */
 enum status resample_mask(struct volume *ret, const struct volume *src, const struct grid *dst_grid, struct error *error);
 /* Values of src (dim, x fastest), linear between its voxels and 0 beyond them, at a box of voxels: voxel i of `size` stands at at + i * step,

@@ -50,14 +50,7 @@ bool restorer_working_grid(const struct restorer *restorer, const struct grid *n
     if (config->working_spacing_mm[0] > 0)
         *ret = resample_grid(native, config->working_spacing_mm);
     else if (config->window.scan == SCAN_WHOLE)
-        for (int a = 0; a < 3; a++) { /* the same field of view in patch_vox voxels */
-            double scale = (double)native->dim[a] / (double)config->window.patch_vox[a];
-            ret->dim[a] = config->window.patch_vox[a];
-            for (int k = 0; k < 3; k++) {
-                ret->origin[k] += 0.5 * (scale - 1) * native->axis[a][k];
-                ret->axis[a][k] *= scale;
-            }
-        }
+        *ret = resample_fit(native, config->window.patch_vox);
     const bool framed = config->window.scan == SCAN_WHOLE && config->working_spacing_mm[0] > 0; /* also where it has that spacing */
     return framed || !grid_same(ret, native, 1e-9);
 }
