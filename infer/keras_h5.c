@@ -140,8 +140,8 @@ static enum status send_weights(struct sending *sending, hid_t root, const char 
             status = model_h5_error(&sending->error, sending->path, name);
         else if (link.type == H5L_TYPE_HARD && object.type == H5O_TYPE_GROUP)
             status = send_weights(sending, root, name, depth + 1);
-        else if (link.type == H5L_TYPE_HARD && object.type == H5O_TYPE_DATASET)
-            status = send_weight(sending, root, name);
+        else if (link.type != H5L_TYPE_HARD || object.type == H5O_TYPE_DATASET)
+            status = send_weight(sending, root, name); /* refuses links */
     }
     H5Gclose(group);
     return status;

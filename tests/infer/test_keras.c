@@ -3,6 +3,7 @@
 #include "infer/keras.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/file.h"
@@ -210,6 +211,47 @@ static void test_no_keras_file(void)
     check_refused(FOLDER "answers.h5", NULL, STATUS_FAILED, "a weight without a layer above it");
 }
 
+/* A copy of a file with one bias in place of its own. create < 0: a link to the untouched file. Closes create. */
+static const char *with_bias(const char *name, hid_t create)
+{
+    static const char bias[] = "model_weights/conv3d_7/conv3d_7/bias:0";
+    struct error error = {0};
+    char *data = NULL, from[4096];
+    size_t bytes = 0;
+    const char *path = check_path(name);
+    CHECK_OK(file_read(&data, &bytes, FOLDER "k2_n1.h5", 1 << 24, &error), &error);
+    CHECK_OK(file_write(path, data, bytes, &error), &error);
+    memory_free(data);
+    hdf5_lock();
+    hid_t file = H5Fopen(path, H5F_ACC_RDWR, H5P_DEFAULT), own = H5Dopen2(file, bias, H5P_DEFAULT), space = H5Dget_space(own);
+    H5Dclose(own);
+    CHECK(H5Ldelete(file, bias, H5P_DEFAULT) >= 0);
+    if (create < 0) {
+        CHECK(realpath(FOLDER "k2_n1.h5", from) && H5Lcreate_external(from, bias, file, bias, H5P_DEFAULT, H5P_DEFAULT) >= 0);
+    } else {
+        const hid_t dataset = H5Dcreate2(file, bias, H5T_IEEE_F32LE, space, H5P_DEFAULT, create, H5P_DEFAULT);
+        CHECK(dataset >= 0);
+        H5Dclose(dataset);
+        H5Pclose(create);
+    }
+    H5Sclose(space);
+    H5Fclose(file);
+    hdf5_unlock();
+    return path;
+}
+
+static void test_opens_no_other_file(void)
+{
+    struct error error = {0};
+    const float values[64] = {0};
+    const char *raw = check_path("values.raw");
+    CHECK_OK(file_write(raw, values, sizeof values, &error), &error);
+    check_refused(with_bias("linked.h5", -1), NULL, STATUS_FAILED, "a link out of the file");
+    hid_t create = H5Pcreate(H5P_DATASET_CREATE);
+    CHECK(H5Pset_external(create, raw, 0, sizeof values) >= 0);
+    check_refused(with_bias("elsewhere.h5", create), NULL, STATUS_FAILED, "its values lie in another file");
+}
+
 int main(int argc, char **argv)
 {
     const struct check_test tests[] = {{"auto_encoder", test_auto_encoder},
@@ -218,6 +260,7 @@ int main(int argc, char **argv)
                                        {"restores", test_restores},
                                        {"another_architecture", test_another_architecture},
                                        {"no_keras_file", test_no_keras_file},
+                                       {"opens_no_other_file", test_opens_no_other_file},
                                        {0}};
     return check_main(argc, argv, tests);
 }
