@@ -55,28 +55,38 @@ bool restorer_working_grid(const struct restorer *restorer, const struct grid *n
     return framed || !grid_same(ret, native, 1e-9);
 }
 
-/* A volume of floats, and where the scanned box lies on it. */
+/* A volume of floats, and where the scanned volume lies on it. */
 struct keeping {
     struct volume *p;
     int64_t lo[3];
+    const struct volume *bone; /* the scanned volume: of the answer only what goes beyond it is kept; NULL: the answer itself */
 };
+
+static void keep_row(float *dst, const float *p, const float *bone, int64_t n)
+{
+    if (bone)
+        for (int64_t i = 0; i < n; i++)
+            dst[i] = fmaxf(p[i] - bone[i], 0);
+    else
+        memcpy(dst, p, (size_t)n * sizeof *dst);
+}
 
 /* A window_sink: into a volume of floats, as far as it reaches. */
 static void keep_block(void *context, const struct window_block *block)
 {
     const struct keeping *keeping = context;
     struct volume *p = keeping->p;
-    const int64_t *dim = p->grid.dim;
+    const int64_t *dim = p->grid.dim, *from = keeping->bone ? keeping->bone->grid.dim : dim;
     const int64_t first = keeping->lo[0] + block->box.lo[0] < 0 ? -keeping->lo[0] : block->box.lo[0];
     const int64_t end = keeping->lo[0] + block->box.hi[0] > dim[0] ? dim[0] - keeping->lo[0] : block->box.hi[0];
     for (int64_t z = block->box.lo[2]; z < block->box.hi[2]; z++)
         for (int64_t y = block->box.lo[1]; y < block->box.hi[1]; y++) {
             const int64_t to_y = y + keeping->lo[1], to_z = z + keeping->lo[2];
             if (end > first && to_y >= 0 && to_y < dim[1] && to_z >= 0 && to_z < dim[2])
-                memcpy((float *)p->data + (to_z * dim[1] + to_y) * dim[0] + keeping->lo[0] + first,
-                       block->p + (z - block->box.lo[2]) * block->stride_z + (y - block->box.lo[1]) * block->stride_y + first -
-                           block->box.lo[0],
-                       (size_t)(end - first) * sizeof(float));
+                keep_row((float *)p->data + (to_z * dim[1] + to_y) * dim[0] + keeping->lo[0] + first,
+                         block->p + (z - block->box.lo[2]) * block->stride_z + (y - block->box.lo[1]) * block->stride_y + first -
+                             block->box.lo[0],
+                         keeping->bone ? (const float *)keeping->bone->data + (z * from[1] + y) * from[0] + first : NULL, end - first);
         }
 }
 
@@ -155,8 +165,9 @@ static enum status answer_resampled(struct volume *ret, struct window_stats *sta
 {
     const struct window_config *window = &restorer->config.window;
     struct volume src = {0}, p = {0}, frame = {0};
-    struct keeping keeping = {.p = &p};
+    const bool missing = restorer->config.task == RESTORE_COMPLETION && !native->keep; /* as a coarse stage is asked */
     struct window_source source = *native;
+    struct keeping keeping = {.p = &p};
     source.skull = &src;
     enum status status = resample_volume(&src, native->skull, working, RESAMPLE_AREA, error);
     if (!status)
@@ -167,6 +178,7 @@ static enum status answer_resampled(struct volume *ret, struct window_stats *sta
         status = frame_make(&frame, keeping.lo, &src, window->patch_vox, error);
         source.skull = &frame;
     }
+    keeping.bone = missing ? source.skull : NULL;
     if (!status)
         status = window_scan(stats, restorer->network, window, &source, keep_block, &keeping, progress, error);
     volume_done(&src);
@@ -186,7 +198,7 @@ static void stats_add(struct window_stats *sum, const struct window_stats *more)
     sum->network_s += more->network_s;
 }
 
-/* The coarse stage's values for the whole skull. */
+/* What the coarse stage says is missing from the whole skull: of completion, what its answer adds to the skull. */
 static enum status answer_coarse(struct volume *ret, struct window_stats *stats, struct restorer *coarse, const struct volume *skull,
                                  struct error *error)
 {
@@ -239,7 +251,7 @@ enum status restorer_answer(float *p, struct restorer *restorer, const float *fr
 {
     const struct window_config *window = &restorer->config.window;
     struct volume src = {.type = VOXEL_F32, .data = (void *)(uintptr_t)frame}, dst = {.type = VOXEL_F32, .data = p};
-    struct keeping keeping = {.p = &dst};
+    struct keeping keeping = {.p = &dst, .bone = restorer->config.task == RESTORE_COMPLETION ? &src : NULL};
     struct window_stats stats;
     src.grid = dst.grid = grid_make(window->patch_vox, restorer->config.working_spacing_mm);
     return window_scan(&stats, restorer->network, window, &(struct window_source){.skull = &src}, keep_block, &keeping, NULL, error);

@@ -9,8 +9,8 @@
  * implant:    p is the implant itself;  implant = postprocess(p > threshold and not defective).
  * Either way completed = defective or implant.
  *
- * Cascade: a model with a coarse stage inside. The coarse stage answers for the whole skull at its own spacing; the fine one is asked only
- * where that answer is above min_prior, and sees it as a second channel. */
+ * Cascade: a model with a coarse stage inside. The coarse stage says for the whole skull, at its own spacing, what is missing (of completion: what
+ * its answer adds to the skull); the fine one is asked only where that is above min_prior, and sees it as a second channel. */
 #ifndef CALVARIA_INFER_RESTORE_H
 #define CALVARIA_INFER_RESTORE_H
 

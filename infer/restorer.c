@@ -132,9 +132,9 @@ static enum status coarse_check(const struct restorer *coarse, struct error *err
 {
     const double *mm = coarse->config.working_spacing_mm;
     const bool cubes = mm[0] > 0 && mm[1] == mm[0] && mm[2] == mm[0];
-    if (coarse->config.window.scan == SCAN_WHOLE && cubes && coarse->config.task == RESTORE_IMPLANT)
+    if (coarse->config.window.scan == SCAN_WHOLE && cubes)
         return STATUS_OK;
-    return error_set(error, STATUS_FAILED, "%s: is no coarse stage (task: implant, scan: whole and one working_spacing_mm along all axes are needed)",
+    return error_set(error, STATUS_FAILED, "%s: is no coarse stage (scan: whole and one working_spacing_mm along all axes are needed)",
                      coarse->path);
 }
 

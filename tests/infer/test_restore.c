@@ -293,6 +293,55 @@ static void test_cascade(void)
     volume_done(&skull);
 }
 
+/* A coarse stage of completion says what its answer adds to the skull: as one of the implant that answers with just that. */
+static void test_cascade_of_completion(void)
+{
+    static const char *const first[] = {"input_channels: 1\npatch_vox: 16\nlayers: [ { name: mix, type: conv, filters: 1, kernel: 1 } ]\n",
+                                        "input_channels: 1\npatch_vox: 16\nlayers: [ { name: mix, type: conv, filters: 1, kernel: 1 }, { type: relu } ]\n"};
+    static const char second[] = "input_channels: 2\npatch_vox: 8\nlayers: [ { name: pick, type: conv, filters: 1, kernel: 1 } ]\n";
+    struct error error = {0};
+    struct restoration results[2] = {0};
+    struct fixture_network fine;
+    struct volume skull = fixture_volume(30, 28, 26, 1, 1, 1);
+    struct restore_config fine_config = config_of(RESTORE_IMPLANT, (struct config_list){0});
+    float frame[16 * 16 * 16], answers[2][16 * 16 * 16];
+    fixture_box(&skull, (struct box){{3, 4, 5}, {12, 13, 24}}, 1);
+    fixture_network(&fine, second, 1);
+    memcpy(params_find(&fine.params, "pick.w")->offset + fine.params.value, (const float[]){0, 1}, 2 * sizeof(float));
+    fine_config.window.scan = SCAN_OVERLAP;
+    fine_config.threshold = 0.3;
+    for (int a = 0; a < 3; a++)
+        fine_config.working_spacing_mm[a] = 2;
+    for (int i = 0; i < 16 * 16 * 16; i++)
+        frame[i] = (float)(i % 5) / 4;
+    for (int task = RESTORE_COMPLETION; task <= RESTORE_IMPLANT; task++) {
+        struct fixture_network coarse;
+        struct restorer *stage = NULL, *pair = NULL;
+        struct restore_config config = coarse_config();
+        config.task = task;
+        fixture_network(&coarse, first[task], 1); /* 0.8, and 0.8 - bone */
+        coarse.params.value[params_find(&coarse.params, "mix.w")->offset] = task == RESTORE_COMPLETION ? 0 : -1;
+        coarse.params.value[params_find(&coarse.params, "mix.b")->offset] = 0.8F;
+        CHECK_OK(restorer_new(&stage, &coarse.config, &coarse.params, &config, NULL, &error), &error);
+        CHECK_OK(restorer_new(&pair, &fine.config, &fine.params, &fine_config, stage, &error), &error);
+        CHECK_OK(restorer_run(&results[task], pair, &skull, NULL, &error), &error);
+        CHECK_OK(restorer_answer(answers[task], stage, frame, &error), &error);
+        restorer_free(pair);
+        restorer_free(stage);
+        fixture_network_done(&coarse);
+    }
+    CHECK(count(&results[0].implant) > 1000);
+    CHECK(same(&results[0].implant, &results[1].implant));
+    int differ = 0;
+    for (int i = 0; i < 16 * 16 * 16; i++)
+        differ += fabsf(answers[0][i] - answers[1][i]) > 1e-6F;
+    CHECK_INT(differ, 0);
+    restoration_done(&results[0]);
+    restoration_done(&results[1]);
+    fixture_network_done(&fine);
+    volume_done(&skull);
+}
+
 /* A skull that has the working spacing already is framed all the same. */
 static void test_whole_scan_at_the_skulls_own_spacing(void)
 {
@@ -456,6 +505,7 @@ int main(int argc, char **argv)
         {"outputs_keep_the_storage", test_outputs_keep_the_storage},
         {"model_files", test_model_files},
         {"cascade", test_cascade},
+        {"cascade_of_completion", test_cascade_of_completion},
         {"whole_scan_at_the_skulls_own_spacing", test_whole_scan_at_the_skulls_own_spacing},
         {"cascade_files", test_cascade_files},
         {"flip_average", test_flip_average},

@@ -76,6 +76,25 @@ static void test_model_holds_both(void)
     model_done(&coarse);
 }
 
+/* Both stages of completion: what the coarse one adds to the skull is the fine one's second channel. */
+static void test_completion(void)
+{
+    struct error error = {0};
+    struct restorer *pair = NULL;
+    char *const sets[] = {"task=completion", "data.sampler=whole", "data.spacing_mm=10", "restore.scan=whole", "train.steps=2", "data.workers=1",
+                          "train.best=loss", "train.validate_cases=0"};
+    char *const fine_sets[] = {"task=completion", "data.sampler=defect", "data.spacing_mm=5", "network.input_channels=2", "restore.scan=overlap",
+                               "train.steps=2",   memory_printf("coarse=%s", check_path("adds"))};
+    if (CHECK(chain_set() != NULL) &&
+        CHECK_OK(trainer_start(chain_recipe("plain.yaml", NULL), 8, sets, check_path("adds"), NULL, &error), &error) &&
+        CHECK_OK(trainer_start(chain_recipe("plain.yaml", NULL), 7, fine_sets, check_path("completes"), NULL, &error), &error) &&
+        CHECK_OK(restorer_open(&pair, check_path("completes"), NULL, &error), &error)) {
+        CHECK_INT(restorer_config(pair)->task, RESTORE_COMPLETION);
+        restorer_free(pair);
+    }
+    memory_free(fine_sets[6]);
+}
+
 static void test_refused(void)
 {
     struct error none = {0}, channels = {0}, spacing = {0};
@@ -91,7 +110,7 @@ static void test_refused(void)
 int main(int argc, char **argv)
 {
     const struct check_test tests[] = {
-        {"resume_same_bits", test_resume_same_bits}, {"model_holds_both", test_model_holds_both}, {"refused", test_refused}, {0}};
+        {"resume_same_bits", test_resume_same_bits}, {"model_holds_both", test_model_holds_both}, {"completion", test_completion}, {"refused", test_refused}, {0}};
     log_set_level(LOG_QUIET);
     return check_main(argc, argv, tests);
 }
