@@ -205,14 +205,15 @@ void engine_conv_free(struct engine_conv *conv)
 
 /* ---- running ---- */
 
-void engine_conv_forward(struct engine_conv *conv, const float *src, const float *w, const float *b, float *dst, void *scratch)
+void engine_conv_forward(struct engine_conv *conv, const float *src, const float *w, const float *b, const struct conv_beside *beside, float *dst,
+                         void *scratch)
 {
     char *at = scratch;
     float *packed = conv->packed ? conv->packed : scratch_take(&at, phases_packed_floats(conv->forward));
     if (!conv->packed_valid)
         phases_pack(conv->forward, &conv->view, w, packed);
     conv->packed_valid = conv->packed != NULL;
-    phases_run(conv->forward, src, packed, b, dst, at);
+    phases_run(conv->forward, src, packed, b, beside ? beside : &(struct conv_beside){0}, dst, at);
 }
 
 void engine_conv_backward_data(struct engine_conv *conv, const float *d_dst, const float *w, float *d_src, void *scratch)
@@ -220,7 +221,17 @@ void engine_conv_backward_data(struct engine_conv *conv, const float *d_dst, con
     char *at = scratch;
     float *packed = scratch_take(&at, phases_packed_floats(conv->backward_data));
     phases_pack(conv->backward_data, &conv->view, w, packed);
-    phases_run(conv->backward_data, d_dst, packed, NULL, d_src, at);
+    phases_run(conv->backward_data, d_dst, packed, NULL, &(struct conv_beside){0}, d_src, at);
+}
+
+int64_t engine_conv_sums(const struct engine_conv *conv)
+{
+    return phases_sums(conv->forward);
+}
+
+bool engine_conv_takes_affine(const struct engine_conv *conv)
+{
+    return phases_takes_affine(conv->forward);
 }
 
 /* d_b[c] = sum of d_dst over batch and voxels, in an order that threads do not change. */

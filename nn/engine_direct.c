@@ -133,8 +133,21 @@ const char *direct_forward_name(const struct direct_forward *forward)
     return forward->name;
 }
 
+/* Whether all of a kernel's reads of src pass where it can be bent: own blocked source, no copy. */
+bool direct_forward_takes_affine(const struct direct_forward *forward)
+{
+    bool winograd = forward->winograd && winograd_takes_affine(forward->winograd);
+    return (winograd || direct_is_thin(&forward->conv)) && !forward->src_floats;
+}
+
+int64_t direct_forward_sums(const struct direct_forward *forward)
+{
+    return forward->winograd ? winograd_sums(forward->winograd) : 0;
+}
+
 /* One plane of one output channel at a time. */
-static void direct_run_thin(const struct direct_forward *forward, const float *src, const float *packed, const float *b, float *dst)
+static void direct_run_thin(const struct direct_forward *forward, const float *src, const float *packed, const float *b,
+                            const struct tensor_affine *affine, float *dst)
 {
     const struct direct_conv *conv = &forward->conv;
     const struct engine_kernels *kernels = engine_kernels();
@@ -148,6 +161,7 @@ static void direct_run_thin(const struct direct_forward *forward, const float *s
                                          .w = packed + o * forward->layout.src_c * taps,
                                          .dst = dst + (n * conv->dst.c + o) * shape_voxels(conv->dst),
                                          .b = b ? b[o] : 0.0f,
+                                         .affine = affine_of_sample(affine, n, forward->layout.src_c),
                                          .blocks = blocks,
                                          .first = z * conv->dst.h,
                                          .last = (z + 1) * conv->dst.h};
@@ -179,19 +193,20 @@ static void direct_run_blocked(const struct direct_forward *forward, const float
             }
 }
 
-void direct_forward_run(struct direct_forward *forward, const float *src, const float *packed, const float *b, float *dst, void *scratch)
+void direct_forward_run(struct direct_forward *forward, const float *src, const float *packed, const float *b, const struct conv_beside *beside,
+                        float *dst, void *scratch)
 {
     char *at = scratch;
     float *src_copy = scratch_take(&at, forward->src_floats), *dst_copy = scratch_take(&at, forward->dst_floats);
     if (forward->layout.lane_o == 1) {
-        direct_run_thin(forward, src, packed, b, dst);
+        direct_run_thin(forward, src, packed, b, beside->affine, dst);
         return;
     }
     if (forward->src_floats)
         tensor_pack_lanes(src_copy, src, forward->conv.src, forward->layout.lane_i);
     src = forward->src_floats ? src_copy : src;
     if (forward->winograd)
-        winograd_run(forward->winograd, src, packed + direct_weights_end(forward), b, dst, at);
+        winograd_run(forward->winograd, src, packed + direct_weights_end(forward), b, beside, dst, at);
     else if (forward->onednn)
         onednn_conv_run(forward->onednn, src, packed, b, forward->dst_floats ? dst_copy : dst, at);
     else

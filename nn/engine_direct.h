@@ -68,7 +68,11 @@ int64_t direct_forward_macs(const struct direct_forward *forward);
 int64_t direct_forward_packed_floats(const struct direct_forward *forward);
 void direct_forward_prepare(const struct direct_forward *forward, float *packed);
 /* b: layout.dst_c values, or NULL when built without bias. */
-void direct_forward_run(struct direct_forward *forward, const float *src, const float *packed, const float *b, float *dst, void *scratch);
+void direct_forward_run(struct direct_forward *forward, const float *src, const float *packed, const float *b, const struct conv_beside *beside,
+                        float *dst, void *scratch);
+/* As engine_conv_sums and engine_conv_takes_affine. */
+int64_t direct_forward_sums(const struct direct_forward *forward);
+bool direct_forward_takes_affine(const struct direct_forward *forward);
 
 /* The gradient of the weights, in layout order. */
 struct direct_weights;
@@ -107,7 +111,10 @@ size_t phases_scratch_bytes(const struct phases *phases);
 const char *phases_name(const struct phases *phases);
 int64_t phases_macs(const struct phases *phases);
 void phases_pack(const struct phases *phases, const struct weights_view *view, const float *w, float *packed);
-void phases_run(struct phases *phases, const float *src, const float *packed, const float *b, float *dst, void *scratch);
+void phases_run(struct phases *phases, const float *src, const float *packed, const float *b, const struct conv_beside *beside, float *dst,
+                void *scratch);
+int64_t phases_sums(const struct phases *phases);
+bool phases_takes_affine(const struct phases *phases);
 
 /* Scratch is carved in 64-byte steps. */
 static inline size_t scratch_bytes(int64_t floats)

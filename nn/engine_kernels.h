@@ -33,6 +33,7 @@ struct thin_tile {
     const struct direct_conv *conv;
     const float *src, *w; /* all blocks of src; w [block][tap][lane] */
     float *dst, b;
+    struct tensor_affine affine; /* of this sample's src */
     int64_t blocks, first, last;
 };
 
@@ -51,6 +52,8 @@ struct winograd_tile {
     const struct winograd_grid *grid;
     const float *src, *u, *b; /* src, dst: the sample; b: NULL without bias */
     float *v, *m, *dst;
+    struct tensor_affine affine; /* of this sample's src */
+    double *sums; /* [block of dst][2][lane]: of these tiles' values, of their squares; NULL: not asked for */
     int64_t first, n, step, gap;
     int64_t next_v, next_m; /* winograd_outer: floats from v, m to those of the unit that comes next; 0: none does */
 };
@@ -84,5 +87,10 @@ struct engine_kernels {
 };
 
 const struct engine_kernels *engine_kernels(void);
+
+static inline struct tensor_affine affine_of_sample(const struct tensor_affine *affine, int64_t n, int64_t stored)
+{
+    return affine && affine->by ? (struct tensor_affine){affine->by + n * stored, affine->one + n * stored, affine->slope} : (struct tensor_affine){0};
+}
 
 #endif

@@ -19,6 +19,7 @@ typedef __m512 vec;
 #define vec_add _mm512_add_ps
 #define vec_sub _mm512_sub_ps
 #define vec_mul _mm512_mul_ps
+#define vec_max _mm512_max_ps
 #define vec_fma _mm512_fmadd_ps
 #define vec_fnma _mm512_fnmadd_ps
 #define vec_sum _mm512_reduce_add_ps

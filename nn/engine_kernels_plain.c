@@ -70,6 +70,13 @@ static inline vec vec_mul(vec a, vec b)
     return a;
 }
 
+static inline vec vec_max(vec a, vec b)
+{
+    for (int i = 0; i < LANE; i++)
+        a.lane[i] = a.lane[i] > b.lane[i] ? a.lane[i] : b.lane[i];
+    return a;
+}
+
 static inline float vec_sum(vec v)
 {
     float sum = 0;

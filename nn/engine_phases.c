@@ -429,7 +429,24 @@ static void phase_bias(const struct phases *phases, const struct phase_group *gr
         memcpy(ret + phases->phases[p].first_c, b, (size_t)phases->dst.c * sizeof *ret);
 }
 
-void phases_run(struct phases *phases, const float *src, const float *packed, const float *b, float *dst, void *scratch)
+/* The only convolution, where it makes dst itself; else NULL. */
+static const struct direct_forward *phases_only(const struct phases *phases)
+{
+    return phases->n_groups == 1 && phases->groups[0].straight ? phases->groups[0].forward : NULL;
+}
+
+int64_t phases_sums(const struct phases *phases)
+{
+    return phases_only(phases) ? direct_forward_sums(phases_only(phases)) : 0;
+}
+
+bool phases_takes_affine(const struct phases *phases)
+{
+    return phases_only(phases) && !phases->split && direct_forward_takes_affine(phases_only(phases));
+}
+
+void phases_run(struct phases *phases, const float *src, const float *packed, const float *b, const struct conv_beside *beside, float *dst,
+                void *scratch)
 {
     char *at = scratch;
     float *bias = scratch_take(&at, phases->bias_floats), *temp = scratch_take(&at, phases->temp_floats), *next = temp;
@@ -447,7 +464,7 @@ void phases_run(struct phases *phases, const float *src, const float *packed, co
         if (group->forward) {
             if (b)
                 phase_bias(phases, group, b, bias);
-            direct_forward_run(group->forward, src, packed, b ? bias : NULL, group->straight ? dst : next, at);
+            direct_forward_run(group->forward, src, packed, b ? bias : NULL, beside, group->straight ? dst : next, at);
         }
         for (struct phase *phase = phases->phases + group->first; phase < last; phase++) {
             phase->temp = group->forward ? next : NULL;

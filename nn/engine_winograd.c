@@ -168,9 +168,43 @@ static int64_t winograd_units(const struct winograd *winograd)
     return winograd->grid.conv.dst.n * winograd->units;
 }
 
-void winograd_run(const struct winograd *winograd, const float *src, const float *packed, const float *b, float *dst, void *scratch)
+/* Doubles of one unit's sums. */
+static int64_t winograd_unit_sums(const struct winograd *winograd)
+{
+    return 2 * winograd->grid.blocks_o * winograd->lane;
+}
+
+bool winograd_takes_affine(const struct winograd *winograd)
+{
+    return winograd->grid.points_z > 0; /* the values are first touched along z */
+}
+
+int64_t winograd_sums(const struct winograd *winograd)
+{
+    return (winograd->grid.conv.dst.n + winograd_units(winograd)) * winograd_unit_sums(winograd);
+}
+
+/* Each unit's sums, one after the other, into those of its sample: sums[2][n][channel]. */
+static void winograd_finish_sums(const struct winograd *winograd, const double *units, double *sums)
+{
+    const int64_t lane = winograd->lane, blocks = winograd->grid.blocks_o, n = winograd->grid.conv.dst.n, squares = n * blocks * lane;
+    memset(sums, 0, 2 * (size_t)squares * sizeof *sums);
+    for (int64_t unit = 0; unit < winograd_units(winograd); unit++)
+        for (int64_t block = 0; block < blocks; block++, units += 2 * lane) {
+            double *to = sums + (unit / winograd->units * blocks + block) * lane;
+            for (int64_t c = 0; c < lane; c++) {
+                to[c] += units[c];
+                to[squares + c] += units[lane + c];
+            }
+        }
+}
+
+void winograd_run(const struct winograd *winograd, const float *src, const float *packed, const float *b, const struct conv_beside *beside,
+                  float *dst, void *scratch)
 {
     const struct engine_kernels *kernels = engine_kernels();
+    const int64_t n_src = winograd->grid.blocks_i * winograd->lane, unit_sums = winograd_unit_sums(winograd);
+    double *sums = beside->sums ? beside->sums + winograd->grid.conv.dst.n * unit_sums : NULL;
     int threads = parallel_threads() < winograd->threads ? parallel_threads() : winograd->threads;
 #pragma omp parallel num_threads(threads)
     {
@@ -183,11 +217,15 @@ void winograd_run(const struct winograd *winograd, const float *src, const float
             tile.b = b;
             tile.v = v;
             tile.m = m;
+            tile.affine = affine_of_sample(beside->affine, i / winograd->units, n_src);
+            tile.sums = sums ? sums + i * unit_sums : NULL;
             kernels->winograd_src(&tile);
             kernels->winograd_multiply(&tile);
             kernels->winograd_dst(&tile);
         }
     }
+    if (sums)
+        winograd_finish_sums(winograd, sums, beside->sums);
 }
 
 /* ---- the gradient of the weights: slabs of units are transformed, then each position's products are summed by one thread ---- */

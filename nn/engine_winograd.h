@@ -40,7 +40,10 @@ int64_t winograd_macs(const struct winograd *winograd); /* the products alone */
 size_t winograd_scratch_bytes(const struct winograd *winograd);
 /* direct: weights in the direct layout, [o/lane][i/lane][tap][lane][lane]. */
 void winograd_prepare(const struct winograd *winograd, const float *direct, float *packed);
-void winograd_run(const struct winograd *winograd, const float *src, const float *packed, const float *b, float *dst, void *scratch);
+void winograd_run(const struct winograd *winograd, const float *src, const float *packed, const float *b, const struct conv_beside *beside,
+                  float *dst, void *scratch);
+bool winograd_takes_affine(const struct winograd *winograd);
+int64_t winograd_sums(const struct winograd *winograd); /* as engine_conv_sums */
 
 /* ---- the gradient of the weights, in the direct layout ---- */
 

@@ -82,6 +82,12 @@ struct layer_ops {
     /* A layer that `takes_activation` does a (leaky) ReLU behind it in the same pass, and that one is never run. */
     double (*slope)(const struct layer *layer); /* its factor of negative values; NULL: it is no (leaky) ReLU */
     bool (*takes_activation)(const struct layer *layer); /* NULL: never */
+    /* What layers do for their neighbours, once init has chosen kernels (network_graph.c). A layer with `sums_bytes` leaves the sums of dst in
+     * dst_sums, which takes that room (0 or NULL: it does not), for one that `measures` src (NULL: it is no norm). In inference a norm leaves its
+     * factors in dst_affine, and dst as it is, where the only reader `takes_affine`. */
+    size_t (*sums_bytes)(const struct layer *layer);
+    bool (*measures)(const struct layer *layer);
+    bool (*takes_affine)(const struct layer *layer);
     /* dst's shape from the sources'. Errors name key and value by config_error(error, layer->node, ...). */
     enum status (*shape)(const struct layer *layer, struct shape *ret_dst, struct error *error);
     enum status (*declare)(struct layer *layer, struct error *error); /* may be NULL: no parameters */
@@ -114,6 +120,10 @@ struct layer {
     /* Absorbed nearest upsampling: convolutions see src scaled by this factor (1: none). */
     int64_t src_scale;
     const struct layer *activation; /* absorbed, on dst; NULL: none */
+    /* Beside the values: sums and sums of squares, per sample and stored channel; how they are to be read. NULL: not agreed on. */
+    double *dst_sums;
+    const double *src_sums;
+    struct tensor_affine dst_affine, src_affine;
 
     /* Parameters, in the order they were declared. value and grad point into the flat blocks from network build on. */
     int n_params;

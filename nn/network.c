@@ -22,6 +22,7 @@ enum status network_build(struct network *network, const struct network_config *
     network_graph_simplify(network);
     if (network_init_layers(network, error))
         return error->status;
+    network_graph_pair(network);
     if (network_recompute(network, (enum network_recompute)config->recompute, error) || network_plan(network, allocate, error))
         return error_while(error, "planning the memory of network '%s'", config->name);
     return STATUS_OK;

@@ -338,3 +338,27 @@ void network_graph_simplify(struct network *network)
         if (network->nodes[i].layer.ops->joins)
             graph_join(network, i);
 }
+
+/* Node `index` is a norm: the layer before it may sum on the way, the one behind it may normalise. */
+static void graph_pair_norm(struct network *network, int64_t index)
+{
+    struct node *node = &network->nodes[index];
+    const struct value *src = &network->values[node->src[0].value], *dst = &network->values[index + 1];
+    struct node *maker = node->src[0].value > 0 ? &network->nodes[node->src[0].value - 1] : NULL;
+    if (maker && node->layer.ops->measures(&node->layer) && maker->layer.ops->sums_bytes && maker->layer.ops->sums_bytes(&maker->layer))
+        maker->sums_reader = index;
+    if (network->mode != NETWORK_INFER || dst->n_uses != 1 || dst->shares != src->shares || dst->part != src->part)
+        return;
+    for (int64_t i = index + 1; i < network->n_layers; i++) {
+        const struct node *reader = &network->nodes[i];
+        if (!reader->skipped && reader->src[0].value == index + 1 && reader->layer.ops->takes_affine && reader->layer.ops->takes_affine(&reader->layer))
+            node->affine_reader = i;
+    }
+}
+
+void network_graph_pair(struct network *network)
+{
+    for (int64_t i = 0; i < network->n_layers && !network->options.no_absorb; i++)
+        if (!network->nodes[i].skipped && network->nodes[i].layer.ops->measures)
+            graph_pair_norm(network, i);
+}

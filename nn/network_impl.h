@@ -24,6 +24,7 @@ struct node {
     int64_t macs;                            /* as written */
     /* When it is computed again for backward, and backward: network_plan.c's steps; -1: not at all. */
     int64_t again_step, backward_step;
+    int64_t sums_reader, affine_reader; /* the last node that reads what this one leaves beside its values; 0: none */
     void *scratch_forward, *scratch_again, *scratch_backward;
 };
 
@@ -71,6 +72,8 @@ enum status network_graph(struct network *network, const struct network_config *
                           enum network_mode mode, struct error *error);
 /* Absorbs upsamplings and activations, marks which values want a gradient, shares buffers in place. */
 void network_graph_simplify(struct network *network);
+/* Once the layers have chosen their kernels: who leaves sums or factors for whom. */
+void network_graph_pair(struct network *network);
 extern const char *const network_recompute_names[];
 /* network_recompute.c: which values are dropped (finding them by planning the memory, where the mode says so), then the moves. */
 enum status network_recompute(struct network *network, enum network_recompute mode, struct error *error);

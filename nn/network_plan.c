@@ -107,6 +107,11 @@ static void plan_sums(struct network *network, struct wishes *wishes)
     }
 }
 
+static int64_t plan_factors(const struct layer *layer)
+{
+    return layer->dst.shape.n * tensor_stored_channels(layer->dst.shape.c);
+}
+
 static void plan_layers(struct network *network, struct wishes *wishes)
 {
     for (int64_t i = 0; i < network->n_layers; i++) {
@@ -115,6 +120,11 @@ static void plan_layers(struct network *network, struct wishes *wishes)
         int64_t bytes = (int64_t)layer->scratch_bytes, forward = plan_forward_step(i), again = node->again_step, backward = node->backward_step;
         if (node->skipped)
             continue;
+        if (node->sums_reader)
+            plan_wish(wishes, (void **)&layer->dst_sums, (int64_t)layer->ops->sums_bytes(layer), forward, plan_forward_step(node->sums_reader));
+        if (node->affine_reader)
+            plan_wish(wishes, (void **)&layer->dst_affine.by, 2 * plan_factors(layer) * (int64_t)sizeof(float), forward,
+                      plan_forward_step(node->affine_reader));
         plan_wish(wishes, &layer->kept, (int64_t)layer->kept_bytes, forward, backward > again ? backward : again > 0 ? again : forward);
         plan_wish(wishes, &node->scratch_forward, bytes, forward, forward);
         if (again > 0)
@@ -145,6 +155,21 @@ void network_point(struct network *network, struct node *node, bool backward)
     for (int k = 0; k < layer->n_src; k++) {
         const struct value *src = &network->values[node->src[k].value];
         layer->src[k].data = backward ? src->again : src->data.data;
+    }
+}
+
+/* What the layers leave beside their values. */
+static void plan_attach_beside(struct network *network, struct node *node)
+{
+    struct layer *layer = &node->layer;
+    if (layer->dst_affine.by) {
+        layer->dst_affine.one = layer->dst_affine.by + plan_factors(layer);
+        layer->dst_affine.slope = layer->activation ? (float)layer->activation->ops->slope(layer->activation) : 1;
+    }
+    if (node->src[0].value > 0) {
+        const struct layer *maker = &network->nodes[node->src[0].value - 1].layer;
+        layer->src_sums = maker->dst_sums;
+        layer->src_affine = maker->dst_affine;
     }
 }
 
@@ -180,14 +205,16 @@ static enum status plan_attach(struct network *network, const struct wishes *wis
         value->grad.data = value->wants_grad ? plan_address(network, &data[n], value->part) : NULL;
         value->again = network->values[value->shares].dropped ? plan_address(network, &data[2 * n], value->part) : value->data.data;
     }
-    for (int64_t i = 0; i < network->n_layers; i++)
+    for (int64_t i = 0; i < network->n_layers; i++) {
         plan_attach_layer(network, &network->nodes[i]);
+        plan_attach_beside(network, &network->nodes[i]);
+    }
     return STATUS_OK;
 }
 
 enum status network_plan(struct network *network, bool allocate, struct error *error)
 {
-    int64_t n = network->n_layers, capacity = 3 * (n + 1) + (4 + LAYER_MAX_SRC) * n + 1;
+    int64_t n = network->n_layers, capacity = 3 * (n + 1) + (6 + LAYER_MAX_SRC) * n + 1;
     struct wishes wishes = {.items = memory_alloc((size_t)capacity, sizeof *wishes.items),
                             .pointers = memory_alloc((size_t)capacity, sizeof *wishes.pointers)};
     enum status status = STATUS_OK;

@@ -23,6 +23,13 @@ struct tensor {
     float *data; /* tensor_floats(shape) floats */
 };
 
+/* Values that their reader takes as by * x + one, and `slope` times that below zero (0 to 1; 1: no bend). Factors per sample and stored channel,
+ * 0 for padding; by NULL: the values are as they lie. */
+struct tensor_affine {
+    float *by, *one;
+    float slope;
+};
+
 int64_t tensor_block(void);
 /* Channels per block of a tensor with c channels: 1 when it lies plain. */
 int64_t tensor_lane(int64_t c);

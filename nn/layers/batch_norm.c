@@ -84,6 +84,12 @@ static void batch_norm_share(const struct pass_replicas *replicas, double *mean,
         var[c] = fmax(var[c] - mean[c] * mean[c], 0);
 }
 
+static bool batch_norm_measures(const struct layer *layer)
+{
+    const struct batch_norm_config *config = layer->config;
+    return (layer->training && !layer->frozen) || config->batch_statistics_at_test;
+}
+
 /* mean and 1 / sqrt(var + eps) of this pass, into what backward keeps. */
 static void batch_norm_measure(struct layer *layer, const struct pass *pass)
 {
@@ -94,7 +100,7 @@ static void batch_norm_measure(struct layer *layer, const struct pass *pass)
     bool learning = pass->training && !layer->frozen;
     state->of_batch = learning || config->batch_statistics_at_test;
     if (state->of_batch)
-        norm_measure(&state->norm, layer->src[0].data, mean, inv, layer->scratch);
+        norm_measure(&state->norm, layer, mean, inv);
     state->shares = learning && pass->replicas && pass->replicas->average ? pass->replicas : NULL;
     if (state->shares)
         batch_norm_share(state->shares, mean, inv, channels);
@@ -114,8 +120,7 @@ static void batch_norm_forward(struct layer *layer, const struct pass *pass)
     const double *mean = layer->kept, *inv = mean + layer->src[0].shape.c;
     if (!pass->again)
         batch_norm_measure(layer, pass);
-    norm_apply(&state->norm, layer->src[0].data, mean, inv, layer->value[BATCH_NORM_GAMMA], layer->value[BATCH_NORM_BETA], layer->dst.data,
-               layer->scratch);
+    norm_apply(&state->norm, layer, mean, inv, layer->value[BATCH_NORM_GAMMA], layer->value[BATCH_NORM_BETA]);
 }
 
 static void batch_norm_backward(struct layer *layer, const struct pass *pass)
@@ -149,6 +154,7 @@ const struct layer_ops layer_batch_norm = {
                .size = sizeof(struct batch_norm_config), .fields = batch_norm_fields},
     .state_size = sizeof(struct batch_norm_state),
     .min_src = 1, .max_src = 1, .keeps = LAYER_KEEPS_SRC, .in_place = LAYER_IN_PLACE_INFER, .takes_activation = norm_takes_activation,
+    .measures = batch_norm_measures,
     .shape = batch_norm_shape, .declare = batch_norm_declare, .init = batch_norm_init,
     .forward = batch_norm_forward, .backward = batch_norm_backward,
 };

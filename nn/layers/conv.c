@@ -180,14 +180,26 @@ static void conv_params_changed(struct layer *layer)
     engine_conv_weights_changed(state->engine);
 }
 
+static size_t conv_sums_bytes(const struct layer *layer)
+{
+    const struct conv_state *state = layer->state;
+    return (size_t)engine_conv_sums(state->engine) * sizeof(double);
+}
+
+static bool conv_takes_affine(const struct layer *layer)
+{
+    const struct conv_state *state = layer->state;
+    return engine_conv_takes_affine(state->engine);
+}
+
 /* ---- forward and backward ---- */
 
 static void conv_forward(struct layer *layer, const struct pass *pass)
 {
     struct conv_state *state = layer->state;
     const float *w = layer->value[0], *b = layer->n_params > 1 ? layer->value[1] : NULL;
-    (void)pass;
-    engine_conv_forward(state->engine, layer->src[0].data, w, b, layer->dst.data, layer->scratch);
+    const struct conv_beside beside = {.affine = &layer->src_affine, .sums = pass->again ? NULL : layer->dst_sums};
+    engine_conv_forward(state->engine, layer->src[0].data, w, b, &beside, layer->dst.data, layer->scratch);
 }
 
 static void conv_backward(struct layer *layer, const struct pass *pass)
@@ -208,6 +220,7 @@ const struct layer_ops layer_conv = {
     .takes_scale = conv_takes_scale, .shape = conv_shape_of, .declare = conv_declare, .init = conv_init,
     .forward = conv_forward, .backward = conv_backward,
     .params_changed = conv_params_changed, .done = conv_done, .macs = conv_macs, .work = conv_work,
+    .sums_bytes = conv_sums_bytes, .takes_affine = conv_takes_affine,
 };
 
 const struct layer_ops layer_conv_transpose = {
@@ -218,6 +231,7 @@ const struct layer_ops layer_conv_transpose = {
     .takes_scale = conv_takes_scale, .shape = conv_shape_of, .declare = conv_declare, .init = conv_init,
     .forward = conv_forward, .backward = conv_backward,
     .params_changed = conv_params_changed, .done = conv_done, .macs = conv_macs, .work = conv_work,
+    .sums_bytes = conv_sums_bytes, .takes_affine = conv_takes_affine,
 };
 
 static bool conv_is_transposed(const struct layer *layer)

@@ -54,6 +54,12 @@ static enum status instance_norm_init(struct layer *layer, struct error *error)
     return instance_norm_init_groups(layer, layer->src[0].shape.c);
 }
 
+static bool instance_norm_measures(const struct layer *layer)
+{
+    (void)layer;
+    return true;
+}
+
 static void instance_norm_forward(struct layer *layer, const struct pass *pass)
 {
     const struct instance_norm_config *config = layer->config;
@@ -61,10 +67,10 @@ static void instance_norm_forward(struct layer *layer, const struct pass *pass)
     int64_t n_stats = norm_stats(&state->norm);
     double *mean = layer->kept, *inv = mean + n_stats;
     if (!pass->again)
-        norm_measure(&state->norm, layer->src[0].data, mean, inv, layer->scratch);
+        norm_measure(&state->norm, layer, mean, inv);
     for (int64_t s = 0; s < n_stats && !pass->again; s++)
         inv[s] = 1 / sqrt(inv[s] + config->eps);
-    norm_apply(&state->norm, layer->src[0].data, mean, inv, layer->value[0], layer->value[1], layer->dst.data, layer->scratch);
+    norm_apply(&state->norm, layer, mean, inv, layer->value[0], layer->value[1]);
 }
 
 static void instance_norm_backward(struct layer *layer, const struct pass *pass)
@@ -91,6 +97,7 @@ const struct layer_ops layer_instance_norm = {
                .size = sizeof(struct instance_norm_config), .fields = instance_norm_fields},
     .state_size = sizeof(struct instance_norm_state),
     .min_src = 1, .max_src = 1, .keeps = LAYER_KEEPS_SRC, .in_place = LAYER_IN_PLACE_INFER, .takes_activation = norm_takes_activation,
+    .measures = instance_norm_measures,
     .shape = instance_norm_shape, .declare = instance_norm_declare, .init = instance_norm_init,
     .forward = instance_norm_forward, .backward = instance_norm_backward,
 };
@@ -124,6 +131,7 @@ const struct layer_ops layer_group_norm = {
                .size = sizeof(struct group_norm_config), .fields = group_norm_fields},
     .state_size = sizeof(struct instance_norm_state),
     .min_src = 1, .max_src = 1, .keeps = LAYER_KEEPS_SRC, .in_place = LAYER_IN_PLACE_INFER, .takes_activation = norm_takes_activation,
+    .measures = instance_norm_measures,
     .shape = group_norm_shape, .declare = instance_norm_declare, .init = group_norm_init,
     .forward = instance_norm_forward, .backward = instance_norm_backward,
 };

@@ -19,7 +19,7 @@ struct norm_work {
     struct rows rows;
     int64_t channels;         /* samples * stored channels */
     struct norm_piece *pieces; /* rows * NORM_PIECES */
-    double *a, *ab;           /* channels */
+    double *a, *ab;           /* channels, one behind the other */
     double *stat_a, *stat_b;  /* norm_stats */
     float *by_d, *by_x, *one; /* channels: out = by_d * d + by_x * x + one */
     float *to_d, *to_one;     /* channels: forward's out was to_d * x + to_one, before the slope */
@@ -146,18 +146,20 @@ static void norm_sums(struct norm_work *work, const float *a, const float *b, bo
     }
 }
 
-void norm_measure(const struct norm *norm, const float *src, double *mean, double *var, void *scratch)
+void norm_measure(const struct norm *norm, const struct layer *layer, double *mean, double *var)
 {
-    struct norm_work work = norm_work(norm, scratch);
+    struct norm_work work = norm_work(norm, layer->scratch);
     int64_t stored = work.channels / norm->shape.n;
     double values = (double)norm_stat_values(norm);
-    norm_sums(&work, src, src, false);
+    const double *a = layer->src_sums ? layer->src_sums : work.a, *ab = a + work.channels;
+    if (!layer->src_sums)
+        norm_sums(&work, layer->src[0].data, layer->src[0].data, false);
     memset(mean, 0, (size_t)norm_stats(norm) * sizeof *mean);
     memset(var, 0, (size_t)norm_stats(norm) * sizeof *var);
     for (int64_t n = 0; n < norm->shape.n; n++)
         for (int64_t c = 0; c < norm->shape.c; c++) {
-            mean[norm_stat(norm, n, c)] += work.a[n * stored + c] / values;
-            var[norm_stat(norm, n, c)] += work.ab[n * stored + c] / values;
+            mean[norm_stat(norm, n, c)] += a[n * stored + c] / values;
+            var[norm_stat(norm, n, c)] += ab[n * stored + c] / values;
         }
     for (int64_t s = 0; s < norm_stats(norm); s++)
         var[s] = fmax(var[s] - mean[s] * mean[s], 0);
@@ -237,12 +239,15 @@ static void norm_factors(const struct norm *norm, const double *mean, const doub
         }
 }
 
-void norm_apply(const struct norm *norm, const float *src, const double *mean, const double *inv, const float *gamma, const float *beta,
-                float *dst, void *scratch)
+void norm_apply(const struct norm *norm, const struct layer *layer, const double *mean, const double *inv, const float *gamma, const float *beta)
 {
-    struct norm_work work = norm_work(norm, scratch);
+    if (layer->dst_affine.by) {
+        norm_factors(norm, mean, inv, gamma, beta, layer->dst_affine.by, layer->dst_affine.one);
+        return;
+    }
+    struct norm_work work = norm_work(norm, layer->scratch);
     norm_factors(norm, mean, inv, gamma, beta, work.by_d, work.one);
-    norm_combine(&work, src, NULL, dst, norm->slope == 1 ? NORM_TO : NORM_TO_BENT);
+    norm_combine(&work, layer->src[0].data, NULL, layer->dst.data, norm->slope == 1 ? NORM_TO : NORM_TO_BENT);
 }
 
 /* d_gamma = sum d * (x - mean) * inv, d_beta = sum d, over samples and voxels. */

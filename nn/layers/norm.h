@@ -28,11 +28,10 @@ int64_t norm_stat_values(const struct norm *norm);
 /* Of every call below. */
 size_t norm_scratch_bytes(const struct norm *norm);
 
-/* mean and biased var of src: norm_stats doubles each. */
-void norm_measure(const struct norm *norm, const float *src, double *mean, double *var, void *scratch);
-/* gamma, beta may be NULL: 1 and 0. dst may be src. */
-void norm_apply(const struct norm *norm, const float *src, const double *mean, const double *inv, const float *gamma, const float *beta,
-                float *dst, void *scratch);
+/* mean and biased var of the layer's src: norm_stats doubles each. */
+void norm_measure(const struct norm *norm, const struct layer *layer, double *mean, double *var);
+/* dst, or what is to be made of it by its reader. gamma, beta may be NULL: 1 and 0. */
+void norm_apply(const struct norm *norm, const struct layer *layer, const double *mean, const double *inv, const float *gamma, const float *beta);
 
 struct norm_gradient {
     const float *src, *d_dst, *gamma, *beta;

@@ -193,7 +193,8 @@ static double *doubles(int64_t n, struct rng *rng)
     return made;
 }
 
-static struct reference reference_new(const struct conv_case *c)
+/* With nothing computed yet. */
+static struct reference reference_draw(const struct conv_case *c)
 {
     struct reference r = {.shape = case_shape(c)};
     struct rng rng = rng_make(7, (uint64_t)(c - cases));
@@ -212,6 +213,12 @@ static struct reference reference_new(const struct conv_case *c)
     r.d_src = doubles(r.n_src, NULL);
     r.d_w = doubles(r.n_w, NULL);
     r.d_b = doubles(c->dst_c, NULL);
+    return r;
+}
+
+static struct reference reference_new(const struct conv_case *c)
+{
+    struct reference r = reference_draw(c);
     reference_run(&r);
     return r;
 }
@@ -311,7 +318,7 @@ static void run_case(const struct conv_case *c, bool winograd)
     float *w = plain_floats(r.w, r.n_w), *b = plain_floats(r.b, c->dst_c), *d_w = floats(r.n_w), *d_b = floats(c->dst_c);
     float *scratch = floats((int64_t)(bytes / sizeof(float)));
     int64_t allocations = memory_alloc_count();
-    engine_conv_forward(conv, src.data, w, b, dst.data, scratch);
+    engine_conv_forward(conv, src.data, w, b, NULL, dst.data, scratch);
     engine_conv_backward_data(conv, d_dst.data, w, d_src.data, scratch);
     engine_conv_backward_weights(conv, src.data, d_dst.data, d_w, d_b, scratch);
     CHECK_INT(memory_alloc_count(), allocations);
@@ -355,6 +362,101 @@ static void test_winograd(void)
     }
 }
 
+/* r's src becomes what a reader makes of it by the affine. */
+static void reference_bend(struct reference *r, const struct tensor_affine *affine)
+{
+    const int64_t stored = tensor_stored_channels(r->shape.src.c), voxels = shape_voxels(r->shape.src);
+    for (int64_t i = 0; i < r->n_src; i++) {
+        int64_t row = i / voxels, at = row / r->shape.src.c * stored + row % r->shape.src.c;
+        double value = (double)affine->by[at] * r->src[i] + (double)affine->one[at];
+        r->src[i] = value > 0 ? value : (double)affine->slope * value;
+    }
+}
+
+/* Factors of both signs, 0 for padding channels. */
+static struct tensor_affine affine_new(struct shape shape, struct rng *rng)
+{
+    const int64_t stored = tensor_stored_channels(shape.c);
+    struct tensor_affine affine = {.by = floats(2 * shape.n * stored), .slope = 0.25f};
+    affine.one = affine.by + shape.n * stored;
+    for (int64_t i = 0; i < shape.n * stored; i++) {
+        bool padding = i % stored >= shape.c;
+        affine.by[i] = padding ? 0 : (float)rng_uniform(rng, -2, 2);
+        affine.one[i] = padding ? 0 : (float)rng_uniform(rng, -1, 1);
+    }
+    return affine;
+}
+
+/* sums[2][sample][stored channel]: no worse than the values they are of. */
+static void compare_sums(const struct reference *r, const double *sums)
+{
+    const struct shape dst = r->shape.dst;
+    const int64_t stored = tensor_stored_channels(dst.c), voxels = shape_voxels(dst);
+    for (int64_t row = 0; row < dst.n * dst.c; row++) {
+        int64_t at = row / dst.c * stored + row % dst.c;
+        double sum = 0, square = 0, size = 0;
+        for (int64_t i = row * voxels; i < (row + 1) * voxels; i++) {
+            sum += r->dst[i];
+            square += r->dst[i] * r->dst[i];
+            size += fabs(r->dst[i]);
+        }
+        CHECK_NEAR(sums[at], sum, 16 * (double)FLT_EPSILON * size);
+        CHECK_NEAR(sums[dst.n * stored + at], square, 32 * (double)FLT_EPSILON * square);
+    }
+}
+
+/* A convolution that reads through an affine or sums on its way, where it does either; *ret says which. */
+static void run_beside(const struct conv_case *c, bool ret[2])
+{
+    struct error error = {0};
+    struct conv_shape shape = case_shape(c);
+    struct engine_conv *conv = NULL;
+    size_t bytes = 0;
+    shape.training = shape.needs_d_src = false;
+    shape.winograd = true;
+    ret[0] = ret[1] = false;
+    if (!CHECK_OK(engine_conv_new(&conv, &shape, &bytes, &error), &error))
+        return;
+    ret[0] = engine_conv_takes_affine(conv);
+    ret[1] = engine_conv_sums(conv) > 0;
+    if (ret[0] || ret[1]) {
+        struct rng rng = rng_make(11, (uint64_t)(c - cases));
+        struct reference r = reference_draw(c);
+        struct tensor_affine affine = affine_new(shape.src, &rng);
+        struct tensor src = tensor_of(shape.src, r.src), dst = tensor_of(shape.dst, NULL);
+        float *w = plain_floats(r.w, r.n_w), *b = plain_floats(r.b, c->dst_c), *scratch = floats((int64_t)(bytes / sizeof(float)));
+        float *sums = floats(2 * engine_conv_sums(conv));
+        const struct conv_beside beside = {.affine = ret[0] ? &affine : NULL, .sums = ret[1] ? (double *)(void *)sums : NULL};
+        if (ret[0])
+            reference_bend(&r, &affine);
+        reference_run(&r);
+        engine_conv_forward(conv, src.data, w, b, &beside, dst.data, scratch);
+        compare_tensor("dst", c, dst, r.dst, r.terms_dst);
+        if (ret[1])
+            compare_sums(&r, beside.sums);
+        CHECK(canary_alive(scratch, (int64_t)(bytes / sizeof(float))) && canary_alive(sums, 2 * engine_conv_sums(conv)));
+        float *all[] = {src.data, dst.data, w, b, scratch, sums, affine.by};
+        for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+            memory_free(all[i]);
+        reference_done(&r);
+    }
+    engine_conv_free(conv);
+}
+
+/* Winograd sums wherever its dst is the result, and bends with the kernels of few output channels. */
+static void test_beside(void)
+{
+    int bends = 0, sums = 0;
+    for (const struct conv_case *c = cases; c < cases + sizeof cases / sizeof *cases; c++) {
+        bool does[2];
+        run_beside(c, does);
+        bends += does[0];
+        sums += does[1];
+    }
+    CHECK(bends >= 10);
+    CHECK(sums >= 12);
+}
+
 /* Every pass of the first Winograd case gives the same bits on one thread and on three. */
 static void test_threads(void)
 {
@@ -364,6 +466,8 @@ static void test_threads(void)
     struct tensor src = tensor_of(r.shape.src, r.src), d_dst = tensor_of(r.shape.dst, r.d_dst);
     float *w = plain_floats(r.w, r.n_w), *b = plain_floats(r.b, c->dst_c), *d_w[2];
     struct tensor dst[2], d_src[2];
+    float *sums[2];
+    int64_t n_sums = 4 * c->n * tensor_stored_channels(c->dst_c);
     int before = parallel_threads();
     r.shape.winograd = true;
     for (int i = 0; i < 2; i++) {
@@ -376,7 +480,8 @@ static void test_threads(void)
         if (!CHECK_OK(engine_conv_new(&conv, &r.shape, &bytes, &error), &error))
             return;
         float *scratch = floats((int64_t)(bytes / sizeof(float)));
-        engine_conv_forward(conv, src.data, w, b, dst[i].data, scratch);
+        sums[i] = floats(2 * engine_conv_sums(conv));
+        engine_conv_forward(conv, src.data, w, b, &(struct conv_beside){.sums = (double *)(void *)sums[i]}, dst[i].data, scratch);
         engine_conv_backward_data(conv, d_dst.data, w, d_src[i].data, scratch);
         engine_conv_backward_weights(conv, src.data, d_dst.data, d_w[i], NULL, scratch);
         CHECK(canary_alive(scratch, (int64_t)(bytes / sizeof(float))));
@@ -386,8 +491,9 @@ static void test_threads(void)
     parallel_set_threads(before);
     CHECK(memcmp(dst[0].data, dst[1].data, (size_t)tensor_floats(r.shape.dst) * sizeof(float)) == 0);
     CHECK(memcmp(d_src[0].data, d_src[1].data, (size_t)tensor_floats(r.shape.src) * sizeof(float)) == 0);
+    CHECK(memcmp(sums[0], sums[1], (size_t)n_sums * sizeof(float)) == 0);
     CHECK(memcmp(d_w[0], d_w[1], (size_t)r.n_w * sizeof(float)) == 0);
-    float *all[] = {src.data, d_dst.data, w, b, dst[0].data, dst[1].data, d_src[0].data, d_src[1].data, d_w[0], d_w[1]};
+    float *all[] = {src.data, d_dst.data, w, b, dst[0].data, dst[1].data, d_src[0].data, d_src[1].data, d_w[0], d_w[1], sums[0], sums[1]};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         memory_free(all[i]);
     reference_done(&r);
@@ -406,13 +512,13 @@ static void test_cached_weights(void)
         return;
     struct tensor src = tensor_of(shape.src, r.src), first = tensor_of(shape.dst, NULL), second = tensor_of(shape.dst, NULL);
     float *w = plain_floats(r.w, r.n_w), *b = plain_floats(r.b, shape.dst.c), *scratch = floats((int64_t)bytes);
-    engine_conv_forward(conv, src.data, w, b, first.data, scratch);
+    engine_conv_forward(conv, src.data, w, b, NULL, first.data, scratch);
     memset(w, 0, (size_t)r.n_w * sizeof *w);
-    engine_conv_forward(conv, src.data, w, b, second.data, scratch);
+    engine_conv_forward(conv, src.data, w, b, NULL, second.data, scratch);
     CHECK(memcmp(first.data, second.data, (size_t)tensor_floats(shape.dst) * sizeof(float)) == 0);
     compare_tensor("dst", &cases[0], second, r.dst, r.terms_dst);
     engine_conv_weights_changed(conv);
-    engine_conv_forward(conv, src.data, w, b, second.data, scratch);
+    engine_conv_forward(conv, src.data, w, b, NULL, second.data, scratch);
     CHECK_NEAR((double)second.data[tensor_at(shape.dst, 0, 3, 1, 1, 1)], r.b[3], 0);
     float *all[] = {src.data, first.data, second.data, w, b, scratch};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
@@ -470,6 +576,7 @@ int main(int argc, char **argv)
 {
     const struct check_test tests[] = {{"passes", test_passes},
                                        {"winograd", test_winograd},
+                                       {"beside", test_beside},
                                        {"threads", test_threads},
                                        {"cached_weights", test_cached_weights},
                                        {"refusals", test_refusals},

@@ -160,6 +160,69 @@ static void test_joined(void)
     network_bench_close(&bench);
 }
 
+/* Norms between convolutions large enough to sum for the one before and to bend for the one behind. */
+static const char normed[] = "\n"
+                             "  - { name: a, type: conv, filters: 32 }\n"
+                             "  - { name: a_norm, type: instance_norm }\n"
+                             "  - { name: a_act, type: leaky_relu, slope: 0.1 }\n"
+                             "  - { name: b, type: conv, filters: 32 }\n"
+                             "  - { name: b_norm, type: batch_norm, batch_statistics_at_test: true }\n"
+                             "  - { name: b_act, type: relu }\n"
+                             "  - { name: c, type: conv, filters: 32 }\n"
+                             "  - { name: c_norm, type: group_norm, groups: 4 }\n"
+                             "  - { name: d, type: conv, filters: 32 }\n"
+                             "  - { name: d_norm, type: instance_norm }\n"
+                             "  - { name: both, type: add, from: [d_norm, d, c_norm] }\n"
+                             "  - { name: e, type: conv, filters: 32 }\n"
+                             "  - { name: e_norm, type: batch_norm }\n"
+                             "  - { name: e_act, type: leaky_relu, slope: 0.2 }\n"
+                             "  - { name: head, type: conv, filters: 2, kernel: 1 }\n";
+
+/* Whether layer `name` leaves sums, or factors, for another. */
+static bool leaves(const struct network *network, const char *name, bool factors)
+{
+    for (int64_t i = 0; i < network->n_layers; i++)
+        if (strcmp(network_layer(network, i)->name, name) == 0)
+            return factors ? network->nodes[i].affine_reader > 0 : network->nodes[i].sums_reader > 0;
+    return false;
+}
+
+static void check_inference(const char *layers, struct shape src)
+{
+    const struct network_options apart = {.no_reuse = true, .no_in_place = true, .no_absorb = true};
+    const struct pass testing = {0};
+    struct network_bench a, b;
+    if (!network_bench_open(&a, layers, src, NETWORK_INFER, &apart) || !network_bench_open(&b, layers, src, NETWORK_INFER, &as_is))
+        return;
+    int64_t n = shape_count(a.dst_shape);
+    float *first = copy(network_forward(a.network, a.src, &testing), n), *second = copy(network_forward(b.network, b.src, &testing), n);
+    CHECK_NEAR(farthest(first, second, n), 0, 1e-4);
+    CHECK(memcmp(second, network_forward(b.network, b.src, &testing), (size_t)n * sizeof(float)) == 0);
+    memory_free(first);
+    memory_free(second);
+    network_bench_close(&a);
+    network_bench_close(&b);
+}
+
+static void test_norms_pair(void)
+{
+    const struct shape src = {2, 1, 12, 13, 14};
+    struct network_bench train, infer;
+    check_inference(normed, src);
+    check_inference(unet, (struct shape){2, 1, 6, 4, 8});
+    check_inference(joined, (struct shape){1, 2, 5, 4, 7});
+    check_network(normed, src, &as_is, 1e-3);
+    if (!network_bench_open(&train, normed, src, NETWORK_TRAIN, &as_is) || !network_bench_open(&infer, normed, src, NETWORK_INFER, &as_is))
+        return;
+    CHECK(leaves(train.network, "b", false) && leaves(train.network, "c", false) && leaves(train.network, "e", false));
+    CHECK(leaves(infer.network, "b", false) && leaves(infer.network, "d", false));
+    CHECK(!leaves(train.network, "a", false) && !leaves(infer.network, "e", false)); /* not Winograd's; read by no norm that measures */
+    CHECK(leaves(infer.network, "a_norm", true) && leaves(infer.network, "b_norm", true) && leaves(infer.network, "e_norm", true));
+    CHECK(!leaves(train.network, "a_norm", true) && !leaves(infer.network, "c_norm", true)); /* inference's alone; read twice */
+    network_bench_close(&train);
+    network_bench_close(&infer);
+}
+
 static void test_absorbs_and_shares(void)
 {
     struct network_bench bench;
@@ -405,7 +468,8 @@ int main(int argc, char **argv)
     const struct check_test tests[] = {{"memory_reuse", test_memory_reuse},
                                        {"in_place", test_in_place},
                                        {"absorbed_upsampling", test_absorbed_upsampling},
-                                       {"joined", test_joined}, {"absorbs_and_shares", test_absorbs_and_shares},
+                                       {"joined", test_joined},
+                                       {"norms_pair", test_norms_pair}, {"absorbs_and_shares", test_absorbs_and_shares},
                                        {"fan_out", test_fan_out},
                                        {"input_skip", test_input_skip},
                                        {"frozen", test_frozen},
