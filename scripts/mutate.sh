@@ -52,6 +52,13 @@ engine.c|s/conv_backward_bias(conv->shape.dst, d_dst, d_b)/conv_backward_bias(co
 engine_pack.c|s/dst\[i\] = src\[i\] + src\[inner + i\];/dst[i] = src[i] - src[inner + i];/|conv|d_w
 engine_pack.c|s/dst\[inner + i\] += src\[i\];/dst[inner + i] -= src[i];/|conv|conv
 engine_phases.c|s/(a + pad - q)/(a + pad + q)/|conv|conv
+engine_winograd.inc|s/sums\[l\] += n \* at + less/sums[l] += n * at - less/|engine|sums\[at\]
+engine_winograd.inc|s/+ at \* (2 \* less + n \* at)/+ at * (less + n * at)/|engine|sums\[dst
+engine_winograd.c|s/to\[squares + c\] += units\[lane + c\];/to[squares + c] += units[c];/|engine|sums\[dst
+engine_kernels.inc|s/return vec_max(vec_mul(bend->slope, y), y);/return y;/|engine|dst
+engine_winograd.inc|s/bend ? bend_apply(bend, value) : value);/value);/|engine|dst
+layers/norm.c|s/+= ab\[n \* stored + c\] \/ values/-= ab[n * stored + c] \/ values/|norm|norm
+network_graph.c|s/network->mode != NETWORK_INFER .. dst->n_uses != 1/network->mode != NETWORK_INFER/|network|test_network
 losses/boundary.c|s/factor \* distance\[i\]/-factor * distance[i]/|loss|boundary
 losses/mse.c|s/factor \* (p\[i\] - t\[i\])/factor * (p[i] + t[i])/|loss|mse
 losses/bce.c|s/(q - (double)t\[i\]) \//(q + (double)t[i]) \//|loss|bce
