@@ -2,7 +2,8 @@
  *
  *   dst[n,c] = gamma[c] * (src[n,c] - mean[s]) * inv[s] + beta[c],   inv = 1 / sqrt(var + eps),   s = norm_stat(n, c)
  * Behind it a leaky ReLU, where the network gave one to the layer (struct layer's activation): backward finds its side from src again.
- * Only which (n, c) share a statistic s tells the three apart. Sums run in double over chunks fixed by the shape. */
+ * Only which (n, c) share a statistic s tells the three apart. Sums run in double over chunks fixed by the shape,
+ * or are those that the layer before left (src_sums). */
 #ifndef CALVARIA_NN_LAYERS_NORM_H
 #define CALVARIA_NN_LAYERS_NORM_H
 
