@@ -51,7 +51,7 @@ engine.c|s/d_b\[block \* lane + c\] = (float)sum\[c\]/d_b[block * lane + c] = (f
 engine.c|s/conv_backward_bias(conv->shape.dst, d_dst, d_b)/conv_backward_bias(conv->shape.dst, d_dst + 1, d_b)/|conv|d_b
 engine_pack.c|s/dst\[i\] = src\[i\] + src\[inner + i\];/dst[i] = src[i] - src[inner + i];/|conv|d_w
 engine_pack.c|s/dst\[inner + i\] += src\[i\];/dst[inner + i] -= src[i];/|conv|conv
-engine_phases.c|s/(a + pad - q)/(a + pad + q)/|conv|conv
+engine_phases.c|s/(a + grid->pad\[axis\] - q)/(a + grid->pad[axis] + q)/|conv|conv
 engine_winograd.inc|s/sums\[l\] += n \* at + less/sums[l] += n * at - less/|engine|sums\[at\]
 engine_winograd.inc|s/+ at \* (2 \* less + n \* at)/+ at * (less + n * at)/|engine|sums\[dst
 engine_winograd.c|s/to\[squares + c\] += units\[lane + c\];/to[squares + c] += units[c];/|engine|sums\[dst
