@@ -72,8 +72,9 @@ static void put_words(struct metadata *metadata, const struct restore_config *co
                   patch[0], patch[1], patch[2], scans[config->window.scan]));
     put(metadata, "postprocessing",
         onnx_name(graph,
-                  "The answers put back in place (and resampled back, linear between voxels); %s = answer > restore.threshold; implant = that and not bone of the "
+                  "%sThe answers put back in place (and resampled back, linear between voxels); %s = answer > restore.threshold; implant = that and not bone of the "
                   "input; then the steps of restore.postprocess in order (6-connected).",
+                  config->window.prior_weight > 0 ? "Each answer becomes (1 - restore.prior_weight) answer + restore.prior_weight second channel. " : "",
                   config->task == RESTORE_COMPLETION ? "completed skull" : "implant"));
 }
 

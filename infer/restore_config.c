@@ -29,6 +29,8 @@ static const struct config_field restore_fields[] = {
      .help = "each patch is answered twice, as it is and mirrored left to right, and averaged: steadier, at twice the time"},
     {.key = "min_prior", .type = CONFIG_DOUBLE, .offset = OFFSET(window.min_prior), .text = "0.1", .min = 0, .max = 1,
      .help = "cascade: a tile is looked at where the coarse answer rises above this in the part of it that its answer decides"},
+    {.key = "prior_weight", .type = CONFIG_DOUBLE, .offset = OFFSET(window.prior_weight), .text = "0", .min = 0, .max = 1,
+     .help = "cascade: the coarse answer's share of the answer, the rest is the fine one's"},
     {.key = "working_spacing_mm", .type = CONFIG_DOUBLE3, .offset = OFFSET(working_spacing_mm), .text = "0", .min = 0, .max = 20,
      .unit = "mm", .help = "spacing of the grid the network sees; 0: the skull's own"},
     {.key = "threshold", .type = CONFIG_DOUBLE, .offset = OFFSET(threshold), .text = "0.5", .min = -1e6, .max = 1e6,

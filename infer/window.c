@@ -38,7 +38,7 @@ struct window {
     int64_t z_base; /* the lowest scanned slice */
     int64_t patch_voxels, sources, channels; /* channels in and out */
     float *batch;    /* config->batch patches in */
-    float *mirrored; /* flip_average: the answers to them, while their mirror images are run */
+    float *answers; /* where more than the network goes into them (window_mixes) */
     float *empty; /* the answer to an empty patch, one channel */
     bool empty_known;
     struct window_tile *queue; /* tiles of one z row, in order */
@@ -139,6 +139,11 @@ static enum status window_check(struct window *w, struct error *error)
     return STATUS_OK;
 }
 
+static bool window_mixes(const struct window_config *config)
+{
+    return config->flip_average || config->prior_weight > 0;
+}
+
 /* Axes are parallel: each index of the prior follows from one of the skull. */
 static void window_place_prior(struct window *w)
 {
@@ -165,11 +170,11 @@ static enum status window_init(struct window *w, struct error *error)
     int64_t slab_rows = depth < config->patch_vox[2] ? depth : config->patch_vox[2];
     int64_t slab_voxels = config->scan == SCAN_OVERLAP ? dim[0] * dim[1] * slab_rows : 0;
     w->batch = memory_alloc((size_t)(w->patch_voxels * w->sources * config->batch), sizeof(float));
-    w->mirrored = memory_alloc((size_t)(config->flip_average ? w->patch_voxels * config->batch : 0), sizeof(float));
+    w->answers = memory_alloc((size_t)(window_mixes(config) ? w->patch_voxels * config->batch : 0), sizeof(float));
     w->empty = memory_alloc((size_t)w->patch_voxels, sizeof(float));
     w->slab = memory_zalloc((size_t)slab_voxels, sizeof(float));
     w->queue = memory_alloc((size_t)(w->axis[0].n * w->axis[1].n), sizeof *w->queue);
-    if (!w->batch || !w->mirrored || !w->empty || !w->slab || !w->queue)
+    if (!w->batch || !w->answers || !w->empty || !w->slab || !w->queue)
         return error_memory(error, (size_t)window_bytes(config, dim), "the scan");
     w->stats.n_tiles = w->axis[0].n * w->axis[1].n * w->axis[2].n;
     return STATUS_OK;
@@ -180,7 +185,7 @@ static void window_done(struct window *w)
     for (int a = 0; a < 3; a++)
         window_axis_done(&w->axis[a]);
     memory_free(w->batch);
-    memory_free(w->mirrored);
+    memory_free(w->answers);
     memory_free(w->empty);
     memory_free(w->slab);
     memory_free(w->queue);
@@ -295,31 +300,47 @@ static void mirror_rows(float *rows, int64_t n_rows, int64_t n)
         }
 }
 
-/* sum = (sum + the mirror image of rows) / 2 */
-static void window_average(float *sum, const float *rows, int64_t n_rows, int64_t n)
+/* Each answer becomes its mean with that to the mirrored patch, mirrored back. */
+static void window_average_mirrored(struct window *w)
+{
+    const struct pass pass = {.training = false};
+    const int64_t *patch = w->config->patch_vox, rows = patch[1] * patch[2], width = patch[0];
+    mirror_rows(w->batch, rows * w->sources * w->n_slots, width);
+    const float *out = network_forward(w->network, w->batch, &pass) + (w->channels - 1) * w->patch_voxels;
+    mirror_rows(w->batch, rows * w->sources * w->n_slots, width);
+    for (int64_t b = 0; b < w->config->batch; b++) {
+        float *answer = w->answers + b * w->patch_voxels;
+        const float *mirrored = out + b * w->channels * w->patch_voxels;
+#pragma omp parallel for schedule(static)
+        for (int64_t r = 0; r < rows; r++)
+            for (int64_t i = 0; i < width; i++)
+                answer[r * width + i] = 0.5F * (answer[r * width + i] + mirrored[r * width + width - 1 - i]);
+    }
+}
+
+static void window_mix_prior(float *answer, const float *prior, float weight, int64_t n)
 {
 #pragma omp parallel for schedule(static)
-    for (int64_t r = 0; r < n_rows; r++)
-        for (int64_t i = 0; i < n; i++)
-            sum[r * n + i] = 0.5F * (sum[r * n + i] + rows[r * n + n - 1 - i]);
+    for (int64_t i = 0; i < n; i++)
+        answer[i] += weight * (prior[i] - answer[i]);
 }
 
 /* The channel that is asked for, of every patch in the batch: *ret_stride floats from one to the next. */
 static const float *window_forward(struct window *w, int64_t *ret_stride)
 {
     const struct pass pass = {.training = false};
-    const int64_t *patch = w->config->patch_vox, rows = patch[1] * patch[2], n = w->patch_voxels;
+    const int64_t n = w->patch_voxels;
     double begin = log_clock_s();
     const float *out = network_forward(w->network, w->batch, &pass) + (w->channels - 1) * n;
     *ret_stride = w->channels * n;
-    if (w->config->flip_average) {
+    if (window_mixes(w->config)) {
         for (int64_t b = 0; b < w->config->batch; b++)
-            memcpy(w->mirrored + b * n, out + b * *ret_stride, (size_t)n * sizeof *out);
-        mirror_rows(w->batch, rows * w->sources * w->n_slots, patch[0]);
-        out = network_forward(w->network, w->batch, &pass) + (w->channels - 1) * n;
-        for (int64_t b = 0; b < w->config->batch; b++)
-            window_average(w->mirrored + b * n, out + b * *ret_stride, rows, patch[0]);
-        out = w->mirrored;
+            memcpy(w->answers + b * n, out + b * *ret_stride, (size_t)n * sizeof *out);
+        if (w->config->flip_average)
+            window_average_mirrored(w);
+        for (int64_t b = 0; b < w->config->batch && w->prior; b++)
+            window_mix_prior(w->answers + b * n, w->batch + (2 * b + 1) * n, (float)w->config->prior_weight, n);
+        out = w->answers;
         *ret_stride = n;
     }
     w->stats.network_s += log_clock_s() - begin;
@@ -486,5 +507,5 @@ int64_t window_bytes(const struct window_config *config, const int64_t dim[3])
     int64_t patch = config->patch_vox[0] * config->patch_vox[1] * config->patch_vox[2], depth = scanned_slices(config, dim[2]);
     int64_t rows = depth < config->patch_vox[2] ? depth : config->patch_vox[2];
     int64_t slab = config->scan == SCAN_OVERLAP ? dim[0] * dim[1] * rows : 0;
-    return (patch * (config->batch * (2 + config->flip_average) + 1) + slab) * (int64_t)sizeof(float);
+    return (patch * (config->batch * (2 + window_mixes(config)) + 1) + slab) * (int64_t)sizeof(float);
 }

@@ -26,6 +26,7 @@ struct window_config {
     int64_t top_vox;      /* only the top this many slices are scanned (0: all) */
     int64_t batch;        /* patches per forward pass; the network's n */
     bool flip_average;    /* the mean of two answers: to the patch, and to its mirror image (left and right), mirrored back */
+    double prior_weight;  /* where there is a prior: its share of the answer, beside the network's */
     double min_prior;     /* where there is a prior: a tile with none above this is not looked at */
 };
 

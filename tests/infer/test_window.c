@@ -368,6 +368,41 @@ static void test_tiles_are_chosen_by_the_coarse_answer(void)
     fixture_network_done(&pick);
 }
 
+/* prior_weight: the coarse answer's share, where it is, whether patches are mirrored as well or not. */
+static void test_prior_weighs(void)
+{
+    static const char second[] = "input_channels: 2\npatch_vox: 8\nlayers: [ { name: pick, type: conv, filters: 1, kernel: 1 } ]\n";
+    struct error error = {0};
+    struct fixture_network pick;
+    struct network *network = NULL;
+    struct volume src = fixture_volume(24, 20, 16, 1, 1, 1), prior = {0};
+    fixture_network(&pick, second, 1);
+    memcpy(params_find(&pick.params, "pick.w")->offset + pick.params.value, (const float[]){0.5F, 0}, 2 * sizeof(float));
+    CHECK_OK(network_new(&network, &pick.config, &pick.params, (struct shape){2, 2, 8, 8, 8}, NETWORK_INFER, &error), &error);
+    CHECK_OK(volume_new(&prior, &src.grid, VOXEL_F32, &error), &error);
+    fixture_box(&src, (struct box){{2, 7, 7}, {13, 13, 13}}, 1);
+    for (int64_t i = 0; i < grid_voxels(&src.grid); i++)
+        ((float *)prior.data)[i] = 0.1F + (float)(i % 7) / 10;
+    for (int flip = 0; flip < 2; flip++) {
+        const struct window_config config = {.scan = SCAN_OVERLAP, .overlap_frac = 0.5, .patch_vox = {8, 8, 8}, .batch = 2, .flip_average = flip,
+                                             .prior_weight = 0.75};
+        const struct window_source source = {.skull = &src, .prior = &prior};
+        struct window_stats stats = {0};
+        struct gathered g = {.times = memory_zalloc(24 * 20 * 16, 1)};
+        float worst = 0;
+        CHECK_OK(volume_new(&g.p, &src.grid, VOXEL_F32, &error), &error);
+        CHECK_OK(window_scan(&stats, network, &config, &source, gather, &g, NULL, &error), &error);
+        for (int64_t i = 0; i < grid_voxels(&src.grid); i++)
+            worst = fmaxf(worst, fabsf(((float *)g.p.data)[i] - 0.125F * (float)((uint8_t *)src.data)[i] - 0.75F * ((float *)prior.data)[i]));
+        CHECK_NEAR(worst, 0, 1e-5);
+        gathered_done(&g);
+    }
+    volume_done(&prior);
+    volume_done(&src);
+    network_free(network);
+    fixture_network_done(&pick);
+}
+
 static void test_promise_counts_intact_tiles(void)
 {
     struct error error = {0};
@@ -436,6 +471,7 @@ int main(int argc, char **argv)
         {"softmax_gives_its_last_channel", test_softmax_gives_its_last_channel},
         {"wrong_shapes_are_refused", test_wrong_shapes_are_refused},
         {"tiles_are_chosen_by_the_coarse_answer", test_tiles_are_chosen_by_the_coarse_answer},
+        {"prior_weighs", test_prior_weighs},
         {"promise_counts_intact_tiles", test_promise_counts_intact_tiles},
         {"failing_memory_is_an_error", test_failing_memory_is_an_error},
         {0},
