@@ -37,11 +37,11 @@ static enum status export_set(struct model *stage, const struct config_strings *
 {
     struct restore_config config;
     struct model_text *restore = NULL;
+    if (sets->n == 0)
+        return STATUS_OK;
     for (int64_t i = 0; i < stage->n_texts; i++)
         if (strcmp(stage->texts[i].key, "restore") == 0)
             restore = &stage->texts[i];
-    if (sets->n == 0)
-        return STATUS_OK;
     if (!restore)
         return error_set(error, STATUS_FAILED, "--set: the model does not say how it restores (a model written by calvaria train does)");
     if (restore_config_read(&config, restore->value, "restore", sets, &stage->arena, error) ||

@@ -212,10 +212,7 @@ static enum status case_rules(const struct batch *batch, struct batch_case *one,
                          one->name, (double)grid_voxels(&grown) / 1e6);
     if (postprocess_run(&one->result.implant, skull, &list, error))
         return error->status;
-    uint8_t *completed = one->result.completed.data;
-    const uint8_t *bone = skull->data, *implant = one->result.implant.data;
-    for (int64_t i = 0; i < grid_voxels(&skull->grid); i++)
-        completed[i] = bone[i] || implant[i];
+    restoration_complete(&one->result, skull);
     return STATUS_OK;
 }
 

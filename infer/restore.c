@@ -285,6 +285,11 @@ static void mask_unite(struct volume *ret, const struct volume *a, const struct 
         out[i] = from[i] || with[i];
 }
 
+void restoration_complete(struct restoration *restoration, const struct volume *skull)
+{
+    mask_unite(&restoration->completed, skull, &restoration->implant);
+}
+
 static enum status restore_masks(struct restoration *result, struct restorer *restorer, const struct volume *skull,
                                  struct progress *progress, struct error *error)
 {
@@ -304,7 +309,7 @@ static enum status restore_masks(struct restoration *result, struct restorer *re
     if (!status)
         status = new_mask(&result->completed, skull, error);
     if (!status)
-        mask_unite(&result->completed, skull, &result->implant);
+        restoration_complete(result, skull);
     return status;
 }
 

@@ -73,6 +73,8 @@ int64_t restorer_bytes(const struct restorer *restorer, const struct grid *grid)
 /* skull: a u8 mask. */
 enum status restorer_run(struct restoration *ret, struct restorer *restorer, const struct volume *skull,
                          struct progress *progress, struct error *error);
+/* completed = skull or implant, once the implant was changed. */
+void restoration_complete(struct restoration *restoration, const struct volume *skull);
 void restoration_done(struct restoration *restoration);
 void restorer_free(struct restorer *restorer);
 
