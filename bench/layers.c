@@ -14,7 +14,7 @@
 #include "base/parallel.h"
 #include "base/rng.h"
 #include "bench/peak.h"
-#include "nn/engine.h"
+#include "nn/engine/engine.h"
 #include "nn/network_impl.h"
 #include "nn/optimizer.h"
 

@@ -6,7 +6,7 @@
 #include "base/options.h"
 #include "base/parallel.h"
 #include "bench/peak.h"
-#include "nn/engine.h"
+#include "nn/engine/engine.h"
 
 struct machine_options {
     int64_t threads;

@@ -6,7 +6,7 @@
 #include "base/options.h"
 #include "base/parallel.h"
 #include "cli/command.h"
-#include "nn/engine.h"
+#include "nn/engine/engine.h"
 
 static const struct command *const commands[] = {
     &command_phantom, &command_segment, &command_inject,   &command_pack, &command_unpack, &command_check,

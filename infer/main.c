@@ -6,7 +6,7 @@
 #include "base/options.h"
 #include "base/parallel.h"
 #include "infer/batch.h"
-#include "nn/engine.h"
+#include "nn/engine/engine.h"
 
 struct infer_options {
     int64_t threads;

@@ -34,7 +34,7 @@ struct network_config {
     int recompute; /* enum network_recompute */
     int precision; /* enum network_precision */
     int64_t patch_vox[3];      /* x, y, z: the shape `info` prints for and training defaults to */
-    bool winograd;             /* convolutions by minimal filtering where it pays: engine_winograd.h states the error */
+    bool winograd;             /* convolutions by minimal filtering where it pays: winograd.h states the error */
     struct config_list layers; /* items' tables are the layer_ops' config tables */
 };
 extern const struct config_table network_table;

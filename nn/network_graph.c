@@ -2,7 +2,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "nn/engine.h"
+#include "nn/engine/engine.h"
 #include "nn/network_impl.h"
 
 static const struct config_table *network_layer_table(int index)

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "nn/engine_onednn.h"
+#include "nn/engine/onednn.h"
 
 /* Voxels copied per channel before the next channel's turn: keeps the destination lines in the first cache. */
 enum { TENSOR_STRIP = 256 };

@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 #include "base/memory.h"
-#include "nn/engine.h"
+#include "nn/engine/engine.h"
 #include "serve/server.h"
 
 enum { EXAMPLE_BYTES = 4 << 20 }; /* what it takes at most */

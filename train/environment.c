@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "base/parallel.h"
-#include "nn/engine.h"
+#include "nn/engine/engine.h"
 #include "train/build_info.h"
 
 /* The text after `key` and its colon on the first line of `path` that begins with it; "" when there is none. */

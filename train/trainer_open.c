@@ -10,7 +10,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/parallel.h"
-#include "nn/engine.h"
+#include "nn/engine/engine.h"
 #include "train/budget.h"
 #include "train/environment.h"
 

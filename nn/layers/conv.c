@@ -12,7 +12,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "nn/engine.h"
+#include "nn/engine/engine.h"
 #include "nn/layer.h"
 
 enum conv_padding { CONV_SAME, CONV_SYMMETRIC, CONV_VALID };

@@ -1,7 +1,7 @@
 /* dense.c - fully connected layer.        dst[n,o] = b[o] + sum_i w[o,i] * src[n,i]
  *   src (N,I,1,1,1)   w (O,I)   b (O)   dst (N,O,1,1,1)
  * Keeps for backward: src.                Test: tests/nn/test_dense.c */
-#include "nn/engine.h"
+#include "nn/engine/engine.h"
 #include "nn/layer.h"
 
 static const char *const dense_init_names[] = {"glorot_uniform", "he_normal", NULL};

@@ -1,5 +1,5 @@
 /* The engine's convolutions, every pass against one naive double loop over many shapes; see conv_reference below. */
-#include "nn/engine.h"
+#include "nn/engine/engine.h"
 
 #include <float.h>
 #include <inttypes.h>

@@ -1,16 +1,16 @@
 /* engine.h - convolutions, fast. The only files that know oneDNN (and our own micro-kernels) are nn/engine*; nothing above
- * knows that the engine is a CPU. From here down: engine.c turns a convolution into gather, scatter and weights' gradient (engine_direct.h says
- * what those are); engine_phases.c, engine_parity.c, engine_doubling.c and engine_pack.c turn those into direct convolutions with stride 1 and bring the weights
- * along; engine_direct.c and engine_gradient.c give each to the fastest that takes it: engine_onednn.c, engine_winograd.c, or a kernel of
- * engine_kernels.inc, which is compiled, with engine_winograd*.inc, once per instruction set (engine_kernels_*.c).
+ * knows that the engine is a CPU. From here down: conv.c turns a convolution into gather, scatter and weights' gradient (direct.h says
+ * what those are); polyphase.c, space_to_depth.c, conv_transpose_2x2x2.c and weights_pack.c turn those into direct convolutions with stride 1 and bring the weights
+ * along; direct.c and weight_gradient.c give each to the fastest that takes it: onednn.c, winograd.c, or a kernel of
+ * direct.inc, which is compiled, with engine_winograd*.inc, once per instruction set (engine_kernels_*.c).
  *
  * A convolution is described once, its primitives are created once, and run many times:
  *   dst[n,o,z,y,x] = b[o] + sum_{c,i,j,k} w[o,c,i,j,k] * up(src)[n, c, z*s-p+i, y*s-p+j, x*s-p+k]
  * where up() repeats every voxel `scale` times along each axis (nearest upsampling; 1 = none) and values outside are zero.
  * Transposed convolution is the same with the roles of forward and backward-data exchanged. Weights are plain O,C,D,H,W in the
  * caller's flat block; src and dst lie as tensor.h says. Work-arounds for slow cases live here, never in layers. */
-#ifndef CALVARIA_NN_ENGINE_H
-#define CALVARIA_NN_ENGINE_H
+#ifndef CALVARIA_NN_ENGINE_ENGINE_H
+#define CALVARIA_NN_ENGINE_ENGINE_H
 
 #include "nn/tensor.h"
 
@@ -25,7 +25,7 @@ struct conv_shape {
     bool transposed; /* forward is the backward-data of the convolution dst -> src; weights plain C,O,D,H,W (src channels first) */
     bool training;   /* backward passes will be run */
     bool needs_d_src; /* false for the first layer: no backward-data is prepared */
-    bool winograd;    /* minimal filtering where it pays: engine_winograd.h states its error */
+    bool winograd;    /* minimal filtering where it pays: winograd.h states its error */
     bool frozen;      /* no gradient of the weights is prepared */
 };
 

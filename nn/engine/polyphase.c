@@ -1,18 +1,18 @@
-/* engine_phases.c - gather and scatter as lists of direct convolutions.
+/* polyphase.c - gather and scatter as lists of direct convolutions.
  *
  * Scatter: the voxels Z of the fine grid with Z = y*stride + a ("phase a") meet only the taps t = q + stride*m, q = (a + pad) mod
  * stride, of the coarse voxels y + (a + pad - q)/stride - m. So phase a is a stride-1 convolution of the coarse grid with every
  * stride-th tap, reversed. Phases with equal windows (all eight of a folded k5) are merged: one convolution with as many times the
  * channels. Phases without taps (kernel < stride) are the bias alone.
- * Where a gather is run by parity (engine_parity.c) its scatter has one window for all phases, which are one convolution then.
- * With kernel = stride = 2 each phase is one tap of one voxel, and engine_doubling.c makes all eight where they belong.
+ * Where a gather is run by parity (space_to_depth.c) its scatter has one window for all phases, which are one convolution then.
+ * With kernel = stride = 2 each phase is one tap of one voxel, and conv_transpose_2x2x2.c makes all eight where they belong.
  * The phases of one "pencil" (equal along z and y) make whole rows of the fine grid; they are interleaved together. */
 #include <stdio.h>
 #include <string.h>
 
 #include "base/memory.h"
-#include "nn/engine_direct.h"
-#include "nn/engine_kernels.h"
+#include "nn/engine/direct.h"
+#include "nn/engine/kernels.h"
 
 /* One direct convolution and the phases that it computes. */
 struct phase_group {

@@ -1,8 +1,8 @@
-/* engine_kernels_tables.h - private: the tables of engine_kernels.inc's instruction sets. */
+/* tables.h - private: the tables of direct.inc's instruction sets. */
 #ifndef CALVARIA_NN_ENGINE_KERNELS_TABLES_H
 #define CALVARIA_NN_ENGINE_KERNELS_TABLES_H
 
-#include "nn/engine_kernels.h"
+#include "nn/engine/kernels.h"
 
 extern const struct engine_kernels engine_kernels_plain, engine_kernels_avx2, engine_kernels_avx512;
 

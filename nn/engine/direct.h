@@ -1,4 +1,4 @@
-/* engine_direct.h - private to nn/engine*.c: the pieces that the public convolution is put together from.
+/* direct.h - private to nn/engine*.c: the pieces that the public convolution is put together from.
  *
  * Every convolution of engine.h links a fine grid F (the larger one) and a coarse grid S by one formula,
  *     S[s, z] = sum_{f,t} w[s,f,t] * F[f, z*stride - pad + t]                                                  ("gather")
@@ -12,7 +12,7 @@
 #ifndef CALVARIA_NN_ENGINE_DIRECT_H
 #define CALVARIA_NN_ENGINE_DIRECT_H
 
-#include "nn/engine.h"
+#include "nn/engine/engine.h"
 
 enum { CONV_TAPS_MAX = (CONV_KERNEL_MAX + 1) * (CONV_KERNEL_MAX + 1) * (CONV_KERNEL_MAX + 1) };
 
@@ -20,7 +20,7 @@ enum { CONV_TAPS_MAX = (CONV_KERNEL_MAX + 1) * (CONV_KERNEL_MAX + 1) * (CONV_KER
 struct direct_conv {
     struct shape src, dst;
     int64_t kernel[3], stride[3], pad[3];
-    bool winograd; /* allowed where it pays (engine_winograd.h) */
+    bool winograd; /* allowed where it pays (winograd.h) */
 };
 /* Multiply-adds, borders counted in full. */
 int64_t direct_conv_macs(const struct direct_conv *conv);
@@ -31,7 +31,7 @@ struct direct_layout {
     int64_t lane_i, lane_o; /* lane_i = src_c where src lies plain */
 };
 
-/* ---- engine_pack.c: weights between the caller's plain block and a kernel's layout ---- */
+/* ---- weights_pack.c: weights between the caller's plain block and a kernel's layout ---- */
 
 /* The caller's plain weights seen as w[s][f][tap]. */
 struct weights_view {
@@ -55,7 +55,7 @@ void weights_pack(const struct weights_view *view, const float *w, int64_t n_tar
 /* The adjoint for targets that hold every tap once: d_w = '='. */
 void weights_unpack(const struct weights_view *view, int64_t n_targets, const struct weights_target *targets, const float *packed, float *d_w);
 
-/* ---- engine_direct.c: one direct convolution, run by the fastest kernel that takes it ---- */
+/* ---- direct.c: one direct convolution, run by the fastest kernel that takes it ---- */
 
 struct direct_forward;
 enum status direct_forward_new(struct direct_forward **ret, const struct direct_conv *conv, bool has_bias, struct error *error);
@@ -84,7 +84,7 @@ const char *direct_weights_name(const struct direct_weights *weights);
 int64_t direct_weights_macs(const struct direct_weights *weights);
 void direct_weights_run(struct direct_weights *weights, const float *src, const float *d_dst, float *d_packed, void *scratch);
 
-/* ---- engine_parity.c: a gather with stride 2 as a convolution with stride 1 of eight times the channels ---- */
+/* ---- space_to_depth.c: a gather with stride 2 as a convolution with stride 1 of eight times the channels ---- */
 
 enum { PARITIES = 8 };
 bool parity_takes(const struct direct_conv *grid);
@@ -94,13 +94,13 @@ void parity_taps(const struct direct_conv *grid, int64_t parity, bool reversed, 
 int64_t parity_floats(const struct direct_conv *grid);
 void parity_split(const struct direct_conv *grid, const float *src, float *dst);
 
-/* ---- engine_doubling.c: a scatter with kernel = stride = 2 ---- */
+/* ---- conv_transpose_2x2x2.c: a scatter with kernel = stride = 2 ---- */
 
 bool doubling_takes(const struct direct_conv *grid);
 /* packed: 8 phases in the layout of direct convolutions of 1x1x1; bias: room for dst's stored channels. */
 void doubling_run(const struct direct_conv *grid, const float *src, const float *packed, const float *b, float *dst, float *bias);
 
-/* ---- engine_phases.c: gather and scatter, as a list of direct convolutions ---- */
+/* ---- polyphase.c: gather and scatter, as a list of direct convolutions ---- */
 
 struct phases;
 enum status phases_new_gather(struct phases **ret, const struct direct_conv *grid, bool has_bias, struct error *error);

@@ -1,18 +1,18 @@
-/* engine_winograd.h - private to nn/engine*.c: direct convolutions with stride 1 by Winograd's minimal filtering (Winograd 1980;
+/* winograd.h - private to nn/engine*.c: direct convolutions with stride 1 by Winograd's minimal filtering (Winograd 1980;
  * Lavin and Gray 2016), which multiplies 3.4 or 4.5 times per value and pair of channels instead of 27 (3x3x3).
  *
  *     dst tile = A' [ (G w G') * (B' src B) ] A          one product per point, summed over channels by small matrix products
  *
  * Points: 0, +-3/4, +-3/2, infinity along y and x (6 in, 7 - k out). Along z for k = 3 the same where the grid is deep enough, else
  * 0, +-1, infinity (4 in, 2 out); any other kernel is summed tap by tap along z. All factors of A and B are exact in binary.
- * engine_parity.c brings kernels of 5 and 6 with stride 2 here.
+ * space_to_depth.c brings kernels of 5 and 6 with stride 2 here.
  * Error: tests/nn/test_engine.c holds every pass to the bound of direct sums, 4 * FLT_EPSILON * sqrt(terms) * the largest result,
  * against sums in double; these points cost up to 3.4 times the root mean square error of direct sums, 2 times with four along z
  * (+-1, +-2 would cost up to 4.8). */
 #ifndef CALVARIA_NN_ENGINE_WINOGRAD_H
 #define CALVARIA_NN_ENGINE_WINOGRAD_H
 
-#include "nn/engine_direct.h"
+#include "nn/engine/direct.h"
 
 enum { WINOGRAD_POINTS = 6, WINOGRAD_KERNEL_MAX = 5 };
 

@@ -1,5 +1,5 @@
 # One library per folder. USES names the rooms and packages it may include: the law base <- {nn, data} <- infer <- {train, serve} <- cli
-# holds because nothing else is on a room's link line, and tests/test_law.sh reads the includes.
+# holds because nothing else is on a room's link line, and tests/test_layering.sh reads the includes.
 add_library(calvaria_flags INTERFACE)
 target_compile_options(calvaria_flags INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes
                        -Wmissing-prototypes -Wvla -Wno-sign-conversion -fno-math-errno -fno-trapping-math)
@@ -14,10 +14,10 @@ if(CALVARIA_SANITIZE)
   target_link_options(calvaria_flags INTERFACE -fsanitize=${CALVARIA_SANITIZE})
 endif()
 
-function(calvaria_room name)
-  cmake_parse_arguments(ROOM "" "" "SOURCES;USES" ${ARGN})
-  add_library(calvaria_${name} STATIC ${ROOM_SOURCES})
-  target_link_libraries(calvaria_${name} PUBLIC calvaria_flags ${ROOM_USES})
+function(calvaria_library name)
+  cmake_parse_arguments(LIBRARY "" "" "SOURCES;USES" ${ARGN})
+  add_library(calvaria_${name} STATIC ${LIBRARY_SOURCES})
+  target_link_libraries(calvaria_${name} PUBLIC calvaria_flags ${LIBRARY_USES})
 endfunction()
 
 function(calvaria_program name)

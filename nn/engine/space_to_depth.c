@@ -1,10 +1,10 @@
-/* engine_parity.c - a gather with stride 2 as a stride-1 convolution: the fine grid is split by the parity of z, y and x into eight times the
+/* space_to_depth.c - a gather with stride 2 as a stride-1 convolution: the fine grid is split by the parity of z, y and x into eight times the
  * channels at half the size, S[s,z] = sum_{q,f,m} w[s,f,t] * F[f, 2(z - pad' + m) + q] with t = 2(m - pad') + q + pad and no tap where t is none
  * of the kernel's. Taken where minimal filtering of it needs less than half the products: kernels of 5 and 6. */
 #include <string.h>
 
-#include "nn/engine_direct.h"
-#include "nn/engine_winograd.h"
+#include "nn/engine/direct.h"
+#include "nn/engine/winograd.h"
 
 static int64_t parity_pad(int64_t pad)
 {

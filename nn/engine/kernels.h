@@ -1,12 +1,12 @@
-/* engine_kernels.h - private: our own micro-kernels, for what oneDNN does slowly (bench/README.md has the numbers).
+/* kernels.h - private: our own micro-kernels, for what oneDNN does slowly (bench/README.md has the numbers).
  *
- * engine_kernels.inc is compiled once per instruction set (engine_kernels_avx2.c ...), into one table each; the table is picked at
- * run time. Each function does the work of one thread on one tile; engine_gradient.c and engine_direct.c share tiles out. */
+ * direct.inc is compiled once per instruction set (avx2.c ...), into one table each; the table is picked at
+ * run time. Each function does the work of one thread on one tile; weight_gradient.c and direct.c share tiles out. */
 #ifndef CALVARIA_NN_ENGINE_KERNELS_H
 #define CALVARIA_NN_ENGINE_KERNELS_H
 
-#include "nn/engine_direct.h"
-#include "nn/engine_winograd.h"
+#include "nn/engine/direct.h"
+#include "nn/engine/winograd.h"
 
 /* The gradient of the weights between one or two blocks of the coarse grid and channels of the fine one, over coarse rows
  * first <= z*H + y < last of one sample. d_w is added to. */

@@ -1,4 +1,4 @@
-/* engine.c - engine.h's convolution, put together from gather, scatter and weights (engine_direct.h).
+/* conv.c - engine.h's convolution, put together from gather, scatter and weights (direct.h).
  *
  *                        fine grid   coarse grid   forward   backward-data   plain weights      taps
  *   convolution             src          dst        gather      scatter       [coarse][fine]     as they are
@@ -7,14 +7,14 @@
  *   x2, transposed (s1)     dst          src        scatter     gather        [coarse][fine]     folded
  *
  * Test: tests/nn/test_engine.c */
-#include "nn/engine.h"
+#include "nn/engine/engine.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/memory.h"
-#include "nn/engine_direct.h"
+#include "nn/engine/direct.h"
 
 struct engine_conv {
     struct conv_shape shape;

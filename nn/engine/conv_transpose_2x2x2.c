@@ -1,9 +1,9 @@
-/* engine_doubling.c - a scatter with kernel = stride = 2: each voxel of the fine grid is one tap of one voxel of the coarse one, so that all
+/* conv_transpose_2x2x2.c - a scatter with kernel = stride = 2: each voxel of the fine grid is one tap of one voxel of the coarse one, so that all
  * eight phases are small matrix products, written where they belong. Weights: one phase after the other, each as a 1x1x1 convolution's. */
 #include <string.h>
 
-#include "nn/engine_direct.h"
-#include "nn/engine_kernels.h"
+#include "nn/engine/direct.h"
+#include "nn/engine/kernels.h"
 
 bool doubling_takes(const struct direct_conv *grid)
 {

@@ -1,5 +1,5 @@
-/* engine_onednn.c - the only file that includes oneDNN. Test: tests/nn/test_engine.c */
-#include "nn/engine_onednn.h"
+/* onednn.c - the only file that includes oneDNN. Test: tests/nn/test_engine.c */
+#include "nn/engine/onednn.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -8,7 +8,7 @@
 #include <stdio.h>
 
 #include "base/memory.h"
-#include "nn/engine.h"
+#include "nn/engine/engine.h"
 
 struct onednn_conv {
     dnnl_stream_t stream; /* each convolution its own: nothing is shared between threads */

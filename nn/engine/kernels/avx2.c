@@ -1,9 +1,9 @@
-/* engine_kernels_avx2.c - the micro-kernels with AVX2 and FMA: 8 floats. Called only where the processor has them. */
-#include "nn/engine_kernels.h"
+/* avx2.c - the micro-kernels with AVX2 and FMA: 8 floats. Called only where the processor has them. */
+#include "nn/engine/kernels.h"
 
 #include <string.h>
 
-#include "nn/engine_kernels_tables.h"
+#include "nn/engine/kernels/tables.h"
 
 #if defined(__x86_64__)
 #pragma GCC target("avx2,fma")
@@ -30,5 +30,5 @@ static inline float vec_sum(vec v)
     return _mm_cvtss_f32(_mm_add_ss(two, _mm_shuffle_ps(two, two, 1)));
 }
 
-#include "nn/engine_kernels.inc"
+#include "nn/engine/kernels/direct.inc"
 #endif

@@ -1,14 +1,14 @@
-/* engine_winograd.c - see engine_winograd.h. Units of work are runs of tiles; each thread transforms, multiplies and
+/* winograd.c - see winograd.h. Units of work are runs of tiles; each thread transforms, multiplies and
  * transforms back one unit at a time in scratch of its own, small enough for the second cache. How a shape is cut depends on the
  * shape alone, and no sum crosses a unit: any number of threads gives the same bits. */
-#include "nn/engine_winograd.h"
+#include "nn/engine/winograd.h"
 
 #include <omp.h>
 #include <string.h>
 
 #include "base/memory.h"
 #include "base/parallel.h"
-#include "nn/engine_kernels.h"
+#include "nn/engine/kernels.h"
 
 /* A unit's transformed values stay in the second cache, or take a share of what the weights take that each unit reads again. */
 enum { WINOGRAD_UNIT_BYTES = 128 << 10, WINOGRAD_GRADIENT_BYTES = 384 << 10, WINOGRAD_UNIT_MOST = 12 << 20, WINOGRAD_WEIGHTS_SHARE = 2, WINOGRAD_SLAB_BYTES = 4 << 20 };

@@ -1,9 +1,9 @@
-/* engine_kernels_avx512.c - the micro-kernels with AVX-512: 16 floats. Called only where the processor has it. */
-#include "nn/engine_kernels.h"
+/* avx512.c - the micro-kernels with AVX-512: 16 floats. Called only where the processor has it. */
+#include "nn/engine/kernels.h"
 
 #include <string.h>
 
-#include "nn/engine_kernels_tables.h"
+#include "nn/engine/kernels/tables.h"
 
 #if defined(__x86_64__)
 #pragma GCC target("avx512f,avx512dq,avx512vl")
@@ -24,5 +24,5 @@ typedef __m512 vec;
 #define vec_fnma _mm512_fnmadd_ps
 #define vec_sum _mm512_reduce_add_ps
 
-#include "nn/engine_kernels.inc"
+#include "nn/engine/kernels/direct.inc"
 #endif

@@ -1,10 +1,10 @@
-/* engine_kernels_plain.c - the micro-kernels for any processor (the compiler vectorises the loops of 8), and the choice. */
-#include "nn/engine_kernels.h"
+/* plain.c - the micro-kernels for any processor (the compiler vectorises the loops of 8), and the choice. */
+#include "nn/engine/kernels.h"
 
 #include <string.h>
 
-#include "nn/engine_kernels_tables.h"
-#include "nn/engine_onednn.h"
+#include "nn/engine/kernels/tables.h"
+#include "nn/engine/onednn.h"
 
 #define LANE 8
 #define KERNELS engine_kernels_plain
@@ -85,7 +85,7 @@ static inline float vec_sum(vec v)
     return sum;
 }
 
-#include "nn/engine_kernels.inc"
+#include "nn/engine/kernels/direct.inc"
 
 const struct engine_kernels *engine_kernels(void)
 {

@@ -1,10 +1,10 @@
-/* engine_direct.c - one direct convolution: picks the kernel, copies where layouts differ. */
+/* direct.c - one direct convolution: picks the kernel, copies where layouts differ. */
 #include <stdio.h>
 
 #include "base/memory.h"
-#include "nn/engine_kernels.h"
-#include "nn/engine_onednn.h"
-#include "nn/engine_winograd.h"
+#include "nn/engine/kernels.h"
+#include "nn/engine/onednn.h"
+#include "nn/engine/winograd.h"
 
 /* Up to this many plain input channels oneDNN reads as they lie (our kernel: one); more are blocked first. */
 enum { DIRECT_PLAIN_MAX = 3 };

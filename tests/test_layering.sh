@@ -1,19 +1,21 @@
 #!/bin/sh
-# test_law.sh - the law of the house (base <- {nn, data} <- infer <- {train, serve} <- cli), read from the sources themselves.
-#   test_law.sh          checks the project, after checking on a made-up one that each kind of breach is seen
-#   test_law.sh ROOT     checks the sources below ROOT
+# test_layering.sh - the law of the house (base <- {nn, data} <- infer <- {train, serve} <- cli), read from the sources themselves.
+#   test_layering.sh          checks the project, after checking on a made-up one that each kind of breach is seen
+#   test_layering.sh ROOT     checks the sources below ROOT
 
 # A small project with one breach of each kind: every line marked BREACH must be told, no other.
 prove() {
     root=$(mktemp -d) || exit 1
-    mkdir -p "$root/base" "$root/nn" "$root/data" "$root/infer" "$root/cli"
+    mkdir -p "$root/base" "$root/nn/engine/kernels" "$root/data/volume" "$root/infer" "$root/cli"
     printf '%s\n' '#include "nn/tensor.h" // BREACH' 'static const char *t = "exit(1) atoi(x)"; /* exit(2) */' '/* printf("x")' ' * exit(3) */' \
         'static int f(int a, int b, int c, int d, int e, int f, int g, int h, int i)' '{ // BREACH' '}' > "$root/base/a.c"
     printf '%s\n' '#include "data/volume.h" // BREACH' '#include "tensor.h" // BREACH' '#include "base/error.h"' \
         '#include <oneapi/dnnl/dnnl.h> // BREACH' '#include <immintrin.h> // BREACH' > "$root/nn/layer.c"
     printf '%s\n' '#include <oneapi/dnnl/dnnl.h>' 'static void f(int a, void (*g)(int, int, int, int), int b[8])' '{' \
         '    exit(1); // BREACH' '    x = atoi(y); // BREACH' '    printf("x"); // BREACH' '    fprintf(stderr, "x"); // BREACH' \
-        '    p = malloc(3); // BREACH' '    x->exit(1); snprintf(a, b, "x"); my_exit(1); fprintf(file, "x");' '}' > "$root/nn/engine.c"
+        '    p = malloc(3); // BREACH' '    x->exit(1); snprintf(a, b, "x"); my_exit(1); fprintf(file, "x");' '}' > "$root/nn/engine/conv.c"
+    printf '%s\n' '#include "infer/window.h" // BREACH' > "$root/nn/engine/kernels/a.inc"
+    printf '%s\n' '#include "data/volume/nrrd.h"' '#include "nn/tensor.h" // BREACH' > "$root/data/volume/volume.c"
     { printf '%s\n' 'int main(void)' '{ // BREACH'; yes '    x();' | head -79; echo '}'; } > "$root/cli/main.c"
     { yes '' | head -800; echo '// BREACH'; } > "$root/infer/long.c"
     printf '%s\n' '#include "infer/window.h"' 'int main(void)' '{' '    printf("x"); exit(0);' '}' > "$root/infer/main.c"
@@ -41,7 +43,7 @@ breach() {
 
 sources() { # sources ROOM...
     for room in "$@"; do
-        [ -d "$room" ] && find "$room" -name '*.[ch]' | sort
+        [ -d "$room" ] && find "$room" -name '*.[ch]' -o -name '*.inc' | sort
     done
 }
 
@@ -128,10 +130,10 @@ everything=$(sources base nn data infer train serve cli bench tests)
     # stderr belongs to the log, stdout to the programs: as an argument they only show up as names.
     grep -nE '[^A-Za-z0-9_"](stdout|stderr)[^A-Za-z0-9_"]' $(printf '%s\n' $library | grep -v '^base/log\.c$') |
         grep -vE '^[^:]*:[0-9]*:[ \t]*(/\*|\*|//)|/\*.*(stdout|stderr).*\*/' | sed 's/$/   <- the log and the programs alone know stdout and stderr/'
-    grep -nE '#[ \t]*include.*dnnl' $(printf '%s\n' $everything | grep -vE '^(nn/engine[^/]*\.c|nn/engine[^/]*/[^/]*\.c|nn/engine_[a-z]*\.h|bench/.*)$') /dev/null |
+    grep -nE '#[ \t]*include.*dnnl' $(printf '%s\n' $everything | grep -vE '^(nn/engine/.*|bench/.*)$') /dev/null |
         sed 's/$/   <- only the engine files know oneDNN/'
     grep -nE '#[ \t]*include[ \t]*<(immintrin|x86intrin|arm_neon|cpuid|omp)\.h>|__builtin_cpu_|__AVX|__SSE' \
-        $(sources nn infer train serve cli | grep -vE '^nn/engine[^/]*$') /dev/null | sed 's/$/   <- only the engine files know the processor/'
+        $(sources nn infer train serve cli | grep -vE '^nn/engine/') /dev/null | sed 's/$/   <- only the engine files know the processor/'
 } > "$list"
 breach
 

@@ -1,7 +1,7 @@
-/* engine_pack.c - weights between the caller's plain block and the kernels' layouts: flipped, folded, split into phases. */
+/* weights_pack.c - weights between the caller's plain block and the kernels' layouts: flipped, folded, split into phases. */
 #include <string.h>
 
-#include "nn/engine_direct.h"
+#include "nn/engine/direct.h"
 
 int64_t weights_floats(const struct direct_layout *layout, int64_t n_taps)
 {

@@ -1,8 +1,8 @@
-/* engine_onednn.h - private: the raw life cycle of oneDNN's primitives, hidden here once (2.6 and 3.x differ). */
+/* onednn.h - private: the raw life cycle of oneDNN's primitives, hidden here once (2.6 and 3.x differ). */
 #ifndef CALVARIA_NN_ENGINE_ONEDNN_H
 #define CALVARIA_NN_ENGINE_ONEDNN_H
 
-#include "nn/engine_direct.h"
+#include "nn/engine/direct.h"
 
 /* What this processor, or ONEDNN_MAX_CPU_ISA, allows. */
 enum isa { ISA_PLAIN, ISA_AVX2, ISA_AVX512 };

@@ -1,4 +1,4 @@
-/* engine_gradient.c - the gradient of a direct convolution's weights, by our own kernels:
+/* weight_gradient.c - the gradient of a direct convolution's weights, by our own kernels:
  *
  *     d_w[o,i,t] = sum_{n,z} d_dst[n,o,z] * src[n, i, z*stride - pad + t]
  *
@@ -8,8 +8,8 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "nn/engine_kernels.h"
-#include "nn/engine_winograd.h"
+#include "nn/engine/kernels.h"
+#include "nn/engine/winograd.h"
 
 /* Enough pieces for the threads of one socket; more would cost memory for the copies. */
 enum { GRADIENT_PIECES = 32 };
