@@ -15,7 +15,7 @@
 #include "base/rng.h"
 #include "bench/peak.h"
 #include "nn/engine/engine.h"
-#include "nn/network_impl.h"
+#include "nn/network/network_impl.h"
 #include "nn/optimizer.h"
 
 struct bench_options {

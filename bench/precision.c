@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "base/rng.h"
-#include "nn/network_impl.h"
+#include "nn/network/network_impl.h"
 
 /* To the nearest of 8 bits of mantissa, ties to even. */
 static void round_values(float *values, int64_t n)

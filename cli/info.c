@@ -7,7 +7,7 @@
 #include "cli/command.h"
 #include "data/dataset.h"
 #include "data/defect.h"
-#include "nn/model_file.h"
+#include "nn/model/model_file.h"
 #include "train/recipe.h"
 
 struct info_options {

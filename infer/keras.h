@@ -10,7 +10,7 @@
 #ifndef CALVARIA_INFER_KERAS_H
 #define CALVARIA_INFER_KERAS_H
 
-#include "nn/model_file.h"
+#include "nn/model/model_file.h"
 
 struct keras_options {
     const char *network;           /* a network YAML, or NULL: the file's own architecture */

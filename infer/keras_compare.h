@@ -3,7 +3,7 @@
 #define CALVARIA_INFER_KERAS_COMPARE_H
 
 #include "infer/keras_config.h"
-#include "nn/network.h"
+#include "nn/network/network.h"
 
 /* Layer by layer: type, sources, and every key that the answer depends on (not how weights are drawn or statistics move). STATUS_FAILED names the
  * first mismatch. */

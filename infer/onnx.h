@@ -10,7 +10,7 @@
 #ifndef CALVARIA_INFER_ONNX_H
 #define CALVARIA_INFER_ONNX_H
 
-#include "nn/model_file.h"
+#include "nn/model/model_file.h"
 
 enum { ONNX_OPSET = 17, ONNX_IR = 8 };
 

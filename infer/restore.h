@@ -17,7 +17,7 @@
 #include "infer/postprocess.h"
 #include "infer/window.h"
 #include "data/volume.h"
-#include "nn/model_file.h"
+#include "nn/model/model_file.h"
 
 enum restore_task { RESTORE_COMPLETION, RESTORE_IMPLANT };
 extern const char *const restore_task_names[]; /* "completion", "implant", NULL */

@@ -14,7 +14,7 @@
 #include "base/log.h"
 #include "data/morphology.h"
 #include "data/volume.h"
-#include "nn/network.h"
+#include "nn/network/network.h"
 
 enum scan { SCAN_GRID, SCAN_OVERLAP, SCAN_WHOLE };
 extern const char *const scan_names[]; /* "grid", "overlap", "whole", NULL */

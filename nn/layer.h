@@ -82,7 +82,7 @@ struct layer_ops {
     /* A layer that `takes_activation` does a (leaky) ReLU behind it in the same pass, and that one is never run. */
     double (*slope)(const struct layer *layer); /* its factor of negative values; NULL: it is no (leaky) ReLU */
     bool (*takes_activation)(const struct layer *layer); /* NULL: never */
-    /* What layers do for their neighbours, once init has chosen kernels (network_graph.c). A layer with `sums_bytes` leaves the sums of dst in
+    /* What layers do for their neighbours, once init has chosen kernels (graph.c). A layer with `sums_bytes` leaves the sums of dst in
      * dst_sums, which takes that room (0 or NULL: it does not), for one that `measures` src (NULL: it is no norm). In inference a norm leaves its
      * factors in dst_affine, and dst as it is, where the only reader `takes_affine`. */
     size_t (*sums_bytes)(const struct layer *layer);

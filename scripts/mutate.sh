@@ -58,7 +58,7 @@ engine/winograd.c|s/to\[squares + c\] += units\[lane + c\];/to[squares + c] += u
 engine/kernels/direct.inc|s/return vec_max(vec_mul(bend->slope, y), y);/return y;/|engine|dst
 engine/kernels/winograd.inc|s/bend ? bend_apply(bend, value) : value);/value);/|engine|dst
 layers/norm.c|s/+= ab\[n \* stored + c\] \/ values/-= ab[n * stored + c] \/ values/|norm|norm
-network_graph.c|s/network->mode != NETWORK_INFER .. dst->n_uses != 1/network->mode != NETWORK_INFER/|network|test_network
+network/graph.c|s/network->mode != NETWORK_INFER .. dst->n_uses != 1/network->mode != NETWORK_INFER/|network|test_network
 losses/boundary.c|s/factor \* distance\[i\]/-factor * distance[i]/|loss|boundary
 losses/mse.c|s/factor \* (p\[i\] - t\[i\])/factor * (p[i] + t[i])/|loss|mse
 losses/bce.c|s/(q - (double)t\[i\]) \//(q + (double)t[i]) \//|loss|bce
@@ -67,12 +67,12 @@ losses/dice.c|s/(float)(-2 \* share/(float)(2 * share/|loss|dice
 losses/dice.c|s/: (float)(share \* a/: (float)(-share * a/|loss|dice
 optimizers/adam.c|s/w\[i\] - by.scale/w[i] + by.scale/|optimizer|value
 optimizers/sgd.c|s/w\[i\] -= lr/w[i] += lr/|optimizer|value
-network.c|s/dst\[i\] += src\[i\];/dst[i] -= src[i];/|network|test_network
-network_graph.c|s/LAYER_KEEPS_DST);/LAYER_KEEPS_NOTHING);/|network|test_network
+network/network.c|s/dst\[i\] += src\[i\];/dst[i] -= src[i];/|network|test_network
+network/graph.c|s/LAYER_KEEPS_DST);/LAYER_KEEPS_NOTHING);/|network|test_network
 layer.c|s/return layer->training \&\& ((keeps \& LAYER_KEEPS_SRC)/return false \&\& ((keeps \& LAYER_KEEPS_SRC)/|network|test_network
-network_recompute.c|s/if (layer_reads_dst(&node->layer))/if (false)/|recompute|test_recompute
-network.c|s/again.again = true;/again.again = false;/|recompute|test_recompute
-network_plan.c|s/plan_extend(backward, node->again_step);/(void)0;/|recompute|test_recompute
+network/recompute.c|s/if (layer_reads_dst(&node->layer))/if (false)/|recompute|test_recompute
+network/network.c|s/again.again = true;/again.again = false;/|recompute|test_recompute
+network/memory_plan.c|s/plan_extend(backward, node->again_step);/(void)0;/|recompute|test_recompute
 END
 }
 

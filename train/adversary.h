@@ -9,7 +9,7 @@
 #ifndef CALVARIA_TRAIN_ADVERSARY_H
 #define CALVARIA_TRAIN_ADVERSARY_H
 
-#include "nn/network.h"
+#include "nn/network/network.h"
 #include "nn/optimizer.h"
 
 struct adversary_config {

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/file.h"
-#include "nn/model_file.h"
+#include "nn/model/model_file.h"
 #include "train/environment.h"
 
 /* The numbers of a run under their names in /state, one int64 each; `best` goes as its bits. */

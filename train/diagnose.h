@@ -2,7 +2,7 @@
 #ifndef CALVARIA_TRAIN_DIAGNOSE_H
 #define CALVARIA_TRAIN_DIAGNOSE_H
 
-#include "nn/network.h"
+#include "nn/network/network.h"
 
 struct diagnosis {
     const char *whose; /* "", or "the adversary's " */

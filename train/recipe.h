@@ -6,7 +6,7 @@
 #include "data/loader.h"
 #include "infer/restore.h"
 #include "nn/loss.h"
-#include "nn/network.h"
+#include "nn/network/network.h"
 #include "nn/optimizer.h"
 #include "train/adversary.h"
 #include "train/schedule.h"

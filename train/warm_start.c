@@ -7,7 +7,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
-#include "nn/model_file.h"
+#include "nn/model/model_file.h"
 #include "train/recipe.h"
 
 char *param_layer_name(char name[LAYER_NAME_TEXT], const struct param *param)

@@ -5,7 +5,7 @@
 
 #include "data/morphology.h"
 #include "data/volume.h"
-#include "nn/network.h"
+#include "nn/network/network.h"
 
 /* A u8 volume of zeros, spacing in mm. */
 struct volume fixture_volume(int64_t x, int64_t y, int64_t z, double sx, double sy, double sz);

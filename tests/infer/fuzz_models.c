@@ -14,7 +14,7 @@
 #include "infer/keras.h"
 #include "infer/keras_config.h"
 #include "infer/restore.h"
-#include "nn/model_h5.h"
+#include "nn/model/model_h5.h"
 #include "tests/check.h"
 
 #ifdef __SANITIZE_ADDRESS__

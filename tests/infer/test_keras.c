@@ -10,7 +10,7 @@
 #include "base/hdf5_lock.h"
 #include "data/volume.h"
 #include "infer/restore.h"
-#include "nn/model_h5.h"
+#include "nn/model/model_h5.h"
 #include "tests/check.h"
 
 #define FOLDER "tests/infer/keras/"

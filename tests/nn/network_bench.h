@@ -2,8 +2,8 @@
 #ifndef CALVARIA_TESTS_NN_NETWORK_BENCH_H
 #define CALVARIA_TESTS_NN_NETWORK_BENCH_H
 
-#include "nn/network.h"
-#include "nn/network_impl.h"
+#include "nn/network/network.h"
+#include "nn/network/network_impl.h"
 
 struct network_bench {
     struct arena arena;

@@ -5,7 +5,7 @@
 
 #include "base/file.h"
 #include "base/memory.h"
-#include "nn/model_file.h"
+#include "nn/model/model_file.h"
 #include "tests/check.h"
 #include "tests/nn/network_bench.h"
 

@@ -3,7 +3,7 @@
 
 #include "base/memory.h"
 #include "base/rng.h"
-#include "nn/plan.h"
+#include "nn/network/arena_plan.h"
 #include "tests/check.h"
 
 static bool disjoint(const struct plan_item *a, const struct plan_item *b)

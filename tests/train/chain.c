@@ -7,7 +7,7 @@
 
 #include "base/file.h"
 #include "data/dataset.h"
-#include "nn/model_file.h"
+#include "nn/model/model_file.h"
 #include "tests/check.h"
 
 enum { N_HEADS = 6 };

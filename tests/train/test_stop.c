@@ -13,7 +13,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
-#include "nn/model_file.h"
+#include "nn/model/model_file.h"
 #include "tests/check.h"
 #include "tests/train/chain.h"
 #include "train/trainer.h"

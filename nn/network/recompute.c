@@ -1,10 +1,10 @@
-/* network_recompute.c - which values are not kept for backward but computed again there, and the order of the backward pass.
+/* recompute.c - which values are not kept for backward but computed again there, and the order of the backward pass.
  *
  * Backward goes through the layers from last to first. Before a layer whose backward reads a dropped value, the layer that makes that value
  * runs forward once more, after those that make what it reads, as far back as the nearest value that was kept (Chen et al., "Training deep
  * nets with sublinear memory cost", 2016). Each layer runs at most twice; the second run gives the same bits: dropout draws the same
  * mask, norms keep their statistics.                                                            Test: tests/nn/test_recompute.c */
-#include "nn/network_impl.h"
+#include "nn/network/network_impl.h"
 
 /* ---- the order of the backward pass ---- */
 

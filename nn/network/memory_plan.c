@@ -1,9 +1,9 @@
-/* network_plan.c - when every buffer of a network lives, and where it lies.
+/* memory_plan.c - when every buffer of a network lives, and where it lies.
  *
  * Steps of one pass, L layers: 0 input; 1 + i forward of layer i; L + 1 output; L + 2 gradient of the loss; L + 3 + k move k of the backward
- * pass (network_recompute.c); then the gradient by the input. A value that is computed again has two buffers, one in each half. */
-#include "nn/network_impl.h"
-#include "nn/plan.h"
+ * pass (recompute.c); then the gradient by the input. A value that is computed again has two buffers, one in each half. */
+#include "nn/network/network_impl.h"
+#include "nn/network/arena_plan.h"
 
 /* The buffers, each with the pointer that is to hold its address. The first 3 (L + 1) are the values' data, their gradients, and their
  * data computed again, without a pointer: tensors and in-place partners share those. */

@@ -1,11 +1,11 @@
 /* network_impl.h - inside of a network; for nn/network*.c and their tests.
  *
  * Value 0 is the input, value i + 1 is what layer i makes. A node is a layer with the values it reads. */
-#ifndef CALVARIA_NN_NETWORK_IMPL_H
-#define CALVARIA_NN_NETWORK_IMPL_H
+#ifndef CALVARIA_NN_NETWORK_NETWORK_IMPL_H
+#define CALVARIA_NN_NETWORK_NETWORK_IMPL_H
 
 #include "base/memory.h"
-#include "nn/network.h"
+#include "nn/network/network.h"
 
 /* One read of a value by a layer. */
 struct node_src {
@@ -22,7 +22,7 @@ struct node {
     int64_t first_param;                     /* its index in the table, while that grows */
     int64_t n_written_params;                /* floats */
     int64_t macs;                            /* as written */
-    /* When it is computed again for backward, and backward: network_plan.c's steps; -1: not at all. */
+    /* When it is computed again for backward, and backward: memory_plan.c's steps; -1: not at all. */
     int64_t again_step, backward_step;
     int64_t sums_reader, affine_reader; /* the last node that reads what this one leaves beside its values; 0: none */
     void *scratch_forward, *scratch_again, *scratch_backward;
@@ -67,7 +67,7 @@ struct network {
     void *dst_plain; /* NULL where the last value lies plain already */
 };
 
-/* network_graph.c: names, sources and shapes; parameters are declared into (or found in) params. */
+/* graph.c: names, sources and shapes; parameters are declared into (or found in) params. */
 enum status network_graph(struct network *network, const struct network_config *config, struct params *params, struct shape src,
                           enum network_mode mode, struct error *error);
 /* Absorbs upsamplings and activations, marks which values want a gradient, shares buffers in place. */
@@ -75,11 +75,11 @@ void network_graph_simplify(struct network *network);
 /* Once the layers have chosen their kernels: who leaves sums or factors for whom. */
 void network_graph_pair(struct network *network);
 extern const char *const network_recompute_names[];
-/* network_recompute.c: which values are dropped (finding them by planning the memory, where the mode says so), then the moves. */
+/* recompute.c: which values are dropped (finding them by planning the memory, where the mode says so), then the moves. */
 enum status network_recompute(struct network *network, enum network_recompute mode, struct error *error);
 /* Points a layer's data at forward's buffers or at backward's. */
 void network_point(struct network *network, struct node *node, bool backward);
-/* network_plan.c: lifetimes and the arena's size; with `allocate` also the arena and every pointer into it. */
+/* memory_plan.c: lifetimes and the arena's size; with `allocate` also the arena and every pointer into it. */
 enum status network_plan(struct network *network, bool allocate, struct error *error);
 /* network.c: graph, simplify, init of every layer, recomputation, plan. On failure call network_done all the same. */
 enum status network_build(struct network *network, const struct network_config *config, struct params *params, struct shape src,

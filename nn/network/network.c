@@ -1,5 +1,5 @@
 /* network.c - builds a network and runs it. */
-#include "nn/network_impl.h"
+#include "nn/network/network_impl.h"
 
 #include <assert.h>
 #include <string.h>

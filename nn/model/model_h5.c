@@ -1,5 +1,5 @@
 /* model_h5.c - see model_h5.h. */
-#include "nn/model_h5.h"
+#include "nn/model/model_h5.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /* model_h5.h - private: the few HDF5 calls a model file needs, with errors that name the file. Call them under hdf5_lock. */
-#ifndef CALVARIA_NN_MODEL_H5_H
-#define CALVARIA_NN_MODEL_H5_H
+#ifndef CALVARIA_NN_MODEL_MODEL_H5_H
+#define CALVARIA_NN_MODEL_MODEL_H5_H
 
 #include <hdf5.h>
 #include <stdbool.h>

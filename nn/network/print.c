@@ -1,9 +1,9 @@
-/* network_print.c - what a network would cost and how it looks, before anything is allocated. */
+/* print.c - what a network would cost and how it looks, before anything is allocated. */
 #include <inttypes.h>
 #include <string.h>
 
 #include "base/log.h"
-#include "nn/network_impl.h"
+#include "nn/network/network_impl.h"
 
 static struct shape network_config_shape(const struct network_config *config)
 {

@@ -1,5 +1,5 @@
-/* plan.c - see plan.h. */
-#include "nn/plan.h"
+/* arena_plan.c - see arena_plan.h. */
+#include "nn/network/arena_plan.h"
 
 #include <stdbool.h>
 #include <stdlib.h>

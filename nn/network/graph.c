@@ -1,9 +1,9 @@
-/* network_graph.c - from the YAML's list of layers to a checked graph with shapes. */
+/* graph.c - from the YAML's list of layers to a checked graph with shapes. */
 #include <inttypes.h>
 #include <string.h>
 
 #include "nn/engine/engine.h"
-#include "nn/network_impl.h"
+#include "nn/network/network_impl.h"
 
 static const struct config_table *network_layer_table(int index)
 {

@@ -10,8 +10,8 @@
  *     network_backward(net, d_p, NULL, &pass);               // params.grad = gradients ('=', not '+=')
  *
  * Several networks (another patch size, inference beside training) may share one params block. */
-#ifndef CALVARIA_NN_NETWORK_H
-#define CALVARIA_NN_NETWORK_H
+#ifndef CALVARIA_NN_NETWORK_NETWORK_H
+#define CALVARIA_NN_NETWORK_NETWORK_H
 
 #include <stdio.h>
 

@@ -1,6 +1,6 @@
 /* model_file.c - see model_file.h. Test: tests/nn/test_model_file.c */
 #define _GNU_SOURCE /* memmem, memrchr */
-#include "nn/model_file.h"
+#include "nn/model/model_file.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -9,7 +9,7 @@
 #include "base/file.h"
 #include "base/hdf5_lock.h"
 #include "base/hdf5_read.h"
-#include "nn/model_h5.h"
+#include "nn/model/model_h5.h"
 
 static const char model_format[] = "calvaria-model";
 enum { MODEL_VERSION = 1 };

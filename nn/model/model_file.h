@@ -6,11 +6,11 @@
  *   /state/NAME      training state (optimizer slots, sampler position ...): flat arrays of float32 or int64
  *   /coarse          of a fine stage: the coarse stage's model, with attributes and weights as above
  * A model alone can infer: nothing but this file is read. Written atomically; see docs/model_file.md. */
-#ifndef CALVARIA_NN_MODEL_FILE_H
-#define CALVARIA_NN_MODEL_FILE_H
+#ifndef CALVARIA_NN_MODEL_MODEL_FILE_H
+#define CALVARIA_NN_MODEL_MODEL_FILE_H
 
 #include "base/error.h"
-#include "nn/network.h"
+#include "nn/network/network.h"
 #include "nn/params.h"
 
 struct model_text {
