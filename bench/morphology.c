@@ -13,7 +13,7 @@
 #include "data/distance.h"
 #include "data/metrics.h"
 #include "data/morphology.h"
-#include "data/resample.h"
+#include "data/volume/resample.h"
 
 enum { REPEATS = 5 };
 

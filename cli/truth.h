@@ -2,7 +2,7 @@
 #ifndef CALVARIA_CLI_TRUTH_H
 #define CALVARIA_CLI_TRUTH_H
 
-#include "data/volume.h"
+#include "data/volume/volume.h"
 
 /* FOLDER/NAME_KIND in any volume format, or NULL. In arena. */
 char *truth_find(struct arena *arena, const char *folder, const char *name, const char *kind);

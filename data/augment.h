@@ -12,7 +12,7 @@
 #include "base/config.h"
 #include "base/rng.h"
 #include "data/morphology.h"
-#include "data/volume.h"
+#include "data/volume/volume.h"
 
 struct augment_config {
     double probability;            /* share of drawn skulls that are augmented at all */

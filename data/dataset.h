@@ -10,7 +10,7 @@
 
 #include "base/config.h"
 #include "data/morphology.h"
-#include "data/volume.h"
+#include "data/volume/volume.h"
 
 enum dataset_split { SPLIT_TRAIN, SPLIT_VAL, SPLIT_TEST, SPLIT_N };
 extern const char *const dataset_split_names[]; /* "train", "val", "test", NULL */

@@ -12,7 +12,7 @@
 #include "base/config.h"
 #include "base/rng.h"
 #include "data/morphology.h"
-#include "data/volume.h"
+#include "data/volume/volume.h"
 
 /* The first member of every generator's config struct. */
 struct defect_config {

@@ -6,7 +6,7 @@
 #include "data/defects/region.h"
 #include "data/distance.h"
 #include "data/draw_soft.h"
-#include "data/resample.h"
+#include "data/volume/resample.h"
 
 /* Streams: epochs and draws count apart, what a draw needs is told apart by its children. */
 enum { STREAM_EPOCH, STREAM_DRAW };

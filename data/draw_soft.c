@@ -7,7 +7,7 @@
 
 #include "base/memory.h"
 #include "data/defects/region.h"
-#include "data/resample.h"
+#include "data/volume/resample.h"
 
 /* Points per axis that stand for a voxel's box: interpolated between the skull's own voxels, they need not be denser than 1.4 of them. */
 static int64_t samples_for(const double step[3])

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/file.h"
-#include "data/volume.h"
+#include "data/volume/volume.h"
 
 enum role { ROLE_COMPLETE, ROLE_DEFECTIVE, ROLE_IMPLANT, ROLE_N };
 

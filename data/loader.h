@@ -21,7 +21,7 @@ enum sampler { SAMPLER_GRID, SAMPLER_RANDOM, SAMPLER_DEFECT, SAMPLER_WHOLE };
 /* What the network is told beside the skull: a coarse answer to the whole of it, sampled at the patch's voxels. */
 struct loader_prior {
     double spacing_mm;
-    int64_t patch_vox[3]; /* the frame that holds the skull, data/resample.h */
+    int64_t patch_vox[3]; /* the frame that holds the skull, data/volume/resample.h */
     /* p and src: plain, patch_vox. Called by loader_next, on its thread, once for each drawn skull. NULL: there is no prior. */
     enum status (*answer)(void *context, const float *src, float *p, struct error *error);
     void *context;

@@ -5,7 +5,7 @@
 #include "base/log.h"
 #include "data/dataset_file.h"
 #include "data/pack.h"
-#include "data/resample.h"
+#include "data/volume/resample.h"
 #include "data/split.h"
 
 /* Two files of one skull overlay each other when no voxel is further off than this. NIfTI keeps its affine in float32. */

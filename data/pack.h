@@ -3,7 +3,7 @@
 #define CALVARIA_DATA_PACK_H
 
 #include "data/layout.h"
-#include "data/volume.h"
+#include "data/volume/volume.h"
 
 /* The complete skull: its own file, or the first defect's defective skull and implant together. */
 enum status pack_read_skull(struct volume *ret, const struct layout_case *from, struct error *error);

@@ -3,7 +3,7 @@
 #define CALVARIA_DATA_PHANTOM_H
 
 #include "base/config.h"
-#include "data/volume.h"
+#include "data/volume/volume.h"
 
 struct phantom_config {
     double spacing_mm[3];

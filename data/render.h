@@ -12,7 +12,7 @@
 
 #include "base/error.h"
 #include "data/morphology.h"
-#include "data/volume.h"
+#include "data/volume/volume.h"
 
 struct image {
     int64_t w, h;

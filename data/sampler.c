@@ -2,7 +2,7 @@
 
 #include <math.h>
 
-#include "data/resample.h"
+#include "data/volume/resample.h"
 
 /* First slice, and number of slices, that the grid covers along axis a. */
 static int64_t grid_first(const struct loader_config *config, const int64_t dim[3], int a)

@@ -4,7 +4,7 @@
 #define CALVARIA_DATA_SEGMENT_H
 
 #include "base/config.h"
-#include "data/volume.h"
+#include "data/volume/volume.h"
 
 struct segment_config {
     double threshold_hu;  /* bone from here up */

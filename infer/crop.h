@@ -4,7 +4,7 @@
 #define CALVARIA_INFER_CROP_H
 
 #include "data/morphology.h"
-#include "data/volume.h"
+#include "data/volume/volume.h"
 
 struct crop {
     struct box box;

@@ -4,7 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "data/resample.h"
+#include "data/volume/resample.h"
 #include "infer/restorer.h"
 
 const char *const projection_names[] = {"mean", "max", "slice", NULL};

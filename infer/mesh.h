@@ -3,7 +3,7 @@
 #ifndef CALVARIA_INFER_MESH_H
 #define CALVARIA_INFER_MESH_H
 
-#include "data/volume.h"
+#include "data/volume/volume.h"
 
 struct mesh {
     int64_t n_points, n_triangles;

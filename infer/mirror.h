@@ -4,7 +4,7 @@
 #define CALVARIA_INFER_MIRROR_H
 
 #include "data/morphology.h"
-#include "data/volume.h"
+#include "data/volume/volume.h"
 
 /* The plane normal . world = offset_mm; normal of length 1, towards patient left. */
 struct mirror_plane {

@@ -4,7 +4,7 @@
 #define CALVARIA_INFER_POSTPROCESS_H
 
 #include "base/config.h"
-#include "data/volume.h"
+#include "data/volume/volume.h"
 
 /* One rule: exactly one key is given. Pieces are 6-connected: voxels that meet only at an edge would break apart when printed. */
 struct postprocess_rule {

@@ -7,7 +7,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "data/resample.h"
+#include "data/volume/resample.h"
 #include "infer/mirror.h"
 #include "infer/restorer.h"
 

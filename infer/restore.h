@@ -16,7 +16,7 @@
 
 #include "infer/postprocess.h"
 #include "infer/window.h"
-#include "data/volume.h"
+#include "data/volume/volume.h"
 #include "nn/model/model_file.h"
 
 enum restore_task { RESTORE_COMPLETION, RESTORE_IMPLANT };

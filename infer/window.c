@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "data/resample.h"
+#include "data/volume/resample.h"
 
 const char *const scan_names[] = {"grid", "overlap", "whole", NULL};
 static const float WINDOW_SAY = 0.1F; /* a smaller share of a voxel's blend decides nothing */

@@ -13,7 +13,7 @@
 #include "base/config.h"
 #include "base/log.h"
 #include "data/morphology.h"
-#include "data/volume.h"
+#include "data/volume/volume.h"
 #include "nn/network/network.h"
 
 enum scan { SCAN_GRID, SCAN_OVERLAP, SCAN_WHOLE };

@@ -7,7 +7,7 @@
 #define CALVARIA_SERVE_WORK_H
 
 #include "base/config.h"
-#include "data/volume.h"
+#include "data/volume/volume.h"
 
 struct work_config {
     const char *folder, *model;

@@ -9,7 +9,7 @@ prove() {
     mkdir -p "$root/base" "$root/nn/engine/kernels" "$root/data/volume" "$root/infer" "$root/cli"
     printf '%s\n' '#include "nn/tensor.h" // BREACH' 'static const char *t = "exit(1) atoi(x)"; /* exit(2) */' '/* printf("x")' ' * exit(3) */' \
         'static int f(int a, int b, int c, int d, int e, int f, int g, int h, int i)' '{ // BREACH' '}' > "$root/base/a.c"
-    printf '%s\n' '#include "data/volume.h" // BREACH' '#include "tensor.h" // BREACH' '#include "base/error.h"' \
+    printf '%s\n' '#include "data/volume/volume.h" // BREACH' '#include "tensor.h" // BREACH' '#include "base/error.h"' \
         '#include <oneapi/dnnl/dnnl.h> // BREACH' '#include <immintrin.h> // BREACH' > "$root/nn/layer.c"
     printf '%s\n' '#include <oneapi/dnnl/dnnl.h>' 'static void f(int a, void (*g)(int, int, int, int), int b[8])' '{' \
         '    exit(1); // BREACH' '    x = atoi(y); // BREACH' '    printf("x"); // BREACH' '    fprintf(stderr, "x"); // BREACH' \

@@ -6,7 +6,7 @@
 #ifndef CALVARIA_DATA_DEFECTS_ANATOMY_H
 #define CALVARIA_DATA_DEFECTS_ANATOMY_H
 
-#include "data/volume.h"
+#include "data/volume/volume.h"
 #include "data/morphology.h"
 
 struct anatomy {

@@ -2,7 +2,7 @@
 #ifndef CALVARIA_TESTS_DATA_SKULLS_H
 #define CALVARIA_TESTS_DATA_SKULLS_H
 
-#include "data/volume.h"
+#include "data/volume/volume.h"
 
 /* A closed shell of 8 mm in a volume of dim voxels of spacing_mm; `kind` varies its size, so that each is another skull. */
 void skull_make(struct volume *ret, const int64_t dim[3], const double spacing_mm[3], int kind);

@@ -2,7 +2,7 @@
 
 #include "base/memory.h"
 #include "base/rng.h"
-#include "data/resample.h"
+#include "data/volume/resample.h"
 #include "tests/check.h"
 
 static const int64_t dim[3] = {9, 8, 7};

@@ -4,7 +4,7 @@
 
 #include "base/file.h"
 #include "base/memory.h"
-#include "data/volume.h"
+#include "data/volume/volume.h"
 #include "tests/check.h"
 
 static const struct grid expected = {{5, 4, 3}, {{0.5, 0, 0}, {0, 0.59375, 0.0625}, {0, -0.125, 1.25}}, {-20, 30.5, -7.25}};

@@ -4,7 +4,7 @@
 #define CALVARIA_TESTS_INFER_FIXTURE_H
 
 #include "data/morphology.h"
-#include "data/volume.h"
+#include "data/volume/volume.h"
 #include "nn/network/network.h"
 
 /* A u8 volume of zeros, spacing in mm. */

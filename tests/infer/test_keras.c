@@ -8,7 +8,7 @@
 
 #include "base/file.h"
 #include "base/hdf5_lock.h"
-#include "data/volume.h"
+#include "data/volume/volume.h"
 #include "infer/restore.h"
 #include "nn/model/model_h5.h"
 #include "tests/check.h"

@@ -10,8 +10,8 @@
 #include <nifti/nifti2_io.h>
 
 #include "base/file.h"
-#include "data/orient.h"
-#include "data/voxel_file.h"
+#include "data/volume/orient.h"
+#include "data/volume/voxel_file.h"
 
 enum { EXTENDER_BYTES = 4 }; /* after the header: four zeros, no extensions */
 enum { UNITS_SPACE = 7, UNITS_MM = NIFTI_UNITS_MM };

@@ -1,6 +1,6 @@
 /* byte_stream.h - bytes of a file in order, raw or gzip. Private to data/. */
-#ifndef CALVARIA_DATA_BYTE_STREAM_H
-#define CALVARIA_DATA_BYTE_STREAM_H
+#ifndef CALVARIA_DATA_VOLUME_BYTE_STREAM_H
+#define CALVARIA_DATA_VOLUME_BYTE_STREAM_H
 
 #include <stdbool.h>
 #include <stddef.h>

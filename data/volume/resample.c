@@ -7,7 +7,7 @@
 
 #include "base/memory.h"
 #include "base/parallel.h"
-#include "data/resample.h"
+#include "data/volume/resample.h"
 
 /* From index on dst to index on src: at = start + sum_a index[a] * step[a]. */
 struct index_map {

@@ -1,11 +1,11 @@
 /* resample.h - values between grids: axis-aligned resizing and world-space resampling. */
-#ifndef CALVARIA_DATA_RESAMPLE_H
-#define CALVARIA_DATA_RESAMPLE_H
+#ifndef CALVARIA_DATA_VOLUME_RESAMPLE_H
+#define CALVARIA_DATA_VOLUME_RESAMPLE_H
 
 #include <stdint.h>
 
 #include "base/error.h"
-#include "data/volume.h"
+#include "data/volume/volume.h"
 
 /* AREA: the mean over the voxel's own box where it is larger than src's voxels (no aliasing), LINEAR where it is not; LINEAR as well
  * where the axes of both grids are not parallel. */

@@ -6,8 +6,8 @@
 #include <sys/stat.h>
 
 #include "base/memory.h"
-#include "data/orient.h"
-#include "data/voxel_file.h"
+#include "data/volume/orient.h"
+#include "data/volume/voxel_file.h"
 
 enum { CHUNK = 1 << 15 }; /* voxels: a chunk of doubles stays in the cache */
 

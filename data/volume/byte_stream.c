@@ -5,7 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "data/byte_stream.h"
+#include "data/volume/byte_stream.h"
 
 enum { GZIP_BUFFER = 1 << 18, CALL_MAX = 1 << 30 /* zlib counts in int */, GZIP_LEVEL = 6 /* as in the modes below */ };
 

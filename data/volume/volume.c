@@ -7,8 +7,8 @@
 
 #include "base/file.h"
 #include "base/memory.h"
-#include "data/orient.h"
-#include "data/voxel_file.h"
+#include "data/volume/orient.h"
+#include "data/volume/voxel_file.h"
 
 static const char *const volume_suffixes[] = {
     [VOLUME_NIFTI_GZ] = ".nii.gz", [VOLUME_NIFTI] = ".nii", [VOLUME_NRRD] = ".nrrd", [VOLUME_NHDR] = ".nhdr"};

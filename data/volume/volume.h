@@ -3,8 +3,8 @@
  * On reading, the file's axes are permuted and flipped (never resampled) so that index x runs nearest to patient left, y to posterior,
  * z to superior. `storage` remembers how, so that writing puts everything back: dims, spacing, affine, axis order, data type of the
  * format, so that an output overlays its input exactly. World coordinates are LPS millimetres. */
-#ifndef CALVARIA_DATA_VOLUME_H
-#define CALVARIA_DATA_VOLUME_H
+#ifndef CALVARIA_DATA_VOLUME_VOLUME_H
+#define CALVARIA_DATA_VOLUME_VOLUME_H
 
 #include <stdbool.h>
 #include <stddef.h>

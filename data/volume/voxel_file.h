@@ -1,9 +1,9 @@
 /* voxel_file.h - what a reader of one format tells about a file, and the voxels between disk and memory. Private to data/. */
-#ifndef CALVARIA_DATA_VOXEL_FILE_H
-#define CALVARIA_DATA_VOXEL_FILE_H
+#ifndef CALVARIA_DATA_VOLUME_VOXEL_FILE_H
+#define CALVARIA_DATA_VOLUME_VOXEL_FILE_H
 
-#include "data/byte_stream.h"
-#include "data/volume.h"
+#include "data/volume/byte_stream.h"
+#include "data/volume/volume.h"
 
 enum disk_type { DISK_I8, DISK_U8, DISK_I16, DISK_U16, DISK_I32, DISK_U32, DISK_I64, DISK_U64, DISK_F32, DISK_F64, DISK_TYPES };
 struct disk_type_info {

@@ -1,8 +1,8 @@
 /* orient.h - between a file's axis order and the canonical one. Private to data/. */
-#ifndef CALVARIA_DATA_ORIENT_H
-#define CALVARIA_DATA_ORIENT_H
+#ifndef CALVARIA_DATA_VOLUME_ORIENT_H
+#define CALVARIA_DATA_VOLUME_ORIENT_H
 
-#include "data/volume.h"
+#include "data/volume/volume.h"
 
 /* From storage->grid: fills storage->axis and ->flip with the permutation nearest to LPS, returns the canonical grid. */
 struct grid orient_canonical(struct storage *storage);

@@ -2,7 +2,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "data/orient.h"
+#include "data/volume/orient.h"
 
 static const int orient_permutations[6][3] = {{0, 1, 2}, {0, 2, 1}, {1, 0, 2}, {1, 2, 0}, {2, 0, 1}, {2, 1, 0}};
 

@@ -1,7 +1,7 @@
 /* grid.c - where voxels stand in the world. */
 #include <math.h>
 
-#include "data/volume.h"
+#include "data/volume/volume.h"
 
 int64_t grid_voxels(const struct grid *grid)
 {

@@ -15,8 +15,8 @@
 
 #include "base/file.h"
 #include "base/memory.h"
-#include "data/orient.h"
-#include "data/voxel_file.h"
+#include "data/volume/orient.h"
+#include "data/volume/voxel_file.h"
 
 enum { HEADER_MAX = 1 << 20, LINE_MAX_BYTES = 1024 };
 
