@@ -10,9 +10,9 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/parallel.h"
-#include "data/distance.h"
+#include "data/mask/distance.h"
 #include "data/metrics.h"
-#include "data/morphology.h"
+#include "data/mask/morphology.h"
 #include "data/volume/resample.h"
 
 enum { REPEATS = 5 };

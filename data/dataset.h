@@ -9,7 +9,7 @@
 #define CALVARIA_DATA_DATASET_H
 
 #include "base/config.h"
-#include "data/morphology.h"
+#include "data/mask/morphology.h"
 #include "data/volume/volume.h"
 
 enum dataset_split { SPLIT_TRAIN, SPLIT_VAL, SPLIT_TEST, SPLIT_N };

@@ -11,7 +11,7 @@
 
 #include "base/config.h"
 #include "base/rng.h"
-#include "data/morphology.h"
+#include "data/mask/morphology.h"
 #include "data/volume/volume.h"
 
 /* The first member of every generator's config struct. */

@@ -4,7 +4,7 @@
 
 #include "base/memory.h"
 #include "data/defects/region.h"
-#include "data/distance.h"
+#include "data/mask/distance.h"
 #include "data/draw_soft.h"
 #include "data/volume/resample.h"
 

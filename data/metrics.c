@@ -5,9 +5,9 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "data/distance.h"
+#include "data/mask/distance.h"
 #include "data/metrics.h"
-#include "data/morphology.h"
+#include "data/mask/morphology.h"
 
 static const double border_mm = 10, border_vox = 10, nsd_tolerance_mm = 1;
 

@@ -4,7 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "data/morphology.h"
+#include "data/mask/morphology.h"
 #include "data/phantom_shape.h"
 
 static const struct config_field phantom_fields[] = {

@@ -5,7 +5,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "data/morphology.h"
+#include "data/mask/morphology.h"
 #include "data/scene.h"
 
 enum { SLICE_SAMPLES = 3, SHEET_PANEL = 400, SHEET_CAPTION = 16, SHEET_GAP = 8, SHEET_TITLE = 40, SCENE_CELLS_MAX = 400, SHEET_CELLS = 300 };

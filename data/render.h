@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
-#include "data/morphology.h"
+#include "data/mask/morphology.h"
 #include "data/volume/volume.h"
 
 struct image {

@@ -5,7 +5,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "data/morphology.h"
+#include "data/mask/morphology.h"
 
 enum { SCENE_MARGIN = 5 }; /* the widest reach of the blur and the gradient */
 

@@ -4,7 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "data/morphology.h"
+#include "data/mask/morphology.h"
 
 enum { HU_LOW = -1100, HU_HIGH = 3100, HU_BINS = HU_HIGH - HU_LOW };
 enum { AIR_HU = -300, TISSUE_LOW_HU = -50, TISSUE_HIGH_HU = 100, BONE_HU = 300, METAL_HU = 3071 };

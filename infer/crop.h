@@ -3,7 +3,7 @@
 #ifndef CALVARIA_INFER_CROP_H
 #define CALVARIA_INFER_CROP_H
 
-#include "data/morphology.h"
+#include "data/mask/morphology.h"
 #include "data/volume/volume.h"
 
 struct crop {

@@ -5,7 +5,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "data/morphology.h"
+#include "data/mask/morphology.h"
 #include "infer/marching_cubes.h"
 
 const char *const mesh_space_names[] = {"lps", "ras", NULL};

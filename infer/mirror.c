@@ -5,7 +5,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "data/morphology.h"
+#include "data/mask/morphology.h"
 
 static const double RADIANS = 3.14159265358979323846 / 180;
 enum { SEARCH_ANGLES = 9, SEARCH_OFFSETS = 13 };

@@ -3,7 +3,7 @@
 #ifndef CALVARIA_INFER_MIRROR_H
 #define CALVARIA_INFER_MIRROR_H
 
-#include "data/morphology.h"
+#include "data/mask/morphology.h"
 #include "data/volume/volume.h"
 
 /* The plane normal . world = offset_mm; normal of length 1, towards patient left. */

@@ -3,8 +3,8 @@
 
 #include <math.h>
 
-#include "data/distance.h"
-#include "data/morphology.h"
+#include "data/mask/distance.h"
+#include "data/mask/morphology.h"
 #include "infer/crop.h"
 #include "infer/report_shape.h"
 

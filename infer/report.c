@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "data/distance.h"
+#include "data/mask/distance.h"
 #include "infer/crop.h"
 #include "infer/report_shape.h"
 

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "data/distance.h"
+#include "data/mask/distance.h"
 #include "data/render.h"
 #include "infer/mirror.h"
 

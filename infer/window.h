@@ -12,7 +12,7 @@
 
 #include "base/config.h"
 #include "base/log.h"
-#include "data/morphology.h"
+#include "data/mask/morphology.h"
 #include "data/volume/volume.h"
 #include "nn/network/network.h"
 

@@ -1,7 +1,7 @@
 /* view.c - meshes small enough for a phone; see work.h. */
 #include <math.h>
 
-#include "data/morphology.h"
+#include "data/mask/morphology.h"
 #include "infer/mesh.h"
 #include "serve/work.h"
 

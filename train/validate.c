@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "data/distance.h"
+#include "data/mask/distance.h"
 #include "data/render.h"
 #include "train/holdout.h"
 #include "train/average.h"

@@ -7,7 +7,7 @@
 #define CALVARIA_DATA_DEFECTS_ANATOMY_H
 
 #include "data/volume/volume.h"
-#include "data/morphology.h"
+#include "data/mask/morphology.h"
 
 struct anatomy {
     double spacing_mm[3];

@@ -5,8 +5,8 @@
 #include "base/memory.h"
 #include "base/parallel.h"
 #include "base/rng.h"
-#include "data/distance.h"
-#include "data/morphology.h"
+#include "data/mask/distance.h"
+#include "data/mask/morphology.h"
 #include "tests/check.h"
 
 static const int64_t sizes[][3] = {{19, 23, 17}, {40, 3, 5}, {1, 30, 9}, {33, 1, 1}, {1, 1, 1}, {5, 6, 41}};

@@ -7,7 +7,7 @@
 
 #include "base/log.h"
 #include "base/memory.h"
-#include "data/distance.h"
+#include "data/mask/distance.h"
 #include "data/loader.h"
 #include "skulls.h"
 #include "tests/check.h"

@@ -4,7 +4,7 @@
 #include "base/memory.h"
 #include "base/parallel.h"
 #include "base/rng.h"
-#include "data/morphology.h"
+#include "data/mask/morphology.h"
 #include "tests/check.h"
 
 /* Word borders: below, at and above 64, and rows of one voxel. */

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/parallel.h"
-#include "data/morphology.h"
+#include "data/mask/morphology.h"
 #include "tests/check.h"
 
 static const struct phantom_config coarse = {.spacing_mm = {2.5, 2.5, 2.5}};

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "data/morphology.h"
+#include "data/mask/morphology.h"
 #include "tests/check.h"
 
 enum { DIM = 80 };

@@ -3,7 +3,7 @@
 #ifndef CALVARIA_TESTS_INFER_FIXTURE_H
 #define CALVARIA_TESTS_INFER_FIXTURE_H
 
-#include "data/morphology.h"
+#include "data/mask/morphology.h"
 #include "data/volume/volume.h"
 #include "nn/network/network.h"
 

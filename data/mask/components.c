@@ -5,8 +5,8 @@
 
 #include "base/memory.h"
 #include "base/parallel.h"
-#include "data/bits.h"
-#include "data/morphology.h"
+#include "data/mask/bits.h"
+#include "data/mask/morphology.h"
 
 struct run {
     int32_t lo, hi; /* voxels lo <= x < hi of its row */

@@ -1,6 +1,6 @@
 /* bits.h - a mask with one bit per voxel: 64 voxels in one operation. Private to data/. */
-#ifndef CALVARIA_DATA_BITS_H
-#define CALVARIA_DATA_BITS_H
+#ifndef CALVARIA_DATA_MASK_BITS_H
+#define CALVARIA_DATA_MASK_BITS_H
 
 #include <stdbool.h>
 #include <stdint.h>

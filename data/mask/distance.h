@@ -1,7 +1,7 @@
 /* distance.h - exact Euclidean distance transform (Felzenszwalb and Huttenlocher, "Distance transforms of sampled functions",
  * Theory of Computing 8, 2012), anisotropic, separable, threaded. */
-#ifndef CALVARIA_DATA_DISTANCE_H
-#define CALVARIA_DATA_DISTANCE_H
+#ifndef CALVARIA_DATA_MASK_DISTANCE_H
+#define CALVARIA_DATA_MASK_DISTANCE_H
 
 #include <stdint.h>
 

@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "data/bits.h"
+#include "data/mask/bits.h"
 
 /* Eight bytes, zero or not, to eight bits; byte 0 is bit 0 (little-endian). */
 static uint64_t bits_pack8(const uint8_t *bytes)

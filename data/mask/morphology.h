@@ -1,7 +1,7 @@
 /* morphology.h - masks: erosion, dilation, opening, closing, components, holes, boxes. Masks are u8, 0 or not 0, dim x,y,z with x
  * fastest. Distances in voxels here (6-neighbourhood steps) or mm by the distance transform (distance.h). */
-#ifndef CALVARIA_DATA_MORPHOLOGY_H
-#define CALVARIA_DATA_MORPHOLOGY_H
+#ifndef CALVARIA_DATA_MASK_MORPHOLOGY_H
+#define CALVARIA_DATA_MASK_MORPHOLOGY_H
 
 #include <stdbool.h>
 #include <stdint.h>

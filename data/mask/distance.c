@@ -10,7 +10,7 @@
 
 #include "base/memory.h"
 #include "base/parallel.h"
-#include "data/distance.h"
+#include "data/mask/distance.h"
 
 enum {
     NONE = 0xffff,

@@ -1,8 +1,8 @@
 /* morphology.c - boxes, and erosion and dilation by the 6-connected cross, 64 voxels at a time. */
 #include <string.h>
 
-#include "data/bits.h"
-#include "data/morphology.h"
+#include "data/mask/bits.h"
+#include "data/mask/morphology.h"
 
 /* --- boxes --- */
 
