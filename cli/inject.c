@@ -5,7 +5,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "cli/command.h"
-#include "data/contact.h"
+#include "data/picture/contact_sheet.h"
 #include "data/defect.h"
 
 struct inject_options {

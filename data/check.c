@@ -4,7 +4,7 @@
 
 #include "base/file.h"
 #include "base/memory.h"
-#include "data/contact.h"
+#include "data/picture/contact_sheet.h"
 #include "data/dataset_file.h"
 #include "data/pack.h"
 

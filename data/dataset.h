@@ -61,7 +61,7 @@ enum status dataset_unpack(const char *path, int split, const char *folder, int 
 struct check_report {
     int64_t n_cases, n_bad;
     FILE *out; /* one line per case; NULL: none */
-    const char *preview; /* FILE.png: a contact sheet with a row per case (data/contact.h); NULL: none */
+    const char *preview; /* FILE.png: a contact sheet with a row per case (data/picture/contact_sheet.h); NULL: none */
 };
 enum status dataset_check(const char *path, struct check_report *report, struct error *error);
 

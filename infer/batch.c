@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 
 #include "base/file.h"
-#include "data/render.h"
+#include "data/picture/render.h"
 #include "infer/batch_memory.h"
 #include "infer/report.h"
 

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "data/render.h"
+#include "data/picture/render.h"
 #include "infer/report.h"
 
 enum {

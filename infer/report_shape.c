@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "data/mask/distance.h"
-#include "data/render.h"
+#include "data/picture/render.h"
 #include "infer/mirror.h"
 
 /* nearer to bone is rim; nearer to the mirrored implant the other side is missing too; less on the mirror image, or to compare, is nothing */

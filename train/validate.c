@@ -9,7 +9,7 @@
 
 #include "base/log.h"
 #include "data/mask/distance.h"
-#include "data/render.h"
+#include "data/picture/render.h"
 #include "train/holdout.h"
 #include "train/average.h"
 #include "train/stop.h"

@@ -5,7 +5,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/memory.h"
-#include "data/contact.h"
+#include "data/picture/contact_sheet.h"
 #include "data/dataset.h"
 #include "skulls.h"
 #include "tests/check.h"

@@ -1,6 +1,6 @@
 /* test_render.c - pictures: what is seen stands where it should, colours are the layers', files are PNG, the same on any thread
  * count. */
-#include "data/render.h"
+#include "data/picture/render.h"
 
 #include <png.h>
 #include <stdlib.h>

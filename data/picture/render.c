@@ -1,12 +1,12 @@
 /* render.c - views, slices and contact sheets of masks. */
-#include "data/render.h"
+#include "data/picture/render.h"
 
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
 
 #include "data/mask/morphology.h"
-#include "data/scene.h"
+#include "data/picture/scene.h"
 
 enum { SLICE_SAMPLES = 3, SHEET_PANEL = 400, SHEET_CAPTION = 16, SHEET_GAP = 8, SHEET_TITLE = 40, SCENE_CELLS_MAX = 400, SHEET_CELLS = 300 };
 

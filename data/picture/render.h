@@ -5,8 +5,8 @@
  *     if (render_sheet("case.png", &grid, layers, 2, 1, "case 000", error)) ...
  *
  * Views follow the volume's axes (x left, y posterior, z superior), not an oblique affine. The same pixels on any thread count. */
-#ifndef CALVARIA_DATA_RENDER_H
-#define CALVARIA_DATA_RENDER_H
+#ifndef CALVARIA_DATA_PICTURE_RENDER_H
+#define CALVARIA_DATA_PICTURE_RENDER_H
 
 #include <stdint.h>
 

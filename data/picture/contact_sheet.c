@@ -1,12 +1,12 @@
-/* contact.c - pages of small pictures. */
-#include "data/contact.h"
+/* contact_sheet.c - pages of small pictures. */
+#include "data/picture/contact_sheet.h"
 
 #include <inttypes.h>
 #include <string.h>
 
 #include "base/file.h"
 #include "base/memory.h"
-#include "data/font.h"
+#include "data/picture/font.h"
 
 enum {
     TILE = 190,

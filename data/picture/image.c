@@ -1,12 +1,12 @@
 /* image.c - RGB images: paste, text, PNG. */
-#include "data/render.h"
+#include "data/picture/render.h"
 
 #include <inttypes.h>
 #include <png.h>
 #include <string.h>
 
 #include "base/file.h"
-#include "data/font.h"
+#include "data/picture/font.h"
 
 enum { IMAGE_MAX_SIDE = 32768 };
 

@@ -1,5 +1,5 @@
 /* font.c - the glyphs of font.h, drawn for this project. */
-#include "data/font.h"
+#include "data/picture/font.h"
 
 const uint8_t font_glyphs[FONT_N][FONT_H] = {
     {0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00}, /* space */

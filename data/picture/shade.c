@@ -1,7 +1,7 @@
 /* shade.c - a view of a scene: orthographic rays to the first surface, its normal from the density's gradient, ambient occlusion
  * from the depth picture (McGuire et al., "The Alchemy screen-space ambient obscurance algorithm", HPG 2011), two soft lights; one
  * ray per pixel, 2 x 2 where the depths or colours of neighbours part. */
-#include "data/scene.h"
+#include "data/picture/scene.h"
 
 #include <math.h>
 #include <string.h>

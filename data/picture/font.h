@@ -1,6 +1,6 @@
 /* font.h - a fixed-width bitmap font for pictures: printable ASCII, 5 x 9 pixels (capitals 7 high, 2 below the line). */
-#ifndef CALVARIA_DATA_FONT_H
-#define CALVARIA_DATA_FONT_H
+#ifndef CALVARIA_DATA_PICTURE_FONT_H
+#define CALVARIA_DATA_PICTURE_FONT_H
 
 #include <stdint.h>
 

@@ -1,4 +1,4 @@
-/* contact.h - contact sheets: many skulls on a page, one row each: three planes through the defect, a shaded view of where it is,
+/* contact_sheet.h - contact sheets: many skulls on a page, one row each: three planes through the defect, a shaded view of where it is,
  * and a few words. Pages follow each other when there are many: FILE.png, or FILE_01.png, FILE_02.png ...
  *
  *     struct contact sheet;
@@ -6,10 +6,10 @@
  *     for each: contact_add(&sheet, &(struct contact_row){.grid = &grid, .skull = skull, .implant = implant, .name = "case_00"},
  * error); contact_close(&sheet, error);                      // writes the last page; also after a failure (error NULL: writes
  * nothing) */
-#ifndef CALVARIA_DATA_CONTACT_H
-#define CALVARIA_DATA_CONTACT_H
+#ifndef CALVARIA_DATA_PICTURE_CONTACT_SHEET_H
+#define CALVARIA_DATA_PICTURE_CONTACT_SHEET_H
 
-#include "data/render.h"
+#include "data/picture/render.h"
 
 enum contact_mark { CONTACT_PLAIN, CONTACT_GOOD, CONTACT_ODD, CONTACT_BAD }; /* the colour of the bar at the row's left */
 

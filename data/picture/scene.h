@@ -1,9 +1,9 @@
 /* scene.h - what the renderer looks at: layers of masks resampled to cubic cells and smoothed, so that surfaces and normals are
  * smooth. Private to the renderer. */
-#ifndef CALVARIA_DATA_SCENE_H
-#define CALVARIA_DATA_SCENE_H
+#ifndef CALVARIA_DATA_PICTURE_SCENE_H
+#define CALVARIA_DATA_PICTURE_SCENE_H
 
-#include "data/render.h"
+#include "data/picture/render.h"
 
 enum { SCENE_BLOCK = 4 }; /* cells on a side of the blocks that let rays skip empty space */
 

@@ -1,6 +1,6 @@
 /* scene.c - masks to a smooth density on cubic cells: a separable tent filter (it averages where cells are larger than voxels and
  * interpolates where they are smaller), then blocks of maxima. */
-#include "data/scene.h"
+#include "data/picture/scene.h"
 
 #include <math.h>
 #include <string.h>
