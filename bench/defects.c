@@ -26,7 +26,7 @@
 #include "base/memory.h"
 #include "base/options.h"
 #include "base/parallel.h"
-#include "data/dataset.h"
+#include "data/dataset/dataset.h"
 #include "data/defect.h"
 #include "data/defects/anatomy.h"
 #include "data/defects/region.h"

@@ -5,7 +5,7 @@
 
 #include "base/file.h"
 #include "cli/command.h"
-#include "data/dataset.h"
+#include "data/dataset/dataset.h"
 #include "data/defect.h"
 #include "nn/model/model_file.h"
 #include "train/recipe.h"

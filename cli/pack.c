@@ -2,7 +2,7 @@
 #include <stdio.h>
 
 #include "cli/command.h"
-#include "data/dataset.h"
+#include "data/dataset/dataset.h"
 
 struct pack_options {
     struct command_options common;

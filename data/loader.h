@@ -10,7 +10,7 @@
 #define CALVARIA_DATA_LOADER_H
 
 #include "data/augment.h"
-#include "data/dataset.h"
+#include "data/dataset/dataset.h"
 #include "data/defect.h"
 
 enum loader_task { TASK_COMPLETION, TASK_IMPLANT };

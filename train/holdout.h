@@ -3,7 +3,7 @@
 #ifndef CALVARIA_TRAIN_HOLDOUT_H
 #define CALVARIA_TRAIN_HOLDOUT_H
 
-#include "data/dataset.h"
+#include "data/dataset/dataset.h"
 #include "data/defect.h"
 #include "data/metrics.h"
 #include "infer/restore.h"

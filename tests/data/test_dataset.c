@@ -5,8 +5,8 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/memory.h"
-#include "data/dataset.h"
-#include "data/layout.h"
+#include "data/dataset/dataset.h"
+#include "data/dataset/layout.h"
 #include "skulls.h"
 #include "tests/check.h"
 

@@ -8,7 +8,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/memory.h"
-#include "data/dataset.h"
+#include "data/dataset/dataset.h"
 #include "skulls.h"
 #include "tests/check.h"
 

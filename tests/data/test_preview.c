@@ -6,7 +6,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "data/picture/contact_sheet.h"
-#include "data/dataset.h"
+#include "data/dataset/dataset.h"
 #include "skulls.h"
 #include "tests/check.h"
 

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/file.h"
-#include "data/dataset.h"
+#include "data/dataset/dataset.h"
 #include "nn/model/model_file.h"
 #include "tests/check.h"
 

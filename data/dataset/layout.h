@@ -6,8 +6,8 @@
  *   healthy       any other name: a healthy skull
  * Without a skull's own file it is defective + implant. Where one mask is there in two formats, NRRD is taken (it keeps the
  * affine in full precision). */
-#ifndef CALVARIA_DATA_LAYOUT_H
-#define CALVARIA_DATA_LAYOUT_H
+#ifndef CALVARIA_DATA_DATASET_LAYOUT_H
+#define CALVARIA_DATA_DATASET_LAYOUT_H
 
 #include "base/config.h"
 

@@ -1,4 +1,4 @@
-#include "data/split.h"
+#include "data/dataset/split.h"
 
 #include <inttypes.h>
 #include <math.h>

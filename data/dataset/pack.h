@@ -1,8 +1,8 @@
 /* pack.h - the masks of a case found in a folder, checked against each other: for packing and for checking. */
-#ifndef CALVARIA_DATA_PACK_H
-#define CALVARIA_DATA_PACK_H
+#ifndef CALVARIA_DATA_DATASET_PACK_H
+#define CALVARIA_DATA_DATASET_PACK_H
 
-#include "data/layout.h"
+#include "data/dataset/layout.h"
 #include "data/volume/volume.h"
 
 /* The complete skull: its own file, or the first defect's defective skull and implant together. */

@@ -1,6 +1,6 @@
 #include <string.h>
 
-#include "data/dataset_file.h"
+#include "data/dataset/dataset_file.h"
 
 enum { DEFLATE_LEVEL = 6 };
 

@@ -1,8 +1,8 @@
 /* split.h - which case goes to train, val, test: by skull, never by defect. */
-#ifndef CALVARIA_DATA_SPLIT_H
-#define CALVARIA_DATA_SPLIT_H
+#ifndef CALVARIA_DATA_DATASET_SPLIT_H
+#define CALVARIA_DATA_DATASET_SPLIT_H
 
-#include "data/dataset.h"
+#include "data/dataset/dataset.h"
 
 /* What the split file says, checked against the cases before any of them is read. Without a file: all at random. */
 struct split_plan {

@@ -1,4 +1,4 @@
-#include "data/dataset.h"
+#include "data/dataset/dataset.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -8,7 +8,7 @@
 
 #include "base/file.h"
 #include "base/hdf5_read.h"
-#include "data/dataset_file.h"
+#include "data/dataset/dataset_file.h"
 
 const char *const dataset_split_names[] = {"train", "val", "test", NULL};
 

@@ -5,8 +5,8 @@
  *   /cases/NAME/complete     u8 (z,y,x) chunks of 64^3, deflate, chunks without bone left out; attributes axis (3,3), origin, box, source,
  *                            content_hash, split, and how the file had it (format, storage_axis, ...)
  *   /cases/NAME/implants/DEFECT   u8, likewise; attributes box, content_hash, source */
-#ifndef CALVARIA_DATA_DATASET_H
-#define CALVARIA_DATA_DATASET_H
+#ifndef CALVARIA_DATA_DATASET_DATASET_H
+#define CALVARIA_DATA_DATASET_DATASET_H
 
 #include "base/config.h"
 #include "data/mask/morphology.h"
@@ -49,7 +49,7 @@ struct pack_config {
     double spacing_mm;      /* skulls and implants are brought to this grid; 0: their own */
     const char *split_file; /* case<TAB>train|val|test[<TAB>group], "-" for a split: at random; NULL: all at random */
 };
-/* Packs what a folder holds, found by name (data/layout.h); what did not match is logged, and listed in the error when nothing did. Cases of
+/* Packs what a folder holds, found by name (data/dataset/layout.h); what did not match is logged, and listed in the error when nothing did. Cases of
  * one group, and skulls with the same content, stay on one side of the split. One case in memory at a time. */
 enum status dataset_pack(const char *folder, const char *out, const struct pack_config *config, struct error *error);
 /* split: enum dataset_split, or SPLIT_N for all. format: enum volume_format, or -1 for the packed one. */

@@ -1,4 +1,4 @@
-#include "data/layout.h"
+#include "data/dataset/layout.h"
 
 #include <ctype.h>
 #include <inttypes.h>

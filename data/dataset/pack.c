@@ -3,10 +3,10 @@
 
 #include "base/file.h"
 #include "base/log.h"
-#include "data/dataset_file.h"
-#include "data/pack.h"
+#include "data/dataset/dataset_file.h"
+#include "data/dataset/pack.h"
 #include "data/volume/resample.h"
-#include "data/split.h"
+#include "data/dataset/split.h"
 
 /* Two files of one skull overlay each other when no voxel is further off than this. NIfTI keeps its affine in float32. */
 static const double GRID_TOLERANCE_MM = 0.02;

@@ -1,8 +1,8 @@
 /* dataset_file.h - private to the dataset: what one stored mask is, for the reader (dataset.c) and the writer (pack.c). */
-#ifndef CALVARIA_DATA_DATASET_FILE_H
-#define CALVARIA_DATA_DATASET_FILE_H
+#ifndef CALVARIA_DATA_DATASET_DATASET_FILE_H
+#define CALVARIA_DATA_DATASET_DATASET_FILE_H
 
-#include "data/dataset.h"
+#include "data/dataset/dataset.h"
 #include "data/h5.h"
 
 #define DATASET_FORMAT "calvaria-dataset"

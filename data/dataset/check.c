@@ -5,8 +5,8 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "data/picture/contact_sheet.h"
-#include "data/dataset_file.h"
-#include "data/pack.h"
+#include "data/dataset/dataset_file.h"
+#include "data/dataset/pack.h"
 
 static const double SPACING_MIN_MM = 0.05, SPACING_MAX_MM = 6, SHEAR_MAX = 0.02, MAIN_PIECE_MIN = 0.9, MAIN_PIECE_CLEAN = 0.99;
 static const double BONE_MIN_ML = 150, BONE_MAX_ML = 2500;
