@@ -15,7 +15,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/parallel.h"
-#include "data/loader.h"
+#include "data/sample/loader.h"
 
 struct row {
     const char *name;

@@ -5,7 +5,7 @@
 #include <stdio.h>
 
 #include "base/log.h"
-#include "data/sampler.h"
+#include "data/sample/patch_sampler.h"
 
 /* Bytes per voxel of a skull that is being restored and measured: skull, truth, implant, completed, raw (1 each), a distance map (4) and the
  * float volume of a scan that blends (4), rounded up. */

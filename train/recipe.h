@@ -3,7 +3,7 @@
 #define CALVARIA_TRAIN_RECIPE_H
 
 #include "base/config.h"
-#include "data/loader.h"
+#include "data/sample/loader.h"
 #include "infer/restore.h"
 #include "nn/loss.h"
 #include "nn/network/network.h"

@@ -8,7 +8,7 @@
 
 #include "base/log.h"
 #include "base/memory.h"
-#include "data/loader.h"
+#include "data/sample/loader.h"
 #include "skulls.h"
 #include "tests/check.h"
 

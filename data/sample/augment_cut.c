@@ -2,7 +2,7 @@
  *
  * The way back is computed at nodes 8 voxels apart and linear between them: exact for what is linear, and for mirrorings to the
  * last bit (the steps are eighths of whole numbers). */
-#include "data/augment.h"
+#include "data/sample/augment.h"
 
 #include <math.h>
 #include <string.h>

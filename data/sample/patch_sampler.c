@@ -1,4 +1,4 @@
-#include "data/sampler.h"
+#include "data/sample/patch_sampler.h"
 
 #include <math.h>
 

@@ -6,10 +6,10 @@
  *
  * Several processes share one sequence: with config.shares n, process r gets its patches r, r + n, r + 2 n ..., counted from the start; skulls that
  * hold none of them are not drawn. A batch then moves the position by batch * n patches, the same in every process. */
-#ifndef CALVARIA_DATA_LOADER_H
-#define CALVARIA_DATA_LOADER_H
+#ifndef CALVARIA_DATA_SAMPLE_LOADER_H
+#define CALVARIA_DATA_SAMPLE_LOADER_H
 
-#include "data/augment.h"
+#include "data/sample/augment.h"
 #include "data/dataset/dataset.h"
 #include "data/defect.h"
 

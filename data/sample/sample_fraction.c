@@ -1,6 +1,6 @@
-/* draw_soft.c - see draw_soft.h. Three grids: the skull's own voxels; `on`, at the patches' spacing; `view`, at the coarse stage's, of which
+/* sample_fraction.c - see sample_fraction.h. Three grids: the skull's own voxels; `on`, at the patches' spacing; `view`, at the coarse stage's, of which
  * a frame is cut. Places are in voxels of the grid they are named after. */
-#include "data/draw_soft.h"
+#include "data/sample/sample_fraction.h"
 
 #include <math.h>
 #include <string.h>

@@ -1,9 +1,9 @@
-/* draw_soft.h - private to data/: patches of a drawn skull at a working spacing, as shares of bone. */
-#ifndef CALVARIA_DATA_DRAW_SOFT_H
-#define CALVARIA_DATA_DRAW_SOFT_H
+/* sample_fraction.h - private to data/: patches of a drawn skull at a working spacing, as shares of bone. */
+#ifndef CALVARIA_DATA_SAMPLE_SAMPLE_FRACTION_H
+#define CALVARIA_DATA_SAMPLE_SAMPLE_FRACTION_H
 
-#include "data/draw.h"
-#include "data/sampler.h"
+#include "data/sample/sample.h"
+#include "data/sample/patch_sampler.h"
 
 /* One drawn skull on its way to patches. */
 struct drawn {

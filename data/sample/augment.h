@@ -4,8 +4,8 @@
  * defective = complete - implant holds voxel for voxel whatever was done. Nothing but the voxels of the patches is computed: a
  * patch is filled by looking up where each of its voxels comes from. "Augmented" coordinates are voxel indices of the volume the
  * network is shown; it has the skull's own dims and spacing. */
-#ifndef CALVARIA_DATA_AUGMENT_H
-#define CALVARIA_DATA_AUGMENT_H
+#ifndef CALVARIA_DATA_SAMPLE_AUGMENT_H
+#define CALVARIA_DATA_SAMPLE_AUGMENT_H
 
 #include <stdbool.h>
 

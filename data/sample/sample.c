@@ -1,11 +1,11 @@
-#include "data/draw.h"
+#include "data/sample/sample.h"
 
 #include <string.h>
 
 #include "base/memory.h"
 #include "data/defects/region.h"
 #include "data/mask/distance.h"
-#include "data/draw_soft.h"
+#include "data/sample/sample_fraction.h"
 #include "data/volume/resample.h"
 
 /* Streams: epochs and draws count apart, what a draw needs is told apart by its children. */

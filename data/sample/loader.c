@@ -1,4 +1,4 @@
-#include "data/loader.h"
+#include "data/sample/loader.h"
 
 #include <inttypes.h>
 #include <pthread.h>
@@ -8,8 +8,8 @@
 
 #include "base/log.h"
 #include "base/parallel.h"
-#include "data/draw.h"
-#include "data/sampler.h"
+#include "data/sample/sample.h"
+#include "data/sample/patch_sampler.h"
 
 const char *const loader_task_names[] = {"completion", "implant", NULL};
 static const char *const sampler_names[] = {"grid", "random", "defect", "whole", NULL};

@@ -1,8 +1,8 @@
-/* draw.h - one drawn skull: read, given a defect, cut into patches. A pure function of (dataset, configuration, seed, number). */
-#ifndef CALVARIA_DATA_DRAW_H
-#define CALVARIA_DATA_DRAW_H
+/* sample.h - one drawn skull: read, given a defect, cut into patches. A pure function of (dataset, configuration, seed, number). */
+#ifndef CALVARIA_DATA_SAMPLE_SAMPLE_H
+#define CALVARIA_DATA_SAMPLE_SAMPLE_H
 
-#include "data/loader.h"
+#include "data/sample/loader.h"
 
 struct draw_source {
     struct dataset *set;

@@ -1,8 +1,8 @@
-/* sampler.h - where the patches of a drawn skull are cut. Boxes may leave the volume: outside is 0. */
-#ifndef CALVARIA_DATA_SAMPLER_H
-#define CALVARIA_DATA_SAMPLER_H
+/* patch_sampler.h - where the patches of a drawn skull are cut. Boxes may leave the volume: outside is 0. */
+#ifndef CALVARIA_DATA_SAMPLE_PATCH_SAMPLER_H
+#define CALVARIA_DATA_SAMPLE_PATCH_SAMPLER_H
 
-#include "data/loader.h"
+#include "data/sample/loader.h"
 
 /* How many patches a volume of these dims gives. */
 int64_t sampler_count(const struct loader_config *config, const int64_t dim[3]);

@@ -1,5 +1,5 @@
 /* augment.c - what is drawn for one skull: its keys, its transformation, its elastic lattice, its noise. */
-#include "data/augment.h"
+#include "data/sample/augment.h"
 
 #include <math.h>
 #include <stddef.h>
