@@ -27,7 +27,7 @@
 #include "base/options.h"
 #include "base/parallel.h"
 #include "data/dataset/dataset.h"
-#include "data/defect.h"
+#include "data/defects/defect.h"
 #include "data/defects/anatomy.h"
 #include "data/defects/region.h"
 #include "train/plot.h"

@@ -6,7 +6,7 @@
 #include "base/file.h"
 #include "cli/command.h"
 #include "data/dataset/dataset.h"
-#include "data/defect.h"
+#include "data/defects/defect.h"
 #include "nn/model/model_file.h"
 #include "train/recipe.h"
 

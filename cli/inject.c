@@ -6,7 +6,7 @@
 #include "base/log.h"
 #include "cli/command.h"
 #include "data/picture/contact_sheet.h"
-#include "data/defect.h"
+#include "data/defects/defect.h"
 
 struct inject_options {
     struct command_options common;

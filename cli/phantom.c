@@ -1,5 +1,5 @@
 /* phantom.c - `calvaria phantom`: procedural healthy skulls. */
-#include "data/phantom.h"
+#include "data/phantom/phantom.h"
 
 #include <inttypes.h>
 #include <string.h>

@@ -2,7 +2,7 @@
 #include <stdio.h>
 
 #include "cli/command.h"
-#include "data/defect.h"
+#include "data/defects/defect.h"
 #include "train/ablate.h"
 
 static enum status run(const void *options, int n_inputs, char *const *inputs, struct error *error)

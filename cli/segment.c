@@ -1,5 +1,5 @@
 /* segment.c - `calvaria segment`: head CTs to binary skulls. */
-#include "data/segment.h"
+#include "data/segment/segment.h"
 
 #include <string.h>
 

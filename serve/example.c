@@ -1,6 +1,6 @@
 /* example.c - the skull a visitor can try; see work.h. */
-#include "data/defect.h"
-#include "data/phantom.h"
+#include "data/defects/defect.h"
+#include "data/phantom/phantom.h"
 #include "serve/work.h"
 
 enum { EXAMPLE_SEED = 20210611, EXAMPLE_SKULL = 1 };

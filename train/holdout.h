@@ -4,7 +4,7 @@
 #define CALVARIA_TRAIN_HOLDOUT_H
 
 #include "data/dataset/dataset.h"
-#include "data/defect.h"
+#include "data/defects/defect.h"
 #include "data/metrics.h"
 #include "infer/restore.h"
 

@@ -4,7 +4,7 @@
 
 #include <stdbool.h>
 
-#include "data/defect.h"
+#include "data/defects/defect.h"
 
 extern const struct defect_ops defect_cube, defect_sphere, defect_craniotomy, defect_blobs, defect_region;
 

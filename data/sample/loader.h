@@ -11,7 +11,7 @@
 
 #include "data/sample/augment.h"
 #include "data/dataset/dataset.h"
-#include "data/defect.h"
+#include "data/defects/defect.h"
 
 enum loader_task { TASK_COMPLETION, TASK_IMPLANT };
 extern const char *const loader_task_names[]; /* "completion", "implant", NULL */

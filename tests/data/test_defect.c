@@ -5,7 +5,7 @@
 
 #include "base/memory.h"
 #include "base/parallel.h"
-#include "data/defect.h"
+#include "data/defects/defect.h"
 #include "skulls.h"
 #include "tests/check.h"
 

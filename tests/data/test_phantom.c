@@ -1,5 +1,5 @@
 /* test_phantom.c - procedural skulls: the same bytes on any thread count, one closed piece, measures within those of real skulls. */
-#include "data/phantom.h"
+#include "data/phantom/phantom.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /* test_segment.c - CT to skull: a synthetic head with a headrest, what is refused, and the real CT. */
-#include "data/segment.h"
+#include "data/segment/segment.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -1,6 +1,6 @@
 /* phantom_shape.h - private to the phantom: one skull's measures, and the implicit function of its bone. */
-#ifndef CALVARIA_DATA_PHANTOM_SHAPE_H
-#define CALVARIA_DATA_PHANTOM_SHAPE_H
+#ifndef CALVARIA_DATA_PHANTOM_PHANTOM_SHAPE_H
+#define CALVARIA_DATA_PHANTOM_PHANTOM_SHAPE_H
 
 #include <stdbool.h>
 

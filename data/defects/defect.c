@@ -1,4 +1,4 @@
-#include "data/defect.h"
+#include "data/defects/defect.h"
 
 #include <inttypes.h>
 #include <stddef.h>

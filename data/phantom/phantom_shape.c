@@ -2,7 +2,7 @@
  *
  * Solids are functions that are > 0 inside, about the depth in millimetres near the surface; unions are smooth maxima, cavities are cut
  * by (smooth) minima. Frame and measures: phantom_shape.h. */
-#include "data/phantom_shape.h"
+#include "data/phantom/phantom_shape.h"
 
 #include <math.h>
 

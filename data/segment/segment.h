@@ -1,7 +1,7 @@
 /* segment.h - from a head CT in Hounsfield units to the binary skull: threshold, then the one large connected piece of bone, so that table,
  * headrest, straps and tubes, which air or skin separates from the skull, fall away. */
-#ifndef CALVARIA_DATA_SEGMENT_H
-#define CALVARIA_DATA_SEGMENT_H
+#ifndef CALVARIA_DATA_SEGMENT_SEGMENT_H
+#define CALVARIA_DATA_SEGMENT_SEGMENT_H
 
 #include "base/config.h"
 #include "data/volume/volume.h"

@@ -1,5 +1,5 @@
 /* segment.c - see segment.h. */
-#include "data/segment.h"
+#include "data/segment/segment.h"
 
 #include <math.h>
 #include <string.h>

@@ -1,11 +1,11 @@
 /* phantom.c - draws a skull from the population and samples it on a grid. */
-#include "data/phantom.h"
+#include "data/phantom/phantom.h"
 
 #include <math.h>
 #include <string.h>
 
 #include "data/mask/morphology.h"
-#include "data/phantom_shape.h"
+#include "data/phantom/phantom_shape.h"
 
 static const struct config_field phantom_fields[] = {
     {.key = "spacing_mm", .type = CONFIG_DOUBLE3, .offset = offsetof(struct phantom_config, spacing_mm), .text = "1.5", .min = 0.2, .max = 10,

@@ -6,8 +6,8 @@
  *     struct defects_config defects;
  *     defects_read(&defects, "configs/defects/mixed.yaml", &arena, error);
  *     defect_inject(implant, &box, &type, &skull, &defects, rng_make(seed, number), error); */
-#ifndef CALVARIA_DATA_DEFECT_H
-#define CALVARIA_DATA_DEFECT_H
+#ifndef CALVARIA_DATA_DEFECTS_DEFECT_H
+#define CALVARIA_DATA_DEFECTS_DEFECT_H
 
 #include "base/config.h"
 #include "base/rng.h"

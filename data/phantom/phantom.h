@@ -1,6 +1,6 @@
 /* phantom.h - procedural healthy skulls: vault of varying thickness, asymmetry, orbits, nasal opening, zygoma, base with foramen. */
-#ifndef CALVARIA_DATA_PHANTOM_H
-#define CALVARIA_DATA_PHANTOM_H
+#ifndef CALVARIA_DATA_PHANTOM_PHANTOM_H
+#define CALVARIA_DATA_PHANTOM_PHANTOM_H
 
 #include "base/config.h"
 #include "data/volume/volume.h"
