@@ -2,7 +2,7 @@
 #ifndef CALVARIA_INFER_BATCH_H
 #define CALVARIA_INFER_BATCH_H
 
-#include "infer/mesh.h"
+#include "infer/mesh/mesh.h"
 #include "infer/restore.h"
 
 enum batch_mesh { BATCH_STL, BATCH_PLY, BATCH_STL_AND_PLY };

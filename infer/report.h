@@ -2,7 +2,7 @@
 #ifndef CALVARIA_INFER_REPORT_H
 #define CALVARIA_INFER_REPORT_H
 
-#include "infer/mesh.h"
+#include "infer/mesh/mesh.h"
 #include "infer/restore.h"
 
 enum { REPORT_MAX_WARNINGS = 16 };

@@ -2,7 +2,7 @@
 #include <math.h>
 
 #include "data/mask/morphology.h"
-#include "infer/mesh.h"
+#include "infer/mesh/mesh.h"
 #include "serve/work.h"
 
 enum { VIEW_SMOOTHING = 15 };

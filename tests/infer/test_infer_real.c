@@ -4,7 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "infer/mesh.h"
+#include "infer/mesh/mesh.h"
 #include "tests/check.h"
 #include "tests/infer/fixture.h"
 

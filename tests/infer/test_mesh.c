@@ -1,5 +1,5 @@
 /* test_mesh.c - the surface: closed, 2-manifold and oriented on any mask; its volume; its smoothing; its files. */
-#include "infer/mesh.h"
+#include "infer/mesh/mesh.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "base/file.h"
-#include "infer/marching_cubes.h"
+#include "infer/mesh/marching_cubes.h"
 #include "tests/check.h"
 #include "tests/infer/fixture.h"
 

@@ -5,8 +5,8 @@
  * at the face alone, so both cubes of a face agree and the surface has no holes (the ambiguity of the 1987 table; Montani,
  * Scateni and Scopigno, "A modified look-up table for implicit disambiguation of marching cubes", The Visual Computer 1994). No
  * triangle has an inner edge in a face of its cube, so every edge of the surface belongs to exactly two triangles. */
-#ifndef CALVARIA_INFER_MARCHING_CUBES_H
-#define CALVARIA_INFER_MARCHING_CUBES_H
+#ifndef CALVARIA_INFER_MESH_MARCHING_CUBES_H
+#define CALVARIA_INFER_MESH_MARCHING_CUBES_H
 
 #include <stdint.h>
 

@@ -1,7 +1,7 @@
 /* mesh_tangle.c - see mesh_tangle.h. Triangles are sorted into cubic cells by their boxes and compared within each cell; a pair
  * that shares several cells counts in the one that holds the lower corner of what their boxes share. Two triangles cross exactly
  * where an edge of one passes through the other (Möller and Trumbore, "Fast, minimum storage ray/triangle intersection", 1997). */
-#include "infer/mesh_tangle.h"
+#include "infer/mesh/mesh_tangle.h"
 
 #include <math.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /* mesh.h - the surface of a mask: marching cubes (watertight, 2-manifold, consistently oriented outward), smoothing that keeps
  * the volume, STL and PLY in world millimetres. */
-#ifndef CALVARIA_INFER_MESH_H
-#define CALVARIA_INFER_MESH_H
+#ifndef CALVARIA_INFER_MESH_MESH_H
+#define CALVARIA_INFER_MESH_MESH_H
 
 #include "data/volume/volume.h"
 

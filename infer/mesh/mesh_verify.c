@@ -1,6 +1,6 @@
 /* mesh_verify.c - is a surface closed, 2-manifold and oriented? See mesh.h. */
-#include "infer/mesh.h"
-#include "infer/mesh_tangle.h"
+#include "infer/mesh/mesh.h"
+#include "infer/mesh/mesh_tangle.h"
 
 /* The corners of all triangles, grouped by point: those of point i are first[i] .. first[i + 1] - 1. */
 struct ring_table {

@@ -2,8 +2,8 @@
  *
  *   p += lambda L(p);  p += mu L(p);   L(p) = mean of the neighbours - p;   0 < lambda < -mu, pass band 1/lambda + 1/mu = 0.1
  * On a closed, oriented mesh every neighbour q of p is met once as the edge p -> q, so the triangles alone give the sums. */
-#include "infer/mesh.h"
-#include "infer/mesh_tangle.h"
+#include "infer/mesh/mesh.h"
+#include "infer/mesh/mesh_tangle.h"
 
 #include <math.h>
 #include <string.h>

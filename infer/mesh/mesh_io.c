@@ -1,5 +1,5 @@
 /* mesh_io.c - binary STL and PLY; see mesh.h. Both formats are little-endian, whatever the machine is. */
-#include "infer/mesh.h"
+#include "infer/mesh/mesh.h"
 
 #include <errno.h>
 #include <inttypes.h>

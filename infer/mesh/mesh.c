@@ -1,12 +1,12 @@
 /* mesh.c - see mesh.h. The mask's box, grown by one voxel of nothing, is walked slice by slice; every cut edge of the lattice
  * gets its point once, so the surface is welded from the start and no search is needed. */
-#include "infer/mesh.h"
+#include "infer/mesh/mesh.h"
 
 #include <math.h>
 #include <string.h>
 
 #include "data/mask/morphology.h"
-#include "infer/marching_cubes.h"
+#include "infer/mesh/marching_cubes.h"
 
 const char *const mesh_space_names[] = {"lps", "ras", NULL};
 
