@@ -10,7 +10,7 @@
 #include "base/file.h"
 #include "data/picture/render.h"
 #include "infer/batch_memory.h"
-#include "infer/report.h"
+#include "infer/report/report.h"
 
 enum { SMOOTHING = 15 };
 static const double SMOOTHING_SHIFT = 0.45; /* of a voxel's shortest side: less than half */

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "data/picture/render.h"
-#include "infer/report.h"
+#include "infer/report/report.h"
 
 enum {
     MESH_POINT_BYTES = 260, /* point, two triangles, room to grow, and what smoothing and checking take */

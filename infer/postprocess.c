@@ -6,7 +6,7 @@
 #include "data/mask/distance.h"
 #include "data/mask/morphology.h"
 #include "infer/crop.h"
-#include "infer/report_shape.h"
+#include "infer/report/report_shape.h"
 
 #define OFFSET(member) offsetof(struct postprocess_rule, member)
 static const struct config_field postprocess_fields[] = {

@@ -1,5 +1,5 @@
 /* test_report.c - measurements against shapes whose numbers are known, warnings, and the file. */
-#include "infer/report.h"
+#include "infer/report/report.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* report.c - the measurements of a report and its warnings; see report.h. All work is done in the implant's box grown by 5 mm. */
-#include "infer/report.h"
+#include "infer/report/report.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -10,7 +10,7 @@
 
 #include "data/mask/distance.h"
 #include "infer/crop.h"
-#include "infer/report_shape.h"
+#include "infer/report/report_shape.h"
 
 static const double RIM_REACH_MM = 5, RIM_FACING_COS = 0.7, SPILL_REACH_MM = 15;
 

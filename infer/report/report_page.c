@@ -1,5 +1,5 @@
 /* report_page.c - a report as one HTML page; see report.h. Nothing in it points elsewhere: pictures are data within the page. */
-#include "infer/report.h"
+#include "infer/report/report.h"
 
 #include <errno.h>
 #include <inttypes.h>

@@ -1,9 +1,9 @@
 /* report_shape.h - private to infer/: how thick an implant is everywhere, and how it compares with the other side of the head. */
-#ifndef CALVARIA_INFER_REPORT_SHAPE_H
-#define CALVARIA_INFER_REPORT_SHAPE_H
+#ifndef CALVARIA_INFER_REPORT_REPORT_SHAPE_H
+#define CALVARIA_INFER_REPORT_REPORT_SHAPE_H
 
 #include "infer/crop.h"
-#include "infer/report.h"
+#include "infer/report/report.h"
 
 /* The ball around voxel i that just fits lies in no neighbour's. depth, spacing: mm. */
 bool shape_on_ridge(const float *depth, const int64_t dim[3], const double spacing[3], int64_t i);

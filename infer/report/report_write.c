@@ -1,6 +1,6 @@
 /* report_write.c - a report as JSON; see report.h. Keys say their unit. Numbers that do not exist (a gap where no bone is near)
  * are null. */
-#include "infer/report.h"
+#include "infer/report/report.h"
 
 #include <inttypes.h>
 #include <math.h>

@@ -1,6 +1,6 @@
 /* report.h - quality control of one restoration: NAME_report.json (cJSON), warnings in plain words. */
-#ifndef CALVARIA_INFER_REPORT_H
-#define CALVARIA_INFER_REPORT_H
+#ifndef CALVARIA_INFER_REPORT_REPORT_H
+#define CALVARIA_INFER_REPORT_REPORT_H
 
 #include "infer/mesh/mesh.h"
 #include "infer/restore.h"

@@ -1,5 +1,5 @@
 /* report_shape.c - see report_shape.h. */
-#include "infer/report_shape.h"
+#include "infer/report/report_shape.h"
 
 #include <math.h>
 #include <stdio.h>
