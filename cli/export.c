@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "cli/command.h"
-#include "infer/onnx.h"
+#include "infer/exchange/onnx.h"
 #include "infer/restore.h"
 
 struct export_options {

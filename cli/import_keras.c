@@ -3,7 +3,7 @@
 #include <stdio.h>
 
 #include "cli/command.h"
-#include "infer/keras.h"
+#include "infer/exchange/keras.h"
 
 struct import_options {
     struct command_options common;

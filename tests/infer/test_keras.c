@@ -1,6 +1,6 @@
 /* test_keras.c - files that Keras wrote (scripts/golden/keras_files.py): imported, run on the skull that Keras was fed, compared with its answer
  * voxel by voxel, borders included; and what is refused. */
-#include "infer/keras.h"
+#include "infer/exchange/keras.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /* test_onnx.c - exported files read back by protobuf: every layer type, weights to the bit, sizes, padding, metadata, refusals.
  * What the operators answer is compared with ONNX Runtime by scripts/check_onnx.py. */
-#include "infer/onnx.h"
+#include "infer/exchange/onnx.h"
 
 #include <string.h>
 
@@ -116,7 +116,7 @@ static void test_every_layer_type(void)
     for (int i = 0; layer_ops_at(i); i++) {
         char type[64];
         snprintf(type, sizeof type, "type: %s", layer_ops_at(i)->config.type);
-        CHECK_CONTAINS(EVERY, type); /* a new layer type needs its row in infer/onnx_layers.c, and its place above */
+        CHECK_CONTAINS(EVERY, type); /* a new layer type needs its row in infer/exchange/onnx_layers.c, and its place above */
     }
     Onnx__ModelProto *proto = export_yaml(EVERY, &(struct onnx_options){0}, NULL, 0);
     if (!proto)

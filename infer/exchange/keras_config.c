@@ -2,7 +2,7 @@
  *
  * Sequential, Functional (Model before Keras 2.4) and either inside the other; the list that stood for a Sequential before Keras 2.2.3. Arrays are
  * X,Y,Z,C there (channels last), so Keras' triples are ours as they stand: x, y, z. */
-#include "infer/keras_config.h"
+#include "infer/exchange/keras_config.h"
 
 #include <cjson/cJSON.h>
 #include <ctype.h>

@@ -9,7 +9,7 @@
 
 #include "base/file.h"
 #include "base/hdf5_read.h"
-#include "infer/keras_file.h"
+#include "infer/exchange/keras_file.h"
 #include "nn/model/model_h5.h"
 
 enum { MAX_DEPTH = 10, MAX_WEIGHTS = 4096, MAX_TEXT = 16 << 20 };

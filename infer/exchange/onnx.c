@@ -1,12 +1,12 @@
 /* onnx.c - see onnx.h. Test: tests/infer/test_onnx.c; against ONNX Runtime: scripts/check_onnx.py */
-#include "infer/onnx.h"
+#include "infer/exchange/onnx.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/file.h"
-#include "infer/onnx_graph.h"
+#include "infer/exchange/onnx_graph.h"
 #include "infer/restore.h"
 
 #if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
@@ -129,7 +129,7 @@ static enum status put_layers(struct onnx_graph *graph, const struct network *ne
         bool taken = strcmp(layer->name, "output") == 0;
         values[i] = i + 1 == n ? "output" : taken ? "output/hidden" : layer->name;
         if (!onnx_layer(graph, layer, src, values[i]))
-            return error_set(error, STATUS_FAILED, "layer '%s': type %s: has no counterpart in ONNX here (infer/onnx_layers.c lists those that have)",
+            return error_set(error, STATUS_FAILED, "layer '%s': type %s: has no counterpart in ONNX here (infer/exchange/onnx_layers.c lists those that have)",
                              layer->name, layer->ops->config.type);
     }
     return STATUS_OK;

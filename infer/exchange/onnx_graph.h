@@ -2,8 +2,8 @@
  *
  * Everything lives in the graph's arena, names included; weights are pointed at, never copied. When memory runs out the graph says
  * `failed`, and whatever is added afterwards is dropped: look once, at the end. */
-#ifndef CALVARIA_INFER_ONNX_GRAPH_H
-#define CALVARIA_INFER_ONNX_GRAPH_H
+#ifndef CALVARIA_INFER_EXCHANGE_ONNX_GRAPH_H
+#define CALVARIA_INFER_EXCHANGE_ONNX_GRAPH_H
 
 #include <stdbool.h>
 

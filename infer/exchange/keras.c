@@ -1,5 +1,5 @@
 /* keras.c - see keras.h. Test: tests/infer/test_keras.c, on files written by Keras (scripts/golden/keras_files.py) */
-#include "infer/keras.h"
+#include "infer/exchange/keras.h"
 
 #include <ctype.h>
 #include <inttypes.h>
@@ -7,9 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "infer/keras_compare.h"
-#include "infer/keras_config.h"
-#include "infer/keras_file.h"
+#include "infer/exchange/keras_compare.h"
+#include "infer/exchange/keras_config.h"
+#include "infer/exchange/keras_file.h"
 #include "infer/restore.h"
 
 enum { MAX_PARTS = 24 };

@@ -1,5 +1,5 @@
 /* keras_file.c - see keras_file.h. */
-#include "infer/keras_file.h"
+#include "infer/exchange/keras_file.h"
 
 #include <errno.h>
 #include <inttypes.h>

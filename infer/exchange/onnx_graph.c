@@ -1,5 +1,5 @@
 /* onnx_graph.c - see onnx_graph.h. */
-#include "infer/onnx_graph.h"
+#include "infer/exchange/onnx_graph.h"
 
 #include <stdarg.h>
 #include <stdio.h>

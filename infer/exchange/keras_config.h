@@ -1,6 +1,6 @@
 /* keras_config.h - private to infer/keras*: the network that a Keras model_config describes. */
-#ifndef CALVARIA_INFER_KERAS_CONFIG_H
-#define CALVARIA_INFER_KERAS_CONFIG_H
+#ifndef CALVARIA_INFER_EXCHANGE_KERAS_CONFIG_H
+#define CALVARIA_INFER_EXCHANGE_KERAS_CONFIG_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,5 +1,5 @@
 /* keras_compare.c - see keras_compare.h. */
-#include "infer/keras_compare.h"
+#include "infer/exchange/keras_compare.h"
 
 #include <inttypes.h>
 #include <math.h>

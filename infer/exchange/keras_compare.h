@@ -1,8 +1,8 @@
 /* keras_compare.h - private to infer/keras*: is a network the one of a Keras file? */
-#ifndef CALVARIA_INFER_KERAS_COMPARE_H
-#define CALVARIA_INFER_KERAS_COMPARE_H
+#ifndef CALVARIA_INFER_EXCHANGE_KERAS_COMPARE_H
+#define CALVARIA_INFER_EXCHANGE_KERAS_COMPARE_H
 
-#include "infer/keras_config.h"
+#include "infer/exchange/keras_config.h"
 #include "nn/network/network.h"
 
 /* Layer by layer: type, sources, and every key that the answer depends on (not how weights are drawn or statistics move). STATUS_FAILED names the

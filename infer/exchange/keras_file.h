@@ -3,8 +3,8 @@
  * Such files carry no checksums, and Debian's HDF5 1.10 follows damaged ones into wild memory (their texts of variable length most of
  * all). So a child process reads them and hands over, through a pipe, what this file describes; when it dies of the file, or takes
  * longer than any file does, that is an error like any other. The parent believes no length it is told. */
-#ifndef CALVARIA_INFER_KERAS_FILE_H
-#define CALVARIA_INFER_KERAS_FILE_H
+#ifndef CALVARIA_INFER_EXCHANGE_KERAS_FILE_H
+#define CALVARIA_INFER_EXCHANGE_KERAS_FILE_H
 
 #include <stdbool.h>
 #include <stdint.h>

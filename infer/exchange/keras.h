@@ -7,8 +7,8 @@
  *
  * Keras' arrays are X,Y,Z,C, so kernel axis 0 is x: kernels (x,y,z,I,O) and transposed ones (x,y,z,O,I) become O,I,z,y,x and I,O,z,y,x by
  * reversing all axes; a dense layer behind a flatten has its inputs in the order x,y,z,c there, c,z,y,x here. */
-#ifndef CALVARIA_INFER_KERAS_H
-#define CALVARIA_INFER_KERAS_H
+#ifndef CALVARIA_INFER_EXCHANGE_KERAS_H
+#define CALVARIA_INFER_EXCHANGE_KERAS_H
 
 #include "nn/model/model_file.h"
 

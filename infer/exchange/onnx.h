@@ -7,8 +7,8 @@
  *
  * One input "input" (N, C, z, y, x), one output "output", float32, 5 axes each (a dense layer answers N, units, 1, 1, 1). N is symbolic, and
  * so are z, y, x where no layer fixes the size and none was asked for. Operators are those of opset ONNX_OPSET. */
-#ifndef CALVARIA_INFER_ONNX_H
-#define CALVARIA_INFER_ONNX_H
+#ifndef CALVARIA_INFER_EXCHANGE_ONNX_H
+#define CALVARIA_INFER_EXCHANGE_ONNX_H
 
 #include "nn/model/model_file.h"
 

@@ -6,7 +6,7 @@
 #include <assert.h>
 #include <string.h>
 
-#include "infer/onnx_graph.h"
+#include "infer/exchange/onnx_graph.h"
 
 /* ---- a layer's keys ---- */
 
