@@ -1,4 +1,4 @@
-/* window_promise.c - does the network leave alone what is whole? See window.h. */
+/* intact_patches.c - does the network leave alone what is whole? See window.h. */
 #include "infer/window.h"
 
 #include "base/memory.h"

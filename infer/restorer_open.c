@@ -1,4 +1,4 @@
-/* restorer.c - a restorer's making and its bound on memory; restore.c runs it. See restore.h. */
+/* restorer_open.c - a restorer's making and its bound on memory; restore.c runs it. See restore.h. */
 #include "infer/restorer.h"
 
 #include <string.h>
