@@ -7,7 +7,7 @@
 #ifndef CALVARIA_TRAIN_CHECKPOINT_H
 #define CALVARIA_TRAIN_CHECKPOINT_H
 
-#include "train/training.h"
+#include "train/train_step.h"
 
 /* Where a run stands, beside weights, optimizer and loader. */
 struct run_state {

@@ -3,7 +3,7 @@
 #define CALVARIA_TRAIN_HISTORY_H
 
 #include "train/checkpoint.h"
-#include "train/record.h"
+#include "train/metrics_table.h"
 #include "train/run.h"
 #include "train/validate.h"
 

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "data/metrics.h"
-#include "train/training.h"
+#include "train/train_step.h"
 #include "train/warm_start.h"
 
 /* --- patch and network --- */

@@ -5,7 +5,7 @@
 
 #include "data/metrics.h"
 #include "train/run.h"
-#include "train/training.h"
+#include "train/train_step.h"
 
 enum { VALIDATION_MAX_COLUMNS = 24 };
 

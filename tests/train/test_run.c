@@ -9,7 +9,7 @@
 #include "base/file.h"
 #include "tests/check.h"
 #include "train/plot.h"
-#include "train/record.h"
+#include "train/metrics_table.h"
 
 static char *text_of(const char *path)
 {

@@ -1,5 +1,5 @@
-/* record.c - see record.h. */
-#include "train/record.h"
+/* metrics_table.c - see metrics_table.h. */
+#include "train/metrics_table.h"
 
 #include <assert.h>
 #include <errno.h>

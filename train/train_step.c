@@ -1,5 +1,5 @@
-/* training.c - see training.h. */
-#include "train/training.h"
+/* train_step.c - see train_step.h. */
+#include "train/train_step.h"
 
 #include <assert.h>
 #include <inttypes.h>

@@ -1,8 +1,8 @@
-/* record.h - metrics.tsv: a table that grows by a row per step and per validation, and can be cut back to a checkpoint.
+/* metrics_table.h - metrics.tsv: a table that grows by a row per step and per validation, and can be cut back to a checkpoint.
  *
  * The first column is the step. A cell without a value is empty: training rows leave the validation columns so, and the other way round. */
-#ifndef CALVARIA_TRAIN_RECORD_H
-#define CALVARIA_TRAIN_RECORD_H
+#ifndef CALVARIA_TRAIN_METRICS_TABLE_H
+#define CALVARIA_TRAIN_METRICS_TABLE_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,4 +1,4 @@
-/* training.h - one optimizer step: [loader -> forward -> loss -> backward] per batch -> clip -> update. Everything a step needs is made once, by
+/* train_step.h - one optimizer step: [loader -> forward -> loss -> backward] per batch -> clip -> update. Everything a step needs is made once, by
  * training_open; a step allocates nothing.
  *
  *     training_open(&training, &recipe, true, &error);
@@ -8,8 +8,8 @@
  *     training_close(&training);
  *
  * The bits after step n are a pure function of recipe, dataset, seed, thread count and number of processes. */
-#ifndef CALVARIA_TRAIN_TRAINING_H
-#define CALVARIA_TRAIN_TRAINING_H
+#ifndef CALVARIA_TRAIN_TRAIN_STEP_H
+#define CALVARIA_TRAIN_TRAIN_STEP_H
 
 #include "train/recipe.h"
 #include "train/replicas.h"
