@@ -41,7 +41,8 @@ enum status config_error(struct error *error, const struct yaml_node *node, cons
     return error_add(error, STATUS_USAGE, "%s%s", place, message);
 }
 
-void binding_fail(struct binding *binding, const struct config_path *path, const struct yaml_node *node, const char *format, ...)
+void binding_fail(struct binding *binding, const struct config_path *path, const struct yaml_node *node,
+                  const char *format, ...)
 {
     char keys[CONFIG_PATH_TEXT] = "", message[ERROR_CAPACITY / 2];
     config_path_write(keys, sizeof keys, path);
@@ -179,7 +180,8 @@ static void binding_field(struct binding *binding, const struct config_path *pat
         if (node->kind == YAML_MAP)
             binding_table(binding, path, field->table, node, slot);
         else
-            binding_fail(binding, path, node, "expected a map of keys, got %s (indent its keys below it)", config_given(node));
+            binding_fail(binding, path, node, "expected a map of keys, got %s (indent its keys below it)",
+                         config_given(node));
         break;
     case CONFIG_LIST:
         binding_list(binding, path, field, node, slot);
@@ -223,8 +225,8 @@ static void binding_default(struct binding *binding, const struct config_path *p
     binding->is_default = outer;
 }
 
-static void binding_unknown_key(struct binding *binding, const struct config_path *path, const struct yaml_node *key, int n,
-                                const struct config_field *const *fields)
+static void binding_unknown_key(struct binding *binding, const struct config_path *path, const struct yaml_node *key,
+                                int n, const struct config_field *const *fields)
 {
     const char *names[CONFIG_MAX_KEYS + 1];
     for (int i = 0; i < n; i++)
@@ -290,8 +292,8 @@ static void binding_table(struct binding *binding, const struct config_path *pat
         binding->status = outer;
 }
 
-enum status config_bind(const struct config_table *table, const struct yaml_node *node, void *value, struct arena *arena,
-                        struct error *error)
+enum status config_bind(const struct config_table *table, const struct yaml_node *node, void *value,
+                        struct arena *arena, struct error *error)
 {
     const struct yaml_node defaults = {.kind = YAML_MAP, .file = "default"};
     struct binding binding = {.arena = arena, .error = error, .only_defaults = !node};

@@ -3,16 +3,19 @@
  *
  *     struct adam_config { double lr, beta1; };
  *     static const struct config_field adam_fields[] = {
- *         {.key = "lr", .type = CONFIG_DOUBLE, .offset = offsetof(struct adam_config, lr), .text = "1e-4", .min = 0, .max = 10,
+ *         {.key = "lr", .type = CONFIG_DOUBLE, .offset = offsetof(struct adam_config, lr), .text = "1e-4", .min = 0,
+ *           .max = 10,
  *          .help = "learning rate"},
- *         {.key = "beta1", .type = CONFIG_DOUBLE, .offset = offsetof(struct adam_config, beta1), .text = "0.9", .min = 0, .max = 1,
+ *         {.key = "beta1", .type = CONFIG_DOUBLE, .offset = offsetof(struct adam_config, beta1), .text = "0.9", .min
+ *           = 0, .max = 1,
  *          .help = "decay of the first moment"},
  *         {0}};
- *     const struct config_table adam_table = {.type = "adam", .help = "Adam (Kingma and Ba 2015)", .size = sizeof(struct adam_config),
+ *     const struct config_table adam_table = {.type = "adam", .help = "Adam (Kingma and Ba 2015)", .size =
+ *       sizeof(struct adam_config),
  *                                             .fields = adam_fields};
  *
- * Strict: unknown key, duplicate key, wrong type, trailing junk, NaN and out of range are errors with file:line:column and the
- * nearest valid key; up to ERROR_MAX of them are collected in one run. */
+ * Strict: unknown key, duplicate key, wrong type, trailing junk, NaN and out of range are errors with file:line:column
+ * and the nearest valid key; up to ERROR_MAX of them are collected in one run. */
 #ifndef CALVARIA_BASE_CONFIG_H
 #define CALVARIA_BASE_CONFIG_H
 
@@ -37,8 +40,8 @@ enum config_type {
     CONFIG_STRINGS, /* struct config_strings: a list of strings, or one                                  */
     CONFIG_TABLE,   /* a nested struct described by .table                                              */
     CONFIG_LIST,    /* struct config_list: a list of nested structs, see .variant                         */
-    CONFIG_CHOICE,  /* struct config_item: one nested struct, its table chosen by the key `type`, see .variant; .table NULL: none.
-                       Here and in lists a word alone stands for { type: word } */
+    CONFIG_CHOICE,  /* struct config_item: one nested struct, its table chosen by the key `type`, see .variant; .table
+                       NULL: none.  Here and in lists a word alone stands for { type: word } */
 };
 
 struct config_strings {
@@ -62,12 +65,14 @@ struct config_field {
     const char *key, *help, *unit;
     enum config_type type;
     size_t offset;
-    const char *text;         /* default, as it would be written in YAML; NULL: none (lists empty, strings NULL, tables their own) */
-    double min, max;          /* for numbers, when min < max */
+    const char
+        *text; /* default, as it would be written in YAML; NULL: none (lists empty, strings NULL, tables their own) */
+    double min, max; /* for numbers, when min < max */
     bool required;
-    const char *const *names; /* CONFIG_ENUM, NULL-terminated */
+    const char *const *names;         /* CONFIG_ENUM, NULL-terminated */
     const struct config_table *table; /* CONFIG_TABLE */
-    /* CONFIG_LIST, CONFIG_CHOICE: the i-th possible table, NULL past the last. A list whose only table has no .type takes plain maps. */
+    /* CONFIG_LIST, CONFIG_CHOICE: the i-th possible table, NULL past the last. A list whose only table has no .type
+     * takes plain maps. */
     const struct config_table *(*variant)(int index);
 };
 
@@ -82,18 +87,22 @@ struct config_table {
     enum status (*check)(const void *value, const struct yaml_node *node, struct error *error);
 };
 
-/* Fills `value` (table->size bytes) from a map, defaults first. node NULL: defaults alone, without rules or required keys. Strings
- * and lists live in `arena`; items point into the tree, which must live as long. */
-enum status config_bind(const struct config_table *table, const struct yaml_node *node, void *value, struct arena *arena, struct error *error);
+/* Fills `value` (table->size bytes) from a map, defaults first. node NULL: defaults alone, without rules or required
+ * keys. Strings and lists live in `arena`; items point into the tree, which must live as long. */
+enum status config_bind(const struct config_table *table, const struct yaml_node *node, void *value,
+                        struct arena *arena, struct error *error);
 
-/* Sets one field from text, as a command line gives it ("64,64,32" is a list too); `where` starts the message ("--count"). */
-enum status config_set_text(const struct config_field *field, void *value, const char *text, const char *where, struct arena *arena,
-                            struct error *error);
+/* Sets one field from text, as a command line gives it ("64,64,32" is a list too); `where` starts the message
+ * ("--count"). */
+enum status config_set_text(const struct config_field *field, void *value, const char *text, const char *where,
+                            struct arena *arena, struct error *error);
 
-/* Adds "file:line:column: message" to the error, STATUS_USAGE. node may be NULL. Point at a key's value with yaml_get(node, "key"). */
+/* Adds "file:line:column: message" to the error, STATUS_USAGE. node may be NULL. Point at a key's value with
+ * yaml_get(node, "key"). */
 enum status config_error(struct error *error, const struct yaml_node *node, const char *format, ...) ERROR_PRINTF(3, 4);
 
-/* Writes every key as YAML; reading it back gives the same dump (tested). False when memory is out or the file takes no more. */
+/* Writes every key as YAML; reading it back gives the same dump (tested). False when memory is out or the file takes no
+ * more. */
 bool config_dump(const struct config_table *table, const void *value, FILE *file);
 /* The dump as a string: free with memory_free; NULL when memory is out. */
 char *config_dump_text(const struct config_table *table, const void *value);
@@ -103,7 +112,8 @@ char *config_dump_portable(const struct config_table *table, const void *value);
 /* The reference page: one Markdown table per table reached from here. */
 void config_reference(const struct config_table *table, const char *title, FILE *file);
 
-/* The nearest of the NULL-terminated `names` to `word` by edit distance, or NULL when none is near: for "did you mean". */
+/* The nearest of the NULL-terminated `names` to `word` by edit distance, or NULL when none is near: for "did you mean".
+ */
 const char *config_nearest(const char *word, const char *const *names);
 
 #endif

@@ -1,4 +1,5 @@
-/* config_bind.h - what config.c and config_value.c share while a map is bound to a struct; private to base/config*.c. */
+/* config_bind.h - what config.c and config_value.c share while a map is bound to a struct; private to base/config*.c.
+ */
 #ifndef CALVARIA_BASE_CONFIG_BIND_H
 #define CALVARIA_BASE_CONFIG_BIND_H
 
@@ -23,18 +24,18 @@ struct config_path {
 enum { CONFIG_PATH_TEXT = 256, CONFIG_MAX_KEYS = 128 };
 
 /* Adds "file:line:column: dotted.path: message". */
-void binding_fail(struct binding *binding, const struct config_path *path, const struct yaml_node *node, const char *format, ...)
-    ERROR_PRINTF(4, 5);
+void binding_fail(struct binding *binding, const struct config_path *path, const struct yaml_node *node,
+                  const char *format, ...) ERROR_PRINTF(4, 5);
 /* Memory is out. */
 void binding_fail_memory(struct binding *binding);
 
 /* Sets a field of a type that needs no table: numbers, texts, and short lists of them. */
-void binding_value(struct binding *binding, const struct config_path *path, const struct config_field *field, const struct yaml_node *node,
-                   void *slot);
+void binding_value(struct binding *binding, const struct config_path *path, const struct config_field *field,
+                   const struct yaml_node *node, void *slot);
 
 /* A node from a text as a default or a command line gives it: "3", "64,64,32", "[1, 2]", "{ type: adam }". */
-enum status config_text_node(struct yaml_node **ret, enum config_type type, const char *text, const char *where, struct arena *arena,
-                             struct error *error);
+enum status config_text_node(struct yaml_node **ret, enum config_type type, const char *text, const char *where,
+                             struct arena *arena, struct error *error);
 
 /* "an integer", "3 numbers": what a field wants. */
 const char *config_expected(enum config_type type);

@@ -15,7 +15,7 @@ struct dump {
     char *text;
     size_t length, capacity;
     bool failed;
-    bool dash; /* the next line begins an item: "- " stands in its indent */
+    bool dash;       /* the next line begins an item: "- " stands in its indent */
     bool base_names; /* of a path, its last part alone */
 };
 
@@ -241,7 +241,8 @@ static void dump_field(struct dump *dump, const struct config_field *field, cons
     }
 }
 
-static bool dump_is_default(struct dump *dump, const struct config_field *field, const void *value, const void *defaults)
+static bool dump_is_default(struct dump *dump, const struct config_field *field, const void *value,
+                            const void *defaults)
 {
     struct dump a = {0}, b = {0};
     dump_field(&a, field, value, 0);

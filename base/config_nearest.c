@@ -1,4 +1,5 @@
-/* config_nearest.c - "did you mean": optimal string alignment distance (a swap of neighbours counts once), case ignored. */
+/* config_nearest.c - "did you mean": optimal string alignment distance (a swap of neighbours counts once), case
+ * ignored. */
 #include <ctype.h>
 #include <string.h>
 
@@ -24,7 +25,8 @@ static int nearest_distance(const char *a, const char *b)
             int x = tolower((unsigned char)a[i - 1]), y = tolower((unsigned char)b[j - 1]);
             int best = nearest_least(cost[i - 1][j], cost[i][j - 1]) + 1;
             best = nearest_least(best, cost[i - 1][j - 1] + (x != y));
-            bool swapped = i > 1 && j > 1 && x == tolower((unsigned char)b[j - 2]) && tolower((unsigned char)a[i - 2]) == y;
+            bool swapped =
+                i > 1 && j > 1 && x == tolower((unsigned char)b[j - 2]) && tolower((unsigned char)a[i - 2]) == y;
             cost[i][j] = swapped ? nearest_least(best, cost[i - 2][j - 2] + 1) : best;
         }
     return cost[n_a][n_b];

@@ -96,7 +96,8 @@ static void reference_table(struct reference *reference, const struct config_tab
             snprintf(below, sizeof below, "`%s`", fields[i]->key);
             reference_table(reference, fields[i]->table, below, level < 5 ? level + 1 : level);
         }
-        for (int v = 0; (fields[i]->type == CONFIG_LIST || fields[i]->type == CONFIG_CHOICE) && (next = fields[i]->variant(v));
+        for (int v = 0;
+             (fields[i]->type == CONFIG_LIST || fields[i]->type == CONFIG_CHOICE) && (next = fields[i]->variant(v));
              v++) {
             snprintf(below, sizeof below, next->type ? "`%s`: `%s`" : "`%s`", fields[i]->key, next->type);
             reference_table(reference, next, below, level < 5 ? level + 1 : level);

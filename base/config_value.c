@@ -79,7 +79,8 @@ static const char *binding_plain(struct binding *binding, const struct config_pa
     if (node->kind != YAML_SCALAR || config_is_null(node))
         binding_fail(binding, path, node, "expected %s, got %s", expected, config_given(node));
     else if (node->quoted)
-        binding_fail(binding, path, node, "expected %s, got the text \"%.*s\" (remove the quotes)", expected, SHOWN, node->text);
+        binding_fail(binding, path, node, "expected %s, got the text \"%.*s\" (remove the quotes)", expected, SHOWN,
+                     node->text);
     else
         return node->text;
     return NULL;
@@ -97,8 +98,8 @@ static void binding_range(struct binding *binding, const struct config_path *pat
     else if (field->min <= -open)
         binding_fail(binding, path, node, "%s is too large (at most %g%s%s)", node->text, field->max, space, unit);
     else
-        binding_fail(binding, path, node, "%s is out of range (from %g to %g%s%s)", node->text, field->min, field->max, space,
-                     unit);
+        binding_fail(binding, path, node, "%s is out of range (from %g to %g%s%s)", node->text, field->min, field->max,
+                     space, unit);
 }
 
 static void binding_int(struct binding *binding, const struct config_path *path, const struct config_field *field,
@@ -112,7 +113,8 @@ static void binding_int(struct binding *binding, const struct config_path *path,
     if (!config_is_number(text, &integer) || !integer) {
         if (isfinite(as_double) && as_double == rint(as_double) && fabs(as_double) < 1e15 &&
             text[strspn(text, "+-0123456789.eE")] == '\0')
-            binding_fail(binding, path, node, "'%.*s' is not written as an integer (write %.0f)", SHOWN, text, as_double);
+            binding_fail(binding, path, node, "'%.*s' is not written as an integer (write %.0f)", SHOWN, text,
+                         as_double);
         else
             binding_fail(binding, path, node, "'%.*s' is not an integer", SHOWN, text);
         return;
@@ -146,7 +148,8 @@ static void binding_double(struct binding *binding, const struct config_path *pa
     }
 }
 
-static void binding_bool(struct binding *binding, const struct config_path *path, const struct yaml_node *node, bool *slot)
+static void binding_bool(struct binding *binding, const struct config_path *path, const struct yaml_node *node,
+                         bool *slot)
 {
     const char *text = binding_plain(binding, path, node, "true or false");
     if (!text)
@@ -173,7 +176,8 @@ static void binding_enum(struct binding *binding, const struct config_path *path
         }
     const char *near = config_nearest(node->text, field->names);
     if (near)
-        binding_fail(binding, path, node, "'%.*s' is not one of %s (did you mean '%s'?)", SHOWN, node->text, names, near);
+        binding_fail(binding, path, node, "'%.*s' is not one of %s (did you mean '%s'?)", SHOWN, node->text, names,
+                     near);
     else
         binding_fail(binding, path, node, "'%.*s' is not one of %s", SHOWN, node->text, names);
 }
@@ -223,8 +227,8 @@ static void binding_strings(struct binding *binding, const struct config_path *p
     for (int i = 0; i < n && binding->status != STATUS_FAILED; i++) {
         struct config_path item = {.above = path, .index = i};
         slot->items[i] = "";
-        binding_string(binding, node->kind == YAML_LIST ? &item : path, field, node->kind == YAML_LIST ? node->items[i] : node,
-                       &slot->items[i]);
+        binding_string(binding, node->kind == YAML_LIST ? &item : path, field,
+                       node->kind == YAML_LIST ? node->items[i] : node, &slot->items[i]);
     }
 }
 
@@ -294,7 +298,8 @@ void binding_value(struct binding *binding, const struct config_path *path, cons
     }
 }
 
-static struct yaml_node *config_scalar(struct arena *arena, const char *where, const char *text, size_t length, bool quoted)
+static struct yaml_node *config_scalar(struct arena *arena, const char *where, const char *text, size_t length,
+                                       bool quoted)
 {
     struct yaml_node *node = yaml_node_new(arena, YAML_SCALAR, where, 0, 0);
     if (node) {

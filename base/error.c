@@ -74,9 +74,11 @@ enum status error_while(struct error *error, const char *format, ...)
 enum status error_memory(struct error *error, size_t bytes, const char *what)
 {
     if (bytes < 1 << 20)
-        return error_set(error, STATUS_FAILED, "memory: %s: %zu bytes are not to be had (close other programs)", what, bytes);
-    return error_set(error, STATUS_FAILED, "memory: %s: %.1f MiB are not to be had (a smaller patch, batch or volume needs less)",
-                     what, (double)bytes / (1 << 20));
+        return error_set(error, STATUS_FAILED, "memory: %s: %zu bytes are not to be had (close other programs)", what,
+                         bytes);
+    return error_set(error, STATUS_FAILED,
+                     "memory: %s: %.1f MiB are not to be had (a smaller patch, batch or volume needs less)", what,
+                     (double)bytes / (1 << 20));
 }
 
 void error_print(FILE *file, const struct error *error)

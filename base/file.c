@@ -60,7 +60,8 @@ enum status file_begin(char **ret_part, const char *path, struct error *error)
 {
     struct stat info;
     if (!*file_base(path))
-        return error_set(error, STATUS_FAILED, "%s: cannot write: a file name is missing", *path ? path : "(empty path)");
+        return error_set(error, STATUS_FAILED, "%s: cannot write: a file name is missing",
+                         *path ? path : "(empty path)");
     if (stat(path, &info) == 0 && !S_ISREG(info.st_mode))
         return error_set(error, STATUS_FAILED, "%s: cannot write: %s (name a file)", path,
                          S_ISDIR(info.st_mode) ? "it is a folder" : "it is no ordinary file");
@@ -167,12 +168,13 @@ enum status file_read(char **ret_data, size_t *ret_bytes, const char *path, size
     int number = fstat(handle, &info) ? errno : S_ISDIR(info.st_mode) ? EISDIR : 0;
     size_t bytes = !number && S_ISREG(info.st_mode) ? (size_t)info.st_size : 4096;
     if (!number)
-        number =
-            bytes > max_bytes && S_ISREG(info.st_mode) ? EFBIG : file_read_all(ret_data, ret_bytes, handle, bytes, max_bytes);
+        number = bytes > max_bytes && S_ISREG(info.st_mode)
+                     ? EFBIG
+                     : file_read_all(ret_data, ret_bytes, handle, bytes, max_bytes);
     close(handle);
     if (number == EFBIG)
-        return error_set(error, STATUS_FAILED, "%s: cannot read: it is larger than %zu bytes (is it the right file?)", path,
-                         max_bytes);
+        return error_set(error, STATUS_FAILED, "%s: cannot read: it is larger than %zu bytes (is it the right file?)",
+                         path, max_bytes);
     return number ? file_fail(error, path, "cannot read", number) : STATUS_OK;
 }
 
@@ -232,8 +234,9 @@ enum status file_make_folders(const char *path, struct error *error)
         char kept = *end;
         *end = '\0';
         if (mkdir(partial, 0777) && !file_is_folder(partial))
-            status = errno == EEXIST ? error_set(error, STATUS_FAILED, "%s: cannot make the folder: %s is a file", path, partial)
-                                     : file_fail(error, path, "cannot make the folder", errno);
+            status = errno == EEXIST
+                         ? error_set(error, STATUS_FAILED, "%s: cannot make the folder: %s is a file", path, partial)
+                         : file_fail(error, path, "cannot make the folder", errno);
         *end = kept;
     }
     memory_free(partial);

@@ -29,10 +29,10 @@ enum status file_make_folders(const char *path, struct error *error); /* mkdir -
 enum status file_list(struct config_strings *ret_names, const char *folder, struct arena *arena, struct error *error);
 /* folder/name, or name alone when it is absolute or folder is NULL or empty. In arena. */
 char *file_join(struct arena *arena, const char *folder, const char *name);
-const char *file_base(const char *path); /* after the last '/' */
+const char *file_base(const char *path);                  /* after the last '/' */
 char *file_folder(struct arena *arena, const char *path); /* before the last '/', or "." */
-/* What is shipped with the program: the first of `places` (NULL-terminated, as "../share/calvaria/web"), taken from the running program's
- * own folder, that exists. NULL: none. In arena. */
+/* What is shipped with the program: the first of `places` (NULL-terminated, as "../share/calvaria/web"), taken from the
+ * running program's own folder, that exists. NULL: none. In arena. */
 char *file_shipped(struct arena *arena, const char *const *places);
 bool file_has_suffix(const char *path, const char *suffix); /* case-insensitive */
 

@@ -1,6 +1,7 @@
-/* hdf5_read.h - HDF5 files from anywhere, opened so that they open no other: links out of them (and soft links, which may lead there), values
- * stored in other files, virtual datasets and filters that would have to be loaded are refused. On failure each call gives a negative number
- * and leaves its reason on HDF5's error stack. Call them under hdf5_lock. Paths may have several parts; each is looked at. */
+/* hdf5_read.h - HDF5 files from anywhere, opened so that they open no other: links out of them (and soft links, which
+ * may lead there), values stored in other files, virtual datasets and filters that would have to be loaded are refused.
+ * On failure each call gives a negative number and leaves its reason on HDF5's error stack. Call them under hdf5_lock.
+ * Paths may have several parts; each is looked at. */
 #ifndef CALVARIA_BASE_HDF5_READ_H
 #define CALVARIA_BASE_HDF5_READ_H
 

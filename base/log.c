@@ -122,7 +122,8 @@ static void progress_rate(char *text, size_t size, const char *unit, double per_
 }
 
 /* What stands behind the bar: "42/300 steps  3.1 steps/s  1:23 left  loss 0.01". */
-static void progress_figures(char *text, size_t size, const struct progress *progress, double now_s, bool ended, const char *note)
+static void progress_figures(char *text, size_t size, const struct progress *progress, double now_s, bool ended,
+                             const char *note)
 {
     char rate[64], left[32] = "", count[96];
     double elapsed_s = now_s - progress->start_s;

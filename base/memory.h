@@ -12,10 +12,10 @@
 /* n * size bytes, 64-byte aligned, not cleared. NULL when the product overflows or memory is out. n * size == 0 gives a
  * valid pointer. Free with memory_free (NULL allowed). */
 void *memory_alloc(size_t n, size_t size);
-void *memory_zalloc(size_t n, size_t size);                          /* cleared */
-void *memory_resize(void *old, size_t old_bytes, size_t new_bytes);  /* NULL on failure: old is untouched */
+void *memory_zalloc(size_t n, size_t size);                         /* cleared */
+void *memory_resize(void *old, size_t old_bytes, size_t new_bytes); /* NULL on failure: old is untouched */
 char *memory_strdup(const char *text);
-char *memory_printf(const char *format, ...) ERROR_PRINTF(1, 2);     /* NULL when memory is out */
+char *memory_printf(const char *format, ...) ERROR_PRINTF(1, 2); /* NULL when memory is out */
 void memory_free(void *pointer);
 
 /* Allocations made since the start of the process: constant from the second training step on (tested). */

@@ -39,7 +39,8 @@ static char *option_name(struct arena *arena, const char *prefix, const char *ke
     return name;
 }
 
-static enum status options_add(struct options *options, const struct config_field *field, size_t offset, const char *prefix)
+static enum status options_add(struct options *options, const struct config_field *field, size_t offset,
+                               const char *prefix)
 {
     if (options->n == options->capacity) {
         int capacity = 2 * options->capacity + 16;
@@ -58,7 +59,8 @@ static enum status options_add(struct options *options, const struct config_fiel
     return STATUS_OK;
 }
 
-static enum status options_flatten(struct options *options, const struct config_table *table, size_t offset, const char *prefix)
+static enum status options_flatten(struct options *options, const struct config_table *table, size_t offset,
+                                   const char *prefix)
 {
     enum status status = table->base ? options_flatten(options, table->base, offset, prefix) : STATUS_OK;
     for (const struct config_field *field = table->fields; !status && field && field->key; field++) {
@@ -69,7 +71,8 @@ static enum status options_flatten(struct options *options, const struct config_
             continue;
         }
         const char *inner = *field->key ? option_name(options->arena, prefix, field->key) : prefix;
-        status = inner ? options_flatten(options, field->table, offset + field->offset, inner) : options_memory(options);
+        status =
+            inner ? options_flatten(options, field->table, offset + field->offset, inner) : options_memory(options);
     }
     return status;
 }
@@ -145,7 +148,8 @@ static enum status options_take(struct options *options, int argc, char *const *
     if (option_takes_no_value(option))
         return option_set(options, option, "true");
     if (i + 1 == argc || strncmp(argv[i + 1], "--", 2) == 0)
-        return error_add(options->error, STATUS_USAGE, "--%s: a value is missing (give --%s VALUE)", option->name, option->name);
+        return error_add(options->error, STATUS_USAGE, "--%s: a value is missing (give --%s VALUE)", option->name,
+                         option->name);
     *ret_used = 2;
     return option_set(options, option, argv[i + 1]);
 }

@@ -3,7 +3,8 @@
 
 #include <math.h>
 
-/* Philox4x32-10: Salmon, Moraes, Dror and Shaw, SC 2011, section 3.3 and table 2. Words of the counter: block number, stream. */
+/* Philox4x32-10: Salmon, Moraes, Dror and Shaw, SC 2011, section 3.3 and table 2. Words of the counter: block number,
+ * stream. */
 static void philox(uint32_t out[4], uint64_t low, uint64_t high, uint64_t key)
 {
     uint32_t c0 = (uint32_t)low, c1 = (uint32_t)(low >> 32), c2 = (uint32_t)high, c3 = (uint32_t)(high >> 32);

@@ -66,10 +66,11 @@ static enum status yaml_fail_syntax(struct yaml_reader *reader)
     yaml_mark_t at = parser->problem_mark;
     const char *hint = yaml_has_tab(reader->text, at.line) ? " (indent with spaces, not tabs)" : "";
     if (!parser->context)
-        return error_add(reader->error, STATUS_USAGE, "%s:%zu:%zu: not YAML: %s%s", reader->file, at.line + 1, at.column + 1,
-                         problem, hint);
-    return error_add(reader->error, STATUS_USAGE, "%s:%zu:%zu: not YAML: %s, %s that begins in line %zu%s", reader->file,
-                     at.line + 1, at.column + 1, problem, parser->context, parser->context_mark.line + 1, hint);
+        return error_add(reader->error, STATUS_USAGE, "%s:%zu:%zu: not YAML: %s%s", reader->file, at.line + 1,
+                         at.column + 1, problem, hint);
+    return error_add(reader->error, STATUS_USAGE, "%s:%zu:%zu: not YAML: %s, %s that begins in line %zu%s",
+                     reader->file, at.line + 1, at.column + 1, problem, parser->context, parser->context_mark.line + 1,
+                     hint);
 }
 
 static enum status yaml_next(struct yaml_reader *reader)
@@ -140,7 +141,8 @@ static enum status yaml_build_list(struct yaml_reader *reader, struct yaml_node 
     }
 }
 
-static enum status yaml_build_key(struct yaml_reader *reader, struct yaml_node **ret_key, const struct yaml_node *map, int depth)
+static enum status yaml_build_key(struct yaml_reader *reader, struct yaml_node **ret_key, const struct yaml_node *map,
+                                  int depth)
 {
     struct yaml_node *key;
     yaml_mark_t mark = reader->event.start_mark;
@@ -153,8 +155,8 @@ static enum status yaml_build_key(struct yaml_reader *reader, struct yaml_node *
         return yaml_fail(reader, mark, "more than 10000 keys in one map (is it the right file?)");
     int first = yaml_find(map, key->text);
     if (first >= 0)
-        return error_add(reader->error, STATUS_USAGE, "%s:%d:%d: %s: key given twice, first in line %d (keep one)", key->file,
-                         key->line, key->column, key->text, map->keys[first]->line);
+        return error_add(reader->error, STATUS_USAGE, "%s:%d:%d: %s: key given twice, first in line %d (keep one)",
+                         key->file, key->line, key->column, key->text, map->keys[first]->line);
     *ret_key = key;
     return STATUS_OK;
 }
@@ -198,10 +200,12 @@ static enum status yaml_build(struct yaml_reader *reader, struct yaml_node **ret
     else if (event->type == YAML_MAPPING_START_EVENT)
         anchor = event->data.mapping_start.anchor, tag = event->data.mapping_start.tag, kind = YAML_MAP;
     if (anchor || event->type == YAML_ALIAS_EVENT)
-        return yaml_fail(reader, mark,
-                         "anchors and aliases (&name, *name) are not taken (write the value out; quote a text that begins so)");
+        return yaml_fail(
+            reader, mark,
+            "anchors and aliases (&name, *name) are not taken (write the value out; quote a text that begins so)");
     if (tag)
-        return yaml_fail(reader, mark, "tags (!name) are not taken (write the value alone; quote a text that begins so)");
+        return yaml_fail(reader, mark,
+                         "tags (!name) are not taken (write the value alone; quote a text that begins so)");
     if (depth > YAML_MAX_DEPTH)
         return yaml_fail(reader, mark, "nested deeper than 32 levels");
     if (++reader->n_nodes > YAML_MAX_NODES)
@@ -233,14 +237,15 @@ static enum status yaml_build_document(struct yaml_reader *reader, struct yaml_n
             (status = yaml_next(reader)))
             return status;
         if (reader->event.type != YAML_STREAM_END_EVENT)
-            return yaml_fail(reader, reader->event.start_mark, "a second document begins here (one file holds one document)");
+            return yaml_fail(reader, reader->event.start_mark,
+                             "a second document begins here (one file holds one document)");
     }
     *ret_root = root;
     return STATUS_OK;
 }
 
-static enum status yaml_parse(struct yaml_node **ret_root, const char *text, size_t bytes, const char *name, struct arena *arena,
-                              struct error *error)
+static enum status yaml_parse(struct yaml_node **ret_root, const char *text, size_t bytes, const char *name,
+                              struct arena *arena, struct error *error)
 {
     struct yaml_reader reader = {.file = arena_strdup(arena, name), .text = text, .arena = arena, .error = error};
     if (!reader.file || !yaml_parser_initialize(&reader.parser))

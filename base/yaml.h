@@ -1,7 +1,7 @@
 /* yaml.h - a YAML document as a tree that remembers where every node stood (parsed with libyaml).
  *
- * Duplicate keys, anchors, aliases and tags, several documents, bad UTF-8, nesting deeper than 32 and more than 16 MiB are errors
- * with file:line:column, STATUS_USAGE. An empty document is an empty map. */
+ * Duplicate keys, anchors, aliases and tags, several documents, bad UTF-8, nesting deeper than 32 and more than 16 MiB
+ * are errors with file:line:column, STATUS_USAGE. An empty document is an empty map. */
 #ifndef CALVARIA_BASE_YAML_H
 #define CALVARIA_BASE_YAML_H
 
@@ -15,21 +15,23 @@ enum yaml_kind { YAML_SCALAR, YAML_LIST, YAML_MAP };
 
 struct yaml_node {
     enum yaml_kind kind;
-    const char *file;          /* or "--set train.steps=10", "--count" */
-    int line, column;          /* from 1; line 0: from a command line */
-    const char *text;          /* YAML_SCALAR */
-    bool quoted;               /* YAML_SCALAR written in quotes: never a number, bool or null */
-    int n_items;               /* YAML_LIST, YAML_MAP */
-    struct yaml_node **items;  /* values */
-    struct yaml_node **keys;   /* YAML_MAP: scalars, as many as items */
+    const char *file;         /* or "--set train.steps=10", "--count" */
+    int line, column;         /* from 1; line 0: from a command line */
+    const char *text;         /* YAML_SCALAR */
+    bool quoted;              /* YAML_SCALAR written in quotes: never a number, bool or null */
+    int n_items;              /* YAML_LIST, YAML_MAP */
+    struct yaml_node **items; /* values */
+    struct yaml_node **keys;  /* YAML_MAP: scalars, as many as items */
 };
 
 enum status yaml_read_file(struct yaml_node **ret_root, const char *path, struct arena *arena, struct error *error);
-enum status yaml_read_text(struct yaml_node **ret_root, const char *text, const char *name, struct arena *arena, struct error *error);
+enum status yaml_read_text(struct yaml_node **ret_root, const char *text, const char *name, struct arena *arena,
+                           struct error *error);
 
-/* As yaml_read_file, then puts every map with a key `extends: [FILE...]` over those files (paths relative to its own; up to 8 deep): maps are
- * merged key by key, later wins; lists are replaced whole, and so are maps that name another `type`. A map over a list changes items of it, told
- * by their `name` or number: `layers: { out: { type: sigmoid } }`. */
+/* As yaml_read_file, then puts every map with a key `extends: [FILE...]` over those files (paths relative to its own;
+ * up to 8 deep): maps are merged key by key, later wins; lists are replaced whole, and so are maps that name another
+ * `type`. A map over a list changes items of it, told by their `name` or number: `layers: { out: { type: sigmoid } }`.
+ */
 enum status yaml_read_extended(struct yaml_node **ret_root, const char *path, struct arena *arena, struct error *error);
 
 /* Sets dotted.path=value in the tree ("train.steps=10", "loss.0.weight=2", "network.layers.out.type=sigmoid",

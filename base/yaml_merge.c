@@ -42,7 +42,8 @@ static int yaml_item(const struct yaml_node *list, const char *word)
     return *end || word[0] < '0' || word[0] > '9' || index >= list->n_items ? -1 : (int)index;
 }
 
-static enum status yaml_no_item(const struct yaml_node *list, const struct yaml_node *where, const char *word, struct error *error)
+static enum status yaml_no_item(const struct yaml_node *list, const struct yaml_node *where, const char *word,
+                                struct error *error)
 {
     enum { NAMES = 256 };
     const char *names[NAMES + 1];
@@ -55,13 +56,18 @@ static enum status yaml_no_item(const struct yaml_node *list, const struct yaml_
     names[n] = NULL;
     const char *near = config_nearest(word, names);
     return config_error(error, where, "%s: no such item: the list has %d, numbered from 0%s%s%s", word, list->n_items,
-                        near ? " (did you mean '" : n ? " or told by `name`" : "", near ? near : "", near ? "'?)" : "");
+                        near ? " (did you mean '"
+                        : n  ? " or told by `name`"
+                             : "",
+                        near ? near : "", near ? "'?)" : "");
 }
 
-static enum status yaml_merge(struct yaml_node *into, const struct yaml_node *from, struct arena *arena, struct error *error);
+static enum status yaml_merge(struct yaml_node *into, const struct yaml_node *from, struct arena *arena,
+                              struct error *error);
 
 /* A map over a list changes the items its keys tell; an item that becomes another `type` keeps its name. */
-static enum status yaml_merge_items(struct yaml_node *list, const struct yaml_node *from, struct arena *arena, struct error *error)
+static enum status yaml_merge_items(struct yaml_node *list, const struct yaml_node *from, struct arena *arena,
+                                    struct error *error)
 {
     enum status status = STATUS_OK;
     for (int i = 0; i < from->n_items && !status; i++) {
@@ -82,7 +88,8 @@ static enum status yaml_merge_items(struct yaml_node *list, const struct yaml_no
 }
 
 /* `from` wins. Nodes are shared, `into` is changed. */
-static enum status yaml_merge(struct yaml_node *into, const struct yaml_node *from, struct arena *arena, struct error *error)
+static enum status yaml_merge(struct yaml_node *into, const struct yaml_node *from, struct arena *arena,
+                              struct error *error)
 {
     enum status status = STATUS_OK;
     for (int i = 0; i < from->n_items && !status; i++) {
@@ -111,7 +118,8 @@ static void yaml_remove(struct yaml_node *map, const char *key)
 static enum status yaml_resolve(struct yaml_node **node, int depth, struct arena *arena, struct error *error);
 
 /* Merges the file that `name` tells, itself resolved, over `into`. */
-static enum status yaml_extend(struct yaml_node *into, const struct yaml_node *name, int depth, struct arena *arena, struct error *error)
+static enum status yaml_extend(struct yaml_node *into, const struct yaml_node *name, int depth, struct arena *arena,
+                               struct error *error)
 {
     enum { MAX_DEPTH = 8 };
     if (name->kind != YAML_SCALAR || !*name->text)

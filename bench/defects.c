@@ -1,18 +1,24 @@
-/* defects.c - are synthetic defects what their class promises? Draws them on the skulls of a packed set and checks each one.
+/* defects.c - are synthetic defects what their class promises? Draws them on the skulls of a packed set and checks each
+ * one.
  *
  *     bench_defects SET.h5 --defects FILE.yaml --count 1000 --seed 1 --out DIR
  *
- * Skull i's draw j comes from generator (i + j) of the mixture, in turn, so that every generator meets every skull. Valid means:
- *   part of the skull    every implant voxel is bone of the complete skull (so implant and defective skull are disjoint)
+ * Skull i's draw j comes from generator (i + j) of the mixture, in turn, so that every generator meets every skull.
+ *   Valid means:
+ *   part of the skull    every implant voxel is bone of the complete skull (so implant and defective skull are
+ *     disjoint)
  *   volume               at least the generator's min_volume_ml
- *   place                the implant's centroid, seen from the middle of the vault, lies in the class's window; a bilateral
- * defect holds a fifth of itself on either side; and 99 % of the implant lies above the vault's floor one piece 26-connected, for
+ *   place                the implant's centroid, seen from the middle of the vault, lies in the class's window; a
+ *     bilateral
+ * defect holds a fifth of itself on either side; and 99 % of the implant lies above the vault's floor one piece
+ *   26-connected, for
  * regions and blobs; the published shapes may take crumbs along through              seen from the middle of the vault,
- * directions through the implant meet no other bone within 5 mm of it: exactly one hole of such directions (regions, blobs), or
+ * directions through the implant meet no other bone within 5 mm of it: exactly one hole of such directions (regions,
+ *   blobs), or
  * at least one same bytes           every 50th is drawn again with another thread count, through defect_inject
  *
- * Writes DIR/defects.tsv (after each skull) and DIR/volumes.png, prints a table by class. SIGINT or SIGTERM ends it after the
- * draw at hand, with the table of what was drawn. Exit code 1 where one is not valid, 3 when stopped. */
+ * Writes DIR/defects.tsv (after each skull) and DIR/volumes.png, prints a table by class. SIGINT or SIGTERM ends it
+ * after the draw at hand, with the table of what was drawn. Exit code 1 where one is not valid, 3 when stopped. */
 #include <inttypes.h>
 #include <math.h>
 #include <signal.h>
@@ -50,16 +56,23 @@ struct defects_options {
 };
 #define OFFSET(member) offsetof(struct defects_options, member)
 /* clang-format off */
+/* clang-format off */
 static const struct config_field options_fields[] = {
-    {.key = "defects", .type = CONFIG_PATH, .offset = OFFSET(defects), .required = true, .help = "YAML mixture of defects"},
-    {.key = "out", .type = CONFIG_PATH, .offset = OFFSET(out), .required = true, .help = "folder for defects.tsv and volumes.png"},
-    {.key = "count", .type = CONFIG_INT, .offset = OFFSET(count), .text = "1000", .min = 1, .max = 1e6, .help = "draws in all"},
-    {.key = "seed", .type = CONFIG_INT, .offset = OFFSET(seed), .text = "1", .min = 0, .max = 1e15, .help = "of the draws"},
+    {.key = "defects", .type = CONFIG_PATH, .offset = OFFSET(defects), .required = true,
+     .help = "YAML mixture of defects"},
+    {.key = "out", .type = CONFIG_PATH, .offset = OFFSET(out), .required = true,
+     .help = "folder for defects.tsv and volumes.png"},
+    {.key = "count", .type = CONFIG_INT, .offset = OFFSET(count), .text = "1000", .min = 1, .max = 1e6,
+     .help = "draws in all"},
+    {.key = "seed", .type = CONFIG_INT, .offset = OFFSET(seed), .text = "1", .min = 0, .max = 1e15,
+     .help = "of the draws"},
     {0}};
+/* clang-format on */
 /* clang-format on */
 static const struct config_table options_table = {.size = sizeof(struct defects_options), .fields = options_fields};
 
-/* What a class promises: where the centroid lies (|azimuth|, elevation in degrees), how far below the vault's floor bone may go.
+/* What a class promises: where the centroid lies (|azimuth|, elevation in degrees), how far below the vault's floor
+ * bone may go.
  */
 static const struct promise {
     const char *name;
@@ -136,8 +149,8 @@ static void sight_aim(struct sight *sight, const struct anatomy *anatomy, const 
     for (int k = 0; k < 3; k++)
         sight->across[k] /= length;
     for (int k = 0; k < 3; k++)
-        sight->up[k] =
-            sight->axis[(k + 1) % 3] * sight->across[(k + 2) % 3] - sight->axis[(k + 2) % 3] * sight->across[(k + 1) % 3];
+        sight->up[k] = sight->axis[(k + 1) % 3] * sight->across[(k + 2) % 3] -
+                       sight->axis[(k + 2) % 3] * sight->across[(k + 1) % 3];
 }
 
 /* The cell of a point in the azimuthal equidistant view around the centroid, -1 outside. */
@@ -163,16 +176,18 @@ static bool bone_left(const struct volume *skull, const struct region *implant, 
     if (!((const uint8_t *)skull->data)[(at[2] * dim[1] + at[1]) * dim[0] + at[0]])
         return false;
     return !inside ||
-           !implant->mask[((at[2] - b->lo[2]) * box_size(*b, 1) + at[1] - b->lo[1]) * box_size(*b, 0) + at[0] - b->lo[0]];
+           !implant
+                ->mask[((at[2] - b->lo[2]) * box_size(*b, 1) + at[1] - b->lo[1]) * box_size(*b, 0) + at[0] - b->lo[0]];
 }
 
 /* Does the direction of this cell pass the implant and no other bone around it? */
-static bool sight_open(const struct sight *sight, int64_t cell, const struct volume *skull, const struct region *implant,
-                       const struct anatomy *anatomy)
+static bool sight_open(const struct sight *sight, int64_t cell, const struct volume *skull,
+                       const struct region *implant, const struct anatomy *anatomy)
 {
     if (sight->far_mm[cell] <= 0)
         return false;
-    const double u = (double)(cell % VIEW - VIEW / 2) * CELL_DEG * DEG, v = (double)(cell / VIEW - VIEW / 2) * CELL_DEG * DEG;
+    const double u = (double)(cell % VIEW - VIEW / 2) * CELL_DEG * DEG,
+                 v = (double)(cell / VIEW - VIEW / 2) * CELL_DEG * DEG;
     const double angle = hypot(u, v), side = angle > 0 ? sin(angle) / angle : 1;
     for (double r = sight->near_mm[cell] - MARGIN_MM; r <= sight->far_mm[cell] + MARGIN_MM; r += RAY_STEP_MM) {
         int64_t at[3];
@@ -186,8 +201,8 @@ static bool sight_open(const struct sight *sight, int64_t cell, const struct vol
     return true;
 }
 
-static enum status holes_count(int64_t *ret, const struct sight *sight, const struct volume *skull, const struct region *implant,
-                               const struct anatomy *anatomy, struct error *error)
+static enum status holes_count(int64_t *ret, const struct sight *sight, const struct volume *skull,
+                               const struct region *implant, const struct anatomy *anatomy, struct error *error)
 {
     uint8_t open[VIEW * VIEW];
     int32_t labels[VIEW * VIEW];
@@ -285,8 +300,8 @@ static void finding_judge(struct finding *f, const struct tally *tally, const st
     finding_add(f, tally->off_bone > 0, "not part of the skull");
     finding_add(f, f->volume_ml < min_ml, "too little bone");
     finding_add(f,
-                azimuth < promise->azimuth[0] || azimuth > promise->azimuth[1] || f->elevation < promise->elevation[0] ||
-                    f->elevation > promise->elevation[1],
+                azimuth < promise->azimuth[0] || azimuth > promise->azimuth[1] ||
+                    f->elevation < promise->elevation[0] || f->elevation > promise->elevation[1],
                 "not where its class belongs");
     finding_add(f, f->above_frac < ABOVE_FLOOR_FRAC, "reaches below the vault");
     finding_add(f, promise->both_sides && fmin(f->left_frac, 1 - f->left_frac) < SIDE_FRAC, "one side only");
@@ -295,8 +310,9 @@ static void finding_judge(struct finding *f, const struct tally *tally, const st
     finding_add(f, promise->one_piece && f->holes > 1, "several holes");
 }
 
-static enum status finding_measure(struct finding *f, const struct promise *promise, double min_ml, const struct region *implant,
-                                   const struct volume *skull, const struct anatomy *anatomy, struct error *error)
+static enum status finding_measure(struct finding *f, const struct promise *promise, double min_ml,
+                                   const struct region *implant, const struct volume *skull,
+                                   const struct anatomy *anatomy, struct error *error)
 {
     struct tally tally;
     double centre[3];
@@ -356,7 +372,8 @@ static enum status study_draw(struct study *study, struct finding *f, const stru
     const struct rng rng = rng_make((uint64_t)study->options->seed, (uint64_t)number);
     const double min_ml = ((const struct defect_config *)item->value)->min_volume_ml, start_s = log_clock_s();
     struct region implant;
-    if (defect_draw(&implant, NULL, skull, box, &one, rng, error)) { /* no valid defect in max_tries: a finding, not the end */
+    if (defect_draw(&implant, NULL, skull, box, &one, rng,
+                    error)) { /* no valid defect in max_tries: a finding, not the end */
         snprintf(f->reason, sizeof f->reason, "%.*s", (int)strcspn(error->text, "\n"), error->text);
         *error = (struct error){0};
         return STATUS_OK;
@@ -388,14 +405,14 @@ static enum status study_write(const struct study *study, struct arena *arena, s
         file_discard(&part);
         return error_set(error, STATUS_FAILED, "%s: cannot be written", path);
     }
-    fputs(
-        "skull\tdraw\tclass\tvolume_ml\tpieces\tholes\tx_mm\ty_mm\tz_mm\tazimuth_deg\televation_deg\tabove_floor_frac\tleft_frac"
-        "\tvalid\treason\tseconds\n",
-        file);
+    fputs("skull\tdraw\tclass\tvolume_ml\tpieces\tholes\tx_mm\ty_mm\tz_mm\tazimuth_deg\televation_deg\tabove_floor_"
+          "frac\tleft_frac"
+          "\tvalid\treason\tseconds\n",
+          file);
     for (int64_t i = 0; i < study->n; i++) {
         const struct finding *f = &study->found[i];
-        fprintf(file, "%s\t%" PRId64 "\t%s\t%.3f\t%" PRId64 "\t%" PRId64, dataset_case(study->set, f->skull)->name, f->draw,
-                finding_class(study, f), f->volume_ml, f->pieces, f->holes);
+        fprintf(file, "%s\t%" PRId64 "\t%s\t%.3f\t%" PRId64 "\t%" PRId64, dataset_case(study->set, f->skull)->name,
+                f->draw, finding_class(study, f), f->volume_ml, f->pieces, f->holes);
         fprintf(file, "\t%.1f\t%.1f\t%.1f\t%.1f\t%.1f\t%.4f\t%.4f\t%d\t%s\t%.3f\n", f->extent_mm[0], f->extent_mm[1],
                 f->extent_mm[2], f->azimuth, f->elevation, f->above_frac, f->left_frac, f->reason[0] == '\0',
                 f->reason[0] ? f->reason : "-", f->seconds);
@@ -422,7 +439,8 @@ static enum status study_plot(const struct study *study, struct error *error)
         most = fmax(most, study->found[i].volume_ml);
     const double width = most > 80 ? 5 : 2;
     fprintf(text,
-            "width = %g\nbin(v) = width * (floor(v / width) + 0.5)\nset boxwidth width\nset style fill solid 0.8 border rgb "
+            "width = %g\nbin(v) = width * (floor(v / width) + 0.5)\nset boxwidth width\nset style fill solid 0.8 "
+            "border rgb "
             "'white'\nunset key\nset xrange [0:%g]\nset yrange [0:*]\nset multiplot layout %" PRId64
             ",3 title 'Bone removed, number of defects in steps of %g ml'\n",
             width, width * ceil(most / width), (n + 2) / 3, width);
@@ -531,7 +549,8 @@ static enum status study_begin(struct study *study, const char *set, struct aren
         return error->status;
     const int64_t n = study->config.defects.n, room = (int64_t)(sizeof study->promise / sizeof *study->promise);
     if (n > room)
-        return error_set(error, STATUS_USAGE, "%s: %" PRId64 " generators (at most %" PRId64 ")", options->defects, n, room);
+        return error_set(error, STATUS_USAGE, "%s: %" PRId64 " generators (at most %" PRId64 ")", options->defects, n,
+                         room);
     for (int64_t i = 0; i < n; i++) {
         const char *name = item_name(&study->config.defects.items[i]);
         for (size_t p = 0; p < sizeof promises / sizeof *promises; p++)
@@ -579,12 +598,14 @@ int main(int argc, char **argv)
     signal(SIGTERM, stop);
     enum status status = options_parse(&options_table, &options, argc - 1, argv + 1, &arguments, &arena, &error);
     if (!status && arguments.n != 1)
-        status = error_set(&error, STATUS_USAGE, "bench_defects: one SET.h5 is needed, %" PRId64 " are given", arguments.n);
+        status =
+            error_set(&error, STATUS_USAGE, "bench_defects: one SET.h5 is needed, %" PRId64 " are given", arguments.n);
     if (!status) {
         struct study *study = arena_alloc(&arena, 1, sizeof *study);
         if (study)
             study->options = &options;
-        status = study ? study_run(study, arguments.items[0], &arena, &error) : error_memory(&error, sizeof *study, "the study");
+        status = study ? study_run(study, arguments.items[0], &arena, &error)
+                       : error_memory(&error, sizeof *study, "the study");
     }
     if (error.status) {
         error_print(stderr, &error);

@@ -1,9 +1,11 @@
-/* layers.c - whole networks, layer by layer: wall clock and processor time of a forward pass and of a training step (forward, squared
- * error, backward, Adam), and of every layer in them; of convolutions also the kernels picked and the fraction of the machine's
- * multiply-add peak, counting the arithmetic really done ("done") and that of the network as it is written ("written").
+/* layers.c - whole networks, layer by layer: wall clock and processor time of a forward pass and of a training step
+ * (forward, squared error, backward, Adam), and of every layer in them; of convolutions also the kernels picked and the
+ * fraction of the machine's multiply-add peak, counting the arithmetic really done ("done") and that of the network as
+ * it is written ("written").
  *
  *     bench_layers NETWORK.yaml... [--size 96] [--batch 1] [--threads N] [--repeats 5] [--direct] [--brief]
- *     bench_layers NETWORK.yaml --serve forward|step ...     one pass per line of input, answered by its seconds: for bench/peers */
+ *     bench_layers NETWORK.yaml --serve forward|step ...     one pass per line of input, answered by its seconds:
+ *       for bench/peers */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,15 +30,22 @@ enum bench_serve { SERVE_NOTHING, SERVE_FORWARD, SERVE_STEP };
 static const char *const bench_serve_names[] = {"nothing", "forward", "step", NULL};
 
 #define BENCH_OPTION(name) .offset = offsetof(struct bench_options, name)
+/* clang-format off */
 static const struct config_field bench_fields[] = {
-    {.key = "size", .type = CONFIG_INT, BENCH_OPTION(size), .text = "0", .min = 0, .max = 4096, .help = "edge of the patch; 0: the network's own"},
-    {.key = "batch", .type = CONFIG_INT, BENCH_OPTION(batch), .text = "1", .min = 1, .max = 64, .help = "patches per step"},
-    {.key = "threads", .type = CONFIG_INT, BENCH_OPTION(threads), .text = "0", .min = 0, .max = 1024, .help = "threads; 0: all processors"},
-    {.key = "repeats", .type = CONFIG_INT, BENCH_OPTION(repeats), .text = "5", .min = 1, .max = 99, .help = "runs; medians count"},
-    {.key = "serve", .type = CONFIG_ENUM, BENCH_OPTION(serve), .text = "nothing", .names = bench_serve_names, .help = "a pass per line of input"},
+    {.key = "size", .type = CONFIG_INT, BENCH_OPTION(size), .text = "0", .min = 0, .max = 4096,
+     .help = "edge of the patch; 0: the network's own"},
+    {.key = "batch", .type = CONFIG_INT, BENCH_OPTION(batch), .text = "1", .min = 1, .max = 64,
+     .help = "patches per step"},
+    {.key = "threads", .type = CONFIG_INT, BENCH_OPTION(threads), .text = "0", .min = 0, .max = 1024,
+     .help = "threads; 0: all processors"},
+    {.key = "repeats", .type = CONFIG_INT, BENCH_OPTION(repeats), .text = "5", .min = 1, .max = 99,
+     .help = "runs; medians count"},
+    {.key = "serve", .type = CONFIG_ENUM, BENCH_OPTION(serve), .text = "nothing", .names = bench_serve_names,
+     .help = "a pass per line of input"},
     {.key = "direct", .type = CONFIG_BOOL, BENCH_OPTION(direct), .text = "false", .help = "no Winograd"},
     {.key = "brief", .type = CONFIG_BOOL, BENCH_OPTION(brief), .text = "false", .help = "no line per layer"},
     {0}};
+/* clang-format on */
 static const struct config_table bench_table = {.size = sizeof(struct bench_options), .fields = bench_fields};
 
 enum { BENCH_RUNS = 100, BENCH_PARTS = 32 };
@@ -87,7 +96,8 @@ static struct bench_part *bench_part_of(struct bench *bench, const char *type)
 
 static enum status bench_open_optimizer(struct bench *bench, struct error *error)
 {
-    static const struct config_field fields[] = {{.key = "optimizer", .type = CONFIG_CHOICE, .variant = optimizer_table_at}, {0}};
+    static const struct config_field fields[] = {
+        {.key = "optimizer", .type = CONFIG_CHOICE, .variant = optimizer_table_at}, {0}};
     static const struct config_table table = {.size = sizeof(struct config_item), .fields = fields};
     struct yaml_node *node;
     struct config_item item;
@@ -106,8 +116,8 @@ static float *bench_draw(int64_t n)
     return made;
 }
 
-static enum status bench_open(struct bench *bench, const char *path, const struct bench_options *options, enum network_mode mode,
-                              struct error *error)
+static enum status bench_open(struct bench *bench, const char *path, const struct bench_options *options,
+                              enum network_mode mode, struct error *error)
 {
     struct yaml_node *root, *node;
     if (yaml_read_file(&root, path, &bench->arena, error))
@@ -118,9 +128,10 @@ static enum status bench_open(struct bench *bench, const char *path, const struc
     if (options->direct)
         bench->config.winograd = false;
     const int64_t *patch = bench->config.patch_vox, size = options->size;
-    const struct shape shape = {options->batch, bench->config.input_channels, size ? size : patch[2], size ? size : patch[1],
-                                size ? size : patch[0]};
-    if (network_describe(&bench->params, &bench->config, error) || params_allocate(&bench->params, mode == NETWORK_TRAIN, error))
+    const struct shape shape = {options->batch, bench->config.input_channels, size ? size : patch[2],
+                                size ? size : patch[1], size ? size : patch[0]};
+    if (network_describe(&bench->params, &bench->config, error) ||
+        params_allocate(&bench->params, mode == NETWORK_TRAIN, error))
         return error->status;
     params_initialise(&bench->params, 1);
     if (network_new(&bench->network, &bench->config, &bench->params, shape, mode, error) ||
@@ -128,7 +139,8 @@ static enum status bench_open(struct bench *bench, const char *path, const struc
         return error->status;
     bench->src = bench_draw(shape_count(shape));
     bench->d_dst = bench_draw(shape_count(network_dst_shape(bench->network)));
-    return bench->src && bench->d_dst ? STATUS_OK : error_memory(error, (size_t)shape_count(shape) * sizeof(float), "bench");
+    return bench->src && bench->d_dst ? STATUS_OK
+                                      : error_memory(error, (size_t)shape_count(shape) * sizeof(float), "bench");
 }
 
 static void bench_close(struct bench *bench)
@@ -223,7 +235,8 @@ static void bench_print_layer(const struct node *node, const double seconds[2], 
 }
 
 /* peak: operations per second of one processor. */
-static enum status bench_layers(struct bench *bench, const struct bench_options *options, bool training, double peak, struct error *error)
+static enum status bench_layers(struct bench *bench, const struct bench_options *options, bool training, double peak,
+                                struct error *error)
 {
     const struct network *network = bench->network;
     int64_t n = network->n_layers;
@@ -232,7 +245,8 @@ static enum status bench_layers(struct bench *bench, const struct bench_options 
         return error_memory(error, (size_t)(2 * n * BENCH_RUNS) * sizeof *seconds, "bench");
     bench_measure_layers(bench, options->repeats, training, seconds);
     if (!options->brief && training)
-        printf("| layer | type | shapes | GMAC written | forward ms | done / written %% | backward ms | done / written %% | kernels |\n"
+        printf("| layer | type | shapes | GMAC written | forward ms | done / written %% | backward ms | done / written "
+               "%% | kernels |\n"
                "|---|---|---|---|---|---|---|---|---|\n");
     for (int64_t i = 0; i < n; i++) {
         const struct node *node = &network->nodes[i];
@@ -246,13 +260,15 @@ static enum status bench_layers(struct bench *bench, const struct bench_options 
     }
     for (const struct bench_part *part = bench->parts; part->type; part++)
         if (part->forward + part->backward > 0.002)
-            printf("%s%s %.3f", part == bench->parts ? "  of processor, by kind: " : ", ", part->type, part->forward + part->backward);
+            printf("%s%s %.3f", part == bench->parts ? "  of processor, by kind: " : ", ", part->type,
+                   part->forward + part->backward);
     printf("\n");
     memory_free(seconds);
     return STATUS_OK;
 }
 
-static enum status bench_run(const char *path, const struct bench_options *options, bool training, double peak, struct error *error)
+static enum status bench_run(const char *path, const struct bench_options *options, bool training, double peak,
+                             struct error *error)
 {
     struct bench bench = {0};
     double wall[BENCH_RUNS], processor[BENCH_RUNS];
@@ -266,8 +282,9 @@ static enum status bench_run(const char *path, const struct bench_options *optio
         }
         char text[SHAPE_TEXT];
         printf("\n%s %s %s: %.2f s, of processor %.2f s, arena %.0f MB\n", bench.config.name,
-               shape_text(text, network_src_shape(bench.network)), training ? "step" : "forward", bench_median(wall, options->repeats),
-               bench_median(processor, options->repeats), (double)network_bytes(bench.network) / 1048576);
+               shape_text(text, network_src_shape(bench.network)), training ? "step" : "forward",
+               bench_median(wall, options->repeats), bench_median(processor, options->repeats),
+               (double)network_bytes(bench.network) / 1048576);
         bench_layers(&bench, options, training, peak, error);
         fflush(stdout);
     }
@@ -317,7 +334,8 @@ int main(int argc, char **argv)
         bench_serve(arguments.items[0], &options, &error);
     double peak = options.serve ? 0 : peak_flops() / parallel_threads();
     if (!options.serve)
-        printf("%s, %d threads, %.0f GFLOP/s peak each; medians of %d\n", engine_version(), parallel_threads(), peak / 1e9, (int)options.repeats);
+        printf("%s, %d threads, %.0f GFLOP/s peak each; medians of %d\n", engine_version(), parallel_threads(),
+               peak / 1e9, (int)options.repeats);
     for (int64_t i = 0; i < arguments.n && !error.status && !options.serve; i++)
         for (int training = 0; training < 2 && !error.status; training++)
             bench_run(arguments.items[i], &options, training, peak, &error);

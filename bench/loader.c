@@ -1,5 +1,5 @@
-/* loader.c - what training pairs cost: patches per second, processor time per patch, its share of the cores beside a training
- * step, and memory, on a real dataset.
+/* loader.c - what training pairs cost: patches per second, processor time per patch, its share of the cores beside a
+ * training step, and memory, on a real dataset.
  *
  *     bench_loader SET.h5 [DEFECTS.yaml]
  *
@@ -50,7 +50,8 @@ static double cpu_s(void)
            1e-6 * (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
 }
 
-static enum status measure(const struct row *row, const char *set, const char *defects, int64_t workers, struct error *error)
+static enum status measure(const struct row *row, const char *set, const char *defects, int64_t workers,
+                           struct error *error)
 {
     const double least_s = 4;
     struct arena arena = {0};

@@ -12,10 +12,12 @@ struct machine_options {
     int64_t threads;
 };
 
+/* clang-format off */
 static const struct config_field machine_fields[] = {
-    {.key = "threads", .type = CONFIG_INT, .offset = offsetof(struct machine_options, threads), .text = "0", .min = 0, .max = 1024,
-     .help = "threads; 0: all processors"},
+    {.key = "threads", .type = CONFIG_INT, .offset = offsetof(struct machine_options, threads), .text = "0", .min = 0,
+     .max = 1024, .help = "threads; 0: all processors"},
     {0}};
+/* clang-format on */
 static const struct config_table machine_table = {.size = sizeof(struct machine_options), .fields = machine_fields};
 
 int main(int argc, char **argv)
@@ -30,8 +32,8 @@ int main(int argc, char **argv)
         return (int)error.status;
     }
     parallel_set_threads((int)options.threads);
-    printf("%s, %d threads: %.0f GFLOP/s multiply-add, %.1f GB/s triad\n", engine_version(), parallel_threads(), peak_flops() / 1e9,
-           peak_bandwidth() / 1e9);
+    printf("%s, %d threads: %.0f GFLOP/s multiply-add, %.1f GB/s triad\n", engine_version(), parallel_threads(),
+           peak_flops() / 1e9, peak_bandwidth() / 1e9);
     arena_done(&arena);
     return 0;
 }

@@ -1,4 +1,5 @@
-/* Distances, morphology, components and resampling on one skull; bench/morphology_peers.py does the same in SciPy, edt and cc3d.
+/* Distances, morphology, components and resampling on one skull; bench/morphology_peers.py does the same in SciPy, edt
+ * and cc3d.
  *
  *     build/bench_morphology [SKULL.nrrd] [THREADS]     without a file: a shell of 512 x 512 x 337 voxels */
 #include <inttypes.h>

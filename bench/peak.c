@@ -102,7 +102,8 @@ double peak_flops(void)
 double peak_bandwidth(void)
 {
     const int64_t n = 24 << 20; /* 96 MiB an array */
-    float *a = memory_zalloc((size_t)n, sizeof *a), *b = memory_zalloc((size_t)n, sizeof *b), *c = memory_zalloc((size_t)n, sizeof *c);
+    float *a = memory_zalloc((size_t)n, sizeof *a), *b = memory_zalloc((size_t)n, sizeof *b),
+          *c = memory_zalloc((size_t)n, sizeof *c);
     double best = 0;
     for (int round = 0; a && b && c && round < PEAK_ROUNDS; round++) {
         double start = peak_clock_s(), rate;

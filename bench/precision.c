@@ -1,5 +1,5 @@
-/* precision.c - what bfloat16 would cost in accuracy: a forward pass with parameters and every layer's output rounded to bfloat16, sums in
- * float32 as such hardware keeps them, beside the same pass in float32.
+/* precision.c - what bfloat16 would cost in accuracy: a forward pass with parameters and every layer's output rounded
+ * to bfloat16, sums in float32 as such hardware keeps them, beside the same pass in float32.
  *
  *     build/bench_precision NETWORK.yaml [EDGE]      parameters are drawn, the input is a block of bone with noise */
 #include <math.h>
@@ -46,8 +46,8 @@ static void compare(const float *exact, const float *rounded, int64_t n)
         all += (double)exact[i] * (double)exact[i];
         flipped += (rounded[i] > 0.5F) != (exact[i] > 0.5F);
     }
-    printf("output: largest difference %.3g, relative L2 %.3g, on the other side of 0.5: %.4f %% of voxels\n", worst, sqrt(squares / all),
-           100.0 * (double)flipped / (double)n);
+    printf("output: largest difference %.3g, relative L2 %.3g, on the other side of 0.5: %.4f %% of voxels\n", worst,
+           sqrt(squares / all), 100.0 * (double)flipped / (double)n);
 }
 
 static enum status run(const char *path, int64_t edge, struct arena *arena, struct error *error)
@@ -56,7 +56,8 @@ static enum status run(const char *path, int64_t edge, struct arena *arena, stru
     struct network_config config;
     struct params params = {0};
     struct network *network = NULL;
-    if (yaml_read_file(&root, path, arena, error) || config_bind(&network_table, yaml_get(root, "network"), &config, arena, error) ||
+    if (yaml_read_file(&root, path, arena, error) ||
+        config_bind(&network_table, yaml_get(root, "network"), &config, arena, error) ||
         network_describe(&params, &config, error) || params_allocate(&params, false, error))
         return error->status;
     params_initialise(&params, 1);
@@ -64,7 +65,8 @@ static enum status run(const char *path, int64_t edge, struct arena *arena, stru
     if (network_new(&network, &config, &params, src, NETWORK_INFER, error))
         return error->status;
     int64_t n = shape_count(src), n_dst = shape_count(network_dst_shape(network));
-    float *values = arena_alloc(arena, (size_t)(n + 2 * n_dst), sizeof *values), *exact = values + n, *rounded = exact + n_dst;
+    float *values = arena_alloc(arena, (size_t)(n + 2 * n_dst), sizeof *values), *exact = values + n,
+          *rounded = exact + n_dst;
     struct rng rng = rng_make(1, 2);
     if (!values)
         return error_memory(error, (size_t)(n + 2 * n_dst) * sizeof *values, "values");

@@ -19,14 +19,20 @@ struct ablate_options {
 };
 
 #define OFFSET(member) offsetof(struct ablate_options, member)
+/* clang-format off */
 static const struct config_field ablate_option_fields[] = {
-    {.key = "out", .type = CONFIG_PATH, .offset = OFFSET(out), .help = "folder of the runs, tables and plots (default runs/NAME); goes on there"},
-    {.key = "set", .type = CONFIG_STRINGS, .offset = OFFSET(set), .help = "KEY=VALUE over the base recipe, for every run; may be given again"},
-    {.key = "json", .type = CONFIG_BOOL, .offset = OFFSET(json), .text = "false", .help = "the table as JSON on stdout"},
+    {.key = "out", .type = CONFIG_PATH, .offset = OFFSET(out),
+     .help = "folder of the runs, tables and plots (default runs/NAME); goes on there"},
+    {.key = "set", .type = CONFIG_STRINGS, .offset = OFFSET(set),
+     .help = "KEY=VALUE over the base recipe, for every run; may be given again"},
+    {.key = "json", .type = CONFIG_BOOL, .offset = OFFSET(json), .text = "false",
+     .help = "the table as JSON on stdout"},
     {0},
 };
+/* clang-format on */
 
-static enum status print_json(const struct ablate_result *result, const struct ablate_config *config, const char *out, struct error *error)
+static enum status print_json(const struct ablate_result *result, const struct ablate_config *config, const char *out,
+                              struct error *error)
 {
     cJSON *root = cJSON_CreateObject(), *points = cJSON_AddArrayToObject(root, "points");
     cJSON_AddStringToObject(root, "name", config->name);
@@ -34,7 +40,8 @@ static enum status print_json(const struct ablate_result *result, const struct a
     cJSON_AddNumberToObject(root, "failed_runs", (double)result->n_failed);
     for (int64_t p = 0; p < result->n_points; p++) {
         const struct ablate_point_result *point = &result->points[p];
-        cJSON *item = cJSON_CreateObject(), *axes = cJSON_AddObjectToObject(item, "axes"), *metrics = cJSON_AddObjectToObject(item, "metrics");
+        cJSON *item = cJSON_CreateObject(), *axes = cJSON_AddObjectToObject(item, "axes"),
+              *metrics = cJSON_AddObjectToObject(item, "metrics");
         for (int a = 0; a < (int)config->axes.n; a++)
             cJSON_AddStringToObject(axes, ablate_axis_at(config, a)->name, ablate_value_at(config, p, a)->name);
         cJSON_AddNumberToObject(item, "seeds", (double)point->n_seeds);
@@ -70,7 +77,8 @@ static enum status run(const void *value, int n_inputs, char *const *inputs, str
     struct ablate_config config;
     struct ablate_result result;
     (void)n_inputs;
-    enum status status = ablate_read(&config, inputs[0], (int)options->set.n, (char *const *)options->set.items, &arena, error);
+    enum status status =
+        ablate_read(&config, inputs[0], (int)options->set.n, (char *const *)options->set.items, &arena, error);
     const char *out = status || options->out ? options->out : arena_printf(&arena, "runs/%s", config.name);
     if (!status && !out)
         status = error_memory(error, 0, "a path");
@@ -79,20 +87,25 @@ static enum status run(const void *value, int n_inputs, char *const *inputs, str
     if (!status)
         status = options->json ? print_json(&result, &config, out, error) : print_file(out, "table.md", &arena, error);
     if (!status && result.n_failed > 0)
-        status = error_set(error, STATUS_FAILED, "%s: %" PRId64 " of the runs failed and are not in the table (why is in %s/runs/*/STATUS; the same "
-                                                 "command tries them again)",
+        status = error_set(error, STATUS_FAILED,
+                           "%s: %" PRId64
+                           " of the runs failed and are not in the table (why is in %s/runs/*/STATUS; the same "
+                           "command tries them again)",
                            inputs[0], result.n_failed, out);
     arena_done(&arena);
     return status;
 }
 
+/* clang-format off */
 const struct command command_ablate = {
     .name = "ablate",
     .arguments = "ABLATION.yaml [--set KEY=VALUE]... [--out DIR] [--json]",
     .example = "calvaria ablate experiments/losses/ablation.yaml --set data.set=set.h5 --out runs/losses",
-    .options = {.help = "train a grid of recipes, restore held-out skulls, make one table", .size = sizeof(struct ablate_options),
+    .options = {.help = "train a grid of recipes, restore held-out skulls, make one table",
+    .size = sizeof(struct ablate_options),
                 .base = &command_base_table, .fields = ablate_option_fields},
     .min_inputs = 1,
     .max_inputs = 1,
     .run = run,
 };
+/* clang-format on */

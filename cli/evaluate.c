@@ -24,20 +24,25 @@ struct evaluate_options {
 static const char *const promise_names[] = {"none", "completion", "implant", NULL};
 
 #define OFFSET(member) offsetof(struct evaluate_options, member)
+/* clang-format off */
 static const struct config_field evaluate_fields[] = {
     {.key = "truth", .type = CONFIG_PATH, .offset = OFFSET(truth), .required = true,
      .help = "folder with NAME_implant, and NAME_defective or NAME_complete for bDSC"},
-    {.key = "predicted", .type = CONFIG_PATH, .offset = OFFSET(predicted), .required = true, .help = "folder with NAME_implant"},
+    {.key = "predicted", .type = CONFIG_PATH, .offset = OFFSET(predicted), .required = true,
+     .help = "folder with NAME_implant"},
     {.key = "out", .type = CONFIG_PATH, .offset = OFFSET(out), .help = "folder for metrics.csv and metrics.png"},
-    {.key = "json", .type = CONFIG_BOOL, .offset = OFFSET(json), .text = "false", .help = "the table as JSON on stdout"},
+    {.key = "json", .type = CONFIG_BOOL, .offset = OFFSET(json), .text = "false",
+     .help = "the table as JSON on stdout"},
     {.key = "promise", .type = CONFIG_ENUM, .offset = OFFSET(promise), .text = "none", .names = promise_names,
-     .help = "also count, on patches without a defect, the voxels that a network of this task changed (needs NAME_raw: infer --keep-raw)"},
-    {.key = "patch_vox", .type = CONFIG_INT3, .offset = OFFSET(patch_vox), .text = "128", .min = 1, .max = 4096, .unit = "voxels",
-     .help = "promise: the patches of the scan"},
-    {.key = "top_vox", .type = CONFIG_INT, .offset = OFFSET(top_vox), .text = "0", .min = 0, .max = 1e6, .unit = "voxels",
-     .help = "promise: only the top this many slices were scanned"},
+     .help = "also count, on patches without a defect, the voxels that a network of this task changed (needs "
+             "NAME_raw: infer --keep-raw)"},
+    {.key = "patch_vox", .type = CONFIG_INT3, .offset = OFFSET(patch_vox), .text = "128", .min = 1, .max = 4096,
+     .unit = "voxels", .help = "promise: the patches of the scan"},
+    {.key = "top_vox", .type = CONFIG_INT, .offset = OFFSET(top_vox), .text = "0", .min = 0, .max = 1e6,
+     .unit = "voxels", .help = "promise: only the top this many slices were scanned"},
     {0},
 };
+/* clang-format on */
 
 struct evaluation {
     const char *name;
@@ -46,36 +51,43 @@ struct evaluation {
     struct window_promise promise; /* where asked for */
 };
 
-static enum status refuse_other_grid(const struct volume *a, const char *a_path, const struct volume *b, const char *b_what, struct error *error)
+static enum status refuse_other_grid(const struct volume *a, const char *a_path, const struct volume *b,
+                                     const char *b_what, struct error *error)
 {
     if (grid_same(&a->grid, &b->grid, 0.01))
         return STATUS_OK;
     return error_set(error, STATUS_FAILED,
-                     "%s: %" PRId64 "x%" PRId64 "x%" PRId64 " voxels at another place than %s (predictions must lie on the input's grid)", a_path,
-                     a->grid.dim[0], a->grid.dim[1], a->grid.dim[2], b_what);
+                     "%s: %" PRId64 "x%" PRId64 "x%" PRId64
+                     " voxels at another place than %s (predictions must lie on the input's grid)",
+                     a_path, a->grid.dim[0], a->grid.dim[1], a->grid.dim[2], b_what);
 }
 
 /* What the network's raw answer changed where nothing was missing. */
-static enum status evaluate_promise(struct evaluation *ret, const struct evaluate_options *options, const struct volume *truth,
-                                    const struct volume *defective, struct arena *arena, struct error *error)
+static enum status evaluate_promise(struct evaluation *ret, const struct evaluate_options *options,
+                                    const struct volume *truth, const struct volume *defective, struct arena *arena,
+                                    struct error *error)
 {
     const bool completion = options->promise == 1;
-    const struct window_config window = {.scan = SCAN_GRID,
-                                         .patch_vox = {options->patch_vox[0], options->patch_vox[1], options->patch_vox[2]},
-                                         .top_vox = options->top_vox,
-                                         .batch = 1};
+    const struct window_config window = {
+        .scan = SCAN_GRID,
+        .patch_vox = {options->patch_vox[0], options->patch_vox[1], options->patch_vox[2]},
+        .top_vox = options->top_vox,
+        .batch = 1};
     struct volume raw = {0};
     const char *path = truth_find(arena, options->predicted, ret->name, "raw");
     if (!path)
-        return error_set(error, STATUS_FAILED, "%s: no %s_raw (write it with 'calvaria infer --keep-raw')", options->predicted, ret->name);
+        return error_set(error, STATUS_FAILED, "%s: no %s_raw (write it with 'calvaria infer --keep-raw')",
+                         options->predicted, ret->name);
     if (completion && !defective->data)
-        return error_set(error, STATUS_FAILED, "%s: neither %s_defective nor %s_complete, which a completion is compared with", options->truth,
-                         ret->name, ret->name);
+        return error_set(error, STATUS_FAILED,
+                         "%s: neither %s_defective nor %s_complete, which a completion is compared with",
+                         options->truth, ret->name, ret->name);
     enum status status = truth_read_implant(&raw, path, error);
     if (!status)
         status = refuse_other_grid(&raw, path, truth, "the true implant", error);
     if (!status)
-        status = window_promise(&ret->promise, &window, raw.data, completion ? defective->data : NULL, truth->data, truth->grid.dim, error);
+        status = window_promise(&ret->promise, &window, raw.data, completion ? defective->data : NULL, truth->data,
+                                truth->grid.dim, error);
     volume_done(&raw);
     return status;
 }
@@ -86,8 +98,9 @@ static enum status evaluate_case(struct evaluation *ret, const struct evaluate_o
     struct volume truth = {0}, predicted = {0}, defective = {0};
     const char *truth_path = truth_find(&arena, options->truth, ret->name, "implant");
     const char *predicted_path = truth_find(&arena, options->predicted, ret->name, "implant");
-    enum status status = truth_path ? truth_read_implant(&truth, truth_path, error)
-                                    : error_set(error, STATUS_FAILED, "%s: implant of case %s vanished", options->truth, ret->name);
+    enum status status =
+        truth_path ? truth_read_implant(&truth, truth_path, error)
+                   : error_set(error, STATUS_FAILED, "%s: implant of case %s vanished", options->truth, ret->name);
     if (!status)
         status = truth_read_defective(&defective, &arena, options->truth, ret->name, &truth, error);
     if (!status && defective.data)
@@ -100,8 +113,10 @@ static enum status evaluate_case(struct evaluation *ret, const struct evaluate_o
     if (!status && predicted_path)
         status = refuse_other_grid(&predicted, predicted_path, &truth, truth_path, error);
     if (!status) {
-        const double spacing_mm[3] = {grid_spacing_mm(&truth.grid, 0), grid_spacing_mm(&truth.grid, 1), grid_spacing_mm(&truth.grid, 2)};
-        status = metrics_compare(&ret->metrics, truth.data, predicted.data, defective.data, truth.grid.dim, spacing_mm, error);
+        const double spacing_mm[3] = {grid_spacing_mm(&truth.grid, 0), grid_spacing_mm(&truth.grid, 1),
+                                      grid_spacing_mm(&truth.grid, 2)};
+        status = metrics_compare(&ret->metrics, truth.data, predicted.data, defective.data, truth.grid.dim, spacing_mm,
+                                 error);
     }
     if (!status && ret->missing) { /* also where the truth is empty: nothing was handed in */
         ret->metrics.dsc = 0;
@@ -117,7 +132,8 @@ static enum status evaluate_case(struct evaluation *ret, const struct evaluate_o
 }
 
 /* The cases of the truth folder, sorted: every NAME_implant. */
-static enum status find_cases(struct evaluation **ret, int64_t *ret_n, const char *folder, struct arena *arena, struct error *error)
+static enum status find_cases(struct evaluation **ret, int64_t *ret_n, const char *folder, struct arena *arena,
+                              struct error *error)
 {
     struct config_strings files = {0};
     enum status status = file_list(&files, folder, arena, error);
@@ -142,7 +158,8 @@ static enum status find_cases(struct evaluation **ret, int64_t *ret_n, const cha
             cases[n++].name = stem;
     }
     if (n == 0)
-        return error_set(error, STATUS_FAILED, "%s: holds no NAME_implant volume (.nii.gz, .nii, .nrrd or .nhdr)", folder);
+        return error_set(error, STATUS_FAILED, "%s: holds no NAME_implant volume (.nii.gz, .nii, .nrrd or .nhdr)",
+                         folder);
     *ret = cases;
     *ret_n = n;
     return STATUS_OK;
@@ -158,7 +175,9 @@ static void sort_values(double *values, int64_t n, const struct metrics_column *
     for (int64_t i = 1; i < n; i++)
         for (int64_t at = i; at > 0; at--) {
             const double before = values[at - 1], here = values[at];
-            const bool wrong = !column || column->sign < 0 ? before > here : column->sign > 0 ? before < here : fabs(before) > fabs(here);
+            const bool wrong = !column || column->sign < 0 ? before > here
+                               : column->sign > 0          ? before < here
+                                                           : fabs(before) > fabs(here);
             if (!wrong)
                 break;
             values[at - 1] = here;
@@ -166,8 +185,10 @@ static void sort_values(double *values, int64_t n, const struct metrics_column *
         }
 }
 
-/* The summary_names of the finite values: 95 of 100 cases are at least as good as p95 (nearest rank). `values` is room for n. */
-static void summarise(double ret[SUMMARY_ROWS], const struct evaluation *cases, int64_t n, const struct metrics_column *column, double *values)
+/* The summary_names of the finite values: 95 of 100 cases are at least as good as p95 (nearest rank). `values` is room
+ * for n. */
+static void summarise(double ret[SUMMARY_ROWS], const struct evaluation *cases, int64_t n,
+                      const struct metrics_column *column, double *values)
 {
     int64_t n_finite = 0;
     double sum = 0;
@@ -201,7 +222,8 @@ static int count_columns(void)
 }
 
 /* Rows: header, cases, summary_names; the last column says what happened to a case. Below: how many failed. */
-static enum status print_table(FILE *file, const struct evaluation *cases, int64_t n, struct arena *arena, struct error *error)
+static enum status print_table(FILE *file, const struct evaluation *cases, int64_t n, struct arena *arena,
+                               struct error *error)
 {
     const int n_columns = count_columns() + 2;
     const int64_t n_rows = n + 1 + SUMMARY_ROWS;
@@ -214,7 +236,7 @@ static enum status print_table(FILE *file, const struct evaluation *cases, int64
     cells[n_columns - 1] = "note";
     for (int64_t i = 0; i < n; i++) {
         cells[(i + 1) * n_columns] = cases[i].name;
-        cells[(i + 1) * n_columns + n_columns - 1] = cases[i].missing                ? "no prediction"
+        cells[(i + 1) * n_columns + n_columns - 1] = cases[i].missing              ? "no prediction"
                                                      : cases[i].metrics.failed     ? "failed: one is empty"
                                                      : cases[i].metrics.both_empty ? "both empty"
                                                                                    : "";
@@ -232,7 +254,8 @@ static enum status print_table(FILE *file, const struct evaluation *cases, int64
         for (int64_t i = 0; i < n; i++)
             cells[(i + 1) * n_columns + c + 1] = arena_printf(arena, "%.4f", column->value(&cases[i].metrics));
         for (int row = 0; row < SUMMARY_ROWS; row++)
-            cells[(n + 1 + row) * n_columns + c + 1] = arena_printf(arena, row + 1 < SUMMARY_ROWS ? "%.4f" : "%.0f", summary[row]);
+            cells[(n + 1 + row) * n_columns + c + 1] =
+                arena_printf(arena, row + 1 < SUMMARY_ROWS ? "%.4f" : "%.0f", summary[row]);
     }
     for (int64_t i = 0; i < n_rows * n_columns; i++)
         if (!cells[i])
@@ -246,11 +269,12 @@ static enum status print_table(FILE *file, const struct evaluation *cases, int64
 static void print_promise(FILE *file, const struct evaluation *cases, int64_t n)
 {
     struct window_promise sum = {0};
-    fprintf(file, "\npatches without a defect\n%-16s %10s %10s %12s %12s %12s\n", "case", "patches", "changed", "voxels", "added", "removed");
+    fprintf(file, "\npatches without a defect\n%-16s %10s %10s %12s %12s %12s\n", "case", "patches", "changed",
+            "voxels", "added", "removed");
     for (int64_t i = 0; i <= n; i++) {
         const struct window_promise *p = i < n ? &cases[i].promise : &sum;
-        fprintf(file, "%-16s %10" PRId64 " %10" PRId64 " %12" PRId64 " %12" PRId64 " %12" PRId64 "\n", i < n ? cases[i].name : "all",
-                p->n_intact, p->n_changed, p->intact_vox, p->added_vox, p->removed_vox);
+        fprintf(file, "%-16s %10" PRId64 " %10" PRId64 " %12" PRId64 " %12" PRId64 " %12" PRId64 "\n",
+                i < n ? cases[i].name : "all", p->n_intact, p->n_changed, p->intact_vox, p->added_vox, p->removed_vox);
         sum.n_intact += p->n_intact;
         sum.n_changed += p->n_changed;
         sum.intact_vox += p->intact_vox;
@@ -308,23 +332,26 @@ static void print_json(FILE *file, const struct evaluation *cases, int64_t n)
             fprintf(file, ", \"%s\": ", metrics_columns[c].name);
             print_number(file, metrics_columns[c].value(&cases[i].metrics), "null");
         }
-        fprintf(file, ", \"missing\": %s, \"failed\": %s}", cases[i].missing ? "true" : "false", cases[i].metrics.failed ? "true" : "false");
+        fprintf(file, ", \"missing\": %s, \"failed\": %s}", cases[i].missing ? "true" : "false",
+                cases[i].metrics.failed ? "true" : "false");
     }
     fputs("\n]}\n", file);
 }
 
 /* DSC and bDSC of every case as bars, HD95 below. */
-static const char metrics_plot[] = "set datafile separator ','\n"
-                                   "set style data histogram\nset style histogram clustered gap 1\nset style fill solid 0.8\n"
-                                   "set xtics rotate by -30 noenhanced\nset bmargin 5\nset rmargin 8\nset key outside top center horizontal\n"
-                                   "set multiplot layout 2,1\nset yrange [0:1]\n"
-                                   "plot 'metrics.csv' using 'dsc':xtic(1) title 'DSC', '' using 'bdsc_mm' title 'bDSC 10 mm'\n"
-                                   "set yrange [0:*]\nset ylabel 'mm'\n"
-                                   "plot 'metrics.csv' using 'hd95_mm':xtic(1) title 'HD95'\n"
-                                   "unset multiplot\n";
+static const char metrics_plot[] =
+    "set datafile separator ','\n"
+    "set style data histogram\nset style histogram clustered gap 1\nset style fill solid 0.8\n"
+    "set xtics rotate by -30 noenhanced\nset bmargin 5\nset rmargin 8\nset key outside top center horizontal\n"
+    "set multiplot layout 2,1\nset yrange [0:1]\n"
+    "plot 'metrics.csv' using 'dsc':xtic(1) title 'DSC', '' using 'bdsc_mm' title 'bDSC 10 mm'\n"
+    "set yrange [0:*]\nset ylabel 'mm'\n"
+    "plot 'metrics.csv' using 'hd95_mm':xtic(1) title 'HD95'\n"
+    "unset multiplot\n";
 
 /* metrics.csv, and metrics.png by gnuplot. */
-static enum status write_files(const char *folder, const struct evaluation *cases, int64_t n, struct arena *arena, struct error *error)
+static enum status write_files(const char *folder, const struct evaluation *cases, int64_t n, struct arena *arena,
+                               struct error *error)
 {
     char *text = NULL;
     size_t bytes = 0;
@@ -374,11 +401,14 @@ static enum status run(const void *value, int n_inputs, char *const *inputs, str
     return status;
 }
 
+/* clang-format off */
 const struct command command_evaluate = {
     .name = "evaluate",
     .arguments = "--truth DIR --predicted DIR [--out DIR] [--json]",
     .example = "calvaria evaluate --truth held_out --predicted restored --out restored",
-    .options = {.help = "compare predicted implants with the true ones", .size = sizeof(struct evaluate_options), .base = &command_base_table,
+    .options = {.help = "compare predicted implants with the true ones", .size = sizeof(struct evaluate_options),
+    .base = &command_base_table,
                 .fields = evaluate_fields},
     .run = run,
 };
+/* clang-format on */

@@ -1,4 +1,5 @@
-/* export.c - `calvaria export`: a model for other runtimes, or to pass on: without its training state, with a licence. */
+/* export.c - `calvaria export`: a model for other runtimes, or to pass on: without its training state, with a licence.
+ */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -18,19 +19,25 @@ struct export_options {
 enum { STAGE_FINE, STAGE_COARSE };
 static const char *const stage_names[] = {"fine", "coarse", NULL};
 
+/* clang-format off */
 static const struct config_field export_fields[] = {
-    {.key = "onnx", .type = CONFIG_PATH, .offset = offsetof(struct export_options, onnx), .help = "the ONNX file to write"},
-    {.key = "model", .type = CONFIG_PATH, .offset = offsetof(struct export_options, model), .help = "a model file to pass on: without the state of its training"},
+    {.key = "onnx", .type = CONFIG_PATH, .offset = offsetof(struct export_options, onnx),
+     .help = "the ONNX file to write"},
+    {.key = "model", .type = CONFIG_PATH, .offset = offsetof(struct export_options, model),
+     .help = "a model file to pass on: without the state of its training"},
     {.key = "licence", .type = CONFIG_STRING, .offset = offsetof(struct export_options, licence),
      .help = "with --model: the note it carries; not given: the one it has"},
     {.key = "set", .type = CONFIG_STRINGS, .offset = offsetof(struct export_options, set),
      .help = "KEY=VALUE over the model's restoration, as threshold=0.4: what is written restores that way"},
-    {.key = "stage", .type = CONFIG_ENUM, .offset = offsetof(struct export_options, stage), .text = "fine", .names = stage_names,
-     .help = "of a cascade: the fine network (a model's only one), or the coarse one whose answer is its second channel; what --onnx writes, and --set changes"},
-    {.key = "patch_vox", .type = CONFIG_INT3, .offset = offsetof(struct export_options, options.patch_vox), .text = "0", .min = 0, .max = 4096,
-     .unit = "voxels", .help = "fix the input's size x,y,z; 0: left open where the network allows"},
+    {.key = "stage", .type = CONFIG_ENUM, .offset = offsetof(struct export_options, stage), .text = "fine",
+     .names = stage_names, .help = "of a cascade: the fine network (a model's only one), or the coarse one whose "
+             "answer is its second channel; what --onnx writes, and --set changes"},
+    {.key = "patch_vox", .type = CONFIG_INT3, .offset = offsetof(struct export_options, options.patch_vox),
+     .text = "0", .min = 0, .max = 4096, .unit = "voxels",
+     .help = "fix the input's size x,y,z; 0: left open where the network allows"},
     {0},
 };
+/* clang-format on */
 
 /* What is written restores with --set over its own pipeline. */
 static enum status export_set(struct model *stage, const struct config_strings *sets, struct error *error)
@@ -43,7 +50,8 @@ static enum status export_set(struct model *stage, const struct config_strings *
         if (strcmp(stage->texts[i].key, "restore") == 0)
             restore = &stage->texts[i];
     if (!restore)
-        return error_set(error, STATUS_FAILED, "--set: the model does not say how it restores (a model written by calvaria train does)");
+        return error_set(error, STATUS_FAILED,
+                         "--set: the model does not say how it restores (a model written by calvaria train does)");
     if (restore_config_read(&config, restore->value, "restore", sets, &stage->arena, error) ||
         restore_config_text(&restore->value, &config, &stage->arena, error))
         return error_while(error, "reading --set");
@@ -59,8 +67,8 @@ static enum status export_model(const struct export_options *options, const stru
         status = model_write(options->model, &out, error);
     arena_done(&arena);
     if (!status)
-        printf("%s: network %s, %" PRId64 " parameters%s\n", options->model, model->network.name, model->params.n_floats,
-               model->coarse ? ", and its coarse stage" : "");
+        printf("%s: network %s, %" PRId64 " parameters%s\n", options->model, model->network.name,
+               model->params.n_floats, model->coarse ? ", and its coarse stage" : "");
     return status;
 }
 
@@ -68,7 +76,8 @@ static enum status export_onnx(const struct export_options *options, const struc
 {
     if (onnx_write(options->onnx, stage, &options->options, error))
         return error->status;
-    printf("%s: network %s, %" PRId64 " parameters, opset %d\n", options->onnx, stage->network.name, stage->params.n_floats, ONNX_OPSET);
+    printf("%s: network %s, %" PRId64 " parameters, opset %d\n", options->onnx, stage->network.name,
+           stage->params.n_floats, ONNX_OPSET);
     return STATUS_OK;
 }
 
@@ -98,13 +107,17 @@ static enum status run(const void *value, int n_inputs, char *const *inputs, str
     return status ? error_while(error, "exporting '%s'", inputs[0]) : STATUS_OK;
 }
 
+/* clang-format off */
 const struct command command_export = {
     .name = "export",
-    .arguments = "MODEL [--onnx FILE.onnx [--stage coarse] [--patch-vox X,Y,Z]] [--model FILE.h5 [--licence TEXT]] [--set KEY=VALUE]...",
+    .arguments = "MODEL [--onnx FILE.onnx [--stage coarse] [--patch-vox X,Y,Z]] [--model FILE.h5 [--licence "
+            "TEXT]] [--set KEY=VALUE]...",
     .example = "calvaria export runs/first --onnx first.onnx",
-    .options = {.help = "write a model as ONNX, with its pre- and postprocessing as metadata, or to pass on, without its training state", .size = sizeof(struct export_options),
+    .options = {.help = "write a model as ONNX, with its pre- and postprocessing as metadata, or to pass on, "
+            "without its training state", .size = sizeof(struct export_options),
                 .base = &command_base_table, .fields = export_fields},
     .min_inputs = 1,
     .max_inputs = 1,
     .run = run,
 };
+/* clang-format on */

@@ -1,4 +1,5 @@
-/* features.c - `calvaria features`: which maps inside a network keep the shape of the bone, and which light up where it is missing. */
+/* features.c - `calvaria features`: which maps inside a network keep the shape of the bone, and which light up where it
+ * is missing. */
 #include <errno.h>
 #include <inttypes.h>
 #include <math.h>
@@ -22,20 +23,30 @@ struct features_options {
 static const char *const axis_names[] = {"x", "y", "z", NULL};
 
 #define OFFSET(member) offsetof(struct features_options, member)
+/* clang-format off */
 static const struct config_field features_fields[] = {
-    {.key = "model", .type = CONFIG_STRING, .offset = OFFSET(model), .help = "model file or run folder; default: the shipped one; of a cascade, its coarse stage"},
-    {.key = "out", .type = CONFIG_PATH, .offset = OFFSET(out), .required = true, .help = "folder for features.tsv, features.png and its script"},
-    {.key = "set", .type = CONFIG_STRINGS, .offset = OFFSET(set), .help = "KEY=VALUE over the model's restoration, as threshold=0.4"},
-    {.key = "layers", .type = CONFIG_STRINGS, .offset = OFFSET(layers), .help = "names of layers; default: the last of every resolution, and the output"},
-    {.key = "projection", .type = CONFIG_ENUM, .offset = OFFSET(projection), .text = "max", .names = projection_names, .help = "how a 3D map becomes a picture"},
-    {.key = "axis", .type = CONFIG_ENUM, .offset = OFFSET(axis), .text = "x", .names = axis_names, .help = "along which it is looked at"},
-    {.key = "maps", .type = CONFIG_INT, .offset = OFFSET(maps), .text = "4", .min = 1, .max = 16, .help = "maps of either kind shown of a layer: those that correlate most"},
+    {.key = "model", .type = CONFIG_STRING, .offset = OFFSET(model),
+     .help = "model file or run folder; default: the shipped one; of a cascade, its coarse stage"},
+    {.key = "out", .type = CONFIG_PATH, .offset = OFFSET(out), .required = true,
+     .help = "folder for features.tsv, features.png and its script"},
+    {.key = "set", .type = CONFIG_STRINGS, .offset = OFFSET(set),
+     .help = "KEY=VALUE over the model's restoration, as threshold=0.4"},
+    {.key = "layers", .type = CONFIG_STRINGS, .offset = OFFSET(layers),
+     .help = "names of layers; default: the last of every resolution, and the output"},
+    {.key = "projection", .type = CONFIG_ENUM, .offset = OFFSET(projection), .text = "max", .names = projection_names,
+     .help = "how a 3D map becomes a picture"},
+    {.key = "axis", .type = CONFIG_ENUM, .offset = OFFSET(axis), .text = "x", .names = axis_names,
+     .help = "along which it is looked at"},
+    {.key = "maps", .type = CONFIG_INT, .offset = OFFSET(maps), .text = "4", .min = 1, .max = 16,
+     .help = "maps of either kind shown of a layer: those that correlate most"},
     {.key = "truth", .type = CONFIG_PATH, .offset = OFFSET(truth),
-     .help = "folder with NAME_implant, what is really missing; default: the input's own folder, and where there is none, the model's own answer"},
+     .help = "folder with NAME_implant, what is really missing; default: the input's own folder, and where there "
+             "is none, the model's own answer"},
     {.key = "against", .type = CONFIG_STRING, .offset = OFFSET(against),
      .help = "a model of the same network from another seed: how much of each layer is found again in it"},
     {0},
 };
+/* clang-format on */
 
 /* Sums over the skulls, of every map of a layer. */
 struct sums {
@@ -62,7 +73,8 @@ static enum status study_allocate(struct study *study, struct error *error)
         int64_t *counts = arena_alloc(&study->arena, n, sizeof *counts);
         if (!all || !counts)
             return error_memory(error, 2 * n * n * sizeof *all, "the correlations");
-        study->sums[l] = (struct sums){all, all + n, all + 2 * n, all + 3 * n, counts, all + 4 * n, all + 4 * n + n * n};
+        study->sums[l] =
+            (struct sums){all, all + n, all + 2 * n, all + 3 * n, counts, all + 4 * n, all + 4 * n + n * n};
     }
     return study->sums ? STATUS_OK : error_memory(error, 0, "the correlations");
 }
@@ -71,7 +83,8 @@ static enum status study_open(struct study *study, struct error *error)
 {
     const struct features_options *options = study->options;
     if (restorer_open(&study->restorer, options->model, &options->set, error) ||
-        features_open(&study->features, study->restorer, &options->layers, error) || file_make_folders(options->out, error))
+        features_open(&study->features, study->restorer, &options->layers, error) ||
+        file_make_folders(options->out, error))
         return error->status;
     if (options->against && (restorer_open(&study->other_restorer, options->against, &options->set, error) ||
                              features_open(&study->other, study->other_restorer, &options->layers, error)))
@@ -82,7 +95,9 @@ static enum status study_open(struct study *study, struct error *error)
         same = a->n_maps == b->n_maps && memcmp(a->size, b->size, sizeof a->size) == 0;
     }
     if (!same)
-        return error_set(error, STATUS_USAGE, "--against: %s is another network (the same recipe with another seed would fit)", options->against);
+        return error_set(error, STATUS_USAGE,
+                         "--against: %s is another network (the same recipe with another seed would fit)",
+                         options->against);
     return study_allocate(study, error);
 }
 
@@ -98,10 +113,12 @@ static void study_close(struct study *study)
 }
 
 /* The skull of a file and what it lacks. */
-static enum status case_read(struct volume *skull, struct volume *implant, struct study *study, const char *path, struct error *error)
+static enum status case_read(struct volume *skull, struct volume *implant, struct study *study, const char *path,
+                             struct error *error)
 {
     const char *folder = study->options->truth ? study->options->truth : file_folder(&study->arena, path);
-    char *name = volume_case_name(&study->arena, path), *truth = name && folder ? truth_find(&study->arena, folder, name, "implant") : NULL;
+    char *name = volume_case_name(&study->arena, path),
+         *truth = name && folder ? truth_find(&study->arena, folder, name, "implant") : NULL;
     struct restoration restoration;
     if (volume_read_mask(skull, path, error))
         return error->status;
@@ -155,7 +172,8 @@ static void study_add(struct study *study)
 #pragma omp parallel for schedule(dynamic)
         for (int64_t i = 0; i < n * n; i++) {
             sums->twin[i] += feature_correlation(layer->values + i / n * voxels, other + i % n * voxels, voxels);
-            sums->self[i] += feature_correlation(layer->values + i / n * voxels, layer->values + i % n * voxels, voxels);
+            sums->self[i] +=
+                feature_correlation(layer->values + i / n * voxels, layer->values + i % n * voxels, voxels);
         }
     }
     study->n++;
@@ -192,11 +210,12 @@ static struct summary layer_write(FILE *table, const struct study *study, int64_
     for (int64_t m = 0; m < layer->n_maps; m++) {
         const bool shape = fabs(s->bone[m]) >= fabs(s->missing[m]);
         const double same = (double)(shape ? s->n_bone[m] : study->n - s->n_bone[m]) / n;
-        fprintf(table, "%s\t%" PRId64 "\t%" PRId64 "\t%.4f\t%.4f\t%.4f\t%.4f\t%s\t%.2f", layer->name, m, study->n, s->bone[m] / n,
-                spread(s->bone[m], s->bone2[m], study->n), s->missing[m] / n, spread(s->missing[m], s->missing2[m], study->n),
-                shape ? "shape" : "filling", same);
+        fprintf(table, "%s\t%" PRId64 "\t%" PRId64 "\t%.4f\t%.4f\t%.4f\t%.4f\t%s\t%.2f", layer->name, m, study->n,
+                s->bone[m] / n, spread(s->bone[m], s->bone2[m], study->n), s->missing[m] / n,
+                spread(s->missing[m], s->missing2[m], study->n), shape ? "shape" : "filling", same);
         if (study->other_restorer) {
-            const double in_other = best_match(s->twin, layer->n_maps, m, -1, study->n), in_own = best_match(s->self, layer->n_maps, m, m, study->n);
+            const double in_other = best_match(s->twin, layer->n_maps, m, -1, study->n),
+                         in_own = best_match(s->self, layer->n_maps, m, m, study->n);
             fprintf(table, "\t%.4f\t%.4f", in_other, in_own);
             summary.in_other += in_other;
             summary.in_own += in_own;
@@ -213,8 +232,8 @@ static struct summary layer_write(FILE *table, const struct study *study, int64_
 static void layer_print(const struct study *study, int64_t l, const struct summary *summary)
 {
     const double maps = (double)study->features.layers[l].n_maps;
-    printf("%-16s %5.0f %14.2f %14.2f %9.0f%% %9.0f%%", study->features.layers[l].name, maps, summary->bone, summary->missing,
-           100 * summary->filling / maps, 100 * summary->same / maps);
+    printf("%-16s %5.0f %14.2f %14.2f %9.0f%% %9.0f%%", study->features.layers[l].name, maps, summary->bone,
+           summary->missing, 100 * summary->filling / maps, 100 * summary->same / maps);
     if (study->other_restorer)
         printf(" %10.2f %9.2f", summary->in_other / maps, summary->in_own / maps);
     putchar('\n');
@@ -230,18 +249,22 @@ static enum status study_tell(struct study *study, struct error *error)
     if (file_begin(&part, path, error))
         return error->status;
     FILE *table = fopen(part, "we");
-    enum status status = table ? STATUS_OK : error_set(error, STATUS_FAILED, "%s: cannot be written: %s", path, strerror(errno));
+    enum status status =
+        table ? STATUS_OK : error_set(error, STATUS_FAILED, "%s: cannot be written: %s", path, strerror(errno));
     if (table) {
         const bool other = study->other_restorer != NULL;
-        fprintf(table, "layer\tmap\tskulls\tr_bone\tr_bone_sd\tr_missing\tr_missing_sd\tkind\tsame_kind%s\n", other ? "\tin_other\tin_own" : "");
-        printf("%-16s %5s %14s %14s %10s %10s%s\n", "layer", "maps", "most r(bone)", "most r(miss.)", "filling", "same kind",
-               other ? "   in other    in own" : "");
+        fprintf(table, "layer\tmap\tskulls\tr_bone\tr_bone_sd\tr_missing\tr_missing_sd\tkind\tsame_kind%s\n",
+                other ? "\tin_other\tin_own" : "");
+        printf("%-16s %5s %14s %14s %10s %10s%s\n", "layer", "maps", "most r(bone)", "most r(miss.)", "filling",
+               "same kind", other ? "   in other    in own" : "");
         for (int64_t l = 0; l < study->features.n_layers; l++) {
             const struct summary summary = layer_write(table, study, l);
             layer_print(study, l, &summary);
         }
         const bool failed = ferror(table) != 0;
-        status = fclose(table) != 0 || failed ? error_set(error, STATUS_FAILED, "%s: cannot be written (a full disk?)", path) : file_commit(&part, path, error);
+        status = fclose(table) != 0 || failed
+                     ? error_set(error, STATUS_FAILED, "%s: cannot be written (a full disk?)", path)
+                     : file_commit(&part, path, error);
     }
     file_discard(&part);
     return status;
@@ -250,7 +273,9 @@ static enum status study_tell(struct study *study, struct error *error)
 static enum status study_draw(struct study *study, const char *path, struct error *error)
 {
     const struct features_options *options = study->options;
-    const struct figure_config config = {.folder = options->out, .axis = options->axis, .projection = (enum projection)options->projection,
+    const struct figure_config config = {.folder = options->out,
+                                         .axis = options->axis,
+                                         .projection = (enum projection)options->projection,
                                          .maps = options->maps};
     struct error trouble = {0};
     if (study_look(study, path, false, error))
@@ -290,6 +315,7 @@ static enum status run_features(const void *value, int n_inputs, char *const *in
     return status;
 }
 
+/* clang-format off */
 const struct command command_features = {
     .name = "features",
     .arguments = "--model MODEL INPUT... --out DIR [--layers NAME]... [--against MODEL]",
@@ -302,3 +328,4 @@ const struct command command_features = {
     .max_inputs = -1,
     .run = run_features,
 };
+/* clang-format on */

@@ -1,4 +1,5 @@
-/* features_figure.c - see features_figure.h. One matrix of features.dat for each picture; gnuplot puts them side by side. */
+/* features_figure.c - see features_figure.h. One matrix of features.dat for each picture; gnuplot puts them side by
+ * side. */
 #include "cli/features_figure.h"
 
 #include <errno.h>
@@ -61,7 +62,8 @@ static void figure_layer(struct figure *figure, const struct feature_layer *laye
         const int64_t map = ranked(r, layer->n_maps, c % half);
         cell->map = layer->values + map * voxels;
         cell->size = layer->size;
-        snprintf(cell->title, sizeof cell->title, "%.18s %" PRId64 ": %s %+.2f", layer->name, map, shape ? "bone" : "missing", r[map]);
+        snprintf(cell->title, sizeof cell->title, "%.18s %" PRId64 ": %s %+.2f", layer->name, map,
+                 shape ? "bone" : "missing", r[map]);
     }
 }
 
@@ -97,7 +99,8 @@ static enum status figure_write(const struct figure *figure, const char *path, s
 static const char figure_look[] =
     "set output 'features.png'\n"
     "unset key; unset tics; unset colorbox; unset grid; set border 0; set datafile separator ' '\n"
-    "set palette defined (0 '#440154', 1 '#482878', 2 '#3e4989', 3 '#31688e', 4 '#26828e', 5 '#1f9e89', 6 '#35b779', 7 '#6ece58', 8 '#b5de2b', 9 '#fde725')\n"
+    "set palette defined (0 '#440154', 1 '#482878', 2 '#3e4989', 3 '#31688e', 4 '#26828e', 5 '#1f9e89', 6 '#35b779', 7 "
+    "'#6ece58', 8 '#b5de2b', 9 '#fde725')\n"
     "set size ratio -1; set autoscale fix; set title font ',8' noenhanced offset 0,-0.8\n"
     "set lmargin 0.3; set rmargin 0.3; set tmargin 1.4; set bmargin 0.1\n";
 
@@ -105,15 +108,18 @@ static char *figure_script(struct figure *figure)
 {
     const int64_t rows = figure->n_cells / figure->n_columns;
     const int64_t width = 170 * figure->n_columns, height = 150 * rows;
-    char *text = arena_printf(&figure->arena,
-                              "set output\nif (strstrt(GPVAL_TERMINALS, 'pngcairo')) set terminal pngcairo size %" PRId64 ",%" PRId64
-                              " font 'sans,9'; else set terminal png size %" PRId64 ",%" PRId64 "\n%sset multiplot layout %" PRId64 ",%" PRId64 "\n",
-                              width, height, width, height, figure_look, rows, figure->n_columns);
+    char *text =
+        arena_printf(&figure->arena,
+                     "set output\nif (strstrt(GPVAL_TERMINALS, 'pngcairo')) set terminal pngcairo size %" PRId64
+                     ",%" PRId64 " font 'sans,9'; else set terminal png size %" PRId64 ",%" PRId64
+                     "\n%sset multiplot layout %" PRId64 ",%" PRId64 "\n",
+                     width, height, width, height, figure_look, rows, figure->n_columns);
     int64_t index = 0;
     for (int64_t c = 0; text && c < figure->n_cells; c++) {
         const struct cell *cell = &figure->cells[c];
-        text = cell->map ? arena_printf(&figure->arena, "%sset title '%s'\nplot 'features.dat' index %" PRId64 " matrix with image\n", text, cell->title,
-                                        index++)
+        text = cell->map ? arena_printf(&figure->arena,
+                                        "%sset title '%s'\nplot 'features.dat' index %" PRId64 " matrix with image\n",
+                                        text, cell->title, index++)
                          : arena_printf(&figure->arena, "%sset multiplot next\n", text);
     }
     return text ? arena_printf(&figure->arena, "%sunset multiplot\n", text) : NULL;
@@ -122,7 +128,8 @@ static char *figure_script(struct figure *figure)
 enum status figure_draw(const struct figure_config *config, const struct features *features, struct error *error)
 {
     struct figure figure = {.config = config, .n_columns = 2 * config->maps < 4 ? 4 : 2 * config->maps};
-    figure.cells = arena_alloc(&figure.arena, (size_t)(figure.n_columns * (features->n_layers + 1)), sizeof *figure.cells);
+    figure.cells =
+        arena_alloc(&figure.arena, (size_t)(figure.n_columns * (features->n_layers + 1)), sizeof *figure.cells);
     enum status status = figure.cells ? STATUS_OK : error_memory(error, 0, "the figure");
     if (!status) {
         figure_patch(&figure, features);
@@ -133,7 +140,8 @@ enum status figure_draw(const struct figure_config *config, const struct feature
     }
     char *script = status ? NULL : figure_script(&figure);
     if (!status)
-        status = script ? plot_draw(config->folder, "features", script, error) : error_memory(error, 0, "the figure's script");
+        status = script ? plot_draw(config->folder, "features", script, error)
+                        : error_memory(error, 0, "the figure's script");
     arena_done(&figure.arena);
     return status;
 }

@@ -7,10 +7,12 @@ struct infer_options {
     struct batch_config batch;
 };
 
+/* clang-format off */
 static const struct config_field infer_fields[] = {
     {.key = "", .type = CONFIG_TABLE, .offset = offsetof(struct infer_options, batch), .table = &batch_table},
     {0},
 };
+/* clang-format on */
 
 static enum status run(const void *value, int n_inputs, char *const *inputs, struct error *error)
 {
@@ -18,13 +20,16 @@ static enum status run(const void *value, int n_inputs, char *const *inputs, str
     return batch_run(&options->batch, n_inputs, inputs, stdout, error);
 }
 
+/* clang-format off */
 const struct command command_infer = {
     .name = "infer",
     .arguments = "[--model MODEL] INPUT... --out DIR [--format nii.gz|nii|nrrd|nhdr]",
     .example = "calvaria infer --model runs/first 000_defective.nrrd --out restored",
-    .options = {.help = "restore defective skulls: completed skull, implant, STL, report", .size = sizeof(struct infer_options),
+    .options = {.help = "restore defective skulls: completed skull, implant, STL, report",
+    .size = sizeof(struct infer_options),
                 .base = &command_base_table, .fields = infer_fields},
     .min_inputs = 1,
     .max_inputs = -1,
     .run = run,
 };
+/* clang-format on */

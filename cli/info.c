@@ -16,15 +16,18 @@ struct info_options {
     int64_t batch;
 };
 
+/* clang-format off */
 static const struct config_field info_fields[] = {
-    {.key = "patch_vox", .type = CONFIG_INT3, .offset = offsetof(struct info_options, patch_vox), .text = "0", .min = 0, .max = 1e6,
-     .unit = "voxels", .help = "network: input size x,y,z; 0: as the file says"},
-    {.key = "batch", .type = CONFIG_INT, .offset = offsetof(struct info_options, batch), .text = "1", .min = 1, .max = 1e6,
-     .help = "network: patches at a time"},
+    {.key = "patch_vox", .type = CONFIG_INT3, .offset = offsetof(struct info_options, patch_vox), .text = "0",
+     .min = 0, .max = 1e6, .unit = "voxels", .help = "network: input size x,y,z; 0: as the file says"},
+    {.key = "batch", .type = CONFIG_INT, .offset = offsetof(struct info_options, batch), .text = "1", .min = 1,
+     .max = 1e6, .help = "network: patches at a time"},
     {0},
 };
+/* clang-format on */
 
-static enum status info_network(const struct network_config *network, const struct info_options *options, struct error *error)
+static enum status info_network(const struct network_config *network, const struct info_options *options,
+                                struct error *error)
 {
     const int64_t *patch = options->patch_vox[0] ? options->patch_vox : network->patch_vox;
     const struct shape src = {options->batch, network->input_channels, patch[2], patch[1], patch[0]};
@@ -41,8 +44,10 @@ static enum status info_volume(const char *path, struct error *error)
     printf("volume     %s\n", path);
     printf("format     %s, voxels %s%s%s\n", volume_suffix(volume.storage.format) + 1, volume.storage.file_type,
            volume.storage.space[0] ? ", space " : "", volume.storage.space);
-    printf("dims       %" PRId64 " x %" PRId64 " x %" PRId64 " (x, y, z in LPS)\n", grid->dim[0], grid->dim[1], grid->dim[2]);
-    printf("spacing    %.6g x %.6g x %.6g mm\n", grid_spacing_mm(grid, 0), grid_spacing_mm(grid, 1), grid_spacing_mm(grid, 2));
+    printf("dims       %" PRId64 " x %" PRId64 " x %" PRId64 " (x, y, z in LPS)\n", grid->dim[0], grid->dim[1],
+           grid->dim[2]);
+    printf("spacing    %.6g x %.6g x %.6g mm\n", grid_spacing_mm(grid, 0), grid_spacing_mm(grid, 1),
+           grid_spacing_mm(grid, 2));
     printf("origin     %.6g %.6g %.6g mm (LPS)\n", grid->origin[0], grid->origin[1], grid->origin[2]);
     printf("file axes ");
     for (int a = 0; a < 3; a++)
@@ -64,14 +69,15 @@ static enum status info_dataset(const char *path, struct error *error)
         n_implants += dataset_case(set, i)->n_implants;
     }
     printf("dataset    %s\n", path);
-    printf("cases      %" PRId64 " (train %" PRId64 ", val %" PRId64 ", test %" PRId64 "), %" PRId64 " stored implants\n", dataset_n_cases(set),
-           n_split[SPLIT_TRAIN], n_split[SPLIT_VAL], n_split[SPLIT_TEST], n_implants);
+    printf("cases      %" PRId64 " (train %" PRId64 ", val %" PRId64 ", test %" PRId64 "), %" PRId64
+           " stored implants\n",
+           dataset_n_cases(set), n_split[SPLIT_TRAIN], n_split[SPLIT_VAL], n_split[SPLIT_TEST], n_implants);
     printf("hash       %016" PRIx64 "\n", dataset_hash(set));
     for (int64_t i = 0; i < dataset_n_cases(set); i++) {
         const struct dataset_case *c = dataset_case(set, i);
-        printf("  %-24s %-5s  %" PRId64 "x%" PRId64 "x%" PRId64 "  %.3g x %.3g x %.3g mm  %" PRId64 " implants\n", c->name,
-               dataset_split_names[c->split], c->grid.dim[0], c->grid.dim[1], c->grid.dim[2], grid_spacing_mm(&c->grid, 0),
-               grid_spacing_mm(&c->grid, 1), grid_spacing_mm(&c->grid, 2), c->n_implants);
+        printf("  %-24s %-5s  %" PRId64 "x%" PRId64 "x%" PRId64 "  %.3g x %.3g x %.3g mm  %" PRId64 " implants\n",
+               c->name, dataset_split_names[c->split], c->grid.dim[0], c->grid.dim[1], c->grid.dim[2],
+               grid_spacing_mm(&c->grid, 0), grid_spacing_mm(&c->grid, 1), grid_spacing_mm(&c->grid, 2), c->n_implants);
     }
     dataset_close(set);
     return STATUS_OK;
@@ -87,7 +93,8 @@ static enum status info_model(const char *path, const struct info_options *optio
     for (int64_t i = 0; i < model.n_texts; i++)
         if (strcmp(model.texts[i].key, "network") != 0) /* printed as a table below */
             printf("--- %s\n%s%s", model.texts[i].key, model.texts[i].value,
-                   model.texts[i].value[0] && model.texts[i].value[strlen(model.texts[i].value) - 1] == '\n' ? "" : "\n");
+                   model.texts[i].value[0] && model.texts[i].value[strlen(model.texts[i].value) - 1] == '\n' ? ""
+                                                                                                             : "\n");
     printf("--- network\n");
     status = info_network(&model.network, options, error);
     if (!status && model.coarse) {
@@ -121,7 +128,8 @@ static enum status info_run(const char *folder, struct arena *arena, struct erro
     return STATUS_OK;
 }
 
-static enum status info_yaml(const char *path, const struct info_options *options, struct arena *arena, struct error *error)
+static enum status info_yaml(const char *path, const struct info_options *options, struct arena *arena,
+                             struct error *error)
 {
     struct yaml_node *root = NULL;
     enum status status = yaml_read_extended(&root, path, arena, error);
@@ -175,13 +183,16 @@ static enum status run(const void *value, int n_inputs, char *const *inputs, str
     return status;
 }
 
+/* clang-format off */
 const struct command command_info = {
     .name = "info",
     .arguments = "FILE [--patch-vox X,Y,Z] [--batch N]",
     .example = "calvaria info configs/networks/mia_ae_patch.yaml",
-    .options = {.help = "say what a volume, dataset, model, run folder, network or recipe is", .size = sizeof(struct info_options),
+    .options = {.help = "say what a volume, dataset, model, run folder, network or recipe is",
+    .size = sizeof(struct info_options),
                 .base = &command_base_table, .fields = info_fields},
     .min_inputs = 1,
     .max_inputs = 1,
     .run = run,
 };
+/* clang-format on */

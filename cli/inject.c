@@ -16,21 +16,27 @@ struct inject_options {
 
 #define OFFSET(member) offsetof(struct inject_options, member)
 /* clang-format off */
+/* clang-format off */
 static const struct config_field inject_fields[] = {
-    {.key = "defects", .type = CONFIG_PATH, .offset = OFFSET(defects), .required = true, .help = "YAML mixture of defects (configs/defects)"},
-    {.key = "out", .type = CONFIG_PATH, .offset = OFFSET(out), .required = true, .help = "folder for NAME_d00_defective, NAME_d00_implant ..."},
-    {.key = "count", .type = CONFIG_INT, .offset = OFFSET(count), .text = "1", .min = 1, .max = 10000, .help = "defects per skull"},
-    {.key = "seed", .type = CONFIG_INT, .offset = OFFSET(seed), .text = "1", .min = 0, .max = 1e15, .help = "the same seed, the same bytes"},
+    {.key = "defects", .type = CONFIG_PATH, .offset = OFFSET(defects), .required = true,
+     .help = "YAML mixture of defects (configs/defects)"},
+    {.key = "out", .type = CONFIG_PATH, .offset = OFFSET(out), .required = true,
+     .help = "folder for NAME_d00_defective, NAME_d00_implant ..."},
+    {.key = "count", .type = CONFIG_INT, .offset = OFFSET(count), .text = "1", .min = 1, .max = 10000,
+     .help = "defects per skull"},
+    {.key = "seed", .type = CONFIG_INT, .offset = OFFSET(seed), .text = "1", .min = 0, .max = 1e15,
+     .help = "the same seed, the same bytes"},
     {.key = "preview", .type = CONFIG_PATH, .offset = OFFSET(preview),
      .help = "FILE.png: a contact sheet, a row for each defect (FILE_01.png ... where they fill several pages)"},
     {0},
 };
 /* clang-format on */
+/* clang-format on */
 
-/* Writes the pair NAME_dNN_defective, NAME_dNN_implant in the skull's format. `skull` becomes the defective skull and is
- * restored. */
-static enum status write_pair(struct volume *skull, struct volume *implant, const char *out, const char *name, int64_t d,
-                              struct error *error)
+/* Writes the pair NAME_dNN_defective, NAME_dNN_implant in the skull's format. `skull` becomes the defective skull and
+ * is restored. */
+static enum status write_pair(struct volume *skull, struct volume *implant, const char *out, const char *name,
+                              int64_t d, struct error *error)
 {
     struct arena arena = {0};
     const char *suffix = volume_suffix(skull->storage.format);
@@ -56,8 +62,8 @@ static enum status write_pair(struct volume *skull, struct volume *implant, cons
     return status;
 }
 
-static enum status preview_row(struct contact *sheet, const struct volume *skull, const struct volume *implant, struct box box,
-                               const char *type, const char *name, int64_t d, struct error *error)
+static enum status preview_row(struct contact *sheet, const struct volume *skull, const struct volume *implant,
+                               struct box box, const char *type, const char *name, int64_t d, struct error *error)
 {
     char title[128], text[256];
     const struct grid *grid = &skull->grid;
@@ -65,15 +71,18 @@ static enum status preview_row(struct contact *sheet, const struct volume *skull
     const double removed = (double)mask_count(implant->data, n), bone = (double)mask_count(skull->data, n);
     snprintf(title, sizeof title, "%.100s_d%02" PRId64, name, d);
     snprintf(text, sizeof text, "%s\nimplant %.1f ml\n%.1f %% of the bone\n%.0f x %.0f x %.0f mm", type,
-             removed * grid_voxel_ml(grid), 100 * removed / bone, (double)(box.hi[0] - box.lo[0]) * grid_spacing_mm(grid, 0),
+             removed * grid_voxel_ml(grid), 100 * removed / bone,
+             (double)(box.hi[0] - box.lo[0]) * grid_spacing_mm(grid, 0),
              (double)(box.hi[1] - box.lo[1]) * grid_spacing_mm(grid, 1),
              (double)(box.hi[2] - box.lo[2]) * grid_spacing_mm(grid, 2));
-    const struct contact_row row = {.grid = grid, .skull = skull->data, .implant = implant->data, .name = title, .text = text};
+    const struct contact_row row = {
+        .grid = grid, .skull = skull->data, .implant = implant->data, .name = title, .text = text};
     return contact_add(sheet, &row, error);
 }
 
-static enum status inject_skull(const struct inject_options *options, const struct defects_config *defects, const char *path,
-                                const char *name, struct contact *sheet, struct progress *progress, struct error *error)
+static enum status inject_skull(const struct inject_options *options, const struct defects_config *defects,
+                                const char *path, const char *name, struct contact *sheet, struct progress *progress,
+                                struct error *error)
 {
     struct volume skull = {0}, implant = {0};
     enum status status = volume_read_mask(&skull, path, error);
@@ -111,8 +120,8 @@ static enum status refuse_same_names(char *const *inputs, int n, char **names, s
         for (int j = 0; j < i; j++)
             if (strcmp(names[i], names[j]) == 0)
                 return error_set(error, STATUS_USAGE,
-                                 "%s and %s: both are case '%s' (outputs would overwrite each other; rename one)", inputs[j],
-                                 inputs[i], names[i]);
+                                 "%s and %s: both are case '%s' (outputs would overwrite each other; rename one)",
+                                 inputs[j], inputs[i], names[i]);
     }
     return STATUS_OK;
 }
@@ -145,6 +154,7 @@ static enum status run(const void *value, int n_inputs, char *const *inputs, str
     return status;
 }
 
+/* clang-format off */
 const struct command command_inject = {
     .name = "inject",
     .arguments = "SKULL... --defects FILE.yaml --out DIR [--count N] [--seed S] [--preview FILE.png]",
@@ -157,3 +167,4 @@ const struct command command_inject = {
     .max_inputs = -1,
     .run = run,
 };
+/* clang-format on */

@@ -9,30 +9,48 @@
 #include "nn/engine/engine.h"
 
 static const struct command *const commands[] = {
-    &command_phantom, &command_segment, &command_inject,   &command_pack, &command_unpack, &command_check,
-    &command_train,   &command_ablate,  &command_runs,     &command_infer,
-    &command_features, &command_export, &command_import_keras,
-    &command_evaluate, &command_info, &command_reference,
-    &command_serve, &command_serve_job, NULL,
+    &command_phantom,
+    &command_segment,
+    &command_inject,
+    &command_pack,
+    &command_unpack,
+    &command_check,
+    &command_train,
+    &command_ablate,
+    &command_runs,
+    &command_infer,
+    &command_features,
+    &command_export,
+    &command_import_keras,
+    &command_evaluate,
+    &command_info,
+    &command_reference,
+    &command_serve,
+    &command_serve_job,
+    NULL,
 };
 
+/* clang-format off */
 static const struct config_field command_base_fields[] = {
-    {.key = "threads", .type = CONFIG_INT, .offset = offsetof(struct command_options, threads), .text = "0", .min = 0, .max = 4096,
-     .help = "processors to use; 0: all"},
+    {.key = "threads", .type = CONFIG_INT, .offset = offsetof(struct command_options, threads), .text = "0", .min = 0,
+     .max = 4096, .help = "processors to use; 0: all"},
     {.key = "quiet", .type = CONFIG_BOOL, .offset = offsetof(struct command_options, quiet), .text = "false",
      .help = "say nothing but warnings and errors"},
     {0},
 };
+/* clang-format on */
 const struct config_table command_base_table = {.size = sizeof(struct command_options), .fields = command_base_fields};
 
 static void print_usage(FILE *file)
 {
-    fprintf(file, "calvaria: skull defect restoration and cranial implant generation (research software, not for clinical use)\n\n"
+    fprintf(file, "calvaria: skull defect restoration and cranial implant generation (research software, not for "
+                  "clinical use)\n\n"
                   "usage: calvaria COMMAND [OPTION...] [ARGUMENT...]\n\n");
     for (int i = 0; commands[i]; i++)
         if (!commands[i]->hidden)
             fprintf(file, "  %-12s %s\n", commands[i]->name, commands[i]->options.help);
-    fprintf(file, "\n'calvaria COMMAND --help' documents every option. Exit codes: 0 ok, 1 the work failed, 2 usage or configuration,\n"
+    fprintf(file, "\n'calvaria COMMAND --help' documents every option. Exit codes: 0 ok, 1 the work failed, 2 usage or "
+                  "configuration,\n"
                   "3 stopped on request and resumable.\n");
 }
 
@@ -52,8 +70,8 @@ static const struct command *find_command(const char *name, struct error *error)
         names[i] = commands[i]->name;
     }
     const char *near = config_nearest(name, names);
-    error_set(error, STATUS_USAGE, "calvaria: '%s': unknown command (%s%s%s)", name, near ? "did you mean '" : "see calvaria --help",
-              near ? near : "", near ? "'?" : "");
+    error_set(error, STATUS_USAGE, "calvaria: '%s': unknown command (%s%s%s)", name,
+              near ? "did you mean '" : "see calvaria --help", near ? near : "", near ? "'?" : "");
     return NULL;
 }
 
@@ -61,8 +79,8 @@ static enum status check_input_count(const struct command *command, int n, struc
 {
     if (n >= command->min_inputs && (command->max_inputs < 0 || n <= command->max_inputs))
         return STATUS_OK;
-    return error_set(error, STATUS_USAGE, "calvaria %s: %d arguments given (usage: calvaria %s %s)", command->name, n, command->name,
-                     command->arguments);
+    return error_set(error, STATUS_USAGE, "calvaria %s: %d arguments given (usage: calvaria %s %s)", command->name, n,
+                     command->name, command->arguments);
 }
 
 static enum status run_command(const struct command *command, int argc, char **argv, struct error *error)

@@ -15,17 +15,22 @@ struct pack_options {
 
 #define OFFSET(member) offsetof(struct pack_options, member)
 /* clang-format off */
+/* clang-format off */
 static const struct config_field pack_fields[] = {
-    {.key = "out", .type = CONFIG_PATH, .offset = OFFSET(out), .required = true, .help = "the dataset to write (set.h5)"},
+    {.key = "out", .type = CONFIG_PATH, .offset = OFFSET(out), .required = true,
+     .help = "the dataset to write (set.h5)"},
     {.key = "split", .type = CONFIG_DOUBLE3, .offset = OFFSET(split), .text = "[0.8, 0.1, 0.1]", .min = 0, .max = 1,
      .help = "shares of train,val,test, split by skull"},
     {.key = "split_file", .type = CONFIG_PATH, .offset = OFFSET(split_file),
      .help = "lines of case<TAB>train|val|test[<TAB>group] instead of a random split"},
-    {.key = "seed", .type = CONFIG_INT, .offset = OFFSET(seed), .text = "1", .min = 0, .max = 1e15, .help = "of the random split"},
-    {.key = "spacing_mm", .type = CONFIG_DOUBLE, .offset = OFFSET(spacing_mm), .text = "0", .min = 0, .max = 20, .unit = "mm",
-     .help = "store skulls on a grid of this spacing: quicker to draw from than 512 x 512 slices; 0: as they are"},
+    {.key = "seed", .type = CONFIG_INT, .offset = OFFSET(seed), .text = "1", .min = 0, .max = 1e15,
+     .help = "of the random split"},
+    {.key = "spacing_mm", .type = CONFIG_DOUBLE, .offset = OFFSET(spacing_mm), .text = "0", .min = 0, .max = 20,
+     .unit = "mm", .help = "store skulls on a grid of this spacing: quicker to draw from than 512 x 512 slices; "
+             "0: as they are"},
     {0},
 };
+/* clang-format on */
 /* clang-format on */
 
 static enum status run_pack(const void *value, int n_inputs, char *const *inputs, struct error *error)
@@ -39,6 +44,7 @@ static enum status run_pack(const void *value, int n_inputs, char *const *inputs
     return dataset_pack(inputs[0], options->out, &config, error);
 }
 
+/* clang-format off */
 const struct command command_pack = {
     .name = "pack",
     .arguments = "DIR --out SET.h5 [--split 0.8,0.1,0.1 --seed S | --split-file F.tsv] [--spacing-mm F]",
@@ -51,6 +57,7 @@ const struct command command_pack = {
     .max_inputs = 1,
     .run = run_pack,
 };
+/* clang-format on */
 
 struct unpack_options {
     struct command_options common;
@@ -64,24 +71,28 @@ static const char *const format_names[] = {"nii.gz", "nii",    "nrrd",
 enum { FORMAT_PACKED = 4 };
 
 /* clang-format off */
+/* clang-format off */
 static const struct config_field unpack_fields[] = {
-    {.key = "out", .type = CONFIG_PATH, .offset = offsetof(struct unpack_options, out), .required = true, .help = "folder to write"},
-    {.key = "split", .type = CONFIG_ENUM, .offset = offsetof(struct unpack_options, split), .text = "all", .names = split_names,
-     .help = "which cases"},
-    {.key = "format", .type = CONFIG_ENUM, .offset = offsetof(struct unpack_options, format), .text = "packed", .names = format_names,
-     .help = "file format; packed: the one each skull came in"},
+    {.key = "out", .type = CONFIG_PATH, .offset = offsetof(struct unpack_options, out), .required = true,
+     .help = "folder to write"},
+    {.key = "split", .type = CONFIG_ENUM, .offset = offsetof(struct unpack_options, split), .text = "all",
+     .names = split_names, .help = "which cases"},
+    {.key = "format", .type = CONFIG_ENUM, .offset = offsetof(struct unpack_options, format), .text = "packed",
+     .names = format_names, .help = "file format; packed: the one each skull came in"},
     {0},
 };
+/* clang-format on */
 /* clang-format on */
 
 static enum status run_unpack(const void *value, int n_inputs, char *const *inputs, struct error *error)
 {
     const struct unpack_options *options = value;
     (void)n_inputs;
-    return dataset_unpack(inputs[0], options->split, options->out, options->format == FORMAT_PACKED ? -1 : options->format,
-                          error);
+    return dataset_unpack(inputs[0], options->split, options->out,
+                          options->format == FORMAT_PACKED ? -1 : options->format, error);
 }
 
+/* clang-format off */
 const struct command command_unpack = {
     .name = "unpack",
     .arguments = "SET.h5 --split val --out DIR [--format nii.gz|nii|nrrd|nhdr]",
@@ -94,12 +105,14 @@ const struct command command_unpack = {
     .max_inputs = 1,
     .run = run_unpack,
 };
+/* clang-format on */
 
 struct check_options {
     struct command_options common;
     const char *preview;
 };
 
+/* clang-format off */
 static const struct config_field check_fields[] = {
     {.key = "preview",
      .type = CONFIG_PATH,
@@ -107,6 +120,7 @@ static const struct config_field check_fields[] = {
      .help = "FILE.png: a contact sheet, a row for each case (FILE_01.png ... where they fill several pages)"},
     {0},
 };
+/* clang-format on */
 
 static enum status run_check(const void *value, int n_inputs, char *const *inputs, struct error *error)
 {
@@ -123,6 +137,7 @@ static enum status run_check(const void *value, int n_inputs, char *const *input
     return STATUS_OK;
 }
 
+/* clang-format off */
 const struct command command_check = {
     .name = "check",
     .arguments = "SET.h5|DIR [--preview FILE.png]",
@@ -135,3 +150,4 @@ const struct command command_check = {
     .max_inputs = 1,
     .run = run_check,
 };
+/* clang-format on */

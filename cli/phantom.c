@@ -19,16 +19,22 @@ struct phantom_options {
 static const char *const format_names[] = {"nii.gz", "nii", "nrrd", "nhdr", NULL}; /* order of enum volume_format */
 
 #define OFFSET(member) offsetof(struct phantom_options, member)
+/* clang-format off */
 static const struct config_field phantom_fields[] = {
     {.key = "out", .type = CONFIG_PATH, .offset = OFFSET(out), .required = true, .help = "folder for phantom_000 ..."},
-    {.key = "count", .type = CONFIG_INT, .offset = OFFSET(count), .text = "10", .min = 1, .max = 1e6, .help = "how many skulls"},
-    {.key = "seed", .type = CONFIG_INT, .offset = OFFSET(seed), .text = "1", .min = 0, .max = 1e15, .help = "the population"},
+    {.key = "count", .type = CONFIG_INT, .offset = OFFSET(count), .text = "10", .min = 1, .max = 1e6,
+     .help = "how many skulls"},
+    {.key = "seed", .type = CONFIG_INT, .offset = OFFSET(seed), .text = "1", .min = 0, .max = 1e15,
+     .help = "the population"},
     {.key = "", .type = CONFIG_TABLE, .offset = OFFSET(phantom), .table = &phantom_table},
-    {.key = "format", .type = CONFIG_ENUM, .offset = OFFSET(format), .text = "nii.gz", .names = format_names, .help = "file format"},
+    {.key = "format", .type = CONFIG_ENUM, .offset = OFFSET(format), .text = "nii.gz", .names = format_names,
+     .help = "file format"},
     {0},
 };
+/* clang-format on */
 
-static enum status write_phantom(const struct phantom_options *options, int64_t i, struct arena *arena, struct error *error)
+static enum status write_phantom(const struct phantom_options *options, int64_t i, struct arena *arena,
+                                 struct error *error)
 {
     struct volume skull = {0};
     char *name = arena_printf(arena, "phantom_%03" PRId64 "%s", i, volume_suffix((enum volume_format)options->format));
@@ -59,11 +65,14 @@ static enum status run(const void *value, int n_inputs, char *const *inputs, str
     return status;
 }
 
+/* clang-format off */
 const struct command command_phantom = {
     .name = "phantom",
     .arguments = "--out DIR [--count N] [--seed S] [--spacing-mm F] [--dims X,Y,Z] [--sutures] [--diploe]",
     .example = "calvaria phantom --out skulls --count 20 --seed 1 --spacing-mm 1.5",
-    .options = {.help = "make procedural healthy skulls", .size = sizeof(struct phantom_options), .base = &command_base_table,
+    .options = {.help = "make procedural healthy skulls", .size = sizeof(struct phantom_options),
+    .base = &command_base_table,
                 .fields = phantom_fields},
     .run = run,
 };
+/* clang-format on */

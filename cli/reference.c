@@ -1,4 +1,5 @@
-/* reference.c - `calvaria reference`: every key of every configuration file, from the tables that parse them (docs/reference.md). */
+/* reference.c - `calvaria reference`: every key of every configuration file, from the tables that parse them
+ * (docs/reference.md). */
 #include <stdio.h>
 
 #include "cli/command.h"
@@ -8,7 +9,8 @@
 static enum status run(const void *options, int n_inputs, char *const *inputs, struct error *error)
 {
     (void)options, (void)n_inputs, (void)inputs, (void)error;
-    printf("# Configuration reference\n\nEvery key of every YAML file, as `calvaria reference` prints it. Sizes and spacings are in x, y, z "
+    printf("# Configuration reference\n\nEvery key of every YAML file, as `calvaria reference` prints it. Sizes and "
+           "spacings are in x, y, z "
            "order.\n\n");
     config_reference(&recipe_table, "Recipe (configs/recipes) and network (configs/networks)", stdout);
     config_reference(&ablate_table, "Ablation (experiments/*/ablation.yaml)", stdout);
@@ -16,11 +18,14 @@ static enum status run(const void *options, int n_inputs, char *const *inputs, s
     return STATUS_OK;
 }
 
+/* clang-format off */
 const struct command command_reference = {
     .name = "reference",
     .arguments = "",
     .example = "calvaria reference > docs/reference.md",
-    .options = {.help = "print the reference of all configuration keys as Markdown", .size = sizeof(struct command_options),
+    .options = {.help = "print the reference of all configuration keys as Markdown",
+    .size = sizeof(struct command_options),
                 .base = &command_base_table},
     .run = run,
 };
+/* clang-format on */

@@ -17,10 +17,13 @@ struct runs_options {
     bool json;
 };
 
+/* clang-format off */
 static const struct config_field runs_fields[] = {
-    {.key = "json", .type = CONFIG_BOOL, .offset = offsetof(struct runs_options, json), .text = "false", .help = "the list as JSON on stdout"},
+    {.key = "json", .type = CONFIG_BOOL, .offset = offsetof(struct runs_options, json), .text = "false",
+     .help = "the list as JSON on stdout"},
     {0},
 };
+/* clang-format on */
 
 enum { RUNS_MAX = 10000, RUNS_MAX_DEPTH = 3, N_COLUMNS = 7 };
 
@@ -76,10 +79,13 @@ static enum status runs_add(struct runs *runs, const char *folder, const char *n
     struct entry entry = {.name = name, .age_s = entry_age_s(runs, folder)};
     bool busy = run_busy(folder);
     if (runs->n == RUNS_MAX)
-        return error_set(error, STATUS_FAILED, "%s: more than %d runs below one folder (name a deeper one)", folder, RUNS_MAX);
+        return error_set(error, STATUS_FAILED, "%s: more than %d runs below one folder (name a deeper one)", folder,
+                         RUNS_MAX);
     if (run_read_status(&entry.status, folder, &runs->arena, &unreadable))
-        entry.status = (struct run_status){.state = busy ? "running" : "failed", .best_value = NAN,
-                                           .note = busy ? NULL : "no STATUS that can be read: it ended before its first step"};
+        entry.status =
+            (struct run_status){.state = busy ? "running" : "failed",
+                                .best_value = NAN,
+                                .note = busy ? NULL : "no STATUS that can be read: it ended before its first step"};
     else if (!busy && strcmp(entry.status.state, "running") == 0) {
         entry.status.state = "stopped";
         entry.status.note = "killed: no process holds it (calvaria train --resume goes on)";
@@ -93,7 +99,8 @@ static enum status runs_add(struct runs *runs, const char *folder, const char *n
 static enum status runs_find(struct runs *runs, const char *folder, const char *name, int depth, struct error *error)
 {
     struct config_strings names = {0};
-    const char *recipe = file_join(&runs->arena, folder, "recipe.yaml"), *log = file_join(&runs->arena, folder, "log.txt");
+    const char *recipe = file_join(&runs->arena, folder, "recipe.yaml"),
+               *log = file_join(&runs->arena, folder, "log.txt");
     if (!recipe || !log)
         return error_memory(error, 0, "a path");
     if (file_exists(recipe) && file_exists(log))
@@ -102,7 +109,8 @@ static enum status runs_find(struct runs *runs, const char *folder, const char *
         return STATUS_OK;
     enum status status = file_list(&names, folder, &runs->arena, error);
     for (int64_t i = 0; !status && i < names.n; i++) {
-        const char *below = file_join(&runs->arena, folder, names.items[i]), *full = file_join(&runs->arena, name, names.items[i]);
+        const char *below = file_join(&runs->arena, folder, names.items[i]),
+                   *full = file_join(&runs->arena, name, names.items[i]);
         if (!below || !full)
             status = error_memory(error, 0, "a path");
         else if (file_is_folder(below))
@@ -182,7 +190,8 @@ static enum status run(const void *value, int n_inputs, char *const *inputs, str
     if (!runs.entries)
         status = error_memory(error, RUNS_MAX * sizeof *runs.entries, "the list of runs");
     else if (!file_is_folder(folder))
-        status = error_set(error, STATUS_USAGE, "%s: no such folder (calvaria runs DIR, where DIR holds run folders)", folder);
+        status = error_set(error, STATUS_USAGE, "%s: no such folder (calvaria runs DIR, where DIR holds run folders)",
+                           folder);
     if (!status)
         status = runs_find(&runs, folder, "", 0, error);
     if (!status && options->json)
@@ -195,12 +204,15 @@ static enum status run(const void *value, int n_inputs, char *const *inputs, str
     return status;
 }
 
+/* clang-format off */
 const struct command command_runs = {
     .name = "runs",
     .arguments = "[DIR] [--json]",
     .example = "calvaria runs runs",
-    .options = {.help = "list run folders: status, step, best metric, age", .size = sizeof(struct runs_options), .base = &command_base_table,
+    .options = {.help = "list run folders: status, step, best metric, age", .size = sizeof(struct runs_options),
+    .base = &command_base_table,
                 .fields = runs_fields},
     .max_inputs = 1,
     .run = run,
 };
+/* clang-format on */

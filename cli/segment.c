@@ -13,14 +13,18 @@ struct segment_options {
     const char *out;
 };
 
+/* clang-format off */
 static const struct config_field segment_fields[] = {
-    {.key = "out", .type = CONFIG_PATH, .offset = offsetof(struct segment_options, out), .required = true, .help = "folder for NAME_skull"},
+    {.key = "out", .type = CONFIG_PATH, .offset = offsetof(struct segment_options, out), .required = true,
+     .help = "folder for NAME_skull"},
     {.key = "", .type = CONFIG_TABLE, .offset = offsetof(struct segment_options, segment), .table = &segment_table},
     {0},
 };
+/* clang-format on */
 
 /* Files as they are; a folder stands for the volumes in it. */
-static enum status list_cts(struct config_strings *ret, int n_inputs, char *const *inputs, struct arena *arena, struct error *error)
+static enum status list_cts(struct config_strings *ret, int n_inputs, char *const *inputs, struct arena *arena,
+                            struct error *error)
 {
     int64_t n = 0, room = 0;
     const char **paths = NULL;
@@ -48,7 +52,8 @@ static enum status list_cts(struct config_strings *ret, int n_inputs, char *cons
             }
     }
     if (n == 0)
-        return error_set(error, STATUS_FAILED, "%s: no volume in this folder (.nii.gz, .nii, .nrrd or .nhdr)", inputs[0]);
+        return error_set(error, STATUS_FAILED, "%s: no volume in this folder (.nii.gz, .nii, .nrrd or .nhdr)",
+                         inputs[0]);
     *ret = (struct config_strings){.n = n, .items = paths};
     return STATUS_OK;
 }
@@ -69,8 +74,8 @@ static enum status segment_one(const char *path, const struct segment_options *o
         status = out ? volume_write(out, &skull, error) : error_memory(error, strlen(path), "a path");
     }
     if (!status) {
-        log_info("%s: %.0f ml of bone above %.0f HU; %lld other pieces (%.1f ml) removed", out, report.bone_ml, report.threshold_hu,
-                 (long long)report.n_removed, report.removed_ml);
+        log_info("%s: %.0f ml of bone above %.0f HU; %lld other pieces (%.1f ml) removed", out, report.bone_ml,
+                 report.threshold_hu, (long long)report.n_removed, report.removed_ml);
         for (int i = 0; i < report.n_warnings; i++)
             log_warn("%s: %s", path, report.warnings[i]);
     }
@@ -97,18 +102,22 @@ static enum status run(const void *value, int n_inputs, char *const *inputs, str
         }
     }
     if (!status && n_failed)
-        status = error_set(error, STATUS_FAILED, "%lld of %lld CTs gave no skull (each is told above)", (long long)n_failed, (long long)cts.n);
+        status = error_set(error, STATUS_FAILED, "%lld of %lld CTs gave no skull (each is told above)",
+                           (long long)n_failed, (long long)cts.n);
     arena_done(&arena);
     return status;
 }
 
+/* clang-format off */
 const struct command command_segment = {
     .name = "segment",
     .arguments = "CT... --out DIR [--threshold-hu 150 | --auto-threshold]",
     .example = "calvaria segment scans/head_ct.nii.gz --out skulls",
-    .options = {.help = "head CTs in Hounsfield units to binary skulls", .size = sizeof(struct segment_options), .base = &command_base_table,
+    .options = {.help = "head CTs in Hounsfield units to binary skulls", .size = sizeof(struct segment_options),
+    .base = &command_base_table,
                 .fields = segment_fields},
     .min_inputs = 1,
     .max_inputs = -1,
     .run = run,
 };
+/* clang-format on */

@@ -10,10 +10,12 @@ struct serve_options {
     struct serve_config serve;
 };
 
+/* clang-format off */
 static const struct config_field serve_fields[] = {
     {.key = "", .type = CONFIG_TABLE, .offset = offsetof(struct serve_options, serve), .table = &serve_table},
     {0},
 };
+/* clang-format on */
 
 static enum status run(const void *value, int n_inputs, char *const *inputs, struct error *error)
 {
@@ -22,24 +24,29 @@ static enum status run(const void *value, int n_inputs, char *const *inputs, str
     return serve_run(&options->serve, CALVARIA_VERSION, error);
 }
 
+/* clang-format off */
 const struct command command_serve = {
     .name = "serve",
     .arguments = "[--model MODEL] [--port 8080] [--address A --token-file F] [--state DIR]",
     .example = "calvaria serve --model runs/first --port 8080",
-    .options = {.help = "the web application: upload a skull, look at the implant, download it", .size = sizeof(struct serve_options),
+    .options = {.help = "the web application: upload a skull, look at the implant, download it",
+    .size = sizeof(struct serve_options),
                 .base = &command_base_table, .fields = serve_fields},
     .run = run,
 };
+/* clang-format on */
 
 struct work_options {
     struct command_options common;
     struct work_config work;
 };
 
+/* clang-format off */
 static const struct config_field work_fields[] = {
     {.key = "", .type = CONFIG_TABLE, .offset = offsetof(struct work_options, work), .table = &work_table},
     {0},
 };
+/* clang-format on */
 
 static enum status run_work(const void *value, int n_inputs, char *const *inputs, struct error *error)
 {
@@ -48,6 +55,7 @@ static enum status run_work(const void *value, int n_inputs, char *const *inputs
     return work_run(&options->work, stdout, error);
 }
 
+/* clang-format off */
 const struct command command_serve_job = {
     .name = "serve-job",
     .hidden = true,
@@ -57,3 +65,4 @@ const struct command command_serve_job = {
                 .base = &command_base_table, .fields = work_fields},
     .run = run_work,
 };
+/* clang-format on */

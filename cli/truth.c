@@ -28,7 +28,8 @@ enum status truth_read_implant(struct volume *ret, const char *path, struct erro
     const int64_t n = grid_voxels(&volume.grid);
     for (int64_t i = 0; i < n; i++) {
         if (mask[i] && value && mask[i] != value) {
-            status = error_set(error, STATUS_FAILED, "%s: values %d and %d beside 0, an implant mask has one", path, value, mask[i]);
+            status = error_set(error, STATUS_FAILED, "%s: values %d and %d beside 0, an implant mask has one", path,
+                               value, mask[i]);
             volume_done(&volume);
             return status;
         }
@@ -41,8 +42,8 @@ enum status truth_read_implant(struct volume *ret, const char *path, struct erro
     return STATUS_OK;
 }
 
-enum status truth_read_defective(struct volume *ret, struct arena *arena, const char *folder, const char *name, const struct volume *implant,
-                                 struct error *error)
+enum status truth_read_defective(struct volume *ret, struct arena *arena, const char *folder, const char *name,
+                                 const struct volume *implant, struct error *error)
 {
     const char *path = truth_find(arena, folder, name, "defective");
     if (path)

@@ -10,8 +10,9 @@ char *truth_find(struct arena *arena, const char *folder, const char *name, cons
 /* A mask that may be empty: an implant of nothing is a legitimate prediction. */
 enum status truth_read_implant(struct volume *ret, const char *path, struct error *error);
 
-/* The defective skull of a case: NAME_defective, or NAME_complete minus implant; data NULL where the folder has neither. */
-enum status truth_read_defective(struct volume *ret, struct arena *arena, const char *folder, const char *name, const struct volume *implant,
-                                 struct error *error);
+/* The defective skull of a case: NAME_defective, or NAME_complete minus implant; data NULL where the folder has
+ * neither. */
+enum status truth_read_defective(struct volume *ret, struct arena *arena, const char *folder, const char *name,
+                                 const struct volume *implant, struct error *error);
 
 #endif

@@ -65,7 +65,8 @@ enum status h5_get_numbers(void *out, int64_t n, hid_t object, const char *name,
 static bool h5_read_text(hid_t attribute, hid_t stored, char *buffer)
 {
     buffer[0] = '\0';
-    if (H5Tis_variable_str(stored) != 0) /* a damaged global heap, where such texts lie, can keep the library in a loop */
+    if (H5Tis_variable_str(stored) !=
+        0) /* a damaged global heap, where such texts lie, can keep the library in a loop */
         return false;
     const size_t size = H5Tget_size(stored);
     if (size > H5_TEXT_MAX)
@@ -109,8 +110,8 @@ static enum status h5_put(hid_t object, const char *name, hid_t type, hid_t spac
     return ok ? STATUS_OK : STATUS_FAILED;
 }
 
-enum status h5_put_numbers(hid_t object, const char *name, hid_t type, int rank, const hsize_t *dims, const void *values,
-                           const char *path, struct error *error)
+enum status h5_put_numbers(hid_t object, const char *name, hid_t type, int rank, const hsize_t *dims,
+                           const void *values, const char *path, struct error *error)
 {
     const hid_t space = rank == 0 ? H5Screate(H5S_SCALAR) : H5Screate_simple(rank, dims, NULL);
     return h5_put(object, name, type, space, values, path, error);

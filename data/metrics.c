@@ -1,5 +1,6 @@
-/* metrics.c - Dice, border Dice and surface distances of a predicted implant, computed inside the box of both masks. Definitions:
- * OldaKodym/evaluation_metrics (the AutoImplant challenge's), surfaces and pooled distances as in MedPy. */
+/* metrics.c - Dice, border Dice and surface distances of a predicted implant, computed inside the box of both masks.
+ * Definitions: OldaKodym/evaluation_metrics (the AutoImplant challenge's), surfaces and pooled distances as in MedPy.
+ */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -102,8 +103,8 @@ static double sorted_percentile(const double *sorted, int64_t n, double percent)
 }
 
 /* Pools both ways and fills what comes of it. */
-static enum status metrics_pool(struct metrics *metrics, const double *forth, int64_t n_forth, const double *back, int64_t n_back,
-                                struct error *error)
+static enum status metrics_pool(struct metrics *metrics, const double *forth, int64_t n_forth, const double *back,
+                                int64_t n_back, struct error *error)
 {
     int64_t n = n_forth + n_back, near = 0;
     double sum = 0;
@@ -166,10 +167,13 @@ static enum status border_dice(double *ret, const struct border *border, const d
         wide.hi[a] = grown.hi[a];
     }
     box_dims(size, wide);
-    uint8_t *bone = mask_crop(border->defective, border->dim, wide), *within = memory_alloc((size_t)box_voxels(wide), 1);
-    uint8_t *truth = mask_crop(border->truth, border->dim, wide), *predicted = mask_crop(border->predicted, border->dim, wide);
-    enum status status =
-        bone && within && truth && predicted ? STATUS_OK : error_memory(error, (size_t)box_voxels(wide), "border of an implant");
+    uint8_t *bone = mask_crop(border->defective, border->dim, wide),
+            *within = memory_alloc((size_t)box_voxels(wide), 1);
+    uint8_t *truth = mask_crop(border->truth, border->dim, wide),
+            *predicted = mask_crop(border->predicted, border->dim, wide);
+    enum status status = bone && within && truth && predicted
+                             ? STATUS_OK
+                             : error_memory(error, (size_t)box_voxels(wide), "border of an implant");
     if (!status)
         status = distance_within(within, bone, size, spacing, limit, error);
     if (!status)
@@ -198,12 +202,14 @@ static void metrics_of_empty(struct metrics *metrics, bool with_border)
     metrics->recall = both ? 1 : metrics->truth_vox > 0 ? 0 : NAN;
 }
 
-enum status metrics_compare(struct metrics *ret, const uint8_t *truth, const uint8_t *predicted, const uint8_t *defective,
-                            const int64_t dim[3], const double spacing_mm[3], struct error *error)
+enum status metrics_compare(struct metrics *ret, const uint8_t *truth, const uint8_t *predicted,
+                            const uint8_t *defective, const int64_t dim[3], const double spacing_mm[3],
+                            struct error *error)
 {
     static const double unit[3] = {1, 1, 1};
     struct overlap overlap = overlap_count(truth, predicted, NULL, dim[0] * dim[1] * dim[2]);
-    struct metrics metrics = {.truth_vox = overlap.truth, .predicted_vox = overlap.predicted, .bdsc_mm = NAN, .bdsc_vox = NAN};
+    struct metrics metrics = {
+        .truth_vox = overlap.truth, .predicted_vox = overlap.predicted, .bdsc_mm = NAN, .bdsc_vox = NAN};
     if (overlap.truth == 0 || overlap.predicted == 0) {
         metrics_of_empty(&metrics, defective != NULL);
         *ret = metrics;

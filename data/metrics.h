@@ -9,24 +9,26 @@
 #include "base/error.h"
 
 struct metrics {
-    double dsc;         /* 2 |P and T| / (|P| + |T|)                                                     */
-    double bdsc_mm;     /* the same within 10 mm of the defective skull                                  */
-    double bdsc_vox;    /* within 10 voxels (published numbers mix both)                                 */
-    double hd95_mm;     /* 95th percentile (linear) of the pooled two-way surface distances              */
+    double dsc;            /* 2 |P and T| / (|P| + |T|)                                                     */
+    double bdsc_mm;        /* the same within 10 mm of the defective skull                                  */
+    double bdsc_vox;       /* within 10 voxels (published numbers mix both)                                 */
+    double hd95_mm;        /* 95th percentile (linear) of the pooled two-way surface distances              */
     double hd_mm, assd_mm; /* their maximum, their mean                                                  */
-    double nsd_1mm;     /* share of surface voxels within 1 mm of the other surface                      */
-    double volume_error; /* (|P| - |T|) / |T|                                                            */
+    double nsd_1mm;        /* share of surface voxels within 1 mm of the other surface                      */
+    double volume_error;   /* (|P| - |T|) / |T|                                                            */
     double precision, recall;
     int64_t truth_vox, predicted_vox;
-    bool both_empty;    /* DSC 1, distances 0 */
-    bool failed;        /* exactly one is empty: DSC 0, distances NaN */
+    bool both_empty; /* DSC 1, distances 0 */
+    bool failed;     /* exactly one is empty: DSC 0, distances NaN */
 };
 
 /* Masks u8 of one grid. defective may be NULL: then bDSC is NaN. Spacing in mm, x, y, z. */
-enum status metrics_compare(struct metrics *ret, const uint8_t *truth, const uint8_t *predicted, const uint8_t *defective,
-                            const int64_t dim[3], const double spacing_mm[3], struct error *error);
+enum status metrics_compare(struct metrics *ret, const uint8_t *truth, const uint8_t *predicted,
+                            const uint8_t *defective, const int64_t dim[3], const double spacing_mm[3],
+                            struct error *error);
 
-/* Table columns: name (the field of the struct), unit and value of each metric, in order. name is NULL past the last. */
+/* Table columns: name (the field of the struct), unit and value of each metric, in order. name is NULL past the last.
+ */
 struct metrics_column {
     const char *name, *unit;
     double (*value)(const struct metrics *metrics);

@@ -46,9 +46,10 @@ static enum status batch_names(struct batch *batch, char *const *inputs, struct 
             return error_memory(error, strlen(inputs[i]), "the cases' names");
         for (int j = 0; j < i; j++)
             if (strcmp(batch->cases[i].name, batch->cases[j].name) == 0)
-                return error_set(error, STATUS_USAGE,
-                                 "%s: has the name '%s' of %s: their results would overwrite each other (use two --out folders)",
-                                 inputs[i], batch->cases[i].name, inputs[j]);
+                return error_set(
+                    error, STATUS_USAGE,
+                    "%s: has the name '%s' of %s: their results would overwrite each other (use two --out folders)",
+                    inputs[i], batch->cases[i].name, inputs[j]);
     }
     return STATUS_OK;
 }
@@ -74,7 +75,8 @@ static enum status batch_folder(const struct batch *batch, struct error *error)
 }
 
 /* A plan for one case, by its header alone. */
-static enum status case_plan(struct memory_plan *ret, const struct batch *batch, const struct batch_case *one, struct error *error)
+static enum status case_plan(struct memory_plan *ret, const struct batch *batch, const struct batch_case *one,
+                             struct error *error)
 {
     struct volume header;
     if (volume_read_header(&header, one->path, error))
@@ -101,7 +103,8 @@ static bool batch_tell_memory(struct batch *batch, bool tell)
         }
     }
     if (of && tell)
-        log_info("%d case%s; at most %.0f MB of memory, for %s", batch->n, batch->n == 1 ? "" : "s", (double)most / 1e6, of);
+        log_info("%d case%s; at most %.0f MB of memory, for %s", batch->n, batch->n == 1 ? "" : "s", (double)most / 1e6,
+                 of);
     return all;
 }
 
@@ -113,7 +116,8 @@ static enum status batch_open(struct batch *batch, struct error *error)
         restorer_open(&batch->restorer, config->model, &config->set, error))
         return error->status;
     if (batch->limit > 0 && !batch_tell_memory(batch, false) && restorer_config(batch->restorer)->window.batch > 1) {
-        struct config_strings sets = {config->set.n + 1, arena_alloc(&batch->arena, (size_t)config->set.n + 1, sizeof *sets.items)};
+        struct config_strings sets = {config->set.n + 1,
+                                      arena_alloc(&batch->arena, (size_t)config->set.n + 1, sizeof *sets.items)};
         if (!sets.items)
             return error_memory(error, (size_t)sets.n * sizeof *sets.items, "the settings");
         for (int64_t i = 0; i < config->set.n; i++)
@@ -140,11 +144,12 @@ static char *case_file(const struct batch *batch, const struct batch_case *one, 
     return path;
 }
 
-static enum status case_write_volume(const struct batch *batch, const struct batch_case *one, const struct volume *volume,
-                                     const char *ending, struct error *error)
+static enum status case_write_volume(const struct batch *batch, const struct batch_case *one,
+                                     const struct volume *volume, const char *ending, struct error *error)
 {
     struct arena arena = {0};
-    enum volume_format format = batch->config->format ? (enum volume_format)(batch->config->format - 1) : volume->storage.format;
+    enum volume_format format =
+        batch->config->format ? (enum volume_format)(batch->config->format - 1) : volume->storage.format;
     char *path = volume->data ? case_file(batch, one, &arena, ending, volume_suffix(format), error) : NULL;
     enum status status = path ? volume_write(path, volume, error) : volume->data ? error->status : STATUS_OK;
     arena_done(&arena);
@@ -187,7 +192,8 @@ static enum status case_picture(const struct batch *batch, const struct batch_ca
 }
 
 /* The rules asked for on the command line: thickness first, so that the gap stays. */
-static enum status case_rules(const struct batch *batch, struct batch_case *one, const struct volume *skull, struct error *error)
+static enum status case_rules(const struct batch *batch, struct batch_case *one, const struct volume *skull,
+                              struct error *error)
 {
     struct postprocess_rule rules[] = {{.min_thickness_mm = batch->config->min_thickness_mm},
                                        {.clearance_mm = batch->config->clearance_mm}};
@@ -207,7 +213,8 @@ static enum status case_rules(const struct batch *batch, struct batch_case *one,
     }
     if (postprocess_bytes(&list, &grown) > one->plan.report_voxels * REPORT_VOXEL_BYTES)
         return error_set(error, STATUS_FAILED,
-                         "%s: the implant's box is of %.0f million voxels: --clearance-mm and --min-thickness-mm take more memory on it than the "
+                         "%s: the implant's box is of %.0f million voxels: --clearance-mm and --min-thickness-mm take "
+                         "more memory on it than the "
                          "bound allows (leave them out, or give more --max-memory)",
                          one->name, (double)grid_voxels(&grown) / 1e6);
     if (postprocess_run(&one->result.implant, skull, &list, error))
@@ -232,7 +239,8 @@ static enum status case_measure(const struct batch *batch, struct batch_case *on
                                            .mesh_left_out = !fits,
                                            .picture_left_out = !one->plan.picture && !batch->config->no_picture};
     if (!status)
-        status = thickness ? report_make(&one->report, &one->result, skull, batch->restorer, &request, error) : error->status;
+        status = thickness ? report_make(&one->report, &one->result, skull, batch->restorer, &request, error)
+                           : error->status;
     mesh_done(&mesh);
     arena_done(&arena);
     one->report.mesh_s = log_clock_s() - begin;
@@ -243,7 +251,8 @@ static enum status case_write_report(const struct batch *batch, struct batch_cas
 {
     struct arena arena = {0};
     bool drawn = !batch->config->no_picture && one->plan.picture;
-    char *json = case_file(batch, one, &arena, "_report", ".json", error), *page = case_file(batch, one, &arena, "_report", ".html", error),
+    char *json = case_file(batch, one, &arena, "_report", ".json", error),
+         *page = case_file(batch, one, &arena, "_report", ".html", error),
          *sheet = case_file(batch, one, &arena, "_implant", ".png", error),
          *thickness = case_file(batch, one, &arena, "_thickness", ".png", error);
     enum status status = json && page && sheet && thickness ? STATUS_OK : error->status;
@@ -298,7 +307,8 @@ static enum status case_writer_end(struct case_writer *writer, enum status statu
     return status ? status : writer->error.status;
 }
 
-static enum status case_outputs(struct batch *batch, struct batch_case *one, const struct volume *skull, struct error *error)
+static enum status case_outputs(struct batch *batch, struct batch_case *one, const struct volume *skull,
+                                struct error *error)
 {
     struct case_writer writer = {.batch = batch, .one = one};
     case_writer_start(&writer);
@@ -369,9 +379,7 @@ static enum status batch_print(struct batch *batch, FILE *table, struct error *e
         row[2] = arena_printf(&batch->arena, "%.1f", one->report.thickness_mean_mm);
         row[3] = isnan(one->report.rim_gap_mm) ? "-" : arena_printf(&batch->arena, "%.2f", one->report.rim_gap_mm);
         row[4] = arena_printf(&batch->arena, "%" PRId64, one->report.n_components);
-        row[5] = batch->config->no_mesh ? "-"
-                 : one->report.mesh.watertight && one->report.mesh.manifold ? "yes"
-                                                                            : "no";
+        row[5] = batch->config->no_mesh ? "-" : one->report.mesh.watertight && one->report.mesh.manifold ? "yes" : "no";
         row[6] = arena_printf(&batch->arena, "%.1f", one->result.network_s);
         row[7] = arena_printf(&batch->arena, "%.1f", one->report.total_s);
         row[8] = arena_printf(&batch->arena, "%" PRId64, one->report.n_warnings);
@@ -415,15 +423,18 @@ static enum status batch_cases(struct batch *batch, struct error *error)
     if (batch->n > 1)
         progress_end(&cases);
     if (n_failed)
-        error_set(error, STATUS_FAILED, "infer: %d of %d cases failed: %s", n_failed, batch->n, failed ? failed : "see above");
+        error_set(error, STATUS_FAILED, "infer: %d of %d cases failed: %s", n_failed, batch->n,
+                  failed ? failed : "see above");
     return error->status;
 }
 
-enum status batch_run(const struct batch_config *config, int n_inputs, char *const *inputs, FILE *table, struct error *error)
+enum status batch_run(const struct batch_config *config, int n_inputs, char *const *inputs, FILE *table,
+                      struct error *error)
 {
     struct batch batch = {.config = config, .n = n_inputs};
-    enum status status = n_inputs > 0 ? batch_names(&batch, inputs, error)
-                                      : error_set(error, STATUS_USAGE, "infer: no input (give one defective skull or more)");
+    enum status status = n_inputs > 0
+                             ? batch_names(&batch, inputs, error)
+                             : error_set(error, STATUS_USAGE, "infer: no input (give one defective skull or more)");
     if (!status)
         status = batch_folder(&batch, error);
     if (!status)

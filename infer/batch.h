@@ -9,20 +9,21 @@ enum batch_mesh { BATCH_STL, BATCH_PLY, BATCH_STL_AND_PLY };
 
 struct batch_config {
     const char *model, *out;
-    int format;                /* 0: the input's; else 1 + enum volume_format */
-    int mesh_space;            /* enum mesh_space */
-    struct config_strings set; /* over the model's restoration */
-    int mesh_format;           /* enum batch_mesh */
+    int format;                            /* 0: the input's; else 1 + enum volume_format */
+    int mesh_space;                        /* enum mesh_space */
+    struct config_strings set;             /* over the model's restoration */
+    int mesh_format;                       /* enum batch_mesh */
     double clearance_mm, min_thickness_mm; /* more rules, after the model's */
-    const char *max_memory;    /* "800M"; NULL or "": no limit */
+    const char *max_memory;                /* "800M"; NULL or "": no limit */
     bool no_mesh, no_picture, no_page, keep_raw;
 };
 extern const struct config_table batch_table; /* also the command's options */
 
-/* Writes NAME_completed, NAME_implant, NAME_implant.stl, NAME_report.json, NAME_report.html, NAME_implant.png, NAME_thickness.png (and
- * NAME_raw, NAME_implant.ply on request). A case that fails is told on stderr and does not stop the rest: then STATUS_FAILED with the list. Two inputs of one
- * NAME are refused before any work; so is a folder that cannot be made. The memory bound is told before the work, one
- * line per restored case goes to `table`. */
-enum status batch_run(const struct batch_config *config, int n_inputs, char *const *inputs, FILE *table, struct error *error);
+/* Writes NAME_completed, NAME_implant, NAME_implant.stl, NAME_report.json, NAME_report.html, NAME_implant.png,
+ * NAME_thickness.png (and NAME_raw, NAME_implant.ply on request). A case that fails is told on stderr and does not stop
+ * the rest: then STATUS_FAILED with the list. Two inputs of one NAME are refused before any work; so is a folder that
+ * cannot be made. The memory bound is told before the work, one line per restored case goes to `table`. */
+enum status batch_run(const struct batch_config *config, int n_inputs, char *const *inputs, FILE *table,
+                      struct error *error);
 
 #endif

@@ -5,10 +5,11 @@ static const char *const format_names[] = {"input", "nii.gz", "nii", "nrrd", "nh
 static const char *const mesh_format_names[] = {"stl", "ply", "both", NULL};
 
 #define OFFSET(member) offsetof(struct batch_config, member)
+/* clang-format off */
 static const struct config_field batch_fields[] = {
     {.key = "model", .type = CONFIG_STRING, .offset = OFFSET(model),
-     .help = "model file or run folder; default: the shipped one, trained on phantoms; builtin:nothing and builtin:mirror are answers "
-             "without a network"},
+     .help = "model file or run folder; default: the shipped one, trained on phantoms; builtin:nothing and "
+             "builtin:mirror are answers without a network"},
     {.key = "out", .type = CONFIG_PATH, .offset = OFFSET(out), .required = true,
      .help = "folder for the results, made where absent"},
     {.key = "format", .type = CONFIG_ENUM, .offset = OFFSET(format), .text = "input", .names = format_names,
@@ -18,18 +19,23 @@ static const struct config_field batch_fields[] = {
     {.key = "set", .type = CONFIG_STRINGS, .offset = OFFSET(set),
      .help = "KEY=VALUE over the model's restoration, as threshold=0.4 or scan=overlap"},
     {.key = "no_mesh", .type = CONFIG_BOOL, .offset = OFFSET(no_mesh), .text = "false", .help = "write no mesh"},
-    {.key = "mesh_format", .type = CONFIG_ENUM, .offset = OFFSET(mesh_format), .text = "stl", .names = mesh_format_names,
-     .help = "binary STL, binary PLY, or both"},
-    {.key = "clearance_mm", .type = CONFIG_DOUBLE, .offset = OFFSET(clearance_mm), .text = "0", .min = 0, .max = 20, .unit = "mm",
-     .help = "gap kept between implant and bone, after the model's own rules"},
-    {.key = "min_thickness_mm", .type = CONFIG_DOUBLE, .offset = OFFSET(min_thickness_mm), .text = "0", .min = 0, .max = 20,
-     .unit = "mm", .help = "thinner parts of the implant are thickened to this, before the gap is cut"},
+    {.key = "mesh_format", .type = CONFIG_ENUM, .offset = OFFSET(mesh_format), .text = "stl",
+     .names = mesh_format_names, .help = "binary STL, binary PLY, or both"},
+    {.key = "clearance_mm", .type = CONFIG_DOUBLE, .offset = OFFSET(clearance_mm), .text = "0", .min = 0, .max = 20,
+     .unit = "mm", .help = "gap kept between implant and bone, after the model's own rules"},
+    {.key = "min_thickness_mm", .type = CONFIG_DOUBLE, .offset = OFFSET(min_thickness_mm), .text = "0", .min = 0,
+     .max = 20, .unit = "mm", .help = "thinner parts of the implant are thickened to this, before the gap is cut"},
     {.key = "max_memory", .type = CONFIG_STRING, .offset = OFFSET(max_memory),
-     .help = "as 800M or 1.5G: smaller batches and coarser measures where that is needed; a case that cannot fit is refused"},
-    {.key = "no_picture", .type = CONFIG_BOOL, .offset = OFFSET(no_picture), .text = "false", .help = "write no PNG, and none in the page"},
-    {.key = "no_page", .type = CONFIG_BOOL, .offset = OFFSET(no_page), .text = "false", .help = "write no NAME_report.html"},
+     .help = "as 800M or 1.5G: smaller batches and coarser measures where that is needed; a case that cannot fit "
+             "is refused"},
+    {.key = "no_picture", .type = CONFIG_BOOL, .offset = OFFSET(no_picture), .text = "false",
+     .help = "write no PNG, and none in the page"},
+    {.key = "no_page", .type = CONFIG_BOOL, .offset = OFFSET(no_page), .text = "false",
+     .help = "write no NAME_report.html"},
     {.key = "keep_raw", .type = CONFIG_BOOL, .offset = OFFSET(keep_raw), .text = "false",
      .help = "write NAME_raw: the network's answer before it is cleaned"},
     {0},
 };
-const struct config_table batch_table = {.help = "Restoring skulls", .size = sizeof(struct batch_config), .fields = batch_fields};
+/* clang-format on */
+const struct config_table batch_table = {
+    .help = "Restoring skulls", .size = sizeof(struct batch_config), .fields = batch_fields};

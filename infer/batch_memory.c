@@ -1,5 +1,5 @@
-/* batch_memory.c - see batch_memory.h. One stage follows the other, so the bound is that of the hungriest: all of them stand on the
- * masks and on the network, which stays for the next case. */
+/* batch_memory.c - see batch_memory.h. One stage follows the other, so the bound is that of the hungriest: all of them
+ * stand on the masks and on the network, which stays for the next case. */
 #include "infer/batch_memory.h"
 
 #include <math.h>
@@ -16,7 +16,7 @@ enum {
     MESH_POINTS = 1000000,
     MESH_POINTS_LEAST = 50000,
     PREPARED_WEIGHTS = 9, /* times the parameters: kernels as the engine transforms them (measured: 8.2) */
-    COARSE_STEPS = 16, /* the plans tried between most and least */
+    COARSE_STEPS = 16,    /* the plans tried between most and least */
 };
 
 enum status memory_parse(int64_t *ret, const char *text, struct error *error)
@@ -43,8 +43,9 @@ int64_t memory_surface(const struct volume *mask)
             const uint8_t *row = in + (z * dim[1] + y) * dim[0], *behind = y ? row - dim[0] : NULL,
                           *below = z ? row - dim[0] * dim[1] : NULL;
             for (int64_t x = 0; x < dim[0]; x++)
-                n += (row[x] != (x ? row[x - 1] : 0)) + (row[x] != (behind ? behind[x] : 0)) + (row[x] != (below ? below[x] : 0)) +
-                     (row[x] && (x + 1 == dim[0])) + (row[x] && y + 1 == dim[1]) + (row[x] && z + 1 == dim[2]);
+                n += (row[x] != (x ? row[x - 1] : 0)) + (row[x] != (behind ? behind[x] : 0)) +
+                     (row[x] != (below ? below[x] : 0)) + (row[x] && (x + 1 == dim[0])) + (row[x] && y + 1 == dim[1]) +
+                     (row[x] && z + 1 == dim[2]);
         }
     return n;
 }
@@ -58,29 +59,34 @@ static int64_t reading_bytes(const struct volume *header)
     return strcmp(type, "float") == 0 || strcmp(type, "double") == 0 ? 6 : 3;
 }
 
-static int64_t plan_bytes(const struct memory_plan *plan, const struct batch_config *config, const struct restorer *restorer,
-                          const struct volume *header)
+static int64_t plan_bytes(const struct memory_plan *plan, const struct batch_config *config,
+                          const struct restorer *restorer, const struct volume *header)
 {
     const int64_t voxels = grid_voxels(&header->grid), masks = (3 + config->keep_raw) * voxels;
     struct grid none = header->grid;
     none.dim[0] = none.dim[1] = none.dim[2] = 1;
     const struct model *model = restorer_model(restorer);
     int64_t prepared = model ? PREPARED_WEIGHTS * model->params.n_floats * (int64_t)sizeof(float) : 0;
-    int64_t standing = prepared + restorer_bytes(restorer, &none), meshed = config->no_mesh ? 0 : plan->mesh_points * MESH_POINT_BYTES;
+    int64_t standing = prepared + restorer_bytes(restorer, &none),
+            meshed = config->no_mesh ? 0 : plan->mesh_points * MESH_POINT_BYTES;
     int64_t box = plan->report_voxels < voxels ? plan->report_voxels : voxels;
-    int64_t after = box * REPORT_VOXEL_BYTES + meshed / 2, picture = plan->picture ? render_sheet_bytes(&header->grid) : 0;
+    int64_t after = box * REPORT_VOXEL_BYTES + meshed / 2,
+            picture = plan->picture ? render_sheet_bytes(&header->grid) : 0;
     after = meshed > after ? meshed : after;
     after = picture > after ? picture : after;
-    int64_t reading = standing + reading_bytes(header) * voxels, restoring = prepared + restorer_bytes(restorer, &header->grid);
+    int64_t reading = standing + reading_bytes(header) * voxels,
+            restoring = prepared + restorer_bytes(restorer, &header->grid);
     after += standing + masks;
     int64_t most = reading > restoring ? reading : restoring;
     return after > most ? after : most;
 }
 
-enum status memory_plan_make(struct memory_plan *ret, const struct batch_config *config, const struct restorer *restorer,
-                             const struct volume *header, int64_t limit, struct error *error)
+enum status memory_plan_make(struct memory_plan *ret, const struct batch_config *config,
+                             const struct restorer *restorer, const struct volume *header, int64_t limit,
+                             struct error *error)
 {
-    struct memory_plan plan = {.report_voxels = REPORT_VOXELS, .mesh_points = MESH_POINTS, .picture = !config->no_picture};
+    struct memory_plan plan = {
+        .report_voxels = REPORT_VOXELS, .mesh_points = MESH_POINTS, .picture = !config->no_picture};
     plan.bound_bytes = plan_bytes(&plan, config, restorer, header);
     for (int step = 0; limit > 0 && plan.bound_bytes > limit && step < COARSE_STEPS; step++) {
         plan.report_voxels = (int64_t)fmax(REPORT_VOXELS_LEAST, 0.7 * (double)plan.report_voxels);
@@ -91,7 +97,8 @@ enum status memory_plan_make(struct memory_plan *ret, const struct batch_config 
     }
     if (limit > 0 && plan.bound_bytes > limit)
         return error_set(error, STATUS_FAILED,
-                         "--max-memory: %.0f MB: a volume of %lld x %lld x %lld voxels with this model needs %.0f MB (give more, or a "
+                         "--max-memory: %.0f MB: a volume of %lld x %lld x %lld voxels with this model needs %.0f MB "
+                         "(give more, or a "
                          "model with smaller patches)",
                          (double)limit / 1e6, (long long)header->grid.dim[0], (long long)header->grid.dim[1],
                          (long long)header->grid.dim[2], (double)plan.bound_bytes / 1e6);

@@ -1,5 +1,5 @@
-/* crop.h - private to infer/: a box of a mask, as a small mask of its own, so that work costs the implant's size and not the
- * volume's. */
+/* crop.h - private to infer/: a box of a mask, as a small mask of its own, so that work costs the implant's size and
+ * not the volume's. */
 #ifndef CALVARIA_INFER_CROP_H
 #define CALVARIA_INFER_CROP_H
 

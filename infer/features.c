@@ -1,4 +1,5 @@
-/* features.c - see features.h. A layer's maps are the answer of the network cut off behind it: the same forward code. */
+/* features.c - see features.h. A layer's maps are the answer of the network cut off behind it: the same forward code.
+ */
 #include "infer/features.h"
 
 #include <math.h>
@@ -55,14 +56,16 @@ static bool layer_wanted(const struct network *network, int64_t i, const struct 
 {
     const struct layer *layer = network_layer(network, i);
     if (names->n == 0)
-        return i + 1 == network_n_layers(network) || !same_size(layer->dst.shape, network_layer(network, i + 1)->dst.shape);
+        return i + 1 == network_n_layers(network) ||
+               !same_size(layer->dst.shape, network_layer(network, i + 1)->dst.shape);
     for (int64_t k = 0; k < names->n; k++)
         if (strcmp(names->items[k], layer->name) == 0)
             return true;
     return false;
 }
 
-static enum status layers_check(const struct network *network, const struct config_strings *names, struct arena *arena, struct error *error)
+static enum status layers_check(const struct network *network, const struct config_strings *names, struct arena *arena,
+                                struct error *error)
 {
     const int64_t n = network_n_layers(network);
     const char **all = arena_alloc(arena, (size_t)n + 1, sizeof *all);
@@ -77,17 +80,22 @@ static enum status layers_check(const struct network *network, const struct conf
         const char *near = found ? NULL : config_nearest(names->items[k], all);
         if (!found)
             return error_set(error, STATUS_USAGE, "layers: no layer is called '%s'%s%s%s", names->items[k],
-                             near ? " (did you mean '" : " (`calvaria info` lists them)", near ? near : "", near ? "'?)" : "");
+                             near ? " (did you mean '" : " (`calvaria info` lists them)", near ? near : "",
+                             near ? "'?)" : "");
     }
     return STATUS_OK;
 }
 
-static enum status layer_open(struct feature_layer *ret, const struct layer *layer, struct arena *arena, struct error *error)
+static enum status layer_open(struct feature_layer *ret, const struct layer *layer, struct arena *arena,
+                              struct error *error)
 {
     const struct shape shape = layer->dst.shape;
     const int64_t voxels = shape.d * shape.h * shape.w;
-    *ret = (struct feature_layer){.name = arena_strdup(arena, layer->name), .type = layer->ops->config.type, .index = layer->index,
-                                  .n_maps = shape.c, .size = {shape.w, shape.h, shape.d}};
+    *ret = (struct feature_layer){.name = arena_strdup(arena, layer->name),
+                                  .type = layer->ops->config.type,
+                                  .index = layer->index,
+                                  .n_maps = shape.c,
+                                  .size = {shape.w, shape.h, shape.d}};
     ret->values = arena_alloc(arena, (size_t)(voxels * shape.c), sizeof *ret->values);
     ret->bone = arena_alloc(arena, (size_t)voxels, sizeof *ret->bone);
     ret->missing = arena_alloc(arena, (size_t)voxels, sizeof *ret->missing);
@@ -118,7 +126,8 @@ static enum status features_init(struct features *features, const struct config_
     return STATUS_OK;
 }
 
-enum status features_open(struct features *ret, struct restorer *restorer, const struct config_strings *layers, struct error *error)
+enum status features_open(struct features *ret, struct restorer *restorer, const struct config_strings *layers,
+                          struct error *error)
 {
     struct features features = {.restorer = restorer->coarse ? restorer->coarse : restorer};
     if (!features.restorer->network)
@@ -139,7 +148,8 @@ void features_close(struct features *features)
 
 /* ---- the patch ---- */
 
-/* Where a patch of this size begins so that it has the missing part (shares) in its middle and stays on the volume where it can. */
+/* Where a patch of this size begins so that it has the missing part (shares) in its middle and stays on the volume
+ * where it can. */
 static void patch_centre(int64_t lo[3], const float *missing, const int64_t dim[3], const int64_t patch[3])
 {
     double sum[3] = {0}, weight = 0;
@@ -158,7 +168,8 @@ static void patch_centre(int64_t lo[3], const float *missing, const int64_t dim[
     }
 }
 
-static enum status features_cut(struct features *features, const struct volume *skull, const struct volume *implant, struct error *error)
+static enum status features_cut(struct features *features, const struct volume *skull, const struct volume *implant,
+                                struct error *error)
 {
     const struct restore_config *config = &features->restorer->config;
     struct volume bone = {0}, missing = {0};
@@ -193,18 +204,23 @@ static enum status layer_forward(struct feature_layer *layer, const struct featu
     if (network_new(&network, &cut, restorer->params, src, NETWORK_INFER, error))
         return error_while(error, "looking at layer '%s'", layer->name);
     const float *values = network_forward(network, features->src, &(struct pass){.training = false});
-    memcpy(layer->values, values, (size_t)(layer->n_maps * layer->size[0] * layer->size[1] * layer->size[2]) * sizeof *values);
+    memcpy(layer->values, values,
+           (size_t)(layer->n_maps * layer->size[0] * layer->size[1] * layer->size[2]) * sizeof *values);
     network_free(network);
     return STATUS_OK;
 }
 
 /* The patch as shares in the voxels of a map. */
-static enum status layer_shares(float *out, const float *patch, const int64_t size[3], const int64_t to[3], struct error *error)
+static enum status layer_shares(float *out, const float *patch, const int64_t size[3], const int64_t to[3],
+                                struct error *error)
 {
     double spacing[3];
     for (int a = 0; a < 3; a++)
         spacing[a] = (double)size[a] / (double)to[a];
-    struct volume src = {.type = VOXEL_F32, .data = (void *)(uintptr_t)patch, .grid = grid_make(size, (const double[3]){1, 1, 1})}, dst;
+    struct volume src = {.type = VOXEL_F32,
+                         .data = (void *)(uintptr_t)patch,
+                         .grid = grid_make(size, (const double[3]){1, 1, 1})},
+                  dst;
     const struct grid grid = grid_make(to, spacing);
     if (resample_volume(&dst, &src, &grid, RESAMPLE_AREA, error))
         return error->status;
@@ -213,14 +229,16 @@ static enum status layer_shares(float *out, const float *patch, const int64_t si
     return STATUS_OK;
 }
 
-enum status features_look(struct features *features, const struct volume *skull, const struct volume *implant, struct error *error)
+enum status features_look(struct features *features, const struct volume *skull, const struct volume *implant,
+                          struct error *error)
 {
     if (features_cut(features, skull, implant, error))
         return error_while(error, "cutting the patch to look at");
     for (int64_t l = 0; l < features->n_layers; l++) {
         struct feature_layer *layer = &features->layers[l];
         const int64_t voxels = layer->size[0] * layer->size[1] * layer->size[2];
-        if (layer_forward(layer, features, error) || layer_shares(layer->bone, features->src, features->patch, layer->size, error) ||
+        if (layer_forward(layer, features, error) ||
+            layer_shares(layer->bone, features->src, features->patch, layer->size, error) ||
             layer_shares(layer->missing, features->missing, features->patch, layer->size, error))
             return error->status;
 #pragma omp parallel for schedule(static)

@@ -13,8 +13,8 @@ static bool box_any(const uint8_t *mask, const int64_t dim[3], struct box box)
     return false;
 }
 
-static void promise_count(struct window_promise *promise, const uint8_t *raw, const uint8_t *expected, const int64_t dim[3],
-                          struct box box)
+static void promise_count(struct window_promise *promise, const uint8_t *raw, const uint8_t *expected,
+                          const int64_t dim[3], struct box box)
 {
     int64_t added = 0, removed = 0;
     for (int64_t z = box.lo[2]; z < box.hi[2]; z++)
@@ -33,7 +33,8 @@ static void promise_count(struct window_promise *promise, const uint8_t *raw, co
 }
 
 enum status window_promise(struct window_promise *ret, const struct window_config *config, const uint8_t *raw,
-                           const uint8_t *expected, const uint8_t *truth_implant, const int64_t dim[3], struct error *error)
+                           const uint8_t *expected, const uint8_t *truth_implant, const int64_t dim[3],
+                           struct error *error)
 {
     struct window_promise promise = {0};
     int64_t *start[3] = {0}, n[3], size[3] = {dim[0], dim[1], dim[2]};

@@ -15,6 +15,7 @@ struct infer_options {
 };
 
 #define OFFSET(member) offsetof(struct infer_options, member)
+/* clang-format off */
 static const struct config_field infer_fields[] = {
     {.key = "", .type = CONFIG_TABLE, .offset = OFFSET(batch), .table = &batch_table},
     {.key = "threads", .type = CONFIG_INT, .offset = OFFSET(threads), .text = "0", .min = 0, .max = 4096,
@@ -23,18 +24,21 @@ static const struct config_field infer_fields[] = {
      .help = "say nothing but warnings and errors"},
     {0},
 };
-static const struct config_table infer_table = {.help =
-                                                    "restore defective skulls: completed skull, implant, STL, picture, report",
-                                                .size = sizeof(struct infer_options),
-                                                .fields = infer_fields};
+/* clang-format on */
+static const struct config_table infer_table = {
+    .help = "restore defective skulls: completed skull, implant, STL, picture, report",
+    .size = sizeof(struct infer_options),
+    .fields = infer_fields};
 
 static void print_help(void)
 {
-    printf("calvaria-infer: %s (research software, not for clinical use)\n\nusage: calvaria-infer [--model MODEL] INPUT... --out "
+    printf("calvaria-infer: %s (research software, not for clinical use)\n\nusage: calvaria-infer [--model MODEL] "
+           "INPUT... --out "
            "DIR [OPTION...]\n\n",
            infer_table.help);
     options_help(&infer_table, stdout);
-    printf("\nINPUT is a NIfTI or NRRD mask of a skull. Exit codes: 0 ok, 1 a case failed, 2 usage or configuration.\n");
+    printf(
+        "\nINPUT is a NIfTI or NRRD mask of a skull. Exit codes: 0 ok, 1 a case failed, 2 usage or configuration.\n");
 }
 
 /* Answers --help and --version; true when that was all. */

@@ -1,5 +1,5 @@
-/* mirror.c - see mirror.h. A plane is scored on a coarse grid of bone fractions f by sum f(c) f(c mirrored) / sum f(c)^2, at
- * most 1. */
+/* mirror.c - see mirror.h. A plane is scored on a coarse grid of bone fractions f by sum f(c) f(c mirrored) / sum
+ * f(c)^2, at most 1. */
 #include "infer/mirror.h"
 
 #include <math.h>
@@ -9,7 +9,8 @@
 
 static const double RADIANS = 3.14159265358979323846 / 180;
 enum { SEARCH_ANGLES = 9, SEARCH_OFFSETS = 13 };
-static const double SEARCH_CELL_MM = 5, REFINE_CELL_MM = 2, SEARCH_STEP = 4 /* degrees, mm */, REFINE_STEP = 2, REFINE_END = 0.05;
+static const double SEARCH_CELL_MM = 5, REFINE_CELL_MM = 2, SEARCH_STEP = 4 /* degrees, mm */, REFINE_STEP = 2,
+                    REFINE_END = 0.05;
 
 /* The skull on coarse cells. */
 struct fractions {
@@ -23,7 +24,8 @@ struct tilt {
     double at[3];
 };
 
-static enum status fractions_make(struct fractions *ret, const struct volume *skull, double cell_mm, struct error *error)
+static enum status fractions_make(struct fractions *ret, const struct volume *skull, double cell_mm,
+                                  struct error *error)
 {
     const struct grid *fine = &skull->grid;
     struct fractions f = {.grid = *fine};
@@ -78,7 +80,8 @@ static enum status fractions_centre(struct fractions *f, struct error *error)
 static struct mirror_plane tilt_plane(const struct tilt *tilt, const double centre[3])
 {
     double yaw = tilt->at[0] * RADIANS, roll = tilt->at[1] * RADIANS;
-    struct mirror_plane plane = {.normal = {cos(roll) * cos(yaw), cos(roll) * sin(yaw), sin(roll)}, .offset_mm = tilt->at[2]};
+    struct mirror_plane plane = {.normal = {cos(roll) * cos(yaw), cos(roll) * sin(yaw), sin(roll)},
+                                 .offset_mm = tilt->at[2]};
     for (int k = 0; k < 3; k++)
         plane.offset_mm += plane.normal[k] * centre[k];
     return plane;
@@ -249,7 +252,8 @@ void mirror_box(uint8_t *out, const struct volume *skull, const struct mirror_pl
                 int64_t at[3];
                 bool inside = true;
                 for (int a = 0; a < 3 && inside; a++) {
-                    double image = map[a][0] * (double)x + map[a][1] * (double)y + map[a][2] * (double)z + map[a][3] + 0.5;
+                    double image =
+                        map[a][0] * (double)x + map[a][1] * (double)y + map[a][2] * (double)z + map[a][3] + 0.5;
                     inside = image >= 0 && image < (double)dim[a];
                     at[a] = inside ? (int64_t)image : 0; /* rounded to the nearest */
                 }

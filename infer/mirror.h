@@ -12,8 +12,8 @@ struct mirror_plane {
     double overlap_frac; /* share of the bone that falls on bone when mirrored, on the search's grid */
 };
 
-/* The plane of greatest overlap between the skull and its mirror image: every plane within 16 degrees of sagittal and 24 mm of
- * the bone's centre on a 5 mm grid, then refined on a 2 mm grid. STATUS_FAILED for an empty skull. */
+/* The plane of greatest overlap between the skull and its mirror image: every plane within 16 degrees of sagittal and
+ * 24 mm of the bone's centre on a 5 mm grid, then refined on a 2 mm grid. STATUS_FAILED for an empty skull. */
 enum status mirror_find(struct mirror_plane *ret, const struct volume *skull, struct error *error);
 
 /* out (the box's voxels): the mirrored skull. */

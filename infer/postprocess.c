@@ -9,6 +9,7 @@
 #include "infer/report/report_shape.h"
 
 #define OFFSET(member) offsetof(struct postprocess_rule, member)
+/* clang-format off */
 static const struct config_field postprocess_fields[] = {
     {.key = "open", .type = CONFIG_INT, .offset = OFFSET(open), .text = "0", .min = 0, .max = 64, .unit = "voxels",
      .help = "morphological opening: thin sheets and whiskers go"},
@@ -18,21 +19,25 @@ static const struct config_field postprocess_fields[] = {
      .help = "keep this many of the largest pieces"},
     {.key = "min_volume_ml", .type = CONFIG_DOUBLE, .offset = OFFSET(min_volume_ml), .text = "0", .min = 0, .max = 1000,
      .unit = "ml", .help = "smaller pieces go"},
-    {.key = "fill_holes", .type = CONFIG_BOOL, .offset = OFFSET(fill_holes), .text = "false", .help = "fill enclosed hollows"},
-    {.key = "close_rim_mm", .type = CONFIG_DOUBLE, .offset = OFFSET(close_rim_mm), .text = "0", .min = 0, .max = 20, .unit = "mm",
-     .help = "gaps between implant and bone that a ball of this radius cannot enter are filled; give it before clearance_mm"},
-    {.key = "clearance_mm", .type = CONFIG_DOUBLE, .offset = OFFSET(clearance_mm), .text = "0", .min = 0, .max = 20, .unit = "mm",
-     .help = "gap kept to the bone"},
-    {.key = "min_thickness_mm", .type = CONFIG_DOUBLE, .offset = OFFSET(min_thickness_mm), .text = "0", .min = 0, .max = 20,
-     .unit = "mm", .help = "parts thinner than this are thickened, inward and outward alike; give it before clearance_mm"},
+    {.key = "fill_holes", .type = CONFIG_BOOL, .offset = OFFSET(fill_holes), .text = "false",
+     .help = "fill enclosed hollows"},
+    {.key = "close_rim_mm", .type = CONFIG_DOUBLE, .offset = OFFSET(close_rim_mm), .text = "0", .min = 0, .max = 20,
+     .unit = "mm", .help = "gaps between implant and bone that a ball of this radius cannot enter are filled; "
+             "give it before clearance_mm"},
+    {.key = "clearance_mm", .type = CONFIG_DOUBLE, .offset = OFFSET(clearance_mm), .text = "0", .min = 0, .max = 20,
+     .unit = "mm", .help = "gap kept to the bone"},
+    {.key = "min_thickness_mm", .type = CONFIG_DOUBLE, .offset = OFFSET(min_thickness_mm), .text = "0", .min = 0,
+     .max = 20, .unit = "mm", .help = "parts thinner than this are thickened, inward and outward alike; give it "
+             "before clearance_mm"},
     {0},
 };
+/* clang-format on */
 
 static enum status postprocess_check(const void *value, const struct yaml_node *node, struct error *error)
 {
     const struct postprocess_rule *rule = value;
-    int given = (rule->open > 0) + (rule->close > 0) + (rule->keep_largest > 0) + (rule->min_volume_ml > 0) + rule->fill_holes +
-                (rule->close_rim_mm > 0) + (rule->clearance_mm > 0) + (rule->min_thickness_mm > 0);
+    int given = (rule->open > 0) + (rule->close > 0) + (rule->keep_largest > 0) + (rule->min_volume_ml > 0) +
+                rule->fill_holes + (rule->close_rim_mm > 0) + (rule->clearance_mm > 0) + (rule->min_thickness_mm > 0);
     if (given == 1)
         return STATUS_OK;
     return config_error(
@@ -60,7 +65,8 @@ static void line_swell(uint8_t *line, int64_t n, int64_t step)
     }
 }
 
-/* By one voxel on all sides, corners included: the gap between two voxels' faces is the distance of one from the other's swollen self. */
+/* By one voxel on all sides, corners included: the gap between two voxels' faces is the distance of one from the
+ * other's swollen self. */
 static void crop_swell(struct crop *crop)
 {
     const int64_t *dim = crop->dim, step[3] = {1, dim[0], dim[0] * dim[1]};
@@ -91,13 +97,15 @@ static int64_t reach_slices(double reach_mm, double spacing_mm)
 }
 
 /* A rule that sees no farther than reach_mm, slab by slab: the same answer as at once, in less memory. */
-static enum status crop_slabs(struct crop *crop, const uint8_t *other, const struct grid *grid, slab_rule *rule, double mm,
-                              double reach_mm, struct error *error)
+static enum status crop_slabs(struct crop *crop, const uint8_t *other, const struct grid *grid, slab_rule *rule,
+                              double mm, double reach_mm, struct error *error)
 {
-    const int64_t area = crop->dim[0] * crop->dim[1], depth = crop->dim[2], reach = reach_slices(reach_mm, grid_spacing_mm(grid, 2));
+    const int64_t area = crop->dim[0] * crop->dim[1], depth = crop->dim[2],
+                  reach = reach_slices(reach_mm, grid_spacing_mm(grid, 2));
     const int64_t slices = SLAB_VOXELS / area + 1, most = slices + 2 * reach < depth ? slices + 2 * reach : depth;
     struct slab slab = {.dim = {crop->dim[0], crop->dim[1]}, .work = memory_alloc((size_t)(area * most), 2)};
-    enum status status = slab.work ? STATUS_OK : error_memory(error, (size_t)(2 * area * most), "the implant beside the bone");
+    enum status status =
+        slab.work ? STATUS_OK : error_memory(error, (size_t)(2 * area * most), "the implant beside the bone");
     for (int a = 0; a < 3; a++)
         slab.spacing[a] = grid_spacing_mm(grid, a);
     for (int64_t z = 0; !status && z < depth; z += slices) {
@@ -125,7 +133,8 @@ static enum status slab_clear(const struct slab *slab, double clearance_mm, stru
     return STATUS_OK;
 }
 
-static enum status crop_clear(struct crop *crop, const struct volume *defective, double clearance_mm, struct error *error)
+static enum status crop_clear(struct crop *crop, const struct volume *defective, double clearance_mm,
+                              struct error *error)
 {
     struct crop bone = {0};
     if (crop_take(&bone, defective, crop->box, error))
@@ -160,7 +169,8 @@ static enum status slab_close_rim(const struct slab *slab, double radius_mm, str
 }
 
 /* The seam that a threshold between coarse voxels leaves along the rim. */
-static enum status crop_close_rim(struct crop *crop, const struct volume *defective, double radius_mm, struct error *error)
+static enum status crop_close_rim(struct crop *crop, const struct volume *defective, double radius_mm,
+                                  struct error *error)
 {
     struct crop whole = {0};
     if (crop_take(&whole, defective, crop->box, error))
@@ -169,16 +179,18 @@ static enum status crop_close_rim(struct crop *crop, const struct volume *defect
         crop->mask[i] = crop->mask[i] != 0;
         whole.mask[i] |= crop->mask[i];
     }
-    enum status status = crop_slabs(crop, whole.mask, &defective->grid, slab_close_rim, radius_mm, 2 * radius_mm, error);
+    enum status status =
+        crop_slabs(crop, whole.mask, &defective->grid, slab_close_rim, radius_mm, 2 * radius_mm, error);
     crop_done(&whole);
     return status;
 }
 
-/* From the centre of voxel i to its face on the way that `distance` comes from: thick slices are longer across. Nothing along an axis on which
- * the voxel behind is as deep: the middle is the face between them. */
+/* From the centre of voxel i to its face on the way that `distance` comes from: thick slices are longer across. Nothing
+ * along an axis on which the voxel behind is as deep: the middle is the face between them. */
 static double half_voxel(const float *distance, const int64_t dim[3], const double spacing[3], int64_t i)
 {
-    const int64_t at[3] = {i % dim[0], i / dim[0] % dim[1], i / dim[0] / dim[1]}, step[3] = {1, dim[0], dim[0] * dim[1]};
+    const int64_t at[3] = {i % dim[0], i / dim[0] % dim[1], i / dim[0] / dim[1]},
+                  step[3] = {1, dim[0], dim[0] * dim[1]};
     double slopes = 0, across = 0;
     for (int a = 0; a < 3; a++) {
         const double before = at[a] > 0 ? (double)(distance[i] - distance[i - step[a]]) / spacing[a] : -1,
@@ -191,10 +203,11 @@ static double half_voxel(const float *distance, const int64_t dim[3], const doub
     return slopes > 0 ? sqrt(across / slopes) / 2 : 0;
 }
 
-/* What an opening by a ball of the wanted thickness takes away is thin; what of it lies near the rest is only an edge or a corner.
- * Balls of that size around the middle of the thin parts are added. work: distance; seed: room for a mask. */
-static enum status crop_thicken_with(struct crop *crop, const double spacing[3], double radius_mm, float *work, uint8_t *seed,
-                                     struct error *error)
+/* What an opening by a ball of the wanted thickness takes away is thin; what of it lies near the rest is only an edge
+ * or a corner. Balls of that size around the middle of the thin parts are added. work: distance; seed: room for a mask.
+ */
+static enum status crop_thicken_with(struct crop *crop, const double spacing[3], double radius_mm, float *work,
+                                     uint8_t *seed, struct error *error)
 {
     const double EDGE = 0.8; /* corners of a plate reach 0.73 radii */
     int64_t n = crop_voxels(crop);
@@ -255,8 +268,8 @@ static enum status rule_apply(const struct postprocess_rule *rule, struct crop *
     if (rule->keep_largest)
         return mask_keep_largest(crop->mask, crop->dim, rule->keep_largest, PIECES, error);
     if (rule->min_volume_ml > 0)
-        return mask_remove_small(crop->mask, crop->dim, (int64_t)ceil(rule->min_volume_ml / grid_voxel_ml(&defective->grid)),
-                                 PIECES, error);
+        return mask_remove_small(crop->mask, crop->dim,
+                                 (int64_t)ceil(rule->min_volume_ml / grid_voxel_ml(&defective->grid)), PIECES, error);
     if (rule->close_rim_mm > 0)
         return crop_close_rim(crop, defective, rule->close_rim_mm, error);
     if (rule->clearance_mm > 0)

@@ -1,7 +1,7 @@
 /* restore.c - the restoration itself; see restore.h.
  *
- * The network's values never stand in memory as a whole native volume: each block is compared with the threshold at once. On a
- * working grid they do (it is the coarser one), and are brought back a few native slices at a time. */
+ * The network's values never stand in memory as a whole native volume: each block is compared with the threshold at
+ * once. On a working grid they do (it is the coarser one), and are brought back a few native slices at a time. */
 #include "infer/restore.h"
 
 #include <math.h>
@@ -29,7 +29,8 @@ static void take_block(void *context, const struct window_block *block)
 #pragma omp parallel for schedule(static) reduction(+ : changed)
     for (int64_t z = block->box.lo[2]; z < block->box.hi[2]; z++)
         for (int64_t y = block->box.lo[1]; y < block->box.hi[1]; y++) {
-            const float *p = block->p + (z - block->box.lo[2]) * block->stride_z + (y - block->box.lo[1]) * block->stride_y;
+            const float *p =
+                block->p + (z - block->box.lo[2]) * block->stride_z + (y - block->box.lo[1]) * block->stride_y;
             int64_t at = (z * dim[1] + y) * dim[0] + block->box.lo[0], n = block->box.hi[0] - block->box.lo[0];
             const uint8_t *bone = (const uint8_t *)taking->skull->data + at;
             for (int64_t x = 0; x < n; x++) {
@@ -51,7 +52,8 @@ bool restorer_working_grid(const struct restorer *restorer, const struct grid *n
         *ret = resample_grid(native, config->working_spacing_mm);
     else if (config->window.scan == SCAN_WHOLE)
         *ret = resample_fit(native, config->window.patch_vox);
-    const bool framed = config->window.scan == SCAN_WHOLE && config->working_spacing_mm[0] > 0; /* also where it has that spacing */
+    const bool framed =
+        config->window.scan == SCAN_WHOLE && config->working_spacing_mm[0] > 0; /* also where it has that spacing */
     return framed || !grid_same(ret, native, 1e-9);
 }
 
@@ -59,7 +61,8 @@ bool restorer_working_grid(const struct restorer *restorer, const struct grid *n
 struct keeping {
     struct volume *p;
     int64_t lo[3];
-    const struct volume *bone; /* the scanned volume: of the answer only what goes beyond it is kept; NULL: the answer itself */
+    const struct volume
+        *bone; /* the scanned volume: of the answer only what goes beyond it is kept; NULL: the answer itself */
 };
 
 static void keep_row(float *dst, const float *p, const float *bone, int64_t n)
@@ -84,14 +87,16 @@ static void keep_block(void *context, const struct window_block *block)
             const int64_t to_y = y + keeping->lo[1], to_z = z + keeping->lo[2];
             if (end > first && to_y >= 0 && to_y < dim[1] && to_z >= 0 && to_z < dim[2])
                 keep_row((float *)p->data + (to_z * dim[1] + to_y) * dim[0] + keeping->lo[0] + first,
-                         block->p + (z - block->box.lo[2]) * block->stride_z + (y - block->box.lo[1]) * block->stride_y + first -
-                             block->box.lo[0],
-                         keeping->bone ? (const float *)keeping->bone->data + (z * from[1] + y) * from[0] + first : NULL, end - first);
+                         block->p + (z - block->box.lo[2]) * block->stride_z +
+                             (y - block->box.lo[1]) * block->stride_y + first - block->box.lo[0],
+                         keeping->bone ? (const float *)keeping->bone->data + (z * from[1] + y) * from[0] + first
+                                       : NULL,
+                         end - first);
         }
 }
 
-/* The voxels whose value can be above the threshold: those between working voxels of which one is. All of them where 0 is above it, or
- * where the rest counts too. */
+/* The voxels whose value can be above the threshold: those between working voxels of which one is. All of them where 0
+ * is above it, or where the rest counts too. */
 static struct box box_above(const struct taking *taking, const struct volume *p)
 {
     const struct grid *native = &taking->skull->grid, *working = &p->grid;
@@ -112,7 +117,8 @@ static struct box box_above(const struct taking *taking, const struct volume *p)
     grid_to_index(working, native->origin, origin);
     for (int a = 0; a < 3 && !box_empty(box); a++) {
         const double step = grid_spacing_mm(native, a) / grid_spacing_mm(working, a);
-        const int64_t lo = (int64_t)floor(((double)box.lo[a] - 1 - origin[a]) / step), hi = (int64_t)ceil(((double)box.hi[a] - origin[a]) / step) + 1;
+        const int64_t lo = (int64_t)floor(((double)box.lo[a] - 1 - origin[a]) / step),
+                      hi = (int64_t)ceil(((double)box.hi[a] - origin[a]) / step) + 1;
         box.lo[a] = lo < 0 ? 0 : lo;
         box.hi[a] = hi > native->dim[a] ? native->dim[a] : hi;
     }
@@ -126,7 +132,8 @@ static enum status bring_back(struct taking *taking, const struct volume *p, str
     const struct box box = box_above(taking, p);
     for (int64_t z = box.lo[2]; z < box.hi[2]; z += RESTORE_SLAB) {
         struct grid slab = *native;
-        const int64_t lo[3] = {box.lo[0], box.lo[1], z}, end = z + RESTORE_SLAB < box.hi[2] ? z + RESTORE_SLAB : box.hi[2];
+        const int64_t lo[3] = {box.lo[0], box.lo[1], z},
+                      end = z + RESTORE_SLAB < box.hi[2] ? z + RESTORE_SLAB : box.hi[2];
         const int64_t dim[3] = {box.hi[0] - box.lo[0], box.hi[1] - box.lo[1], end - z};
         memcpy(slab.dim, dim, sizeof slab.dim);
         for (int k = 0; k < 3; k++)
@@ -145,7 +152,8 @@ static enum status bring_back(struct taking *taking, const struct volume *p, str
 }
 
 /* The frame of a whole skull, cut from its volume src. */
-static enum status frame_make(struct volume *ret, int64_t lo[3], const struct volume *src, const int64_t size[3], struct error *error)
+static enum status frame_make(struct volume *ret, int64_t lo[3], const struct volume *src, const int64_t size[3],
+                              struct error *error)
 {
     struct grid grid = src->grid;
     memcpy(grid.dim, size, sizeof grid.dim);
@@ -160,8 +168,9 @@ static enum status frame_make(struct volume *ret, int64_t lo[3], const struct vo
 }
 
 /* The network's values on its working grid. */
-static enum status answer_resampled(struct volume *ret, struct window_stats *stats, struct restorer *restorer, const struct grid *working,
-                                    const struct window_source *native, struct progress *progress, struct error *error)
+static enum status answer_resampled(struct volume *ret, struct window_stats *stats, struct restorer *restorer,
+                                    const struct grid *working, const struct window_source *native,
+                                    struct progress *progress, struct error *error)
 {
     const struct window_config *window = &restorer->config.window;
     struct volume src = {0}, p = {0}, frame = {0};
@@ -199,13 +208,15 @@ static void stats_add(struct window_stats *sum, const struct window_stats *more)
 }
 
 /* What the coarse stage says is missing from the whole skull: of completion, what its answer adds to the skull. */
-static enum status answer_coarse(struct volume *ret, struct window_stats *stats, struct restorer *coarse, const struct volume *skull,
-                                 struct error *error)
+static enum status answer_coarse(struct volume *ret, struct window_stats *stats, struct restorer *coarse,
+                                 const struct volume *skull, struct error *error)
 {
     const struct window_source source = {.skull = skull};
     struct grid working;
     restorer_working_grid(coarse, &skull->grid, &working);
-    return answer_resampled(ret, stats, coarse, &working, &source, NULL, error) ? error_while(error, "asking the coarse stage") : STATUS_OK;
+    return answer_resampled(ret, stats, coarse, &working, &source, NULL, error)
+               ? error_while(error, "asking the coarse stage")
+               : STATUS_OK;
 }
 
 static enum status scan_and_take(struct taking *taking, struct restorer *restorer, const struct window_source *source,
@@ -214,7 +225,8 @@ static enum status scan_and_take(struct taking *taking, struct restorer *restore
     struct grid working;
     struct volume p;
     if (!restorer_working_grid(restorer, &taking->skull->grid, &working))
-        return window_scan(stats, restorer->network, &restorer->config.window, source, take_block, taking, progress, error);
+        return window_scan(stats, restorer->network, &restorer->config.window, source, take_block, taking, progress,
+                           error);
     if (answer_resampled(&p, stats, restorer, &working, source, progress, error))
         return error->status;
     enum status status = bring_back(taking, &p, error);
@@ -254,7 +266,8 @@ enum status restorer_answer(float *p, struct restorer *restorer, const float *fr
     struct keeping keeping = {.p = &dst, .bone = restorer->config.task == RESTORE_COMPLETION ? &src : NULL};
     struct window_stats stats;
     src.grid = dst.grid = grid_make(window->patch_vox, restorer->config.working_spacing_mm);
-    return window_scan(&stats, restorer->network, window, &(struct window_source){.skull = &src}, keep_block, &keeping, NULL, error);
+    return window_scan(&stats, restorer->network, window, &(struct window_source){.skull = &src}, keep_block, &keeping,
+                       NULL, error);
 }
 
 static enum status run_mirror(struct restoration *result, const struct volume *skull, struct error *error)

@@ -3,14 +3,16 @@
  *     struct restorer *restorer;
  *     restorer_open(&restorer, "model.h5", NULL, &error);
  *     struct restoration result;
- *     restorer_run(&result, restorer, &skull, NULL, &error);      // result.completed, result.implant: masks on skull's grid
+ *     restorer_run(&result, restorer, &skull, NULL, &error);
+ *       // result.completed, result.implant: masks on skull's grid
  *
  * completion: p is the completed skull; implant = postprocess(p > threshold and not defective).
  * implant:    p is the implant itself;  implant = postprocess(p > threshold and not defective).
  * Either way completed = defective or implant.
  *
- * Cascade: a model with a coarse stage inside. The coarse stage says for the whole skull, at its own spacing, what is missing (of completion: what
- * its answer adds to the skull); the fine one is asked only where that is above min_prior, and sees it as a second channel. */
+ * Cascade: a model with a coarse stage inside. The coarse stage says for the whole skull, at its own spacing, what is
+ * missing (of completion: what its answer adds to the skull); the fine one is asked only where that is above min_prior,
+ * and sees it as a second channel. */
 #ifndef CALVARIA_INFER_RESTORE_H
 #define CALVARIA_INFER_RESTORE_H
 
@@ -25,18 +27,20 @@ extern const char *const restore_task_names[]; /* "completion", "implant", NULL 
 /* The whole pipeline: stored in every model as the text "restore". */
 struct restore_config {
     int task;
-    struct window_config window; /* its keys stand beside the others: scan, overlap_frac, patch_vox, top_vox, batch ... */
-    double working_spacing_mm[3]; /* 0: the native grid; else the skull is resampled (each voxel the share of bone in its box), the
-                                     network's values back (linear) */
+    struct window_config
+        window; /* its keys stand beside the others: scan, overlap_frac, patch_vox, top_vox, batch ... */
+    double working_spacing_mm[3]; /* 0: the native grid; else the skull is resampled (each voxel the share of bone in
+                                     its box), the network's values back (linear) */
     double threshold;
     struct config_list postprocess; /* struct postprocess_rule each */
 };
 extern const struct config_table restore_table;
 /* A pipeline from its text, with "key=value" over it (sets may be NULL); errors name `where`. Points into arena. */
-enum status restore_config_read(struct restore_config *ret, const char *text, const char *where, const struct config_strings *sets,
-                                struct arena *arena, struct error *error);
+enum status restore_config_read(struct restore_config *ret, const char *text, const char *where,
+                                const struct config_strings *sets, struct arena *arena, struct error *error);
 /* The text of a pipeline, every key written out. In arena. */
-enum status restore_config_text(const char **ret, const struct restore_config *config, struct arena *arena, struct error *error);
+enum status restore_config_text(const char **ret, const struct restore_config *config, struct arena *arena,
+                                struct error *error);
 
 struct restoration {
     struct volume completed, implant; /* u8, the input's grid and storage */
@@ -49,15 +53,17 @@ struct restoration {
 
 struct restorer;
 
-/* The model file that path stands for: itself, a run folder's best.h5, else its last.h5; NULL: the model shipped with the program,
- * models/phantom.h5. In arena. */
+/* The model file that path stands for: itself, a run folder's best.h5, else its last.h5; NULL: the model shipped with
+ * the program, models/phantom.h5. In arena. */
 enum status restorer_find(const char **ret, const char *path, struct arena *arena, struct error *error);
 /* From what restorer_find takes, or "builtin:nothing" (an empty implant), "builtin:mirror" (the
  * skull mirrored at its symmetry plane, mirror.h). sets (may be NULL): "key=value" over the model's restoration, as
  * "threshold=0.4" or "postprocess=[{open: 2}]". */
-enum status restorer_open(struct restorer **ret, const char *path, const struct config_strings *sets, struct error *error);
-/* Over parameters that something else owns (validation during training). config is copied but for its postprocess list, which
- * must live on. coarse: the stage whose answer is the network's second channel, the caller's; NULL: there is none. */
+enum status restorer_open(struct restorer **ret, const char *path, const struct config_strings *sets,
+                          struct error *error);
+/* Over parameters that something else owns (validation during training). config is copied but for its postprocess list,
+ * which must live on. coarse: the stage whose answer is the network's second channel, the caller's; NULL: there is
+ * none. */
 enum status restorer_new(struct restorer **ret, const struct network_config *network, struct params *params,
                          const struct restore_config *config, struct restorer *coarse, struct error *error);
 /* The coarse stage alone: of a model that has one inside, else the model itself. */

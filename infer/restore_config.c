@@ -11,34 +11,39 @@ static const struct config_table *postprocess_variant(int index)
 }
 
 #define OFFSET(member) offsetof(struct restore_config, member)
+/* clang-format off */
 static const struct config_field restore_fields[] = {
     {.key = "task", .type = CONFIG_ENUM, .offset = OFFSET(task), .text = "completion", .names = restore_task_names,
      .help = "what the network answers: the completed skull, or the implant alone; in a recipe the outer task holds"},
     {.key = "scan", .type = CONFIG_ENUM, .offset = OFFSET(window.scan), .text = "grid", .names = scan_names,
-     .help = "grid: tiles side by side, as published; overlap: blended; whole: the volume resized to one patch, or with working_spacing_mm a frame "
-             "of patch_vox on the skull"},
-    {.key = "overlap_frac", .type = CONFIG_DOUBLE, .offset = OFFSET(window.overlap_frac), .text = "0.5", .min = 0, .max = 0.75,
-     .help = "scan overlap: the share of a patch that the next one sees again"},
+     .help = "grid: tiles side by side, as published; overlap: blended; whole: the volume resized to one patch, "
+             "or with working_spacing_mm a frame of patch_vox on the skull"},
+    {.key = "overlap_frac", .type = CONFIG_DOUBLE, .offset = OFFSET(window.overlap_frac), .text = "0.5", .min = 0,
+     .max = 0.75, .help = "scan overlap: the share of a patch that the next one sees again"},
     {.key = "patch_vox", .type = CONFIG_INT3, .offset = OFFSET(window.patch_vox), .text = "0", .min = 0, .max = 4096,
      .unit = "voxels", .help = "the network's input, x, y, z; 0: the network's own patch_vox"},
     {.key = "top_vox", .type = CONFIG_INT, .offset = OFFSET(window.top_vox), .text = "0", .min = 0, .max = 1000000,
-     .unit = "slices", .help = "only the top this many slices are scanned, below them the skull is left as it is; 0: all"},
-    {.key = "batch", .type = CONFIG_INT, .offset = OFFSET(window.batch), .text = "1", .min = 1, .max = 256, .unit = "patches",
-     .help = "patches per forward pass"},
+     .unit = "slices", .help = "only the top this many slices are scanned, below them the skull is left as it is; "
+             "0: all"},
+    {.key = "batch", .type = CONFIG_INT, .offset = OFFSET(window.batch), .text = "1", .min = 1, .max = 256,
+     .unit = "patches", .help = "patches per forward pass"},
     {.key = "flip_average", .type = CONFIG_BOOL, .offset = OFFSET(window.flip_average), .text = "false",
-     .help = "each patch is answered twice, as it is and mirrored left to right, and averaged: steadier, at twice the time"},
+     .help = "each patch is answered twice, as it is and mirrored left to right, and averaged: steadier, at twice "
+             "the time"},
     {.key = "min_prior", .type = CONFIG_DOUBLE, .offset = OFFSET(window.min_prior), .text = "0.1", .min = 0, .max = 1,
-     .help = "cascade: a tile is looked at where the coarse answer rises above this in the part of it that its answer decides"},
-    {.key = "prior_weight", .type = CONFIG_DOUBLE, .offset = OFFSET(window.prior_weight), .text = "0", .min = 0, .max = 1,
-     .help = "cascade: the coarse answer's share of the answer, the rest is the fine one's"},
-    {.key = "working_spacing_mm", .type = CONFIG_DOUBLE3, .offset = OFFSET(working_spacing_mm), .text = "0", .min = 0, .max = 20,
-     .unit = "mm", .help = "spacing of the grid the network sees; 0: the skull's own"},
+     .help = "cascade: a tile is looked at where the coarse answer rises above this in the part of it that its "
+             "answer decides"},
+    {.key = "prior_weight", .type = CONFIG_DOUBLE, .offset = OFFSET(window.prior_weight), .text = "0", .min = 0,
+     .max = 1, .help = "cascade: the coarse answer's share of the answer, the rest is the fine one's"},
+    {.key = "working_spacing_mm", .type = CONFIG_DOUBLE3, .offset = OFFSET(working_spacing_mm), .text = "0", .min = 0,
+     .max = 20, .unit = "mm", .help = "spacing of the grid the network sees; 0: the skull's own"},
     {.key = "threshold", .type = CONFIG_DOUBLE, .offset = OFFSET(threshold), .text = "0.5", .min = -1e6, .max = 1e6,
      .help = "bone is where the network's answer is above this"},
     {.key = "postprocess", .type = CONFIG_LIST, .offset = OFFSET(postprocess), .text = "[{open: 1}, {keep_largest: 1}]",
      .variant = postprocess_variant, .help = "steps of cleaning the implant, in order"},
     {0},
 };
+/* clang-format on */
 
 static enum status restore_check(const void *value, const struct yaml_node *node, struct error *error)
 {
@@ -49,9 +54,9 @@ static enum status restore_check(const void *value, const struct yaml_node *node
         all &= config->working_spacing_mm[a] > 0;
     }
     if (some && !all)
-        return config_error(
-            error, node,
-            "restore.working_spacing_mm: 0 along one axis alone (give three spacings above 0, or 0 for the skull's own)");
+        return config_error(error, node,
+                            "restore.working_spacing_mm: 0 along one axis alone (give three spacings above 0, or 0 for "
+                            "the skull's own)");
     return STATUS_OK;
 }
 
@@ -60,8 +65,8 @@ const struct config_table restore_table = {.help = "From a defective skull to it
                                            .fields = restore_fields,
                                            .check = restore_check};
 
-enum status restore_config_read(struct restore_config *ret, const char *text, const char *where, const struct config_strings *sets,
-                                struct arena *arena, struct error *error)
+enum status restore_config_read(struct restore_config *ret, const char *text, const char *where,
+                                const struct config_strings *sets, struct arena *arena, struct error *error)
 {
     struct yaml_node *root;
     enum status status = yaml_read_text(&root, text, where, arena, error);
@@ -70,7 +75,8 @@ enum status restore_config_read(struct restore_config *ret, const char *text, co
     return status ? status : config_bind(&restore_table, root, ret, arena, error);
 }
 
-enum status restore_config_text(const char **ret, const struct restore_config *config, struct arena *arena, struct error *error)
+enum status restore_config_text(const char **ret, const struct restore_config *config, struct arena *arena,
+                                struct error *error)
 {
     char *dump = config_dump_text(&restore_table, config);
     *ret = dump ? arena_strdup(arena, dump) : NULL;

@@ -54,8 +54,8 @@ static enum status restorer_configure(struct restorer *restorer, const char *tex
 }
 
 /* The network for batches of the pipeline's patch. */
-static enum status restorer_build(struct restorer *restorer, const struct network_config *network, struct params *params,
-                                  struct error *error)
+static enum status restorer_build(struct restorer *restorer, const struct network_config *network,
+                                  struct params *params, struct error *error)
 {
     struct window_config *window = &restorer->config.window;
     for (int a = 0; a < 3; a++)
@@ -63,10 +63,12 @@ static enum status restorer_build(struct restorer *restorer, const struct networ
             window->patch_vox[a] = network->patch_vox[a];
     const int64_t channels = restorer->coarse ? 2 : 1;
     if (network->input_channels != channels)
-        return error_set(error, STATUS_USAGE, "%s: the network takes %d channels: a skull has one (input_channels: 1)%s",
+        return error_set(error, STATUS_USAGE,
+                         "%s: the network takes %d channels: a skull has one (input_channels: 1)%s",
                          *restorer->path ? restorer->path : "restore", (int)network->input_channels,
                          restorer->coarse ? ", the coarse answer another (input_channels: 2)" : "");
-    const struct shape src = {window->batch, channels, window->patch_vox[2], window->patch_vox[1], window->patch_vox[0]};
+    const struct shape src = {window->batch, channels, window->patch_vox[2], window->patch_vox[1],
+                              window->patch_vox[0]};
     restorer->network_config = network;
     restorer->params = params;
     return network_new(&restorer->network, network, params, src, NETWORK_INFER, error);
@@ -94,8 +96,9 @@ enum status restorer_find(const char **ret, const char *path, struct arena *aren
     static const char *const shipped[] = {"../models/phantom.h5", "../share/calvaria/models/phantom.h5", NULL};
     *ret = path ? path : file_shipped(arena, shipped);
     if (!*ret)
-        return error_set(error, STATUS_FAILED, "no model: --model is not given, and models/phantom.h5, which comes with the program, is not "
-                                               "there (name a model file or a run folder with --model)");
+        return error_set(error, STATUS_FAILED,
+                         "no model: --model is not given, and models/phantom.h5, which comes with the program, is not "
+                         "there (name a model file or a run folder with --model)");
     if (!path || !file_is_folder(path))
         return STATUS_OK;
     for (int i = 0; i < 2; i++) {
@@ -107,21 +110,24 @@ enum status restorer_find(const char **ret, const char *path, struct arena *aren
             return STATUS_OK;
         }
     }
-    return error_set(error, STATUS_FAILED,
-                     "%s: no model in this folder: neither best.h5 nor last.h5 (a run folder that has validated or saved once, "
-                     "or a model file)",
-                     path);
+    return error_set(
+        error, STATUS_FAILED,
+        "%s: no model in this folder: neither best.h5 nor last.h5 (a run folder that has validated or saved once, "
+        "or a model file)",
+        path);
 }
 
 /* The stage that `model` is, which lives on in its owner. */
-static enum status restorer_stage(struct restorer *restorer, struct model *model, const struct config_strings *sets, struct error *error)
+static enum status restorer_stage(struct restorer *restorer, struct model *model, const struct config_strings *sets,
+                                  struct error *error)
 {
     const char *text = model_text(model, "restore");
     if (!text)
-        return error_set(error, STATUS_FAILED,
-                         "%s: the text 'restore' is missing: the model does not say how it restores (a model written by "
-                         "calvaria train has it)",
-                         restorer->path);
+        return error_set(
+            error, STATUS_FAILED,
+            "%s: the text 'restore' is missing: the model does not say how it restores (a model written by "
+            "calvaria train has it)",
+            restorer->path);
     if (restorer_configure(restorer, text, sets, error))
         return error->status;
     return restorer_build(restorer, &model->network, &model->params, error);
@@ -134,7 +140,8 @@ static enum status coarse_check(const struct restorer *coarse, struct error *err
     const bool cubes = mm[0] > 0 && mm[1] == mm[0] && mm[2] == mm[0];
     if (coarse->config.window.scan == SCAN_WHOLE && cubes)
         return STATUS_OK;
-    return error_set(error, STATUS_FAILED, "%s: is no coarse stage (scan: whole and one working_spacing_mm along all axes are needed)",
+    return error_set(error, STATUS_FAILED,
+                     "%s: is no coarse stage (scan: whole and one working_spacing_mm along all axes are needed)",
                      coarse->path);
 }
 
@@ -146,7 +153,8 @@ static enum status restorer_load(struct restorer *restorer, const struct config_
     if (restorer->model.coarse) {
         restorer->owns_coarse = true;
         if (restorer_alloc(&restorer->coarse, restorer->path, RESTORER_NETWORK, error) ||
-            restorer_stage(restorer->coarse, restorer->model.coarse, NULL, error) || coarse_check(restorer->coarse, error))
+            restorer_stage(restorer->coarse, restorer->model.coarse, NULL, error) ||
+            coarse_check(restorer->coarse, error))
             return error_while(error, "opening the coarse stage");
     }
     return restorer_stage(restorer, &restorer->model, sets, error);
@@ -203,11 +211,13 @@ static enum status builtin_find(const struct builtin **ret, const char *path, st
     }
     const char *near = *ret ? NULL : config_nearest(path, names);
     return *ret ? STATUS_OK
-                : error_set(error, STATUS_USAGE, "%s: unknown (did you mean '%s'? there are builtin:nothing and builtin:mirror)",
-                            path, near ? near : builtins[N_BUILTINS - 1].path);
+                : error_set(error, STATUS_USAGE,
+                            "%s: unknown (did you mean '%s'? there are builtin:nothing and builtin:mirror)", path,
+                            near ? near : builtins[N_BUILTINS - 1].path);
 }
 
-enum status restorer_open(struct restorer **ret, const char *path, const struct config_strings *sets, struct error *error)
+enum status restorer_open(struct restorer **ret, const char *path, const struct config_strings *sets,
+                          struct error *error)
 {
     struct arena arena = {0};
     const struct builtin *builtin;
@@ -219,7 +229,8 @@ enum status restorer_open(struct restorer **ret, const char *path, const struct 
     if (!status)
         status = restorer_alloc(&restorer, file, builtin ? builtin->kind : RESTORER_NETWORK, error);
     if (!status)
-        status = builtin ? restorer_configure(restorer, builtin->restore, sets, error) : restorer_load(restorer, sets, error);
+        status = builtin ? restorer_configure(restorer, builtin->restore, sets, error)
+                         : restorer_load(restorer, sets, error);
     arena_done(&arena);
     if (status)
         restorer_free(restorer);

@@ -1,9 +1,9 @@
 /* window.c - see window.h.
  *
- * Blending weights are whole numbers (1 to 63, a Gaussian of sigma = patch / 8 along each axis): up to 64 tiles over a voxel
- * their weighted sums of zeros and ones are exact in float, so blending binary values that agree gives exactly that value back.
- * The weights are a product over the axes and so is the lattice of tiles: the divisor is a product of three sums, and needs no
- * volume of its own. */
+ * Blending weights are whole numbers (1 to 63, a Gaussian of sigma = patch / 8 along each axis): up to 64 tiles over a
+ * voxel their weighted sums of zeros and ones are exact in float, so blending binary values that agree gives exactly
+ * that value back. The weights are a product over the axes and so is the lattice of tiles: the divisor is a product of
+ * three sums, and needs no volume of its own. */
 #include "infer/window.h"
 
 #include <inttypes.h>
@@ -35,11 +35,11 @@ struct window {
     bool keep;
     double prior_at[3], prior_step[3]; /* of the skull's voxel 0, and from one to the next, in the prior's voxels */
     struct window_axis axis[3];
-    int64_t z_base; /* the lowest scanned slice */
+    int64_t z_base;                          /* the lowest scanned slice */
     int64_t patch_voxels, sources, channels; /* channels in and out */
-    float *batch;    /* config->batch patches in */
-    float *answers; /* where more than the network goes into them (window_mixes) */
-    float *empty; /* the answer to an empty patch, one channel */
+    float *batch;                            /* config->batch patches in */
+    float *answers;                          /* where more than the network goes into them (window_mixes) */
+    float *empty;                            /* the answer to an empty patch, one channel */
     bool empty_known;
     struct window_tile *queue; /* tiles of one z row, in order */
     int64_t n_queue, n_slots;
@@ -50,11 +50,13 @@ struct window {
     struct window_stats stats;
 };
 
-enum status window_starts(int64_t **ret_starts, int64_t *ret_n, int64_t size, int64_t patch, int64_t step, struct error *error)
+enum status window_starts(int64_t **ret_starts, int64_t *ret_n, int64_t size, int64_t patch, int64_t step,
+                          struct error *error)
 {
     if (size < 1 || patch < 1 || step < 1)
         return error_set(error, STATUS_USAGE,
-                         "scan: size %" PRId64 ", patch %" PRId64 ", step %" PRId64 ": all must be 1 or more", size, patch, step);
+                         "scan: size %" PRId64 ", patch %" PRId64 ", step %" PRId64 ": all must be 1 or more", size,
+                         patch, step);
     int64_t n = size <= patch ? 1 : (size - patch + step - 1) / step + 1;
     int64_t *starts = memory_alloc((size_t)n, sizeof *starts);
     if (!starts)
@@ -79,8 +81,8 @@ static int64_t window_step(const struct window_config *config, int64_t patch)
     return step < 1 ? 1 : step;
 }
 
-static enum status window_axis_init(struct window_axis *axis, const struct window_config *config, int64_t size, int64_t patch,
-                                    struct error *error)
+static enum status window_axis_init(struct window_axis *axis, const struct window_config *config, int64_t size,
+                                    int64_t patch, struct error *error)
 {
     *axis = (struct window_axis){.size = size, .patch = patch};
     if (window_starts(&axis->start, &axis->n, size, patch, window_step(config, patch), error))
@@ -228,18 +230,21 @@ static bool window_load(const struct window *w, const struct window_tile *tile, 
             int64_t in_row = z < n[2] && y < n[1] ? n[0] : 0;
             memset(row + in_row, 0, (size_t)(patch[0] - in_row) * sizeof *row);
             if (in_row)
-                any |= load_row(row, w->src, ((w->z_base + start[2] + z) * dim[1] + start[1] + y) * dim[0] + start[0], in_row);
+                any |= load_row(row, w->src, ((w->z_base + start[2] + z) * dim[1] + start[1] + y) * dim[0] + start[0],
+                                in_row);
         }
     return any != 0;
 }
 
-/* Along axis a, the part of the tile that its answer decides: from the first to the last voxel of which it has a tenth of the say. */
+/* Along axis a, the part of the tile that its answer decides: from the first to the last voxel of which it has a tenth
+ * of the say. */
 static void window_core(const struct window *w, int a, int64_t t, int64_t ret[2])
 {
     const struct window_axis *axis = &w->axis[a];
     const int64_t start = axis->start[t];
     ret[0] = 0;
-    ret[1] = w->config->scan == SCAN_OVERLAP ? (axis->patch < axis->size ? axis->patch : axis->size) : window_axis_end(axis, t) - start;
+    ret[1] = w->config->scan == SCAN_OVERLAP ? (axis->patch < axis->size ? axis->patch : axis->size)
+                                             : window_axis_end(axis, t) - start;
     if (w->config->scan != SCAN_OVERLAP)
         return;
     while (axis->weight[ret[0]] < WINDOW_SAY * axis->sum[start + ret[0]])
@@ -461,10 +466,11 @@ static void window_pass_rows(struct window *w, int64_t t)
             for (int64_t x = 0; x < x_axis->size; x++)
                 row[x] /= sum * x_axis->sum[x];
         }
-    w->sink(w->context, &(struct window_block){.box = {{0, 0, w->z_base + z0}, {x_axis->size, y_axis->size, w->z_base + z0 + n}},
-                                               .p = w->slab,
-                                               .stride_y = x_axis->size,
-                                               .stride_z = slice});
+    w->sink(w->context,
+            &(struct window_block){.box = {{0, 0, w->z_base + z0}, {x_axis->size, y_axis->size, w->z_base + z0 + n}},
+                                   .p = w->slab,
+                                   .stride_y = x_axis->size,
+                                   .stride_z = slice});
     int64_t kept = (z_axis->patch < z_axis->size ? z_axis->patch : z_axis->size) - n;
     memmove(w->slab, w->slab + n * slice, (size_t)(kept * slice) * sizeof *w->slab);
     memset(w->slab + kept * slice, 0, (size_t)(n * slice) * sizeof *w->slab);
@@ -504,7 +510,8 @@ enum status window_scan(struct window_stats *ret, struct network *network, const
 
 int64_t window_bytes(const struct window_config *config, const int64_t dim[3])
 {
-    int64_t patch = config->patch_vox[0] * config->patch_vox[1] * config->patch_vox[2], depth = scanned_slices(config, dim[2]);
+    int64_t patch = config->patch_vox[0] * config->patch_vox[1] * config->patch_vox[2],
+            depth = scanned_slices(config, dim[2]);
     int64_t rows = depth < config->patch_vox[2] ? depth : config->patch_vox[2];
     int64_t slab = config->scan == SCAN_OVERLAP ? dim[0] * dim[1] * rows : 0;
     return (patch * (config->batch * (2 + window_mixes(config)) + 1) + slab) * (int64_t)sizeof(float);

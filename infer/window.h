@@ -1,12 +1,12 @@
-/* window.h - the patch scan and stitch: the only code that runs a network over a whole volume, in training's validation and in
- * the deployed inference alike.
+/* window.h - the patch scan and stitch: the only code that runs a network over a whole volume, in training's validation
+ * and in the deployed inference alike.
  *
- * grid (as published): non-overlapping tiles; the last tile of an axis is shifted inward when the size is no multiple; where
- * tiles overlap the later one holds (the authors stitch in order, later over earlier), so every voxel belongs to exactly one
- * tile; a volume smaller than a patch is zero-padded at its high end. overlap: tiles at a step of patch*(1-overlap), blended with
- * Gaussian weights. whole: the volume is one patch (restore.h resizes it). Tiles are visited slab by slab in z: grid hands every
- * tile on at once and keeps no float of the volume, overlap keeps one slab of patch_z slices. All-empty patches are computed once
- * and reused, exactly. */
+ * grid (as published): non-overlapping tiles; the last tile of an axis is shifted inward when the size is no multiple;
+ * where tiles overlap the later one holds (the authors stitch in order, later over earlier), so every voxel belongs to
+ * exactly one tile; a volume smaller than a patch is zero-padded at its high end. overlap: tiles at a step of
+ * patch*(1-overlap), blended with Gaussian weights. whole: the volume is one patch (restore.h resizes it). Tiles are
+ * visited slab by slab in z: grid hands every tile on at once and keeps no float of the volume, overlap keeps one slab
+ * of patch_z slices. All-empty patches are computed once and reused, exactly. */
 #ifndef CALVARIA_INFER_WINDOW_H
 #define CALVARIA_INFER_WINDOW_H
 
@@ -25,15 +25,17 @@ struct window_config {
     int64_t patch_vox[3]; /* x, y, z; the network's input */
     int64_t top_vox;      /* only the top this many slices are scanned (0: all) */
     int64_t batch;        /* patches per forward pass; the network's n */
-    bool flip_average;    /* the mean of two answers: to the patch, and to its mirror image (left and right), mirrored back */
-    double prior_weight;  /* where there is a prior: its share of the answer, beside the network's */
-    double min_prior;     /* where there is a prior: a tile with none above this is not looked at */
+    bool flip_average; /* the mean of two answers: to the patch, and to its mirror image (left and right), mirrored back
+                        */
+    double prior_weight; /* where there is a prior: its share of the answer, beside the network's */
+    double min_prior;    /* where there is a prior: a tile with none above this is not looked at */
 };
 
 /* What is scanned. */
 struct window_source {
     const struct volume *skull; /* VOXEL_U8 (0 and 1) or VOXEL_F32 */
-    const struct volume *prior; /* VOXEL_F32, on any grid of parallel axes: the network's second channel, linear at the skull's voxels; or NULL */
+    const struct volume *prior; /* VOXEL_F32, on any grid of parallel axes: the network's second channel, linear at the
+                                   skull's voxels; or NULL */
     bool keep;                  /* a tile that is not looked at keeps its input; else it is answered with 0 */
 };
 
@@ -43,7 +45,8 @@ struct window_stats {
 };
 
 /* Tiles of one axis: writes starts (memory_free), from 0; the last tile ends at size where size >= patch. */
-enum status window_starts(int64_t **ret_starts, int64_t *ret_n, int64_t size, int64_t patch, int64_t step, struct error *error);
+enum status window_starts(int64_t **ret_starts, int64_t *ret_n, int64_t size, int64_t patch, int64_t step,
+                          struct error *error);
 
 /* Finished values of the network (its only channel, or the last of a softmax): voxel x,y,z of `box` has
  * p[(z - box.lo[2]) * stride_z + (y - box.lo[1]) * stride_y + (x - box.lo[0])]. */
@@ -56,8 +59,8 @@ struct window_block {
 /* Called once for every scanned voxel, in blocks, from one thread. Voxels below top_vox are never given. */
 typedef void window_sink(void *context, const struct window_block *block);
 
-/* The network's input is batch x 1 (2: with a prior) x patch, its output of the same d, h, w; STATUS_USAGE otherwise. progress may be NULL; its
- * label is the caller's, it is started and ended here. */
+/* The network's input is batch x 1 (2: with a prior) x patch, its output of the same d, h, w; STATUS_USAGE otherwise.
+ * progress may be NULL; its label is the caller's, it is started and ended here. */
 enum status window_scan(struct window_stats *ret, struct network *network, const struct window_config *config,
                         const struct window_source *src, window_sink *sink, void *context, struct progress *progress,
                         struct error *error);
@@ -65,14 +68,16 @@ enum status window_scan(struct window_stats *ret, struct network *network, const
 /* What window_scan allocates at most for a volume of these dims; the network's own memory is not counted. */
 int64_t window_bytes(const struct window_config *config, const int64_t dim[3]);
 
-/* The paper's promise, counted on the tiles of a grid scan: where nothing is missing (no voxel of the true implant in the tile),
- * how many voxels did the network's raw answer change? expected: the input (completion) or an empty mask, NULL (implant). */
+/* The paper's promise, counted on the tiles of a grid scan: where nothing is missing (no voxel of the true implant in
+ * the tile), how many voxels did the network's raw answer change? expected: the input (completion) or an empty mask,
+ * NULL (implant). */
 struct window_promise {
     int64_t n_tiles, n_intact;                  /* n_intact: tiles without a defect */
     int64_t intact_vox, added_vox, removed_vox; /* of the intact tiles */
     int64_t n_changed;                          /* intact tiles with any change */
 };
 enum status window_promise(struct window_promise *ret, const struct window_config *config, const uint8_t *raw,
-                           const uint8_t *expected, const uint8_t *truth_implant, const int64_t dim[3], struct error *error);
+                           const uint8_t *expected, const uint8_t *truth_implant, const int64_t dim[3],
+                           struct error *error);
 
 #endif

@@ -4,34 +4,39 @@
 #include <assert.h>
 #include <stdio.h>
 
+/* clang-format off */
 static const struct config_field layer_base_fields[] = {
     {.key = "name", .type = CONFIG_STRING, .offset = offsetof(struct layer_config, name),
      .help = "name for `from` and for the weights; default: type and index"},
     {.key = "from", .type = CONFIG_STRINGS, .offset = offsetof(struct layer_config, from),
      .help = "names of the sources; default: the layer before; `input` is the network's input"},
     {0}};
+/* clang-format on */
 
 const struct config_table layer_base_table = {.size = sizeof(struct layer_config), .fields = layer_base_fields};
 
 /* The values exist: look the entry up and check that it is the one the layer means. */
-static struct param *layer_param_find(const struct layer *layer, const char *name, int n_dims, const int64_t *dim, struct error *error)
+static struct param *layer_param_find(const struct layer *layer, const char *name, int n_dims, const int64_t *dim,
+                                      struct error *error)
 {
     struct param *param = params_find(layer->params, name);
     if (!param) {
-        error_set(error, STATUS_FAILED, "%s: the parameters have no such entry (they were made for another network)", name);
+        error_set(error, STATUS_FAILED, "%s: the parameters have no such entry (they were made for another network)",
+                  name);
         return NULL;
     }
     if (!param_same_shape(param, n_dims, dim)) {
         char has[PARAM_SHAPE_TEXT], wants[PARAM_SHAPE_TEXT];
-        config_error(error, layer->node, "%s: its parameter is %s, here it would be %s (a dense layer fixes the patch size)", name,
+        config_error(error, layer->node,
+                     "%s: its parameter is %s, here it would be %s (a dense layer fixes the patch size)", name,
                      param_shape_text(has, param->n_dims, param->dim), param_shape_text(wants, n_dims, dim));
         return NULL;
     }
     return param;
 }
 
-enum status layer_param(struct layer *layer, const char *suffix, int n_dims, const int64_t *dim, bool trainable, enum param_init init,
-                        struct error *error)
+enum status layer_param(struct layer *layer, const char *suffix, int n_dims, const int64_t *dim, bool trainable,
+                        enum param_init init, struct error *error)
 {
     assert(layer->n_params < LAYER_MAX_PARAMS);
     char *name = memory_printf("%s.%s", layer->name, suffix);

@@ -1,10 +1,12 @@
-/* layer.h - what a layer is: one const descriptor per type, one file per family in nn/layers/, one line in nn/registry.c.
+/* layer.h - what a layer is: one const descriptor per type, one file per family in nn/layers/, one line in
+ * nn/registry.c.
  *
  * Life of a layer:
  *   shape     pure arithmetic, before any allocation: a patch that does not fit dies in the first second;
  *   declare   names its parameters with layer_param (all a describing network needs);
  *   init      states kept_bytes and scratch_bytes; creates the engine's primitives, once;
- *   forward   src -> dst;      backward  d_dst (and what was kept) -> d_src, gradients.   No malloc, no look-up, no log.
+ *   forward   src -> dst;      backward  d_dst (and what was kept) -> d_src, gradients.
+ *     No malloc, no look-up, no log.
  *   done      frees what init made.
  * Gradient rule: layers write '='; the network sums where a tensor fans out. */
 #ifndef CALVARIA_NN_LAYER_H
@@ -21,28 +23,30 @@
 
 enum { LAYER_MAX_SRC = 8, LAYER_MAX_PARAMS = 6 };
 
-/* What backward still reads; the network keeps those buffers alive. SRC_TO_LEARN: src, for the parameters' gradients alone, so that a
- * frozen layer does not keep it. */
+/* What backward still reads; the network keeps those buffers alive. SRC_TO_LEARN: src, for the parameters' gradients
+ * alone, so that a frozen layer does not keep it. */
 enum layer_keeps { LAYER_KEEPS_NOTHING = 0, LAYER_KEEPS_SRC = 1, LAYER_KEEPS_DST = 2, LAYER_KEEPS_SRC_TO_LEARN = 4 };
 
 /* When dst may be src[0]'s buffer (and d_src[0] d_dst's). In training backward then reads dst, never src. */
 enum layer_in_place { LAYER_IN_PLACE_NEVER, LAYER_IN_PLACE_INFER, LAYER_IN_PLACE_ALWAYS };
 
-/* Several processes that hold a part of one batch each: of its samples process `rank` has rank, rank + n, rank + 2 n ... */
+/* Several processes that hold a part of one batch each: of its samples process `rank` has rank, rank + n, rank + 2 n
+ * ... */
 struct pass_replicas {
     int64_t rank, n;
-    /* Replaces each value by its mean over the processes, the same bits in all of them: batch norm's statistics are then those of the whole batch.
-     * NULL: each process has its own. Every process must call it alike. */
+    /* Replaces each value by its mean over the processes, the same bits in all of them: batch norm's statistics are
+     * then those of the whole batch. NULL: each process has its own. Every process must call it alike. */
     void (*average)(void *context, double *values, int64_t n_values);
     void *context;
 };
 
 /* One forward or forward+backward pass. */
 struct pass {
-    bool training;      /* dropout draws, batch norm uses batch statistics */
-    bool again;         /* a forward repeated for backward: the same values, and moving statistics stay */
-    uint64_t seed, step; /* dropout masks are a pure function of (seed, step, layer index, sample of the whole step, element) */
-    int64_t sample;      /* number, within this process' part of the step, of the batch's first sample */
+    bool training; /* dropout draws, batch norm uses batch statistics */
+    bool again;    /* a forward repeated for backward: the same values, and moving statistics stay */
+    uint64_t seed,
+        step; /* dropout masks are a pure function of (seed, step, layer index, sample of the whole step, element) */
+    int64_t sample; /* number, within this process' part of the step, of the batch's first sample */
     const struct pass_replicas *replicas; /* NULL: this process has the whole batch */
 };
 
@@ -72,19 +76,20 @@ struct layer_ops {
     struct config_table config; /* .type is the layer's name in YAML, .base = &layer_base_table, .fields its own keys */
     size_t state_size;
     int min_src, max_src;
-    int keeps;           /* enum layer_keeps, or'ed */
-    int in_place;        /* enum layer_in_place */
-    bool joins;          /* dst is the sources' channels behind each other: each may lie there already (and d_src in d_dst) */
-    /* Absorbing a nearest upsampling: `scale` is its factor (1 or NULL: the layer is none); a convolution that `takes_scale` then
-     * sees the upsampling's source and src_scale instead, and the upsampling itself is never run. */
+    int keeps;    /* enum layer_keeps, or'ed */
+    int in_place; /* enum layer_in_place */
+    bool joins;   /* dst is the sources' channels behind each other: each may lie there already (and d_src in d_dst) */
+    /* Absorbing a nearest upsampling: `scale` is its factor (1 or NULL: the layer is none); a convolution that
+     * `takes_scale` then sees the upsampling's source and src_scale instead, and the upsampling itself is never run. */
     int64_t (*scale)(const struct layer *layer);
     bool (*takes_scale)(const struct layer *layer, int64_t scale); /* NULL: never */
     /* A layer that `takes_activation` does a (leaky) ReLU behind it in the same pass, and that one is never run. */
     double (*slope)(const struct layer *layer); /* its factor of negative values; NULL: it is no (leaky) ReLU */
     bool (*takes_activation)(const struct layer *layer); /* NULL: never */
-    /* What layers do for their neighbours, once init has chosen kernels (graph.c). A layer with `sums_bytes` leaves the sums of dst in
-     * dst_sums, which takes that room (0 or NULL: it does not), for one that `measures` src (NULL: it is no norm). In inference a norm leaves its
-     * factors in dst_affine, and dst as it is, where the only reader `takes_affine`. */
+    /* What layers do for their neighbours, once init has chosen kernels (graph.c). A layer with `sums_bytes` leaves the
+     * sums of dst in dst_sums, which takes that room (0 or NULL: it does not), for one that `measures` src (NULL: it is
+     * no norm). In inference a norm leaves its factors in dst_affine, and dst as it is, where the only reader
+     * `takes_affine`. */
     size_t (*sums_bytes)(const struct layer *layer);
     bool (*measures)(const struct layer *layer);
     bool (*takes_affine)(const struct layer *layer);
@@ -113,14 +118,15 @@ struct layer {
     int n_src;
     struct tensor src[LAYER_MAX_SRC], d_src[LAYER_MAX_SRC]; /* shapes are set before init, data before each call */
     struct tensor dst, d_dst;
-    bool training;  /* built for training: backward will be called */
-    bool frozen;    /* parameters do not learn: their grad is NULL, batch norm uses moving statistics */
-    bool winograd;  /* the network allows minimal filtering (engine.h) */
+    bool training; /* built for training: backward will be called */
+    bool frozen;   /* parameters do not learn: their grad is NULL, batch norm uses moving statistics */
+    bool winograd; /* the network allows minimal filtering (engine.h) */
     bool needs_d_src[LAYER_MAX_SRC]; /* known before init; false: d_src[i].data will be NULL */
     /* Absorbed nearest upsampling: convolutions see src scaled by this factor (1: none). */
     int64_t src_scale;
     const struct layer *activation; /* absorbed, on dst; NULL: none */
-    /* Beside the values: sums and sums of squares, per sample and stored channel; how they are to be read. NULL: not agreed on. */
+    /* Beside the values: sums and sums of squares, per sample and stored channel; how they are to be read. NULL: not
+     * agreed on. */
     double *dst_sums;
     const double *src_sums;
     struct tensor_affine dst_affine, src_affine;
@@ -138,8 +144,8 @@ struct layer {
 };
 
 /* For declare: a parameter "LAYER.suffix". Its index is the order of the calls. */
-enum status layer_param(struct layer *layer, const char *suffix, int n_dims, const int64_t *dim, bool trainable, enum param_init init,
-                        struct error *error);
+enum status layer_param(struct layer *layer, const char *suffix, int n_dims, const int64_t *dim, bool trainable,
+                        enum param_init init, struct error *error);
 
 /* Whether backward will read its sources, its output. */
 bool layer_reads_src(const struct layer *layer);

@@ -5,29 +5,36 @@
 
 extern const struct loss_ops loss_mse, loss_dice, loss_bce, loss_focal, loss_boundary;
 
-static const struct loss_ops *const loss_types[] = {&loss_mse, &loss_dice, &loss_bce, &loss_focal, &loss_boundary, NULL};
+static const struct loss_ops *const loss_types[] = {&loss_mse,   &loss_dice,     &loss_bce,
+                                                    &loss_focal, &loss_boundary, NULL};
 
+/* clang-format off */
 static const struct config_field loss_point_fields[] = {
-    {.key = "step", .type = CONFIG_INT, .offset = offsetof(struct loss_point, step), .min = 1, .max = 1e9, .required = true,
-     .help = "of the run, counted from 1"},
-    {.key = "factor", .type = CONFIG_DOUBLE, .offset = offsetof(struct loss_point, factor), .min = -1e6, .max = 1e6, .required = true,
-     .help = "of the weight, at this step"},
+    {.key = "step", .type = CONFIG_INT, .offset = offsetof(struct loss_point, step), .min = 1, .max = 1e9,
+     .required = true, .help = "of the run, counted from 1"},
+    {.key = "factor", .type = CONFIG_DOUBLE, .offset = offsetof(struct loss_point, factor), .min = -1e6, .max = 1e6,
+     .required = true, .help = "of the weight, at this step"},
     {0}};
+/* clang-format on */
 
 static const struct config_table loss_point_table = {.help = "A point of a weight's course over the run.",
-                                                     .size = sizeof(struct loss_point), .fields = loss_point_fields};
+                                                     .size = sizeof(struct loss_point),
+                                                     .fields = loss_point_fields};
 
 static const struct config_table *loss_point_variant(int index)
 {
     return index == 0 ? &loss_point_table : NULL;
 }
 
+/* clang-format off */
 static const struct config_field loss_base_fields[] = {
-    {.key = "weight", .type = CONFIG_DOUBLE, .offset = offsetof(struct loss_config, weight), .text = "1", .min = -1e12, .max = 1e12,
-     .help = "factor of this term in the sum"},
+    {.key = "weight", .type = CONFIG_DOUBLE, .offset = offsetof(struct loss_config, weight), .text = "1",
+     .min = -1e12, .max = 1e12, .help = "factor of this term in the sum"},
     {.key = "ramp", .type = CONFIG_LIST, .offset = offsetof(struct loss_config, ramp), .variant = loss_point_variant,
-     .help = "the weight's course over the run, as [ { step: 1, factor: 0 }, { step: 1000, factor: 1 } ]: linear between, constant outside"},
+     .help = "the weight's course over the run, as [ { step: 1, factor: 0 }, { step: 1000, factor: 1 } ]: linear "
+             "between, constant outside"},
     {0}};
+/* clang-format on */
 
 const struct config_table loss_base_table = {.size = sizeof(struct loss_config), .fields = loss_base_fields};
 
@@ -82,7 +89,8 @@ double loss_sum(const struct config_list *losses, const struct loss_batch *batch
     double sum = 0;
     for (int64_t i = 0; i < losses->n; i++) {
         const struct config_item *item = &losses->items[i];
-        double weight = loss_weight(item, batch->step), value = loss_ops_of(item->table)->run(item->value, batch, weight, d_p, i > 0);
+        double weight = loss_weight(item, batch->step),
+               value = loss_ops_of(item->table)->run(item->value, batch, weight, d_p, i > 0);
         sum += weight * value;
         if (values)
             values[i] = value;

@@ -1,7 +1,9 @@
-/* loss.h - losses between a prediction p and a target t, plain NCDHW of one shape; one descriptor per loss in nn/losses/.
+/* loss.h - losses between a prediction p and a target t, plain NCDHW of one shape; one descriptor per loss in
+ * nn/losses/.
  *
- * Every loss returns its value in double and writes d_p[i] = weight * dL/dp_i ('=' for the first term of a sum, '+=' after). The weight may
- * change over the run: its configured value times a factor that is linear between the points of `ramp`. */
+ * Every loss returns its value in double and writes d_p[i] = weight * dL/dp_i ('=' for the first term of a sum, '+='
+ * after). The weight may change over the run: its configured value times a factor that is linear between the points of
+ * `ramp`. */
 #ifndef CALVARIA_NN_LOSS_H
 #define CALVARIA_NN_LOSS_H
 
@@ -23,7 +25,8 @@ extern const struct config_table loss_base_table;
 struct loss_batch {
     struct shape shape;
     const float *p, *t;
-    const float *distance; /* of each voxel from the surface of t, in voxels, negative inside; NULL unless loss_needs asks for it */
+    const float *distance; /* of each voxel from the surface of t, in voxels, negative inside; NULL unless loss_needs
+                              asks for it */
     int64_t step;          /* of the run, counted from 1 */
 };
 

@@ -5,19 +5,23 @@ extern const struct optimizer_ops optimizer_sgd, optimizer_adam, optimizer_adamw
 
 static const struct optimizer_ops *const optimizer_types[] = {&optimizer_adam, &optimizer_adamw, &optimizer_sgd, NULL};
 
+/* clang-format off */
 static const struct config_field optimizer_base_fields[] = {
-    {.key = "lr", .type = CONFIG_DOUBLE, .offset = offsetof(struct optimizer_config, lr), .text = "1e-3", .min = 0, .max = 100,
-     .help = "learning rate"},
+    {.key = "lr", .type = CONFIG_DOUBLE, .offset = offsetof(struct optimizer_config, lr), .text = "1e-3", .min = 0,
+     .max = 100, .help = "learning rate"},
     {0}};
+/* clang-format on */
 
-const struct config_table optimizer_base_table = {.size = sizeof(struct optimizer_config), .fields = optimizer_base_fields};
+const struct config_table optimizer_base_table = {.size = sizeof(struct optimizer_config),
+                                                  .fields = optimizer_base_fields};
 
 const struct config_table *optimizer_table_at(int index)
 {
     return optimizer_types[index] ? &optimizer_types[index]->config : NULL;
 }
 
-enum status optimizer_init(struct optimizer *optimizer, const struct config_item *item, const struct params *params, struct error *error)
+enum status optimizer_init(struct optimizer *optimizer, const struct config_item *item, const struct params *params,
+                           struct error *error)
 {
     *optimizer = (struct optimizer){.config = item->value, .n_floats = params->n_trainable};
     for (int i = 0; optimizer_types[i]; i++)

@@ -27,7 +27,8 @@ struct optimizer {
 
 const struct config_table *optimizer_table_at(int index);
 /* item: the CONFIG_CHOICE of the recipe. */
-enum status optimizer_init(struct optimizer *optimizer, const struct config_item *item, const struct params *params, struct error *error);
+enum status optimizer_init(struct optimizer *optimizer, const struct config_item *item, const struct params *params,
+                           struct error *error);
 void optimizer_step(struct optimizer *optimizer, struct params *params, double lr);
 double optimizer_lr(const struct optimizer *optimizer); /* the configured one */
 void optimizer_done(struct optimizer *optimizer);

@@ -20,7 +20,8 @@ static bool params_grow(struct params *params)
     return true;
 }
 
-struct param *params_add(struct params *params, const char *name, int n_dims, const int64_t *dim, bool trainable, enum param_init init)
+struct param *params_add(struct params *params, const char *name, int n_dims, const int64_t *dim, bool trainable,
+                         enum param_init init)
 {
     assert(!params->value && n_dims > 0 && n_dims <= PARAM_MAX_DIMS);
     int64_t count = 1;
@@ -142,8 +143,10 @@ enum status params_copy(struct params *dst, const struct params *src, int64_t *r
             continue;
         if (!param_same_shape(to, from->n_dims, from->dim)) {
             char a[PARAM_SHAPE_TEXT], b[PARAM_SHAPE_TEXT];
-            return error_set(error, STATUS_FAILED, "%s: shape is %s in the model, %s in the network (rename the layer to start it anew)",
-                             from->name, param_shape_text(a, from->n_dims, from->dim), param_shape_text(b, to->n_dims, to->dim));
+            return error_set(error, STATUS_FAILED,
+                             "%s: shape is %s in the model, %s in the network (rename the layer to start it anew)",
+                             from->name, param_shape_text(a, from->n_dims, from->dim),
+                             param_shape_text(b, to->n_dims, to->dim));
         }
         memcpy(dst->value + to->offset, src->value + from->offset, (size_t)from->count * sizeof *dst->value);
         n_copied++;

@@ -96,8 +96,8 @@ void tensor_pack_lanes(float *dst, const float *src, struct shape shape, int64_t
     for (int64_t n = 0; n < shape.n; n++)
         for (int64_t block = 0; block < blocks; block++) {
             int64_t used = shape.c - block * lane < lane ? shape.c - block * lane : lane;
-            tensor_block_from_plain(dst + (n * blocks + block) * voxels * lane, src + (n * shape.c + block * lane) * voxels, lane,
-                                    used, voxels);
+            tensor_block_from_plain(dst + (n * blocks + block) * voxels * lane,
+                                    src + (n * shape.c + block * lane) * voxels, lane, used, voxels);
         }
 }
 
@@ -112,8 +112,8 @@ void tensor_unpack_lanes(float *dst, const float *src, struct shape shape, int64
     for (int64_t n = 0; n < shape.n; n++)
         for (int64_t block = 0; block < blocks; block++) {
             int64_t used = shape.c - block * lane < lane ? shape.c - block * lane : lane;
-            tensor_block_to_plain(dst + (n * shape.c + block * lane) * voxels, src + (n * blocks + block) * voxels * lane, lane,
-                                  used, voxels);
+            tensor_block_to_plain(dst + (n * shape.c + block * lane) * voxels,
+                                  src + (n * blocks + block) * voxels * lane, lane, used, voxels);
         }
 }
 
@@ -129,6 +129,7 @@ void tensor_to_plain(float *dst, struct tensor src)
 
 char *shape_text(char text[SHAPE_TEXT], struct shape shape)
 {
-    snprintf(text, SHAPE_TEXT, "%" PRId64 "x%" PRId64 "x%" PRId64 "x%" PRId64 "x%" PRId64, shape.n, shape.c, shape.d, shape.h, shape.w);
+    snprintf(text, SHAPE_TEXT, "%" PRId64 "x%" PRId64 "x%" PRId64 "x%" PRId64 "x%" PRId64, shape.n, shape.c, shape.d,
+             shape.h, shape.w);
     return text;
 }

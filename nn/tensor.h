@@ -1,10 +1,9 @@
 /* tensor.h - shapes, and the one rule of how a tensor lies in memory.
  *
- * Order of values: N C D H W (D = z, H = y, W = x, fastest). Layout follows from the number of channels alone, so no layer
- * negotiates layouts and almost no reorder is ever needed:
- *   C <  block : plain NCDHW;
- *   C >= block : channel-blocked N (C/block) D H W block, C padded up with channels that are always zero,
- * where block = tensor_block() is what the engine computes with at a time (8 or 16 floats). */
+ * Order of values: N C D H W (D = z, H = y, W = x, fastest). Layout follows from the number of channels alone, so no
+ * layer negotiates layouts and almost no reorder is ever needed: C <  block : plain NCDHW; C >= block : channel-blocked
+ * N (C/block) D H W block, C padded up with channels that are always zero, where block = tensor_block() is what the
+ * engine computes with at a time (8 or 16 floats). */
 #ifndef CALVARIA_NN_TENSOR_H
 #define CALVARIA_NN_TENSOR_H
 
@@ -23,8 +22,8 @@ struct tensor {
     float *data; /* tensor_floats(shape) floats */
 };
 
-/* Values that their reader takes as by * x + one, and `slope` times that below zero (0 to 1; 1: no bend). Factors per sample and stored channel,
- * 0 for padding; by NULL: the values are as they lie. */
+/* Values that their reader takes as by * x + one, and `slope` times that below zero (0 to 1; 1: no bend). Factors per
+ * sample and stored channel, 0 for padding; by NULL: the values are as they lie. */
 struct tensor_affine {
     float *by, *one;
     float slope;

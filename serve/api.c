@@ -21,10 +21,12 @@ enum MHD_Result api_info(struct request *request)
     const struct serve_config *config = server->config;
     struct store_count count = store_count(server->store);
     cJSON *object = cJSON_CreateObject();
-    bool ok = cJSON_AddStringToObject(object, "name", "calvaria") && cJSON_AddStringToObject(object, "version", server->version) &&
+    bool ok = cJSON_AddStringToObject(object, "name", "calvaria") &&
+              cJSON_AddStringToObject(object, "version", server->version) &&
               cJSON_AddStringToObject(object, "engine", engine_version()) &&
               cJSON_AddStringToObject(object, "notice", "Research software: not for clinical use.") &&
-              cJSON_AddBoolToObject(object, "token", server->token != NULL) && cJSON_AddRawToObject(object, "model", server->info);
+              cJSON_AddBoolToObject(object, "token", server->token != NULL) &&
+              cJSON_AddRawToObject(object, "model", server->info);
     cJSON *limits = cJSON_AddObjectToObject(object, "limits"), *load = cJSON_AddObjectToObject(object, "load");
     ok = ok && cJSON_AddNumberToObject(limits, "max_upload_bytes", (double)server->max_upload_bytes) &&
          cJSON_AddNumberToObject(limits, "max_voxels", (double)server->max_voxels) &&
@@ -42,7 +44,8 @@ enum MHD_Result api_info(struct request *request)
 enum MHD_Result api_session(struct request *request)
 {
     char cookie[128];
-    snprintf(cookie, sizeof cookie, "calvaria=%s; HttpOnly; SameSite=Strict; Path=/; Max-Age=2592000", request->server->session);
+    snprintf(cookie, sizeof cookie, "calvaria=%s; HttpOnly; SameSite=Strict; Path=/; Max-Age=2592000",
+             request->server->session);
     return answer_nothing(request, request->server->token ? cookie : NULL);
 }
 
@@ -106,12 +109,14 @@ static enum MHD_Result answer_file(struct request *request, int artefact, int ha
         close(handle);
         return MHD_NO;
     }
-    snprintf(disposition, sizeof disposition, "%s; filename=\"%s\"", artefacts[artefact].shown ? "inline" : "attachment", name);
+    snprintf(disposition, sizeof disposition, "%s; filename=\"%s\"",
+             artefacts[artefact].shown ? "inline" : "attachment", name);
     MHD_add_response_header(response, "Content-Type", artefacts[artefact].type);
     MHD_add_response_header(response, "Content-Disposition", disposition);
     if (strncmp(artefacts[artefact].type, "text/html", 9) == 0) { /* a report needs no script and no other file */
-        MHD_add_response_header(response, "Content-Security-Policy",
-                                "default-src 'none'; img-src data:; style-src 'unsafe-inline'; frame-ancestors 'self'; sandbox");
+        MHD_add_response_header(
+            response, "Content-Security-Policy",
+            "default-src 'none'; img-src data:; style-src 'unsafe-inline'; frame-ancestors 'self'; sandbox");
         MHD_add_response_header(response, "X-Frame-Options", "SAMEORIGIN");
     }
     answer_within(request, http_time_s(bytes));

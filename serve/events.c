@@ -15,12 +15,12 @@ struct stream {
     struct server *server;
     struct MHD_Connection *connection;
     char id[JOB_ID_LENGTH + 1];
-    uint64_t version;         /* last told */
-    char *text;               /* on its way */
+    uint64_t version; /* last told */
+    char *text;       /* on its way */
     size_t length, sent;
     double spoke_s;
     bool over;
-    bool suspended, stirred;  /* under stream_mutex; stirred: look again before falling asleep */
+    bool suspended, stirred; /* under stream_mutex; stirred: look again before falling asleep */
     struct stream *next, **link;
 };
 
@@ -137,7 +137,8 @@ enum MHD_Result events_answer(struct request *request)
 {
     struct server *server = request->server;
     if (store_version(server->store, request->id) == 0)
-        return answer_error(request, 404, "%s: no such job (deleted, or older than %g hours)", request->id, server->config->keep_hours);
+        return answer_error(request, 404, "%s: no such job (deleted, or older than %g hours)", request->id,
+                            server->config->keep_hours);
     struct stream *stream = memory_zalloc(1, sizeof *stream);
     if (!stream)
         return MHD_NO;
@@ -145,9 +146,11 @@ enum MHD_Result events_answer(struct request *request)
     memcpy(stream->id, request->id, sizeof stream->id);
     if (server->draining || !stream_enter(server, stream)) {
         memory_free(stream);
-        return answer_error(request, 503, "events: too many streams are open (ask GET /api/jobs/%s instead)", request->id);
+        return answer_error(request, 503, "events: too many streams are open (ask GET /api/jobs/%s instead)",
+                            request->id);
     }
-    struct MHD_Response *response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, BLOCK_BYTES, stream_read, stream, stream_free);
+    struct MHD_Response *response =
+        MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, BLOCK_BYTES, stream_read, stream, stream_free);
     if (!response) {
         stream_free(stream);
         return MHD_NO;

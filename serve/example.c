@@ -15,7 +15,8 @@ static enum status example_cut(struct volume *skull, struct arena *arena, struct
     if (!status)
         status = config_bind(&defects_table, root, &defects, arena, error);
     if (!status)
-        status = defect_draw(&region, NULL, skull, box_of_mask(skull->data, skull->grid.dim), &defects, rng_make(EXAMPLE_SEED, 1), error);
+        status = defect_draw(&region, NULL, skull, box_of_mask(skull->data, skull->grid.dim), &defects,
+                             rng_make(EXAMPLE_SEED, 1), error);
     uint8_t *bone = skull->data;
     const uint8_t *cut = region.mask;
     const struct box *box = &region.box;

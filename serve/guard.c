@@ -25,13 +25,15 @@ bool guard_equal(const char *given, const char *secret)
     return difference == 0;
 }
 
-/* Is "HOST:PORT" this machine's loopback by name? A page that resolves to 127.0.0.1 by a name of its own (DNS rebinding) is not. */
+/* Is "HOST:PORT" this machine's loopback by name? A page that resolves to 127.0.0.1 by a name of its own (DNS
+ * rebinding) is not. */
 static bool host_is_loopback(const char *host)
 {
     static const char *const names[] = {"localhost", "127.0.0.1", "[::1]"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         size_t n = strlen(names[i]);
-        if (strncasecmp(host, names[i], n) == 0 && (host[n] == '\0' || (host[n] == ':' && strspn(host + n + 1, "0123456789") == strlen(host + n + 1))))
+        if (strncasecmp(host, names[i], n) == 0 &&
+            (host[n] == '\0' || (host[n] == ':' && strspn(host + n + 1, "0123456789") == strlen(host + n + 1))))
             return true;
     }
     return false;
@@ -66,11 +68,13 @@ int guard_check(struct request *request)
     const char *host = request_header(request, "Host"), *origin = request_header(request, "Origin"),
                *site = request_header(request, "Sec-Fetch-Site");
     if (!host || (!request->server->token && !host_is_loopback(host)))
-        return refuse(request, 403, "Host: no name of this machine's loopback (open http://127.0.0.1 or http://localhost)");
+        return refuse(request, 403,
+                      "Host: no name of this machine's loopback (open http://127.0.0.1 or http://localhost)");
     if (origin && !origin_is_ours(origin, host))
         return refuse(request, 403, "Origin: another site's page sent this request (only this server's own page may)");
     if (site && strcmp(site, "same-origin") != 0 && strcmp(site, "none") != 0)
-        return refuse(request, 403, "Sec-Fetch-Site: another site's page sent this request (only this server's own page may)");
+        return refuse(request, 403,
+                      "Sec-Fetch-Site: another site's page sent this request (only this server's own page may)");
     if (request->server->token && !has_token(request))
         return refuse(request, 401, "a token is needed (send 'Authorization: Bearer TOKEN', or log in on the page)");
     return 0;
@@ -115,7 +119,8 @@ enum status guard_open(struct server *server, struct error *error)
         if (host_is_loopback(config->address) || strcmp(config->address, "::1") == 0)
             return STATUS_OK;
         return error_set(error, STATUS_USAGE,
-                         "--address %s: others can reach it, so a token is needed (openssl rand -hex 24 > token; --token-file token)",
+                         "--address %s: others can reach it, so a token is needed (openssl rand -hex 24 > token; "
+                         "--token-file token)",
                          config->address);
     }
     if (file_read(&text, &bytes, config->token_file, TOKEN_MOST, error))
@@ -124,12 +129,17 @@ enum status guard_open(struct server *server, struct error *error)
     server->token = text;
     for (const char *c = text; *c; c++)
         if (*c <= ' ' || *c > '~')
-            return error_set(error, STATUS_USAGE, "--token-file %s: the token holds a space or a character beyond ASCII (openssl rand -hex 24)",
-                             config->token_file);
+            return error_set(
+                error, STATUS_USAGE,
+                "--token-file %s: the token holds a space or a character beyond ASCII (openssl rand -hex 24)",
+                config->token_file);
     if (strlen(text) < TOKEN_LEAST)
-        return error_set(error, STATUS_USAGE, "--token-file %s: a token of %zu characters can be guessed (at least %d: openssl rand -hex 24)",
-                         config->token_file, strlen(text), TOKEN_LEAST);
+        return error_set(
+            error, STATUS_USAGE,
+            "--token-file %s: a token of %zu characters can be guessed (at least %d: openssl rand -hex 24)",
+            config->token_file, strlen(text), TOKEN_LEAST);
     if (stat(config->token_file, &info) == 0 && (info.st_mode & (S_IRWXG | S_IRWXO)))
-        log_warn("--token-file %s: other users of this machine can read it (chmod 600 %s)", config->token_file, config->token_file);
+        log_warn("--token-file %s: other users of this machine can read it (chmod 600 %s)", config->token_file,
+                 config->token_file);
     return session_open(server, error);
 }

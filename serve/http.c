@@ -17,7 +17,9 @@
 #include "serve/server.h"
 
 enum { THREADS = 4, CONNECTIONS = 512, CONNECTION_BYTES = 64 << 10, IDLE_S = 60 };
-enum { DRAIN_BYTES = 16 << 20 }; /* a refused body up to this size is read to its end, so that the client reads the answer */
+enum {
+    DRAIN_BYTES = 16 << 20
+}; /* a refused body up to this size is read to its end, so that the client reads the answer */
 static const double HEADER_S = 20, ANSWER_S = 60, SLOWEST_BYTES_PER_S = 32 << 10; /* what a client may take */
 
 /* One connection, from its first byte to its end. */
@@ -34,10 +36,11 @@ double http_time_s(int64_t bytes)
 
 /* --- answers --- */
 
-static const char policy[] =
-    "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
-    "font-src 'self' data:; connect-src 'self' data: blob:; worker-src 'self' blob:; object-src 'none'; base-uri 'none'; "
-    "form-action 'self'; frame-ancestors 'none'";
+static const char policy[] = "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self' "
+                             "'unsafe-inline'; img-src 'self' data: blob:; "
+                             "font-src 'self' data:; connect-src 'self' data: blob:; worker-src 'self' blob:; "
+                             "object-src 'none'; base-uri 'none'; "
+                             "form-action 'self'; frame-ancestors 'none'";
 
 static void add_header(struct MHD_Response *response, const char *name, const char *value)
 {
@@ -59,7 +62,8 @@ static void add_safety(struct MHD_Response *response)
 
 void answer_within(struct request *request, double seconds)
 {
-    const union MHD_ConnectionInfo *info = MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
     struct watch *watch = info ? info->socket_context : NULL;
     if (!watch)
         return;
@@ -84,7 +88,8 @@ enum MHD_Result answer_response(struct request *request, int status, struct MHD_
     add_safety(response);
     if (request->route && !route_documents(request->route, status)) {
         server->undocumented++;
-        log_warn("%s %s: answered %d, which docs/openapi.yaml does not say", request->route->method, request->route->path, status);
+        log_warn("%s %s: answered %d, which docs/openapi.yaml does not say", request->route->method,
+                 request->route->path, status);
     }
     server->answers[status / 100 % 6]++;
     request->answered = status;
@@ -96,9 +101,9 @@ enum MHD_Result answer_response(struct request *request, int status, struct MHD_
 enum MHD_Result answer_json(struct request *request, int status, char *text)
 {
     static char empty[] = "{\"error\": \"the server is out of memory (try again later)\"}";
-    struct MHD_Response *response =
-        text ? MHD_create_response_from_buffer(strlen(text), text, MHD_RESPMEM_MUST_FREE)
-             : MHD_create_response_from_buffer(strlen(empty), empty, MHD_RESPMEM_PERSISTENT);
+    struct MHD_Response *response = text
+                                        ? MHD_create_response_from_buffer(strlen(text), text, MHD_RESPMEM_MUST_FREE)
+                                        : MHD_create_response_from_buffer(strlen(empty), empty, MHD_RESPMEM_PERSISTENT);
     if (!response)
         cJSON_free(text);
     else
@@ -111,7 +116,8 @@ static enum MHD_Result answer_failure(struct request *request, int status, const
     cJSON *object = cJSON_CreateObject();
     char *text = cJSON_AddStringToObject(object, "error", why) ? cJSON_PrintUnformatted(object) : NULL;
     cJSON_Delete(object);
-    struct MHD_Response *response = text ? MHD_create_response_from_buffer(strlen(text), text, MHD_RESPMEM_MUST_FREE) : NULL;
+    struct MHD_Response *response =
+        text ? MHD_create_response_from_buffer(strlen(text), text, MHD_RESPMEM_MUST_FREE) : NULL;
     if (!response) {
         cJSON_free(text);
         return MHD_NO;
@@ -158,7 +164,8 @@ enum MHD_Result answer_job(struct request *request, int status, const char *id)
 
 enum MHD_Result answer_text(struct request *request, const char *text)
 {
-    struct MHD_Response *response = MHD_create_response_from_buffer(strlen(text), (void *)(uintptr_t)text, MHD_RESPMEM_MUST_COPY);
+    struct MHD_Response *response =
+        MHD_create_response_from_buffer(strlen(text), (void *)(uintptr_t)text, MHD_RESPMEM_MUST_COPY);
     if (response)
         MHD_add_response_header(response, "Content-Type", "text/plain; charset=utf-8");
     return answer_response(request, 200, response);
@@ -218,7 +225,8 @@ static enum MHD_Result request_begin(struct server *server, struct MHD_Connectio
     struct request *request = memory_zalloc(1, sizeof *request);
     if (!request)
         return MHD_NO;
-    *request = (struct request){.server = server, .connection = connection, .path = path, .method = method, .artefact = -1};
+    *request =
+        (struct request){.server = server, .connection = connection, .path = path, .method = method, .artefact = -1};
     *context = request;
     request_refuse(request);
     answer_within(request, http_time_s(request->body_bytes));
@@ -228,8 +236,9 @@ static enum MHD_Result request_begin(struct server *server, struct MHD_Connectio
     return MHD_YES;
 }
 
-static enum MHD_Result request_handle(void *context, struct MHD_Connection *connection, const char *path, const char *method,
-                                      const char *version, const char *data, size_t *bytes, void **request_context)
+static enum MHD_Result request_handle(void *context, struct MHD_Connection *connection, const char *path,
+                                      const char *method, const char *version, const char *data, size_t *bytes,
+                                      void **request_context)
 {
     (void)version;
     struct request *request = *request_context;
@@ -237,8 +246,9 @@ static enum MHD_Result request_handle(void *context, struct MHD_Connection *conn
         return request_begin(context, connection, path, method, request_context);
     if (*bytes > 0) {
         request->read_bytes += (int64_t)*bytes;
-        bool ok = request->refusal || !request->route || !request->route->take ? request->read_bytes <= DRAIN_BYTES
-                                                                                : request->route->take(request, data, *bytes);
+        bool ok = request->refusal || !request->route || !request->route->take
+                      ? request->read_bytes <= DRAIN_BYTES
+                      : request->route->take(request, data, *bytes);
         *bytes = 0;
         return ok ? MHD_YES : MHD_NO;
     }
@@ -334,7 +344,8 @@ static int listen_on(const char *address, int port, int *ret_port, struct error 
     snprintf(service, sizeof service, "%d", port);
     int number = getaddrinfo(address, service, &hints, &found);
     if (number) {
-        error_set(error, STATUS_USAGE, "--address %s: %s (127.0.0.1 is this machine alone, 0.0.0.0 every network)", address, gai_strerror(number));
+        error_set(error, STATUS_USAGE, "--address %s: %s (127.0.0.1 is this machine alone, 0.0.0.0 every network)",
+                  address, gai_strerror(number));
         return -1;
     }
     int handle = socket(found->ai_family, found->ai_socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), on = 1;
@@ -352,7 +363,8 @@ static int listen_on(const char *address, int port, int *ret_port, struct error 
             close(handle);
         return -1;
     }
-    *ret_port = ntohs(name.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&name)->sin6_port : ((struct sockaddr_in *)&name)->sin_port);
+    *ret_port = ntohs(name.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&name)->sin6_port
+                                                 : ((struct sockaddr_in *)&name)->sin_port);
     return handle;
 }
 
@@ -362,12 +374,12 @@ enum status http_start(struct server *server, struct error *error)
     if (handle < 0)
         return error->status;
     server->daemon = MHD_start_daemon(
-        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL, request_handle, server,
-        MHD_OPTION_EXTERNAL_LOGGER, daemon_log, NULL, MHD_OPTION_LISTEN_SOCKET, handle, MHD_OPTION_THREAD_POOL_SIZE, (unsigned)THREADS, MHD_OPTION_CONNECTION_LIMIT,
-        (unsigned)CONNECTIONS, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BYTES, MHD_OPTION_CONNECTION_TIMEOUT,
-        (unsigned)IDLE_S, MHD_OPTION_NOTIFY_COMPLETED, request_completed, NULL, MHD_OPTION_NOTIFY_CONNECTION, connection_notify,
-        server, MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL, MHD_OPTION_STRICT_FOR_CLIENT, 1,
-        MHD_OPTION_END);
+        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL, request_handle,
+        server, MHD_OPTION_EXTERNAL_LOGGER, daemon_log, NULL, MHD_OPTION_LISTEN_SOCKET, handle,
+        MHD_OPTION_THREAD_POOL_SIZE, (unsigned)THREADS, MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BYTES, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_S,
+        MHD_OPTION_NOTIFY_COMPLETED, request_completed, NULL, MHD_OPTION_NOTIFY_CONNECTION, connection_notify, server,
+        MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_END);
     if (!server->daemon)
         return error_set(error, STATUS_FAILED, "the HTTP library cannot start (too few file handles or threads?)");
     return STATUS_OK;

@@ -19,11 +19,12 @@ struct request;
 
 /* One row of the API; docs/openapi.yaml has the same (tested). */
 struct route {
-    const char *method, *path; /* {id} and {file} stand for a job's id and an artefact's name */
-    bool open;                 /* needs no token */
+    const char *method, *path;    /* {id} and {file} stand for a job's id and an artefact's name */
+    bool open;                    /* needs no token */
     int statuses[ROUTE_STATUSES]; /* all it may answer */
     enum MHD_Result (*answer)(struct request *request);
-    /* Routes with an upload; NULL: a body is read and forgotten. begin: 0, or the status of a refusal with request->why. */
+    /* Routes with an upload; NULL: a body is read and forgotten. begin: 0, or the status of a refusal with
+     * request->why. */
     int (*begin)(struct request *request);
     bool (*take)(struct request *request, const char *data, size_t bytes);
     void (*end)(struct request *request); /* always, also when the client went away */
@@ -37,16 +38,16 @@ struct request {
     struct server *server;
     struct MHD_Connection *connection;
     const char *method, *path;
-    const struct route *route;      /* NULL: none, or the page */
+    const struct route *route; /* NULL: none, or the page */
     char id[JOB_ID_LENGTH + 1];
     int artefact;
-    int64_t body_bytes;             /* announced; -1: not */
+    int64_t body_bytes; /* announced; -1: not */
     int64_t read_bytes;
-    int refusal;                    /* status; 0: none yet */
-    char why[JOB_TEXT_BYTES];       /* of the refusal */
-    const char *allow;              /* of a 405 */
+    int refusal;              /* status; 0: none yet */
+    char why[JOB_TEXT_BYTES]; /* of the refusal */
+    const char *allow;        /* of a 405 */
     void *upload;
-    int answered;                   /* status */
+    int answered; /* status */
 };
 
 /* Finds the route of method and path; fills route, id, artefact, or refusal and why. */
@@ -56,12 +57,14 @@ const char *request_header(const struct request *request, const char *name);
 const char *request_argument(const struct request *request, const char *name);
 
 /* Each answers once; the result is what libmicrohttpd's handler returns. */
-enum MHD_Result answer_response(struct request *request, int status, struct MHD_Response *response); /* takes the response */
+enum MHD_Result answer_response(struct request *request, int status,
+                                struct MHD_Response *response); /* takes the response */
 enum MHD_Result answer_error(struct request *request, int status, const char *format, ...) ERROR_PRINTF(3, 4);
-enum MHD_Result answer_json(struct request *request, int status, char *text); /* takes text (cJSON's); NULL: out of memory */
+enum MHD_Result answer_json(struct request *request, int status,
+                            char *text); /* takes text (cJSON's); NULL: out of memory */
 enum MHD_Result answer_job(struct request *request, int status, const char *id);
-enum MHD_Result answer_text(struct request *request, const char *text);       /* copies */
-enum MHD_Result answer_nothing(struct request *request, const char *cookie);  /* 204; cookie may be NULL */
+enum MHD_Result answer_text(struct request *request, const char *text);      /* copies */
+enum MHD_Result answer_nothing(struct request *request, const char *cookie); /* 204; cookie may be NULL */
 
 /* From now on the connection has so long; 0: as long as it likes. */
 void answer_within(struct request *request, double seconds);
@@ -86,8 +89,8 @@ void page_close(struct server *server);
 
 /* events.c */
 enum MHD_Result events_answer(struct request *request);
-void events_wake(struct server *server);  /* every stream looks again */
-void events_beat(struct server *server);  /* those that were silent long */
+void events_wake(struct server *server); /* every stream looks again */
+void events_beat(struct server *server); /* those that were silent long */
 
 /* metrics.c */
 enum MHD_Result metrics_answer(struct request *request);

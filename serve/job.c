@@ -68,7 +68,8 @@ enum status job_id_make(char id[JOB_ID_LENGTH + 1], struct error *error)
     return STATUS_OK;
 }
 
-/* Bytes of the UTF-8 character at `text`, 0 where there is none: overlong forms, surrogates and control characters are none. */
+/* Bytes of the UTF-8 character at `text`, 0 where there is none: overlong forms, surrogates and control characters are
+ * none. */
 static int utf8_length(const unsigned char *text)
 {
     if (text[0] < 0x80)
@@ -123,8 +124,8 @@ void job_download_name(char *text, size_t size, const struct job *job, int artef
     enum { MOST = 60 };
     size_t used = 0;
     for (const char *at = job->name; *at && used < MOST && used + 1 < size; at++) {
-        bool plain = (*at >= 'a' && *at <= 'z') || (*at >= 'A' && *at <= 'Z') || (*at >= '0' && *at <= '9') || *at == '-' ||
-                     *at == '_' || (*at == '.' && used > 0);
+        bool plain = (*at >= 'a' && *at <= 'z') || (*at >= 'A' && *at <= 'Z') || (*at >= '0' && *at <= '9') ||
+                     *at == '-' || *at == '_' || (*at == '.' && used > 0);
         if (plain || (used > 0 && text[used - 1] != '_'))
             text[used++] = plain ? *at : '_';
     }
@@ -171,7 +172,8 @@ static bool add_files(cJSON *object, const struct job *job)
         const char *format = artefact->format;
         char name[64], url[128];
         snprintf(name, sizeof name, "%s%s%s", artefact->name, format ? "." : "", format ? format : "");
-        snprintf(url, sizeof url, "/api/jobs/%s/%s%s%s", job->id, artefact->name, format ? "?format=" : "", format ? format : "");
+        snprintf(url, sizeof url, "/api/jobs/%s/%s%s%s", job->id, artefact->name, format ? "?format=" : "",
+                 format ? format : "");
         cJSON *file = cJSON_CreateObject();
         ok = cJSON_AddStringToObject(file, "name", name) && cJSON_AddStringToObject(file, "url", url) &&
              cJSON_AddStringToObject(file, "type", artefact->type) &&
@@ -192,15 +194,18 @@ cJSON *job_json(const struct job *job, int64_t place, double keep_hours)
     bool ok =
         cJSON_AddStringToObject(object, "id", job->id) && cJSON_AddStringToObject(object, "name", job->name) &&
         cJSON_AddStringToObject(object, "state", job_state_names[job->state]) &&
-        (place > 0 ? cJSON_AddNumberToObject(object, "queue_place", (double)place) : cJSON_AddNullToObject(object, "queue_place")) &&
+        (place > 0 ? cJSON_AddNumberToObject(object, "queue_place", (double)place)
+                   : cJSON_AddNullToObject(object, "queue_place")) &&
         (running ? cJSON_AddStringToObject(object, "stage", job->stage) : cJSON_AddNullToObject(object, "stage")) &&
         cJSON_AddNumberToObject(object, "percent", job->state == JOB_DONE ? 100 : floor(job->percent * 10) / 10) &&
         add_time(object, "created", job->created_ms) && add_time(object, "started", job->started_ms) &&
         add_time(object, "finished", job->finished_ms) &&
         add_time(object, "expires", job->finished_ms ? job->finished_ms + keep_ms : 0) &&
-        cJSON_AddBoolToObject(object, "example", job->example) && cJSON_AddBoolToObject(object, "segment", job->segment) &&
+        cJSON_AddBoolToObject(object, "example", job->example) &&
+        cJSON_AddBoolToObject(object, "segment", job->segment) &&
         cJSON_AddNumberToObject(object, "input_bytes", (double)(job->bytes[0] > 0 ? job->bytes[0] : 0)) &&
-        (job->error[0] ? cJSON_AddStringToObject(object, "error", job->error) : cJSON_AddNullToObject(object, "error")) &&
+        (job->error[0] ? cJSON_AddStringToObject(object, "error", job->error)
+                       : cJSON_AddNullToObject(object, "error")) &&
         add_copy(object, "warnings", job->warnings, true) && add_copy(object, "summary", job->summary, false) &&
         add_files(object, job) &&
         (job->mesh_grid_mm > 0 ? cJSON_AddNumberToObject(object, "mesh_grid_mm", job->mesh_grid_mm)
@@ -219,7 +224,8 @@ enum status job_write(const char *folder, const struct job *job, struct error *e
     bool ok = cJSON_AddNumberToObject(object, "format_version", 1) && cJSON_AddStringToObject(object, "id", job->id) &&
               cJSON_AddStringToObject(object, "name", job->name) &&
               cJSON_AddStringToObject(object, "state", job_state_names[job->state]) &&
-              cJSON_AddBoolToObject(object, "example", job->example) && cJSON_AddBoolToObject(object, "segment", job->segment) &&
+              cJSON_AddBoolToObject(object, "example", job->example) &&
+              cJSON_AddBoolToObject(object, "segment", job->segment) &&
               (isnan(job->threshold_hu) || cJSON_AddNumberToObject(object, "threshold_hu", job->threshold_hu)) &&
               (isnan(job->threshold) || cJSON_AddNumberToObject(object, "threshold", job->threshold)) &&
               cJSON_AddNumberToObject(object, "attempts", job->attempts) &&
@@ -230,8 +236,8 @@ enum status job_write(const char *folder, const struct job *job, struct error *e
               cJSON_AddStringToObject(object, "error", job->error);
     char *text = ok ? cJSON_Print(object) : NULL;
     char *path = memory_printf("%s/job.json", folder);
-    enum status status =
-        text && path ? file_write(path, text, strlen(text), error) : error_memory(error, JOB_FILE_MAX_BYTES, "a job's record");
+    enum status status = text && path ? file_write(path, text, strlen(text), error)
+                                      : error_memory(error, JOB_FILE_MAX_BYTES, "a job's record");
     memory_free(path);
     cJSON_free(text);
     cJSON_Delete(object);
@@ -281,7 +287,8 @@ static cJSON *json_read(const char *folder, const char *name, size_t max_bytes)
     struct error ignored = {0};
     char *text = NULL, *path = memory_printf("%s/%s", folder, name);
     size_t bytes = 0;
-    cJSON *object = path && !file_read(&text, &bytes, path, max_bytes, &ignored) ? cJSON_ParseWithLength(text, bytes) : NULL;
+    cJSON *object =
+        path && !file_read(&text, &bytes, path, max_bytes, &ignored) ? cJSON_ParseWithLength(text, bytes) : NULL;
     memory_free(text);
     memory_free(path);
     return object;
@@ -301,8 +308,8 @@ enum status job_read(struct job *ret, const char *folder, struct error *error)
 
 static void job_summary(struct job *job, const cJSON *report)
 {
-    static const char *const keys[] = {"volume_ml", "extent_mm", "thickness_mean_mm", "thickness_max_mm", "rim_gap_mm", "rim_contact_frac",
-                                       "components"};
+    static const char *const keys[] = {"volume_ml",  "extent_mm",        "thickness_mean_mm", "thickness_max_mm",
+                                       "rim_gap_mm", "rim_contact_frac", "components"};
     const cJSON *implant = cJSON_GetObjectItemCaseSensitive(report, "implant");
     const cJSON *mesh = cJSON_GetObjectItemCaseSensitive(report, "mesh");
     const cJSON *warnings = cJSON_GetObjectItemCaseSensitive(report, "warnings");
@@ -311,7 +318,8 @@ static void job_summary(struct job *job, const cJSON *report)
     for (size_t i = 0; ok && i < sizeof keys / sizeof *keys; i++)
         ok = add_copy(summary, keys[i], cJSON_GetObjectItemCaseSensitive(implant, keys[i]), false);
     ok = ok && add_copy(summary, "area_cm2", cJSON_GetObjectItemCaseSensitive(mesh, "area_cm2"), false) &&
-         cJSON_AddBoolToObject(summary, "watertight", cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(mesh, "watertight")));
+         cJSON_AddBoolToObject(summary, "watertight",
+                               cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(mesh, "watertight")));
     cJSON_Delete(job->summary);
     cJSON_Delete(job->warnings);
     job->summary = ok ? summary : NULL;
@@ -329,7 +337,8 @@ void job_collect(struct job *job, const char *folder)
         job->bytes[i] = there ? (int64_t)info.st_size : -1;
         memory_free(path);
     }
-    cJSON *report = job->bytes[ARTEFACT_REPORT] > 0 ? json_read(folder, artefacts[ARTEFACT_REPORT].path, REPORT_MAX_BYTES) : NULL;
+    cJSON *report =
+        job->bytes[ARTEFACT_REPORT] > 0 ? json_read(folder, artefacts[ARTEFACT_REPORT].path, REPORT_MAX_BYTES) : NULL;
     if (report)
         job_summary(job, report);
     cJSON_Delete(report);

@@ -1,7 +1,7 @@
 /* job.h - one restoration: what was asked, how far it is, which files it has. Private to serve/.
  *
- * A job's folder, STATE/jobs/ID/:  job.json (written by the server, atomically), in/upload (as it came), work/ (the child's own),
- * out/ (results), log.txt (what the child said). No name in it comes from a user. */
+ * A job's folder, STATE/jobs/ID/:  job.json (written by the server, atomically), in/upload (as it came), work/ (the
+ * child's own), out/ (results), log.txt (what the child said). No name in it comes from a user. */
 #ifndef CALVARIA_SERVE_JOB_H
 #define CALVARIA_SERVE_JOB_H
 
@@ -16,7 +16,13 @@
 enum job_state { JOB_QUEUED, JOB_RUNNING, JOB_DONE, JOB_FAILED, JOB_CANCELLED };
 extern const char *const job_state_names[];
 
-enum { JOB_ID_LENGTH = 32, JOB_NAME_CHARS = 100, JOB_NAME_BYTES = 4 * JOB_NAME_CHARS + 1, JOB_TEXT_BYTES = 2048, JOB_STAGE_BYTES = 16 };
+enum {
+    JOB_ID_LENGTH = 32,
+    JOB_NAME_CHARS = 100,
+    JOB_NAME_BYTES = 4 * JOB_NAME_CHARS + 1,
+    JOB_TEXT_BYTES = 2048,
+    JOB_STAGE_BYTES = 16
+};
 
 /* A file a job may have. */
 struct artefact {
@@ -34,13 +40,13 @@ struct job {
     char id[JOB_ID_LENGTH + 1], name[JOB_NAME_BYTES];
     enum job_state state;
     bool example, segment;
-    double threshold_hu, threshold; /* NaN: the default */
-    int attempts;                   /* times it was started */
+    double threshold_hu, threshold;              /* NaN: the default */
+    int attempts;                                /* times it was started */
     int64_t created_ms, started_ms, finished_ms; /* since 1970; 0: not yet */
     char error[JOB_TEXT_BYTES];
-    double mesh_grid_mm;            /* 0: not known */
-    int64_t bytes[ARTEFACTS];       /* -1: not there */
-    cJSON *summary, *warnings;      /* of the report; NULL before; owned */
+    double mesh_grid_mm;       /* 0: not known */
+    int64_t bytes[ARTEFACTS];  /* -1: not there */
+    cJSON *summary, *warnings; /* of the report; NULL before; owned */
 
     /* While the server runs. */
     char stage[JOB_STAGE_BYTES];
@@ -54,7 +60,8 @@ bool job_id_valid(const char *id); /* 32 lower-case hexadecimal digits */
 bool job_is_final(const struct job *job);
 /* 128 random bits. */
 enum status job_id_make(char id[JOB_ID_LENGTH + 1], struct error *error);
-/* Makes a name fit to be shown: valid UTF-8, no control characters, at most JOB_NAME_CHARS; false where nothing is left. */
+/* Makes a name fit to be shown: valid UTF-8, no control characters, at most JOB_NAME_CHARS; false where nothing is
+ * left. */
 bool job_name_set(struct job *job, const char *text);
 void job_error_set(struct job *job, const char *text); /* likewise */
 /* The name a file is saved under: letters, digits, dots, dashes and underscores, then the artefact's ending. */

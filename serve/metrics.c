@@ -26,8 +26,9 @@ struct sheet {
 
 static void sheet_add(struct sheet *sheet, const char *name, const char *type, const char *help, double value)
 {
-    int n = snprintf(sheet->text + sheet->used, sizeof sheet->text - sheet->used, "# HELP calvaria_%s %s\n# TYPE calvaria_%s %s\ncalvaria_%s %.15g\n",
-                     name, help, name, type, name, value);
+    int n = snprintf(sheet->text + sheet->used, sizeof sheet->text - sheet->used,
+                     "# HELP calvaria_%s %s\n# TYPE calvaria_%s %s\ncalvaria_%s %.15g\n", name, help, name, type, name,
+                     value);
     if (n > 0 && (size_t)n < sizeof sheet->text - sheet->used)
         sheet->used += (size_t)n;
     else
@@ -56,9 +57,11 @@ enum MHD_Result metrics_answer(struct request *request)
         snprintf(help, sizeof help, "requests answered with %dxx", i);
         sheet_add(&sheet, name, "counter", help, (double)server->answers[i]);
     }
-    sheet_add(&sheet, "answers_undocumented_total", "counter", "answers docs/openapi.yaml does not say", (double)server->undocumented);
+    sheet_add(&sheet, "answers_undocumented_total", "counter", "answers docs/openapi.yaml does not say",
+              (double)server->undocumented);
     sheet_add(&sheet, "connections_total", "counter", "connections taken", (double)server->connections);
-    sheet_add(&sheet, "connections_reaped_total", "counter", "connections ended for being too slow", (double)server->reaped);
+    sheet_add(&sheet, "connections_reaped_total", "counter", "connections ended for being too slow",
+              (double)server->reaped);
     sheet_add(&sheet, "event_streams", "gauge", "event streams open", (double)server->n_streams);
     sheet_add(&sheet, "resident_bytes", "gauge", "memory of the server itself", (double)resident_bytes());
     sheet_add(&sheet, "uptime_seconds", "gauge", "since the start", log_clock_s() - server->begin_s);

@@ -30,22 +30,31 @@ static const char no_page[] =
     "<style>body{font:16px sans-serif;max-width:40em;margin:3em auto;padding:0 1em}</style>"
     "<h1>calvaria serve</h1><p>The server runs, but it was built without its page (npm was missing). The API is there: "
     "<code>curl -F file=@skull.nrrd http://HOST:PORT/api/jobs</code>; docs/openapi.yaml describes it.</p>"
-    "<p>To get the page: install npm, build again, start again.</p><p>Research software: not for clinical use.</p></html>";
+    "<p>To get the page: install npm, build again, start again.</p><p>Research software: not for clinical "
+    "use.</p></html>";
 
 static const char *type_of(const char *path)
 {
-    static const char *const types[][2] = {
-        {".html", "text/html; charset=utf-8"}, {".js", "text/javascript; charset=utf-8"}, {".mjs", "text/javascript; charset=utf-8"},
-        {".css", "text/css; charset=utf-8"},   {".svg", "image/svg+xml"},                  {".png", "image/png"},
-        {".ico", "image/x-icon"},              {".json", "application/json"},              {".wasm", "application/wasm"},
-        {".woff2", "font/woff2"},              {".txt", "text/plain; charset=utf-8"},      {".webmanifest", "application/manifest+json"}};
+    static const char *const types[][2] = {{".html", "text/html; charset=utf-8"},
+                                           {".js", "text/javascript; charset=utf-8"},
+                                           {".mjs", "text/javascript; charset=utf-8"},
+                                           {".css", "text/css; charset=utf-8"},
+                                           {".svg", "image/svg+xml"},
+                                           {".png", "image/png"},
+                                           {".ico", "image/x-icon"},
+                                           {".json", "application/json"},
+                                           {".wasm", "application/wasm"},
+                                           {".woff2", "font/woff2"},
+                                           {".txt", "text/plain; charset=utf-8"},
+                                           {".webmanifest", "application/manifest+json"}};
     for (size_t i = 0; i < sizeof types / sizeof *types; i++)
         if (file_has_suffix(path, types[i][0]))
             return types[i][1];
     return "application/octet-stream";
 }
 
-static enum status page_add(struct server *server, const char *folder, const char *url, size_t *bytes, struct error *error)
+static enum status page_add(struct server *server, const char *folder, const char *url, size_t *bytes,
+                            struct error *error)
 {
     struct page_file file = {.type = type_of(url)};
     struct error ignored = {0};
@@ -57,7 +66,8 @@ static enum status page_add(struct server *server, const char *folder, const cha
         file.packed = NULL;
     *bytes += file.bytes + file.packed_bytes;
     if (!status && (server->n_files == PAGE_FILES || *bytes > PAGE_BYTES))
-        status = error_set(error, STATUS_FAILED, "--web %s: more than %d files or %d MiB: this is no page", folder, PAGE_FILES, PAGE_BYTES >> 20);
+        status = error_set(error, STATUS_FAILED, "--web %s: more than %d files or %d MiB: this is no page", folder,
+                           PAGE_FILES, PAGE_BYTES >> 20);
     memory_free(path);
     memory_free(packed);
     if (status) {
@@ -72,7 +82,8 @@ static enum status page_add(struct server *server, const char *folder, const cha
 }
 
 /* Ordinary files alone: no links, no dot files. */
-static enum status page_scan(struct server *server, const char *folder, const char *under, int depth, size_t *bytes, struct error *error)
+static enum status page_scan(struct server *server, const char *folder, const char *under, int depth, size_t *bytes,
+                             struct error *error)
 {
     struct arena arena = {0};
     struct config_strings names = {0};
@@ -120,7 +131,8 @@ enum status page_open(struct server *server, struct error *error)
     size_t bytes = 0;
     const char *folder = page_folder(server, &arena);
     server->files = memory_zalloc(PAGE_FILES, sizeof *server->files);
-    enum status status = server->files ? STATUS_OK : error_memory(error, PAGE_FILES * sizeof *server->files, "the page");
+    enum status status =
+        server->files ? STATUS_OK : error_memory(error, PAGE_FILES * sizeof *server->files, "the page");
     if (!status && folder)
         status = page_scan(server, folder, "", 0, &bytes, error);
     if (!status && folder && !page_find(server, "/"))

@@ -4,6 +4,7 @@
 
 #include "serve/http.h"
 
+/* clang-format off */
 const struct route routes[] = {
     {.method = "GET", .path = "/healthz", .open = true, .statuses = {200}, .answer = api_health},
     {.method = "GET", .path = "/metrics", .statuses = {200, 401, 403}, .answer = metrics_answer},
@@ -24,6 +25,7 @@ const struct route routes[] = {
     {.method = "GET", .path = "/api/jobs/{id}/events", .statuses = {200, 401, 403, 404, 503}, .answer = events_answer},
     {.method = "GET", .path = "/api/jobs/{id}/{file}", .statuses = {200, 400, 401, 403, 404}, .answer = api_file},
 };
+/* clang-format on */
 const int n_routes = sizeof routes / sizeof *routes;
 
 /* Bytes up to the next '/' or the end. */
@@ -77,7 +79,9 @@ void route_match(struct request *request)
         allow = routes[i].method[0] == 'G' ? allowed[0] : routes[i].method[0] == 'P' ? allowed[1] : allowed[2];
     }
     request->refusal = allow ? 405 : 404;
-    request->allow = several ? (strncmp(request->path, "/api/jobs/", 10) == 0 ? "GET, HEAD, DELETE" : "POST, DELETE") : allow;
-    snprintf(request->why, sizeof request->why, allow ? "%.100s: not answered here (allowed: %s)" : "%.100s: no such page (see docs/openapi.yaml)",
+    request->allow =
+        several ? (strncmp(request->path, "/api/jobs/", 10) == 0 ? "GET, HEAD, DELETE" : "POST, DELETE") : allow;
+    snprintf(request->why, sizeof request->why,
+             allow ? "%.100s: not answered here (allowed: %s)" : "%.100s: no such page (see docs/openapi.yaml)",
              allow ? request->method : request->path, request->allow ? request->allow : "");
 }

@@ -33,7 +33,7 @@ struct runners {
 static const struct {
     const char *name;
     double begin, end;
-} stages[] = {{"starting", 0, 1},   {"example", 1, 5},    {"segmenting", 2, 9}, {"reading", 9, 12},
+} stages[] = {{"starting", 0, 1},    {"example", 1, 5},     {"segmenting", 2, 9}, {"reading", 9, 12},
               {"restoring", 12, 78}, {"measuring", 78, 85}, {"writing", 85, 92},  {"meshing", 92, 100}};
 enum { STAGES = sizeof stages / sizeof *stages };
 
@@ -58,9 +58,11 @@ static void talk_line(struct talk *talk)
             if (strcmp(stages[i].name, line + 6) == 0)
                 talk->stage = i;
         store_progress(talk->store, talk->job->id, stages[talk->stage].name, stages[talk->stage].begin);
-    } else if (sscanf(line, "part %" SCNd64 " %" SCNd64, &done, &total) == 2 && done >= 0 && done <= total && total > 0) {
+    } else if (sscanf(line, "part %" SCNd64 " %" SCNd64, &done, &total) == 2 && done >= 0 && done <= total &&
+               total > 0) {
         double begin = stages[talk->stage].begin, end = stages[talk->stage].end;
-        store_progress(talk->store, talk->job->id, stages[talk->stage].name, begin + (end - begin) * (double)done / (double)total);
+        store_progress(talk->store, talk->job->id, stages[talk->stage].name,
+                       begin + (end - begin) * (double)done / (double)total);
     } else if (strncmp(line, "mesh_grid_mm ", 13) == 0) {
         double mm = strtod(line + 13, NULL);
         talk->job->mesh_grid_mm = isfinite(mm) && mm > 0 ? mm : 0;
@@ -129,8 +131,8 @@ static void command_done(struct command *command)
         memory_free(command->words[i]);
 }
 
-/* Ours and, where nobody said otherwise, threads that sleep while they wait: jobs share the machine with each other and the server.
- * memory_free; its strings are not ours. */
+/* Ours and, where nobody said otherwise, threads that sleep while they wait: jobs share the machine with each other and
+ * the server. memory_free; its strings are not ours. */
 static char **child_environment(void)
 {
     static char passive[] = "OMP_WAIT_POLICY=passive";
@@ -176,7 +178,8 @@ static int child_spawn(pid_t *ret_pid, struct command *command, const char *log,
     return number;
 }
 
-/* Reads the pipe to its end, then waits; a child that takes too long is ended (*ret_late). Returns the status of waitpid. */
+/* Reads the pipe to its end, then waits; a child that takes too long is ended (*ret_late). Returns the status of
+ * waitpid. */
 static int child_follow(struct talk *talk, pid_t pid, int in, double max_s, bool *ret_late)
 {
     double begin_s = log_clock_s();
@@ -199,7 +202,8 @@ static int child_follow(struct talk *talk, pid_t pid, int in, double max_s, bool
             if (waitpid(pid, &status, WNOHANG) == pid)
                 return status;
         }
-        if (log_clock_s() - begin_s > max_s || (!open && (talk->runners->killed || store_unwanted(talk->store, talk->job->id)))) {
+        if (log_clock_s() - begin_s > max_s ||
+            (!open && (talk->runners->killed || store_unwanted(talk->store, talk->job->id)))) {
             *ret_late = log_clock_s() - begin_s > max_s;
             kill(pid, SIGKILL);
         }
@@ -232,12 +236,14 @@ static void job_end(struct runners *runners, struct job *job, int status, bool l
         job->percent = 0;
     } else if (WIFSIGNALED(status)) {
         snprintf(text, sizeof text,
-                 "the restoration was ended by signal %d: out of memory, or a file that its reader cannot bear (a smaller volume, or the "
+                 "the restoration was ended by signal %d: out of memory, or a file that its reader cannot bear (a "
+                 "smaller volume, or the "
                  "file saved anew by another program, would work)",
                  WTERMSIG(status));
         job_fail(job, text);
     } else {
-        job_fail(job, job->error[0] ? job->error : "the restoration failed without a word (the server's log may say more)");
+        job_fail(job,
+                 job->error[0] ? job->error : "the restoration failed without a word (the server's log may say more)");
     }
 }
 
@@ -249,7 +255,9 @@ static void runner_work(struct runners *runners, struct job *job, const char *fo
     int ends[2] = {-1, -1}, status = 0;
     pid_t pid = 0;
     bool late = false;
-    int number = command.failed || !log ? ENOMEM : pipe2(ends, O_CLOEXEC) ? errno : child_spawn(&pid, &command, log, ends[1]);
+    int number = command.failed || !log   ? ENOMEM
+                 : pipe2(ends, O_CLOEXEC) ? errno
+                                          : child_spawn(&pid, &command, log, ends[1]);
     if (ends[1] >= 0)
         close(ends[1]);
     if (number) {

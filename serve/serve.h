@@ -2,8 +2,8 @@
  *
  *     serve_run(&config, "0.1.0", &error);    // until SIGTERM or SIGINT
  *
- * Uploads become jobs in a bounded queue, each worked on by a child process (work.h); docs/openapi.yaml says what is answered,
- * docs/serve.md how to run it. */
+ * Uploads become jobs in a bounded queue, each worked on by a child process (work.h); docs/openapi.yaml says what is
+ * answered, docs/serve.md how to run it. */
 #ifndef CALVARIA_SERVE_SERVE_H
 #define CALVARIA_SERVE_SERVE_H
 
@@ -19,8 +19,8 @@ struct serve_config {
 };
 extern const struct config_table serve_table; /* also the command's options */
 
-/* STATUS_USAGE: an address beyond loopback without a token, sizes that are none, a token that is too short. STATUS_FAILED: a model
- * that cannot be read, a port that is taken, a state folder another server uses. */
+/* STATUS_USAGE: an address beyond loopback without a token, sizes that are none, a token that is too short.
+ * STATUS_FAILED: a model that cannot be read, a port that is taken, a state folder another server uses. */
 enum status serve_run(const struct serve_config *config, const char *version, struct error *error);
 
 #endif

@@ -19,36 +19,45 @@
 #include "infer/restore.h"
 
 #define OFFSET(member) offsetof(struct serve_config, member)
+/* clang-format off */
 static const struct config_field serve_fields[] = {
     {.key = "model", .type = CONFIG_STRING, .offset = OFFSET(model),
      .help = "model file or run folder; default: the shipped one; builtin:mirror answers without a network"},
-    {.key = "port", .type = CONFIG_INT, .offset = OFFSET(port), .text = "8080", .min = 0, .max = 65535, .help = "0: a free one"},
+    {.key = "port", .type = CONFIG_INT, .offset = OFFSET(port), .text = "8080", .min = 0, .max = 65535,
+     .help = "0: a free one"},
     {.key = "address", .type = CONFIG_STRING, .offset = OFFSET(address), .text = "127.0.0.1",
      .help = "to listen on; any but this machine's own wants --token-file"},
-    {.key = "token_file", .type = CONFIG_STRING, .offset = OFFSET(token_file), .help = "its first line is the token users must know"},
-    {.key = "max_upload", .type = CONFIG_STRING, .offset = OFFSET(max_upload), .text = "512M", .help = "bytes of an upload, with K, M or G"},
-    {.key = "max_voxels_million", .type = CONFIG_DOUBLE, .offset = OFFSET(max_voxels_million), .text = "300", .min = 0.001, .max = 1e6,
-     .help = "larger volumes are refused by their header"},
+    {.key = "token_file", .type = CONFIG_STRING, .offset = OFFSET(token_file),
+     .help = "its first line is the token users must know"},
+    {.key = "max_upload", .type = CONFIG_STRING, .offset = OFFSET(max_upload), .text = "512M",
+     .help = "bytes of an upload, with K, M or G"},
+    {.key = "max_voxels_million", .type = CONFIG_DOUBLE, .offset = OFFSET(max_voxels_million), .text = "300",
+     .min = 0.001, .max = 1e6, .help = "larger volumes are refused by their header"},
     {.key = "workers", .type = CONFIG_INT, .offset = OFFSET(workers), .text = "1", .min = 1, .max = 64,
      .help = "jobs at once; they share --threads"},
-    {.key = "queue", .type = CONFIG_INT, .offset = OFFSET(queue), .text = "20", .min = 1, .max = 1000, .help = "jobs that may wait"},
-    {.key = "keep_hours", .type = CONFIG_DOUBLE, .offset = OFFSET(keep_hours), .text = "24", .min = 0.001, .max = 87600, .unit = "h",
-     .help = "results are removed after"},
+    {.key = "queue", .type = CONFIG_INT, .offset = OFFSET(queue), .text = "20", .min = 1, .max = 1000,
+     .help = "jobs that may wait"},
+    {.key = "keep_hours", .type = CONFIG_DOUBLE, .offset = OFFSET(keep_hours), .text = "24", .min = 0.001,
+     .max = 87600, .unit = "h", .help = "results are removed after"},
     {.key = "state", .type = CONFIG_PATH, .offset = OFFSET(state),
      .help = "folder for uploads and results (default: calvaria/serve in $XDG_STATE_HOME or ~/.local/state)"},
-    {.key = "web", .type = CONFIG_PATH, .offset = OFFSET(web), .help = "folder of the page (default: the build's or the installed one)"},
-    {.key = "max_memory_gb", .type = CONFIG_DOUBLE, .offset = OFFSET(max_memory_gb), .text = "16", .min = 0, .max = 1e5, .unit = "GB",
-     .help = "address space of one job; 0: any"},
-    {.key = "max_minutes", .type = CONFIG_DOUBLE, .offset = OFFSET(max_minutes), .text = "60", .min = 0.01, .max = 1e5, .unit = "min",
-     .help = "a job that takes longer is ended"},
+    {.key = "web", .type = CONFIG_PATH, .offset = OFFSET(web),
+     .help = "folder of the page (default: the build's or the installed one)"},
+    {.key = "max_memory_gb", .type = CONFIG_DOUBLE, .offset = OFFSET(max_memory_gb), .text = "16", .min = 0,
+     .max = 1e5, .unit = "GB", .help = "address space of one job; 0: any"},
+    {.key = "max_minutes", .type = CONFIG_DOUBLE, .offset = OFFSET(max_minutes), .text = "60", .min = 0.01,
+     .max = 1e5, .unit = "min", .help = "a job that takes longer is ended"},
     {.key = "no_picture", .type = CONFIG_BOOL, .offset = OFFSET(no_picture), .text = "false",
      .help = "make no preview.png: seconds less per job"},
-    {.key = "set", .type = CONFIG_STRINGS, .offset = OFFSET(set), .help = "KEY=VALUE over the model's restoration, as infer takes it"},
-    {.key = "drain_s", .type = CONFIG_DOUBLE, .offset = OFFSET(drain_s), .text = "30", .min = 0, .max = 86400, .unit = "s",
-     .help = "after SIGTERM running jobs may end for so long; then they are queued for the next start"},
+    {.key = "set", .type = CONFIG_STRINGS, .offset = OFFSET(set),
+     .help = "KEY=VALUE over the model's restoration, as infer takes it"},
+    {.key = "drain_s", .type = CONFIG_DOUBLE, .offset = OFFSET(drain_s), .text = "30", .min = 0, .max = 86400,
+     .unit = "s", .help = "after SIGTERM running jobs may end for so long; then they are queued for the next start"},
     {0},
 };
-const struct config_table serve_table = {.help = "The web application", .size = sizeof(struct serve_config), .fields = serve_fields};
+/* clang-format on */
+const struct config_table serve_table = {
+    .help = "The web application", .size = sizeof(struct serve_config), .fields = serve_fields};
 
 /* "512M" */
 static enum status parse_size(int64_t *ret, const char *text, struct error *error)
@@ -61,7 +70,8 @@ static enum status parse_size(int64_t *ret, const char *text, struct error *erro
     for (const char *u = units; unit && u <= unit; u++)
         value *= 1024;
     if (*end || end == text || !(value >= 1024 && value <= 1e15))
-        return error_set(error, STATUS_USAGE, "--max-upload: '%s' is no size of 1K or more (512M or 2G would work)", text);
+        return error_set(error, STATUS_USAGE, "--max-upload: '%s' is no size of 1K or more (512M or 2G would work)",
+                         text);
     *ret = (int64_t)value;
     return STATUS_OK;
 }
@@ -76,7 +86,8 @@ static enum status state_folder(struct server *server, struct error *error)
     else if (home && *home == '/')
         server->state = memory_printf("%s/.local/state/calvaria/serve", home);
     else
-        return error_set(error, STATUS_USAGE, "--state: is missing, and there is no $HOME to put it in (--state /var/lib/calvaria)");
+        return error_set(error, STATUS_USAGE,
+                         "--state: is missing, and there is no $HOME to put it in (--state /var/lib/calvaria)");
     return server->state ? file_make_folders(server->state, error) : error_memory(error, 256, "a path");
 }
 
@@ -97,7 +108,8 @@ static enum status model_info(struct server *server, struct error *error)
         ok = ok && cJSON_AddStringToObject(object, "network", model->network.name ? model->network.name : "") &&
              cJSON_AddNumberToObject(object, "parameters", (double)model->params.n_floats);
         for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
-            ok = ok && (!model_text(model, texts[i]) || cJSON_AddStringToObject(object, texts[i], model_text(model, texts[i])));
+            ok = ok && (!model_text(model, texts[i]) ||
+                        cJSON_AddStringToObject(object, texts[i], model_text(model, texts[i])));
     }
     char *text = ok ? cJSON_PrintUnformatted(object) : NULL;
     server->info = text ? memory_strdup(text) : NULL;
@@ -167,7 +179,8 @@ static void server_close(struct server *server)
     if (server->store)
         store_stop(server->store);
     runners_stop(server->runners, server->config->drain_s, server_hurried, server);
-    for (int64_t ms = 0; server->daemon && ms < streams_wait_ms; ms += 20) { /* none may be suspended when the daemon stops */
+    for (int64_t ms = 0; server->daemon && ms < streams_wait_ms;
+         ms += 20) { /* none may be suspended when the daemon stops */
         events_wake(server);
         pthread_mutex_lock(&server->stream_mutex);
         bool open = server->n_streams > 0;
@@ -201,7 +214,10 @@ enum status serve_run(const struct serve_config *config, const char *version, st
 {
     enum { HANDLES = 4096 };
     struct rlimit handles;
-    struct server server = {.config = config, .version = version, .begin_s = log_clock_s(), .max_voxels = (int64_t)(1e6 * config->max_voxels_million)};
+    struct server server = {.config = config,
+                            .version = version,
+                            .begin_s = log_clock_s(),
+                            .max_voxels = (int64_t)(1e6 * config->max_voxels_million)};
     enum status status = parse_size(&server.max_upload_bytes, config->max_upload, error);
     if (status)
         return status;
@@ -215,8 +231,8 @@ enum status serve_run(const struct serve_config *config, const char *version, st
     status = server_open(&server, error);
     if (!status) {
         bool v6 = strchr(config->address, ':') != NULL;
-        log_info("calvaria serve: open http://%s%s%s:%d/ (research software, not for clinical use); Ctrl-C ends it", v6 ? "[" : "",
-                 config->address, v6 ? "]" : "", server.port);
+        log_info("calvaria serve: open http://%s%s%s:%d/ (research software, not for clinical use); Ctrl-C ends it",
+                 v6 ? "[" : "", config->address, v6 ? "]" : "", server.port);
         while (!server_tick(&server, 1))
             continue;
         log_info("stopping: running jobs may end for %.0f s (once more: at once)", config->drain_s);

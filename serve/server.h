@@ -17,20 +17,20 @@ struct page_file;
 struct server {
     const struct serve_config *config;
     const char *version;
-    char *state;                   /* --state, or where such things go */
+    char *state; /* --state, or where such things go */
     int64_t max_upload_bytes, max_voxels;
-    char *token;                   /* NULL: none wanted */
+    char *token; /* NULL: none wanted */
     char session[JOB_ID_LENGTH + 1];
-    char *info;                    /* the part of /api/info that never changes: JSON of the model */
+    char *info; /* the part of /api/info that never changes: JSON of the model */
     struct store *store;
     struct runners *runners;
     struct MHD_Daemon *daemon;
-    int port;                      /* the one really listened on */
+    int port; /* the one really listened on */
     atomic_bool draining;
 
-    pthread_mutex_t watch_mutex;   /* connections and when they must be done */
+    pthread_mutex_t watch_mutex; /* connections and when they must be done */
     struct watch *watches;
-    pthread_mutex_t stream_mutex;  /* event streams */
+    pthread_mutex_t stream_mutex; /* event streams */
     struct stream *streams;
     int64_t n_streams;
 

@@ -82,7 +82,8 @@ static enum status store_put(struct store *store, struct job *job, struct error 
 {
     if (store->n == store->room) {
         int64_t room = store->room ? 2 * store->room : 64;
-        struct job **grown = memory_resize(store->jobs, (size_t)store->room * sizeof *grown, (size_t)room * sizeof *grown);
+        struct job **grown =
+            memory_resize(store->jobs, (size_t)store->room * sizeof *grown, (size_t)room * sizeof *grown);
         if (!grown)
             return error_memory(error, (size_t)room * sizeof *grown, "the table of jobs");
         store->jobs = grown;
@@ -120,7 +121,8 @@ static enum status store_lock(struct store *store, const char *folder, struct er
     if (store->lock < 0)
         return error_set(error, STATUS_FAILED, "--state %s: cannot be locked: %s", folder, strerror(errno));
     if (flock(store->lock, LOCK_EX | LOCK_NB))
-        return error_set(error, STATUS_FAILED, "--state %s: another server uses it (give this one a folder of its own)", folder);
+        return error_set(error, STATUS_FAILED, "--state %s: another server uses it (give this one a folder of its own)",
+                         folder);
     return STATUS_OK;
 }
 
@@ -137,7 +139,8 @@ static void store_recover(struct store *store, const char *name)
         if (again) {
             job.state = JOB_FAILED;
             job.finished_ms = now_ms();
-            job_error_set(&job, "the server stopped each of the three times it worked on this (is the volume too large for it?)");
+            job_error_set(
+                &job, "the server stopped each of the three times it worked on this (is the volume too large for it?)");
         } else if (job.state == JOB_RUNNING) {
             job.state = JOB_QUEUED;
         }
@@ -162,8 +165,8 @@ static void store_sort(struct store *store)
         }
 }
 
-enum status store_open(struct store **ret, const char *folder, const struct store_limits *limits, void (*changed)(void *context),
-                       void *context, struct error *error)
+enum status store_open(struct store **ret, const char *folder, const struct store_limits *limits,
+                       void (*changed)(void *context), void *context, struct error *error)
 {
     struct arena arena = {0};
     struct config_strings names = {0};
@@ -174,9 +177,11 @@ enum status store_open(struct store **ret, const char *folder, const struct stor
     pthread_mutex_init(&store->mutex, NULL);
     pthread_cond_init(&store->queued, NULL);
     store->folder = memory_printf("%s/jobs", folder);
-    enum status status = store->folder ? file_make_folders(store->folder, error) : error_memory(error, strlen(folder), "a path");
+    enum status status =
+        store->folder ? file_make_folders(store->folder, error) : error_memory(error, strlen(folder), "a path");
     if (!status && (chmod(folder, 0700) || chmod(store->folder, 0700)))
-        status = error_set(error, STATUS_FAILED, "--state %s: cannot be kept from other users: %s", folder, strerror(errno));
+        status =
+            error_set(error, STATUS_FAILED, "--state %s: cannot be kept from other users: %s", folder, strerror(errno));
     if (!status)
         status = store_lock(store, folder, error);
     if (!status)
@@ -229,7 +234,8 @@ int store_reserve(struct store *store, int64_t bytes, char why[JOB_TEXT_BYTES])
         snprintf(why, JOB_TEXT_BYTES, "queue: %" PRId64 " jobs wait already (try again in %d s)", waiting, RETRY_S);
     } else if (store->n + store->uploading >= STORE_JOBS) {
         status = 503;
-        snprintf(why, JOB_TEXT_BYTES, "%d jobs are kept already (delete finished ones, or try again later)", STORE_JOBS);
+        snprintf(why, JOB_TEXT_BYTES, "%d jobs are kept already (delete finished ones, or try again later)",
+                 STORE_JOBS);
     } else if (store_free_bytes(store) < DISK_MARGIN_BYTES + (1 + RESULTS_PER_UPLOAD) * bytes) {
         status = 507;
         snprintf(why, JOB_TEXT_BYTES, "the server's disk is full (delete finished jobs, or tell its operator)");

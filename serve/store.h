@@ -1,6 +1,7 @@
 /* store.h - every job of the server: in memory for the requests, in STATE/jobs for the next start. Private to serve/.
  *
- * All functions are safe from any thread. A job is changed by its runner alone while it runs, under the store's lock. */
+ * All functions are safe from any thread. A job is changed by its runner alone while it runs, under the store's lock.
+ */
 #ifndef CALVARIA_SERVE_STORE_H
 #define CALVARIA_SERVE_STORE_H
 
@@ -9,21 +10,21 @@
 struct store;
 
 struct store_limits {
-    int64_t queue;      /* jobs that may wait, uploads on their way included */
-    double keep_hours;  /* finished jobs go after */
+    int64_t queue;     /* jobs that may wait, uploads on their way included */
+    double keep_hours; /* finished jobs go after */
 };
 struct store_count {
-    int64_t queued, running, kept, uploading;              /* now */
-    int64_t accepted, done, failed, cancelled, refused;    /* since the start */
-    double work_s;                                         /* of finished jobs */
+    int64_t queued, running, kept, uploading;           /* now */
+    int64_t accepted, done, failed, cancelled, refused; /* since the start */
+    double work_s;                                      /* of finished jobs */
 };
 
-/* Takes STATE for this process alone (a lock file), reads the jobs of earlier runs: finished ones stay, the others are queued
- * again, one that was started `STORE_ATTEMPTS` times in vain has failed. *changed is called, without the lock, after every change
- * a user would see. */
+/* Takes STATE for this process alone (a lock file), reads the jobs of earlier runs: finished ones stay, the others are
+ * queued again, one that was started `STORE_ATTEMPTS` times in vain has failed. *changed is called, without the lock,
+ * after every change a user would see. */
 enum { STORE_ATTEMPTS = 3, STORE_JOBS = 4096 };
-enum status store_open(struct store **ret, const char *folder, const struct store_limits *limits, void (*changed)(void *context),
-                       void *context, struct error *error);
+enum status store_open(struct store **ret, const char *folder, const struct store_limits *limits,
+                       void (*changed)(void *context), void *context, struct error *error);
 void store_close(struct store *store);
 
 /* A place in the queue for an upload of `bytes` on its way; 0, or the HTTP status (503, 507) with *ret_why. */
@@ -33,7 +34,8 @@ void store_release(struct store *store);
 enum status store_begin(struct store *store, struct job *job, char **ret_folder, struct error *error);
 /* Queues the job for which a place was reserved; it is on disk when this returns. */
 enum status store_add(struct store *store, struct job *job, struct error *error);
-void store_abandon(struct store *store, const struct job *job); /* after store_begin, in place of store_add: removes the folder */
+void store_abandon(struct store *store,
+                   const struct job *job); /* after store_begin, in place of store_add: removes the folder */
 
 /* The job as JSON (cJSON_free), or NULL where there is none. */
 char *store_json(struct store *store, const char *id, uint64_t *ret_version, bool *ret_final);

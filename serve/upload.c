@@ -56,7 +56,8 @@ static void upload_file(struct upload *upload, const char *name, const char *dat
         snprintf(upload->file_name, sizeof upload->file_name, "%s", name ? name : "");
     upload->has_file = true;
     if (upload->bytes + (int64_t)bytes > server->max_upload_bytes)
-        upload_fault(upload, 413, "file: larger than %" PRId64 " bytes (crop it, or save it compressed)", server->max_upload_bytes);
+        upload_fault(upload, 413, "file: larger than %" PRId64 " bytes (crop it, or save it compressed)",
+                     server->max_upload_bytes);
     for (size_t done = 0; !upload->status && done < bytes;) {
         ssize_t n = write(upload->handle, data + done, bytes - done);
         if (n < 0 && errno != EINTR)
@@ -70,8 +71,9 @@ static void upload_file(struct upload *upload, const char *name, const char *dat
     }
 }
 
-static enum MHD_Result upload_part(void *context, enum MHD_ValueKind kind, const char *key, const char *file_name, const char *type,
-                                   const char *encoding, const char *data, uint64_t offset, size_t bytes)
+static enum MHD_Result upload_part(void *context, enum MHD_ValueKind kind, const char *key, const char *file_name,
+                                   const char *type, const char *encoding, const char *data, uint64_t offset,
+                                   size_t bytes)
 {
     struct upload *upload = context;
     (void)kind, (void)type, (void)encoding;
@@ -93,7 +95,8 @@ static enum MHD_Result upload_part(void *context, enum MHD_ValueKind kind, const
         }
         return MHD_YES;
     }
-    upload_fault(upload, 400, "%.60s: unknown field (file, name, segment, threshold_hu and threshold are known)", key ? key : "(no name)");
+    upload_fault(upload, 400, "%.60s: unknown field (file, name, segment, threshold_hu and threshold are known)",
+                 key ? key : "(no name)");
     return MHD_YES;
 }
 
@@ -105,7 +108,8 @@ int upload_begin(struct request *request)
     const char *type = request_header(request, "Content-Type");
     struct error error = {0};
     if (!type || strncasecmp(type, "multipart/form-data", 19) != 0 || !strstr(type, "boundary=")) {
-        snprintf(request->why, sizeof request->why, "Content-Type: expected multipart/form-data (curl -F file=@skull.nrrd)");
+        snprintf(request->why, sizeof request->why,
+                 "Content-Type: expected multipart/form-data (curl -F file=@skull.nrrd)");
         return 415;
     }
     if (request->body_bytes < 0) {
@@ -113,8 +117,8 @@ int upload_begin(struct request *request)
         return 411;
     }
     if (request->body_bytes > server->max_upload_bytes + OVERHEAD_BYTES) {
-        snprintf(request->why, sizeof request->why, "file: larger than %" PRId64 " bytes (crop it, or save it compressed)",
-                 server->max_upload_bytes);
+        snprintf(request->why, sizeof request->why,
+                 "file: larger than %" PRId64 " bytes (crop it, or save it compressed)", server->max_upload_bytes);
         return 413;
     }
     int status = store_reserve(server->store, request->body_bytes, request->why);
@@ -127,7 +131,8 @@ int upload_begin(struct request *request)
         return 503;
     }
     request->upload = upload;
-    *upload = (struct upload){.request = request, .handle = -1, .reserved = true, .job = {.threshold_hu = NAN, .threshold = NAN}};
+    *upload = (struct upload){
+        .request = request, .handle = -1, .reserved = true, .job = {.threshold_hu = NAN, .threshold = NAN}};
     upload->begun = !store_begin(server->store, &upload->job, &upload->folder, &error);
     char *path = upload->begun ? memory_printf("%s/%s", upload->folder, artefacts[0].path) : NULL;
     upload->handle = path ? open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600) : -1;
@@ -161,7 +166,8 @@ static void upload_number(struct upload *upload, enum field field, double least,
     char *end = NULL;
     double value = strtod(upload->field[field], &end);
     if (*end || !(value >= least && value <= most))
-        upload_fault(upload, 400, "%s: '%.40s': expected a number from %g to %g", field_names[field], upload->field[field], least, most);
+        upload_fault(upload, 400, "%s: '%.40s': expected a number from %g to %g", field_names[field],
+                     upload->field[field], least, most);
     else
         *ret = value;
 }
@@ -187,8 +193,8 @@ static bool looks_like_volume(const uint8_t head[HEAD_BYTES])
 {
     uint32_t little = (uint32_t)head[0] | (uint32_t)head[1] << 8 | (uint32_t)head[2] << 16 | (uint32_t)head[3] << 24;
     uint32_t big = (uint32_t)head[3] | (uint32_t)head[2] << 8 | (uint32_t)head[1] << 16 | (uint32_t)head[0] << 24;
-    return memcmp(head, "NRRD", 4) == 0 || (head[0] == 0x1f && head[1] == 0x8b) || little == 348 || little == 540 || big == 348 ||
-           big == 540;
+    return memcmp(head, "NRRD", 4) == 0 || (head[0] == 0x1f && head[1] == 0x8b) || little == 348 || little == 540 ||
+           big == 348 || big == 540;
 }
 
 enum MHD_Result upload_answer(struct request *request)

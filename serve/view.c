@@ -21,7 +21,8 @@ static int64_t count_block(const struct volume *mask, const int64_t at[3], const
 }
 
 /* factor voxels become one, whose centre is theirs. */
-static enum status view_coarsen(struct volume *ret, const struct volume *mask, const int64_t factor[3], struct error *error)
+static enum status view_coarsen(struct volume *ret, const struct volume *mask, const int64_t factor[3],
+                                struct error *error)
 {
     struct grid grid = mask->grid;
     for (int a = 0; a < 3; a++) {
@@ -39,11 +40,13 @@ static enum status view_coarsen(struct volume *ret, const struct volume *mask, c
     for (int64_t z = 0; z < grid.dim[2]; z++)
         for (int64_t y = 0; y < grid.dim[1]; y++)
             for (int64_t x = 0; x < grid.dim[0]; x++)
-                coarse[(z * grid.dim[1] + y) * grid.dim[0] + x] = 2 * count_block(mask, (int64_t[]){x, y, z}, factor) >= whole;
+                coarse[(z * grid.dim[1] + y) * grid.dim[0] + x] =
+                    2 * count_block(mask, (int64_t[]){x, y, z}, factor) >= whole;
     return STATUS_OK;
 }
 
-enum status view_write(const char *path, const struct volume *mask, double target_mm, double *ret_mm, struct error *error)
+enum status view_write(const char *path, const struct volume *mask, double target_mm, double *ret_mm,
+                       struct error *error)
 {
     struct volume coarse = {0};
     struct mesh mesh = {0};

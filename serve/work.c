@@ -16,25 +16,30 @@
 #include "infer/batch.h"
 
 static const double SKULL_VIEW_MM = 1.5, IMPLANT_VIEW_MM = 0.8;
-static const char UPLOAD[] = "in/upload", SKULL[] = "work/skull", SEGMENTED[] = "work/skull.nii.gz", MADE[] = "work/example.nii.gz";
+static const char UPLOAD[] = "in/upload", SKULL[] = "work/skull", SEGMENTED[] = "work/skull.nii.gz",
+                  MADE[] = "work/example.nii.gz";
 
 #define OFFSET(member) offsetof(struct work_config, member)
+/* clang-format off */
 static const struct config_field work_fields[] = {
     {.key = "folder", .type = CONFIG_STRING, .offset = OFFSET(folder), .required = true, .help = "the job's"},
     {.key = "model", .type = CONFIG_STRING, .offset = OFFSET(model), .help = "as infer takes it"},
     {.key = "max_voxels", .type = CONFIG_INT, .offset = OFFSET(max_voxels), .text = "0", .min = 0, .max = 9e15,
      .help = "a larger volume is refused by its header; 0: any"},
-    {.key = "max_memory_bytes", .type = CONFIG_INT, .offset = OFFSET(max_memory_bytes), .text = "0", .min = 0, .max = 9e15,
-     .help = "of this process; 0: any"},
-    {.key = "example", .type = CONFIG_BOOL, .offset = OFFSET(example), .text = "false", .help = "make the example first"},
+    {.key = "max_memory_bytes", .type = CONFIG_INT, .offset = OFFSET(max_memory_bytes), .text = "0", .min = 0,
+     .max = 9e15, .help = "of this process; 0: any"},
+    {.key = "example", .type = CONFIG_BOOL, .offset = OFFSET(example), .text = "false",
+     .help = "make the example first"},
     {.key = "ct", .type = CONFIG_BOOL, .offset = OFFSET(ct), .text = "false", .help = "take the skull from a CT first"},
     {.key = "no_picture", .type = CONFIG_BOOL, .offset = OFFSET(no_picture), .text = "false", .help = "write no PNG"},
-    {.key = "threshold_hu", .type = CONFIG_DOUBLE, .offset = OFFSET(threshold_hu), .text = "150", .min = -1000, .max = 3000,
-     .unit = "HU", .help = "with ct: bone from here up"},
+    {.key = "threshold_hu", .type = CONFIG_DOUBLE, .offset = OFFSET(threshold_hu), .text = "150", .min = -1000,
+     .max = 3000, .unit = "HU", .help = "with ct: bone from here up"},
     {.key = "set", .type = CONFIG_STRINGS, .offset = OFFSET(set), .help = "KEY=VALUE over the model's restoration"},
     {0},
 };
-const struct config_table work_table = {.help = "one job of calvaria serve", .size = sizeof(struct work_config), .fields = work_fields};
+/* clang-format on */
+const struct config_table work_table = {
+    .help = "one job of calvaria serve", .size = sizeof(struct work_config), .fields = work_fields};
 
 /* A sanitizer's shadow does not fit under a bound of address space. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -61,10 +66,11 @@ static enum status work_check_size(const struct work_config *config, struct erro
     struct volume header = {0};
     enum status status = volume_read_header(&header, UPLOAD, error);
     if (!status && config->max_voxels > 0 && grid_voxels(&header.grid) > config->max_voxels)
-        status = error_set(error, STATUS_FAILED,
-                           "%s: %" PRId64 " x %" PRId64 " x %" PRId64 " voxels: more than the %" PRId64
-                           " million this server takes (crop or resample it)",
-                           UPLOAD, header.grid.dim[0], header.grid.dim[1], header.grid.dim[2], config->max_voxels / 1000000);
+        status =
+            error_set(error, STATUS_FAILED,
+                      "%s: %" PRId64 " x %" PRId64 " x %" PRId64 " voxels: more than the %" PRId64
+                      " million this server takes (crop or resample it)",
+                      UPLOAD, header.grid.dim[0], header.grid.dim[1], header.grid.dim[2], config->max_voxels / 1000000);
     volume_done(&header);
     return status;
 }
@@ -188,9 +194,9 @@ enum status work_run(const struct work_config *config, FILE *progress, struct er
     char skull[32];
     work_bound(config);
     progress_set_file(progress);
-    enum status status = chdir(config->folder)
-                             ? error_set(error, STATUS_FAILED, "%s: no folder of a job: %s", config->folder, strerror(errno))
-                             : STATUS_OK;
+    enum status status = chdir(config->folder) ? error_set(error, STATUS_FAILED, "%s: no folder of a job: %s",
+                                                           config->folder, strerror(errno))
+                                               : STATUS_OK;
     if (!status && config->example)
         status = work_example(error);
     progress_stage("reading");

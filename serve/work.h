@@ -1,6 +1,7 @@
 /* work.h - what the child process of one job does: `calvaria serve-job --folder DIR ...`, see runner.h and job.h.
  *
- * It reads FOLDER/in/upload (or makes the example there), leaves results in FOLDER/out and tells on `progress`, line by line:
+ * It reads FOLDER/in/upload (or makes the example there), leaves results in FOLDER/out and tells on `progress`, line
+ *   by line:
  *   stage NAME           part DONE TOTAL           mesh_grid_mm F           error TEXT
  * The restoration itself is infer/batch.h's, so its files are those of `calvaria infer`. */
 #ifndef CALVARIA_SERVE_WORK_H
@@ -21,9 +22,11 @@ extern const struct config_table work_table;
 /* Bounds the process first (memory, priority, it dies with its parent), then works. */
 enum status work_run(const struct work_config *config, FILE *progress, struct error *error);
 
-/* A mask's surface for a 3D view, in RAS millimetres as PLY: on a grid of whole multiples of the mask's spacing, about target_mm
- * or the mask's own where that is coarser; a coarse voxel is bone where half of it is. *ret_mm (may be NULL): that grid's largest spacing. */
-enum status view_write(const char *path, const struct volume *mask, double target_mm, double *ret_mm, struct error *error);
+/* A mask's surface for a 3D view, in RAS millimetres as PLY: on a grid of whole multiples of the mask's spacing, about
+ * target_mm or the mask's own where that is coarser; a coarse voxel is bone where half of it is. *ret_mm (may be NULL):
+ * that grid's largest spacing. */
+enum status view_write(const char *path, const struct volume *mask, double target_mm, double *ret_mm,
+                       struct error *error);
 /* FILE: the example, a phantom skull with a piece missing, always the same. */
 enum status example_write(const char *path, struct error *error);
 

@@ -78,11 +78,13 @@ bool check_ok(enum status status, const struct error *error, const char *what, c
     return status == STATUS_OK;
 }
 
-bool check_fails(enum status status, const struct error *error, enum status expected, const char *part, const char *file, int line)
+bool check_fails(enum status status, const struct error *error, enum status expected, const char *part,
+                 const char *file, int line)
 {
     bool ok = status == expected && strstr(error->text, part);
     if (!check_report(ok, file, line))
-        fprintf(stderr, "status %d, expected %d with \"%s\"; the message is \"%s\"\n", (int)status, (int)expected, part, error->text);
+        fprintf(stderr, "status %d, expected %d with \"%s\"; the message is \"%s\"\n", (int)status, (int)expected, part,
+                error->text);
     return ok;
 }
 

@@ -7,7 +7,8 @@
  *     }
  *
  * A failed check prints file:line and both values, marks the test failed and goes on. A test that cannot run here calls
- * check_skip("why"): it is counted as a skip, never as a pass. Exit: 1 when any test failed, 77 when every test was skipped. */
+ * check_skip("why"): it is counted as a skip, never as a pass. Exit: 1 when any test failed, 77 when every test was
+ * skipped. */
 #ifndef CALVARIA_TESTS_CHECK_H
 #define CALVARIA_TESTS_CHECK_H
 
@@ -39,7 +40,8 @@ bool check_contains(const char *got, const char *part, const char *what, const c
 /* status is STATUS_OK; prints the error otherwise. */
 bool check_ok(enum status status, const struct error *error, const char *what, const char *file, int line);
 /* status is not OK and the message contains part. */
-bool check_fails(enum status status, const struct error *error, enum status expected, const char *part, const char *file, int line);
+bool check_fails(enum status status, const struct error *error, enum status expected, const char *part,
+                 const char *file, int line);
 
 #define CHECK(condition) check_true((condition), #condition, __FILE__, __LINE__)
 #define CHECK_INT(got, expected) check_int((got), (expected), #got, __FILE__, __LINE__)

@@ -15,6 +15,7 @@ prove() {
         '    exit(1); // BREACH' '    x = atoi(y); // BREACH' '    printf("x"); // BREACH' '    fprintf(stderr, "x"); // BREACH' \
         '    p = malloc(3); // BREACH' '    x->exit(1); snprintf(a, b, "x"); my_exit(1); fprintf(file, "x");' '}' > "$root/nn/engine/conv.c"
     printf '%s\n' '#include "infer/window.h" // BREACH' > "$root/nn/engine/kernels/a.inc"
+    printf '%120s\n%111s // BREACH\n' '' '' > "$root/infer/wide.c"
     printf '%s\n' '#include "data/volume/nrrd.h"' '#include "nn/tensor.h" // BREACH' > "$root/data/volume/volume.c"
     { printf '%s\n' 'int main(void)' '{ // BREACH'; yes '    x();' | head -79; echo '}'; } > "$root/cli/main.c"
     { yes '' | head -800; echo '// BREACH'; } > "$root/infer/long.c"
@@ -78,9 +79,10 @@ for room in base nn data infer train serve cli bench tests; do
 done > "$list"
 breach
 
-# 2. Files of up to 800 lines, functions of up to 80, parameter lists of up to 8.
+# 2. Files of up to 800 lines, lines of up to 120 columns, functions of up to 80 lines, parameter lists of up to 8.
 for file in $(sources base nn data infer train serve cli bench tests); do
     awk '
+        length($0) > 120 { print FILENAME ":" FNR ": a line of " length($0) " columns (at most 120)" }
         /^[A-Za-z_]/ { head = "" }
         { head = head " " $0 }
         /^\{/ {

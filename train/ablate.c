@@ -32,7 +32,8 @@ struct cell {
 
 /* --- is what lies there what was asked for? --- */
 
-/* The recipe as text, without what a run fills in by itself: its own copy of the defects, its threads. Free with memory_free. */
+/* The recipe as text, without what a run fills in by itself: its own copy of the defects, its threads. Free with
+ * memory_free. */
 static char *recipe_text(struct recipe recipe, bool any_threads)
 {
     recipe.data.defects = NULL;
@@ -65,17 +66,20 @@ static enum status compare_texts(const char *there, const char *here, const stru
     if (strcmp(there, here) == 0)
         return STATUS_OK;
     first_difference(there, here, line_there, line_here);
-    return error_set(error, STATUS_USAGE, "%s: was trained by another recipe: '%s' there, '%s' here (another --out, or remove that folder)",
+    return error_set(error, STATUS_USAGE,
+                     "%s: was trained by another recipe: '%s' there, '%s' here (another --out, or remove that folder)",
                      cell->folder, line_there, line_here);
 }
 
-static enum status compare_defects(const struct recipe *recipe, const struct cell *cell, struct arena *arena, struct error *error)
+static enum status compare_defects(const struct recipe *recipe, const struct cell *cell, struct arena *arena,
+                                   struct error *error)
 {
     struct defects_config there, here;
     char *path = file_join(arena, cell->folder, "defects.yaml");
     if (!path)
         return error_memory(error, 0, "a path");
-    if (!recipe->data.defects || !file_exists(path)) /* the recipes' other keys say so too, or it was killed before it was written */
+    if (!recipe->data.defects ||
+        !file_exists(path)) /* the recipes' other keys say so too, or it was killed before it was written */
         return STATUS_OK;
     if (defects_read(&there, path, arena, error) || defects_read(&here, recipe->data.defects, arena, error))
         return error->status;
@@ -94,10 +98,12 @@ static enum status compare_recipes(const struct ablation *ablation, const struct
     char *path = file_join(&arena, cell->folder, "recipe.yaml");
     enum status status = path ? recipe_read(&there, path, 0, NULL, &arena, error) : error_memory(error, 0, "a path");
     if (!status)
-        status = recipe_read(&here, ablation->config->base, (int)cell->sets.n, (char *const *)cell->sets.items, &arena, error);
+        status = recipe_read(&here, ablation->config->base, (int)cell->sets.n, (char *const *)cell->sets.items, &arena,
+                             error);
     if (!status && !there.data.defects != !here.data.defects)
-        status = error_set(error, STATUS_USAGE, "%s: was trained with %s defects (another --out, or remove that folder)", cell->folder,
-                           there.data.defects ? "generated" : "stored");
+        status =
+            error_set(error, STATUS_USAGE, "%s: was trained with %s defects (another --out, or remove that folder)",
+                      cell->folder, there.data.defects ? "generated" : "stored");
     if (!status) {
         bool any_threads = here.train.threads == 0;
         char *text_there = recipe_text(there, any_threads), *text_here = recipe_text(here, any_threads);
@@ -113,10 +119,12 @@ static enum status compare_recipes(const struct ablation *ablation, const struct
 
 /* --- training --- */
 
-static enum status cell_make(struct cell *ret, const struct ablation *ablation, int64_t point, int64_t s, struct error *error)
+static enum status cell_make(struct cell *ret, const struct ablation *ablation, int64_t point, int64_t s,
+                             struct error *error)
 {
     const char *seed = ablation->config->seeds.items[s];
-    struct cell cell = {.point = point, .seed = s, .name = ablate_run_name(ablation->config, point, seed, true, ablation->arena)};
+    struct cell cell = {
+        .point = point, .seed = s, .name = ablate_run_name(ablation->config, point, seed, true, ablation->arena)};
     cell.folder = cell.name ? arena_printf(ablation->arena, "%s/runs/%s", ablation->out, cell.name) : NULL;
     if (!cell.folder || !ablate_sets(&cell.sets, ablation->config, point, seed, true, ablation->arena))
         return error_memory(error, 0, "a run of the grid");
@@ -137,7 +145,8 @@ static enum status cell_clear(const struct ablation *ablation, const struct cell
             return STATUS_OK;
         break;
     }
-    return error_set(error, STATUS_FAILED, "%s: holds no recipe.yaml and cannot be set aside (remove it)", cell->folder);
+    return error_set(error, STATUS_FAILED, "%s: holds no recipe.yaml and cannot be set aside (remove it)",
+                     cell->folder);
 }
 
 static enum status cell_train(const struct ablation *ablation, const struct cell *cell, struct error *error)
@@ -150,10 +159,12 @@ static enum status cell_train(const struct ablation *ablation, const struct cell
     if (file_exists(cell->folder) && !file_exists(recipe) && cell_clear(ablation, cell, error))
         return error->status;
     if (!file_exists(cell->folder))
-        return trainer_start(ablation->config->base, (int)cell->sets.n, (char *const *)cell->sets.items, cell->folder, NULL, error);
+        return trainer_start(ablation->config->base, (int)cell->sets.n, (char *const *)cell->sets.items, cell->folder,
+                             NULL, error);
     if (compare_recipes(ablation, cell, error))
         return error->status;
-    if (run_read_status(&there, cell->folder, ablation->arena, error) == STATUS_OK && strcmp(there.state, "finished") == 0)
+    if (run_read_status(&there, cell->folder, ablation->arena, error) == STATUS_OK &&
+        strcmp(there.state, "finished") == 0)
         return STATUS_OK;
     *error = (struct error){0}; /* killed before it had a status */
     return trainer_resume(cell->folder, 0, NULL, error);
@@ -169,7 +180,8 @@ static enum status cell_measure(struct ablation *ablation, const struct cell *ce
     const char *seed = config->seeds.items[cell->seed];
     char *name = ablate_run_name(config, cell->point, seed, false, ablation->arena);
     char *path = name ? arena_printf(ablation->arena, "%s/evaluations/%s.tsv", ablation->out, name) : NULL;
-    char *model = file_join(ablation->arena, cell->folder, config->measure.model == ABLATE_BEST ? "best.h5" : "last.h5");
+    char *model =
+        file_join(ablation->arena, cell->folder, config->measure.model == ABLATE_BEST ? "best.h5" : "last.h5");
     if (!path || !model || !ablate_sets(&sets, config, cell->point, seed, false, ablation->arena))
         return error_memory(error, 0, "a run's measurement");
     restore.items = arena_alloc(ablation->arena, (size_t)sets.n + 1, sizeof *restore.items);
@@ -196,7 +208,8 @@ static enum status ablate_prepare(struct ablation *ablation, struct error *error
         recipe_read(&first, config->base, (int)cell.sets.n, (char *const *)cell.sets.items, ablation->arena, error))
         return error->status;
     if (!first.data.set && !config->measure.set)
-        return error_set(error, STATUS_USAGE, "data.set: not given (make one with `calvaria pack`, then --set data.set=FILE.h5)");
+        return error_set(error, STATUS_USAGE,
+                         "data.set: not given (make one with `calvaria pack`, then --set data.set=FILE.h5)");
     if (ablate_open_holdout(&ablation->holdout, &config->measure, first.data.set, error))
         return error->status;
     for (int i = 0; i < 2; i++) {
@@ -204,14 +217,17 @@ static enum status ablate_prepare(struct ablation *ablation, struct error *error
         if (!folder || file_make_folders(folder, error))
             return folder ? error->status : error_memory(error, 0, "a path");
     }
-    char *text = config_dump_text(&ablate_table, config), *path = file_join(ablation->arena, ablation->out, "ablation.yaml");
-    enum status status = text && path ? file_write(path, text, strlen(text), error) : error_memory(error, 0, "ablation.yaml");
+    char *text = config_dump_text(&ablate_table, config),
+         *path = file_join(ablation->arena, ablation->out, "ablation.yaml");
+    enum status status =
+        text && path ? file_write(path, text, strlen(text), error) : error_memory(error, 0, "ablation.yaml");
     memory_free(text);
     return status;
 }
 
 /* A run that fails is told and left out; only a request to stop, or a folder that is not ours, ends the grid. */
-static enum status ablate_cell(struct ablation *ablation, struct ablate_result *ret, int64_t point, int64_t s, struct error *error)
+static enum status ablate_cell(struct ablation *ablation, struct ablate_result *ret, int64_t point, int64_t s,
+                               struct error *error)
 {
     struct cell cell;
     if (cell_make(&cell, ablation, point, s, error))
@@ -245,19 +261,23 @@ static enum status ablate_grid(struct ablation *ablation, struct ablate_result *
     return status;
 }
 
-enum status ablate_run(struct ablate_result *ret, const struct ablate_config *config, const char *out, struct arena *arena, struct error *error)
+enum status ablate_run(struct ablate_result *ret, const struct ablate_config *config, const char *out,
+                       struct arena *arena, struct error *error)
 {
     struct ablation ablation = {.config = config, .out = out, .arena = arena, .threads = parallel_threads()};
     struct ablate_result result = {.n_points = ablate_points(config)};
     result.points = arena_alloc(arena, (size_t)result.n_points, sizeof *result.points);
     ablation.measured = arena_alloc(arena, (size_t)(result.n_points * config->seeds.n), sizeof *ablation.measured);
-    enum status status = result.points && ablation.measured ? ablate_prepare(&ablation, error) : error_memory(error, 0, "the grid");
+    enum status status =
+        result.points && ablation.measured ? ablate_prepare(&ablation, error) : error_memory(error, 0, "the grid");
     if (!status) {
         status = ablate_grid(&ablation, &result, error);
         holdout_close(&ablation.holdout);
     }
     if (status == STATUS_STOPPED)
-        error_while(error, "running ablation %s in %s, which goes on where it stopped when the same command is given again", config->name, out);
+        error_while(error,
+                    "running ablation %s in %s, which goes on where it stopped when the same command is given again",
+                    config->name, out);
     if (!status)
         *ret = result;
     return status;

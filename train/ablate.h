@@ -1,5 +1,5 @@
-/* ablate.h - a grid of recipes from one YAML file: each point trained in a run folder of its own, once per seed, restored skulls measured, one
- * table and plots. Goes on where it stopped.
+/* ablate.h - a grid of recipes from one YAML file: each point trained in a run folder of its own, once per seed,
+ * restored skulls measured, one table and plots. Goes on where it stopped.
  *
  *     name: losses
  *     base: ../../configs/recipes/demo_completion.yaml
@@ -12,8 +12,9 @@
  *           - { name: dice, set: ["loss=[{type: dice}]"] }
  *     evaluate: { cases: 8, metrics: [dsc, volume_error] }
  *
- * An axis whose values change `restore.` keys alone trains nothing anew: the same models restore again. OUT holds ablation.yaml, runs/POINT_sSEED
- * (run folders), evaluations/POINT_sSEED.tsv, runs.tsv, table.tsv, table.md, metrics.gp and metrics.png. */
+ * An axis whose values change `restore.` keys alone trains nothing anew: the same models restore again. OUT holds
+ * ablation.yaml, runs/POINT_sSEED (run folders), evaluations/POINT_sSEED.tsv, runs.tsv, table.tsv, table.md, metrics.gp
+ * and metrics.png. */
 #ifndef CALVARIA_TRAIN_ABLATE_H
 #define CALVARIA_TRAIN_ABLATE_H
 
@@ -50,7 +51,8 @@ struct ablate_config {
 extern const struct config_table ablate_table;
 
 /* Reads and checks: names, seeds, metrics, and every point's recipe. n_sets: key=value over all of them. */
-enum status ablate_read(struct ablate_config *ret, const char *path, int n_sets, char *const *sets, struct arena *arena, struct error *error);
+enum status ablate_read(struct ablate_config *ret, const char *path, int n_sets, char *const *sets, struct arena *arena,
+                        struct error *error);
 
 /* --- the grid --- */
 
@@ -63,14 +65,17 @@ const struct ablate_value *ablate_value_at(const struct ablate_config *config, i
 /* All of the axis' overrides are of `restore.`. */
 bool ablate_only_restores(const struct ablate_axis *axis);
 /* "mse_64_s1"; `trained`: without the axes that only restore, the run folder's name. NULL when memory is out. */
-char *ablate_run_name(const struct ablate_config *config, int64_t point, const char *seed, bool trained, struct arena *arena);
+char *ablate_run_name(const struct ablate_config *config, int64_t point, const char *seed, bool trained,
+                      struct arena *arena);
 /* The --set lines of a run; `trained` as above. False when memory is out. */
-bool ablate_sets(struct config_strings *ret, const struct ablate_config *config, int64_t point, const char *seed, bool trained, struct arena *arena);
+bool ablate_sets(struct config_strings *ret, const struct ablate_config *config, int64_t point, const char *seed,
+                 bool trained, struct arena *arena);
 
 /* --- running --- */
 
-struct ablate_point_result { /* of a point, over its seeds */
-    int64_t n_seeds, n_empty; /* measured; restorations that gave nothing where something was missing (or the other way), all seeds together */
+struct ablate_point_result {  /* of a point, over its seeds */
+    int64_t n_seeds, n_empty; /* measured; restorations that gave nothing where something was missing (or the other
+                                 way), all seeds together */
     double mean[ABLATE_MAX_METRICS], sd[ABLATE_MAX_METRICS]; /* of the seeds' means; NaN: none, or a single one */
     int64_t n[ABLATE_MAX_METRICS];                           /* seeds in which the metric existed */
 };
@@ -80,8 +85,10 @@ struct ablate_result {
     struct ablate_point_result *points;
 };
 
-/* Trains what is not trained, measures what is not measured, and draws table and plots again after every run. A run that fails is logged and
- * left out; STATUS_STOPPED on SIGINT/SIGTERM, with how to go on. Refuses (STATUS_USAGE) run folders of another recipe. */
-enum status ablate_run(struct ablate_result *ret, const struct ablate_config *config, const char *out, struct arena *arena, struct error *error);
+/* Trains what is not trained, measures what is not measured, and draws table and plots again after every run. A run
+ * that fails is logged and left out; STATUS_STOPPED on SIGINT/SIGTERM, with how to go on. Refuses (STATUS_USAGE) run
+ * folders of another recipe. */
+enum status ablate_run(struct ablate_result *ret, const struct ablate_config *config, const char *out,
+                       struct arena *arena, struct error *error);
 
 #endif

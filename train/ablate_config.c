@@ -7,25 +7,32 @@
 #include "train/ablate.h"
 #include "data/metrics.h"
 
+/* clang-format off */
 static const struct config_field value_fields[] = {
     {.key = "name", .type = CONFIG_STRING, .offset = offsetof(struct ablate_value, name), .required = true,
      .help = "letters, digits, . + and -: part of the run folder's name"},
     {.key = "set", .type = CONFIG_STRINGS, .offset = offsetof(struct ablate_value, set),
      .help = "KEY=VALUE over the recipe, as in `calvaria train --set`; none: the base as it is"},
     {0}};
-static const struct config_table value_table = {.help = "One value of an axis", .size = sizeof(struct ablate_value), .fields = value_fields};
+/* clang-format on */
+static const struct config_table value_table = {
+    .help = "One value of an axis", .size = sizeof(struct ablate_value), .fields = value_fields};
 
 static const struct config_table *value_variant(int index)
 {
     return index == 0 ? &value_table : NULL;
 }
 
+/* clang-format off */
 static const struct config_field axis_fields[] = {
-    {.key = "name", .type = CONFIG_STRING, .offset = offsetof(struct ablate_axis, name), .required = true, .help = "its column in the table"},
-    {.key = "values", .type = CONFIG_LIST, .offset = offsetof(struct ablate_axis, values), .variant = value_variant, .required = true,
-     .help = "what is compared"},
+    {.key = "name", .type = CONFIG_STRING, .offset = offsetof(struct ablate_axis, name), .required = true,
+     .help = "its column in the table"},
+    {.key = "values", .type = CONFIG_LIST, .offset = offsetof(struct ablate_axis, values), .variant = value_variant,
+     .required = true, .help = "what is compared"},
     {0}};
-static const struct config_table axis_table = {.help = "One axis of the grid", .size = sizeof(struct ablate_axis), .fields = axis_fields};
+/* clang-format on */
+static const struct config_table axis_table = {
+    .help = "One axis of the grid", .size = sizeof(struct ablate_axis), .fields = axis_fields};
 
 static const struct config_table *axis_variant(int index)
 {
@@ -35,6 +42,7 @@ static const struct config_table *axis_variant(int index)
 static const char *const model_names[] = {"last", "best", NULL};
 
 #define MEASURE(member) offsetof(struct ablate_measure, member)
+/* clang-format off */
 static const struct config_field measure_fields[] = {
     {.key = "model", .type = CONFIG_ENUM, .offset = MEASURE(model), .text = "last", .names = model_names,
      .help = "the checkpoint that restores: last.h5, or best.h5, which validation chose on these very skulls"},
@@ -42,26 +50,36 @@ static const struct config_field measure_fields[] = {
      .help = "of the validation split, at most, spread evenly"},
     {.key = "seed", .type = CONFIG_INT, .offset = MEASURE(seed), .text = "1", .min = 0, .max = 9e15,
      .help = "of the generated defects: the same for every run"},
-    {.key = "set", .type = CONFIG_PATH, .offset = MEASURE(set), .help = "another dataset to measure on; not given: the recipe's own"},
+    {.key = "set", .type = CONFIG_PATH, .offset = MEASURE(set),
+     .help = "another dataset to measure on; not given: the recipe's own"},
     {.key = "defects", .type = CONFIG_PATH, .offset = MEASURE(defects),
      .help = "generators of the defects that are restored; not given: the implants stored in the dataset"},
-    {.key = "metrics", .type = CONFIG_STRINGS, .offset = MEASURE(metrics), .text = "[dsc, bdsc_mm, hd95_mm, volume_error, precision, recall]",
+    {.key = "metrics", .type = CONFIG_STRINGS, .offset = MEASURE(metrics),
+     .text = "[dsc, bdsc_mm, hd95_mm, volume_error, precision, recall]",
      .help = "columns of the table, as of `calvaria evaluate`"},
     {0}};
-static const struct config_table measure_table = {.help = "What each trained model is measured on", .size = sizeof(struct ablate_measure),
-                                                  .fields = measure_fields};
+/* clang-format on */
+static const struct config_table measure_table = {
+    .help = "What each trained model is measured on", .size = sizeof(struct ablate_measure), .fields = measure_fields};
 
 #define ABLATE(member) offsetof(struct ablate_config, member)
+/* clang-format off */
 static const struct config_field ablate_fields[] = {
-    {.key = "name", .type = CONFIG_STRING, .offset = ABLATE(name), .text = "ablation", .help = "names the folder, runs/NAME"},
-    {.key = "base", .type = CONFIG_PATH, .offset = ABLATE(base), .required = true, .help = "the recipe that every run starts from"},
+    {.key = "name", .type = CONFIG_STRING, .offset = ABLATE(name), .text = "ablation",
+     .help = "names the folder, runs/NAME"},
+    {.key = "base", .type = CONFIG_PATH, .offset = ABLATE(base), .required = true,
+     .help = "the recipe that every run starts from"},
     {.key = "set", .type = CONFIG_STRINGS, .offset = ABLATE(set), .help = "KEY=VALUE over it, for every run"},
-    {.key = "seeds", .type = CONFIG_STRINGS, .offset = ABLATE(seeds), .text = "[1, 2, 3]", .help = "each point of the grid is trained once with each"},
+    {.key = "seeds", .type = CONFIG_STRINGS, .offset = ABLATE(seeds), .text = "[1, 2, 3]",
+     .help = "each point of the grid is trained once with each"},
     {.key = "axes", .type = CONFIG_LIST, .offset = ABLATE(axes), .variant = axis_variant, .required = true,
      .help = "the grid: every combination of their values"},
-    {.key = "evaluate", .type = CONFIG_TABLE, .offset = ABLATE(measure), .table = &measure_table, .help = "how it is measured"},
+    {.key = "evaluate", .type = CONFIG_TABLE, .offset = ABLATE(measure), .table = &measure_table,
+     .help = "how it is measured"},
     {0}};
-const struct config_table ablate_table = {.help = "An ablation: a grid of recipes.", .size = sizeof(struct ablate_config), .fields = ablate_fields};
+/* clang-format on */
+const struct config_table ablate_table = {
+    .help = "An ablation: a grid of recipes.", .size = sizeof(struct ablate_config), .fields = ablate_fields};
 
 /* --- the grid --- */
 
@@ -103,7 +121,8 @@ bool ablate_only_restores(const struct ablate_axis *axis)
     return n > 0;
 }
 
-char *ablate_run_name(const struct ablate_config *config, int64_t point, const char *seed, bool trained, struct arena *arena)
+char *ablate_run_name(const struct ablate_config *config, int64_t point, const char *seed, bool trained,
+                      struct arena *arena)
 {
     char *name = arena_strdup(arena, "");
     for (int a = 0; name && a < (int)config->axes.n; a++)
@@ -112,8 +131,8 @@ char *ablate_run_name(const struct ablate_config *config, int64_t point, const c
     return name ? arena_printf(arena, "%s%ss%s", name, *name ? "" : "all_", seed) : NULL;
 }
 
-bool ablate_sets(struct config_strings *ret, const struct ablate_config *config, int64_t point, const char *seed, bool trained,
-                 struct arena *arena)
+bool ablate_sets(struct config_strings *ret, const struct ablate_config *config, int64_t point, const char *seed,
+                 bool trained, struct arena *arena)
 {
     int64_t n = config->set.n + 1;
     for (int a = 0; a < (int)config->axes.n; a++)
@@ -158,11 +177,15 @@ static void check_axis(const struct ablate_config *config, int a, struct error *
         const struct ablate_value *value = axis->values.items[i].value;
         const struct yaml_node *at = axis->values.items[i].node;
         if (!name_is_plain(value->name))
-            config_error(error, at, "axes[%d].values[%" PRId64 "].name: '%s': letters, digits, '.', '+' and '-' alone (it names run folders)", a, i,
-                         value->name);
+            config_error(error, at,
+                         "axes[%d].values[%" PRId64
+                         "].name: '%s': letters, digits, '.', '+' and '-' alone (it names run folders)",
+                         a, i, value->name);
         for (int64_t k = 0; k < i; k++)
             if (strcmp(value->name, ((const struct ablate_value *)axis->values.items[k].value)->name) == 0)
-                config_error(error, at, "axes[%d].values[%" PRId64 "].name: '%s' stands for another value of this axis too", a, i, value->name);
+                config_error(error, at,
+                             "axes[%d].values[%" PRId64 "].name: '%s' stands for another value of this axis too", a, i,
+                             value->name);
     }
 }
 
@@ -189,7 +212,8 @@ static void check_metrics(const struct ablate_config *config, struct error *erro
     for (int k = 0; metrics_columns[k].name && k < 63; k++)
         names[k] = metrics_columns[k].name;
     if (config->measure.metrics.n == 0 || config->measure.metrics.n > ABLATE_MAX_METRICS)
-        config_error(error, node, "evaluate.metrics: %" PRId64 " of them (1 to %d)", config->measure.metrics.n, ABLATE_MAX_METRICS);
+        config_error(error, node, "evaluate.metrics: %" PRId64 " of them (1 to %d)", config->measure.metrics.n,
+                     ABLATE_MAX_METRICS);
     for (int64_t i = 0; i < config->measure.metrics.n; i++) {
         const char *name = config->measure.metrics.items[i];
         bool known = false;
@@ -197,21 +221,24 @@ static void check_metrics(const struct ablate_config *config, struct error *erro
             known = strcmp(names[k], name) == 0;
         const char *near = known ? NULL : config_nearest(name, names);
         if (!known)
-            config_error(error, node, "evaluate.metrics[%" PRId64 "]: '%s': no such metric (%s%s%s)", i, name, near ? "did you mean '" : "a column of ",
-                         near ? near : "`calvaria evaluate`", near ? "'?" : "");
+            config_error(error, node, "evaluate.metrics[%" PRId64 "]: '%s': no such metric (%s%s%s)", i, name,
+                         near ? "did you mean '" : "a column of ", near ? near : "`calvaria evaluate`",
+                         near ? "'?" : "");
     }
 }
 
 static enum status ablate_check(const struct ablate_config *config, struct error *error)
 {
     if (config->axes.n == 0 || config->axes.n > ABLATE_MAX_AXES)
-        return config_error(error, yaml_get(config->node, "axes"), "axes: %" PRId64 " of them (1 to %d)", config->axes.n, ABLATE_MAX_AXES);
+        return config_error(error, yaml_get(config->node, "axes"), "axes: %" PRId64 " of them (1 to %d)",
+                            config->axes.n, ABLATE_MAX_AXES);
     for (int a = 0; a < (int)config->axes.n; a++)
         check_axis(config, a, error);
     check_seeds(config, error);
     check_metrics(config, error);
     if (!error->status && ablate_points(config) > ABLATE_MAX_POINTS)
-        return config_error(error, yaml_get(config->node, "axes"), "axes: more than %d points in the grid (fewer values)", ABLATE_MAX_POINTS);
+        return config_error(error, yaml_get(config->node, "axes"),
+                            "axes: more than %d points in the grid (fewer values)", ABLATE_MAX_POINTS);
     return error->status;
 }
 
@@ -226,14 +253,16 @@ static enum status ablate_check_recipes(const struct ablate_config *config, stru
         char *name = ablate_run_name(config, point, config->seeds.items[0], false, &arena);
         if (!name || !ablate_sets(&sets, config, point, config->seeds.items[0], false, &arena))
             status = error_memory(error, 0, "a point of the grid");
-        else if ((status = recipe_read(&recipe, config->base, (int)sets.n, (char *const *)sets.items, &arena, error)) != STATUS_OK)
+        else if ((status = recipe_read(&recipe, config->base, (int)sets.n, (char *const *)sets.items, &arena, error)) !=
+                 STATUS_OK)
             error_while(error, "reading the recipe of %s", name);
         arena_done(&arena);
     }
     return status;
 }
 
-enum status ablate_read(struct ablate_config *ret, const char *path, int n_sets, char *const *sets, struct arena *arena, struct error *error)
+enum status ablate_read(struct ablate_config *ret, const char *path, int n_sets, char *const *sets, struct arena *arena,
+                        struct error *error)
 {
     struct yaml_node *root;
     struct ablate_config config = {0};

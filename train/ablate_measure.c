@@ -12,22 +12,26 @@
 #include "base/file.h"
 #include "base/log.h"
 
-enum status ablate_open_holdout(struct holdout *ret, const struct ablate_measure *measure, const char *set, struct error *error)
+enum status ablate_open_holdout(struct holdout *ret, const struct ablate_measure *measure, const char *set,
+                                struct error *error)
 {
-    const struct holdout_config config = {.set = measure->set ? measure->set : set, .defects = measure->defects, .n_cases = measure->cases,
+    const struct holdout_config config = {.set = measure->set ? measure->set : set,
+                                          .defects = measure->defects,
+                                          .n_cases = measure->cases,
                                           .seed = (uint64_t)measure->seed};
     return holdout_open(ret, &config, error);
 }
 
 /* "# measured: HASH of model, pipeline, skulls and defects": the same line, the same numbers. In arena. */
-static char *measure_mark(const struct ablate_measure *measure, const struct holdout *holdout, const struct restorer *restorer,
-                          struct arena *arena)
+static char *measure_mark(const struct ablate_measure *measure, const struct holdout *holdout,
+                          const struct restorer *restorer, struct arena *arena)
 {
     const struct model *model = restorer_model(restorer);
     char *pipeline = config_dump_text(&restore_table, restorer_config(restorer));
     char *defects = holdout->generated ? config_dump_text(&defects_table, &holdout->defects) : NULL;
-    char *text = pipeline ? arena_printf(arena, "%s\n%s\nseed %" PRId64 " cases %" PRId64 " set %016" PRIx64, pipeline, defects ? defects : "stored",
-                                         measure->seed, holdout->n_cases, dataset_hash(holdout->set))
+    char *text = pipeline ? arena_printf(arena, "%s\n%s\nseed %" PRId64 " cases %" PRId64 " set %016" PRIx64, pipeline,
+                                         defects ? defects : "stored", measure->seed, holdout->n_cases,
+                                         dataset_hash(holdout->set))
                           : NULL;
     XXH64_hash_t hash = text ? XXH64(text, strlen(text), 0) : 0;
     if (text)
@@ -57,7 +61,8 @@ static enum status measure_cases(FILE *table, struct holdout *holdout, struct re
     return status;
 }
 
-static enum status measure_write(const char *path, const char *mark, struct holdout *holdout, struct restorer *restorer, struct error *error)
+static enum status measure_write(const char *path, const char *mark, struct holdout *holdout, struct restorer *restorer,
+                                 struct error *error)
 {
     char *text = NULL;
     size_t bytes = 0;
@@ -119,7 +124,8 @@ static bool measure_columns(int column_of[MEASURE_MAX_COLUMNS], char *header, co
     return n_found == metrics->n;
 }
 
-static void measure_sum(struct ablate_measured *ret, char *rows, const int column_of[MEASURE_MAX_COLUMNS], int64_t n_metrics)
+static void measure_sum(struct ablate_measured *ret, char *rows, const int column_of[MEASURE_MAX_COLUMNS],
+                        int64_t n_metrics)
 {
     int64_t count[ABLATE_MAX_METRICS] = {0};
     char *line;
@@ -142,7 +148,8 @@ static void measure_sum(struct ablate_measured *ret, char *rows, const int colum
 }
 
 /* False when the table is another's or not whole. */
-static bool measure_read(struct ablate_measured *ret, const char *path, const char *mark, const struct config_strings *metrics)
+static bool measure_read(struct ablate_measured *ret, const char *path, const char *mark,
+                         const struct config_strings *metrics)
 {
     struct error error = {0};
     struct ablate_measured measured = {.done = true};
@@ -161,8 +168,9 @@ static bool measure_read(struct ablate_measured *ret, const char *path, const ch
     return same;
 }
 
-enum status ablate_measure_model(struct ablate_measured *ret, const struct ablate_measure *measure, struct holdout *holdout, const char *model,
-                                 const struct config_strings *restore_sets, const char *path, struct error *error)
+enum status ablate_measure_model(struct ablate_measured *ret, const struct ablate_measure *measure,
+                                 struct holdout *holdout, const char *model, const struct config_strings *restore_sets,
+                                 const char *path, struct error *error)
 {
     struct arena arena = {0};
     struct restorer *restorer = NULL;

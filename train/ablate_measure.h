@@ -12,11 +12,13 @@ struct ablate_measured {
 };
 
 /* Opens the skulls that every run is measured on. set: the recipe's dataset. */
-enum status ablate_open_holdout(struct holdout *ret, const struct ablate_measure *measure, const char *set, struct error *error);
+enum status ablate_open_holdout(struct holdout *ret, const struct ablate_measure *measure, const char *set,
+                                struct error *error);
 
-/* Restores every skull by the model (with restore_sets over its pipeline) and writes the table at `path`, whose first line says by what it was
- * made; one that was made by the same is only read. */
-enum status ablate_measure_model(struct ablate_measured *ret, const struct ablate_measure *measure, struct holdout *holdout, const char *model,
-                                 const struct config_strings *restore_sets, const char *path, struct error *error);
+/* Restores every skull by the model (with restore_sets over its pipeline) and writes the table at `path`, whose first
+ * line says by what it was made; one that was made by the same is only read. */
+enum status ablate_measure_model(struct ablate_measured *ret, const struct ablate_measure *measure,
+                                 struct holdout *holdout, const char *model, const struct config_strings *restore_sets,
+                                 const char *path, struct error *error);
 
 #endif

@@ -10,7 +10,8 @@
 #include "base/log.h"
 #include "train/plot.h"
 
-static void summarise_metric(struct ablate_point_result *point, const struct ablate_measured *seeds, int64_t n_seeds, int64_t m)
+static void summarise_metric(struct ablate_point_result *point, const struct ablate_measured *seeds, int64_t n_seeds,
+                             int64_t m)
 {
     double sum = 0, squares = 0;
     int64_t n = 0;
@@ -28,7 +29,8 @@ static void summarise_metric(struct ablate_point_result *point, const struct abl
     point->sd[m] = n > 1 ? sqrt(squares / (double)(n - 1)) : NAN;
 }
 
-void ablate_summarise(struct ablate_result *result, const struct ablate_config *config, const struct ablate_measured *measured)
+void ablate_summarise(struct ablate_result *result, const struct ablate_config *config,
+                      const struct ablate_measured *measured)
 {
     for (int64_t p = 0; p < result->n_points; p++) {
         const struct ablate_measured *seeds = measured + p * config->seeds.n;
@@ -65,7 +67,8 @@ static void print_axis_titles(FILE *file, const struct ablate_config *config, co
         fprintf(file, "%s%s", a ? between : "", ablate_axis_at(config, a)->name);
 }
 
-static void print_runs(FILE *file, const struct ablate_result *result, const struct ablate_config *config, const struct ablate_measured *measured)
+static void print_runs(FILE *file, const struct ablate_result *result, const struct ablate_config *config,
+                       const struct ablate_measured *measured)
 {
     fputs("point\tseed\t", file);
     print_axis_titles(file, config, "\t");
@@ -91,7 +94,8 @@ static void print_table(FILE *file, const struct ablate_result *result, const st
     print_axis_titles(file, config, "\t");
     fputs("\tseeds", file);
     for (int64_t m = 0; m < config->measure.metrics.n; m++)
-        fprintf(file, "\t%s\t%s_sd\t%s_n", config->measure.metrics.items[m], config->measure.metrics.items[m], config->measure.metrics.items[m]);
+        fprintf(file, "\t%s\t%s_sd\t%s_n", config->measure.metrics.items[m], config->measure.metrics.items[m],
+                config->measure.metrics.items[m]);
     fputs("\tempty\n", file);
     for (int64_t p = 0; p < result->n_points; p++) {
         const struct ablate_point_result *point = &result->points[p];
@@ -156,8 +160,8 @@ static void print_markdown(FILE *file, const struct ablate_result *result, const
     }
 }
 
-enum status ablate_write_tables(const struct ablate_result *result, const struct ablate_config *config, const struct ablate_measured *measured,
-                                const char *out, struct error *error)
+enum status ablate_write_tables(const struct ablate_result *result, const struct ablate_config *config,
+                                const struct ablate_measured *measured, const char *out, struct error *error)
 {
     static const char *const names[] = {"runs.tsv", "table.tsv", "table.md"};
     struct arena arena = {0};
@@ -187,8 +191,9 @@ enum status ablate_write_tables(const struct ablate_result *result, const struct
 /* --- the picture --- */
 
 /* A panel per metric: each seed a small circle, mean and standard deviation beside it. */
-static const char plot_setup[] = "unset key\nset style fill solid 0.6\nset xtics rotate by -30 noenhanced scale 0\nset offsets 0.6,0.6,0,0\n"
-                                 "set rmargin 6\nset bmargin 4\n"; 
+static const char plot_setup[] =
+    "unset key\nset style fill solid 0.6\nset xtics rotate by -30 noenhanced scale 0\nset offsets 0.6,0.6,0,0\n"
+    "set rmargin 6\nset bmargin 4\n";
 
 void ablate_plot(const struct ablate_config *config, const char *out)
 {
@@ -198,11 +203,13 @@ void ablate_plot(const struct ablate_config *config, const char *out)
     char *body = arena_printf(&arena, "%sset multiplot layout %" PRId64 ",%" PRId64 "\n", plot_setup, rows, columns);
     for (int64_t m = 0; body && m < n; m++) {
         const char *name = config->measure.metrics.items[m];
-        body = arena_printf(&arena,
-                            "%sset title '%s' noenhanced\n"
-                            "plot 'table.tsv' using 'point':'%s':'%s_sd':xtic(2) with yerrorbars lw 2 pt 7 ps 0.9 lc rgb '#1f5f9f', \\\n"
-                            "     'runs.tsv' using (column('point') + 0.2):'%s' with points pt 6 ps 0.7 lc rgb '#d05a2a'\n",
-                            body, name, name, name, name);
+        body = arena_printf(
+            &arena,
+            "%sset title '%s' noenhanced\n"
+            "plot 'table.tsv' using 'point':'%s':'%s_sd':xtic(2) with yerrorbars lw 2 pt 7 ps 0.9 lc rgb '#1f5f9f', "
+            "\\\n"
+            "     'runs.tsv' using (column('point') + 0.2):'%s' with points pt 6 ps 0.7 lc rgb '#d05a2a'\n",
+            body, name, name, name, name);
     }
     body = body ? arena_printf(&arena, "%sunset multiplot\n", body) : NULL;
     if (body && plot_draw(out, "metrics", body, &error))

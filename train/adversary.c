@@ -9,18 +9,24 @@
 #include "train/diagnose.h"
 #include "train/gradient.h"
 
+/* clang-format off */
 static const struct config_field adversary_fields[] = {
-    {.key = "network", .type = CONFIG_TABLE, .offset = offsetof(struct adversary_config, network), .table = &network_table,
-     .help = "the discriminator, usually by `extends: ../networks/mia_discriminator.yaml` in this section; its source has the size of a patch, its "
+    {.key = "network", .type = CONFIG_TABLE, .offset = offsetof(struct adversary_config, network),
+     .table = &network_table, .help = "the discriminator, usually by `extends: "
+             "../networks/mia_discriminator.yaml` in this section; its source has the size of a patch, its "
              "answers are probabilities of being a true target"},
-    {.key = "weight", .type = CONFIG_DOUBLE, .offset = offsetof(struct adversary_config, weight), .text = "0.1", .min = 0, .max = 1e6,
-     .help = "of the generator's binary cross entropy, beside the losses"},
-    {.key = "optimizer", .type = CONFIG_CHOICE, .offset = offsetof(struct adversary_config, optimizer), .variant = optimizer_table_at,
-     .help = "the discriminator's update rule; not given: the recipe's"},
+    {.key = "weight", .type = CONFIG_DOUBLE, .offset = offsetof(struct adversary_config, weight), .text = "0.1",
+     .min = 0, .max = 1e6, .help = "of the generator's binary cross entropy, beside the losses"},
+    {.key = "optimizer", .type = CONFIG_CHOICE, .offset = offsetof(struct adversary_config, optimizer),
+     .variant = optimizer_table_at, .help = "the discriminator's update rule; not given: the recipe's"},
     {0}};
+/* clang-format on */
 
-static const struct config_table adversary_gan = {.type = "gan", .help = "a discriminator that learns to tell predictions from targets (Goodfellow et al. 2014)",
-                                                  .size = sizeof(struct adversary_config), .fields = adversary_fields};
+static const struct config_table adversary_gan = {
+    .type = "gan",
+    .help = "a discriminator that learns to tell predictions from targets (Goodfellow et al. 2014)",
+    .size = sizeof(struct adversary_config),
+    .fields = adversary_fields};
 
 const struct config_table *adversary_table_at(int index)
 {
@@ -45,16 +51,19 @@ static enum status adversary_make_loss(struct adversary *adversary, struct error
 
 static size_t adversary_kept_floats(const struct adversary *adversary)
 {
-    return (size_t)adversary->params.n_floats + (size_t)adversary->optimizer.ops->n_slots * (size_t)adversary->optimizer.n_floats;
+    return (size_t)adversary->params.n_floats +
+           (size_t)adversary->optimizer.ops->n_slots * (size_t)adversary->optimizer.n_floats;
 }
 
 static enum status adversary_allocate(struct adversary *adversary, struct shape src, struct error *error)
 {
-    size_t answers = (size_t)shape_count(network_dst_shape(adversary->network)), kept = adversary_kept_floats(adversary);
+    size_t answers = (size_t)shape_count(network_dst_shape(adversary->network)),
+           kept = adversary_kept_floats(adversary);
     adversary->label = memory_alloc(answers, sizeof(float));
     adversary->d_answer = memory_alloc(answers, sizeof(float));
     adversary->d_src = memory_alloc((size_t)shape_count(src), sizeof(float));
-    kept += (size_t)(adversary->params.n_floats - adversary->params.n_trainable); /* once more the statistics, for adversary_judge */
+    kept += (size_t)(adversary->params.n_floats -
+                     adversary->params.n_trainable); /* once more the statistics, for adversary_judge */
     adversary->kept = memory_alloc(kept, sizeof(float));
     adversary->partials = memory_alloc(gradient_n_partials(&adversary->params), sizeof(double));
     if (adversary->label && adversary->d_answer && adversary->d_src && adversary->kept && adversary->partials)
@@ -62,7 +71,8 @@ static enum status adversary_allocate(struct adversary *adversary, struct shape 
     return error_memory(error, kept * sizeof(float), "the adversary");
 }
 
-enum status adversary_new(struct adversary **ret, const struct adversary_config *config, struct shape src, uint64_t seed, struct error *error)
+enum status adversary_new(struct adversary **ret, const struct adversary_config *config, struct shape src,
+                          uint64_t seed, struct error *error)
 {
     struct adversary *adversary = memory_zalloc(1, sizeof *adversary);
     if (!adversary)
@@ -137,7 +147,8 @@ void adversary_undo(struct adversary *adversary)
 
 static struct pass adversary_pass(const struct adversary *adversary, int64_t step, enum adversary_batch batch)
 {
-    return (struct pass){.training = true, .seed = adversary->seed, .step = (uint64_t)(step * ADVERSARY_BATCHES + batch)};
+    return (struct pass){
+        .training = true, .seed = adversary->seed, .step = (uint64_t)(step * ADVERSARY_BATCHES + batch)};
 }
 
 /* The binary cross entropy of its answer to src; its gradient into d_answer. */
@@ -150,14 +161,20 @@ static double adversary_answer(struct adversary *adversary, const float *src, fl
     return loss_sum(&adversary->loss, &batch, adversary->d_answer, NULL);
 }
 
-static struct diagnosis adversary_diagnosis(const struct adversary *adversary, const float *src, const struct pass *pass, int64_t step)
+static struct diagnosis adversary_diagnosis(const struct adversary *adversary, const float *src,
+                                            const struct pass *pass, int64_t step)
 {
-    return (struct diagnosis){.whose = "the adversary's ", .config = &adversary->config->network, .params = &adversary->params,
-                              .network = adversary->network, .src = src, .pass = pass, .step = step};
+    return (struct diagnosis){.whose = "the adversary's ",
+                              .config = &adversary->config->network,
+                              .params = &adversary->params,
+                              .network = adversary->network,
+                              .src = src,
+                              .pass = pass,
+                              .step = step};
 }
 
-static enum status adversary_update(struct adversary *adversary, const float *src, enum adversary_batch batch, double lr, int64_t step,
-                                    double *ret_loss, struct error *error)
+static enum status adversary_update(struct adversary *adversary, const float *src, enum adversary_batch batch,
+                                    double lr, int64_t step, double *ret_loss, struct error *error)
 {
     const struct pass pass = adversary_pass(adversary, step, batch);
     const struct diagnosis diagnosis = adversary_diagnosis(adversary, src, &pass, step);
@@ -172,8 +189,8 @@ static enum status adversary_update(struct adversary *adversary, const float *sr
     return STATUS_OK;
 }
 
-enum status adversary_learn(struct adversary *adversary, const float *real, const float *fake, double lr_factor, int64_t step,
-                            struct adversary_result *ret, struct error *error)
+enum status adversary_learn(struct adversary *adversary, const float *real, const float *fake, double lr_factor,
+                            int64_t step, struct adversary_result *ret, struct error *error)
 {
     double lr = lr_factor * optimizer_lr(&adversary->optimizer);
     struct adversary_result result = {0};
@@ -184,13 +201,17 @@ enum status adversary_learn(struct adversary *adversary, const float *real, cons
     return STATUS_OK;
 }
 
-/* With the batch's statistics, the moving ones unchanged: as Keras 2 treats batch norm in a model that does not learn. */
-enum status adversary_judge(struct adversary *adversary, const float *p, float *d_p, int64_t step, double *ret_fooled, struct error *error)
+/* With the batch's statistics, the moving ones unchanged: as Keras 2 treats batch norm in a model that does not learn.
+ */
+enum status adversary_judge(struct adversary *adversary, const float *p, float *d_p, int64_t step, double *ret_fooled,
+                            struct error *error)
 {
     const struct pass pass = adversary_pass(adversary, step, ADVERSARY_JUDGE);
     const struct params *params = &adversary->params;
-    int64_t n_statistics = params->n_floats - params->n_trainable, n = shape_count(network_src_shape(adversary->network));
-    float *statistics = params->value + params->n_trainable, *kept = adversary->kept + adversary_kept_floats(adversary), *d_src = adversary->d_src;
+    int64_t n_statistics = params->n_floats - params->n_trainable,
+            n = shape_count(network_src_shape(adversary->network));
+    float *statistics = params->value + params->n_trainable, *kept = adversary->kept + adversary_kept_floats(adversary),
+          *d_src = adversary->d_src;
     float weight = (float)adversary->config->weight;
     memcpy(kept, statistics, (size_t)n_statistics * sizeof *kept);
     double fooled = adversary_answer(adversary, p, 1, &pass);

@@ -1,5 +1,6 @@
 /* average.h - an exponential moving average of all that a network learned, batch norm's statistics included.
- *     average = d average + (1 - d) value,   d = min(decay, (1 + step) / (10 + step)), so that the random start is soon forgotten */
+ *     average = d average + (1 - d) value,   d = min(decay, (1 + step) / (10 + step)), so that the random start is
+ *       soon forgotten */
 #ifndef CALVARIA_TRAIN_AVERAGE_H
 #define CALVARIA_TRAIN_AVERAGE_H
 

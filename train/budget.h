@@ -13,10 +13,12 @@ struct budget {
 };
 
 /* For skulls of at most `largest` voxels per axis. */
-enum status budget_estimate(struct budget *ret, const struct recipe *recipe, const int64_t largest[3], struct error *error);
+enum status budget_estimate(struct budget *ret, const struct recipe *recipe, const int64_t largest[3],
+                            struct error *error);
 
-/* Logs the estimate. STATUS_USAGE when it is more than `available_bytes` (-1: unknown, never refused): the message says which batch or patch
- * would fit. */
-enum status budget_check(const struct recipe *recipe, const int64_t largest[3], int64_t available_bytes, struct error *error);
+/* Logs the estimate. STATUS_USAGE when it is more than `available_bytes` (-1: unknown, never refused): the message says
+ * which batch or patch would fit. */
+enum status budget_check(const struct recipe *recipe, const int64_t largest[3], int64_t available_bytes,
+                         struct error *error);
 
 #endif

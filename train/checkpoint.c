@@ -10,9 +10,16 @@
 #include "train/environment.h"
 
 /* The numbers of a run under their names in /state, one int64 each; `best` goes as its bits. */
-enum { N_NUMBERS = 11, N_OLD_NUMBERS = 9, N_SLOTS_MAX = 4, N_BLOCKS_MAX = N_NUMBERS + 2 * N_SLOTS_MAX + 2, BLOCK_NAME = 32 };
-static const char *const number_names[N_NUMBERS] = {"step",      "optimizer_steps", "loader_draw", "loader_patch", "validated_step", "best_step",
-                                                    "best_bits", "threads",         "dataset_hash", "waited",      "adversary_steps"};
+enum {
+    N_NUMBERS = 11,
+    N_OLD_NUMBERS = 9,
+    N_SLOTS_MAX = 4,
+    N_BLOCKS_MAX = N_NUMBERS + 2 * N_SLOTS_MAX + 2,
+    BLOCK_NAME = 32
+};
+static const char *const number_names[N_NUMBERS] = {
+    "step",      "optimizer_steps", "loader_draw",  "loader_patch", "validated_step", "best_step",
+    "best_bits", "threads",         "dataset_hash", "waited",       "adversary_steps"};
 
 static void numbers_get(int64_t numbers[N_NUMBERS], const struct training *training, const struct run_state *state)
 {
@@ -37,8 +44,11 @@ static void numbers_put(struct training *training, struct run_state *state, cons
     training->step = numbers[0];
     training->optimizer.n_steps = numbers[1];
     training->position = (struct loader_position){.draw = numbers[2], .patch = numbers[3]};
-    *state = (struct run_state){.validated_step = numbers[4], .best_step = numbers[5], .threads = numbers[7],
-                                .dataset_hash = (uint64_t)numbers[8], .waited = numbers[9]};
+    *state = (struct run_state){.validated_step = numbers[4],
+                                .best_step = numbers[5],
+                                .threads = numbers[7],
+                                .dataset_hash = (uint64_t)numbers[8],
+                                .waited = numbers[9]};
     if (training->adversary)
         training->adversary->optimizer.n_steps = numbers[10];
     memcpy(&state->best, &numbers[6], sizeof state->best);
@@ -55,12 +65,15 @@ static int64_t checkpoint_floats(struct model_block *blocks, char names[][BLOCK_
         blocks[n] = (struct model_block){.name = names[n], .count = optimizer->n_floats, .floats = optimizer->slots[i]};
     }
     if (training->average)
-        blocks[n++] = (struct model_block){.name = "value", .count = training->params.n_floats, .floats = training->params.value};
+        blocks[n++] =
+            (struct model_block){.name = "value", .count = training->params.n_floats, .floats = training->params.value};
     if (adversary)
-        blocks[n++] = (struct model_block){.name = "adversary_value", .count = adversary->params.n_floats, .floats = adversary->params.value};
+        blocks[n++] = (struct model_block){
+            .name = "adversary_value", .count = adversary->params.n_floats, .floats = adversary->params.value};
     for (int i = 0; adversary && i < adversary->optimizer.ops->n_slots; i++, n++) {
         snprintf(names[n], BLOCK_NAME, "adversary_slot_%d", i);
-        blocks[n] = (struct model_block){.name = names[n], .count = adversary->optimizer.n_floats, .floats = adversary->optimizer.slots[i]};
+        blocks[n] = (struct model_block){
+            .name = names[n], .count = adversary->optimizer.n_floats, .floats = adversary->optimizer.slots[i]};
     }
     return n;
 }
@@ -104,7 +117,8 @@ enum status checkpoint_write(const char *path, const struct training *training, 
     char names[N_BLOCKS_MAX][BLOCK_NAME];
     int64_t numbers[N_NUMBERS];
     numbers_get(numbers, training, state);
-    struct model model = {.network = training->recipe->network, .params = training->params, .texts = model_texts, .blocks = blocks};
+    struct model model = {
+        .network = training->recipe->network, .params = training->params, .texts = model_texts, .blocks = blocks};
     if (training->coarse)
         model.coarse = (struct model *)(uintptr_t)restorer_model(training->coarse); /* only written */
     if (training->average)
@@ -120,8 +134,8 @@ enum status checkpoint_write(const char *path, const struct training *training, 
     return status;
 }
 
-static enum status checkpoint_take(struct training *training, struct run_state *state, const struct model *model, const char *path,
-                                   struct error *error)
+static enum status checkpoint_take(struct training *training, struct run_state *state, const struct model *model,
+                                   const char *path, struct error *error)
 {
     struct model_block own[N_BLOCKS_MAX];
     char names[N_BLOCKS_MAX][BLOCK_NAME];
@@ -132,14 +146,16 @@ static enum status checkpoint_take(struct training *training, struct run_state *
         if (!block && i >= N_OLD_NUMBERS) /* of a version that had no such thing */
             continue;
         if (!block || !block->ints || block->count != 1)
-            return error_set(error, STATUS_FAILED, "%s: /state/%s is missing: no checkpoint of a training run", path, number_names[i]);
+            return error_set(error, STATUS_FAILED, "%s: /state/%s is missing: no checkpoint of a training run", path,
+                             number_names[i]);
         numbers[i] = block->ints[0];
     }
     int64_t n = checkpoint_floats(own, names, training);
     for (int64_t i = 0; i < n; i++) {
         const struct model_block *block = model_block(model, own[i].name);
         if (!block || !block->floats || block->count != own[i].count)
-            return error_set(error, STATUS_FAILED, "%s: /state/%s is missing or of another size: was the recipe another?", path, own[i].name);
+            return error_set(error, STATUS_FAILED,
+                             "%s: /state/%s is missing or of another size: was the recipe another?", path, own[i].name);
         memcpy(own[i].floats, block->floats, (size_t)block->count * sizeof(float));
     }
     struct params shown = training->params; /* the weights of the model are those that are shown, averaged or not */
@@ -148,13 +164,14 @@ static enum status checkpoint_take(struct training *training, struct run_state *
     if (params_copy(&shown, &model->params, &n_copied, error))
         return error->status;
     if (n_copied != training->params.n)
-        return error_set(error, STATUS_FAILED, "%s: has %" PRId64 " of the network's %" PRId64 " parameters", path, n_copied,
-                         training->params.n);
+        return error_set(error, STATUS_FAILED, "%s: has %" PRId64 " of the network's %" PRId64 " parameters", path,
+                         n_copied, training->params.n);
     numbers_put(training, state, numbers);
     return STATUS_OK;
 }
 
-enum status checkpoint_read(struct training *training, struct run_state *ret_state, const char *path, struct error *error)
+enum status checkpoint_read(struct training *training, struct run_state *ret_state, const char *path,
+                            struct error *error)
 {
     struct model model = {0};
     if (model_read(&model, path, true, error))

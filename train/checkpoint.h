@@ -1,9 +1,10 @@
-/* checkpoint.h - a model file with the whole state of a run: going on from it gives the bits of the run that never stopped.
+/* checkpoint.h - a model file with the whole state of a run: going on from it gives the bits of the run that never
+ * stopped.
  *
- * Beside weights and pipeline (texts `network`, `restore`) it holds the texts `recipe`, `defects`, `dataset_hash`, `seed`, `versions`,
- * `metrics`, `licence`, and in /state the optimizer's slots and the numbers of struct run_state. With train.ema the weights are the averaged
- * ones and /state/value holds those that learn; an adversary is in /state/adversary_*. Written atomically: after a kill or on a full disk the
- * earlier file stands. */
+ * Beside weights and pipeline (texts `network`, `restore`) it holds the texts `recipe`, `defects`, `dataset_hash`,
+ * `seed`, `versions`, `metrics`, `licence`, and in /state the optimizer's slots and the numbers of struct run_state.
+ * With train.ema the weights are the averaged ones and /state/value holds those that learn; an adversary is in
+ * /state/adversary_*. Written atomically: after a kill or on a full disk the earlier file stands. */
 #ifndef CALVARIA_TRAIN_CHECKPOINT_H
 #define CALVARIA_TRAIN_CHECKPOINT_H
 
@@ -27,6 +28,7 @@ struct checkpoint_texts {
 enum status checkpoint_write(const char *path, const struct training *training, const struct run_state *state,
                              const struct checkpoint_texts *texts, struct error *error);
 /* Into a training opened from the same recipe: weights, optimizer, step and position, and *ret_state. */
-enum status checkpoint_read(struct training *training, struct run_state *ret_state, const char *path, struct error *error);
+enum status checkpoint_read(struct training *training, struct run_state *ret_state, const char *path,
+                            struct error *error);
 
 #endif

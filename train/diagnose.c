@@ -38,16 +38,20 @@ enum status diagnose_loss(const struct diagnosis *diagnosis, double loss, struct
     const char *whose = diagnosis->whose;
     int64_t step = diagnosis->step;
     if (!all_finite(diagnosis->src, shape_count(network_src_shape(diagnosis->network))))
-        return error_set(error, STATUS_FAILED, "step %" PRId64 ": %sloss is %g: the batch itself is not finite", step, whose, loss);
-    for (int64_t i = 0; i < params->n; i++) /* statistics were touched by the very pass that failed: they are no cause */
+        return error_set(error, STATUS_FAILED, "step %" PRId64 ": %sloss is %g: the batch itself is not finite", step,
+                         whose, loss);
+    for (int64_t i = 0; i < params->n;
+         i++) /* statistics were touched by the very pass that failed: they are no cause */
         if (params->items[i].trainable && !all_finite(params->value + params->items[i].offset, params->items[i].count))
-            return error_set(error, STATUS_FAILED, "step %" PRId64 ": %sloss is %g: parameter %s is not finite (%s)", step, whose, loss,
-                             params->items[i].name, DIAGNOSE_HINT);
+            return error_set(error, STATUS_FAILED, "step %" PRId64 ": %sloss is %g: parameter %s is not finite (%s)",
+                             step, whose, loss, params->items[i].name, DIAGNOSE_HINT);
     for (int64_t n = 1; n <= diagnosis->config->layers.n; n++)
         if (!prefix_finite(diagnosis, n))
-            return error_set(error, STATUS_FAILED, "step %" PRId64 ": %sloss is %g: layer '%s' is the first whose output is not finite (%s)", step,
-                             whose, loss, network_layer(diagnosis->network, n - 1)->name, DIAGNOSE_HINT);
-    return error_set(error, STATUS_FAILED, "step %" PRId64 ": %sloss is %g although every layer's output is finite%s (%s)", step, whose, loss,
+            return error_set(error, STATUS_FAILED,
+                             "step %" PRId64 ": %sloss is %g: layer '%s' is the first whose output is not finite (%s)",
+                             step, whose, loss, network_layer(diagnosis->network, n - 1)->name, DIAGNOSE_HINT);
+    return error_set(error, STATUS_FAILED,
+                     "step %" PRId64 ": %sloss is %g although every layer's output is finite%s (%s)", step, whose, loss,
                      diagnosis->pass->replicas ? " in this process" : "", DIAGNOSE_HINT);
 }
 
@@ -57,9 +61,10 @@ enum status diagnose_gradient(const struct diagnosis *diagnosis, struct error *e
     for (int64_t i = params->n - 1; i >= 0; i--) {
         const struct param *param = &params->items[i];
         if (param->trainable && !param->frozen && !all_finite(params->grad + param->offset, param->count))
-            return error_set(error, STATUS_FAILED, "step %" PRId64 ": the gradient of %s%s, first in the backward pass, is not finite (%s)",
+            return error_set(error, STATUS_FAILED,
+                             "step %" PRId64 ": the gradient of %s%s, first in the backward pass, is not finite (%s)",
                              diagnosis->step, diagnosis->whose, param->name, DIAGNOSE_HINT);
     }
-    return error_set(error, STATUS_FAILED, "step %" PRId64 ": the norm of %sgradient is not finite (%s)", diagnosis->step, diagnosis->whose,
-                     DIAGNOSE_HINT);
+    return error_set(error, STATUS_FAILED, "step %" PRId64 ": the norm of %sgradient is not finite (%s)",
+                     diagnosis->step, diagnosis->whose, DIAGNOSE_HINT);
 }

@@ -14,7 +14,8 @@ struct diagnosis {
     int64_t step;
 };
 
-/* The loss is NaN or infinite: names the batch, the parameter or the first layer, in the order of the network, that is not finite. */
+/* The loss is NaN or infinite: names the batch, the parameter or the first layer, in the order of the network, that is
+ * not finite. */
 enum status diagnose_loss(const struct diagnosis *diagnosis, double loss, struct error *error);
 /* A gradient is: names the first parameter, in the order of the backward pass. */
 enum status diagnose_gradient(const struct diagnosis *diagnosis, struct error *error);

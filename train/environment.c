@@ -49,7 +49,8 @@ int64_t environment_available_bytes(void)
     const char *text = environment_line("/proc/meminfo", "MemAvailable", line, sizeof line);
     int64_t available = strtoll(text, &end, 10);
     available = end == text ? -1 : available * 1024;
-    int64_t limit = environment_number("/sys/fs/cgroup/memory.max"), used = environment_number("/sys/fs/cgroup/memory.current");
+    int64_t limit = environment_number("/sys/fs/cgroup/memory.max"),
+            used = environment_number("/sys/fs/cgroup/memory.current");
     if (limit >= 0 && used >= 0 && (available < 0 || limit - used < available))
         available = limit > used ? limit - used : 0;
     return available;
@@ -57,7 +58,8 @@ int64_t environment_available_bytes(void)
 
 char *environment_versions(struct arena *arena)
 {
-    return arena_printf(arena, "calvaria %s (%s), %s, HDF5 %s", BUILD_VERSION, BUILD_COMMIT, engine_version(), BUILD_HDF5);
+    return arena_printf(arena, "calvaria %s (%s), %s, HDF5 %s", BUILD_VERSION, BUILD_COMMIT, engine_version(),
+                        BUILD_HDF5);
 }
 
 char *environment_text(struct arena *arena)
@@ -70,9 +72,10 @@ char *environment_text(struct arena *arena)
         memset(&uts, 0, sizeof uts);
     int64_t memory = (int64_t)sysconf(_SC_PHYS_PAGES) * (int64_t)sysconf(_SC_PAGESIZE);
     return arena_printf(arena,
-                        "calvaria: '%s'\ncommit: '%s'\ncompiler: '%s'\nflags: '%s'\nlibraries: '%s, HDF5 %s'\ncpu: '%s'\nprocessors: %ld\n"
+                        "calvaria: '%s'\ncommit: '%s'\ncompiler: '%s'\nflags: '%s'\nlibraries: '%s, HDF5 %s'\ncpu: "
+                        "'%s'\nprocessors: %ld\n"
                         "threads: %d\nmemory_gb: %.1f\nos: '%s'\nkernel: '%s %s %s'\n",
-                        BUILD_VERSION, BUILD_COMMIT, BUILD_COMPILER, BUILD_FLAGS, engine_version(), BUILD_HDF5, *cpu ? cpu : uts.machine,
-                        sysconf(_SC_NPROCESSORS_ONLN), parallel_threads(), (double)memory / 1e9, *os ? os : uts.sysname, uts.sysname,
-                        uts.release, uts.machine);
+                        BUILD_VERSION, BUILD_COMMIT, BUILD_COMPILER, BUILD_FLAGS, engine_version(), BUILD_HDF5,
+                        *cpu ? cpu : uts.machine, sysconf(_SC_NPROCESSORS_ONLN), parallel_threads(),
+                        (double)memory / 1e9, *os ? os : uts.sysname, uts.sysname, uts.release, uts.machine);
 }

@@ -8,7 +8,8 @@
 #include "base/log.h"
 #include "train/plot.h"
 
-/* Both read ../metrics.tsv. A running mean over the last steps stands behind the raw loss; log scale only where every value is positive. */
+/* Both read ../metrics.tsv. A running mean over the last steps stands behind the raw loss; log scale only where every
+ * value is positive. */
 static const char history_loss_plot[] =
     "set xlabel 'step'\n"
     "set ylabel 'loss'\n"
@@ -30,7 +31,8 @@ static const char history_metrics_plot[] =
     "set y2range [0:*]\n"
     "plot '../metrics.tsv' using 'step':'val_dsc' with linespoints lw 2 pt 7 ps 0.6 lc rgb '#1f5f9f' title 'DSC', \\\n"
     "     '' using 'step':'val_bdsc_mm' with linespoints lw 2 pt 5 ps 0.6 lc rgb '#3a9f6a' title 'bDSC 10 mm', \\\n"
-    "     '' using 'step':'val_hd95_mm' axes x1y2 with linespoints lw 1 pt 6 ps 0.6 lc rgb '#d05a2a' title 'HD95 [mm], right', \\\n"
+    "     '' using 'step':'val_hd95_mm' axes x1y2 with linespoints lw 1 pt 6 ps 0.6 lc rgb '#d05a2a' title 'HD95 [mm], "
+    "right', \\\n"
     "     0 axes x1y2 with lines lc bgnd notitle\n"; /* gives the right axis a range when no distance is finite */
 
 static void history_title(struct history *history, const char *title)
@@ -59,7 +61,8 @@ static enum status history_titles(struct history *history, const struct recipe *
     history_title(history, "step_s");
     history_title(history, "wait_s");
     history_title(history, "val_loss");
-    for (; metrics_columns[history->n_metrics].name && history->n_metrics < VALIDATION_MAX_COLUMNS; history->n_metrics++)
+    for (; metrics_columns[history->n_metrics].name && history->n_metrics < VALIDATION_MAX_COLUMNS;
+         history->n_metrics++)
         history_title(history, arena_printf(arena, "val_%s", metrics_columns[history->n_metrics].name));
     history_title(history, "val_s");
     for (int i = 0; i < history->n_columns; i++)
@@ -81,18 +84,20 @@ static bool history_keep(const void *context, int64_t step, const char *row)
     return validation ? step <= cut->validated_step : step <= cut->step;
 }
 
-enum status history_open(struct history *ret, struct run *run, const struct recipe *recipe, const struct run_state *resumed, int64_t step,
-                         struct error *error)
+enum status history_open(struct history *ret, struct run *run, const struct recipe *recipe,
+                         const struct run_state *resumed, int64_t step, struct error *error)
 {
-    struct history history = {.run = run, .has_metrics = resumed && resumed->validated_step > 0 && recipe->train.validate_cases > 0};
+    struct history history = {
+        .run = run, .has_metrics = resumed && resumed->validated_step > 0 && recipe->train.validate_cases > 0};
     const char *path = run_path(run, "metrics.tsv");
     if (!path)
         return error_memory(error, 0, "a path");
     if (history_titles(&history, recipe, error))
         return error->status;
     struct history_cut cut = {.step = step, .validated_step = resumed ? resumed->validated_step : 0};
-    enum status status = resumed ? record_resume(&history.record, path, history.n_columns, history.titles, history_keep, &cut, error)
-                                 : record_create(&history.record, path, history.n_columns, history.titles, error);
+    enum status status =
+        resumed ? record_resume(&history.record, path, history.n_columns, history.titles, history_keep, &cut, error)
+                : record_create(&history.record, path, history.n_columns, history.titles, error);
     if (!status)
         *ret = history;
     return status;
@@ -120,7 +125,8 @@ static void history_show(struct history *history)
     history->watched_s = log_clock_s();
 }
 
-enum status history_step(struct history *history, const struct training *training, const struct training_result *result, struct error *error)
+enum status history_step(struct history *history, const struct training *training, const struct training_result *result,
+                         struct error *error)
 {
     double row[RECORD_MAX_COLUMNS];
     int c = 1;
@@ -144,7 +150,8 @@ enum status history_step(struct history *history, const struct training *trainin
     return STATUS_OK;
 }
 
-enum status history_validation(struct history *history, int64_t step, const struct validation *validation, struct error *error)
+enum status history_validation(struct history *history, int64_t step, const struct validation *validation,
+                               struct error *error)
 {
     double row[RECORD_MAX_COLUMNS];
     int c = history->n_columns - history->n_metrics - 2;
@@ -185,7 +192,8 @@ void history_watch(struct history *history)
     struct error error = {0};
     const char *folder = run_path(history->run, "plots");
     if (!folder || plot_window_open(&history->window, folder, history->run->folder, &error))
-        log_warn("--watch: %.*s; the plots are in %s/plots", (int)strcspn(error.text, "\n"), error.text, history->run->folder);
+        log_warn("--watch: %.*s; the plots are in %s/plots", (int)strcspn(error.text, "\n"), error.text,
+                 history->run->folder);
 }
 
 void history_close(struct history *history)

@@ -12,20 +12,25 @@ struct history {
     struct record record;
     int n_losses, n_metrics, n_columns;
     bool adversary;
-    const char *titles[RECORD_MAX_COLUMNS]; /* step draw loss [loss_TYPE ...] [adversary_real _fake _fooled] lr grad_norm step_s wait_s val_loss val_METRIC ... val_s */
+    const char *titles[RECORD_MAX_COLUMNS]; /* step draw loss [loss_TYPE ...] [adversary_real _fake _fooled] lr
+                                               grad_norm step_s wait_s val_loss val_METRIC ... val_s */
     double plotted_s;
-    bool has_metrics; /* whole skulls were measured: there is something to draw */
-    bool no_plots;    /* gnuplot is not there: said once */
+    bool has_metrics;           /* whole skulls were measured: there is something to draw */
+    bool no_plots;              /* gnuplot is not there: said once */
     struct plot_window *window; /* NULL: none was asked for, or there is none */
     double watched_s;
 };
 
-/* resumed: NULL for a new run; else rows behind `step` are cut off, and a validation at `step` that is to be done again. */
-enum status history_open(struct history *ret, struct run *run, const struct recipe *recipe, const struct run_state *resumed, int64_t step,
+/* resumed: NULL for a new run; else rows behind `step` are cut off, and a validation at `step` that is to be done
+ * again. */
+enum status history_open(struct history *ret, struct run *run, const struct recipe *recipe,
+                         const struct run_state *resumed, int64_t step, struct error *error);
+enum status history_step(struct history *history, const struct training *training, const struct training_result *result,
                          struct error *error);
-enum status history_step(struct history *history, const struct training *training, const struct training_result *result, struct error *error);
-enum status history_validation(struct history *history, int64_t step, const struct validation *validation, struct error *error);
-/* Draws plots/loss.png and plots/metrics.png; not sooner than 10 s after the last time unless `now`. Failure is logged once. */
+enum status history_validation(struct history *history, int64_t step, const struct validation *validation,
+                               struct error *error);
+/* Draws plots/loss.png and plots/metrics.png; not sooner than 10 s after the last time unless `now`. Failure is logged
+ * once. */
 void history_plot(struct history *history, bool now);
 /* Opens a window that shows both plots, redrawn every 2 s as rows come. Where there can be none, the log says why. */
 void history_watch(struct history *history);

@@ -16,7 +16,8 @@ static enum status holdout_choose(struct holdout *holdout, const struct holdout_
     }
     if (n == 0)
         return config_error(error, config->node,
-                            "data.set: %s: no skull with a defect in its split 'val' (pack it with --split 0.8,0.1,0.1, give data.defects, or "
+                            "data.set: %s: no skull with a defect in its split 'val' (pack it with --split "
+                            "0.8,0.1,0.1, give data.defects, or "
                             "train.validate_every: 0)",
                             config->set);
     holdout->n_cases = config->n_cases < n ? config->n_cases : n;
@@ -59,7 +60,8 @@ enum status trial_read(struct trial *ret, struct holdout *holdout, int64_t c, st
     if (!status && holdout->generated)
         status = volume_new(&trial.implant, &trial.skull.grid, VOXEL_U8, error);
     if (!status && holdout->generated)
-        status = defect_inject(trial.implant.data, &box, NULL, &trial.skull, &holdout->defects, rng_make(holdout->seed, (uint64_t)i), error);
+        status = defect_inject(trial.implant.data, &box, NULL, &trial.skull, &holdout->defects,
+                               rng_make(holdout->seed, (uint64_t)i), error);
     if (status) {
         error_while(error, "reading case %s", trial.name);
         trial_done(&trial);
@@ -82,8 +84,8 @@ enum status trial_restore(struct trial *trial, struct restorer *restorer, struct
         return error_while(error, "validating on case %s", trial->name);
     for (int a = 0; a < 3; a++)
         spacing_mm[a] = grid_spacing_mm(&trial->skull.grid, a);
-    return metrics_compare(&trial->metrics, trial->implant.data, trial->restoration.implant.data, trial->skull.data, trial->skull.grid.dim,
-                           spacing_mm, error);
+    return metrics_compare(&trial->metrics, trial->implant.data, trial->restoration.implant.data, trial->skull.data,
+                           trial->skull.grid.dim, spacing_mm, error);
 }
 
 void trial_done(struct trial *trial)

@@ -1,5 +1,5 @@
-/* holdout.h - the validation skulls of a dataset, each with one known defect, always the same ones: what a restoration is measured on, in
- * training and in ablations alike. */
+/* holdout.h - the validation skulls of a dataset, each with one known defect, always the same ones: what a restoration
+ * is measured on, in training and in ablations alike. */
 #ifndef CALVARIA_TRAIN_HOLDOUT_H
 #define CALVARIA_TRAIN_HOLDOUT_H
 
@@ -18,9 +18,9 @@ struct holdout {
 };
 
 struct holdout_config {
-    const char *set, *defects; /* defects NULL: the first stored implant of each skull */
-    int64_t n_cases;           /* at most; spread evenly over the split */
-    uint64_t seed;             /* of generated defects */
+    const char *set, *defects;    /* defects NULL: the first stored implant of each skull */
+    int64_t n_cases;              /* at most; spread evenly over the split */
+    uint64_t seed;                /* of generated defects */
     const struct yaml_node *node; /* where data.set was written, for messages; may be NULL */
 };
 

@@ -33,7 +33,8 @@ static enum status record_append(struct record *ret, const char *path, int n_col
     return STATUS_OK;
 }
 
-enum status record_create(struct record *ret, const char *path, int n_columns, const char *const *titles, struct error *error)
+enum status record_create(struct record *ret, const char *path, int n_columns, const char *const *titles,
+                          struct error *error)
 {
     assert(n_columns <= RECORD_MAX_COLUMNS);
     char *header = record_header(n_columns, titles);
@@ -44,9 +45,10 @@ enum status record_create(struct record *ret, const char *path, int n_columns, c
     return status ? status : record_append(ret, path, n_columns, error);
 }
 
-/* Moves the kept rows of `text` (past the header) together, in place; returns the new length. A last line without its end is a row
- * whose writing was interrupted: it goes. */
-static size_t record_keep(char *text, size_t at, bool (*keep)(const void *context, int64_t step, const char *row), const void *context)
+/* Moves the kept rows of `text` (past the header) together, in place; returns the new length. A last line without its
+ * end is a row whose writing was interrupted: it goes. */
+static size_t record_keep(char *text, size_t at, bool (*keep)(const void *context, int64_t step, const char *row),
+                          const void *context)
 {
     char *from = text + at, *to = from, *end;
     while ((end = strchr(from, '\n'))) {
@@ -61,7 +63,8 @@ static size_t record_keep(char *text, size_t at, bool (*keep)(const void *contex
 }
 
 enum status record_resume(struct record *ret, const char *path, int n_columns, const char *const *titles,
-                          bool (*keep)(const void *context, int64_t step, const char *row), const void *context, struct error *error)
+                          bool (*keep)(const void *context, int64_t step, const char *row), const void *context,
+                          struct error *error)
 {
     if (!file_exists(path)) /* the run was killed before its first row */
         return record_create(ret, path, n_columns, titles, error);
@@ -71,7 +74,9 @@ enum status record_resume(struct record *ret, const char *path, int n_columns, c
     if (!status)
         status = file_read(&text, &bytes, path, (size_t)1 << 32, error);
     if (!status && strncmp(text, header, strlen(header)) != 0)
-        status = error_set(error, STATUS_FAILED, "%s: the columns are not this recipe's: has recipe.yaml been edited since the run began?", path);
+        status =
+            error_set(error, STATUS_FAILED,
+                      "%s: the columns are not this recipe's: has recipe.yaml been edited since the run began?", path);
     if (!status)
         status = file_write(path, text, record_keep(text, strlen(header), keep, context), error);
     memory_free(text);

@@ -1,6 +1,8 @@
-/* metrics_table.h - metrics.tsv: a table that grows by a row per step and per validation, and can be cut back to a checkpoint.
+/* metrics_table.h - metrics.tsv: a table that grows by a row per step and per validation, and can be cut back to a
+ * checkpoint.
  *
- * The first column is the step. A cell without a value is empty: training rows leave the validation columns so, and the other way round. */
+ * The first column is the step. A cell without a value is empty: training rows leave the validation columns so, and the
+ * other way round. */
 #ifndef CALVARIA_TRAIN_METRICS_TABLE_H
 #define CALVARIA_TRAIN_METRICS_TABLE_H
 
@@ -19,10 +21,13 @@ struct record {
 };
 
 /* A new table with these column titles ("step" first). */
-enum status record_create(struct record *ret, const char *path, int n_columns, const char *const *titles, struct error *error);
-/* An old one, whose titles must be the same: rows for which keep(context, step, row) is false go, atomically; then it can grow. */
+enum status record_create(struct record *ret, const char *path, int n_columns, const char *const *titles,
+                          struct error *error);
+/* An old one, whose titles must be the same: rows for which keep(context, step, row) is false go, atomically; then it
+ * can grow. */
 enum status record_resume(struct record *ret, const char *path, int n_columns, const char *const *titles,
-                          bool (*keep)(const void *context, int64_t step, const char *row), const void *context, struct error *error);
+                          bool (*keep)(const void *context, int64_t step, const char *row), const void *context,
+                          struct error *error);
 /* values[0] is the step; NaN: an empty cell. Flushed, so that a plot or a person sees it at once. */
 enum status record_row(struct record *record, const double *values, struct error *error);
 void record_close(struct record *record);

@@ -12,19 +12,19 @@
 #include "base/memory.h"
 
 /* pngcairo where gnuplot was built with it, else the plain png terminal. %s: the name of the image. */
-#define PLOT_LOOK                                                                                                                                    \
-    "set datafile separator tab\n"                                                                                                                   \
-    "set datafile missing ''\n"                                                                                                                      \
-    "set key autotitle columnheader noenhanced outside top horizontal\n"                                                                             \
-    "set grid lc rgb '#dddddd'\n"                                                                                                                    \
-    "set border 3\n"                                                                                                                                 \
+#define PLOT_LOOK                                                        \
+    "set datafile separator tab\n"                                       \
+    "set datafile missing ''\n"                                          \
+    "set key autotitle columnheader noenhanced outside top horizontal\n" \
+    "set grid lc rgb '#dddddd'\n"                                        \
+    "set border 3\n"                                                     \
     "set tics nomirror\n"
 
-static const char plot_head[] = "# Run inside this folder: gnuplot %s.gp\n"
-                                "if (strstrt(GPVAL_TERMINALS, 'pngcairo')) set terminal pngcairo size 1000,600 font 'sans,11'; "
-                                "else set terminal png size 1000,600\n"
-                                "set output '%s.png'\n"
-                                PLOT_LOOK;
+static const char plot_head[] =
+    "# Run inside this folder: gnuplot %s.gp\n"
+    "if (strstrt(GPVAL_TERMINALS, 'pngcairo')) set terminal pngcairo size 1000,600 font 'sans,11'; "
+    "else set terminal png size 1000,600\n"
+    "set output '%s.png'\n" PLOT_LOOK;
 
 bool plot_available(void)
 {
@@ -57,7 +57,8 @@ static void plot_quote(FILE *pipe, const char *text)
 static enum status plot_pipe(const char *folder, const char *name, struct error *error)
 {
     if (!plot_available())
-        return error_set(error, STATUS_FAILED, "gnuplot: not on the PATH: no pictures are made (apt-get install gnuplot-nox)");
+        return error_set(error, STATUS_FAILED,
+                         "gnuplot: not on the PATH: no pictures are made (apt-get install gnuplot-nox)");
     FILE *pipe = popen("exec gnuplot >/dev/null 2>&1", "w");
     if (!pipe)
         return error_set(error, STATUS_FAILED, "gnuplot: %s", strerror(errno));
@@ -66,7 +67,8 @@ static enum status plot_pipe(const char *folder, const char *name, struct error 
     fprintf(pipe, "\nload '%s.gp'\n", name);
     int status = pclose(pipe);
     if (status == -1 || !WIFEXITED(status) || WEXITSTATUS(status) != 0)
-        return error_set(error, STATUS_FAILED, "gnuplot: cannot draw %s/%s.gp (run gnuplot on it to see why)", folder, name);
+        return error_set(error, STATUS_FAILED, "gnuplot: cannot draw %s/%s.gp (run gnuplot on it to see why)", folder,
+                         name);
     return STATUS_OK;
 }
 
@@ -125,12 +127,14 @@ static bool plot_has_display(void)
 enum status plot_window_open(struct plot_window **ret, const char *folder, const char *title, struct error *error)
 {
     if (!plot_has_display())
-        return error_set(error, STATUS_FAILED, "no window: there is no display (neither DISPLAY nor WAYLAND_DISPLAY is set)");
+        return error_set(error, STATUS_FAILED,
+                         "no window: there is no display (neither DISPLAY nor WAYLAND_DISPLAY is set)");
     if (!plot_available())
         return error_set(error, STATUS_FAILED, "no window: gnuplot is not on the PATH (apt-get install gnuplot-qt)");
     const char *terminal = plot_window_terminal();
     if (!terminal)
-        return error_set(error, STATUS_FAILED, "no window: this gnuplot was built without (apt-get install gnuplot-qt or gnuplot-x11)");
+        return error_set(error, STATUS_FAILED,
+                         "no window: this gnuplot was built without (apt-get install gnuplot-qt or gnuplot-x11)");
     struct plot_window *window = memory_zalloc(1, sizeof *window);
     if (!window)
         return error_memory(error, sizeof *window, "a window");

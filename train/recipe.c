@@ -12,80 +12,103 @@
 static const char *const norm_statistics_names[] = {"local", "synchronised", NULL};
 
 #define TRAIN(member) offsetof(struct train_config, member)
+/* clang-format off */
 static const struct config_field train_fields[] = {
     {.key = "steps", .type = CONFIG_INT, .offset = TRAIN(steps), .text = "3000", .min = 1, .max = 1e9, .unit = "steps",
      .help = "optimizer steps of the whole run"},
     {.key = "batch", .type = CONFIG_INT, .offset = TRAIN(batch), .text = "1", .min = 1, .max = 4096, .unit = "patches",
      .help = "patches of one step, in each process"},
-    {.key = "validate_every", .type = CONFIG_INT, .offset = TRAIN(validate_every), .text = "200", .min = 0, .max = 1e9, .unit = "steps",
-     .help = "how often the validation split is looked at, and after the last step; 0: never"},
-    {.key = "validate_patches", .type = CONFIG_INT, .offset = TRAIN(validate_patches), .text = "16", .min = 0, .max = 1e5, .unit = "patches",
-     .help = "patches of the validation split whose loss is taken, always the same ones; 0: none"},
-    {.key = "validate_cases", .type = CONFIG_INT, .offset = TRAIN(validate_cases), .text = "2", .min = 0, .max = 1e6, .unit = "skulls",
-     .help = "whole skulls of the validation split restored by the deployed scan, always the same ones; bounds the cost of a validation; 0: none"},
+    {.key = "validate_every", .type = CONFIG_INT, .offset = TRAIN(validate_every), .text = "200", .min = 0,
+     .max = 1e9, .unit = "steps", .help = "how often the validation split is looked at, and after the last step; "
+             "0: never"},
+    {.key = "validate_patches", .type = CONFIG_INT, .offset = TRAIN(validate_patches), .text = "16", .min = 0,
+     .max = 1e5, .unit = "patches", .help = "patches of the validation split whose loss is taken, always the same "
+             "ones; 0: none"},
+    {.key = "validate_cases", .type = CONFIG_INT, .offset = TRAIN(validate_cases), .text = "2", .min = 0, .max = 1e6,
+     .unit = "skulls", .help = "whole skulls of the validation split restored by the deployed scan, always the "
+             "same ones; bounds the cost of a validation; 0: none"},
     {.key = "pictures", .type = CONFIG_BOOL, .offset = TRAIN(pictures), .text = "true",
      .help = "draw the first of them at each validation, into validation/step_N.png"},
-    {.key = "checkpoint_every", .type = CONFIG_INT, .offset = TRAIN(checkpoint_every), .text = "200", .min = 0, .max = 1e9, .unit = "steps",
-     .help = "how often last.h5 is written, and after the last step; 0: at the end alone"},
-    {.key = "plot_every", .type = CONFIG_INT, .offset = TRAIN(plot_every), .text = "100", .min = 0, .max = 1e9, .unit = "steps",
-     .help = "how often the plots are drawn, at most every 10 s, and at validations; 0: never"},
+    {.key = "checkpoint_every", .type = CONFIG_INT, .offset = TRAIN(checkpoint_every), .text = "200", .min = 0,
+     .max = 1e9, .unit = "steps", .help = "how often last.h5 is written, and after the last step; 0: at the end "
+             "alone"},
+    {.key = "plot_every", .type = CONFIG_INT, .offset = TRAIN(plot_every), .text = "100", .min = 0, .max = 1e9,
+     .unit = "steps", .help = "how often the plots are drawn, at most every 10 s, and at validations; 0: never"},
     {.key = "best", .type = CONFIG_STRING, .offset = TRAIN(best), .text = "loss",
-     .help = "the validation metric that chooses best.h5: loss (of the validation patches) or a column of `calvaria evaluate`, as dsc"},
+     .help = "the validation metric that chooses best.h5: loss (of the validation patches) or a column of "
+             "`calvaria evaluate`, as dsc"},
     {.key = "clip_norm", .type = CONFIG_DOUBLE, .offset = TRAIN(clip_norm), .text = "0", .min = 0, .max = 1e12,
      .help = "the gradient is scaled down to this Euclidean norm where it is larger; 0: never"},
-    {.key = "accumulate", .type = CONFIG_INT, .offset = TRAIN(accumulate), .text = "1", .min = 1, .max = 4096, .unit = "batches",
-     .help = "batches of a step, taken one after the other, their gradients averaged: a larger batch in the memory of a small one"},
+    {.key = "accumulate", .type = CONFIG_INT, .offset = TRAIN(accumulate), .text = "1", .min = 1, .max = 4096,
+     .unit = "batches", .help = "batches of a step, taken one after the other, their gradients averaged: a larger "
+             "batch in the memory of a small one"},
     {.key = "ema", .type = CONFIG_DOUBLE, .offset = TRAIN(ema), .text = "0", .min = 0, .max = 0.999999,
-     .help = "decay of an exponential moving average of the weights, as 0.999; the average is what is validated and saved as the model; 0: none"},
-    {.key = "patience", .type = CONFIG_INT, .offset = TRAIN(patience), .text = "0", .min = 0, .max = 1e6, .unit = "validations",
-     .help = "the run ends after so many validations in a row without a better `best`; 0: it goes to its last step"},
-    {.key = "init", .type = CONFIG_PATH, .offset = TRAIN(init), .help = "a model or run folder whose weights are the start, matched by name"},
+     .help = "decay of an exponential moving average of the weights, as 0.999; the average is what is validated "
+             "and saved as the model; 0: none"},
+    {.key = "patience", .type = CONFIG_INT, .offset = TRAIN(patience), .text = "0", .min = 0, .max = 1e6,
+     .unit = "validations", .help = "the run ends after so many validations in a row without a better `best`; 0: "
+             "it goes to its last step"},
+    {.key = "init", .type = CONFIG_PATH, .offset = TRAIN(init),
+     .help = "a model or run folder whose weights are the start, matched by name"},
     {.key = "init_skip", .type = CONFIG_STRINGS, .offset = TRAIN(init_skip),
      .help = "layers that start at random although `init` has them; a trailing * matches the rest of a name"},
-    {.key = "freeze", .type = CONFIG_STRINGS, .offset = TRAIN(freeze), .help = "layers that do not learn; a trailing * matches the rest of a name"},
+    {.key = "freeze", .type = CONFIG_STRINGS, .offset = TRAIN(freeze),
+     .help = "layers that do not learn; a trailing * matches the rest of a name"},
     {.key = "threads", .type = CONFIG_INT, .offset = TRAIN(threads), .text = "0", .min = 0, .max = 4096,
      .help = "threads of the network's arithmetic; the same number gives the same bits; 0: one per processor"},
-    {.key = "norm_statistics", .type = CONFIG_ENUM, .offset = TRAIN(norm_statistics), .text = "local", .names = norm_statistics_names,
-     .help = "batch norm in several processes (mpirun): local: each over its own part of the batch; synchronised: over all parts, as one process "
-             "with the whole batch would"},
+    {.key = "norm_statistics", .type = CONFIG_ENUM, .offset = TRAIN(norm_statistics), .text = "local",
+     .names = norm_statistics_names, .help = "batch norm in several processes (mpirun): local: each over its own "
+             "part of the batch; synchronised: over all parts, as one process with the whole batch would"},
     {0},
 };
+/* clang-format on */
 
+/* clang-format off */
 static const struct config_table train_table = {
     .help = "The training loop: how long, how often validated and saved, what learns.",
     .size = sizeof(struct train_config),
     .fields = train_fields,
 };
+/* clang-format on */
 
 #define RECIPE(member) offsetof(struct recipe, member)
+/* clang-format off */
 static const struct config_field recipe_fields[] = {
     {.key = "name", .type = CONFIG_STRING, .offset = RECIPE(name), .text = "run", .help = "names the run folder"},
-    {.key = "licence", .type = CONFIG_STRING, .offset = RECIPE(licence), .help = "a note written into the model, as the data's licence"},
+    {.key = "licence", .type = CONFIG_STRING, .offset = RECIPE(licence),
+     .help = "a note written into the model, as the data's licence"},
     {.key = "seed", .type = CONFIG_INT, .offset = RECIPE(seed), .text = "1", .min = 0, .max = 9e15,
      .help = "of weights, samples and dropout: same recipe, seed and threads, same bits"},
     {.key = "task", .type = CONFIG_ENUM, .offset = RECIPE(task), .text = "completion", .names = loader_task_names,
      .help = "completion: the network gives the whole skull; implant: only what is missing"},
     {.key = "coarse", .type = CONFIG_PATH, .offset = RECIPE(coarse),
-     .help = "fine stage of a cascade: the coarse stage, a model or run folder trained with sampler whole and spacing_mm, whose answer is the "
-             "network's second channel; it becomes part of the model"},
-    {.key = "network", .type = CONFIG_TABLE, .offset = RECIPE(network), .table = &network_table, .help = "the layers, usually by `extends`"},
-    {.key = "data", .type = CONFIG_TABLE, .offset = RECIPE(data), .table = &loader_table, .help = "skulls, defects and patches"},
+     .help = "fine stage of a cascade: the coarse stage, a model or run folder trained with sampler whole and "
+             "spacing_mm, whose answer is the network's second channel; it becomes part of the model"},
+    {.key = "network", .type = CONFIG_TABLE, .offset = RECIPE(network), .table = &network_table,
+     .help = "the layers, usually by `extends`"},
+    {.key = "data", .type = CONFIG_TABLE, .offset = RECIPE(data), .table = &loader_table,
+     .help = "skulls, defects and patches"},
     {.key = "loss", .type = CONFIG_LIST, .offset = RECIPE(loss), .variant = loss_table_at, .help = "a weighted sum"},
-    {.key = "optimizer", .type = CONFIG_CHOICE, .offset = RECIPE(optimizer), .variant = optimizer_table_at, .help = "the update rule"},
+    {.key = "optimizer", .type = CONFIG_CHOICE, .offset = RECIPE(optimizer), .variant = optimizer_table_at,
+     .help = "the update rule"},
     {.key = "adversary", .type = CONFIG_CHOICE, .offset = RECIPE(adversary), .variant = adversary_table_at,
      .help = "a discriminator beside the network; not given: none"},
-    {.key = "schedule", .type = CONFIG_TABLE, .offset = RECIPE(schedule), .table = &schedule_table, .help = "the learning rate over the run"},
+    {.key = "schedule", .type = CONFIG_TABLE, .offset = RECIPE(schedule), .table = &schedule_table,
+     .help = "the learning rate over the run"},
     {.key = "train", .type = CONFIG_TABLE, .offset = RECIPE(train), .table = &train_table, .help = "the loop"},
     {.key = "restore", .type = CONFIG_TABLE, .offset = RECIPE(restore), .table = &restore_table,
      .help = "the restoration pipeline: used by validation, stored in the model, used by `calvaria infer`"},
     {0},
 };
+/* clang-format on */
 
+/* clang-format off */
 const struct config_table recipe_table = {
     .help = "A training recipe.",
     .size = sizeof(struct recipe),
     .fields = recipe_fields,
 };
+/* clang-format on */
 
 const struct yaml_node *recipe_key(const struct recipe *recipe, const char *dotted)
 {
@@ -176,7 +199,8 @@ static enum status recipe_complete(struct recipe *recipe, struct arena *arena, s
     return STATUS_OK;
 }
 
-enum status recipe_read(struct recipe *ret, const char *path, int n_sets, char *const *sets, struct arena *arena, struct error *error)
+enum status recipe_read(struct recipe *ret, const char *path, int n_sets, char *const *sets, struct arena *arena,
+                        struct error *error)
 {
     struct yaml_node *root;
     struct recipe recipe = {0};

@@ -1,4 +1,5 @@
-/* recipe.h - everything a training run is told, from one YAML file (and what it extends). One table of rows; see docs/reference.md. */
+/* recipe.h - everything a training run is told, from one YAML file (and what it extends). One table of rows; see
+ * docs/reference.md. */
 #ifndef CALVARIA_TRAIN_RECIPE_H
 #define CALVARIA_TRAIN_RECIPE_H
 
@@ -16,23 +17,24 @@ enum norm_statistics { NORM_LOCAL, NORM_SYNCHRONISED };
 struct train_config {
     int64_t steps, batch, checkpoint_every, plot_every;
     int64_t validate_every, validate_patches, validate_cases;
-    const char *best;                /* the validation metric that chooses best.h5: loss, dsc, bdsc ... */
-    bool pictures;                   /* a picture of the first skull at each validation */
-    double clip_norm;                /* 0: no clipping */
-    int64_t accumulate;              /* batches of a step, one after the other */
-    double ema;                      /* decay of the averaged weights; 0: none */
-    int64_t patience;                /* validations without a better one before the run ends; 0: all its steps */
-    const char *init;                /* a model or run folder to start from; NULL: random weights */
-    struct config_strings init_skip; /* parameters or layers that stay random although `init` has them; a trailing * matches the rest */
-    struct config_strings freeze;    /* layers that do not learn, likewise */
-    int64_t threads;                 /* 0: all the machine's */
-    int norm_statistics;             /* enum norm_statistics: of batch norm, where several processes train */
+    const char *best;   /* the validation metric that chooses best.h5: loss, dsc, bdsc ... */
+    bool pictures;      /* a picture of the first skull at each validation */
+    double clip_norm;   /* 0: no clipping */
+    int64_t accumulate; /* batches of a step, one after the other */
+    double ema;         /* decay of the averaged weights; 0: none */
+    int64_t patience;   /* validations without a better one before the run ends; 0: all its steps */
+    const char *init;   /* a model or run folder to start from; NULL: random weights */
+    struct config_strings
+        init_skip; /* parameters or layers that stay random although `init` has them; a trailing * matches the rest */
+    struct config_strings freeze; /* layers that do not learn, likewise */
+    int64_t threads;              /* 0: all the machine's */
+    int norm_statistics;          /* enum norm_statistics: of batch norm, where several processes train */
 };
 
 struct recipe {
     const char *name, *licence;
     int64_t seed;
-    int task; /* enum loader_task == enum restore_task */
+    int task;           /* enum loader_task == enum restore_task */
     const char *coarse; /* the coarse stage: a model or a run folder; NULL: one stage */
     struct network_config network;
     struct loader_config data;
@@ -46,15 +48,17 @@ struct recipe {
 };
 extern const struct config_table recipe_table;
 
-/* Reads, applies n_sets `key=value` overrides, binds, fills what follows from other keys (the scan's patch, absolute paths) and checks the
- * rules that span keys. */
-enum status recipe_read(struct recipe *ret, const char *path, int n_sets, char *const *sets, struct arena *arena, struct error *error);
+/* Reads, applies n_sets `key=value` overrides, binds, fills what follows from other keys (the scan's patch, absolute
+ * paths) and checks the rules that span keys. */
+enum status recipe_read(struct recipe *ret, const char *path, int n_sets, char *const *sets, struct arena *arena,
+                        struct error *error);
 
-/* The rules that span keys, all of them pure arithmetic: patch and network, task and pipeline, metric and validation. Every message says
- * file, line, column, key and what would work. */
+/* The rules that span keys, all of them pure arithmetic: patch and network, task and pipeline, metric and validation.
+ * Every message says file, line, column, key and what would work. */
 enum status recipe_check(const struct recipe *recipe, struct error *error);
 
-/* The node of a dotted key ("data.patch_vox"), or of the nearest map around it that was written; NULL when nothing was. */
+/* The node of a dotted key ("data.patch_vox"), or of the nearest map around it that was written; NULL when nothing was.
+ */
 const struct yaml_node *recipe_key(const struct recipe *recipe, const char *dotted);
 
 /* Makes a path mean the same from any folder; the file need not exist. NULL stays NULL. */

@@ -20,13 +20,14 @@ bool recipe_patch_fits(const struct recipe *recipe, const int64_t patch[3], stru
     if (cost.dst.d == src.d && cost.dst.h == src.h && cost.dst.w == src.w)
         return true;
     char want[SHAPE_TEXT], got[SHAPE_TEXT];
-    error_set(error, STATUS_USAGE, "network '%s': gives %s for %s: the output must have the patch's size", recipe->network.name,
-              shape_text(got, cost.dst), shape_text(want, src));
+    error_set(error, STATUS_USAGE, "network '%s': gives %s for %s: the output must have the patch's size",
+              recipe->network.name, shape_text(got, cost.dst), shape_text(want, src));
     return false;
 }
 
 /* Looks along axis a, the other axes at a size that fits, for the nearest sizes that do. 0: none within `reach`. */
-static void patch_neighbours(const struct recipe *recipe, int64_t good, int a, int64_t size, int64_t *ret_below, int64_t *ret_above)
+static void patch_neighbours(const struct recipe *recipe, int64_t good, int a, int64_t size, int64_t *ret_below,
+                             int64_t *ret_above)
 {
     enum { REACH = 256 };
     struct error scratch = {0};
@@ -81,14 +82,16 @@ static void check_patch(const struct recipe *recipe, const char *key, const int6
             snprintf(hint, sizeof hint, " (%" PRId64 " or %" PRId64 " would fit)", below, above);
         else if (below || above)
             snprintf(hint, sizeof hint, " (%" PRId64 " would fit)", below ? below : above);
-        config_error(error, axis_node(recipe, key, a), "%s[%d]: %" PRId64 " does not fit the layers of network '%s'%s", key, a, patch[a],
-                     recipe->network.name, hint);
+        config_error(error, axis_node(recipe, key, a), "%s[%d]: %" PRId64 " does not fit the layers of network '%s'%s",
+                     key, a, patch[a], recipe->network.name, hint);
     }
     network_error.text[strcspn(network_error.text, "\n")] = '\0';
     if (good == 0)
-        config_error(error, recipe_key(recipe, "network.layers"), "network.layers: no patch fits: %s", network_error.text);
+        config_error(error, recipe_key(recipe, "network.layers"), "network.layers: no patch fits: %s",
+                     network_error.text);
     else if (n_bad == 0)
-        config_error(error, recipe_key(recipe, key), "%s: %" PRId64 " x %" PRId64 " x %" PRId64 " does not fit the network: %s", key, patch[0],
+        config_error(error, recipe_key(recipe, key),
+                     "%s: %" PRId64 " x %" PRId64 " x %" PRId64 " does not fit the network: %s", key, patch[0],
                      patch[1], patch[2], network_error.text);
 }
 
@@ -97,9 +100,12 @@ static void check_channels(const struct recipe *recipe, struct error *error)
     struct error scratch = {0};
     struct network_cost cost;
     int64_t good = patch_good_cube(recipe);
-    if (good && !network_cost(&cost, &recipe->network, (struct shape){1, 1, good, good, good}, &scratch) && cost.dst.c != 1)
+    if (good && !network_cost(&cost, &recipe->network, (struct shape){1, 1, good, good, good}, &scratch) &&
+        cost.dst.c != 1)
         config_error(error, recipe_key(recipe, "network.layers"),
-                     "network.layers: the last layer gives %" PRId64 " channels, the targets have 1 (end with a layer of filters: 1)", cost.dst.c);
+                     "network.layers: the last layer gives %" PRId64
+                     " channels, the targets have 1 (end with a layer of filters: 1)",
+                     cost.dst.c);
 }
 
 static void check_network(const struct recipe *recipe, struct error *error)
@@ -108,14 +114,17 @@ static void check_network(const struct recipe *recipe, struct error *error)
     struct error network_error = {0};
     struct params params = {0};
     if (network->layers.n == 0) {
-        config_error(error, recipe_key(recipe, "network.layers"),
-                     "network.layers: there are none (begin the recipe with `extends: [../networks/mia_ae_patch.yaml]`)");
+        config_error(
+            error, recipe_key(recipe, "network.layers"),
+            "network.layers: there are none (begin the recipe with `extends: [../networks/mia_ae_patch.yaml]`)");
         return;
     }
     const int64_t channels = recipe->coarse ? 2 : 1;
     if (network->input_channels != channels) {
-        config_error(error, recipe_key(recipe, "network.input_channels"), "network.input_channels: %" PRId64 ", but training patches have %s", network->input_channels,
-                     recipe->coarse ? "2 channels, the skull and the coarse answer (2 would fit)" : "1 channel (1 would fit)");
+        config_error(error, recipe_key(recipe, "network.input_channels"),
+                     "network.input_channels: %" PRId64 ", but training patches have %s", network->input_channels,
+                     recipe->coarse ? "2 channels, the skull and the coarse answer (2 would fit)"
+                                    : "1 channel (1 would fit)");
         return;
     }
     if (network_describe(&params, network, &network_error)) {
@@ -149,8 +158,9 @@ static void check_layer_patterns(const struct recipe *recipe, const char *key, c
         if (found)
             continue;
         const char *near = config_nearest(patterns->items[p], names);
-        config_error(error, recipe_key(recipe, key), "%s: no layer with parameters is called '%s'%s%s%s", key, patterns->items[p],
-                     near ? " (did you mean '" : " (`calvaria info` lists them)", near ? near : "", near ? "'?)" : "");
+        config_error(error, recipe_key(recipe, key), "%s: no layer with parameters is called '%s'%s%s%s", key,
+                     patterns->items[p], near ? " (did you mean '" : " (`calvaria info` lists them)", near ? near : "",
+                     near ? "'?)" : "");
     }
 }
 
@@ -173,13 +183,16 @@ static void check_task(const struct recipe *recipe, struct error *error)
     const struct yaml_node *task = restore && restore->kind == YAML_MAP ? yaml_get(restore, "task") : NULL;
     const char *name = loader_task_names[recipe->task];
     if (task && task->text && strcmp(task->text, name) != 0)
-        config_error(error, task, "restore.task: '%s' contradicts the recipe's task '%s' (leave restore.task out)", task->text, name);
+        config_error(error, task, "restore.task: '%s' contradicts the recipe's task '%s' (leave restore.task out)",
+                     task->text, name);
     if (recipe->loss.n > TRAINING_MAX_LOSSES)
-        config_error(error, recipe_key(recipe, "loss"), "loss: %" PRId64 " terms, at most %d are summed", recipe->loss.n, TRAINING_MAX_LOSSES);
+        config_error(error, recipe_key(recipe, "loss"), "loss: %" PRId64 " terms, at most %d are summed",
+                     recipe->loss.n, TRAINING_MAX_LOSSES);
     if (recipe->loss.n == 0)
         config_error(error, recipe_key(recipe, "loss"), "loss: the list is empty (for example [ { type: mse } ])");
     if (!recipe->optimizer.table)
-        config_error(error, recipe_key(recipe, "optimizer"), "optimizer: not given (for example { type: adam, lr: 2.0e-4 })");
+        config_error(error, recipe_key(recipe, "optimizer"),
+                     "optimizer: not given (for example { type: adam, lr: 2.0e-4 })");
 }
 
 static void check_ramps(const struct recipe *recipe, struct error *error)
@@ -187,10 +200,13 @@ static void check_ramps(const struct recipe *recipe, struct error *error)
     for (int64_t i = 0; i < recipe->loss.n; i++) {
         const struct config_list *ramp = &((const struct loss_config *)recipe->loss.items[i].value)->ramp;
         for (int64_t k = 1; k < ramp->n; k++) {
-            int64_t before = ((const struct loss_point *)ramp->items[k - 1].value)->step, step = ((const struct loss_point *)ramp->items[k].value)->step;
+            int64_t before = ((const struct loss_point *)ramp->items[k - 1].value)->step,
+                    step = ((const struct loss_point *)ramp->items[k].value)->step;
             if (step <= before)
-                config_error(error, ramp->items[k].node, "loss[%" PRId64 "].ramp[%" PRId64 "].step: %" PRId64 " after %" PRId64
-                             ": steps must rise (sort the points, one for each step)", i, k, step, before);
+                config_error(error, ramp->items[k].node,
+                             "loss[%" PRId64 "].ramp[%" PRId64 "].step: %" PRId64 " after %" PRId64
+                             ": steps must rise (sort the points, one for each step)",
+                             i, k, step, before);
         }
     }
 }
@@ -205,24 +221,30 @@ static void check_adversary(const struct recipe *recipe, struct error *error)
     if (!adversary)
         return;
     if (adversary->network.input_channels != 1)
-        config_error(error, recipe_key(recipe, "adversary.network.input_channels"), "adversary.network.input_channels: %" PRId64
-                     ", but predictions have 1 channel (1 would fit)", adversary->network.input_channels);
+        config_error(error, recipe_key(recipe, "adversary.network.input_channels"),
+                     "adversary.network.input_channels: %" PRId64 ", but predictions have 1 channel (1 would fit)",
+                     adversary->network.input_channels);
     else if (network_cost(&cost, &adversary->network, src, &network_error))
-        error_add(error, STATUS_USAGE, "%.*s (the adversary's source is a patch)", (int)strcspn(network_error.text, "\n"), network_error.text);
+        error_add(error, STATUS_USAGE, "%.*s (the adversary's source is a patch)",
+                  (int)strcspn(network_error.text, "\n"), network_error.text);
     if (recipe->train.accumulate > 1)
-        config_error(error, recipe_key(recipe, "train.accumulate"), "train.accumulate: %" PRId64
-                     " with an adversary, whose two steps belong to one batch (1, and a larger train.batch)", recipe->train.accumulate);
+        config_error(error, recipe_key(recipe, "train.accumulate"),
+                     "train.accumulate: %" PRId64
+                     " with an adversary, whose two steps belong to one batch (1, and a larger train.batch)",
+                     recipe->train.accumulate);
 }
 
 static void check_spacing(const struct recipe *recipe, struct error *error)
 {
     const double mm = recipe->data.spacing_mm;
     if (recipe->coarse && mm == 0)
-        config_error(error, recipe_key(recipe, "data.spacing_mm"), "data.spacing_mm: 0, but a fine stage works at a spacing of its own (1.25 would fit)");
+        config_error(error, recipe_key(recipe, "data.spacing_mm"),
+                     "data.spacing_mm: 0, but a fine stage works at a spacing of its own (1.25 would fit)");
     for (int a = 0; a < 3 && mm > 0; a++)
         if (recipe->restore.working_spacing_mm[a] != mm) {
             config_error(error, recipe_key(recipe, "restore.working_spacing_mm"),
-                         "restore.working_spacing_mm: %g, but the network learns at data.spacing_mm: %g (leave restore.working_spacing_mm out)",
+                         "restore.working_spacing_mm: %g, but the network learns at data.spacing_mm: %g (leave "
+                         "restore.working_spacing_mm out)",
                          recipe->restore.working_spacing_mm[a], mm);
             return;
         }
@@ -238,18 +260,23 @@ static void check_best(const struct recipe *recipe, struct error *error)
         for (int i = 0; i < NAMES && metrics_columns[i].name; i++)
             names[i + 1] = metrics_columns[i].name;
         const char *near = config_nearest(train->best, names);
-        config_error(error, node, "train.best: no metric '%s' to choose a model by (%s%s%s)", train->best, near ? "did you mean '" : "loss, dsc ...",
-                     near ? near : "", near ? "'?" : "");
+        config_error(error, node, "train.best: no metric '%s' to choose a model by (%s%s%s)", train->best,
+                     near ? "did you mean '" : "loss, dsc ...", near ? near : "", near ? "'?" : "");
         return;
     }
     if (train->patience > 0 && train->validate_every == 0)
-        config_error(error, recipe_key(recipe, "train.patience"), "train.patience: %" PRId64
-                     " validations, but there are none (train.validate_every: 200, or patience: 0)", train->patience);
+        config_error(error, recipe_key(recipe, "train.patience"),
+                     "train.patience: %" PRId64
+                     " validations, but there are none (train.validate_every: 200, or patience: 0)",
+                     train->patience);
     bool by_loss = strcmp(train->best, "loss") == 0;
     if (train->validate_every > 0 && by_loss && train->validate_patches == 0)
-        config_error(error, node, "train.best: loss needs validation patches (train.validate_patches: 16, or another metric)");
+        config_error(error, node,
+                     "train.best: loss needs validation patches (train.validate_patches: 16, or another metric)");
     if (train->validate_every > 0 && !by_loss && train->validate_cases == 0)
-        config_error(error, node, "train.best: %s needs whole validation skulls (train.validate_cases: 2, or best: loss)", train->best);
+        config_error(error, node,
+                     "train.best: %s needs whole validation skulls (train.validate_cases: 2, or best: loss)",
+                     train->best);
 }
 
 enum status recipe_check(const struct recipe *recipe, struct error *error)

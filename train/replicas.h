@@ -1,4 +1,5 @@
-/* replicas.h - one training run in several processes: each has a part of every batch, gradients are averaged, weights stay the same in all.
+/* replicas.h - one training run in several processes: each has a part of every batch, gradients are averaged, weights
+ * stay the same in all.
  *
  *     struct replicas replicas;
  *     if (replicas_start(&replicas, &error)) ...       // n == 1 unless an MPI launcher started this process
@@ -7,9 +8,9 @@
  *     if (!replicas.together) replicas_abort(&replicas, status);
  *     replicas_stop(&replicas);                            // waits for the others
  *
- * Built with MPI (CALVARIA_MPI) or without: then n is 1. With n == 1 nothing here does anything. All calls but the last two are collective: every
- * process must make them alike. While one waits for the others and a signal asks it to stop, `interrupted` is called, once: when another process
- * has died the launcher is about to end this one too. */
+ * Built with MPI (CALVARIA_MPI) or without: then n is 1. With n == 1 nothing here does anything. All calls but the last
+ * two are collective: every process must make them alike. While one waits for the others and a signal asks it to stop,
+ * `interrupted` is called, once: when another process has died the launcher is about to end this one too. */
 #ifndef CALVARIA_TRAIN_REPLICAS_H
 #define CALVARIA_TRAIN_REPLICAS_H
 
@@ -44,7 +45,8 @@ bool replicas_any(struct replicas *replicas, bool mine);
 void replicas_share(struct replicas *replicas, void *data, int64_t n_bytes);
 /* The value is one and the same in all of them. */
 bool replicas_same(struct replicas *replicas, uint64_t value);
-/* The worst status; the first process that has it keeps its message, the others' are cleared, so that it is printed once. */
+/* The worst status; the first process that has it keeps its message, the others' are cleared, so that it is printed
+ * once. */
 enum status replicas_agree(struct replicas *replicas, enum status mine, struct error *error);
 
 #endif

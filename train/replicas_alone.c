@@ -15,9 +15,11 @@ enum status replicas_start(struct replicas *ret, struct error *error)
     for (int i = 0; i < 2; i++) {
         const char *size = getenv(names[i]);
         if (size && strtol(size, NULL, 10) > 1)
-            return error_set(error, STATUS_USAGE, "%s: one of %s processes, but this calvaria was built without MPI (apt-get install libopenmpi-dev, "
-                                                  "then build again)",
-                             names[i], size);
+            return error_set(
+                error, STATUS_USAGE,
+                "%s: one of %s processes, but this calvaria was built without MPI (apt-get install libopenmpi-dev, "
+                "then build again)",
+                names[i], size);
     }
     return STATUS_OK;
 }

@@ -1,4 +1,5 @@
-/* replicas_mpi.c - replicas.h over MPI. Everything is one non-blocking operation that is waited for, so that a signal is seen in between. */
+/* replicas_mpi.c - replicas.h over MPI. Everything is one non-blocking operation that is waited for, so that a signal
+ * is seen in between. */
 #include "train/replicas.h"
 
 #include <assert.h>
@@ -38,7 +39,8 @@ enum status replicas_start(struct replicas *ret, struct error *error)
     if (!replicas_launched())
         return STATUS_OK;
     if (MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &provided) != MPI_SUCCESS || provided < MPI_THREAD_FUNNELED)
-        return error_set(error, STATUS_FAILED, "MPI: cannot be started beside threads (an MPI library with MPI_THREAD_FUNNELED)");
+        return error_set(error, STATUS_FAILED,
+                         "MPI: cannot be started beside threads (an MPI library with MPI_THREAD_FUNNELED)");
     MPI_Comm_rank(MPI_COMM_WORLD, &rank);
     MPI_Comm_size(MPI_COMM_WORLD, &n);
     if (MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &local) == MPI_SUCCESS) {
@@ -139,7 +141,8 @@ enum status replicas_agree(struct replicas *replicas, enum status mine, struct e
 {
     if (replicas->n == 1)
         return mine;
-    int64_t first = (int64_t)mine * replicas->n + (replicas->n - 1 - replicas->rank); /* the worst status, then the lowest rank */
+    int64_t first =
+        (int64_t)mine * replicas->n + (replicas->n - 1 - replicas->rank); /* the worst status, then the lowest rank */
     replicas_reduce(replicas, &first, 1, MPI_INT64_T, MPI_MAX);
     enum status worst = (enum status)(first / replicas->n);
     if (first % replicas->n != replicas->n - 1 - replicas->rank || mine != worst)

@@ -23,8 +23,10 @@ static enum status run_make(const char *folder, struct error *error)
     if (mkdir(folder, 0777) == 0)
         return STATUS_OK;
     if (errno == EEXIST)
-        return error_set(error, STATUS_USAGE, "%s: exists already: a new run never writes into an old folder (another --run, or --resume %s)",
-                         folder, folder);
+        return error_set(
+            error, STATUS_USAGE,
+            "%s: exists already: a new run never writes into an old folder (another --run, or --resume %s)", folder,
+            folder);
     return error_set(error, STATUS_FAILED, "%s: cannot make the run folder: %s", folder, strerror(errno));
 }
 
@@ -59,7 +61,8 @@ static enum status run_open_log(struct run *run, struct error *error)
         return error_set(error, STATUS_FAILED, "%s/log.txt: cannot open: %s", run->folder, strerror(errno));
     setvbuf(run->log, NULL, _IOLBF, BUFSIZ);
     if (flock(fileno(run->log), LOCK_EX | LOCK_NB) != 0)
-        return error_set(error, STATUS_USAGE, "%s: another process is training in this folder (wait for it, or stop it)", run->folder);
+        return error_set(error, STATUS_USAGE,
+                         "%s: another process is training in this folder (wait for it, or stop it)", run->folder);
     log_set_file(run->log);
     return STATUS_OK;
 }
@@ -166,9 +169,11 @@ enum status run_write_status(struct run *run, const struct run_status *status, s
     FILE *file = fmemopen(text, sizeof text - 1, "w");
     if (!file)
         return error_memory(error, sizeof text, "STATUS");
-    fprintf(file, "state: %s\nstep: %" PRId64 "\nsteps: %" PRId64 "\nupdated: '%s'\n", status->state, status->step, status->steps, date);
+    fprintf(file, "state: %s\nstep: %" PRId64 "\nsteps: %" PRId64 "\nupdated: '%s'\n", status->state, status->step,
+            status->steps, date);
     if (isfinite(status->best_value))
-        fprintf(file, "best: { metric: %s, value: %.6g, step: %" PRId64 " }\n", status->best, status->best_value, status->best_step);
+        fprintf(file, "best: { metric: %s, value: %.6g, step: %" PRId64 " }\n", status->best, status->best_value,
+                status->best_step);
     if (status->note) {
         fputs("note: ", file);
         run_quote(file, status->note);
@@ -190,20 +195,22 @@ struct status_text {
 };
 
 #define BEST(member) offsetof(struct status_best, member)
-static const struct config_field best_fields[] = {{.key = "metric", .type = CONFIG_STRING, .offset = BEST(metric)},
-                                                  {.key = "value", .type = CONFIG_DOUBLE, .offset = BEST(value), .text = "0"},
-                                                  {.key = "step", .type = CONFIG_INT, .offset = BEST(step), .text = "0"},
-                                                  {0}};
+static const struct config_field best_fields[] = {
+    {.key = "metric", .type = CONFIG_STRING, .offset = BEST(metric)},
+    {.key = "value", .type = CONFIG_DOUBLE, .offset = BEST(value), .text = "0"},
+    {.key = "step", .type = CONFIG_INT, .offset = BEST(step), .text = "0"},
+    {0}};
 static const struct config_table best_table = {.size = sizeof(struct status_best), .fields = best_fields};
 
 #define STATUS(member) offsetof(struct status_text, member)
-static const struct config_field status_fields[] = {{.key = "state", .type = CONFIG_STRING, .offset = STATUS(state), .required = true},
-                                                    {.key = "step", .type = CONFIG_INT, .offset = STATUS(step), .text = "0"},
-                                                    {.key = "steps", .type = CONFIG_INT, .offset = STATUS(steps), .text = "0"},
-                                                    {.key = "updated", .type = CONFIG_STRING, .offset = STATUS(updated)},
-                                                    {.key = "best", .type = CONFIG_TABLE, .offset = STATUS(best), .table = &best_table},
-                                                    {.key = "note", .type = CONFIG_STRING, .offset = STATUS(note)},
-                                                    {0}};
+static const struct config_field status_fields[] = {
+    {.key = "state", .type = CONFIG_STRING, .offset = STATUS(state), .required = true},
+    {.key = "step", .type = CONFIG_INT, .offset = STATUS(step), .text = "0"},
+    {.key = "steps", .type = CONFIG_INT, .offset = STATUS(steps), .text = "0"},
+    {.key = "updated", .type = CONFIG_STRING, .offset = STATUS(updated)},
+    {.key = "best", .type = CONFIG_TABLE, .offset = STATUS(best), .table = &best_table},
+    {.key = "note", .type = CONFIG_STRING, .offset = STATUS(note)},
+    {0}};
 static const struct config_table status_table = {.size = sizeof(struct status_text), .fields = status_fields};
 
 enum status run_read_status(struct run_status *ret, const char *folder, struct arena *arena, struct error *error)
@@ -215,8 +222,13 @@ enum status run_read_status(struct run_status *ret, const char *folder, struct a
         return error_memory(error, strlen(folder), "a path");
     if (yaml_read_file(&root, path, arena, error) || config_bind(&status_table, root, &text, arena, error))
         return error->status;
-    *ret = (struct run_status){.state = text.state, .step = text.step, .steps = text.steps, .best = text.best.metric,
-                               .best_value = text.best.metric ? text.best.value : NAN, .best_step = text.best.step, .note = text.note};
+    *ret = (struct run_status){.state = text.state,
+                               .step = text.step,
+                               .steps = text.steps,
+                               .best = text.best.metric,
+                               .best_value = text.best.metric ? text.best.value : NAN,
+                               .best_step = text.best.step,
+                               .note = text.note};
     return STATUS_OK;
 }
 

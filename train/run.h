@@ -1,5 +1,5 @@
-/* run.h - the run folder: resolved config, overrides, environment, split, log, metrics table, plots, checkpoints, STATUS. It alone tells which
- * code, data, split, config, seed and result, and can infer.
+/* run.h - the run folder: resolved config, overrides, environment, split, log, metrics table, plots, checkpoints,
+ * STATUS. It alone tells which code, data, split, config, seed and result, and can infer.
  *
  *   recipe.yaml        every key, resolved; loads back to the same bytes
  *   overrides.txt      --set lines as given          environment.txt   commit, compiler, libraries, CPU, threads
@@ -7,7 +7,8 @@
  *   split.tsv          case<TAB>split                log.txt           what stderr said
  *   metrics.tsv        one row per step/validation   plots/loss.gp loss.png metrics.gp metrics.png
  *   validation/        step_N.tsv: metrics of each case, step_N.png: a picture
- *   last.h5 best.h5    models with training state    STATUS            running | finished | stopped | failed, step, best
+ *   last.h5 best.h5    models with training state    STATUS            running | finished | stopped | failed, step,
+ *     best
  *   failed.h5          after a step that was not finite: the state that led there */
 #ifndef CALVARIA_TRAIN_RUN_H
 #define CALVARIA_TRAIN_RUN_H
@@ -27,15 +28,17 @@ struct run {
 struct run_status {
     const char *state; /* running, finished, stopped, failed */
     int64_t step, steps;
-    const char *best; /* the metric's name */
+    const char *best;  /* the metric's name */
     double best_value; /* NaN: none yet */
     int64_t best_step;
     const char *note; /* may be NULL */
 };
 
-/* A fresh folder; folder NULL: runs/NAME-YYYYmmdd-HHMMSS. Refuses one that exists (STATUS_USAGE), so that no run writes into another's. */
+/* A fresh folder; folder NULL: runs/NAME-YYYYmmdd-HHMMSS. Refuses one that exists (STATUS_USAGE), so that no run writes
+ * into another's. */
 enum status run_create(struct run *ret, const char *folder, const char *name, struct error *error);
-/* An existing one, for resume: the log is appended to. Refuses what is no run folder and one another process is writing. */
+/* An existing one, for resume: the log is appended to. Refuses what is no run folder and one another process is
+ * writing. */
 enum status run_open(struct run *ret, const char *folder, struct error *error);
 /* An existing one, only to read in, while another process goes on with it: no log, no lock. */
 enum status run_look(struct run *ret, const char *folder, struct error *error);

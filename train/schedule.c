@@ -5,27 +5,31 @@
 
 static const char *const schedule_names[] = {"constant", "step", "cosine", "polynomial", NULL};
 
+/* clang-format off */
 static const struct config_field schedule_fields[] = {
-    {.key = "type", .type = CONFIG_ENUM, .offset = offsetof(struct schedule_config, type), .text = "constant", .names = schedule_names,
-     .help = "how the learning rate goes over the run"},
-    {.key = "warmup_steps", .type = CONFIG_INT, .offset = offsetof(struct schedule_config, warmup_steps), .text = "0", .min = 0, .max = 1e9,
-     .unit = "steps", .help = "linear rise at the start, with every type"},
-    {.key = "every_steps", .type = CONFIG_INT, .offset = offsetof(struct schedule_config, every_steps), .text = "1000", .min = 1, .max = 1e9,
-     .unit = "steps", .help = "step: the rate drops each so many steps"},
-    {.key = "gamma", .type = CONFIG_DOUBLE, .offset = offsetof(struct schedule_config, gamma), .text = "0.5", .min = 1e-6, .max = 1,
-     .help = "step: factor of a drop"},
-    {.key = "power", .type = CONFIG_DOUBLE, .offset = offsetof(struct schedule_config, power), .text = "0.9", .min = 0.01, .max = 100,
-     .help = "polynomial: exponent"},
-    {.key = "floor", .type = CONFIG_DOUBLE, .offset = offsetof(struct schedule_config, floor), .text = "0", .min = 0, .max = 1,
-     .help = "cosine, polynomial: the factor at the last step"},
+    {.key = "type", .type = CONFIG_ENUM, .offset = offsetof(struct schedule_config, type), .text = "constant",
+     .names = schedule_names, .help = "how the learning rate goes over the run"},
+    {.key = "warmup_steps", .type = CONFIG_INT, .offset = offsetof(struct schedule_config, warmup_steps), .text = "0",
+     .min = 0, .max = 1e9, .unit = "steps", .help = "linear rise at the start, with every type"},
+    {.key = "every_steps", .type = CONFIG_INT, .offset = offsetof(struct schedule_config, every_steps),
+     .text = "1000", .min = 1, .max = 1e9, .unit = "steps", .help = "step: the rate drops each so many steps"},
+    {.key = "gamma", .type = CONFIG_DOUBLE, .offset = offsetof(struct schedule_config, gamma), .text = "0.5",
+     .min = 1e-6, .max = 1, .help = "step: factor of a drop"},
+    {.key = "power", .type = CONFIG_DOUBLE, .offset = offsetof(struct schedule_config, power), .text = "0.9",
+     .min = 0.01, .max = 100, .help = "polynomial: exponent"},
+    {.key = "floor", .type = CONFIG_DOUBLE, .offset = offsetof(struct schedule_config, floor), .text = "0", .min = 0,
+     .max = 1, .help = "cosine, polynomial: the factor at the last step"},
     {0},
 };
+/* clang-format on */
 
+/* clang-format off */
 const struct config_table schedule_table = {
     .help = "Learning rate over the run, as a factor of optimizer.lr.",
     .size = sizeof(struct schedule_config),
     .fields = schedule_fields,
 };
+/* clang-format on */
 
 double schedule_factor(const struct schedule_config *schedule, int64_t step, int64_t steps)
 {

@@ -4,7 +4,8 @@
 
 #include <stdbool.h>
 
-/* Also ignores SIGPIPE (a plotter that died must not take the run with it) and SIGXFSZ (a file size limit is an error like a full disk). */
+/* Also ignores SIGPIPE (a plotter that died must not take the run with it) and SIGXFSZ (a file size limit is an error
+ * like a full disk). */
 void stop_install(void);
 void stop_uninstall(void); /* puts the earlier handlers back and forgets a request */
 bool stop_requested(void);

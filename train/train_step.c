@@ -35,7 +35,8 @@ static enum status training_allocate(struct training *training, struct error *er
     training->average = train->ema > 0 ? memory_alloc((size_t)params->n_floats, sizeof(float)) : NULL;
     training->statistics = memory_alloc((size_t)(params->n_floats - params->n_trainable), sizeof(float));
     bool all = training->src && training->target && training->d_p && training->partials && training->statistics;
-    all = all && (training->distance || !distance) && (training->sum || train->accumulate == 1) && (training->average || train->ema == 0);
+    all = all && (training->distance || !distance) && (training->sum || train->accumulate == 1) &&
+          (training->average || train->ema == 0);
     if (!all)
         return error_memory(error, (distance ? 4 : 3) * floats * sizeof(float), "the training batch");
     if (training->average)
@@ -55,7 +56,8 @@ void training_loader(struct loader_config *ret, const struct training *training)
     ret->distance = training->distance != NULL;
     if (training->coarse) {
         const struct restore_config *coarse = restorer_config(training->coarse);
-        ret->prior = (struct loader_prior){.spacing_mm = coarse->working_spacing_mm[0], .answer = training_prior, .context = training->coarse};
+        ret->prior = (struct loader_prior){
+            .spacing_mm = coarse->working_spacing_mm[0], .answer = training_prior, .context = training->coarse};
         memcpy(ret->prior.patch_vox, coarse->window.patch_vox, sizeof ret->prior.patch_vox);
     }
 }
@@ -105,10 +107,13 @@ enum status training_start(struct training *training, struct error *error)
     if (replicas && replicas->n > 1) {
         bool synchronised = recipe->train.norm_statistics == NORM_SYNCHRONISED;
         if (training->adversary)
-            return config_error(error, recipe_key(recipe, "adversary"), "adversary: trains in one process alone (start it without mpirun)");
+            return config_error(error, recipe_key(recipe, "adversary"),
+                                "adversary: trains in one process alone (start it without mpirun)");
         config.share = replicas->rank;
         config.shares = replicas->n;
-        training->pass_replicas = (struct pass_replicas){.rank = replicas->rank, .n = replicas->n, .context = replicas,
+        training->pass_replicas = (struct pass_replicas){.rank = replicas->rank,
+                                                         .n = replicas->n,
+                                                         .context = replicas,
                                                          .average = synchronised ? training_average : NULL};
     }
     return loader_new(&training->loader, &config, (enum loader_task)recipe->task, SPLIT_TRAIN,
@@ -117,15 +122,22 @@ enum status training_start(struct training *training, struct error *error)
 
 double training_loss(const struct training *training, const float *p, int64_t step, float *d_p, double *terms)
 {
-    const struct loss_batch batch = {.shape = network_dst_shape(training->network), .p = p, .t = training->target,
-                                     .distance = training->distance, .step = step};
+    const struct loss_batch batch = {.shape = network_dst_shape(training->network),
+                                     .p = p,
+                                     .t = training->target,
+                                     .distance = training->distance,
+                                     .step = step};
     return loss_sum(&training->recipe->loss, &batch, d_p, terms);
 }
 
 static struct diagnosis training_diagnosis(const struct training *training)
 {
-    return (struct diagnosis){.whose = "", .config = &training->recipe->network, .params = &training->params, .network = training->network,
-                              .src = training->src, .step = training->step + 1};
+    return (struct diagnosis){.whose = "",
+                              .config = &training->recipe->network,
+                              .params = &training->params,
+                              .network = training->network,
+                              .src = training->src,
+                              .step = training->step + 1};
 }
 
 /* The discriminator's two steps, on the batch's targets and on what the network makes of it when it is deployed. */
@@ -145,7 +157,8 @@ static bool training_shared(const struct training *training)
     return training->replicas && training->replicas->n > 1;
 }
 
-/* A batch's loss and its terms become means over all processes; a request to stop in one of them is known to all. Returns the loss. */
+/* A batch's loss and its terms become means over all processes; a request to stop in one of them is known to all.
+ * Returns the loss. */
 static double training_share_loss(struct training *training, double loss, double *terms)
 {
     double shared[TRAINING_MAX_LOSSES + 2] = {loss, stop_requested()};
@@ -157,7 +170,8 @@ static double training_share_loss(struct training *training, double loss, double
     return shared[0];
 }
 
-/* One flat reduction each: the gradient, and what does not learn (batch norm's moving statistics), so that one process' state is that of all. */
+/* One flat reduction each: the gradient, and what does not learn (batch norm's moving statistics), so that one process'
+ * state is that of all. */
 static void training_share_gradient(struct training *training)
 {
     struct params *params = &training->params;
@@ -176,19 +190,24 @@ static enum status training_diverged(struct training *training, enum status stat
 /* --- a step --- */
 
 /* Forward, loss, backward, on the batch in src and target, the k-th of the step. */
-static enum status training_batch(struct training *training, int64_t k, struct training_result *result, struct error *error)
+static enum status training_batch(struct training *training, int64_t k, struct training_result *result,
+                                  struct error *error)
 {
     const struct recipe *recipe = training->recipe;
     const struct train_config *train = &recipe->train;
-    const struct pass pass = {.training = true, .seed = training_seed(recipe, STREAM_DROPOUT), .step = (uint64_t)training->step + 1,
-                              .sample = k * train->batch, .replicas = training_shared(training) ? &training->pass_replicas : NULL};
+    const struct pass pass = {.training = true,
+                              .seed = training_seed(recipe, STREAM_DROPOUT),
+                              .step = (uint64_t)training->step + 1,
+                              .sample = k * train->batch,
+                              .replicas = training_shared(training) ? &training->pass_replicas : NULL};
     double terms[TRAINING_MAX_LOSSES], n = (double)train->accumulate;
     if (training->adversary && training_adversary(training, result, error))
         return error->status;
     const float *p = network_forward(training->network, training->src, &pass);
     double loss = training_loss(training, p, training->step + 1, training->d_p, terms);
     if (training->adversary && isfinite(loss)) {
-        if (adversary_judge(training->adversary, p, training->d_p, training->step + 1, &result->adversary.fooled, error))
+        if (adversary_judge(training->adversary, p, training->d_p, training->step + 1, &result->adversary.fooled,
+                            error))
             return error->status;
         loss += recipe_adversary(recipe)->weight * result->adversary.fooled;
     }
@@ -209,12 +228,13 @@ static enum status training_batch(struct training *training, int64_t k, struct t
 }
 
 /* The gradient of a whole step. */
-static enum status training_gradient(struct training *training, struct loader_position *next, struct training_result *result,
-                                     struct error *error)
+static enum status training_gradient(struct training *training, struct loader_position *next,
+                                     struct training_result *result, struct error *error)
 {
     const struct train_config *train = &training->recipe->train;
     for (int64_t k = 0; k < train->accumulate; k++)
-        if (loader_next(training->loader, train->batch, training->src, training->target, training->distance, next, error) ||
+        if (loader_next(training->loader, train->batch, training->src, training->target, training->distance, next,
+                        error) ||
             training_batch(training, k, result, error))
             return error->status;
     if (training->sum)
@@ -252,7 +272,8 @@ enum status training_step(struct training *training, struct training_result *ret
     }
     if (train->clip_norm > 0 && result.grad_norm > train->clip_norm)
         gradient_scale(params, (float)(train->clip_norm / result.grad_norm));
-    result.lr = optimizer_lr(&training->optimizer) * schedule_factor(&recipe->schedule, training->step + 1, train->steps);
+    result.lr =
+        optimizer_lr(&training->optimizer) * schedule_factor(&recipe->schedule, training->step + 1, train->steps);
     optimizer_step(&training->optimizer, params, result.lr);
     if (training->average)
         average_update(training->average, params, train->ema, training->step + 1);

@@ -1,5 +1,5 @@
-/* train_step.h - one optimizer step: [loader -> forward -> loss -> backward] per batch -> clip -> update. Everything a step needs is made once, by
- * training_open; a step allocates nothing.
+/* train_step.h - one optimizer step: [loader -> forward -> loss -> backward] per batch -> clip -> update. Everything a
+ * step needs is made once, by training_open; a step allocates nothing.
  *
  *     training_open(&training, &recipe, true, &error);
  *     training_start(&training, &error);
@@ -23,25 +23,27 @@ struct training {
     struct restorer *coarse; /* the coarse stage; NULL: none */
     struct optimizer optimizer;
     struct loader *loader;
-    float *src, *target, *d_p; /* batch x channels x patch, plain; target and d_p use one channel */
-    float *distance;           /* likewise, of the target; NULL: no loss needs it */
-    float *sum;                /* of the batches' gradients, n_trainable; NULL: a step has one batch */
-    float *average;            /* of the weights over the steps, n_floats; NULL: none */
+    float *src, *target, *d_p;   /* batch x channels x patch, plain; target and d_p use one channel */
+    float *distance;             /* likewise, of the target; NULL: no loss needs it */
+    float *sum;                  /* of the batches' gradients, n_trainable; NULL: a step has one batch */
+    float *average;              /* of the weights over the steps, n_floats; NULL: none */
     struct adversary *adversary; /* NULL: none */
     double *partials;            /* of the gradient's norm */
     float *statistics;           /* what does not learn (batch norm's), as before the step, should it fail */
-    struct replicas *replicas;   /* other processes that train with this one; NULL: alone. Set it between open and start */
+    struct replicas
+        *replicas; /* other processes that train with this one; NULL: alone. Set it between open and start */
     struct pass_replicas pass_replicas;
-    bool computing;              /* in a step, before its update: weights are those of `step`, statistics lie in `statistics` */
-    bool stop;                   /* some process was asked to stop when the last step was made */
-    int64_t step;                    /* done so far */
+    bool computing; /* in a step, before its update: weights are those of `step`, statistics lie in `statistics` */
+    bool stop;      /* some process was asked to stop when the last step was made */
+    int64_t step;   /* done so far */
     struct loader_position position; /* where the next batch begins */
 };
 
 struct training_result {
-    double loss, terms[TRAINING_MAX_LOSSES]; /* the weighted sum, the adversary's term included; each term, unweighted; means over the batches */
+    double loss, terms[TRAINING_MAX_LOSSES]; /* the weighted sum, the adversary's term included; each term, unweighted;
+                                                means over the batches */
     struct adversary_result adversary;
-    double grad_norm;                        /* before clipping */
+    double grad_norm; /* before clipping */
     double lr;
     double step_s, wait_s; /* the whole step; of it, waiting for the loader */
 };
@@ -50,17 +52,19 @@ struct training_result {
 enum training_stream { STREAM_WEIGHTS, STREAM_SAMPLES, STREAM_DROPOUT, STREAM_VALIDATION, STREAM_ADVERSARY };
 uint64_t training_seed(const struct recipe *recipe, enum training_stream stream);
 
-/* fresh: random weights, or those of recipe.train.init; else they are left for a checkpoint to fill in. Freezes recipe.train.freeze.
- * In place: the network points into *training, which must not be moved until training_close. */
+/* fresh: random weights, or those of recipe.train.init; else they are left for a checkpoint to fill in. Freezes
+ * recipe.train.freeze. In place: the network points into *training, which must not be moved until training_close. */
 enum status training_open(struct training *training, const struct recipe *recipe, bool fresh, struct error *error);
 /* The recipe's data, with what training knows of them: the distances its losses need, the coarse stage. */
 void training_loader(struct loader_config *ret, const struct training *training);
 /* Starts the loader at training.position; with several processes, at this one's share of the sequence. */
 enum status training_start(struct training *training, struct error *error);
-/* One step, in all processes together: loss and gradient are means over their parts of it. A loss or gradient that is not finite is STATUS_FAILED,
- * says where it came from, and leaves weights, step and position as they were before the step. */
+/* One step, in all processes together: loss and gradient are means over their parts of it. A loss or gradient that is
+ * not finite is STATUS_FAILED, says where it came from, and leaves weights, step and position as they were before the
+ * step. */
 enum status training_step(struct training *training, struct training_result *ret, struct error *error);
-/* The weighted sum of the losses of prediction p on the batch in target and distance, at a step of the run. d_p and terms may be NULL. */
+/* The weighted sum of the losses of prediction p on the batch in target and distance, at a step of the run. d_p and
+ * terms may be NULL. */
 double training_loss(const struct training *training, const float *p, int64_t step, float *d_p, double *terms);
 void training_close(struct training *training);
 

@@ -1,4 +1,5 @@
-/* trainer.c - see trainer.h: the loop around training_step. How a run folder is made and reopened is in trainer_open.c. */
+/* trainer.c - see trainer.h: the loop around training_step. How a run folder is made and reopened is in trainer_open.c.
+ */
 #include "train/trainer.h"
 
 #include <inttypes.h>
@@ -23,9 +24,13 @@ static enum status trainer_status(struct trainer *trainer, const char *state, co
 {
     if (!trainer_leads(trainer))
         return STATUS_OK;
-    const struct run_status status = {.state = state, .step = trainer->training.step, .steps = trainer->recipe.train.steps,
-                                      .best = trainer->recipe.train.best, .best_value = trainer->state.best,
-                                      .best_step = trainer->state.best_step, .note = note};
+    const struct run_status status = {.state = state,
+                                      .step = trainer->training.step,
+                                      .steps = trainer->recipe.train.steps,
+                                      .best = trainer->recipe.train.best,
+                                      .best_value = trainer->state.best,
+                                      .best_step = trainer->state.best_step,
+                                      .note = note};
     return run_write_status(&trainer->run, &status, error);
 }
 
@@ -45,13 +50,15 @@ static bool trainer_validation_due(const struct trainer *trainer)
 
 static enum status trainer_save(struct trainer *trainer, const char *name, struct error *error)
 {
-    const struct checkpoint_texts texts = {.metrics = *trainer->metrics ? trainer->metrics : NULL, .defects = trainer->defects};
+    const struct checkpoint_texts texts = {.metrics = *trainer->metrics ? trainer->metrics : NULL,
+                                           .defects = trainer->defects};
     const char *path = run_path(&trainer->run, name);
     if (!path)
         return error_memory(error, 0, "a path");
     if (checkpoint_write(path, &trainer->training, &trainer->state, &texts, error)) {
         if (trainer->saved_step > 0)
-            error_while(error, "training in %s; its last.h5 still holds step %" PRId64, trainer->run.folder, trainer->saved_step);
+            error_while(error, "training in %s; its last.h5 still holds step %" PRId64, trainer->run.folder,
+                        trainer->saved_step);
         return error->status;
     }
     return STATUS_OK;
@@ -61,9 +68,11 @@ static enum status trainer_checkpoint(struct trainer *trainer, struct error *err
 {
     const struct params *params = &trainer->training.params;
     if (trainer_shared(trainer) &&
-        !replicas_same(trainer->replicas, XXH64(params->value, (size_t)params->n_floats * sizeof(float), (uint64_t)trainer->training.step))) {
+        !replicas_same(trainer->replicas, XXH64(params->value, (size_t)params->n_floats * sizeof(float),
+                                                (uint64_t)trainer->training.step))) {
         trainer->replicas->together = true;
-        return error_set(error, STATUS_FAILED, "step %" PRId64 ": the processes' weights differ (another build or processor in one of them?)",
+        return error_set(error, STATUS_FAILED,
+                         "step %" PRId64 ": the processes' weights differ (another build or processor in one of them?)",
                          trainer->training.step);
     }
     if (trainer_leads(trainer) && trainer_save(trainer, "last.h5", error))
@@ -73,8 +82,8 @@ static enum status trainer_checkpoint(struct trainer *trainer, struct error *err
     return trainer_status(trainer, "running", NULL, error);
 }
 
-/* While waiting for the others, in the middle of a step: nobody may be left to finish it with. The state before the step is saved now; if they
- * are all alive, the step ends and is saved as usual. */
+/* While waiting for the others, in the middle of a step: nobody may be left to finish it with. The state before the
+ * step is saved now; if they are all alive, the step ends and is saved as usual. */
 static void trainer_interrupted(void *context)
 {
     struct trainer *trainer = context;
@@ -89,10 +98,14 @@ static void trainer_interrupted(void *context)
         params->value[params->n_trainable + i] = training->statistics[i];
         training->statistics[i] = now;
     }
-    if (trainer_save(trainer, "last.h5", &error) == STATUS_OK && trainer_status(trainer, "stopped", "ended while waiting for the other processes: "
-                                                                                                    "did one die?", &error) == STATUS_OK)
-        log_warn("%s while waiting for the other processes: did one die? %s/last.h5 holds step %" PRId64 " (go on with --resume)", stop_signal(),
-                 trainer->run.folder, training->step);
+    if (trainer_save(trainer, "last.h5", &error) == STATUS_OK &&
+        trainer_status(trainer, "stopped",
+                       "ended while waiting for the other processes: "
+                       "did one die?",
+                       &error) == STATUS_OK)
+        log_warn("%s while waiting for the other processes: did one die? %s/last.h5 holds step %" PRId64
+                 " (go on with --resume)",
+                 stop_signal(), trainer->run.folder, training->step);
     else
         log_warn("%s", error.text);
     for (int64_t i = 0; i < n; i++) {
@@ -108,13 +121,14 @@ static void trainer_interrupted(void *context)
 static void trainer_keep_metrics(struct trainer *trainer, const struct validation *validation)
 {
     size_t capacity = sizeof trainer->metrics;
-    size_t at = (size_t)snprintf(trainer->metrics, capacity, "step: %" PRId64 "\ncases: %" PRId64 "\n", trainer->training.step,
-                                 validation->n_cases);
+    size_t at = (size_t)snprintf(trainer->metrics, capacity, "step: %" PRId64 "\ncases: %" PRId64 "\n",
+                                 trainer->training.step, validation->n_cases);
     if (isfinite(validation->loss))
         at += (size_t)snprintf(trainer->metrics + at, capacity - at, "loss: %.6g\n", validation->loss);
     for (int k = 0; k < validation->n_columns && at < capacity; k++)
         if (isfinite(validation->mean[k]))
-            at += (size_t)snprintf(trainer->metrics + at, capacity - at, "%s: %.6g\n", metrics_columns[k].name, validation->mean[k]);
+            at += (size_t)snprintf(trainer->metrics + at, capacity - at, "%s: %.6g\n", metrics_columns[k].name,
+                                   validation->mean[k]);
 }
 
 static enum status trainer_validate(struct trainer *trainer, struct error *error)
@@ -129,8 +143,9 @@ static enum status trainer_validate(struct trainer *trainer, struct error *error
     int64_t step = trainer->training.step;
     double value = validation_value(&validation, best);
     bool better = isfinite(value) && (!isfinite(state->best) || (value - state->best) * recipe_metric_sign(best) > 0);
-    log_info("step %" PRId64 ": validation: loss %.5g, DSC %.4f, %" PRId64 " of %" PRId64 " failed, %.1f s%s", step, validation.loss,
-             validation_value(&validation, "dsc"), validation.n_failed, validation.n_cases, validation.total_s, better ? ", the best so far" : "");
+    log_info("step %" PRId64 ": validation: loss %.5g, DSC %.4f, %" PRId64 " of %" PRId64 " failed, %.1f s%s", step,
+             validation.loss, validation_value(&validation, "dsc"), validation.n_failed, validation.n_cases,
+             validation.total_s, better ? ", the best so far" : "");
     state->validated_step = step;
     trainer->dirty = true;
     trainer_keep_metrics(trainer, &validation);
@@ -193,7 +208,8 @@ static enum status trainer_step(struct trainer *trainer, struct progress *progre
     if (training_step(training, &result, error)) {
         struct error saving = {0};
         if (trainer_leads(trainer) && trainer_save(trainer, "failed.h5", &saving) == STATUS_OK)
-            error_while(error, "training in %s; failed.h5 there holds the state before this step", trainer_folder(trainer));
+            error_while(error, "training in %s; failed.h5 there holds the state before this step",
+                        trainer_folder(trainer));
         return error->status;
     }
     trainer->dirty = true;
@@ -231,15 +247,18 @@ static enum status trainer_loop(struct trainer *trainer, struct error *error)
     if (status)
         return status;
     if (trainer_out_of_patience(trainer)) {
-        log_info("finished early, after step %" PRId64 " of %" PRId64 ": no better %s in %" PRId64 " validations (train.patience); the best, at step %"
-                 PRId64 ", is %s/best.h5", training->step, steps, trainer->recipe.train.best, trainer->state.waited, trainer->state.best_step,
+        log_info("finished early, after step %" PRId64 " of %" PRId64 ": no better %s in %" PRId64
+                 " validations (train.patience); the best, at step %" PRId64 ", is %s/best.h5",
+                 training->step, steps, trainer->recipe.train.best, trainer->state.waited, trainer->state.best_step,
                  trainer_folder(trainer));
         return STATUS_OK;
     }
     if (training->step < steps || trainer_validation_due(trainer))
-        return error_set(error, STATUS_STOPPED, "%s: stopped by %s after step %" PRId64 " of %" PRId64
-                                                ", everything is saved (go on with: calvaria train --resume %s)",
-                         trainer_folder(trainer), stop_signal() ? stop_signal() : "request", training->step, steps, trainer_folder(trainer));
+        return error_set(error, STATUS_STOPPED,
+                         "%s: stopped by %s after step %" PRId64 " of %" PRId64
+                         ", everything is saved (go on with: calvaria train --resume %s)",
+                         trainer_folder(trainer), stop_signal() ? stop_signal() : "request", training->step, steps,
+                         trainer_folder(trainer));
     log_info("finished: %" PRId64 " steps in %s", steps, trainer_folder(trainer));
     return STATUS_OK;
 }
@@ -259,11 +278,13 @@ static enum status trainer_open(struct trainer *trainer, const struct trainer_re
 {
     if (request->resume)
         return trainer_reopen(trainer, request->resume, request->n_sets, request->sets, error);
-    return trainer_create(trainer, request->recipe, request->n_sets, request->sets, request->folder, request->init, error);
+    return trainer_create(trainer, request->recipe, request->n_sets, request->sets, request->folder, request->init,
+                          error);
 }
 
 /* A new run that failed says so in its folder; what a resumed one was before, it still is: only its log is told. */
-static void trainer_refused(struct trainer *trainer, const struct trainer_request *request, enum status status, struct error *error)
+static void trainer_refused(struct trainer *trainer, const struct trainer_request *request, enum status status,
+                            struct error *error)
 {
     if (!request->resume && trainer->run.folder)
         trainer_finish(trainer, status, error);
@@ -298,9 +319,13 @@ enum status trainer_run(const struct trainer_request *request, struct error *err
     return status;
 }
 
-enum status trainer_start(const char *recipe_path, int n_sets, char *const *sets, const char *folder, const char *init, struct error *error)
+enum status trainer_start(const char *recipe_path, int n_sets, char *const *sets, const char *folder, const char *init,
+                          struct error *error)
 {
-    return trainer_run(&(struct trainer_request){.recipe = recipe_path, .n_sets = n_sets, .sets = sets, .folder = folder, .init = init}, error);
+    return trainer_run(
+        &(struct trainer_request){
+            .recipe = recipe_path, .n_sets = n_sets, .sets = sets, .folder = folder, .init = init},
+        error);
 }
 
 enum status trainer_resume(const char *folder, int n_sets, char *const *sets, struct error *error)

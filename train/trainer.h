@@ -1,4 +1,5 @@
-/* trainer.h - the training loop: loader -> forward -> loss -> backward -> optimizer, with validation by the deployed restoration. */
+/* trainer.h - the training loop: loader -> forward -> loss -> backward -> optimizer, with validation by the deployed
+ * restoration. */
 #ifndef CALVARIA_TRAIN_TRAINER_H
 #define CALVARIA_TRAIN_TRAINER_H
 
@@ -7,22 +8,25 @@
 #include "train/run.h"
 
 struct trainer_request {
-    const char *recipe;  /* a new run ...                                            */
-    const char *resume;  /* ... or on with this folder; one of the two               */
-    const char *folder;  /* of a new run; NULL: runs/NAME-YYYYmmdd-HHMMSS            */
-    const char *init;    /* start from this model's weights; NULL: none              */
+    const char *recipe; /* a new run ...                                            */
+    const char *resume; /* ... or on with this folder; one of the two               */
+    const char *folder; /* of a new run; NULL: runs/NAME-YYYYmmdd-HHMMSS            */
+    const char *init;   /* start from this model's weights; NULL: none              */
     int n_sets;
-    char *const *sets;   /* key=value over the recipe                                */
-    struct replicas *replicas; /* the processes that train together; NULL: this one alone. The first of them writes the run folder */
-    bool watch;          /* a window with the curves as they grow                    */
+    char *const *sets; /* key=value over the recipe                                */
+    struct replicas *
+        replicas; /* the processes that train together; NULL: this one alone. The first of them writes the run folder */
+    bool watch;   /* a window with the curves as they grow                    */
 };
 
-/* trainer_start or trainer_resume, whichever was asked for. With several processes: replicas->together tells whether they end alike. */
+/* trainer_start or trainer_resume, whichever was asked for. With several processes: replicas->together tells whether
+ * they end alike. */
 enum status trainer_run(const struct trainer_request *request, struct error *error);
 
-/* Trains in a fresh run folder (`folder` NULL: runs/NAME-YYYYmmdd-HHMMSS), from random weights or from the model `init` (NULL: none; layers are
- * matched by name). SIGINT/SIGTERM: finishes the step, saves, STATUS_STOPPED. */
-enum status trainer_start(const char *recipe_path, int n_sets, char *const *sets, const char *folder, const char *init, struct error *error);
+/* Trains in a fresh run folder (`folder` NULL: runs/NAME-YYYYmmdd-HHMMSS), from random weights or from the model `init`
+ * (NULL: none; layers are matched by name). SIGINT/SIGTERM: finishes the step, saves, STATUS_STOPPED. */
+enum status trainer_start(const char *recipe_path, int n_sets, char *const *sets, const char *folder, const char *init,
+                          struct error *error);
 /* Goes on in a run folder to the same bits as if it had never stopped. n_sets overrides: only train.steps may grow. */
 enum status trainer_resume(const char *folder, int n_sets, char *const *sets, struct error *error);
 

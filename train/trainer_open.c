@@ -15,8 +15,9 @@
 #include "train/environment.h"
 
 /* What --resume may change: nothing the weights depend on but the run's length. */
-static const char *const resume_keys[] = {"train.steps",  "train.validate_every", "train.checkpoint_every", "train.plot_every", "train.patience",
-                                          "data.set",     "data.workers",         "data.queue",           NULL};
+static const char *const resume_keys[] = {"train.steps",      "train.validate_every", "train.checkpoint_every",
+                                          "train.plot_every", "train.patience",       "data.set",
+                                          "data.workers",     "data.queue",           NULL};
 
 /* --- the dataset --- */
 
@@ -48,7 +49,8 @@ static enum status trainer_look_at_set(struct set_facts *ret, struct trainer *tr
         return config_error(error, recipe_key(recipe, "data"),
                             "data.set: not given (make one with `calvaria pack`, then --set data.set=FILE.h5)");
     if (dataset_open(&set, recipe->data.set, error))
-        return error_while(error, "opening data.set (make one with `calvaria pack`, name it with --set data.set=FILE.h5)");
+        return error_while(error,
+                           "opening data.set (make one with `calvaria pack`, name it with --set data.set=FILE.h5)");
     facts.hash = dataset_hash(set);
     facts.split = set_split_text(set, &trainer->arena);
     for (int64_t i = 0; i < dataset_n_cases(set); i++) {
@@ -61,10 +63,11 @@ static enum status trainer_look_at_set(struct set_facts *ret, struct trainer *tr
     if (!facts.split)
         return error_memory(error, 0, "the split");
     if (facts.n[SPLIT_TRAIN] == 0)
-        return config_error(error, recipe_key(recipe, "data.set"), "data.set: %s: no skull in its split 'train' (pack it with --split 0.8,0.1,0.1)",
+        return config_error(error, recipe_key(recipe, "data.set"),
+                            "data.set: %s: no skull in its split 'train' (pack it with --split 0.8,0.1,0.1)",
                             recipe->data.set);
-    log_info("data: %s: %" PRId64 " skulls to train on, %" PRId64 " to validate, %" PRId64 " to test", recipe->data.set, facts.n[SPLIT_TRAIN],
-             facts.n[SPLIT_VAL], facts.n[SPLIT_TEST]);
+    log_info("data: %s: %" PRId64 " skulls to train on, %" PRId64 " to validate, %" PRId64 " to test", recipe->data.set,
+             facts.n[SPLIT_TRAIN], facts.n[SPLIT_VAL], facts.n[SPLIT_TEST]);
     *ret = facts;
     return STATUS_OK;
 }
@@ -115,13 +118,14 @@ static int64_t trainer_available_bytes(const struct trainer *trainer)
 static enum status trainer_write_recipe(struct trainer *trainer, struct error *error)
 {
     char *text = config_dump_text(&recipe_table, &trainer->recipe);
-    enum status status = text ? run_write(&trainer->run, "recipe.yaml", text, error) : error_memory(error, 0, "the resolved recipe");
+    enum status status =
+        text ? run_write(&trainer->run, "recipe.yaml", text, error) : error_memory(error, 0, "the resolved recipe");
     memory_free(text);
     return status;
 }
 
-static enum status trainer_write_overrides(struct trainer *trainer, const char *before, int n_sets, char *const *sets, const char *init,
-                                           struct error *error)
+static enum status trainer_write_overrides(struct trainer *trainer, const char *before, int n_sets, char *const *sets,
+                                           const char *init, struct error *error)
 {
     const char *text = before;
     for (int i = 0; text && i < n_sets; i++)
@@ -136,8 +140,10 @@ static enum status trainer_write_network(struct trainer *trainer, struct error *
     const char *path = run_path(&trainer->run, "network.txt");
     FILE *file = path ? fopen(path, "we") : NULL;
     if (!file)
-        return error_set(error, STATUS_FAILED, "%s/network.txt: cannot write: %s", trainer->run.folder, strerror(errno));
-    enum status status = network_print(file, &trainer->recipe.network, recipe_shape(&trainer->recipe, trainer->recipe.train.batch), error);
+        return error_set(error, STATUS_FAILED, "%s/network.txt: cannot write: %s", trainer->run.folder,
+                         strerror(errno));
+    enum status status = network_print(file, &trainer->recipe.network,
+                                       recipe_shape(&trainer->recipe, trainer->recipe.train.batch), error);
     if (fclose(file) != 0 && !status)
         status = error_set(error, STATUS_FAILED, "%s: cannot write: %s", path, strerror(errno));
     return status;
@@ -168,10 +174,11 @@ static void trainer_announce(const struct trainer *trainer)
 {
     const struct recipe *recipe = &trainer->recipe;
     log_info("run: %s: %s, network '%s' with %" PRId64 " trainable parameters, %s, %d threads", trainer->run.folder,
-             loader_task_names[recipe->task], recipe->network.name, trainer->training.params.n_trainable, engine_version(), parallel_threads());
+             loader_task_names[recipe->task], recipe->network.name, trainer->training.params.n_trainable,
+             engine_version(), parallel_threads());
     if (trainer->replicas && trainer->replicas->n > 1)
-        log_info("%" PRId64 " processes (%" PRId64 " on this machine), a batch of %" PRId64 " each, %s", trainer->replicas->n,
-                 trainer->replicas->n_local, recipe->train.batch, replicas_library());
+        log_info("%" PRId64 " processes (%" PRId64 " on this machine), a batch of %" PRId64 " each, %s",
+                 trainer->replicas->n, trainer->replicas->n_local, recipe->train.batch, replicas_library());
 }
 
 static enum status trainer_open_validator(struct trainer *trainer, struct error *error)
@@ -181,8 +188,8 @@ static enum status trainer_open_validator(struct trainer *trainer, struct error 
     return validator_open(&trainer->validator, &trainer->training, error);
 }
 
-enum status trainer_create(struct trainer *trainer, const char *recipe_path, int n_sets, char *const *sets, const char *folder,
-                           const char *init, struct error *error)
+enum status trainer_create(struct trainer *trainer, const char *recipe_path, int n_sets, char *const *sets,
+                           const char *folder, const char *init, struct error *error)
 {
     struct recipe *recipe = &trainer->recipe;
     struct set_facts facts;
@@ -215,10 +222,13 @@ static enum status trainer_check_sets(int n_sets, char *const *sets, struct erro
     for (int i = 0; i < n_sets; i++) {
         bool allowed = false;
         for (int k = 0; resume_keys[k] && !allowed; k++)
-            allowed = strncmp(sets[i], resume_keys[k], strlen(resume_keys[k])) == 0 && sets[i][strlen(resume_keys[k])] == '=';
+            allowed =
+                strncmp(sets[i], resume_keys[k], strlen(resume_keys[k])) == 0 && sets[i][strlen(resume_keys[k])] == '=';
         if (!allowed)
-            error_add(error, STATUS_USAGE, "--set %s: cannot change on resume (train.steps, train.validate_every, train.checkpoint_every, "
-                                           "train.plot_every, train.patience, data.set, data.workers and data.queue can; else start a new run with --init)",
+            error_add(error, STATUS_USAGE,
+                      "--set %s: cannot change on resume (train.steps, train.validate_every, train.checkpoint_every, "
+                      "train.plot_every, train.patience, data.set, data.workers and data.queue can; else start a new "
+                      "run with --init)",
                       sets[i]);
     }
     return error->status;
@@ -239,13 +249,14 @@ static enum status trainer_take_checkpoint(struct trainer *trainer, const struct
     if (checkpoint_read(&trainer->training, &trainer->state, path, error))
         return error->status;
     if (trainer->state.dataset_hash != facts->hash)
-        return error_set(error, STATUS_FAILED, "%s: is not the dataset this run was trained on (its contents changed)", recipe->data.set);
+        return error_set(error, STATUS_FAILED, "%s: is not the dataset this run was trained on (its contents changed)",
+                         recipe->data.set);
     if (recipe->train.steps < trainer->training.step)
-        return error_set(error, STATUS_USAGE, "train.steps: %" PRId64 ", but %s is at step %" PRId64 " already", recipe->train.steps,
-                         trainer->run.folder, trainer->training.step);
+        return error_set(error, STATUS_USAGE, "train.steps: %" PRId64 ", but %s is at step %" PRId64 " already",
+                         recipe->train.steps, trainer->run.folder, trainer->training.step);
     if (trainer->state.threads != recipe->train.threads)
-        log_warn("%" PRId64 " threads, the run began with %" PRId64 ": the results will differ in the last bits", recipe->train.threads,
-                 trainer->state.threads);
+        log_warn("%" PRId64 " threads, the run began with %" PRId64 ": the results will differ in the last bits",
+                 recipe->train.threads, trainer->state.threads);
     trainer->saved_step = trainer->training.step;
     return STATUS_OK;
 }
@@ -261,14 +272,17 @@ static enum status trainer_record_sets(struct trainer *trainer, int n_sets, char
     if (!path)
         return error_memory(error, 0, "a path");
     enum status status = file_read(&before, &bytes, path, 1 << 20, error);
-    const char *text = status ? NULL : arena_printf(&trainer->arena, "%s# resumed at step %" PRId64 "\n", before, trainer->training.step);
+    const char *text =
+        status ? NULL
+               : arena_printf(&trainer->arena, "%s# resumed at step %" PRId64 "\n", before, trainer->training.step);
     if (!status)
         status = trainer_write_overrides(trainer, text, n_sets, sets, NULL, error);
     memory_free(before);
     return status ? status : trainer_write_recipe(trainer, error);
 }
 
-static enum status trainer_reread(struct trainer *trainer, int n_sets, char *const *sets, struct set_facts *facts, struct error *error)
+static enum status trainer_reread(struct trainer *trainer, int n_sets, char *const *sets, struct set_facts *facts,
+                                  struct error *error)
 {
     struct recipe *recipe = &trainer->recipe;
     const char *path = run_path(&trainer->run, "recipe.yaml"), *defects = run_path(&trainer->run, "defects.yaml"),
@@ -289,20 +303,23 @@ static enum status trainer_reread(struct trainer *trainer, int n_sets, char *con
     return budget_check(recipe, facts->largest, trainer_available_bytes(trainer), error);
 }
 
-enum status trainer_reopen(struct trainer *trainer, const char *folder, int n_sets, char *const *sets, struct error *error)
+enum status trainer_reopen(struct trainer *trainer, const char *folder, int n_sets, char *const *sets,
+                           struct error *error)
 {
     struct set_facts facts;
     trainer->state.best = NAN;
     if (trainer_check_sets(n_sets, sets, error) ||
         (trainer_leads(trainer) ? run_open(&trainer->run, folder, error) : run_look(&trainer->run, folder, error)) ||
-        trainer_reread(trainer, n_sets, sets, &facts, error) || training_open(&trainer->training, &trainer->recipe, false, error) ||
+        trainer_reread(trainer, n_sets, sets, &facts, error) ||
+        training_open(&trainer->training, &trainer->recipe, false, error) ||
         trainer_take_checkpoint(trainer, &facts, error))
         return error->status;
     trainer->training.replicas = trainer->replicas;
     if (!trainer_leads(trainer))
         return training_start(&trainer->training, error);
     if (trainer_open_validator(trainer, error) || trainer_record_sets(trainer, n_sets, sets, error) ||
-        history_open(&trainer->history, &trainer->run, &trainer->recipe, &trainer->state, trainer->training.step, error))
+        history_open(&trainer->history, &trainer->run, &trainer->recipe, &trainer->state, trainer->training.step,
+                     error))
         return error->status;
     trainer_announce(trainer);
     log_info("resumed after step %" PRId64 " of %" PRId64, trainer->training.step, trainer->recipe.train.steps);

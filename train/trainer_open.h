@@ -20,10 +20,12 @@ struct trainer {
     bool stop;          /* several processes: the first was asked to stop during a validation */
 };
 
-/* On failure what was made is left for trainer_close; a run folder is made only when the recipe, the data and the memory are in order. */
-enum status trainer_create(struct trainer *trainer, const char *recipe_path, int n_sets, char *const *sets, const char *folder,
-                           const char *init, struct error *error);
-enum status trainer_reopen(struct trainer *trainer, const char *folder, int n_sets, char *const *sets, struct error *error);
+/* On failure what was made is left for trainer_close; a run folder is made only when the recipe, the data and the
+ * memory are in order. */
+enum status trainer_create(struct trainer *trainer, const char *recipe_path, int n_sets, char *const *sets,
+                           const char *folder, const char *init, struct error *error);
+enum status trainer_reopen(struct trainer *trainer, const char *folder, int n_sets, char *const *sets,
+                           struct error *error);
 /* This process writes the run folder and validates: the only one, or the first. */
 bool trainer_leads(const struct trainer *trainer);
 void trainer_close(struct trainer *trainer);

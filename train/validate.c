@@ -18,8 +18,8 @@ struct validator {
     struct training *training;
     struct holdout holdout;
     struct restorer *restorer;
-    int64_t n_batches;       /* of patches */
-    uint8_t *src, *target;   /* n_batches x batch patches, 0..255 for 0..1 */
+    int64_t n_batches;     /* of patches */
+    uint8_t *src, *target; /* n_batches x batch patches, 0..255 for 0..1 */
 };
 
 /* --- patches --- */
@@ -88,8 +88,8 @@ static enum status validator_distance(struct validator *validator, const uint8_t
     return status;
 }
 
-/* The network's own batch buffers are free between steps. Weights that change over the run are those of its end, so that the values of
- * different steps compare. */
+/* The network's own batch buffers are free between steps. Weights that change over the run are those of its end, so
+ * that the values of different steps compare. */
 static enum status validator_loss(double *ret, struct validator *validator, struct error *error)
 {
     struct training *training = validator->training;
@@ -113,7 +113,8 @@ static enum status validator_loss(double *ret, struct validator *validator, stru
 /* The defective skull, what the implant got right, what it missed, what it put too much. */
 static enum status trial_picture(struct trial *trial, const char *path, int64_t step, struct error *error)
 {
-    uint8_t *truth = trial->implant.data, *predicted = trial->restoration.implant.data, *hit = trial->restoration.completed.data;
+    uint8_t *truth = trial->implant.data, *predicted = trial->restoration.implant.data,
+            *hit = trial->restoration.completed.data;
     char title[256];
     int64_t n = grid_voxels(&trial->skull.grid);
     for (int64_t v = 0; v < n; v++) { /* the three masks become disjoint; nobody reads them after this */
@@ -147,8 +148,8 @@ static void validation_add(struct validation *ret, int64_t count[VALIDATION_MAX_
     ret->n_failed += trial->metrics.failed;
 }
 
-static enum status validator_restore(struct validation *ret, struct validator *validator, FILE *table, const char *picture,
-                                     struct error *error)
+static enum status validator_restore(struct validation *ret, struct validator *validator, FILE *table,
+                                     const char *picture, struct error *error)
 {
     int64_t count[VALIDATION_MAX_COLUMNS] = {0};
     for (int64_t c = 0; c < validator->holdout.n_cases && !stop_requested(); c++) {
@@ -171,7 +172,8 @@ static enum status validator_restore(struct validation *ret, struct validator *v
     return STATUS_OK;
 }
 
-static enum status validator_cases(struct validation *ret, struct validator *validator, struct run *run, struct error *error)
+static enum status validator_cases(struct validation *ret, struct validator *validator, struct run *run,
+                                   struct error *error)
 {
     char tsv[64], png[64];
     snprintf(tsv, sizeof tsv, "validation/step_%06" PRId64 ".tsv", validator->training->step);
@@ -189,7 +191,8 @@ static enum status validator_cases(struct validation *ret, struct validator *val
     return status;
 }
 
-static enum status validator_look(struct validation *ret, struct validator *validator, struct run *run, struct error *error)
+static enum status validator_look(struct validation *ret, struct validator *validator, struct run *run,
+                                  struct error *error)
 {
     struct validation validation = {.loss = NAN};
     double start_s = log_clock_s();
@@ -239,11 +242,15 @@ enum status validator_open(struct validator **ret, struct training *training, st
     if (!validator)
         return error_memory(error, sizeof *validator, "the validator");
     validator->training = training;
-    const struct holdout_config holdout = {.set = recipe->data.set, .defects = recipe->data.defects, .n_cases = recipe->train.validate_cases,
-                                           .seed = training_seed(recipe, STREAM_VALIDATION), .node = recipe_key(recipe, "data.set")};
+    const struct holdout_config holdout = {.set = recipe->data.set,
+                                           .defects = recipe->data.defects,
+                                           .n_cases = recipe->train.validate_cases,
+                                           .seed = training_seed(recipe, STREAM_VALIDATION),
+                                           .node = recipe_key(recipe, "data.set")};
     enum status status = holdout_open(&validator->holdout, &holdout, error);
     if (!status && recipe->train.validate_cases > 0)
-        status = restorer_new(&validator->restorer, &recipe->network, &training->params, &recipe->restore, training->coarse, error);
+        status = restorer_new(&validator->restorer, &recipe->network, &training->params, &recipe->restore,
+                              training->coarse, error);
     if (!status)
         status = validator_read_patches(validator, error);
     if (status)

@@ -1,5 +1,5 @@
-/* validate.h - how good the network is on the validation split: the loss of fixed patches, and whole skulls restored by the very code that is
- * deployed (infer/restore.h), measured as `calvaria evaluate` measures. */
+/* validate.h - how good the network is on the validation split: the loss of fixed patches, and whole skulls restored by
+ * the very code that is deployed (infer/restore.h), measured as `calvaria evaluate` measures. */
 #ifndef CALVARIA_TRAIN_VALIDATE_H
 #define CALVARIA_TRAIN_VALIDATE_H
 
@@ -10,18 +10,18 @@
 enum { VALIDATION_MAX_COLUMNS = 24 };
 
 struct validation {
-    double loss;                           /* mean over the patches; NaN: none */
-    int n_columns;                         /* of metrics_columns */
-    double mean[VALIDATION_MAX_COLUMNS];   /* each over its finite values; NaN: none */
-    int64_t n_cases, n_failed;             /* failed: implant or truth empty, not both */
+    double loss;                         /* mean over the patches; NaN: none */
+    int n_columns;                       /* of metrics_columns */
+    double mean[VALIDATION_MAX_COLUMNS]; /* each over its finite values; NaN: none */
+    int64_t n_cases, n_failed;           /* failed: implant or truth empty, not both */
     double total_s;
     bool stopped; /* on request, before it was complete: the numbers say nothing */
 };
 
 struct validator;
 
-/* Reads the patches, chooses the skulls: always the same ones for a dataset and seed. Skulls take fixed defects from recipe.data.defects, or
- * their stored implant; STATUS_USAGE when the split has no case, or none with a defect. */
+/* Reads the patches, chooses the skulls: always the same ones for a dataset and seed. Skulls take fixed defects from
+ * recipe.data.defects, or their stored implant; STATUS_USAGE when the split has no case, or none with a defect. */
 enum status validator_open(struct validator **ret, struct training *training, struct error *error);
 /* At training->step: writes validation/step_N.tsv and .png into the run folder. */
 enum status validator_run(struct validation *ret, struct validator *validator, struct run *run, struct error *error);

@@ -30,8 +30,8 @@ void warm_start_freeze(struct params *params, const struct config_strings *patte
         log_info("frozen: %" PRId64 " of %" PRId64 " trainable parameters do not learn", frozen, params->n_trainable);
 }
 
-static enum status warm_start_copy(struct params *params, const struct params *src, const char *path, const struct config_strings *skip,
-                                   struct error *error)
+static enum status warm_start_copy(struct params *params, const struct params *src, const char *path,
+                                   const struct config_strings *skip, struct error *error)
 {
     char layer[LAYER_NAME_TEXT];
     int64_t n_copied = 0;
@@ -43,8 +43,10 @@ static enum status warm_start_copy(struct params *params, const struct params *s
             log_info("init: %s: not in the model, stays random", to->name);
         } else if (!param_same_shape(to, from->n_dims, from->dim)) {
             char has[PARAM_SHAPE_TEXT], wants[PARAM_SHAPE_TEXT];
-            return error_set(error, STATUS_FAILED, "%s: %s is %s there and %s here (train.init_skip: [%s] leaves it random)", path, to->name,
-                             param_shape_text(has, from->n_dims, from->dim), param_shape_text(wants, to->n_dims, to->dim), layer);
+            return error_set(error, STATUS_FAILED,
+                             "%s: %s is %s there and %s here (train.init_skip: [%s] leaves it random)", path, to->name,
+                             param_shape_text(has, from->n_dims, from->dim),
+                             param_shape_text(wants, to->n_dims, to->dim), layer);
         } else {
             memcpy(params->value + to->offset, src->value + from->offset, (size_t)to->count * sizeof(float));
             n_copied++;

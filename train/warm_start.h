@@ -5,8 +5,9 @@
 #include "base/config.h"
 #include "nn/params.h"
 
-/* Copies every parameter of the model (or run folder: its best.h5, else last.h5) whose name is known here, but for layers matched by `skip`.
- * What was taken and what was not is logged. STATUS_FAILED when a shape differs or nothing matches. */
+/* Copies every parameter of the model (or run folder: its best.h5, else last.h5) whose name is known here, but for
+ * layers matched by `skip`. What was taken and what was not is logged. STATUS_FAILED when a shape differs or nothing
+ * matches. */
 enum status warm_start(struct params *params, const char *path, const struct config_strings *skip, struct error *error);
 
 /* Marks every parameter of the layers matched by the patterns as frozen. */

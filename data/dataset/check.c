@@ -8,11 +8,12 @@
 #include "data/dataset/dataset_file.h"
 #include "data/dataset/pack.h"
 
-static const double SPACING_MIN_MM = 0.05, SPACING_MAX_MM = 6, SHEAR_MAX = 0.02, MAIN_PIECE_MIN = 0.9, MAIN_PIECE_CLEAN = 0.99;
+static const double SPACING_MIN_MM = 0.05, SPACING_MAX_MM = 6, SHEAR_MAX = 0.02, MAIN_PIECE_MIN = 0.9,
+                    MAIN_PIECE_CLEAN = 0.99;
 static const double BONE_MIN_ML = 150, BONE_MAX_ML = 2500;
 
-/* Rays from the middle of the bone's box, up from 25 degrees above the horizon: the share that may meet no bone. Sutures and
- * vessels let a few through; a vault cut by the scan or a craniectomy many. */
+/* Rays from the middle of the bone's box, up from 25 degrees above the horizon: the share that may meet no bone.
+ * Sutures and vessels let a few through; a vault cut by the scan or a craniectomy many. */
 enum { VAULT_RAYS = 2000 };
 static const double VAULT_LOWEST = 0.4226, VAULT_OPEN_MAX = 0.01; /* sin 25 degrees */
 
@@ -26,8 +27,8 @@ static void check_grid(struct findings *findings, const struct grid *grid)
     for (int a = 0; a < 3; a++) {
         const double mm = grid_spacing_mm(grid, a);
         if (!(mm >= SPACING_MIN_MM && mm <= SPACING_MAX_MM))
-            error_add(&findings->bad, STATUS_FAILED, "spacing of %c is %g mm, expected %g to %g", 'x' + a, mm, SPACING_MIN_MM,
-                      SPACING_MAX_MM);
+            error_add(&findings->bad, STATUS_FAILED, "spacing of %c is %g mm, expected %g to %g", 'x' + a, mm,
+                      SPACING_MIN_MM, SPACING_MAX_MM);
         const double *p = grid->axis[a], *q = grid->axis[(a + 1) % 3];
         const double cosine = (p[0] * q[0] + p[1] * q[1] + p[2] * q[2]) / (mm * grid_spacing_mm(grid, (a + 1) % 3));
         if (fabs(cosine) > SHEAR_MAX)
@@ -49,13 +50,14 @@ static uint8_t *box_copy(const struct volume *skull, struct box box, int64_t siz
     return copy;
 }
 
-static enum status check_pieces(struct findings *findings, const struct volume *skull, struct box box, struct error *error)
+static enum status check_pieces(struct findings *findings, const struct volume *skull, struct box box,
+                                struct error *error)
 {
     int64_t size[3], *sizes = NULL, n = 0, most = 0, sum = 0;
     uint8_t *bone = box_copy(skull, box, size);
     int32_t *labels = memory_alloc((size_t)(size[0] * size[1] * size[2]), sizeof *labels);
-    enum status status =
-        bone && labels ? mask_components(labels, &sizes, &n, bone, size, 26, error) : error_memory(error, 0, "the components");
+    enum status status = bone && labels ? mask_components(labels, &sizes, &n, bone, size, 26, error)
+                                        : error_memory(error, 0, "the components");
     for (int64_t i = 0; !status && i < n; i++) {
         sum += sizes[i];
         most = sizes[i] > most ? sizes[i] : most;
@@ -104,9 +106,10 @@ static void check_vault(struct findings *findings, const struct volume *skull, s
         open += !ray_meets_bone(skull, from_mm, direction);
     }
     if (open > VAULT_OPEN_MAX * VAULT_RAYS)
-        error_add(&findings->odd, STATUS_FAILED,
-                  "the vault is not closed: %.1f %% of the looks up from within meet no bone (cut by the scan, or a defect?)",
-                  100.0 * open / VAULT_RAYS);
+        error_add(
+            &findings->odd, STATUS_FAILED,
+            "the vault is not closed: %.1f %% of the looks up from within meet no bone (cut by the scan, or a defect?)",
+            100.0 * open / VAULT_RAYS);
 }
 
 static enum status check_skull(struct findings *findings, const struct volume *skull, struct error *error)
@@ -120,7 +123,8 @@ static enum status check_skull(struct findings *findings, const struct volume *s
     }
     const double ml = (double)mask_count(skull->data, grid_voxels(&skull->grid)) * grid_voxel_ml(&skull->grid);
     if (ml < BONE_MIN_ML || ml > BONE_MAX_ML)
-        error_add(&findings->odd, STATUS_FAILED, "%.0f ml of bone (a skull has %g to %g)", ml, BONE_MIN_ML, BONE_MAX_ML);
+        error_add(&findings->odd, STATUS_FAILED, "%.0f ml of bone (a skull has %g to %g)", ml, BONE_MIN_ML,
+                  BONE_MAX_ML);
     if (box.hi[2] == dim[2])
         error_add(&findings->odd, STATUS_FAILED, "bone in the top slice: the scan may have cut the vault");
     if (box.lo[0] == 0 || box.lo[1] == 0 || box.hi[0] == dim[0] || box.hi[1] == dim[1])
@@ -163,8 +167,9 @@ static enum status checking_start(struct checking *checking, const char *path, i
     checking->seen = arena_alloc(&checking->arena, (size_t)n, sizeof *checking->seen);
     if (n > 0 && !checking->seen)
         return error_memory(error, (size_t)n * sizeof *checking->seen, "the list of cases");
-    return checking->report->preview ? contact_open(&checking->sheet, checking->report->preview, file_base(path), n, error)
-                                     : STATUS_OK;
+    return checking->report->preview
+               ? contact_open(&checking->sheet, checking->report->preview, file_base(path), n, error)
+               : STATUS_OK;
 }
 
 /* One skull on both sides of a split makes every result on it worthless; within one side it only counts twice. */
@@ -182,7 +187,8 @@ static void check_seen(struct checking *checking, struct findings *findings, uin
 
 /* A row of the contact sheet. skull, implant: NULL where they could not be read, or there is none. */
 static enum status preview_case(struct checking *checking, const char *name, const struct findings *findings,
-                                const struct volume *skull, const struct volume *implant, int64_t n_implants, struct error *error)
+                                const struct volume *skull, const struct volume *implant, int64_t n_implants,
+                                struct error *error)
 {
     const bool bad = findings->bad.n_errors > 0, odd = findings->odd.n_errors > 0;
     const struct grid *grid = skull ? &skull->grid : NULL;
@@ -191,10 +197,10 @@ static enum status preview_case(struct checking *checking, const char *name, con
         snprintf(summary, sizeof summary,
                  "%" PRId64 "x%" PRId64 "x%" PRId64 " vox\n%.3gx%.3gx%.3g mm\n%.0f ml of bone\n%" PRId64 " implant%s",
                  grid->dim[0], grid->dim[1], grid->dim[2], grid_spacing_mm(grid, 0), grid_spacing_mm(grid, 1),
-                 grid_spacing_mm(grid, 2), (double)mask_count(skull->data, grid_voxels(grid)) * grid_voxel_ml(grid), n_implants,
-                 n_implants == 1 ? "" : "s");
-    char *text =
-        memory_printf("%s%s%s%s%s", bad ? "BAD: " : "", findings->bad.text, odd ? "note: " : "", findings->odd.text, summary);
+                 grid_spacing_mm(grid, 2), (double)mask_count(skull->data, grid_voxels(grid)) * grid_voxel_ml(grid),
+                 n_implants, n_implants == 1 ? "" : "s");
+    char *text = memory_printf("%s%s%s%s%s", bad ? "BAD: " : "", findings->bad.text, odd ? "note: " : "",
+                               findings->odd.text, summary);
     if (!text)
         return error_memory(error, 256, "a preview");
     const bool shown = skull && mask_count(skull->data, grid_voxels(&skull->grid)) > 0;
@@ -212,13 +218,15 @@ static enum status preview_case(struct checking *checking, const char *name, con
 }
 
 static enum status report_case(struct checking *checking, const char *name, const struct findings *findings,
-                               const struct volume *skull, const struct volume *implant, int64_t n_implants, struct error *error)
+                               const struct volume *skull, const struct volume *implant, int64_t n_implants,
+                               struct error *error)
 {
     char summary[160] = "";
     struct check_report *report = checking->report;
     if (skull)
         snprintf(summary, sizeof summary,
-                 "%" PRId64 "x%" PRId64 "x%" PRId64 " voxels of %.3gx%.3gx%.3g mm, %.0f ml of bone, %" PRId64 " implants",
+                 "%" PRId64 "x%" PRId64 "x%" PRId64 " voxels of %.3gx%.3gx%.3g mm, %.0f ml of bone, %" PRId64
+                 " implants",
                  skull->grid.dim[0], skull->grid.dim[1], skull->grid.dim[2], grid_spacing_mm(&skull->grid, 0),
                  grid_spacing_mm(&skull->grid, 1), grid_spacing_mm(&skull->grid, 2),
                  (double)mask_count(skull->data, grid_voxels(&skull->grid)) * grid_voxel_ml(&skull->grid), n_implants);
@@ -232,8 +240,8 @@ static enum status report_case(struct checking *checking, const char *name, cons
 /* ---- a dataset ---- */
 
 /* *keep: empty, or the first implant, which is shown. */
-static void check_stored_implant(struct findings *findings, struct dataset *set, int64_t i, int64_t j, const struct volume *skull,
-                                 struct volume *keep)
+static void check_stored_implant(struct findings *findings, struct dataset *set, int64_t i, int64_t j,
+                                 const struct volume *skull, struct volume *keep)
 {
     const struct case_entry *entry = dataset_entry(set, i);
     struct volume implant;
@@ -275,7 +283,8 @@ static enum status check_set_case(struct checking *checking, struct dataset *set
     for (int64_t j = 0; !status && j < shown->n_implants; j++)
         check_stored_implant(&findings, set, i, j, &skull, &implant);
     if (!status)
-        status = report_case(checking, shown->name, &findings, &skull, implant.data ? &implant : NULL, shown->n_implants, error);
+        status = report_case(checking, shown->name, &findings, &skull, implant.data ? &implant : NULL,
+                             shown->n_implants, error);
     volume_done(&implant);
     volume_done(&skull);
     return status;
@@ -317,7 +326,8 @@ static enum status check_folder_case(struct checking *checking, const struct lay
             shown = implant;
     }
     if (!status)
-        status = report_case(checking, from->name, &findings, &skull, shown.data ? &shown : NULL, from->n_defects, error);
+        status =
+            report_case(checking, from->name, &findings, &skull, shown.data ? &shown : NULL, from->n_defects, error);
     volume_done(&shown);
     volume_done(&skull);
     return status;
@@ -342,7 +352,8 @@ enum status dataset_check(const char *path, struct check_report *report, struct 
 {
     struct checking checking = {.report = report};
     report->n_cases = report->n_bad = 0;
-    const enum status status = file_is_folder(path) ? check_folder(&checking, path, error) : check_set(&checking, path, error);
+    const enum status status =
+        file_is_folder(path) ? check_folder(&checking, path, error) : check_set(&checking, path, error);
     arena_done(&checking.arena);
     return status ? error_while(error, "checking %s", path) : STATUS_OK;
 }

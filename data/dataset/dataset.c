@@ -79,7 +79,8 @@ static enum status link_name(const char **ret, hid_t group, int64_t i, struct da
 {
     char name[1025];
     H5L_info_t info;
-    const ssize_t length = H5Lget_name_by_idx(group, ".", H5_INDEX_NAME, H5_ITER_INC, (hsize_t)i, name, sizeof name, H5P_DEFAULT);
+    const ssize_t length =
+        H5Lget_name_by_idx(group, ".", H5_INDEX_NAME, H5_ITER_INC, (hsize_t)i, name, sizeof name, H5P_DEFAULT);
     if (length <= 0 || length >= (ssize_t)sizeof name)
         return h5_error(error, set->path, "a case has no readable name");
     if (!name_is_plain(name) || H5Lget_info(group, name, &info, H5P_DEFAULT) < 0 || info.type != H5L_TYPE_HARD)
@@ -94,14 +95,16 @@ static enum status link_count(int64_t *ret, hid_t group, struct dataset *set, st
     if (H5Gget_info(group, &info) < 0)
         return h5_error(error, set->path, "a group cannot be read");
     if (info.nlinks > 1000000)
-        return error_set(error, STATUS_FAILED, "%s: a group claims %" PRIu64 " members", set->path, (uint64_t)info.nlinks);
+        return error_set(error, STATUS_FAILED, "%s: a group claims %" PRIu64 " members", set->path,
+                         (uint64_t)info.nlinks);
     *ret = (int64_t)info.nlinks;
     return STATUS_OK;
 }
 
 /* ---- opening ---- */
 
-static enum status read_box_attribute(struct box *ret, hid_t mask, const int64_t dim[3], struct dataset *set, struct error *error)
+static enum status read_box_attribute(struct box *ret, hid_t mask, const int64_t dim[3], struct dataset *set,
+                                      struct error *error)
 {
     int64_t box[6];
     if (h5_get_numbers(box, 6, mask, "box", H5T_NATIVE_INT64, set->path, error))
@@ -129,7 +132,8 @@ static enum status read_grid_attributes(struct grid *grid, hid_t mask, struct da
                           set->path);
 }
 
-static enum status read_storage_attributes(struct storage *storage, hid_t mask, struct dataset *set, struct error *error)
+static enum status read_storage_attributes(struct storage *storage, hid_t mask, struct dataset *set,
+                                           struct error *error)
 {
     int64_t axis[3], flip[3], nifti[3];
     const char *format, *space, *file_type;
@@ -147,9 +151,11 @@ static enum status read_storage_attributes(struct storage *storage, hid_t mask, 
         storage->axis[a] = (int)(axis[a] & 3);
         storage->flip[a] = flip[a] != 0;
     }
-    if (seen != 7 || known < 0 || strlen(space) >= sizeof storage->space || strlen(file_type) >= sizeof storage->file_type ||
-        nifti[0] < 0 || nifti[0] > 2 || nifti[1] < 0 || nifti[1] > 32767 || nifti[2] < 0 || nifti[2] > 32767)
-        return error_set(error, STATUS_FAILED, "%s: the attributes of the original file's layout make no sense", set->path);
+    if (seen != 7 || known < 0 || strlen(space) >= sizeof storage->space ||
+        strlen(file_type) >= sizeof storage->file_type || nifti[0] < 0 || nifti[0] > 2 || nifti[1] < 0 ||
+        nifti[1] > 32767 || nifti[2] < 0 || nifti[2] > 32767)
+        return error_set(error, STATUS_FAILED, "%s: the attributes of the original file's layout make no sense",
+                         set->path);
     storage->format = (enum volume_format)known;
     storage->nifti_version = (int)nifti[0];
     storage->xyzt_units = 2; /* mm */
@@ -229,7 +235,8 @@ static enum status read_skull_entry(struct case_entry *entry, hid_t group, struc
             shown->split = (enum dataset_split)s;
             return STATUS_OK;
         }
-    return status ? status : error_set(error, STATUS_FAILED, "%s: split '%s' is none of train, val, test", set->path, split);
+    return status ? status
+                  : error_set(error, STATUS_FAILED, "%s: split '%s' is none of train, val, test", set->path, split);
 }
 
 static enum status dataset_read_cases(struct dataset *set, hid_t cases, struct error *error)
@@ -264,16 +271,19 @@ static enum status dataset_check_format(struct dataset *set, struct error *error
     int64_t version;
     if (H5Aexists(set->file, "format") <= 0)
         return error_set(error, STATUS_FAILED,
-                         "%s: no dataset of calvaria (attribute 'format' is missing; make one with 'calvaria pack')", set->path);
+                         "%s: no dataset of calvaria (attribute 'format' is missing; make one with 'calvaria pack')",
+                         set->path);
     if (h5_get_text(&format, set->file, "format", set->path, &set->arena, error))
         return error->status;
     if (strcmp(format, DATASET_FORMAT) != 0)
-        return error_set(error, STATUS_FAILED, "%s: its format is '%s', expected '%s'", set->path, format, DATASET_FORMAT);
+        return error_set(error, STATUS_FAILED, "%s: its format is '%s', expected '%s'", set->path, format,
+                         DATASET_FORMAT);
     if (h5_get_numbers(&version, 1, set->file, "format_version", H5T_NATIVE_INT64, set->path, error))
         return error->status;
     if (version != DATASET_VERSION)
-        return error_set(error, STATUS_FAILED, "%s: format version %" PRId64 ", this program reads version %d (pack it again)",
-                         set->path, version, DATASET_VERSION);
+        return error_set(error, STATUS_FAILED,
+                         "%s: format version %" PRId64 ", this program reads version %d (pack it again)", set->path,
+                         version, DATASET_VERSION);
     return STATUS_OK;
 }
 
@@ -407,7 +417,8 @@ static enum status read_part(uint8_t *out, struct dataset *set, const char *name
     return ok ? STATUS_OK : STATUS_FAILED;
 }
 
-enum status dataset_read_box(uint8_t *out, struct dataset *set, int64_t i, int64_t implant, struct box box, struct error *error)
+enum status dataset_read_box(uint8_t *out, struct dataset *set, int64_t i, int64_t implant, struct box box,
+                             struct error *error)
 {
     const struct dataset_case *shown = dataset_case(set, i);
     int64_t n = 1, n_part = 1;
@@ -436,11 +447,12 @@ enum status dataset_read_box(uint8_t *out, struct dataset *set, int64_t i, int64
     for (int64_t v = 0; v < n; v++)
         all |= out[v];
     return all <= 1 ? STATUS_OK
-                    : error_set(error, STATUS_FAILED, "%s: case '%s': values other than 0 and 1: no mask (corrupt?)", set->path,
-                                shown->name);
+                    : error_set(error, STATUS_FAILED, "%s: case '%s': values other than 0 and 1: no mask (corrupt?)",
+                                set->path, shown->name);
 }
 
-static enum status dataset_read_whole(struct volume *ret, struct dataset *set, int64_t i, int64_t implant, struct error *error)
+static enum status dataset_read_whole(struct volume *ret, struct dataset *set, int64_t i, int64_t implant,
+                                      struct error *error)
 {
     const struct case_entry *entry = dataset_entry(set, i);
     const int64_t *dim = entry->shown.grid.dim;

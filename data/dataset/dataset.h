@@ -1,8 +1,9 @@
-/* dataset.h - set.h5: healthy skulls, and fixed defects where given (stored as implant masks), chunked and compressed; see
- * docs/dataset.md. Readable with h5py.
+/* dataset.h - set.h5: healthy skulls, and fixed defects where given (stored as implant masks), chunked and compressed;
+ * see docs/dataset.md. Readable with h5py.
  *
  *   /                        attributes: format "calvaria-dataset", format_version 1
- *   /cases/NAME/complete     u8 (z,y,x) chunks of 64^3, deflate, chunks without bone left out; attributes axis (3,3), origin, box, source,
+ *   /cases/NAME/complete     u8 (z,y,x) chunks of 64^3, deflate, chunks without bone left out; attributes axis
+ *     (3,3), origin, box, source,
  *                            content_hash, split, and how the file had it (format, storage_axis, ...)
  *   /cases/NAME/implants/DEFECT   u8, likewise; attributes box, content_hash, source */
 #ifndef CALVARIA_DATA_DATASET_DATASET_H
@@ -17,7 +18,8 @@ extern const char *const dataset_split_names[]; /* "train", "val", "test", NULL 
 
 struct dataset_case {
     const char *name, *source;
-    uint64_t content_hash; /* of the complete skull's dims and voxels (XXH64): the same skull twice has one hash, whatever its affine */
+    uint64_t content_hash; /* of the complete skull's dims and voxels (XXH64): the same skull twice has one hash,
+                              whatever its affine */
     enum dataset_split split;
     struct grid grid;
     struct box box; /* of the bone */
@@ -39,8 +41,10 @@ uint64_t dataset_hash(const struct dataset *set); /* of all cases' names, grids,
 enum status dataset_read_skull(struct volume *ret, struct dataset *set, int64_t i, struct error *error);
 /* Stored implant j of case i, whole. */
 enum status dataset_read_implant(struct volume *ret, struct dataset *set, int64_t i, int64_t j, struct error *error);
-/* A box of either (implant < 0: the complete skull) straight from the file into out (box-sized, x fastest); outside the volume is 0. */
-enum status dataset_read_box(uint8_t *out, struct dataset *set, int64_t i, int64_t implant, struct box box, struct error *error);
+/* A box of either (implant < 0: the complete skull) straight from the file into out (box-sized, x fastest); outside the
+ * volume is 0. */
+enum status dataset_read_box(uint8_t *out, struct dataset *set, int64_t i, int64_t implant, struct box box,
+                             struct error *error);
 
 /* --- packing --- */
 struct pack_config {
@@ -49,18 +53,19 @@ struct pack_config {
     double spacing_mm;      /* skulls and implants are brought to this grid; 0: their own */
     const char *split_file; /* case<TAB>train|val|test[<TAB>group], "-" for a split: at random; NULL: all at random */
 };
-/* Packs what a folder holds, found by name (data/dataset/layout.h); what did not match is logged, and listed in the error when nothing did. Cases of
- * one group, and skulls with the same content, stay on one side of the split. One case in memory at a time. */
+/* Packs what a folder holds, found by name (data/dataset/layout.h); what did not match is logged, and listed in the
+ * error when nothing did. Cases of one group, and skulls with the same content, stay on one side of the split. One case
+ * in memory at a time. */
 enum status dataset_pack(const char *folder, const char *out, const struct pack_config *config, struct error *error);
 /* split: enum dataset_split, or SPLIT_N for all. format: enum volume_format, or -1 for the packed one. */
 enum status dataset_unpack(const char *path, int split, const char *folder, int format, struct error *error);
 
-/* An integrity check of set.h5 or of a folder that could be packed: is each case a mask, of sane spacing and affine, mostly one component, its
- * implants parts of it? A bad case is named with every reason; what is only suspicious (vault cut by the scan?) is a note. STATUS_OK when the
- * check itself could run: n_bad says the result. */
+/* An integrity check of set.h5 or of a folder that could be packed: is each case a mask, of sane spacing and affine,
+ * mostly one component, its implants parts of it? A bad case is named with every reason; what is only suspicious (vault
+ * cut by the scan?) is a note. STATUS_OK when the check itself could run: n_bad says the result. */
 struct check_report {
     int64_t n_cases, n_bad;
-    FILE *out; /* one line per case; NULL: none */
+    FILE *out;           /* one line per case; NULL: none */
     const char *preview; /* FILE.png: a contact sheet with a row per case (data/picture/contact_sheet.h); NULL: none */
 };
 enum status dataset_check(const char *path, struct check_report *report, struct error *error);

@@ -1,4 +1,5 @@
-/* dataset_file.h - private to the dataset: what one stored mask is, for the reader (dataset.c) and the writer (pack.c). */
+/* dataset_file.h - private to the dataset: what one stored mask is, for the reader (dataset.c) and the writer (pack.c).
+ */
 #ifndef CALVARIA_DATA_DATASET_DATASET_FILE_H
 #define CALVARIA_DATA_DATASET_DATASET_FILE_H
 

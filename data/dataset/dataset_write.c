@@ -37,7 +37,8 @@ enum status set_writer_close(struct set_writer *writer, struct error *error)
     if (writer->file >= 0) /* a full disk may only show here */
         ok = H5Fflush(writer->file, H5F_SCOPE_GLOBAL) >= 0 && H5Fclose(writer->file) >= 0 && ok;
     writer->cases = writer->file = -1;
-    const enum status status = ok ? STATUS_OK : h5_error(error, writer->path, "cannot be written to its end (is the disk full?)");
+    const enum status status =
+        ok ? STATUS_OK : h5_error(error, writer->path, "cannot be written to its end (is the disk full?)");
     h5_leave();
     return status;
 }
@@ -68,7 +69,8 @@ static bool box_has_bone(const uint8_t *mask, const int64_t dim[3], struct box b
     return false;
 }
 
-/* Writes the chunks that hold bone; the others stay unwritten and read as 0: the empty air around a head costs nothing. */
+/* Writes the chunks that hold bone; the others stay unwritten and read as 0: the empty air around a head costs nothing.
+ */
 static bool mask_write_chunks(hid_t mask, const uint8_t *values, const int64_t dim[3])
 {
     hsize_t size[3];
@@ -99,8 +101,8 @@ static bool mask_write_chunks(hid_t mask, const uint8_t *values, const int64_t d
 }
 
 /* The dataset with the attributes that skulls and implants share: close with H5Dclose. Negative when it failed. */
-static hid_t mask_write(struct set_writer *writer, hid_t group, const char *name, const char *source, const uint8_t *values,
-                        const int64_t dim[3], uint64_t hash, struct error *error)
+static hid_t mask_write(struct set_writer *writer, hid_t group, const char *name, const char *source,
+                        const uint8_t *values, const int64_t dim[3], uint64_t hash, struct error *error)
 {
     const struct box box = box_of_mask(values, dim);
     const int64_t corners[6] = {box.lo[0], box.lo[1], box.lo[2], box.hi[0], box.hi[1], box.hi[2]};
@@ -123,7 +125,8 @@ static hid_t mask_write(struct set_writer *writer, hid_t group, const char *name
     return -1;
 }
 
-static enum status skull_put_attributes(hid_t mask, struct set_writer *writer, const struct volume *skull, struct error *error)
+static enum status skull_put_attributes(hid_t mask, struct set_writer *writer, const struct volume *skull,
+                                        struct error *error)
 {
     const hsize_t dims[2] = {3, 3};
     const struct storage *storage = &skull->storage;
@@ -195,7 +198,8 @@ enum status set_write_implant(struct set_writer *writer, hid_t group, const char
     return status;
 }
 
-static enum status write_split(struct set_writer *writer, const char *name, enum dataset_split split, struct error *error)
+static enum status write_split(struct set_writer *writer, const char *name, enum dataset_split split,
+                               struct error *error)
 {
     const hid_t group = H5Gopen2(writer->cases, name, H5P_DEFAULT);
     const hid_t mask = group < 0 ? -1 : H5Dopen2(group, "complete", H5P_DEFAULT);

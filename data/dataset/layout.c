@@ -41,8 +41,8 @@ static enum status finder_reject(struct finder *finder, const char *path, const 
 {
     if (finder->n_unmatched == finder->capacity_unmatched) {
         finder->capacity_unmatched = finder->capacity_unmatched ? 2 * finder->capacity_unmatched : 16;
-        finder->unmatched = array_grown(finder->arena, finder->unmatched, finder->n_unmatched, finder->capacity_unmatched,
-                                        sizeof *finder->unmatched);
+        finder->unmatched = array_grown(finder->arena, finder->unmatched, finder->n_unmatched,
+                                        finder->capacity_unmatched, sizeof *finder->unmatched);
     }
     const char *line = finder->unmatched ? arena_printf(finder->arena, "%s: %s", path, why) : NULL;
     if (!line)
@@ -57,7 +57,8 @@ static enum status finder_add(struct finder *finder, struct entry entry)
         return finder_reject(finder, entry.path, "a tab or line end in its name");
     if (finder->n == finder->capacity) {
         finder->capacity = finder->capacity ? 2 * finder->capacity : 64;
-        finder->entries = array_grown(finder->arena, finder->entries, finder->n, finder->capacity, sizeof *finder->entries);
+        finder->entries =
+            array_grown(finder->arena, finder->entries, finder->n, finder->capacity, sizeof *finder->entries);
     }
     if (!finder->entries || !entry.path || !entry.name)
         return error_memory(finder->error, sizeof entry, "the list of files");
@@ -112,7 +113,11 @@ static enum status collect_role(struct finder *finder, const char *folder, enum 
             char *stem = file_stem(finder->arena, names.items[i]);
             if (stem)
                 cut_suffix(stem, roles[role].suffix);
-            status = finder_add(finder, (struct entry){path, stem, role == ROLE_COMPLETE ? NULL : defect ? defect : "d00", role});
+            status = finder_add(finder, (struct entry){path, stem,
+                                                       role == ROLE_COMPLETE ? NULL
+                                                       : defect              ? defect
+                                                                             : "d00",
+                                                       role});
         }
         if (status)
             return status;
@@ -130,8 +135,9 @@ static enum status collect_flat(struct finder *finder, const char *folder, const
             continue;
         if (file_is_folder(path) || volume_format_of(names->items[i]) < 0) {
             if (finder_reject(finder, path,
-                              file_is_folder(path) ? "a folder of another name than complete_skull, defective_skull, implant"
-                                                   : "no volume (.nii.gz .nii .nrrd .nhdr)"))
+                              file_is_folder(path)
+                                  ? "a folder of another name than complete_skull, defective_skull, implant"
+                                  : "no volume (.nii.gz .nii .nrrd .nhdr)"))
                 return finder->error->status;
             continue;
         }
@@ -199,8 +205,8 @@ static size_t numbered_prefix(const char *name)
     return n - digits - 2;
 }
 
-/* Splits an implant's or defective skull's name: the longest known skull it starts with and the rest; else NAME_d00; else all of
- * it. */
+/* Splits an implant's or defective skull's name: the longest known skull it starts with and the rest; else NAME_d00;
+ * else all of it. */
 static enum status entry_resolve(struct finder *finder, struct entry *entry, const char **skulls, int64_t n_skulls)
 {
     const char *whole = entry->name;
@@ -288,7 +294,8 @@ static enum status build(struct finder *finder, struct layout *ret)
         qsort(entries, (size_t)finder->n, sizeof *entries, entry_compare);
     for (int64_t i = 0; i < finder->n; i++) {
         if (n > 0 && entry_twice(&entries[n - 1], &entries[i])) {
-            const char *why = arena_printf(finder->arena, "the same as %s, which is used", file_base(entries[n - 1].path));
+            const char *why =
+                arena_printf(finder->arena, "the same as %s, which is used", file_base(entries[n - 1].path));
             if (!why || finder_reject(finder, entries[i].path, why))
                 return error_memory(finder->error, 1, "the list of files");
             continue;
@@ -320,9 +327,10 @@ enum status layout_find(struct layout *ret, const char *folder, struct arena *ar
     ret->unmatched = (struct config_strings){finder.n_unmatched, finder.unmatched};
     if (ret->n_cases > 0)
         return STATUS_OK;
-    error_set(error, STATUS_FAILED,
-              "%s: no skull found (expected NAME_complete and NAME_implant, complete_skull/ and implant/, or healthy skulls)",
-              folder);
+    error_set(
+        error, STATUS_FAILED,
+        "%s: no skull found (expected NAME_complete and NAME_implant, complete_skull/ and implant/, or healthy skulls)",
+        folder);
     for (int64_t i = 0; i < finder.n_unmatched && i < 10; i++)
         error_while(error, "looking at %s", finder.unmatched[i]);
     return STATUS_FAILED;

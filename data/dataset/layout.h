@@ -1,11 +1,12 @@
 /* layout.h - which files of a folder make which cases, by name alone.
  *
  *   flat          NAME_complete, NAME_implant, NAME_defective; several defects of one skull: NAME_DEFECT_implant,
- * NAME_DEFECT_defective (DEFECT is d00, d01 ... as 'calvaria inject' writes them, or anything where NAME's skull is there)
+ * NAME_DEFECT_defective (DEFECT is d00, d01 ... as 'calvaria inject' writes them, or anything where NAME's skull is
+ *   there)
  *   folders       complete_skull/NAME, defective_skull/[CLASS/]NAME, implant/[CLASS/]NAME (SkullFix, SkullBreak)
  *   healthy       any other name: a healthy skull
- * Without a skull's own file it is defective + implant. Where one mask is there in two formats, NRRD is taken (it keeps the
- * affine in full precision). */
+ * Without a skull's own file it is defective + implant. Where one mask is there in two formats, NRRD is taken (it keeps
+ * the affine in full precision). */
 #ifndef CALVARIA_DATA_DATASET_LAYOUT_H
 #define CALVARIA_DATA_DATASET_LAYOUT_H
 

@@ -8,7 +8,8 @@
 #include "data/volume/resample.h"
 #include "data/dataset/split.h"
 
-/* Two files of one skull overlay each other when no voxel is further off than this. NIfTI keeps its affine in float32. */
+/* Two files of one skull overlay each other when no voxel is further off than this. NIfTI keeps its affine in float32.
+ */
 static const double GRID_TOLERANCE_MM = 0.02;
 
 static enum status read_on_grid(struct volume *ret, const char *path, const struct grid *grid, struct error *error)
@@ -18,8 +19,9 @@ static enum status read_on_grid(struct volume *ret, const char *path, const stru
     if (grid_same(&ret->grid, grid, GRID_TOLERANCE_MM))
         return STATUS_OK;
     const int64_t *dim = ret->grid.dim;
-    error_set(error, STATUS_FAILED, "%s: its grid (%" PRId64 "x%" PRId64 "x%" PRId64 ", or its affine) is not its skull's", path,
-              dim[0], dim[1], dim[2]);
+    error_set(error, STATUS_FAILED,
+              "%s: its grid (%" PRId64 "x%" PRId64 "x%" PRId64 ", or its affine) is not its skull's", path, dim[0],
+              dim[1], dim[2]);
     volume_done(ret);
     return STATUS_FAILED;
 }
@@ -45,10 +47,12 @@ static enum status skull_from_defect(struct volume *ret, const struct layout_def
 
 enum status pack_read_skull(struct volume *ret, const struct layout_case *from, struct error *error)
 {
-    return from->complete ? volume_read_mask(ret, from->complete, error) : skull_from_defect(ret, &from->defects[0], error);
+    return from->complete ? volume_read_mask(ret, from->complete, error)
+                          : skull_from_defect(ret, &from->defects[0], error);
 }
 
-/* implant = skull - defective where no implant file is there; where both are, defective + implant must be the skull, disjoint. */
+/* implant = skull - defective where no implant file is there; where both are, defective + implant must be the skull,
+ * disjoint. */
 static enum status defective_check(uint8_t *implant, bool given, const struct volume *skull, const char *path,
                                    struct error *error)
 {
@@ -67,11 +71,12 @@ static enum status defective_check(uint8_t *implant, bool given, const struct vo
     }
     volume_done(&defective);
     if (outside > 0)
-        return error_set(error, STATUS_FAILED, "%s: %" PRId64 " voxels of the defective skull lie outside the complete skull",
-                         path, outside);
+        return error_set(error, STATUS_FAILED,
+                         "%s: %" PRId64 " voxels of the defective skull lie outside the complete skull", path, outside);
     if (differs > 0)
-        return error_set(error, STATUS_FAILED, "%s: defective skull and implant do not make the skull: %" PRId64 " voxels differ",
-                         path, differs);
+        return error_set(error, STATUS_FAILED,
+                         "%s: defective skull and implant do not make the skull: %" PRId64 " voxels differ", path,
+                         differs);
     if (missing == 0)
         return error_set(error, STATUS_FAILED, "%s: no bone is missing in the defective skull", path);
     return STATUS_OK;
@@ -80,14 +85,16 @@ static enum status defective_check(uint8_t *implant, bool given, const struct vo
 enum status pack_read_implant(struct volume *ret, const struct layout_defect *from, const struct volume *skull,
                               struct error *error)
 {
-    if (from->implant ? read_on_grid(ret, from->implant, &skull->grid, error) : volume_new(ret, &skull->grid, VOXEL_U8, error))
+    if (from->implant ? read_on_grid(ret, from->implant, &skull->grid, error)
+                      : volume_new(ret, &skull->grid, VOXEL_U8, error))
         return error->status;
     int64_t outside = 0;
     const uint8_t *bone = skull->data, *implant = ret->data;
     for (int64_t v = 0; v < grid_voxels(&skull->grid); v++)
         outside += implant[v] && !bone[v];
     if (outside > 0)
-        error_set(error, STATUS_FAILED, "%s: %" PRId64 " voxels of the implant lie outside the skull", from->implant, outside);
+        error_set(error, STATUS_FAILED, "%s: %" PRId64 " voxels of the implant lie outside the skull", from->implant,
+                  outside);
     else if (!from->defective || !defective_check(ret->data, from->implant != NULL, skull, from->defective, error))
         return STATUS_OK;
     volume_done(ret);
@@ -108,8 +115,8 @@ static enum status implant_resample(struct volume *implant, const struct volume 
 }
 
 /* The skull as it is stored; *ret_native (data NULL where it is the same) as it came. */
-static enum status pack_skull(struct volume *ret, struct volume *ret_native, const struct layout_case *from, double spacing_mm,
-                              struct error *error)
+static enum status pack_skull(struct volume *ret, struct volume *ret_native, const struct layout_case *from,
+                              double spacing_mm, struct error *error)
 {
     const double spacing[3] = {spacing_mm, spacing_mm, spacing_mm};
     *ret_native = (struct volume){0};
@@ -123,8 +130,8 @@ static enum status pack_skull(struct volume *ret, struct volume *ret_native, con
     return error->status;
 }
 
-static enum status pack_case(struct set_writer *writer, const struct layout_case *from, double spacing_mm, uint64_t *ret_hash,
-                             struct error *error)
+static enum status pack_case(struct set_writer *writer, const struct layout_case *from, double spacing_mm,
+                             uint64_t *ret_hash, struct error *error)
 {
     struct volume skull, native, implant;
     hid_t group;
@@ -181,8 +188,8 @@ static enum status pack_cases(struct set_writer *writer, const struct layout *la
         n_implants += layout->cases[i].n_defects;
     }
     if (!status)
-        log_info("%" PRId64 " skulls (%" PRId64 " train, %" PRId64 " val, %" PRId64 " test), %" PRId64 " fixed defects", n,
-                 counts[0], counts[1], counts[2], n_implants);
+        log_info("%" PRId64 " skulls (%" PRId64 " train, %" PRId64 " val, %" PRId64 " test), %" PRId64 " fixed defects",
+                 n, counts[0], counts[1], counts[2], n_implants);
     return status;
 }
 
@@ -232,7 +239,8 @@ enum status dataset_pack(const char *folder, const char *out, const struct pack_
     if (!(names = case_names(&layout, &arena)))
         status = error_memory(error, (size_t)layout.n_cases, "the list of cases");
     else if (!(status = split_plan(&plan, names, layout.n_cases, config, &arena, error)) &&
-             !(status = file_begin(&part, out, error)) && !(status = pack_into(part, &layout, &plan, config, &arena, error)))
+             !(status = file_begin(&part, out, error)) &&
+             !(status = pack_into(part, &layout, &plan, config, &arena, error)))
         status = file_commit(&part, out, error);
 done:
     file_discard(&part);

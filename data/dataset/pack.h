@@ -7,8 +7,8 @@
 
 /* The complete skull: its own file, or the first defect's defective skull and implant together. */
 enum status pack_read_skull(struct volume *ret, const struct layout_case *from, struct error *error);
-/* The implant on skull's grid: its file, or skull - defective. Errors: another grid, not a part of the skull, the two files
- * disagree. */
+/* The implant on skull's grid: its file, or skull - defective. Errors: another grid, not a part of the skull, the two
+ * files disagree. */
 enum status pack_read_implant(struct volume *ret, const struct layout_defect *from, const struct volume *skull,
                               struct error *error);
 

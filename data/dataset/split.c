@@ -60,8 +60,8 @@ static void split_plan_line(struct split_plan *plan, bool *seen, const char *whe
         error_add(error, STATUS_USAGE, "%s: '%s': split '%s' is none of train, val, test, -", where, name, text);
     else if (i < 0) {
         const char *near = plan->n <= 10000 ? config_nearest(name, plan->names) : NULL;
-        error_add(error, STATUS_USAGE, "%s: no case '%s'%s%s%s", where, name, near ? " (did you mean '" : "", near ? near : "",
-                  near ? "'?)" : "");
+        error_add(error, STATUS_USAGE, "%s: no case '%s'%s%s%s", where, name, near ? " (did you mean '" : "",
+                  near ? near : "", near ? "'?)" : "");
     } else if (seen[i])
         error_add(error, STATUS_USAGE, "%s: case '%s' is listed twice", where, name);
     else {
@@ -112,7 +112,8 @@ enum status split_plan(struct split_plan *ret, const char *const *names, int64_t
             sum = NAN;
     }
     if (!(fabs(sum - 1) < 1e-6))
-        return error_set(error, STATUS_USAGE, "--split: %g,%g,%g: three shares that add up to 1 are expected (0.8,0.1,0.1)",
+        return error_set(error, STATUS_USAGE,
+                         "--split: %g,%g,%g: three shares that add up to 1 are expected (0.8,0.1,0.1)",
                          config->split_frac[0], config->split_frac[1], config->split_frac[2]);
     *ret = (struct split_plan){.n = n, .names = names, .wanted = arena_alloc(arena, (size_t)n, sizeof *ret->wanted)};
     /* config_nearest wants the list NULL-terminated: the caller's is */
@@ -140,7 +141,8 @@ static void join(int64_t *leader, int64_t i, int64_t j)
     leader[a > b ? a : b] = a < b ? a : b;
 }
 
-static enum status join_groups(int64_t *leader, const struct split_plan *plan, const uint64_t *hashes, struct error *error)
+static enum status join_groups(int64_t *leader, const struct split_plan *plan, const uint64_t *hashes,
+                               struct error *error)
 {
     for (int64_t i = 0; i < plan->n; i++)
         leader[i] = i;
@@ -149,8 +151,8 @@ static enum status join_groups(int64_t *leader, const struct split_plan *plan, c
             const bool same = hashes[i] == hashes[j];
             const bool grouped = plan->groups[i] && plan->groups[j] && strcmp(plan->groups[i], plan->groups[j]) == 0;
             if (same)
-                log_warn("'%s' and '%s' are the same skull, voxel by voxel: they stay on one side of the split", plan->names[i],
-                         plan->names[j]);
+                log_warn("'%s' and '%s' are the same skull, voxel by voxel: they stay on one side of the split",
+                         plan->names[i], plan->names[j]);
             if (!same && !grouped)
                 continue;
             join(leader, i, j);
@@ -179,8 +181,8 @@ static void split_targets(double target[SPLIT_N], const double frac[SPLIT_N], in
 }
 
 /* The groups without a wanted split, in a seeded order, each to the split that lacks most. */
-static void assign_random(int *side, const int64_t *leader, const int64_t *sizes, int64_t *order, const struct split_plan *plan,
-                          const struct pack_config *config)
+static void assign_random(int *side, const int64_t *leader, const int64_t *sizes, int64_t *order,
+                          const struct split_plan *plan, const struct pack_config *config)
 {
     double lack[SPLIT_N];
     int64_t n_groups = 0, n_free = 0;

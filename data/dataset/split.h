@@ -14,8 +14,8 @@ struct split_plan {
 
 enum status split_plan(struct split_plan *ret, const char *const *names, int64_t n, const struct pack_config *config,
                        struct arena *arena, struct error *error);
-/* Members of a group, and cases of equal hash (logged), land on one side. At random: groups in a seeded order, each to the split
- * that lacks most; a split that was asked for gets one group at least when there are enough. */
+/* Members of a group, and cases of equal hash (logged), land on one side. At random: groups in a seeded order, each to
+ * the split that lacks most; a split that was asked for gets one group at least when there are enough. */
 enum status split_assign(enum dataset_split *ret, const struct split_plan *plan, const uint64_t *hashes,
                          const struct pack_config *config, struct error *error);
 

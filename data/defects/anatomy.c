@@ -13,7 +13,8 @@ static const double YAW_MAX_DEG = 20, PITCH_MAX_DEG = 25, RIM_DROP_MM = 10;
 
 /* ---- the coarse mask ---- */
 
-static enum status anatomy_coarsen(struct anatomy *anatomy, const struct volume *skull, struct box box, struct error *error)
+static enum status anatomy_coarsen(struct anatomy *anatomy, const struct volume *skull, struct box box,
+                                   struct error *error)
 {
     const int64_t *dim = skull->grid.dim;
     int64_t n = 1, *cell_x = memory_alloc((size_t)dim[0], sizeof *cell_x);
@@ -32,9 +33,10 @@ static enum status anatomy_coarsen(struct anatomy *anatomy, const struct volume 
     for (int64_t z = box.lo[2]; z < box.hi[2]; z++)
         for (int64_t y = box.lo[1]; y < box.hi[1]; y++) {
             const uint8_t *row = (const uint8_t *)skull->data + (z * dim[1] + y) * dim[0];
-            uint8_t *cells = anatomy->bone + ((int64_t)((double)z * anatomy->spacing_mm[2] / ANATOMY_CELL_MM) * anatomy->size[1] +
-                                              (int64_t)((double)y * anatomy->spacing_mm[1] / ANATOMY_CELL_MM)) *
-                                                 anatomy->size[0];
+            uint8_t *cells =
+                anatomy->bone + ((int64_t)((double)z * anatomy->spacing_mm[2] / ANATOMY_CELL_MM) * anatomy->size[1] +
+                                 (int64_t)((double)y * anatomy->spacing_mm[1] / ANATOMY_CELL_MM)) *
+                                    anatomy->size[0];
             for (int64_t x = box.lo[0]; x < box.hi[0]; x++)
                 if (row[x])
                     cells[cell_x[x]] = 1;

@@ -1,9 +1,9 @@
-/* blobs.c - a large ball with smaller ones on its surface, warped: O. Kodym, M. Spanel, A. Herout, "Skull shape reconstruction
- * using cascaded convolutional networks" (Computers in Biology and Medicine 123, 2020) and the public generate_defects.py of
- * OldaKodym/BUT_autoimplant_public, with its voxels as 0.4 mm: primary radius N(70, 20), 0 to 7 secondary balls of one radius
- * N(40, 10) centred on its surface, union, elastic deformation, centred on a random bone voxel with a jitter of 32 voxels. Their
- * opening by 5 voxels is left out: a union of balls larger than that is open already. Their two 2D deformations are one smooth 3D
- * warp of the same size (2 mm) here. */
+/* blobs.c - a large ball with smaller ones on its surface, warped: O. Kodym, M. Spanel, A. Herout, "Skull shape
+ * reconstruction using cascaded convolutional networks" (Computers in Biology and Medicine 123, 2020) and the public
+ * generate_defects.py of OldaKodym/BUT_autoimplant_public, with its voxels as 0.4 mm: primary radius N(70, 20), 0 to 7
+ * secondary balls of one radius N(40, 10) centred on its surface, union, elastic deformation, centred on a random bone
+ * voxel with a jitter of 32 voxels. Their opening by 5 voxels is left out: a union of balls larger than that is open
+ * already. Their two 2D deformations are one smooth 3D warp of the same size (2 mm) here. */
 #include <math.h>
 #include <stddef.h>
 #include <string.h>
@@ -21,24 +21,26 @@ struct blobs_config {
 
 #define OFFSET(member) offsetof(struct blobs_config, member)
 /* clang-format off */
+/* clang-format off */
 static const struct config_field blobs_fields[] = {
-    {.key = "radius_mm", .type = CONFIG_DOUBLE, .offset = OFFSET(radius_mm), .text = "28", .unit = "mm", .min = 1, .max = 200,
-     .help = "mean radius of the large ball"},
-    {.key = "radius_sd_mm", .type = CONFIG_DOUBLE, .offset = OFFSET(radius_sd_mm), .text = "8", .unit = "mm", .min = 0, .max = 100,
-     .help = "its standard deviation"},
-    {.key = "small_radius_mm", .type = CONFIG_DOUBLE, .offset = OFFSET(small_radius_mm), .text = "16", .unit = "mm", .min = 1, .max = 200,
-     .help = "mean radius of the small balls, one for all of a defect"},
-    {.key = "small_radius_sd_mm", .type = CONFIG_DOUBLE, .offset = OFFSET(small_radius_sd_mm), .text = "4", .unit = "mm", .min = 0, .max = 100,
-     .help = "its standard deviation"},
+    {.key = "radius_mm", .type = CONFIG_DOUBLE, .offset = OFFSET(radius_mm), .text = "28", .unit = "mm", .min = 1,
+     .max = 200, .help = "mean radius of the large ball"},
+    {.key = "radius_sd_mm", .type = CONFIG_DOUBLE, .offset = OFFSET(radius_sd_mm), .text = "8", .unit = "mm",
+     .min = 0, .max = 100, .help = "its standard deviation"},
+    {.key = "small_radius_mm", .type = CONFIG_DOUBLE, .offset = OFFSET(small_radius_mm), .text = "16", .unit = "mm",
+     .min = 1, .max = 200, .help = "mean radius of the small balls, one for all of a defect"},
+    {.key = "small_radius_sd_mm", .type = CONFIG_DOUBLE, .offset = OFFSET(small_radius_sd_mm), .text = "4",
+     .unit = "mm", .min = 0, .max = 100, .help = "its standard deviation"},
     {.key = "balls", .type = CONFIG_RANGE, .offset = OFFSET(balls), .text = "[0, 7]", .min = 0, .max = BALLS_MAX - 1,
      .help = "number of small balls"},
-    {.key = "jitter_mm", .type = CONFIG_DOUBLE, .offset = OFFSET(jitter_mm), .text = "12.8", .unit = "mm", .min = 0, .max = 100,
-     .help = "the centre is a vault voxel moved by up to this much along each axis"},
+    {.key = "jitter_mm", .type = CONFIG_DOUBLE, .offset = OFFSET(jitter_mm), .text = "12.8", .unit = "mm", .min = 0,
+     .max = 100, .help = "the centre is a vault voxel moved by up to this much along each axis"},
     {.key = "warp_mm", .type = CONFIG_DOUBLE, .offset = OFFSET(warp_mm), .text = "2", .unit = "mm", .min = 0, .max = 30,
      .help = "standard deviation of the warp"},
-    {.key = "warp_length_mm", .type = CONFIG_DOUBLE, .offset = OFFSET(warp_length_mm), .text = "8", .unit = "mm", .min = 2, .max = 100,
-     .help = "over which length the warp changes"},
+    {.key = "warp_length_mm", .type = CONFIG_DOUBLE, .offset = OFFSET(warp_length_mm), .text = "8", .unit = "mm",
+     .min = 2, .max = 100, .help = "over which length the warp changes"},
     {0}};
+/* clang-format on */
 /* clang-format on */
 
 struct blobs {
@@ -97,7 +99,8 @@ static bool blobs_draw_balls(struct blobs *blobs, const struct blobs_config *con
     return true;
 }
 
-static struct box blobs_box(const struct blobs *blobs, const struct anatomy *anatomy, double margin_mm, struct box skull_box)
+static struct box blobs_box(const struct blobs *blobs, const struct anatomy *anatomy, double margin_mm,
+                            struct box skull_box)
 {
     struct box box;
     for (int a = 0; a < 3; a++) {
@@ -112,8 +115,8 @@ static struct box blobs_box(const struct blobs *blobs, const struct anatomy *ana
     return box_meet(box, skull_box);
 }
 
-static enum status warp_init(struct warp *warp, const struct blobs_config *config, struct box box, const double spacing_mm[3],
-                             struct rng *rng, struct error *error)
+static enum status warp_init(struct warp *warp, const struct blobs_config *config, struct box box,
+                             const double spacing_mm[3], struct rng *rng, struct error *error)
 {
     int64_t n = 3;
     warp->step_mm = config->warp_length_mm;
@@ -169,8 +172,8 @@ static bool blobs_inside(const struct blobs *blobs, const double point[3])
 }
 
 /* Marks bone of the vault inside the warped balls. */
-static void blobs_mark(struct region *region, const struct blobs *blobs, const struct warp *warp, const struct anatomy *anatomy,
-                       const struct volume *skull)
+static void blobs_mark(struct region *region, const struct blobs *blobs, const struct warp *warp,
+                       const struct anatomy *anatomy, const struct volume *skull)
 {
     const struct box box = region->box;
     const uint8_t *bone = skull->data;
@@ -213,6 +216,7 @@ static enum status blobs_draw(const void *config, const struct volume *skull, st
     return status;
 }
 
+/* clang-format off */
 const struct defect_ops defect_blobs = {
     .config = {.type = "blobs",
                .help = "a large ball with smaller ones on it, warped, anywhere on the vault (Kodym et al. 2020)",
@@ -221,3 +225,4 @@ const struct defect_ops defect_blobs = {
                .fields = blobs_fields},
     .draw = blobs_draw,
 };
+/* clang-format on */

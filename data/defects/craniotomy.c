@@ -1,7 +1,8 @@
 /* craniotomy.c - a bone flap between four burr holes, through the top third: the pattern of SkullFix.
- * Source: Jianningli/autoimplant, skull-processing/src/generate_batch_data_pairs.py (Li et al., "Dataset of AutoImplant", SciData
- * 2020): a box of a third of the volume per axis at the top; its core is the middle 2/3 in x and y; a cylinder (radius 6 to 13
- * voxels) stands on each corner of the core; nine placements of the box, with loc, loc1 in {1, 2}. */
+ * Source: Jianningli/autoimplant, skull-processing/src/generate_batch_data_pairs.py (Li et al., "Dataset of
+ * AutoImplant", SciData 2020): a box of a third of the volume per axis at the top; its core is the middle 2/3 in x and
+ * y; a cylinder (radius 6 to 13 voxels) stands on each corner of the core; nine placements of the box, with loc, loc1
+ * in {1, 2}. */
 #include <math.h>
 #include <stddef.h>
 
@@ -19,30 +20,38 @@ struct craniotomy_config {
 };
 
 /* clang-format off */
+/* clang-format off */
 static const struct config_field craniotomy_fields[] = {
-    {.key = "size_mm", .type = CONFIG_DOUBLE3, .offset = offsetof(struct craniotomy_config, size_mm), .text = "[0, 0, 0]", .unit = "mm", .min = 0,
-     .max = 500, .help = "size of the box; 0: size_frac holds on that axis"},
+    {.key = "size_mm", .type = CONFIG_DOUBLE3, .offset = offsetof(struct craniotomy_config, size_mm),
+     .text = "[0, 0, 0]", .unit = "mm", .min = 0, .max = 500,
+     .help = "size of the box; 0: size_frac holds on that axis"},
     {.key = "size_frac", .type = CONFIG_DOUBLE3, .offset = offsetof(struct craniotomy_config, size_frac),
-     .text = "[0.33333333333333, 0.33333333333333, 0.33333333333333]", .min = 0.01, .max = 1, .help = "size of the box, as published"},
-    {.key = "core_frac", .type = CONFIG_DOUBLE, .offset = offsetof(struct craniotomy_config, core_frac), .text = "0.66666666666667", .min = 0.01,
-     .max = 1, .help = "share of the box's x and y that is cut out; the burr holes stand on its corners"},
-    {.key = "burr_radius_mm", .type = CONFIG_RANGE, .offset = offsetof(struct craniotomy_config, burr_radius_mm), .text = "[0, 0]", .unit = "mm",
-     .min = 0, .max = 50, .help = "radius of the burr holes; [0, 0]: burr_radius_vox holds"},
-    {.key = "burr_radius_vox", .type = CONFIG_RANGE, .offset = offsetof(struct craniotomy_config, burr_radius_vox), .text = "[6, 13]",
-     .unit = "voxels", .min = 0, .max = 200, .help = "radius of the burr holes, as published"},
-    {.key = "placement", .type = CONFIG_ENUM, .offset = offsetof(struct craniotomy_config, placement), .text = "published",
-     .names = placement_names, .help = "one of the nine published places, or anywhere in x and y"},
-    {.key = "frame", .type = CONFIG_ENUM, .offset = offsetof(struct craniotomy_config, frame), .text = "volume", .names = frame_names,
-     .help = FRAME_HELP},
+     .text = "[0.33333333333333, 0.33333333333333, 0.33333333333333]", .min = 0.01, .max = 1,
+     .help = "size of the box, as published"},
+    {.key = "core_frac", .type = CONFIG_DOUBLE, .offset = offsetof(struct craniotomy_config, core_frac),
+     .text = "0.66666666666667", .min = 0.01, .max = 1,
+     .help = "share of the box's x and y that is cut out; the burr holes stand on its corners"},
+    {.key = "burr_radius_mm", .type = CONFIG_RANGE, .offset = offsetof(struct craniotomy_config, burr_radius_mm),
+     .text = "[0, 0]", .unit = "mm", .min = 0, .max = 50,
+     .help = "radius of the burr holes; [0, 0]: burr_radius_vox holds"},
+    {.key = "burr_radius_vox", .type = CONFIG_RANGE, .offset = offsetof(struct craniotomy_config, burr_radius_vox),
+     .text = "[6, 13]", .unit = "voxels", .min = 0, .max = 200, .help = "radius of the burr holes, as published"},
+    {.key = "placement", .type = CONFIG_ENUM, .offset = offsetof(struct craniotomy_config, placement),
+     .text = "published", .names = placement_names,
+     .help = "one of the nine published places, or anywhere in x and y"},
+    {.key = "frame", .type = CONFIG_ENUM, .offset = offsetof(struct craniotomy_config, frame), .text = "volume",
+     .names = frame_names, .help = FRAME_HELP},
     {0}};
+/* clang-format on */
 /* clang-format on */
 
 /* Where the box starts, as a fraction of x and y. */
 static void craniotomy_place(struct rng *rng, double place[2])
 {
     const double loc = (double)(1 + rng_below(rng, 2)), loc1 = (double)(1 + rng_below(rng, 2));
-    const double places[9][2] = {{loc / 4, 0.5}, {loc / 8, 0.5},     {0.5, 0.5},         {loc / 4, loc1 / 8}, {loc / 8, loc1 / 8},
-                                 {0.5, loc / 8}, {loc / 8, loc / 4}, {loc / 4, loc / 4}, {1.0 / 3, loc / 4}};
+    const double places[9][2] = {{loc / 4, 0.5},      {loc / 8, 0.5},      {0.5, 0.5},
+                                 {loc / 4, loc1 / 8}, {loc / 8, loc1 / 8}, {0.5, loc / 8},
+                                 {loc / 8, loc / 4},  {loc / 4, loc / 4},  {1.0 / 3, loc / 4}};
     const int64_t pick = rng_below(rng, 9);
     place[0] = places[pick][0];
     place[1] = places[pick][1];
@@ -64,8 +73,8 @@ static struct box craniotomy_box(const struct craniotomy_config *config, const s
             box.lo[2] = box.hi[2] - size;
             continue;
         }
-        int64_t start =
-            config->placement == PLACEMENT_ANYWHERE ? rng_below(rng, whole - size + 1) : (int64_t)(place[a] * (double)whole);
+        int64_t start = config->placement == PLACEMENT_ANYWHERE ? rng_below(rng, whole - size + 1)
+                                                                : (int64_t)(place[a] * (double)whole);
         if (start > whole - size)
             start = whole - size;
         box.lo[a] = frame.lo[a] + start;
@@ -74,12 +83,13 @@ static struct box craniotomy_box(const struct craniotomy_config *config, const s
     return box;
 }
 
-static enum status craniotomy_draw(const void *config, const struct volume *skull, struct box skull_box, struct rng *rng,
-                                   struct region *ret, struct error *error)
+static enum status craniotomy_draw(const void *config, const struct volume *skull, struct box skull_box,
+                                   struct rng *rng, struct region *ret, struct error *error)
 {
     const struct craniotomy_config *flap = config;
     const struct box frame = frame_box(flap->frame, skull, skull_box);
-    const double burr_mm = range_draw(flap->burr_radius_mm, rng), burr_vox = (double)range_draw_int(flap->burr_radius_vox, rng);
+    const double burr_mm = range_draw(flap->burr_radius_mm, rng),
+                 burr_vox = (double)range_draw_int(flap->burr_radius_vox, rng);
     const struct box box = craniotomy_box(flap, &skull->grid, frame, rng);
     const double edge = (1 - flap->core_frac) / 2; /* 1/6 */
     struct box core = box;
@@ -102,6 +112,7 @@ static enum status craniotomy_draw(const void *config, const struct volume *skul
     return STATUS_OK;
 }
 
+/* clang-format off */
 const struct defect_ops defect_craniotomy = {
     .config = {.type = "craniotomy",
                .help = "a bone flap between four burr holes, through the top third (SciData 2020, SkullFix)",
@@ -110,3 +121,4 @@ const struct defect_ops defect_craniotomy = {
                .fields = craniotomy_fields},
     .draw = craniotomy_draw,
 };
+/* clang-format on */

@@ -13,16 +13,18 @@ struct cube_config {
 };
 
 /* clang-format off */
+/* clang-format off */
 static const struct config_field cube_fields[] = {
-    {.key = "edge_mm", .type = CONFIG_RANGE, .offset = offsetof(struct cube_config, edge_mm), .text = "[0, 0]", .unit = "mm", .min = 0,
-     .max = 500, .help = "edge in x and y, drawn from this range; [0, 0]: edge_vox holds"},
-    {.key = "edge_vox", .type = CONFIG_RANGE, .offset = offsetof(struct cube_config, edge_vox), .text = "[128, 128]", .unit = "voxels", .min = 1,
-     .max = 4096, .help = "edge in x and y, as published"},
-    {.key = "floor_frac", .type = CONFIG_DOUBLE, .offset = offsetof(struct cube_config, floor_frac), .text = "0.75", .min = 0, .max = 1,
-     .help = "the defect reaches from this fraction of the height to the top"},
-    {.key = "frame", .type = CONFIG_ENUM, .offset = offsetof(struct cube_config, frame), .text = "volume", .names = frame_names,
-     .help = FRAME_HELP},
+    {.key = "edge_mm", .type = CONFIG_RANGE, .offset = offsetof(struct cube_config, edge_mm), .text = "[0, 0]",
+     .unit = "mm", .min = 0, .max = 500, .help = "edge in x and y, drawn from this range; [0, 0]: edge_vox holds"},
+    {.key = "edge_vox", .type = CONFIG_RANGE, .offset = offsetof(struct cube_config, edge_vox), .text = "[128, 128]",
+     .unit = "voxels", .min = 1, .max = 4096, .help = "edge in x and y, as published"},
+    {.key = "floor_frac", .type = CONFIG_DOUBLE, .offset = offsetof(struct cube_config, floor_frac), .text = "0.75",
+     .min = 0, .max = 1, .help = "the defect reaches from this fraction of the height to the top"},
+    {.key = "frame", .type = CONFIG_ENUM, .offset = offsetof(struct cube_config, frame), .text = "volume",
+     .names = frame_names, .help = FRAME_HELP},
     {0}};
+/* clang-format on */
 /* clang-format on */
 
 static enum status cube_draw(const void *config, const struct volume *skull, struct box skull_box, struct rng *rng,
@@ -34,8 +36,8 @@ static enum status cube_draw(const void *config, const struct volume *skull, str
     const double edge_vox = (double)range_draw_int(cube->edge_vox, rng);
     struct box box = frame;
     for (int a = 0; a < 2; a++) {
-        int64_t half =
-            range_given(cube->edge_mm) ? llround(edge_mm / grid_spacing_mm(&skull->grid, a) / 2) : (int64_t)edge_vox / 2;
+        int64_t half = range_given(cube->edge_mm) ? llround(edge_mm / grid_spacing_mm(&skull->grid, a) / 2)
+                                                  : (int64_t)edge_vox / 2;
         if (half < 1)
             half = 1;
         if (2 * half >= box_size(frame, a))
@@ -51,6 +53,7 @@ static enum status cube_draw(const void *config, const struct volume *skull, str
     return STATUS_OK;
 }
 
+/* clang-format off */
 const struct defect_ops defect_cube = {
     .config = {.type = "cube",
                .help = "a box through the top quarter at a random place (Li et al. 2020)",
@@ -59,3 +62,4 @@ const struct defect_ops defect_cube = {
                .fields = cube_fields},
     .draw = cube_draw,
 };
+/* clang-format on */

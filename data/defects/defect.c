@@ -11,12 +11,14 @@ static const struct defect_ops *const generators[] = {&defect_cube, &defect_sphe
                                                       &defect_region};
 
 /* clang-format off */
+/* clang-format off */
 static const struct config_field defect_base_fields[] = {
-    {.key = "weight", .type = CONFIG_DOUBLE, .offset = offsetof(struct defect_config, weight), .text = "1", .min = 0, .max = 1e6,
-     .help = "share in a mixture"},
-    {.key = "min_volume_ml", .type = CONFIG_DOUBLE, .offset = offsetof(struct defect_config, min_volume_ml), .text = "2", .unit = "ml", .min = 0,
-     .max = 2000, .help = "bone removed at least; less is drawn again"},
+    {.key = "weight", .type = CONFIG_DOUBLE, .offset = offsetof(struct defect_config, weight), .text = "1", .min = 0,
+     .max = 1e6, .help = "share in a mixture"},
+    {.key = "min_volume_ml", .type = CONFIG_DOUBLE, .offset = offsetof(struct defect_config, min_volume_ml),
+     .text = "2", .unit = "ml", .min = 0, .max = 2000, .help = "bone removed at least; less is drawn again"},
     {0}};
+/* clang-format on */
 /* clang-format on */
 const struct config_table defect_base_table = {.size = sizeof(struct defect_config), .fields = defect_base_fields};
 
@@ -33,22 +35,28 @@ static enum status defects_check(const void *value, const struct yaml_node *node
     for (int64_t i = 0; i < config->defects.n; i++)
         sum += ((const struct defect_config *)config->defects.items[i].value)->weight;
     if (config->defects.n == 0)
-        return config_error(error, node, "defects: the list is empty (one generator at least, for example '- type: cube')");
+        return config_error(error, node,
+                            "defects: the list is empty (one generator at least, for example '- type: cube')");
     if (sum <= 0)
         return config_error(error, node, "defects: every weight is 0: nothing can be drawn");
     return STATUS_OK;
 }
 
 /* clang-format off */
+/* clang-format off */
 static const struct config_field defects_fields[] = {
-    {.key = "defects", .type = CONFIG_LIST, .offset = offsetof(struct defects_config, defects), .required = true, .variant = defect_table_at,
-     .help = "generators; each defect is drawn from one of them, by weight"},
-    {.key = "max_tries", .type = CONFIG_INT, .offset = offsetof(struct defects_config, max_tries), .text = "100", .min = 1, .max = 1e6,
-     .help = "draws before a defect that removes too little bone is an error"},
+    {.key = "defects", .type = CONFIG_LIST, .offset = offsetof(struct defects_config, defects), .required = true,
+     .variant = defect_table_at, .help = "generators; each defect is drawn from one of them, by weight"},
+    {.key = "max_tries", .type = CONFIG_INT, .offset = offsetof(struct defects_config, max_tries), .text = "100",
+     .min = 1, .max = 1e6, .help = "draws before a defect that removes too little bone is an error"},
     {0}};
 /* clang-format on */
+/* clang-format on */
+/* clang-format off */
 const struct config_table defects_table = {
-    .help = "synthetic defects", .size = sizeof(struct defects_config), .fields = defects_fields, .check = defects_check};
+    .help = "synthetic defects", .size = sizeof(struct defects_config), .fields = defects_fields,
+    .check = defects_check};
+/* clang-format on */
 
 enum status defects_read(struct defects_config *ret, const char *path, struct arena *arena, struct error *error)
 {
@@ -87,7 +95,8 @@ enum status defect_draw(struct region *ret, const char **ret_type, const struct 
 {
     *ret = (struct region){0};
     if (skull->type != VOXEL_U8 || box_empty(skull_box))
-        return error_set(error, STATUS_FAILED, "defect: the skull is empty or no mask: nothing to cut (segment the CT first)");
+        return error_set(error, STATUS_FAILED,
+                         "defect: the skull is empty or no mask: nothing to cut (segment the CT first)");
     struct rng mixture = rng_child(&rng, 0);
     const struct config_item *item = defect_pick(&config->defects, &mixture);
     const struct defect_ops *ops = defect_ops_of(item->table);
@@ -97,7 +106,8 @@ enum status defect_draw(struct region *ret, const char **ret_type, const struct 
         struct rng attempt = rng_child(&rng, (uint64_t)try);
         struct region region = {0};
         int64_t n = 0;
-        if (ops->draw(item->value, skull, skull_box, &attempt, &region, error) || region_cut(&region, skull, &n, error)) {
+        if (ops->draw(item->value, skull, skull_box, &attempt, &region, error) ||
+            region_cut(&region, skull, &n, error)) {
             region_done(&region);
             return error_while(error, "drawing a defect of type '%s'", ops->config.type);
         }

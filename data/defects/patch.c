@@ -55,8 +55,8 @@ static void patch_normal(struct vault_patch *patch, double (*sample)[3], const b
         memcpy(patch->normal, sum, sizeof sum);
 }
 
-/* Least squares of depth = t^2 / (2 radius) over the samples, which the cells make uncertain, held with equal weight to a vault's
- * usual radius. */
+/* Least squares of depth = t^2 / (2 radius) over the samples, which the cells make uncertain, held with equal weight to
+ * a vault's usual radius. */
 static void patch_curvature(struct vault_patch *patch, double (*sample)[3], const bool *found, double usual_mm)
 {
     double depth_t2 = 0, t4 = 0, d[3];
@@ -74,7 +74,8 @@ static void patch_curvature(struct vault_patch *patch, double (*sample)[3], cons
     patch->radius_mm = fmin(fmax(radius, RADIUS_MIN_MM), RADIUS_MAX_MM);
 }
 
-bool vault_patch_find(struct vault_patch *ret, const struct anatomy *anatomy, double azimuth, double elevation, double reach_mm)
+bool vault_patch_find(struct vault_patch *ret, const struct anatomy *anatomy, double azimuth, double elevation,
+                      double reach_mm)
 {
     double sample[SAMPLES][3], from[3], to[3], toward[3];
     bool found[SAMPLES];

@@ -1,4 +1,5 @@
-/* patch.h - a spot of the vault's outer surface with its normal and curvature: where a surgeon's cut stands at right angles. */
+/* patch.h - a spot of the vault's outer surface with its normal and curvature: where a surgeon's cut stands at right
+ * angles. */
 #ifndef CALVARIA_DATA_DEFECTS_PATCH_H
 #define CALVARIA_DATA_DEFECTS_PATCH_H
 
@@ -12,6 +13,7 @@ struct vault_patch {
 };
 
 /* The patch of reach_mm around the direction; false where there is no vault. */
-bool vault_patch_find(struct vault_patch *ret, const struct anatomy *anatomy, double azimuth, double elevation, double reach_mm);
+bool vault_patch_find(struct vault_patch *ret, const struct anatomy *anatomy, double azimuth, double elevation,
+                      double reach_mm);
 
 #endif

@@ -126,7 +126,8 @@ enum status region_cut(struct region *region, const struct volume *skull, int64_
         return error->status;
     for (int64_t z = tight.lo[2]; z < tight.hi[2]; z++)
         for (int64_t y = tight.lo[1]; y < tight.hi[1]; y++)
-            memcpy(region_row(&cut, y, z), region_row(region, y, z) + tight.lo[0] - box.lo[0], (size_t)box_size(tight, 0));
+            memcpy(region_row(&cut, y, z), region_row(region, y, z) + tight.lo[0] - box.lo[0],
+                   (size_t)box_size(tight, 0));
     region_done(region);
     *region = cut;
     *ret_n = cut.mask ? mask_count(cut.mask, box_voxels(tight)) : 0;

@@ -1,4 +1,5 @@
-/* region.h - drawing shapes into a region: what the generators share. Coordinates are voxel indices of the skull's grid. */
+/* region.h - drawing shapes into a region: what the generators share. Coordinates are voxel indices of the skull's
+ * grid. */
 #ifndef CALVARIA_DATA_DEFECTS_REGION_H
 #define CALVARIA_DATA_DEFECTS_REGION_H
 

@@ -1,9 +1,10 @@
-/* region_class.c - a part of the vault taken out along an irregular smooth outline, at right angles to the bone: SkullBreak's
- * five classes (Kodym et al., "SkullBreak / SkullFix", Data in Brief 35, 2021), placed by the anatomy found in the skull.
+/* region_class.c - a part of the vault taken out along an irregular smooth outline, at right angles to the bone:
+ * SkullBreak's five classes (Kodym et al., "SkullBreak / SkullFix", Data in Brief 35, 2021), placed by the anatomy
+ * found in the skull.
  *
- * Around a spot of the outer surface with normal n and radius of curvature R, each voxel is projected from the centre of
- * curvature onto the tangent plane; inside is who lies within the outline rho(theta): an ellipse with smooth lobes and a rough
- * edge. The walls so follow the local normals of the bone; a bevel lets the outline grow outward. */
+ * Around a spot of the outer surface with normal n and radius of curvature R, each voxel is projected from the centre
+ * of curvature onto the tangent plane; inside is who lies within the outline rho(theta): an ellipse with smooth lobes
+ * and a rough edge. The walls so follow the local normals of the bone; a bevel lets the outline grow outward. */
 #include <math.h>
 #include <stddef.h>
 
@@ -13,11 +14,12 @@
 static const double PI = 3.14159265358979323846;
 enum { OUTLINE = 1024, LOBES = 4, TEETH_FIRST = 7, TEETH_LAST = 24, BURR_MAX = 12 };
 
-/* Where a class stands and how large it is: azimuth and elevation in degrees (either side), full length and width in mm on a 145
- * mm wide head. */
+/* Where a class stands and how large it is: azimuth and elevation in degrees (either side), full length and width in mm
+ * on a 145 mm wide head. */
 static const struct place {
     const char *name;
-    double azimuth[2], elevation[2], length_mm[2], width_frac[2], floor_below_deg; /* may go this far below the vault's floor */
+    double azimuth[2], elevation[2], length_mm[2], width_frac[2],
+        floor_below_deg; /* may go this far below the vault's floor */
 } places[] = {
     {"bilateral", {-10, 10}, {38, 85}, {95, 150}, {0.5, 0.8}, 0},
     {"frontoorbital", {18, 42}, {-8, 8}, {55, 90}, {0.65, 0.95}, 13},
@@ -25,7 +27,8 @@ static const struct place {
     {"random_1", {0, 180}, {5, 80}, {40, 80}, {0.6, 1.0}, 0},
     {"random_2", {0, 180}, {15, 80}, {70, 120}, {0.55, 1.0}, 0},
 };
-static const char *const class_names[] = {"bilateral", "frontoorbital", "parietotemporal", "random_1", "random_2", NULL};
+static const char *const class_names[] = {"bilateral", "frontoorbital", "parietotemporal",
+                                          "random_1",  "random_2",      NULL};
 enum side { SIDE_EITHER, SIDE_LEFT, SIDE_RIGHT };
 static const char *const side_names[] = {"either", "left", "right", NULL};
 
@@ -37,24 +40,28 @@ struct class_config {
 
 #define OFFSET(member) offsetof(struct class_config, member)
 /* clang-format off */
+/* clang-format off */
 static const struct config_field class_fields[] = {
-    {.key = "class", .type = CONFIG_ENUM, .offset = OFFSET(class), .text = "random_1", .names = class_names, .help = "where on the skull, and how large"},
-    {.key = "side", .type = CONFIG_ENUM, .offset = OFFSET(side), .text = "either", .names = side_names, .help = "of the patient; bilateral stands in the middle"},
-    {.key = "length_mm", .type = CONFIG_RANGE, .offset = OFFSET(length_mm), .text = "[0, 0]", .unit = "mm", .min = 0, .max = 300,
-     .help = "of the outline; [0, 0]: the class's own, in proportion to the head"},
+    {.key = "class", .type = CONFIG_ENUM, .offset = OFFSET(class), .text = "random_1", .names = class_names,
+     .help = "where on the skull, and how large"},
+    {.key = "side", .type = CONFIG_ENUM, .offset = OFFSET(side), .text = "either", .names = side_names,
+     .help = "of the patient; bilateral stands in the middle"},
+    {.key = "length_mm", .type = CONFIG_RANGE, .offset = OFFSET(length_mm), .text = "[0, 0]", .unit = "mm", .min = 0,
+     .max = 300, .help = "of the outline; [0, 0]: the class's own, in proportion to the head"},
     {.key = "width_frac", .type = CONFIG_RANGE, .offset = OFFSET(width_frac), .text = "[0, 0]", .min = 0, .max = 1,
      .help = "width over length; [0, 0]: the class's own"},
     {.key = "lobes_frac", .type = CONFIG_DOUBLE, .offset = OFFSET(lobes_frac), .text = "0.1", .min = 0, .max = 0.5,
      .help = "how far the outline swings around an ellipse"},
-    {.key = "roughness_mm", .type = CONFIG_DOUBLE, .offset = OFFSET(roughness_mm), .text = "0.5", .unit = "mm", .min = 0, .max = 10,
-     .help = "roughness of the edge"},
-    {.key = "bevel_deg", .type = CONFIG_RANGE, .offset = OFFSET(bevel_deg), .text = "[0, 15]", .unit = "degrees", .min = 0, .max = 60,
-     .help = "slope of the wall, wider outside"},
-    {.key = "burr_holes", .type = CONFIG_RANGE, .offset = OFFSET(burr_holes), .text = "[0, 0]", .min = 0, .max = BURR_MAX,
-     .help = "number of burr holes around the outline"},
-    {.key = "burr_radius_mm", .type = CONFIG_RANGE, .offset = OFFSET(burr_radius_mm), .text = "[5, 7]", .unit = "mm", .min = 0.5, .max = 20,
-     .help = "their radius"},
+    {.key = "roughness_mm", .type = CONFIG_DOUBLE, .offset = OFFSET(roughness_mm), .text = "0.5", .unit = "mm",
+     .min = 0, .max = 10, .help = "roughness of the edge"},
+    {.key = "bevel_deg", .type = CONFIG_RANGE, .offset = OFFSET(bevel_deg), .text = "[0, 15]", .unit = "degrees",
+     .min = 0, .max = 60, .help = "slope of the wall, wider outside"},
+    {.key = "burr_holes", .type = CONFIG_RANGE, .offset = OFFSET(burr_holes), .text = "[0, 0]", .min = 0,
+     .max = BURR_MAX, .help = "number of burr holes around the outline"},
+    {.key = "burr_radius_mm", .type = CONFIG_RANGE, .offset = OFFSET(burr_radius_mm), .text = "[5, 7]", .unit = "mm",
+     .min = 0.5, .max = 20, .help = "their radius"},
     {0}};
+/* clang-format on */
 /* clang-format on */
 
 /* One drawn cut, in the tangent plane of its patch. */
@@ -65,7 +72,8 @@ struct cut {
     double burr[BURR_MAX][2], burr_mm, floor_below_deg;
 };
 
-static void cut_outline(struct cut *cut, const struct class_config *config, double length_mm, double width_frac, struct rng *rng)
+static void cut_outline(struct cut *cut, const struct class_config *config, double length_mm, double width_frac,
+                        struct rng *rng)
 {
     double lobe[LOBES], lobe_at[LOBES], tooth[TEETH_LAST], tooth_at[TEETH_LAST];
     const double tilt = rng_uniform(rng, -0.4, 0.4), tooth_mm = config->roughness_mm * 1.84;
@@ -74,8 +82,8 @@ static void cut_outline(struct cut *cut, const struct class_config *config, doub
         lobe_at[k] = rng_uniform(rng, 0, 2 * PI);
     }
     for (int k = TEETH_FIRST; k < TEETH_LAST; k++) {
-        tooth[k] = rng_normal(rng, 0, tooth_mm / (k - TEETH_FIRST + 2)); /* falling off: a saw's hand, not a gear; 1.84 makes the
-                                                                            sum's deviation roughness_mm */
+        tooth[k] = rng_normal(rng, 0, tooth_mm / (k - TEETH_FIRST + 2)); /* falling off: a saw's hand, not a gear; 1.84
+                                                                            makes the sum's deviation roughness_mm */
         tooth_at[k] = rng_uniform(rng, 0, 2 * PI);
     }
     const double a = length_mm / 2, b = a * width_frac;
@@ -100,8 +108,8 @@ static bool cut_draw(struct cut *cut, const struct class_config *config, const s
     const double elevation = rng_uniform(rng, place->elevation[0], place->elevation[1]), coin = rng_uniform(rng, 0, 1);
     if (config->side == SIDE_RIGHT || (config->side == SIDE_EITHER && coin < 0.5))
         azimuth = -azimuth;
-    const double length_mm =
-        range_given(config->length_mm) ? range_draw(config->length_mm, rng) : range_draw(place->length_mm, rng) * anatomy->scale;
+    const double length_mm = range_given(config->length_mm) ? range_draw(config->length_mm, rng)
+                                                            : range_draw(place->length_mm, rng) * anatomy->scale;
     const double width_frac = range_draw(range_given(config->width_frac) ? config->width_frac : place->width_frac, rng);
     cut_outline(cut, config, length_mm, width_frac, rng);
     cut->slope = tan(range_draw(config->bevel_deg, rng) * PI / 180);
@@ -157,7 +165,8 @@ static struct box cut_box(const struct cut *cut, const struct anatomy *anatomy, 
 }
 
 /* Marks the bone that is cut out. */
-static void cut_mark(struct region *region, const struct cut *cut, const struct anatomy *anatomy, const struct volume *skull)
+static void cut_mark(struct region *region, const struct cut *cut, const struct anatomy *anatomy,
+                     const struct volume *skull)
 {
     const struct box box = region->box;
     const uint8_t *bone = skull->data;
@@ -187,8 +196,8 @@ static enum status class_draw(const void *config, const struct volume *skull, st
     if (anatomy_find(&anatomy, skull, skull_box, error))
         return error->status;
     enum status status = STATUS_OK;
-    if (cut_draw(&cut, config, &anatomy, rng) && !(status = region_new(ret, cut_box(&cut, &anatomy, skull_box), error)) &&
-        ret->mask) {
+    if (cut_draw(&cut, config, &anatomy, rng) &&
+        !(status = region_new(ret, cut_box(&cut, &anatomy, skull_box), error)) && ret->mask) {
         const int64_t size[3] = {box_size(ret->box, 0), box_size(ret->box, 1), box_size(ret->box, 2)};
         cut_mark(ret, &cut, &anatomy, skull);
         status = mask_keep_largest(ret->mask, size, 1, 26, error); /* one piece: crumbs beside it stay bone */
@@ -197,6 +206,7 @@ static enum status class_draw(const void *config, const struct volume *skull, st
     return status;
 }
 
+/* clang-format off */
 const struct defect_ops defect_region = {
     .config = {.type = "region",
                .help = "a part of the vault along an irregular outline, placed by anatomy (SkullBreak's classes)",
@@ -205,3 +215,4 @@ const struct defect_ops defect_region = {
                .fields = class_fields},
     .draw = class_draw,
 };
+/* clang-format on */

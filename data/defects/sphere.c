@@ -1,6 +1,6 @@
 /* sphere.c - a ball whose centre stands at 3/4 of the height, at a random place in x and y.
- * Source: Jianningli/autoimplant, skull-processing/src/defectinject.py, generate_sphere_hole_implants: radius in voxels =
- * what is above the centre + 20, so that the ball leaves through the top. */
+ * Source: Jianningli/autoimplant, skull-processing/src/defectinject.py, generate_sphere_hole_implants: radius in voxels
+ * = what is above the centre + 20, so that the ball leaves through the top. */
 #include <math.h>
 #include <stddef.h>
 
@@ -14,16 +14,19 @@ struct sphere_config {
 };
 
 /* clang-format off */
+/* clang-format off */
 static const struct config_field sphere_fields[] = {
-    {.key = "radius_mm", .type = CONFIG_RANGE, .offset = offsetof(struct sphere_config, radius_mm), .text = "[0, 0]", .unit = "mm", .min = 0,
-     .max = 250, .help = "radius, drawn from this range; [0, 0]: as published, to the top plus extra_vox"},
-    {.key = "extra_vox", .type = CONFIG_RANGE, .offset = offsetof(struct sphere_config, extra_vox), .text = "[20, 20]", .unit = "voxels", .min = 0,
-     .max = 1024, .help = "radius beyond the top, as published"},
-    {.key = "centre_frac", .type = CONFIG_DOUBLE, .offset = offsetof(struct sphere_config, centre_frac), .text = "0.75", .min = 0, .max = 1,
-     .help = "height of the centre"},
-    {.key = "frame", .type = CONFIG_ENUM, .offset = offsetof(struct sphere_config, frame), .text = "volume", .names = frame_names,
-     .help = FRAME_HELP},
+    {.key = "radius_mm", .type = CONFIG_RANGE, .offset = offsetof(struct sphere_config, radius_mm), .text = "[0, 0]",
+     .unit = "mm", .min = 0, .max = 250, .help = "radius, drawn from this range; [0, 0]: as published, to the top "
+             "plus extra_vox"},
+    {.key = "extra_vox", .type = CONFIG_RANGE, .offset = offsetof(struct sphere_config, extra_vox),
+     .text = "[20, 20]", .unit = "voxels", .min = 0, .max = 1024, .help = "radius beyond the top, as published"},
+    {.key = "centre_frac", .type = CONFIG_DOUBLE, .offset = offsetof(struct sphere_config, centre_frac),
+     .text = "0.75", .min = 0, .max = 1, .help = "height of the centre"},
+    {.key = "frame", .type = CONFIG_ENUM, .offset = offsetof(struct sphere_config, frame), .text = "volume",
+     .names = frame_names, .help = FRAME_HELP},
     {0}};
+/* clang-format on */
 /* clang-format on */
 
 static enum status sphere_draw(const void *config, const struct volume *skull, struct box skull_box, struct rng *rng,
@@ -53,6 +56,7 @@ static enum status sphere_draw(const void *config, const struct volume *skull, s
     return STATUS_OK;
 }
 
+/* clang-format off */
 const struct defect_ops defect_sphere = {
     .config = {.type = "sphere",
                .help = "a ball centred at three quarters of the height (Li et al. 2020)",
@@ -61,3 +65,4 @@ const struct defect_ops defect_sphere = {
                .fields = sphere_fields},
     .draw = sphere_draw,
 };
+/* clang-format on */

@@ -1,5 +1,5 @@
-/* components.c - connected components by runs of voxels: rows are cut into runs, runs that touch are united (union-find whose
- * root is the first run in scan order), so that the cost is that of the runs, a hundredth of the voxels. */
+/* components.c - connected components by runs of voxels: rows are cut into runs, runs that touch are united (union-find
+ * whose root is the first run in scan order), so that the cost is that of the runs, a hundredth of the voxels. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -131,8 +131,8 @@ static void slices_unite(struct components *set, int64_t z, int32_t reach)
                 rows_unite(set, z * set->dim[1] + y, (z - 1) * set->dim[1] + y + dy, reach);
 }
 
-/* Slabs of slices in parallel, then the slabs with each other. A root is always the first run of its component: the result does
- * not depend on the order. */
+/* Slabs of slices in parallel, then the slabs with each other. A root is always the first run of its component: the
+ * result does not depend on the order. */
 static void components_unite(struct components *set, int32_t reach)
 {
     int64_t n_runs = set->first[set->dim[1] * set->dim[2]];
@@ -189,8 +189,8 @@ static enum status components_find(struct components *ret, const uint8_t *mask, 
     return STATUS_OK;
 }
 
-enum status mask_components(int32_t *labels, int64_t **ret_sizes, int64_t *ret_n, const uint8_t *mask, const int64_t dim[3],
-                            int connectivity, struct error *error)
+enum status mask_components(int32_t *labels, int64_t **ret_sizes, int64_t *ret_n, const uint8_t *mask,
+                            const int64_t dim[3], int connectivity, struct error *error)
 {
     struct components set;
     if (components_find(&set, mask, dim, connectivity, false, error))
@@ -241,7 +241,8 @@ enum status mask_keep_largest(uint8_t *mask, const int64_t dim[3], int64_t k, in
         return STATUS_FAILED;
     struct ranked *order = memory_alloc((size_t)set.n, sizeof *order);
     bool *drop = memory_zalloc((size_t)set.n, sizeof *drop);
-    enum status status = order && drop ? STATUS_OK : error_memory(error, (size_t)set.n * sizeof *order, "component order");
+    enum status status =
+        order && drop ? STATUS_OK : error_memory(error, (size_t)set.n * sizeof *order, "component order");
     if (!status) {
         for (int64_t i = 0; i < set.n; i++)
             order[i] = (struct ranked){set.sizes[i], i};
@@ -256,7 +257,8 @@ enum status mask_keep_largest(uint8_t *mask, const int64_t dim[3], int64_t k, in
     return status;
 }
 
-enum status mask_remove_small(uint8_t *mask, const int64_t dim[3], int64_t min_voxels, int connectivity, struct error *error)
+enum status mask_remove_small(uint8_t *mask, const int64_t dim[3], int64_t min_voxels, int connectivity,
+                              struct error *error)
 {
     struct components set;
     if (components_find(&set, mask, dim, connectivity, false, error))

@@ -1,8 +1,9 @@
 /* distance.c - exact Euclidean distance transform, one axis at a time.
  *
- * Between passes every voxel keeps where its nearest voxel of the mask is, as whole steps |dx|, |dy| packed into four bytes, not
- * a squared distance: nothing is rounded before the last pass, which computes (dx*sx)^2 + (dy*sy)^2 + (dz*sz)^2 in double, in
- * this order, as scipy.ndimage does. Each line is one thread's: the result does not depend on the number of threads. */
+ * Between passes every voxel keeps where its nearest voxel of the mask is, as whole steps |dx|, |dy| packed into four
+ * bytes, not a squared distance: nothing is rounded before the last pass, which computes (dx*sx)^2 + (dy*sy)^2 +
+ * (dz*sz)^2 in double, in this order, as scipy.ndimage does. Each line is one thread's: the result does not depend on
+ * the number of threads. */
 #include <math.h>
 #include <string.h>
 
@@ -64,8 +65,8 @@ static struct distance_lines lines_in(void *memory, int64_t n)
     return lines;
 }
 
-/* Lower envelope of the parabolas height[q] + (s * (p - q))^2 (Felzenszwalb and Huttenlocher, algorithm 1): how many are on it.
- * halves[n] = 1 / (2 n s^2). Infinite heights have no parabola. */
+/* Lower envelope of the parabolas height[q] + (s * (p - q))^2 (Felzenszwalb and Huttenlocher, algorithm 1): how many
+ * are on it. halves[n] = 1 / (2 n s^2). Infinite heights have no parabola. */
 static int64_t envelope_build(const struct distance_lines *lines, int64_t n, const double *halves)
 {
     const double *height = lines->height;
@@ -116,7 +117,8 @@ static void pass_x(const struct distance_plan *plan, const uint8_t *mask, int64_
 }
 
 /* Along y, for `width` columns of slice z from x on. */
-static void pass_y(const struct distance_plan *plan, const struct distance_lines *lines, int64_t z, int64_t x, int64_t width)
+static void pass_y(const struct distance_plan *plan, const struct distance_lines *lines, int64_t z, int64_t x,
+                   int64_t width)
 {
     const int64_t *dim = plan->dim;
     for (int64_t y = 0; y < dim[1]; y++)
@@ -137,7 +139,8 @@ static void pass_y(const struct distance_plan *plan, const struct distance_lines
         memcpy(plan->steps + 4 * ((z * dim[1] + y) * dim[0] + x), lines->tile + y * TILE, 4 * (size_t)width);
 }
 
-static void sink_write(const struct distance_plan *plan, const struct distance_lines *lines, int64_t y, int64_t x, int64_t width)
+static void sink_write(const struct distance_plan *plan, const struct distance_lines *lines, int64_t y, int64_t x,
+                       int64_t width)
 {
     const struct distance_sink *sink = &plan->sink;
     const int64_t *dim = plan->dim;
@@ -160,7 +163,8 @@ static void sink_write(const struct distance_plan *plan, const struct distance_l
 }
 
 /* Along z, for `width` columns of row y from x on, and out. */
-static void pass_z(const struct distance_plan *plan, const struct distance_lines *lines, int64_t y, int64_t x, int64_t width)
+static void pass_z(const struct distance_plan *plan, const struct distance_lines *lines, int64_t y, int64_t x,
+                   int64_t width)
 {
     const int64_t *dim = plan->dim;
     for (int64_t z = 0; z < dim[2]; z++)
@@ -204,14 +208,15 @@ static void distance_passes(const struct distance_plan *plan, const uint8_t *mas
     }
 }
 
-static enum status distance_run(struct distance_plan *plan, const uint8_t *mask, const double spacing[3], struct error *error)
+static enum status distance_run(struct distance_plan *plan, const uint8_t *mask, const double spacing[3],
+                                struct error *error)
 {
     int64_t longest = 1;
     for (int a = 0; a < 3; a++)
         longest = plan->dim[a] > longest ? plan->dim[a] : longest;
     if (longest >= NONE)
-        return error_set(error, STATUS_FAILED, "distance transform: an axis of %lld voxels (at most %d fit)", (long long)longest,
-                         NONE - 1);
+        return error_set(error, STATUS_FAILED, "distance transform: an axis of %lld voxels (at most %d fit)",
+                         (long long)longest, NONE - 1);
     size_t lines = lines_bytes(longest), squares = (size_t)(longest + 1);
     char *memory = memory_alloc((size_t)parallel_threads(), lines);
     double *table = memory_alloc(6 * squares, sizeof *table);
@@ -232,15 +237,18 @@ static enum status distance_run(struct distance_plan *plan, const uint8_t *mask,
     return status;
 }
 
-enum status distance_to_mask(float *out, const uint8_t *mask, const int64_t dim[3], const double spacing[3], struct error *error)
+enum status distance_to_mask(float *out, const uint8_t *mask, const int64_t dim[3], const double spacing[3],
+                             struct error *error)
 {
     _Static_assert(sizeof *out == 4, "the packed steps lie where the distances will");
-    struct distance_plan plan = {.dim = {dim[0], dim[1], dim[2]}, .steps = (unsigned char *)out, .sink = {.distance = out}};
+    struct distance_plan plan = {
+        .dim = {dim[0], dim[1], dim[2]}, .steps = (unsigned char *)out, .sink = {.distance = out}};
     return distance_run(&plan, mask, spacing, error);
 }
 
 /* Runs with steps of its own. */
-static enum status distance_aside(struct distance_plan *plan, const uint8_t *mask, const double spacing[3], struct error *error)
+static enum status distance_aside(struct distance_plan *plan, const uint8_t *mask, const double spacing[3],
+                                  struct error *error)
 {
     size_t n = (size_t)(plan->dim[0] * plan->dim[1] * plan->dim[2]);
     plan->steps = memory_alloc(n, 4);
@@ -251,15 +259,15 @@ static enum status distance_aside(struct distance_plan *plan, const uint8_t *mas
     return status;
 }
 
-enum status distance_within(uint8_t *within, const uint8_t *mask, const int64_t dim[3], const double spacing[3], double limit,
-                            struct error *error)
+enum status distance_within(uint8_t *within, const uint8_t *mask, const int64_t dim[3], const double spacing[3],
+                            double limit, struct error *error)
 {
     struct distance_plan plan = {.dim = {dim[0], dim[1], dim[2]}, .sink = {.within = within, .limit = limit}};
     return distance_aside(&plan, mask, spacing, error);
 }
 
-enum status distance_at(double **ret_values, int64_t *ret_n, const uint8_t *query, const uint8_t *mask, const int64_t dim[3],
-                        const double spacing[3], struct error *error)
+enum status distance_at(double **ret_values, int64_t *ret_n, const uint8_t *query, const uint8_t *mask,
+                        const int64_t dim[3], const double spacing[3], struct error *error)
 {
     int64_t area = dim[0] * dim[1], total = 0;
     int64_t *column = memory_zalloc((size_t)area, sizeof *column);
@@ -274,9 +282,10 @@ enum status distance_at(double **ret_values, int64_t *ret_n, const uint8_t *quer
         total += count;
     }
     double *values = memory_alloc((size_t)total, sizeof *values);
-    struct distance_plan plan = {.dim = {dim[0], dim[1], dim[2]}, .sink = {.values = values, .query = query, .column = column}};
-    enum status status =
-        values ? distance_aside(&plan, mask, spacing, error) : error_memory(error, (size_t)total * sizeof *values, "distances");
+    struct distance_plan plan = {.dim = {dim[0], dim[1], dim[2]},
+                                 .sink = {.values = values, .query = query, .column = column}};
+    enum status status = values ? distance_aside(&plan, mask, spacing, error)
+                                : error_memory(error, (size_t)total * sizeof *values, "distances");
     memory_free(column);
     if (status) {
         memory_free(values);
@@ -293,7 +302,8 @@ enum status distance_signed(float *out, const uint8_t *mask, const int64_t dim[3
     int64_t n = dim[0] * dim[1] * dim[2], inside = 0;
     uint8_t *outside = memory_alloc((size_t)n, 1);
     float *depth = memory_alloc((size_t)n, sizeof *depth);
-    enum status status = outside && depth ? STATUS_OK : error_memory(error, (size_t)n * sizeof *depth, "signed distance");
+    enum status status =
+        outside && depth ? STATUS_OK : error_memory(error, (size_t)n * sizeof *depth, "signed distance");
     for (int64_t i = 0; !status && i < n; i++) {
         outside[i] = mask[i] == 0;
         inside += mask[i] != 0;

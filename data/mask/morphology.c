@@ -83,13 +83,15 @@ static const uint64_t *bits_neighbour(const struct bits *bits, const uint64_t *o
 }
 
 /* One step of one row: `row` and its four neighbours in y and z. */
-static void row_step(uint64_t *out, const uint64_t *row, const uint64_t *const beside[4], const struct bits *bits, bool dilate)
+static void row_step(uint64_t *out, const uint64_t *row, const uint64_t *const beside[4], const struct bits *bits,
+                     bool dilate)
 {
     for (int64_t w = 0; w < bits->words; w++) {
         uint64_t before = w > 0 ? row[w - 1] >> 63 : 0, after = w + 1 < bits->words ? row[w + 1] << 63 : 0;
         uint64_t left = row[w] << 1 | before, right = row[w] >> 1 | after;
         if (dilate)
-            out[w] = (row[w] | left | right | beside[0][w] | beside[1][w] | beside[2][w] | beside[3][w]) & bits_inside(bits, w);
+            out[w] = (row[w] | left | right | beside[0][w] | beside[1][w] | beside[2][w] | beside[3][w]) &
+                     bits_inside(bits, w);
         else
             out[w] = row[w] & left & right & beside[0][w] & beside[1][w] & beside[2][w] & beside[3][w];
     }
@@ -102,12 +104,14 @@ static void bits_step(struct bits *out, const struct bits *in, const uint64_t *o
     for (int64_t row = 0; row < rows; row++) {
         int64_t y = row % in->dim[1], z = row / in->dim[1];
         const uint64_t *const beside[4] = {bits_neighbour(in, outside, y - 1, z), bits_neighbour(in, outside, y + 1, z),
-                                           bits_neighbour(in, outside, y, z - 1), bits_neighbour(in, outside, y, z + 1)};
+                                           bits_neighbour(in, outside, y, z - 1),
+                                           bits_neighbour(in, outside, y, z + 1)};
         row_step(bits_row(out, row), bits_row(in, row), beside, in, dilate);
     }
 }
 
-/* n steps of one kind, then n of the other when `both`; `pad` keeps what grows past the border until it shrinks again. */
+/* n steps of one kind, then n of the other when `both`; `pad` keeps what grows past the border until it shrinks again.
+ */
 static enum status mask_steps(uint8_t *mask, const int64_t dim[3], int n, bool dilate, bool both, int64_t pad,
                               struct error *error)
 {

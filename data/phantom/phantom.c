@@ -7,18 +7,21 @@
 #include "data/mask/morphology.h"
 #include "data/phantom/phantom_shape.h"
 
+/* clang-format off */
 static const struct config_field phantom_fields[] = {
-    {.key = "spacing_mm", .type = CONFIG_DOUBLE3, .offset = offsetof(struct phantom_config, spacing_mm), .text = "1.5", .min = 0.2, .max = 10,
-     .unit = "mm", .help = "voxel size x,y,z"},
-    {.key = "dims", .type = CONFIG_INT3, .offset = offsetof(struct phantom_config, dim), .text = "0", .min = 0, .max = 4096, .unit = "voxels",
-     .help = "volume size x,y,z; 0: as large as the skull needs"},
+    {.key = "spacing_mm", .type = CONFIG_DOUBLE3, .offset = offsetof(struct phantom_config, spacing_mm),
+     .text = "1.5", .min = 0.2, .max = 10, .unit = "mm", .help = "voxel size x,y,z"},
+    {.key = "dims", .type = CONFIG_INT3, .offset = offsetof(struct phantom_config, dim), .text = "0", .min = 0,
+     .max = 4096, .unit = "voxels", .help = "volume size x,y,z; 0: as large as the skull needs"},
     {.key = "sutures", .type = CONFIG_BOOL, .offset = offsetof(struct phantom_config, sutures), .text = "false",
      .help = "grooves between the bones of the vault"},
     {.key = "diploe", .type = CONFIG_BOOL, .offset = offsetof(struct phantom_config, diploe), .text = "false",
      .help = "pores between the inner and outer table of the vault's bone"},
     {0},
 };
-const struct config_table phantom_table = {.help = "procedural skulls", .size = sizeof(struct phantom_config), .fields = phantom_fields};
+/* clang-format on */
+const struct config_table phantom_table = {
+    .help = "procedural skulls", .size = sizeof(struct phantom_config), .fields = phantom_fields};
 
 /* How a skull lies in its scan. */
 struct pose {
@@ -69,7 +72,8 @@ static void draw_shape(struct phantom_shape *shape, struct rng *rng)
 
 static void draw_pose(struct pose *pose, struct rng *rng)
 {
-    const double pitch = rng_normal(rng, 0, 5) * 3.14159265358979 / 180, roll = rng_normal(rng, 0, 2.5) * 3.14159265358979 / 180;
+    const double pitch = rng_normal(rng, 0, 5) * 3.14159265358979 / 180,
+                 roll = rng_normal(rng, 0, 2.5) * 3.14159265358979 / 180;
     const double yaw = rng_normal(rng, 0, 3) * 3.14159265358979 / 180;
     const double cp = cos(pitch), sp = sin(pitch), cr = cos(roll), sr = sin(roll), cy = cos(yaw), sy = sin(yaw);
     const double rotation[3][3] = {{cy * cr, -sy * cp + cy * sr * sp, sy * sp + cy * sr * cp},
@@ -80,7 +84,8 @@ static void draw_pose(struct pose *pose, struct rng *rng)
 }
 
 /* Holds the whole skull with a margin of two voxels, or is as asked, centred on it. */
-static struct grid phantom_grid(const struct phantom_config *config, const struct phantom_shape *shape, const struct pose *pose)
+static struct grid phantom_grid(const struct phantom_config *config, const struct phantom_shape *shape,
+                                const struct pose *pose)
 {
     const double extent_mm[3] = {shape->breadth + 26, shape->length + 34, shape->height + pose->below_mm + 8};
     int64_t dim[3];
@@ -91,7 +96,8 @@ static struct grid phantom_grid(const struct phantom_config *config, const struc
     return grid;
 }
 
-static void sample_bone(uint8_t *mask, const struct grid *grid, const struct phantom_shape *shape, const struct pose *pose)
+static void sample_bone(uint8_t *mask, const struct grid *grid, const struct phantom_shape *shape,
+                        const struct pose *pose)
 {
     const int64_t nx = grid->dim[0], ny = grid->dim[1], nz = grid->dim[2];
 #pragma omp parallel for schedule(dynamic)
@@ -102,12 +108,14 @@ static void sample_bone(uint8_t *mask, const struct grid *grid, const struct pha
                 double world[3], p[3];
                 grid_to_world(grid, index, world);
                 for (int a = 0; a < 3; a++) /* into the skull's frame: the transposed rotation */
-                    p[a] = pose->rotation[0][a] * world[0] + pose->rotation[1][a] * world[1] + pose->rotation[2][a] * world[2];
+                    p[a] = pose->rotation[0][a] * world[0] + pose->rotation[1][a] * world[1] +
+                           pose->rotation[2][a] * world[2];
                 mask[(z * ny + y) * nx + x] = phantom_bone(shape, p) > 0;
             }
 }
 
-enum status phantom_skull(struct volume *ret, const struct phantom_config *config, uint64_t seed, int64_t index, struct error *error)
+enum status phantom_skull(struct volume *ret, const struct phantom_config *config, uint64_t seed, int64_t index,
+                          struct error *error)
 {
     struct rng rng = rng_make(seed, (uint64_t)index);
     struct phantom_shape shape;

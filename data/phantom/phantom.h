@@ -1,4 +1,5 @@
-/* phantom.h - procedural healthy skulls: vault of varying thickness, asymmetry, orbits, nasal opening, zygoma, base with foramen. */
+/* phantom.h - procedural healthy skulls: vault of varying thickness, asymmetry, orbits, nasal opening, zygoma, base
+ * with foramen. */
 #ifndef CALVARIA_DATA_PHANTOM_PHANTOM_H
 #define CALVARIA_DATA_PHANTOM_PHANTOM_H
 
@@ -14,6 +15,7 @@ struct phantom_config {
 extern const struct config_table phantom_table;
 
 /* Skull number `index` of the population `seed`: a u8 mask, the same bytes on any thread count. */
-enum status phantom_skull(struct volume *ret, const struct phantom_config *config, uint64_t seed, int64_t index, struct error *error);
+enum status phantom_skull(struct volume *ret, const struct phantom_config *config, uint64_t seed, int64_t index,
+                          struct error *error);
 
 #endif

@@ -1,7 +1,8 @@
-/* phantom_shape.c - the implicit function of a skull, from a handful of solids: vault shell, cranial base, facial skeleton, zygomatic arches.
+/* phantom_shape.c - the implicit function of a skull, from a handful of solids: vault shell, cranial base, facial
+ * skeleton, zygomatic arches.
  *
- * Solids are functions that are > 0 inside, about the depth in millimetres near the surface; unions are smooth maxima, cavities are cut
- * by (smooth) minima. Frame and measures: phantom_shape.h. */
+ * Solids are functions that are > 0 inside, about the depth in millimetres near the surface; unions are smooth maxima,
+ * cavities are cut by (smooth) minima. Frame and measures: phantom_shape.h. */
 #include "data/phantom/phantom_shape.h"
 
 #include <math.h>
@@ -62,8 +63,8 @@ static double waves(const struct phantom_shape *shape, const double p[3])
 {
     double sum = 0;
     for (int i = 0; i < PHANTOM_WAVES; i++)
-        sum += shape->wave[i].amplitude *
-               sin(shape->wave[i].k[0] * p[0] + shape->wave[i].k[1] * p[1] + shape->wave[i].k[2] * p[2] + shape->wave[i].phase);
+        sum += shape->wave[i].amplitude * sin(shape->wave[i].k[0] * p[0] + shape->wave[i].k[1] * p[1] +
+                                              shape->wave[i].k[2] * p[2] + shape->wave[i].phase);
     return sum;
 }
 
@@ -78,7 +79,8 @@ static double vault_level(const struct phantom_shape *shape, const double p[3])
     double half_w = 0.5 * shape->breadth * (1 - shape->front_narrow * square(fmax(0, 0.25 - along)));
     half_w *= 1 - 0.16 * smooth_step(0, 60, -p[2]) * smooth_step(0.6, -0.4, along);
     double half_l = 0.5 * shape->length;
-    half_l *= along < 0 ? 1 + shape->forehead * smooth_step(60, 10, p[2]) : 1 + shape->occiput * smooth_step(35, -15, fabs(p[2] + 5));
+    half_l *= along < 0 ? 1 + shape->forehead * smooth_step(60, 10, p[2])
+                        : 1 + shape->occiput * smooth_step(35, -15, fabs(p[2] + 5));
     const double half_h = p[2] > 0 ? shape->height * (1 - 0.10 * square(fmin(0, along + 0.1))) : 78;
     const double e = shape->exponent;
     return pow(pow(fabs(x) / half_w, e) + pow(fabs(y) / half_l, e) + pow(fabs(p[2]) / half_h, e), 1 / e);
@@ -103,13 +105,17 @@ static double vault_thickness(const struct phantom_shape *shape, const double p[
     const double r = sqrt(square(p[0]) + square(p[1]) + square(p[2])) + 1e-9;
     const double x = p[0] / r, y = p[1] / r, z = p[2] / r;
     double t = shape->thickness;
-    t *= 1 + (shape->thick_back - 1) * smooth_step(0.55, 0.95, y) + (shape->thick_front - 1) * smooth_step(0.55, 0.95, -y);
+    t *= 1 + (shape->thick_back - 1) * smooth_step(0.55, 0.95, y) +
+         (shape->thick_front - 1) * smooth_step(0.55, 0.95, -y);
     t *= 1 - (1 - shape->thick_side) * smooth_step(0.7, 0.95, fabs(x)) * smooth_step(0.35, -0.1, z);
-    t += 2.5 * smooth_step(0.10, 0, fabs(x)) * smooth_step(0.80, 0.95, y) * smooth_step(0.25, 0.0, fabs(z + 0.1)); /* inion */
+    t += 2.5 * smooth_step(0.10, 0, fabs(x)) * smooth_step(0.80, 0.95, y) *
+         smooth_step(0.25, 0.0, fabs(z + 0.1)); /* inion */
     double slow = 0;
     for (int i = 0; i < PHANTOM_WAVES / 2; i++)
-        slow += shape->thick_wave[i].amplitude *
-                sin(40 * (shape->thick_wave[i].k[0] * x + shape->thick_wave[i].k[1] * y + shape->thick_wave[i].k[2] * z) + shape->thick_wave[i].phase);
+        slow +=
+            shape->thick_wave[i].amplitude *
+            sin(40 * (shape->thick_wave[i].k[0] * x + shape->thick_wave[i].k[1] * y + shape->thick_wave[i].k[2] * z) +
+                shape->thick_wave[i].phase);
     return fmax(2.0, t * (1 + slow));
 }
 
@@ -119,7 +125,8 @@ static double base_floor(const struct phantom_shape *shape, const double p[3])
     const double y = p[1], side = fabs(p[0]);
     double floor = shape->floor_front;
     floor += (shape->floor_middle - shape->floor_front) * smooth_step(-28, -14, y) * smooth_step(4, 22, side);
-    floor += 0.45 * (shape->floor_middle - shape->floor_front) * smooth_step(-28, -10, y) * smooth_step(22, 4, side); /* sella and clivus */
+    floor += 0.45 * (shape->floor_middle - shape->floor_front) * smooth_step(-28, -10, y) *
+             smooth_step(22, 4, side); /* sella and clivus */
     floor += (shape->floor_back - floor) * smooth_step(4, 26, y - 0.25 * side);
     const double ridge = exp(-square((y - 14 + 0.55 * (side - 30)) / 7)) * smooth_step(6, 18, side);
     return floor + 12 * ridge + 2.0 * sin(0.16 * p[0]) * sin(0.13 * y);
@@ -153,8 +160,9 @@ static double cranium(const struct phantom_shape *shape, const double p[3], doub
         depth -= suture_groove(shape, p);
     const double cavity = smooth_min(depth - thickness, p[2] - floor, 6);
     const double base_thickness = 6 + 5 * smooth_step(10, 40, fabs(p[0])) * smooth_step(-10, 10, p[1]);
-    double bone = fmin(depth, p[2] - (floor - base_thickness)); /* what is inside the vault and above the base's lower side ... */
-    bone = smooth_min(bone, -cavity, 1.5);                      /* ... but not brain */
+    double bone =
+        fmin(depth, p[2] - (floor - base_thickness)); /* what is inside the vault and above the base's lower side ... */
+    bone = smooth_min(bone, -cavity, 1.5);            /* ... but not brain */
     const double foramen = fmin(ellipsoid(p, 0, 34, p[2], 15, 18, 1e3), 40 - fabs(p[2] - shape->floor_back));
     bone = fmin(bone, -foramen);
     return shape->diploe ? fmin(bone, -diploe_pore(p, depth, thickness)) : bone;
@@ -170,20 +178,23 @@ static double face(const struct phantom_shape *shape, const double p[3])
     const double q[3] = {fabs(p[0]), p[1], p[2]};
     const double width = shape->face_w * (1 - 0.38 * smooth_step(eye_z - 8, eye_z - 55, p[2]));
     double bone = ellipsoid(q, 0, front + 44, eye_z - 14, width, shape->face_depth, 62);
-    bone = smooth_min(bone, p[1] - (front + 1 + 0.006 * square(q[0]) + 0.10 * fmax(0, p[2] - eye_z)), 6); /* the face is rather flat */
+    bone = smooth_min(bone, p[1] - (front + 1 + 0.006 * square(q[0]) + 0.10 * fmax(0, p[2] - eye_z)),
+                      6); /* the face is rather flat */
     bone = smooth_min(bone, front + 56 - 0.45 * fmax(0, eye_z - p[2]) - p[1], 4);
-    bone = smooth_min(bone, -ellipsoid(q, shape->face_w + 4, front + 54, eye_z - 2, 24, 32, 36), 3); /* temporal fossa */
+    bone =
+        smooth_min(bone, -ellipsoid(q, shape->face_w + 4, front + 54, eye_z - 2, 24, 32, 36), 3); /* temporal fossa */
     /* orbits: wide at the rim, a cone towards the back and the middle */
     const double deep = clamp((p[1] - front - 2) / 46, 0, 1), open = 1.02 - 0.86 * deep * deep;
-    const double orbit = ellipsoid(q, eye_x - 12 * deep, p[1], eye_z + 2 * deep, shape->orbit_w * open, 1e3, shape->orbit_h * open);
+    const double orbit =
+        ellipsoid(q, eye_x - 12 * deep, p[1], eye_z + 2 * deep, shape->orbit_w * open, 1e3, shape->orbit_h * open);
     bone = smooth_min(bone, -fmin(orbit, front + 48 - p[1]), 2);
     /* nose: a pear-shaped opening and the airways behind it */
     const double pear = 4 + 9 * smooth_step(eye_z - 2, eye_z - 28, p[2]);
     const double nose = fmin(pear - q[0], fmin(eye_z - 2 - p[2], p[2] - (eye_z - 38)));
     bone = smooth_min(bone, -fmin(nose, front + 70 - p[1]), 2);
-    bone = smooth_min(bone, -ellipsoid(q, 26, front + 32, eye_z - 30, 11, 15, 12), 2);              /* maxillary sinus */
-    bone = smooth_min(bone, -ellipsoid(q, 8, front + 11, shape->floor_front + 6, 9, 4, 7), 1);      /* frontal sinus */
-    return smooth_min(bone, -ellipsoid(q, 0, front + 38, eye_z - 1, 11, 26, 13), 1.5);              /* ethmoid cells */
+    bone = smooth_min(bone, -ellipsoid(q, 26, front + 32, eye_z - 30, 11, 15, 12), 2);         /* maxillary sinus */
+    bone = smooth_min(bone, -ellipsoid(q, 8, front + 11, shape->floor_front + 6, 9, 4, 7), 1); /* frontal sinus */
+    return smooth_min(bone, -ellipsoid(q, 0, front + 38, eye_z - 1, 11, 26, 13), 1.5);         /* ethmoid cells */
 }
 
 /* Brow ridges; cheekbone to temple, standing off the temporal fossa; mastoid behind the ear. */
@@ -191,7 +202,8 @@ static double arches(const struct phantom_shape *shape, const double p[3])
 {
     const double front = -0.5 * shape->length, z = shape->floor_front - 36;
     const double q[3] = {fabs(p[0]), p[1], p[2]};
-    const double glabella[3] = {9, front + 7, shape->floor_front - 1}, brow[3] = {30, front + 10, shape->floor_front + 3};
+    const double glabella[3] = {9, front + 7, shape->floor_front - 1},
+                 brow[3] = {30, front + 10, shape->floor_front + 3};
     const double corner[3] = {shape->face_w - 9, front + 25, shape->floor_front - 5};
     const double cheek[3] = {shape->face_w - 13, front + 23, z - 2}, middle[3] = {shape->arch_w, front + 48, z + 2};
     const double ear[3] = {shape->arch_w - 4, front + 74, z + 4}, root[3] = {shape->arch_w - 20, front + 92, z + 14};
@@ -206,7 +218,7 @@ double phantom_bone(const struct phantom_shape *shape, const double p[3])
 {
     enum { FACE_TOP = 20 };
     const double level = vault_level(shape, p), nothing = -10;
-    const bool may_be_face = p[2] < FACE_TOP, above_floor = p[2] > shape->floor_front + 22;
+    const bool may_be_face = p[2]<FACE_TOP, above_floor = p[2]> shape->floor_front + 22;
     if (above_floor && level < 0.72)
         return nothing; /* brain */
     if (!may_be_face && level > 1.08)

@@ -8,18 +8,18 @@
 
 enum { PHANTOM_WAVES = 16 };
 
-/* Millimetres, in the skull's own frame: origin at the middle of the widest axial slice, x to the left, y to the back, z up. The ranges
- * they are drawn from are in phantom.c. */
+/* Millimetres, in the skull's own frame: origin at the middle of the widest axial slice, x to the left, y to the back,
+ * z up. The ranges they are drawn from are in phantom.c. */
 struct phantom_shape {
-    double length, breadth, height;       /* outer vault */
-    double exponent;                      /* of the vault's superellipse: 2 is round, more is boxy */
-    double front_narrow;                  /* the forehead is narrower than the parietal bones by this share */
-    double forehead, occiput;             /* bulge of forehead and occiput */
-    double skew_y, skew_x;                /* asymmetry: shear of y by x, and one-sided fullness */
+    double length, breadth, height; /* outer vault */
+    double exponent;                /* of the vault's superellipse: 2 is round, more is boxy */
+    double front_narrow;            /* the forehead is narrower than the parietal bones by this share */
+    double forehead, occiput;       /* bulge of forehead and occiput */
+    double skew_y, skew_x;          /* asymmetry: shear of y by x, and one-sided fullness */
     double thickness, thick_back, thick_front, thick_side; /* median; factors by region */
     double floor_front, floor_middle, floor_back;          /* height of the skull base's inner floor */
     double orbit_w, orbit_h, orbit_gap, face_w, face_depth, arch_w;
-    bool sutures, diploe;                 /* grooves between the bones; pores between their tables */
+    bool sutures, diploe; /* grooves between the bones; pores between their tables */
     struct {
         double k[3], phase, amplitude;
     } wave[PHANTOM_WAVES], thick_wave[PHANTOM_WAVES / 2];

@@ -66,7 +66,8 @@ static enum status contact_begin_page(struct contact *sheet, struct error *error
     const int64_t right = sheet->page.w - 250;
     contact_swatch(&sheet->page, right, "bone", bone_rgb);
     contact_swatch(&sheet->page, right + 70, "implant", implant_rgb);
-    snprintf(text, sizeof text, "page %" PRId64 " of %" PRId64, sheet->done / sheet->per_page + 1, contact_pages(sheet));
+    snprintf(text, sizeof text, "page %" PRId64 " of %" PRId64, sheet->done / sheet->per_page + 1,
+             contact_pages(sheet));
     image_text_scaled(&sheet->page, right + 160, 14, text, 1, faint);
     return STATUS_OK;
 }
@@ -74,10 +75,12 @@ static enum status contact_begin_page(struct contact *sheet, struct error *error
 static enum status contact_write_page(struct contact *sheet, struct error *error)
 {
     const int64_t page = (sheet->done - 1) / sheet->per_page + 1;
-    char *path = contact_pages(sheet) == 1
-                     ? memory_strdup(sheet->path)
-                     : memory_printf("%.*s_%02" PRId64 ".png", (int)(strlen(sheet->path) - strlen(".png")), sheet->path, page);
-    enum status status = path ? image_write_png(path, &sheet->page, error) : error_memory(error, strlen(sheet->path), "a path");
+    char *path =
+        contact_pages(sheet) == 1
+            ? memory_strdup(sheet->path)
+            : memory_printf("%.*s_%02" PRId64 ".png", (int)(strlen(sheet->path) - strlen(".png")), sheet->path, page);
+    enum status status =
+        path ? image_write_png(path, &sheet->page, error) : error_memory(error, strlen(sheet->path), "a path");
     memory_free(path);
     image_done(&sheet->page);
     return status;
@@ -188,7 +191,8 @@ static struct box box_cube(struct box box, const struct grid *grid)
     return box;
 }
 
-static enum status contact_pictures(struct image *page, int64_t x, int64_t y, const struct contact_row *row, struct error *error)
+static enum status contact_pictures(struct image *page, int64_t x, int64_t y, const struct contact_row *row,
+                                    struct error *error)
 {
     const struct grid *grid = row->grid;
     const struct box bone = box_of_mask(row->skull, grid->dim);
@@ -197,7 +201,8 @@ static enum status contact_pictures(struct image *page, int64_t x, int64_t y, co
     if (box_empty(bone))
         return STATUS_OK;
     const struct render_layer bone_layer = {.mask = row->skull, .rgb = {bone_rgb[0], bone_rgb[1], bone_rgb[2]}};
-    const struct render_layer implant_layer = {.mask = row->implant, .rgb = {implant_rgb[0], implant_rgb[1], implant_rgb[2]}};
+    const struct render_layer implant_layer = {.mask = row->implant,
+                                               .rgb = {implant_rgb[0], implant_rgb[1], implant_rgb[2]}};
     const struct render_layer flat[2] = {bone_layer, implant_layer},
                               solid[2] = {implant_layer, bone_layer}; /* slices show the last, views the first */
     const int n_layers = row->implant ? 2 : 1;
@@ -206,7 +211,8 @@ static enum status contact_pictures(struct image *page, int64_t x, int64_t y, co
     struct image picture;
     for (int axis = 0; axis < 3; axis++) {
         const double middle = 0.5 * (double)(focus.lo[axis] + focus.hi[axis]);
-        const int64_t index = box_empty(missing) ? (int64_t)middle : telling_slice(row->implant, grid->dim, missing, axis);
+        const int64_t index =
+            box_empty(missing) ? (int64_t)middle : telling_slice(row->implant, grid->dim, missing, axis);
         offset_mm[axis] = (middle - 0.5 * (double)(bone.lo[axis] + bone.hi[axis])) * grid_spacing_mm(grid, axis);
         if (render_slice_box(&picture, grid, flat, n_layers, (struct render_cut){axis, index, view}, TILE, error) ||
             contact_tile(page, x + axis * (TILE + GAP), y, &picture, tile_ground, error))
@@ -242,7 +248,8 @@ enum status contact_add(struct contact *sheet, const struct contact_row *row, st
 
 enum status contact_close(struct contact *sheet, struct error *error)
 {
-    const enum status status = error && sheet->page.rgb && sheet->done > 0 ? contact_write_page(sheet, error) : STATUS_OK;
+    const enum status status =
+        error && sheet->page.rgb && sheet->done > 0 ? contact_write_page(sheet, error) : STATUS_OK;
     image_done(&sheet->page);
     return status;
 }

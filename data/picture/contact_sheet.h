@@ -1,17 +1,25 @@
-/* contact_sheet.h - contact sheets: many skulls on a page, one row each: three planes through the defect, a shaded view of where it is,
- * and a few words. Pages follow each other when there are many: FILE.png, or FILE_01.png, FILE_02.png ...
+/* contact_sheet.h - contact sheets: many skulls on a page, one row each: three planes through the defect, a shaded view
+ * of where it is, and a few words. Pages follow each other when there are many: FILE.png, or FILE_01.png, FILE_02.png
+ * ...
  *
  *     struct contact sheet;
  *     if (contact_open(&sheet, "preview.png", "inject", n, error)) ...
- *     for each: contact_add(&sheet, &(struct contact_row){.grid = &grid, .skull = skull, .implant = implant, .name = "case_00"},
- * error); contact_close(&sheet, error);                      // writes the last page; also after a failure (error NULL: writes
+ *     for each: contact_add(&sheet, &(struct contact_row){.grid = &grid, .skull = skull, .implant = implant, .name =
+ *       "case_00"},
+ * error); contact_close(&sheet, error);                      // writes the last page; also after a failure (error
+ *   NULL: writes
  * nothing) */
 #ifndef CALVARIA_DATA_PICTURE_CONTACT_SHEET_H
 #define CALVARIA_DATA_PICTURE_CONTACT_SHEET_H
 
 #include "data/picture/render.h"
 
-enum contact_mark { CONTACT_PLAIN, CONTACT_GOOD, CONTACT_ODD, CONTACT_BAD }; /* the colour of the bar at the row's left */
+enum contact_mark {
+    CONTACT_PLAIN,
+    CONTACT_GOOD,
+    CONTACT_ODD,
+    CONTACT_BAD
+}; /* the colour of the bar at the row's left */
 
 struct contact_row {
     const struct grid *grid; /* NULL: no pictures */

@@ -1,4 +1,5 @@
-/* font.h - a fixed-width bitmap font for pictures: printable ASCII, 5 x 9 pixels (capitals 7 high, 2 below the line). */
+/* font.h - a fixed-width bitmap font for pictures: printable ASCII, 5 x 9 pixels (capitals 7 high, 2 below the line).
+ */
 #ifndef CALVARIA_DATA_PICTURE_FONT_H
 #define CALVARIA_DATA_PICTURE_FONT_H
 

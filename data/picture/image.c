@@ -13,7 +13,8 @@ enum { IMAGE_MAX_SIDE = 32768 };
 enum status image_new(struct image *ret, int64_t w, int64_t h, struct error *error)
 {
     if (w < 1 || h < 1 || w > IMAGE_MAX_SIDE || h > IMAGE_MAX_SIDE)
-        return error_set(error, STATUS_FAILED, "image: %" PRId64 " x %" PRId64 " pixels: out of range (1 to %d on a side)", w, h,
+        return error_set(error, STATUS_FAILED,
+                         "image: %" PRId64 " x %" PRId64 " pixels: out of range (1 to %d on a side)", w, h,
                          IMAGE_MAX_SIDE);
     size_t bytes = (size_t)w * (size_t)h * 3;
     uint8_t *rgb = memory_alloc(bytes, 1);
@@ -86,7 +87,9 @@ enum status image_write_png(const char *path, const struct image *image, struct 
     char *part = NULL;
     if (file_begin(&part, path, error))
         return error->status;
-    png_image png = {.version = PNG_IMAGE_VERSION, .width = (png_uint_32)image->w, .height = (png_uint_32)image->h,
+    png_image png = {.version = PNG_IMAGE_VERSION,
+                     .width = (png_uint_32)image->w,
+                     .height = (png_uint_32)image->h,
                      .format = PNG_FORMAT_RGB};
     if (!png_image_write_to_file(&png, part, 0, image->rgb, 0, NULL)) {
         error_set(error, STATUS_FAILED, "%s: cannot write the PNG: %s (is the disk full?)", path, png.message);

@@ -8,16 +8,25 @@
 #include "data/mask/morphology.h"
 #include "data/picture/scene.h"
 
-enum { SLICE_SAMPLES = 3, SHEET_PANEL = 400, SHEET_CAPTION = 16, SHEET_GAP = 8, SHEET_TITLE = 40, SCENE_CELLS_MAX = 400, SHEET_CELLS = 300 };
+enum {
+    SLICE_SAMPLES = 3,
+    SHEET_PANEL = 400,
+    SHEET_CAPTION = 16,
+    SHEET_GAP = 8,
+    SHEET_TITLE = 40,
+    SCENE_CELLS_MAX = 400,
+    SHEET_CELLS = 300
+};
 
 static const uint8_t slice_ground[3] = {14, 17, 22}, sheet_ground[3] = {255, 255, 255}, sheet_ink[3] = {40, 44, 52};
 
-enum status render_shaded(struct image *ret, const struct grid *grid, const struct render_layer *layers, int n_layers, enum render_view view,
-                          int64_t px, struct error *error)
+enum status render_shaded(struct image *ret, const struct grid *grid, const struct render_layer *layers, int n_layers,
+                          enum render_view view, int64_t px, struct error *error)
 {
     struct scene scene;
     if (px < 1 || (int)view < 0 || view >= VIEW_N)
-        return error_set(error, STATUS_FAILED, "picture: view %d of %" PRId64 " pixels: out of range (a view, at least 1 pixel)", (int)view,
+        return error_set(error, STATUS_FAILED,
+                         "picture: view %d of %" PRId64 " pixels: out of range (a view, at least 1 pixel)", (int)view,
                          px);
     if (scene_make(&scene, grid, layers, n_layers, px < SCENE_CELLS_MAX ? px : SCENE_CELLS_MAX, error))
         return error->status;
@@ -35,21 +44,22 @@ static int slice_layer(const struct render_layer *layers, int n_layers, int64_t 
     return -1;
 }
 
-enum status render_slice(struct image *ret, const struct grid *grid, const struct render_layer *layers, int n_layers, int axis, int64_t index,
-                         int64_t px, struct error *error)
+enum status render_slice(struct image *ret, const struct grid *grid, const struct render_layer *layers, int n_layers,
+                         int axis, int64_t index, int64_t px, struct error *error)
 {
     const struct box all = {.hi = {grid->dim[0], grid->dim[1], grid->dim[2]}};
     return render_slice_box(ret, grid, layers, n_layers, (struct render_cut){axis, index, all}, px, error);
 }
 
-enum status render_slice_box(struct image *ret, const struct grid *grid, const struct render_layer *layers, int n_layers,
-                             struct render_cut cut, int64_t px, struct error *error)
+enum status render_slice_box(struct image *ret, const struct grid *grid, const struct render_layer *layers,
+                             int n_layers, struct render_cut cut, int64_t px, struct error *error)
 {
     const int axis = cut.axis;
     const int64_t index = cut.index;
     const struct box box = cut.box;
     if (axis < 0 || axis > 2 || index < 0 || index >= grid->dim[axis] || px < 1 || box_empty(box))
-        return error_set(error, STATUS_FAILED, "picture: slice %" PRId64 " across axis %d: outside the volume", index, axis);
+        return error_set(error, STATUS_FAILED, "picture: slice %" PRId64 " across axis %d: outside the volume", index,
+                         axis);
     const int across = axis == 0 ? 1 : 0, down = axis == 2 ? 1 : 2; /* y down in axial slices, z up in the others */
     const int64_t step[3] = {1, grid->dim[0], grid->dim[0] * grid->dim[1]};
     const int64_t n_across = box.hi[across] - box.lo[across], n_down = box.hi[down] - box.lo[down];
@@ -87,9 +97,10 @@ static void sheet_place(struct image *sheet, struct image *picture, int column, 
     image_done(picture);
 }
 
-/* The middle of the focus layer's box as seen from the middle of all bone, in voxels; the volume's middle where it is empty. */
-static void sheet_middle(int64_t middle[3], bool *ret_left, bool *ret_back, const struct grid *grid, const struct render_layer *layers,
-                         int n_layers, int focus)
+/* The middle of the focus layer's box as seen from the middle of all bone, in voxels; the volume's middle where it is
+ * empty. */
+static void sheet_middle(int64_t middle[3], bool *ret_left, bool *ret_back, const struct grid *grid,
+                         const struct render_layer *layers, int n_layers, int focus)
 {
     struct box all = {{0}, {0}}, box = box_of_mask(layers[focus].mask, grid->dim);
     for (int i = 0; i < n_layers; i++) {
@@ -122,12 +133,13 @@ static void sheet_legend(struct image *sheet, const struct grid *grid, const str
         snprintf(text, sizeof text, "%.20s\n%.1f ml", layers[i].name ? layers[i].name : "", ml);
         image_text_scaled(sheet, x + 40, y - 6, text, 2, sheet_ink);
     }
-    snprintf(text, sizeof text, "%" PRId64 " x %" PRId64 " x %" PRId64 " voxels\n%.3g x %.3g x %.3g mm", grid->dim[0], grid->dim[1],
-             grid->dim[2], grid_spacing_mm(grid, 0), grid_spacing_mm(grid, 1), grid_spacing_mm(grid, 2));
+    snprintf(text, sizeof text, "%" PRId64 " x %" PRId64 " x %" PRId64 " voxels\n%.3g x %.3g x %.3g mm", grid->dim[0],
+             grid->dim[1], grid->dim[2], grid_spacing_mm(grid, 0), grid_spacing_mm(grid, 1), grid_spacing_mm(grid, 2));
     image_text_scaled(sheet, x, y + 20, text, 2, sheet_ink);
 }
 
-static enum status sheet_views(struct image *sheet, const struct scene *scene, bool left, bool back, struct error *error)
+static enum status sheet_views(struct image *sheet, const struct scene *scene, bool left, bool back,
+                               struct error *error)
 {
     const struct {
         enum render_view view;
@@ -145,8 +157,8 @@ static enum status sheet_views(struct image *sheet, const struct scene *scene, b
     return STATUS_OK;
 }
 
-static enum status sheet_slices(struct image *sheet, const struct grid *grid, const struct render_layer *layers, int n_layers,
-                                const int64_t middle[3], struct error *error)
+static enum status sheet_slices(struct image *sheet, const struct grid *grid, const struct render_layer *layers,
+                                int n_layers, const int64_t middle[3], struct error *error)
 {
     static const char *const labels[3] = {"sagittal", "coronal", "axial"};
     for (int axis = 0; axis < 3; axis++) {
@@ -160,16 +172,18 @@ static enum status sheet_slices(struct image *sheet, const struct grid *grid, co
     return STATUS_OK;
 }
 
-enum status render_sheet(const char *path, const struct grid *grid, const struct render_layer *layers, int n_layers, int focus,
-                         const char *title, struct error *error)
+enum status render_sheet(const char *path, const struct grid *grid, const struct render_layer *layers, int n_layers,
+                         int focus, const char *title, struct error *error)
 {
     struct image sheet = {0};
     struct scene scene = {0};
     int64_t middle[3];
     bool left, back;
     if (n_layers < 1 || n_layers > RENDER_MAX_LAYERS || focus < 0 || focus >= n_layers)
-        return error_set(error, STATUS_FAILED, "picture: layer %d of %d: out of range (1 to %d layers)", focus, n_layers, RENDER_MAX_LAYERS);
-    if (image_new(&sheet, 4 * (SHEET_PANEL + SHEET_GAP) + SHEET_GAP, SHEET_TITLE + 2 * (SHEET_PANEL + SHEET_GAP), error))
+        return error_set(error, STATUS_FAILED, "picture: layer %d of %d: out of range (1 to %d layers)", focus,
+                         n_layers, RENDER_MAX_LAYERS);
+    if (image_new(&sheet, 4 * (SHEET_PANEL + SHEET_GAP) + SHEET_GAP, SHEET_TITLE + 2 * (SHEET_PANEL + SHEET_GAP),
+                  error))
         return error->status;
     image_fill(&sheet, sheet_ground);
     sheet_middle(middle, &left, &back, grid, layers, n_layers, focus);
@@ -191,7 +205,11 @@ enum status render_sheet(const char *path, const struct grid *grid, const struct
 
 int64_t render_sheet_bytes(const struct grid *grid)
 {
-    enum { ARRAYS = 4, MARGIN = 24, PICTURES = 32 << 20 }; /* density, label and two blurred; the samples of a view, a row of each thread */
+    enum {
+        ARRAYS = 4,
+        MARGIN = 24,
+        PICTURES = 32 << 20
+    }; /* density, label and two blurred; the samples of a view, a row of each thread */
     double longest = 0, cells = 1;
     for (int a = 0; a < 3; a++)
         longest = fmax(longest, grid_spacing_mm(grid, a) * (double)grid->dim[a]);

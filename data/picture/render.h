@@ -4,7 +4,8 @@
  *                                     {.mask = implant, .rgb = {214, 84, 60}, .name = "implant"}};
  *     if (render_sheet("case.png", &grid, layers, 2, 1, "case 000", error)) ...
  *
- * Views follow the volume's axes (x left, y posterior, z superior), not an oblique affine. The same pixels on any thread count. */
+ * Views follow the volume's axes (x left, y posterior, z superior), not an oblique affine. The same pixels on any
+ * thread count. */
 #ifndef CALVARIA_DATA_PICTURE_RENDER_H
 #define CALVARIA_DATA_PICTURE_RENDER_H
 
@@ -19,8 +20,8 @@ struct image {
     uint8_t *rgb; /* 3 w h */
 };
 
-/* Oblique looks from the front, left and above; oblique back from behind, left and above; the next two are their mirror images. Each
- * has its opposite: under oblique looks from behind, right and below. */
+/* Oblique looks from the front, left and above; oblique back from behind, left and above; the next two are their mirror
+ * images. Each has its opposite: under oblique looks from behind, right and below. */
 enum render_view {
     VIEW_LEFT,
     VIEW_FRONT,
@@ -57,28 +58,29 @@ void image_text(struct image *dst, int64_t x, int64_t y, const char *text, const
 void image_text_scaled(struct image *dst, int64_t x, int64_t y, const char *text, int scale, const uint8_t rgb[3]);
 enum status image_write_png(const char *path, const struct image *image, struct error *error); /* atomic */
 
-/* Orthographic, lit by the surface normal of the distance-smoothed mask; px pixels on the longer side. Empty masks give a blank image. */
-enum status render_shaded(struct image *ret, const struct grid *grid, const struct render_layer *layers, int n_layers, enum render_view view,
-                          int64_t px, struct error *error);
+/* Orthographic, lit by the surface normal of the distance-smoothed mask; px pixels on the longer side. Empty masks give
+ * a blank image. */
+enum status render_shaded(struct image *ret, const struct grid *grid, const struct render_layer *layers, int n_layers,
+                          enum render_view view, int64_t px, struct error *error);
 /* The slice at `index` across axis a (0 x, 1 y, 2 z), isotropic pixels, px on the longer side. */
-enum status render_slice(struct image *ret, const struct grid *grid, const struct render_layer *layers, int n_layers, int axis, int64_t index,
-                         int64_t px, struct error *error);
+enum status render_slice(struct image *ret, const struct grid *grid, const struct render_layer *layers, int n_layers,
+                         int axis, int64_t index, int64_t px, struct error *error);
 /* Where a slice is cut, and the box of the volume that is shown. */
 struct render_cut {
     int axis; /* 0 x, 1 y, 2 z */
     int64_t index;
     struct box box;
 };
-enum status render_slice_box(struct image *ret, const struct grid *grid, const struct render_layer *layers, int n_layers,
-                             struct render_cut cut, int64_t px, struct error *error);
+enum status render_slice_box(struct image *ret, const struct grid *grid, const struct render_layer *layers,
+                             int n_layers, struct render_cut cut, int64_t px, struct error *error);
 /* The oblique or side view that looks at a point this far (x, y, z, mm) from the skull's middle. */
 enum render_view render_view_at(const double offset_mm[3]);
 /* The view from the other end of the same line. */
 enum render_view render_view_opposite(enum render_view view);
-/* A sheet: shaded views (side and oblique from where layer `focus` shows, front, top), three slices through the middle of that layer, and
- * the layers' names and volumes, with a title (may be NULL). */
-enum status render_sheet(const char *path, const struct grid *grid, const struct render_layer *layers, int n_layers, int focus,
-                         const char *title, struct error *error);
+/* A sheet: shaded views (side and oblique from where layer `focus` shows, front, top), three slices through the middle
+ * of that layer, and the layers' names and volumes, with a title (may be NULL). */
+enum status render_sheet(const char *path, const struct grid *grid, const struct render_layer *layers, int n_layers,
+                         int focus, const char *title, struct error *error);
 
 /* What render_sheet takes at most for masks on this grid. */
 int64_t render_sheet_bytes(const struct grid *grid);

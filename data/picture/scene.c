@@ -1,5 +1,5 @@
-/* scene.c - masks to a smooth density on cubic cells: a separable tent filter (it averages where cells are larger than voxels and
- * interpolates where they are smaller), then blocks of maxima. */
+/* scene.c - masks to a smooth density on cubic cells: a separable tent filter (it averages where cells are larger than
+ * voxels and interpolates where they are smaller), then blocks of maxima. */
 #include "data/picture/scene.h"
 
 #include <math.h>
@@ -23,8 +23,8 @@ static void taps_done(struct taps *taps)
 }
 
 /* Cells of cell_mm from lo_mm over voxels of spacing_mm, of which lo <= i < hi may be read. */
-static enum status taps_make(struct taps *taps, int64_t n_cells, double cell_mm, double lo_mm, double spacing_mm, int64_t lo,
-                             int64_t hi, struct error *error)
+static enum status taps_make(struct taps *taps, int64_t n_cells, double cell_mm, double lo_mm, double spacing_mm,
+                             int64_t lo, int64_t hi, struct error *error)
 {
     double reach = fmax(1.4 * cell_mm, 1.4 * spacing_mm);
     int64_t n_taps = (int64_t)ceil(2 * reach / spacing_mm) + 1;
@@ -65,7 +65,8 @@ static uint8_t smoothing_round(uint32_t sum)
     return (uint8_t)(value > 255 ? 255 : value);
 }
 
-/* One plane of cells. sums: one row; a: the layer's voxel rows of one z-filtered plane; b: rows of cells by voxels of x. */
+/* One plane of cells. sums: one row; a: the layer's voxel rows of one z-filtered plane; b: rows of cells by voxels of
+ * x. */
 static void smoothing_plane(const struct smoothing *s, int64_t z, uint32_t *sums, uint8_t *a, uint8_t *b, uint8_t *out)
 {
     int64_t w = s->voxels.hi[0] - s->voxels.lo[0], h = s->voxels.hi[1] - s->voxels.lo[1];
@@ -149,8 +150,8 @@ static enum status smoothing_run(struct scene *scene, const struct smoothing *s,
     return failed ? error_memory(error, (size_t)(w * h), "smoothing a mask") : STATUS_OK;
 }
 
-static enum status scene_add(struct scene *scene, const struct grid *grid, const struct render_layer *layer, struct box box,
-                             int label, struct error *error)
+static enum status scene_add(struct scene *scene, const struct grid *grid, const struct render_layer *layer,
+                             struct box box, int label, struct error *error)
 {
     struct smoothing s = {.mask = layer->mask, .dim = grid->dim, .voxels = box};
     enum status status = STATUS_OK;
@@ -160,8 +161,9 @@ static enum status scene_add(struct scene *scene, const struct grid *grid, const
         int64_t hi = (int64_t)ceil(((double)box.hi[a] * spacing + reach - scene->lo_mm[a]) / scene->cell_mm) + 1;
         s.cells.lo[a] = lo < 0 ? 0 : lo;
         s.cells.hi[a] = hi > scene->dim[a] ? scene->dim[a] : hi;
-        status = taps_make(&s.taps[a], s.cells.hi[a] - s.cells.lo[a], scene->cell_mm,
-                           scene->lo_mm[a] + (double)s.cells.lo[a] * scene->cell_mm, spacing, box.lo[a], box.hi[a], error);
+        status =
+            taps_make(&s.taps[a], s.cells.hi[a] - s.cells.lo[a], scene->cell_mm,
+                      scene->lo_mm[a] + (double)s.cells.lo[a] * scene->cell_mm, spacing, box.lo[a], box.hi[a], error);
     }
     if (!status)
         status = smoothing_run(scene, &s, label, error);
@@ -215,9 +217,9 @@ static void scene_blur(uint8_t *out, const uint8_t *in, const int64_t dim[3], in
         } else if (at < 2 * stride || at >= n - 2 * stride)
             hi = 0;
         for (int64_t x = lo; x < hi; x++)
-            to[x] =
-                (uint8_t)((from[x - 2 * step] + from[x + 2 * step] + 4 * (from[x - step] + from[x + step]) + 6 * from[x] + 8) >>
-                          4);
+            to[x] = (uint8_t)((from[x - 2 * step] + from[x + 2 * step] + 4 * (from[x - step] + from[x + step]) +
+                               6 * from[x] + 8) >>
+                              4);
     }
 }
 
@@ -242,7 +244,8 @@ static enum status scene_smooth(struct scene *scene, struct error *error)
 }
 
 /* Dims, origin and cell from the box of all layers; allocates. */
-static enum status scene_layout(struct scene *scene, const struct grid *grid, struct box box, int64_t cells, struct error *error)
+static enum status scene_layout(struct scene *scene, const struct grid *grid, struct box box, int64_t cells,
+                                struct error *error)
 {
     double longest = 0, finest = INFINITY;
     for (int a = 0; a < 3; a++) {
@@ -268,13 +271,14 @@ static enum status scene_layout(struct scene *scene, const struct grid *grid, st
     return STATUS_OK;
 }
 
-enum status scene_make(struct scene *ret, const struct grid *grid, const struct render_layer *layers, int n_layers, int64_t cells,
-                       struct error *error)
+enum status scene_make(struct scene *ret, const struct grid *grid, const struct render_layer *layers, int n_layers,
+                       int64_t cells, struct error *error)
 {
     struct scene scene = {0};
     struct box boxes[RENDER_MAX_LAYERS], all = {{0}, {0}};
     if (n_layers < 1 || n_layers > RENDER_MAX_LAYERS)
-        return error_set(error, STATUS_FAILED, "picture: %d layers: out of range (1 to %d)", n_layers, RENDER_MAX_LAYERS);
+        return error_set(error, STATUS_FAILED, "picture: %d layers: out of range (1 to %d)", n_layers,
+                         RENDER_MAX_LAYERS);
     for (int i = 0; i < n_layers; i++) {
         boxes[i] = box_of_mask(layers[i].mask, grid->dim);
         for (int a = 0; a < 3 && !box_empty(boxes[i]); a++) {

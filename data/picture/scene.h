@@ -1,5 +1,5 @@
-/* scene.h - what the renderer looks at: layers of masks resampled to cubic cells and smoothed, so that surfaces and normals are
- * smooth. Private to the renderer. */
+/* scene.h - what the renderer looks at: layers of masks resampled to cubic cells and smoothed, so that surfaces and
+ * normals are smooth. Private to the renderer. */
 #ifndef CALVARIA_DATA_PICTURE_SCENE_H
 #define CALVARIA_DATA_PICTURE_SCENE_H
 
@@ -20,11 +20,12 @@ struct scene {
 };
 
 /* Empty masks give a scene with dim 0 and no arrays. cells: about how many on the longest side at most. */
-enum status scene_make(struct scene *ret, const struct grid *grid, const struct render_layer *layers, int n_layers, int64_t cells,
-                       struct error *error);
+enum status scene_make(struct scene *ret, const struct grid *grid, const struct render_layer *layers, int n_layers,
+                       int64_t cells, struct error *error);
 void scene_done(struct scene *scene);
 
 /* Draws one view into a fresh white image, px on the longer side. */
-enum status scene_shade(struct image *ret, const struct scene *scene, enum render_view view, int64_t px, struct error *error);
+enum status scene_shade(struct image *ret, const struct scene *scene, enum render_view view, int64_t px,
+                        struct error *error);
 
 #endif

@@ -1,12 +1,17 @@
-/* shade.c - a view of a scene: orthographic rays to the first surface, its normal from the density's gradient, ambient occlusion
- * from the depth picture (McGuire et al., "The Alchemy screen-space ambient obscurance algorithm", HPG 2011), two soft lights; one
- * ray per pixel, 2 x 2 where the depths or colours of neighbours part. */
+/* shade.c - a view of a scene: orthographic rays to the first surface, its normal from the density's gradient, ambient
+ * occlusion from the depth picture (McGuire et al., "The Alchemy screen-space ambient obscurance algorithm", HPG 2011),
+ * two soft lights; one ray per pixel, 2 x 2 where the depths or colours of neighbours part. */
 #include "data/picture/scene.h"
 
 #include <math.h>
 #include <string.h>
 
-enum { SHADE_SAMPLES = 2, SHADE_AO_TAPS = 22, SHADE_AO_TURNS = 16, SHADE_AO_BLUR = 2 }; /* samples per pixel on a side; taps; pixels around */
+enum {
+    SHADE_SAMPLES = 2,
+    SHADE_AO_TAPS = 22,
+    SHADE_AO_TURNS = 16,
+    SHADE_AO_BLUR = 2
+}; /* samples per pixel on a side; taps; pixels around */
 
 static const float shade_surface = 100; /* density of the surface seen: below the half, so that thin bone stays whole */
 static const double shade_ao_mm = 18;
@@ -14,11 +19,11 @@ static const double shade_ao_mm = 18;
 /* Camera axes in volume axes: right, up, forward (unit vectors). */
 struct camera {
     double axis[3][3];
-    double origin[3]; /* cells: top left corner of the image, before all bone */
-    double step;      /* cells per sample */
-    double far;       /* cells from origin to behind all bone */
+    double origin[3];  /* cells: top left corner of the image, before all bone */
+    double step;       /* cells per sample */
+    double far;        /* cells from origin to behind all bone */
     double inverse[3]; /* 1 / forward: what all rays share; INFINITY where they run along a plane of cells */
-    int64_t w, h;     /* samples */
+    int64_t w, h;      /* samples */
 };
 
 static const float PIXEL_EVEN = -1; /* depth of a pixel's second sample: the first stands for all */
@@ -62,8 +67,8 @@ static void vector_unit(double v[3])
 
 enum render_view render_view_at(const double offset_mm[3])
 {
-    static const enum render_view views[] = {VIEW_OBLIQUE, VIEW_OBLIQUE_RIGHT, VIEW_OBLIQUE_BACK, VIEW_OBLIQUE_BACK_RIGHT,
-                                             VIEW_LEFT,    VIEW_RIGHT};
+    static const enum render_view views[] = {
+        VIEW_OBLIQUE, VIEW_OBLIQUE_RIGHT, VIEW_OBLIQUE_BACK, VIEW_OBLIQUE_BACK_RIGHT, VIEW_LEFT, VIEW_RIGHT};
     enum render_view best = VIEW_OBLIQUE;
     double most = -INFINITY;
     for (size_t i = 0; i < sizeof views / sizeof *views; i++) {
@@ -174,8 +179,8 @@ static void ray_at(double p[3], const double start[3], const double direction[3]
 }
 
 /* Part of the ray inside the box lo..hi (cells): *t0 <= t < *t1. */
-static void ray_clip(const struct camera *camera, const double start[3], const double lo[3], const double hi[3], double *t0,
-                     double *t1)
+static void ray_clip(const struct camera *camera, const double start[3], const double lo[3], const double hi[3],
+                     double *t0, double *t1)
 {
     for (int a = 0; a < 3; a++) {
         if (camera->inverse[a] == INFINITY) {
@@ -212,7 +217,8 @@ static double ray_skip(const struct scene *scene, const struct camera *camera, c
 /* t of the first surface, or INFINITY. */
 static double ray_hit(const struct scene *scene, const struct camera *camera, const double start[3])
 {
-    const double zero[3] = {0, 0, 0}, dim[3] = {(double)scene->dim[0], (double)scene->dim[1], (double)scene->dim[2]}, step = 0.7;
+    const double zero[3] = {0, 0, 0}, dim[3] = {(double)scene->dim[0], (double)scene->dim[1], (double)scene->dim[2]},
+                 step = 0.7;
     const double *direction = camera->axis[2];
     double t = 0, end = camera->far, p[3];
     ray_clip(camera, start, zero, dim, &t, &end);
@@ -267,8 +273,8 @@ static void surface_albedo(float albedo[3], const struct scene *scene, const dou
 }
 
 /* Unit vector down the gradient, in camera axes (right, up, towards the camera); false where it is flat. */
-static bool surface_normal(double normal[3], const struct scene *scene, const struct camera *camera, const uint8_t *values,
-                           const double p[3])
+static bool surface_normal(double normal[3], const struct scene *scene, const struct camera *camera,
+                           const uint8_t *values, const double p[3])
 {
     const double reach = 1.25;
     double gradient[3], length2 = 0;
@@ -316,7 +322,8 @@ static struct surface surface_find(const struct scene *scene, const struct camer
     return surface;
 }
 
-/* Ambient occlusion, pixel by pixel: how deep each is, where to look (a spiral, turned from pixel to pixel), what was found. */
+/* Ambient occlusion, pixel by pixel: how deep each is, where to look (a spiral, turned from pixel to pixel), what was
+ * found. */
 struct openness {
     int64_t w, h;
     float mm, *depth, *share; /* mm per pixel; depth and share of light of every pixel */
@@ -329,7 +336,8 @@ static void openness_aim(struct openness *ret, double pixel_mm)
     ret->mm = (float)pixel_mm;
     for (int turn = 0; turn < SHADE_AO_TURNS; turn++)
         for (int k = 0; k < SHADE_AO_TAPS; k++) {
-            float share = ((float)k + 0.5f) / SHADE_AO_TAPS, angle = 6.2831853f * (float)turn / SHADE_AO_TURNS + 2.3999632f * (float)k;
+            float share = ((float)k + 0.5f) / SHADE_AO_TAPS,
+                  angle = 6.2831853f * (float)turn / SHADE_AO_TURNS + 2.3999632f * (float)k;
             ret->tap[turn][k][0] = (int32_t)lrintf(share * radius * cosf(angle));
             ret->tap[turn][k][1] = (int32_t)lrintf(share * radius * sinf(angle));
         }
@@ -349,7 +357,8 @@ static float openness_at(const struct openness *open, const struct surface *here
             continue;
         float to[3] = {(float)(u - x) * open->mm, (float)(y - v) * open->mm, (here->depth - depth) * (float)cell_mm};
         float length2 = to[0] * to[0] + to[1] * to[1] + to[2] * to[2];
-        float cosine = (to[0] * here->normal[0] + to[1] * here->normal[1] + to[2] * here->normal[2]) / sqrtf(length2 + 1e-6f);
+        float cosine =
+            (to[0] * here->normal[0] + to[1] * here->normal[1] + to[2] * here->normal[2]) / sqrtf(length2 + 1e-6f);
         float far = length2 / (float)(shade_ao_mm * shade_ao_mm);
         sum += cosine > 0.08f ? (cosine - 0.08f) / (1 + far) : 0;
     }
@@ -388,8 +397,8 @@ static void surface_light(float rgb[3], const struct surface *surface, float ope
         rgb[c] = fminf(surface->albedo[c] * light * 1.08f, 1);
 }
 
-static void shade_pixel(uint8_t out[3], const struct surface *all, const struct openness *open, const struct camera *camera,
-                        int64_t x, int64_t y)
+static void shade_pixel(uint8_t out[3], const struct surface *all, const struct openness *open,
+                        const struct camera *camera, int64_t x, int64_t y)
 {
     float sum[3] = {0, 0, 0};
     const struct surface *first = &all[y * SHADE_SAMPLES * camera->w + x * SHADE_SAMPLES];
@@ -399,7 +408,8 @@ static void shade_pixel(uint8_t out[3], const struct surface *all, const struct 
             const struct surface *surface = &first[v * camera->w + u];
             float rgb[3] = {1, 1, 1};
             if (surface->depth < INFINITY)
-                surface_light(rgb, surface, openness_smooth(open, x, y, surface->depth), surface->depth / (float)camera->far);
+                surface_light(rgb, surface, openness_smooth(open, x, y, surface->depth),
+                              surface->depth / (float)camera->far);
             for (int c = 0; c < 3; c++)
                 sum[c] += rgb[c];
         }
@@ -418,7 +428,8 @@ static bool pixels_agree(const struct surface *a, const struct surface *b, float
 }
 
 /* The other samples of pixel x, y: looked for where one of the eight around differs, else marked as not needed. */
-static void pixel_refine(const struct scene *scene, const struct camera *camera, struct surface *all, int64_t x, int64_t y)
+static void pixel_refine(const struct scene *scene, const struct camera *camera, struct surface *all, int64_t x,
+                         int64_t y)
 {
     const int64_t w = camera->w / SHADE_SAMPLES, h = camera->h / SHADE_SAMPLES;
     struct surface *first = &all[y * SHADE_SAMPLES * camera->w + x * SHADE_SAMPLES];
@@ -426,7 +437,8 @@ static void pixel_refine(const struct scene *scene, const struct camera *camera,
     for (int n = 0; n < 9 && even; n++) {
         int64_t u = x + n % 3 - 1, v = y + n / 3 - 1;
         if (u >= 0 && v >= 0 && u < w && v < h)
-            even = pixels_agree(first, &all[v * SHADE_SAMPLES * camera->w + u * SHADE_SAMPLES], (float)camera->step * SHADE_SAMPLES);
+            even = pixels_agree(first, &all[v * SHADE_SAMPLES * camera->w + u * SHADE_SAMPLES],
+                                (float)camera->step * SHADE_SAMPLES);
     }
     if (even)
         first[1].depth = PIXEL_EVEN;
@@ -437,8 +449,8 @@ static void pixel_refine(const struct scene *scene, const struct camera *camera,
 }
 
 /* all: camera's samples, of which the first of every pixel is found first. */
-static void shade_image(struct image *image, const struct scene *scene, const struct camera *camera, struct surface *all,
-                        struct openness *open)
+static void shade_image(struct image *image, const struct scene *scene, const struct camera *camera,
+                        struct surface *all, struct openness *open)
 {
     const int64_t w = open->w, h = open->h, row = camera->w * SHADE_SAMPLES;
     openness_aim(open, camera->step * SHADE_SAMPLES * scene->cell_mm);
@@ -462,7 +474,8 @@ static void shade_image(struct image *image, const struct scene *scene, const st
             shade_pixel(image->rgb + 3 * (y * w + x), all, open, camera, x, y);
 }
 
-enum status scene_shade(struct image *ret, const struct scene *scene, enum render_view view, int64_t px, struct error *error)
+enum status scene_shade(struct image *ret, const struct scene *scene, enum render_view view, int64_t px,
+                        struct error *error)
 {
     struct image image = {0};
     if (!scene->density)

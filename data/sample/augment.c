@@ -9,58 +9,79 @@
 
 #define OFFSET(member) offsetof(struct augment_config, member)
 /* clang-format off */
+/* clang-format off */
 static const struct config_field augment_fields[] = {
     {.key = "probability", .type = CONFIG_DOUBLE, .offset = OFFSET(probability), .text = "1", .min = 0, .max = 1,
      .help = "share of drawn skulls that any of this happens to"},
-    {.key = "flip_x", .type = CONFIG_DOUBLE, .offset = OFFSET(flip_x), .text = "0", .min = 0, .max = 1, .help = "probability of left becoming right"},
-    {.key = "flip_y", .type = CONFIG_DOUBLE, .offset = OFFSET(flip_y), .text = "0", .min = 0, .max = 1, .help = "probability of front becoming back"},
-    {.key = "flip_z", .type = CONFIG_DOUBLE, .offset = OFFSET(flip_z), .text = "0", .min = 0, .max = 1, .help = "probability of top becoming bottom"},
-    {.key = "rotate_deg", .type = CONFIG_DOUBLE3, .offset = OFFSET(rotate_deg), .text = "[0, 0, 0]", .unit = "degrees", .min = 0, .max = 180,
+    {.key = "flip_x", .type = CONFIG_DOUBLE, .offset = OFFSET(flip_x), .text = "0", .min = 0, .max = 1,
+     .help = "probability of left becoming right"},
+    {.key = "flip_y", .type = CONFIG_DOUBLE, .offset = OFFSET(flip_y), .text = "0", .min = 0, .max = 1,
+     .help = "probability of front becoming back"},
+    {.key = "flip_z", .type = CONFIG_DOUBLE, .offset = OFFSET(flip_z), .text = "0", .min = 0, .max = 1,
+     .help = "probability of top becoming bottom"},
+    {.key = "rotate_deg", .type = CONFIG_DOUBLE3, .offset = OFFSET(rotate_deg), .text = "[0, 0, 0]",
+     .unit = "degrees", .min = 0, .max = 180,
      .help = "turned about x (nodding), y (leaning) and z (shaking the head) by up to this much either way"},
     {.key = "scale", .type = CONFIG_RANGE, .offset = OFFSET(scale), .text = "[1, 1]", .min = 0.5, .max = 2,
      .help = "stretched by a factor drawn for each axis of the skull"},
-    {.key = "elastic_mm", .type = CONFIG_DOUBLE, .offset = OFFSET(elastic_mm), .text = "0", .unit = "mm", .min = 0, .max = 50,
-     .help = "warped by a smooth random field: its control points move up to this much along each axis"},
-    {.key = "elastic_grid_mm", .type = CONFIG_DOUBLE, .offset = OFFSET(elastic_grid_mm), .text = "32", .unit = "mm", .min = 5, .max = 500,
-     .help = "distance of the control points (cubic B-splines)"},
-    {.key = "slice_mm", .type = CONFIG_RANGE, .offset = OFFSET(slice_mm), .text = "[0, 0]", .unit = "mm", .min = 0, .max = 20,
-     .help = "shown as a scan of this slice spacing would: in steps; no effect below the skull's own spacing"},
-    {.key = "noise_surface", .type = CONFIG_RANGE, .offset = OFFSET(noise_surface), .text = "[0, 0]", .min = 0, .max = 0.5,
-     .help = "share of the bone's surface where a voxel of bone or air becomes the other, in source and target alike"},
+    {.key = "elastic_mm", .type = CONFIG_DOUBLE, .offset = OFFSET(elastic_mm), .text = "0", .unit = "mm", .min = 0,
+     .max = 50, .help = "warped by a smooth random field: its control points move up to this much along each axis"},
+    {.key = "elastic_grid_mm", .type = CONFIG_DOUBLE, .offset = OFFSET(elastic_grid_mm), .text = "32", .unit = "mm",
+     .min = 5, .max = 500, .help = "distance of the control points (cubic B-splines)"},
+    {.key = "slice_mm", .type = CONFIG_RANGE, .offset = OFFSET(slice_mm), .text = "[0, 0]", .unit = "mm", .min = 0,
+     .max = 20, .help = "shown as a scan of this slice spacing would: in steps; no effect below the skull's own "
+             "spacing"},
+    {.key = "noise_surface", .type = CONFIG_RANGE, .offset = OFFSET(noise_surface), .text = "[0, 0]", .min = 0,
+     .max = 0.5, .help = "share of the bone's surface where a voxel of bone or air becomes the other, in source "
+             "and target alike"},
     {.key = "noise_bits", .type = CONFIG_RANGE, .offset = OFFSET(noise_bits), .text = "[0, 0]", .min = 0, .max = 0.5,
      .help = "share of all voxels that become the other, in source and target alike"},
-    {.key = "crop", .type = CONFIG_DOUBLE, .offset = OFFSET(crop), .text = "0", .min = 0, .max = 1, .help = "probability of a field of view that ends too early"},
+    {.key = "crop", .type = CONFIG_DOUBLE, .offset = OFFSET(crop), .text = "0", .min = 0, .max = 1,
+     .help = "probability of a field of view that ends too early"},
     {.key = "crop_below", .type = CONFIG_RANGE, .offset = OFFSET(crop_below), .text = "[0, 0.3]", .min = 0, .max = 0.9,
      .help = "crop: share of the bone's height that is missing below"},
     {.key = "crop_top", .type = CONFIG_RANGE, .offset = OFFSET(crop_top), .text = "[0, 0]", .min = 0, .max = 0.9,
      .help = "crop: share of the bone's height that is missing above"},
-    {.key = "frame_up_mm", .type = CONFIG_RANGE, .offset = OFFSET(frame_up_mm), .text = "[0, 0]", .unit = "mm", .min = 0, .max = 100,
-     .help = "a frame of the whole skull stands higher above the highest bone, so that its top says less of where the vault was"},
+    {.key = "frame_up_mm", .type = CONFIG_RANGE, .offset = OFFSET(frame_up_mm), .text = "[0, 0]", .unit = "mm",
+     .min = 0, .max = 100, .help = "a frame of the whole skull stands higher above the highest bone, so that its "
+             "top says less of where the vault was"},
     {0}};
 /* clang-format on */
+/* clang-format on */
 
-/* A field of uniform cubic B-splines folds where its coefficients exceed 1/2.48 of their distance (Choi and Lee, "Injectivity
- * conditions of 2D and 3D uniform cubic B-spline functions", Graphical Models 62, 2000). */
+/* A field of uniform cubic B-splines folds where its coefficients exceed 1/2.48 of their distance (Choi and Lee,
+ * "Injectivity conditions of 2D and 3D uniform cubic B-spline functions", Graphical Models 62, 2000). */
 static enum status augment_check(const void *value, const struct yaml_node *node, struct error *error)
 {
     const struct augment_config *config = value;
     if (config->elastic_mm * 2.48 > config->elastic_grid_mm)
         return config_error(error, yaml_get(node, "elastic_mm"),
-                            "elastic_mm: %g mm folds a field of control points %g mm apart (at most %.3g)", config->elastic_mm,
-                            config->elastic_grid_mm, config->elastic_grid_mm / 2.48);
+                            "elastic_mm: %g mm folds a field of control points %g mm apart (at most %.3g)",
+                            config->elastic_mm, config->elastic_grid_mm, config->elastic_grid_mm / 2.48);
     if (config->crop_below[1] + config->crop_top[1] >= 1)
         return config_error(error, yaml_get(node, "crop_top"),
                             "crop_below and crop_top together may leave nothing of the skull (keep their sum below 1)");
     return STATUS_OK;
 }
 
-const struct config_table augment_table = {.help = "augmentation of training pairs; everything is off until it is asked for",
-                                           .size = sizeof(struct augment_config),
-                                           .fields = augment_fields,
-                                           .check = augment_check};
+const struct config_table augment_table = {
+    .help = "augmentation of training pairs; everything is off until it is asked for",
+    .size = sizeof(struct augment_config),
+    .fields = augment_fields,
+    .check = augment_check};
 
 /* Each has a stream of its own: switching one on leaves the others as they were. */
-enum { CHILD_ANY, CHILD_FLIP, CHILD_ROTATE, CHILD_SCALE, CHILD_ELASTIC, CHILD_SLICE, CHILD_NOISE, CHILD_CROP, CHILD_FRAME };
+enum {
+    CHILD_ANY,
+    CHILD_FLIP,
+    CHILD_ROTATE,
+    CHILD_SCALE,
+    CHILD_ELASTIC,
+    CHILD_SLICE,
+    CHILD_NOISE,
+    CHILD_CROP,
+    CHILD_FRAME
+};
 
 /* Turned about x, then y, then z. */
 static void draw_rotation(double rotation[3][3], const double most_deg[3], struct rng rng)
@@ -69,8 +90,8 @@ static void draw_rotation(double rotation[3][3], const double most_deg[3], struc
         for (int j = 0; j < 3; j++)
             rotation[i][j] = i == j;
     for (int a = 0; a < 3; a++) {
-        const double angle = rng_uniform(&rng, -most_deg[a], most_deg[a]) * 3.14159265358979323846 / 180, c = cos(angle),
-                     s = sin(angle);
+        const double angle = rng_uniform(&rng, -most_deg[a], most_deg[a]) * 3.14159265358979323846 / 180,
+                     c = cos(angle), s = sin(angle);
         double *u = rotation[(a + 1) % 3], *v = rotation[(a + 2) % 3];
         for (int j = 0; j < 3; j++) {
             const double from_u = u[j], from_v = v[j];
@@ -80,7 +101,8 @@ static void draw_rotation(double rotation[3][3], const double most_deg[3], struc
     }
 }
 
-/* In mm: shown = R diag(scale) skull; in voxels of spacing S: to_skull = S^-1 diag(1/scale) R^T S, back = S^-1 R diag(scale) S.
+/* In mm: shown = R diag(scale) skull; in voxels of spacing S: to_skull = S^-1 diag(1/scale) R^T S, back = S^-1 R
+ * diag(scale) S.
  */
 static void draw_linear(struct augment *augment, const struct augment_config *config, const struct rng *rng)
 {
@@ -100,8 +122,8 @@ static void draw_linear(struct augment *augment, const struct augment_config *co
 }
 
 /* A lattice over the bone with one more point on either side, which cubic B-splines need. */
-static enum status draw_elastic(struct augment *augment, const struct augment_config *config, struct box bone, struct rng rng,
-                                struct error *error)
+static enum status draw_elastic(struct augment *augment, const struct augment_config *config, struct box bone,
+                                struct rng rng, struct error *error)
 {
     int64_t n = 3;
     if (config->elastic_mm <= 0)
@@ -121,8 +143,8 @@ static enum status draw_elastic(struct augment *augment, const struct augment_co
     return STATUS_OK;
 }
 
-/* The ends of the field of view, from where the turned skull's bone begins and ends along z (its own height, not that of its
- * turned box). */
+/* The ends of the field of view, from where the turned skull's bone begins and ends along z (its own height, not that
+ * of its turned box). */
 static void draw_crop(struct augment *augment, const struct augment_config *config, struct box bone, struct rng rng)
 {
     if (rng_uniform(&rng, 0, 1) >= config->crop)
@@ -143,7 +165,8 @@ static void draw_crop(struct augment *augment, const struct augment_config *conf
 
 static void draw_rest(struct augment *augment, const struct augment_config *config, const struct rng *rng)
 {
-    struct rng slice = rng_child(rng, CHILD_SLICE), noise = rng_child(rng, CHILD_NOISE), frame = rng_child(rng, CHILD_FRAME);
+    struct rng slice = rng_child(rng, CHILD_SLICE), noise = rng_child(rng, CHILD_NOISE),
+               frame = rng_child(rng, CHILD_FRAME);
     const double slice_vox = range_draw(config->slice_mm, &slice) / grid_spacing_mm(&augment->grid, 2);
     if (slice_vox > 1) {
         augment->slice_vox = slice_vox;
@@ -155,8 +178,8 @@ static void draw_rest(struct augment *augment, const struct augment_config *conf
     augment->frame_up_mm = range_draw(config->frame_up_mm, &frame);
 }
 
-enum status augment_draw(struct augment *ret, const struct augment_config *config, const struct grid *grid, struct box bone,
-                         struct rng rng, struct error *error)
+enum status augment_draw(struct augment *ret, const struct augment_config *config, const struct grid *grid,
+                         struct box bone, struct rng rng, struct error *error)
 {
     const double flips[3] = {config->flip_x, config->flip_y, config->flip_z};
     struct rng any = rng_child(&rng, CHILD_ANY), flip = rng_child(&rng, CHILD_FLIP);
@@ -190,7 +213,8 @@ void augment_place(const struct augment *augment, double at[3])
     for (int a = 0; a < 3; a++)
         off[a] = at[a] - augment->centre[a];
     for (int a = 0; a < 3; a++) {
-        at[a] = augment->centre[a] + augment->back[a][0] * off[0] + augment->back[a][1] * off[1] + augment->back[a][2] * off[2];
+        at[a] = augment->centre[a] + augment->back[a][0] * off[0] + augment->back[a][1] * off[1] +
+                augment->back[a][2] * off[2];
         if (augment->flip[a])
             at[a] = (double)(augment->grid.dim[a] - 1) - at[a];
     }
@@ -236,5 +260,6 @@ void augment_noise(uint8_t *codes, const struct augment *augment, const int64_t 
             codes[v] |= CODE_CHANGES;
     for (int64_t v = 0; v < n; v++)
         if (codes[v] & CODE_CHANGES)
-            codes[v] = (uint8_t)(codes[v] & CODE_MISSING ? codes[v] & ~CODE_CHANGES : (codes[v] ^ CODE_BONE) & ~CODE_CHANGES);
+            codes[v] =
+                (uint8_t)(codes[v] & CODE_MISSING ? codes[v] & ~CODE_CHANGES : (codes[v] ^ CODE_BONE) & ~CODE_CHANGES);
 }

@@ -1,9 +1,9 @@
 /* augment.h - a drawn pair made another: mirrored, turned, stretched, warped, seen in thicker slices, cropped, noisy.
  *
- * One transformation per drawn skull, a pure function of its random stream. Skull and implant are sampled together, so that
- * defective = complete - implant holds voxel for voxel whatever was done. Nothing but the voxels of the patches is computed: a
- * patch is filled by looking up where each of its voxels comes from. "Augmented" coordinates are voxel indices of the volume the
- * network is shown; it has the skull's own dims and spacing. */
+ * One transformation per drawn skull, a pure function of its random stream. Skull and implant are sampled together, so
+ * that defective = complete - implant holds voxel for voxel whatever was done. Nothing but the voxels of the patches is
+ * computed: a patch is filled by looking up where each of its voxels comes from. "Augmented" coordinates are voxel
+ * indices of the volume the network is shown; it has the skull's own dims and spacing. */
 #ifndef CALVARIA_DATA_SAMPLE_AUGMENT_H
 #define CALVARIA_DATA_SAMPLE_AUGMENT_H
 
@@ -48,8 +48,8 @@ struct augment {
     float *lattice; /* x, y, z of each point */
 };
 
-enum status augment_draw(struct augment *ret, const struct augment_config *config, const struct grid *grid, struct box bone,
-                         struct rng rng, struct error *error);
+enum status augment_draw(struct augment *ret, const struct augment_config *config, const struct grid *grid,
+                         struct box bone, struct rng rng, struct error *error);
 void augment_done(struct augment *augment);
 /* Where a point of the skull is shown (the elastic warp, which is small, left aside). */
 void augment_place(const struct augment *augment, double at[3]);
@@ -58,12 +58,13 @@ void augment_place(const struct augment *augment, double at[3]);
 struct augment_patch {
     double lo[3], step[3];
     int64_t size[3];
-    int64_t samples; /* soft cuts: each value is the mean over samples^3 points of its voxel's box; 0 as 1: its middle */
+    int64_t
+        samples; /* soft cuts: each value is the mean over samples^3 points of its voxel's box; 0 as 1: its middle */
 };
-/* Fills a patch. codes: the whole skull, CODE_BONE and CODE_MISSING; trilinear shares above one half become bone, and missing
- * where most of that bone is. */
-enum status augment_cut(uint8_t *out, const struct augment *augment, const uint8_t *codes, const struct augment_patch *patch,
-                        struct error *error);
+/* Fills a patch. codes: the whole skull, CODE_BONE and CODE_MISSING; trilinear shares above one half become bone, and
+ * missing where most of that bone is. */
+enum status augment_cut(uint8_t *out, const struct augment *augment, const uint8_t *codes,
+                        const struct augment_patch *patch, struct error *error);
 /* The same with the shares themselves, of bone and of missing bone. */
 enum status augment_cut_soft(float *skull, float *implant, const struct augment *augment, const uint8_t *codes,
                              const struct augment_patch *patch, struct error *error);

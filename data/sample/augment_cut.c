@@ -1,7 +1,7 @@
 /* augment_cut.c - filling a patch: where does each voxel come from, and what is there.
  *
- * The way back is computed at nodes 8 voxels apart and linear between them: exact for what is linear, and for mirrorings to the
- * last bit (the steps are eighths of whole numbers). */
+ * The way back is computed at nodes 8 voxels apart and linear between them: exact for what is linear, and for
+ * mirrorings to the last bit (the steps are eighths of whole numbers). */
 #include "data/sample/augment.h"
 
 #include <math.h>
@@ -107,7 +107,8 @@ static void nodes_row(struct nodes *nodes, int64_t y, double z)
     const int64_t up = nodes->n[1] > 1 ? stride[0] : 0, over = nodes->n[2] > 1 ? stride[1] : 0;
     const float *at = nodes->at + ny * stride[0] + nz * stride[1];
     for (int64_t i = 0; i < stride[0]; i++)
-        nodes->row[i] = (1 - tz) * ((1 - ty) * at[i] + ty * at[i + up]) + tz * ((1 - ty) * at[i + over] + ty * at[i + up + over]);
+        nodes->row[i] =
+            (1 - tz) * ((1 - ty) * at[i] + ty * at[i + up]) + tz * ((1 - ty) * at[i + over] + ty * at[i + up + over]);
 }
 
 /* ---- what is there ---- */
@@ -117,7 +118,8 @@ static void codes_mix(float share[2], const uint8_t corner[8], const float part[
 {
     share[0] = share[1] = 0;
     for (int k = 0; k < 8; k++) {
-        const float w = (k & 1 ? part[0] : 1 - part[0]) * (k & 2 ? part[1] : 1 - part[1]) * (k & 4 ? part[2] : 1 - part[2]);
+        const float w =
+            (k & 1 ? part[0] : 1 - part[0]) * (k & 2 ? part[1] : 1 - part[1]) * (k & 4 ? part[2] : 1 - part[2]);
         share[0] += corner[k] & CODE_BONE ? w : 0;
         share[1] += corner[k] & CODE_MISSING ? w : 0;
     }
@@ -167,7 +169,8 @@ static bool slice_shown(double *ret, const struct augment *augment, double lo, d
 {
     double shown = lo + (double)z * step;
     if (augment->slice_vox > 0) /* the middle of its thick slice */
-        shown = (floor((shown - augment->slice_phase) / augment->slice_vox) + 0.5) * augment->slice_vox + augment->slice_phase;
+        shown = (floor((shown - augment->slice_phase) / augment->slice_vox) + 0.5) * augment->slice_vox +
+                augment->slice_phase;
     *ret = augment->slice_vox > 0 ? (shown - lo) / step : (double)z;
     return shown >= augment->z_lo && shown < augment->z_hi;
 }
@@ -196,8 +199,8 @@ static void row_fill(uint8_t *out, float *skull, float *implant, const struct no
 }
 
 /* Into cleared memory. */
-static enum status cut_any(uint8_t *out, float *skull, float *implant, const struct augment *augment, const uint8_t *codes,
-                           const struct augment_patch *patch, struct error *error)
+static enum status cut_any(uint8_t *out, float *skull, float *implant, const struct augment *augment,
+                           const uint8_t *codes, const struct augment_patch *patch, struct error *error)
 {
     struct nodes nodes;
     const int64_t *size = patch->size;
@@ -218,8 +221,8 @@ static enum status cut_any(uint8_t *out, float *skull, float *implant, const str
     return STATUS_OK;
 }
 
-enum status augment_cut(uint8_t *out, const struct augment *augment, const uint8_t *codes, const struct augment_patch *patch,
-                        struct error *error)
+enum status augment_cut(uint8_t *out, const struct augment *augment, const uint8_t *codes,
+                        const struct augment_patch *patch, struct error *error)
 {
     memset(out, 0, (size_t)(patch->size[0] * patch->size[1] * patch->size[2]));
     return cut_any(out, NULL, NULL, augment, codes, patch, error);

@@ -15,34 +15,42 @@ const char *const loader_task_names[] = {"completion", "implant", NULL};
 static const char *const sampler_names[] = {"grid", "random", "defect", "whole", NULL};
 
 #define OFFSET(member) offsetof(struct loader_config, member)
+/* clang-format off */
 static const struct config_field loader_fields[] = {
-    {.key = "set", .type = CONFIG_PATH, .offset = OFFSET(set), .required = true, .help = "the dataset, made by 'calvaria pack'"},
+    {.key = "set", .type = CONFIG_PATH, .offset = OFFSET(set), .required = true,
+     .help = "the dataset, made by 'calvaria pack'"},
     {.key = "defects", .type = CONFIG_PATH, .offset = OFFSET(defects),
      .help = "generators of defects, a file of configs/defects; not given: the implants stored in the dataset"},
     {.key = "stored_frac", .type = CONFIG_DOUBLE, .offset = OFFSET(stored_frac), .text = "0", .min = 0, .max = 1,
-     .help = "with defects: the share of drawn skulls that get an implant stored in the dataset instead, where they have one"},
+     .help = "with defects: the share of drawn skulls that get an implant stored in the dataset instead, where "
+             "they have one"},
     {.key = "healthy_frac", .type = CONFIG_DOUBLE, .offset = OFFSET(healthy_frac), .text = "0", .min = 0, .max = 1,
      .help = "share of drawn skulls that stay whole, so that the network also learns to leave them alone"},
     {.key = "sampler", .type = CONFIG_ENUM, .offset = OFFSET(sampler), .text = "grid", .names = sampler_names,
-     .help = "grid: all tiles in order, as published; random: around the bone; defect: around the defect; whole: the whole volume, resampled to the "
-             "patch where sizes differ; with spacing_mm: a frame of that size on the skull"},
-    {.key = "patch_vox", .type = CONFIG_INT3, .offset = OFFSET(patch_vox), .text = "[128, 128, 128]", .unit = "voxels", .min = 1, .max = 1024,
-     .help = "size of a training patch"},
-    {.key = "spacing_mm", .type = CONFIG_DOUBLE, .offset = OFFSET(spacing_mm), .text = "0", .min = 0, .max = 20, .unit = "mm",
-     .help = "spacing of the patches' voxels, each the share of bone in its box (restore.working_spacing_mm follows it); 0: the skull's own"},
-    {.key = "patches_per_skull", .type = CONFIG_INT, .offset = OFFSET(patches_per_skull), .text = "4", .min = 1, .max = 1024,
-     .help = "random, defect: patches cut from each drawn skull"},
+     .help = "grid: all tiles in order, as published; random: around the bone; defect: around the defect; whole: "
+             "the whole volume, resampled to the patch where sizes differ; with spacing_mm: a frame of that size "
+             "on the skull"},
+    {.key = "patch_vox", .type = CONFIG_INT3, .offset = OFFSET(patch_vox), .text = "[128, 128, 128]",
+     .unit = "voxels", .min = 1, .max = 1024, .help = "size of a training patch"},
+    {.key = "spacing_mm", .type = CONFIG_DOUBLE, .offset = OFFSET(spacing_mm), .text = "0", .min = 0, .max = 20,
+     .unit = "mm", .help = "spacing of the patches' voxels, each the share of bone in its box "
+             "(restore.working_spacing_mm follows it); 0: the skull's own"},
+    {.key = "patches_per_skull", .type = CONFIG_INT, .offset = OFFSET(patches_per_skull), .text = "4", .min = 1,
+     .max = 1024, .help = "random, defect: patches cut from each drawn skull"},
     {.key = "defect_ratio", .type = CONFIG_DOUBLE, .offset = OFFSET(defect_ratio), .text = "0.5", .min = 0, .max = 1,
      .help = "defect: share of patches centred on missing bone"},
-    {.key = "top_vox", .type = CONFIG_INT, .offset = OFFSET(top_vox), .text = "0", .unit = "slices", .min = 0, .max = 1000000,
-     .help = "grid: only the top this many slices (128 as published); 0: all"},
+    {.key = "top_vox", .type = CONFIG_INT, .offset = OFFSET(top_vox), .text = "0", .unit = "slices", .min = 0,
+     .max = 1000000, .help = "grid: only the top this many slices (128 as published); 0: all"},
     {.key = "workers", .type = CONFIG_INT, .offset = OFFSET(workers), .text = "1", .min = 1, .max = 256,
      .help = "threads that prepare patches; the batches are the same for any number"},
     {.key = "queue", .type = CONFIG_INT, .offset = OFFSET(queue), .text = "2", .unit = "skulls", .min = 1, .max = 1024,
      .help = "drawn skulls prepared ahead at most: bounds the memory"},
-    {.key = "augment", .type = CONFIG_TABLE, .offset = OFFSET(augment), .table = &augment_table, .help = "training skulls changed at every draw"},
+    {.key = "augment", .type = CONFIG_TABLE, .offset = OFFSET(augment), .table = &augment_table,
+     .help = "training skulls changed at every draw"},
     {0}};
-const struct config_table loader_table = {.help = "training pairs", .size = sizeof(struct loader_config), .fields = loader_fields};
+/* clang-format on */
+const struct config_table loader_table = {
+    .help = "training pairs", .size = sizeof(struct loader_config), .fields = loader_fields};
 
 /* One prepared draw. */
 struct slot {
@@ -52,8 +60,8 @@ struct slot {
     struct error error;
 };
 
-/* Draws [head, head + queue) have slots, draw d in slot d % queue. Workers take draws in order, the consumer gives slots free in order, so the
- * sequence does not depend on who worked on what. */
+/* Draws [head, head + queue) have slots, draw d in slot d % queue. Workers take draws in order, the consumer gives
+ * slots free in order, so the sequence does not depend on who worked on what. */
 struct loader {
     struct loader_config config;
     struct arena arena;
@@ -64,14 +72,15 @@ struct loader {
     pthread_cond_t changed;
     bool stop;
     int64_t head, next_draw; /* the draw being consumed; the next one a worker takes */
-    int64_t next_patch;      /* patches of the sequence from the start to next_draw's first; negative inside the first draw */
-    int64_t given;           /* patches of the sequence from the start to the next one */
+    int64_t
+        next_patch; /* patches of the sequence from the start to next_draw's first; negative inside the first draw */
+    int64_t given;  /* patches of the sequence from the start to the next one */
     struct slot *slots;
     int64_t n_threads;
     pthread_t *threads;
 
-    int64_t patch;  /* of draw `head`, given next */
-    float *prior;   /* the answer to draw `prior_draw` */
+    int64_t patch; /* of draw `head`, given next */
+    float *prior;  /* the answer to draw `prior_draw` */
     int64_t prior_draw;
     double waited_s;
 };
@@ -131,7 +140,8 @@ static enum status loader_start_threads(struct loader *loader, struct error *err
         if (!(failed = pthread_create(&loader->threads[loader->n_threads], NULL, loader_work, loader)))
             loader->n_threads++;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return failed ? error_set(error, STATUS_FAILED, "data.workers: thread %" PRId64 " cannot be started: %s", loader->n_threads + 1, strerror(failed))
+    return failed ? error_set(error, STATUS_FAILED, "data.workers: thread %" PRId64 " cannot be started: %s",
+                              loader->n_threads + 1, strerror(failed))
                   : STATUS_OK;
 }
 
@@ -148,17 +158,21 @@ static enum status loader_find_cases(struct loader *loader, enum dataset_split s
         if (shown->split != split)
             continue;
         if (!loader->config.defects && shown->n_implants == 0)
-            return error_set(error, STATUS_FAILED, "%s: case '%s' holds no defect (name generators with data.defects: configs/defects/mixed.yaml)",
-                             loader->config.set, shown->name);
+            return error_set(
+                error, STATUS_FAILED,
+                "%s: case '%s' holds no defect (name generators with data.defects: configs/defects/mixed.yaml)",
+                loader->config.set, shown->name);
         cases[loader->source.n_cases++] = i;
     }
     loader->source.cases = cases;
     if (loader->source.n_cases == 0)
-        return error_set(error, STATUS_FAILED, "%s: the split '%s' holds no case", loader->config.set, dataset_split_names[split]);
+        return error_set(error, STATUS_FAILED, "%s: the split '%s' holds no case", loader->config.set,
+                         dataset_split_names[split]);
     return STATUS_OK;
 }
 
-static enum status loader_init(struct loader *loader, enum dataset_split split, struct loader_position start, struct error *error)
+static enum status loader_init(struct loader *loader, enum dataset_split split, struct loader_position start,
+                               struct error *error)
 {
     struct loader_config *config = &loader->config;
     if (dataset_open(&loader->source.set, config->set, error))
@@ -172,7 +186,8 @@ static enum status loader_init(struct loader *loader, enum dataset_split split, 
     if (loader_find_cases(loader, split, error))
         return error->status;
     if (start.draw < 0 || start.patch < 0 || start.patch >= loader_count(loader, start.draw))
-        return error_set(error, STATUS_FAILED, "%s: no position (draw %" PRId64 ", patch %" PRId64 "): the data or its sampler changed since",
+        return error_set(error, STATUS_FAILED,
+                         "%s: no position (draw %" PRId64 ", patch %" PRId64 "): the data or its sampler changed since",
                          config->set, start.draw, start.patch);
     loader->head = loader->next_draw = start.draw;
     loader->patch = start.patch;
@@ -181,7 +196,8 @@ static enum status loader_init(struct loader *loader, enum dataset_split split, 
         const int64_t *frame = config->prior.patch_vox;
         loader->prior = arena_alloc(&loader->arena, (size_t)(frame[0] * frame[1] * frame[2]), sizeof *loader->prior);
         if (!loader->prior)
-            return error_memory(error, (size_t)(frame[0] * frame[1] * frame[2]) * sizeof *loader->prior, "the coarse answer");
+            return error_memory(error, (size_t)(frame[0] * frame[1] * frame[2]) * sizeof *loader->prior,
+                                "the coarse answer");
     }
     loader->next_patch = -start.patch;
     loader->slots = arena_alloc(&loader->arena, (size_t)config->queue, sizeof *loader->slots);
@@ -191,8 +207,8 @@ static enum status loader_init(struct loader *loader, enum dataset_split split, 
     return loader_start_threads(loader, error);
 }
 
-enum status loader_new(struct loader **ret, const struct loader_config *config, enum loader_task task, enum dataset_split split,
-                       uint64_t seed, struct loader_position start, struct error *error)
+enum status loader_new(struct loader **ret, const struct loader_config *config, enum loader_task task,
+                       enum dataset_split split, uint64_t seed, struct loader_position start, struct error *error)
 {
     struct loader *loader = memory_zalloc(1, sizeof *loader);
     if (!loader)
@@ -258,14 +274,16 @@ static void loader_advance(struct loader *loader, struct slot *slot)
 }
 
 /* The patch at hand: the skull, and the coarse answer beside it. */
-static enum status loader_give(struct loader *loader, const struct draw *draw, float *src, float *target, struct error *error)
+static enum status loader_give(struct loader *loader, const struct draw *draw, float *src, float *target,
+                               struct error *error)
 {
     const struct loader_config *config = &loader->config;
     const int64_t n = config->patch_vox[0] * config->patch_vox[1] * config->patch_vox[2];
     draw_fill(draw, loader->patch, n, loader->source.task, src, target);
     if (!loader->prior)
         return STATUS_OK;
-    if (loader->prior_draw != loader->head && config->prior.answer(config->prior.context, draw->frame, loader->prior, error))
+    if (loader->prior_draw != loader->head &&
+        config->prior.answer(config->prior.context, draw->frame, loader->prior, error))
         return error->status;
     loader->prior_draw = loader->head;
     draw_prior(src + n, draw, loader->patch, config, loader->prior);

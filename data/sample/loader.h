@@ -1,11 +1,13 @@
-/* loader.h - training pairs, endless: draws a skull of one split, gives it a defect (fresh from a generator, or a stored one), cuts
- * patches, on worker threads with a bounded queue.
+/* loader.h - training pairs, endless: draws a skull of one split, gives it a defect (fresh from a generator, or a
+ * stored one), cuts patches, on worker threads with a bounded queue.
  *
- * The sequence of batches is a pure function of (dataset, configuration, seed): the same for 1 or 8 workers and after a resume. A
- * position is (draw, patch): `draw` numbers the skulls drawn so far, `patch` the patches of the current one already given.
+ * The sequence of batches is a pure function of (dataset, configuration, seed): the same for 1 or 8 workers and after a
+ * resume. A position is (draw, patch): `draw` numbers the skulls drawn so far, `patch` the patches of the current one
+ * already given.
  *
- * Several processes share one sequence: with config.shares n, process r gets its patches r, r + n, r + 2 n ..., counted from the start; skulls that
- * hold none of them are not drawn. A batch then moves the position by batch * n patches, the same in every process. */
+ * Several processes share one sequence: with config.shares n, process r gets its patches r, r + n, r + 2 n ..., counted
+ * from the start; skulls that hold none of them are not drawn. A batch then moves the position by batch * n patches,
+ * the same in every process. */
 #ifndef CALVARIA_DATA_SAMPLE_LOADER_H
 #define CALVARIA_DATA_SAMPLE_LOADER_H
 
@@ -22,7 +24,8 @@ enum sampler { SAMPLER_GRID, SAMPLER_RANDOM, SAMPLER_DEFECT, SAMPLER_WHOLE };
 struct loader_prior {
     double spacing_mm;
     int64_t patch_vox[3]; /* the frame that holds the skull, data/volume/resample.h */
-    /* p and src: plain, patch_vox. Called by loader_next, on its thread, once for each drawn skull. NULL: there is no prior. */
+    /* p and src: plain, patch_vox. Called by loader_next, on its thread, once for each drawn skull. NULL: there is no
+     * prior. */
     enum status (*answer)(void *context, const float *src, float *p, struct error *error);
     void *context;
 };
@@ -31,9 +34,10 @@ struct loader_config {
     const char *set, *defects; /* paths; defects NULL: the stored implants */
     double stored_frac;        /* with defects: share of drawn skulls that get a stored implant, where they have one */
     double healthy_frac;       /* share of drawn skulls that stay whole: nothing is missing */
-    int sampler;               /* enum sampler: all tiles of the grid in order (the paper), at random, around the defect with defect_ratio, whole */
-    int64_t patch_vox[3];      /* x, y, z */
-    double spacing_mm;         /* of the patches' voxels, which then are shares of bone; 0: the skull's own */
+    int sampler;          /* enum sampler: all tiles of the grid in order (the paper), at random, around the defect with
+                             defect_ratio, whole */
+    int64_t patch_vox[3]; /* x, y, z */
+    double spacing_mm;    /* of the patches' voxels, which then are shares of bone; 0: the skull's own */
     int64_t patches_per_skull; /* random, defect: patches cut per drawn skull */
     double defect_ratio;       /* defect: share of patches centred on a random implant voxel */
     int64_t top_vox;           /* grid: tiles of the top this many slices (128 in the paper); 0: the whole height */
@@ -41,7 +45,8 @@ struct loader_config {
     struct augment_config augment; /* of the split train alone: the others are shown as they are */
     bool distance;                 /* no key: the caller's losses need the distance from each target's surface */
     struct loader_prior prior;     /* no key: set by the program */
-    int64_t share, shares;         /* no keys: of each `shares` patches of the sequence this loader gives number `share`; 0 shares: all */
+    int64_t share,
+        shares; /* no keys: of each `shares` patches of the sequence this loader gives number `share`; 0 shares: all */
 };
 extern const struct config_table loader_table;
 
@@ -51,11 +56,12 @@ struct loader_position {
 
 struct loader;
 
-enum status loader_new(struct loader **ret, const struct loader_config *config, enum loader_task task, enum dataset_split split,
-                       uint64_t seed, struct loader_position start, struct error *error);
-/* Fills src and target with `batch` patches, each plain D x H x W floats: 0 or 1, shares where spacing_mm is set; src has a second channel
- * where there is a prior. Where config.distance asked for it, `distance` (else ignored): distance_signed of each target above one half. Waits
- * for the workers. *ret_position: where to resume after this batch. */
+enum status loader_new(struct loader **ret, const struct loader_config *config, enum loader_task task,
+                       enum dataset_split split, uint64_t seed, struct loader_position start, struct error *error);
+/* Fills src and target with `batch` patches, each plain D x H x W floats: 0 or 1, shares where spacing_mm is set; src
+ * has a second channel where there is a prior. Where config.distance asked for it, `distance` (else ignored):
+ * distance_signed of each target above one half. Waits for the workers. *ret_position: where to resume after this
+ * batch. */
 enum status loader_next(struct loader *loader, int64_t batch, float *src, float *target, float *distance,
                         struct loader_position *ret_position, struct error *error);
 double loader_wait_s(const struct loader *loader); /* time loader_next has waited so far */

@@ -34,7 +34,8 @@ struct sampler_grid sampler_grid_of(const struct grid *grid, double spacing_mm)
         on.dim[a] = working.dim[a];
         if (spacing_mm > 0)
             on.step[a] = spacing_mm / grid_spacing_mm(grid, a);
-        on.lo[a] = 0.5 * ((double)(grid->dim[a] - 1) - (double)(on.dim[a] - 1) * on.step[a]); /* both centres at one place */
+        on.lo[a] =
+            0.5 * ((double)(grid->dim[a] - 1) - (double)(on.dim[a] - 1) * on.step[a]); /* both centres at one place */
     }
     return on;
 }

@@ -12,11 +12,11 @@ struct sampler_grid {
     double lo[3], step[3];
 };
 struct sampler_grid sampler_grid_of(const struct grid *grid, double spacing_mm); /* 0: the skull's own */
-/* The box of patch k on `on`. bone: the skull's box; implant: its missing part, on the skull's own grid; both are looked up where `augment` shows them (NULL: as they are).
- * Pure functions of the arguments.
- * grid: tile k, x slowest and z fastest (the published order), as infer/window.c scans: the last tile of an axis shifted inward.
- * random: the centre uniform in the bone's box. defect: a share of defect_ratio centred on a random implant voxel, the rest as random.
- * whole: the volume. */
+/* The box of patch k on `on`. bone: the skull's box; implant: its missing part, on the skull's own grid; both are
+ * looked up where `augment` shows them (NULL: as they are). Pure functions of the arguments. grid: tile k, x slowest
+ * and z fastest (the published order), as infer/window.c scans: the last tile of an axis shifted inward. random: the
+ * centre uniform in the bone's box. defect: a share of defect_ratio centred on a random implant voxel, the rest as
+ * random. whole: the volume. */
 struct box sampler_box(const struct loader_config *config, const struct augment *augment, const struct sampler_grid *on,
                        struct box bone, const struct region *implant, struct rng rng, int64_t k);
 

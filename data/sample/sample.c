@@ -18,8 +18,8 @@ static struct rng stream(uint64_t seed, uint64_t which, int64_t number)
     return rng_child(&all, (uint64_t)number);
 }
 
-/* Where number / n_cases is the epoch, the case at place number % n_cases of its shuffled order. The shuffle is run from its end, so it can
- * stop once that place is settled; it is traced back through the swaps without an array. */
+/* Where number / n_cases is the epoch, the case at place number % n_cases of its shuffled order. The shuffle is run
+ * from its end, so it can stop once that place is settled; it is traced back through the swaps without an array. */
 int64_t draw_case(const struct draw_source *source, int64_t number)
 {
     const int64_t n = source->n_cases;
@@ -37,9 +37,10 @@ int64_t draw_case(const struct draw_source *source, int64_t number)
 
 /* ---- the skull and its missing part ---- */
 
-/* skull: read whole where a generator or the augmentation needs it; else data stays NULL and patches come straight from the file. */
-static enum status draw_defect(struct volume *skull, struct region *implant, const struct draw_source *source, int64_t i, bool moved,
-                               struct rng rng, struct error *error)
+/* skull: read whole where a generator or the augmentation needs it; else data stays NULL and patches come straight from
+ * the file. */
+static enum status draw_defect(struct volume *skull, struct region *implant, const struct draw_source *source,
+                               int64_t i, bool moved, struct rng rng, struct error *error)
 {
     const struct dataset_case *shown = dataset_case(source->set, i);
     const bool whole = moved || source->defects || source->config->sampler == SAMPLER_WHOLE;
@@ -67,15 +68,18 @@ static void cut(uint8_t *out, struct box box, const uint8_t *src, struct box src
     const int64_t w = box_size(part, 0);
     for (int64_t z = part.lo[2]; z < part.hi[2]; z++)
         for (int64_t y = part.lo[1]; y < part.hi[1]; y++) {
-            const uint8_t *from = src + ((z - src_box.lo[2]) * box_size(src_box, 1) + y - src_box.lo[1]) * box_size(src_box, 0) +
-                                  part.lo[0] - src_box.lo[0];
-            uint8_t *to = out + ((z - box.lo[2]) * box_size(box, 1) + y - box.lo[1]) * box_size(box, 0) + part.lo[0] - box.lo[0];
+            const uint8_t *from =
+                src + ((z - src_box.lo[2]) * box_size(src_box, 1) + y - src_box.lo[1]) * box_size(src_box, 0) +
+                part.lo[0] - src_box.lo[0];
+            uint8_t *to =
+                out + ((z - box.lo[2]) * box_size(box, 1) + y - box.lo[1]) * box_size(box, 0) + part.lo[0] - box.lo[0];
             for (int64_t x = 0; x < w; x++)
                 to[x] = (uint8_t)(to[x] | (from[x] ? code : 0));
         }
 }
 
-static enum status draw_patch(uint8_t *out, const struct draw_source *source, const struct drawn *drawn, struct box box, struct error *error)
+static enum status draw_patch(uint8_t *out, const struct draw_source *source, const struct drawn *drawn, struct box box,
+                              struct error *error)
 {
     if (drawn->augment.moved) {
         struct augment_patch patch;
@@ -96,8 +100,8 @@ static enum status draw_patch(uint8_t *out, const struct draw_source *source, co
     return STATUS_OK;
 }
 
-static enum status draw_patches(struct draw *draw, const struct draw_source *source, struct drawn *drawn, const struct rng *rng,
-                                struct error *error)
+static enum status draw_patches(struct draw *draw, const struct draw_source *source, struct drawn *drawn,
+                                const struct rng *rng, struct error *error)
 {
     const struct dataset_case *shown = dataset_case(source->set, drawn->i);
     const struct sampler_grid on = sampler_grid_of(&shown->grid, 0);
@@ -107,7 +111,8 @@ static enum status draw_patches(struct draw *draw, const struct draw_source *sou
     if (!draw->codes)
         return error_memory(error, (size_t)(draw->n_patches * n), "the patches of a skull");
     for (int64_t k = 0; k < draw->n_patches; k++) {
-        const struct box box = sampler_box(source->config, &drawn->augment, &on, shown->box, &drawn->implant, places, k);
+        const struct box box =
+            sampler_box(source->config, &drawn->augment, &on, shown->box, &drawn->implant, places, k);
         uint8_t *out = draw->codes + k * n;
         if (draw_patch(out, source, drawn, box, error))
             return error->status;
@@ -130,7 +135,9 @@ static enum status draw_distances(struct draw *draw, const struct draw_source *s
     const int64_t *patch = source->config->patch_vox, n = patch[0] * patch[1] * patch[2];
     uint8_t *mask = memory_alloc((size_t)n, 1);
     draw->distance = memory_alloc((size_t)(draw->n_patches * n), sizeof *draw->distance);
-    enum status status = mask && draw->distance ? STATUS_OK : error_memory(error, (size_t)(draw->n_patches * n) * 4, "distances of targets");
+    enum status status = mask && draw->distance
+                             ? STATUS_OK
+                             : error_memory(error, (size_t)(draw->n_patches * n) * 4, "distances of targets");
     for (int64_t k = 0; !status && k < draw->n_patches; k++) {
         draw_target_mask(mask, draw, k, n, source->task);
         status = distance_signed(draw->distance + k * n, mask, patch, error);
@@ -151,7 +158,8 @@ static enum status draw_resample(float *out, const struct volume *mask, const st
     return STATUS_OK;
 }
 
-static enum status draw_whole_augmented(struct draw *draw, const struct drawn *drawn, const int64_t size[3], struct error *error)
+static enum status draw_whole_augmented(struct draw *draw, const struct drawn *drawn, const int64_t size[3],
+                                        struct error *error)
 {
     struct augment_patch patch = {.samples = 1};
     for (int a = 0; a < 3; a++) {
@@ -159,10 +167,12 @@ static enum status draw_whole_augmented(struct draw *draw, const struct drawn *d
         patch.step[a] = (double)drawn->skull.grid.dim[a] / (double)size[a];
         patch.lo[a] = 0.5 * patch.step[a] - 0.5; /* the same field of view */
     }
-    return augment_cut_soft(draw->soft, draw->soft + size[0] * size[1] * size[2], &drawn->augment, drawn->skull.data, &patch, error);
+    return augment_cut_soft(draw->soft, draw->soft + size[0] * size[1] * size[2], &drawn->augment, drawn->skull.data,
+                            &patch, error);
 }
 
-static enum status draw_whole(struct draw *draw, const struct draw_source *source, struct drawn *drawn, struct error *error)
+static enum status draw_whole(struct draw *draw, const struct draw_source *source, struct drawn *drawn,
+                              struct error *error)
 {
     const int64_t *patch = source->config->patch_vox, n = patch[0] * patch[1] * patch[2];
     struct volume *skull = &drawn->skull;
@@ -180,10 +190,12 @@ static enum status draw_whole(struct draw *draw, const struct draw_source *sourc
     return draw_resample(draw->soft + n, skull, &to, error);
 }
 
-static enum status drawn_make(struct drawn *drawn, const struct draw_source *source, const struct rng *rng, struct error *error)
+static enum status drawn_make(struct drawn *drawn, const struct draw_source *source, const struct rng *rng,
+                              struct error *error)
 {
     const struct dataset_case *shown = dataset_case(source->set, drawn->i);
-    if (augment_draw(&drawn->augment, &source->config->augment, &shown->grid, shown->box, rng_child(rng, CHILD_AUGMENT), error))
+    if (augment_draw(&drawn->augment, &source->config->augment, &shown->grid, shown->box, rng_child(rng, CHILD_AUGMENT),
+                     error))
         return error->status;
     const bool looked_up = drawn->augment.moved || source->config->spacing_mm > 0;
     if (draw_defect(&drawn->skull, &drawn->implant, source, drawn->i, looked_up, rng_child(rng, CHILD_DEFECT), error))
@@ -203,8 +215,8 @@ enum status draw_make(struct draw *ret, const struct draw_source *source, int64_
     struct drawn drawn = {.i = draw_case(source, number)};
     const struct dataset_case *shown = dataset_case(source->set, drawn.i);
     const struct rng rng = stream(source->seed, STREAM_DRAW, number);
-    const bool resampled =
-        source->config->sampler == SAMPLER_WHOLE && memcmp(shown->grid.dim, source->config->patch_vox, sizeof shown->grid.dim) != 0;
+    const bool resampled = source->config->sampler == SAMPLER_WHOLE &&
+                           memcmp(shown->grid.dim, source->config->patch_vox, sizeof shown->grid.dim) != 0;
     drawn.skull.grid = shown->grid;
     *ret = (struct draw){.n_patches = draw_count(source->config, &shown->grid)};
     enum status status = drawn_make(&drawn, source, &rng, error);

@@ -1,4 +1,5 @@
-/* sample.h - one drawn skull: read, given a defect, cut into patches. A pure function of (dataset, configuration, seed, number). */
+/* sample.h - one drawn skull: read, given a defect, cut into patches. A pure function of (dataset, configuration, seed,
+ * number). */
 #ifndef CALVARIA_DATA_SAMPLE_SAMPLE_H
 #define CALVARIA_DATA_SAMPLE_SAMPLE_H
 
@@ -14,19 +15,20 @@ struct draw_source {
     enum loader_task task;
 };
 
-/* Patches as bytes, bit 0 bone, bit 1 missing bone: a quarter of the memory of one float volume. At another spacing: `soft`, their shares in
- * each voxel's box. */
+/* Patches as bytes, bit 0 bone, bit 1 missing bone: a quarter of the memory of one float volume. At another spacing:
+ * `soft`, their shares in each voxel's box. */
 struct draw {
     int64_t n_patches;
-    uint8_t *codes; /* n_patches x patch */
-    float *soft;    /* n_patches x (skull, implant) x patch */
-    float *frame;   /* for the coarse answer: the defective skull, prior.patch_vox */
-    double *at;     /* n_patches x 3: where on the frame voxel 0 of a patch stands */
-    double step[3]; /* from a patch's voxel to the next, in voxels of the frame */
+    uint8_t *codes;  /* n_patches x patch */
+    float *soft;     /* n_patches x (skull, implant) x patch */
+    float *frame;    /* for the coarse answer: the defective skull, prior.patch_vox */
+    double *at;      /* n_patches x 3: where on the frame voxel 0 of a patch stands */
+    double step[3];  /* from a patch's voxel to the next, in voxels of the frame */
     float *distance; /* n_patches x patch, from the surface of each target; NULL unless config->distance */
 };
 
-/* How many patches a drawn skull gives: known from its grid alone, so that any position can be resumed without reading. */
+/* How many patches a drawn skull gives: known from its grid alone, so that any position can be resumed without reading.
+ */
 int64_t draw_count(const struct loader_config *config, const struct grid *grid);
 
 /* Skulls are drawn in epochs: every case once, in a new random order each time. */

@@ -1,5 +1,5 @@
-/* sample_fraction.c - see sample_fraction.h. Three grids: the skull's own voxels; `on`, at the patches' spacing; `view`, at the coarse stage's, of which
- * a frame is cut. Places are in voxels of the grid they are named after. */
+/* sample_fraction.c - see sample_fraction.h. Three grids: the skull's own voxels; `on`, at the patches' spacing;
+ * `view`, at the coarse stage's, of which a frame is cut. Places are in voxels of the grid they are named after. */
 #include "data/sample/sample_fraction.h"
 
 #include <math.h>
@@ -9,7 +9,8 @@
 #include "data/defects/region.h"
 #include "data/volume/resample.h"
 
-/* Points per axis that stand for a voxel's box: interpolated between the skull's own voxels, they need not be denser than 1.4 of them. */
+/* Points per axis that stand for a voxel's box: interpolated between the skull's own voxels, they need not be denser
+ * than 1.4 of them. */
 static int64_t samples_for(const double step[3])
 {
     const double longest = fmax(step[0], fmax(step[1], step[2]));
@@ -31,14 +32,14 @@ static enum status cut_shares(float *skull, float *implant, const struct drawn *
 
 /* ---- a frame on the whole skull ---- */
 
-/* A frame of the whole skull, of what is missing, of the defective skull; NULL: not asked for. Where it lies on the grid `on` follows from the
- * defective skull alone, as when an implant is sought. */
+/* A frame of the whole skull, of what is missing, of the defective skull; NULL: not asked for. Where it lies on the
+ * grid `on` follows from the defective skull alone, as when an implant is sought. */
 struct frame_cut {
     float *whole, *missing, *defective;
 };
 
-static enum status cut_frame(const struct frame_cut *out, int64_t lo[3], const struct drawn *drawn, const struct sampler_grid *on,
-                             const int64_t frame[3], struct error *error)
+static enum status cut_frame(const struct frame_cut *out, int64_t lo[3], const struct drawn *drawn,
+                             const struct sampler_grid *on, const int64_t frame[3], struct error *error)
 {
     static const int64_t all[3] = {0};
     const int64_t n = on->dim[0] * on->dim[1] * on->dim[2];
@@ -95,7 +96,8 @@ static enum status draw_place(struct draw *draw, const struct sampler_grid *on, 
     return STATUS_OK;
 }
 
-enum status draw_soft(struct draw *draw, const struct draw_source *source, const struct drawn *drawn, struct rng rng, struct error *error)
+enum status draw_soft(struct draw *draw, const struct draw_source *source, const struct drawn *drawn, struct rng rng,
+                      struct error *error)
 {
     const struct loader_config *config = source->config;
     const struct dataset_case *shown = dataset_case(source->set, drawn->i);
@@ -111,8 +113,9 @@ enum status draw_soft(struct draw *draw, const struct draw_source *source, const
     for (int64_t k = 0; k < draw->n_patches; k++) {
         float *skull = draw->soft + 2 * k * n;
         struct box box = sampler_box(config, &drawn->augment, &on, shown->box, &drawn->implant, rng, k);
-        if (config->sampler == SAMPLER_WHOLE ? cut_frame(&(struct frame_cut){.whole = skull, .missing = skull + n}, box.lo, drawn, &on, patch, error)
-                                             : cut_shares(skull, skull + n, drawn, &on, box.lo, patch, error))
+        if (config->sampler == SAMPLER_WHOLE
+                ? cut_frame(&(struct frame_cut){.whole = skull, .missing = skull + n}, box.lo, drawn, &on, patch, error)
+                : cut_shares(skull, skull + n, drawn, &on, box.lo, patch, error))
             return error->status;
         if (draw->frame && draw_place(draw, &on, &view, view_lo, box.lo, k, error))
             return error->status;

@@ -13,7 +13,9 @@ struct drawn {
     struct augment augment;
 };
 
-/* drawn->skull holds bone and what is missing (CODE_BONE, CODE_MISSING). Fills soft, and frame and at where the loader has a prior. */
-enum status draw_soft(struct draw *draw, const struct draw_source *source, const struct drawn *drawn, struct rng rng, struct error *error);
+/* drawn->skull holds bone and what is missing (CODE_BONE, CODE_MISSING). Fills soft, and frame and at where the loader
+ * has a prior. */
+enum status draw_soft(struct draw *draw, const struct draw_source *source, const struct drawn *drawn, struct rng rng,
+                      struct error *error);
 
 #endif

@@ -9,16 +9,19 @@
 enum { HU_LOW = -1100, HU_HIGH = 3100, HU_BINS = HU_HIGH - HU_LOW };
 enum { AIR_HU = -300, TISSUE_LOW_HU = -50, TISSUE_HIGH_HU = 100, BONE_HU = 300, METAL_HU = 3071 };
 
+/* clang-format off */
 static const struct config_field segment_fields[] = {
-    {.key = "threshold_hu", .type = CONFIG_DOUBLE, .offset = offsetof(struct segment_config, threshold_hu), .text = "150", .min = -500,
-     .max = 2000, .unit = "HU", .help = "bone from this value up"},
-    {.key = "auto_threshold", .type = CONFIG_BOOL, .offset = offsetof(struct segment_config, auto_threshold), .text = "false",
-     .help = "choose the threshold between soft tissue and bone by Otsu's method"},
-    {.key = "min_bone_ml", .type = CONFIG_DOUBLE, .offset = offsetof(struct segment_config, min_bone_ml), .text = "50", .min = 0, .max = 5000,
-     .unit = "ml", .help = "a piece of bone smaller than this is no skull"},
+    {.key = "threshold_hu", .type = CONFIG_DOUBLE, .offset = offsetof(struct segment_config, threshold_hu),
+     .text = "150", .min = -500, .max = 2000, .unit = "HU", .help = "bone from this value up"},
+    {.key = "auto_threshold", .type = CONFIG_BOOL, .offset = offsetof(struct segment_config, auto_threshold),
+     .text = "false", .help = "choose the threshold between soft tissue and bone by Otsu's method"},
+    {.key = "min_bone_ml", .type = CONFIG_DOUBLE, .offset = offsetof(struct segment_config, min_bone_ml),
+     .text = "50", .min = 0, .max = 5000, .unit = "ml", .help = "a piece of bone smaller than this is no skull"},
     {0},
 };
-const struct config_table segment_table = {.help = "CT to skull", .size = sizeof(struct segment_config), .fields = segment_fields};
+/* clang-format on */
+const struct config_table segment_table = {
+    .help = "CT to skull", .size = sizeof(struct segment_config), .fields = segment_fields};
 
 /* Counts by whole Hounsfield units; values beyond the ends fall into the end bins. */
 struct histogram {
@@ -57,11 +60,15 @@ static enum status refuse_no_ct(const struct histogram *histogram, const char *n
     const double air = (double)histogram_between(histogram, HU_LOW, AIR_HU) / n;
     const double tissue = (double)histogram_between(histogram, TISSUE_LOW_HU, TISSUE_HIGH_HU) / n;
     const double bone = (double)histogram_between(histogram, BONE_HU, HU_HIGH) / n;
-    const char *missing = air < 0.02 ? "air (below -300)" : tissue < 0.02 ? "soft tissue (-50 to 100)" : bone < 0.002 ? "bone (300 and more)" : NULL;
+    const char *missing = air < 0.02      ? "air (below -300)"
+                          : tissue < 0.02 ? "soft tissue (-50 to 100)"
+                          : bone < 0.002  ? "bone (300 and more)"
+                                          : NULL;
     if (!missing)
         return STATUS_OK;
     return error_set(error, STATUS_FAILED,
-                     "%s: this is no head CT in Hounsfield units: hardly any %s among its values: air %.1f %%, soft tissue %.1f %%, bone %.1f %% "
+                     "%s: this is no head CT in Hounsfield units: hardly any %s among its values: air %.1f %%, soft "
+                     "tissue %.1f %%, bone %.1f %% "
                      "(was the rescale slope and intercept of the DICOM series applied?)",
                      name, missing, 100 * air, 100 * tissue, 100 * bone);
 }
@@ -115,9 +122,11 @@ static double axis_cosine(const struct grid *grid, int a, int b)
 static void warn_about_grid(struct segment_report *report, const struct grid *grid)
 {
     if (grid_spacing_mm(grid, 2) > 2.5)
-        warn(report, "thick slices (more than 2.5 mm): thin bone is lost between them; a thin-slice reconstruction would be better");
+        warn(report, "thick slices (more than 2.5 mm): thin bone is lost between them; a thin-slice reconstruction "
+                     "would be better");
     if (axis_cosine(grid, 0, 1) > 1e-3 || axis_cosine(grid, 0, 2) > 1e-3 || axis_cosine(grid, 1, 2) > 1e-3)
-        warn(report, "the axes are not at right angles (gantry tilt): shapes are sheared on this grid; resample it first");
+        warn(report,
+             "the axes are not at right angles (gantry tilt): shapes are sheared on this grid; resample it first");
 }
 
 static void warn_about_skull(struct segment_report *report, const struct grid *grid, const uint8_t *mask)
@@ -133,7 +142,8 @@ static void warn_about_skull(struct segment_report *report, const struct grid *g
 }
 
 /* Keeps the largest 6-connected piece; counts what goes. */
-static enum status keep_skull(uint8_t *mask, const struct grid *grid, struct segment_report *report, struct error *error)
+static enum status keep_skull(uint8_t *mask, const struct grid *grid, struct segment_report *report,
+                              struct error *error)
 {
     const int64_t n = grid_voxels(grid), before = mask_count(mask, n);
     int32_t *labels = memory_alloc((size_t)n, sizeof *labels);
@@ -158,14 +168,15 @@ static enum status keep_skull(uint8_t *mask, const struct grid *grid, struct seg
     return status;
 }
 
-enum status segment_skull(struct volume *ret_skull, struct segment_report *report, const struct volume *ct, const struct segment_config *config,
-                          const char *name, struct error *error)
+enum status segment_skull(struct volume *ret_skull, struct segment_report *report, const struct volume *ct,
+                          const struct segment_config *config, const char *name, struct error *error)
 {
     struct volume skull = {0};
     memset(report, 0, sizeof *report);
     if (ct->type == VOXEL_U8)
         return error_set(error, STATUS_FAILED,
-                         "%s: this is no CT in Hounsfield units: all values are whole numbers from 0 to 255 (a mask needs no segmentation; a "
+                         "%s: this is no CT in Hounsfield units: all values are whole numbers from 0 to 255 (a mask "
+                         "needs no segmentation; a "
                          "picture has lost its units)",
                          name);
     struct histogram *histogram = memory_alloc(1, sizeof *histogram);
@@ -184,8 +195,9 @@ enum status segment_skull(struct volume *ret_skull, struct segment_report *repor
         status = keep_skull(skull.data, &ct->grid, report, error);
     }
     if (!status && report->bone_ml < config->min_bone_ml)
-        status = error_set(error, STATUS_FAILED, "%s: the largest piece above %.0f HU is %.1f ml, less than a skull's (min_bone_ml is %.1f)", name,
-                           report->threshold_hu, report->bone_ml, config->min_bone_ml);
+        status = error_set(error, STATUS_FAILED,
+                           "%s: the largest piece above %.0f HU is %.1f ml, less than a skull's (min_bone_ml is %.1f)",
+                           name, report->threshold_hu, report->bone_ml, config->min_bone_ml);
     if (status) {
         volume_done(&skull);
         return status;

@@ -1,5 +1,5 @@
-/* segment.h - from a head CT in Hounsfield units to the binary skull: threshold, then the one large connected piece of bone, so that table,
- * headrest, straps and tubes, which air or skin separates from the skull, fall away. */
+/* segment.h - from a head CT in Hounsfield units to the binary skull: threshold, then the one large connected piece of
+ * bone, so that table, headrest, straps and tubes, which air or skin separates from the skull, fall away. */
 #ifndef CALVARIA_DATA_SEGMENT_SEGMENT_H
 #define CALVARIA_DATA_SEGMENT_SEGMENT_H
 
@@ -7,26 +7,28 @@
 #include "data/volume/volume.h"
 
 struct segment_config {
-    double threshold_hu;  /* bone from here up */
-    bool auto_threshold;  /* Otsu's threshold between soft tissue and bone instead (Otsu, IEEE Trans. SMC 9, 1979), over 60 .. 1500 HU */
-    double min_bone_ml;   /* less bone is no skull */
+    double threshold_hu; /* bone from here up */
+    bool auto_threshold; /* Otsu's threshold between soft tissue and bone instead (Otsu, IEEE Trans. SMC 9, 1979), over
+                            60 .. 1500 HU */
+    double min_bone_ml;  /* less bone is no skull */
 };
 extern const struct config_table segment_table;
 
 enum { SEGMENT_MAX_WARNINGS = 6 };
 
 struct segment_report {
-    double threshold_hu;      /* the one used */
+    double threshold_hu;        /* the one used */
     double bone_ml, removed_ml; /* the skull; other pieces above the threshold */
-    int64_t n_removed;        /* how many pieces */
-    double metal_ml;          /* above 3071 HU or the scanner's ceiling: implants, clips, fillings */
+    int64_t n_removed;          /* how many pieces */
+    double metal_ml;            /* above 3071 HU or the scanner's ceiling: implants, clips, fillings */
     int n_warnings;
     const char *warnings[SEGMENT_MAX_WARNINGS]; /* constant texts in plain words */
 };
 
-/* ct: VOXEL_I16 or VOXEL_F32 Hounsfield units. *ret_skull: u8 0/1 on its grid with its storage. Refuses, STATUS_FAILED with the reason, what is no
- * CT of a head: no air, no soft tissue or no bone in the values, or too little bone. `name` starts the messages. */
-enum status segment_skull(struct volume *ret_skull, struct segment_report *report, const struct volume *ct, const struct segment_config *config,
-                          const char *name, struct error *error);
+/* ct: VOXEL_I16 or VOXEL_F32 Hounsfield units. *ret_skull: u8 0/1 on its grid with its storage. Refuses, STATUS_FAILED
+ * with the reason, what is no CT of a head: no air, no soft tissue or no bone in the values, or too little bone. `name`
+ * starts the messages. */
+enum status segment_skull(struct volume *ret_skull, struct segment_report *report, const struct volume *ct,
+                          const struct segment_config *config, const char *name, struct error *error);
 
 #endif

@@ -31,7 +31,8 @@ enum status byte_stream_open(struct byte_stream *ret, const char *path, int64_t 
         return error_set(error, STATUS_FAILED, "%s: cannot be opened: %s", path, strerror(errno));
     if (lseek(fd, offset, SEEK_SET) != offset) {
         close(fd);
-        return error_set(error, STATUS_FAILED, "%s: cannot be read from byte %" PRId64 ": %s", path, offset, strerror(errno));
+        return error_set(error, STATUS_FAILED, "%s: cannot be read from byte %" PRId64 ": %s", path, offset,
+                         strerror(errno));
     }
     if (gzip)
         ret->gzip = gzdopen(fd, "rb");
@@ -45,8 +46,9 @@ enum status byte_stream_open(struct byte_stream *ret, const char *path, int64_t 
         gzbuffer(ret->gzip, GZIP_BUFFER);
         if (gzdirect(ret->gzip)) {
             byte_stream_abandon(ret);
-            return error_set(error, STATUS_FAILED, "%s: data at byte %" PRId64 ": not gzip, as the header says (a damaged file?)",
-                             path, offset);
+            return error_set(error, STATUS_FAILED,
+                             "%s: data at byte %" PRId64 ": not gzip, as the header says (a damaged file?)", path,
+                             offset);
         }
     }
     return STATUS_OK;
@@ -68,7 +70,8 @@ static enum status byte_stream_start(struct byte_stream *ret, const char *path, 
     return STATUS_OK;
 }
 
-enum status byte_stream_create(struct byte_stream *ret, const char *path, const char *part, bool gzip, struct error *error)
+enum status byte_stream_create(struct byte_stream *ret, const char *path, const char *part, bool gzip,
+                               struct error *error)
 {
     return byte_stream_start(ret, path, part, gzip ? "wb6" : "wb", error);
 }
@@ -85,7 +88,8 @@ enum status byte_stream_read(struct byte_stream *stream, void *data, size_t byte
     while (done < bytes) {
         size_t want = bytes - done < CALL_MAX ? bytes - done : CALL_MAX;
         char *to = (char *)data + done;
-        int64_t got = stream->gzip ? gzread(stream->gzip, to, (unsigned)want) : (int64_t)fread(to, 1, want, stream->raw);
+        int64_t got =
+            stream->gzip ? gzread(stream->gzip, to, (unsigned)want) : (int64_t)fread(to, 1, want, stream->raw);
         if (got <= 0)
             return error_set(error, STATUS_FAILED, "%s: data: %s (a truncated copy or download?)", stream->path,
                              byte_stream_reason(stream));
@@ -116,7 +120,8 @@ enum status byte_stream_verify(struct byte_stream *stream, struct error *error)
     int got = gzread(stream->gzip, &one, 1);
     gzerror(stream->gzip, &code);
     if (got < 0 || code == Z_BUF_ERROR) /* Z_BUF_ERROR: no end of the stream in the file */
-        return error_set(error, STATUS_FAILED, "%s: data: %s (a damaged copy?)", stream->path, byte_stream_reason(stream));
+        return error_set(error, STATUS_FAILED, "%s: data: %s (a damaged copy?)", stream->path,
+                         byte_stream_reason(stream));
     return STATUS_OK;
 }
 
@@ -133,7 +138,8 @@ enum status byte_stream_write(struct byte_stream *stream, const void *data, size
     while (done < bytes) {
         size_t part = bytes - done < CALL_MAX ? bytes - done : CALL_MAX;
         const char *from = (const char *)data + done;
-        int64_t put = stream->gzip ? gzwrite(stream->gzip, from, (unsigned)part) : (int64_t)fwrite(from, 1, part, stream->raw);
+        int64_t put =
+            stream->gzip ? gzwrite(stream->gzip, from, (unsigned)part) : (int64_t)fwrite(from, 1, part, stream->raw);
         if (put <= 0)
             return error_set(error, STATUS_FAILED, "%s: cannot be written: %s", stream->path,
                              errno ? strerror(errno) : "disk full?");
@@ -149,7 +155,8 @@ enum status byte_stream_close(struct byte_stream *stream, struct error *error)
     stream->gzip = NULL;
     stream->raw = NULL;
     if (failed)
-        return error_set(error, STATUS_FAILED, "%s: cannot be written: %s", stream->path, errno ? strerror(errno) : "disk full?");
+        return error_set(error, STATUS_FAILED, "%s: cannot be written: %s", stream->path,
+                         errno ? strerror(errno) : "disk full?");
     return STATUS_OK;
 }
 

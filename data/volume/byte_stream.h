@@ -21,7 +21,8 @@ struct byte_stream {
 /* From `offset` bytes into the file; gzip: what starts there is a gzip stream (anything else is an error). */
 enum status byte_stream_open(struct byte_stream *ret, const char *path, int64_t offset, bool gzip, struct error *error);
 /* Creates or truncates `part`; messages name `path`, which it will become. */
-enum status byte_stream_create(struct byte_stream *ret, const char *path, const char *part, bool gzip, struct error *error);
+enum status byte_stream_create(struct byte_stream *ret, const char *path, const char *part, bool gzip,
+                               struct error *error);
 /* A gzip stream after what `part` holds already. */
 enum status byte_stream_append(struct byte_stream *ret, const char *path, const char *part, struct error *error);
 /* All of `bytes`, or an error that says how many were missing. */

@@ -34,7 +34,8 @@ double grid_voxel_ml(const struct grid *grid)
 void grid_to_world(const struct grid *grid, const double index[3], double world[3])
 {
     for (int k = 0; k < 3; k++)
-        world[k] = grid->origin[k] + index[0] * grid->axis[0][k] + index[1] * grid->axis[1][k] + index[2] * grid->axis[2][k];
+        world[k] =
+            grid->origin[k] + index[0] * grid->axis[0][k] + index[1] * grid->axis[1][k] + index[2] * grid->axis[2][k];
 }
 
 /* Cramer's rule: index[a] = det(axes with the a-th replaced by world - origin) / det(axes). */
@@ -90,23 +91,26 @@ enum status grid_check(const struct grid *grid, const char *path, struct error *
             return error_set(error, STATUS_FAILED, "%s: dims: axis %d has %lld voxels (a damaged header?)", path, a,
                              (long long)grid->dim[a]);
         if (grid->dim[a] > most_voxels / voxels || grid->dim[a] > INT32_MAX)
-            return error_set(error, STATUS_FAILED,
-                             "%s: dims: %lld x %lld x %lld is more than 2^40 voxels, or 2^31 on an axis (a damaged header?)",
-                             path, (long long)grid->dim[0], (long long)grid->dim[1], (long long)grid->dim[2]);
+            return error_set(
+                error, STATUS_FAILED,
+                "%s: dims: %lld x %lld x %lld is more than 2^40 voxels, or 2^31 on an axis (a damaged header?)", path,
+                (long long)grid->dim[0], (long long)grid->dim[1], (long long)grid->dim[2]);
         voxels *= grid->dim[a];
     }
     double lengths = 1;
     for (int a = 0; a < 3; a++) {
         double spacing = grid_spacing_mm(grid, a);
         if (!isfinite(spacing) || spacing < 1e-6 || spacing > 1e6)
-            return error_set(error, STATUS_FAILED, "%s: spacing of axis %d: %g mm (expected a finite number above zero)", path, a,
+            return error_set(error, STATUS_FAILED,
+                             "%s: spacing of axis %d: %g mm (expected a finite number above zero)", path, a,
                              isnan(spacing) ? NAN : spacing); /* not "-nan" */
         if (!isfinite(grid->origin[a]))
-            return error_set(error, STATUS_FAILED, "%s: origin: component %d is not finite (a damaged header?)", path, a);
+            return error_set(error, STATUS_FAILED, "%s: origin: component %d is not finite (a damaged header?)", path,
+                             a);
         lengths *= spacing;
     }
     if (fabs(grid_determinant(grid)) < 1e-3 * lengths)
-        return error_set(error, STATUS_FAILED, "%s: affine is singular: its three axes lie in one plane (a damaged header?)",
-                         path);
+        return error_set(error, STATUS_FAILED,
+                         "%s: affine is singular: its three axes lie in one plane (a damaged header?)", path);
     return STATUS_OK;
 }

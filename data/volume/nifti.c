@@ -1,7 +1,8 @@
-/* nifti.c - NIfTI-1 and -2, .nii and .nii.gz: header structs, byte order and quaternions are libnifti's; every field is checked
- * here, because the library trusts what it reads.
+/* nifti.c - NIfTI-1 and -2, .nii and .nii.gz: header structs, byte order and quaternions are libnifti's; every field is
+ * checked here, because the library trusts what it reads.
  *
- * The affine: sform where its code is above 0, else qform, else the pixel dimensions alone. NIfTI's world is RAS: x and y turn.
+ * The affine: sform where its code is above 0, else qform, else the pixel dimensions alone. NIfTI's world is RAS: x and
+ * y turn.
  */
 #include <inttypes.h>
 #include <math.h>
@@ -48,7 +49,8 @@ static nifti_2_header nifti_widen(const nifti_1_header *one)
 }
 
 /* The header, widened, in this machine's byte order. */
-static enum status nifti_read_raw(nifti_2_header *ret, struct voxel_file *file, struct byte_stream *stream, struct error *error)
+static enum status nifti_read_raw(nifti_2_header *ret, struct voxel_file *file, struct byte_stream *stream,
+                                  struct error *error)
 {
     union {
         nifti_1_header one;
@@ -96,8 +98,8 @@ static enum status nifti_type(enum disk_type *ret, const nifti_2_header *header,
             *ret = known[i].type;
             return STATUS_OK;
         }
-    return error_set(error, STATUS_FAILED, "%s: data type %d (%s): not one of integers and floats of up to 64 bits", path,
-                     header->datatype, nifti_datatype_to_string(header->datatype));
+    return error_set(error, STATUS_FAILED, "%s: data type %d (%s): not one of integers and floats of up to 64 bits",
+                     path, header->datatype, nifti_datatype_to_string(header->datatype));
 }
 
 static enum status nifti_dims(struct grid *grid, const nifti_2_header *header, const char *path, struct error *error)
@@ -115,8 +117,9 @@ static enum status nifti_dims(struct grid *grid, const nifti_2_header *header, c
                              header->dim[a]);
     for (int a = 1; a <= 3; a++)
         if (!isfinite(header->pixdim[a]) || header->pixdim[a] <= 0)
-            return error_set(error, STATUS_FAILED, "%s: spacing of axis %d: %g mm (expected a finite number above zero)", path,
-                             a - 1, header->pixdim[a]);
+            return error_set(error, STATUS_FAILED,
+                             "%s: spacing of axis %d: %g mm (expected a finite number above zero)", path, a - 1,
+                             header->pixdim[a]);
     int units = header->xyzt_units & UNITS_SPACE;
     if (units != NIFTI_UNITS_UNKNOWN && units != UNITS_MM)
         return error_set(error, STATUS_FAILED, "%s: spatial unit is %s, expected mm (convert the header)", path,
@@ -133,11 +136,12 @@ static void nifti_affine(double rows[3][4], const nifti_2_header *header)
         memcpy(rows[2], header->srow_z, sizeof rows[2]);
         return;
     }
-    nifti_dmat44 q = {{{header->pixdim[1], 0, 0, 0}, {0, header->pixdim[2], 0, 0}, {0, 0, header->pixdim[3], 0}, {0, 0, 0, 1}}};
+    nifti_dmat44 q = {
+        {{header->pixdim[1], 0, 0, 0}, {0, header->pixdim[2], 0, 0}, {0, 0, header->pixdim[3], 0}, {0, 0, 0, 1}}};
     if (header->qform_code > 0)
-        q = nifti_quatern_to_dmat44(header->quatern_b, header->quatern_c, header->quatern_d, header->qoffset_x, header->qoffset_y,
-                                    header->qoffset_z, header->pixdim[1], header->pixdim[2], header->pixdim[3],
-                                    header->pixdim[0] < 0 ? -1 : 1);
+        q = nifti_quatern_to_dmat44(header->quatern_b, header->quatern_c, header->quatern_d, header->qoffset_x,
+                                    header->qoffset_y, header->qoffset_z, header->pixdim[1], header->pixdim[2],
+                                    header->pixdim[3], header->pixdim[0] < 0 ? -1 : 1);
     for (int k = 0; k < 3; k++)
         memcpy(rows[k], q.m[k], sizeof rows[k]);
 }
@@ -163,8 +167,8 @@ static void nifti_store(struct voxel_file *file, const nifti_2_header *header)
     memcpy(storage->qoffset, qoffset, sizeof qoffset);
     memcpy(storage->pixdim, header->pixdim, sizeof storage->pixdim);
     snprintf(storage->space, sizeof storage->space, "left-posterior-superior"); /* should it go on as NRRD */
-    bool scaled =
-        isfinite(header->scl_slope) && header->scl_slope != 0; /* the standard: 0 is "not scaled"; some write NaN for it */
+    bool scaled = isfinite(header->scl_slope) &&
+                  header->scl_slope != 0; /* the standard: 0 is "not scaled"; some write NaN for it */
     file->slope = scaled ? header->scl_slope : 1;
     file->intercept = scaled && isfinite(header->scl_inter) ? header->scl_inter : 0;
     file->skip_bytes = header->vox_offset;
@@ -218,7 +222,8 @@ static nifti_2_header nifti_header_of(const struct volume *volume)
 {
     const struct storage *storage = &volume->storage;
     struct grid grid = orient_file(storage, &volume->grid);
-    bool as_read = storage->nifti_version > 0 && memcmp(&grid, &storage->grid, sizeof grid) == 0 && storage->pixdim[1] > 0;
+    bool as_read =
+        storage->nifti_version > 0 && memcmp(&grid, &storage->grid, sizeof grid) == 0 && storage->pixdim[1] > 0;
     bool coded = storage->nifti_version > 0 && (storage->qform_code > 0 || storage->sform_code > 0 || as_read);
     nifti_2_header header = {.qform_code = coded ? storage->qform_code : 1,
                              .sform_code = coded ? storage->sform_code : 1,
@@ -237,8 +242,10 @@ static nifti_2_header nifti_header_of(const struct volume *volume)
     }
     if (as_read) {
         memcpy(header.pixdim, storage->pixdim, sizeof storage->pixdim);
-        header.quatern_b = storage->quatern[0], header.quatern_c = storage->quatern[1], header.quatern_d = storage->quatern[2];
-        header.qoffset_x = storage->qoffset[0], header.qoffset_y = storage->qoffset[1], header.qoffset_z = storage->qoffset[2];
+        header.quatern_b = storage->quatern[0], header.quatern_c = storage->quatern[1],
+        header.quatern_d = storage->quatern[2];
+        header.qoffset_x = storage->qoffset[0], header.qoffset_y = storage->qoffset[1],
+        header.qoffset_z = storage->qoffset[2];
     } else if (header.qform_code > 0 && grid_orthogonal(&grid)) {
         nifti_set_qform(&header, &affine);
     } else { /* the sform alone can say it */

@@ -1,8 +1,8 @@
-/* nrrd.c - NRRD, attached (.nrrd) and detached (.nhdr), raw and gzip. The header's fields are teem's to parse; the data is
- * streamed.
+/* nrrd.c - NRRD, attached (.nrrd) and detached (.nhdr), raw and gzip. The header's fields are teem's to parse; the data
+ * is streamed.
  *
- * Teem is an old parser in front of hostile files and not thread-safe: it sees only the lines of fields that are used here, each
- * of a bounded length, never opens a file, and one thread at a time is inside it. */
+ * Teem is an old parser in front of hostile files and not thread-safe: it sees only the lines of fields that are used
+ * here, each of a bounded length, never opens a file, and one thread at a time is inside it. */
 #include <ctype.h>
 #include <inttypes.h>
 #include <math.h>
@@ -22,11 +22,12 @@ enum { HEADER_MAX = 1 << 20, LINE_MAX_BYTES = 1024 };
 
 static pthread_mutex_t nrrd_teem = PTHREAD_MUTEX_INITIALIZER;
 
-/* What teem is shown, in the file's order: it wants the space before its vectors. The first N_REQUIRED must be there: teem leaks
- * where one is missing. */
-static const char *const nrrd_fields[] = {
-    "type",         "dimension",   "sizes",  "encoding",  "spacings", "space",     "space dimension", "space directions",
-    "space origin", "space units", "endian", "byte skip", "byteskip", "line skip", "lineskip"};
+/* What teem is shown, in the file's order: it wants the space before its vectors. The first N_REQUIRED must be there:
+ * teem leaks where one is missing. */
+static const char *const nrrd_fields[] = {"type",         "dimension",   "sizes",           "encoding",
+                                          "spacings",     "space",       "space dimension", "space directions",
+                                          "space origin", "space units", "endian",          "byte skip",
+                                          "byteskip",     "line skip",   "lineskip"};
 enum { N_FIELDS = sizeof nrrd_fields / sizeof nrrd_fields[0], N_REQUIRED = 4 };
 
 struct nrrd_text {
@@ -93,8 +94,10 @@ static enum status nrrd_take_line(struct nrrd_text *text, char **out, const char
     return STATUS_OK;
 }
 
-/* Splits data, `bytes` long and NUL-ended; a header ends at an empty line, a detached one also at the end of the file. */
-static enum status nrrd_split(struct nrrd_text *text, const char *data, size_t bytes, const char *path, struct error *error)
+/* Splits data, `bytes` long and NUL-ended; a header ends at an empty line, a detached one also at the end of the file.
+ */
+static enum status nrrd_split(struct nrrd_text *text, const char *data, size_t bytes, const char *path,
+                              struct error *error)
 {
     static const char magic[] = "NRRD0005\n"; /* teem warns of versions; what we pass on is in all of them */
     text->header = memory_alloc(bytes + sizeof magic + 1, 1);
@@ -120,8 +123,8 @@ static enum status nrrd_split(struct nrrd_text *text, const char *data, size_t b
     *out = '\0';
     text->data_offset = line - data;
     if (!blank && !text->data_file)
-        return error_set(error, STATUS_FAILED, "%s: the header does not end: no empty line in %zu bytes (truncated?)", path,
-                         bytes);
+        return error_set(error, STATUS_FAILED, "%s: the header does not end: no empty line in %zu bytes (truncated?)",
+                         path, bytes);
     for (int f = 0; f < N_REQUIRED; f++)
         if (!text->seen[f])
             return error_set(error, STATUS_FAILED, "%s: the header has no field '%s' (damaged?)", path, nrrd_fields[f]);
@@ -152,9 +155,10 @@ static enum status nrrd_type(enum disk_type *ret, const Nrrd *nrrd, const char *
     static const struct {
         int code;
         enum disk_type type;
-    } known[] = {{nrrdTypeChar, DISK_I8},   {nrrdTypeUChar, DISK_U8},  {nrrdTypeShort, DISK_I16}, {nrrdTypeUShort, DISK_U16},
-                 {nrrdTypeInt, DISK_I32},   {nrrdTypeUInt, DISK_U32},  {nrrdTypeLLong, DISK_I64}, {nrrdTypeULLong, DISK_U64},
-                 {nrrdTypeFloat, DISK_F32}, {nrrdTypeDouble, DISK_F64}};
+    } known[] = {{nrrdTypeChar, DISK_I8},    {nrrdTypeUChar, DISK_U8},   {nrrdTypeShort, DISK_I16},
+                 {nrrdTypeUShort, DISK_U16}, {nrrdTypeInt, DISK_I32},    {nrrdTypeUInt, DISK_U32},
+                 {nrrdTypeLLong, DISK_I64},  {nrrdTypeULLong, DISK_U64}, {nrrdTypeFloat, DISK_F32},
+                 {nrrdTypeDouble, DISK_F64}};
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
         if (known[i].code == nrrd->type) {
             *ret = known[i].type;
@@ -163,7 +167,8 @@ static enum status nrrd_type(enum disk_type *ret, const Nrrd *nrrd, const char *
     return error_set(error, STATUS_FAILED, "%s: type is not one of integers and floats of up to 64 bits", path);
 }
 
-/* Which of the nrrd's axes are x, y, z of the file: those with a direction, or the first three. All others have one entry. */
+/* Which of the nrrd's axes are x, y, z of the file: those with a direction, or the first three. All others have one
+ * entry. */
 static enum status nrrd_spatial_axes(unsigned spatial[3], const Nrrd *nrrd, const char *path, struct error *error)
 {
     unsigned n = 0;
@@ -174,8 +179,8 @@ static enum status nrrd_spatial_axes(unsigned spatial[3], const Nrrd *nrrd, cons
         n += is;
         if (!is && nrrd->axis[a].size != 1)
             return error_set(error, STATUS_FAILED,
-                             "%s: axis %u has %zu entries and no place in space, expected one 3D volume (cut one out)", path, a,
-                             nrrd->axis[a].size);
+                             "%s: axis %u has %zu entries and no place in space, expected one 3D volume (cut one out)",
+                             path, a, nrrd->axis[a].size);
     }
     if (n != 3)
         return error_set(error, STATUS_FAILED, "%s: %s: %u, expected 3", path,
@@ -194,7 +199,8 @@ static bool unit_is_mm(const char *unit)
 }
 
 /* LPS mm = turn * the file's space. */
-static enum status nrrd_space(double turn[3], struct storage *storage, const Nrrd *nrrd, const char *path, struct error *error)
+static enum status nrrd_space(double turn[3], struct storage *storage, const Nrrd *nrrd, const char *path,
+                              struct error *error)
 {
     bool right = nrrd->space == nrrdSpaceRightAnteriorSuperior;
     bool anterior = right || nrrd->space == nrrdSpaceLeftAnteriorSuperior;
@@ -202,8 +208,8 @@ static enum status nrrd_space(double turn[3], struct storage *storage, const Nrr
     turn[1] = anterior ? -1 : 1;
     turn[2] = 1;
     if (!anterior && nrrd->space != nrrdSpaceLeftPosteriorSuperior && nrrd->space != nrrdSpaceScannerXYZ)
-        return error_set(error, STATUS_FAILED, "%s: space '%s': not an anatomical one (LPS, RAS and LAS are read)", path,
-                         nrrd->space ? airEnumStr(nrrdSpace, nrrd->space) : "unnamed");
+        return error_set(error, STATUS_FAILED, "%s: space '%s': not an anatomical one (LPS, RAS and LAS are read)",
+                         path, nrrd->space ? airEnumStr(nrrdSpace, nrrd->space) : "unnamed");
     for (int k = 0; k < 3; k++) {
         const char *unit = nrrd->spaceUnits[k] ? nrrd->spaceUnits[k] : "";
         if (!unit_is_mm(unit))
@@ -229,13 +235,14 @@ static enum status nrrd_grid(struct storage *storage, const Nrrd *nrrd, const ch
         for (int a = 0; a < 3; a++) {
             double spacing = nrrd->axis[spatial[a]].spacing;
             if (isnan(spacing))
-                return error_set(
-                    error, STATUS_FAILED,
-                    "%s: no space directions and no spacings: its size in mm is unknown (write the scan's own header with it)",
-                    path);
+                return error_set(error, STATUS_FAILED,
+                                 "%s: no space directions and no spacings: its size in mm is unknown (write the scan's "
+                                 "own header with it)",
+                                 path);
             if (spacing <= 0)
-                return error_set(error, STATUS_FAILED, "%s: spacing of axis %d: %g mm (expected a finite number above zero)",
-                                 path, a, spacing);
+                return error_set(error, STATUS_FAILED,
+                                 "%s: spacing of axis %d: %g mm (expected a finite number above zero)", path, a,
+                                 spacing);
             grid->axis[a][a] = spacing;
         }
         return STATUS_OK;
@@ -253,14 +260,15 @@ static enum status nrrd_grid(struct storage *storage, const Nrrd *nrrd, const ch
     return STATUS_OK;
 }
 
-static enum status nrrd_fill(struct voxel_file *file, const Nrrd *nrrd, const NrrdIoState *io, const struct nrrd_text *text,
-                             struct error *error)
+static enum status nrrd_fill(struct voxel_file *file, const Nrrd *nrrd, const NrrdIoState *io,
+                             const struct nrrd_text *text, struct error *error)
 {
     const char *path = file->path;
     if (nrrd_type(&file->type, nrrd, path, error) || nrrd_grid(&file->storage, nrrd, path, error))
         return STATUS_FAILED;
     if (io->encoding != nrrdEncodingRaw && io->encoding != nrrdEncodingGzip)
-        return error_set(error, STATUS_FAILED, "%s: encoding '%s': only raw and gzip are read (unu save -f nrrd -e gzip)", path,
+        return error_set(error, STATUS_FAILED,
+                         "%s: encoding '%s': only raw and gzip are read (unu save -f nrrd -e gzip)", path,
                          io->encoding ? io->encoding->name : "none");
     if (io->lineSkip)
         return error_set(error, STATUS_FAILED, "%s: line skip %u: not read (say it as byte skip)", path, io->lineSkip);
@@ -282,7 +290,8 @@ static const char *nrrd_line_text(const char *line)
     return colon ? colon + 2 : line;
 }
 
-/* Teem explains a line per call level: the third names the field ("trouble parsing sizes info |0 4 4|"), the last says why. */
+/* Teem explains a line per call level: the third names the field ("trouble parsing sizes info |0 4 4|"), the last says
+ * why. */
 static enum status nrrd_complain(const char *path, struct error *error)
 {
     char *text = biffGetDone(NRRD), *rest = NULL;
@@ -311,8 +320,8 @@ static enum status nrrd_parse(struct voxel_file *file, const struct nrrd_text *t
         error_memory(error, sizeof *nrrd, file->path);
     } else {
         nrrdIoStateSet(io, nrrdIoStateSkipData, AIR_TRUE);
-        status =
-            nrrdStringRead(nrrd, text->header, io) ? nrrd_complain(file->path, error) : nrrd_fill(file, nrrd, io, text, error);
+        status = nrrdStringRead(nrrd, text->header, io) ? nrrd_complain(file->path, error)
+                                                        : nrrd_fill(file, nrrd, io, text, error);
     }
     nrrdIoStateNix(io);
     nrrdNuke(nrrd);
@@ -348,7 +357,8 @@ static char *nrrd_header_of(const struct volume *volume, const char *data_file)
     const char *space = storage->space;
     bool right = strcmp(space, "right-anterior-superior") == 0;
     bool anterior = right || strcmp(space, "left-anterior-superior") == 0;
-    bool bare = space[0] == '\0' && memcmp(&grid, &storage->grid, sizeof grid) == 0; /* came without a space, goes without */
+    bool bare =
+        space[0] == '\0' && memcmp(&grid, &storage->grid, sizeof grid) == 0; /* came without a space, goes without */
     if (!anterior && !bare && strcmp(space, "scanner-xyz") != 0)
         space = "left-posterior-superior";
     double v[4][3];
@@ -368,12 +378,14 @@ static char *nrrd_header_of(const struct volume *volume, const char *data_file)
         snprintf(place, sizeof place,
                  "space directions: (%.17g,%.17g,%.17g) (%.17g,%.17g,%.17g) (%.17g,%.17g,%.17g)\n"
                  "space origin: (%.17g,%.17g,%.17g)\n",
-                 v[0][0], v[0][1], v[0][2], v[1][0], v[1][1], v[1][2], v[2][0], v[2][1], v[2][2], v[3][0], v[3][1], v[3][2]);
+                 v[0][0], v[0][1], v[0][2], v[1][0], v[1][1], v[1][2], v[2][0], v[2][1], v[2][2], v[3][0], v[3][1],
+                 v[3][2]);
     return memory_printf("NRRD0005\ntype: %s\ndimension: 3\n%s%s%ssizes: %" PRId64 " %" PRId64 " %" PRId64
                          "\nkinds: domain domain domain\n%s%sendian: %s\nencoding: gzip\n%s%s%s\n",
-                         disk_types[disk_type_of(volume->type)].name, bare ? "" : "space: ", bare ? "" : space, bare ? "" : "\n",
-                         grid.dim[0], grid.dim[1], grid.dim[2], place, units, airMyEndian() == airEndianLittle ? "little" : "big",
-                         data_file ? "data file: " : "", data_file ? data_file : "", data_file ? "\n" : "");
+                         disk_types[disk_type_of(volume->type)].name, bare ? "" : "space: ", bare ? "" : space,
+                         bare ? "" : "\n", grid.dim[0], grid.dim[1], grid.dim[2], place, units,
+                         airMyEndian() == airEndianLittle ? "little" : "big", data_file ? "data file: " : "",
+                         data_file ? data_file : "", data_file ? "\n" : "");
 }
 
 /* header (may be NULL), then the gzip stream of the voxels when `data`. */

@@ -1,5 +1,5 @@
-/* resample.c - values between grids. Where the axes of both are parallel, which is nearly always, weights come from one table
- * per axis and the source rows under a row are blended first; else every voxel goes its own way. */
+/* resample.c - values between grids. Where the axes of both are parallel, which is nearly always, weights come from one
+ * table per axis and the source rows under a row are blended first; else every voxel goes its own way. */
 #include <math.h>
 #include <string.h>
 
@@ -101,7 +101,8 @@ static void oblique_slice(struct volume *dst, const struct volume *src, const st
         for (int64_t x = 0; x < dim[0]; x++) {
             double at[3];
             for (int a = 0; a < 3; a++)
-                at[a] = map->start[a] + (double)x * map->step[0][a] + (double)y * map->step[1][a] + (double)z * map->step[2][a];
+                at[a] = map->start[a] + (double)x * map->step[0][a] + (double)y * map->step[1][a] +
+                        (double)z * map->step[2][a];
             int64_t to = (z * dim[1] + y) * dim[0] + x;
             if (!index_inside(at, src->grid.dim))
                 continue;
@@ -114,8 +115,8 @@ static void oblique_slice(struct volume *dst, const struct volume *src, const st
 
 /* --- parallel axes --- */
 
-/* For index i on one axis of dst: the voxels first[i] .. first[i] + n[i] of src and their weights; they sum to 1, to less where
- * an area leaves src; n[i] = 0: outside. */
+/* For index i on one axis of dst: the voxels first[i] .. first[i] + n[i] of src and their weights; they sum to 1, to
+ * less where an area leaves src; n[i] = 0: outside. */
 struct axis_taps {
     int32_t *first, *n;
     float *weight; /* [width] for each i */
@@ -161,7 +162,8 @@ static void taps_point(struct axis_taps *taps, int64_t i, double at, int64_t src
     taps->weight[2 * i + 1] = part;
 }
 
-static void taps_fill(struct axis_taps *taps, double start, double step, int64_t n, int64_t src_n, enum resample_order order)
+static void taps_fill(struct axis_taps *taps, double start, double step, int64_t n, int64_t src_n,
+                      enum resample_order order)
 {
     for (int64_t i = 0; i < n; i++) {
         const double at = start + (double)i * step;
@@ -194,15 +196,16 @@ static void row_blend(float *out, const struct volume *src, int64_t y, int64_t z
 }
 
 /* One row of dst; `blend` holds a source row. */
-static void parallel_row(struct volume *dst, const struct volume *src, const struct axis_taps taps[3], int64_t y, int64_t z,
-                         float *blend)
+static void parallel_row(struct volume *dst, const struct volume *src, const struct axis_taps taps[3], int64_t y,
+                         int64_t z, float *blend)
 {
     const struct axis_taps *tx = &taps[0], *ty = &taps[1], *tz = &taps[2];
     float *out = (float *)dst->data + (z * dst->grid.dim[1] + y) * dst->grid.dim[0];
     memset(blend, 0, (size_t)src->grid.dim[0] * sizeof *blend);
     for (int32_t k = 0; k < tz->n[z]; k++)
         for (int32_t j = 0; j < ty->n[y]; j++)
-            row_blend(blend, src, ty->first[y] + j, tz->first[z] + k, ty->weight[y * ty->width + j] * tz->weight[z * tz->width + k]);
+            row_blend(blend, src, ty->first[y] + j, tz->first[z] + k,
+                      ty->weight[y * ty->width + j] * tz->weight[z * tz->width + k]);
     for (int64_t i = 0; i < dst->grid.dim[0]; i++) {
         const float *from = blend + tx->first[i], *weight = tx->weight + i * tx->width;
         float sum = 0;
@@ -212,12 +215,12 @@ static void parallel_row(struct volume *dst, const struct volume *src, const str
     }
 }
 
-static void parallel_row_nearest(struct volume *dst, const struct volume *src, const struct axis_taps taps[3], int64_t y,
-                                 int64_t z)
+static void parallel_row_nearest(struct volume *dst, const struct volume *src, const struct axis_taps taps[3],
+                                 int64_t y, int64_t z)
 {
     size_t size = voxel_bytes(src->type);
-    const char *in =
-        (const char *)src->data + (taps[2].first[z] * src->grid.dim[1] + taps[1].first[y]) * src->grid.dim[0] * (int64_t)size;
+    const char *in = (const char *)src->data +
+                     (taps[2].first[z] * src->grid.dim[1] + taps[1].first[y]) * src->grid.dim[0] * (int64_t)size;
     char *out = (char *)dst->data + (z * dst->grid.dim[1] + y) * dst->grid.dim[0] * (int64_t)size;
     for (int64_t i = 0; i < dst->grid.dim[0]; i++)
         if (taps[0].n[i] && size == 1)
@@ -234,7 +237,8 @@ static enum status resample_parallel(struct volume *dst, const struct volume *sr
     for (int a = 0; a < 3; a++)
         weights += (size_t)(dim[a] * axis_width(map->step[a][a], order));
     int32_t *voxels = memory_alloc(2 * entries, sizeof *voxels);
-    float *floats = memory_alloc(weights + row * (size_t)parallel_threads() + 16, sizeof *floats), *blends = floats + weights;
+    float *floats = memory_alloc(weights + row * (size_t)parallel_threads() + 16, sizeof *floats),
+          *blends = floats + weights;
     enum status status = voxels && floats ? STATUS_OK : error_memory(error, row * sizeof *floats, "resampling");
     struct axis_taps taps[3];
     int32_t *entry = voxels;
@@ -264,8 +268,8 @@ static enum status resample_parallel(struct volume *dst, const struct volume *sr
 
 /* --- all --- */
 
-enum status resample_volume(struct volume *ret, const struct volume *src, const struct grid *dst_grid, enum resample_order order,
-                            struct error *error)
+enum status resample_volume(struct volume *ret, const struct volume *src, const struct grid *dst_grid,
+                            enum resample_order order, struct error *error)
 {
     struct volume dst;
     if (volume_new(&dst, dst_grid, order == RESAMPLE_NEAREST ? src->type : VOXEL_F32, error))
@@ -297,7 +301,8 @@ struct grid resample_grid(const struct grid *grid, const double spacing_mm[3])
     }
     for (int k = 0; k < 3; k++) /* both centres at one place */
         for (int a = 0; a < 3; a++)
-            out.origin[k] += 0.5 * ((double)(grid->dim[a] - 1) * grid->axis[a][k] - (double)(out.dim[a] - 1) * out.axis[a][k]);
+            out.origin[k] +=
+                0.5 * ((double)(grid->dim[a] - 1) * grid->axis[a][k] - (double)(out.dim[a] - 1) * out.axis[a][k]);
     return out;
 }
 
@@ -315,7 +320,8 @@ struct grid resample_fit(const struct grid *grid, const int64_t dim[3])
     return out;
 }
 
-enum status resample_mask(struct volume *ret, const struct volume *src, const struct grid *dst_grid, struct error *error)
+enum status resample_mask(struct volume *ret, const struct volume *src, const struct grid *dst_grid,
+                          struct error *error)
 {
     struct volume shares, mask;
     if (resample_volume(&shares, src, dst_grid, RESAMPLE_AREA, error))
@@ -360,7 +366,8 @@ void resample_crop(float *out, const int64_t frame[3], const float *src, const i
         for (int64_t y = 0; y < frame[1]; y++)
             if (z + lo[2] >= 0 && z + lo[2] < dim[2] && y + lo[1] >= 0 && y + lo[1] < dim[1])
                 memcpy(out + (z * frame[1] + y) * frame[0] + first,
-                       src + ((z + lo[2]) * dim[1] + y + lo[1]) * dim[0] + lo[0] + first, (size_t)(end - first) * sizeof *out);
+                       src + ((z + lo[2]) * dim[1] + y + lo[1]) * dim[0] + lo[0] + first,
+                       (size_t)(end - first) * sizeof *out);
 }
 
 /* The sum over the corners of a cell that lie in src. */
@@ -385,12 +392,14 @@ static float lattice_value(const float *src, const int64_t dim[3], const double 
     return sum;
 }
 
-void resample_lattice(float *out, const int64_t size[3], const float *src, const int64_t dim[3], const double at[3], const double step[3])
+void resample_lattice(float *out, const int64_t size[3], const float *src, const int64_t dim[3], const double at[3],
+                      const double step[3])
 {
 #pragma omp parallel for schedule(static)
     for (int64_t i = 0; i < size[1] * size[2]; i++)
         for (int64_t x = 0; x < size[0]; x++) {
-            const double place[3] = {at[0] + (double)x * step[0], at[1] + (double)(i % size[1]) * step[1], at[2] + (double)(i / size[1]) * step[2]};
+            const double place[3] = {at[0] + (double)x * step[0], at[1] + (double)(i % size[1]) * step[1],
+                                     at[2] + (double)(i / size[1]) * step[2]};
             out[i * size[0] + x] = lattice_value(src, dim, place);
         }
 }

@@ -7,25 +7,28 @@
 #include "base/error.h"
 #include "data/volume/volume.h"
 
-/* AREA: the mean over the voxel's own box where it is larger than src's voxels (no aliasing), LINEAR where it is not; LINEAR as well
- * where the axes of both grids are not parallel. */
+/* AREA: the mean over the voxel's own box where it is larger than src's voxels (no aliasing), LINEAR where it is not;
+ * LINEAR as well where the axes of both grids are not parallel. */
 enum resample_order { RESAMPLE_NEAREST, RESAMPLE_LINEAR, RESAMPLE_AREA };
 
-/* dst on dst_grid from src by world position; outside src is 0. u8 masks stay masks with NEAREST; the others give VOXEL_F32. */
-enum status resample_volume(struct volume *ret, const struct volume *src, const struct grid *dst_grid, enum resample_order order,
-                            struct error *error);
+/* dst on dst_grid from src by world position; outside src is 0. u8 masks stay masks with NEAREST; the others give
+ * VOXEL_F32. */
+enum status resample_volume(struct volume *ret, const struct volume *src, const struct grid *dst_grid,
+                            enum resample_order order, struct error *error);
 /* The grid with this spacing over the same field of view. */
 struct grid resample_grid(const struct grid *grid, const double spacing_mm[3]);
 /* The same field of view in dim voxels. */
 struct grid resample_fit(const struct grid *grid, const int64_t dim[3]);
 /* A mask on another grid: what is bone by more than half. */
-enum status resample_mask(struct volume *ret, const struct volume *src, const struct grid *dst_grid, struct error *error);
-/* Values of src (dim, x fastest), linear between its voxels and 0 beyond them, at a box of voxels: voxel i of `size` stands at at + i * step,
- * in src's voxels. */
-void resample_lattice(float *out, const int64_t size[3], const float *src, const int64_t dim[3], const double at[3], const double step[3]);
-/* The view of a whole skull: where a frame of this size begins on the skull's volume (shares of bone, x fastest), in voxels. Centred on the
- * bone (voxels at least a quarter bone) from left to right and from front to back, its top two voxels above the bone's: there the
- * vault is. It may leave the volume, where nothing is. */
+enum status resample_mask(struct volume *ret, const struct volume *src, const struct grid *dst_grid,
+                          struct error *error);
+/* Values of src (dim, x fastest), linear between its voxels and 0 beyond them, at a box of voxels: voxel i of `size`
+ * stands at at + i * step, in src's voxels. */
+void resample_lattice(float *out, const int64_t size[3], const float *src, const int64_t dim[3], const double at[3],
+                      const double step[3]);
+/* The view of a whole skull: where a frame of this size begins on the skull's volume (shares of bone, x fastest), in
+ * voxels. Centred on the bone (voxels at least a quarter bone) from left to right and from front to back, its top two
+ * voxels above the bone's: there the vault is. It may leave the volume, where nothing is. */
 void resample_frame(int64_t lo[3], const float *bone, const int64_t dim[3], const int64_t frame[3]);
 /* out (of size `frame`) = src (dim) from lo on; beyond it is 0. */
 void resample_crop(float *out, const int64_t frame[3], const float *src, const int64_t dim[3], const int64_t lo[3]);

@@ -1,4 +1,5 @@
-/* voxel_file.c - voxels between disk and memory, in chunks: the gate, widening to the smallest type that holds all, axis order.
+/* voxel_file.c - voxels between disk and memory, in chunks: the gate, widening to the smallest type that holds all,
+ * axis order.
  */
 #include <inttypes.h>
 #include <math.h>
@@ -42,15 +43,16 @@ enum status voxel_file_check(struct voxel_file *file, struct grid *ret_grid, str
     int64_t held = byte_stream_bound(info.st_size - file->data_offset, file->gzip);
     if (file->skip_bytes < 0 && !file->gzip && bytes <= held)
         file->skip_bytes = held - bytes;
-    if (file->skip_bytes < 0 || file->data_offset > info.st_size || file->skip_bytes > held || bytes > held - file->skip_bytes)
+    if (file->skip_bytes < 0 || file->data_offset > info.st_size || file->skip_bytes > held ||
+        bytes > held - file->skip_bytes)
         return error_set(error, STATUS_FAILED,
                          "%s: the header claims %" PRId64 " x %" PRId64 " x %" PRId64 " voxels of %s from byte %" PRId64
                          " + %" PRId64 " on, but %" PRId64 " bytes of file hold less (truncated, or a damaged header)",
                          file->path, file->storage.grid.dim[0], file->storage.grid.dim[1], file->storage.grid.dim[2],
                          disk_types[file->type].name, file->data_offset, file->skip_bytes, (int64_t)info.st_size);
     if (!isfinite(file->slope) || !isfinite(file->intercept))
-        return error_set(error, STATUS_FAILED, "%s: slope %g and intercept %g: not finite (a damaged header?)", file->path,
-                         file->slope, file->intercept);
+        return error_set(error, STATUS_FAILED, "%s: slope %g and intercept %g: not finite (a damaged header?)",
+                         file->path, file->slope, file->intercept);
     snprintf(file->storage.file_type, sizeof file->storage.file_type, "%s", disk_types[file->type].name);
     *ret_grid = orient_canonical(&file->storage);
     return STATUS_OK;
@@ -190,7 +192,8 @@ static struct file_walk file_walk_start(const struct storage *storage, const str
 /* The next at most n voxels that lie in one row: *ret_at is where the first stands in memory. */
 static int64_t file_walk_next(struct file_walk *walk, int64_t n, int64_t *ret_at)
 {
-    *ret_at = walk->start + walk->index[0] * walk->step[0] + walk->index[1] * walk->step[1] + walk->index[2] * walk->step[2];
+    *ret_at =
+        walk->start + walk->index[0] * walk->step[0] + walk->index[1] * walk->step[1] + walk->index[2] * walk->step[2];
     int64_t left = walk->dim[0] - walk->index[0];
     int64_t run = n < left ? n : left;
     walk->index[0] += run;
@@ -214,8 +217,8 @@ static bool chunk_is_zero(const void *raw, size_t bytes)
 }
 
 /* What was read of one chunk, to its places; `first`: nothing was stored before. */
-static enum status chunk_store(struct volume *volume, struct file_walk *walk, const double *values, int64_t n, bool first,
-                               struct error *error)
+static enum status chunk_store(struct volume *volume, struct file_walk *walk, const double *values, int64_t n,
+                               bool first, struct error *error)
 {
     enum voxel_type needed = chunk_type(values, n);
     if (needed > volume->type && volume_widen(volume, needed, !first, error))
@@ -227,8 +230,8 @@ static enum status chunk_store(struct volume *volume, struct file_walk *walk, co
     return STATUS_OK;
 }
 
-static enum status chunks_read(struct volume *volume, struct byte_stream *stream, const struct voxel_file *file, double *values,
-                               void *raw, struct error *error)
+static enum status chunks_read(struct volume *volume, struct byte_stream *stream, const struct voxel_file *file,
+                               double *values, void *raw, struct error *error)
 {
     struct file_walk walk = file_walk_start(&file->storage, &volume->grid);
     size_t size = disk_types[file->type].bytes;
@@ -255,7 +258,8 @@ static enum status chunks_read(struct volume *volume, struct byte_stream *stream
     return byte_stream_verify(stream, error);
 }
 
-enum status voxel_file_read(struct volume *ret, const struct voxel_file *file, const struct grid *grid, struct error *error)
+enum status voxel_file_read(struct volume *ret, const struct voxel_file *file, const struct grid *grid,
+                            struct error *error)
 {
     struct volume volume = {.grid = *grid, .type = VOXEL_U8, .storage = file->storage};
     struct byte_stream stream = {0};
@@ -267,7 +271,8 @@ enum status voxel_file_read(struct volume *ret, const struct voxel_file *file, c
         error_memory(error, (size_t)grid_voxels(grid), file->path);
         goto done;
     }
-    if (byte_stream_open(&stream, file->data_path ? file->data_path : file->path, file->data_offset, file->gzip, error) ||
+    if (byte_stream_open(&stream, file->data_path ? file->data_path : file->path, file->data_offset, file->gzip,
+                         error) ||
         byte_stream_skip(&stream, file->skip_bytes, error) || chunks_read(&volume, &stream, file, values, raw, error))
         goto done;
     *ret = volume;

@@ -1,11 +1,24 @@
-/* voxel_file.h - what a reader of one format tells about a file, and the voxels between disk and memory. Private to data/. */
+/* voxel_file.h - what a reader of one format tells about a file, and the voxels between disk and memory. Private to
+ * data/. */
 #ifndef CALVARIA_DATA_VOLUME_VOXEL_FILE_H
 #define CALVARIA_DATA_VOLUME_VOXEL_FILE_H
 
 #include "data/volume/byte_stream.h"
 #include "data/volume/volume.h"
 
-enum disk_type { DISK_I8, DISK_U8, DISK_I16, DISK_U16, DISK_I32, DISK_U32, DISK_I64, DISK_U64, DISK_F32, DISK_F64, DISK_TYPES };
+enum disk_type {
+    DISK_I8,
+    DISK_U8,
+    DISK_I16,
+    DISK_U16,
+    DISK_I32,
+    DISK_U32,
+    DISK_I64,
+    DISK_U64,
+    DISK_F32,
+    DISK_F64,
+    DISK_TYPES
+};
 struct disk_type_info {
     const char *name; /* NRRD's and numpy's: "int32" */
     size_t bytes;
@@ -14,8 +27,8 @@ extern const struct disk_type_info disk_types[DISK_TYPES];
 enum disk_type disk_type_of(enum voxel_type type);
 
 struct voxel_file {
-    const char *path;  /* the header's, for messages */
-    char *data_path;   /* detached data: memory_free with voxel_file_done; NULL: in `path` */
+    const char *path;    /* the header's, for messages */
+    char *data_path;     /* detached data: memory_free with voxel_file_done; NULL: in `path` */
     int64_t data_offset; /* in the file: where the gzip stream or the raw bytes begin */
     int64_t skip_bytes;  /* from there, after inflating, to the first voxel; -1: the voxels are the file's last bytes */
     bool gzip, swap;     /* swap: not this machine's byte order */
@@ -25,11 +38,12 @@ struct voxel_file {
 };
 
 void voxel_file_done(struct voxel_file *file);
-/* The gate before any allocation: dims, spacing, affine, and whether the file is large enough for what its header claims.
- * *ret_grid: canonical. */
+/* The gate before any allocation: dims, spacing, affine, and whether the file is large enough for what its header
+ * claims. *ret_grid: canonical. */
 enum status voxel_file_check(struct voxel_file *file, struct grid *ret_grid, struct error *error);
 /* Reads all voxels into a new volume of the smallest type that holds them. file was checked. */
-enum status voxel_file_read(struct volume *ret, const struct voxel_file *file, const struct grid *grid, struct error *error);
+enum status voxel_file_read(struct volume *ret, const struct voxel_file *file, const struct grid *grid,
+                            struct error *error);
 /* Writes all voxels in storage's axis order, little-endian. */
 enum status voxel_file_write(struct byte_stream *stream, const struct volume *volume, struct error *error);
 

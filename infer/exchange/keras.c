@@ -26,7 +26,7 @@ struct importing {
     const char *path;
     const struct keras_options *options;
     struct keras_file file;
-    struct weight_name *names; /* of the file's weights */
+    struct weight_name *names;  /* of the file's weights */
     struct keras_network keras; /* n_layers 0: the file has weights alone */
     struct model model;
     struct error *error;
@@ -37,7 +37,8 @@ struct importing {
 /* Keras 3's numbered variables ("layers/conv3d/vars/0") in words. */
 static const char *numbered_kind(const char *layer, const char *number)
 {
-    static const char *const norm[] = {"gamma", "beta", "moving_mean", "moving_variance"}, *const other[] = {"kernel", "bias"};
+    static const char *const norm[] = {"gamma", "beta", "moving_mean", "moving_variance"}, *const other[] = {"kernel",
+                                                                                                             "bias"};
     bool is_norm = strstr(layer, "batch_normalization") != NULL;
     long i = strtol(number, NULL, 10);
     return i >= 0 && i < (is_norm ? 4 : 2) ? (is_norm ? norm : other)[i] : "unknown";
@@ -71,7 +72,11 @@ static bool split_path(struct weight_name *ret, const char *path, struct arena *
 
 static const char *suffix_of_kind(const char *kind)
 {
-    static const char *const pairs[][2] = {{"kernel", ".w"}, {"bias", ".b"}, {"gamma", ".gamma"}, {"beta", ".beta"}, {"moving_mean", ".moving_mean"},
+    static const char *const pairs[][2] = {{"kernel", ".w"},
+                                           {"bias", ".b"},
+                                           {"gamma", ".gamma"},
+                                           {"beta", ".beta"},
+                                           {"moving_mean", ".moving_mean"},
                                            {"moving_variance", ".moving_variance"}};
     for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++)
         if (strcmp(kind, pairs[i][0]) == 0)
@@ -94,7 +99,10 @@ static bool auto_name(const char *name, const char *class, long *ret_number)
 
 static const char *class_of_type(const char *type)
 {
-    static const char *const pairs[][2] = {{"conv", "conv3d"}, {"conv_transpose", "conv3d_transpose"}, {"batch_norm", "batch_normalization"}, {"dense", "dense"}};
+    static const char *const pairs[][2] = {{"conv", "conv3d"},
+                                           {"conv_transpose", "conv3d_transpose"},
+                                           {"batch_norm", "batch_normalization"},
+                                           {"dense", "dense"}};
     for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++)
         if (strcmp(type, pairs[i][0]) == 0)
             return pairs[i][1];
@@ -124,7 +132,8 @@ static bool file_has_layer(const struct importing *importing, const char *layer)
     return false;
 }
 
-/* For weights alone: the Keras layer of each of the network's, by its own name, or by Keras' numbers within its class. */
+/* For weights alone: the Keras layer of each of the network's, by its own name, or by Keras' numbers within its class.
+ */
 static enum status number_layers(struct importing *importing)
 {
     static const char *const classes[] = {"conv3d", "conv3d_transpose", "batch_normalization", "dense"};
@@ -134,7 +143,8 @@ static enum status number_layers(struct importing *importing)
     importing->keras.n_layers = network->layers.n;
     importing->keras.layers = arena_alloc(arena, (size_t)network->layers.n, sizeof *importing->keras.layers);
     if (!importing->keras.layers)
-        return error_memory(importing->error, (size_t)network->layers.n * sizeof *importing->keras.layers, "the layers of the Keras file");
+        return error_memory(importing->error, (size_t)network->layers.n * sizeof *importing->keras.layers,
+                            "the layers of the Keras file");
     for (int64_t i = 0; i < network->layers.n; i++) {
         struct keras_layer *layer = &importing->keras.layers[i];
         const char *type = network->layers.items[i].table->type, *class = class_of_type(type);
@@ -145,11 +155,14 @@ static enum status number_layers(struct importing *importing)
         int k = 0;
         while (strcmp(classes[k], class) != 0)
             k++;
-        layer->keras = layer->name && file_has_layer(importing, layer->name) ? layer->name
-                                                                             : next_of_class(importing, class, last[k], &last[k]);
+        layer->keras = layer->name && file_has_layer(importing, layer->name)
+                           ? layer->name
+                           : next_of_class(importing, class, last[k], &last[k]);
         if (!layer->keras)
-            return error_set(importing->error, STATUS_FAILED, "%s: layer '%s' (%s) of the network: the file has no further %s layer (another architecture)",
-                             importing->path, layer->name ? layer->name : "without a name", type, class);
+            return error_set(
+                importing->error, STATUS_FAILED,
+                "%s: layer '%s' (%s) of the network: the file has no further %s layer (another architecture)",
+                importing->path, layer->name ? layer->name : "without a name", type, class);
     }
     return STATUS_OK;
 }
@@ -177,7 +190,8 @@ static void reverse_axes(float *dst, const struct keras_weight *weight)
 /* Where channel c (c,z,y,x) of a flattened grid stands in Keras' order x,y,z,c. */
 static int64_t keras_channel(struct shape grid, int64_t channel)
 {
-    int64_t x = channel % grid.w, y = channel / grid.w % grid.h, z = channel / grid.w / grid.h % grid.d, c = channel / grid.w / grid.h / grid.d;
+    int64_t x = channel % grid.w, y = channel / grid.w % grid.h, z = channel / grid.w / grid.h % grid.d,
+            c = channel / grid.w / grid.h / grid.d;
     return ((x * grid.h + y) * grid.d + z) * grid.c + c;
 }
 
@@ -194,7 +208,8 @@ static void reorder_flattened(float *values, int64_t rows, int64_t n, struct sha
 /* The grid whose flattened values layer `index` reads; false: none. */
 static bool flattened_source(const struct network *network, int64_t index, struct shape *ret)
 {
-    static const char *const keep_order[] = {"relu", "leaky_relu", "tanh", "sigmoid", "softmax", "dropout", "batch_norm"};
+    static const char *const keep_order[] = {"relu",    "leaky_relu", "tanh",      "sigmoid",
+                                             "softmax", "dropout",    "batch_norm"};
     for (int64_t i = network_layer_src(network, index, 0); i >= 0; i = network_layer_src(network, i, 0)) {
         const struct layer *layer = network_layer(network, i);
         bool keeps = false;
@@ -215,7 +230,8 @@ static enum status reorder_layers(struct importing *importing)
     struct model *model = &importing->model;
     struct network *network = NULL;
     const int64_t *patch = model->network.patch_vox;
-    if (network_trace(&network, &model->network, &model->params, (struct shape){1, model->network.input_channels, patch[2], patch[1], patch[0]}, importing->error))
+    if (network_trace(&network, &model->network, &model->params,
+                      (struct shape){1, model->network.input_channels, patch[2], patch[1], patch[0]}, importing->error))
         return importing->error->status;
     enum status status = STATUS_OK;
     for (int64_t i = 0; !status && i < network_n_layers(network); i++) {
@@ -243,14 +259,18 @@ static enum status split_paths(struct importing *importing)
     struct keras_file *file = &importing->file;
     importing->names = arena_alloc(&file->arena, (size_t)file->n_weights, sizeof *importing->names);
     if (!importing->names)
-        return error_memory(importing->error, (size_t)file->n_weights * sizeof *importing->names, "the names of the weights");
+        return error_memory(importing->error, (size_t)file->n_weights * sizeof *importing->names,
+                            "the names of the weights");
     for (int64_t i = 0; i < file->n_weights; i++)
         if (!split_path(&importing->names[i], file->weights[i].path, &file->arena))
-            return error_set(importing->error, STATUS_FAILED, "%s: %.200s: a weight without a layer above it (no file of Keras')", importing->path, file->weights[i].path);
+            return error_set(importing->error, STATUS_FAILED,
+                             "%s: %.200s: a weight without a layer above it (no file of Keras')", importing->path,
+                             file->weights[i].path);
     return STATUS_OK;
 }
 
-/* Which layer a path means: the last of its parts that is a layer's name ("sequential/conv3d_1", and "conv3d_1/conv3d_1_1" of TensorFlow 1). */
+/* Which layer a path means: the last of its parts that is a layer's name ("sequential/conv3d_1", and
+ * "conv3d_1/conv3d_1_1" of TensorFlow 1). */
 static void name_layers(struct importing *importing)
 {
     for (int64_t i = 0; i < importing->file.n_weights; i++) {
@@ -263,7 +283,8 @@ static void name_layers(struct importing *importing)
 }
 
 /* The weight "layer.suffix" of the Keras layer `keras`. */
-static struct keras_weight *find_weight(struct importing *importing, const char *keras, const char *suffix, bool *ret_twice)
+static struct keras_weight *find_weight(struct importing *importing, const char *keras, const char *suffix,
+                                        bool *ret_twice)
 {
     struct keras_weight *found = NULL;
     *ret_twice = false;
@@ -278,7 +299,8 @@ static struct keras_weight *find_weight(struct importing *importing, const char 
     return found;
 }
 
-static enum status take_weight(struct importing *importing, const struct keras_layer *layer, const struct param *param, const char *suffix)
+static enum status take_weight(struct importing *importing, const struct keras_layer *layer, const struct param *param,
+                               const char *suffix)
 {
     bool twice;
     float *value = importing->model.params.value + param->offset;
@@ -286,25 +308,32 @@ static enum status take_weight(struct importing *importing, const struct keras_l
     int64_t wanted[KERAS_MAX_DIMS];
     char has[PARAM_SHAPE_TEXT], wants[PARAM_SHAPE_TEXT];
     if (twice)
-        return error_set(importing->error, STATUS_FAILED, "%s: layer '%s': two weights of one name (a model used twice?)", importing->path, layer->keras);
-    bool constant = (strcmp(suffix, ".gamma") == 0 && layer->no_gamma) || (strcmp(suffix, ".beta") == 0 && layer->no_beta);
+        return error_set(importing->error, STATUS_FAILED,
+                         "%s: layer '%s': two weights of one name (a model used twice?)", importing->path,
+                         layer->keras);
+    bool constant =
+        (strcmp(suffix, ".gamma") == 0 && layer->no_gamma) || (strcmp(suffix, ".beta") == 0 && layer->no_beta);
     if (!weight && constant) {
         for (int64_t i = 0; i < param->count; i++)
             value[i] = suffix[1] == 'g' ? 1 : 0;
         return STATUS_OK;
     }
     if (!weight)
-        return error_set(importing->error, STATUS_FAILED, "%s: layer '%s': no weight for %s (another architecture, or a damaged file)", importing->path, layer->keras,
-                         param->name);
+        return error_set(importing->error, STATUS_FAILED,
+                         "%s: layer '%s': no weight for %s (another architecture, or a damaged file)", importing->path,
+                         layer->keras, param->name);
     for (int a = 0; a < param->n_dims; a++)
         wanted[a] = param->dim[param->n_dims - 1 - a];
     if (weight->n_dims != param->n_dims || memcmp(weight->dim, wanted, (size_t)param->n_dims * sizeof *wanted) != 0)
-        return error_set(importing->error, STATUS_FAILED, "%s: %s: shape %s, the network's %s wants %s (in Keras' order)", importing->path, weight->path,
-                         param_shape_text(has, weight->n_dims, weight->dim), param->name, param_shape_text(wants, param->n_dims, wanted));
+        return error_set(importing->error, STATUS_FAILED,
+                         "%s: %s: shape %s, the network's %s wants %s (in Keras' order)", importing->path, weight->path,
+                         param_shape_text(has, weight->n_dims, weight->dim), param->name,
+                         param_shape_text(wants, param->n_dims, wanted));
     for (int64_t i = 0; i < weight->count; i++)
         if (!isfinite(weight->values[i]))
-            return error_set(importing->error, STATUS_FAILED, "%s: %s: value %" PRId64 " is not finite (a diverged training, or a damaged file)", importing->path,
-                             weight->path, i);
+            return error_set(importing->error, STATUS_FAILED,
+                             "%s: %s: value %" PRId64 " is not finite (a diverged training, or a damaged file)",
+                             importing->path, weight->path, i);
     reverse_axes(value, weight);
     weight->used = true;
     return STATUS_OK;
@@ -319,11 +348,14 @@ static enum status take_weights(struct importing *importing)
         const struct layer_config *config = importing->model.network.layers.items[i].value;
         const struct keras_layer *layer = &importing->keras.layers[i];
         const char *name = config->name;
-        char *unnamed = name ? NULL : arena_printf(&importing->file.arena, "%s_%" PRId64, importing->model.network.layers.items[i].table->type, i);
+        char *unnamed = name ? NULL
+                             : arena_printf(&importing->file.arena, "%s_%" PRId64,
+                                            importing->model.network.layers.items[i].table->type, i);
         name = name ? name : unnamed;
         for (int64_t p = 0; name && p < params->n; p++) {
             const char *suffix = strchr(params->items[p].name, '.');
-            if (strlen(name) != (size_t)(suffix - params->items[p].name) || strncmp(params->items[p].name, name, strlen(name)) != 0)
+            if (strlen(name) != (size_t)(suffix - params->items[p].name) ||
+                strncmp(params->items[p].name, name, strlen(name)) != 0)
                 continue;
             if (take_weight(importing, layer, &params->items[p], suffix))
                 return importing->error->status;
@@ -331,18 +363,21 @@ static enum status take_weights(struct importing *importing)
     }
     for (int64_t i = 0; i < importing->file.n_weights; i++)
         if (!importing->file.weights[i].used)
-            return error_set(importing->error, STATUS_FAILED, "%s: %s: no layer of the network takes it (another architecture)", importing->path,
+            return error_set(importing->error, STATUS_FAILED,
+                             "%s: %s: no layer of the network takes it (another architecture)", importing->path,
                              importing->file.weights[i].path);
     return STATUS_OK;
 }
 
 /* ---- the model ---- */
 
-static enum status bind_network(struct importing *importing, struct network_config *ret, const char *text, const char *name)
+static enum status bind_network(struct importing *importing, struct network_config *ret, const char *text,
+                                const char *name)
 {
     struct yaml_node *root;
     struct arena *arena = &importing->model.arena;
-    return yaml_read_text(&root, text, name, arena, importing->error) || config_bind(&network_table, root, ret, arena, importing->error)
+    return yaml_read_text(&root, text, name, arena, importing->error) ||
+                   config_bind(&network_table, root, ret, arena, importing->error)
                ? importing->error->status
                : STATUS_OK;
 }
@@ -357,10 +392,13 @@ static enum status choose_network(struct importing *importing)
     for (int a = 0; a < 3; a++)
         patch[a] = options->patch_vox[a] ? options->patch_vox[a] : 128;
     if (!importing->file.config && !options->network)
-        return error_set(importing->error, STATUS_USAGE, "%s: weights without an architecture (say whose they are: --network configs/networks/mia_ae_patch.yaml)",
-                         importing->path);
+        return error_set(
+            importing->error, STATUS_USAGE,
+            "%s: weights without an architecture (say whose they are: --network configs/networks/mia_ae_patch.yaml)",
+            importing->path);
     if (importing->file.config &&
-        (keras_network_derive(&importing->keras, importing->file.config, importing->file.version, patch, importing->path, arena, importing->error) ||
+        (keras_network_derive(&importing->keras, importing->file.config, importing->file.version, patch,
+                              importing->path, arena, importing->error) ||
          bind_network(importing, &derived, importing->keras.yaml, importing->path))) {
         importing->error->status = STATUS_FAILED; /* the file's fault, not a configuration's */
         return STATUS_FAILED;
@@ -371,21 +409,25 @@ static enum status choose_network(struct importing *importing)
     }
     struct yaml_node *root;
     if (yaml_read_extended(&root, options->network, arena, importing->error) ||
-        config_bind(&network_table, yaml_get(root, "network") ? yaml_get(root, "network") : root, &importing->model.network, arena, importing->error))
+        config_bind(&network_table, yaml_get(root, "network") ? yaml_get(root, "network") : root,
+                    &importing->model.network, arena, importing->error))
         return importing->error->status;
-    return importing->file.config ? keras_compare(&derived, &importing->model.network, &importing->keras, importing->path, importing->error)
+    return importing->file.config ? keras_compare(&derived, &importing->model.network, &importing->keras,
+                                                  importing->path, importing->error)
                                   : number_layers(importing);
 }
 
-/* As published: patches side by side over the top 128 slices; a whole skull where the network takes one of 128 x 128 x 64. */
+/* As published: patches side by side over the top 128 slices; a whole skull where the network takes one of 128 x 128
+ * x 64. */
 static enum status put_restore(struct importing *importing, const char **ret)
 {
     const int64_t *patch = importing->model.network.patch_vox;
     bool whole = patch[2] < patch[0];
     struct arena *arena = &importing->model.arena;
     struct restore_config config;
-    const char *text = arena_printf(arena, "{task: completion, scan: %s, top_vox: %d, threshold: 0.5, postprocess: [{open: 1}, {keep_largest: 1}]}",
-                                    whole ? "whole" : "grid", whole ? 0 : 128);
+    const char *text = arena_printf(
+        arena, "{task: completion, scan: %s, top_vox: %d, threshold: 0.5, postprocess: [{open: 1}, {keep_largest: 1}]}",
+        whole ? "whole" : "grid", whole ? 0 : 128);
     if (!text)
         return error_memory(importing->error, 256, "the pipeline");
     if (restore_config_read(&config, text, "restore", &importing->options->restore, arena, importing->error))
@@ -401,8 +443,11 @@ static enum status put_texts(struct importing *importing)
     if (put_restore(importing, &restore))
         return importing->error->status;
     model->texts = arena_alloc(arena, 4, sizeof *model->texts);
-    const char *source = arena_printf(arena, "%s, written by Keras%s%.40s", base ? base + 1 : importing->path, *version ? " " : "", version);
-    const char *name = model->network.name && strcmp(model->network.name, "keras") != 0 ? model->network.name : arena_strdup(arena, base ? base + 1 : importing->path);
+    const char *source = arena_printf(arena, "%s, written by Keras%s%.40s", base ? base + 1 : importing->path,
+                                      *version ? " " : "", version);
+    const char *name = model->network.name && strcmp(model->network.name, "keras") != 0
+                           ? model->network.name
+                           : arena_strdup(arena, base ? base + 1 : importing->path);
     if (!model->texts || !source || !name)
         return error_memory(importing->error, 1024, "texts of the model");
     model->texts[model->n_texts++] = (struct model_text){"restore", restore};
@@ -417,9 +462,10 @@ static enum status put_texts(struct importing *importing)
 static enum status import_file(struct importing *importing)
 {
     struct model *model = &importing->model;
-    if (keras_file_read(&importing->file, importing->path, importing->error) || split_paths(importing) || choose_network(importing) ||
-        network_describe(&model->params, &model->network, importing->error) || params_allocate(&model->params, false, importing->error) ||
-        take_weights(importing) || reorder_layers(importing) || put_texts(importing))
+    if (keras_file_read(&importing->file, importing->path, importing->error) || split_paths(importing) ||
+        choose_network(importing) || network_describe(&model->params, &model->network, importing->error) ||
+        params_allocate(&model->params, false, importing->error) || take_weights(importing) ||
+        reorder_layers(importing) || put_texts(importing))
         return importing->error->status;
     return STATUS_OK;
 }

@@ -22,8 +22,10 @@ static const char *given_name(const struct comparing *comparing)
 
 static enum status mismatch(const struct comparing *comparing, const char *key, const char *file, const char *network)
 {
-    return error_set(comparing->error, STATUS_FAILED, "%s: layer %" PRId64 ", '%.80s': %s: the file has %s, '%s' of the network %s (another architecture)",
-                     comparing->path, comparing->index + 1, comparing->layer->keras, key, file, given_name(comparing), network);
+    return error_set(
+        comparing->error, STATUS_FAILED,
+        "%s: layer %" PRId64 ", '%.80s': %s: the file has %s, '%s' of the network %s (another architecture)",
+        comparing->path, comparing->index + 1, comparing->layer->keras, key, file, given_name(comparing), network);
 }
 
 /* A value of a field as text; equal values have equal texts. */
@@ -32,12 +34,24 @@ static const char *value_text(char text[96], const struct config_field *field, c
     const void *slot = (const char *)config + field->offset;
     const int64_t *triple = slot;
     switch (field->type) {
-    case CONFIG_INT: snprintf(text, 96, "%" PRId64, *triple); break;
-    case CONFIG_DOUBLE: snprintf(text, 96, "%.6g", *(const double *)slot); break;
-    case CONFIG_BOOL: snprintf(text, 96, "%s", *(const bool *)slot ? "true" : "false"); break;
-    case CONFIG_ENUM: snprintf(text, 96, "%s", field->names[*(const int *)slot]); break;
-    case CONFIG_INT3: snprintf(text, 96, "[%" PRId64 ", %" PRId64 ", %" PRId64 "]", triple[0], triple[1], triple[2]); break;
-    default: text[0] = '\0'; break;
+    case CONFIG_INT:
+        snprintf(text, 96, "%" PRId64, *triple);
+        break;
+    case CONFIG_DOUBLE:
+        snprintf(text, 96, "%.6g", *(const double *)slot);
+        break;
+    case CONFIG_BOOL:
+        snprintf(text, 96, "%s", *(const bool *)slot ? "true" : "false");
+        break;
+    case CONFIG_ENUM:
+        snprintf(text, 96, "%s", field->names[*(const int *)slot]);
+        break;
+    case CONFIG_INT3:
+        snprintf(text, 96, "[%" PRId64 ", %" PRId64 ", %" PRId64 "]", triple[0], triple[1], triple[2]);
+        break;
+    default:
+        text[0] = '\0';
+        break;
     }
     return text;
 }
@@ -50,7 +64,8 @@ static enum status compare_keys(const struct comparing *comparing)
         bool matters = true;
         for (size_t i = 0; i < sizeof free / sizeof *free; i++)
             matters &= strcmp(field->key, free[i]) != 0;
-        if (matters && strcmp(value_text(a, field, comparing->derived->value), value_text(b, field, comparing->given->value)) != 0)
+        if (matters &&
+            strcmp(value_text(a, field, comparing->derived->value), value_text(b, field, comparing->given->value)) != 0)
             return mismatch(comparing, field->key, a, b);
     }
     return STATUS_OK;
@@ -67,32 +82,41 @@ static int64_t source_index(const struct network_config *network, int64_t n, con
     return -1;
 }
 
-static enum status compare_sources(const struct comparing *comparing, const struct network_config *derived, const struct network_config *given)
+static enum status compare_sources(const struct comparing *comparing, const struct network_config *derived,
+                                   const struct network_config *given)
 {
     const struct config_strings *a = &((const struct layer_config *)comparing->derived->value)->from;
     const struct config_strings *b = &((const struct layer_config *)comparing->given->value)->from;
     int64_t n = b->n ? b->n : 1;
     bool same = a->n == n;
     for (int64_t k = 0; same && k < n; k++)
-        same = source_index(derived, comparing->index, a->items[k]) == (b->n ? source_index(given, comparing->index, b->items[k]) : comparing->index - 1);
+        same = source_index(derived, comparing->index, a->items[k]) ==
+               (b->n ? source_index(given, comparing->index, b->items[k]) : comparing->index - 1);
     return same ? STATUS_OK : mismatch(comparing, "from", "other sources", "reads others");
 }
 
-enum status keras_compare(const struct network_config *derived, const struct network_config *given, const struct keras_network *keras,
-                          const char *path, struct error *error)
+enum status keras_compare(const struct network_config *derived, const struct network_config *given,
+                          const struct keras_network *keras, const char *path, struct error *error)
 {
     if (derived->input_channels != given->input_channels)
-        return error_set(error, STATUS_FAILED, "%s: input: %" PRId64 " channels, the network takes %" PRId64 " (another architecture)", path, derived->input_channels,
-                         given->input_channels);
+        return error_set(error, STATUS_FAILED,
+                         "%s: input: %" PRId64 " channels, the network takes %" PRId64 " (another architecture)", path,
+                         derived->input_channels, given->input_channels);
     for (int64_t i = 0; i < derived->layers.n && i < given->layers.n; i++) {
-        const struct comparing comparing = {.path = path, .layer = &keras->layers[i], .derived = &derived->layers.items[i],
-                                            .given = &given->layers.items[i], .index = i, .error = error};
+        const struct comparing comparing = {.path = path,
+                                            .layer = &keras->layers[i],
+                                            .derived = &derived->layers.items[i],
+                                            .given = &given->layers.items[i],
+                                            .index = i,
+                                            .error = error};
         if (comparing.derived->table != comparing.given->table)
             return mismatch(&comparing, "type", comparing.derived->table->type, comparing.given->table->type);
         if (compare_keys(&comparing) || compare_sources(&comparing, derived, given))
             return error->status;
     }
     if (derived->layers.n != given->layers.n)
-        return error_set(error, STATUS_FAILED, "%s: %" PRId64 " layers, the network has %" PRId64 " (another architecture)", path, derived->layers.n, given->layers.n);
+        return error_set(error, STATUS_FAILED,
+                         "%s: %" PRId64 " layers, the network has %" PRId64 " (another architecture)", path,
+                         derived->layers.n, given->layers.n);
     return STATUS_OK;
 }

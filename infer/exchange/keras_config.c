@@ -1,7 +1,7 @@
 /* keras_config.c - from Keras' model_config to a network in our YAML; see keras_config.h.
  *
- * Sequential, Functional (Model before Keras 2.4) and either inside the other; the list that stood for a Sequential before Keras 2.2.3. Arrays are
- * X,Y,Z,C there (channels last), so Keras' triples are ours as they stand: x, y, z. */
+ * Sequential, Functional (Model before Keras 2.4) and either inside the other; the list that stood for a Sequential
+ * before Keras 2.2.3. Arrays are X,Y,Z,C there (channels last), so Keras' triples are ours as they stand: x, y, z. */
 #include "infer/exchange/keras_config.h"
 
 #include <cjson/cJSON.h>
@@ -37,8 +37,8 @@ struct reading {
 
 static enum status refuse(const struct reading *reading, const char *key, const char *why)
 {
-    return error_set(reading->deriving->error, STATUS_FAILED, "%s: layer '%.80s' (%.40s): %s: %s", reading->deriving->path, reading->keras, reading->class,
-                     key, why);
+    return error_set(reading->deriving->error, STATUS_FAILED, "%s: layer '%.80s' (%.40s): %s: %s",
+                     reading->deriving->path, reading->keras, reading->class, key, why);
 }
 
 static enum status refuse_memory(const struct deriving *deriving)
@@ -91,7 +91,8 @@ static bool triple_of(const cJSON *object, const char *key, int64_t ret[3])
 static bool all_ones(const cJSON *object, const char *key)
 {
     int64_t triple[3];
-    return is_absent(object, key) || (triple_of(object, key, triple) && triple[0] == 1 && triple[1] == 1 && triple[2] == 1);
+    return is_absent(object, key) ||
+           (triple_of(object, key, triple) && triple[0] == 1 && triple[1] == 1 && triple[2] == 1);
 }
 
 /* The key "axis" is the last of N,X,Y,Z,C or of N,C: -1, or its number, or either in a list. */
@@ -100,7 +101,8 @@ static bool is_last_axis(const struct reading *reading)
     const cJSON *item = cJSON_GetObjectItemCaseSensitive(reading->config, "axis");
     if (cJSON_IsArray(item) && cJSON_GetArraySize(item) == 1)
         item = cJSON_GetArrayItem(item, 0);
-    return !item || (cJSON_IsNumber(item) && (item->valuedouble == -1 || item->valuedouble == (reading->deriving->flat ? 1 : 4)));
+    return !item || (cJSON_IsNumber(item) &&
+                     (item->valuedouble == -1 || item->valuedouble == (reading->deriving->flat ? 1 : 4)));
 }
 
 static bool is_channels_last(const cJSON *config)
@@ -141,7 +143,8 @@ static char *our_name(const struct deriving *deriving, const char *keras, const 
 }
 
 /* Starts "- { name, type, from"; the caller adds its keys and closes with end_layer. */
-static enum status begin_layer(struct reading *reading, const char *type, const char *suffix, const char *const *src, int n_src)
+static enum status begin_layer(struct reading *reading, const char *type, const char *suffix, const char *const *src,
+                               int n_src)
 {
     struct deriving *deriving = reading->deriving;
     const char *name = our_name(deriving, reading->keras, suffix);
@@ -233,8 +236,10 @@ static enum status read_convolution(struct reading *reading, const char *type, b
     if (begin_layer(reading, type, "", reading->src, reading->n_src))
         return reading->deriving->error->status;
     fprintf(reading->deriving->yaml,
-            ", filters: %" PRId64 ", kernel: [%" PRId64 ", %" PRId64 ", %" PRId64 "], stride: [%" PRId64 ", %" PRId64 ", %" PRId64 "], padding: %s, bias: %s",
-            filters, kernel[0], kernel[1], kernel[2], stride[0], stride[1], stride[2], padding, bias ? "true" : "false");
+            ", filters: %" PRId64 ", kernel: [%" PRId64 ", %" PRId64 ", %" PRId64 "], stride: [%" PRId64 ", %" PRId64
+            ", %" PRId64 "], padding: %s, bias: %s",
+            filters, kernel[0], kernel[1], kernel[2], stride[0], stride[1], stride[2], padding,
+            bias ? "true" : "false");
     end_layer(reading);
     return activation(reading, reading->dst, "_act");
 }
@@ -256,14 +261,17 @@ static enum status read_dense(struct reading *reading)
         return refuse(reading, "units", "not a whole number above 0");
     if (begin_layer(reading, "dense", "", reading->src, reading->n_src))
         return reading->deriving->error->status;
-    fprintf(reading->deriving->yaml, ", units: %" PRId64 ", bias: %s", units, flag_of(reading->config, "use_bias", true) ? "true" : "false");
+    fprintf(reading->deriving->yaml, ", units: %" PRId64 ", bias: %s", units,
+            flag_of(reading->config, "use_bias", true) ? "true" : "false");
     end_layer(reading);
     return activation(reading, reading->dst, "_act");
 }
 
 static enum status read_leaky_relu(struct reading *reading)
 {
-    return leaky_layer(reading, number_of(reading->config, is_absent(reading->config, "alpha") ? "negative_slope" : "alpha", 0.3), "", reading->src[0]);
+    return leaky_layer(
+        reading, number_of(reading->config, is_absent(reading->config, "alpha") ? "negative_slope" : "alpha", 0.3), "",
+        reading->src[0]);
 }
 
 static enum status read_relu(struct reading *reading)
@@ -313,7 +321,8 @@ static enum status read_dropout(struct reading *reading)
 static enum status read_upsample(struct reading *reading)
 {
     int64_t size[3];
-    if (!triple_of(reading->config, "size", size) || size[0] != size[1] || size[1] != size[2] || size[0] > 8 || !is_channels_last(reading->config))
+    if (!triple_of(reading->config, "size", size) || size[0] != size[1] || size[1] != size[2] || size[0] > 8 ||
+        !is_channels_last(reading->config))
         return refuse(reading, "size, data_format", "not one factor of 1 to 8 with the channels last");
     if (begin_layer(reading, "upsample", "", reading->src, reading->n_src))
         return reading->deriving->error->status;
@@ -326,14 +335,18 @@ static enum status read_pool(struct reading *reading)
 {
     int64_t kernel[3], stride[3];
     const char *padding = text_of(reading->config, "padding");
-    if (!triple_of(reading->config, "pool_size", kernel) || !is_channels_last(reading->config) || !padding || strcmp(padding, "valid") != 0)
-        return refuse(reading, "pool_size, padding, data_format", "a pool without padding, channels last, is known here");
+    if (!triple_of(reading->config, "pool_size", kernel) || !is_channels_last(reading->config) || !padding ||
+        strcmp(padding, "valid") != 0)
+        return refuse(reading, "pool_size, padding, data_format",
+                      "a pool without padding, channels last, is known here");
     if (!triple_of(reading->config, "strides", stride))
         memcpy(stride, kernel, sizeof stride);
-    if (begin_layer(reading, strcmp(reading->class, "MaxPooling3D") == 0 ? "max_pool" : "avg_pool", "", reading->src, reading->n_src))
+    if (begin_layer(reading, strcmp(reading->class, "MaxPooling3D") == 0 ? "max_pool" : "avg_pool", "", reading->src,
+                    reading->n_src))
         return reading->deriving->error->status;
-    fprintf(reading->deriving->yaml, ", kernel: [%" PRId64 ", %" PRId64 ", %" PRId64 "], stride: [%" PRId64 ", %" PRId64 ", %" PRId64 "]", kernel[0], kernel[1],
-            kernel[2], stride[0], stride[1], stride[2]);
+    fprintf(reading->deriving->yaml,
+            ", kernel: [%" PRId64 ", %" PRId64 ", %" PRId64 "], stride: [%" PRId64 ", %" PRId64 ", %" PRId64 "]",
+            kernel[0], kernel[1], kernel[2], stride[0], stride[1], stride[2]);
     end_layer(reading);
     return STATUS_OK;
 }
@@ -360,14 +373,27 @@ static enum status read_concat(struct reading *reading)
     return is_last_axis(reading) ? plain_layer(reading, "concat") : refuse(reading, "axis", "not the channels");
 }
 
-static const struct class {
+static const struct class
+{
     const char *name;
     enum status (*read)(struct reading *reading);
 } classes[] = {
-    {"Conv3D", read_conv}, {"Convolution3D", read_conv}, {"Conv3DTranspose", read_conv_transpose}, {"Dense", read_dense},
-    {"LeakyReLU", read_leaky_relu}, {"ReLU", read_relu}, {"Softmax", read_softmax}, {"Activation", read_activation},
-    {"BatchNormalization", read_batch_norm}, {"Dropout", read_dropout}, {"UpSampling3D", read_upsample}, {"MaxPooling3D", read_pool},
-    {"AveragePooling3D", read_pool}, {"GlobalAveragePooling3D", read_global_pool}, {"Flatten", read_flatten}, {"Add", read_add},
+    {"Conv3D", read_conv},
+    {"Convolution3D", read_conv},
+    {"Conv3DTranspose", read_conv_transpose},
+    {"Dense", read_dense},
+    {"LeakyReLU", read_leaky_relu},
+    {"ReLU", read_relu},
+    {"Softmax", read_softmax},
+    {"Activation", read_activation},
+    {"BatchNormalization", read_batch_norm},
+    {"Dropout", read_dropout},
+    {"UpSampling3D", read_upsample},
+    {"MaxPooling3D", read_pool},
+    {"AveragePooling3D", read_pool},
+    {"GlobalAveragePooling3D", read_global_pool},
+    {"Flatten", read_flatten},
+    {"Add", read_add},
     {"Concatenate", read_concat},
 };
 
@@ -383,8 +409,9 @@ static enum status take_input(struct deriving *deriving, const cJSON *config, co
         return STATUS_OK;
     int64_t channels = whole_of(cJSON_GetArrayItem(shape, 4));
     if (cJSON_GetArraySize(shape) != 5 || channels < 1)
-        return error_set(deriving->error, STATUS_FAILED, "%s: layer '%.80s': its input is not N,X,Y,Z,C with a known C (a 3D network, channels last)", deriving->path,
-                         name);
+        return error_set(deriving->error, STATUS_FAILED,
+                         "%s: layer '%.80s': its input is not N,X,Y,Z,C with a known C (a 3D network, channels last)",
+                         deriving->path, name);
     deriving->channels = channels;
     for (int a = 0; a < 3; a++)
         if (whole_of(cJSON_GetArrayItem(shape, a + 1)) > 0)
@@ -397,10 +424,12 @@ static bool is_model(const char *class)
     return strcmp(class, "Sequential") == 0 || strcmp(class, "Functional") == 0 || strcmp(class, "Model") == 0;
 }
 
-static enum status derive_model(struct deriving *deriving, const cJSON *model, const char *src, const char **ret_dst, int depth);
+static enum status derive_model(struct deriving *deriving, const cJSON *model, const char *src, const char **ret_dst,
+                                int depth);
 
 /* One Keras layer reading src[]: a class of the table, or a model of its own. */
-static enum status derive_layer(struct deriving *deriving, const cJSON *layer, const char *const *src, int n_src, const char **ret_dst, int depth)
+static enum status derive_layer(struct deriving *deriving, const cJSON *layer, const char *const *src, int n_src,
+                                const char **ret_dst, int depth)
 {
     const char *class = text_of(layer, "class_name");
     const cJSON *config = cJSON_GetObjectItemCaseSensitive(layer, "config");
@@ -408,10 +437,12 @@ static enum status derive_layer(struct deriving *deriving, const cJSON *layer, c
     if (++deriving->n_seen > MAX_LAYERS)
         return error_set(deriving->error, STATUS_FAILED, "%s: more than %d layers", deriving->path, MAX_LAYERS);
     if (!class || !config)
-        return error_set(deriving->error, STATUS_FAILED, "%s: model_config: a layer without class_name or config (a damaged file)", deriving->path);
+        return error_set(deriving->error, STATUS_FAILED,
+                         "%s: model_config: a layer without class_name or config (a damaged file)", deriving->path);
     if (is_model(class) && n_src == 1)
         return derive_model(deriving, layer, src[0], ret_dst, depth + 1);
-    struct reading reading = {.deriving = deriving, .config = config, .class = class, .keras = name ? name : class, .n_src = n_src};
+    struct reading reading = {
+        .deriving = deriving, .config = config, .class = class, .keras = name ? name : class, .n_src = n_src};
     reading.keras = arena_strdup(deriving->arena, reading.keras);
     if (!reading.keras)
         return refuse_memory(deriving);
@@ -427,7 +458,8 @@ static enum status derive_layer(struct deriving *deriving, const cJSON *layer, c
     return refuse(&reading, "class", "has no counterpart here (see docs/deployment.md for those that have)");
 }
 
-static enum status derive_sequence(struct deriving *deriving, const cJSON *layers, const char *src, const char **ret_dst, int depth)
+static enum status derive_sequence(struct deriving *deriving, const cJSON *layers, const char *src,
+                                   const char **ret_dst, int depth)
 {
     const cJSON *layer;
     *ret_dst = src;
@@ -448,7 +480,7 @@ struct scope {
     int n;
     struct {
         const char *keras, *value;
-    } *items;
+    } * items;
 };
 
 static const char *scope_find(const struct scope *scope, const char *keras)
@@ -459,11 +491,14 @@ static const char *scope_find(const struct scope *scope, const char *keras)
     return NULL;
 }
 
-/* Every ["layer", node, tensor ...] below `item`, in order: inbound_nodes and output_layers of all Keras versions have them. */
-static bool collect_sources(const cJSON *item, const struct scope *scope, const char *src[MAX_SRC], int *n_src, int depth)
+/* Every ["layer", node, tensor ...] below `item`, in order: inbound_nodes and output_layers of all Keras versions have
+ * them. */
+static bool collect_sources(const cJSON *item, const struct scope *scope, const char *src[MAX_SRC], int *n_src,
+                            int depth)
 {
     const cJSON *first = cJSON_IsArray(item) ? cJSON_GetArrayItem(item, 0) : NULL, *child;
-    if (cJSON_IsString(first) && cJSON_IsNumber(cJSON_GetArrayItem(item, 1)) && cJSON_IsNumber(cJSON_GetArrayItem(item, 2))) {
+    if (cJSON_IsString(first) && cJSON_IsNumber(cJSON_GetArrayItem(item, 1)) &&
+        cJSON_IsNumber(cJSON_GetArrayItem(item, 2))) {
         const char *value = scope_find(scope, first->valuestring);
         if (!value || *n_src >= MAX_SRC)
             return false;
@@ -477,50 +512,64 @@ static bool collect_sources(const cJSON *item, const struct scope *scope, const 
     return true;
 }
 
-static enum status derive_graph(struct deriving *deriving, const cJSON *config, const char *src, const char **ret_dst, int depth)
+static enum status derive_graph(struct deriving *deriving, const cJSON *config, const char *src, const char **ret_dst,
+                                int depth)
 {
     const cJSON *layers = cJSON_GetObjectItemCaseSensitive(config, "layers"), *layer;
-    struct scope scope = {.items = arena_alloc(deriving->arena, (size_t)cJSON_GetArraySize(layers) + 1, sizeof *scope.items)};
+    struct scope scope = {
+        .items = arena_alloc(deriving->arena, (size_t)cJSON_GetArraySize(layers) + 1, sizeof *scope.items)};
     const char *sources[MAX_SRC];
     int n_inputs = 0, n_src;
     if (!scope.items)
         return refuse_memory(deriving);
     cJSON_ArrayForEach(layer, layers)
     {
-        const cJSON *of = cJSON_GetObjectItemCaseSensitive(layer, "config"), *nodes = cJSON_GetObjectItemCaseSensitive(layer, "inbound_nodes");
+        const cJSON *of = cJSON_GetObjectItemCaseSensitive(layer, "config"),
+                    *nodes = cJSON_GetObjectItemCaseSensitive(layer, "inbound_nodes");
         const char *class = text_of(layer, "class_name"), *name = text_of(layer, "name"), *value = src;
         if (!class || !name)
-            return error_set(deriving->error, STATUS_FAILED, "%s: model_config: a layer without class_name or name (a damaged file)", deriving->path);
+            return error_set(deriving->error, STATUS_FAILED,
+                             "%s: model_config: a layer without class_name or name (a damaged file)", deriving->path);
         n_src = 0;
         if (strcmp(class, "InputLayer") == 0) {
             if (++n_inputs > 1)
-                return error_set(deriving->error, STATUS_FAILED, "%s: layer '%.80s': a second input (networks here have one)", deriving->path, name);
+                return error_set(deriving->error, STATUS_FAILED,
+                                 "%s: layer '%.80s': a second input (networks here have one)", deriving->path, name);
             if (take_input(deriving, of, name))
                 return deriving->error->status;
         } else if (cJSON_GetArraySize(nodes) != 1)
-            return error_set(deriving->error, STATUS_FAILED, "%s: layer '%.80s': used %d times (once is known here)", deriving->path, name, cJSON_GetArraySize(nodes));
+            return error_set(deriving->error, STATUS_FAILED, "%s: layer '%.80s': used %d times (once is known here)",
+                             deriving->path, name, cJSON_GetArraySize(nodes));
         else if (!collect_sources(nodes, &scope, sources, &n_src, 0) || n_src == 0)
-            return error_set(deriving->error, STATUS_FAILED, "%s: layer '%.80s': reads a layer that does not stand before it", deriving->path, name);
+            return error_set(deriving->error, STATUS_FAILED,
+                             "%s: layer '%.80s': reads a layer that does not stand before it", deriving->path, name);
         else if (derive_layer(deriving, layer, sources, n_src, &value, depth))
             return deriving->error->status;
         scope.items[scope.n].keras = name;
         scope.items[scope.n++].value = value;
     }
     n_src = 0;
-    if (!collect_sources(cJSON_GetObjectItemCaseSensitive(config, "output_layers"), &scope, sources, &n_src, 0) || n_src != 1)
-        return error_set(deriving->error, STATUS_FAILED, "%s: model_config: output_layers: not one layer (networks here have one output)", deriving->path);
+    if (!collect_sources(cJSON_GetObjectItemCaseSensitive(config, "output_layers"), &scope, sources, &n_src, 0) ||
+        n_src != 1)
+        return error_set(deriving->error, STATUS_FAILED,
+                         "%s: model_config: output_layers: not one layer (networks here have one output)",
+                         deriving->path);
     *ret_dst = sources[0];
     return STATUS_OK;
 }
 
-static enum status derive_model(struct deriving *deriving, const cJSON *model, const char *src, const char **ret_dst, int depth)
+static enum status derive_model(struct deriving *deriving, const cJSON *model, const char *src, const char **ret_dst,
+                                int depth)
 {
     const cJSON *config = cJSON_GetObjectItemCaseSensitive(model, "config");
     const char *class = text_of(model, "class_name");
     if (depth > MAX_DEPTH)
-        return error_set(deriving->error, STATUS_FAILED, "%s: model_config: models nest deeper than %d", deriving->path, MAX_DEPTH);
+        return error_set(deriving->error, STATUS_FAILED, "%s: model_config: models nest deeper than %d", deriving->path,
+                         MAX_DEPTH);
     if (!class || !is_model(class) || !config)
-        return error_set(deriving->error, STATUS_FAILED, "%s: model_config: '%.40s' is no Sequential or Functional model", deriving->path, class ? class : "nothing");
+        return error_set(deriving->error, STATUS_FAILED,
+                         "%s: model_config: '%.40s' is no Sequential or Functional model", deriving->path,
+                         class ? class : "nothing");
     if (strcmp(class, "Sequential") != 0)
         return derive_graph(deriving, config, src, ret_dst, depth);
     const cJSON *layers = cJSON_IsArray(config) ? config : cJSON_GetObjectItemCaseSensitive(config, "layers");
@@ -530,7 +579,8 @@ static enum status derive_model(struct deriving *deriving, const cJSON *model, c
 /* Keras before it became a part of TensorFlow (2.0 to 2.3) counted the variance's samples in its own way. */
 static bool is_keras2(const char *version)
 {
-    return strncmp(version, "2.", 2) == 0 && version[2] >= '0' && version[2] <= '3' && version[3] == '.' && !strstr(version, "-tf");
+    return strncmp(version, "2.", 2) == 0 && version[2] >= '0' && version[2] <= '3' && version[3] == '.' &&
+           !strstr(version, "-tf");
 }
 
 static enum status derive(struct deriving *deriving, const char *json)
@@ -538,21 +588,24 @@ static enum status derive(struct deriving *deriving, const char *json)
     const char *last = NULL;
     cJSON *root = cJSON_Parse(json);
     if (!root)
-        return error_set(deriving->error, STATUS_FAILED, "%s: attribute 'model_config': no JSON (a damaged file)", deriving->path);
+        return error_set(deriving->error, STATUS_FAILED, "%s: attribute 'model_config': no JSON (a damaged file)",
+                         deriving->path);
     enum status status = derive_model(deriving, root, "input", &last, 0);
     cJSON_Delete(root);
     if (!status && deriving->n_layers == 0)
         status = error_set(deriving->error, STATUS_FAILED, "%s: model_config: no layers", deriving->path);
     if (!status && strcmp(last, deriving->layers[deriving->n_layers - 1].name) != 0)
-        status = error_set(deriving->error, STATUS_FAILED, "%s: model_config: layer '%.80s' stands behind the output '%.80s' (networks here end with it)",
-                           deriving->path, deriving->layers[deriving->n_layers - 1].keras, last);
+        status =
+            error_set(deriving->error, STATUS_FAILED,
+                      "%s: model_config: layer '%.80s' stands behind the output '%.80s' (networks here end with it)",
+                      deriving->path, deriving->layers[deriving->n_layers - 1].keras, last);
     if (!status && !deriving->channels)
         status = error_set(deriving->error, STATUS_FAILED, "%s: model_config: no input shape in it", deriving->path);
     return status;
 }
 
-enum status keras_network_derive(struct keras_network *ret, const char *json, const char *version, const int64_t patch_vox[3],
-                                 const char *path, struct arena *arena, struct error *error)
+enum status keras_network_derive(struct keras_network *ret, const char *json, const char *version,
+                                 const int64_t patch_vox[3], const char *path, struct arena *arena, struct error *error)
 {
     char *text = NULL;
     size_t bytes = 0;
@@ -565,8 +618,12 @@ enum status keras_network_derive(struct keras_network *ret, const char *json, co
     enum status status = derive(&deriving, json);
     if (fclose(deriving.yaml) != 0 && !status)
         status = refuse_memory(&deriving);
-    const char *yaml = status ? "" : arena_printf(arena, "name: keras\ninput_channels: %" PRId64 "\npatch_vox: [%" PRId64 ", %" PRId64 ", %" PRId64 "]\nlayers:\n%s",
-                                                  deriving.channels, deriving.patch[0], deriving.patch[1], deriving.patch[2], text);
+    const char *yaml =
+        status ? ""
+               : arena_printf(arena,
+                              "name: keras\ninput_channels: %" PRId64 "\npatch_vox: [%" PRId64 ", %" PRId64 ", %" PRId64
+                              "]\nlayers:\n%s",
+                              deriving.channels, deriving.patch[0], deriving.patch[1], deriving.patch[2], text);
     free(text);
     if (!status && !yaml)
         status = refuse_memory(&deriving);

@@ -40,7 +40,9 @@ static bool receive_bytes(int pipe, void *bytes, size_t n)
 
 static enum status receive_died(const struct receiving *receiving)
 {
-    return error_set(receiving->error, STATUS_FAILED, "%s: the HDF5 library breaks down on this file, or comes to no end (a damaged one; copy it again, or save it again from Keras)",
+    return error_set(receiving->error, STATUS_FAILED,
+                     "%s: the HDF5 library breaks down on this file, or comes to no end (a damaged one; copy it again, "
+                     "or save it again from Keras)",
                      receiving->path);
 }
 
@@ -130,7 +132,9 @@ static enum status read_through(struct keras_file *file, const char *path, struc
     hdf5_unlock();
     close(ends[1]);
     struct receiving receiving = {.file = file, .path = path, .pipe = ends[0], .error = error};
-    enum status status = child < 0 ? error_set(error, STATUS_FAILED, "%s: no process to read it: %s", path, strerror(errno)) : receive(&receiving);
+    enum status status = child < 0
+                             ? error_set(error, STATUS_FAILED, "%s: no process to read it: %s", path, strerror(errno))
+                             : receive(&receiving);
     close(ends[0]);
     while (child > 0 && waitpid(child, NULL, 0) < 0 && errno == EINTR)
         continue;
@@ -143,9 +147,11 @@ enum status keras_file_read(struct keras_file *ret, const char *path, struct err
     if (!file_exists(path) || file_is_folder(path))
         return error_set(error, STATUS_FAILED, "%s: no such file", path);
     file.weights = arena_alloc(&file.arena, MAX_WEIGHTS, sizeof *file.weights);
-    enum status status = file.weights ? read_through(&file, path, error) : error_memory(error, MAX_WEIGHTS * sizeof *file.weights, path);
+    enum status status =
+        file.weights ? read_through(&file, path, error) : error_memory(error, MAX_WEIGHTS * sizeof *file.weights, path);
     if (!status && file.n_weights == 0)
-        status = error_set(error, STATUS_FAILED, "%s: no weights in it (a file written by Keras' save or save_weights has them)", path);
+        status = error_set(error, STATUS_FAILED,
+                           "%s: no weights in it (a file written by Keras' save or save_weights has them)", path);
     if (status) {
         keras_file_done(&file);
         return status;

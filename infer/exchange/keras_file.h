@@ -1,8 +1,9 @@
 /* keras_file.h - private to infer/keras*: the contents of a Keras .h5 file.
  *
- * Such files carry no checksums, and Debian's HDF5 1.10 follows damaged ones into wild memory (their texts of variable length most of
- * all). So a child process reads them and hands over, through a pipe, what this file describes; when it dies of the file, or takes
- * longer than any file does, that is an error like any other. The parent believes no length it is told. */
+ * Such files carry no checksums, and Debian's HDF5 1.10 follows damaged ones into wild memory (their texts of variable
+ * length most of all). So a child process reads them and hands over, through a pipe, what this file describes; when it
+ * dies of the file, or takes longer than any file does, that is an error like any other. The parent believes no length
+ * it is told. */
 #ifndef CALVARIA_INFER_EXCHANGE_KERAS_FILE_H
 #define CALVARIA_INFER_EXCHANGE_KERAS_FILE_H
 

@@ -1,7 +1,8 @@
 /* keras_h5.c - reads a Keras .h5 file with HDF5 and sends its contents on; runs in the child of keras_file.c.
  *
- * Weights are found by walking the groups, never by the attributes layer_names and weight_names: those differ between Keras' versions (texts of fixed
- * and of variable length, null-padded, empty ones as float64), the datasets' paths do not. Links out of the file are not followed. */
+ * Weights are found by walking the groups, never by the attributes layer_names and weight_names: those differ between
+ * Keras' versions (texts of fixed and of variable length, null-padded, empty ones as float64), the datasets' paths do
+ * not. Links out of the file are not followed. */
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
@@ -81,7 +82,8 @@ static enum status send_attribute(struct sending *sending, hid_t object, const c
     H5Tclose(type);
     H5Aclose(attribute);
     if (!text)
-        return error_set(&sending->error, STATUS_FAILED, "%s: attribute '%s': not a text of less than %d MiB (a damaged file, or none of Keras')",
+        return error_set(&sending->error, STATUS_FAILED,
+                         "%s: attribute '%s': not a text of less than %d MiB (a damaged file, or none of Keras')",
                          sending->path, name, MAX_TEXT >> 20);
     send_text(sending, kind, text);
     return STATUS_OK;
@@ -96,7 +98,8 @@ static enum status send_weight(struct sending *sending, hid_t root, const char *
     bool is_float;
     int64_t count = 1;
     if (++sending->n_weights > MAX_WEIGHTS)
-        return error_set(&sending->error, STATUS_FAILED, "%s: more than %d weights (no network that could be imported)", sending->path, MAX_WEIGHTS);
+        return error_set(&sending->error, STATUS_FAILED, "%s: more than %d weights (no network that could be imported)",
+                         sending->path, MAX_WEIGHTS);
     if (model_h5_look(root, name, &is_float, &n_dims, record.dim, KERAS_MAX_DIMS, sending->path, &sending->error))
         return sending->error.status;
     if (!is_float)
@@ -125,18 +128,21 @@ static enum status send_weights(struct sending *sending, hid_t root, const char 
     const char **names;
     hid_t group = strcmp(folder, ".") == 0 ? H5Gopen2(root, ".", H5P_DEFAULT) : hdf5_open_group(root, folder);
     if (group < 0 || depth > MAX_DEPTH)
-        return depth > MAX_DEPTH ? error_set(&sending->error, STATUS_FAILED, "%s: %s: groups nest deeper than %d", sending->path, folder, MAX_DEPTH)
+        return depth > MAX_DEPTH ? error_set(&sending->error, STATUS_FAILED, "%s: %s: groups nest deeper than %d",
+                                             sending->path, folder, MAX_DEPTH)
                                  : model_h5_error(&sending->error, sending->path, folder);
     enum status status = model_h5_list(group, &n, &names, sending->path, &sending->arena, &sending->error);
     for (int64_t i = 0; !status && i < n && !sending->broken; i++) {
-        char *name = strcmp(folder, ".") == 0 ? arena_strdup(&sending->arena, names[i]) : arena_printf(&sending->arena, "%s/%s", folder, names[i]);
+        char *name = strcmp(folder, ".") == 0 ? arena_strdup(&sending->arena, names[i])
+                                              : arena_printf(&sending->arena, "%s/%s", folder, names[i]);
         H5L_info_t link;
         H5O_info_t object;
         if (!name)
             status = error_memory(&sending->error, strlen(names[i]), "a path");
         else if (depth == 0 && (strcmp(names[i], "optimizer_weights") == 0 || strcmp(names[i], "optimizer") == 0))
             continue;
-        else if (H5Lget_info(root, name, &link, H5P_DEFAULT) < 0 || (link.type == H5L_TYPE_HARD && H5Oget_info_by_name(root, name, &object, H5P_DEFAULT) < 0))
+        else if (H5Lget_info(root, name, &link, H5P_DEFAULT) < 0 ||
+                 (link.type == H5L_TYPE_HARD && H5Oget_info_by_name(root, name, &object, H5P_DEFAULT) < 0))
             status = model_h5_error(&sending->error, sending->path, name);
         else if (link.type == H5L_TYPE_HARD && object.type == H5O_TYPE_GROUP)
             status = send_weights(sending, root, name, depth + 1);
@@ -155,7 +161,8 @@ static enum status send_file(struct sending *sending, hid_t file)
         return model_h5_error(&sending->error, sending->path, "model_weights");
     enum status status = send_attribute(sending, file, "model_config", KERAS_CONFIG);
     if (!status)
-        status = send_attribute(sending, H5Aexists(file, "keras_version") > 0 ? file : root, "keras_version", KERAS_VERSION);
+        status =
+            send_attribute(sending, H5Aexists(file, "keras_version") > 0 ? file : root, "keras_version", KERAS_VERSION);
     if (!status)
         status = send_weights(sending, root, ".", 0);
     H5Gclose(root);
@@ -168,7 +175,8 @@ bool keras_h5_send(const char *path, int pipe)
     H5dont_atexit();
     H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
     hid_t file = hdf5_open_file(path);
-    enum status status = file < 0 ? model_h5_error(&sending.error, path, "not a readable HDF5 file (truncated, or not Keras' .h5 format)")
+    enum status status = file < 0 ? model_h5_error(&sending.error, path,
+                                                   "not a readable HDF5 file (truncated, or not Keras' .h5 format)")
                                   : send_file(&sending, file);
     if (status)
         send_text(&sending, KERAS_ERROR, sending.error.text);

@@ -13,10 +13,14 @@
 #error "ONNX weights are little-endian: on this machine they would have to be swapped"
 #endif
 
-static const char doc_input[] = "The defective skull: 1 where it has bone, else 0. Axes: sample, channel, z (up), y (to the back), x (to the patient's left).";
-static const char doc_input_fine[] = "Channel 0 as the input of a single stage: 1 where the defective skull has bone, else 0. Channel 1: the coarse stage's answer there "
-                                     "(exported with --stage coarse). Axes: sample, channel, z (up), y (to the back), x (to the patient's left).";
-static const char doc_output[] = "The network's answer, of the input's axes; its last channel is compared with calvaria.restore.threshold.";
+static const char doc_input[] = "The defective skull: 1 where it has bone, else 0. Axes: sample, channel, z (up), y "
+                                "(to the back), x (to the patient's left).";
+static const char doc_input_fine[] =
+    "Channel 0 as the input of a single stage: 1 where the defective skull has bone, else 0. Channel 1: the coarse "
+    "stage's answer there "
+    "(exported with --stage coarse). Axes: sample, channel, z (up), y (to the back), x (to the patient's left).";
+static const char doc_output[] =
+    "The network's answer, of the input's axes; its last channel is compared with calvaria.restore.threshold.";
 
 /* ---- metadata ---- */
 
@@ -59,45 +63,58 @@ static const char *one_line(struct onnx_graph *graph, const struct yaml_node *no
 /* The pipeline in words that need no knowledge of calvaria. */
 static void put_words(struct metadata *metadata, const struct restore_config *config, const int64_t patch[3])
 {
-    static const char *const scans[] = {"side by side, the last one of an axis shifted inward; a later tile holds over an earlier one",
-                                        "overlapping by restore.overlap_frac, blended with Gaussian weights (sigma = patch / 8)",
-                                        "one tile: with a working spacing a frame on the skull (centred from left to right and from front to back on the voxels "
-                                        "that are at least a quarter bone, its top two voxels above the highest of them), else the whole volume resized to it"};
+    static const char *const scans[] = {
+        "side by side, the last one of an axis shifted inward; a later tile holds over an earlier one",
+        "overlapping by restore.overlap_frac, blended with Gaussian weights (sigma = patch / 8)",
+        "one tile: with a working spacing a frame on the skull (centred from left to right and from front to back on "
+        "the voxels "
+        "that are at least a quarter bone, its top two voxels above the highest of them), else the whole volume "
+        "resized to it"};
     struct onnx_graph *graph = metadata->graph;
     put(metadata, "preprocessing",
         onnx_name(graph,
-                  "A binary mask of the defective skull, axes permuted and flipped to LPS; resampled to restore.working_spacing_mm where that is "
-                  "not 0 (ceil(extent / spacing) voxels around the same middle, each the share of bone in its box); its top restore.top_vox slices (0: all) cut into tiles of %" PRId64 " x %" PRId64 " x %" PRId64
+                  "A binary mask of the defective skull, axes permuted and flipped to LPS; resampled to "
+                  "restore.working_spacing_mm where that is "
+                  "not 0 (ceil(extent / spacing) voxels around the same middle, each the share of bone in its box); "
+                  "its top restore.top_vox slices (0: all) cut into tiles of %" PRId64 " x %" PRId64 " x %" PRId64
                   " voxels (x, y, z), %s; zeros beyond the volume; values 0 to 1, fed as z, y, x with x fastest.",
                   patch[0], patch[1], patch[2], scans[config->window.scan]));
     put(metadata, "postprocessing",
         onnx_name(graph,
-                  "%sThe answers put back in place (and resampled back, linear between voxels); %s = answer > restore.threshold; implant = that and not bone of the "
+                  "%sThe answers put back in place (and resampled back, linear between voxels); %s = answer > "
+                  "restore.threshold; implant = that and not bone of the "
                   "input; then the steps of restore.postprocess in order (6-connected).",
-                  config->window.prior_weight > 0 ? "Each answer becomes (1 - restore.prior_weight) answer + restore.prior_weight second channel. " : "",
+                  config->window.prior_weight > 0
+                      ? "Each answer becomes (1 - restore.prior_weight) answer + restore.prior_weight second channel. "
+                      : "",
                   config->task == RESTORE_COMPLETION ? "completed skull" : "implant"));
 }
 
 /* The restoration pipeline: verbatim, key by key, and in words. */
-static enum status put_restore(struct metadata *metadata, const char *text, const struct model *model, struct error *error)
+static enum status put_restore(struct metadata *metadata, const char *text, const struct model *model,
+                               struct error *error)
 {
     struct arena *arena = &metadata->graph->arena;
     struct yaml_node *root;
     struct restore_config config;
-    if (yaml_read_text(&root, text, "restore", arena, error) || config_bind(&restore_table, root, &config, arena, error)) {
+    if (yaml_read_text(&root, text, "restore", arena, error) ||
+        config_bind(&restore_table, root, &config, arena, error)) {
         error->status = STATUS_FAILED; /* a damaged model, not a user's configuration */
         return error_while(error, "reading how the model restores");
     }
     put(metadata, "restore", text);
     for (int i = 0; i < root->n_items; i++)
-        put(metadata, onnx_name(metadata->graph, "restore.%s", root->keys[i]->text), one_line(metadata->graph, root->items[i]));
+        put(metadata, onnx_name(metadata->graph, "restore.%s", root->keys[i]->text),
+            one_line(metadata->graph, root->items[i]));
     put_words(metadata, &config, config.window.patch_vox[0] ? config.window.patch_vox : model->network.patch_vox);
     return STATUS_OK;
 }
 
-static enum status put_metadata(struct onnx_graph *graph, Onnx__ModelProto *proto, const struct model *model, struct error *error)
+static enum status put_metadata(struct onnx_graph *graph, Onnx__ModelProto *proto, const struct model *model,
+                                struct error *error)
 {
-    static const char *const copied[] = {"name", "seed", "step", "dataset_hash", "versions", "metrics", "licence", "defects", "source"};
+    static const char *const copied[] = {"name",    "seed",    "step",    "dataset_hash", "versions",
+                                         "metrics", "licence", "defects", "source"};
     struct metadata metadata = {.graph = graph, .proto = proto};
     const char *restore = model_text(model, "restore");
     char *network = config_dump_text(&network_table, &model->network);
@@ -129,7 +146,9 @@ static enum status put_layers(struct onnx_graph *graph, const struct network *ne
         bool taken = strcmp(layer->name, "output") == 0;
         values[i] = i + 1 == n ? "output" : taken ? "output/hidden" : layer->name;
         if (!onnx_layer(graph, layer, src, values[i]))
-            return error_set(error, STATUS_FAILED, "layer '%s': type %s: has no counterpart in ONNX here (infer/exchange/onnx_layers.c lists those that have)",
+            return error_set(error, STATUS_FAILED,
+                             "layer '%s': type %s: has no counterpart in ONNX here (infer/exchange/onnx_layers.c lists "
+                             "those that have)",
                              layer->name, layer->ops->config.type);
     }
     return STATUS_OK;
@@ -137,7 +156,8 @@ static enum status put_layers(struct onnx_graph *graph, const struct network *ne
 
 static void put_ends(struct onnx_graph *graph, const struct network *network)
 {
-    static const char *const from[5] = {"batch", "", "z", "y", "x"}, *const to[5] = {"batch", "", "output_z", "output_y", "output_x"};
+    static const char *const from[5] = {"batch", "", "z", "y", "x"}, *const to[5] = {"batch", "", "output_z",
+                                                                                     "output_y", "output_x"};
     const struct shape src = network_src_shape(network), dst = network_dst_shape(network);
     int64_t open = graph->symbolic ? 0 : 1;
     const int64_t src_sizes[5] = {0, src.c, open * src.d, open * src.h, open * src.w};
@@ -152,11 +172,12 @@ static void put_ends(struct onnx_graph *graph, const struct network *network)
     graph->proto.n_input = graph->proto.n_output = 1;
 }
 
-static enum status trace(struct network **ret, const struct model *model, struct params *params, const struct onnx_options *options,
-                         bool *ret_symbolic, struct error *error)
+static enum status trace(struct network **ret, const struct model *model, struct params *params,
+                         const struct onnx_options *options, bool *ret_symbolic, struct error *error)
 {
     const int64_t *patch = options->patch_vox[0] ? options->patch_vox : model->network.patch_vox;
-    if (network_trace(ret, &model->network, params, (struct shape){1, model->network.input_channels, patch[2], patch[1], patch[0]}, error))
+    if (network_trace(ret, &model->network, params,
+                      (struct shape){1, model->network.input_channels, patch[2], patch[1], patch[0]}, error))
         return error->status;
     *ret_symbolic = options->patch_vox[0] == 0;
     for (int64_t i = 0; i < network_n_layers(*ret); i++)
@@ -183,8 +204,9 @@ static enum status write_file(const char *path, const Onnx__ModelProto *proto, s
 {
     size_t bytes = onnx__model_proto__get_packed_size(proto);
     if (bytes > INT32_MAX)
-        return error_set(error, STATUS_FAILED, "%s: the file would have %zu bytes: ONNX files end at 2 GB (a narrower network would fit)", path,
-                         bytes);
+        return error_set(error, STATUS_FAILED,
+                         "%s: the file would have %zu bytes: ONNX files end at 2 GB (a narrower network would fit)",
+                         path, bytes);
     char *part;
     if (file_begin(&part, path, error))
         return error->status;
@@ -194,14 +216,15 @@ static enum status write_file(const char *path, const Onnx__ModelProto *proto, s
         onnx__model_proto__pack_to_buffer(proto, &sink.base);
     if (file && fclose(file) != 0)
         sink.failed = true;
-    enum status status = sink.failed ? error_set(error, STATUS_FAILED, "%s: cannot be written (a full disk, or no right to?)", path)
-                                     : file_commit(&part, path, error);
+    enum status status =
+        sink.failed ? error_set(error, STATUS_FAILED, "%s: cannot be written (a full disk, or no right to?)", path)
+                    : file_commit(&part, path, error);
     file_discard(&part);
     return status;
 }
 
-static enum status put_model(struct onnx_graph *graph, Onnx__ModelProto *proto, const struct model *model, const struct network *network,
-                             struct error *error)
+static enum status put_model(struct onnx_graph *graph, Onnx__ModelProto *proto, const struct model *model,
+                             const struct network *network, struct error *error)
 {
     Onnx__OperatorSetIdProto **sets = onnx_alloc(graph, 1, sizeof *sets), *set = onnx_alloc(graph, 1, sizeof *set);
     onnx__graph_proto__init(&graph->proto);
@@ -225,7 +248,8 @@ static enum status put_model(struct onnx_graph *graph, Onnx__ModelProto *proto, 
     return graph->failed ? error_memory(error, 0, "the ONNX graph") : STATUS_OK;
 }
 
-enum status onnx_write(const char *path, const struct model *model, const struct onnx_options *options, struct error *error)
+enum status onnx_write(const char *path, const struct model *model, const struct onnx_options *options,
+                       struct error *error)
 {
     struct onnx_graph graph = {0};
     struct network *network = NULL;

@@ -27,7 +27,8 @@ char *onnx_name(struct onnx_graph *graph, const char *format, ...)
     return name ? name : nothing;
 }
 
-/* A list of pointers grows by doubling: `n` in use, room for the next power of two. Returns the list with room for one more. */
+/* A list of pointers grows by doubling: `n` in use, room for the next power of two. Returns the list with room for one
+ * more. */
 static void *grown(struct onnx_graph *graph, void *list, size_t n)
 {
     if (list && (n & (n - 1)))
@@ -38,7 +39,8 @@ static void *grown(struct onnx_graph *graph, void *list, size_t n)
     return larger;
 }
 
-Onnx__NodeProto *onnx_node(struct onnx_graph *graph, const char *op, const char *name, const char *dst, int n_src, const char *const *src)
+Onnx__NodeProto *onnx_node(struct onnx_graph *graph, const char *op, const char *name, const char *dst, int n_src,
+                           const char *const *src)
 {
     Onnx__GraphProto *proto = &graph->proto;
     Onnx__NodeProto *node = onnx_alloc(graph, 1, sizeof *node);
@@ -118,7 +120,8 @@ void onnx_word(struct onnx_graph *graph, Onnx__NodeProto *node, const char *key,
     made->s.len = strlen(value);
 }
 
-static const char *constant(struct onnx_graph *graph, const char *name, int n_dims, const int64_t *dim, int type, ProtobufCBinaryData raw)
+static const char *constant(struct onnx_graph *graph, const char *name, int n_dims, const int64_t *dim, int type,
+                            ProtobufCBinaryData raw)
 {
     Onnx__GraphProto *proto = &graph->proto;
     Onnx__TensorProto *tensor = onnx_alloc(graph, 1, sizeof *tensor);
@@ -146,7 +149,8 @@ const char *onnx_floats(struct onnx_graph *graph, const char *name, int n_dims, 
     size_t bytes = sizeof *values;
     for (int i = 0; i < n_dims; i++)
         bytes *= (size_t)dim[i]; /* in memory already: no overflow */
-    return constant(graph, name, n_dims, dim, ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT, (ProtobufCBinaryData){bytes, (uint8_t *)values});
+    return constant(graph, name, n_dims, dim, ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT,
+                    (ProtobufCBinaryData){bytes, (uint8_t *)values});
 }
 
 const char *onnx_integers(struct onnx_graph *graph, const char *name, int n, const int64_t *values)
@@ -158,14 +162,15 @@ const char *onnx_integers(struct onnx_graph *graph, const char *name, int n, con
                     (ProtobufCBinaryData){(size_t)n * sizeof *copy, (uint8_t *)copy});
 }
 
-Onnx__ValueInfoProto *onnx_value(struct onnx_graph *graph, const char *name, const int64_t sizes[5], const char *const symbols[5],
-                                 const char *doc)
+Onnx__ValueInfoProto *onnx_value(struct onnx_graph *graph, const char *name, const int64_t sizes[5],
+                                 const char *const symbols[5], const char *doc)
 {
     Onnx__ValueInfoProto *value = onnx_alloc(graph, 1, sizeof *value);
     Onnx__TypeProto *type = onnx_alloc(graph, 1, sizeof *type);
     Onnx__TypeProto__Tensor *tensor = onnx_alloc(graph, 1, sizeof *tensor);
     Onnx__TensorShapeProto *shape = onnx_alloc(graph, 1, sizeof *shape);
-    Onnx__TensorShapeProto__Dimension *dims = onnx_alloc(graph, 5, sizeof *dims), **list = onnx_alloc(graph, 5, sizeof *list);
+    Onnx__TensorShapeProto__Dimension *dims = onnx_alloc(graph, 5, sizeof *dims),
+                                      **list = onnx_alloc(graph, 5, sizeof *list);
     if (graph->failed)
         return NULL;
     onnx__value_info_proto__init(value);

@@ -1,8 +1,9 @@
 /* onnx_layers.c - what each layer type is in ONNX's operators (opset 17): one row per type of nn/registry.c.
  *
- * Tensors keep their 5 axes N, C, z, y, x throughout, as here. Weights need no transposing: conv O,I,z,y,x and conv_transpose I,O,z,y,x are
- * ONNX's own orders. Parameters are called as in the model file, "layer.w"; what a layer needs in between is "layer/step": layer
- * names hold neither '.' nor '/'. Keys are read through the layers' own tables. */
+ * Tensors keep their 5 axes N, C, z, y, x throughout, as here. Weights need no transposing: conv O,I,z,y,x and
+ * conv_transpose I,O,z,y,x are ONNX's own orders. Parameters are called as in the model file, "layer.w"; what a layer
+ * needs in between is "layer/step": layer names hold neither '.' nor '/'. Keys are read through the layers' own tables.
+ */
 #include <assert.h>
 #include <string.h>
 
@@ -83,14 +84,14 @@ static const char *channel_param(struct onnx_graph *graph, const struct layer *l
     return onnx_floats(graph, layer->param[i]->name, 4, dim, layer->value[i]);
 }
 
-static const char *constant(struct onnx_graph *graph, const struct layer *layer, const char *name, int64_t n, float value)
+static const char *constant(struct onnx_graph *graph, const struct layer *layer, const char *name, int64_t n,
+                            float value)
 {
     float *values = onnx_alloc(graph, (size_t)n, sizeof *values);
     for (int64_t i = 0; values && i < n; i++)
         values[i] = value;
     return onnx_floats(graph, step(graph, layer, name), 1, &n, values);
 }
-
 
 static const char *binary(struct onnx_graph *graph, const char *op, const char *a, const char *b, const char *dst)
 {
@@ -135,7 +136,8 @@ static void conv_transpose_pads(const struct layer *layer, struct geometry *g)
     }
 }
 
-static void emit_convolution(struct onnx_graph *graph, const struct layer *layer, const char *const *src, const char *dst, bool transposed)
+static void emit_convolution(struct onnx_graph *graph, const struct layer *layer, const char *const *src,
+                             const char *dst, bool transposed)
 {
     struct geometry g = {0};
     key_axes(layer, "kernel", g.kernel);
@@ -147,7 +149,8 @@ static void emit_convolution(struct onnx_graph *graph, const struct layer *layer
     const char *inputs[3] = {src[0]};
     for (int i = 0; i < layer->n_params; i++)
         inputs[i + 1] = param(graph, layer, i);
-    Onnx__NodeProto *node = onnx_node(graph, transposed ? "ConvTranspose" : "Conv", layer->name, dst, 1 + layer->n_params, inputs);
+    Onnx__NodeProto *node =
+        onnx_node(graph, transposed ? "ConvTranspose" : "Conv", layer->name, dst, 1 + layer->n_params, inputs);
     onnx_ints(graph, node, "kernel_shape", 3, g.kernel);
     onnx_ints(graph, node, "strides", 3, g.stride);
     if (g.grid_decides)
@@ -163,7 +166,8 @@ static void emit_conv(struct onnx_graph *graph, const struct layer *layer, const
     emit_convolution(graph, layer, src, dst, false);
 }
 
-static void emit_conv_transpose(struct onnx_graph *graph, const struct layer *layer, const char *const *src, const char *dst)
+static void emit_conv_transpose(struct onnx_graph *graph, const struct layer *layer, const char *const *src,
+                                const char *dst)
 {
     emit_convolution(graph, layer, src, dst, true);
 }
@@ -186,7 +190,8 @@ static void emit_upsample(struct onnx_graph *graph, const struct layer *layer, c
         onnx_word(graph, node, "nearest_mode", "floor");
 }
 
-static void emit_pool(struct onnx_graph *graph, const struct layer *layer, const char *op, const char *src, const char *dst)
+static void emit_pool(struct onnx_graph *graph, const struct layer *layer, const char *op, const char *src,
+                      const char *dst)
 {
     int64_t kernel[3], stride[3];
     key_axes(layer, "kernel", kernel);
@@ -208,7 +213,8 @@ static void emit_avg_pool(struct onnx_graph *graph, const struct layer *layer, c
     emit_pool(graph, layer, "AveragePool", src[0], dst);
 }
 
-static void emit_global_pool(struct onnx_graph *graph, const struct layer *layer, const char *const *src, const char *dst)
+static void emit_global_pool(struct onnx_graph *graph, const struct layer *layer, const char *const *src,
+                             const char *dst)
 {
     onnx_node(graph, "GlobalAveragePool", layer->name, dst, 1, src);
 }
@@ -217,9 +223,11 @@ static void emit_global_pool(struct onnx_graph *graph, const struct layer *layer
 
 enum { GAMMA, BETA, MOVING_MEAN, MOVING_VARIANCE };
 
-/* Over x, then y, then z (then N), not at once: ONNX Runtime adds up all that one node reduces in float32, its InstanceNormalization too, and
- * over the many equal values of a skull's background that is off by 5e-4 (scripts/check_onnx.py). */
-static const char *emit_mean(struct onnx_graph *graph, const struct layer *layer, const char *src, const char *name, bool batch)
+/* Over x, then y, then z (then N), not at once: ONNX Runtime adds up all that one node reduces in float32, its
+ * InstanceNormalization too, and over the many equal values of a skull's background that is off by 5e-4
+ * (scripts/check_onnx.py). */
+static const char *emit_mean(struct onnx_graph *graph, const struct layer *layer, const char *src, const char *name,
+                             bool batch)
 {
     static const int64_t axes[4] = {4, 3, 2, 0};
     static const char *const letters[4] = {"x", "y", "z", "n"};
@@ -231,13 +239,17 @@ static const char *emit_mean(struct onnx_graph *graph, const struct layer *layer
     return src;
 }
 
-/* dst = gamma * (src - mean) / sqrt(var + eps) + beta with the statistics of what is at hand: of each sample, or of the batch. */
-static void emit_statistics(struct onnx_graph *graph, const struct layer *layer, const char *src, const char *dst, bool batch)
+/* dst = gamma * (src - mean) / sqrt(var + eps) + beta with the statistics of what is at hand: of each sample, or of the
+ * batch. */
+static void emit_statistics(struct onnx_graph *graph, const struct layer *layer, const char *src, const char *dst,
+                            bool batch)
 {
     const bool affine = layer->n_params > 0;
-    const char *away = binary(graph, "Sub", src, emit_mean(graph, layer, src, "mean", batch), step(graph, layer, "away"));
+    const char *away =
+        binary(graph, "Sub", src, emit_mean(graph, layer, src, "mean", batch), step(graph, layer, "away"));
     const char *square = binary(graph, "Mul", away, away, step(graph, layer, "square"));
-    const char *variance = emit_mean(graph, layer, square, "variance", batch), *deviation = step(graph, layer, "deviation");
+    const char *variance = emit_mean(graph, layer, square, "variance", batch),
+               *deviation = step(graph, layer, "deviation");
     const char *eps = constant(graph, layer, "eps", 1, (float)key_double(layer, "eps"));
     const char *sum = binary(graph, "Add", variance, eps, step(graph, layer, "variance_eps"));
     onnx_node(graph, "Sqrt", deviation, deviation, 1, &sum);
@@ -245,39 +257,46 @@ static void emit_statistics(struct onnx_graph *graph, const struct layer *layer,
         binary(graph, "Div", away, deviation, dst);
         return;
     }
-    const char *scale = binary(graph, "Div", channel_param(graph, layer, GAMMA), deviation, step(graph, layer, "scale"));
+    const char *scale =
+        binary(graph, "Div", channel_param(graph, layer, GAMMA), deviation, step(graph, layer, "scale"));
     const char *scaled = binary(graph, "Mul", away, scale, step(graph, layer, "scaled"));
     binary(graph, "Add", scaled, channel_param(graph, layer, BETA), dst);
 }
 
-static void emit_batch_norm(struct onnx_graph *graph, const struct layer *layer, const char *const *src, const char *dst)
+static void emit_batch_norm(struct onnx_graph *graph, const struct layer *layer, const char *const *src,
+                            const char *dst)
 {
     if (key_bool(layer, "batch_statistics_at_test")) {
         emit_statistics(graph, layer, src[0], dst, true);
         return;
     }
-    const char *const inputs[5] = {src[0], param(graph, layer, GAMMA), param(graph, layer, BETA), param(graph, layer, MOVING_MEAN),
-                                   param(graph, layer, MOVING_VARIANCE)};
-    onnx_float(graph, onnx_node(graph, "BatchNormalization", layer->name, dst, 5, inputs), "epsilon", key_double(layer, "eps"));
+    const char *const inputs[5] = {src[0], param(graph, layer, GAMMA), param(graph, layer, BETA),
+                                   param(graph, layer, MOVING_MEAN), param(graph, layer, MOVING_VARIANCE)};
+    onnx_float(graph, onnx_node(graph, "BatchNormalization", layer->name, dst, 5, inputs), "epsilon",
+               key_double(layer, "eps"));
 }
 
-static void emit_instance_norm(struct onnx_graph *graph, const struct layer *layer, const char *const *src, const char *dst)
+static void emit_instance_norm(struct onnx_graph *graph, const struct layer *layer, const char *const *src,
+                               const char *dst)
 {
     emit_statistics(graph, layer, src[0], dst, false);
 }
 
 /* Of the channels of a group, from their own means: N, groups, 1. */
-static const char *emit_group_mean(struct onnx_graph *graph, const struct layer *layer, const char *src, const char *name, const char *merged)
+static const char *emit_group_mean(struct onnx_graph *graph, const struct layer *layer, const char *src,
+                                   const char *name, const char *merged)
 {
     static const int64_t axis = 2;
     const char *channels = emit_mean(graph, layer, src, name, false), *mean = step(graph, layer, name);
-    const char *rows = binary(graph, "Reshape", channels, merged, step(graph, layer, onnx_name(graph, "%s_channels", name)));
+    const char *rows =
+        binary(graph, "Reshape", channels, merged, step(graph, layer, onnx_name(graph, "%s_channels", name)));
     onnx_ints(graph, onnx_node(graph, "ReduceMean", mean, mean, 1, &rows), "axes", 1, &axis);
     return mean;
 }
 
 /* Over rows N, groups, values; then gamma and beta per channel. */
-static void emit_group_norm(struct onnx_graph *graph, const struct layer *layer, const char *const *src, const char *dst)
+static void emit_group_norm(struct onnx_graph *graph, const struct layer *layer, const char *const *src,
+                            const char *dst)
 {
     const bool affine = layer->n_params > 0;
     const int64_t dim[3] = {0, key_int(layer, "groups"), -1};
@@ -285,10 +304,13 @@ static void emit_group_norm(struct onnx_graph *graph, const struct layer *layer,
     const char *shape = step(graph, layer, "shape"), *deviation = step(graph, layer, "deviation");
     onnx_node(graph, "Shape", shape, shape, 1, src);
     const char *rows = binary(graph, "Reshape", src[0], merged, step(graph, layer, "rows"));
-    const char *away = binary(graph, "Sub", rows, emit_group_mean(graph, layer, src[0], "mean", merged), step(graph, layer, "away"));
-    const char *square = binary(graph, "Reshape", binary(graph, "Mul", away, away, step(graph, layer, "square")), shape, step(graph, layer, "square_grid"));
+    const char *away =
+        binary(graph, "Sub", rows, emit_group_mean(graph, layer, src[0], "mean", merged), step(graph, layer, "away"));
+    const char *square = binary(graph, "Reshape", binary(graph, "Mul", away, away, step(graph, layer, "square")), shape,
+                                step(graph, layer, "square_grid"));
     const char *variance = emit_group_mean(graph, layer, square, "variance", merged);
-    const char *sum = binary(graph, "Add", variance, constant(graph, layer, "eps", 1, (float)key_double(layer, "eps")), step(graph, layer, "variance_eps"));
+    const char *sum = binary(graph, "Add", variance, constant(graph, layer, "eps", 1, (float)key_double(layer, "eps")),
+                             step(graph, layer, "variance_eps"));
     onnx_node(graph, "Sqrt", deviation, deviation, 1, &sum);
     const char *norm = binary(graph, "Div", away, deviation, step(graph, layer, "norm"));
     const char *grid = binary(graph, "Reshape", norm, shape, affine ? step(graph, layer, "grid") : dst);
@@ -305,7 +327,8 @@ static void emit_relu(struct onnx_graph *graph, const struct layer *layer, const
     onnx_node(graph, "Relu", layer->name, dst, 1, src);
 }
 
-static void emit_leaky_relu(struct onnx_graph *graph, const struct layer *layer, const char *const *src, const char *dst)
+static void emit_leaky_relu(struct onnx_graph *graph, const struct layer *layer, const char *const *src,
+                            const char *dst)
 {
     onnx_float(graph, onnx_node(graph, "LeakyRelu", layer->name, dst, 1, src), "alpha", key_double(layer, "slope"));
 }

@@ -1,8 +1,8 @@
 /* marching_cubes.c - see marching_cubes.h.
  *
- * On each face, walked counter-clockwise from outside the cube, every run of inside corners is entered across one edge and left
- * across another: that is a piece of the outline. Each cut edge is entered on one of its two faces and left on the other, so
- * `next` is a permutation of the cut edges and its cycles are the polygons of the surface. */
+ * On each face, walked counter-clockwise from outside the cube, every run of inside corners is entered across one edge
+ * and left across another: that is a piece of the outline. Each cut edge is entered on one of its two faces and left on
+ * the other, so `next` is a permutation of the cut edges and its cycles are the polygons of the surface. */
 #include "infer/mesh/marching_cubes.h"
 
 #include <stdbool.h>

@@ -1,5 +1,5 @@
-/* mesh.c - see mesh.h. The mask's box, grown by one voxel of nothing, is walked slice by slice; every cut edge of the lattice
- * gets its point once, so the surface is welded from the start and no search is needed. */
+/* mesh.c - see mesh.h. The mask's box, grown by one voxel of nothing, is walked slice by slice; every cut edge of the
+ * lattice gets its point once, so the surface is welded from the start and no search is needed. */
 #include "infer/mesh/mesh.h"
 
 #include <math.h>
@@ -16,8 +16,9 @@ struct mesher {
     struct box box;
     int64_t w, h; /* lattice points of a slice: the box grown by one on each side */
     int64_t point_room, triangle_room;
-    uint8_t *slice[2];            /* inside or not, at z and z + 1 */
-    int64_t *edge[2][2], *rising; /* point on the edges along x and y of both slices, and along z between them; by lower corner */
+    uint8_t *slice[2]; /* inside or not, at z and z + 1 */
+    int64_t *edge[2][2],
+        *rising; /* point on the edges along x and y of both slices, and along z between them; by lower corner */
     struct marching_case cases[256];
     bool mirrored; /* left-handed axes: triangles turn round */
 };
@@ -88,14 +89,16 @@ static void mesher_load(const struct mesher *m, uint8_t *slice, int64_t z)
     if (from_z < m->box.lo[2] || from_z >= m->box.hi[2])
         return;
     for (int64_t y = 1; y < m->h - 1; y++) {
-        const uint8_t *row = (const uint8_t *)m->mask->data + ((from_z * dim[1] + m->box.lo[1] - 1 + y) * dim[0] + m->box.lo[0]);
+        const uint8_t *row =
+            (const uint8_t *)m->mask->data + ((from_z * dim[1] + m->box.lo[1] - 1 + y) * dim[0] + m->box.lo[0]);
         for (int64_t x = 1; x < m->w - 1; x++)
             slice[y * m->w + x] = row[x - 1] != 0;
     }
 }
 
 /* Points on the edges along x and y of slice z. */
-static enum status mesher_cut_slice(struct mesher *m, const uint8_t *slice, int64_t *edge[2], int64_t z, struct error *error)
+static enum status mesher_cut_slice(struct mesher *m, const uint8_t *slice, int64_t *edge[2], int64_t z,
+                                    struct error *error)
 {
     for (int64_t y = 0; y < m->h; y++)
         for (int64_t x = 0; x < m->w; x++) {

@@ -1,5 +1,5 @@
-/* mesh.h - the surface of a mask: marching cubes (watertight, 2-manifold, consistently oriented outward), smoothing that keeps
- * the volume, STL and PLY in world millimetres. */
+/* mesh.h - the surface of a mask: marching cubes (watertight, 2-manifold, consistently oriented outward), smoothing
+ * that keeps the volume, STL and PLY in world millimetres. */
 #ifndef CALVARIA_INFER_MESH_MESH_H
 #define CALVARIA_INFER_MESH_MESH_H
 
@@ -15,28 +15,28 @@ enum mesh_space { MESH_LPS, MESH_RAS };
 extern const char *const mesh_space_names[]; /* "lps", "ras", NULL */
 
 struct mesh_check {
-    bool watertight; /* every edge of every triangle is met by another */
-    bool manifold;   /* every edge by exactly one other, and the triangles round every point form one ring */
-    bool oriented;   /* that other runs along the edge the opposite way */
+    bool watertight;    /* every edge of every triangle is met by another */
+    bool manifold;      /* every edge by exactly one other, and the triangles round every point form one ring */
+    bool oriented;      /* that other runs along the edge the opposite way */
     int64_t n_crossing; /* triangles that another, which shares no point with them, passes through */
     double volume_ml, area_cm2;
 };
 
-/* Where voxels meet only at an edge or a corner their surfaces stay apart (6-connected bone), so no edge has more than two
- * triangles; at the volume's border the surface closes. Empty mask: an empty mesh. Points lie midway between a voxel and its
- * neighbour outside. */
+/* Where voxels meet only at an edge or a corner their surfaces stay apart (6-connected bone), so no edge has more than
+ * two triangles; at the volume's border the surface closes. Empty mask: an empty mesh. Points lie midway between a
+ * voxel and its neighbour outside. */
 enum status mesh_from_mask(struct mesh *ret, const struct volume *mask, struct error *error);
-/* Taubin smoothing (Taubin, "A signal processing approach to fair surface design", SIGGRAPH 1995), then moved along the normals
- * to volume_ml (<= 0: the volume it had). No point ends farther than max_shift_mm from where it was; that bound goes before the
- * volume. Where triangles came to pass through one another, their points go back to where they were. */
+/* Taubin smoothing (Taubin, "A signal processing approach to fair surface design", SIGGRAPH 1995), then moved along the
+ * normals to volume_ml (<= 0: the volume it had). No point ends farther than max_shift_mm from where it was; that bound
+ * goes before the volume. Where triangles came to pass through one another, their points go back to where they were. */
 enum status mesh_smooth(struct mesh *mesh, int iterations, double max_shift_mm, double volume_ml, struct error *error);
 /* The cross product of two sides of triangle t: its outward normal, twice its area long. */
 void mesh_cross(const struct mesh *mesh, int64_t t, double cross[3]);
 /* Volume within (negative when inside out) and area. */
 void mesh_measure(const struct mesh *mesh, double *ret_volume_mm3, double *ret_area_mm2);
 enum status mesh_verify(struct mesh_check *ret, const struct mesh *mesh, struct error *error);
-/* Binary, atomic. The STL header and a PLY comment say SPACE=LPS or SPACE=RAS, as 3D Slicer does. No triangles: a valid, empty
- * file. */
+/* Binary, atomic. The STL header and a PLY comment say SPACE=LPS or SPACE=RAS, as 3D Slicer does. No triangles: a
+ * valid, empty file. */
 enum status mesh_write_stl(const char *path, const struct mesh *mesh, enum mesh_space space, struct error *error);
 enum status mesh_write_ply(const char *path, const struct mesh *mesh, enum mesh_space space, struct error *error);
 void mesh_done(struct mesh *mesh);

@@ -62,11 +62,13 @@ static bool write_stl(FILE *file, const struct mesh *mesh, enum mesh_space space
 
 static bool write_ply(FILE *file, const struct mesh *mesh, enum mesh_space space)
 {
-    bool ok = fprintf(file,
-                      "ply\nformat binary_little_endian 1.0\ncomment calvaria implant, millimetres. %s\nelement vertex %" PRId64
-                      "\nproperty float x\nproperty float y\nproperty float z\nelement face %" PRId64
-                      "\nproperty list uchar int vertex_indices\nend_header\n",
-                      space_text(space), mesh->n_points, mesh->n_triangles) > 0;
+    bool ok =
+        fprintf(
+            file,
+            "ply\nformat binary_little_endian 1.0\ncomment calvaria implant, millimetres. %s\nelement vertex %" PRId64
+            "\nproperty float x\nproperty float y\nproperty float z\nelement face %" PRId64
+            "\nproperty list uchar int vertex_indices\nend_header\n",
+            space_text(space), mesh->n_points, mesh->n_triangles) > 0;
     for (int64_t i = 0; ok && i < mesh->n_points; i++) {
         uint8_t row[12];
         put_point(row, mesh->point[i], space);

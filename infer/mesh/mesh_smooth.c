@@ -1,7 +1,9 @@
 /* mesh_smooth.c - Taubin smoothing with a bounded shift, and the volume put back; see mesh.h.
  *
- *   p += lambda L(p);  p += mu L(p);   L(p) = mean of the neighbours - p;   0 < lambda < -mu, pass band 1/lambda + 1/mu = 0.1
- * On a closed, oriented mesh every neighbour q of p is met once as the edge p -> q, so the triangles alone give the sums. */
+ *   p += lambda L(p);  p += mu L(p);   L(p) = mean of the neighbours - p;
+ *     0 < lambda < -mu, pass band 1/lambda + 1/mu = 0.1
+ * On a closed, oriented mesh every neighbour q of p is met once as the edge p -> q, so the triangles alone give the
+ * sums. */
 #include "infer/mesh/mesh.h"
 #include "infer/mesh/mesh_tangle.h"
 
@@ -59,14 +61,15 @@ static void mesh_bound_shift(struct mesh *mesh, const double (*from)[3], double 
     }
 }
 
-/* Marching cubes' own surface crosses itself nowhere: crossing triangles, and from the second round on their neighbours, go back
- * to it. */
+/* Marching cubes' own surface crosses itself nowhere: crossing triangles, and from the second round on their
+ * neighbours, go back to it. */
 static enum status mesh_untangle(struct mesh *mesh, const double (*from)[3], struct error *error)
 {
     int64_t n_tangled = 1;
     uint8_t *tangled = memory_alloc((size_t)mesh->n_triangles, 1), *back = memory_zalloc((size_t)mesh->n_points, 1);
-    enum status status = tangled && back ? STATUS_OK
-                                         : error_memory(error, (size_t)(mesh->n_triangles + mesh->n_points), "untangling a surface");
+    enum status status =
+        tangled && back ? STATUS_OK
+                        : error_memory(error, (size_t)(mesh->n_triangles + mesh->n_points), "untangling a surface");
     for (int round = 0; !status && n_tangled > 0 && round < UNTANGLE_ROUNDS; round++) {
         status = mesh_tangled(tangled, &n_tangled, mesh, error);
         for (int64_t t = 0; round > 0 && !status && n_tangled && t < mesh->n_triangles; t++)
@@ -90,8 +93,9 @@ enum status mesh_smooth(struct mesh *mesh, int iterations, double max_shift_mm, 
     size_t n = (size_t)mesh->n_points;
     double(*from)[3] = memory_alloc(n, sizeof *from);
     double(*sum)[4] = memory_alloc(n, sizeof *sum);
-    enum status status =
-        from && sum ? STATUS_OK : error_memory(error, n * (sizeof *from + sizeof *sum), "smoothing the implant's surface");
+    enum status status = from && sum
+                             ? STATUS_OK
+                             : error_memory(error, n * (sizeof *from + sizeof *sum), "smoothing the implant's surface");
     if (!status) {
         double volume, area;
         mesh_measure(mesh, &volume, &area);

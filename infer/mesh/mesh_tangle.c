@@ -1,6 +1,7 @@
-/* mesh_tangle.c - see mesh_tangle.h. Triangles are sorted into cubic cells by their boxes and compared within each cell; a pair
- * that shares several cells counts in the one that holds the lower corner of what their boxes share. Two triangles cross exactly
- * where an edge of one passes through the other (Möller and Trumbore, "Fast, minimum storage ray/triangle intersection", 1997). */
+/* mesh_tangle.c - see mesh_tangle.h. Triangles are sorted into cubic cells by their boxes and compared within each
+ * cell; a pair that shares several cells counts in the one that holds the lower corner of what their boxes share. Two
+ * triangles cross exactly where an edge of one passes through the other (Möller and Trumbore, "Fast, minimum storage
+ * ray/triangle intersection", 1997). */
 #include "infer/mesh/mesh_tangle.h"
 
 #include <math.h>
@@ -76,7 +77,8 @@ static void cells_layout(struct cells *cells, const struct mesh *mesh)
     mesh_measure(mesh, &volume, &area);
     for (int a = 0; a < 3; a++)
         room *= hi[a] - lo[a] + 1e-6;
-    cells->side = fmax(2 * sqrt(2 * area / (double)mesh->n_triangles), cbrt(room / (8.0 * (double)mesh->n_triangles))) + 1e-9;
+    cells->side =
+        fmax(2 * sqrt(2 * area / (double)mesh->n_triangles), cbrt(room / (8.0 * (double)mesh->n_triangles))) + 1e-9;
     for (int a = 0; a < 3; a++) {
         cells->lo[a] = lo[a];
         cells->dim[a] = (int64_t)((hi[a] - lo[a]) / cells->side) + 1;
@@ -102,7 +104,9 @@ static enum status cells_make(struct cells *cells, const struct mesh *mesh, stru
     for (int64_t t = 0; cells->item && t < mesh->n_triangles; t++)
         cells_enter(cells, mesh, t, place);
     memory_free(place);
-    return cells->item ? STATUS_OK : error_memory(error, (size_t)cells->first[n] * sizeof *cells->item, "looking for triangles that cross");
+    return cells->item
+               ? STATUS_OK
+               : error_memory(error, (size_t)cells->first[n] * sizeof *cells->item, "looking for triangles that cross");
 }
 
 static void cross_of(double out[3], const double a[3], const double b[3])

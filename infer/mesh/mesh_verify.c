@@ -15,7 +15,8 @@ static enum status ring_table_make(struct ring_table *ret, const struct mesh *me
     int64_t(*out_in)[2] = memory_alloc(n_corners, sizeof *out_in);
     *ret = (struct ring_table){first, out_in};
     if (!first || !out_in)
-        return error_memory(error, n_points * sizeof *first + n_corners * sizeof *out_in, "checking the implant's surface");
+        return error_memory(error, n_points * sizeof *first + n_corners * sizeof *out_in,
+                            "checking the implant's surface");
     for (int64_t t = 0; t < mesh->n_triangles; t++)
         for (int k = 0; k < 3; k++)
             first[mesh->triangle[t][k] + 2]++;

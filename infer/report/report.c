@@ -1,4 +1,5 @@
-/* report.c - the measurements of a report and its warnings; see report.h. All work is done in the implant's box grown by 5 mm. */
+/* report.c - the measurements of a report and its warnings; see report.h. All work is done in the implant's box grown
+ * by 5 mm. */
 #include "infer/report/report.h"
 
 #include <inttypes.h>
@@ -79,8 +80,9 @@ static enum status measure_thickness(struct measuring *m, struct error *error)
     double offset_mm[3];
     uint8_t *outside = memory_alloc((size_t)n, 1);
     float *thickness = memory_alloc((size_t)n, sizeof *thickness);
-    enum status status =
-        outside && thickness ? STATUS_OK : error_memory(error, (size_t)n * (1 + sizeof *thickness), "measuring the implant's thickness");
+    enum status status = outside && thickness ? STATUS_OK
+                                              : error_memory(error, (size_t)n * (1 + sizeof *thickness),
+                                                             "measuring the implant's thickness");
     for (int64_t i = 0; !status && i < n; i++)
         outside[i] = !m->implant.mask[i];
     if (!status)
@@ -194,13 +196,15 @@ static enum status measure_rim(struct measuring *m, struct error *error)
     float *work = memory_alloc((size_t)n, sizeof *work);
     if (!work)
         return error_memory(error, (size_t)n * sizeof *work, "comparing with the other side of the head");
-    enum status status = shape_symmetry(m->report, m->defective, m->implant_volume, &m->implant, m->distance, work, error);
+    enum status status =
+        shape_symmetry(m->report, m->defective, m->implant_volume, &m->implant, m->distance, work, error);
     memory_free(work);
     return status;
 }
 
 /* Is there bone on the ray from the centre through the voxel, within SPILL_REACH_MM of it? */
-static bool lies_over_bone(const struct volume *bone, const double spacing[3], const double centre[3], const int64_t at[3])
+static bool lies_over_bone(const struct volume *bone, const double spacing[3], const double centre[3],
+                           const int64_t at[3])
 {
     const int64_t *dim = bone->grid.dim;
     double way[3], length = 0, finest = fmin(spacing[0], fmin(spacing[1], spacing[2]));
@@ -250,7 +254,8 @@ static enum status measure_pieces(struct report *report, const struct volume *im
 {
     int64_t *sizes = NULL;
     enum { PIECES = 6 };
-    enum status status = mask_components(NULL, &sizes, &report->n_components, implant->data, implant->grid.dim, PIECES, error);
+    enum status status =
+        mask_components(NULL, &sizes, &report->n_components, implant->data, implant->grid.dim, PIECES, error);
     memory_free(sizes);
     return status;
 }
@@ -318,9 +323,10 @@ static void warn_of_model(struct report *report, const struct model *model)
 {
     if (!model)
         return;
-    if (mentions(model, "licence", "phantom") || mentions(model, "name", "phantom") || mentions(model, "recipe", "phantom"))
-        warn(report,
-             "The model was trained on procedural phantoms, not on people: its implants are no more than a demonstration.");
+    if (mentions(model, "licence", "phantom") || mentions(model, "name", "phantom") ||
+        mentions(model, "recipe", "phantom"))
+        warn(report, "The model was trained on procedural phantoms, not on people: its implants are no more than a "
+                     "demonstration.");
     if (model_text(model, "licence"))
         warn(report, "Licence note of the model: %.300s", model_text(model, "licence"));
 }
@@ -330,7 +336,8 @@ static void warn_of_fit(struct report *report)
     if (report->touches_border)
         warn(report, "The implant touches the volume's border: part of the skull may lie outside the scan.");
     if (report->n_components > 1)
-        warn(report, "The implant has several components: %" PRId64 " pieces that do not hold together.", report->n_components);
+        warn(report, "The implant has several components: %" PRId64 " pieces that do not hold together.",
+             report->n_components);
     if (isnan(report->rim_gap_mm))
         warn(report, "The implant meets no bone within %g mm: it would float.", RIM_REACH_MM);
     else if (report->rim_gap_mm > 1.5)
@@ -350,14 +357,17 @@ static void warn_of_fit(struct report *report)
     if (report->thickness_mean_mm < 2)
         warn(report, "The implant is thin: %.1f mm on average.", report->thickness_mean_mm);
     else if (report->thickness_p5_mm < 1)
-        warn(report, "Parts of the implant are very thin: a twentieth is thinner than %.1f mm (--min-thickness-mm thickens them).",
+        warn(report,
+             "Parts of the implant are very thin: a twentieth is thinner than %.1f mm (--min-thickness-mm thickens "
+             "them).",
              report->thickness_p5_mm);
     if (report->symmetry_plane_frac < 0.4)
         warn(report, "The head has no clear symmetry plane: the comparison with the other side means little.");
     else if (report->symmetry_mm > 5)
         warn(report, "The implant's surface lies %.1f mm off the mirrored other side on average.", report->symmetry_mm);
     if (report->measured_step > 1)
-        warn(report, "The implant is so large that it was measured on a grid %" PRId64 " times coarser, to spare memory.",
+        warn(report,
+             "The implant is so large that it was measured on a grid %" PRId64 " times coarser, to spare memory.",
              report->measured_step);
 }
 
@@ -377,8 +387,8 @@ static void warn_of_volume(struct report *report, const struct volume *volume, c
     if (most > 2)
         warn(report, "Thick slices: voxels are up to %.1f mm long; shapes finer than that are not known.", most);
     if (restorer_model(restorer) && trained[0] > 0 && (most > 2 * trained[0] || most < 0.25 * trained[0]))
-        warn(report, "The model was trained at %.3g mm, this volume has %.3g x %.3g x %.3g mm.", trained[0], spacing[0], spacing[1],
-             spacing[2]);
+        warn(report, "The model was trained at %.3g mm, this volume has %.3g x %.3g x %.3g mm.", trained[0], spacing[0],
+             spacing[1], spacing[2]);
 }
 
 static void warn_of_mesh(struct report *report, const struct mesh *mesh)
@@ -391,7 +401,8 @@ static void warn_of_mesh(struct report *report, const struct mesh *mesh)
         warn(report, "The implant's surface crosses itself: %" PRId64 " triangles.", report->mesh.n_crossing);
     if (fabs(report->mesh.volume_ml - report->volume_ml) > 0.01 * report->volume_ml)
         warn(report,
-             "The surface encloses %.2f ml, the mask %.2f ml: more than 1 %% apart (an implant this thin cannot be smoothed "
+             "The surface encloses %.2f ml, the mask %.2f ml: more than 1 %% apart (an implant this thin cannot be "
+             "smoothed "
              "truly).",
              report->mesh.volume_ml, report->volume_ml);
 }
@@ -419,7 +430,8 @@ static enum status coarse_mask(struct volume *ret, const struct volume *mask, in
 static enum status measure_masks(struct report *report, const struct volume *implant, const struct volume *defective,
                                  const struct report_request *request, struct error *error)
 {
-    struct measuring m = {.report = report, .implant_volume = implant, .defective = defective, .thickness_png = request->thickness_png};
+    struct measuring m = {
+        .report = report, .implant_volume = implant, .defective = defective, .thickness_png = request->thickness_png};
     for (int a = 0; a < 3; a++) {
         m.spacing[a] = grid_spacing_mm(&defective->grid, a);
         m.mean_spacing += m.spacing[a] / 3;
@@ -428,9 +440,11 @@ static enum status measure_masks(struct report *report, const struct volume *imp
     return box_empty(box) ? STATUS_OK : measure_box(&m, box, error);
 }
 
-/* Volume, extent and border on the voxels themselves; the rest on every step-th where the box has more than max_voxels. */
-static enum status measure_all(struct report *report, struct box box, const struct volume *implant, const struct volume *defective,
-                               const struct report_request *request, struct error *error)
+/* Volume, extent and border on the voxels themselves; the rest on every step-th where the box has more than max_voxels.
+ */
+static enum status measure_all(struct report *report, struct box box, const struct volume *implant,
+                               const struct volume *defective, const struct report_request *request,
+                               struct error *error)
 {
     const struct grid *grid = &implant->grid;
     double voxels = 1;
@@ -461,10 +475,14 @@ static enum status measure_all(struct report *report, struct box box, const stru
 enum status report_make(struct report *ret, const struct restoration *restoration, const struct volume *defective,
                         const struct restorer *restorer, const struct report_request *request, struct error *error)
 {
-    struct report report = {.rim_gap_mm = NAN, .symmetry_plane_frac = NAN, .symmetry_overlap_frac = NAN, .symmetry_mm = NAN,
+    struct report report = {.rim_gap_mm = NAN,
+                            .symmetry_plane_frac = NAN,
+                            .symmetry_overlap_frac = NAN,
+                            .symmetry_mm = NAN,
                             .measured_step = 1};
     struct box box = box_of_mask(restoration->implant.data, restoration->implant.grid.dim);
-    enum status status = box_empty(box) ? STATUS_OK : measure_all(&report, box, &restoration->implant, defective, request, error);
+    enum status status =
+        box_empty(box) ? STATUS_OK : measure_all(&report, box, &restoration->implant, defective, request, error);
     if (!status && request->mesh)
         status = mesh_verify(&report.mesh, request->mesh, error);
     if (status) {
@@ -478,7 +496,8 @@ enum status report_make(struct report *ret, const struct restoration *restoratio
         warn_of_mesh(&report, request->mesh);
     }
     if (request->mesh_left_out)
-        warn(&report, "No surface was written: the implant's is so large that the memory allowed would not do (--max-memory).");
+        warn(&report,
+             "No surface was written: the implant's is so large that the memory allowed would not do (--max-memory).");
     if (request->picture_left_out)
         warn(&report, "No pictures were made: the memory allowed would not do (--max-memory).");
     warn_of_volume(&report, defective, restorer);

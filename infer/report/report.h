@@ -8,34 +8,37 @@
 enum { REPORT_MAX_WARNINGS = 16 };
 
 struct report {
-    double volume_ml, extent_mm[3];             /* extent along the volume's axes x, y, z */
+    double volume_ml, extent_mm[3]; /* extent along the volume's axes x, y, z */
     double thickness_mean_mm, thickness_min_mm, thickness_p5_mm, thickness_p95_mm,
-        thickness_max_mm; /* over its voxels, of the largest ball within the implant that holds the voxel; right to half a voxel */
-    double
-        rim_gap_mm; /* median gap to the bone over the implant's surface voxels that face bone within 5 mm; NaN where none does */
+        thickness_max_mm; /* over its voxels, of the largest ball within the implant that holds the voxel; right to half
+                             a voxel */
+    double rim_gap_mm; /* median gap to the bone over the implant's surface voxels that face bone within 5 mm; NaN where
+                          none does */
     double rim_contact_frac; /* share of those that touch it */
     double overlap_ml;       /* shared with the bone */
     double spill_ml;         /* in front of or behind existing bone, seen from the skull's centroid (within 15 mm) */
     double hollow_ml;        /* enclosed by the implant, without a way out */
-    double symmetry_plane_frac;   /* share of the bone that the skull's symmetry plane maps on bone; NaN: not looked for */
+    double
+        symmetry_plane_frac; /* share of the bone that the skull's symmetry plane maps on bone; NaN: not looked for */
     double symmetry_overlap_frac; /* share of the implant on the mirrored other side */
-    double symmetry_mm; /* mean distance of the implant's surface, off its rim, from that of the mirrored other side; NaN: nothing there */
-    int64_t n_components;    /* 6-connected pieces */
+    double symmetry_mm;   /* mean distance of the implant's surface, off its rim, from that of the mirrored other side;
+                             NaN: nothing there */
+    int64_t n_components; /* 6-connected pieces */
     bool touches_border;
     struct mesh_check mesh;
-    int64_t measured_step;   /* 1: on the volume's voxels; 2: on every second along each axis, to spare memory ... */
+    int64_t measured_step; /* 1: on the volume's voxels; 2: on every second along each axis, to spare memory ... */
     int64_t memory_bound_bytes, memory_limit_bytes; /* filled by the caller; 0: none */
-    int64_t peak_bytes;      /* filled by the caller: of the process, at the end of the case */
-    double read_s, mesh_s, write_s, picture_s, total_s; /* filled by the caller; writing runs beside mesh and picture. The other times
-                                                           are the restoration's */
+    int64_t peak_bytes;                             /* filled by the caller: of the process, at the end of the case */
+    double read_s, mesh_s, write_s, picture_s, total_s; /* filled by the caller; writing runs beside mesh and picture.
+                                                           The other times are the restoration's */
     int64_t n_warnings;
     const char *warnings[REPORT_MAX_WARNINGS];
     struct arena arena;
 };
 
 struct report_request {
-    const struct mesh *mesh;   /* NULL: none was asked for */
-    const char *thickness_png; /* NULL: no picture */
+    const struct mesh *mesh;              /* NULL: none was asked for */
+    const char *thickness_png;            /* NULL: no picture */
     bool mesh_left_out, picture_left_out; /* for want of memory: told as warnings */
     int64_t max_voxels; /* of the implant's box, measured on a coarser grid where it has more; 0: no bound */
 };
@@ -49,7 +52,8 @@ enum status report_write(const char *path, const struct report *report, const st
                          const struct restorer *restorer, const char *input, struct error *error);
 /* One page for people, self-contained: the numbers, the warnings, and the pictures named (NULL: left out). */
 enum status report_page(const char *path, const struct report *report, const struct restoration *restoration,
-                        const struct restorer *restorer, const char *const pictures[2], const char *name, struct error *error);
+                        const struct restorer *restorer, const char *const pictures[2], const char *name,
+                        struct error *error);
 void report_done(struct report *report);
 
 #endif

@@ -1,4 +1,5 @@
-/* report_page.c - a report as one HTML page; see report.h. Nothing in it points elsewhere: pictures are data within the page. */
+/* report_page.c - a report as one HTML page; see report.h. Nothing in it points elsewhere: pictures are data within the
+ * page. */
 #include "infer/report/report.h"
 
 #include <errno.h>
@@ -15,18 +16,23 @@ enum { PICTURE_BYTES_MAX = 64 << 20 };
 static const char page_head[] =
     "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content=\"width=device-width\">\n"
     "<style>:root{color-scheme:light dark;--ink:#1d2530;--ground:#fff;--line:#d5dae1;--soft:#5a6675;--warn:#9a4b00}\n"
-    "@media(prefers-color-scheme:dark){:root{--ink:#e6eaf0;--ground:#14181e;--line:#333c48;--soft:#9aa7b6;--warn:#ffb469}}\n"
-    "body{font:15px/1.45 system-ui,sans-serif;color:var(--ink);background:var(--ground);max-width:1080px;margin:1.5rem auto;padding:0 1rem}\n"
+    "@media(prefers-color-scheme:dark){:root{--ink:#e6eaf0;--ground:#14181e;--line:#333c48;--soft:#9aa7b6;--warn:#"
+    "ffb469}}\n"
+    "body{font:15px/1.45 system-ui,sans-serif;color:var(--ink);background:var(--ground);max-width:1080px;margin:1.5rem "
+    "auto;padding:0 1rem}\n"
     "h1{font-size:1.4rem;margin:0}h2{font-size:1rem;margin:1.2rem 0 .3rem}p{margin:.3rem 0}.soft{color:var(--soft)}\n"
     "img{max-width:100%;background:#fff;border:1px solid var(--line);border-radius:4px;margin-top:.6rem}\n"
     "table{border-collapse:collapse;width:100%}td{padding:.15rem .5rem .15rem 0;border-bottom:1px solid var(--line)}"
     "td:last-child{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap;padding-right:0}\n"
     ".columns{display:grid;grid-template-columns:repeat(auto-fit,minmax(17rem,1fr));gap:0 2rem}li{color:var(--warn)}\n"
-    "dl{display:grid;grid-template-columns:repeat(auto-fill,minmax(9.5rem,1fr));gap:.4rem 1.2rem;margin:.3rem 0}dt{color:var(--soft);font-size:.85em}"
+    "dl{display:grid;grid-template-columns:repeat(auto-fill,minmax(9.5rem,1fr));gap:.4rem 1.2rem;margin:.3rem "
+    "0}dt{color:var(--soft);font-size:.85em}"
     "dd{margin:0;overflow-wrap:anywhere;font-variant-numeric:tabular-nums}ul{margin:.3rem 0;padding-left:1.2rem}\n"
     "@page{size:A4;margin:11mm}@media print{:root{--ink:#000;--ground:#fff;--line:#bbb;--soft:#444;--warn:#7a3b00}"
-    "body{margin:0;padding:0;max-width:none;font-size:10.5px;line-height:1.3}h1{font-size:15px}td{padding:.06rem .4rem .06rem 0}"
-    ".columns{grid-template-columns:repeat(3,1fr);gap:0 1.4rem}img{display:block;max-height:83mm;margin:.3rem auto 0}img+img{max-height:72mm}\n"
+    "body{margin:0;padding:0;max-width:none;font-size:10.5px;line-height:1.3}h1{font-size:15px}td{padding:.06rem .4rem "
+    ".06rem 0}"
+    ".columns{grid-template-columns:repeat(3,1fr);gap:0 1.4rem}img{display:block;max-height:83mm;margin:.3rem auto "
+    "0}img+img{max-height:72mm}\n"
     "dl{grid-template-columns:repeat(5,1fr);gap:.1rem .8rem}"
     "h2{margin:.4rem 0 .1rem;font-size:12px}}</style>\n";
 
@@ -71,8 +77,8 @@ static void page_implant(FILE *file, const struct report *report)
 {
     fputs("<div><h2>Implant</h2><table>\n", file);
     page_row(file, "volume", "%.2f ml", report->volume_ml);
-    fprintf(file, "<tr><td>width, depth, height<td>%.1f &times; %.1f &times; %.1f mm\n", report->extent_mm[0], report->extent_mm[1],
-            report->extent_mm[2]);
+    fprintf(file, "<tr><td>width, depth, height<td>%.1f &times; %.1f &times; %.1f mm\n", report->extent_mm[0],
+            report->extent_mm[1], report->extent_mm[2]);
     page_row(file, "separate pieces", "%.0f", (double)report->n_components);
     page_row(file, "enclosed hollows", "%.2f ml", report->hollow_ml);
     fputs("</table><h2>Surface</h2><table>\n", file);
@@ -118,13 +124,15 @@ static void page_fact(FILE *file, const char *name, const char *format, ...)
     fputs("</div>\n", file);
 }
 
-static void page_work(FILE *file, const struct report *report, const struct restoration *restoration, const struct restorer *restorer)
+static void page_work(FILE *file, const struct report *report, const struct restoration *restoration,
+                      const struct restorer *restorer)
 {
     const struct grid *grid = &restoration->implant.grid;
     fputs("<h2>Work</h2><dl>\n", file);
     page_fact(file, "model", "%s", file_base(restorer_path(restorer)));
     page_fact(file, "voxels", "%" PRId64 " x %" PRId64 " x %" PRId64, grid->dim[0], grid->dim[1], grid->dim[2]);
-    page_fact(file, "voxel size, mm", "%.3g x %.3g x %.3g", grid_spacing_mm(grid, 0), grid_spacing_mm(grid, 1), grid_spacing_mm(grid, 2));
+    page_fact(file, "voxel size, mm", "%.3g x %.3g x %.3g", grid_spacing_mm(grid, 0), grid_spacing_mm(grid, 1),
+              grid_spacing_mm(grid, 2));
     page_fact(file, "peak memory", "%.0f MB", (double)report->peak_bytes / 1e6);
     page_fact(file, "time, all", "%.1f s", report->total_s);
     page_fact(file, "read", "%.1f s", report->read_s);
@@ -148,9 +156,11 @@ static void page_warnings(FILE *file, const struct report *report)
 }
 
 static enum status page_write(FILE *file, const struct report *report, const struct restoration *restoration,
-                              const struct restorer *restorer, const char *const pictures[2], const char *name, struct error *error)
+                              const struct restorer *restorer, const char *const pictures[2], const char *name,
+                              struct error *error)
 {
-    static const char *const what[2] = {"views and slices of the skull with its implant", "the implant coloured by thickness"};
+    static const char *const what[2] = {"views and slices of the skull with its implant",
+                                        "the implant coloured by thickness"};
     enum status status = STATUS_OK;
     fputs(page_head, file);
     fputs("<title>Implant report: ", file);
@@ -174,7 +184,8 @@ static enum status page_write(FILE *file, const struct report *report, const str
 }
 
 enum status report_page(const char *path, const struct report *report, const struct restoration *restoration,
-                        const struct restorer *restorer, const char *const pictures[2], const char *name, struct error *error)
+                        const struct restorer *restorer, const char *const pictures[2], const char *name,
+                        struct error *error)
 {
     char *part = NULL;
     if (file_begin(&part, path, error))

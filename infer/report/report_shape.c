@@ -10,7 +10,8 @@
 #include "data/picture/render.h"
 #include "infer/mirror.h"
 
-/* nearer to bone is rim; nearer to the mirrored implant the other side is missing too; less on the mirror image, or to compare, is nothing */
+/* nearer to bone is rim; nearer to the mirrored implant the other side is missing too; less on the mirror image, or to
+ * compare, is nothing */
 static const double SYMMETRY_RIM_MM = 3, SYMMETRY_GAP_MM = 5, SYMMETRY_LEAST = 0.1;
 
 bool shape_on_ridge(const float *depth, const int64_t dim[3], const double spacing[3], int64_t i)
@@ -22,15 +23,16 @@ bool shape_on_ridge(const float *depth, const int64_t dim[3], const double spaci
         double mx = (double)dx * spacing[0], my = (double)dy * spacing[1], mz = (double)dz * spacing[2];
         if (n == 13 || x < 0 || y < 0 || z < 0 || x >= dim[0] || y >= dim[1] || z >= dim[2])
             continue;
-        if ((double)depth[(z * dim[1] + y) * dim[0] + x] >= (double)depth[i] + CONTAINED * sqrt(mx * mx + my * my + mz * mz))
+        if ((double)depth[(z * dim[1] + y) * dim[0] + x] >=
+            (double)depth[i] + CONTAINED * sqrt(mx * mx + my * my + mz * mz))
             return false;
     }
     return true;
 }
 
 /* A ball around voxel `seed` on slice z of `thickness`. */
-static void paint_slice(float *thickness, const struct crop *implant, const double spacing[3], int64_t seed, double radius, float value,
-                        int64_t z)
+static void paint_slice(float *thickness, const struct crop *implant, const double spacing[3], int64_t seed,
+                        double radius, float value, int64_t z)
 {
     const int64_t *dim = implant->dim, sx = seed % dim[0], sy = seed / dim[0] % dim[1], sz = seed / dim[0] / dim[1];
     double dz = (double)(z - sz) * spacing[2], left = radius * radius - dz * dz;
@@ -54,7 +56,8 @@ static int compare_floats(const void *a, const void *b)
 }
 
 /* Order statistics of the values above 0. */
-static enum status thickness_summary(struct report *report, const float *thickness, int64_t n, int64_t n_voxels, struct error *error)
+static enum status thickness_summary(struct report *report, const float *thickness, int64_t n, int64_t n_voxels,
+                                     struct error *error)
 {
     float *sorted = memory_alloc((size_t)n_voxels, sizeof *sorted);
     if (!sorted)
@@ -95,11 +98,12 @@ enum status shape_thickness(float *thickness, struct report *report, const struc
     for (int64_t i = 0; i < n; i++)
         if (implant->mask[i] && shape_on_ridge(depth, dim, spacing, i))
             seeds[n_seeds++] = i;
-    /* every slice gathers the balls that reach it: the same on any thread count */
+            /* every slice gathers the balls that reach it: the same on any thread count */
 #pragma omp parallel for schedule(dynamic, 1)
     for (int64_t z = 0; z < dim[2]; z++)
         for (int64_t k = 0; k < n_seeds; k++) {
-            double deep = (double)depth[seeds[k]], reach = deep + 0.75 * voxel; /* a voxel's bumps on a surface are no thin parts */
+            double deep = (double)depth[seeds[k]],
+                   reach = deep + 0.75 * voxel; /* a voxel's bumps on a surface are no thin parts */
             if (fabs((double)(seeds[k] / slice - z)) * spacing[2] < reach)
                 paint_slice(thickness, implant, spacing, seeds[k], reach, (float)(2 * deep - voxel / 2), z);
         }
@@ -161,9 +165,11 @@ static enum status picture_draw(struct image *sheet, const struct grid *grid, ui
         struct image view;
         if (render_shaded(&view, grid, layers, BINS, views[i], VIEW_PX, error))
             return error->status;
-        image_paste(sheet, &view, FRAME + i * (VIEW_PX + FRAME) + (VIEW_PX - view.w) / 2, CAPTION + (VIEW_PX - view.h) / 2);
+        image_paste(sheet, &view, FRAME + i * (VIEW_PX + FRAME) + (VIEW_PX - view.w) / 2,
+                    CAPTION + (VIEW_PX - view.h) / 2);
         image_done(&view);
-        image_text_scaled(sheet, FRAME + i * (VIEW_PX + FRAME), FRAME, i ? "thickness, from inside" : "thickness, from outside", 2, ink);
+        image_text_scaled(sheet, FRAME + i * (VIEW_PX + FRAME), FRAME,
+                          i ? "thickness, from inside" : "thickness, from outside", 2, ink);
     }
     picture_scale(sheet, 3 * FRAME + 2 * VIEW_PX, CAPTION + 60);
     return STATUS_OK;
@@ -203,19 +209,20 @@ static bool near_outside(const struct crop *crop, int64_t i)
 }
 
 /* Where the implant can be compared: on its surface, off the rim, and not where the other side is missing as well. */
-static enum status symmetry_places(uint8_t *places, const struct crop *implant, const uint8_t *other_gap, const float *near, float *work,
-                                   const double spacing[3], struct error *error)
+static enum status symmetry_places(uint8_t *places, const struct crop *implant, const uint8_t *other_gap,
+                                   const float *near, float *work, const double spacing[3], struct error *error)
 {
     if (distance_to_mask(work, other_gap, implant->dim, spacing, error))
         return error->status;
     for (int64_t i = 0; i < crop_voxels(implant); i++)
-        places[i] = implant->mask[i] && (double)near[i] > SYMMETRY_RIM_MM && (double)work[i] > SYMMETRY_GAP_MM && near_outside(implant, i);
+        places[i] = implant->mask[i] && (double)near[i] > SYMMETRY_RIM_MM && (double)work[i] > SYMMETRY_GAP_MM &&
+                    near_outside(implant, i);
     return STATUS_OK;
 }
 
 /* mirrored (crop-sized): the other side of the head, mirrored to the implant's; places: where they are compared. */
-static enum status symmetry_compare(struct report *report, const struct crop *implant, uint8_t *mirrored, const uint8_t *places, float *work,
-                                    const double spacing[3], struct error *error)
+static enum status symmetry_compare(struct report *report, const struct crop *implant, uint8_t *mirrored,
+                                    const uint8_t *places, float *work, const double spacing[3], struct error *error)
 {
     int64_t n = crop_voxels(implant), on = 0, all = mask_count(implant->mask, n), n_surface = 0;
     int64_t n_faces = 0;
@@ -243,10 +250,11 @@ static enum status symmetry_compare(struct report *report, const struct crop *im
     return STATUS_OK;
 }
 
-enum status shape_symmetry(struct report *report, const struct volume *skull, const struct volume *all, const struct crop *implant,
-                           const float *near, float *work, struct error *error)
+enum status shape_symmetry(struct report *report, const struct volume *skull, const struct volume *all,
+                           const struct crop *implant, const float *near, float *work, struct error *error)
 {
-    const double spacing[3] = {grid_spacing_mm(&skull->grid, 0), grid_spacing_mm(&skull->grid, 1), grid_spacing_mm(&skull->grid, 2)};
+    const double spacing[3] = {grid_spacing_mm(&skull->grid, 0), grid_spacing_mm(&skull->grid, 1),
+                               grid_spacing_mm(&skull->grid, 2)};
     struct mirror_plane plane;
     if (mirror_find(&plane, skull, error))
         return error->status;

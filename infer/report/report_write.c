@@ -1,5 +1,5 @@
-/* report_write.c - a report as JSON; see report.h. Keys say their unit. Numbers that do not exist (a gap where no bone is near)
- * are null. */
+/* report_write.c - a report as JSON; see report.h. Keys say their unit. Numbers that do not exist (a gap where no bone
+ * is near) are null. */
 #include "infer/report/report.h"
 
 #include <inttypes.h>
@@ -163,8 +163,10 @@ static void write_work(struct json *json, const struct report *report, const str
     json_number(json, times, "total", report->total_s);
     json_number(json, json->root, "peak_memory_bytes",
                 (double)(report->peak_bytes > restoration->peak_bytes ? report->peak_bytes : restoration->peak_bytes));
-    json_number(json, json->root, "memory_bound_bytes", report->memory_bound_bytes ? (double)report->memory_bound_bytes : NAN);
-    json_number(json, json->root, "memory_limit_bytes", report->memory_limit_bytes ? (double)report->memory_limit_bytes : NAN);
+    json_number(json, json->root, "memory_bound_bytes",
+                report->memory_bound_bytes ? (double)report->memory_bound_bytes : NAN);
+    json_number(json, json->root, "memory_limit_bytes",
+                report->memory_limit_bytes ? (double)report->memory_limit_bytes : NAN);
     cJSON *warnings = cJSON_AddArrayToObject(json->root, "warnings");
     json_take(json, warnings);
     for (int64_t i = 0; i < report->n_warnings; i++)

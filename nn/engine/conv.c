@@ -25,7 +25,7 @@ struct engine_conv {
     struct direct_weights *backward_weights;
     struct weights_target gradient[PARITIES]; /* how backward_weights leaves d_w */
     int64_t n_gradients;                      /* targets: PARITIES where the fine grid is split for it, or 1 */
-    float *packed;                  /* inference: forward's weights, prepared once */
+    float *packed;                            /* inference: forward's weights, prepared once */
     bool packed_valid;
     struct arena arena;
     char description[256];
@@ -60,7 +60,8 @@ static void conv_set_grid(struct engine_conv *conv)
 /* The size along one axis that the formula gives for the grid's coarse side. */
 static bool conv_axis_fits(const struct conv_shape *shape, int axis)
 {
-    const int64_t src[3] = {shape->src.d, shape->src.h, shape->src.w}, dst[3] = {shape->dst.d, shape->dst.h, shape->dst.w};
+    const int64_t src[3] = {shape->src.d, shape->src.h, shape->src.w},
+                  dst[3] = {shape->dst.d, shape->dst.h, shape->dst.w};
     int64_t pads = shape->pad_before[axis] + shape->pad_after[axis];
     if (shape->transposed)
         return dst[axis] == (src[axis] * shape->scale - 1) * shape->stride[axis] + shape->kernel[axis] - pads;
@@ -71,8 +72,9 @@ static bool conv_axis_fits(const struct conv_shape *shape, int axis)
 static enum status conv_refuse(const struct conv_shape *shape, const char *why, struct error *error)
 {
     char src[SHAPE_TEXT], dst[SHAPE_TEXT];
-    return error_set(error, STATUS_USAGE, "convolution %s -> %s, kernel %" PRId64 "x%" PRId64 "x%" PRId64 ": %s", shape_text(src, shape->src),
-                     shape_text(dst, shape->dst), shape->kernel[0], shape->kernel[1], shape->kernel[2], why);
+    return error_set(error, STATUS_USAGE, "convolution %s -> %s, kernel %" PRId64 "x%" PRId64 "x%" PRId64 ": %s",
+                     shape_text(src, shape->src), shape_text(dst, shape->dst), shape->kernel[0], shape->kernel[1],
+                     shape->kernel[2], why);
 }
 
 static enum status conv_check(const struct conv_shape *shape, struct error *error)
@@ -84,9 +86,11 @@ static enum status conv_check(const struct conv_shape *shape, struct error *erro
     if (shape->scale != 1 && shape->scale != 2)
         return conv_refuse(shape, "only an upsampling by 2 can be absorbed", error);
     for (int a = 0; a < 3; a++) {
-        if (shape->kernel[a] < 1 || shape->kernel[a] > CONV_KERNEL_MAX || shape->stride[a] < 1 || shape->stride[a] > CONV_STRIDE_MAX)
+        if (shape->kernel[a] < 1 || shape->kernel[a] > CONV_KERNEL_MAX || shape->stride[a] < 1 ||
+            shape->stride[a] > CONV_STRIDE_MAX)
             return conv_refuse(shape, "kernel must be 1 to 15 and stride 1 to 8", error);
-        if (shape->pad_before[a] < 0 || shape->pad_before[a] >= shape->kernel[a] || shape->pad_after[a] >= shape->kernel[a])
+        if (shape->pad_before[a] < 0 || shape->pad_before[a] >= shape->kernel[a] ||
+            shape->pad_after[a] >= shape->kernel[a])
             return conv_refuse(shape, "padding must be smaller than the kernel", error);
         if (shape->scale == 2 && shape->stride[a] != 1)
             return conv_refuse(shape, "a strided convolution cannot absorb an upsampling", error);
@@ -114,8 +118,10 @@ static enum status conv_build_weights(struct engine_conv *conv, struct error *er
             tap[i] = (int32_t)i;
         if (split)
             parity_taps(&conv->grid, q, false, tap);
-        conv->gradient[q] = (struct weights_target){
-            .layout = direct_weights_layout(conv->backward_weights), .n_taps = n_taps, .tap = tap, .first_i = q * conv->grid.src.c};
+        conv->gradient[q] = (struct weights_target){.layout = direct_weights_layout(conv->backward_weights),
+                                                    .n_taps = n_taps,
+                                                    .tap = tap,
+                                                    .first_i = q * conv->grid.src.c};
     }
     return STATUS_OK;
 }
@@ -131,7 +137,9 @@ static enum status conv_build(struct engine_conv *conv, struct error *error)
         return error->status;
     if (!shape->training) {
         conv->packed = memory_alloc((size_t)phases_packed_floats(conv->forward), sizeof *conv->packed);
-        return conv->packed ? STATUS_OK : error_memory(error, (size_t)phases_packed_floats(conv->forward) * sizeof(float), "convolution");
+        return conv->packed
+                   ? STATUS_OK
+                   : error_memory(error, (size_t)phases_packed_floats(conv->forward) * sizeof(float), "convolution");
     }
     if (shape->needs_d_src && backward(&conv->backward_data, &conv->grid, false, error))
         return error->status;
@@ -163,13 +171,15 @@ static size_t conv_scratch_bytes(const struct engine_conv *conv)
     if (other > bytes)
         bytes = other;
     if (conv->backward_weights) {
-        other = scratch_bytes(conv_gradient_floats(conv)) + scratch_bytes(conv_split_floats(conv)) + direct_weights_scratch_bytes(conv->backward_weights);
+        other = scratch_bytes(conv_gradient_floats(conv)) + scratch_bytes(conv_split_floats(conv)) +
+                direct_weights_scratch_bytes(conv->backward_weights);
         bytes = other > bytes ? other : bytes;
     }
     return bytes;
 }
 
-enum status engine_conv_new(struct engine_conv **ret, const struct conv_shape *shape, size_t *ret_scratch_bytes, struct error *error)
+enum status engine_conv_new(struct engine_conv **ret, const struct conv_shape *shape, size_t *ret_scratch_bytes,
+                            struct error *error)
 {
     struct engine_conv *conv;
     if (conv_check(shape, error))
@@ -205,8 +215,8 @@ void engine_conv_free(struct engine_conv *conv)
 
 /* ---- running ---- */
 
-void engine_conv_forward(struct engine_conv *conv, const float *src, const float *w, const float *b, const struct conv_beside *beside, float *dst,
-                         void *scratch)
+void engine_conv_forward(struct engine_conv *conv, const float *src, const float *w, const float *b,
+                         const struct conv_beside *beside, float *dst, void *scratch)
 {
     char *at = scratch;
     float *packed = conv->packed ? conv->packed : scratch_take(&at, phases_packed_floats(conv->forward));
@@ -216,7 +226,8 @@ void engine_conv_forward(struct engine_conv *conv, const float *src, const float
     phases_run(conv->forward, src, packed, b, beside ? beside : &(struct conv_beside){0}, dst, at);
 }
 
-void engine_conv_backward_data(struct engine_conv *conv, const float *d_dst, const float *w, float *d_src, void *scratch)
+void engine_conv_backward_data(struct engine_conv *conv, const float *d_dst, const float *w, float *d_src,
+                               void *scratch)
 {
     char *at = scratch;
     float *packed = scratch_take(&at, phases_packed_floats(conv->backward_data));
@@ -261,7 +272,8 @@ static void conv_backward_bias(struct shape shape, const float *d_dst, float *d_
     }
 }
 
-void engine_conv_backward_weights(struct engine_conv *conv, const float *src, const float *d_dst, float *d_w, float *d_b, void *scratch)
+void engine_conv_backward_weights(struct engine_conv *conv, const float *src, const float *d_dst, float *d_w,
+                                  float *d_b, void *scratch)
 {
     char *at = scratch;
     float *packed = scratch_take(&at, conv_gradient_floats(conv)), *split = scratch_take(&at, conv_split_floats(conv));

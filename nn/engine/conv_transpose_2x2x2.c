@@ -1,5 +1,6 @@
-/* conv_transpose_2x2x2.c - a scatter with kernel = stride = 2: each voxel of the fine grid is one tap of one voxel of the coarse one, so that all
- * eight phases are small matrix products, written where they belong. Weights: one phase after the other, each as a 1x1x1 convolution's. */
+/* conv_transpose_2x2x2.c - a scatter with kernel = stride = 2: each voxel of the fine grid is one tap of one voxel of
+ * the coarse one, so that all eight phases are small matrix products, written where they belong. Weights: one phase
+ * after the other, each as a 1x1x1 convolution's. */
 #include <string.h>
 
 #include "nn/engine/direct.h"
@@ -11,15 +12,18 @@ bool doubling_takes(const struct direct_conv *grid)
     for (int a = 0; a < 3; a++)
         if (grid->stride[a] != 2 || grid->kernel[a] != 2 || grid->pad[a])
             return false;
-    return fine.d == 2 * coarse.d && fine.h == 2 * coarse.h && fine.w == 2 * coarse.w && coarse.w >= engine_kernels()->doubling_width &&
-           tensor_lane(fine.c) == tensor_block() && tensor_lane(coarse.c) == tensor_block();
+    return fine.d == 2 * coarse.d && fine.h == 2 * coarse.h && fine.w == 2 * coarse.w &&
+           coarse.w >= engine_kernels()->doubling_width && tensor_lane(fine.c) == tensor_block() &&
+           tensor_lane(coarse.c) == tensor_block();
 }
 
-void doubling_run(const struct direct_conv *grid, const float *src, const float *packed, const float *b, float *dst, float *bias)
+void doubling_run(const struct direct_conv *grid, const float *src, const float *packed, const float *b, float *dst,
+                  float *bias)
 {
     const struct shape fine = grid->src, coarse = grid->dst;
     const struct engine_kernels *kernels = engine_kernels();
-    const int64_t lane = tensor_block(), blocks = tensor_stored_channels(fine.c) / lane, units = tensor_stored_channels(coarse.c) / lane;
+    const int64_t lane = tensor_block(), blocks = tensor_stored_channels(fine.c) / lane,
+                  units = tensor_stored_channels(coarse.c) / lane;
     if (b) {
         memset(bias, 0, (size_t)(blocks * lane) * sizeof *bias);
         memcpy(bias, b, (size_t)fine.c * sizeof *bias);

@@ -12,7 +12,7 @@ enum { DIRECT_PLAIN_MAX = 3 };
 struct direct_forward {
     struct direct_conv conv;
     struct direct_layout layout;
-    struct onednn_conv *onednn;     /* NULL: one of our own kernels */
+    struct onednn_conv *onednn; /* NULL: one of our own kernels */
     struct winograd *winograd;
     int64_t src_floats, dst_floats; /* copies in another layout; 0: none */
     char name[48];
@@ -29,7 +29,8 @@ static bool direct_is_thin(const struct direct_conv *conv)
     return tensor_lane(conv->src.c) > 1 && tensor_lane(conv->dst.c) == 1;
 }
 
-/* A single block of output channels leaves oneDNN's kernel waiting for its sums; without AVX2 it has nothing but its reference. */
+/* A single block of output channels leaves oneDNN's kernel waiting for its sums; without AVX2 it has nothing but its
+ * reference. */
 static bool direct_is_own(const struct direct_conv *conv)
 {
     return conv->dst.c <= tensor_block() || onednn_isa() == ISA_PLAIN;
@@ -48,10 +49,12 @@ static struct direct_layout direct_layout_of(const struct direct_conv *conv)
 /* Floats of a copy of a tensor blocked by `lane`, or 0 when it lies like that (or is read as plain) already. */
 static int64_t direct_copy_floats(struct shape shape, int64_t lane)
 {
-    return tensor_lane(shape.c) == lane || shape.c == lane ? 0 : shape.n * round_up(shape.c, lane) * shape_voxels(shape);
+    return tensor_lane(shape.c) == lane || shape.c == lane ? 0
+                                                           : shape.n * round_up(shape.c, lane) * shape_voxels(shape);
 }
 
-enum status direct_forward_new(struct direct_forward **ret, const struct direct_conv *conv, bool has_bias, struct error *error)
+enum status direct_forward_new(struct direct_forward **ret, const struct direct_conv *conv, bool has_bias,
+                               struct error *error)
 {
     struct direct_forward *made = memory_zalloc(1, sizeof *made);
     if (!made)
@@ -151,7 +154,8 @@ static void direct_run_thin(const struct direct_forward *forward, const float *s
 {
     const struct direct_conv *conv = &forward->conv;
     const struct engine_kernels *kernels = engine_kernels();
-    int64_t blocks = forward->layout.src_c / forward->layout.lane_i, taps = conv->kernel[0] * conv->kernel[1] * conv->kernel[2];
+    int64_t blocks = forward->layout.src_c / forward->layout.lane_i,
+            taps = conv->kernel[0] * conv->kernel[1] * conv->kernel[2];
 #pragma omp parallel for collapse(3) schedule(static)
     for (int64_t n = 0; n < conv->dst.n; n++)
         for (int64_t o = 0; o < conv->dst.c; o++)
@@ -170,7 +174,8 @@ static void direct_run_thin(const struct direct_forward *forward, const float *s
 }
 
 /* One plane of one block of output channels at a time. */
-static void direct_run_blocked(const struct direct_forward *forward, const float *src, const float *packed, const float *b, float *dst)
+static void direct_run_blocked(const struct direct_forward *forward, const float *src, const float *packed,
+                               const float *b, float *dst)
 {
     const struct direct_conv *conv = &forward->conv;
     const struct direct_layout *layout = &forward->layout;
@@ -184,7 +189,8 @@ static void direct_run_blocked(const struct direct_forward *forward, const float
                                             .src = src + n * layout->src_c * shape_voxels(conv->src),
                                             .w = packed + block * layout->src_c * taps * layout->lane_o,
                                             .b = b ? b + block * layout->lane_o : NULL,
-                                            .dst = dst + (n * blocks + block) * shape_voxels(conv->dst) * layout->lane_o,
+                                            .dst =
+                                                dst + (n * blocks + block) * shape_voxels(conv->dst) * layout->lane_o,
                                             .units = layout->src_c / layout->lane_i,
                                             .lane_i = layout->lane_i,
                                             .first = z * conv->dst.h,
@@ -193,8 +199,8 @@ static void direct_run_blocked(const struct direct_forward *forward, const float
             }
 }
 
-void direct_forward_run(struct direct_forward *forward, const float *src, const float *packed, const float *b, const struct conv_beside *beside,
-                        float *dst, void *scratch)
+void direct_forward_run(struct direct_forward *forward, const float *src, const float *packed, const float *b,
+                        const struct conv_beside *beside, float *dst, void *scratch)
 {
     char *at = scratch;
     float *src_copy = scratch_take(&at, forward->src_floats), *dst_copy = scratch_take(&at, forward->dst_floats);

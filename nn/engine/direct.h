@@ -1,14 +1,15 @@
 /* direct.h - private to nn/engine*.c: the pieces that the public convolution is put together from.
  *
  * Every convolution of engine.h links a fine grid F (the larger one) and a coarse grid S by one formula,
- *     S[s, z] = sum_{f,t} w[s,f,t] * F[f, z*stride - pad + t]                                                  ("gather")
+ *     S[s, z] = sum_{f,t} w[s,f,t] * F[f, z*stride - pad + t]
+ *       ("gather")
  * and three passes follow from it:
  *     gather    F -> S     forward of a convolution, backward-data of a transposed or upsampling one;
  *     scatter   S -> F     the adjoint: one stride-1 convolution per output parity ("phase"), then interleaved;
  *     weights   F, S -> w  the gradient of the weights.
- * Nearest upsampling x2 followed by a stride-1 convolution of kernel k is a scatter with stride 2 and kernel k+1 whose taps are
- * sums of neighbouring taps of the original ("fold"): exact, zero borders included, with 4-5 times less arithmetic.
- * So only two kinds of kernels are needed: direct convolutions, and their weights' gradients. */
+ * Nearest upsampling x2 followed by a stride-1 convolution of kernel k is a scatter with stride 2 and kernel k+1 whose
+ * taps are sums of neighbouring taps of the original ("fold"): exact, zero borders included, with 4-5 times less
+ * arithmetic. So only two kinds of kernels are needed: direct convolutions, and their weights' gradients. */
 #ifndef CALVARIA_NN_ENGINE_DIRECT_H
 #define CALVARIA_NN_ENGINE_DIRECT_H
 
@@ -25,7 +26,8 @@ struct direct_conv {
 /* Multiply-adds, borders counted in full. */
 int64_t direct_conv_macs(const struct direct_conv *conv);
 
-/* How tensors and weights of a direct convolution lie for the kernel that runs it. Weights: [o/lane_o][i/lane_i][tap][lane_i][lane_o]. */
+/* How tensors and weights of a direct convolution lie for the kernel that runs it. Weights:
+ * [o/lane_o][i/lane_i][tap][lane_i][lane_o]. */
 struct direct_layout {
     int64_t src_c, dst_c;   /* stored channels: multiples of the lanes */
     int64_t lane_i, lane_o; /* lane_i = src_c where src lies plain */
@@ -45,20 +47,23 @@ struct weights_target {
     struct direct_layout layout;
     int64_t n_taps, first_o, first_i; /* output, input channels start here: merged phases, parities */
     const int32_t *tap;
-    bool o_is_f; /* scatter: output channels are those of the fine grid */
+    bool o_is_f;    /* scatter: output channels are those of the fine grid */
     int64_t offset; /* floats into the packed block */
 };
 
 int64_t weights_floats(const struct direct_layout *layout, int64_t n_taps);
 /* packed must be zero where there is padding. */
-void weights_pack(const struct weights_view *view, const float *w, int64_t n_targets, const struct weights_target *targets, float *packed);
+void weights_pack(const struct weights_view *view, const float *w, int64_t n_targets,
+                  const struct weights_target *targets, float *packed);
 /* The adjoint for targets that hold every tap once: d_w = '='. */
-void weights_unpack(const struct weights_view *view, int64_t n_targets, const struct weights_target *targets, const float *packed, float *d_w);
+void weights_unpack(const struct weights_view *view, int64_t n_targets, const struct weights_target *targets,
+                    const float *packed, float *d_w);
 
 /* ---- direct.c: one direct convolution, run by the fastest kernel that takes it ---- */
 
 struct direct_forward;
-enum status direct_forward_new(struct direct_forward **ret, const struct direct_conv *conv, bool has_bias, struct error *error);
+enum status direct_forward_new(struct direct_forward **ret, const struct direct_conv *conv, bool has_bias,
+                               struct error *error);
 void direct_forward_free(struct direct_forward *forward);
 size_t direct_forward_scratch_bytes(const struct direct_forward *forward);
 struct direct_layout direct_forward_layout(const struct direct_forward *forward);
@@ -68,8 +73,8 @@ int64_t direct_forward_macs(const struct direct_forward *forward);
 int64_t direct_forward_packed_floats(const struct direct_forward *forward);
 void direct_forward_prepare(const struct direct_forward *forward, float *packed);
 /* b: layout.dst_c values, or NULL when built without bias. */
-void direct_forward_run(struct direct_forward *forward, const float *src, const float *packed, const float *b, const struct conv_beside *beside,
-                        float *dst, void *scratch);
+void direct_forward_run(struct direct_forward *forward, const float *src, const float *packed, const float *b,
+                        const struct conv_beside *beside, float *dst, void *scratch);
 /* As engine_conv_sums and engine_conv_takes_affine. */
 int64_t direct_forward_sums(const struct direct_forward *forward);
 bool direct_forward_takes_affine(const struct direct_forward *forward);
@@ -82,7 +87,8 @@ size_t direct_weights_scratch_bytes(const struct direct_weights *weights);
 struct direct_layout direct_weights_layout(const struct direct_weights *weights);
 const char *direct_weights_name(const struct direct_weights *weights);
 int64_t direct_weights_macs(const struct direct_weights *weights);
-void direct_weights_run(struct direct_weights *weights, const float *src, const float *d_dst, float *d_packed, void *scratch);
+void direct_weights_run(struct direct_weights *weights, const float *src, const float *d_dst, float *d_packed,
+                        void *scratch);
 
 /* ---- space_to_depth.c: a gather with stride 2 as a convolution with stride 1 of eight times the channels ---- */
 
@@ -98,7 +104,8 @@ void parity_split(const struct direct_conv *grid, const float *src, float *dst);
 
 bool doubling_takes(const struct direct_conv *grid);
 /* packed: 8 phases in the layout of direct convolutions of 1x1x1; bias: room for dst's stored channels. */
-void doubling_run(const struct direct_conv *grid, const float *src, const float *packed, const float *b, float *dst, float *bias);
+void doubling_run(const struct direct_conv *grid, const float *src, const float *packed, const float *b, float *dst,
+                  float *bias);
 
 /* ---- polyphase.c: gather and scatter, as a list of direct convolutions ---- */
 
@@ -111,8 +118,8 @@ size_t phases_scratch_bytes(const struct phases *phases);
 const char *phases_name(const struct phases *phases);
 int64_t phases_macs(const struct phases *phases);
 void phases_pack(const struct phases *phases, const struct weights_view *view, const float *w, float *packed);
-void phases_run(struct phases *phases, const float *src, const float *packed, const float *b, const struct conv_beside *beside, float *dst,
-                void *scratch);
+void phases_run(struct phases *phases, const float *src, const float *packed, const float *b,
+                const struct conv_beside *beside, float *dst, void *scratch);
 int64_t phases_sums(const struct phases *phases);
 bool phases_takes_affine(const struct phases *phases);
 

@@ -1,14 +1,16 @@
-/* engine.h - convolutions, fast. The only files that know oneDNN (and our own micro-kernels) are nn/engine*; nothing above
- * knows that the engine is a CPU. From here down: conv.c turns a convolution into gather, scatter and weights' gradient (direct.h says
- * what those are); polyphase.c, space_to_depth.c, conv_transpose_2x2x2.c and weights_pack.c turn those into direct convolutions with stride 1 and bring the weights
- * along; direct.c and weight_gradient.c give each to the fastest that takes it: onednn.c, winograd.c, or a kernel of
- * direct.inc, which is compiled, with engine_winograd*.inc, once per instruction set (engine_kernels_*.c).
+/* engine.h - convolutions, fast. The only files that know oneDNN (and our own micro-kernels) are nn/engine*; nothing
+ * above knows that the engine is a CPU. From here down: conv.c turns a convolution into gather, scatter and weights'
+ * gradient (direct.h says what those are); polyphase.c, space_to_depth.c, conv_transpose_2x2x2.c and weights_pack.c
+ * turn those into direct convolutions with stride 1 and bring the weights along; direct.c and weight_gradient.c give
+ * each to the fastest that takes it: onednn.c, winograd.c, or a kernel of direct.inc, which is compiled, with
+ * engine_winograd*.inc, once per instruction set (engine_kernels_*.c).
  *
  * A convolution is described once, its primitives are created once, and run many times:
  *   dst[n,o,z,y,x] = b[o] + sum_{c,i,j,k} w[o,c,i,j,k] * up(src)[n, c, z*s-p+i, y*s-p+j, x*s-p+k]
- * where up() repeats every voxel `scale` times along each axis (nearest upsampling; 1 = none) and values outside are zero.
- * Transposed convolution is the same with the roles of forward and backward-data exchanged. Weights are plain O,C,D,H,W in the
- * caller's flat block; src and dst lie as tensor.h says. Work-arounds for slow cases live here, never in layers. */
+ * where up() repeats every voxel `scale` times along each axis (nearest upsampling; 1 = none) and values outside are
+ * zero. Transposed convolution is the same with the roles of forward and backward-data exchanged. Weights are plain
+ * O,C,D,H,W in the caller's flat block; src and dst lie as tensor.h says. Work-arounds for slow cases live here, never
+ * in layers. */
 #ifndef CALVARIA_NN_ENGINE_ENGINE_H
 #define CALVARIA_NN_ENGINE_ENGINE_H
 
@@ -17,13 +19,14 @@
 enum { CONV_KERNEL_MAX = 15, CONV_STRIDE_MAX = 8 };
 
 struct conv_shape {
-    struct shape src, dst;              /* src before up-scaling */
-    int64_t kernel[3], stride[3];       /* d, h, w */
+    struct shape src, dst;               /* src before up-scaling */
+    int64_t kernel[3], stride[3];        /* d, h, w */
     int64_t pad_before[3], pad_after[3]; /* d, h, w */
-    int64_t scale;                      /* nearest upsampling of src in front: 1 or 2 */
+    int64_t scale;                       /* nearest upsampling of src in front: 1 or 2 */
     bool has_bias;
-    bool transposed; /* forward is the backward-data of the convolution dst -> src; weights plain C,O,D,H,W (src channels first) */
-    bool training;   /* backward passes will be run */
+    bool transposed;  /* forward is the backward-data of the convolution dst -> src; weights plain C,O,D,H,W (src
+                         channels first) */
+    bool training;    /* backward passes will be run */
     bool needs_d_src; /* false for the first layer: no backward-data is prepared */
     bool winograd;    /* minimal filtering where it pays: winograd.h states its error */
     bool frozen;      /* no gradient of the weights is prepared */
@@ -34,26 +37,30 @@ struct engine_conv;
 /* What forward does on its way, where the convolution can. */
 struct conv_beside {
     const struct tensor_affine *affine; /* of src; engine_conv_takes_affine */
-    double *sums; /* engine_conv_sums of them: of dst, then of its squares, per sample and stored channel; what is behind is scratch. NULL: none */
+    double *sums; /* engine_conv_sums of them: of dst, then of its squares, per sample and stored channel; what is
+                     behind is scratch. NULL: none */
 };
 
 /* *ret_scratch_bytes: what every call needs as scratch. */
-enum status engine_conv_new(struct engine_conv **ret, const struct conv_shape *shape, size_t *ret_scratch_bytes, struct error *error);
+enum status engine_conv_new(struct engine_conv **ret, const struct conv_shape *shape, size_t *ret_scratch_bytes,
+                            struct error *error);
 void engine_conv_free(struct engine_conv *conv);
 /* beside NULL: nothing. */
-void engine_conv_forward(struct engine_conv *conv, const float *src, const float *w, const float *b, const struct conv_beside *beside, float *dst,
-                         void *scratch);
+void engine_conv_forward(struct engine_conv *conv, const float *src, const float *w, const float *b,
+                         const struct conv_beside *beside, float *dst, void *scratch);
 int64_t engine_conv_sums(const struct engine_conv *conv); /* 0: it does not sum */
 bool engine_conv_takes_affine(const struct engine_conv *conv);
-void engine_conv_backward_data(struct engine_conv *conv, const float *d_dst, const float *w, float *d_src, void *scratch);
+void engine_conv_backward_data(struct engine_conv *conv, const float *d_dst, const float *w, float *d_src,
+                               void *scratch);
 /* d_w, d_b: '='. d_b NULL without bias. */
-void engine_conv_backward_weights(struct engine_conv *conv, const float *src, const float *d_dst, float *d_w, float *d_b, void *scratch);
+void engine_conv_backward_weights(struct engine_conv *conv, const float *src, const float *d_dst, float *d_w,
+                                  float *d_b, void *scratch);
 /* Inference reuses prepared weights until told that they changed; training prepares them every time. */
 void engine_conv_weights_changed(struct engine_conv *conv);
 /* The implementations picked, "forward | backward data | backward weights", for benches and info. */
 const char *engine_conv_describe(const struct engine_conv *conv);
-/* Multiply-adds as they are really computed (after folding an upsampling into the kernel, or minimal filtering's products alone),
- * borders counted in full; backward: of the passes that it was built for. */
+/* Multiply-adds as they are really computed (after folding an upsampling into the kernel, or minimal filtering's
+ * products alone), borders counted in full; backward: of the passes that it was built for. */
 int64_t engine_conv_forward_macs(const struct engine_conv *conv);
 int64_t engine_conv_backward_macs(const struct engine_conv *conv);
 

@@ -8,14 +8,14 @@
 #include "nn/engine/direct.h"
 #include "nn/engine/winograd.h"
 
-/* The gradient of the weights between one or two blocks of the coarse grid and channels of the fine one, over coarse rows
- * first <= z*H + y < last of one sample. d_w is added to. */
+/* The gradient of the weights between one or two blocks of the coarse grid and channels of the fine one, over coarse
+ * rows first <= z*H + y < last of one sample. d_w is added to. */
 struct gradient_tile {
     const struct direct_conv *conv;
-    const float *fine;              /* a block's (or plain channel's) first voxel */
-    const float *coarse[2];         /* [1] NULL: one block */
-    float *d_w[2];                  /* tap 0 of the pair of blocks */
-    int64_t tap_step;               /* floats from one tap of d_w to the next */
+    const float *fine;      /* a block's (or plain channel's) first voxel */
+    const float *coarse[2]; /* [1] NULL: one block */
+    float *d_w[2];          /* tap 0 of the pair of blocks */
+    int64_t tap_step;       /* floats from one tap of d_w to the next */
     int64_t first, last;
 };
 
@@ -37,7 +37,8 @@ struct thin_tile {
     int64_t blocks, first, last;
 };
 
-/* Transposed, kernel = stride = 2: plane z of src and one block of dst, all eight phases. w: phases `w_phase` floats apart, [unit][lane][lane]. */
+/* Transposed, kernel = stride = 2: plane z of src and one block of dst, all eight phases. w: phases `w_phase` floats
+ * apart, [unit][lane][lane]. */
 struct doubling_tile {
     struct shape src, dst;
     const float *from, *w, *b; /* plane z of the first block; b: a block, or NULL */
@@ -46,8 +47,8 @@ struct doubling_tile {
 };
 
 /* Tiles first .. first + n - 1 of one sample, x fastest. What is between the transforms lies as
- * v [position][sum][block of src][step][lane], m [position][block of dst][step][lane], each position `gap` floats longer than that;
- * u [position][pair of blocks of dst][sum][channel of src][two blocks, or the last one]. */
+ * v [position][sum][block of src][step][lane], m [position][block of dst][step][lane], each position `gap` floats
+ * longer than that; u [position][pair of blocks of dst][sum][channel of src][two blocks, or the last one]. */
 struct winograd_tile {
     const struct winograd_grid *grid;
     const float *src, *u, *b; /* src, dst: the sample; b: NULL without bias */
@@ -60,7 +61,7 @@ struct winograd_tile {
 
 struct engine_kernels {
     const char *name;
-    int64_t winograd_rows; /* winograd_tile.step is a multiple of this */
+    int64_t winograd_rows;  /* winograd_tile.step is a multiple of this */
     int64_t doubling_width; /* src.w at least */
     /* fine and coarse blocked. d_w: [tap][lane of fine][lane of coarse] */
     void (*gradient_blocked)(const struct gradient_tile *tile);
@@ -74,7 +75,8 @@ struct engine_kernels {
     /* src blocked, dst plain */
     void (*thin_forward)(const struct thin_tile *tile);
     /* w [tap][lane_i][lane] of one pair of blocks -> u + position * u_step + i * row */
-    void (*winograd_weights)(const struct winograd_grid *grid, const float *w, float *u, int64_t u_step, int64_t sum_step, int64_t row);
+    void (*winograd_weights)(const struct winograd_grid *grid, const float *w, float *u, int64_t u_step,
+                             int64_t sum_step, int64_t row);
     void (*winograd_src)(const struct winograd_tile *tile);
     void (*winograd_multiply)(const struct winograd_tile *tile);
     void (*winograd_dst)(const struct winograd_tile *tile);
@@ -83,14 +85,17 @@ struct engine_kernels {
     /* d_u [block of dst][sum][block of src][lane_i][lane] += v * m of one position */
     void (*winograd_outer)(const struct winograd_tile *tile, int64_t position, float *d_u);
     /* One pair of blocks: d_u, positions `step` floats apart -> d_w [tap][lane_i][lane] */
-    void (*winograd_gradient)(const struct winograd_grid *grid, const float *d_u, int64_t step, int64_t sum_step, float *d_w);
+    void (*winograd_gradient)(const struct winograd_grid *grid, const float *d_u, int64_t step, int64_t sum_step,
+                              float *d_w);
 };
 
 const struct engine_kernels *engine_kernels(void);
 
 static inline struct tensor_affine affine_of_sample(const struct tensor_affine *affine, int64_t n, int64_t stored)
 {
-    return affine && affine->by ? (struct tensor_affine){affine->by + n * stored, affine->one + n * stored, affine->slope} : (struct tensor_affine){0};
+    return affine && affine->by
+               ? (struct tensor_affine){affine->by + n * stored, affine->one + n * stored, affine->slope}
+               : (struct tensor_affine){0};
 }
 
 #endif

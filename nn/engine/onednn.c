@@ -56,7 +56,8 @@ const char *engine_version(void)
     static char text[64];
     static const char *const isa_name[] = {"no AVX2", "AVX2", "AVX-512"};
     const dnnl_version_t *version = dnnl_version();
-    snprintf(text, sizeof text, "oneDNN %d.%d.%d, %s", version->major, version->minor, version->patch, isa_name[onednn_isa()]);
+    snprintf(text, sizeof text, "oneDNN %d.%d.%d, %s", version->major, version->minor, version->patch,
+             isa_name[onednn_isa()]);
     return text;
 }
 
@@ -82,12 +83,12 @@ static void onednn_desc_done(onednn_desc *desc)
         dnnl_memory_desc_destroy(*desc);
 }
 
-static dnnl_status_t onednn_primitive_desc(dnnl_primitive_desc_t *ret, const struct onednn_problem *problem, const onednn_desc desc[4],
-                                           bool has_bias, dnnl_primitive_attr_t attr)
+static dnnl_status_t onednn_primitive_desc(dnnl_primitive_desc_t *ret, const struct onednn_problem *problem,
+                                           const onednn_desc desc[4], bool has_bias, dnnl_primitive_attr_t attr)
 {
-    return dnnl_convolution_forward_primitive_desc_create(ret, onednn_engine(), dnnl_forward_training, dnnl_convolution_direct, desc[0],
-                                                          desc[1], has_bias ? desc[2] : NULL, desc[3], problem->stride, NULL,
-                                                          problem->pad_before, problem->pad_after, attr);
+    return dnnl_convolution_forward_primitive_desc_create(
+        ret, onednn_engine(), dnnl_forward_training, dnnl_convolution_direct, desc[0], desc[1],
+        has_bias ? desc[2] : NULL, desc[3], problem->stride, NULL, problem->pad_before, problem->pad_after, attr);
 }
 
 static dnnl_status_t onednn_memory(dnnl_memory_t *ret, const onednn_desc *desc)
@@ -118,13 +119,13 @@ static void onednn_desc_done(onednn_desc *desc)
     (void)desc; /* a plain struct in oneDNN 2 */
 }
 
-static dnnl_status_t onednn_primitive_desc(dnnl_primitive_desc_t *ret, const struct onednn_problem *problem, const onednn_desc desc[4],
-                                           bool has_bias, dnnl_primitive_attr_t attr)
+static dnnl_status_t onednn_primitive_desc(dnnl_primitive_desc_t *ret, const struct onednn_problem *problem,
+                                           const onednn_desc desc[4], bool has_bias, dnnl_primitive_attr_t attr)
 {
     dnnl_convolution_desc_t conv;
-    dnnl_status_t status =
-        dnnl_convolution_forward_desc_init(&conv, dnnl_forward_training, dnnl_convolution_direct, &desc[0], &desc[1],
-                                           has_bias ? &desc[2] : NULL, &desc[3], problem->stride, problem->pad_before, problem->pad_after);
+    dnnl_status_t status = dnnl_convolution_forward_desc_init(&conv, dnnl_forward_training, dnnl_convolution_direct,
+                                                              &desc[0], &desc[1], has_bias ? &desc[2] : NULL, &desc[3],
+                                                              problem->stride, problem->pad_before, problem->pad_after);
     return status == dnnl_success ? dnnl_primitive_desc_create(ret, &conv, attr, onednn_engine(), NULL) : status;
 }
 
@@ -161,7 +162,8 @@ static struct onednn_problem onednn_describe(const struct direct_conv *conv, con
         .w_tag = plain_src ? (wide ? dnnl_Acdeb16a : dnnl_Acdeb8a) : (wide ? dnnl_ABcde16b16a : dnnl_ABcde8b8a),
     };
     for (int a = 0; a < 3; a++) {
-        int64_t after = (problem.dst[a + 2] - 1) * conv->stride[a] + conv->kernel[a] - problem.src[a + 2] - conv->pad[a];
+        int64_t after =
+            (problem.dst[a + 2] - 1) * conv->stride[a] + conv->kernel[a] - problem.src[a + 2] - conv->pad[a];
         problem.stride[a] = conv->stride[a];
         problem.pad_before[a] = conv->pad[a];
         problem.pad_after[a] = after > 0 ? after : 0;
@@ -202,7 +204,8 @@ static dnnl_status_t onednn_build(struct onednn_conv *conv, const struct onednn_
         status = onednn_memory(&conv->dst, &desc[3]);
     if (status == dnnl_success) {
         conv->scratch_bytes = onednn_scratchpad(primitive_desc, &conv->scratchpad);
-        if (dnnl_primitive_desc_query(primitive_desc, dnnl_query_impl_info_str, 0, (void *)&name) == dnnl_success && name)
+        if (dnnl_primitive_desc_query(primitive_desc, dnnl_query_impl_info_str, 0, (void *)&name) == dnnl_success &&
+            name)
             snprintf(conv->name, sizeof conv->name, "%s", name);
         if (conv->scratch_bytes && !conv->scratchpad)
             status = dnnl_out_of_memory;
@@ -216,8 +219,8 @@ static dnnl_status_t onednn_build(struct onednn_conv *conv, const struct onednn_
     return status;
 }
 
-enum status onednn_conv_new(struct onednn_conv **ret, const struct direct_conv *conv, const struct direct_layout *layout, bool has_bias,
-                            struct error *error)
+enum status onednn_conv_new(struct onednn_conv **ret, const struct direct_conv *conv,
+                            const struct direct_layout *layout, bool has_bias, struct error *error)
 {
     struct onednn_problem problem = onednn_describe(conv, layout);
     struct onednn_conv *made = memory_zalloc(1, sizeof *made);
@@ -229,9 +232,11 @@ enum status onednn_conv_new(struct onednn_conv **ret, const struct direct_conv *
     status = onednn_engine() ? onednn_build(made, &problem) : dnnl_runtime_error;
     if (status != dnnl_success) {
         onednn_conv_free(made);
-        return error_set(error, STATUS_FAILED, "convolution %s -> %s, kernel %" PRId64 "x%" PRId64 "x%" PRId64 ": oneDNN refused it (status %d)",
-                         shape_text(src, conv->src), shape_text(dst, conv->dst), conv->kernel[0], conv->kernel[1], conv->kernel[2],
-                         (int)status);
+        return error_set(error, STATUS_FAILED,
+                         "convolution %s -> %s, kernel %" PRId64 "x%" PRId64 "x%" PRId64
+                         ": oneDNN refused it (status %d)",
+                         shape_text(src, conv->src), shape_text(dst, conv->dst), conv->kernel[0], conv->kernel[1],
+                         conv->kernel[2], (int)status);
     }
     *ret = made;
     return STATUS_OK;
@@ -269,7 +274,8 @@ static void onednn_set(dnnl_memory_t memory, const void *data)
     (void)status;
 }
 
-void onednn_conv_run(struct onednn_conv *conv, const float *src, const float *w, const float *b, float *dst, void *scratch)
+void onednn_conv_run(struct onednn_conv *conv, const float *src, const float *w, const float *b, float *dst,
+                     void *scratch)
 {
     dnnl_exec_arg_t args[5] = {{DNNL_ARG_SRC, conv->src}, {DNNL_ARG_WEIGHTS, conv->w}, {DNNL_ARG_DST, conv->dst}};
     int n = 3;
@@ -294,8 +300,9 @@ void onednn_conv_run(struct onednn_conv *conv, const float *src, const float *w,
 
 void engine_matmul(int64_t m, int64_t n, int64_t k, struct matrix a, struct matrix b, float *dst, bool accumulate)
 {
-    dnnl_status_t status = dnnl_sgemm(a.transposed ? 'T' : 'N', b.transposed ? 'T' : 'N', m, n, k, 1.0f, a.data, a.transposed ? m : k,
-                                      b.data, b.transposed ? k : n, accumulate ? 1.0f : 0.0f, dst, n);
+    dnnl_status_t status =
+        dnnl_sgemm(a.transposed ? 'T' : 'N', b.transposed ? 'T' : 'N', m, n, k, 1.0f, a.data, a.transposed ? m : k,
+                   b.data, b.transposed ? k : n, accumulate ? 1.0f : 0.0f, dst, n);
     assert(status == dnnl_success);
     (void)status;
 }

@@ -12,11 +12,12 @@ int64_t onednn_lane(void); /* floats per block: 8, or 16 with AVX-512 */
 struct onednn_conv;
 
 /* conv.src, conv.dst lie as `layout` says: blocked by the lane, or src plain with layout.src_c < lane channels. */
-enum status onednn_conv_new(struct onednn_conv **ret, const struct direct_conv *conv, const struct direct_layout *layout, bool has_bias,
-                            struct error *error);
+enum status onednn_conv_new(struct onednn_conv **ret, const struct direct_conv *conv,
+                            const struct direct_layout *layout, bool has_bias, struct error *error);
 void onednn_conv_free(struct onednn_conv *conv);
 size_t onednn_conv_scratch_bytes(const struct onednn_conv *conv);
 const char *onednn_conv_name(const struct onednn_conv *conv); /* "jit:avx2" */
-void onednn_conv_run(struct onednn_conv *conv, const float *src, const float *w, const float *b, float *dst, void *scratch);
+void onednn_conv_run(struct onednn_conv *conv, const float *src, const float *w, const float *b, float *dst,
+                     void *scratch);
 
 #endif

@@ -1,11 +1,11 @@
 /* polyphase.c - gather and scatter as lists of direct convolutions.
  *
- * Scatter: the voxels Z of the fine grid with Z = y*stride + a ("phase a") meet only the taps t = q + stride*m, q = (a + pad) mod
- * stride, of the coarse voxels y + (a + pad - q)/stride - m. So phase a is a stride-1 convolution of the coarse grid with every
- * stride-th tap, reversed. Phases with equal windows (all eight of a folded k5) are merged: one convolution with as many times the
- * channels. Phases without taps (kernel < stride) are the bias alone.
- * Where a gather is run by parity (space_to_depth.c) its scatter has one window for all phases, which are one convolution then.
- * With kernel = stride = 2 each phase is one tap of one voxel, and conv_transpose_2x2x2.c makes all eight where they belong.
+ * Scatter: the voxels Z of the fine grid with Z = y*stride + a ("phase a") meet only the taps t = q + stride*m, q = (a
+ * + pad) mod stride, of the coarse voxels y + (a + pad - q)/stride - m. So phase a is a stride-1 convolution of the
+ * coarse grid with every stride-th tap, reversed. Phases with equal windows (all eight of a folded k5) are merged: one
+ * convolution with as many times the channels. Phases without taps (kernel < stride) are the bias alone. Where a gather
+ * is run by parity (space_to_depth.c) its scatter has one window for all phases, which are one convolution then. With
+ * kernel = stride = 2 each phase is one tap of one voxel, and conv_transpose_2x2x2.c makes all eight where they belong.
  * The phases of one "pencil" (equal along z and y) make whole rows of the fine grid; they are interleaved together. */
 #include <stdio.h>
 #include <string.h>
@@ -21,13 +21,14 @@ struct phase_group {
     bool straight;                  /* conv.dst is the result itself: nothing to interleave */
     bool ends_pencil;               /* its last phase is the last of a pencil: what is pending can be interleaved */
     int64_t first, n;               /* phases */
-    int64_t weights_floats, packed_floats, temp_floats; /* as packed; with what prepare makes of them; waiting for interleaving */
+    int64_t weights_floats, packed_floats,
+        temp_floats; /* as packed; with what prepare makes of them; waiting for interleaving */
 };
 
 struct phase {
-    int64_t start[3];  /* a */
-    int64_t first_c;   /* its channels in the group's dst */
-    int64_t extra[3];  /* zero taps in front, where the window would start beyond the voxel itself */
+    int64_t start[3]; /* a */
+    int64_t first_c;  /* its channels in the group's dst */
+    int64_t extra[3]; /* zero taps in front, where the window would start beyond the voxel itself */
     struct direct_conv conv;
     struct weights_target target;
     struct shape temp_shape; /* while running: where its values wait; NULL: bias alone */
@@ -43,8 +44,8 @@ struct phases {
     struct weights_target *targets; /* of the phases that have taps */
     int64_t n_targets, packed_floats, temp_floats, bias_floats;
     struct direct_conv grid;
-    bool split;     /* by parity: a gather reads the fine grid so, a scatter's phases are merged */
-    bool doubles;   /* a scatter: n_groups is 0 */
+    bool split;   /* by parity: a gather reads the fine grid so, a scatter's phases are merged */
+    bool doubles; /* a scatter: n_groups is 0 */
     int64_t split_floats;
     size_t scratch; /* the largest a group needs */
     char name[64];
@@ -55,8 +56,10 @@ struct phases {
 
 static void phase_axis(const struct direct_conv *grid, int axis, struct phase *phase)
 {
-    const int64_t fine[3] = {grid->src.d, grid->src.h, grid->src.w}, coarse[3] = {grid->dst.d, grid->dst.h, grid->dst.w};
-    int64_t s = grid->stride[axis], a = phase->start[axis], q = (a + grid->pad[axis]) % s, offset = (a + grid->pad[axis] - q) / s;
+    const int64_t fine[3] = {grid->src.d, grid->src.h, grid->src.w},
+                  coarse[3] = {grid->dst.d, grid->dst.h, grid->dst.w};
+    int64_t s = grid->stride[axis], a = phase->start[axis], q = (a + grid->pad[axis]) % s,
+            offset = (a + grid->pad[axis] - q) / s;
     int64_t taps = grid->kernel[axis] > q ? (grid->kernel[axis] - q + s - 1) / s : 0;
     int64_t size = fine[axis] > a ? (fine[axis] - a + s - 1) / s : 0, pad = taps - 1 - offset;
     int64_t *dst = axis == 0 ? &phase->conv.dst.d : axis == 1 ? &phase->conv.dst.h : &phase->conv.dst.w;
@@ -110,7 +113,8 @@ static bool phase_same_window(const struct phase *a, const struct phase *b)
 
 /* ---- building ---- */
 
-static enum status phases_finish_group(struct phases *phases, struct phase_group *group, bool has_bias, struct error *error)
+static enum status phases_finish_group(struct phases *phases, struct phase_group *group, bool has_bias,
+                                       struct error *error)
 {
     struct direct_layout layout;
     if (direct_forward_new(&group->forward, &group->conv, has_bias, error))
@@ -161,7 +165,8 @@ static enum status phases_gather_targets(struct phases *phases, const struct dir
             tap[i] = (int32_t)i;
         if (phases->split)
             parity_taps(grid, p, false, tap);
-        phases->phases[p] = (struct phase){.conv = conv, .target = {.n_taps = n_taps, .tap = tap, .first_i = p * grid->src.c}};
+        phases->phases[p] =
+            (struct phase){.conv = conv, .target = {.n_taps = n_taps, .tap = tap, .first_i = p * grid->src.c}};
     }
     phases->groups[0] = (struct phase_group){.conv = conv, .straight = true, .n = phases->n_phases};
     return STATUS_OK;
@@ -183,7 +188,8 @@ enum status phases_new_gather(struct phases **ret, const struct direct_conv *gri
         phases_free(made);
         return error->status;
     }
-    snprintf(made->name, sizeof made->name, split ? "%s, by parity" : "%s", direct_forward_name(made->groups[0].forward));
+    snprintf(made->name, sizeof made->name, split ? "%s, by parity" : "%s",
+             direct_forward_name(made->groups[0].forward));
     *ret = made;
     return STATUS_OK;
 }
@@ -200,7 +206,8 @@ static bool phases_may_merge(const struct phases *phases, const struct phase *fi
 {
     if (phase_n_taps(phase) == 0 || !phase_same_window(first, phase))
         return false;
-    bool small = tensor_floats(phases->dst) * (int64_t)sizeof(float) <= PHASES_MERGE_BYTES || tensor_lane(phases->dst.c) == 1;
+    bool small =
+        tensor_floats(phases->dst) * (int64_t)sizeof(float) <= PHASES_MERGE_BYTES || tensor_lane(phases->dst.c) == 1;
     return phases->split || phase_same_pencil(first, phase) || (small && first->start[2] == 0);
 }
 
@@ -227,10 +234,12 @@ static void phases_merge(struct phases *phases, struct phase_group *group)
     group->conv.dst.c = (group->n * each + block - 1) / block * block;
 }
 
-static enum status phases_add(struct phases *phases, const struct direct_conv *grid, const int64_t start[3], struct error *error)
+static enum status phases_add(struct phases *phases, const struct direct_conv *grid, const int64_t start[3],
+                              struct error *error)
 {
     struct phase *phase = &phases->phases[phases->n_phases];
-    *phase = (struct phase){.start = {start[0], start[1], start[2]}, .conv = {.src = grid->dst, .dst = grid->src, .winograd = grid->winograd}};
+    *phase = (struct phase){.start = {start[0], start[1], start[2]},
+                            .conv = {.src = grid->dst, .dst = grid->src, .winograd = grid->winograd}};
     int32_t *tap;
     for (int axis = 0; axis < 3; axis++)
         phase_axis(grid, axis, phase);
@@ -262,7 +271,8 @@ static void phases_close_pencils(struct phases *phases)
     for (int64_t g = 0; g < phases->n_groups; g++) {
         struct phase_group *group = &phases->groups[g];
         int64_t end = group->first + group->n;
-        group->ends_pencil = end == phases->n_phases || !phase_same_pencil(&phases->phases[end - 1], &phases->phases[end]);
+        group->ends_pencil =
+            end == phases->n_phases || !phase_same_pencil(&phases->phases[end - 1], &phases->phases[end]);
         pending += group->temp_floats;
         phases->temp_floats = pending > phases->temp_floats ? pending : phases->temp_floats;
         if (group->ends_pencil)
@@ -270,14 +280,16 @@ static void phases_close_pencils(struct phases *phases)
     }
 }
 
-static enum status phases_new_doubling(struct phases **ret, const struct direct_conv *grid, bool has_bias, struct error *error)
+static enum status phases_new_doubling(struct phases **ret, const struct direct_conv *grid, bool has_bias,
+                                       struct error *error)
 {
     static const int32_t tap[PARITIES] = {0, 1, 2, 3, 4, 5, 6, 7};
     struct phases *made = phases_alloc(PARITIES);
     if (!made)
         return error_memory(error, sizeof *made, "convolution");
     const int64_t lane = tensor_block();
-    const struct direct_layout layout = {tensor_stored_channels(grid->dst.c), tensor_stored_channels(grid->src.c), lane, lane};
+    const struct direct_layout layout = {tensor_stored_channels(grid->dst.c), tensor_stored_channels(grid->src.c), lane,
+                                         lane};
     const int64_t floats = weights_floats(&layout, 1);
     made->grid = *grid;
     made->doubles = true;
@@ -286,7 +298,8 @@ static enum status phases_new_doubling(struct phases **ret, const struct direct_
     made->packed_floats = PARITIES * floats;
     made->bias_floats = has_bias ? layout.dst_c : 0;
     for (int64_t p = 0; p < PARITIES; p++)
-        made->targets[p] = (struct weights_target){.layout = layout, .n_taps = 1, .tap = tap + p, .o_is_f = true, .offset = p * floats};
+        made->targets[p] = (struct weights_target){
+            .layout = layout, .n_taps = 1, .tap = tap + p, .o_is_f = true, .offset = p * floats};
     snprintf(made->name, sizeof made->name, "doubling:%s", engine_kernels()->name);
     *ret = made;
     return STATUS_OK;
@@ -316,8 +329,8 @@ enum status phases_new_scatter(struct phases **ret, const struct direct_conv *gr
         phases_merge(made, group);
         status = phases_finish_group(made, group, has_bias, error);
         if (!status && made->name[0] == '\0')
-            snprintf(made->name, sizeof made->name, n == 1 ? "%s" : "%s, %d phase%s in %d", direct_forward_name(group->forward), (int)n,
-                     "s", (int)made->n_groups);
+            snprintf(made->name, sizeof made->name, n == 1 ? "%s" : "%s, %d phase%s in %d",
+                     direct_forward_name(group->forward), (int)n, "s", (int)made->n_groups);
     }
     if (status) {
         phases_free(made);
@@ -345,7 +358,8 @@ int64_t phases_packed_floats(const struct phases *phases)
 
 size_t phases_scratch_bytes(const struct phases *phases)
 {
-    return scratch_bytes(phases->bias_floats) + scratch_bytes(phases->temp_floats) + scratch_bytes(phases->split_floats) + phases->scratch;
+    return scratch_bytes(phases->bias_floats) + scratch_bytes(phases->temp_floats) +
+           scratch_bytes(phases->split_floats) + phases->scratch;
 }
 
 int64_t phases_macs(const struct phases *phases)
@@ -367,11 +381,13 @@ void phases_pack(const struct phases *phases, const struct weights_view *view, c
 {
     for (const struct phase_group *group = phases->groups; group < phases->groups + phases->n_groups; group++)
         if (group->forward) /* padding channels */
-            memset(packed + phases->phases[group->first].target.offset, 0, (size_t)group->weights_floats * sizeof *packed);
+            memset(packed + phases->phases[group->first].target.offset, 0,
+                   (size_t)group->weights_floats * sizeof *packed);
     if (phases->doubles)
         memset(packed, 0, (size_t)phases->packed_floats * sizeof *packed);
     weights_pack(view, w, phases->n_targets, phases->targets, packed);
-    for (struct phase_group *group = phases->groups; group < phases->groups + phases->n_groups; packed += group++->packed_floats)
+    for (struct phase_group *group = phases->groups; group < phases->groups + phases->n_groups;
+         packed += group++->packed_floats)
         if (group->forward)
             direct_forward_prepare(group->forward, packed);
 }
@@ -400,24 +416,29 @@ static void phase_fill(float *dst, int64_t n, int64_t skip, int64_t lane, const 
 }
 
 /* Copies the phases first..last of one pencil to where they belong. */
-static void phases_interleave(const struct phases *phases, const struct phase *first, const struct phase *last, const float *b, float *dst)
+static void phases_interleave(const struct phases *phases, const struct phase *first, const struct phase *last,
+                              const float *b, float *dst)
 {
     const struct shape whole = phases->dst;
-    const int64_t lane = tensor_lane(whole.c), planes = tensor_stored_channels(whole.c) / lane, *stride = phases->stride;
+    const int64_t lane = tensor_lane(whole.c), planes = tensor_stored_channels(whole.c) / lane,
+                  *stride = phases->stride;
 #pragma omp parallel for collapse(3) schedule(static)
     for (int64_t n = 0; n < whole.n; n++)
         for (int64_t plane = 0; plane < planes; plane++)
             for (int64_t z = 0; z < first->conv.dst.d; z++)
                 for (int64_t y = 0; y < first->conv.dst.h; y++)
                     for (const struct phase *phase = first; phase < last; phase++) {
-                        float *row = dst + tensor_at(whole, n, plane * lane, phase->start[0] + z * stride[0], phase->start[1] + y * stride[1],
-                                                     phase->start[2]);
+                        float *row = dst + tensor_at(whole, n, plane * lane, phase->start[0] + z * stride[0],
+                                                     phase->start[1] + y * stride[1], phase->start[2]);
                         int64_t width = phase->conv.dst.w;
                         if (!phase->temp)
-                            phase_fill(row, width, stride[2], lane, b ? b + plane * lane : NULL, whole.c - plane * lane);
+                            phase_fill(row, width, stride[2], lane, b ? b + plane * lane : NULL,
+                                       whole.c - plane * lane);
                         else
-                            phase_line(row, phase->temp + tensor_at(phase->temp_shape, n, phase->first_c + plane * lane, z, y, 0), width,
-                                       stride[2], lane, tensor_lane(phase->temp_shape.c));
+                            phase_line(row,
+                                       phase->temp +
+                                           tensor_at(phase->temp_shape, n, phase->first_c + plane * lane, z, y, 0),
+                                       width, stride[2], lane, tensor_lane(phase->temp_shape.c));
                     }
 }
 
@@ -445,8 +466,8 @@ bool phases_takes_affine(const struct phases *phases)
     return phases_only(phases) && !phases->split && direct_forward_takes_affine(phases_only(phases));
 }
 
-void phases_run(struct phases *phases, const float *src, const float *packed, const float *b, const struct conv_beside *beside, float *dst,
-                void *scratch)
+void phases_run(struct phases *phases, const float *src, const float *packed, const float *b,
+                const struct conv_beside *beside, float *dst, void *scratch)
 {
     char *at = scratch;
     float *bias = scratch_take(&at, phases->bias_floats), *temp = scratch_take(&at, phases->temp_floats), *next = temp;

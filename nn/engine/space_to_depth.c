@@ -1,6 +1,7 @@
-/* space_to_depth.c - a gather with stride 2 as a stride-1 convolution: the fine grid is split by the parity of z, y and x into eight times the
- * channels at half the size, S[s,z] = sum_{q,f,m} w[s,f,t] * F[f, 2(z - pad' + m) + q] with t = 2(m - pad') + q + pad and no tap where t is none
- * of the kernel's. Taken where minimal filtering of it needs less than half the products: kernels of 5 and 6. */
+/* space_to_depth.c - a gather with stride 2 as a stride-1 convolution: the fine grid is split by the parity of z, y and
+ * x into eight times the channels at half the size, S[s,z] = sum_{q,f,m} w[s,f,t] * F[f, 2(z - pad' + m) + q] with t =
+ * 2(m - pad') + q + pad and no tap where t is none of the kernel's. Taken where minimal filtering of it needs less than
+ * half the products: kernels of 5 and 6. */
 #include <string.h>
 
 #include "nn/engine/direct.h"
@@ -14,7 +15,9 @@ static int64_t parity_pad(int64_t pad)
 struct direct_conv parity_conv(const struct direct_conv *grid)
 {
     const struct shape src = grid->src;
-    struct direct_conv conv = {.src = {src.n, src.c * PARITIES, src.d / 2, src.h / 2, src.w / 2}, .dst = grid->dst, .winograd = grid->winograd};
+    struct direct_conv conv = {.src = {src.n, src.c * PARITIES, src.d / 2, src.h / 2, src.w / 2},
+                               .dst = grid->dst,
+                               .winograd = grid->winograd};
     for (int a = 0; a < 3; a++) {
         conv.stride[a] = 1;
         conv.pad[a] = parity_pad(grid->pad[a]);
@@ -36,7 +39,9 @@ bool parity_takes(const struct direct_conv *grid)
     if (!winograd_takes(&conv))
         return false;
     struct winograd_grid tiles = winograd_grid_of(&conv, lane);
-    return 2 * dst.n * tiles.tiles[0] * tiles.tiles[1] * tiles.tiles[2] * tiles.positions * tiles.sums * conv.src.c * dst.c < direct_conv_macs(grid);
+    return 2 * dst.n * tiles.tiles[0] * tiles.tiles[1] * tiles.tiles[2] * tiles.positions * tiles.sums * conv.src.c *
+               dst.c <
+           direct_conv_macs(grid);
 }
 
 void parity_taps(const struct direct_conv *grid, int64_t parity, bool reversed, int32_t *tap)
@@ -72,7 +77,8 @@ void parity_split(const struct direct_conv *grid, const float *src, float *dst)
                 int64_t parity = row / blocks, block = row % blocks;
                 float *to = dst + ((n * PARITIES * blocks + row) * d + z) * h * w * lane;
                 for (int64_t y = 0; y < h; y++) {
-                    const float *from = src + tensor_at(whole, n, block * lane, 2 * z + parity / 4, 2 * y + parity / 2 % 2, parity % 2);
+                    const float *from =
+                        src + tensor_at(whole, n, block * lane, 2 * z + parity / 4, 2 * y + parity / 2 % 2, parity % 2);
                     for (int64_t x = 0; x < w; x++, to += lane, from += 2 * lane)
                         memcpy(to, from, (size_t)lane * sizeof *to);
                 }

@@ -2,8 +2,9 @@
  *
  *     d_w[o,i,t] = sum_{n,z} d_dst[n,o,z] * src[n, i, z*stride - pad + t]
  *
- * Work is cut into tasks (pairs of channel blocks) times splits (runs of rows). Each split sums into its own copy, and the copies
- * are added in order: how a shape is cut depends on the shape alone, so any number of threads gives the same bits. */
+ * Work is cut into tasks (pairs of channel blocks) times splits (runs of rows). Each split sums into its own copy, and
+ * the copies are added in order: how a shape is cut depends on the shape alone, so any number of threads gives the same
+ * bits. */
 #include <stdio.h>
 #include <string.h>
 
@@ -17,7 +18,7 @@ enum { GRADIENT_PIECES = 32 };
 struct direct_weights {
     struct direct_conv conv; /* of the kernel: with a border in memory, src is that */
     struct direct_layout layout;
-    struct shape src; /* the caller's */
+    struct shape src;          /* the caller's */
     struct winograd *winograd; /* NULL: direct */
     bool src_is_plain, dst_is_plain;
     int64_t halo_floats, dst_floats; /* copies */
@@ -30,7 +31,8 @@ static int64_t gradient_blocks(int64_t c, int64_t lane)
     return (c + lane - 1) / lane;
 }
 
-/* Tasks of a plain coarse side are (output channel, block of src); else (pair of blocks of dst, block or channel of src). */
+/* Tasks of a plain coarse side are (output channel, block of src); else (pair of blocks of dst, block or channel of
+ * src). */
 static void gradient_cut(struct direct_weights *weights)
 {
     const struct direct_layout *layout = &weights->layout;
@@ -38,7 +40,8 @@ static void gradient_cut(struct direct_weights *weights)
     if (weights->dst_is_plain)
         weights->tasks = layout->dst_c * (layout->src_c / layout->lane_i);
     else
-        weights->tasks = (layout->dst_c / layout->lane_o + 1) / 2 * (weights->src_is_plain ? layout->src_c : layout->src_c / layout->lane_i);
+        weights->tasks = (layout->dst_c / layout->lane_o + 1) / 2 *
+                         (weights->src_is_plain ? layout->src_c : layout->src_c / layout->lane_i);
     weights->splits = (GRADIENT_PIECES + weights->tasks - 1) / weights->tasks;
     if (weights->splits > rows)
         weights->splits = rows;
@@ -55,10 +58,11 @@ enum status direct_weights_new(struct direct_weights **ret, const struct direct_
     made->src_is_plain = tensor_lane(conv->src.c) == 1;
     made->dst_is_plain = tensor_lane(conv->dst.c) == 1 && !made->src_is_plain;
     made->n_taps = conv->kernel[0] * conv->kernel[1] * conv->kernel[2];
-    made->layout = (struct direct_layout){.src_c = tensor_stored_channels(conv->src.c),
-                                          .lane_i = made->src_is_plain ? conv->src.c : lane,
-                                          .dst_c = made->dst_is_plain ? conv->dst.c : gradient_blocks(conv->dst.c, lane) * lane,
-                                          .lane_o = made->dst_is_plain ? 1 : lane};
+    made->layout =
+        (struct direct_layout){.src_c = tensor_stored_channels(conv->src.c),
+                               .lane_i = made->src_is_plain ? conv->src.c : lane,
+                               .dst_c = made->dst_is_plain ? conv->dst.c : gradient_blocks(conv->dst.c, lane) * lane,
+                               .lane_o = made->dst_is_plain ? 1 : lane};
     if (made->src_is_plain) {
         struct shape *halo = &made->conv.src;
         halo->d = (conv->dst.d - 1) * conv->stride[0] + conv->kernel[0];
@@ -73,7 +77,11 @@ enum status direct_weights_new(struct direct_weights **ret, const struct direct_
         direct_weights_free(made);
         return error->status;
     }
-    snprintf(made->name, sizeof made->name, "%s:%s", made->winograd ? "winograd" : made->src_is_plain ? "plain_src" : made->dst_is_plain ? "plain_dst" : "own",
+    snprintf(made->name, sizeof made->name, "%s:%s",
+             made->winograd       ? "winograd"
+             : made->src_is_plain ? "plain_src"
+             : made->dst_is_plain ? "plain_dst"
+                                  : "own",
              engine_kernels()->name);
     *ret = made;
     return STATUS_OK;
@@ -131,19 +139,21 @@ static void gradient_fill_halo(const struct direct_weights *weights, float *halo
                 int64_t from_z = z - pad[0], from_y = y - pad[1];
                 memset(row, 0, (size_t)to.w * sizeof *row);
                 if (from_z >= 0 && from_z < from.d && from_y >= 0 && from_y < from.h && width > 0)
-                    memcpy(row + pad[2], src + ((p * from.d + from_z) * from.h + from_y) * from.w, (size_t)width * sizeof *row);
+                    memcpy(row + pad[2], src + ((p * from.d + from_z) * from.h + from_y) * from.w,
+                           (size_t)width * sizeof *row);
             }
 }
 
 /* The tile of one task for sample n; d_w: this split's copy. */
-static struct gradient_tile gradient_tile_of(const struct direct_weights *weights, int64_t task, int64_t n, const float *src,
-                                             const float *d_dst, float *d_w)
+static struct gradient_tile gradient_tile_of(const struct direct_weights *weights, int64_t task, int64_t n,
+                                             const float *src, const float *d_dst, float *d_w)
 {
     const struct direct_layout *layout = &weights->layout;
     const struct direct_conv *conv = &weights->conv;
     int64_t src_units = weights->src_is_plain ? layout->src_c : layout->src_c / layout->lane_i, unit = task % src_units;
     int64_t src_lane = weights->src_is_plain ? 1 : layout->lane_i, dst_units = layout->dst_c / layout->lane_o;
-    int64_t first = task / src_units * (weights->dst_is_plain ? 1 : 2), block_floats = weights->n_taps * layout->lane_i * layout->lane_o;
+    int64_t first = task / src_units * (weights->dst_is_plain ? 1 : 2),
+            block_floats = weights->n_taps * layout->lane_i * layout->lane_o;
     struct gradient_tile tile = {.conv = conv, .tap_step = layout->lane_i * layout->lane_o};
     tile.fine = src + (n * src_units + unit) * shape_voxels(conv->src) * src_lane;
     for (int64_t b = 0; b < (weights->dst_is_plain ? 1 : 2) && first + b < dst_units; b++) {
@@ -154,8 +164,8 @@ static struct gradient_tile gradient_tile_of(const struct direct_weights *weight
     return tile;
 }
 
-static void gradient_run_piece(const struct direct_weights *weights, int64_t task, int64_t split, const float *src, const float *d_dst,
-                               float *d_w)
+static void gradient_run_piece(const struct direct_weights *weights, int64_t task, int64_t split, const float *src,
+                               const float *d_dst, float *d_w)
 {
     const struct engine_kernels *kernels = engine_kernels();
     int64_t rows = weights->conv.dst.d * weights->conv.dst.h;
@@ -180,7 +190,8 @@ static void gradient_add_copies(float *d_w, const float *copies, int64_t n_copie
             d_w[i] += copies[copy * floats + i];
 }
 
-void direct_weights_run(struct direct_weights *weights, const float *src, const float *d_dst, float *d_packed, void *scratch)
+void direct_weights_run(struct direct_weights *weights, const float *src, const float *d_dst, float *d_packed,
+                        void *scratch)
 {
     if (weights->winograd) {
         winograd_weights_run(weights->winograd, src, d_dst, d_packed, scratch);

@@ -1,4 +1,5 @@
-/* weights_pack.c - weights between the caller's plain block and the kernels' layouts: flipped, folded, split into phases. */
+/* weights_pack.c - weights between the caller's plain block and the kernels' layouts: flipped, folded, split into
+ * phases. */
 #include <string.h>
 
 #include "nn/engine/direct.h"
@@ -77,20 +78,23 @@ static int64_t target_at(const struct weights_target *target, int64_t s, int64_t
     const struct direct_layout *layout = &target->layout;
     int64_t o = target->first_o + (target->o_is_f ? f : s), i = target->first_i + (target->o_is_f ? s : f);
     int64_t block = o / layout->lane_o * (layout->src_c / layout->lane_i) + i / layout->lane_i;
-    return target->offset + (block * target->n_taps * layout->lane_i + i % layout->lane_i) * layout->lane_o + o % layout->lane_o;
+    return target->offset + (block * target->n_taps * layout->lane_i + i % layout->lane_i) * layout->lane_o +
+           o % layout->lane_o;
 }
 
 /* Channel pairs are visited in tiles of this edge, so that threads write to separate blocks. */
 enum { PACK_TILE = 16 };
 
-void weights_pack(const struct weights_view *view, const float *w, int64_t n_targets, const struct weights_target *targets, float *packed)
+void weights_pack(const struct weights_view *view, const float *w, int64_t n_targets,
+                  const struct weights_target *targets, float *packed)
 {
     int64_t tiles_s = (view->n_s + PACK_TILE - 1) / PACK_TILE, tiles_f = (view->n_f + PACK_TILE - 1) / PACK_TILE;
 #pragma omp parallel for schedule(static)
     for (int64_t tile = 0; tile < tiles_s * tiles_f; tile++) {
         float a[CONV_TAPS_MAX], b[CONV_TAPS_MAX];
         for (int64_t pair = 0; pair < PACK_TILE * PACK_TILE; pair++) {
-            int64_t s = tile / tiles_f * PACK_TILE + pair / PACK_TILE, f = tile % tiles_f * PACK_TILE + pair % PACK_TILE;
+            int64_t s = tile / tiles_f * PACK_TILE + pair / PACK_TILE,
+                    f = tile % tiles_f * PACK_TILE + pair % PACK_TILE;
             if (s >= view->n_s || f >= view->n_f)
                 continue;
             const float *taps = view_read(view, w, s, f, a, b);
@@ -104,7 +108,8 @@ void weights_pack(const struct weights_view *view, const float *w, int64_t n_tar
     }
 }
 
-void weights_unpack(const struct weights_view *view, int64_t n_targets, const struct weights_target *targets, const float *packed, float *d_w)
+void weights_unpack(const struct weights_view *view, int64_t n_targets, const struct weights_target *targets,
+                    const float *packed, float *d_w)
 {
 #pragma omp parallel for collapse(2) schedule(static)
     for (int64_t s = 0; s < view->n_s; s++)

@@ -1,6 +1,6 @@
 /* winograd.c - see winograd.h. Units of work are runs of tiles; each thread transforms, multiplies and
- * transforms back one unit at a time in scratch of its own, small enough for the second cache. How a shape is cut depends on the
- * shape alone, and no sum crosses a unit: any number of threads gives the same bits. */
+ * transforms back one unit at a time in scratch of its own, small enough for the second cache. How a shape is cut
+ * depends on the shape alone, and no sum crosses a unit: any number of threads gives the same bits. */
 #include "nn/engine/winograd.h"
 
 #include <omp.h>
@@ -10,8 +10,15 @@
 #include "base/parallel.h"
 #include "nn/engine/kernels.h"
 
-/* A unit's transformed values stay in the second cache, or take a share of what the weights take that each unit reads again. */
-enum { WINOGRAD_UNIT_BYTES = 128 << 10, WINOGRAD_GRADIENT_BYTES = 384 << 10, WINOGRAD_UNIT_MOST = 12 << 20, WINOGRAD_WEIGHTS_SHARE = 2, WINOGRAD_SLAB_BYTES = 4 << 20 };
+/* A unit's transformed values stay in the second cache, or take a share of what the weights take that each unit reads
+ * again. */
+enum {
+    WINOGRAD_UNIT_BYTES = 128 << 10,
+    WINOGRAD_GRADIENT_BYTES = 384 << 10,
+    WINOGRAD_UNIT_MOST = 12 << 20,
+    WINOGRAD_WEIGHTS_SHARE = 2,
+    WINOGRAD_SLAB_BYTES = 4 << 20
+};
 /* Transformed weights are up to 7 times the plain ones: floats beyond which the memory is not worth it. */
 enum { WINOGRAD_WEIGHTS_MOST = 10 << 20 };
 /* Tiles of a unit; floats between the positions' parts, so that they do not fall into the same sets. */
@@ -31,7 +38,8 @@ static int64_t divide_up(int64_t n, int64_t by)
     return (n + by - 1) / by;
 }
 
-/* Multiply-adds that the products take, tiles over the edge and preparing the weights included; the transforms weigh like a few channels. */
+/* Multiply-adds that the products take, tiles over the edge and preparing the weights included; the transforms weigh
+ * like a few channels. */
 static double winograd_work(const struct winograd_grid *grid)
 {
     double tiles = (double)grid->conv.dst.n * (double)(grid->tiles[0] * grid->tiles[1] * grid->tiles[2]);
@@ -44,7 +52,8 @@ static struct winograd_grid winograd_grid_with(const struct direct_conv *conv, i
     struct winograd_grid grid = {.conv = *conv,
                                  .blocks_i = divide_up(conv->src.c, lane),
                                  .blocks_o = divide_up(conv->dst.c, lane),
-                                 .out = {points_z ? points_z - 2 : 1, WINOGRAD_POINTS + 1 - conv->kernel[1], WINOGRAD_POINTS + 1 - conv->kernel[2]},
+                                 .out = {points_z ? points_z - 2 : 1, WINOGRAD_POINTS + 1 - conv->kernel[1],
+                                         WINOGRAD_POINTS + 1 - conv->kernel[2]},
                                  .points_z = points_z,
                                  .positions = (points_z ? points_z : 1) * WINOGRAD_POINTS * WINOGRAD_POINTS,
                                  .sums = points_z ? 1 : conv->kernel[0]};
@@ -64,7 +73,8 @@ struct winograd_grid winograd_grid_of(const struct direct_conv *conv, int64_t la
     if (conv->kernel[0] != 3 || conv->kernel[1] != 3)
         return winograd_grid_with(conv, lane, 0);
     const struct winograd_grid six = winograd_grid_with(conv, lane, 6), four = winograd_grid_with(conv, lane, 4);
-    return winograd_weights_floats(&six) <= WINOGRAD_WEIGHTS_MOST && winograd_work(&six) < winograd_work(&four) ? six : four;
+    return winograd_weights_floats(&six) <= WINOGRAD_WEIGHTS_MOST && winograd_work(&six) < winograd_work(&four) ? six
+                                                                                                                : four;
 }
 
 bool winograd_takes(const struct direct_conv *conv)
@@ -74,7 +84,8 @@ bool winograd_takes(const struct direct_conv *conv)
         return false;
     if (conv->stride[0] != 1 || conv->stride[1] != 1 || conv->stride[2] != 1)
         return false;
-    if (conv->src.c < 2 * lane || conv->dst.c < 2 * lane || tensor_lane(conv->src.c) != lane || tensor_lane(conv->dst.c) != lane)
+    if (conv->src.c < 2 * lane || conv->dst.c < 2 * lane || tensor_lane(conv->src.c) != lane ||
+        tensor_lane(conv->dst.c) != lane)
         return false;
     struct winograd_grid grid = winograd_grid_of(conv, lane);
     if (winograd_weights_floats(&grid) > WINOGRAD_WEIGHTS_MOST)
@@ -92,14 +103,16 @@ enum status winograd_new(struct winograd **ret, const struct direct_conv *conv, 
     int64_t rows = engine_kernels()->winograd_rows, tiles = grid.tiles[0] * grid.tiles[1] * grid.tiles[2];
     made->grid = grid;
     made->lane = tensor_block();
-    int64_t blocks = grid.sums * grid.blocks_i + grid.blocks_o, tile_bytes = grid.positions * blocks * made->lane * (int64_t)sizeof(float);
+    int64_t blocks = grid.sums * grid.blocks_i + grid.blocks_o,
+            tile_bytes = grid.positions * blocks * made->lane * (int64_t)sizeof(float);
     int64_t unit_bytes = winograd_packed_floats(made) * (int64_t)sizeof(float) / WINOGRAD_WEIGHTS_SHARE;
     int64_t least = gradient ? WINOGRAD_GRADIENT_BYTES : WINOGRAD_UNIT_BYTES;
     unit_bytes = unit_bytes < least ? least : unit_bytes > WINOGRAD_UNIT_MOST ? WINOGRAD_UNIT_MOST : unit_bytes;
     int64_t step = unit_bytes / tile_bytes / rows * rows;
     step = step < rows ? rows : step > WINOGRAD_STEP_MAX ? WINOGRAD_STEP_MAX / rows * rows : step;
     made->units = divide_up(tiles, step);
-    made->threads = parallel_threads() < conv->dst.n * made->units ? parallel_threads() : (int)(conv->dst.n * made->units);
+    made->threads =
+        parallel_threads() < conv->dst.n * made->units ? parallel_threads() : (int)(conv->dst.n * made->units);
     made->step = divide_up(divide_up(tiles, made->units), rows) * rows;
     made->v_floats = grid.positions * (grid.sums * grid.blocks_i * made->step * made->lane + WINOGRAD_GAP);
     made->m_floats = grid.positions * (grid.blocks_o * made->step * made->lane + WINOGRAD_GAP);
@@ -124,7 +137,8 @@ int64_t winograd_macs(const struct winograd *winograd)
 {
     const struct winograd_grid *grid = &winograd->grid;
     const struct direct_conv *conv = &grid->conv;
-    return conv->dst.n * grid->tiles[0] * grid->tiles[1] * grid->tiles[2] * grid->positions * grid->sums * conv->src.c * conv->dst.c;
+    return conv->dst.n * grid->tiles[0] * grid->tiles[1] * grid->tiles[2] * grid->positions * grid->sums * conv->src.c *
+           conv->dst.c;
 }
 
 size_t winograd_scratch_bytes(const struct winograd *winograd)
@@ -143,8 +157,8 @@ void winograd_prepare(const struct winograd *winograd, const float *direct, floa
         for (int64_t i = 0; i < grid->blocks_i; i++) {
             int64_t beside = o / 2 * 2 + 1 < grid->blocks_o ? 2 : 1; /* blocks that share rows */
             float *u = packed + o / 2 * 2 * per_block + i * beside * square + o % 2 * lane;
-            kernels->winograd_weights(grid, direct + (o * grid->blocks_i + i) * taps * square, u, grid->blocks_o * per_block,
-                                      grid->blocks_i * beside * square, beside * lane);
+            kernels->winograd_weights(grid, direct + (o * grid->blocks_i + i) * taps * square, u,
+                                      grid->blocks_o * per_block, grid->blocks_i * beside * square, beside * lane);
         }
 }
 
@@ -187,7 +201,8 @@ int64_t winograd_sums(const struct winograd *winograd)
 /* Each unit's sums, one after the other, into those of its sample: sums[2][n][channel]. */
 static void winograd_finish_sums(const struct winograd *winograd, const double *units, double *sums)
 {
-    const int64_t lane = winograd->lane, blocks = winograd->grid.blocks_o, n = winograd->grid.conv.dst.n, squares = n * blocks * lane;
+    const int64_t lane = winograd->lane, blocks = winograd->grid.blocks_o, n = winograd->grid.conv.dst.n,
+                  squares = n * blocks * lane;
     memset(sums, 0, 2 * (size_t)squares * sizeof *sums);
     for (int64_t unit = 0; unit < winograd_units(winograd); unit++)
         for (int64_t block = 0; block < blocks; block++, units += 2 * lane) {
@@ -199,8 +214,8 @@ static void winograd_finish_sums(const struct winograd *winograd, const double *
         }
 }
 
-void winograd_run(const struct winograd *winograd, const float *src, const float *packed, const float *b, const struct conv_beside *beside,
-                  float *dst, void *scratch)
+void winograd_run(const struct winograd *winograd, const float *src, const float *packed, const float *b,
+                  const struct conv_beside *beside, float *dst, void *scratch)
 {
     const struct engine_kernels *kernels = engine_kernels();
     const int64_t n_src = winograd->grid.blocks_i * winograd->lane, unit_sums = winograd_unit_sums(winograd);
@@ -208,7 +223,8 @@ void winograd_run(const struct winograd *winograd, const float *src, const float
     int threads = parallel_threads() < winograd->threads ? parallel_threads() : winograd->threads;
 #pragma omp parallel num_threads(threads)
     {
-        char *at = (char *)scratch + (size_t)omp_get_thread_num() * (winograd_scratch_bytes(winograd) / (size_t)winograd->threads);
+        char *at = (char *)scratch +
+                   (size_t)omp_get_thread_num() * (winograd_scratch_bytes(winograd) / (size_t)winograd->threads);
         float *v = scratch_take(&at, winograd->v_floats), *m = scratch_take(&at, winograd->m_floats);
 #pragma omp for schedule(dynamic)
         for (int64_t i = 0; i < winograd_units(winograd); i++) {
@@ -228,7 +244,8 @@ void winograd_run(const struct winograd *winograd, const float *src, const float
         winograd_finish_sums(winograd, sums, beside->sums);
 }
 
-/* ---- the gradient of the weights: slabs of units are transformed, then each position's products are summed by one thread ---- */
+/* ---- the gradient of the weights: slabs of units are transformed, then each position's products are summed by one
+ * thread ---- */
 
 size_t winograd_weights_scratch_bytes(const struct winograd *winograd)
 {
@@ -241,22 +258,25 @@ static void winograd_weights_finish(const struct winograd *winograd, const float
 {
     const struct winograd_grid *grid = &winograd->grid;
     const struct engine_kernels *kernels = engine_kernels();
-    const int64_t *kernel = grid->conv.kernel, square = winograd->lane * winograd->lane, taps = kernel[0] * kernel[1] * kernel[2];
+    const int64_t *kernel = grid->conv.kernel, square = winograd->lane * winograd->lane,
+                  taps = kernel[0] * kernel[1] * kernel[2];
     const int64_t step = grid->blocks_o * grid->sums * grid->blocks_i * square;
 #pragma omp for collapse(2) schedule(static)
     for (int64_t o = 0; o < grid->blocks_o; o++)
         for (int64_t i = 0; i < grid->blocks_i; i++)
-            kernels->winograd_gradient(grid, d_u + (o * grid->sums * grid->blocks_i + i) * square, step, grid->blocks_i * square,
-                                       d_direct + (o * grid->blocks_i + i) * taps * square);
+            kernels->winograd_gradient(grid, d_u + (o * grid->sums * grid->blocks_i + i) * square, step,
+                                       grid->blocks_i * square, d_direct + (o * grid->blocks_i + i) * taps * square);
 }
 
-void winograd_weights_run(const struct winograd *winograd, const float *src, const float *d_dst, float *d_direct, void *scratch)
+void winograd_weights_run(const struct winograd *winograd, const float *src, const float *d_dst, float *d_direct,
+                          void *scratch)
 {
     const struct winograd_grid *grid = &winograd->grid;
     const struct engine_kernels *kernels = engine_kernels();
     const int64_t units = winograd_units(winograd), per_position = winograd_packed_floats(winograd) / grid->positions;
     char *at = scratch;
-    float *v = scratch_take(&at, winograd->slab * winograd->v_floats), *m = scratch_take(&at, winograd->slab * winograd->m_floats);
+    float *v = scratch_take(&at, winograd->slab * winograd->v_floats),
+          *m = scratch_take(&at, winograd->slab * winograd->m_floats);
     float *d_u = scratch_take(&at, winograd_packed_floats(winograd));
 #pragma omp parallel
     {

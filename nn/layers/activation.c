@@ -60,11 +60,13 @@ static double relu_slope(const struct layer *layer)
     return 0;
 }
 
+/* clang-format off */
 const struct layer_ops layer_relu = {
     .config = {.type = "relu", .help = "max(x, 0)", .base = &layer_base_table, .size = sizeof(struct layer_config)},
     .min_src = 1, .max_src = 1, .keeps = LAYER_KEEPS_DST, .in_place = LAYER_IN_PLACE_ALWAYS,
     .slope = relu_slope, .shape = activation_shape, .forward = relu_forward, .backward = relu_backward,
 };
+/* clang-format on */
 
 static double leaky_relu_slope(const struct layer *layer)
 {
@@ -83,20 +85,25 @@ static void leaky_relu_backward(struct layer *layer, const struct pass *pass)
     leaky_relu_apply_backward(layer, (float)leaky_relu_slope(layer));
 }
 
+/* clang-format off */
 static const struct config_field leaky_relu_fields[] = {
-    {.key = "slope", .type = CONFIG_DOUBLE, .offset = offsetof(struct leaky_relu_config, slope), .text = "0.01", .min = 0, .max = 1,
-     .help = "factor of negative values"},
+    {.key = "slope", .type = CONFIG_DOUBLE, .offset = offsetof(struct leaky_relu_config, slope), .text = "0.01",
+     .min = 0, .max = 1, .help = "factor of negative values"},
     {0}};
+/* clang-format on */
 
+/* clang-format off */
 const struct layer_ops layer_leaky_relu = {
     .config = {.type = "leaky_relu", .help = "x, or slope * x where x is negative", .base = &layer_base_table,
                .size = sizeof(struct leaky_relu_config), .fields = leaky_relu_fields},
     .min_src = 1, .max_src = 1, .keeps = LAYER_KEEPS_DST, .in_place = LAYER_IN_PLACE_ALWAYS,
-    .slope = leaky_relu_slope, .shape = activation_shape, .forward = leaky_relu_forward, .backward = leaky_relu_backward,
+    .slope = leaky_relu_slope, .shape = activation_shape, .forward = leaky_relu_forward,
+    .backward = leaky_relu_backward,
 };
+/* clang-format on */
 
-/* exp and tanh after Moshier's Cephes (expf.c, tanhf.c), without branches, so that loops over them become vector code: within 1.3 units in the
- * last place. exp stops at about 2^-126 and 2^127. */
+/* exp and tanh after Moshier's Cephes (expf.c, tanhf.c), without branches, so that loops over them become vector code:
+ * within 1.3 units in the last place. exp stops at about 2^-126 and 2^127. */
 static inline float activation_exp(float x)
 {
     const float shift = 0x1.8p23f; /* pushes the fraction out: the nearest whole number */
@@ -149,11 +156,14 @@ static void tanh_backward(struct layer *layer, const struct pass *pass)
         d_src[i] = d_dst[i] * (1 - dst[i] * dst[i]);
 }
 
+/* clang-format off */
 const struct layer_ops layer_tanh = {
-    .config = {.type = "tanh", .help = "hyperbolic tangent", .base = &layer_base_table, .size = sizeof(struct layer_config)},
+    .config = {.type = "tanh", .help = "hyperbolic tangent", .base = &layer_base_table,
+    .size = sizeof(struct layer_config)},
     .min_src = 1, .max_src = 1, .keeps = LAYER_KEEPS_DST, .in_place = LAYER_IN_PLACE_ALWAYS,
     .shape = activation_shape, .forward = tanh_forward, .backward = tanh_backward,
 };
+/* clang-format on */
 
 static inline float activation_sigmoid(float x)
 {
@@ -184,8 +194,11 @@ static void sigmoid_backward(struct layer *layer, const struct pass *pass)
         d_src[i] = d_dst[i] * dst[i] * (1 - dst[i]);
 }
 
+/* clang-format off */
 const struct layer_ops layer_sigmoid = {
-    .config = {.type = "sigmoid", .help = "1 / (1 + exp(-x))", .base = &layer_base_table, .size = sizeof(struct layer_config)},
+    .config = {.type = "sigmoid", .help = "1 / (1 + exp(-x))", .base = &layer_base_table,
+    .size = sizeof(struct layer_config)},
     .min_src = 1, .max_src = 1, .keeps = LAYER_KEEPS_DST, .in_place = LAYER_IN_PLACE_ALWAYS,
     .shape = activation_shape, .forward = sigmoid_forward, .backward = sigmoid_backward,
 };
+/* clang-format on */

@@ -9,7 +9,8 @@ static enum status add_shape(const struct layer *layer, struct shape *ret_dst, s
     for (int k = 1; k < layer->n_src; k++)
         if (!shape_equal(layer->src[k].shape, layer->src[0].shape)) {
             char a[SHAPE_TEXT], b[SHAPE_TEXT];
-            return config_error(error, layer->node, "%s: from: source 1 is %s, source %d is %s (a sum needs equal shapes)", layer->name,
+            return config_error(error, layer->node,
+                                "%s: from: source 1 is %s, source %d is %s (a sum needs equal shapes)", layer->name,
                                 shape_text(a, layer->src[0].shape), k + 1, shape_text(b, layer->src[k].shape));
         }
     *ret_dst = layer->src[0].shape;
@@ -38,8 +39,11 @@ static void add_backward(struct layer *layer, const struct pass *pass)
             memcpy(layer->d_src[k].data, layer->d_dst.data, bytes);
 }
 
+/* clang-format off */
 const struct layer_ops layer_add = {
-    .config = {.type = "add", .help = "sum of its sources", .base = &layer_base_table, .size = sizeof(struct layer_config)},
+    .config = {.type = "add", .help = "sum of its sources", .base = &layer_base_table,
+    .size = sizeof(struct layer_config)},
     .min_src = 2, .max_src = LAYER_MAX_SRC, .keeps = LAYER_KEEPS_NOTHING, .in_place = LAYER_IN_PLACE_ALWAYS,
     .shape = add_shape, .forward = add_forward, .backward = add_backward,
 };
+/* clang-format on */

@@ -1,7 +1,9 @@
 /* concat.c - the sources' channels behind each other, and the way back: some of a source's channels.
- *   src[k] (N,Ck,D,H,W)   dst (N,C0+C1+..,D,H,W)     dst[n, first(k) + c] = src[k][n, c]      d_src[k][n, c] = d_dst[n, first(k) + c]
+ *   src[k] (N,Ck,D,H,W)   dst (N,C0+C1+..,D,H,W)     dst[n, first(k) + c] = src[k][n, c]
+ *     d_src[k][n, c] = d_dst[n, first(k) + c]
  * slice:
- *   src (N,C,D,H,W)       dst (N,channels,D,H,W)     dst[n, c] = src[n, first + c]            d_src[n, first + c] = d_dst[n, c], 0 elsewhere
+ *   src (N,C,D,H,W)       dst (N,channels,D,H,W)     dst[n, c] = src[n, first + c]
+ *     d_src[n, first + c] = d_dst[n, c], 0 elsewhere
  * Both keep nothing.                                 Test: tests/nn/test_join.c */
 #include <inttypes.h>
 #include <string.h>
@@ -19,9 +21,11 @@ static enum status concat_shape(const struct layer *layer, struct shape *ret_dst
         if (!shape_equal(with, dst)) {
             char a[SHAPE_TEXT], b[SHAPE_TEXT];
             return config_error(error, layer->node,
-                                "%s: from: source 1 is %s, source %d is %s: sizes must be equal but for the channels (a patch divisible by all "
+                                "%s: from: source 1 is %s, source %d is %s: sizes must be equal but for the channels "
+                                "(a patch divisible by all "
                                 "strides would fit)",
-                                layer->name, shape_text(a, layer->src[0].shape), k + 1, shape_text(b, layer->src[k].shape));
+                                layer->name, shape_text(a, layer->src[0].shape), k + 1,
+                                shape_text(b, layer->src[k].shape));
         }
     }
     *ret_dst = dst;
@@ -43,7 +47,8 @@ static void concat_copy(struct tensor dst, int64_t dst_c, struct tensor src, int
     const float *from = concat_channel(src, n, src_c, &src_step);
     if (to == from) /* made there */
         return;
-    if (dst_step == src_step && dst_c % dst_step == 0 && src_c % dst_step == 0 && channels % dst_step == 0) { /* whole blocks */
+    if (dst_step == src_step && dst_c % dst_step == 0 && src_c % dst_step == 0 &&
+        channels % dst_step == 0) { /* whole blocks */
         memcpy(to, from, (size_t)(channels * voxels) * sizeof *to);
         return;
     }
@@ -80,12 +85,16 @@ static void concat_backward(struct layer *layer, const struct pass *pass)
     }
 }
 
+/* clang-format off */
 const struct layer_ops layer_concat = {
-    .config = {.type = "concat", .help = "the sources' channels behind each other (skip connections)", .base = &layer_base_table,
+    .config = {.type = "concat", .help = "the sources' channels behind each other (skip connections)",
+    .base = &layer_base_table,
                .size = sizeof(struct layer_config)},
-    .min_src = 2, .max_src = LAYER_MAX_SRC, .keeps = LAYER_KEEPS_NOTHING, .in_place = LAYER_IN_PLACE_NEVER, .joins = true,
+    .min_src = 2, .max_src = LAYER_MAX_SRC, .keeps = LAYER_KEEPS_NOTHING, .in_place = LAYER_IN_PLACE_NEVER,
+    .joins = true,
     .shape = concat_shape, .forward = concat_forward, .backward = concat_backward,
 };
+/* clang-format on */
 
 /* --- slice --- */
 
@@ -99,8 +108,10 @@ static enum status slice_shape(const struct layer *layer, struct shape *ret_dst,
     const struct slice_config *config = layer->config;
     struct shape dst = layer->src[0].shape;
     if (config->first + config->channels > dst.c)
-        return config_error(error, layer->node, "%s: channels %" PRId64 " to %" PRId64 " of a source that has %" PRId64 " (numbered from 0)", layer->name,
-                            config->first, config->first + config->channels - 1, dst.c);
+        return config_error(error, layer->node,
+                            "%s: channels %" PRId64 " to %" PRId64 " of a source that has %" PRId64
+                            " (numbered from 0)",
+                            layer->name, config->first, config->first + config->channels - 1, dst.c);
     dst.c = config->channels;
     *ret_dst = dst;
     return STATUS_OK;
@@ -128,15 +139,21 @@ static void slice_backward(struct layer *layer, const struct pass *pass)
         concat_copy(d_src, config->first, layer->d_dst, 0, config->channels, n);
 }
 
+/* clang-format off */
 static const struct config_field slice_fields[] = {
-    {.key = "first", .type = CONFIG_INT, .offset = offsetof(struct slice_config, first), .text = "0", .min = 0, .max = 1e6,
-     .help = "the first channel, numbered from 0"},
-    {.key = "channels", .type = CONFIG_INT, .offset = offsetof(struct slice_config, channels), .text = "1", .min = 1, .max = 1e6, .help = "how many"},
+    {.key = "first", .type = CONFIG_INT, .offset = offsetof(struct slice_config, first), .text = "0", .min = 0,
+     .max = 1e6, .help = "the first channel, numbered from 0"},
+    {.key = "channels", .type = CONFIG_INT, .offset = offsetof(struct slice_config, channels), .text = "1", .min = 1,
+     .max = 1e6, .help = "how many"},
     {0}};
+/* clang-format on */
 
+/* clang-format off */
 const struct layer_ops layer_slice = {
-    .config = {.type = "slice", .help = "some of the source's channels, as the class 'bone' of a softmax over two", .base = &layer_base_table,
+    .config = {.type = "slice", .help = "some of the source's channels, as the class 'bone' of a softmax over two",
+    .base = &layer_base_table,
                .size = sizeof(struct slice_config), .fields = slice_fields},
     .min_src = 1, .max_src = 1, .keeps = LAYER_KEEPS_NOTHING, .in_place = LAYER_IN_PLACE_NEVER,
     .shape = slice_shape, .forward = slice_forward, .backward = slice_backward,
 };
+/* clang-format on */

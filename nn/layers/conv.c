@@ -5,10 +5,12 @@
  *
  * Size along an axis, n voxels in, kernel k, stride s:
  *   padding      conv                                                   conv_transpose
- *   same         ceil(n/s); P = max((out-1)s + k - n, 0)                n*s; P = max(k - s, 0)           (Keras: P/2 before, the rest after)
+ *   same         ceil(n/s); P = max((out-1)s + k - n, 0)                n*s; P = max(k - s, 0)
+ *     (Keras: P/2 before, the rest after)
  *   symmetric    floor((n + 2p - k)/s) + 1; p = floor(k/2)              (n-1)s + k - 2p; p = max(floor((k-s)/2), 0)
  *   valid        floor((n - k)/s) + 1                                   (n-1)s + k
- * A nearest upsampling x2 in front is absorbed at stride 1 (src_scale). Keeps for backward: src. Test: tests/nn/test_conv.c */
+ * A nearest upsampling x2 in front is absorbed at stride 1 (src_scale). Keeps for backward: src. Test:
+ * tests/nn/test_conv.c */
 #include <inttypes.h>
 #include <string.h>
 
@@ -27,19 +29,23 @@ struct conv_config {
     bool bias;
 };
 
+/* clang-format off */
 static const struct config_field conv_fields[] = {
-    {.key = "filters", .type = CONFIG_INT, .offset = offsetof(struct conv_config, filters), .min = 1, .max = 65536, .required = true,
-     .help = "output channels"},
-    {.key = "kernel", .type = CONFIG_INT3, .offset = offsetof(struct conv_config, kernel), .text = "3", .min = 1, .max = CONV_KERNEL_MAX,
-     .unit = "voxels", .help = "kernel size (x, y, z)"},
-    {.key = "stride", .type = CONFIG_INT3, .offset = offsetof(struct conv_config, stride), .text = "1", .min = 1, .max = CONV_STRIDE_MAX,
-     .unit = "voxels", .help = "step of the convolution, or factor of the transposed one"},
-    {.key = "padding", .type = CONFIG_ENUM, .offset = offsetof(struct conv_config, padding), .text = "same", .names = conv_padding_names,
-     .help = "same: as TensorFlow and Keras; symmetric: half the kernel on both sides, as in PyTorch; valid: none"},
-    {.key = "bias", .type = CONFIG_BOOL, .offset = offsetof(struct conv_config, bias), .text = "true", .help = "adds a learned constant per channel"},
-    {.key = "init", .type = CONFIG_ENUM, .offset = offsetof(struct conv_config, init), .text = "glorot_uniform", .names = conv_init_names,
-     .help = "how the weights are drawn"},
+    {.key = "filters", .type = CONFIG_INT, .offset = offsetof(struct conv_config, filters), .min = 1, .max = 65536,
+     .required = true, .help = "output channels"},
+    {.key = "kernel", .type = CONFIG_INT3, .offset = offsetof(struct conv_config, kernel), .text = "3", .min = 1,
+     .max = CONV_KERNEL_MAX, .unit = "voxels", .help = "kernel size (x, y, z)"},
+    {.key = "stride", .type = CONFIG_INT3, .offset = offsetof(struct conv_config, stride), .text = "1", .min = 1,
+     .max = CONV_STRIDE_MAX, .unit = "voxels", .help = "step of the convolution, or factor of the transposed one"},
+    {.key = "padding", .type = CONFIG_ENUM, .offset = offsetof(struct conv_config, padding), .text = "same",
+     .names = conv_padding_names, .help = "same: as TensorFlow and Keras; symmetric: half the kernel on both "
+             "sides, as in PyTorch; valid: none"},
+    {.key = "bias", .type = CONFIG_BOOL, .offset = offsetof(struct conv_config, bias), .text = "true",
+     .help = "adds a learned constant per channel"},
+    {.key = "init", .type = CONFIG_ENUM, .offset = offsetof(struct conv_config, init), .text = "glorot_uniform",
+     .names = conv_init_names, .help = "how the weights are drawn"},
     {0}};
+/* clang-format on */
 
 struct conv_state {
     struct engine_conv *engine;
@@ -91,7 +97,8 @@ static struct conv_shape conv_describe(const struct layer *layer)
         int64_t pad[2];
         shape.kernel[a] = config->kernel[2 - a];
         shape.stride[a] = config->stride[2 - a];
-        *out[a] = conv_axis((enum conv_padding)config->padding, shape.transposed, size[a] * shape.scale, shape.kernel[a], shape.stride[a], pad);
+        *out[a] = conv_axis((enum conv_padding)config->padding, shape.transposed, size[a] * shape.scale,
+                            shape.kernel[a], shape.stride[a], pad);
         shape.pad_before[a] = pad[0];
         shape.pad_after[a] = pad[1];
     }
@@ -105,9 +112,11 @@ static enum status conv_shape_of(const struct layer *layer, struct shape *ret_ds
     for (int a = 0; a < 3; a++) {
         int64_t size = a == 0 ? shape.dst.d : a == 1 ? shape.dst.h : shape.dst.w;
         if (size < 1)
-            return config_error(error, layer->node,
-                                "%s: kernel: %" PRId64 " along %c does not fit into %s (a larger patch, a smaller kernel or padding: same would)",
-                                layer->name, shape.kernel[a], "zyx"[a], shape_text(src, shape.src));
+            return config_error(
+                error, layer->node,
+                "%s: kernel: %" PRId64
+                " along %c does not fit into %s (a larger patch, a smaller kernel or padding: same would)",
+                layer->name, shape.kernel[a], "zyx"[a], shape_text(src, shape.src));
     }
     *ret_dst = shape.dst;
     return STATUS_OK;
@@ -130,7 +139,8 @@ static int64_t conv_macs(const struct layer *layer)
 
 /* ---- life ---- */
 
-/* Products behind one output value of a transposed convolution, on average: its kernel voxels are shared out over stride^3 phases. */
+/* Products behind one output value of a transposed convolution, on average: its kernel voxels are shared out over
+ * stride^3 phases. */
 static int64_t conv_transpose_terms(const struct conv_config *config, int64_t channels)
 {
     const int64_t *k = config->kernel, *s = config->stride;
@@ -143,8 +153,8 @@ static enum status conv_declare(struct layer *layer, struct error *error)
     const struct conv_config *config = layer->config;
     bool transposed = conv_is_transposed(layer);
     int64_t channels = layer->src[0].shape.c;
-    const int64_t w[5] = {transposed ? channels : config->filters, transposed ? config->filters : channels, config->kernel[2],
-                          config->kernel[1], config->kernel[0]};
+    const int64_t w[5] = {transposed ? channels : config->filters, transposed ? config->filters : channels,
+                          config->kernel[2], config->kernel[1], config->kernel[0]};
     if (layer_param(layer, "w", 5, w, true, conv_inits[config->init], error))
         return error->status;
     if (transposed)
@@ -210,11 +220,14 @@ static void conv_backward(struct layer *layer, const struct pass *pass)
     if (d_w)
         engine_conv_backward_weights(state->engine, layer->src[0].data, layer->d_dst.data, d_w, d_b, layer->scratch);
     if (layer->d_src[0].data)
-        engine_conv_backward_data(state->engine, layer->d_dst.data, layer->value[0], layer->d_src[0].data, layer->scratch);
+        engine_conv_backward_data(state->engine, layer->d_dst.data, layer->value[0], layer->d_src[0].data,
+                                  layer->scratch);
 }
 
+/* clang-format off */
 const struct layer_ops layer_conv = {
-    .config = {.type = "conv", .help = "3D convolution", .base = &layer_base_table, .size = sizeof(struct conv_config), .fields = conv_fields},
+    .config = {.type = "conv", .help = "3D convolution", .base = &layer_base_table,
+    .size = sizeof(struct conv_config), .fields = conv_fields},
     .state_size = sizeof(struct conv_state),
     .min_src = 1, .max_src = 1, .keeps = LAYER_KEEPS_SRC_TO_LEARN,
     .takes_scale = conv_takes_scale, .shape = conv_shape_of, .declare = conv_declare, .init = conv_init,
@@ -222,9 +235,12 @@ const struct layer_ops layer_conv = {
     .params_changed = conv_params_changed, .done = conv_done, .macs = conv_macs, .work = conv_work,
     .sums_bytes = conv_sums_bytes, .takes_affine = conv_takes_affine,
 };
+/* clang-format on */
 
+/* clang-format off */
 const struct layer_ops layer_conv_transpose = {
-    .config = {.type = "conv_transpose", .help = "transposed 3D convolution (enlarges by its stride)", .base = &layer_base_table,
+    .config = {.type = "conv_transpose", .help = "transposed 3D convolution (enlarges by its stride)",
+    .base = &layer_base_table,
                .size = sizeof(struct conv_config), .fields = conv_fields},
     .state_size = sizeof(struct conv_state),
     .min_src = 1, .max_src = 1, .keeps = LAYER_KEEPS_SRC_TO_LEARN,
@@ -233,6 +249,7 @@ const struct layer_ops layer_conv_transpose = {
     .params_changed = conv_params_changed, .done = conv_done, .macs = conv_macs, .work = conv_work,
     .sums_bytes = conv_sums_bytes, .takes_affine = conv_takes_affine,
 };
+/* clang-format on */
 
 static bool conv_is_transposed(const struct layer *layer)
 {

@@ -14,13 +14,16 @@ struct dense_config {
     int init;
 };
 
+/* clang-format off */
 static const struct config_field dense_fields[] = {
-    {.key = "units", .type = CONFIG_INT, .offset = offsetof(struct dense_config, units), .min = 1, .max = 1 << 20, .required = true,
-     .help = "outputs"},
-    {.key = "bias", .type = CONFIG_BOOL, .offset = offsetof(struct dense_config, bias), .text = "true", .help = "adds a learned constant per output"},
-    {.key = "init", .type = CONFIG_ENUM, .offset = offsetof(struct dense_config, init), .text = "glorot_uniform", .names = dense_init_names,
-     .help = "how the weights are drawn"},
+    {.key = "units", .type = CONFIG_INT, .offset = offsetof(struct dense_config, units), .min = 1, .max = 1 << 20,
+     .required = true, .help = "outputs"},
+    {.key = "bias", .type = CONFIG_BOOL, .offset = offsetof(struct dense_config, bias), .text = "true",
+     .help = "adds a learned constant per output"},
+    {.key = "init", .type = CONFIG_ENUM, .offset = offsetof(struct dense_config, init), .text = "glorot_uniform",
+     .names = dense_init_names, .help = "how the weights are drawn"},
     {0}};
+/* clang-format on */
 
 static enum status dense_shape(const struct layer *layer, struct shape *ret_dst, struct error *error)
 {
@@ -28,8 +31,9 @@ static enum status dense_shape(const struct layer *layer, struct shape *ret_dst,
     struct shape src = layer->src[0].shape;
     char text[SHAPE_TEXT];
     if (shape_voxels(src) != 1)
-        return config_error(error, layer->node, "%s: its source is %s, a grid (a flatten or global_pool layer in front would fit)", layer->name,
-                            shape_text(text, src));
+        return config_error(error, layer->node,
+                            "%s: its source is %s, a grid (a flatten or global_pool layer in front would fit)",
+                            layer->name, shape_text(text, src));
     *ret_dst = (struct shape){src.n, config->units, 1, 1, 1};
     return STATUS_OK;
 }
@@ -58,7 +62,8 @@ static void dense_forward(struct layer *layer, const struct pass *pass)
     float *src = layer->scratch, *dst = src + shape_count(layer->src[0].shape);
     (void)pass;
     tensor_to_plain(src, layer->src[0]);
-    engine_matmul(shape.n, shape.c, inputs, (struct matrix){src, false}, (struct matrix){layer->value[0], true}, dst, false);
+    engine_matmul(shape.n, shape.c, inputs, (struct matrix){src, false}, (struct matrix){layer->value[0], true}, dst,
+                  false);
     for (int64_t i = 0; layer->n_params > 1 && i < shape_count(shape); i++)
         dst[i] += layer->value[1][i % shape.c];
     tensor_from_plain(layer->dst, dst);
@@ -68,12 +73,14 @@ static void dense_backward(struct layer *layer, const struct pass *pass)
 {
     struct shape shape = layer->d_dst.shape;
     int64_t inputs = layer->src[0].shape.c;
-    float *src = layer->scratch, *d_dst = src + shape_count(layer->src[0].shape), *d_src = src; /* src is done with by then */
+    float *src = layer->scratch, *d_dst = src + shape_count(layer->src[0].shape),
+          *d_src = src; /* src is done with by then */
     (void)pass;
     tensor_to_plain(d_dst, layer->d_dst);
     if (layer->grad[0]) {
         tensor_to_plain(src, layer->src[0]);
-        engine_matmul(shape.c, inputs, shape.n, (struct matrix){d_dst, true}, (struct matrix){src, false}, layer->grad[0], false);
+        engine_matmul(shape.c, inputs, shape.n, (struct matrix){d_dst, true}, (struct matrix){src, false},
+                      layer->grad[0], false);
     }
     for (int64_t o = 0; layer->n_params > 1 && layer->grad[1] && o < shape.c; o++) {
         double sum = 0;
@@ -82,7 +89,8 @@ static void dense_backward(struct layer *layer, const struct pass *pass)
         layer->grad[1][o] = (float)sum;
     }
     if (layer->d_src[0].data) {
-        engine_matmul(shape.n, inputs, shape.c, (struct matrix){d_dst, false}, (struct matrix){layer->value[0], false}, d_src, false);
+        engine_matmul(shape.n, inputs, shape.c, (struct matrix){d_dst, false}, (struct matrix){layer->value[0], false},
+                      d_src, false);
         tensor_from_plain(layer->d_src[0], d_src);
     }
 }
@@ -93,10 +101,13 @@ static int64_t dense_macs(const struct layer *layer)
     return shape_count(layer->src[0].shape) * config->units;
 }
 
+/* clang-format off */
 const struct layer_ops layer_dense = {
-    .config = {.type = "dense", .help = "fully connected layer, after flatten or global_pool", .base = &layer_base_table,
+    .config = {.type = "dense", .help = "fully connected layer, after flatten or global_pool",
+    .base = &layer_base_table,
                .size = sizeof(struct dense_config), .fields = dense_fields},
     .min_src = 1, .max_src = 1, .keeps = LAYER_KEEPS_SRC_TO_LEARN,
     .shape = dense_shape, .declare = dense_declare, .init = dense_init,
     .forward = dense_forward, .backward = dense_backward, .macs = dense_macs,
 };
+/* clang-format on */

@@ -1,6 +1,8 @@
-/* dropout.c - inverted dropout (Srivastava et al. 2014).     training: dst = src * mask / (1 - rate); testing: dst = src
+/* dropout.c - inverted dropout (Srivastava et al. 2014).     training: dst = src * mask / (1 - rate); testing: dst =
+ *   src
  *   src, dst (N,C,D,H,W)                                     d_src = d_dst * mask / (1 - rate)
- * Keeps nothing: the mask of value v of channel c of the step's sample n is the v-th number of the stream (seed, step, layer index, n * C + c),
+ * Keeps nothing: the mask of value v of channel c of the step's sample n is the v-th number of the stream (seed,
+ *   step, layer index, n * C + c),
  * drawn again in backward; it does not depend on layout or threads.       Test: tests/nn/test_dropout.c */
 #include <string.h>
 
@@ -19,8 +21,8 @@ static enum status dropout_shape(const struct layer *layer, struct shape *ret_ds
     return STATUS_OK;
 }
 
-static void dropout_row(const struct layer *layer, const struct pass *pass, const struct rng *base, const struct rows *rows, int64_t row,
-                        const float *src, float *dst)
+static void dropout_row(const struct layer *layer, const struct pass *pass, const struct rng *base,
+                        const struct rows *rows, int64_t row, const float *src, float *dst)
 {
     double rate = ((const struct dropout_config *)layer->config)->rate;
     uint32_t below = (uint32_t)(rate * 0x1p32); /* rate < 1 */
@@ -64,14 +66,19 @@ static void dropout_backward(struct layer *layer, const struct pass *pass)
         dropout_apply(layer, pass, layer->d_dst.data, layer->d_src[0].data);
 }
 
+/* clang-format off */
 static const struct config_field dropout_fields[] = {
-    {.key = "rate", .type = CONFIG_DOUBLE, .offset = offsetof(struct dropout_config, rate), .text = "0.5", .min = 0, .max = 0.99,
-     .help = "share of values set to zero"},
+    {.key = "rate", .type = CONFIG_DOUBLE, .offset = offsetof(struct dropout_config, rate), .text = "0.5", .min = 0,
+     .max = 0.99, .help = "share of values set to zero"},
     {0}};
+/* clang-format on */
 
+/* clang-format off */
 const struct layer_ops layer_dropout = {
-    .config = {.type = "dropout", .help = "sets a random share of the values to zero while training", .base = &layer_base_table,
+    .config = {.type = "dropout", .help = "sets a random share of the values to zero while training",
+    .base = &layer_base_table,
                .size = sizeof(struct dropout_config), .fields = dropout_fields},
     .min_src = 1, .max_src = 1, .keeps = LAYER_KEEPS_NOTHING, .in_place = LAYER_IN_PLACE_ALWAYS,
     .shape = dropout_shape, .forward = dropout_forward, .backward = dropout_backward,
 };
+/* clang-format on */

@@ -38,9 +38,11 @@ static void flatten_backward(struct layer *layer, const struct pass *pass)
         tensor_from_plain(flatten_sample(layer->d_src[0], n), flatten_sample(layer->d_dst, n).data);
 }
 
+/* clang-format off */
 const struct layer_ops layer_flatten = {
     .config = {.type = "flatten", .help = "all values as channels of one voxel, for dense", .base = &layer_base_table,
                .size = sizeof(struct layer_config)},
     .min_src = 1, .max_src = 1, .keeps = LAYER_KEEPS_NOTHING, .in_place = LAYER_IN_PLACE_NEVER,
     .shape = flatten_shape, .forward = flatten_forward, .backward = flatten_backward,
 };
+/* clang-format on */

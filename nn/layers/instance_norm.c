@@ -79,35 +79,47 @@ static void instance_norm_backward(struct layer *layer, const struct pass *pass)
     const struct instance_norm_state *state = layer->state;
     const double *mean = layer->kept;
     norm_backward(&state->norm,
-                  &(struct norm_gradient){.src = layer->src[0].data, .d_dst = layer->d_dst.data, .gamma = layer->value[0], .beta = layer->value[1], .mean = mean,
-                                          .inv = mean + norm_stats(&state->norm), .d_src = layer->d_src[0].data,
-                                          .d_gamma = layer->grad[0], .d_beta = layer->grad[1]},
+                  &(struct norm_gradient){.src = layer->src[0].data,
+                                          .d_dst = layer->d_dst.data,
+                                          .gamma = layer->value[0],
+                                          .beta = layer->value[1],
+                                          .mean = mean,
+                                          .inv = mean + norm_stats(&state->norm),
+                                          .d_src = layer->d_src[0].data,
+                                          .d_gamma = layer->grad[0],
+                                          .d_beta = layer->grad[1]},
                   layer->scratch);
 }
 
+/* clang-format off */
 static const struct config_field instance_norm_fields[] = {
-    {.key = "eps", .type = CONFIG_DOUBLE, .offset = offsetof(struct instance_norm_config, eps), .text = "1e-5", .min = 1e-12, .max = 1,
-     .help = "added to the variance"},
+    {.key = "eps", .type = CONFIG_DOUBLE, .offset = offsetof(struct instance_norm_config, eps), .text = "1e-5",
+     .min = 1e-12, .max = 1, .help = "added to the variance"},
     {.key = "affine", .type = CONFIG_BOOL, .offset = offsetof(struct instance_norm_config, affine), .text = "true",
      .help = "learn a scale (gamma) and a shift (beta) per channel"},
     {0}};
+/* clang-format on */
 
+/* clang-format off */
 const struct layer_ops layer_instance_norm = {
-    .config = {.type = "instance_norm", .help = "instance normalisation: per sample and channel", .base = &layer_base_table,
+    .config = {.type = "instance_norm", .help = "instance normalisation: per sample and channel",
+    .base = &layer_base_table,
                .size = sizeof(struct instance_norm_config), .fields = instance_norm_fields},
     .state_size = sizeof(struct instance_norm_state),
-    .min_src = 1, .max_src = 1, .keeps = LAYER_KEEPS_SRC, .in_place = LAYER_IN_PLACE_INFER, .takes_activation = norm_takes_activation,
+    .min_src = 1, .max_src = 1, .keeps = LAYER_KEEPS_SRC, .in_place = LAYER_IN_PLACE_INFER,
+    .takes_activation = norm_takes_activation,
     .measures = instance_norm_measures,
     .shape = instance_norm_shape, .declare = instance_norm_declare, .init = instance_norm_init,
     .forward = instance_norm_forward, .backward = instance_norm_backward,
 };
+/* clang-format on */
 
 static enum status group_norm_shape(const struct layer *layer, struct shape *ret_dst, struct error *error)
 {
     const struct group_norm_config *config = layer->config;
     if (layer->src[0].shape.c % config->groups)
-        return config_error(error, layer->node, "%s: groups: %" PRId64 " does not divide the %" PRId64 " channels", layer->name,
-                            config->groups, layer->src[0].shape.c);
+        return config_error(error, layer->node, "%s: groups: %" PRId64 " does not divide the %" PRId64 " channels",
+                            layer->name, config->groups, layer->src[0].shape.c);
     return instance_norm_shape(layer, ret_dst, error);
 }
 
@@ -117,21 +129,27 @@ static enum status group_norm_init(struct layer *layer, struct error *error)
     return instance_norm_init_groups(layer, ((const struct group_norm_config *)layer->config)->groups);
 }
 
+/* clang-format off */
 static const struct config_field group_norm_fields[] = {
-    {.key = "eps", .type = CONFIG_DOUBLE, .offset = offsetof(struct group_norm_config, instance.eps), .text = "1e-5", .min = 1e-12, .max = 1,
-     .help = "added to the variance"},
-    {.key = "affine", .type = CONFIG_BOOL, .offset = offsetof(struct group_norm_config, instance.affine), .text = "true",
-     .help = "learn a scale (gamma) and a shift (beta) per channel"},
-    {.key = "groups", .type = CONFIG_INT, .offset = offsetof(struct group_norm_config, groups), .text = "8", .min = 1, .max = 4096,
-     .help = "groups of channels; must divide their number"},
+    {.key = "eps", .type = CONFIG_DOUBLE, .offset = offsetof(struct group_norm_config, instance.eps), .text = "1e-5",
+     .min = 1e-12, .max = 1, .help = "added to the variance"},
+    {.key = "affine", .type = CONFIG_BOOL, .offset = offsetof(struct group_norm_config, instance.affine),
+     .text = "true", .help = "learn a scale (gamma) and a shift (beta) per channel"},
+    {.key = "groups", .type = CONFIG_INT, .offset = offsetof(struct group_norm_config, groups), .text = "8", .min = 1,
+     .max = 4096, .help = "groups of channels; must divide their number"},
     {0}};
+/* clang-format on */
 
+/* clang-format off */
 const struct layer_ops layer_group_norm = {
-    .config = {.type = "group_norm", .help = "group normalisation: per sample and group of channels", .base = &layer_base_table,
+    .config = {.type = "group_norm", .help = "group normalisation: per sample and group of channels",
+    .base = &layer_base_table,
                .size = sizeof(struct group_norm_config), .fields = group_norm_fields},
     .state_size = sizeof(struct instance_norm_state),
-    .min_src = 1, .max_src = 1, .keeps = LAYER_KEEPS_SRC, .in_place = LAYER_IN_PLACE_INFER, .takes_activation = norm_takes_activation,
+    .min_src = 1, .max_src = 1, .keeps = LAYER_KEEPS_SRC, .in_place = LAYER_IN_PLACE_INFER,
+    .takes_activation = norm_takes_activation,
     .measures = instance_norm_measures,
     .shape = group_norm_shape, .declare = instance_norm_declare, .init = group_norm_init,
     .forward = instance_norm_forward, .backward = instance_norm_backward,
 };
+/* clang-format on */

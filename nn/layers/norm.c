@@ -17,12 +17,12 @@ struct norm_piece {
 /* Everything one call needs, carved out of the scratch. */
 struct norm_work {
     struct rows rows;
-    int64_t channels;         /* samples * stored channels */
+    int64_t channels;          /* samples * stored channels */
     struct norm_piece *pieces; /* rows * NORM_PIECES */
-    double *a, *ab;           /* channels, one behind the other */
-    double *stat_a, *stat_b;  /* norm_stats */
-    float *by_d, *by_x, *one; /* channels: out = by_d * d + by_x * x + one */
-    float *to_d, *to_one;     /* channels: forward's out was to_d * x + to_one, before the slope */
+    double *a, *ab;            /* channels, one behind the other */
+    double *stat_a, *stat_b;   /* norm_stats */
+    float *by_d, *by_x, *one;  /* channels: out = by_d * d + by_x * x + one */
+    float *to_d, *to_one;      /* channels: forward's out was to_d * x + to_one, before the slope */
     float slope;
 };
 
@@ -56,8 +56,8 @@ size_t norm_scratch_bytes(const struct norm *norm)
 {
     struct rows rows = rows_of(norm->shape);
     size_t channels = (size_t)(rows.n * rows.lane);
-    return (size_t)rows.n * NORM_PIECES * sizeof(struct norm_piece) + channels * (2 * sizeof(double) + 5 * sizeof(float)) +
-           2 * (size_t)norm_stats(norm) * sizeof(double);
+    return (size_t)rows.n * NORM_PIECES * sizeof(struct norm_piece) +
+           channels * (2 * sizeof(double) + 5 * sizeof(float)) + 2 * (size_t)norm_stats(norm) * sizeof(double);
 }
 
 static struct norm_work norm_work(const struct norm *norm, void *scratch)
@@ -84,9 +84,11 @@ static inline float norm_bend(float d, float x, float to_d, float to_one, float 
     return to_d * x + to_one > 0 ? d : lower;
 }
 
-/* n is a multiple of lanes. Inlined with lanes and bent constants, so that it becomes vector code. bent: a is bent by b; factors of row `row`. */
-static inline __attribute__((always_inline)) void norm_sum_lanes(const struct norm_work *work, struct norm_piece *piece, int64_t row, const float *a,
-                                                                 const float *b, int64_t n, const int lanes, const bool bent)
+/* n is a multiple of lanes. Inlined with lanes and bent constants, so that it becomes vector code. bent: a is bent by
+ * b; factors of row `row`. */
+static inline __attribute__((always_inline)) void norm_sum_lanes(const struct norm_work *work, struct norm_piece *piece,
+                                                                 int64_t row, const float *a, const float *b, int64_t n,
+                                                                 const int lanes, const bool bent)
 {
     double sum_a[ROWS_MAX_LANE] = {0}, sum_ab[ROWS_MAX_LANE] = {0};
     const float *to_d = work->to_d + row * lanes, *to_one = work->to_one + row * lanes;
@@ -102,7 +104,8 @@ static inline __attribute__((always_inline)) void norm_sum_lanes(const struct no
 }
 
 /* A piece of a plain row: eight sums side by side, then folded into one. */
-static void norm_sum_plain(const struct norm_work *work, struct norm_piece *piece, const float *a, const float *b, int64_t n)
+static void norm_sum_plain(const struct norm_work *work, struct norm_piece *piece, const float *a, const float *b,
+                           int64_t n)
 {
     norm_sum_lanes(work, piece, 0, a, b, n / 8 * 8, 8, false);
     for (int l = 1; l < 8; l++) {
@@ -122,7 +125,8 @@ static void norm_sums(struct norm_work *work, const float *a, const float *b, bo
 #pragma omp parallel for schedule(static) collapse(2)
     for (int64_t row = 0; row < rows->n; row++)
         for (int64_t k = 0; k < NORM_PIECES; k++) {
-            int64_t first = rows->voxels * k / NORM_PIECES * rows->lane, last = rows->voxels * (k + 1) / NORM_PIECES * rows->lane;
+            int64_t first = rows->voxels * k / NORM_PIECES * rows->lane,
+                    last = rows->voxels * (k + 1) / NORM_PIECES * rows->lane;
             int64_t at = row * rows->floats + first;
             struct norm_piece *piece = &work->pieces[row * NORM_PIECES + k];
             if (rows->lane == 1)
@@ -169,8 +173,10 @@ void norm_measure(const struct norm *norm, const struct layer *layer, double *me
 enum norm_way { NORM_TO, NORM_TO_BENT, NORM_BACK, NORM_BACK_BENT };
 
 /* Inlined with lane and way constants, so that it becomes vector code. */
-static inline __attribute__((always_inline)) void norm_combine_lanes(const struct norm_work *work, int64_t row, int64_t piece, const float *d,
-                                                                     const float *x, float *dst, const int lane, const enum norm_way way)
+static inline __attribute__((always_inline)) void norm_combine_lanes(const struct norm_work *work, int64_t row,
+                                                                     int64_t piece, const float *d, const float *x,
+                                                                     float *dst, const int lane,
+                                                                     const enum norm_way way)
 {
     const struct rows *rows = &work->rows;
     const float *by_d = work->by_d + row * lane, *by_x = work->by_x + row * lane, *one = work->one + row * lane;
@@ -187,8 +193,9 @@ static inline __attribute__((always_inline)) void norm_combine_lanes(const struc
         }
 }
 
-static inline __attribute__((always_inline)) void norm_combine_piece(const struct norm_work *work, int64_t row, int64_t piece, const float *d,
-                                                                     const float *x, float *dst, const int lane, enum norm_way way)
+static inline __attribute__((always_inline)) void norm_combine_piece(const struct norm_work *work, int64_t row,
+                                                                     int64_t piece, const float *d, const float *x,
+                                                                     float *dst, const int lane, enum norm_way way)
 {
     switch (way) {
     case NORM_TO:
@@ -206,8 +213,8 @@ static inline __attribute__((always_inline)) void norm_combine_piece(const struc
     }
 }
 
-/* dst = by_d * d + by_x * x + one, channel by channel; x only on the way back. Bent: the result (to), or d (back). Padding channels have
- * zero factors. */
+/* dst = by_d * d + by_x * x + one, channel by channel; x only on the way back. Bent: the result (to), or d (back).
+ * Padding channels have zero factors. */
 static void norm_combine(const struct norm_work *work, const float *d, const float *x, float *dst, enum norm_way way)
 {
     const struct rows *rows = &work->rows;
@@ -224,8 +231,8 @@ static void norm_combine(const struct norm_work *work, const float *d, const flo
 }
 
 /* dst = by * src + one: forward's factors. */
-static void norm_factors(const struct norm *norm, const double *mean, const double *inv, const float *gamma, const float *beta, float *by,
-                         float *one)
+static void norm_factors(const struct norm *norm, const double *mean, const double *inv, const float *gamma,
+                         const float *beta, float *by, float *one)
 {
     int64_t stored = tensor_stored_channels(norm->shape.c);
     memset(by, 0, (size_t)(norm->shape.n * stored) * sizeof *by);
@@ -239,7 +246,8 @@ static void norm_factors(const struct norm *norm, const double *mean, const doub
         }
 }
 
-void norm_apply(const struct norm *norm, const struct layer *layer, const double *mean, const double *inv, const float *gamma, const float *beta)
+void norm_apply(const struct norm *norm, const struct layer *layer, const double *mean, const double *inv,
+                const float *gamma, const float *beta)
 {
     if (layer->dst_affine.by) {
         norm_factors(norm, mean, inv, gamma, beta, layer->dst_affine.by, layer->dst_affine.one);
@@ -251,7 +259,8 @@ void norm_apply(const struct norm *norm, const struct layer *layer, const double
 }
 
 /* d_gamma = sum d * (x - mean) * inv, d_beta = sum d, over samples and voxels. */
-static void norm_backward_affine(const struct norm *norm, const struct norm_gradient *gradient, const struct norm_work *work)
+static void norm_backward_affine(const struct norm *norm, const struct norm_gradient *gradient,
+                                 const struct norm_work *work)
 {
     int64_t stored = work->channels / norm->shape.n;
     for (int64_t c = 0; c < norm->shape.c; c++) {
@@ -284,8 +293,10 @@ static void norm_backward_factors(const struct norm *norm, const struct norm_gra
             work->stat_a[s] += gamma * work->a[i] / values;
             work->stat_b[s] += gamma * (work->ab[i] - gradient->mean[s] * work->a[i]) * gradient->inv[s] / values;
         }
-    if (gradient->replicas && !gradient->constant) /* each loss is a mean over its own part, the whole's the mean of them */
-        gradient->replicas->average(gradient->replicas->context, work->stat_a, 2 * norm_stats(norm)); /* stat_b lies behind stat_a */
+    if (gradient->replicas &&
+        !gradient->constant) /* each loss is a mean over its own part, the whole's the mean of them */
+        gradient->replicas->average(gradient->replicas->context, work->stat_a,
+                                    2 * norm_stats(norm)); /* stat_b lies behind stat_a */
     for (int64_t n = 0; n < norm->shape.n; n++)
         for (int64_t c = 0; c < norm->shape.c; c++) {
             int64_t i = n * stored + c, s = norm_stat(norm, n, c);
@@ -311,5 +322,8 @@ void norm_backward(const struct norm *norm, const struct norm_gradient *gradient
     if (!gradient->d_src)
         return;
     norm_backward_factors(norm, gradient, &work);
-    norm_combine(&work, gradient->d_dst, gradient->src, gradient->d_src, bent ? NORM_BACK_BENT : gradient->constant ? NORM_TO : NORM_BACK);
+    norm_combine(&work, gradient->d_dst, gradient->src, gradient->d_src,
+                 bent                 ? NORM_BACK_BENT
+                 : gradient->constant ? NORM_TO
+                                      : NORM_BACK);
 }

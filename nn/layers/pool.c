@@ -27,7 +27,8 @@ static struct pool pool_make(const struct layer *layer)
     for (int axis = 0; axis < 3; axis++) {
         pool.kernel[axis] = config->kernel[2 - axis];
         pool.stride[axis] = config->stride[2 - axis] ? config->stride[2 - axis] : pool.kernel[axis];
-        pool.dst[axis] = pool.src[axis] < pool.kernel[axis] ? 0 : (pool.src[axis] - pool.kernel[axis]) / pool.stride[axis] + 1;
+        pool.dst[axis] =
+            pool.src[axis] < pool.kernel[axis] ? 0 : (pool.src[axis] - pool.kernel[axis]) / pool.stride[axis] + 1;
     }
     return pool;
 }
@@ -36,7 +37,8 @@ static struct pool pool_make(const struct layer *layer)
 static struct pool pool_make_global(const struct layer *layer)
 {
     struct shape src = layer->src[0].shape;
-    return (struct pool){.kernel = {src.d, src.h, src.w}, .stride = {1, 1, 1}, .src = {src.d, src.h, src.w}, .dst = {1, 1, 1}};
+    return (struct pool){
+        .kernel = {src.d, src.h, src.w}, .stride = {1, 1, 1}, .src = {src.d, src.h, src.w}, .dst = {1, 1, 1}};
 }
 
 static enum status pool_shape(const struct layer *layer, struct shape *ret_dst, struct error *error)
@@ -45,7 +47,8 @@ static enum status pool_shape(const struct layer *layer, struct shape *ret_dst, 
     struct pool pool = pool_make(layer);
     for (int axis = 0; axis < 3; axis++)
         if (pool.dst[axis] < 1)
-            return config_error(error, layer->node, "%s: kernel: %" PRId64 " is larger than the %" PRId64 " voxels along %c", layer->name,
+            return config_error(error, layer->node,
+                                "%s: kernel: %" PRId64 " is larger than the %" PRId64 " voxels along %c", layer->name,
                                 pool.kernel[axis], pool.src[axis], "zyx"[axis]);
     *ret_dst = (struct shape){src.n, src.c, pool.dst[0], pool.dst[1], pool.dst[2]};
     return STATUS_OK;
@@ -56,7 +59,8 @@ static int64_t pool_values(const struct pool *pool)
     return pool->kernel[0] * pool->kernel[1] * pool->kernel[2];
 }
 
-/* The first voxel of src in the window of dst's voxel `voxel`, and the i-th voxel of a window counted from its first. */
+/* The first voxel of src in the window of dst's voxel `voxel`, and the i-th voxel of a window counted from its first.
+ */
 static int64_t pool_corner(const struct pool *pool, int64_t voxel)
 {
     int64_t x = voxel % pool->dst[2], y = voxel / pool->dst[2] % pool->dst[1], z = voxel / pool->dst[2] / pool->dst[1];
@@ -65,7 +69,8 @@ static int64_t pool_corner(const struct pool *pool, int64_t voxel)
 
 static int64_t pool_offset(const struct pool *pool, int64_t i)
 {
-    int64_t x = i % pool->kernel[2], y = i / pool->kernel[2] % pool->kernel[1], z = i / pool->kernel[2] / pool->kernel[1];
+    int64_t x = i % pool->kernel[2], y = i / pool->kernel[2] % pool->kernel[1],
+            z = i / pool->kernel[2] / pool->kernel[1];
     return (z * pool->src[1] + y) * pool->src[2] + x;
 }
 
@@ -87,8 +92,8 @@ static void max_pool_forward(struct layer *layer, const struct pass *pass)
 }
 
 /* The first value of the window that equals the largest gets the gradient. */
-static void max_pool_window_backward(const struct pool *pool, int64_t lane, const float *window, const float *largest, const float *d_dst,
-                                     float *d_window)
+static void max_pool_window_backward(const struct pool *pool, int64_t lane, const float *window, const float *largest,
+                                     const float *d_dst, float *d_window)
 {
     for (int64_t c = 0; c < lane; c++) {
         int64_t i = 0;
@@ -110,25 +115,30 @@ static void max_pool_backward(struct layer *layer, const struct pass *pass)
         memset(d_src, 0, (size_t)src.floats * sizeof *d_src);
         for (int64_t voxel = 0; voxel < dst.voxels; voxel++) {
             int64_t corner = pool_corner(&pool, voxel) * src.lane, at = row * dst.floats + voxel * dst.lane;
-            max_pool_window_backward(&pool, src.lane, layer->src[0].data + row * src.floats + corner, layer->dst.data + at,
-                                     layer->d_dst.data + at, d_src + corner);
+            max_pool_window_backward(&pool, src.lane, layer->src[0].data + row * src.floats + corner,
+                                     layer->dst.data + at, layer->d_dst.data + at, d_src + corner);
         }
     }
 }
 
+/* clang-format off */
 static const struct config_field pool_fields[] = {
-    {.key = "kernel", .type = CONFIG_INT3, .offset = offsetof(struct pool_config, kernel), .text = "2", .min = 1, .max = 64, .unit = "voxels",
-     .help = "x, y, z size of the window"},
-    {.key = "stride", .type = CONFIG_INT3, .offset = offsetof(struct pool_config, stride), .text = "0", .min = 0, .max = 64, .unit = "voxels",
-     .help = "x, y, z step of the window; 0: the kernel's size"},
+    {.key = "kernel", .type = CONFIG_INT3, .offset = offsetof(struct pool_config, kernel), .text = "2", .min = 1,
+     .max = 64, .unit = "voxels", .help = "x, y, z size of the window"},
+    {.key = "stride", .type = CONFIG_INT3, .offset = offsetof(struct pool_config, stride), .text = "0", .min = 0,
+     .max = 64, .unit = "voxels", .help = "x, y, z step of the window; 0: the kernel's size"},
     {0}};
+/* clang-format on */
 
+/* clang-format off */
 const struct layer_ops layer_max_pool = {
-    .config = {.type = "max_pool", .help = "largest value of each window", .base = &layer_base_table, .size = sizeof(struct pool_config),
+    .config = {.type = "max_pool", .help = "largest value of each window", .base = &layer_base_table,
+    .size = sizeof(struct pool_config),
                .fields = pool_fields},
     .min_src = 1, .max_src = 1, .keeps = LAYER_KEEPS_SRC | LAYER_KEEPS_DST, .in_place = LAYER_IN_PLACE_NEVER,
     .shape = pool_shape, .forward = max_pool_forward, .backward = max_pool_backward,
 };
+/* clang-format on */
 
 static void mean_forward(const struct layer *layer, const struct pool *pool)
 {
@@ -180,12 +190,15 @@ static void avg_pool_backward(struct layer *layer, const struct pass *pass)
     mean_backward(layer, &pool);
 }
 
+/* clang-format off */
 const struct layer_ops layer_avg_pool = {
-    .config = {.type = "avg_pool", .help = "mean of each window", .base = &layer_base_table, .size = sizeof(struct pool_config),
+    .config = {.type = "avg_pool", .help = "mean of each window", .base = &layer_base_table,
+    .size = sizeof(struct pool_config),
                .fields = pool_fields},
     .min_src = 1, .max_src = 1, .keeps = LAYER_KEEPS_NOTHING, .in_place = LAYER_IN_PLACE_NEVER,
     .shape = pool_shape, .forward = avg_pool_forward, .backward = avg_pool_backward,
 };
+/* clang-format on */
 
 static enum status global_pool_shape(const struct layer *layer, struct shape *ret_dst, struct error *error)
 {
@@ -208,8 +221,11 @@ static void global_pool_backward(struct layer *layer, const struct pass *pass)
     mean_backward(layer, &pool);
 }
 
+/* clang-format off */
 const struct layer_ops layer_global_pool = {
-    .config = {.type = "global_pool", .help = "mean over all voxels", .base = &layer_base_table, .size = sizeof(struct layer_config)},
+    .config = {.type = "global_pool", .help = "mean over all voxels", .base = &layer_base_table,
+    .size = sizeof(struct layer_config)},
     .min_src = 1, .max_src = 1, .keeps = LAYER_KEEPS_NOTHING, .in_place = LAYER_IN_PLACE_NEVER,
     .shape = global_pool_shape, .forward = global_pool_forward, .backward = global_pool_backward,
 };
+/* clang-format on */

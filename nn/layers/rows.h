@@ -1,7 +1,7 @@
 /* rows.h - a tensor as rows, so that elementwise and channelwise layers need not know its layout.
  *
- * A row is one block of `lane` channels of one sample: voxels * lane floats that lie together, voxel by voxel. Plain tensors have
- * lane 1 and a row per channel. */
+ * A row is one block of `lane` channels of one sample: voxels * lane floats that lie together, voxel by voxel. Plain
+ * tensors have lane 1 and a row per channel. */
 #ifndef CALVARIA_NN_LAYERS_ROWS_H
 #define CALVARIA_NN_LAYERS_ROWS_H
 
@@ -10,9 +10,9 @@
 enum { ROWS_MAX_LANE = 16 };
 
 struct rows {
-    int64_t n;               /* rows in all: samples * blocks */
-    int64_t blocks, lane;    /* blocks per sample, channels per block */
-    int64_t voxels, floats;  /* of one row: floats = voxels * lane */
+    int64_t n;              /* rows in all: samples * blocks */
+    int64_t blocks, lane;   /* blocks per sample, channels per block */
+    int64_t voxels, floats; /* of one row: floats = voxels * lane */
 };
 
 static inline struct rows rows_of(struct shape shape)

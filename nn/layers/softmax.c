@@ -1,6 +1,7 @@
 /* softmax.c - softmax over the channels of every voxel.      dst[n,c] = exp(src[n,c]) / sum_k exp(src[n,k])
  *   src, dst (N,C,D,H,W)                                     d_src[c] = dst[c] * (d_dst[c] - sum_k d_dst[k] * dst[k])
- * Keeps for backward: dst. The largest value is taken off first, so that exp does not overflow. Test: tests/nn/test_activation.c */
+ * Keeps for backward: dst. The largest value is taken off first, so that exp does not overflow. Test:
+ * tests/nn/test_activation.c */
 #include <math.h>
 
 #include "nn/layer.h"
@@ -72,9 +73,11 @@ static void softmax_backward(struct layer *layer, const struct pass *pass)
         }
 }
 
+/* clang-format off */
 const struct layer_ops layer_softmax = {
     .config = {.type = "softmax", .help = "probabilities over the channels of each voxel", .base = &layer_base_table,
                .size = sizeof(struct layer_config)},
     .min_src = 1, .max_src = 1, .keeps = LAYER_KEEPS_DST, .in_place = LAYER_IN_PLACE_ALWAYS,
     .shape = softmax_shape, .forward = softmax_forward, .backward = softmax_backward,
 };
+/* clang-format on */

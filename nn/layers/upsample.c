@@ -1,6 +1,7 @@
 /* upsample.c - enlarges a grid by a whole factor f.
  *   nearest     dst[n,c,Z] = src[n,c, floor(Z/f)]
- *   trilinear   half-pixel centres, edges clamped (PyTorch's align_corners=False): along each axis dst[Z] mixes the two src voxels
+ *   trilinear   half-pixel centres, edges clamped (PyTorch's align_corners=False): along each axis dst[Z] mixes the
+ *     two src voxels
  *               around (Z + 1/2)/f - 1/2
  *   src (N,C,D,H,W)   dst (N,C,fD,fH,fW)
  * Keeps for backward: nothing.            Test: tests/nn/test_upsample.c */
@@ -19,22 +20,24 @@ struct upsample_config {
     int64_t factor;
 };
 
+/* clang-format off */
 static const struct config_field upsample_fields[] = {
-    {.key = "mode", .type = CONFIG_ENUM, .offset = offsetof(struct upsample_config, mode), .text = "nearest", .names = upsample_mode_names,
-     .help = "nearest repeats voxels; trilinear interpolates"},
-    {.key = "factor", .type = CONFIG_INT, .offset = offsetof(struct upsample_config, factor), .text = "2", .min = 1, .max = UPSAMPLE_MAX,
-     .help = "how many times larger along each axis"},
+    {.key = "mode", .type = CONFIG_ENUM, .offset = offsetof(struct upsample_config, mode), .text = "nearest",
+     .names = upsample_mode_names, .help = "nearest repeats voxels; trilinear interpolates"},
+    {.key = "factor", .type = CONFIG_INT, .offset = offsetof(struct upsample_config, factor), .text = "2", .min = 1,
+     .max = UPSAMPLE_MAX, .help = "how many times larger along each axis"},
     {0}};
+/* clang-format on */
 
 static enum status upsample_shape(const struct layer *layer, struct shape *ret_dst, struct error *error)
 {
     const struct upsample_config *config = layer->config;
     struct shape dst = layer->src[0].shape;
     char text[SHAPE_TEXT];
-    if (__builtin_mul_overflow(dst.d, config->factor, &dst.d) || __builtin_mul_overflow(dst.h, config->factor, &dst.h) ||
-        __builtin_mul_overflow(dst.w, config->factor, &dst.w))
-        return config_error(error, layer->node, "%s: factor: %" PRId64 " times %s overflows", layer->name, config->factor,
-                            shape_text(text, layer->src[0].shape));
+    if (__builtin_mul_overflow(dst.d, config->factor, &dst.d) ||
+        __builtin_mul_overflow(dst.h, config->factor, &dst.h) || __builtin_mul_overflow(dst.w, config->factor, &dst.w))
+        return config_error(error, layer->node, "%s: factor: %" PRId64 " times %s overflows", layer->name,
+                            config->factor, shape_text(text, layer->src[0].shape));
     *ret_dst = dst;
     return STATUS_OK;
 }
@@ -85,16 +88,19 @@ static void upsample_forward(struct layer *layer, const struct pass *pass)
             struct upsample_mix a = upsample_axis(config, z, from.d);
             for (int64_t y = 0; y < to.h; y++) {
                 struct upsample_mix b = upsample_axis(config, y, from.h);
-                const float *row[4] = {src + (a.first * from.h + b.first) * from.w * lane, src + (a.first * from.h + b.second) * from.w * lane,
+                const float *row[4] = {src + (a.first * from.h + b.first) * from.w * lane,
+                                       src + (a.first * from.h + b.second) * from.w * lane,
                                        src + (a.second * from.h + b.first) * from.w * lane,
                                        src + (a.second * from.h + b.second) * from.w * lane};
-                const float part[4] = {(1 - a.part) * (1 - b.part), (1 - a.part) * b.part, a.part * (1 - b.part), a.part * b.part};
+                const float part[4] = {(1 - a.part) * (1 - b.part), (1 - a.part) * b.part, a.part * (1 - b.part),
+                                       a.part * b.part};
                 for (int64_t x = 0; x < to.w; x++, dst += lane) {
                     struct upsample_mix c = upsample_axis(config, x, from.w);
                     for (int64_t l = 0; l < lane; l++) {
                         float sum = 0;
                         for (int corner = 0; corner < 4; corner++)
-                            sum += part[corner] * ((1 - c.part) * row[corner][c.first * lane + l] + c.part * row[corner][c.second * lane + l]);
+                            sum += part[corner] * ((1 - c.part) * row[corner][c.first * lane + l] +
+                                                   c.part * row[corner][c.second * lane + l]);
                         dst[l] = sum;
                     }
                 }
@@ -103,8 +109,8 @@ static void upsample_forward(struct layer *layer, const struct pass *pass)
 }
 
 /* d_src[v] gathers from the dst voxels that read v: no two threads write the same value. */
-static void upsample_gather(const struct upsample_config *config, struct shape to, struct shape from, const int64_t at[3], const float *d_dst,
-                            float *d_src, int64_t lane)
+static void upsample_gather(const struct upsample_config *config, struct shape to, struct shape from,
+                            const int64_t at[3], const float *d_dst, float *d_src, int64_t lane)
 {
     int64_t f = config->factor, reach = config->mode == UPSAMPLE_NEAREST ? 0 : f;
     float sum[UPSAMPLE_LANE_MAX] = {0};
@@ -143,10 +149,12 @@ static void upsample_backward(struct layer *layer, const struct pass *pass)
                 for (int64_t x = 0; x < from.w; x++) {
                     const int64_t at[3] = {z, y, x};
                     upsample_gather(config, to, from, at, layer->d_dst.data + plane * shape_voxels(to) * lane,
-                                    layer->d_src[0].data + (((plane * from.d + z) * from.h + y) * from.w + x) * lane, lane);
+                                    layer->d_src[0].data + (((plane * from.d + z) * from.h + y) * from.w + x) * lane,
+                                    lane);
                 }
 }
 
+/* clang-format off */
 const struct layer_ops layer_upsample = {
     .config = {.type = "upsample", .help = "enlarges the grid: nearest or trilinear", .base = &layer_base_table,
                .size = sizeof(struct upsample_config), .fields = upsample_fields},
@@ -154,3 +162,4 @@ const struct layer_ops layer_upsample = {
     .scale = upsample_scale, .shape = upsample_shape,
     .forward = upsample_forward, .backward = upsample_backward,
 };
+/* clang-format on */

@@ -1,5 +1,7 @@
-/* bce.c - binary cross entropy of probabilities.     L = -mean(t log p + (1 - t) log(1 - p)),  p clipped to [eps, 1 - eps]
- *   dL/dp = (p - t) / (p (1 - p)) / count, 0 where clipped (as Keras)                              Test: tests/nn/test_loss.c */
+/* bce.c - binary cross entropy of probabilities.     L = -mean(t log p + (1 - t) log(1 - p)),  p clipped to [eps, 1
+ *   - eps]
+ *   dL/dp = (p - t) / (p (1 - p)) / count, 0 where clipped (as Keras)
+ *     Test: tests/nn/test_loss.c */
 #include <math.h>
 
 #include "nn/loss.h"
@@ -46,13 +48,17 @@ static double bce_run(const void *config, const struct loss_batch *batch, double
     return sum / (double)n;
 }
 
+/* clang-format off */
 static const struct config_field bce_fields[] = {
-    {.key = "clip", .type = CONFIG_DOUBLE, .offset = offsetof(struct bce_config, clip), .text = "1e-7", .min = 1e-12, .max = 0.1,
-     .help = "probabilities are kept this far from 0 and 1"},
+    {.key = "clip", .type = CONFIG_DOUBLE, .offset = offsetof(struct bce_config, clip), .text = "1e-7", .min = 1e-12,
+     .max = 0.1, .help = "probabilities are kept this far from 0 and 1"},
     {0}};
+/* clang-format on */
 
+/* clang-format off */
 const struct loss_ops loss_bce = {
     .config = {.type = "bce", .help = "binary cross entropy; the network must end in probabilities (sigmoid, softmax)",
                .base = &loss_base_table, .size = sizeof(struct bce_config), .fields = bce_fields},
     .run = bce_run,
 };
+/* clang-format on */

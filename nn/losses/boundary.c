@@ -1,6 +1,9 @@
-/* boundary.c - boundary loss (Kervadec et al., Medical Image Analysis 2021).     L = sum(p D) / count     dL/dp = D / count
- *   D: signed distance from the target's surface in voxels, as their code takes it: the distance to the target outside it, 1 - the distance
- *   to the nearest voxel outside it inside; 0 everywhere for an empty target                            Test: tests/nn/test_loss.c */
+/* boundary.c - boundary loss (Kervadec et al., Medical Image Analysis 2021).     L = sum(p D) / count
+ *   dL/dp = D / count
+ *   D: signed distance from the target's surface in voxels, as their code takes it: the distance to the target
+ *     outside it, 1 - the distance
+ *   to the nearest voxel outside it inside; 0 everywhere for an empty target
+ *     Test: tests/nn/test_loss.c */
 #include "nn/loss.h"
 #include "nn/losses/sums.h"
 
@@ -15,7 +18,8 @@ static void boundary_piece(const void *context, int64_t first, int64_t last, dou
         sums[0] += (double)values->p[i] * (double)values->distance[i];
 }
 
-static double boundary_run(const void *config, const struct loss_batch *batch, double weight, float *d_p, bool accumulate)
+static double boundary_run(const void *config, const struct loss_batch *batch, double weight, float *d_p,
+                           bool accumulate)
 {
     (void)config;
     const float *distance = batch->distance;
@@ -29,10 +33,13 @@ static double boundary_run(const void *config, const struct loss_batch *batch, d
     return sum / (double)n;
 }
 
+/* clang-format off */
 const struct loss_ops loss_boundary = {
-    .config = {.type = "boundary", .help = "mean of the prediction times the signed distance from the target's surface (Kervadec et al. 2021); alone it is "
+    .config = {.type = "boundary", .help = "mean of the prediction times the signed distance from the target's "
+            "surface (Kervadec et al. 2021); alone it is "
                                            "at its best with a network that ends in tanh and restore.threshold: 0",
                .base = &loss_base_table, .size = sizeof(struct loss_config)},
     .needs = LOSS_NEEDS_DISTANCE,
     .run = boundary_run,
 };
+/* clang-format on */

@@ -1,7 +1,8 @@
 /* focal.c - focal loss (Lin et al. 2017) of probabilities, p clipped to [clip, 1 - clip].
  *   L = -mean(alpha t (1 - p)^gamma log p + (1 - alpha) (1 - t) p^gamma log(1 - p))
  *   dL/dp = alpha t (gamma (1-p)^(gamma-1) log p - (1-p)^gamma / p)
- *         - (1-alpha) (1-t) (gamma p^(gamma-1) log(1-p) - p^gamma / (1-p)),  / count, 0 where clipped   Test: tests/nn/test_loss.c */
+ *         - (1-alpha) (1-t) (gamma p^(gamma-1) log(1-p) - p^gamma / (1-p)),  / count, 0 where clipped
+ *           Test: tests/nn/test_loss.c */
 #include <math.h>
 
 #include "nn/loss.h"
@@ -56,17 +57,22 @@ static double focal_run(const void *config, const struct loss_batch *batch, doub
     return sum / (double)n;
 }
 
+/* clang-format off */
 static const struct config_field focal_fields[] = {
-    {.key = "gamma", .type = CONFIG_DOUBLE, .offset = offsetof(struct focal_config, gamma), .text = "2", .min = 0, .max = 10,
-     .help = "how much well-classified voxels are left out"},
-    {.key = "alpha", .type = CONFIG_DOUBLE, .offset = offsetof(struct focal_config, alpha), .text = "0.25", .min = 0, .max = 1,
-     .help = "share of the foreground"},
-    {.key = "clip", .type = CONFIG_DOUBLE, .offset = offsetof(struct focal_config, clip), .text = "1e-7", .min = 1e-12, .max = 0.1,
-     .help = "probabilities are kept this far from 0 and 1"},
+    {.key = "gamma", .type = CONFIG_DOUBLE, .offset = offsetof(struct focal_config, gamma), .text = "2", .min = 0,
+     .max = 10, .help = "how much well-classified voxels are left out"},
+    {.key = "alpha", .type = CONFIG_DOUBLE, .offset = offsetof(struct focal_config, alpha), .text = "0.25", .min = 0,
+     .max = 1, .help = "share of the foreground"},
+    {.key = "clip", .type = CONFIG_DOUBLE, .offset = offsetof(struct focal_config, clip), .text = "1e-7",
+     .min = 1e-12, .max = 0.1, .help = "probabilities are kept this far from 0 and 1"},
     {0}};
+/* clang-format on */
 
+/* clang-format off */
 const struct loss_ops loss_focal = {
-    .config = {.type = "focal", .help = "focal loss; the network must end in probabilities (sigmoid, softmax)", .base = &loss_base_table,
+    .config = {.type = "focal", .help = "focal loss; the network must end in probabilities (sigmoid, softmax)",
+    .base = &loss_base_table,
                .size = sizeof(struct focal_config), .fields = focal_fields},
     .run = focal_run,
 };
+/* clang-format on */

@@ -1,4 +1,5 @@
-/* mse.c - mean squared error.     L = sum (p - t)^2 / count     dL/dp = 2 (p - t) / count          Test: tests/nn/test_loss.c */
+/* mse.c - mean squared error.     L = sum (p - t)^2 / count     dL/dp = 2 (p - t) / count
+ *   Test: tests/nn/test_loss.c */
 #include "nn/loss.h"
 #include "nn/losses/sums.h"
 
@@ -29,7 +30,10 @@ static double mse_run(const void *config, const struct loss_batch *batch, double
     return sum / (double)n;
 }
 
+/* clang-format off */
 const struct loss_ops loss_mse = {
-    .config = {.type = "mse", .help = "mean squared error", .base = &loss_base_table, .size = sizeof(struct loss_config)},
+    .config = {.type = "mse", .help = "mean squared error", .base = &loss_base_table,
+    .size = sizeof(struct loss_config)},
     .run = mse_run,
 };
+/* clang-format on */

@@ -1,4 +1,5 @@
-/* sums.h - private: sums over many values, in double, in pieces fixed by the count: the same bits on any number of threads. */
+/* sums.h - private: sums over many values, in double, in pieces fixed by the count: the same bits on any number of
+ * threads. */
 #ifndef CALVARIA_NN_LOSSES_SUMS_H
 #define CALVARIA_NN_LOSSES_SUMS_H
 

@@ -41,7 +41,8 @@ static enum status model_write_weights(hid_t group, const struct params *params,
 {
     for (int64_t i = 0; i < params->n; i++) {
         const struct param *param = &params->items[i];
-        const struct model_h5_array array = {.name = param->name, .n_dims = param->n_dims, .dim = param->dim, .floats = params->value + param->offset};
+        const struct model_h5_array array = {
+            .name = param->name, .n_dims = param->n_dims, .dim = param->dim, .floats = params->value + param->offset};
         if (model_h5_put_array(group, &array, path, error))
             return error->status;
         hid_t dataset = H5Dopen2(group, param->name, H5P_DEFAULT);
@@ -59,7 +60,8 @@ static enum status model_write_state(hid_t group, const struct model *model, con
 {
     for (int64_t i = 0; i < model->n_blocks; i++) {
         const struct model_block *block = &model->blocks[i];
-        const struct model_h5_array array = {.name = block->name, .n_dims = 1, .dim = &block->count, .floats = block->floats, .ints = block->ints};
+        const struct model_h5_array array = {
+            .name = block->name, .n_dims = 1, .dim = &block->count, .floats = block->floats, .ints = block->ints};
         if (model_h5_put_array(group, &array, path, error))
             return error->status;
     }
@@ -133,12 +135,14 @@ static enum status model_read_version(hid_t file, const char *path, struct arena
     if (model_h5_get_text(&format, file, "format", path, arena, error))
         return error->status;
     if (strcmp(format, model_format) != 0)
-        return error_set(error, STATUS_FAILED, "%s: format: '%.64s', expected '%s' (not a model file)", path, format, model_format);
+        return error_set(error, STATUS_FAILED, "%s: format: '%.64s', expected '%s' (not a model file)", path, format,
+                         model_format);
     if (model_h5_get_int(&version, file, "format_version", path, error))
         return error->status;
     if (version != MODEL_VERSION)
-        return error_set(error, STATUS_FAILED, "%s: format_version: %" PRId64 ", this program reads %d (a %s program would fit)", path, version,
-                         MODEL_VERSION, version > MODEL_VERSION ? "newer" : "matching");
+        return error_set(error, STATUS_FAILED,
+                         "%s: format_version: %" PRId64 ", this program reads %d (a %s program would fit)", path,
+                         version, MODEL_VERSION, version > MODEL_VERSION ? "newer" : "matching");
     return STATUS_OK;
 }
 
@@ -190,12 +194,14 @@ static enum status model_bind_network(struct model *model, const char *path, str
     const char *text = model_text(model, "network");
     struct yaml_node *root;
     if (!text)
-        return error_set(error, STATUS_FAILED, "%s: attribute 'network': missing (not a calvaria model, or a damaged one)", path);
+        return error_set(error, STATUS_FAILED,
+                         "%s: attribute 'network': missing (not a calvaria model, or a damaged one)", path);
     char *name = arena_printf(&model->arena, "%s:network", path);
     if (!name)
         return error_memory(error, strlen(path), "a path");
     if (yaml_read_text(&root, text, name, &model->arena, error) ||
-        config_bind(&network_table, root, &model->network, &model->arena, error) || network_describe(&model->params, &model->network, error)) {
+        config_bind(&network_table, root, &model->network, &model->arena, error) ||
+        network_describe(&model->params, &model->network, error)) {
         error->status = STATUS_FAILED; /* a damaged file, not a user's configuration */
         return error_while(error, "reading the network of model %s", path);
     }
@@ -241,13 +247,16 @@ static enum status model_read_weights(struct model *model, hid_t group, const ch
             return error->status;
         for (int64_t k = 0; k < param->count; k++)
             if (!isfinite(value[k]))
-                return error_set(error, STATUS_FAILED, "%s: weights/%s: value %" PRId64 " is not finite (a diverged training, or a damaged file)",
+                return error_set(error, STATUS_FAILED,
+                                 "%s: weights/%s: value %" PRId64
+                                 " is not finite (a diverged training, or a damaged file)",
                                  path, param->name, k);
     }
     return STATUS_OK;
 }
 
-static enum status model_read_block(struct model *model, hid_t group, const char *name, const char *path, struct error *error)
+static enum status model_read_block(struct model *model, hid_t group, const char *name, const char *path,
+                                    struct error *error)
 {
     struct model_block *block = &model->blocks[model->n_blocks];
     int64_t count = 1;
@@ -258,7 +267,8 @@ static enum status model_read_block(struct model *model, hid_t group, const char
     void *values = arena_alloc(&model->arena, (size_t)count + 1, is_float ? sizeof(float) : sizeof(int64_t));
     if (!values)
         return error_memory(error, (size_t)count * 8, "training state of the model");
-    *block = (struct model_block){.name = name, .count = count, .floats = is_float ? values : NULL, .ints = is_float ? NULL : values};
+    *block = (struct model_block){
+        .name = name, .count = count, .floats = is_float ? values : NULL, .ints = is_float ? NULL : values};
     model->n_blocks++;
     return model_h5_get(group, name, is_float, values, path, error);
 }
@@ -284,7 +294,8 @@ static enum status model_read_state(struct model *model, hid_t file, const char 
     return status;
 }
 
-static enum status model_read_group(struct model *model, hid_t group, const char *path, bool with_state, struct error *error)
+static enum status model_read_group(struct model *model, hid_t group, const char *path, bool with_state,
+                                    struct error *error)
 {
     hid_t weights = -1;
     enum status status = model_read_version(group, path, &model->arena, error);
@@ -319,15 +330,18 @@ static enum status model_read_coarse(struct model *model, hid_t file, const char
     return status ? error_while(error, "reading the coarse stage") : STATUS_OK;
 }
 
-/* Files of HDF5's first format carry no checksums, and its library follows damaged ones into wild memory. calvaria writes a later one. */
+/* Files of HDF5's first format carry no checksums, and its library follows damaged ones into wild memory. calvaria
+ * writes a later one. */
 static enum status model_check_format(hid_t file, const char *path, struct error *error)
 {
     H5F_info2_t info;
     if (H5Fget_info2(file, &info) < 0)
         return model_h5_error(error, path, "superblock");
     if (info.super.version < 2)
-        return error_set(error, STATUS_FAILED, "%s: HDF5 format %u, without checksums: not written by calvaria (a Keras file: see import-keras; a repacked model: h5repack --low=1)", path,
-                         info.super.version);
+        return error_set(error, STATUS_FAILED,
+                         "%s: HDF5 format %u, without checksums: not written by calvaria (a Keras file: see "
+                         "import-keras; a repacked model: h5repack --low=1)",
+                         path, info.super.version);
     return STATUS_OK;
 }
 
@@ -382,7 +396,8 @@ static const char *model_portable_recipe(const char *text, struct arena *arena)
     return out;
 }
 
-enum status model_portable(struct model *ret, const struct model *model, const char *licence, struct arena *arena, struct error *error)
+enum status model_portable(struct model *ret, const struct model *model, const char *licence, struct arena *arena,
+                           struct error *error)
 {
     struct model out = *model;
     out.texts = arena_alloc(arena, (size_t)model->n_texts + 1, sizeof *out.texts);

@@ -1,7 +1,9 @@
-/* model_file.h - model.h5: a network with its weights, its restoration pipeline and where it came from, readable with h5py.
+/* model_file.h - model.h5: a network with its weights, its restoration pipeline and where it came from, readable with
+ * h5py.
  *
  *   /                attributes: format "calvaria-model", format_version 1, and every text of `texts`
- *                    ("network" = network YAML, "restore" = restoration YAML, "recipe", "dataset_hash", "metrics", "licence" ...)
+ *                    ("network" = network YAML, "restore" = restoration YAML, "recipe", "dataset_hash", "metrics",
+ *                      "licence" ...)
  *   /weights/NAME    one float32 dataset per parameter, in its plain shape; attribute trainable
  *   /state/NAME      training state (optimizer slots, sampler position ...): flat arrays of float32 or int64
  *   /coarse          of a fine stage: the coarse stage's model, with attributes and weights as above
@@ -36,12 +38,15 @@ struct model {
 
 /* network YAML is dumped from model->network; texts and blocks are written as they are. */
 enum status model_write(const char *path, const struct model *model, struct error *error);
-/* with_state: also reads /state. A coarse stage has no state, and no coarse stage of its own. Refuses another format version, missing, extra or misshapen weights, non-finite values. */
+/* with_state: also reads /state. A coarse stage has no state, and no coarse stage of its own. Refuses another format
+ * version, missing, extra or misshapen weights, non-finite values. */
 enum status model_read(struct model *ret, const char *path, bool with_state, struct error *error);
 void model_done(struct model *model);
-/* The model as it is passed on, its coarse stage with it: without training state, with another licence note (NULL: its own), and of the paths in
- * its recipe the last part alone. Points into model and arena; not to be given to model_done. */
-enum status model_portable(struct model *ret, const struct model *model, const char *licence, struct arena *arena, struct error *error);
+/* The model as it is passed on, its coarse stage with it: without training state, with another licence note (NULL: its
+ * own), and of the paths in its recipe the last part alone. Points into model and arena; not to be given to model_done.
+ */
+enum status model_portable(struct model *ret, const struct model *model, const char *licence, struct arena *arena,
+                           struct error *error);
 /* The text under key, or NULL. */
 const char *model_text(const struct model *model, const char *key);
 const struct model_block *model_block(const struct model *model, const char *name);

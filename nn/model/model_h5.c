@@ -22,7 +22,8 @@ enum status model_h5_error(struct error *error, const char *path, const char *wh
     return error_set(error, STATUS_FAILED, "%s: %s: %s", path, what, reason);
 }
 
-/* Names and attributes in the object's header, under its checksum, however many: beside it they would stand in heaps without one. */
+/* Names and attributes in the object's header, under its checksum, however many: beside it they would stand in heaps
+ * without one. */
 void model_h5_keep_in_header(hid_t create)
 {
     H5Pset_link_phase_change(create, UINT16_MAX, 0);
@@ -38,13 +39,14 @@ hid_t model_h5_make_group(hid_t parent, const char *name)
     return group;
 }
 
-/* Of fixed length: such texts stand in the object's header, under HDF5's checksum. Those of variable length stand in a heap that has none,
- * and a damaged one makes the library (1.10) read wild addresses. */
+/* Of fixed length: such texts stand in the object's header, under HDF5's checksum. Those of variable length stand in a
+ * heap that has none, and a damaged one makes the library (1.10) read wild addresses. */
 enum status model_h5_put_text(hid_t object, const char *name, const char *text, const char *path, struct error *error)
 {
     size_t bytes = strlen(text) ? strlen(text) : 1;
     hid_t type = H5Tcopy(H5T_C_S1), space = H5Screate(H5S_SCALAR);
-    bool ok = H5Tset_size(type, bytes) >= 0 && H5Tset_strpad(type, H5T_STR_NULLPAD) >= 0 && H5Tset_cset(type, H5T_CSET_UTF8) >= 0;
+    bool ok = H5Tset_size(type, bytes) >= 0 && H5Tset_strpad(type, H5T_STR_NULLPAD) >= 0 &&
+              H5Tset_cset(type, H5T_CSET_UTF8) >= 0;
     hid_t attribute = ok ? H5Acreate2(object, name, type, space, H5P_DEFAULT, H5P_DEFAULT) : -1;
     ok = attribute >= 0 && H5Awrite(attribute, type, text) >= 0;
     enum status status = ok ? STATUS_OK : model_h5_error(error, path, name);
@@ -68,10 +70,12 @@ static enum status model_h5_read_text(const char **ret, hid_t attribute, hid_t t
     return STATUS_OK;
 }
 
-enum status model_h5_get_text(const char **ret, hid_t object, const char *name, const char *path, struct arena *arena, struct error *error)
+enum status model_h5_get_text(const char **ret, hid_t object, const char *name, const char *path, struct arena *arena,
+                              struct error *error)
 {
     if (H5Aexists(object, name) <= 0)
-        return error_set(error, STATUS_FAILED, "%s: attribute '%s': missing (not a calvaria model, or a damaged one)", path, name);
+        return error_set(error, STATUS_FAILED, "%s: attribute '%s': missing (not a calvaria model, or a damaged one)",
+                         path, name);
     hid_t attribute = H5Aopen(object, name, H5P_DEFAULT);
     if (attribute < 0)
         return model_h5_error(error, path, name);
@@ -80,8 +84,10 @@ enum status model_h5_get_text(const char **ret, hid_t object, const char *name, 
     if (H5Tget_class(type) != H5T_STRING || H5Sget_simple_extent_npoints(space) != 1)
         status = error_set(error, STATUS_FAILED, "%s: attribute '%s': not one text", path, name);
     else if (H5Tis_variable_str(type) != 0)
-        status = error_set(error, STATUS_FAILED, "%s: attribute '%s': a text of variable length (one of fixed length would do; in h5py: numpy.bytes_)",
-                           path, name);
+        status = error_set(
+            error, STATUS_FAILED,
+            "%s: attribute '%s': a text of variable length (one of fixed length would do; in h5py: numpy.bytes_)", path,
+            name);
     else
         status = model_h5_read_text(ret, attribute, type, path, name, arena, error);
     H5Sclose(space);
@@ -105,7 +111,8 @@ enum status model_h5_put_int(hid_t object, const char *name, int64_t value, cons
 enum status model_h5_get_int(int64_t *ret, hid_t object, const char *name, const char *path, struct error *error)
 {
     if (H5Aexists(object, name) <= 0)
-        return error_set(error, STATUS_FAILED, "%s: attribute '%s': missing (not a calvaria model, or a damaged one)", path, name);
+        return error_set(error, STATUS_FAILED, "%s: attribute '%s': missing (not a calvaria model, or a damaged one)",
+                         path, name);
     hid_t attribute = H5Aopen(object, name, H5P_DEFAULT);
     if (attribute < 0)
         return model_h5_error(error, path, name);
@@ -129,8 +136,8 @@ enum status model_h5_put_array(hid_t group, const struct model_h5_array *array, 
     hid_t space = H5Screate_simple(array->n_dims, dims, NULL);
     hid_t type = array->floats ? H5T_IEEE_F32LE : H5T_STD_I64LE;
     hid_t dataset = space < 0 ? -1 : H5Dcreate2(group, array->name, type, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
-    bool ok = dataset >= 0 && H5Dwrite(dataset, array->floats ? H5T_NATIVE_FLOAT : H5T_NATIVE_INT64, H5S_ALL, H5S_ALL, H5P_DEFAULT,
-                                       array->floats ? (const void *)array->floats : array->ints) >= 0;
+    bool ok = dataset >= 0 && H5Dwrite(dataset, array->floats ? H5T_NATIVE_FLOAT : H5T_NATIVE_INT64, H5S_ALL, H5S_ALL,
+                                       H5P_DEFAULT, array->floats ? (const void *)array->floats : array->ints) >= 0;
     enum status status = ok ? STATUS_OK : model_h5_error(error, path, array->name);
     if (dataset >= 0 && H5Dclose(dataset) < 0 && !status)
         status = model_h5_error(error, path, array->name);
@@ -143,19 +150,22 @@ enum status model_h5_put_array(hid_t group, const struct model_h5_array *array, 
 enum { MAX_PACKED = 64 };
 
 /* A float or integer dataset that is really stored: one that never was written, or hardly, could claim any size. */
-static enum status model_h5_check(hid_t dataset, hid_t type, hid_t space, const char *name, const char *path, struct error *error)
+static enum status model_h5_check(hid_t dataset, hid_t type, hid_t space, const char *name, const char *path,
+                                  struct error *error)
 {
     H5T_class_t class = H5Tget_class(type);
     hssize_t values = H5Sget_simple_extent_npoints(space);
     if (class != H5T_FLOAT && class != H5T_INTEGER)
         return error_set(error, STATUS_FAILED, "%s: %s: neither floats nor integers", path, name);
-    if (values < 0 || (uint64_t)values * H5Tget_size(type) / MAX_PACKED > H5Dget_storage_size(dataset) || (values > 0 && H5Dget_storage_size(dataset) == 0))
-        return error_set(error, STATUS_FAILED, "%s: %s: declared but not stored (a damaged or half-written file)", path, name);
+    if (values < 0 || (uint64_t)values * H5Tget_size(type) / MAX_PACKED > H5Dget_storage_size(dataset) ||
+        (values > 0 && H5Dget_storage_size(dataset) == 0))
+        return error_set(error, STATUS_FAILED, "%s: %s: declared but not stored (a damaged or half-written file)", path,
+                         name);
     return STATUS_OK;
 }
 
-enum status model_h5_look(hid_t group, const char *name, bool *ret_is_float, int *ret_n_dims, int64_t *ret_dims, int max_dims,
-                          const char *path, struct error *error)
+enum status model_h5_look(hid_t group, const char *name, bool *ret_is_float, int *ret_n_dims, int64_t *ret_dims,
+                          int max_dims, const char *path, struct error *error)
 {
     if (!hdf5_has(group, name))
         return error_set(error, STATUS_FAILED, "%s: %s: missing (a model of another network?)", path, name);
@@ -167,7 +177,8 @@ enum status model_h5_look(hid_t group, const char *name, bool *ret_is_float, int
     int rank = H5Sget_simple_extent_ndims(space);
     hsize_t dims[H5S_MAX_RANK];
     if (!status && (rank < 0 || rank > max_dims))
-        status = error_set(error, STATUS_FAILED, "%s: %s: %d dimensions, expected at most %d", path, name, rank, max_dims);
+        status =
+            error_set(error, STATUS_FAILED, "%s: %s: %d dimensions, expected at most %d", path, name, rank, max_dims);
     if (!status && H5Sget_simple_extent_dims(space, dims, NULL) != rank)
         status = model_h5_error(error, path, name);
     if (!status) {
@@ -185,14 +196,16 @@ enum status model_h5_look(hid_t group, const char *name, bool *ret_is_float, int
 enum status model_h5_get(hid_t group, const char *name, bool floats, void *out, const char *path, struct error *error)
 {
     hid_t dataset = hdf5_open_dataset(group, name);
-    bool ok = dataset >= 0 && H5Dread(dataset, floats ? H5T_NATIVE_FLOAT : H5T_NATIVE_INT64, H5S_ALL, H5S_ALL, H5P_DEFAULT, out) >= 0;
+    bool ok = dataset >= 0 &&
+              H5Dread(dataset, floats ? H5T_NATIVE_FLOAT : H5T_NATIVE_INT64, H5S_ALL, H5S_ALL, H5P_DEFAULT, out) >= 0;
     enum status status = ok ? STATUS_OK : model_h5_error(error, path, name);
     if (dataset >= 0)
         H5Dclose(dataset);
     return status;
 }
 
-enum status model_h5_list(hid_t group, int64_t *ret_n, const char ***ret_names, const char *path, struct arena *arena, struct error *error)
+enum status model_h5_list(hid_t group, int64_t *ret_n, const char ***ret_names, const char *path, struct arena *arena,
+                          struct error *error)
 {
     H5G_info_t info;
     if (H5Gget_info(group, &info) < 0)
@@ -205,7 +218,8 @@ enum status model_h5_list(hid_t group, int64_t *ret_n, const char ***ret_names, 
         char *name = length < 0 ? NULL : arena_alloc(arena, (size_t)length + 1, 1);
         if (length >= 0 && !name)
             return error_memory(error, (size_t)length + 1, "names in the model");
-        if (length < 0 || H5Lget_name_by_idx(group, ".", H5_INDEX_NAME, H5_ITER_INC, i, name, (size_t)length + 1, H5P_DEFAULT) < 0)
+        if (length < 0 ||
+            H5Lget_name_by_idx(group, ".", H5_INDEX_NAME, H5_ITER_INC, i, name, (size_t)length + 1, H5P_DEFAULT) < 0)
             return model_h5_error(error, path, "a group");
         names[i] = name;
     }

@@ -54,7 +54,8 @@ static enum status plan_round(struct plan_item *items, int64_t n, struct error *
         bool fits = items[i].bytes >= 0 && items[i].bytes <= INT64_MAX - PLAN_ALIGN;
         int64_t bytes = fits ? (items[i].bytes + PLAN_ALIGN - 1) / PLAN_ALIGN * PLAN_ALIGN : 0;
         if (!fits || bytes > INT64_MAX - sum)
-            return error_set(error, STATUS_FAILED, "memory plan: the buffers' sizes overflow 63 bits (a smaller patch or batch would fit)");
+            return error_set(error, STATUS_FAILED,
+                             "memory plan: the buffers' sizes overflow 63 bits (a smaller patch or batch would fit)");
         items[i].bytes = bytes;
         sum += bytes;
     }

@@ -1,7 +1,7 @@
 /* arena_plan.h - where buffers lie in one arena, from when they live: buffers whose lives do not overlap share memory.
  *
- * Greedy by size (Pisarchyk and Lee, "Efficient memory management for deep neural net inference", 2020): the largest buffer
- * first, each into the tightest gap left between the buffers already placed that live at the same time. */
+ * Greedy by size (Pisarchyk and Lee, "Efficient memory management for deep neural net inference", 2020): the largest
+ * buffer first, each into the tightest gap left between the buffers already placed that live at the same time. */
 #ifndef CALVARIA_NN_NETWORK_ARENA_PLAN_H
 #define CALVARIA_NN_NETWORK_ARENA_PLAN_H
 

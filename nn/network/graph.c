@@ -14,29 +14,35 @@ static const struct config_table *network_layer_table(int index)
 static const char *const network_precision_names[] = {"float32", "bfloat16", NULL};
 const char *const network_recompute_names[] = {"nothing", "cheap", "most", NULL};
 
+/* clang-format off */
 static const struct config_field network_fields[] = {
-    {.key = "name", .type = CONFIG_STRING, .offset = offsetof(struct network_config, name), .text = "network", .help = "for tables and plots"},
-    {.key = "input_channels", .type = CONFIG_INT, .offset = offsetof(struct network_config, input_channels), .text = "1", .min = 1,
-     .max = 1024, .help = "channels of the input: 1, or 2 with a coarse answer beside it"},
-    {.key = "patch_vox", .type = CONFIG_INT3, .offset = offsetof(struct network_config, patch_vox), .text = "128", .min = 1, .max = 1 << 20,
-     .unit = "voxels", .help = "x, y, z: the input size that `info` prints for and training defaults to"},
+    {.key = "name", .type = CONFIG_STRING, .offset = offsetof(struct network_config, name), .text = "network",
+     .help = "for tables and plots"},
+    {.key = "input_channels", .type = CONFIG_INT, .offset = offsetof(struct network_config, input_channels),
+     .text = "1", .min = 1, .max = 1024, .help = "channels of the input: 1, or 2 with a coarse answer beside it"},
+    {.key = "patch_vox", .type = CONFIG_INT3, .offset = offsetof(struct network_config, patch_vox), .text = "128",
+     .min = 1, .max = 1 << 20, .unit = "voxels",
+     .help = "x, y, z: the input size that `info` prints for and training defaults to"},
     {.key = "winograd", .type = CONFIG_BOOL, .offset = offsetof(struct network_config, winograd), .text = "true",
-     .help = "minimal filtering for convolutions where it is faster: up to 8 times fewer products, up to 3.4 times the rounding error"},
+     .help = "minimal filtering for convolutions where it is faster: up to 8 times fewer products, up to 3.4 "
+             "times the rounding error"},
     {.key = "precision", .type = CONFIG_ENUM, .offset = offsetof(struct network_config, precision), .text = "float32",
-     .names = network_precision_names,
-     .help = "float32; bfloat16 is refused: the engine has no bfloat16 kernels yet (bench/README.md has what it would cost in accuracy)"},
+     .names = network_precision_names, .help = "float32; bfloat16 is refused: the engine has no bfloat16 kernels "
+             "yet (bench/README.md has what it would cost in accuracy)"},
     {.key = "recompute", .type = CONFIG_ENUM, .offset = offsetof(struct network_config, recompute), .text = "nothing",
-     .names = network_recompute_names,
-     .help = "training memory against time, same bits: outputs computed again in backward; cheap: all but convolutions' and dense layers'; "
-             "most: whatever lowers the memory"},
-    {.key = "layers", .type = CONFIG_LIST, .offset = offsetof(struct network_config, layers), .variant = network_layer_table,
-     .required = true, .help = "from input to output"},
+     .names = network_recompute_names, .help = "training memory against time, same bits: outputs computed again "
+             "in backward; cheap: all but convolutions' and dense layers'; most: whatever lowers the memory"},
+    {.key = "layers", .type = CONFIG_LIST, .offset = offsetof(struct network_config, layers),
+     .variant = network_layer_table, .required = true, .help = "from input to output"},
     {0}};
+/* clang-format on */
 
+/* clang-format off */
 const struct config_table network_table = {
     .help = "A network: a list of layers, each reading the layer before it or those named by `from`.",
     .size = sizeof(struct network_config),
     .fields = network_fields};
+/* clang-format on */
 
 /* The value called `name` among those of the first n_layers, or -1. */
 static int64_t graph_find(const struct network *network, int64_t n_layers, const char *name)
@@ -49,7 +55,8 @@ static int64_t graph_find(const struct network *network, int64_t n_layers, const
     return -1;
 }
 
-static enum status graph_unknown_source(const struct network *network, const struct layer *layer, const char *name, struct error *error)
+static enum status graph_unknown_source(const struct network *network, const struct layer *layer, const char *name,
+                                        struct error *error)
 {
     const char **names = memory_zalloc((size_t)layer->index + 2, sizeof *names);
     if (!names)
@@ -59,9 +66,11 @@ static enum status graph_unknown_source(const struct network *network, const str
         names[i + 1] = network->nodes[i].layer.name;
     const char *nearest = config_nearest(name, names);
     if (nearest)
-        config_error(error, layer->node, "%s: from: no layer before it is called '%s' (did you mean '%s'?)", layer->name, name, nearest);
+        config_error(error, layer->node, "%s: from: no layer before it is called '%s' (did you mean '%s'?)",
+                     layer->name, name, nearest);
     else
-        config_error(error, layer->node, "%s: from: no layer before it is called '%s' (give that layer `name: %s`)", layer->name, name, name);
+        config_error(error, layer->node, "%s: from: no layer before it is called '%s' (give that layer `name: %s`)",
+                     layer->name, name, name);
     memory_free(names);
     return error->status;
 }
@@ -69,11 +78,14 @@ static enum status graph_unknown_source(const struct network *network, const str
 static enum status graph_name(struct network *network, struct layer *layer, struct error *error)
 {
     const struct layer_config *config = layer->config;
-    layer->name = config->name ? config->name : arena_printf(&network->arena, "%s_%" PRId64, layer->ops->config.type, layer->index);
+    layer->name = config->name ? config->name
+                               : arena_printf(&network->arena, "%s_%" PRId64, layer->ops->config.type, layer->index);
     if (!layer->name)
         return error_memory(error, 64, "layer name");
     if (!layer->name[0] || strchr(layer->name, '/') || strchr(layer->name, '.'))
-        return config_error(error, layer->node, "name: '%s' must be neither empty nor hold '/' or '.' (weights are stored under it)", layer->name);
+        return config_error(error, layer->node,
+                            "name: '%s' must be neither empty nor hold '/' or '.' (weights are stored under it)",
+                            layer->name);
     if (graph_find(network, layer->index, layer->name) >= 0)
         return config_error(error, layer->node, "name: '%s' is used twice (each layer needs its own)", layer->name);
     return STATUS_OK;
@@ -87,8 +99,8 @@ static enum status graph_sources(struct network *network, struct node *node, str
     const struct layer_ops *ops = layer->ops;
     int64_t n = from->n ? from->n : 1;
     if (n < ops->min_src || n > ops->max_src)
-        return config_error(error, layer->node, "%s: from: %" PRId64 " sources, %s takes %d to %d", layer->name, n, ops->config.type,
-                            ops->min_src, ops->max_src);
+        return config_error(error, layer->node, "%s: from: %" PRId64 " sources, %s takes %d to %d", layer->name, n,
+                            ops->config.type, ops->min_src, ops->max_src);
     layer->n_src = (int)n;
     for (int64_t k = 0; k < n; k++) {
         int64_t value = from->n ? graph_find(network, layer->index, from->items[k]) : layer->index;
@@ -108,11 +120,13 @@ static enum status graph_shape(struct network *network, struct layer *layer, str
         return error->status;
     if (dst.n < 1 || dst.c < 1 || dst.d < 1 || dst.h < 1 || dst.w < 1) {
         char text[SHAPE_TEXT];
-        return config_error(error, layer->node, "%s: its output would be %s (a larger patch would fit)", layer->name, shape_text(text, dst));
+        return config_error(error, layer->node, "%s: its output would be %s (a larger patch would fit)", layer->name,
+                            shape_text(text, dst));
     }
     int64_t floats = tensor_floats(dst);
     if (floats < 0 || floats > INT64_MAX / (int64_t)sizeof(float))
-        return config_error(error, layer->node, "%s: its output overflows 64 bits (a smaller patch or batch would fit)", layer->name);
+        return config_error(error, layer->node, "%s: its output overflows 64 bits (a smaller patch or batch would fit)",
+                            layer->name);
     layer->dst.shape = layer->d_dst.shape = dst;
     struct value *value = &network->values[layer->index + 1];
     value->data.shape = value->grad.shape = dst;
@@ -153,8 +167,8 @@ static enum status graph_layer(struct network *network, int64_t index, struct er
     layer->state = arena_alloc(&network->arena, 1, layer->ops->state_size ? layer->ops->state_size : 1);
     if (!layer->state)
         return error_memory(error, layer->ops->state_size, "layer state");
-    if (graph_name(network, layer, error) || graph_sources(network, node, error) || graph_shape(network, layer, error) ||
-        graph_declare(node, error))
+    if (graph_name(network, layer, error) || graph_sources(network, node, error) ||
+        graph_shape(network, layer, error) || graph_declare(node, error))
         return error->status;
     node->macs = layer->ops->macs ? layer->ops->macs(layer) : 0;
     return STATUS_OK;
@@ -164,26 +178,30 @@ static enum status graph_input(struct network *network, struct shape src, struct
 {
     const struct network_config *config = network->config;
     if (src.c != config->input_channels)
-        return error_set(error, STATUS_USAGE, "network '%s': input of %" PRId64 " channels, it takes %" PRId64 " (input_channels)", config->name,
-                         src.c, config->input_channels);
+        return error_set(error, STATUS_USAGE,
+                         "network '%s': input of %" PRId64 " channels, it takes %" PRId64 " (input_channels)",
+                         config->name, src.c, config->input_channels);
     int64_t floats = src.n > 0 && src.d > 0 && src.h > 0 && src.w > 0 ? tensor_floats(src) : -1;
     if (floats < 0 || floats > INT64_MAX / (int64_t)sizeof(float))
-        return error_set(error, STATUS_USAGE, "network '%s': an input of %" PRId64 " x %" PRId64 " channels x %" PRId64 "x%" PRId64 "x%" PRId64
-                         " voxels is empty or overflows 64 bits (a smaller patch or batch would fit)",
+        return error_set(error, STATUS_USAGE,
+                         "network '%s': an input of %" PRId64 " x %" PRId64 " channels x %" PRId64 "x%" PRId64
+                         "x%" PRId64 " voxels is empty or overflows 64 bits (a smaller patch or batch would fit)",
                          config->name, src.n, src.c, src.d, src.h, src.w);
     network->values[0].data.shape = network->values[0].grad.shape = src;
     return STATUS_OK;
 }
 
-enum status network_graph(struct network *network, const struct network_config *config, struct params *params, struct shape src,
-                          enum network_mode mode, struct error *error)
+enum status network_graph(struct network *network, const struct network_config *config, struct params *params,
+                          struct shape src, enum network_mode mode, struct error *error)
 {
     int64_t n = config->layers.n;
     network->config = config;
     network->params = params;
     network->mode = mode;
     if (config->precision != PRECISION_FLOAT32)
-        return error_set(error, STATUS_USAGE, "network '%s': precision: bfloat16 is not there: the engine (%s) has no bfloat16 kernels (float32 would work)",
+        return error_set(error, STATUS_USAGE,
+                         "network '%s': precision: bfloat16 is not there: the engine (%s) has no bfloat16 kernels "
+                         "(float32 would work)",
                          config->name, engine_version());
     if (n < 1)
         return error_set(error, STATUS_USAGE, "network '%s': it has no layers", config->name);
@@ -204,12 +222,14 @@ enum status network_graph(struct network *network, const struct network_config *
     for (int64_t i = 0; i + 1 < n; i++)
         if (network->values[i + 1].n_uses == 0) {
             const struct layer *layer = &network->nodes[i].layer;
-            return config_error(error, layer->node, "%s: no layer reads it (name it in a `from`, or remove it)", layer->name);
+            return config_error(error, layer->node, "%s: no layer reads it (name it in a `from`, or remove it)",
+                                layer->name);
         }
     return STATUS_OK;
 }
 
-/* Node `index` is a nearest upsampling with one reader that can upsample by itself: that reader now reads what it read. */
+/* Node `index` is a nearest upsampling with one reader that can upsample by itself: that reader now reads what it read.
+ */
 static void graph_absorb(struct network *network, int64_t index)
 {
     struct node *node = &network->nodes[index];
@@ -230,7 +250,8 @@ static void graph_absorb(struct network *network, int64_t index)
     }
 }
 
-/* Node `index` is a (leaky) ReLU, alone behind a layer that does it in the same pass: its readers now read that layer. */
+/* Node `index` is a (leaky) ReLU, alone behind a layer that does it in the same pass: its readers now read that layer.
+ */
 static void graph_absorb_activation(struct network *network, int64_t index)
 {
     struct node *node = &network->nodes[index];
@@ -258,7 +279,8 @@ static void graph_want_gradients(struct network *network)
         struct layer *layer = &network->nodes[i].layer;
         struct value *dst = &network->values[i + 1];
         for (int k = 0; k < layer->n_src; k++) {
-            layer->needs_d_src[k] = network->mode != NETWORK_INFER && network->values[network->nodes[i].src[k].value].wants_grad;
+            layer->needs_d_src[k] =
+                network->mode != NETWORK_INFER && network->values[network->nodes[i].src[k].value].wants_grad;
             dst->wants_grad |= layer->needs_d_src[k];
         }
         for (int k = 0; k < layer->n_params; k++)
@@ -279,7 +301,8 @@ static bool graph_may_overwrite(const struct network *network, const struct node
     return source == 0 || !training || !(network->nodes[source - 1].layer.ops->keeps & LAYER_KEEPS_DST);
 }
 
-/* Whether the concat at `index` reads `value` once and last: then its gradient is written there first, and added to by the others. */
+/* Whether the concat at `index` reads `value` once and last: then its gradient is written there first, and added to by
+ * the others. */
 static bool graph_reads_last(const struct network *network, int64_t index, int64_t value)
 {
     int64_t reads = 0;
@@ -289,7 +312,8 @@ static bool graph_reads_last(const struct network *network, int64_t index, int64
     return reads == 1;
 }
 
-/* Sources of a concat that are whole blocks of its dst are made there, in place of a copy, and so are their gradients. */
+/* Sources of a concat that are whole blocks of its dst are made there, in place of a copy, and so are their gradients.
+ */
 static void graph_join(struct network *network, int64_t index)
 {
     const struct node *node = &network->nodes[index];
@@ -315,7 +339,8 @@ static void graph_join(struct network *network, int64_t index)
 /* What is computed again needs buffers of its own. */
 static bool graph_may_join(const struct network *network)
 {
-    return !network->options.no_in_place && (network->mode == NETWORK_INFER || network->config->recompute == RECOMPUTE_NOTHING);
+    return !network->options.no_in_place &&
+           (network->mode == NETWORK_INFER || network->config->recompute == RECOMPUTE_NOTHING);
 }
 
 void network_graph_simplify(struct network *network)
@@ -345,13 +370,15 @@ static void graph_pair_norm(struct network *network, int64_t index)
     struct node *node = &network->nodes[index];
     const struct value *src = &network->values[node->src[0].value], *dst = &network->values[index + 1];
     struct node *maker = node->src[0].value > 0 ? &network->nodes[node->src[0].value - 1] : NULL;
-    if (maker && node->layer.ops->measures(&node->layer) && maker->layer.ops->sums_bytes && maker->layer.ops->sums_bytes(&maker->layer))
+    if (maker && node->layer.ops->measures(&node->layer) && maker->layer.ops->sums_bytes &&
+        maker->layer.ops->sums_bytes(&maker->layer))
         maker->sums_reader = index;
     if (network->mode != NETWORK_INFER || dst->n_uses != 1 || dst->shares != src->shares || dst->part != src->part)
         return;
     for (int64_t i = index + 1; i < network->n_layers; i++) {
         const struct node *reader = &network->nodes[i];
-        if (!reader->skipped && reader->src[0].value == index + 1 && reader->layer.ops->takes_affine && reader->layer.ops->takes_affine(&reader->layer))
+        if (!reader->skipped && reader->src[0].value == index + 1 && reader->layer.ops->takes_affine &&
+            reader->layer.ops->takes_affine(&reader->layer))
             node->affine_reader = i;
     }
 }

@@ -1,12 +1,13 @@
 /* memory_plan.c - when every buffer of a network lives, and where it lies.
  *
- * Steps of one pass, L layers: 0 input; 1 + i forward of layer i; L + 1 output; L + 2 gradient of the loss; L + 3 + k move k of the backward
- * pass (recompute.c); then the gradient by the input. A value that is computed again has two buffers, one in each half. */
+ * Steps of one pass, L layers: 0 input; 1 + i forward of layer i; L + 1 output; L + 2 gradient of the loss; L + 3 + k
+ * move k of the backward pass (recompute.c); then the gradient by the input. A value that is computed again has two
+ * buffers, one in each half. */
 #include "nn/network/network_impl.h"
 #include "nn/network/arena_plan.h"
 
-/* The buffers, each with the pointer that is to hold its address. The first 3 (L + 1) are the values' data, their gradients, and their
- * data computed again, without a pointer: tensors and in-place partners share those. */
+/* The buffers, each with the pointer that is to hold its address. The first 3 (L + 1) are the values' data, their
+ * gradients, and their data computed again, without a pointer: tensors and in-place partners share those. */
 struct wishes {
     int64_t n;
     struct plan_item *items;
@@ -38,8 +39,8 @@ static void plan_extend(struct plan_item *item, int64_t step)
     item->last = step > item->last ? step : item->last;
 }
 
-/* Lives of the values' data: from their maker to their last reader, in training as long as backward reads them; what is dropped lives in
- * data while forward runs, and in again from its second making on. */
+/* Lives of the values' data: from their maker to their last reader, in training as long as backward reads them; what is
+ * dropped lives in data while forward runs, and in again from its second making on. */
 static void plan_data(const struct network *network, struct plan_item *data, struct plan_item *again)
 {
     int64_t n = network->n_layers;
@@ -64,10 +65,12 @@ static void plan_data(const struct network *network, struct plan_item *data, str
     }
     plan_extend(&data[network->values[0].shares], 0);
     /* The caller reads the output until the next pass; one that must be copied to lie plain only until then. */
-    plan_extend(&data[network->values[n].shares], tensor_lane(network->values[n].data.shape.c) == 1 ? plan_last_step(network) : n + 1);
+    plan_extend(&data[network->values[n].shares],
+                tensor_lane(network->values[n].data.shape.c) == 1 ? plan_last_step(network) : n + 1);
 }
 
-/* Lives of the gradients: from their first writer (the last reader of the value) to the backward of the value's maker. */
+/* Lives of the gradients: from their first writer (the last reader of the value) to the backward of the value's maker.
+ */
 static void plan_grad(const struct network *network, struct plan_item *grad)
 {
     int64_t n = network->n_layers;
@@ -91,7 +94,8 @@ static int64_t plan_tensor_bytes(struct shape shape)
     return tensor_floats(shape) * (int64_t)sizeof(float); /* checked by network_graph */
 }
 
-/* The last reader of a value writes its gradient; the readers before it, and further reads by the same layer, write beside. */
+/* The last reader of a value writes its gradient; the readers before it, and further reads by the same layer, write
+ * beside. */
 static void plan_sums(struct network *network, struct wishes *wishes)
 {
     for (int64_t i = network->n_layers - 1; i >= 0; i--) {
@@ -101,7 +105,8 @@ static void plan_sums(struct network *network, struct wishes *wishes)
             if (!node->layer.needs_d_src[k])
                 continue;
             if (value->has_writer)
-                plan_wish(wishes, &node->src[k].sum, plan_tensor_bytes(value->grad.shape), node->backward_step, node->backward_step);
+                plan_wish(wishes, &node->src[k].sum, plan_tensor_bytes(value->grad.shape), node->backward_step,
+                          node->backward_step);
             value->has_writer = true;
         }
     }
@@ -117,15 +122,20 @@ static void plan_layers(struct network *network, struct wishes *wishes)
     for (int64_t i = 0; i < network->n_layers; i++) {
         struct node *node = &network->nodes[i];
         struct layer *layer = &node->layer;
-        int64_t bytes = (int64_t)layer->scratch_bytes, forward = plan_forward_step(i), again = node->again_step, backward = node->backward_step;
+        int64_t bytes = (int64_t)layer->scratch_bytes, forward = plan_forward_step(i), again = node->again_step,
+                backward = node->backward_step;
         if (node->skipped)
             continue;
         if (node->sums_reader)
-            plan_wish(wishes, (void **)&layer->dst_sums, (int64_t)layer->ops->sums_bytes(layer), forward, plan_forward_step(node->sums_reader));
+            plan_wish(wishes, (void **)&layer->dst_sums, (int64_t)layer->ops->sums_bytes(layer), forward,
+                      plan_forward_step(node->sums_reader));
         if (node->affine_reader)
             plan_wish(wishes, (void **)&layer->dst_affine.by, 2 * plan_factors(layer) * (int64_t)sizeof(float), forward,
                       plan_forward_step(node->affine_reader));
-        plan_wish(wishes, &layer->kept, (int64_t)layer->kept_bytes, forward, backward > again ? backward : again > 0 ? again : forward);
+        plan_wish(wishes, &layer->kept, (int64_t)layer->kept_bytes, forward,
+                  backward > again ? backward
+                  : again > 0      ? again
+                                   : forward);
         plan_wish(wishes, &node->scratch_forward, bytes, forward, forward);
         if (again > 0)
             plan_wish(wishes, &node->scratch_again, bytes, again, again);
@@ -179,9 +189,9 @@ static void plan_attach_layer(struct network *network, struct node *node)
     network_point(network, node, false);
     layer->d_dst.data = network->values[layer->index + 1].grad.data;
     for (int k = 0; k < layer->n_src; k++)
-        layer->d_src[k].data = !layer->needs_d_src[k]  ? NULL
-                               : node->src[k].sum      ? node->src[k].sum
-                                                       : network->values[node->src[k].value].grad.data;
+        layer->d_src[k].data = !layer->needs_d_src[k] ? NULL
+                               : node->src[k].sum     ? node->src[k].sum
+                                                      : network->values[node->src[k].value].grad.data;
 }
 
 static float *plan_address(const struct network *network, const struct plan_item *item, int64_t part)
@@ -203,7 +213,8 @@ static enum status plan_attach(struct network *network, const struct wishes *wis
         const struct plan_item *data = &wishes->items[value->shares];
         value->data.data = plan_address(network, &data[0], value->part);
         value->grad.data = value->wants_grad ? plan_address(network, &data[n], value->part) : NULL;
-        value->again = network->values[value->shares].dropped ? plan_address(network, &data[2 * n], value->part) : value->data.data;
+        value->again = network->values[value->shares].dropped ? plan_address(network, &data[2 * n], value->part)
+                                                              : value->data.data;
     }
     for (int64_t i = 0; i < network->n_layers; i++) {
         plan_attach_layer(network, &network->nodes[i]);
@@ -229,7 +240,8 @@ enum status network_plan(struct network *network, bool allocate, struct error *e
     plan_layers(network, &wishes);
     struct shape dst = network->values[n].data.shape;
     if (tensor_lane(dst.c) > 1)
-        plan_wish(&wishes, &network->dst_plain, shape_count(dst) * (int64_t)sizeof(float), n + 1, plan_last_step(network));
+        plan_wish(&wishes, &network->dst_plain, shape_count(dst) * (int64_t)sizeof(float), n + 1,
+                  plan_last_step(network));
     for (int64_t i = 0; i < wishes.n && network->options.no_reuse; i++) {
         wishes.items[i].first = 0;
         wishes.items[i].last = plan_last_step(network);

@@ -14,8 +14,8 @@ static enum status network_init_layers(struct network *network, struct error *er
     return STATUS_OK;
 }
 
-enum status network_build(struct network *network, const struct network_config *config, struct params *params, struct shape src,
-                          enum network_mode mode, bool allocate, struct error *error)
+enum status network_build(struct network *network, const struct network_config *config, struct params *params,
+                          struct shape src, enum network_mode mode, bool allocate, struct error *error)
 {
     if (network_graph(network, config, params, src, mode, error))
         return error->status;
@@ -23,7 +23,8 @@ enum status network_build(struct network *network, const struct network_config *
     if (network_init_layers(network, error))
         return error->status;
     network_graph_pair(network);
-    if (network_recompute(network, (enum network_recompute)config->recompute, error) || network_plan(network, allocate, error))
+    if (network_recompute(network, (enum network_recompute)config->recompute, error) ||
+        network_plan(network, allocate, error))
         return error_while(error, "planning the memory of network '%s'", config->name);
     return STATUS_OK;
 }
@@ -39,8 +40,9 @@ void network_done(struct network *network)
     arena_done(&network->arena);
 }
 
-enum status network_new_with(struct network **ret, const struct network_config *config, struct params *params, struct shape src,
-                             enum network_mode mode, const struct network_options *options, struct error *error)
+enum status network_new_with(struct network **ret, const struct network_config *config, struct params *params,
+                             struct shape src, enum network_mode mode, const struct network_options *options,
+                             struct error *error)
 {
     assert(params->value && (mode == NETWORK_INFER || params->grad));
     struct network *network = memory_zalloc(1, sizeof *network);
@@ -55,14 +57,14 @@ enum status network_new_with(struct network **ret, const struct network_config *
     return STATUS_OK;
 }
 
-enum status network_new(struct network **ret, const struct network_config *config, struct params *params, struct shape src,
-                        enum network_mode mode, struct error *error)
+enum status network_new(struct network **ret, const struct network_config *config, struct params *params,
+                        struct shape src, enum network_mode mode, struct error *error)
 {
     return network_new_with(ret, config, params, src, mode, &(struct network_options){0}, error);
 }
 
-enum status network_trace(struct network **ret, const struct network_config *config, struct params *params, struct shape src,
-                          struct error *error)
+enum status network_trace(struct network **ret, const struct network_config *config, struct params *params,
+                          struct shape src, struct error *error)
 {
     struct network *network = memory_zalloc(1, sizeof *network);
     if (!network)

@@ -10,7 +10,8 @@
 /* One read of a value by a layer. */
 struct node_src {
     int64_t value;
-    /* Backward: a value read more than once is given its gradient by its last reader; the others write here, and it is added. */
+    /* Backward: a value read more than once is given its gradient by its last reader; the others write here, and it is
+     * added. */
     void *sum;
 };
 
@@ -30,14 +31,15 @@ struct node {
 
 struct value {
     struct tensor data, grad;
-    float *again;        /* where backward finds the data: there too, or where it was computed again */
-    bool dropped;        /* not kept from forward to backward; said of the value whose buffers it shares */
-    bool remade;         /* computed again by then; used while planning */
-    int64_t n_uses;      /* reads by layers that run */
-    int64_t shares;      /* the value whose buffers it uses: itself, the source of an in-place layer, or the concat that it is a part of */
-    int64_t part;        /* floats from the start of those buffers */
-    bool wants_grad;     /* something that learns lies before it */
-    bool has_writer;     /* of its gradient; used while planning */
+    float *again;    /* where backward finds the data: there too, or where it was computed again */
+    bool dropped;    /* not kept from forward to backward; said of the value whose buffers it shares */
+    bool remade;     /* computed again by then; used while planning */
+    int64_t n_uses;  /* reads by layers that run */
+    int64_t shares;  /* the value whose buffers it uses: itself, the source of an in-place layer, or the concat that it
+                        is a part of */
+    int64_t part;    /* floats from the start of those buffers */
+    bool wants_grad; /* something that learns lies before it */
+    bool has_writer; /* of its gradient; used while planning */
 };
 
 /* One step of the backward pass. */
@@ -68,25 +70,27 @@ struct network {
 };
 
 /* graph.c: names, sources and shapes; parameters are declared into (or found in) params. */
-enum status network_graph(struct network *network, const struct network_config *config, struct params *params, struct shape src,
-                          enum network_mode mode, struct error *error);
+enum status network_graph(struct network *network, const struct network_config *config, struct params *params,
+                          struct shape src, enum network_mode mode, struct error *error);
 /* Absorbs upsamplings and activations, marks which values want a gradient, shares buffers in place. */
 void network_graph_simplify(struct network *network);
 /* Once the layers have chosen their kernels: who leaves sums or factors for whom. */
 void network_graph_pair(struct network *network);
 extern const char *const network_recompute_names[];
-/* recompute.c: which values are dropped (finding them by planning the memory, where the mode says so), then the moves. */
+/* recompute.c: which values are dropped (finding them by planning the memory, where the mode says so), then the moves.
+ */
 enum status network_recompute(struct network *network, enum network_recompute mode, struct error *error);
 /* Points a layer's data at forward's buffers or at backward's. */
 void network_point(struct network *network, struct node *node, bool backward);
 /* memory_plan.c: lifetimes and the arena's size; with `allocate` also the arena and every pointer into it. */
 enum status network_plan(struct network *network, bool allocate, struct error *error);
 /* network.c: graph, simplify, init of every layer, recomputation, plan. On failure call network_done all the same. */
-enum status network_build(struct network *network, const struct network_config *config, struct params *params, struct shape src,
-                          enum network_mode mode, bool allocate, struct error *error);
+enum status network_build(struct network *network, const struct network_config *config, struct params *params,
+                          struct shape src, enum network_mode mode, bool allocate, struct error *error);
 void network_done(struct network *network);
 /* network_new with options. */
-enum status network_new_with(struct network **ret, const struct network_config *config, struct params *params, struct shape src,
-                             enum network_mode mode, const struct network_options *options, struct error *error);
+enum status network_new_with(struct network **ret, const struct network_config *config, struct params *params,
+                             struct shape src, enum network_mode mode, const struct network_options *options,
+                             struct error *error);
 
 #endif

@@ -19,8 +19,8 @@ enum status network_describe(struct params *params, const struct network_config 
 }
 
 /* Bytes of the arena in one mode: primitives are prepared, no tensor is allocated. */
-static enum status cost_bytes(int64_t *ret, const struct network_config *config, struct shape src, enum network_mode mode,
-                              struct error *error)
+static enum status cost_bytes(int64_t *ret, const struct network_config *config, struct shape src,
+                              enum network_mode mode, struct error *error)
 {
     struct params params = {0};
     struct network network = {0};
@@ -31,7 +31,8 @@ static enum status cost_bytes(int64_t *ret, const struct network_config *config,
     return status;
 }
 
-enum status network_cost_recompute(int64_t ret_bytes[RECOMPUTE_MODES], const struct network_config *config, struct shape src, struct error *error)
+enum status network_cost_recompute(int64_t ret_bytes[RECOMPUTE_MODES], const struct network_config *config,
+                                   struct shape src, struct error *error)
 {
     struct network_config with = *config;
     enum status status = STATUS_OK;
@@ -42,7 +43,8 @@ enum status network_cost_recompute(int64_t ret_bytes[RECOMPUTE_MODES], const str
     return status;
 }
 
-enum status network_cost(struct network_cost *ret, const struct network_config *config, struct shape src, struct error *error)
+enum status network_cost(struct network_cost *ret, const struct network_config *config, struct shape src,
+                         struct error *error)
 {
     struct network_cost cost = {0};
     struct params params = {0};
@@ -88,7 +90,8 @@ enum { PRINT_COLUMNS = 8 };
 
 static enum status print_rows(FILE *file, struct network *network, struct error *error)
 {
-    static const char *const head[PRINT_COLUMNS] = {"#", "name", "type", "from", "source", "shape", "parameters", "GMAC"};
+    static const char *const head[PRINT_COLUMNS] = {"#",      "name",  "type",       "from",
+                                                    "source", "shape", "parameters", "GMAC"};
     struct arena *arena = &network->arena;
     int64_t n_cells = (network->n_layers + 1) * PRINT_COLUMNS;
     const char **cells = arena_alloc(arena, (size_t)n_cells, sizeof *cells);
@@ -147,13 +150,14 @@ enum status network_print(FILE *file, const struct network_config *config, struc
         return status;
     char total[32], trainable[32], shape[SHAPE_TEXT];
     fprintf(file, "network '%s' for an input of %s\n", config->name, shape_text(shape, src));
-    fprintf(file, "parameters: %s, of which trainable: %s\n", print_grouped(total, cost.n_params), print_grouped(trainable, cost.n_trainable));
+    fprintf(file, "parameters: %s, of which trainable: %s\n", print_grouped(total, cost.n_params),
+            print_grouped(trainable, cost.n_trainable));
     fprintf(file, "forward: %.1f GMAC (%.1f GFLOP) as written\n", 1e-9 * (double)cost.macs, 2e-9 * (double)cost.macs);
-    fprintf(file, "memory of activations: inference %.1f MB, training %.1f MB; parameters %.1f MB\n", 1e-6 * (double)cost.infer_bytes,
-            1e-6 * (double)cost.train_bytes, 4e-6 * (double)cost.n_params);
+    fprintf(file, "memory of activations: inference %.1f MB, training %.1f MB; parameters %.1f MB\n",
+            1e-6 * (double)cost.infer_bytes, 1e-6 * (double)cost.train_bytes, 4e-6 * (double)cost.n_params);
     for (int r = 0; r < RECOMPUTE_MODES; r++)
-        fprintf(file, "%s%s %.1f MB%s", r ? ", " : "training with recompute: ", network_recompute_names[r], 1e-6 * (double)recompute_bytes[r],
-                r == config->recompute ? " (chosen)" : "");
+        fprintf(file, "%s%s %.1f MB%s", r ? ", " : "training with recompute: ", network_recompute_names[r],
+                1e-6 * (double)recompute_bytes[r], r == config->recompute ? " (chosen)" : "");
     fprintf(file, "\n");
     return STATUS_OK;
 }

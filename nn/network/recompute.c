@@ -1,9 +1,10 @@
 /* recompute.c - which values are not kept for backward but computed again there, and the order of the backward pass.
  *
- * Backward goes through the layers from last to first. Before a layer whose backward reads a dropped value, the layer that makes that value
- * runs forward once more, after those that make what it reads, as far back as the nearest value that was kept (Chen et al., "Training deep
- * nets with sublinear memory cost", 2016). Each layer runs at most twice; the second run gives the same bits: dropout draws the same
- * mask, norms keep their statistics.                                                            Test: tests/nn/test_recompute.c */
+ * Backward goes through the layers from last to first. Before a layer whose backward reads a dropped value, the layer
+ * that makes that value runs forward once more, after those that make what it reads, as far back as the nearest value
+ * that was kept (Chen et al., "Training deep nets with sublinear memory cost", 2016). Each layer runs at most twice;
+ * the second run gives the same bits: dropout draws the same mask, norms keep their statistics. Test:
+ *   tests/nn/test_recompute.c */
 #include "nn/network/network_impl.h"
 
 /* ---- the order of the backward pass ---- */
@@ -77,7 +78,8 @@ static int64_t recompute_budget(const struct network *network)
 }
 
 /* Drops or keeps one more buffer at a time, always the one that helps most, until none does. */
-static enum status recompute_search(struct network *network, const bool *may_drop, int64_t *ret_bytes, struct error *error)
+static enum status recompute_search(struct network *network, const bool *may_drop, int64_t *ret_bytes,
+                                    struct error *error)
 {
     int64_t budget = recompute_budget(network), bytes, best = 0;
     if (recompute_measure(network, ret_bytes, error))

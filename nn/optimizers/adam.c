@@ -1,6 +1,7 @@
 /* adam.c - Adam (Kingma and Ba 2015) and AdamW (Loshchilov and Hutter 2019).
  *   m = b1 m + (1 - b1) g      v = b2 v + (1 - b2) g^2      at step k
- *   keras    w -= lr sqrt(1 - b2^k) / (1 - b1^k) * m / (sqrt(v) + eps)           (eps beside the uncorrected v, as Keras 2 and 3 write it)
+ *   keras    w -= lr sqrt(1 - b2^k) / (1 - b1^k) * m / (sqrt(v) + eps)
+ *     (eps beside the uncorrected v, as Keras 2 and 3 write it)
  *   pytorch  w -= lr / (1 - b1^k) * m / (sqrt(v) / sqrt(1 - b2^k) + eps)
  *   adamw    first w -= lr * decay * w                                           Test: tests/nn/test_optimizer.c */
 #include <math.h>
@@ -51,14 +52,15 @@ static void adam_update(const struct adam_step *factors, int64_t n, const float 
     }
 }
 
-static void adam_run(const struct adam_config *config, double decay, struct params *params, float *const *slots, double lr, int64_t step)
+static void adam_run(const struct adam_config *config, double decay, struct params *params, float *const *slots,
+                     double lr, int64_t step)
 {
     struct adam_step factors = adam_factors(config, lr, decay, step);
     for (int64_t i = 0; i < params->n; i++) {
         const struct param *param = &params->items[i];
         if (param->trainable && !param->frozen)
-            adam_update(&factors, param->count, params->grad + param->offset, params->value + param->offset, slots[0] + param->offset,
-                        slots[1] + param->offset);
+            adam_update(&factors, param->count, params->grad + param->offset, params->value + param->offset,
+                        slots[0] + param->offset, slots[1] + param->offset);
     }
 }
 
@@ -72,34 +74,46 @@ static void adamw_step(const void *config, struct params *params, float *const *
     adam_run(config, ((const struct adamw_config *)config)->weight_decay, params, slots, lr, step);
 }
 
+/* clang-format off */
 static const struct config_field adam_fields[] = {
-    {.key = "beta1", .type = CONFIG_DOUBLE, .offset = offsetof(struct adam_config, beta1), .text = "0.9", .min = 0, .max = 0.999999,
-     .help = "decay of the first moment"},
-    {.key = "beta2", .type = CONFIG_DOUBLE, .offset = offsetof(struct adam_config, beta2), .text = "0.999", .min = 0, .max = 0.999999,
-     .help = "decay of the second moment"},
-    {.key = "epsilon", .type = CONFIG_DOUBLE, .offset = offsetof(struct adam_config, epsilon), .text = "1e-7", .min = 0, .max = 1,
-     .help = "added to the root of the second moment (Keras: 1e-7, PyTorch: 1e-8)"},
-    {.key = "form", .type = CONFIG_ENUM, .offset = offsetof(struct adam_config, form), .text = "keras", .names = adam_form_names,
-     .help = "where epsilon stands: beside the uncorrected root (keras) or the corrected one (pytorch)"},
+    {.key = "beta1", .type = CONFIG_DOUBLE, .offset = offsetof(struct adam_config, beta1), .text = "0.9", .min = 0,
+     .max = 0.999999, .help = "decay of the first moment"},
+    {.key = "beta2", .type = CONFIG_DOUBLE, .offset = offsetof(struct adam_config, beta2), .text = "0.999", .min = 0,
+     .max = 0.999999, .help = "decay of the second moment"},
+    {.key = "epsilon", .type = CONFIG_DOUBLE, .offset = offsetof(struct adam_config, epsilon), .text = "1e-7",
+     .min = 0, .max = 1, .help = "added to the root of the second moment (Keras: 1e-7, PyTorch: 1e-8)"},
+    {.key = "form", .type = CONFIG_ENUM, .offset = offsetof(struct adam_config, form), .text = "keras",
+     .names = adam_form_names, .help = "where epsilon stands: beside the uncorrected root (keras) or the "
+             "corrected one (pytorch)"},
     {0}};
+/* clang-format on */
 
-static const struct config_table adam_keys = {.base = &optimizer_base_table, .size = sizeof(struct adam_config), .fields = adam_fields};
+static const struct config_table adam_keys = {
+    .base = &optimizer_base_table, .size = sizeof(struct adam_config), .fields = adam_fields};
 
+/* clang-format off */
 const struct optimizer_ops optimizer_adam = {
-    .config = {.type = "adam", .help = "Adam (Kingma and Ba 2015)", .base = &optimizer_base_table, .size = sizeof(struct adam_config),
+    .config = {.type = "adam", .help = "Adam (Kingma and Ba 2015)", .base = &optimizer_base_table,
+    .size = sizeof(struct adam_config),
                .fields = adam_fields},
     .n_slots = 2,
     .step = adam_step,
 };
+/* clang-format on */
 
+/* clang-format off */
 static const struct config_field adamw_fields[] = {
-    {.key = "weight_decay", .type = CONFIG_DOUBLE, .offset = offsetof(struct adamw_config, weight_decay), .text = "0.01", .min = 0, .max = 10,
-     .help = "every step takes off lr times this share of each value"},
+    {.key = "weight_decay", .type = CONFIG_DOUBLE, .offset = offsetof(struct adamw_config, weight_decay),
+     .text = "0.01", .min = 0, .max = 10, .help = "every step takes off lr times this share of each value"},
     {0}};
+/* clang-format on */
 
+/* clang-format off */
 const struct optimizer_ops optimizer_adamw = {
-    .config = {.type = "adamw", .help = "Adam with decoupled weight decay (Loshchilov and Hutter 2019)", .base = &adam_keys,
+    .config = {.type = "adamw", .help = "Adam with decoupled weight decay (Loshchilov and Hutter 2019)",
+    .base = &adam_keys,
                .size = sizeof(struct adamw_config), .fields = adamw_fields},
     .n_slots = 2,
     .step = adamw_step,
 };
+/* clang-format on */

@@ -1,5 +1,6 @@
 /* sgd.c - stochastic gradient descent with momentum (PyTorch's form).
- *   g += decay * w      m = momentum * m + g      w -= lr * m,  nesterov: w -= lr * (g + momentum * m)       Test: tests/nn/test_optimizer.c */
+ *   g += decay * w      m = momentum * m + g      w -= lr * m,  nesterov: w -= lr * (g + momentum * m)
+ *     Test: tests/nn/test_optimizer.c */
 #include "nn/optimizer.h"
 
 struct sgd_config {
@@ -30,18 +31,22 @@ static void sgd_step(const void *config, struct params *params, float *const *sl
     }
 }
 
+/* clang-format off */
 static const struct config_field sgd_fields[] = {
-    {.key = "momentum", .type = CONFIG_DOUBLE, .offset = offsetof(struct sgd_config, momentum), .text = "0.9", .min = 0, .max = 0.9999,
-     .help = "share of the last update that goes on"},
-    {.key = "weight_decay", .type = CONFIG_DOUBLE, .offset = offsetof(struct sgd_config, weight_decay), .text = "0", .min = 0, .max = 10,
-     .help = "share of each value added to its gradient"},
+    {.key = "momentum", .type = CONFIG_DOUBLE, .offset = offsetof(struct sgd_config, momentum), .text = "0.9",
+     .min = 0, .max = 0.9999, .help = "share of the last update that goes on"},
+    {.key = "weight_decay", .type = CONFIG_DOUBLE, .offset = offsetof(struct sgd_config, weight_decay), .text = "0",
+     .min = 0, .max = 10, .help = "share of each value added to its gradient"},
     {.key = "nesterov", .type = CONFIG_BOOL, .offset = offsetof(struct sgd_config, nesterov), .text = "false",
      .help = "look ahead along the momentum"},
     {0}};
+/* clang-format on */
 
+/* clang-format off */
 const struct optimizer_ops optimizer_sgd = {
     .config = {.type = "sgd", .help = "stochastic gradient descent with momentum", .base = &optimizer_base_table,
                .size = sizeof(struct sgd_config), .fields = sgd_fields},
     .n_slots = 1,
     .step = sgd_step,
 };
+/* clang-format on */

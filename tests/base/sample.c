@@ -1,13 +1,16 @@
 /* sample.c - see sample.h. */
 #include "tests/base/sample.h"
 
+/* clang-format off */
 static const struct config_field layer_fields[] = {
     {.key = "name", .type = CONFIG_STRING, .offset = offsetof(struct sample_layer, name), .help = "the layer's name"},
     {.key = "from", .type = CONFIG_STRINGS, .offset = offsetof(struct sample_layer, from), .help = "sources"},
     {0},
 };
+/* clang-format on */
 static const struct config_table layer_base = {.size = sizeof(struct sample_layer), .fields = layer_fields};
 
+/* clang-format off */
 static const struct config_field conv_fields[] = {
     {.key = "out",
      .type = CONFIG_INT,
@@ -26,12 +29,14 @@ static const struct config_field conv_fields[] = {
      .help = "edge | size"},
     {0},
 };
+/* clang-format on */
 
 static enum status conv_check(const void *value, const struct yaml_node *node, struct error *error)
 {
     const struct sample_conv *conv = value;
     if (conv->kernel % 2 == 0)
-        return config_error(error, yaml_get(node, "kernel"), "kernel: %d is even (3 or 5 would fit)", (int)conv->kernel);
+        return config_error(error, yaml_get(node, "kernel"), "kernel: %d is even (3 or 5 would fit)",
+                            (int)conv->kernel);
     return STATUS_OK;
 }
 
@@ -41,8 +46,10 @@ static const struct config_table conv = {.type = "conv",
                                          .base = &layer_base,
                                          .fields = conv_fields,
                                          .check = conv_check};
+/* clang-format off */
 static const struct config_table relu = {
     .type = "relu", .help = "max(x, 0)", .size = sizeof(struct sample_layer), .base = &layer_base};
+/* clang-format on */
 
 static const struct config_table *layer_at(int index)
 {
@@ -50,6 +57,7 @@ static const struct config_table *layer_at(int index)
     return tables[index];
 }
 
+/* clang-format off */
 static const struct config_field rule_fields[] = {
     {.key = "open",
      .type = CONFIG_INT,
@@ -67,6 +75,7 @@ static const struct config_field rule_fields[] = {
     {.key = "fill", .type = CONFIG_BOOL, .offset = offsetof(struct sample_rule, fill), .text = "false"},
     {0},
 };
+/* clang-format on */
 static const struct config_table rule = {.size = sizeof(struct sample_rule), .fields = rule_fields, .sparse = true};
 
 static const struct config_table *rule_at(int index)
@@ -75,6 +84,7 @@ static const struct config_table *rule_at(int index)
 }
 
 static const char *const schedules[] = {"constant", "cosine", "step", NULL};
+/* clang-format off */
 static const struct config_field train_fields[] = {
     {.key = "steps",
      .type = CONFIG_INT,
@@ -83,7 +93,8 @@ static const struct config_field train_fields[] = {
      .min = 1,
      .max = 1e18,
      .help = "steps"},
-    {.key = "batch", .type = CONFIG_INT, .offset = offsetof(struct sample_train, batch), .text = "1", .min = 1, .max = 64},
+    {.key = "batch", .type = CONFIG_INT, .offset = offsetof(struct sample_train, batch), .text = "1", .min = 1,
+     .max = 64},
     {.key = "lr",
      .type = CONFIG_DOUBLE,
      .offset = offsetof(struct sample_train, lr),
@@ -98,8 +109,11 @@ static const struct config_field train_fields[] = {
      .names = schedules},
     {0},
 };
-static const struct config_table train = {.help = "The loop", .size = sizeof(struct sample_train), .fields = train_fields};
+/* clang-format on */
+static const struct config_table train = {
+    .help = "The loop", .size = sizeof(struct sample_train), .fields = train_fields};
 
+/* clang-format off */
 static const struct config_field sample_fields[] = {
     {.key = "name", .type = CONFIG_STRING, .offset = offsetof(struct sample, name), .text = "unnamed", .help = "name"},
     {.key = "note", .type = CONFIG_STRING, .offset = offsetof(struct sample, note), .help = "note"},
@@ -121,9 +135,11 @@ static const struct config_field sample_fields[] = {
     {.key = "range", .type = CONFIG_RANGE, .offset = offsetof(struct sample, range), .text = "[0.5, 2]"},
     {.key = "verbose", .type = CONFIG_BOOL, .offset = offsetof(struct sample, verbose), .text = "false"},
     {.key = "freeze", .type = CONFIG_STRINGS, .offset = offsetof(struct sample, freeze)},
-    {.key = "train", .type = CONFIG_TABLE, .offset = offsetof(struct sample, train), .table = &train, .help = "the loop"},
+    {.key = "train", .type = CONFIG_TABLE, .offset = offsetof(struct sample, train), .table = &train,
+     .help = "the loop"},
     {.key = "layers", .type = CONFIG_LIST, .offset = offsetof(struct sample, layers), .variant = layer_at},
-    {.key = "rules", .type = CONFIG_LIST, .offset = offsetof(struct sample, rules), .text = "[{ open: 1 }]", .variant = rule_at},
+    {.key = "rules", .type = CONFIG_LIST, .offset = offsetof(struct sample, rules), .text = "[{ open: 1 }]",
+     .variant = rule_at},
     {.key = "optimizer",
      .type = CONFIG_CHOICE,
      .offset = offsetof(struct sample, optimizer),
@@ -131,4 +147,5 @@ static const struct config_field sample_fields[] = {
      .variant = layer_at},
     {0},
 };
+/* clang-format on */
 const struct config_table sample_table = {.help = "A sample", .size = sizeof(struct sample), .fields = sample_fields};

@@ -52,13 +52,14 @@ static void test_all_types(void)
 {
     struct error error = {0};
     struct sample sample;
-    CHECK_OK(bind(&sample,
-                  "name: 007\nnote: 'null'\nseed: -5\npatch_vox: [16, 32, 48]\nspacing_mm: 0.5\nrange: 3\nverbose: true\n"
-                  "freeze: enc*\ntrain: { steps: 10, lr: 1, schedule: step }\n"
-                  "layers:\n  - { type: conv, out: 8, name: c1, from: [input, x] }\n  - relu\n  - type: relu\n"
-                  "rules: []\noptimizer: { type: conv, out: 2 }\n",
-                  &error),
-             &error);
+    CHECK_OK(
+        bind(&sample,
+             "name: 007\nnote: 'null'\nseed: -5\npatch_vox: [16, 32, 48]\nspacing_mm: 0.5\nrange: 3\nverbose: true\n"
+             "freeze: enc*\ntrain: { steps: 10, lr: 1, schedule: step }\n"
+             "layers:\n  - { type: conv, out: 8, name: c1, from: [input, x] }\n  - relu\n  - type: relu\n"
+             "rules: []\noptimizer: { type: conv, out: 2 }\n",
+             &error),
+        &error);
     CHECK_TEXT(sample.name, "007");
     CHECK_TEXT(sample.note, "null");
     CHECK_INT(sample.seed, -5);
@@ -114,7 +115,8 @@ static void test_integers(void)
     refuse("seed: ten\n", "r.yaml:1:7: seed: 'ten' is not an integer\n");
     refuse("seed: \"3\"\n", "r.yaml:1:7: seed: expected an integer, got the text \"3\" (remove the quotes)\n");
     refuse("seed:\n", "r.yaml:1:6: seed: expected an integer, got nothing\n");
-    refuse("seed: 9223372036854775808\n", "r.yaml:1:7: seed: 9223372036854775808 is too large for an integer of 64 bits\n");
+    refuse("seed: 9223372036854775808\n",
+           "r.yaml:1:7: seed: 9223372036854775808 is too large for an integer of 64 bits\n");
     struct error error = {0};
     struct sample sample;
     CHECK_OK(bind(&sample, "seed: -9223372036854775808\n", &error), &error);
@@ -124,7 +126,8 @@ static void test_integers(void)
 static void test_messages(void)
 {
     refuse("train:\n  stepz: 3\n", "r.yaml:2:3: train.stepz: unknown key (did you mean 'steps'?)\n");
-    refuse("train: { qqqqq: 3 }\n", "r.yaml:1:10: train.qqqqq: unknown key (the keys here are steps, batch, lr, schedule)\n");
+    refuse("train: { qqqqq: 3 }\n",
+           "r.yaml:1:10: train.qqqqq: unknown key (the keys here are steps, batch, lr, schedule)\n");
     refuse("train: { batch: 0 }\n", "r.yaml:1:17: train.batch: 0 is out of range (from 1 to 64)\n");
     refuse("train: { steps: 0 }\n", "r.yaml:1:17: train.steps: 0 is too small (at least 1)\n");
     refuse("train: { lr: 11.5 }\n", "r.yaml:1:14: train.lr: 11.5 is out of range (from 0 to 10 per step)\n");
@@ -138,10 +141,12 @@ static void test_messages(void)
     refuse("train: 3\n", "r.yaml:1:8: train: expected a map of keys, got a single value (indent its keys below it)\n");
     refuse("train:\n", "r.yaml:1:7: train: expected a map of keys, got nothing (indent its keys below it)\n");
     refuse("layers: { type: relu }\n", "r.yaml:1:9: layers: expected a list, got a map\n");
-    refuse("layers: [ { type: conf, out: 3 } ]\n", "r.yaml:1:19: layers[0].type: 'conf' is unknown (did you mean 'conv'?)\n");
+    refuse("layers: [ { type: conf, out: 3 } ]\n",
+           "r.yaml:1:19: layers[0].type: 'conf' is unknown (did you mean 'conv'?)\n");
     refuse("layers: [ { out: 3 } ]\n", "r.yaml:1:11: layers[0]: the key 'type' is missing (one of conv, relu)\n");
     refuse("layers: [ conv ]\n", "r.yaml:1:11: layers[0].out: missing (channels)\n");
-    refuse("layers: [ { type: relu, out: 3 } ]\n", "r.yaml:1:25: layers[0].out: unknown key (the keys here are name, from)\n");
+    refuse("layers: [ { type: relu, out: 3 } ]\n",
+           "r.yaml:1:25: layers[0].out: unknown key (the keys here are name, from)\n");
     refuse("layers: [ { type: conv, out: 3, kernel: 4 } ]\n", "r.yaml:1:41: kernel: 4 is even (3 or 5 would fit)\n");
     refuse("rules: [ open ]\n", "r.yaml:1:10: rules[0]: expected a map of keys, got a single value\n");
     refuse("rules: [ { open: 1, type: x } ]\n",
@@ -155,10 +160,11 @@ static void test_messages(void)
 
 static void test_collects(void)
 {
-    refuse("seed: x\ntrain: { stepz: 1, batch: 99 }\nnam: y\n", "r.yaml:1:7: seed: 'x' is not an integer\n"
-                                                                "r.yaml:2:27: train.batch: 99 is out of range (from 1 to 64)\n"
-                                                                "r.yaml:2:10: train.stepz: unknown key (did you mean 'steps'?)\n"
-                                                                "r.yaml:3:1: nam: unknown key (did you mean 'name'?)\n");
+    refuse("seed: x\ntrain: { stepz: 1, batch: 99 }\nnam: y\n",
+           "r.yaml:1:7: seed: 'x' is not an integer\n"
+           "r.yaml:2:27: train.batch: 99 is out of range (from 1 to 64)\n"
+           "r.yaml:2:10: train.stepz: unknown key (did you mean 'steps'?)\n"
+           "r.yaml:3:1: nam: unknown key (did you mean 'name'?)\n");
     char text[2048] = "";
     for (int i = 0; i < 30; i++) {
         size_t length = strlen(text);
@@ -240,11 +246,14 @@ static void test_set_text(void)
     CHECK_INT(sample.freeze.n, 2);
     CHECK_TEXT(sample.optimizer.table ? sample.optimizer.table->type : NULL, "conv");
     CHECK_FAILS(set_text(&sample, "seed", "1.5", &error), &error, STATUS_USAGE, "--seed: '1.5' is not an integer");
-    CHECK_FAILS(set_text(&sample, "patch_vox", "16,24", &error), &error, STATUS_USAGE, "--patch_vox: expected 3 integers");
-    CHECK_FAILS(set_text(&sample, "patch_vox", "16,24,x", &error), &error, STATUS_USAGE, "--patch_vox[2]: 'x' is not an integer");
+    CHECK_FAILS(set_text(&sample, "patch_vox", "16,24", &error), &error, STATUS_USAGE,
+                "--patch_vox: expected 3 integers");
+    CHECK_FAILS(set_text(&sample, "patch_vox", "16,24,x", &error), &error, STATUS_USAGE,
+                "--patch_vox[2]: 'x' is not an integer");
     CHECK_FAILS(set_text(&sample, "patch_vox", "1,,1", &error), &error, STATUS_USAGE,
                 "--patch_vox[1]: expected an integer, got nothing");
-    CHECK_FAILS(set_text(&sample, "seed", "", &error), &error, STATUS_USAGE, "--seed: expected an integer, got nothing");
+    CHECK_FAILS(set_text(&sample, "seed", "", &error), &error, STATUS_USAGE,
+                "--seed: expected an integer, got nothing");
 }
 
 static void test_nearest(void)

@@ -78,11 +78,11 @@ static void test_every_key(void)
 
 static void test_texts(void)
 {
-    static const char *const texts[] = {"plain",     "",        "null",    "true",    "No",   "12",  "1.5e3", "~",
-                                        "- x",       "a: b",    "a #b",    "#",       "'",    "\"",  "\\",    "two\nlines",
-                                        "tab\there", " blank ", "ünïcode", "\x1b[2J", "\x7f", "nan", "{",     "[a]",
-                                        "*x",        "&x",      "!t",      "%",       "@",    "`",   "a, b",  "?",
-                                        "|",         ">",       "---",     "...",     "-",    "=",   "<<",    "c:\\d"};
+    static const char *const texts[] = {
+        "plain", "",    "null", "true", "No",  "12",         "1.5e3",     "~",       "- x",     "a: b",
+        "a #b",  "#",   "'",    "\"",   "\\",  "two\nlines", "tab\there", " blank ", "ünïcode", "\x1b[2J",
+        "\x7f",  "nan", "{",    "[a]",  "*x",  "&x",         "!t",        "%",       "@",       "`",
+        "a, b",  "?",   "|",    ">",    "---", "...",        "-",         "=",       "<<",      "c:\\d"};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         struct sample sample, again;
         const char *one[] = {texts[i], "x"};
@@ -103,8 +103,19 @@ static void test_texts(void)
 
 static void test_numbers(void)
 {
-    double values[2000] = {
-        0.1, 1.0 / 3, 2e-4, 1e-7, 1e300, -1e-300, DBL_MAX, DBL_MIN, DBL_MIN / 8, 123456789, 1e15, 1e22, 0.30000000000000004};
+    double values[2000] = {0.1,
+                           1.0 / 3,
+                           2e-4,
+                           1e-7,
+                           1e300,
+                           -1e-300,
+                           DBL_MAX,
+                           DBL_MIN,
+                           DBL_MIN / 8,
+                           123456789,
+                           1e15,
+                           1e22,
+                           0.30000000000000004};
     struct rng rng = rng_make(1, 1);
     for (int i = 13; i < 2000; i++)
         values[i] = rng_normal(&rng, 0, 1) * pow(10, (double)rng_below(&rng, 600) - 300);
@@ -225,9 +236,10 @@ static void test_reference(void)
 
 int main(int argc, char **argv)
 {
-    const struct check_test tests[] = {
-        {"every_key", test_every_key}, {"texts", test_texts},           {"numbers", test_numbers},     {"paths", test_paths},
-        {"file", test_file},           {"memory_out", test_memory_out}, {"reference", test_reference}, {0}};
+    const struct check_test tests[] = {{"every_key", test_every_key}, {"texts", test_texts},
+                                       {"numbers", test_numbers},     {"paths", test_paths},
+                                       {"file", test_file},           {"memory_out", test_memory_out},
+                                       {"reference", test_reference}, {0}};
     int status = check_main(argc, argv, tests);
     arena_done(&arena);
     return status;

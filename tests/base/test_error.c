@@ -56,7 +56,8 @@ static void test_fills_to_the_end(void)
         struct error error = {0};
         error_set(&error, STATUS_FAILED, "%*s", length, "end");
         error_add(&error, STATUS_FAILED, "%s", "one more that may not fit");
-        CHECK(error.length < ERROR_CAPACITY && error.text[error.length] == '\0' && error.text[error.length - 1] == '\n');
+        CHECK(error.length < ERROR_CAPACITY && error.text[error.length] == '\0' &&
+              error.text[error.length - 1] == '\n');
         CHECK_INT((int64_t)error.length, (int64_t)strlen(error.text));
     }
 }

@@ -97,7 +97,8 @@ static void test_begin_refused(void)
     char *part = NULL;
     const char *folder = fresh_folder("refused");
     CHECK_FAILS(file_begin(&part, folder, &error), &error, STATUS_FAILED, "it is a folder");
-    CHECK_FAILS(file_begin(&part, "/dev/null", &error), &error, STATUS_FAILED, "/dev/null: cannot write: it is no ordinary file");
+    CHECK_FAILS(file_begin(&part, "/dev/null", &error), &error, STATUS_FAILED,
+                "/dev/null: cannot write: it is no ordinary file");
     CHECK_FAILS(file_begin(&part, "", &error), &error, STATUS_FAILED, "a file name is missing");
     CHECK_FAILS(file_begin(&part, "x/", &error), &error, STATUS_FAILED, "a file name is missing");
     CHECK_FAILS(file_begin(&part, file_join(&arena, folder, "no/such/file"), &error), &error, STATUS_FAILED,
@@ -111,7 +112,8 @@ static void test_begin_refused(void)
     CHECK(!part);
 }
 
-/* A file size limit stands for a disk that fills while we write: the file is the old one, whole, and no part is left. */
+/* A file size limit stands for a disk that fills while we write: the file is the old one, whole, and no part is left.
+ */
 static void test_full_disk(void)
 {
     struct error error = {0};
@@ -147,7 +149,8 @@ static void test_read_refused(void)
     CHECK_OK(file_read(&text, &bytes, path, 10, &error), &error);
     memory_free(text);
     text = NULL;
-    CHECK_FAILS(file_read(&text, &bytes, path, 9, &error), &error, STATUS_FAILED, "ten: cannot read: it is larger than 9 bytes");
+    CHECK_FAILS(file_read(&text, &bytes, path, 9, &error), &error, STATUS_FAILED,
+                "ten: cannot read: it is larger than 9 bytes");
     CHECK_FAILS(file_read(&text, &bytes, check_path("none"), 9, &error), &error, STATUS_FAILED,
                 "none: cannot read: No such file");
     CHECK_FAILS(file_read(&text, &bytes, check_folder(), 9, &error), &error, STATUS_FAILED, "Is a directory");

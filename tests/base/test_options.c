@@ -32,7 +32,8 @@ static void test_parse(void)
     struct sample sample;
     struct config_strings arguments = {0};
     CHECK_OK(parse(&sample, &arguments,
-                   "a.nii|--seed|7|--patch-vox=16,24,8|--verbose|--freeze|x,y|b c|--freeze=z|--range|-1|--|--seed", &error),
+                   "a.nii|--seed|7|--patch-vox=16,24,8|--verbose|--freeze|x,y|b c|--freeze=z|--range|-1|--|--seed",
+                   &error),
              &error);
     CHECK_INT(sample.seed, 7);
     CHECK_INT(sample.patch_vox[1], 24);

@@ -208,11 +208,13 @@ static void test_extends(void)
     write_text("networks/a.yaml",
                "seed: 1\ntrain: { steps: 10, batch: 2 }\nloss: [1, 2, 3]\noptimizer: { type: adam, beta1: 0.5 }\n");
     write_text("networks/b.yaml", "train: { batch: 4 }\noptimizer: { type: adam, lr: 1 }\n");
-    const char *path = write_text("recipes/r.yaml",
-                                  "extends: [../networks/a.yaml, ../networks/b.yaml]\nloss: [9]\ntrain: { every: 5 }\nname: x\n");
+    const char *path =
+        write_text("recipes/r.yaml",
+                   "extends: [../networks/a.yaml, ../networks/b.yaml]\nloss: [9]\ntrain: { every: 5 }\nname: x\n");
     CHECK_OK(yaml_read_extended(&root, path, &arena, &error), &error);
-    check_tree(root, "seed=1 train.steps=10 train.batch=4 train.every=5 loss.0=9 optimizer.type=adam optimizer.beta1=0.5 "
-                     "optimizer.lr=1 name=x ");
+    check_tree(root,
+               "seed=1 train.steps=10 train.batch=4 train.every=5 loss.0=9 optimizer.type=adam optimizer.beta1=0.5 "
+               "optimizer.lr=1 name=x ");
     CHECK_CONTAINS(yaml_get(root, "seed")->file, "recipes/../networks/a.yaml");
     CHECK_TEXT(yaml_get(root, "name")->file, path);
 
@@ -231,22 +233,30 @@ static void test_extends_deep(void)
     struct error error = {0};
     struct yaml_node *root = NULL;
     CHECK_OK(file_make_folders(check_path("deep"), &error), &error);
-    write_text("deep/net.yaml", "net: { name: n, layers: [ { name: in, type: conv, k: 3 }, { type: relu }, { name: out, type: tanh, s: 1 } ] }\n");
+    write_text("deep/net.yaml", "net: { name: n, layers: [ { name: in, type: conv, k: 3 }, { type: relu }, { name: "
+                                "out, type: tanh, s: 1 } ] }\n");
     write_text("deep/base.yaml", "extends: net.yaml\nseed: 1\n");
-    const char *path = write_text("top.yaml", "extends: deep/base.yaml\nseed: 2\nnet: { layers: { out: { type: sigmoid }, in: { k: 5 }, 1: { slope: 2 } } }\n"
-                                              "rival: { weight: 3, extends: [deep/net.yaml], net: { name: m } }\n");
+    const char *path = write_text(
+        "top.yaml",
+        "extends: deep/base.yaml\nseed: 2\nnet: { layers: { out: { type: sigmoid }, in: { k: 5 }, 1: { slope: 2 } } }\n"
+        "rival: { weight: 3, extends: [deep/net.yaml], net: { name: m } }\n");
     if (CHECK_OK(yaml_read_extended(&root, path, &arena, &error), &error))
-        check_tree(root, "net.name=n net.layers.0.name=in net.layers.0.type=conv net.layers.0.k=5 net.layers.1.type=relu net.layers.1.slope=2 "
-                         "net.layers.2.type=sigmoid net.layers.2.name=out seed=2 rival.net.name=m rival.net.layers.0.name=in "
-                         "rival.net.layers.0.type=conv rival.net.layers.0.k=3 rival.net.layers.1.type=relu rival.net.layers.2.name=out "
-                         "rival.net.layers.2.type=tanh rival.net.layers.2.s=1 rival.weight=3 ");
+        check_tree(root,
+                   "net.name=n net.layers.0.name=in net.layers.0.type=conv net.layers.0.k=5 net.layers.1.type=relu "
+                   "net.layers.1.slope=2 "
+                   "net.layers.2.type=sigmoid net.layers.2.name=out seed=2 rival.net.name=m rival.net.layers.0.name=in "
+                   "rival.net.layers.0.type=conv rival.net.layers.0.k=3 rival.net.layers.1.type=relu "
+                   "rival.net.layers.2.name=out "
+                   "rival.net.layers.2.type=tanh rival.net.layers.2.s=1 rival.weight=3 ");
     CHECK_OK(yaml_set(root, "net.layers.out.type=elu", &arena, &error), &error);
     CHECK_TEXT(yaml_get(yaml_get(yaml_get(root, "net"), "layers")->items[2], "type")->text, "elu");
-    CHECK_FAILS(yaml_set(root, "net.layers.ouf.type=elu", &arena, &error), &error, STATUS_USAGE, "ouf: no such item: the list has 3, numbered "
-                                                                                                 "from 0 (did you mean 'out'?)");
+    CHECK_FAILS(yaml_set(root, "net.layers.ouf.type=elu", &arena, &error), &error, STATUS_USAGE,
+                "ouf: no such item: the list has 3, numbered "
+                "from 0 (did you mean 'out'?)");
     path = write_text("bad.yaml", "extends: deep/base.yaml\nnet:\n  layers: { last: { type: sigmoid } }\n");
     error = (struct error){0};
-    CHECK_FAILS(yaml_read_extended(&root, path, &arena, &error), &error, STATUS_USAGE, "bad.yaml:3:13: last: no such item: the list has 3");
+    CHECK_FAILS(yaml_read_extended(&root, path, &arena, &error), &error, STATUS_USAGE,
+                "bad.yaml:3:13: last: no such item: the list has 3");
 }
 
 static void test_extends_refused(void)
@@ -281,9 +291,9 @@ static void test_set(void)
                                        "a.b.c=\"q = r\"", "name=",           "empty={}"};
     for (size_t i = 0; i < sizeof sets / sizeof sets[0]; i++)
         CHECK_OK(yaml_set(root, sets[i], &arena, &error), &error);
-    check_tree(root,
-               "train.steps=10 loss.0.weight=1 loss.1.weight=5 name= data.patch_vox.0=64 data.patch_vox.1=64 data.patch_vox.2=32 "
-               "a.b.c=q = r ");
+    check_tree(root, "train.steps=10 loss.0.weight=1 loss.1.weight=5 name= data.patch_vox.0=64 data.patch_vox.1=64 "
+                     "data.patch_vox.2=32 "
+                     "a.b.c=q = r ");
     struct yaml_node *steps = yaml_get(yaml_get(root, "train"), "steps");
     CHECK_TEXT(steps->file, "--set train.steps=10");
     CHECK_INT(steps->line, 0);

@@ -4,7 +4,8 @@
 
 #include "data/volume/volume.h"
 
-/* A closed shell of 8 mm in a volume of dim voxels of spacing_mm; `kind` varies its size, so that each is another skull. */
+/* A closed shell of 8 mm in a volume of dim voxels of spacing_mm; `kind` varies its size, so that each is another
+ * skull. */
 void skull_make(struct volume *ret, const int64_t dim[3], const double spacing_mm[3], int kind);
 /* The part of the skull in the box [lo, hi) of voxels. */
 void implant_make(struct volume *ret, const struct volume *skull, const int64_t lo[3], const int64_t hi[3]);

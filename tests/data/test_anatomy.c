@@ -71,8 +71,8 @@ static void test_frame(void)
         CHECK_NEAR(anatomy.scale, 1, 0.08);
         CHECK(angle_between(anatomy.frame[0], frame[0]) < 5);
         if (i == 0)
-            level_deg =
-                atan2(anatomy.frame[1][2], anatomy.frame[1][1]) / DEG; /* this head's own rims against the canonical level */
+            level_deg = atan2(anatomy.frame[1][2], anatomy.frame[1][1]) /
+                        DEG; /* this head's own rims against the canonical level */
         const double pitch_deg = asin(anatomy.frame[1][2]) / DEG - level_deg;
         CHECK_NEAR(pitch_deg, poses[i][1], 5);
         anatomy_done(&anatomy);
@@ -92,7 +92,8 @@ static void test_patch(void)
     const struct grid grid = grid_make(cube, even);
     CHECK_OK(volume_new(&ball, &grid, VOXEL_U8, &error), &error);
     for (int64_t v = 0; v < 1000000; v++) {
-        const double r = 2 * hypot(hypot((double)(v % 100) - 49.5, (double)(v / 100 % 100) - 49.5), (double)(v / 10000) - 49.5);
+        const double r =
+            2 * hypot(hypot((double)(v % 100) - 49.5, (double)(v / 100 % 100) - 49.5), (double)(v / 10000) - 49.5);
         ((uint8_t *)ball.data)[v] = r <= 80 && r > 72;
     }
     CHECK_OK(anatomy_find(&anatomy, &ball, box_of_mask(ball.data, cube), &error), &error);
@@ -114,7 +115,8 @@ static void test_patch(void)
 }
 
 /* Mean direction of an implant as seen from the middle of the vault. */
-static void implant_angles(const struct region *implant, const struct anatomy *anatomy, double *azimuth, double *elevation)
+static void implant_angles(const struct region *implant, const struct anatomy *anatomy, double *azimuth,
+                           double *elevation)
 {
     double sum[3] = {0};
     int64_t n = 0, v = 0;

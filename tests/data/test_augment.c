@@ -1,5 +1,5 @@
-/* Augmentation: nothing where it is off, exact where it can be, the same for any worker, and defective = complete - implant
- * always. */
+/* Augmentation: nothing where it is off, exact where it can be, the same for any worker, and defective = complete -
+ * implant always. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -159,7 +159,8 @@ static void test_rotation(void)
     CHECK_INT(changed, 12);
 }
 
-/* The solid is centred on a voxel, so whole layers come and go together: single draws are off by more than their mean. */
+/* The solid is centred on a voxel, so whole layers come and go together: single draws are off by more than their mean.
+ */
 static void test_scale(void)
 {
     const struct grid grid = skull_codes(true);
@@ -223,7 +224,8 @@ static void test_slices_and_crop(void)
     const double height = (double)(bone.hi[2] - bone.lo[2]);
     CHECK_NEAR((double)(left.lo[2] - bone.lo[2]), 0.25 * height, 1);
     CHECK_NEAR((double)(bone.hi[2] - left.hi[2]), 0.1 * height, 1);
-    CHECK(memcmp(out + left.lo[2] * slice, codes + left.lo[2] * slice, (size_t)((left.hi[2] - left.lo[2]) * slice)) == 0);
+    CHECK(memcmp(out + left.lo[2] * slice, codes + left.lo[2] * slice, (size_t)((left.hi[2] - left.lo[2]) * slice)) ==
+          0);
     augment_done(&augment);
 }
 
@@ -392,8 +394,8 @@ static void test_workers_and_resume(void)
     }
 }
 
-/* Completion's target is source and implant together, disjoint; values 0 or 1 (whole: shares); defect: missing bone is found when
- * asked for. */
+/* Completion's target is source and implant together, disjoint; values 0 or 1 (whole: shares); defect: missing bone is
+ * found when asked for. */
 static void test_invariants(void)
 {
     float *a = memory_alloc(PATCH, 4 * sizeof *a), *whole = a + PATCH, *b = a + 2 * PATCH, *implant = a + 3 * PATCH;
@@ -404,9 +406,12 @@ static void test_invariants(void)
         struct loader_position position;
         int64_t wrong = 0, defects = 0, bone = 0;
         config.defect_ratio = 1;
-        config.augment.crop = sampler == SAMPLER_DEFECT ? 0 : config.augment.crop; /* else the defect may be out of view */
-        CHECK_OK(loader_new(&completion, &config, TASK_COMPLETION, SPLIT_TRAIN, 5, (struct loader_position){0}, &error), &error);
-        CHECK_OK(loader_new(&direct, &config, TASK_IMPLANT, SPLIT_TRAIN, 5, (struct loader_position){0}, &error), &error);
+        config.augment.crop =
+            sampler == SAMPLER_DEFECT ? 0 : config.augment.crop; /* else the defect may be out of view */
+        CHECK_OK(loader_new(&completion, &config, TASK_COMPLETION, SPLIT_TRAIN, 5, (struct loader_position){0}, &error),
+                 &error);
+        CHECK_OK(loader_new(&direct, &config, TASK_IMPLANT, SPLIT_TRAIN, 5, (struct loader_position){0}, &error),
+                 &error);
         for (int i = 0; i < STEPS; i++) {
             CHECK_OK(loader_next(completion, 1, a, whole, NULL, &position, &error), &error);
             CHECK_OK(loader_next(direct, 1, b, implant, NULL, &position, &error), &error);
@@ -442,7 +447,8 @@ static void test_no_memory(void)
         struct loader *loader;
         struct loader_position position;
         memory_fail_at(nth);
-        enum status status = loader_new(&loader, &config, TASK_IMPLANT, SPLIT_TRAIN, 1, (struct loader_position){0}, &error);
+        enum status status =
+            loader_new(&loader, &config, TASK_IMPLANT, SPLIT_TRAIN, 1, (struct loader_position){0}, &error);
         if (!status) {
             for (int i = 0; !status && i < 4; i++)
                 status = loader_next(loader, 1, src, src + PATCH, NULL, &position, &error);

@@ -103,7 +103,8 @@ static void test_round_trip(void)
         volume_done(&implant);
     }
     /* what was unpacked is packed again: one set */
-    struct dataset *first = packed("flat_nrrd", "flat.h5", &at_random), *again = packed("out_nrrd", "again.h5", &at_random);
+    struct dataset *first = packed("flat_nrrd", "flat.h5", &at_random),
+                   *again = packed("out_nrrd", "again.h5", &at_random);
     CHECK(dataset_hash(first) == dataset_hash(again));
     dataset_close(first);
     dataset_close(again);
@@ -268,7 +269,8 @@ static void test_bad_triplets(void)
     right.grid.origin[0] += 5;
     volume_put("moved", "x_complete.nrrd", &skull);
     volume_put("moved", "x_implant.nrrd", &right);
-    CHECK_FAILS(dataset_pack(check_path("moved"), check_path("moved.h5"), &at_random, &error), &error, STATUS_FAILED, "grid");
+    CHECK_FAILS(dataset_pack(check_path("moved"), check_path("moved.h5"), &at_random, &error), &error, STATUS_FAILED,
+                "grid");
 
     right.grid.origin[0] -= 5;
     volume_put("uncut", "x_complete.nrrd", &skull);
@@ -280,8 +282,10 @@ static void test_bad_triplets(void)
 
     memset(implant.data, 0, (size_t)grid_voxels(&implant.grid));
     volume_put("empty", "x.nrrd", &implant);
-    CHECK_FAILS(dataset_pack(check_path("empty"), check_path("empty.h5"), &at_random, &error), &error, STATUS_FAILED, "x.nrrd");
-    CHECK_FAILS(dataset_pack(check_path("uncut"), "/nowhere/at/all.h5", &at_random, &error), &error, STATUS_FAILED, "/nowhere");
+    CHECK_FAILS(dataset_pack(check_path("empty"), check_path("empty.h5"), &at_random, &error), &error, STATUS_FAILED,
+                "x.nrrd");
+    CHECK_FAILS(dataset_pack(check_path("uncut"), "/nowhere/at/all.h5", &at_random, &error), &error, STATUS_FAILED,
+                "/nowhere");
     volume_done(&skull);
     volume_done(&implant);
     volume_done(&other);
@@ -333,7 +337,8 @@ static void test_split_random(void)
     }
     CHECK(hashes[0] == hashes[1] && hashes[0] != hashes[2]);
     const struct pack_config half = {.split_frac = {0.5, 0.2, 0.2}};
-    CHECK_FAILS(dataset_pack(check_path("ten"), check_path("t.h5"), &half, &error), &error, STATUS_USAGE, "add up to 1");
+    CHECK_FAILS(dataset_pack(check_path("ten"), check_path("t.h5"), &half, &error), &error, STATUS_USAGE,
+                "add up to 1");
     put_tiny("three", 3, false);
     struct dataset *set = packed("three", "three.h5", &at_random);
     count_splits(set, counts);
@@ -351,7 +356,8 @@ static void test_split_file(void)
     const struct {
         const char *text, *message;
     } bad[] = {
-        {"c0\ttrain\nc1\tval\nc2\ttest\nc3\ttrain\ntwin\ttrain\nc33\tval\n", "split.tsv:6: no case 'c33' (did you mean 'c3'?)"},
+        {"c0\ttrain\nc1\tval\nc2\ttest\nc3\ttrain\ntwin\ttrain\nc33\tval\n",
+         "split.tsv:6: no case 'c33' (did you mean 'c3'?)"},
         {"c0\ttrain\nc1\tval\nc2\ttest\ntwin\ttrain\n", "case 'c3' is missing"},
         {"c0\ttrain\nc0\tval\nc1\ttrain\nc2\ttest\nc3\ttrain\ntwin\ttrain\n", "split.tsv:2: case 'c0' is listed twice"},
         {"c0\ttrian\nc1\tval\nc2\ttest\nc3\ttrain\ntwin\ttrain\n", "split 'trian' is none of"},

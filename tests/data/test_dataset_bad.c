@@ -1,4 +1,5 @@
-/* Datasets that are not what they should be: each ends with one clear error, before anything of a claimed size is allocated. */
+/* Datasets that are not what they should be: each ends with one clear error, before anything of a claimed size is
+ * allocated. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -90,7 +91,8 @@ static void test_truncated(void)
     memory_free(data);
 }
 
-/* Flipped bytes: reading either fails with an error or gives masks; nothing else. Damage of compressed voxels is found. */
+/* Flipped bytes: reading either fails with an error or gives masks; nothing else. Damage of compressed voxels is found.
+ */
 static void test_corrupt(void)
 {
     struct error error = {0};
@@ -133,7 +135,8 @@ static hid_t open_edit(const char *path, const char *object, hid_t *ret_object)
     return file;
 }
 
-static void set_numbers(const char *object, const char *name, hid_t type, hsize_t n, const void *values, const char *message)
+static void set_numbers(const char *object, const char *name, hid_t type, hsize_t n, const void *values,
+                        const char *message)
 {
     const char *path = copy_set();
     hid_t target, file = open_edit(path, object, &target);
@@ -182,8 +185,10 @@ static void test_attributes(void)
     set_numbers("/cases/a/complete", "storage_axis", H5T_NATIVE_INT64, 3, axes, "original file's layout");
 }
 
-/* Replaces a mask by one of another size, type or layout; its attributes are gone too, but the size is looked at first. */
-static void set_mask(const char *name, hid_t type, int rank, const hsize_t *size, const hsize_t *chunk, const char *message)
+/* Replaces a mask by one of another size, type or layout; its attributes are gone too, but the size is looked at first.
+ */
+static void set_mask(const char *name, hid_t type, int rank, const hsize_t *size, const hsize_t *chunk,
+                     const char *message)
 {
     const char *path = copy_set();
     const hid_t file = H5Fopen(path, H5F_ACC_RDWR, H5P_DEFAULT), properties = H5Pcreate(H5P_DATASET_CREATE);
@@ -238,7 +243,8 @@ static void link_instead(const char *name, bool soft)
         CHECK(H5Lmove(file, name, file, "/kept", H5P_DEFAULT, H5P_DEFAULT) >= 0 &&
               H5Lcreate_soft("/kept", file, name, H5P_DEFAULT, H5P_DEFAULT) >= 0);
     else
-        CHECK(H5Ldelete(file, name, H5P_DEFAULT) >= 0 && H5Lcreate_external(good_set(), name, file, name, H5P_DEFAULT, H5P_DEFAULT) >= 0);
+        CHECK(H5Ldelete(file, name, H5P_DEFAULT) >= 0 &&
+              H5Lcreate_external(good_set(), name, file, name, H5P_DEFAULT, H5P_DEFAULT) >= 0);
     H5Fclose(file);
     refuse(path, soft ? "a soft link" : "a link out of the file");
 }
@@ -367,10 +373,15 @@ const char *__lsan_default_suppressions(void)
 
 int main(int argc, char **argv)
 {
-    const struct check_test tests[] = {
-        {"foreign", test_foreign}, {"truncated", test_truncated}, {"corrupt", test_corrupt},     {"attributes", test_attributes},
-        {"opens_no_other_file", test_opens_no_other_file},
-        {"masks", test_masks},     {"values", test_values},       {"no_memory", test_no_memory}, {0}};
+    const struct check_test tests[] = {{"foreign", test_foreign},
+                                       {"truncated", test_truncated},
+                                       {"corrupt", test_corrupt},
+                                       {"attributes", test_attributes},
+                                       {"opens_no_other_file", test_opens_no_other_file},
+                                       {"masks", test_masks},
+                                       {"values", test_values},
+                                       {"no_memory", test_no_memory},
+                                       {0}};
     log_set_level(LOG_QUIET);
     H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
     return check_main(argc, argv, tests);

@@ -34,8 +34,8 @@ static struct region draw(const struct volume *skull, const struct defects_confi
 {
     struct error error = {0};
     struct region region = {0};
-    CHECK_OK(defect_draw(&region, NULL, skull, box_of_mask(skull->data, skull->grid.dim), config, rng_make(7, (uint64_t)number),
-                         &error),
+    CHECK_OK(defect_draw(&region, NULL, skull, box_of_mask(skull->data, skull->grid.dim), config,
+                         rng_make(7, (uint64_t)number), &error),
              &error);
     return region;
 }
@@ -252,12 +252,15 @@ static void test_mixture(void)
     const double mm[3] = {4, 4, 4};
     skull_make(&skull, dim, mm, 0);
     defects_bind(&config, &arena,
-                 "defects:\n- {type: cube, weight: 3, edge_mm: 60}\n- {type: craniotomy, weight: 0}\n- {type: sphere, weight: 1, "
+                 "defects:\n- {type: cube, weight: 3, edge_mm: 60}\n- {type: craniotomy, weight: 0}\n- {type: sphere, "
+                 "weight: 1, "
                  "radius_mm: 40}\n");
     for (uint64_t number = 0; number < 400; number++) {
         struct region region;
         const char *type;
-        CHECK_OK(defect_draw(&region, &type, &skull, box_of_mask(skull.data, dim), &config, rng_make(3, number), &error), &error);
+        CHECK_OK(
+            defect_draw(&region, &type, &skull, box_of_mask(skull.data, dim), &config, rng_make(3, number), &error),
+            &error);
         cubes += strcmp(type, "cube") == 0;
         spheres += strcmp(type, "sphere") == 0;
         others += strcmp(type, "craniotomy") == 0;
@@ -290,8 +293,8 @@ static void test_tries(void)
         region_done(&region);
     }
     memset(skull.data, 0, (size_t)grid_voxels(&skull.grid));
-    CHECK_FAILS(defect_draw(&region, NULL, &skull, box_of_mask(skull.data, skull_dim), &config, rng_make(1, 1), &error), &error,
-                STATUS_FAILED, "the skull is empty");
+    CHECK_FAILS(defect_draw(&region, NULL, &skull, box_of_mask(skull.data, skull_dim), &config, rng_make(1, 1), &error),
+                &error, STATUS_FAILED, "the skull is empty");
     arena_done(&arena);
     volume_done(&skull);
 }
@@ -314,7 +317,8 @@ static void test_bad_configs(void)
         struct defects_config config;
         struct error error = {0};
         text_put(check_path("bad.yaml"), cases[i].yaml);
-        CHECK_FAILS(defects_read(&config, check_path("bad.yaml"), &arena, &error), &error, STATUS_USAGE, cases[i].message);
+        CHECK_FAILS(defects_read(&config, check_path("bad.yaml"), &arena, &error), &error, STATUS_USAGE,
+                    cases[i].message);
         arena_done(&arena);
     }
 }

@@ -48,7 +48,8 @@ static void test_exact(void)
         for (int k = 0; k < 3; k++) {
             struct error error = {0};
             const int64_t *dim = sizes[s];
-            uint8_t *mask = mask_random(dim, k == 0 ? 0.2 : 0.004, (uint64_t)s), *within = memory_alloc((size_t)voxels(dim), 1);
+            uint8_t *mask = mask_random(dim, k == 0 ? 0.2 : 0.004, (uint64_t)s),
+                    *within = memory_alloc((size_t)voxels(dim), 1);
             float *distance = memory_alloc((size_t)voxels(dim), sizeof *distance);
             double limit = 2.25;
             int64_t wrong = 0, wrong_within = 0;
@@ -80,7 +81,8 @@ static void test_at(void)
         for (int64_t column = 0; column < dim[0] * dim[1]; column++)
             for (int64_t z = 0; z < dim[2]; z++)
                 if (query[z * dim[0] * dim[1] + column])
-                    wrong += fabs(values[at++] - naive_distance(mask, dim, spacing, z * dim[0] * dim[1] + column)) > 1e-14;
+                    wrong +=
+                        fabs(values[at++] - naive_distance(mask, dim, spacing, z * dim[0] * dim[1] + column)) > 1e-14;
         CHECK_INT(at, n);
         CHECK_INT(wrong, 0);
     }

@@ -123,7 +123,8 @@ static void test_resume(void)
 }
 
 /* Each epoch draws every skull once. The stored defects tell the skulls apart by size. */
-/* Three loaders that share a sequence give, in turns, the patches of one that has it alone, at the same positions, also from the middle on. */
+/* Three loaders that share a sequence give, in turns, the patches of one that has it alone, at the same positions, also
+ * from the middle on. */
 static void test_shares(void)
 {
     enum { SHARES = 3, BATCH = 2 };
@@ -131,7 +132,8 @@ static void test_shares(void)
     struct loader_config config = base_config(SAMPLER_DEFECT, 16);
     config.patches_per_skull = 4;
     const int64_t n = config.patch_vox[0] * config.patch_vox[1] * config.patch_vox[2], all = BATCH * SHARES * n;
-    float *src = memory_alloc((size_t)all, 4 * sizeof *src), *target = src + all, *part = target + all, *part_target = part + all;
+    float *src = memory_alloc((size_t)all, 4 * sizeof *src), *target = src + all, *part = target + all,
+          *part_target = part + all;
     struct loader_position position = {0}, shared = {0}, start = {0};
     for (int round = 0; round < 2; round++) {
         struct loader *alone = loader_of(&config, TASK_COMPLETION, start), *sharing[SHARES];
@@ -151,7 +153,8 @@ static void test_shares(void)
                     CHECK(memcmp(part + b * n, src + (b * SHARES + r) * n, (size_t)n * sizeof *src) == 0);
                     CHECK(memcmp(part_target + b * n, target + (b * SHARES + r) * n, (size_t)n * sizeof *src) == 0);
                 }
-                CHECK(memcmp(part, part + n, (size_t)n * sizeof *part) != 0); /* patches that differ: the comparison can fail */
+                CHECK(memcmp(part, part + n, (size_t)n * sizeof *part) !=
+                      0); /* patches that differ: the comparison can fail */
             }
         }
         CHECK(round > 0 || position.patch > 0); /* goes on inside a drawn skull */
@@ -205,7 +208,8 @@ static void test_grid_coverage(void)
         float *src = memory_alloc((size_t)n, 2 * sizeof *src), *target = src + n;
         struct loader *loader = NULL;
         struct volume skull, implant;
-        CHECK_OK(loader_new(&loader, &config, TASK_COMPLETION, SPLIT_VAL, 1, (struct loader_position){0}, &error), &error);
+        CHECK_OK(loader_new(&loader, &config, TASK_COMPLETION, SPLIT_VAL, 1, (struct loader_position){0}, &error),
+                 &error);
         CHECK_OK(dataset_read_skull(&skull, set, 3, &error), &error);
         CHECK_OK(dataset_read_implant(&implant, set, 3, 0, &error), &error);
         const int64_t *dim = dims[3], first = config.top_vox ? dim[2] - config.top_vox : 0,
@@ -231,7 +235,8 @@ static void test_grid_coverage(void)
                 if (inside)
                     seen[i] = 1;
             }
-            CHECK(t + 1 < tiles[0] * tiles[1] * tiles[2] ? position.patch == t + 1 : position.draw == 1 && position.patch == 0);
+            CHECK(t + 1 < tiles[0] * tiles[1] * tiles[2] ? position.patch == t + 1
+                                                         : position.draw == 1 && position.patch == 0);
         }
         CHECK_INT(wrong, 0);
         CHECK_INT(mask_count(seen, dim[0] * dim[1] * dim[2]), size[0] * size[1] * size[2]);
@@ -313,13 +318,16 @@ static void test_errors(void)
     const struct loader_position zero = {0}, beyond = {0, 100000}, negative = {-1, 0};
     CHECK_FAILS(loader_new(&loader, &config, TASK_IMPLANT, SPLIT_TEST, 1, zero, &error), &error, STATUS_FAILED,
                 "the split 'test' holds no case");
-    CHECK_FAILS(loader_new(&loader, &config, TASK_IMPLANT, SPLIT_TRAIN, 1, beyond, &error), &error, STATUS_FAILED, "no position");
+    CHECK_FAILS(loader_new(&loader, &config, TASK_IMPLANT, SPLIT_TRAIN, 1, beyond, &error), &error, STATUS_FAILED,
+                "no position");
     CHECK_FAILS(loader_new(&loader, &config, TASK_IMPLANT, SPLIT_TRAIN, 1, negative, &error), &error, STATUS_FAILED,
                 "no position");
     config.defects = check_path("none.yaml");
-    CHECK_FAILS(loader_new(&loader, &config, TASK_IMPLANT, SPLIT_TRAIN, 1, zero, &error), &error, STATUS_USAGE, "none.yaml");
+    CHECK_FAILS(loader_new(&loader, &config, TASK_IMPLANT, SPLIT_TRAIN, 1, zero, &error), &error, STATUS_USAGE,
+                "none.yaml");
     config.set = check_path("none.h5");
-    CHECK_FAILS(loader_new(&loader, &config, TASK_IMPLANT, SPLIT_TRAIN, 1, zero, &error), &error, STATUS_FAILED, "none.h5");
+    CHECK_FAILS(loader_new(&loader, &config, TASK_IMPLANT, SPLIT_TRAIN, 1, zero, &error), &error, STATUS_FAILED,
+                "none.h5");
 
     const struct pack_config all = {.split_frac = {1, 0, 0}}; /* healthy skulls, no generator */
     struct volume skull;
@@ -342,7 +350,8 @@ static void test_errors(void)
     float *src = memory_alloc(24 * 26 * 21, 2 * sizeof *src);
     struct loader_position position;
     for (int i = 0; i < 2; i++) {
-        CHECK_FAILS(loader_next(loader, 1, src, src + 24 * 26 * 21, NULL, &position, &error), &error, STATUS_FAILED, "none of 3 draws");
+        CHECK_FAILS(loader_next(loader, 1, src, src + 24 * 26 * 21, NULL, &position, &error), &error, STATUS_FAILED,
+                    "none of 3 draws");
         CHECK_CONTAINS(error.text, "case 'h'");
     }
     loader_free(loader);
@@ -361,7 +370,8 @@ static void test_no_memory(void)
         struct loader *loader;
         struct loader_position position;
         memory_fail_at(nth);
-        enum status status = loader_new(&loader, &config, TASK_IMPLANT, SPLIT_TRAIN, 1, (struct loader_position){0}, &error);
+        enum status status =
+            loader_new(&loader, &config, TASK_IMPLANT, SPLIT_TRAIN, 1, (struct loader_position){0}, &error);
         if (!status) {
             for (int i = 0; !status && i < 4; i++)
                 status = loader_next(loader, 1, src, src + n, NULL, &position, &error);
@@ -375,7 +385,8 @@ static void test_no_memory(void)
     memory_free(src);
 }
 
-/* The distances given beside the targets are those of the targets, whichever way these were made, also from the middle of a draw. */
+/* The distances given beside the targets are those of the targets, whichever way these were made, also from the middle
+ * of a draw. */
 static void test_distance(void)
 {
     enum { N = 24 * 26 * 21 };
@@ -422,11 +433,13 @@ static struct loader_config soft_config(int sampler, int64_t *n_asked)
 {
     struct loader_config config = base_config(sampler, 24);
     config.spacing_mm = 5;
-    config.prior = (struct loader_prior){.spacing_mm = 5, .patch_vox = {60, 62, 64}, .answer = answer_itself, .context = n_asked};
+    config.prior =
+        (struct loader_prior){.spacing_mm = 5, .patch_vox = {60, 62, 64}, .answer = answer_itself, .context = n_asked};
     return config;
 }
 
-/* Shares in [0, 1]; what is missing is not there; the coarse answer stands where its voxels are; asked once for each skull. */
+/* Shares in [0, 1]; what is missing is not there; the coarse answer stands where its voxels are; asked once for each
+ * skull. */
 static void test_spacing(void)
 {
     struct error error = {0};
@@ -456,14 +469,16 @@ static void test_spacing(void)
     }
 }
 
-/* frame_up_mm: the frame stands higher on the same skull: its slices are those of the other, shifted, and nothing is above. */
+/* frame_up_mm: the frame stands higher on the same skull: its slices are those of the other, shifted, and nothing is
+ * above. */
 static void test_frame_up(void)
 {
     struct error error = {0};
     int64_t n_asked = 0, slices = 2, wrong = 0, bone = 0;
     struct loader_config config = soft_config(SAMPLER_WHOLE, &n_asked), higher = config;
     higher.augment = (struct augment_config){.probability = 1, .scale = {1, 1}};
-    higher.augment.frame_up_mm[0] = higher.augment.frame_up_mm[1] = 12; /* two voxels of 5 mm, and what is no voxel is left */
+    higher.augment.frame_up_mm[0] = higher.augment.frame_up_mm[1] =
+        12; /* two voxels of 5 mm, and what is no voxel is left */
     struct loader *at_rest = loader_of(&config, TASK_IMPLANT, (struct loader_position){0});
     struct loader *shifted = loader_of(&higher, TASK_IMPLANT, (struct loader_position){0});
     const int64_t slice = 24 * 26, n = slice * 21;
@@ -500,9 +515,11 @@ static void test_spacing_resumes(void)
         int64_t n_asked = 0;
         struct loader_config config = soft_config(SAMPLER_DEFECT, &n_asked);
         config.workers = from < 0 ? 1 : 3;
-        config.augment = (struct augment_config){.probability = 1, .flip_x = 0.5, .rotate_deg = {15, 5, 5}, .scale = {0.9, 1.1}};
+        config.augment =
+            (struct augment_config){.probability = 1, .flip_x = 0.5, .rotate_deg = {15, 5, 5}, .scale = {0.9, 1.1}};
         config.healthy_frac = 0.3;
-        struct loader *loader = loader_of(&config, TASK_IMPLANT, from < 0 ? (struct loader_position){0} : positions[from]);
+        struct loader *loader =
+            loader_of(&config, TASK_IMPLANT, from < 0 ? (struct loader_position){0} : positions[from]);
         for (int i = from + 1; i < STEPS_SOFT; i++) {
             CHECK_OK(loader_next(loader, 1, src, src + 2 * n, NULL, &position, &error), &error);
             const uint64_t hash = XXH64(src, (size_t)n * 3 * sizeof *src, 0);
@@ -551,7 +568,8 @@ static void test_kinds(void)
 int main(int argc, char **argv)
 {
     const struct check_test tests[] = {{"workers", test_workers},
-                                       {"resume", test_resume}, {"shares", test_shares},
+                                       {"resume", test_resume},
+                                       {"shares", test_shares},
                                        {"epochs", test_epochs},
                                        {"grid_coverage", test_grid_coverage},
                                        {"tasks", test_tasks},

@@ -74,7 +74,8 @@ static void golden_draw(struct golden *golden)
                 bool skull = shell_has(in + 6, NULL, p);
                 golden->truth[i] = shell_has(in + 6, in + 11, p);
                 golden->defective[i] = skull && !golden->truth[i];
-                golden->predicted[i] = shell_has(in + 17, in + 22, p) || (strewn_has(i, in[28], in[29]) && !golden->defective[i]);
+                golden->predicted[i] =
+                    shell_has(in + 17, in + 22, p) || (strewn_has(i, in[28], in[29]) && !golden->defective[i]);
             }
 }
 
@@ -95,10 +96,12 @@ static void test_golden(void)
     for (struct golden golden; golden_next(&golden, file); cases++) {
         struct metrics metrics;
         golden_draw(&golden);
-        CHECK_OK(metrics_compare(&metrics, golden.truth, golden.predicted, golden.defective, golden.dim, golden.spacing, &error),
+        CHECK_OK(metrics_compare(&metrics, golden.truth, golden.predicted, golden.defective, golden.dim, golden.spacing,
+                                 &error),
                  &error);
         for (int c = 0; metrics_columns[c].name; c++)
-            if (!check_near(metrics_columns[c].value(&metrics), golden.out[c], 1e-9, metrics_columns[c].name, __FILE__, __LINE__))
+            if (!check_near(metrics_columns[c].value(&metrics), golden.out[c], 1e-9, metrics_columns[c].name, __FILE__,
+                            __LINE__))
                 fprintf(stderr, "    in case %d\n", cases);
         CHECK_INT(metrics.truth_vox, (int64_t)golden.out[10]);
         CHECK_INT(metrics.predicted_vox, (int64_t)golden.out[11]);
@@ -122,9 +125,13 @@ static void test_threads(void)
     memset(&one, 0, sizeof one);
     memset(&two, 0, sizeof two);
     parallel_set_threads(1);
-    CHECK_OK(metrics_compare(&one, golden.truth, golden.predicted, golden.defective, golden.dim, golden.spacing, &error), &error);
+    CHECK_OK(
+        metrics_compare(&one, golden.truth, golden.predicted, golden.defective, golden.dim, golden.spacing, &error),
+        &error);
     parallel_set_threads(3);
-    CHECK_OK(metrics_compare(&two, golden.truth, golden.predicted, golden.defective, golden.dim, golden.spacing, &error), &error);
+    CHECK_OK(
+        metrics_compare(&two, golden.truth, golden.predicted, golden.defective, golden.dim, golden.spacing, &error),
+        &error);
     parallel_set_threads(threads);
     for (int c = 0; metrics_columns[c].name; c++)
         CHECK(metrics_columns[c].value(&one) == metrics_columns[c].value(&two));
@@ -164,7 +171,8 @@ static void test_empty(void)
     CHECK_NEAR(metrics.hd_mm, 0, 0);
     CHECK_NEAR(metrics.nsd_1mm, 1, 0);
 
-    CHECK_OK(metrics_compare(&metrics, some, some, none, dim, spacing, &error), &error); /* no bone near: as the reference, 0 */
+    CHECK_OK(metrics_compare(&metrics, some, some, none, dim, spacing, &error),
+             &error); /* no bone near: as the reference, 0 */
     CHECK_NEAR(metrics.bdsc_mm, 0, 0);
 }
 
@@ -191,7 +199,10 @@ static void test_memory_out(void)
 
 int main(int argc, char **argv)
 {
-    const struct check_test tests[] = {
-        {"golden", test_golden}, {"threads", test_threads}, {"empty", test_empty}, {"memory_out", test_memory_out}, {0}};
+    const struct check_test tests[] = {{"golden", test_golden},
+                                       {"threads", test_threads},
+                                       {"empty", test_empty},
+                                       {"memory_out", test_memory_out},
+                                       {0}};
     return check_main(argc, argv, tests);
 }

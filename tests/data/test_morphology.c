@@ -37,8 +37,8 @@ static void naive_step(uint8_t *out, const uint8_t *in, const int64_t dim[3], bo
         for (int64_t y = 0; y < dim[1]; y++)
             for (int64_t x = 0; x < dim[0]; x++, i++) {
                 int set = naive_at(in, dim, x, y, z) + naive_at(in, dim, x - 1, y, z) + naive_at(in, dim, x + 1, y, z) +
-                          naive_at(in, dim, x, y - 1, z) + naive_at(in, dim, x, y + 1, z) + naive_at(in, dim, x, y, z - 1) +
-                          naive_at(in, dim, x, y, z + 1);
+                          naive_at(in, dim, x, y - 1, z) + naive_at(in, dim, x, y + 1, z) +
+                          naive_at(in, dim, x, y, z - 1) + naive_at(in, dim, x, y, z + 1);
                 out[i] = dilate ? set > 0 : set == 7;
             }
 }
@@ -68,7 +68,8 @@ static void test_erode_dilate(void)
                 uint8_t *expected = memory_alloc((size_t)voxels(sizes[s]), 1);
                 memcpy(expected, mask, (size_t)voxels(sizes[s]));
                 naive_steps(expected, sizes[s], n, dilate);
-                CHECK_OK(dilate ? mask_dilate(mask, sizes[s], n, &error) : mask_erode(mask, sizes[s], n, &error), &error);
+                CHECK_OK(dilate ? mask_dilate(mask, sizes[s], n, &error) : mask_erode(mask, sizes[s], n, &error),
+                         &error);
                 CHECK(same(mask, expected, sizes[s]));
                 memory_free(expected);
                 memory_free(mask);
@@ -94,14 +95,16 @@ static void test_open_close(void)
         uint8_t *padded = memory_zalloc((size_t)voxels(wide), 1);
         for (int64_t row = 0; row < dim[1] * dim[2]; row++)
             for (int64_t x = 0; x < dim[0]; x++)
-                padded[((row / dim[1] + 4) * wide[1] + row % dim[1] + 4) * wide[0] + x + 4] = mask[row * dim[0] + x] != 0;
+                padded[((row / dim[1] + 4) * wide[1] + row % dim[1] + 4) * wide[0] + x + 4] =
+                    mask[row * dim[0] + x] != 0;
         naive_steps(padded, wide, n, true);
         naive_steps(padded, wide, n, false);
         CHECK_OK(mask_close(mask, dim, n, &error), &error);
         int64_t wrong = 0;
         for (int64_t row = 0; row < dim[1] * dim[2]; row++)
             for (int64_t x = 0; x < dim[0]; x++)
-                wrong += mask[row * dim[0] + x] != padded[((row / dim[1] + 4) * wide[1] + row % dim[1] + 4) * wide[0] + x + 4];
+                wrong += mask[row * dim[0] + x] !=
+                         padded[((row / dim[1] + 4) * wide[1] + row % dim[1] + 4) * wide[0] + x + 4];
         CHECK_INT(wrong, 0);
         memory_free(padded);
         memory_free(opened);
@@ -143,8 +146,8 @@ static int64_t naive_components(int32_t *labels, const uint8_t *mask, const int6
             for (int64_t k = 0; k < 27; k++) {
                 int64_t dx = k % 3 - 1, dy = k / 3 % 3 - 1, dz = k / 9 - 1;
                 int64_t j = ((z + dz) * dim[1] + y + dy) * dim[0] + x + dx;
-                if ((connectivity == 6 && dx * dx + dy * dy + dz * dz > 1) || !naive_at(mask, dim, x + dx, y + dy, z + dz) ||
-                    labels[j])
+                if ((connectivity == 6 && dx * dx + dy * dy + dz * dz > 1) ||
+                    !naive_at(mask, dim, x + dx, y + dy, z + dz) || labels[j])
                     continue;
                 labels[j] = (int32_t)n;
                 stack[depth++] = j;

@@ -1,4 +1,5 @@
-/* test_phantom.c - procedural skulls: the same bytes on any thread count, one closed piece, measures within those of real skulls. */
+/* test_phantom.c - procedural skulls: the same bytes on any thread count, one closed piece, measures within those of
+ * real skulls. */
 #include "data/phantom/phantom.h"
 
 #include <stdlib.h>
@@ -61,7 +62,8 @@ static void test_measures_are_a_skulls(void)
         CHECK_INT(n, 1);
         /* above the widest slice, which the phantom puts at world z = 0 */
         const int64_t z0 = (int64_t)(-skull.grid.origin[2] / skull.grid.axis[2][2]);
-        const double breadth = extent_mm(&skull, z0, 0), length = extent_mm(&skull, z0, 1), height = extent_mm(&skull, z0, 2);
+        const double breadth = extent_mm(&skull, z0, 0), length = extent_mm(&skull, z0, 1),
+                     height = extent_mm(&skull, z0, 2);
         CHECK(breadth > 118 && breadth < 152);
         CHECK(length > 147 && length < 203);
         CHECK(height > 42 && height < 95);

@@ -24,10 +24,10 @@ static void test_pages(void)
 {
     struct error error = {0};
     struct contact sheet;
-    const struct contact_row words = {.name = "a name that is longer than the column is wide",
-                                      .text =
-                                          "BAD: many words of explanation, which have to be broken into lines, and more\nof them",
-                                      .mark = CONTACT_BAD};
+    const struct contact_row words = {
+        .name = "a name that is longer than the column is wide",
+        .text = "BAD: many words of explanation, which have to be broken into lines, and more\nof them",
+        .mark = CONTACT_BAD};
     CHECK_FAILS(contact_open(&sheet, "p.jpg", "t", 1, &error), &error, STATUS_USAGE, "FILE.png");
     error = (struct error){0};
     CHECK_OK(contact_open(&sheet, check_path("one.png"), "t", 1, &error), &error);

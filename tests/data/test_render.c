@@ -1,5 +1,5 @@
-/* test_render.c - pictures: what is seen stands where it should, colours are the layers', files are PNG, the same on any thread
- * count. */
+/* test_render.c - pictures: what is seen stands where it should, colours are the layers', files are PNG, the same on
+ * any thread count. */
 #include "data/picture/render.h"
 
 #include <png.h>
@@ -43,8 +43,8 @@ static int64_t count_red(const struct image *image, int64_t x0)
     return n;
 }
 
-/* A wart on the patient's left is in the middle from the left, hidden from the right, and at the picture's right edge from the
- * front. */
+/* A wart on the patient's left is in the middle from the left, hidden from the right, and at the picture's right edge
+ * from the front. */
 static void test_views_look_from_where_they_say(void)
 {
     static const struct {
@@ -56,7 +56,8 @@ static void test_views_look_from_where_they_say(void)
     struct error error = {0};
     for (int i = 0; i < 3; i++) {
         make_ball(ball, wart, cases[i].axis);
-        const struct render_layer layers[] = {{ball, {bone[0], bone[1], bone[2]}, NULL}, {wart, {red[0], red[1], red[2]}, NULL}};
+        const struct render_layer layers[] = {{ball, {bone[0], bone[1], bone[2]}, NULL},
+                                              {wart, {red[0], red[1], red[2]}, NULL}};
         struct image image;
         if (!CHECK_OK(render_shaded(&image, &grid, layers, 2, cases[i].facing, 100, &error), &error))
             break;
@@ -83,7 +84,8 @@ static void test_same_pixels_on_any_thread_count(void)
     const struct grid grid = grid_make((const int64_t[3]){N, N, N}, (const double[3]){1, 1, 1.5});
     uint8_t *ball = malloc((size_t)N * N * N), *wart = malloc((size_t)N * N * N);
     make_ball(ball, wart, 1);
-    const struct render_layer layers[] = {{ball, {bone[0], bone[1], bone[2]}, NULL}, {wart, {red[0], red[1], red[2]}, NULL}};
+    const struct render_layer layers[] = {{ball, {bone[0], bone[1], bone[2]}, NULL},
+                                          {wart, {red[0], red[1], red[2]}, NULL}};
     struct image one, three;
     struct error error = {0};
     const int threads = parallel_threads();
@@ -165,7 +167,8 @@ static void test_sheet_is_a_png(void)
     const struct render_layer empty = {nothing, {bone[0], bone[1], bone[2]}, NULL};
     CHECK_OK(render_sheet(check_path("empty.png"), &grid, &empty, 1, 0, NULL, &error), &error);
     CHECK_FAILS(render_sheet(path, &grid, layers, 2, 2, "", &error), &error, STATUS_FAILED, "layer 2 of 2");
-    CHECK_FAILS(render_sheet(check_path("none/sheet.png"), &grid, layers, 1, 0, "", &error), &error, STATUS_FAILED, "none");
+    CHECK_FAILS(render_sheet(check_path("none/sheet.png"), &grid, layers, 1, 0, "", &error), &error, STATUS_FAILED,
+                "none");
     free(ball);
     free(wart);
     free(nothing);

@@ -80,7 +80,8 @@ static void test_nearest(void)
         CHECK_INT(dst.type, VOXEL_U8);
         int64_t wrong = 0;
         for (int64_t i = 0; i < grid_voxels(&fine); i++) {
-            int64_t x = i % fine.dim[0] / 2, y = i / fine.dim[0] % fine.dim[1] / 2, z = i / fine.dim[0] / fine.dim[1] / 2;
+            int64_t x = i % fine.dim[0] / 2, y = i / fine.dim[0] % fine.dim[1] / 2,
+                    z = i / fine.dim[0] / fine.dim[1] / 2;
             wrong += ((uint8_t *)dst.data)[i] != ((uint8_t *)src.data)[(z * dim[1] + y) * dim[0] + x];
         }
         CHECK_INT(wrong, 0);
@@ -152,7 +153,8 @@ static double box_share(const struct volume *src, const double lo[3], const doub
     return sum / volume;
 }
 
-/* Coarser voxels hold exactly the bone of their boxes, wherever the edges fall; all of it together is what there was. */
+/* Coarser voxels hold exactly the bone of their boxes, wherever the edges fall; all of it together is what there was.
+ */
 static void test_area(void)
 {
     struct error error = {0};
@@ -166,7 +168,8 @@ static void test_area(void)
         const int64_t at[3] = {i % to.dim[0], i / to.dim[0] % to.dim[1], i / to.dim[0] / to.dim[1]};
         double lo[3], hi[3];
         for (int a = 0; a < 3; a++) {
-            const double step = coarse[a] / spacing[a], middle = 0.5 * (double)(dim[a] - 1) + ((double)at[a] - 0.5 * (double)(to.dim[a] - 1)) * step;
+            const double step = coarse[a] / spacing[a],
+                         middle = 0.5 * (double)(dim[a] - 1) + ((double)at[a] - 0.5 * (double)(to.dim[a] - 1)) * step;
             lo[a] = middle - 0.5 * step;
             hi[a] = middle + 0.5 * step;
         }
@@ -219,7 +222,8 @@ static void test_lattice(void)
     resample_lattice(out, size, src.data, dim, at, step);
     double worst = 0;
     for (int64_t i = 0; i < 60; i++) {
-        const double index[3] = {at[0] + (double)(i % 5) * step[0], at[1] + (double)(i / 5 % 4) * step[1], at[2] + (double)(i / 20) * step[2]};
+        const double index[3] = {at[0] + (double)(i % 5) * step[0], at[1] + (double)(i / 5 % 4) * step[1],
+                                 at[2] + (double)(i / 20) * step[2]};
         double world[3];
         grid_to_world(&src.grid, index, world);
         worst = fmax(worst, fabs(out[i] - plane(world)));
@@ -233,7 +237,12 @@ static void test_lattice(void)
 
 int main(int argc, char **argv)
 {
-    const struct check_test tests[] = {{"linear", test_linear}, {"nearest", test_nearest}, {"grid", test_grid},
-                                       {"area", test_area},     {"frame", test_frame},     {"lattice", test_lattice}, {0}};
+    const struct check_test tests[] = {{"linear", test_linear},
+                                       {"nearest", test_nearest},
+                                       {"grid", test_grid},
+                                       {"area", test_area},
+                                       {"frame", test_frame},
+                                       {"lattice", test_lattice},
+                                       {0}};
     return check_main(argc, argv, tests);
 }

@@ -120,7 +120,9 @@ static void test_refuses_what_is_no_ct(void)
     for (int64_t z = 0; z < DIM; z++)
         for (int64_t y = 0; y < DIM; y++)
             for (int64_t x = 0; x < DIM; x++)
-                hu[at(x, y, z)] = (int16_t)(x % 2 ? -1000 : y % 2 || z % 2 ? 30 : 700); /* crumbs of bone, none beside another */
+                hu[at(x, y, z)] = (int16_t)(x % 2            ? -1000
+                                            : y % 2 || z % 2 ? 30
+                                                             : 700); /* crumbs of bone, none beside another */
     check_refused(&ct, "less than a skull's");
     volume_done(&ct);
     const int64_t dim[3] = {4, 4, 4};

@@ -1,4 +1,5 @@
-/* Grids, storages, names, masks; one small volume in many storages, written by nibabel and pynrrd (scripts/golden/volumes.py). */
+/* Grids, storages, names, masks; one small volume in many storages, written by nibabel and pynrrd
+ * (scripts/golden/volumes.py). */
 #include <math.h>
 #include <string.h>
 
@@ -7,7 +8,8 @@
 #include "data/volume/volume.h"
 #include "tests/check.h"
 
-static const struct grid expected = {{5, 4, 3}, {{0.5, 0, 0}, {0, 0.59375, 0.0625}, {0, -0.125, 1.25}}, {-20, 30.5, -7.25}};
+static const struct grid expected = {
+    {5, 4, 3}, {{0.5, 0, 0}, {0, 0.59375, 0.0625}, {0, -0.125, 1.25}}, {-20, 30.5, -7.25}};
 
 static const struct {
     const char *name, *file_type;
@@ -119,7 +121,8 @@ static void test_qform(void)
     volume_done(&in);
 }
 
-/* A header's unit goes back as it came: unknown stays unknown, a time unit stays, and mm is what is written where nothing came. */
+/* A header's unit goes back as it came: unknown stays unknown, a time unit stays, and mm is what is written where
+ * nothing came. */
 static void test_units(void)
 {
     static const int units[] = {0, 2, 10};
@@ -152,9 +155,11 @@ static void test_units(void)
 
 static void test_space_units(void)
 {
-    static const char head[] = "NRRD0004\ntype: uint8\ndimension: 3\nspace: left-posterior-superior\nsizes: 1 1 2\n%sspace directions: (1,0,0) "
+    static const char head[] = "NRRD0004\ntype: uint8\ndimension: 3\nspace: left-posterior-superior\nsizes: 1 1 "
+                               "2\n%sspace directions: (1,0,0) "
                                "(0,1,0) (0,0,1)\nspace origin: (0,0,0)\nencoding: raw\n\n\1\2";
-    static const char *const units[] = {"", "space units: \"mm\" \"mm\" \"mm\"\n", "space units: \"millimeters\" \"mm\" \"Millimetre\"\n"};
+    static const char *const units[] = {"", "space units: \"mm\" \"mm\" \"mm\"\n",
+                                        "space units: \"millimeters\" \"mm\" \"Millimetre\"\n"};
     const char *path = check_path("units_in.nrrd"), *copy = check_path("units.nrrd");
     for (int i = 0; i < 3; i++) {
         struct error error = {0};
@@ -182,7 +187,8 @@ static const char *patched(const char *name, const char *to, size_t offset, floa
     char *data = NULL;
     size_t bytes;
     const char *path = check_path(to);
-    if (CHECK_OK(file_read(&data, &bytes, arena_printf(&arena, "tests/data/golden/volumes/%s", name), 1 << 16, &error), &error)) {
+    if (CHECK_OK(file_read(&data, &bytes, arena_printf(&arena, "tests/data/golden/volumes/%s", name), 1 << 16, &error),
+                 &error)) {
         memcpy(data + offset, &value, sizeof value);
         CHECK_OK(file_write(path, data, bytes, &error), &error);
     }
@@ -198,11 +204,13 @@ static void test_scaled(void)
     static const struct {
         float slope;
         enum voxel_type type;
-    } cases[] = {{0.5F, VOXEL_F32}, {100, VOXEL_I16}, {-1, VOXEL_I16}, {1000, VOXEL_F32}, {NAN, VOXEL_U8}, {1, VOXEL_U8}};
+    } cases[] = {{0.5F, VOXEL_F32}, {100, VOXEL_I16}, {-1, VOXEL_I16},
+                 {1000, VOXEL_F32}, {NAN, VOXEL_U8},  {1, VOXEL_U8}};
     for (size_t c = 0; c < sizeof cases / sizeof cases[0]; c++) {
         struct error error = {0};
         struct volume volume = {0};
-        if (CHECK_OK(volume_read(&volume, patched("lps_u8.nii", "scaled.nii", SLOPE, cases[c].slope), &error), &error)) {
+        if (CHECK_OK(volume_read(&volume, patched("lps_u8.nii", "scaled.nii", SLOPE, cases[c].slope), &error),
+                     &error)) {
             CHECK_INT(volume.type, cases[c].type);
             CHECK_INT(wrong_values(&volume, isnan(cases[c].slope) ? 1 : cases[c].slope, 0), 0);
         }
@@ -271,13 +279,16 @@ static void test_write_errors(void)
     struct error error = {0};
     struct volume volume = {0};
     CHECK_OK(volume_read(&volume, "tests/data/golden/volumes/lps_u8.nii", &error), &error);
-    CHECK_FAILS(volume_write(check_path("skull.stl"), &volume, &error), &error, STATUS_USAGE, "no volume format ends like this");
-    CHECK_FAILS(volume_write(check_path("no/such/folder/skull.nii"), &volume, &error), &error, STATUS_FAILED, "skull.nii");
+    CHECK_FAILS(volume_write(check_path("skull.stl"), &volume, &error), &error, STATUS_USAGE,
+                "no volume format ends like this");
+    CHECK_FAILS(volume_write(check_path("no/such/folder/skull.nii"), &volume, &error), &error, STATUS_FAILED,
+                "skull.nii");
     CHECK_FAILS(volume_write(check_path("a%d.nhdr"), &volume, &error), &error, STATUS_USAGE, "pattern");
     CHECK_FAILS(volume_read(&volume, check_path("nowhere.nii"), &error), &error, STATUS_FAILED, "No such file");
     CHECK_FAILS(volume_read(&volume, check_folder(), &error), &error, STATUS_FAILED, "it is a folder");
     volume.grid.axis[1][1] = NAN;
-    CHECK_FAILS(volume_write(check_path("nan.nrrd"), &volume, &error), &error, STATUS_FAILED, "spacing of axis 1: nan mm");
+    CHECK_FAILS(volume_write(check_path("nan.nrrd"), &volume, &error), &error, STATUS_FAILED,
+                "spacing of axis 1: nan mm");
     volume_done(&volume);
 }
 

@@ -1,5 +1,5 @@
-/* Files that lie: every one of tests/data/corpus is refused in its own words; mutated files are read or refused, never more; and
- * memory that runs out anywhere is an error like any other. */
+/* Files that lie: every one of tests/data/corpus is refused in its own words; mutated files are read or refused, never
+ * more; and memory that runs out anywhere is an error like any other. */
 #include <string.h>
 
 #include "base/file.h"
@@ -86,7 +86,8 @@ static void test_mutations(void)
         struct error error = {0};
         char *good = NULL;
         size_t bytes;
-        if (!CHECK_OK(file_read(&good, &bytes, arena_printf(&arena, "tests/data/golden/volumes/%s", seeds[s]), 1 << 16, &error),
+        if (!CHECK_OK(file_read(&good, &bytes, arena_printf(&arena, "tests/data/golden/volumes/%s", seeds[s]), 1 << 16,
+                                &error),
                       &error))
             continue;
         char *bad = memory_alloc(2 * bytes + 64, 1);

@@ -18,8 +18,10 @@ static void test_formats_agree(void)
     struct arena arena = {0};
     struct error error = {0};
     struct volume nrrd = {0}, nifti = {0};
-    const char *a = real_path(&arena, "skullfix/002_complete.nrrd"), *b = real_path(&arena, "skullfix/002_complete.nii.gz");
-    if (a && b && CHECK_OK(volume_read_mask(&nrrd, a, &error), &error) && CHECK_OK(volume_read_mask(&nifti, b, &error), &error)) {
+    const char *a = real_path(&arena, "skullfix/002_complete.nrrd"),
+               *b = real_path(&arena, "skullfix/002_complete.nii.gz");
+    if (a && b && CHECK_OK(volume_read_mask(&nrrd, a, &error), &error) &&
+        CHECK_OK(volume_read_mask(&nifti, b, &error), &error)) {
         CHECK(grid_same(&nrrd.grid, &nifti.grid, 1e-3)); /* NIfTI-1 keeps floats */
         CHECK_INT(grid_voxels(&nrrd.grid), 512 * 512 * 337);
         CHECK_INT(nrrd.storage.flip[0], false);
@@ -34,7 +36,8 @@ static void test_formats_agree(void)
 
 static void test_round_trip(void)
 {
-    static const char *const names[] = {"skullfix/000_defective.nrrd", "ct/keinos_ct.nii.gz", "other/arothron_dry_skull.nii.gz"};
+    static const char *const names[] = {"skullfix/000_defective.nrrd", "ct/keinos_ct.nii.gz",
+                                        "other/arothron_dry_skull.nii.gz"};
     for (int i = 0; i < 3; i++) {
         struct arena arena = {0};
         struct error error = {0};

@@ -40,7 +40,8 @@ void fixture_box(struct volume *volume, struct box box, uint8_t value)
     const int64_t *dim = volume->grid.dim;
     for (int64_t z = box.lo[2]; z < box.hi[2]; z++)
         for (int64_t y = box.lo[1]; y < box.hi[1]; y++)
-            memset((uint8_t *)volume->data + (z * dim[1] + y) * dim[0] + box.lo[0], value, (size_t)(box.hi[0] - box.lo[0]));
+            memset((uint8_t *)volume->data + (z * dim[1] + y) * dim[0] + box.lo[0], value,
+                   (size_t)(box.hi[0] - box.lo[0]));
 }
 
 void fixture_skull(struct volume *volume, double thickness_mm)
@@ -84,7 +85,8 @@ void fixture_identity(struct fixture_network *ret, int64_t px, int64_t py, int64
 {
     char yaml[256];
     snprintf(yaml, sizeof yaml,
-             "{patch_vox: [%" PRId64 ", %" PRId64 ", %" PRId64 "], layers: [{type: conv, filters: 1, kernel: 1}]}", px, py, pz);
+             "{patch_vox: [%" PRId64 ", %" PRId64 ", %" PRId64 "], layers: [{type: conv, filters: 1, kernel: 1}]}", px,
+             py, pz);
     fixture_network(ret, yaml, 1);
     for (int64_t i = 0; i < ret->params.n; i++) {
         const struct param *param = &ret->params.items[i];

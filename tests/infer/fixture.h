@@ -1,4 +1,5 @@
-/* fixture.h - small masks and networks for the tests of infer/. A failure to make them ends the program: nothing could be tested.
+/* fixture.h - small masks and networks for the tests of infer/. A failure to make them ends the program: nothing could
+ * be tested.
  */
 #ifndef CALVARIA_TESTS_INFER_FIXTURE_H
 #define CALVARIA_TESTS_INFER_FIXTURE_H

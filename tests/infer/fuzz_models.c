@@ -1,8 +1,8 @@
-/* fuzz_models.c - damaged model files (one stage, and a pair), Keras files, network YAML, restoration YAML and Keras architectures: each ends with
- * a model or one clear error. What a model file accepts is opened as for a restoration.
+/* fuzz_models.c - damaged model files (one stage, and a pair), Keras files, network YAML, restoration YAML and Keras
+ * architectures: each ends with a model or one clear error. What a model file accepts is opened as for a restoration.
  *   fuzz_models COUNT [SEED]       COUNT mutations of each kind; the same ones for the same seed
- * Prints what was accepted and refused, and the process' highest memory. Exit 1 when an error says nothing, or memory exceeds LIMIT_MB; a crash is
- * the end. */
+ * Prints what was accepted and refused, and the process' highest memory. Exit 1 when an error says nothing, or memory
+ * exceeds LIMIT_MB; a crash is the end. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,19 +23,26 @@ enum { LIMIT_MB = 2000 }; /* freed memory stays with the sanitizer for a while *
 enum { LIMIT_MB = 200 };
 #endif
 
-static const char YAML[] =
-    "name: seed\ninput_channels: 1\npatch_vox: [16, 16, 16]\nlayers:\n  - { name: a, type: conv, filters: 4, kernel: 3, stride: 2 }\n"
-    "  - { type: batch_norm, eps: 1.0e-3 }\n  - { name: b, type: conv_transpose, filters: 4, kernel: [2, 2, 2], stride: 2 }\n  - { type: relu, from: b }\n"
-    "  - { name: c, type: add, from: [b, relu_3] }\n  - { type: upsample, factor: 2 }\n  - { type: max_pool, kernel: 2 }\n  - { type: flatten }\n"
-    "  - { type: dense, units: 3 }\n  - { type: softmax }\n";
+static const char YAML[] = "name: seed\ninput_channels: 1\npatch_vox: [16, 16, 16]\nlayers:\n  - { name: a, type: "
+                           "conv, filters: 4, kernel: 3, stride: 2 }\n"
+                           "  - { type: batch_norm, eps: 1.0e-3 }\n  - { name: b, type: conv_transpose, filters: 4, "
+                           "kernel: [2, 2, 2], stride: 2 }\n  - { type: relu, from: b }\n"
+                           "  - { name: c, type: add, from: [b, relu_3] }\n  - { type: upsample, factor: 2 }\n  - { "
+                           "type: max_pool, kernel: 2 }\n  - { type: flatten }\n"
+                           "  - { type: dense, units: 3 }\n  - { type: softmax }\n";
 static const char RESTORE[] = "task: completion\nthreshold: 0.5\npostprocess: [{open: 1}, {keep_largest: 1}]\n";
-static const char COARSE_YAML[] = "name: coarse\ninput_channels: 1\npatch_vox: [8, 8, 8]\nlayers: [{ type: conv, filters: 2 }, { type: instance_norm }, "
+static const char COARSE_YAML[] = "name: coarse\ninput_channels: 1\npatch_vox: [8, 8, 8]\nlayers: [{ type: conv, "
+                                  "filters: 2 }, { type: instance_norm }, "
                                   "{ type: conv, filters: 1, kernel: 1 }, { type: sigmoid }]\n";
-static const char COARSE_RESTORE[] = "task: implant\nscan: whole\nworking_spacing_mm: [3, 3, 3]\nthreshold: 0.5\npostprocess: [{keep_largest: 1}]\n";
-static const char FINE_YAML[] = "name: fine\ninput_channels: 2\npatch_vox: [8, 8, 8]\nlayers: [{ type: conv, filters: 2 }, { type: leaky_relu }, "
-                                "{ type: conv, filters: 1, kernel: 1 }, { type: sigmoid }]\n";
-static const char FINE_RESTORE[] = "task: implant\nscan: overlap\noverlap_frac: 0.5\nflip_average: true\nmin_prior: 0.1\nworking_spacing_mm: [1.25, 1.25, 1.25]\n"
-                                   "top_vox: 0\nbatch: 1\npatch_vox: [8, 8, 8]\npostprocess: [{open: 1}, {clearance_mm: 0.5}, {fill_holes: true}]\n";
+static const char COARSE_RESTORE[] =
+    "task: implant\nscan: whole\nworking_spacing_mm: [3, 3, 3]\nthreshold: 0.5\npostprocess: [{keep_largest: 1}]\n";
+static const char FINE_YAML[] =
+    "name: fine\ninput_channels: 2\npatch_vox: [8, 8, 8]\nlayers: [{ type: conv, filters: 2 }, { type: leaky_relu }, "
+    "{ type: conv, filters: 1, kernel: 1 }, { type: sigmoid }]\n";
+static const char FINE_RESTORE[] =
+    "task: implant\nscan: overlap\noverlap_frac: 0.5\nflip_average: true\nmin_prior: 0.1\nworking_spacing_mm: [1.25, "
+    "1.25, 1.25]\n"
+    "top_vox: 0\nbatch: 1\npatch_vox: [8, 8, 8]\npostprocess: [{open: 1}, {clearance_mm: 0.5}, {fill_holes: true}]\n";
 
 struct seed_file {
     char *data;
@@ -55,8 +62,32 @@ static int64_t below(struct fuzz *fuzz, int64_t n)
 }
 
 /* Numbers and words that parsers stumble on. */
-static const char *const tokens[] = {"1000000000", "-1", "0", "99999999999999999999", "1e308", "nan", ".inf", "[]", "{}", "null", "~", "", "\"", "input", "a",
-                                     "- ", ": ", "type: conv", "&x", "*x", "\t", "{\"class_name\":", "[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[", "true", "4096", "65536"};
+static const char *const tokens[] = {"1000000000",
+                                     "-1",
+                                     "0",
+                                     "99999999999999999999",
+                                     "1e308",
+                                     "nan",
+                                     ".inf",
+                                     "[]",
+                                     "{}",
+                                     "null",
+                                     "~",
+                                     "",
+                                     "\"",
+                                     "input",
+                                     "a",
+                                     "- ",
+                                     ": ",
+                                     "type: conv",
+                                     "&x",
+                                     "*x",
+                                     "\t",
+                                     "{\"class_name\":",
+                                     "[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[",
+                                     "true",
+                                     "4096",
+                                     "65536"};
 
 /* One to four damages; returns the new size (never more than `room`). */
 static size_t damage(struct fuzz *fuzz, char *data, size_t bytes, size_t room, bool text)
@@ -66,10 +97,18 @@ static size_t damage(struct fuzz *fuzz, char *data, size_t bytes, size_t room, b
         length = length < bytes - at ? length : bytes - at;
         const char *token = tokens[below(fuzz, (int64_t)(sizeof tokens / sizeof *tokens))];
         switch (below(fuzz, text ? 6 : 5)) {
-        case 0: data[at] = (char)(data[at] ^ (1 << below(fuzz, 8))); break;
-        case 1: memset(data + at, below(fuzz, 2) ? 0xff : 0, length); break;
-        case 2: bytes = below(fuzz, 4) ? bytes : at; break;
-        case 3: memmove(data + at, data + below(fuzz, (int64_t)(bytes - length + 1)), length); break;
+        case 0:
+            data[at] = (char)(data[at] ^ (1 << below(fuzz, 8)));
+            break;
+        case 1:
+            memset(data + at, below(fuzz, 2) ? 0xff : 0, length);
+            break;
+        case 2:
+            bytes = below(fuzz, 4) ? bytes : at;
+            break;
+        case 3:
+            memmove(data + at, data + below(fuzz, (int64_t)(bytes - length + 1)), length);
+            break;
         case 4:
             memmove(data + at, data + at + length, bytes - at - length);
             bytes -= length;
@@ -172,7 +211,8 @@ static enum status try_keras(const char *path, struct error *error)
     return status;
 }
 
-static void fuzz_texts(struct fuzz *fuzz, int64_t count, const char *seed, enum status (*attempt)(const char *, struct error *))
+static void fuzz_texts(struct fuzz *fuzz, int64_t count, const char *seed,
+                       enum status (*attempt)(const char *, struct error *))
 {
     size_t room = strlen(seed) + 1024;
     char *data = memory_alloc(room, 1);
@@ -185,7 +225,8 @@ static void fuzz_texts(struct fuzz *fuzz, int64_t count, const char *seed, enum 
     memory_free(data);
 }
 
-static void fuzz_files(struct fuzz *fuzz, int64_t count, const struct seed_file *seeds, int n_seeds, enum status (*attempt)(const char *, struct error *))
+static void fuzz_files(struct fuzz *fuzz, int64_t count, const struct seed_file *seeds, int n_seeds,
+                       enum status (*attempt)(const char *, struct error *))
 {
     const char *path = check_path("fuzzed.h5");
     for (int64_t i = 0; i < count; i++) {
@@ -207,7 +248,8 @@ static void fuzz_files(struct fuzz *fuzz, int64_t count, const struct seed_file 
 
 static void report(const char *kind, const struct fuzz *fuzz)
 {
-    printf("%-20s %" PRId64 " accepted, %" PRId64 " refused, %" PRId64 " without a word\n", kind, fuzz->accepted, fuzz->refused, fuzz->silent);
+    printf("%-20s %" PRId64 " accepted, %" PRId64 " refused, %" PRId64 " without a word\n", kind, fuzz->accepted,
+           fuzz->refused, fuzz->silent);
     fflush(stdout);
 }
 
@@ -233,7 +275,8 @@ static void make_model(struct model *model, const char *yaml, const char *restor
     texts[1] = (struct model_text){"licence", "none"};
     model->texts = texts;
     model->n_texts = 2;
-    if (yaml_read_text(&root, yaml, "seed.yaml", &model->arena, &error) || config_bind(&network_table, root, &model->network, &model->arena, &error) ||
+    if (yaml_read_text(&root, yaml, "seed.yaml", &model->arena, &error) ||
+        config_bind(&network_table, root, &model->network, &model->arena, &error) ||
         network_describe(&model->params, &model->network, &error) || params_allocate(&model->params, false, &error)) {
         error_print(stderr, &error);
         abort();
@@ -294,8 +337,10 @@ static char *load_json(const char *path)
 
 int main(int argc, char **argv)
 {
-    static const char *const keras[] = {"tests/infer/keras/old_ae.h5", "tests/infer/keras/k2_tail.h5", "tests/infer/keras/k3_joints.h5"};
-    static const char *const kinds[] = {"network YAML", "restoration YAML", "Keras architecture", "model file", "model file, a pair", "Keras file"};
+    static const char *const keras[] = {"tests/infer/keras/old_ae.h5", "tests/infer/keras/k2_tail.h5",
+                                        "tests/infer/keras/k3_joints.h5"};
+    static const char *const kinds[] = {"network YAML", "restoration YAML",   "Keras architecture",
+                                        "model file",   "model file, a pair", "Keras file"};
     enum { N_KINDS = sizeof kinds / sizeof *kinds };
     int64_t count = argc > 1 ? strtoll(argv[1], NULL, 10) : 100, silent = 0;
     uint64_t seed = argc > 2 ? strtoull(argv[2], NULL, 10) : 1;
@@ -307,12 +352,23 @@ int main(int argc, char **argv)
     for (int i = 0; i < N_KINDS; i++) {
         fuzz[i] = (struct fuzz){.rng = rng_make(seed, (uint64_t)i + 1)};
         switch (i) {
-        case 0: fuzz_texts(&fuzz[i], 10 * count, YAML, try_yaml); break;
-        case 1: fuzz_texts(&fuzz[i], 10 * count, FINE_RESTORE, try_restore); break;
-        case 2: fuzz_texts(&fuzz[i], 10 * count, config, try_json); break;
-        case 3: fuzz_files(&fuzz[i], count, &one, 1, try_model); break;
-        case 4: fuzz_files(&fuzz[i], count, &pair, 1, try_model); break;
-        default: fuzz_files(&fuzz[i], count, others, 3, try_keras);
+        case 0:
+            fuzz_texts(&fuzz[i], 10 * count, YAML, try_yaml);
+            break;
+        case 1:
+            fuzz_texts(&fuzz[i], 10 * count, FINE_RESTORE, try_restore);
+            break;
+        case 2:
+            fuzz_texts(&fuzz[i], 10 * count, config, try_json);
+            break;
+        case 3:
+            fuzz_files(&fuzz[i], count, &one, 1, try_model);
+            break;
+        case 4:
+            fuzz_files(&fuzz[i], count, &pair, 1, try_model);
+            break;
+        default:
+            fuzz_files(&fuzz[i], count, others, 3, try_keras);
         }
         report(kinds[i], &fuzz[i]);
         silent += fuzz[i].silent;
@@ -324,11 +380,13 @@ int main(int argc, char **argv)
         memory_free(others[i].data);
     int64_t peak_mb = memory_peak_bytes() >> 20;
     printf("highest memory %" PRId64 " MB\n", peak_mb);
-    printf("%d passed, %d failed, 0 skipped\n", silent == 0 && peak_mb < LIMIT_MB, !(silent == 0 && peak_mb < LIMIT_MB));
+    printf("%d passed, %d failed, 0 skipped\n", silent == 0 && peak_mb < LIMIT_MB,
+           !(silent == 0 && peak_mb < LIMIT_MB));
     return silent > 0 || peak_mb >= LIMIT_MB;
 }
 
-/* Under the sanitizer: HDF5 believes some damaged sizes, its malloc then fails; nor does it free all when it gives up. */
+/* Under the sanitizer: HDF5 believes some damaged sizes, its malloc then fails; nor does it free all when it gives up.
+ */
 const char *__asan_default_options(void);
 const char *__asan_default_options(void)
 {

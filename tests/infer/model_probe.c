@@ -1,4 +1,5 @@
-/* model_probe.c - for scripts/check_onnx.py and scripts/golden/keras_files.py: models of random weights, and a model's answer.
+/* model_probe.c - for scripts/check_onnx.py and scripts/golden/keras_files.py: models of random weights, and a
+ *   model's answer.
  *   model_probe make NETWORK.yaml SEED MODEL.h5          weights drawn; norms far from the identity
  *   model_probe forward MODEL.h5 N X Y Z [coarse] < SRC > DST     float32, N,C,z,y,x with x fastest */
 #include <stdio.h>
@@ -22,7 +23,8 @@ static void draw_norms(struct params *params, uint64_t seed)
         const struct param *param = &params->items[i];
         bool around_one = strstr(param->name, ".gamma") || strstr(param->name, ".moving_variance");
         for (int64_t k = 0; k < param->count && param->n_dims == 1; k++)
-            params->value[param->offset + k] = (float)(around_one ? rng_uniform(&rng, 0.5, 1.5) : rng_uniform(&rng, -0.3, 0.3));
+            params->value[param->offset + k] =
+                (float)(around_one ? rng_uniform(&rng, 0.5, 1.5) : rng_uniform(&rng, -0.3, 0.3));
     }
 }
 
@@ -33,7 +35,8 @@ static int make(const char *yaml, uint64_t seed, const char *path)
     struct yaml_node *root;
     struct model model = {0};
     struct restore_config restore;
-    if (yaml_read_file(&root, yaml, &arena, &error) || config_bind(&network_table, yaml_get(root, "network"), &model.network, &arena, &error) ||
+    if (yaml_read_file(&root, yaml, &arena, &error) ||
+        config_bind(&network_table, yaml_get(root, "network"), &model.network, &arena, &error) ||
         network_describe(&model.params, &model.network, &error) || params_allocate(&model.params, false, &error) ||
         config_bind(&restore_table, NULL, &restore, &arena, &error))
         return fail(&error);
@@ -54,8 +57,9 @@ static int forward(char **argument, bool coarse)
     if (model_read(&model, argument[0], false, &error))
         return fail(&error);
     struct model *stage = coarse && model.coarse ? model.coarse : &model;
-    const struct shape src = {strtoll(argument[1], NULL, 10), stage->network.input_channels, strtoll(argument[4], NULL, 10),
-                              strtoll(argument[3], NULL, 10), strtoll(argument[2], NULL, 10)};
+    const struct shape src = {strtoll(argument[1], NULL, 10), stage->network.input_channels,
+                              strtoll(argument[4], NULL, 10), strtoll(argument[3], NULL, 10),
+                              strtoll(argument[2], NULL, 10)};
     if (network_new(&network, &stage->network, &stage->params, src, NETWORK_INFER, &error))
         return fail(&error);
     size_t n = (size_t)shape_count(src);

@@ -22,10 +22,16 @@ static const char *write_skull(const char *name, bool healthy)
     return path;
 }
 
-static enum status run(const char *out, int n, const char *const *inputs, const char *model, int format, struct error *error)
+static enum status run(const char *out, int n, const char *const *inputs, const char *model, int format,
+                       struct error *error)
 {
     /* pictures take longest: two cases have them */
-    struct batch_config config = {.model = model, .out = out, .format = format, .mesh_format = BATCH_STL_AND_PLY, .keep_raw = true, .no_picture = n != 2};
+    struct batch_config config = {.model = model,
+                                  .out = out,
+                                  .format = format,
+                                  .mesh_format = BATCH_STL_AND_PLY,
+                                  .keep_raw = true,
+                                  .no_picture = n != 2};
     return batch_run(&config, n, (char *const *)inputs, stdout, error);
 }
 
@@ -43,9 +49,9 @@ static void test_every_output_is_written(void)
     const char *inputs[] = {write_skull("a_defective.nrrd", false), write_skull("b.nii.gz", false)},
                *out = check_path("out/deep");
     CHECK_OK(run(out, 2, inputs, "builtin:mirror", 0, &error), &error);
-    const char *names[] = {"a_completed.nrrd", "a_implant.nrrd", "a_raw.nrrd",         "a_implant.stl",    "a_implant.ply",
-                           "a_implant.png",    "a_report.json",  "b_completed.nii.gz", "b_implant.nii.gz", "b_implant.stl",
-                           "a_report.html",    "a_thickness.png"};
+    const char *names[] = {"a_completed.nrrd", "a_implant.nrrd", "a_raw.nrrd",    "a_implant.stl",
+                           "a_implant.ply",    "a_implant.png",  "a_report.json", "b_completed.nii.gz",
+                           "b_implant.nii.gz", "b_implant.stl",  "a_report.html", "a_thickness.png"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         CHECK(written(out, names[i]));
     struct config_strings all;
@@ -89,7 +95,8 @@ static void test_one_bad_case_does_not_stop_the_rest(void)
     struct error error = {0}, alone = {0};
     const char *bad = check_path("bad.nrrd");
     CHECK_OK(file_write(bad, "NRRD0004\nnot really\n", 20, &error), &error);
-    const char *inputs[] = {write_skull("first.nrrd", false), bad, write_skull("last.nrrd", false)}, *out = check_path("some");
+    const char *inputs[] = {write_skull("first.nrrd", false), bad, write_skull("last.nrrd", false)},
+               *out = check_path("some");
     CHECK_FAILS(run(out, 3, inputs, "builtin:nothing", 0, &error), &error, STATUS_FAILED, "1 of 3 cases failed");
     CHECK_CONTAINS(error.text, "bad.nrrd");
     CHECK(written(out, "first_report.json"));
@@ -130,7 +137,8 @@ static void check_same_place(const char *input, const char *output)
     struct volume in, out;
     CHECK_OK(volume_read_header(&in, input, &error), &error);
     CHECK_OK(volume_read_header(&out, output, &error), &error);
-    CHECK(memcmp(&in.storage.grid, &out.storage.grid, sizeof in.storage.grid) == 0); /* the file's own numbers, to the last bit */
+    CHECK(memcmp(&in.storage.grid, &out.storage.grid, sizeof in.storage.grid) ==
+          0); /* the file's own numbers, to the last bit */
     CHECK_INT(in.storage.format, out.storage.format);
     for (int a = 0; a < 3; a++)
         CHECK(in.storage.axis[a] == out.storage.axis[a] && in.storage.flip[a] == out.storage.flip[a]);
@@ -153,16 +161,20 @@ static void test_outputs_lie_on_the_inputs_grid(void)
         struct error error = {0};
         struct arena arena = {0};
         const int64_t *dim = cases[i].dim;
-        struct volume skull = fixture_volume(dim[0], dim[1], dim[2], cases[i].spacing[0], cases[i].spacing[1], cases[i].spacing[2]);
+        struct volume skull =
+            fixture_volume(dim[0], dim[1], dim[2], cases[i].spacing[0], cases[i].spacing[1], cases[i].spacing[2]);
         fixture_skull(&skull, 10);
         fixture_box(&skull, (struct box){{2, dim[1] / 3, dim[2] / 2}, {dim[0] / 3, 2 * dim[1] / 3, dim[2]}}, 0);
         grid_tilt(&skull.grid, cases[i].tilt);
-        const char *path = check_path(arena_printf(&arena, "place%d%s", (int)i, cases[i].suffix)), *out = check_path("place");
+        const char *path = check_path(arena_printf(&arena, "place%d%s", (int)i, cases[i].suffix)),
+                   *out = check_path("place");
         CHECK_OK(volume_write(path, &skull, &error), &error);
         struct batch_config config = {.model = "builtin:mirror", .out = out, .no_picture = true};
         CHECK_OK(batch_run(&config, 1, (char *const *)&path, stdout, &error), &error);
-        check_same_place(path, file_join(&arena, out, arena_printf(&arena, "place%d_implant%s", (int)i, cases[i].suffix)));
-        check_same_place(path, file_join(&arena, out, arena_printf(&arena, "place%d_completed%s", (int)i, cases[i].suffix)));
+        check_same_place(path,
+                         file_join(&arena, out, arena_printf(&arena, "place%d_implant%s", (int)i, cases[i].suffix)));
+        check_same_place(path,
+                         file_join(&arena, out, arena_printf(&arena, "place%d_completed%s", (int)i, cases[i].suffix)));
         volume_done(&skull);
         arena_done(&arena);
     }
@@ -188,8 +200,10 @@ static struct volume implant_with(const char *out, const char *input, double cle
 static void test_clearance_and_thickness_are_options(void)
 {
     const char *input = write_skull("ruled.nrrd", false);
-    struct volume plain = implant_with("r0", input, 0, 0), clear = implant_with("r1", input, 2, 0), thick = implant_with("r2", input, 0, 14);
-    int64_t n = grid_voxels(&plain.grid), n_plain = mask_count(plain.data, n), n_thick = mask_count(thick.data, n), lost = 0;
+    struct volume plain = implant_with("r0", input, 0, 0), clear = implant_with("r1", input, 2, 0),
+                  thick = implant_with("r2", input, 0, 14);
+    int64_t n = grid_voxels(&plain.grid), n_plain = mask_count(plain.data, n), n_thick = mask_count(thick.data, n),
+            lost = 0;
     CHECK(mask_count(clear.data, n) < n_plain);
     CHECK(n_thick > n_plain + n_plain / 4);
     for (int64_t i = 0; i < n; i++)
@@ -205,7 +219,8 @@ static void test_memory_limit(void)
     struct error error = {0};
     const char *input = write_skull("tight.nrrd", false);
     struct batch_config config = {.model = "builtin:mirror", .out = check_path("tight"), .max_memory = "20M"};
-    CHECK_FAILS(batch_run(&config, 1, (char *const *)&input, stdout, &error), &error, STATUS_FAILED, "--max-memory: 20 MB");
+    CHECK_FAILS(batch_run(&config, 1, (char *const *)&input, stdout, &error), &error, STATUS_FAILED,
+                "--max-memory: 20 MB");
     error = (struct error){0};
     config.max_memory = "1.5 bananas";
     CHECK_FAILS(batch_run(&config, 1, (char *const *)&input, stdout, &error), &error, STATUS_USAGE, "no size");

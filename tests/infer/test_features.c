@@ -1,4 +1,5 @@
-/* What a feature study measures: the layers chosen, the patch, correlations and projections of networks whose maps are known. */
+/* What a feature study measures: the layers chosen, the patch, correlations and projections of networks whose maps are
+ * known. */
 #include <math.h>
 #include <string.h>
 
@@ -24,9 +25,8 @@ static struct restorer *known_restorer(struct fixture_network *network)
 {
     struct error error = {0};
     struct restorer *restorer = NULL;
-    const struct restore_config config = {.task = RESTORE_IMPLANT,
-                                          .window = {.scan = SCAN_GRID, .patch_vox = {8, 8, 8}, .batch = 1},
-                                          .threshold = 0.5};
+    const struct restore_config config = {
+        .task = RESTORE_IMPLANT, .window = {.scan = SCAN_GRID, .patch_vox = {8, 8, 8}, .batch = 1}, .threshold = 0.5};
     fixture_network(network, known, 1);
     set(network, "two.w", 2, (const float[]){1, -1});
     set(network, "two.b", 2, (const float[]){0, 0.25F});
@@ -81,9 +81,11 @@ static void test_layers_by_name(void)
     CHECK_INT(features.layers[0].n_maps, 2);
     CHECK_INT(features.layers[0].size[2], 8);
     features_close(&features);
-    CHECK_FAILS(features_open(&features, restorer, &(struct config_strings){1, wrong}, &typo), &typo, STATUS_USAGE, "did you mean 'head'");
+    CHECK_FAILS(features_open(&features, restorer, &(struct config_strings){1, wrong}, &typo), &typo, STATUS_USAGE,
+                "did you mean 'head'");
     CHECK_OK(restorer_open(&builtin, "builtin:mirror", NULL, &error), &error);
-    CHECK_FAILS(features_open(&features, builtin, &(struct config_strings){0}, &nothing), &nothing, STATUS_USAGE, "no network");
+    CHECK_FAILS(features_open(&features, builtin, &(struct config_strings){0}, &nothing), &nothing, STATUS_USAGE,
+                "no network");
     restorer_free(builtin);
     restorer_free(restorer);
     fixture_network_done(&network);
@@ -112,7 +114,11 @@ static void test_projections(void)
                         most = fmax(most, value);
                         middle = k == size[axis] / 2 ? value : middle;
                     }
-                    CHECK_NEAR(out[j * size[u] + i], how == PROJECT_MEAN ? mean : how == PROJECT_MAX ? most : middle, 1e-5);
+                    CHECK_NEAR(out[j * size[u] + i],
+                               how == PROJECT_MEAN  ? mean
+                               : how == PROJECT_MAX ? most
+                                                    : middle,
+                               1e-5);
                 }
         }
 }

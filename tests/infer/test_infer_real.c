@@ -25,7 +25,8 @@ static int64_t differing(const struct volume *a, const struct volume *b)
     int64_t count = 0;
     for (int64_t i = 0; i < grid_voxels(&a->grid); i++) {
         const int64_t *dim = a->grid.dim;
-        double index[3] = {(double)(i % dim[0]), (double)(i / dim[0] % dim[1]), (double)(i / dim[0] / dim[1])}, world[3];
+        double index[3] = {(double)(i % dim[0]), (double)(i / dim[0] % dim[1]), (double)(i / dim[0] / dim[1])},
+               world[3];
         if (!((const uint8_t *)a->data)[i])
             continue;
         grid_to_world(&a->grid, index, world);
@@ -72,7 +73,8 @@ static void test_nifti_and_nrrd_by_mirror(void)
         return;
     }
     CHECK_OK(restorer_open(&restorer, "builtin:mirror", NULL, &error), &error);
-    check_same_implant(restorer, 20); /* the plane is sought in world space: headers rounded to float move it by nanometres */
+    check_same_implant(restorer,
+                       20); /* the plane is sought in world space: headers rounded to float move it by nanometres */
     restorer_free(restorer);
 }
 
@@ -88,10 +90,12 @@ static void test_nifti_and_nrrd_by_network(void)
     fixture_network(&network, "{patch_vox: 64, layers: [{type: conv, filters: 1, kernel: 5}]}", 11);
     for (int64_t i = 0; i < network.params.n; i++) /* thickens: a dilation by weights */
         for (int64_t k = 0; k < network.params.items[i].count; k++)
-            network.params.value[network.params.items[i].offset + k] = strstr(network.params.items[i].name, ".w") ? 1 : 0;
-    struct restore_config config = {.task = RESTORE_COMPLETION,
-                                    .window = {.scan = SCAN_GRID, .patch_vox = {64, 64, 64}, .top_vox = 128, .batch = 1},
-                                    .threshold = 40};
+            network.params.value[network.params.items[i].offset + k] =
+                strstr(network.params.items[i].name, ".w") ? 1 : 0;
+    struct restore_config config = {
+        .task = RESTORE_COMPLETION,
+        .window = {.scan = SCAN_GRID, .patch_vox = {64, 64, 64}, .top_vox = 128, .batch = 1},
+        .threshold = 40};
     CHECK_OK(restorer_new(&restorer, &network.config, &network.params, &config, NULL, &error), &error);
     check_same_implant(restorer, 0);
     restorer_free(restorer);

@@ -1,5 +1,5 @@
-/* test_keras.c - files that Keras wrote (scripts/golden/keras_files.py): imported, run on the skull that Keras was fed, compared with its answer
- * voxel by voxel, borders included; and what is refused. */
+/* test_keras.c - files that Keras wrote (scripts/golden/keras_files.py): imported, run on the skull that Keras was fed,
+ * compared with its answer voxel by voxel, borders included; and what is refused. */
 #include "infer/exchange/keras.h"
 
 #include <math.h>
@@ -72,11 +72,13 @@ static void compare_answers(const char *file, const float *got, struct shape sha
 {
     const int64_t *dim = answer->dim;
     bool grid = answer->n_dims == 4;
-    if (!CHECK(grid ? dim[0] == shape.w && dim[1] == shape.h && dim[2] == shape.d && dim[3] == shape.c : dim[0] == shape.c && shape_voxels(shape) == 1))
+    if (!CHECK(grid ? dim[0] == shape.w && dim[1] == shape.h && dim[2] == shape.d && dim[3] == shape.c
+                    : dim[0] == shape.c && shape_voxels(shape) == 1))
         return;
     double worst = 0, low = INFINITY, high = -INFINITY;
     for (int64_t i = 0; i < shape_count(shape); i++) {
-        int64_t x = i % shape.w, y = i / shape.w % shape.h, z = i / shape.w / shape.h % shape.d, c = i / shape_voxels(shape);
+        int64_t x = i % shape.w, y = i / shape.w % shape.h, z = i / shape.w / shape.h % shape.d,
+                c = i / shape_voxels(shape);
         double keras = (double)answer->values[grid ? ((x * dim[1] + y) * dim[2] + z) * dim[3] + c : c];
         worst = fmax(worst, fabs((double)got[i] - keras));
         low = fmin(low, keras);
@@ -188,19 +190,26 @@ static const char *edited(const char *name, const char *from, const char *to)
 static void test_another_architecture(void)
 {
     const char *whole = FOLDER "k2_ae_nested.h5", *alone = FOLDER "k2_ae_nested_alone.h5";
-    check_refused(whole, edited("kernel.yaml", "filters: 3, kernel: 5, stride: 2", "filters: 3, kernel: 3, stride: 2"), STATUS_FAILED,
+    check_refused(whole, edited("kernel.yaml", "filters: 3, kernel: 5, stride: 2", "filters: 3, kernel: 3, stride: 2"),
+                  STATUS_FAILED,
                   "layer 4, 'conv3d_1': kernel: the file has [5, 5, 5], 'conv2' of the network [3, 3, 3]");
-    check_refused(whole, edited("stride.yaml", "filters: 9, kernel: 1, stride: 2", "filters: 9, kernel: 1"), STATUS_FAILED, "stride: the file has [2, 2, 2]");
-    check_refused(whole, edited("type.yaml", "{ type: relu }", "{ type: sigmoid }"), STATUS_FAILED, "type: the file has relu");
+    check_refused(whole, edited("stride.yaml", "filters: 9, kernel: 1, stride: 2", "filters: 9, kernel: 1"),
+                  STATUS_FAILED, "stride: the file has [2, 2, 2]");
+    check_refused(whole, edited("type.yaml", "{ type: relu }", "{ type: sigmoid }"), STATUS_FAILED,
+                  "type: the file has relu");
     check_refused(whole, edited("eps.yaml", "eps: 1.0e-3", "eps: 1.0e-5"), STATUS_FAILED, "eps: the file has 0.001");
-    check_refused(whole, edited("long.yaml", "    - { name: deconv9", "    - { type: relu }\n    - { name: deconv9"), STATUS_FAILED, "layer 29");
+    check_refused(whole, edited("long.yaml", "    - { name: deconv9", "    - { type: relu }\n    - { name: deconv9"),
+                  STATUS_FAILED, "layer 29");
     check_refused(alone, NULL, STATUS_USAGE, "weights without an architecture");
-    check_refused(alone, edited("wide.yaml", "conv2, type: conv, filters: 3", "conv2, type: conv, filters: 4"), STATUS_FAILED,
-                  "kernel:0: shape 5x5x5x2x3, the network's conv2.w wants 5x5x5x2x4 (in Keras' order)");
-    check_refused(alone, edited("more.yaml", "    - { type: tanh }\n    - { name: bn8", "    - { name: more, type: conv, filters: 1 }\n    - { name: bn8"),
+    check_refused(alone, edited("wide.yaml", "conv2, type: conv, filters: 3", "conv2, type: conv, filters: 4"),
+                  STATUS_FAILED, "kernel:0: shape 5x5x5x2x3, the network's conv2.w wants 5x5x5x2x4 (in Keras' order)");
+    check_refused(alone,
+                  edited("more.yaml", "    - { type: tanh }\n    - { name: bn8",
+                         "    - { name: more, type: conv, filters: 1 }\n    - { name: bn8"),
                   STATUS_FAILED, "the file has no further conv3d layer");
-    check_refused(alone, edited("fewer.yaml", "    - { name: bn8, type: batch_norm, momentum: 0.8, eps: 1.0e-3 }\n", ""), STATUS_FAILED,
-                  "no layer of the network takes it");
+    check_refused(alone,
+                  edited("fewer.yaml", "    - { name: bn8, type: batch_norm, momentum: 0.8, eps: 1.0e-3 }\n", ""),
+                  STATUS_FAILED, "no layer of the network takes it");
     check_refused(whole, FOLDER "skull.nrrd", STATUS_USAGE, "skull.nrrd");
 }
 
@@ -223,11 +232,13 @@ static const char *with_bias(const char *name, hid_t create)
     CHECK_OK(file_write(path, data, bytes, &error), &error);
     memory_free(data);
     hdf5_lock();
-    hid_t file = H5Fopen(path, H5F_ACC_RDWR, H5P_DEFAULT), own = H5Dopen2(file, bias, H5P_DEFAULT), space = H5Dget_space(own);
+    hid_t file = H5Fopen(path, H5F_ACC_RDWR, H5P_DEFAULT), own = H5Dopen2(file, bias, H5P_DEFAULT),
+          space = H5Dget_space(own);
     H5Dclose(own);
     CHECK(H5Ldelete(file, bias, H5P_DEFAULT) >= 0);
     if (create < 0) {
-        CHECK(realpath(FOLDER "k2_n1.h5", from) && H5Lcreate_external(from, bias, file, bias, H5P_DEFAULT, H5P_DEFAULT) >= 0);
+        CHECK(realpath(FOLDER "k2_n1.h5", from) &&
+              H5Lcreate_external(from, bias, file, bias, H5P_DEFAULT, H5P_DEFAULT) >= 0);
     } else {
         const hid_t dataset = H5Dcreate2(file, bias, H5T_IEEE_F32LE, space, H5P_DEFAULT, create, H5P_DEFAULT);
         CHECK(dataset >= 0);

@@ -58,7 +58,8 @@ static double signed_volume(const double a[3], const double b[3], const double c
 static bool segment_crosses(const double p[3], const double q[3], double t[3][3])
 {
     double below = signed_volume(t[0], t[1], t[2], p), above = signed_volume(t[0], t[1], t[2], q);
-    double a = signed_volume(p, q, t[0], t[1]), b = signed_volume(p, q, t[1], t[2]), c = signed_volume(p, q, t[2], t[0]);
+    double a = signed_volume(p, q, t[0], t[1]), b = signed_volume(p, q, t[1], t[2]),
+           c = signed_volume(p, q, t[2], t[0]);
     return below * above < 0 && ((a > 0 && b > 0 && c > 0) || (a < 0 && b < 0 && c < 0));
 }
 
@@ -283,7 +284,8 @@ static void test_files(void)
     CHECK_INT((int64_t)bytes, 84);
     CHECK_INT(u32_at(data + 80), 0);
     memory_free(data);
-    CHECK_FAILS(mesh_write_stl("/nowhere/at/all/a.stl", &mesh, MESH_LPS, &error), &error, STATUS_FAILED, "/nowhere/at/all");
+    CHECK_FAILS(mesh_write_stl("/nowhere/at/all/a.stl", &mesh, MESH_LPS, &error), &error, STATUS_FAILED,
+                "/nowhere/at/all");
     mesh_done(&mesh);
     volume_done(&mask);
 }
@@ -349,8 +351,8 @@ static void test_failing_memory_is_an_error(void)
         struct mesh mesh = {0};
         struct mesh_check check;
         memory_fail_at(n);
-        done = mesh_from_mask(&mesh, &mask, &error) == STATUS_OK && mesh_smooth(&mesh, 2, 0.4, 0, &error) == STATUS_OK &&
-               mesh_verify(&check, &mesh, &error) == STATUS_OK &&
+        done = mesh_from_mask(&mesh, &mask, &error) == STATUS_OK &&
+               mesh_smooth(&mesh, 2, 0.4, 0, &error) == STATUS_OK && mesh_verify(&check, &mesh, &error) == STATUS_OK &&
                mesh_write_stl(check_path("m.stl"), &mesh, MESH_LPS, &error) == STATUS_OK;
         memory_fail_at(0);
         CHECK(done || error.status == STATUS_FAILED);

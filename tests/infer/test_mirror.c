@@ -12,7 +12,8 @@
 static void tilt(struct volume *volume, double yaw, double roll, double shift_mm)
 {
     const double to_radians = 3.14159265358979323846 / 180;
-    double cy = cos(yaw * to_radians), sy = sin(yaw * to_radians), cr = cos(roll * to_radians), sr = sin(roll * to_radians);
+    double cy = cos(yaw * to_radians), sy = sin(yaw * to_radians), cr = cos(roll * to_radians),
+           sr = sin(roll * to_radians);
     const double turn[3][3] = {{cr * cy, cr * sy, sr}, {-sy, cy, 0}, {-sr * cy, -sr * sy, cr}}; /* images of x, y, z */
     for (int a = 0; a < 3; a++) {
         double length = grid_spacing_mm(&volume->grid, a);
@@ -68,7 +69,8 @@ static void test_builtin_mirror_fills_a_one_sided_hole(void)
     CHECK_OK(restorer_run(&result, restorer, &skull, NULL, &error), &error);
     int64_t n = grid_voxels(&whole.grid), shared = 0, truth = 0, predicted = 0, wrong = 0;
     for (int64_t i = 0; i < n; i++) {
-        bool missing = ((uint8_t *)whole.data)[i] && !((uint8_t *)skull.data)[i], filled = ((uint8_t *)result.implant.data)[i];
+        bool missing = ((uint8_t *)whole.data)[i] && !((uint8_t *)skull.data)[i],
+             filled = ((uint8_t *)result.implant.data)[i];
         shared += missing && filled;
         truth += missing;
         predicted += filled;

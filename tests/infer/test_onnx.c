@@ -1,5 +1,5 @@
-/* test_onnx.c - exported files read back by protobuf: every layer type, weights to the bit, sizes, padding, metadata, refusals.
- * What the operators answer is compared with ONNX Runtime by scripts/check_onnx.py. */
+/* test_onnx.c - exported files read back by protobuf: every layer type, weights to the bit, sizes, padding, metadata,
+ * refusals. What the operators answer is compared with ONNX Runtime by scripts/check_onnx.py. */
 #include "infer/exchange/onnx.h"
 
 #include <string.h>
@@ -11,20 +11,28 @@
 
 /* Every type of nn/registry.c. */
 static const char *const EVERY =
-    "{name: every, patch_vox: [16, 12, 8], layers: [{name: c1, type: conv, filters: 8, kernel: 5}, {name: bn, type: batch_norm},"
-    "{name: live, type: batch_norm, batch_statistics_at_test: true}, {name: a1, type: relu}, {name: in, type: instance_norm},"
-    "{name: plain, type: instance_norm, affine: false}, {name: gn, type: group_norm, groups: 4}, {name: a2, type: leaky_relu, slope: 0.2},"
-    "{name: mp, type: max_pool}, {name: up, type: upsample, mode: trilinear}, {name: ap, type: avg_pool, kernel: 2, stride: 1},"
-    "{name: t, type: conv_transpose, filters: 4, kernel: 2, stride: 3, bias: false}, {name: th, type: tanh}, {name: sg, type: sigmoid, from: t},"
-    "{name: sum, type: add, from: [th, sg]}, {name: sum3, type: add, from: [th, sg, sum]}, {name: cat, type: concat, from: [sum, sum3]},"
-    "{name: cut, type: slice, first: 1, channels: 6}, {name: drop, type: dropout, rate: 0.5}, {name: output, type: upsample}, {name: gp, type: global_pool}, {name: flat, type: flatten},"
+    "{name: every, patch_vox: [16, 12, 8], layers: [{name: c1, type: conv, filters: 8, kernel: 5}, {name: bn, type: "
+    "batch_norm},"
+    "{name: live, type: batch_norm, batch_statistics_at_test: true}, {name: a1, type: relu}, {name: in, type: "
+    "instance_norm},"
+    "{name: plain, type: instance_norm, affine: false}, {name: gn, type: group_norm, groups: 4}, {name: a2, type: "
+    "leaky_relu, slope: 0.2},"
+    "{name: mp, type: max_pool}, {name: up, type: upsample, mode: trilinear}, {name: ap, type: avg_pool, kernel: 2, "
+    "stride: 1},"
+    "{name: t, type: conv_transpose, filters: 4, kernel: 2, stride: 3, bias: false}, {name: th, type: tanh}, {name: "
+    "sg, type: sigmoid, from: t},"
+    "{name: sum, type: add, from: [th, sg]}, {name: sum3, type: add, from: [th, sg, sum]}, {name: cat, type: concat, "
+    "from: [sum, sum3]},"
+    "{name: cut, type: slice, first: 1, channels: 6}, {name: drop, type: dropout, rate: 0.5}, {name: output, type: "
+    "upsample}, {name: gp, type: global_pool}, {name: flat, type: flatten},"
     "{name: fc, type: dense, units: 3}, {name: sm, type: softmax}]}";
 
 static const char *const SMALL =
     "{name: small, patch_vox: [16, 12, 8], layers: [{name: down, type: conv, filters: 2, kernel: 5, stride: 2},"
     "{name: up, type: conv_transpose, filters: 1, kernel: 2, stride: 3}]}";
 
-static const char RESTORE[] = "task: implant\nthreshold: 0.25\npatch_vox: [16, 12, 8]\nworking_spacing_mm: [1, 1, 2]\npostprocess: [{open: 1}, {keep_largest: 2}]\n";
+static const char RESTORE[] = "task: implant\nthreshold: 0.25\npatch_vox: [16, 12, 8]\nworking_spacing_mm: [1, 1, "
+                              "2]\npostprocess: [{open: 1}, {keep_largest: 2}]\n";
 
 /* The network as a model; its weights stay the fixture's. */
 static struct model model_of(const struct fixture_network *network, struct model_text *texts, int64_t n_texts)
@@ -45,7 +53,8 @@ static Onnx__ModelProto *read_back(const char *path)
     return proto;
 }
 
-static Onnx__ModelProto *export_yaml(const char *yaml, const struct onnx_options *options, struct model_text *texts, int64_t n_texts)
+static Onnx__ModelProto *export_yaml(const char *yaml, const struct onnx_options *options, struct model_text *texts,
+                                     int64_t n_texts)
 {
     struct fixture_network network;
     struct error error = {0};
@@ -106,7 +115,8 @@ static void check_order(const Onnx__GraphProto *graph)
                 printf("    node %s reads %s\n", node->name, input);
         }
         for (size_t before = 0; before < i; before++)
-            CHECK(strcmp(graph->node[before]->output[0], node->output[0]) != 0 && strcmp(graph->node[before]->name, node->name) != 0);
+            CHECK(strcmp(graph->node[before]->output[0], node->output[0]) != 0 &&
+                  strcmp(graph->node[before]->name, node->name) != 0);
     }
     CHECK_TEXT(graph->node[graph->n_node - 1]->output[0], "output");
 }
@@ -116,7 +126,8 @@ static void test_every_layer_type(void)
     for (int i = 0; layer_ops_at(i); i++) {
         char type[64];
         snprintf(type, sizeof type, "type: %s", layer_ops_at(i)->config.type);
-        CHECK_CONTAINS(EVERY, type); /* a new layer type needs its row in infer/exchange/onnx_layers.c, and its place above */
+        CHECK_CONTAINS(EVERY,
+                       type); /* a new layer type needs its row in infer/exchange/onnx_layers.c, and its place above */
     }
     Onnx__ModelProto *proto = export_yaml(EVERY, &(struct onnx_options){0}, NULL, 0);
     if (!proto)
@@ -176,7 +187,8 @@ static void check_sizes(const Onnx__ValueInfoProto *value, const int64_t sizes[5
 
 static void test_sizes_and_padding(void)
 {
-    const int64_t open[5] = {0, 1}, in[5] = {0, 1, 7, 12, 16}, out[5] = {0, 1, 12, 18, 24}, pads[6] = {2, 1, 1, 2, 2, 2}, extra[3] = {1, 1, 1};
+    const int64_t open[5] = {0, 1}, in[5] = {0, 1, 7, 12, 16}, out[5] = {0, 1, 12, 18, 24},
+                  pads[6] = {2, 1, 1, 2, 2, 2}, extra[3] = {1, 1, 1};
     Onnx__ModelProto *proto = export_yaml(SMALL, &(struct onnx_options){0}, NULL, 0);
     if (proto) { /* left open: TensorFlow's padding depends on the size */
         check_sizes(proto->graph->input[0], open);
@@ -196,7 +208,8 @@ static void test_sizes_and_padding(void)
         onnx__model_proto__free_unpacked(proto, NULL);
     }
     const int64_t flat[5] = {0, 1, 4, 4, 4};
-    proto = export_yaml("{patch_vox: 4, layers: [{type: flatten}, {type: dense, units: 1}]}", &(struct onnx_options){0}, NULL, 0);
+    proto = export_yaml("{patch_vox: 4, layers: [{type: flatten}, {type: dense, units: 1}]}", &(struct onnx_options){0},
+                        NULL, 0);
     if (proto) { /* a dense layer's weights count voxels */
         check_sizes(proto->graph->input[0], flat);
         onnx__model_proto__free_unpacked(proto, NULL);
@@ -230,7 +243,8 @@ static void test_metadata(void)
     onnx__model_proto__free_unpacked(proto, NULL);
 }
 
-static void check_refused(const char *yaml, struct model_text *text, const struct onnx_options *options, const char *path, const char *says)
+static void check_refused(const char *yaml, struct model_text *text, const struct onnx_options *options,
+                          const char *path, const char *says)
 {
     struct fixture_network network;
     struct error error = {0};
@@ -249,8 +263,10 @@ static void test_refusals(void)
     const char *path = check_path("refused.onnx");
     check_refused(SMALL, NULL, &open, check_path("no/such/folder/model.onnx"), "no/such/folder");
     check_refused(SMALL, &damaged, &open, path, "restore:1:12: threshold");
-    check_refused("{patch_vox: 8, layers: [{type: flatten}, {type: dense, units: 1}]}", NULL, &small, path, "a dense layer fixes the patch size");
-    check_refused("{patch_vox: 8, layers: [{type: conv, filters: 1, padding: valid}]}", NULL, &tiny, path, "does not fit");
+    check_refused("{patch_vox: 8, layers: [{type: flatten}, {type: dense, units: 1}]}", NULL, &small, path,
+                  "a dense layer fixes the patch size");
+    check_refused("{patch_vox: 8, layers: [{type: conv, filters: 1, padding: valid}]}", NULL, &tiny, path,
+                  "does not fit");
 }
 
 /* 2.5 GB of weights: refused by their size, before a byte is read or written. */
@@ -261,13 +277,15 @@ static void test_too_large(void)
     struct yaml_node *root;
     struct model model = {0};
     const char *path = check_path("large.onnx");
-    const char *yaml = "{patch_vox: 2, layers: [{type: conv, filters: 25000, kernel: 1}, {type: conv, filters: 25000, kernel: 1}]}";
+    const char *yaml =
+        "{patch_vox: 2, layers: [{type: conv, filters: 25000, kernel: 1}, {type: conv, filters: 25000, kernel: 1}]}";
     CHECK_OK(yaml_read_text(&root, yaml, "large.yaml", &arena, &error), &error);
     CHECK_OK(config_bind(&network_table, root, &model.network, &arena, &error), &error);
     CHECK_OK(network_describe(&model.params, &model.network, &error), &error);
     float value = 0;
     model.params.value = &value; /* that nobody reads */
-    CHECK_FAILS(onnx_write(path, &model, &(struct onnx_options){0}, &error), &error, STATUS_FAILED, "ONNX files end at 2 GB");
+    CHECK_FAILS(onnx_write(path, &model, &(struct onnx_options){0}, &error), &error, STATUS_FAILED,
+                "ONNX files end at 2 GB");
     CHECK(!file_exists(path));
     model.params.value = NULL;
     params_done(&model.params);

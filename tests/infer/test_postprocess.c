@@ -18,7 +18,8 @@ static enum status read_rules(struct restore_config *ret, const char *yaml, stru
     return config_bind(&restore_table, root, ret, arena, error);
 }
 
-static enum status run_rules(struct volume *implant, const struct volume *defective, const char *yaml, struct error *error)
+static enum status run_rules(struct volume *implant, const struct volume *defective, const char *yaml,
+                             struct error *error)
 {
     struct arena arena = {0};
     struct restore_config config;
@@ -60,11 +61,11 @@ static void test_order_matters(void)
         fixture_box(&implant, (struct box){{2, 2, 2}, {8, 8, 8}}, 1);
         fixture_box(&implant, (struct box){{18, 2, 2}, {25, 8, 8}}, 1);
         fixture_box(&implant, (struct box){{8, 4, 4}, {18, 8, 5}}, 1);
-        CHECK_OK(
-            run_rules(&implant, &bone,
-                      open_first ? "postprocess: [{open: 1}, {keep_largest: 1}]" : "postprocess: [{keep_largest: 1}, {open: 1}]",
-                      &error),
-            &error);
+        CHECK_OK(run_rules(&implant, &bone,
+                           open_first ? "postprocess: [{open: 1}, {keep_largest: 1}]"
+                                      : "postprocess: [{keep_largest: 1}, {open: 1}]",
+                           &error),
+                 &error);
         CHECK_INT(fixture_at(&implant, 4, 4, 4), open_first ? 0 : 1);
         CHECK_INT(fixture_at(&implant, 20, 4, 4), 1);
         volume_done(&implant);
@@ -140,7 +141,8 @@ static void test_empty_implant_stays_empty(void)
     struct error error = {0};
     struct volume implant = fixture_volume(6, 6, 6, 1, 1, 1), bone = fixture_volume(6, 6, 6, 1, 1, 1);
     CHECK_OK(run_rules(&implant, &bone,
-                       "postprocess: [{open: 1}, {close: 3}, {keep_largest: 1}, {clearance_mm: 1}, {fill_holes: true}]", &error),
+                       "postprocess: [{open: 1}, {close: 3}, {keep_largest: 1}, {clearance_mm: 1}, {fill_holes: true}]",
+                       &error),
              &error);
     CHECK_INT(count(&implant), 0);
     volume_done(&implant);
@@ -151,11 +153,12 @@ static void test_bad_rules_are_refused_with_their_place(void)
 {
     struct volume implant = fixture_volume(4, 4, 4, 1, 1, 1), bone = fixture_volume(4, 4, 4, 1, 1, 1);
     struct error both = {0}, none = {0}, unknown = {0}, negative = {0};
-    CHECK_FAILS(run_rules(&implant, &bone, "postprocess:\n  - {open: 1}\n  - {close: 1, open: 2}\n", &both), &both, STATUS_USAGE,
-                "rules.yaml:3:");
+    CHECK_FAILS(run_rules(&implant, &bone, "postprocess:\n  - {open: 1}\n  - {close: 1, open: 2}\n", &both), &both,
+                STATUS_USAGE, "rules.yaml:3:");
     CHECK_CONTAINS(both.text, "exactly one");
     CHECK_FAILS(run_rules(&implant, &bone, "postprocess: [{}]", &none), &none, STATUS_USAGE, "exactly one");
-    CHECK_FAILS(run_rules(&implant, &bone, "postprocess: [{opne: 1}]", &unknown), &unknown, STATUS_USAGE, "did you mean 'open'");
+    CHECK_FAILS(run_rules(&implant, &bone, "postprocess: [{opne: 1}]", &unknown), &unknown, STATUS_USAGE,
+                "did you mean 'open'");
     CHECK_FAILS(run_rules(&implant, &bone, "postprocess: [{close: -1}]", &negative), &negative, STATUS_USAGE, "close");
     static const char *const bad_radii[] = {"-1", "21", "nan", "inf", "wide"};
     for (int i = 0; i < 5; i++) {
@@ -174,12 +177,11 @@ static void test_pipeline_dump_reads_back(void)
     struct arena arena = {0};
     struct yaml_node *root;
     struct restore_config config;
-    CHECK_OK(
-        yaml_read_text(
-            &root,
-            "{scan: overlap, threshold: 0.25, top_vox: 128, postprocess: [{close: 2}, {fill_holes: true}, {keep_largest: 3}]}",
-            "a.yaml", &arena, &error),
-        &error);
+    CHECK_OK(yaml_read_text(&root,
+                            "{scan: overlap, threshold: 0.25, top_vox: 128, postprocess: [{close: 2}, {fill_holes: "
+                            "true}, {keep_largest: 3}]}",
+                            "a.yaml", &arena, &error),
+             &error);
     CHECK_OK(config_bind(&restore_table, root, &config, &arena, &error), &error);
     char *first = config_dump_text(&restore_table, &config);
     CHECK_CONTAINS(first, "overlap");
@@ -220,7 +222,8 @@ static void test_failing_memory_is_an_error(void)
     CHECK(n > 5);
 }
 
-/* A plate thick in one half and thin in the other: the thin half grows to what is wanted, the thick one stays, edges and all. */
+/* A plate thick in one half and thin in the other: the thin half grows to what is wanted, the thick one stays, edges
+ * and all. */
 static void test_minimum_thickness(void)
 {
     struct error error = {0};
@@ -261,14 +264,16 @@ static bool ball_fits(const struct volume *mask, int64_t x, int64_t y, int64_t z
         bool fits = apart_mm(mask, centre, (const int64_t[3]){x, y, z}) <= radius_mm;
         for (int64_t i = 0; fits && i < grid_voxels(&mask->grid); i++)
             fits = !((const uint8_t *)mask->data)[i] ||
-                   apart_mm(mask, centre, (const int64_t[3]){i % dim[0], i / dim[0] % dim[1], i / (dim[0] * dim[1])}) > radius_mm;
+                   apart_mm(mask, centre, (const int64_t[3]){i % dim[0], i / dim[0] % dim[1], i / (dim[0] * dim[1])}) >
+                       radius_mm;
         if (fits)
             return true;
     }
     return false;
 }
 
-/* Against the definition, voxel by voxel: what no ball outside implant and bone reaches is filled, as far as a radius from the implant. */
+/* Against the definition, voxel by voxel: what no ball outside implant and bone reaches is filled, as far as a radius
+ * from the implant. */
 static void test_rim_is_closed_as_by_a_ball(void)
 {
     struct error error = {0};
@@ -276,9 +281,9 @@ static void test_rim_is_closed_as_by_a_ball(void)
     struct volume implant = fixture_volume(14, 12, 9, 0.8, 0.7, 1.3), bone = fixture_volume(14, 12, 9, 0.8, 0.7, 1.3);
     fixture_box(&bone, (struct box){{0, 3, 2}, {4, 8, 7}}, 1);
     fixture_box(&bone, (struct box){{9, 2, 2}, {14, 8, 6}}, 1);
-    fixture_box(&bone, (struct box){{12, 3, 3}, {13, 4, 4}}, 0);    /* a pore far from the implant stays open */
-    fixture_box(&implant, (struct box){{5, 4, 2}, {8, 8, 6}}, 1);   /* a gap of one voxel on either side */
-    fixture_box(&implant, (struct box){{6, 4, 2}, {7, 5, 6}}, 0);   /* and a notch */
+    fixture_box(&bone, (struct box){{12, 3, 3}, {13, 4, 4}}, 0);  /* a pore far from the implant stays open */
+    fixture_box(&implant, (struct box){{5, 4, 2}, {8, 8, 6}}, 1); /* a gap of one voxel on either side */
+    fixture_box(&implant, (struct box){{6, 4, 2}, {7, 5, 6}}, 0); /* and a notch */
     struct volume before = fixture_volume(14, 12, 9, 0.8, 0.7, 1.3), whole = fixture_volume(14, 12, 9, 0.8, 0.7, 1.3);
     const int64_t n = grid_voxels(&implant.grid), *dim = implant.grid.dim;
     memcpy(before.data, implant.data, (size_t)n);
@@ -291,7 +296,8 @@ static void test_rim_is_closed_as_by_a_ball(void)
         bool near = false;
         for (int64_t j = 0; j < n && !near; j++)
             near = ((uint8_t *)before.data)[j] &&
-                   apart_mm(&before, at, (const int64_t[3]){j % dim[0], j / dim[0] % dim[1], j / (dim[0] * dim[1])}) <= radius_mm;
+                   apart_mm(&before, at, (const int64_t[3]){j % dim[0], j / dim[0] % dim[1], j / (dim[0] * dim[1])}) <=
+                       radius_mm;
         const bool fill = near && !((uint8_t *)whole.data)[i] && !ball_fits(&whole, at[0], at[1], at[2], radius_mm);
         CHECK_INT(((uint8_t *)implant.data)[i], ((uint8_t *)before.data)[i] || fill);
         added += fill;
@@ -320,7 +326,8 @@ static void test_minimum_thickness_of_thick_slices(void)
                  {{{10, 10, 10}, {50, 50, 12}}, "postprocess: [{min_thickness_mm: 4.5}]", 2, 2, 2}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct error error = {0};
-        struct volume implant = fixture_volume(60, 60, 22, 0.45, 0.45, 2.8), bone = fixture_volume(60, 60, 22, 0.45, 0.45, 2.8);
+        struct volume implant = fixture_volume(60, 60, 22, 0.45, 0.45, 2.8),
+                      bone = fixture_volume(60, 60, 22, 0.45, 0.45, 2.8);
         int64_t at[3] = {30, 30, 11}, thick = 0;
         fixture_box(&implant, cases[i].plate, 1);
         CHECK_OK(run_rules(&implant, &bone, cases[i].rule, &error), &error);
@@ -336,8 +343,8 @@ static void test_minimum_thickness_of_thick_slices(void)
 /* The first test, while the process has been no larger: rules on an implant all over the volume, the hungriest last. */
 static void test_memory_promised_is_kept(void)
 {
-    const char *const rules[] = {"postprocess: [{keep_largest: 1}, {clearance_mm: 1}]", "postprocess: [{close_rim_mm: 1.6}]",
-                                 "postprocess: [{min_thickness_mm: 3}]"};
+    const char *const rules[] = {"postprocess: [{keep_largest: 1}, {clearance_mm: 1}]",
+                                 "postprocess: [{close_rim_mm: 1.6}]", "postprocess: [{min_thickness_mm: 3}]"};
     struct volume implant = fixture_volume(256, 256, 160, 1, 1, 1), bone = fixture_volume(256, 256, 160, 1, 1, 1);
     mallopt(M_MMAP_THRESHOLD, 1 << 20); /* what is freed is given back: the peak is what was in use */
     fixture_box(&implant, (struct box){{0, 0, 0}, {256, 256, 160}}, 1);
@@ -353,7 +360,8 @@ static void test_memory_promised_is_kept(void)
         fixture_box(&implant, (struct box){{60, 60, 60}, {70, 70, 70}}, 0);
         CHECK_OK(read_rules(&config, rules[k], &arena, &error), &error);
         CHECK_OK(postprocess_run(&implant, &bone, &config.postprocess, &error), &error);
-        const int64_t took = memory_peak_bytes() - before, promised = postprocess_bytes(&config.postprocess, &implant.grid);
+        const int64_t took = memory_peak_bytes() - before,
+                      promised = postprocess_bytes(&config.postprocess, &implant.grid);
 #ifndef __SANITIZE_ADDRESS__
         CHECK(took < promised + THREADS_BYTES);
         CHECK(took > promised / 4 * 3);
@@ -372,8 +380,10 @@ static void test_slabs_join_without_a_trace(void)
     const int64_t area = 256 * 256, depth = 75, lo = 45, part = 30, edge = 8; /* the joint is at 62 */
     for (int k = 0; k < 2; k++) {
         struct error error = {0};
-        struct volume implant = fixture_volume(256, 256, depth, 1, 0.9, 0.8), bone = fixture_volume(256, 256, depth, 1, 0.9, 0.8);
-        struct volume few = fixture_volume(256, 256, part, 1, 0.9, 0.8), few_bone = fixture_volume(256, 256, part, 1, 0.9, 0.8);
+        struct volume implant = fixture_volume(256, 256, depth, 1, 0.9, 0.8),
+                      bone = fixture_volume(256, 256, depth, 1, 0.9, 0.8);
+        struct volume few = fixture_volume(256, 256, part, 1, 0.9, 0.8),
+                      few_bone = fixture_volume(256, 256, part, 1, 0.9, 0.8);
         fixture_noise(&implant, 1, 0.005);
         fixture_noise(&bone, 2, 0.005);
         for (int64_t i = 0; i < area * depth; i++)
@@ -384,7 +394,8 @@ static void test_slabs_join_without_a_trace(void)
         CHECK_OK(run_rules(&implant, &bone, rules[k], &error), &error);
         CHECK_OK(run_rules(&few, &few_bone, rules[k], &error), &error);
         CHECK(count(&implant) != before);
-        CHECK(memcmp((uint8_t *)few.data + edge * area, (uint8_t *)implant.data + (lo + edge) * area, (size_t)((part - 2 * edge) * area)) == 0);
+        CHECK(memcmp((uint8_t *)few.data + edge * area, (uint8_t *)implant.data + (lo + edge) * area,
+                     (size_t)((part - 2 * edge) * area)) == 0);
         volume_done(&implant);
         volume_done(&bone);
         volume_done(&few);

@@ -55,7 +55,8 @@ static struct report measure(const struct restored *r)
     struct report report = {0};
     struct mesh mesh = {0};
     CHECK_OK(mesh_from_mask(&mesh, &r->result.implant, &error), &error);
-    CHECK_OK(report_make(&report, &r->result, &r->skull, r->restorer, &(struct report_request){.mesh = &mesh}, &error), &error);
+    CHECK_OK(report_make(&report, &r->result, &r->skull, r->restorer, &(struct report_request){.mesh = &mesh}, &error),
+             &error);
     mesh_done(&mesh);
     return report;
 }
@@ -198,8 +199,9 @@ static void test_faults_are_told(void)
 /* One self-contained page with every measure of a fit; of an empty implant, nothing is measured. */
 static void test_page(void)
 {
-    static const char *const shown[] = {"Thickness", "width, depth, height", "gap along the rim", "overlap", "spill", "separate pieces",
-                                        "mirrored other side", "a &#60;b&#62;", "Research software"};
+    static const char *const shown[] = {
+        "Thickness",       "width, depth, height", "gap along the rim", "overlap",          "spill",
+        "separate pieces", "mirrored other side",  "a &#60;b&#62;",     "Research software"};
     struct restored r = restored_make(6, 2);
     const char *const pictures[2] = {NULL, NULL}, *path = check_path("page.html");
     for (int empty = 0; empty < 2; empty++) {
@@ -255,7 +257,9 @@ static void test_pieces_are_those_of_the_voxels(void)
         }
     CHECK(kept > 1);
     struct report report;
-    CHECK_OK(report_make(&report, &r.result, &r.skull, r.restorer, &(struct report_request){.max_voxels = 60000}, &error), &error);
+    CHECK_OK(
+        report_make(&report, &r.result, &r.skull, r.restorer, &(struct report_request){.max_voxels = 60000}, &error),
+        &error);
     CHECK_INT(report.measured_step, 2);
     CHECK_INT(report.n_components, 1);
     report_done(&report);
@@ -276,7 +280,8 @@ static void test_file(void)
     const cJSON *implant = cJSON_GetObjectItem(root, "implant"), *volume = cJSON_GetObjectItem(implant, "volume_ml");
     CHECK(root && cJSON_IsNumber(volume) && fabs(volume->valuedouble - report.volume_ml) < 1e-4 * report.volume_ml);
     CHECK(cJSON_IsTrue(cJSON_GetObjectItem(cJSON_GetObjectItem(root, "mesh"), "watertight")));
-    CHECK_TEXT(cJSON_GetStringValue(cJSON_GetObjectItem(cJSON_GetObjectItem(root, "input"), "file")), "a_defective.nrrd");
+    CHECK_TEXT(cJSON_GetStringValue(cJSON_GetObjectItem(cJSON_GetObjectItem(root, "input"), "file")),
+               "a_defective.nrrd");
     CHECK_INT(cJSON_GetArraySize(cJSON_GetObjectItem(root, "warnings")), 0);
     cJSON_Delete(root);
     memory_free(text);

@@ -22,10 +22,11 @@ static void set_weights(struct fixture_network *network, float w, float b)
 
 static struct restore_config config_of(int task, struct config_list rules)
 {
-    return (struct restore_config){.task = task,
-                                   .window = {.scan = SCAN_GRID, .overlap_frac = 0.5, .patch_vox = {8, 8, 8}, .batch = 1},
-                                   .threshold = 0.5,
-                                   .postprocess = rules};
+    return (struct restore_config){
+        .task = task,
+        .window = {.scan = SCAN_GRID, .overlap_frac = 0.5, .patch_vox = {8, 8, 8}, .batch = 1},
+        .threshold = 0.5,
+        .postprocess = rules};
 }
 
 static struct restoration restore(struct fixture_network *network, const struct restore_config *config,
@@ -146,7 +147,8 @@ static void test_below_the_top_nothing_changes(void)
     fixture_network_done(&all);
 }
 
-/* A coarser grid and back: an identity network leaves a smooth skull nearly as it was, and the masks stand on the input's grid.
+/* A coarser grid and back: an identity network leaves a smooth skull nearly as it was, and the masks stand on the
+ * input's grid.
  */
 static void test_working_grids(void)
 {
@@ -199,7 +201,8 @@ static void write_model(const char *path, struct fixture_network *network, const
 {
     struct error error = {0};
     struct model_text texts[] = {{"restore", restore_text}, {"name", "tiny"}};
-    struct model model = {.network = network->config, .params = network->params, .n_texts = restore_text ? 2 : 0, .texts = texts};
+    struct model model = {
+        .network = network->config, .params = network->params, .n_texts = restore_text ? 2 : 0, .texts = texts};
     CHECK_OK(model_write(path, &model, &error), &error);
 }
 
@@ -238,7 +241,8 @@ static void test_model_files(void)
     CHECK_FAILS(restorer_open(&restorer, best, &typo, &bad), &bad, STATUS_USAGE, "did you mean 'threshold'");
     CHECK_FAILS(restorer_open(&restorer, mute, NULL, &none), &none, STATUS_FAILED, "restore");
     CHECK_FAILS(restorer_open(&restorer, empty, NULL, &folder), &folder, STATUS_FAILED, "neither best.h5 nor last.h5");
-    CHECK_FAILS(restorer_open(&restorer, check_path("absent.h5"), NULL, &missing), &missing, STATUS_FAILED, "absent.h5");
+    CHECK_FAILS(restorer_open(&restorer, check_path("absent.h5"), NULL, &missing), &missing, STATUS_FAILED,
+                "absent.h5");
     fixture_network_done(&identity);
 }
 
@@ -255,11 +259,12 @@ static struct restore_config coarse_config(void)
     return config;
 }
 
-/* The fine stage's answer is its second channel: the pair then restores as its coarse stage alone does, at the same spacing to the last
- * voxel; and tiles the coarse stage says nothing of are not looked at. */
+/* The fine stage's answer is its second channel: the pair then restores as its coarse stage alone does, at the same
+ * spacing to the last voxel; and tiles the coarse stage says nothing of are not looked at. */
 static void test_cascade(void)
 {
-    static const char second[] = "input_channels: 2\npatch_vox: 8\nlayers: [ { name: pick, type: conv, filters: 1, kernel: 1 } ]\n";
+    static const char second[] =
+        "input_channels: 2\npatch_vox: 8\nlayers: [ { name: pick, type: conv, filters: 1, kernel: 1 } ]\n";
     struct error error = {0}, wrong = {0};
     struct fixture_network coarse, fine;
     struct restorer *first = NULL, *pair = NULL;
@@ -277,7 +282,8 @@ static void test_cascade(void)
         fine_config.working_spacing_mm[a] = 2;
     CHECK_OK(restorer_new(&first, &coarse.config, &coarse.params, &config, NULL, &error), &error);
     CHECK_OK(restorer_new(&pair, &fine.config, &fine.params, &fine_config, first, &error), &error);
-    CHECK_FAILS(restorer_new(&pair, &fine.config, &fine.params, &fine_config, NULL, &wrong), &wrong, STATUS_USAGE, "2 channels");
+    CHECK_FAILS(restorer_new(&pair, &fine.config, &fine.params, &fine_config, NULL, &wrong), &wrong, STATUS_USAGE,
+                "2 channels");
     CHECK_OK(restorer_run(&alone, first, &skull, NULL, &error), &error);
     CHECK_OK(restorer_run(&both, pair, &skull, NULL, &error), &error);
     CHECK(count(&alone.implant) > 100); /* linear interpolation grows it a little beyond the bone */
@@ -293,12 +299,16 @@ static void test_cascade(void)
     volume_done(&skull);
 }
 
-/* A coarse stage of completion says what its answer adds to the skull: as one of the implant that answers with just that. */
+/* A coarse stage of completion says what its answer adds to the skull: as one of the implant that answers with just
+ * that. */
 static void test_cascade_of_completion(void)
 {
-    static const char *const first[] = {"input_channels: 1\npatch_vox: 16\nlayers: [ { name: mix, type: conv, filters: 1, kernel: 1 } ]\n",
-                                        "input_channels: 1\npatch_vox: 16\nlayers: [ { name: mix, type: conv, filters: 1, kernel: 1 }, { type: relu } ]\n"};
-    static const char second[] = "input_channels: 2\npatch_vox: 8\nlayers: [ { name: pick, type: conv, filters: 1, kernel: 1 } ]\n";
+    static const char *const first[] = {
+        "input_channels: 1\npatch_vox: 16\nlayers: [ { name: mix, type: conv, filters: 1, kernel: 1 } ]\n",
+        "input_channels: 1\npatch_vox: 16\nlayers: [ { name: mix, type: conv, filters: 1, kernel: 1 }, { type: relu } "
+        "]\n"};
+    static const char second[] =
+        "input_channels: 2\npatch_vox: 8\nlayers: [ { name: pick, type: conv, filters: 1, kernel: 1 } ]\n";
     struct error error = {0};
     struct restoration results[2] = {0};
     struct fixture_network fine;
@@ -366,16 +376,19 @@ static void test_whole_scan_at_the_skulls_own_spacing(void)
 /* Both stages from one file, and its coarse stage alone. */
 static void test_cascade_files(void)
 {
-    static const char second[] = "input_channels: 2\npatch_vox: 8\nlayers: [ { name: pick, type: conv, filters: 1, kernel: 1 } ]\n";
+    static const char second[] =
+        "input_channels: 2\npatch_vox: 8\nlayers: [ { name: pick, type: conv, filters: 1, kernel: 1 } ]\n";
     struct error error = {0}, none = {0};
     struct fixture_network coarse, fine;
     struct restorer *pair = NULL, *first = NULL;
     fixture_identity(&coarse, 16, 16, 16);
     fixture_network(&fine, second, 1);
-    struct model_text coarse_texts[] = {{"restore", "{task: implant, scan: whole, working_spacing_mm: 2, patch_vox: 16}\n"}};
+    struct model_text coarse_texts[] = {
+        {"restore", "{task: implant, scan: whole, working_spacing_mm: 2, patch_vox: 16}\n"}};
     struct model_text fine_texts[] = {{"restore", "{task: implant, scan: overlap, working_spacing_mm: 1.5}\n"}};
     struct model inner = {.network = coarse.config, .params = coarse.params, .n_texts = 1, .texts = coarse_texts};
-    struct model outer = {.network = fine.config, .params = fine.params, .n_texts = 1, .texts = fine_texts, .coarse = &inner};
+    struct model outer = {
+        .network = fine.config, .params = fine.params, .n_texts = 1, .texts = fine_texts, .coarse = &inner};
     CHECK_OK(model_write(check_path("pair.h5"), &outer, &error), &error);
     CHECK_OK(restorer_open(&pair, check_path("pair.h5"), NULL, &error), &error);
     CHECK_OK(restorer_open_coarse(&first, check_path("pair.h5"), &error), &error);
@@ -405,7 +418,8 @@ static void test_flip_average(void)
     config.threshold = 0;
     for (int average = 0; average < 2; average++) {
         config.window.flip_average = average;
-        struct restoration a = restore(&network, &config, &skull, true), b = restore(&network, &config, &mirrored, true);
+        struct restoration a = restore(&network, &config, &skull, true),
+                           b = restore(&network, &config, &mirrored, true);
         int64_t differs = 0;
         for (int64_t i = 0; i < grid_voxels(&skull.grid); i++)
             differs += ((uint8_t *)b.raw.data)[i / 16 * 16 + 15 - i % 16] != ((uint8_t *)a.raw.data)[i];
@@ -449,7 +463,8 @@ static void test_what_no_skull_fits_is_refused(void)
     struct arena arena = {0};
     struct yaml_node *root;
     fixture_network(&channels, "{input_channels: 2, patch_vox: 8, layers: [{type: conv, filters: 1, kernel: 3}]}", 1);
-    CHECK_FAILS(restorer_new(&restorer, &channels.config, &channels.params, &config, NULL, &two), &two, STATUS_USAGE, "2 channels");
+    CHECK_FAILS(restorer_new(&restorer, &channels.config, &channels.params, &config, NULL, &two), &two, STATUS_USAGE,
+                "2 channels");
     fixture_identity(&identity, 8, 8, 8);
     struct error made = {0};
     CHECK_OK(restorer_new(&restorer, &identity.config, &identity.params, &config, NULL, &made), &made);

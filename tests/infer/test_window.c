@@ -1,4 +1,5 @@
-/* test_window.c - the scan: tiles, identity, the stitch's rule against a naive loop, empty patches, borders, bad shapes. */
+/* test_window.c - the scan: tiles, identity, the stitch's rule against a naive loop, empty patches, borders, bad
+ * shapes. */
 #include "infer/window.h"
 
 #include <math.h>
@@ -10,9 +11,11 @@
 #include "tests/infer/fixture.h"
 
 /* Its answer depends on where in the patch a voxel lies: zeros beyond the patch's border come in. */
-static const char *const BLUR = "{patch_vox: [12, 10, 8], layers: [{type: conv, filters: 2, kernel: 3}, {type: leaky_relu}, "
-                                "{type: conv, filters: 1, kernel: 3}]}";
-static const char *const SOFTMAX = "{patch_vox: [8, 8, 8], layers: [{type: conv, filters: 2, kernel: 3}, {type: softmax}]}";
+static const char *const BLUR =
+    "{patch_vox: [12, 10, 8], layers: [{type: conv, filters: 2, kernel: 3}, {type: leaky_relu}, "
+    "{type: conv, filters: 1, kernel: 3}]}";
+static const char *const SOFTMAX =
+    "{patch_vox: [8, 8, 8], layers: [{type: conv, filters: 2, kernel: 3}, {type: softmax}]}";
 
 struct gathered {
     struct volume p;
@@ -44,8 +47,8 @@ static struct network *build(struct fixture_network *fixture, const struct windo
     return network;
 }
 
-static struct window_stats scan(struct gathered *ret, struct fixture_network *fixture, const struct window_config *config,
-                                const struct volume *src)
+static struct window_stats scan(struct gathered *ret, struct fixture_network *fixture,
+                                const struct window_config *config, const struct volume *src)
 {
     struct error error = {0};
     struct window_stats stats = {0};
@@ -53,7 +56,8 @@ static struct window_stats scan(struct gathered *ret, struct fixture_network *fi
     memset(ret, 0, sizeof *ret);
     CHECK_OK(volume_new(&ret->p, &src->grid, VOXEL_F32, &error), &error);
     ret->times = memory_zalloc((size_t)grid_voxels(&src->grid), 1);
-    CHECK_OK(window_scan(&stats, network, config, &(struct window_source){.skull = src}, gather, ret, NULL, &error), &error);
+    CHECK_OK(window_scan(&stats, network, config, &(struct window_source){.skull = src}, gather, ret, NULL, &error),
+             &error);
     network_free(network);
     return stats;
 }
@@ -91,15 +95,16 @@ static void test_starts(void)
     CHECK_FAILS(window_starts(&starts, &n, 10, 4, 0, &error), &error, STATUS_USAGE, "step 0");
 }
 
-/* Every scan, sizes that are no multiples, volumes smaller than a patch, batches: the identity network gives back its input,
- * exactly. */
+/* Every scan, sizes that are no multiples, volumes smaller than a patch, batches: the identity network gives back its
+ * input, exactly. */
 static void test_identity_returns_its_input(void)
 {
     const int64_t sizes[][3] = {{24, 20, 16}, {29, 23, 19}, {5, 30, 7}, {8, 8, 8}, {3, 3, 3}};
     for (int mode = SCAN_GRID; mode <= SCAN_OVERLAP; mode++)
         for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
             for (int64_t batch = 1; batch <= 3; batch += 2) {
-                struct window_config config = {.scan = mode, .overlap_frac = 0.6, .patch_vox = {8, 9, 10}, .batch = batch};
+                struct window_config config = {
+                    .scan = mode, .overlap_frac = 0.6, .patch_vox = {8, 9, 10}, .batch = batch};
                 struct fixture_network identity;
                 struct volume src = fixture_volume(sizes[i][0], sizes[i][1], sizes[i][2], 1, 1, 1);
                 struct gathered g;
@@ -122,15 +127,15 @@ static void test_identity_returns_its_input(void)
 }
 
 /* The network's answer to the patch at start, by itself. */
-static const float *answer(struct network *network, const struct volume *src, const int64_t start[3], const int64_t patch[3],
-                           float *in)
+static const float *answer(struct network *network, const struct volume *src, const int64_t start[3],
+                           const int64_t patch[3], float *in)
 {
     const struct pass pass = {.training = false};
     for (int64_t z = 0; z < patch[2]; z++)
         for (int64_t y = 0; y < patch[1]; y++)
             for (int64_t x = 0; x < patch[0]; x++) {
-                bool inside =
-                    start[0] + x < src->grid.dim[0] && start[1] + y < src->grid.dim[1] && start[2] + z < src->grid.dim[2];
+                bool inside = start[0] + x < src->grid.dim[0] && start[1] + y < src->grid.dim[1] &&
+                              start[2] + z < src->grid.dim[2];
                 in[(z * patch[1] + y) * patch[0] + x] =
                     inside ? (float)fixture_at(src, start[0] + x, start[1] + y, start[2] + z) : 0;
             }
@@ -150,12 +155,14 @@ static void test_grid_matches_a_naive_stitch(void)
     fixture_network(&blur, BLUR, 3);
     scan(&g, &blur, &config, &src);
     struct network *network = build(&blur, &config);
-    float *expected = calloc((size_t)(dim[0] * dim[1] * dim[2]), sizeof *expected), *in = malloc(12 * 10 * 8 * sizeof *in);
+    float *expected = calloc((size_t)(dim[0] * dim[1] * dim[2]), sizeof *expected),
+          *in = malloc(12 * 10 * 8 * sizeof *in);
     for (int64_t t = 0; t < n[0] * n[1] * n[2]; t++) {
         const int64_t start[3] = {starts[0][t % n[0]], starts[1][t / n[0] % n[1]], starts[2][t / n[0] / n[1]]};
         const float *p = answer(network, &src, start, patch, in);
         for (int64_t i = 0; i < patch[0] * patch[1] * patch[2]; i++) {
-            int64_t x = start[0] + i % patch[0], y = start[1] + i / patch[0] % patch[1], z = start[2] + i / patch[0] / patch[1];
+            int64_t x = start[0] + i % patch[0], y = start[1] + i / patch[0] % patch[1],
+                    z = start[2] + i / patch[0] / patch[1];
             expected[(z * dim[1] + y) * dim[0] + x] = p[i];
         }
     }
@@ -183,7 +190,8 @@ static double gauss(int64_t i, int64_t patch)
 /* overlap: the weighted mean over all tiles, in double. */
 static void test_overlap_matches_a_naive_mean(void)
 {
-    const struct window_config config = {.scan = SCAN_OVERLAP, .overlap_frac = 0.5, .patch_vox = {12, 10, 8}, .batch = 2};
+    const struct window_config config = {
+        .scan = SCAN_OVERLAP, .overlap_frac = 0.5, .patch_vox = {12, 10, 8}, .batch = 2};
     const int64_t *patch = config.patch_vox, dim[3] = {21, 17, 13};
     const int64_t starts[3][4] = {{0, 6, 9}, {0, 5, 7}, {0, 4, 5}}, n[3] = {3, 3, 3};
     struct window_config alone = config;
@@ -196,7 +204,8 @@ static void test_overlap_matches_a_naive_mean(void)
     scan(&g, &blur, &config, &src);
     alone.batch = 1;
     struct network *network = build(&blur, &alone);
-    double *sum = calloc((size_t)voxels, sizeof *sum), *weights = calloc((size_t)voxels, sizeof *weights), most = 0, size = 0;
+    double *sum = calloc((size_t)voxels, sizeof *sum), *weights = calloc((size_t)voxels, sizeof *weights), most = 0,
+           size = 0;
     float *in = malloc(12 * 10 * 8 * sizeof *in);
     for (int64_t t = 0; t < n[0] * n[1] * n[2]; t++) {
         const int64_t start[3] = {starts[0][t % n[0]], starts[1][t / n[0] % n[1]], starts[2][t / n[0] / n[1]]};
@@ -313,13 +322,16 @@ static void test_wrong_shapes_are_refused(void)
     fixture_identity(&identity, 8, 8, 8);
     fixture_network(&shrinking, "{patch_vox: 8, layers: [{type: conv, filters: 1, kernel: 3, stride: 2}]}", 1);
     struct network *network = build(&identity, &config), *small = build(&shrinking, &config);
-    CHECK_FAILS(window_scan(&stats, small, &config, &(struct window_source){.skull = &src}, gather, &g, NULL, &answer_size), &answer_size, STATUS_USAGE,
-                "1x1x4x4x4");
+    CHECK_FAILS(
+        window_scan(&stats, small, &config, &(struct window_source){.skull = &src}, gather, &g, NULL, &answer_size),
+        &answer_size, STATUS_USAGE, "1x1x4x4x4");
     config.patch_vox[1] = 16;
-    CHECK_FAILS(window_scan(&stats, network, &config, &(struct window_source){.skull = &src}, gather, &g, NULL, &patch), &patch, STATUS_USAGE, "8x16x8");
+    CHECK_FAILS(window_scan(&stats, network, &config, &(struct window_source){.skull = &src}, gather, &g, NULL, &patch),
+                &patch, STATUS_USAGE, "8x16x8");
     config.patch_vox[1] = 8;
     config.scan = SCAN_WHOLE;
-    CHECK_FAILS(window_scan(&stats, network, &config, &(struct window_source){.skull = &src}, gather, &g, NULL, &whole), &whole, STATUS_USAGE, "whole");
+    CHECK_FAILS(window_scan(&stats, network, &config, &(struct window_source){.skull = &src}, gather, &g, NULL, &whole),
+                &whole, STATUS_USAGE, "whole");
     CHECK_INT(g.blocks, 0);
     network_free(network);
     network_free(small);
@@ -328,12 +340,14 @@ static void test_wrong_shapes_are_refused(void)
     fixture_network_done(&shrinking);
 }
 
-/* A tile is looked at where the coarse answer lies in the part of it that its answer decides, and not for a voxel at its border, of which the
- * neighbours have all but a few hundredths of the say. */
+/* A tile is looked at where the coarse answer lies in the part of it that its answer decides, and not for a voxel at
+ * its border, of which the neighbours have all but a few hundredths of the say. */
 static void test_tiles_are_chosen_by_the_coarse_answer(void)
 {
-    static const char second[] = "input_channels: 2\npatch_vox: 8\nlayers: [ { name: pick, type: conv, filters: 1, kernel: 1 } ]\n";
-    const struct window_config config = {.scan = SCAN_OVERLAP, .overlap_frac = 0.5, .patch_vox = {8, 8, 8}, .batch = 2, .min_prior = 0.5};
+    static const char second[] =
+        "input_channels: 2\npatch_vox: 8\nlayers: [ { name: pick, type: conv, filters: 1, kernel: 1 } ]\n";
+    const struct window_config config = {
+        .scan = SCAN_OVERLAP, .overlap_frac = 0.5, .patch_vox = {8, 8, 8}, .batch = 2, .min_prior = 0.5};
     const struct box box = {{7, 7, 7}, {13, 13, 13}};
     struct error error = {0};
     struct fixture_network pick;
@@ -343,7 +357,8 @@ static void test_tiles_are_chosen_by_the_coarse_answer(void)
     struct gathered g = {.times = memory_zalloc(24 * 24 * 24, 1)};
     fixture_network(&pick, second, 1);
     memcpy(params_find(&pick.params, "pick.w")->offset + pick.params.value, (const float[]){0, 1}, 2 * sizeof(float));
-    CHECK_OK(network_new(&network, &pick.config, &pick.params, (struct shape){2, 2, 8, 8, 8}, NETWORK_INFER, &error), &error);
+    CHECK_OK(network_new(&network, &pick.config, &pick.params, (struct shape){2, 2, 8, 8, 8}, NETWORK_INFER, &error),
+             &error);
     CHECK_OK(volume_new(&prior, &src.grid, VOXEL_F32, &error), &error);
     CHECK_OK(volume_new(&g.p, &src.grid, VOXEL_F32, &error), &error);
     fixture_box(&src, box, 1);
@@ -371,20 +386,27 @@ static void test_tiles_are_chosen_by_the_coarse_answer(void)
 /* prior_weight: the coarse answer's share, where it is, whether patches are mirrored as well or not. */
 static void test_prior_weighs(void)
 {
-    static const char second[] = "input_channels: 2\npatch_vox: 8\nlayers: [ { name: pick, type: conv, filters: 1, kernel: 1 } ]\n";
+    static const char second[] =
+        "input_channels: 2\npatch_vox: 8\nlayers: [ { name: pick, type: conv, filters: 1, kernel: 1 } ]\n";
     struct error error = {0};
     struct fixture_network pick;
     struct network *network = NULL;
     struct volume src = fixture_volume(24, 20, 16, 1, 1, 1), prior = {0};
     fixture_network(&pick, second, 1);
-    memcpy(params_find(&pick.params, "pick.w")->offset + pick.params.value, (const float[]){0.5F, 0}, 2 * sizeof(float));
-    CHECK_OK(network_new(&network, &pick.config, &pick.params, (struct shape){2, 2, 8, 8, 8}, NETWORK_INFER, &error), &error);
+    memcpy(params_find(&pick.params, "pick.w")->offset + pick.params.value, (const float[]){0.5F, 0},
+           2 * sizeof(float));
+    CHECK_OK(network_new(&network, &pick.config, &pick.params, (struct shape){2, 2, 8, 8, 8}, NETWORK_INFER, &error),
+             &error);
     CHECK_OK(volume_new(&prior, &src.grid, VOXEL_F32, &error), &error);
     fixture_box(&src, (struct box){{2, 7, 7}, {13, 13, 13}}, 1);
     for (int64_t i = 0; i < grid_voxels(&src.grid); i++)
         ((float *)prior.data)[i] = 0.1F + (float)(i % 7) / 10;
     for (int flip = 0; flip < 2; flip++) {
-        const struct window_config config = {.scan = SCAN_OVERLAP, .overlap_frac = 0.5, .patch_vox = {8, 8, 8}, .batch = 2, .flip_average = flip,
+        const struct window_config config = {.scan = SCAN_OVERLAP,
+                                             .overlap_frac = 0.5,
+                                             .patch_vox = {8, 8, 8},
+                                             .batch = 2,
+                                             .flip_average = flip,
                                              .prior_weight = 0.75};
         const struct window_source source = {.skull = &src, .prior = &prior};
         struct window_stats stats = {0};
@@ -393,7 +415,8 @@ static void test_prior_weighs(void)
         CHECK_OK(volume_new(&g.p, &src.grid, VOXEL_F32, &error), &error);
         CHECK_OK(window_scan(&stats, network, &config, &source, gather, &g, NULL, &error), &error);
         for (int64_t i = 0; i < grid_voxels(&src.grid); i++)
-            worst = fmaxf(worst, fabsf(((float *)g.p.data)[i] - 0.125F * (float)((uint8_t *)src.data)[i] - 0.75F * ((float *)prior.data)[i]));
+            worst = fmaxf(worst, fabsf(((float *)g.p.data)[i] - 0.125F * (float)((uint8_t *)src.data)[i] -
+                                       0.75F * ((float *)prior.data)[i]));
         CHECK_NEAR(worst, 0, 1e-5);
         gathered_done(&g);
     }
@@ -412,10 +435,12 @@ static void test_promise_counts_intact_tiles(void)
     struct window_promise promise;
     fixture_box(&input, (struct box){{0, 0, 0}, {16, 16, 10}}, 1);
     fixture_box(&raw, (struct box){{0, 0, 0}, {16, 16, 10}}, 1);
-    fixture_box(&truth, (struct box){{9, 9, 13}, {12, 12, 16}}, 1); /* tile 1,1 of the middle and of the shifted top row see it */
-    fixture_box(&raw, (struct box){{9, 9, 13}, {12, 12, 16}}, 1);   /* filled as it should be: no change of an intact tile */
-    fixture_box(&raw, (struct box){{0, 0, 0}, {2, 1, 1}}, 0);       /* removed */
-    fixture_box(&raw, (struct box){{3, 3, 17}, {6, 4, 18}}, 1);     /* added */
+    fixture_box(&truth, (struct box){{9, 9, 13}, {12, 12, 16}},
+                1); /* tile 1,1 of the middle and of the shifted top row see it */
+    fixture_box(&raw, (struct box){{9, 9, 13}, {12, 12, 16}},
+                1);                                           /* filled as it should be: no change of an intact tile */
+    fixture_box(&raw, (struct box){{0, 0, 0}, {2, 1, 1}}, 0); /* removed */
+    fixture_box(&raw, (struct box){{3, 3, 17}, {6, 4, 18}}, 1); /* added */
     CHECK_OK(window_promise(&promise, &config, raw.data, input.data, truth.data, input.grid.dim, &error), &error);
     CHECK_INT(promise.n_tiles, 12);
     CHECK_INT(promise.n_intact, 10);
@@ -447,7 +472,8 @@ static void test_failing_memory_is_an_error(void)
         struct error error = {0};
         struct window_stats stats;
         memory_fail_at(n);
-        done = window_scan(&stats, network, &config, &(struct window_source){.skull = &src}, gather, &g, NULL, &error) == STATUS_OK;
+        done = window_scan(&stats, network, &config, &(struct window_source){.skull = &src}, gather, &g, NULL,
+                           &error) == STATUS_OK;
         memory_fail_at(0);
         CHECK(done || error.status == STATUS_FAILED);
     }

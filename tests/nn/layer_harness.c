@@ -12,13 +12,13 @@
 #include "tests/check.h"
 
 enum {
-    GUARD = 64,      /* bytes on both sides of a buffer */
-    SAMPLES = 48,    /* elements of each tensor whose gradient is checked one by one */
-    DIRECTIONS = 2,  /* random directions of each tensor */
+    GUARD = 64,     /* bytes on both sides of a buffer */
+    SAMPLES = 48,   /* elements of each tensor whose gradient is checked one by one */
+    DIRECTIONS = 2, /* random directions of each tensor */
     MAX_BUFFERS = 2 * LAYER_MAX_SRC + 2 * LAYER_MAX_PARAMS + 6,
 };
-static const double STEP = 1e-4;       /* of the central differences: error O(STEP^2) */
-static const double MARGIN = 8;        /* c of the tolerance c * FLT_EPSILON * sqrt(terms) * magnitude */
+static const double STEP = 1e-4; /* of the central differences: error O(STEP^2) */
+static const double MARGIN = 8;  /* c of the tolerance c * FLT_EPSILON * sqrt(terms) * magnitude */
 
 struct buffer {
     char *raw;
@@ -132,7 +132,8 @@ static bool bench_open(struct bench *bench, bool needs_d_src)
         layer->src[k].shape = layer->d_src[k].shape = bench->is->src[k];
         layer->needs_d_src[k] = needs_d_src;
     }
-    if (layer->ops->shape(layer, &layer->dst.shape, &error) || (layer->ops->declare && layer->ops->declare(layer, &error)))
+    if (layer->ops->shape(layer, &layer->dst.shape, &error) ||
+        (layer->ops->declare && layer->ops->declare(layer, &error)))
         return bench_fail(bench, "%s", error.text);
     for (int k = 0; k < layer->n_params; k++)
         layer->param[k] = &bench->params.items[k]; /* the table moved while it grew */
@@ -268,10 +269,12 @@ static bool bench_compare(struct bench *bench, const char *what, const float *go
     for (int64_t i = 0; i < n; i++) {
         zeros += expected[i] == 0;
         if (!(fabs((double)got[i] - expected[i]) <= tolerance))
-            return bench_fail(bench, "%s: [%" PRId64 "] is %.9g, expected %.9g within %.3g", what, i, (double)got[i], expected[i], tolerance);
+            return bench_fail(bench, "%s: [%" PRId64 "] is %.9g, expected %.9g within %.3g", what, i, (double)got[i],
+                              expected[i], tolerance);
     }
     if (n > 3 && (double)zeros > allowed * (double)n)
-        return bench_fail(bench, "%s: %" PRId64 " of %" PRId64 " expected values are zero: nothing is compared", what, zeros, n);
+        return bench_fail(bench, "%s: %" PRId64 " of %" PRId64 " expected values are zero: nothing is compared", what,
+                          zeros, n);
     return true;
 }
 
@@ -349,7 +352,8 @@ static bool bench_check_directions(struct bench *bench, const char *what, double
         double tolerance = MARGIN * (double)FLT_EPSILON * sqrt(terms * (double)n) * largest + 1e-7 * fabs(slope);
         free(direction);
         if (!(fabs(along - slope) <= tolerance))
-            return bench_fail(bench, "%s: along random direction %d it is %.9g, expected %.9g within %.3g", what, d, along, slope, tolerance);
+            return bench_fail(bench, "%s: along random direction %d it is %.9g, expected %.9g within %.3g", what, d,
+                              along, slope, tolerance);
     }
     return true;
 }
@@ -368,7 +372,8 @@ static bool bench_check_gradient(struct bench *bench, const char *what, double *
         if (fabs(expected[i]) < 1e-10) /* the rounding of the differences themselves */
             expected[i] = 0;
     }
-    return bench_compare(bench, what, sampled, expected, n_samples) && bench_check_directions(bench, what, values, got, n);
+    return bench_compare(bench, what, sampled, expected, n_samples) &&
+           bench_check_directions(bench, what, values, got, n);
 }
 
 /* ---- the checks ---- */
@@ -410,7 +415,8 @@ static bool bench_check_backward(struct bench *bench)
     }
     for (int k = 0; k < layer->n_params; k++) {
         snprintf(what, sizeof what, "d_%.48s", strchr(layer->param[k]->name, '.') + 1);
-        if (layer->grad[k] && !bench_check_gradient(bench, what, bench->param[k], layer->grad[k], layer->param[k]->count))
+        if (layer->grad[k] &&
+            !bench_check_gradient(bench, what, bench->param[k], layer->grad[k], layer->param[k]->count))
             return false;
     }
     return true;
@@ -465,12 +471,14 @@ static void outcome_done(struct outcome *outcome)
         free(outcome->grad[k]);
 }
 
-static bool same_bits(struct bench *bench, const char *how, const char *what, const float *a, const float *b, size_t bytes)
+static bool same_bits(struct bench *bench, const char *how, const char *what, const float *a, const float *b,
+                      size_t bytes)
 {
     return !a || !b || memcmp(a, b, bytes) == 0 ? true : bench_fail(bench, "%s: %s has other bits", how, what);
 }
 
-/* Runs again and compares with what came out before. Only what both runs have written; `dst` may be over-written in place. */
+/* Runs again and compares with what came out before. Only what both runs have written; `dst` may be over-written in
+ * place. */
 static bool bench_check_again(struct bench *bench, const struct outcome *before, const char *how)
 {
     const struct layer *layer = &bench->layer;
@@ -481,7 +489,8 @@ static bool bench_check_again(struct bench *bench, const struct outcome *before,
     for (int k = 0; k < layer->n_src && ok; k++)
         ok = same_bits(bench, how, "d_src", now.d_src[k], before->d_src[k], tensor_bytes(layer->src[k].shape));
     for (int k = 0; k < layer->n_params && ok; k++)
-        ok = same_bits(bench, how, layer->param[k]->name, now.grad[k], before->grad[k], (size_t)layer->param[k]->count * sizeof(float));
+        ok = same_bits(bench, how, layer->param[k]->name, now.grad[k], before->grad[k],
+                       (size_t)layer->param[k]->count * sizeof(float));
     outcome_done(&now);
     return ok;
 }

@@ -4,10 +4,12 @@
 #include "base/rng.h"
 #include "tests/check.h"
 
-enum status network_bench_config(struct network_bench *bench, const char *layers, int64_t input_channels, struct error *error)
+enum status network_bench_config(struct network_bench *bench, const char *layers, int64_t input_channels,
+                                 struct error *error)
 {
     struct yaml_node *node;
-    char *text = arena_printf(&bench->arena, "name: tiny\ninput_channels: %d\npatch_vox: 8\nlayers: %s\n", (int)input_channels, layers);
+    char *text = arena_printf(&bench->arena, "name: tiny\ninput_channels: %d\npatch_vox: 8\nlayers: %s\n",
+                              (int)input_channels, layers);
     if (!text)
         return error_memory(error, 1000, "the test's YAML");
     if (yaml_read_text(&node, text, "tiny.yaml", &bench->arena, error))
@@ -34,7 +36,8 @@ bool network_bench_open(struct network_bench *bench, const char *layers, struct 
         !CHECK_OK(params_allocate(&bench->params, true, &error), &error))
         return false;
     params_initialise(&bench->params, 1);
-    if (!CHECK_OK(network_new_with(&bench->network, &bench->config, &bench->params, src, mode, options, &error), &error))
+    if (!CHECK_OK(network_new_with(&bench->network, &bench->config, &bench->params, src, mode, options, &error),
+                  &error))
         return false;
     bench->dst_shape = network_dst_shape(bench->network);
     bench->src = bench_draw(shape_count(src), 0);

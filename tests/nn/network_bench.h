@@ -15,7 +15,8 @@ struct network_bench {
 };
 
 /* The text is the list of layers: "[ { type: conv, filters: 2 }, ... ]". */
-enum status network_bench_config(struct network_bench *bench, const char *layers, int64_t input_channels, struct error *error);
+enum status network_bench_config(struct network_bench *bench, const char *layers, int64_t input_channels,
+                                 struct error *error);
 /* False after failed checks. */
 bool network_bench_open(struct network_bench *bench, const char *layers, struct shape src, enum network_mode mode,
                         const struct network_options *options);

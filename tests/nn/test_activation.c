@@ -45,7 +45,8 @@ static void softmax_reference(const struct reference *reference)
             for (int64_t c = 0; c < shape.c; c++)
                 sum += exp(reference->src[0][(n * shape.c + c) * voxels + v]);
             for (int64_t c = 0; c < shape.c; c++)
-                reference->dst[(n * shape.c + c) * voxels + v] = exp(reference->src[0][(n * shape.c + c) * voxels + v]) / sum;
+                reference->dst[(n * shape.c + c) * voxels + v] =
+                    exp(reference->src[0][(n * shape.c + c) * voxels + v]) / sum;
         }
 }
 
@@ -61,12 +62,14 @@ static void check_shapes(struct layer_case layer_case)
 
 static void test_relu(void)
 {
-    check_shapes((struct layer_case){.yaml = "{ type: relu }", .reference = relu_reference, .keep_away = 0.05, .max_zero_frac = 0.6});
+    check_shapes((struct layer_case){
+        .yaml = "{ type: relu }", .reference = relu_reference, .keep_away = 0.05, .max_zero_frac = 0.6});
 }
 
 static void test_leaky_relu(void)
 {
-    check_shapes((struct layer_case){.yaml = "{ type: leaky_relu, slope: 0.2 }", .reference = leaky_reference, .keep_away = 0.05});
+    check_shapes((struct layer_case){
+        .yaml = "{ type: leaky_relu, slope: 0.2 }", .reference = leaky_reference, .keep_away = 0.05});
 }
 
 static void test_tanh(void)
@@ -81,7 +84,8 @@ static void test_sigmoid(void)
 
 static void test_softmax(void)
 {
-    struct layer_case layer_case = {.yaml = "{ type: softmax }", .reference = softmax_reference, .n_src = 1, .terms = 33};
+    struct layer_case layer_case = {
+        .yaml = "{ type: softmax }", .reference = softmax_reference, .n_src = 1, .terms = 33};
     const struct shape shapes[] = {blocked, plain, wide};
     for (int i = 0; i < 3; i++) {
         layer_case.src[0] = shapes[i];

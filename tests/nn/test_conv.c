@@ -1,4 +1,5 @@
-/* Convolution and its transpose as layers: paddings, strides, absorbed upsampling, channels off the block, against double loops. */
+/* Convolution and its transpose as layers: paddings, strides, absorbed upsampling, channels off the block, against
+ * double loops. */
 #include <math.h>
 #include <string.h>
 
@@ -46,8 +47,8 @@ static double conv_value(const struct reference *reference, int64_t n, int64_t o
         for (int64_t i = 0; i < now.kernel[0]; i++)
             for (int64_t j = 0; j < now.kernel[1]; j++)
                 for (int64_t k = 0; k < now.kernel[2]; k++)
-                    sum += *w++ * src_at(reference, n, c, z * now.stride[0] - now.before[0] + i, y * now.stride[1] - now.before[1] + j,
-                                         x * now.stride[2] - now.before[2] + k);
+                    sum += *w++ * src_at(reference, n, c, z * now.stride[0] - now.before[0] + i,
+                                         y * now.stride[1] - now.before[1] + j, x * now.stride[2] - now.before[2] + k);
     return sum;
 }
 
@@ -68,7 +69,10 @@ static double transposed_value(const struct reference *reference, int64_t n, int
                     int64_t sz = z + now.before[0] - i, sy = y + now.before[1] - j, sx = x + now.before[2] - k;
                     if (!whole(sz, now.stride[0]) || !whole(sy, now.stride[1]) || !whole(sx, now.stride[2]))
                         continue;
-                    double w = reference->param[0][(((c * filters + o) * now.kernel[0] + i) * now.kernel[1] + j) * now.kernel[2] + k];
+                    double w =
+                        reference
+                            ->param[0]
+                                   [(((c * filters + o) * now.kernel[0] + i) * now.kernel[1] + j) * now.kernel[2] + k];
                     sum += w * src_at(reference, n, c, sz / now.stride[0], sy / now.stride[1], sx / now.stride[2]);
                 }
     return sum;
@@ -91,31 +95,51 @@ static void check_conv(const char *yaml, struct shape src, struct geometry geome
 {
     now = geometry;
     int64_t taps = geometry.kernel[0] * geometry.kernel[1] * geometry.kernel[2];
-    check_layer(&(struct layer_case){.yaml = yaml, .reference = conv_reference, .n_src = 1, .src = {src}, .src_scale = scale, .samples = 6,
-                                     .terms = 33 * taps + src.n * shape_voxels(src) * scale * scale * scale, .max_zero_frac = geometry.kernel[0] < geometry.stride[0] ? 0.95 : 0.6});
+    check_layer(&(struct layer_case){.yaml = yaml,
+                                     .reference = conv_reference,
+                                     .n_src = 1,
+                                     .src = {src},
+                                     .src_scale = scale,
+                                     .samples = 6,
+                                     .terms = 33 * taps + src.n * shape_voxels(src) * scale * scale * scale,
+                                     .max_zero_frac = geometry.kernel[0] < geometry.stride[0] ? 0.95 : 0.6});
 }
 
-#define CUBE(k) {k, k, k}
+#define CUBE(k) \
+    {           \
+        k, k, k \
+    }
 
 static void test_conv_same(void)
 {
-    check_conv("{ type: conv, filters: 17, kernel: 3 }", (struct shape){2, 5, 3, 4, 5}, (struct geometry){CUBE(3), CUBE(1), CUBE(1)}, 1);
-    check_conv("{ type: conv, filters: 33, kernel: 1 }", (struct shape){2, 17, 3, 4, 5}, (struct geometry){CUBE(1), CUBE(1), CUBE(0)}, 1);
+    check_conv("{ type: conv, filters: 17, kernel: 3 }", (struct shape){2, 5, 3, 4, 5},
+               (struct geometry){CUBE(3), CUBE(1), CUBE(1)}, 1);
+    check_conv("{ type: conv, filters: 33, kernel: 1 }", (struct shape){2, 17, 3, 4, 5},
+               (struct geometry){CUBE(1), CUBE(1), CUBE(0)}, 1);
     check_conv("{ type: conv, filters: 9, kernel: [5, 3, 1], bias: false }", (struct shape){1, 17, 2, 4, 6},
                (struct geometry){{1, 3, 5}, CUBE(1), {0, 1, 2}}, 1);
-    check_conv("{ type: conv, filters: 2, kernel: 4 }", (struct shape){1, 3, 5, 4, 6}, (struct geometry){CUBE(4), CUBE(1), CUBE(1)}, 1);
+    check_conv("{ type: conv, filters: 2, kernel: 4 }", (struct shape){1, 3, 5, 4, 6},
+               (struct geometry){CUBE(4), CUBE(1), CUBE(1)}, 1);
 }
 
-/* Even sizes: TensorFlow pads 1 before and 2 after for k5, 0 and 1 for k3, 0 and 0 for k1, 1 and 1 for k4; odd ones evenly. */
+/* Even sizes: TensorFlow pads 1 before and 2 after for k5, 0 and 1 for k3, 0 and 0 for k1, 1 and 1 for k4; odd ones
+ * evenly. */
 static void test_conv_stride(void)
 {
-    check_conv("{ type: conv, filters: 9, kernel: 5, stride: 2 }", (struct shape){1, 1, 4, 6, 8}, (struct geometry){CUBE(5), CUBE(2), CUBE(1)}, 1);
-    check_conv("{ type: conv, filters: 9, kernel: 5, stride: 2 }", (struct shape){1, 9, 5, 7, 3}, (struct geometry){CUBE(5), CUBE(2), CUBE(2)}, 1);
-    check_conv("{ type: conv, filters: 16, kernel: 3, stride: 2 }", (struct shape){2, 8, 4, 6, 8}, (struct geometry){CUBE(3), CUBE(2), CUBE(0)}, 1);
-    check_conv("{ type: conv, filters: 17, kernel: 1, stride: 2 }", (struct shape){2, 17, 4, 6, 3}, (struct geometry){CUBE(1), CUBE(2), CUBE(0)}, 1);
-    check_conv("{ type: conv, filters: 8, kernel: 4, stride: 2 }", (struct shape){1, 8, 4, 6, 8}, (struct geometry){CUBE(4), CUBE(2), CUBE(1)}, 1);
-    check_conv("{ type: conv, filters: 9, kernel: 3, stride: 2 }", (struct shape){1, 9, 5, 7, 3}, (struct geometry){CUBE(3), CUBE(2), CUBE(1)}, 1);
-    check_conv("{ type: conv, filters: 9, kernel: 4, stride: 2 }", (struct shape){1, 5, 5, 7, 3}, (struct geometry){CUBE(4), CUBE(2), CUBE(1)}, 1);
+    check_conv("{ type: conv, filters: 9, kernel: 5, stride: 2 }", (struct shape){1, 1, 4, 6, 8},
+               (struct geometry){CUBE(5), CUBE(2), CUBE(1)}, 1);
+    check_conv("{ type: conv, filters: 9, kernel: 5, stride: 2 }", (struct shape){1, 9, 5, 7, 3},
+               (struct geometry){CUBE(5), CUBE(2), CUBE(2)}, 1);
+    check_conv("{ type: conv, filters: 16, kernel: 3, stride: 2 }", (struct shape){2, 8, 4, 6, 8},
+               (struct geometry){CUBE(3), CUBE(2), CUBE(0)}, 1);
+    check_conv("{ type: conv, filters: 17, kernel: 1, stride: 2 }", (struct shape){2, 17, 4, 6, 3},
+               (struct geometry){CUBE(1), CUBE(2), CUBE(0)}, 1);
+    check_conv("{ type: conv, filters: 8, kernel: 4, stride: 2 }", (struct shape){1, 8, 4, 6, 8},
+               (struct geometry){CUBE(4), CUBE(2), CUBE(1)}, 1);
+    check_conv("{ type: conv, filters: 9, kernel: 3, stride: 2 }", (struct shape){1, 9, 5, 7, 3},
+               (struct geometry){CUBE(3), CUBE(2), CUBE(1)}, 1);
+    check_conv("{ type: conv, filters: 9, kernel: 4, stride: 2 }", (struct shape){1, 5, 5, 7, 3},
+               (struct geometry){CUBE(4), CUBE(2), CUBE(1)}, 1);
     check_conv("{ type: conv, filters: 4, kernel: [3, 2, 5], stride: [2, 1, 3] }", (struct shape){1, 5, 6, 4, 8},
                (struct geometry){{5, 2, 3}, {3, 1, 2}, {1, 0, 0}}, 1);
 }
@@ -130,39 +154,55 @@ static void test_conv_other_padding(void)
 
 static void test_conv_absorbed(void)
 {
-    check_conv("{ type: conv, filters: 9, kernel: 4 }", (struct shape){1, 9, 3, 1, 5}, (struct geometry){CUBE(4), CUBE(1), CUBE(1)}, 2);
-    check_conv("{ type: conv, filters: 9, kernel: 5 }", (struct shape){1, 9, 2, 3, 2}, (struct geometry){CUBE(5), CUBE(1), CUBE(2)}, 2);
-    check_conv("{ type: conv, filters: 2, kernel: 3 }", (struct shape){2, 17, 2, 3, 4}, (struct geometry){CUBE(3), CUBE(1), CUBE(1)}, 2);
-    check_conv("{ type: conv, filters: 1, kernel: 5 }", (struct shape){1, 1, 4, 3, 5}, (struct geometry){CUBE(5), CUBE(1), CUBE(2)}, 2);
+    check_conv("{ type: conv, filters: 9, kernel: 4 }", (struct shape){1, 9, 3, 1, 5},
+               (struct geometry){CUBE(4), CUBE(1), CUBE(1)}, 2);
+    check_conv("{ type: conv, filters: 9, kernel: 5 }", (struct shape){1, 9, 2, 3, 2},
+               (struct geometry){CUBE(5), CUBE(1), CUBE(2)}, 2);
+    check_conv("{ type: conv, filters: 2, kernel: 3 }", (struct shape){2, 17, 2, 3, 4},
+               (struct geometry){CUBE(3), CUBE(1), CUBE(1)}, 2);
+    check_conv("{ type: conv, filters: 1, kernel: 5 }", (struct shape){1, 1, 4, 3, 5},
+               (struct geometry){CUBE(5), CUBE(1), CUBE(2)}, 2);
 }
 
 static void test_conv_transpose(void)
 {
-    check_conv("{ type: conv_transpose, filters: 17, kernel: 2, stride: 2, bias: false }", (struct shape){2, 33, 2, 3, 1},
-               (struct geometry){CUBE(2), CUBE(2), CUBE(0)}, 1);
+    check_conv("{ type: conv_transpose, filters: 17, kernel: 2, stride: 2, bias: false }",
+               (struct shape){2, 33, 2, 3, 1}, (struct geometry){CUBE(2), CUBE(2), CUBE(0)}, 1);
     check_conv("{ type: conv_transpose, filters: 9, kernel: 4, stride: 2 }", (struct shape){2, 8, 2, 3, 4},
                (struct geometry){CUBE(4), CUBE(2), CUBE(1)}, 1);
-    check_conv("{ type: conv_transpose, filters: 9, kernel: 5 }", (struct shape){1, 9, 3, 4, 2}, (struct geometry){CUBE(5), CUBE(1), CUBE(2)}, 1);
-    check_conv("{ type: conv_transpose, filters: 1, kernel: 5 }", (struct shape){1, 1, 6, 4, 5}, (struct geometry){CUBE(5), CUBE(1), CUBE(2)}, 1);
+    check_conv("{ type: conv_transpose, filters: 9, kernel: 5 }", (struct shape){1, 9, 3, 4, 2},
+               (struct geometry){CUBE(5), CUBE(1), CUBE(2)}, 1);
+    check_conv("{ type: conv_transpose, filters: 1, kernel: 5 }", (struct shape){1, 1, 6, 4, 5},
+               (struct geometry){CUBE(5), CUBE(1), CUBE(2)}, 1);
     check_conv("{ type: conv_transpose, filters: 3, kernel: 3, stride: 2 }", (struct shape){2, 17, 2, 3, 4},
                (struct geometry){CUBE(3), CUBE(2), CUBE(0)}, 1);
 }
 
 static void test_conv_transpose_absorbed(void)
 {
-    check_conv("{ type: conv_transpose, filters: 8, kernel: 5 }", (struct shape){1, 9, 3, 1, 5}, (struct geometry){CUBE(5), CUBE(1), CUBE(2)}, 2);
-    check_conv("{ type: conv_transpose, filters: 3, kernel: 3 }", (struct shape){1, 9, 3, 2, 5}, (struct geometry){CUBE(3), CUBE(1), CUBE(1)}, 2);
-    check_conv("{ type: conv_transpose, filters: 3, kernel: 4 }", (struct shape){1, 9, 3, 2, 5}, (struct geometry){CUBE(4), CUBE(1), CUBE(1)}, 2);
-    check_conv("{ type: conv_transpose, filters: 9, kernel: 5 }", (struct shape){1, 9, 2, 3, 2}, (struct geometry){CUBE(5), CUBE(1), CUBE(2)}, 2);
-    check_conv("{ type: conv_transpose, filters: 1, kernel: 5 }", (struct shape){1, 16, 2, 3, 2}, (struct geometry){CUBE(5), CUBE(1), CUBE(2)}, 2);
-    check_conv("{ type: conv_transpose, filters: 1, kernel: 5 }", (struct shape){1, 1, 2, 3, 4}, (struct geometry){CUBE(5), CUBE(1), CUBE(2)}, 2);
+    check_conv("{ type: conv_transpose, filters: 8, kernel: 5 }", (struct shape){1, 9, 3, 1, 5},
+               (struct geometry){CUBE(5), CUBE(1), CUBE(2)}, 2);
+    check_conv("{ type: conv_transpose, filters: 3, kernel: 3 }", (struct shape){1, 9, 3, 2, 5},
+               (struct geometry){CUBE(3), CUBE(1), CUBE(1)}, 2);
+    check_conv("{ type: conv_transpose, filters: 3, kernel: 4 }", (struct shape){1, 9, 3, 2, 5},
+               (struct geometry){CUBE(4), CUBE(1), CUBE(1)}, 2);
+    check_conv("{ type: conv_transpose, filters: 9, kernel: 5 }", (struct shape){1, 9, 2, 3, 2},
+               (struct geometry){CUBE(5), CUBE(1), CUBE(2)}, 2);
+    check_conv("{ type: conv_transpose, filters: 1, kernel: 5 }", (struct shape){1, 16, 2, 3, 2},
+               (struct geometry){CUBE(5), CUBE(1), CUBE(2)}, 2);
+    check_conv("{ type: conv_transpose, filters: 1, kernel: 5 }", (struct shape){1, 1, 2, 3, 4},
+               (struct geometry){CUBE(5), CUBE(1), CUBE(2)}, 2);
 }
 
 static void test_conv_frozen(void)
 {
     now = (struct geometry){CUBE(3), CUBE(1), CUBE(1)};
-    check_layer(&(struct layer_case){.yaml = "{ type: conv, filters: 17, kernel: 3 }", .reference = conv_reference, .n_src = 1,
-                                     .src = {{1, 9, 3, 4, 5}}, .terms = 900, .frozen = true});
+    check_layer(&(struct layer_case){.yaml = "{ type: conv, filters: 17, kernel: 3 }",
+                                     .reference = conv_reference,
+                                     .n_src = 1,
+                                     .src = {{1, 9, 3, 4, 5}},
+                                     .terms = 900,
+                                     .frozen = true});
 }
 
 static double drawn_sd(const char *layers, int64_t channels)
@@ -182,15 +222,20 @@ static double drawn_sd(const char *layers, int64_t channels)
     return sd;
 }
 
-/* He's variance is 2 / (products behind one output value). Of a transposed convolution these are the source's channels, and of its kernel
- * what one phase sees; Glorot's counts the whole kernel, as Keras does. */
+/* He's variance is 2 / (products behind one output value). Of a transposed convolution these are the source's channels,
+ * and of its kernel what one phase sees; Glorot's counts the whole kernel, as Keras does. */
 static void test_he_normal(void)
 {
     CHECK_NEAR(drawn_sd("[ { name: w, type: conv, filters: 64, init: he_normal } ]", 32), sqrt(2.0 / (27 * 32)), 5e-4);
-    CHECK_NEAR(drawn_sd("[ { name: w, type: conv_transpose, filters: 64, kernel: 2, stride: 2, init: he_normal } ]", 32), sqrt(2.0 / 32), 5e-3);
-    CHECK_NEAR(drawn_sd("[ { name: w, type: conv_transpose, filters: 8, kernel: 4, stride: 2, init: he_normal } ]", 32), sqrt(2.0 / 256), 2e-3);
-    CHECK_NEAR(drawn_sd("[ { name: w, type: conv_transpose, filters: 8, kernel: 5, init: he_normal } ]", 32), sqrt(2.0 / (125 * 32)), 5e-4);
-    CHECK_NEAR(drawn_sd("[ { name: w, type: conv_transpose, filters: 8, kernel: 4, stride: 2 } ]", 32), sqrt(2.0 / (64 * 40)), 5e-4);
+    CHECK_NEAR(
+        drawn_sd("[ { name: w, type: conv_transpose, filters: 64, kernel: 2, stride: 2, init: he_normal } ]", 32),
+        sqrt(2.0 / 32), 5e-3);
+    CHECK_NEAR(drawn_sd("[ { name: w, type: conv_transpose, filters: 8, kernel: 4, stride: 2, init: he_normal } ]", 32),
+               sqrt(2.0 / 256), 2e-3);
+    CHECK_NEAR(drawn_sd("[ { name: w, type: conv_transpose, filters: 8, kernel: 5, init: he_normal } ]", 32),
+               sqrt(2.0 / (125 * 32)), 5e-4);
+    CHECK_NEAR(drawn_sd("[ { name: w, type: conv_transpose, filters: 8, kernel: 4, stride: 2 } ]", 32),
+               sqrt(2.0 / (64 * 40)), 5e-4);
 }
 
 int main(int argc, char **argv)

@@ -11,7 +11,8 @@ static void dropout_reference(const struct reference *reference)
 {
     struct shape shape = reference->layer->dst.shape;
     int64_t voxels = shape_voxels(shape);
-    struct rng step = rng_make(reference->pass->seed, reference->pass->step), base = rng_child(&step, (uint64_t)reference->layer->index);
+    struct rng step = rng_make(reference->pass->seed, reference->pass->step),
+               base = rng_child(&step, (uint64_t)reference->layer->index);
     for (int64_t row = 0; row < shape.n * shape.c; row++) {
         struct rng rng = rng_child(&base, (uint64_t)row);
         for (int64_t v = 0; v < voxels; v++) {
@@ -25,19 +26,26 @@ static void test_dropout(void)
 {
     const struct shape shapes[] = {{2, 17, 3, 4, 5}, {2, 2, 5, 3, 4}, {1, 33, 2, 3, 7}};
     for (int i = 0; i < 3; i++)
-        check_layer(&(struct layer_case){.yaml = "{ type: dropout, rate: 0.25 }", .reference = dropout_reference, .n_src = 1,
-                                         .src = {shapes[i]}, .max_zero_frac = 0.5});
+        check_layer(&(struct layer_case){.yaml = "{ type: dropout, rate: 0.25 }",
+                                         .reference = dropout_reference,
+                                         .n_src = 1,
+                                         .src = {shapes[i]},
+                                         .max_zero_frac = 0.5});
 }
 
 static void identity_reference(const struct reference *reference)
 {
-    memcpy(reference->dst, reference->src[0], (size_t)shape_count(reference->layer->dst.shape) * sizeof *reference->dst);
+    memcpy(reference->dst, reference->src[0],
+           (size_t)shape_count(reference->layer->dst.shape) * sizeof *reference->dst);
 }
 
 static void test_dropout_testing(void)
 {
-    check_layer(&(struct layer_case){.yaml = "{ type: dropout, rate: 0.25 }", .reference = identity_reference, .n_src = 1,
-                                     .src = {{2, 17, 3, 4, 5}}, .testing = true});
+    check_layer(&(struct layer_case){.yaml = "{ type: dropout, rate: 0.25 }",
+                                     .reference = identity_reference,
+                                     .n_src = 1,
+                                     .src = {{2, 17, 3, 4, 5}},
+                                     .testing = true});
 }
 
 /* How many of n ones survive, and whether two runs agree. */
@@ -81,7 +89,9 @@ static void test_dropout_draws(void)
 
 int main(int argc, char **argv)
 {
-    const struct check_test tests[] = {
-        {"dropout", test_dropout}, {"dropout_testing", test_dropout_testing}, {"dropout_draws", test_dropout_draws}, {0}};
+    const struct check_test tests[] = {{"dropout", test_dropout},
+                                       {"dropout_testing", test_dropout_testing},
+                                       {"dropout_draws", test_dropout_draws},
+                                       {0}};
     return check_main(argc, argv, tests);
 }

@@ -17,7 +17,10 @@ struct conv_case {
     bool transposed;
 };
 
-#define CUBE(k) {k, k, k}
+#define CUBE(k) \
+    {           \
+        k, k, k \
+    }
 enum { WINOGRAD_CASES = 14 }; /* the last ones of cases */
 
 /* D, H, W all differ; channels off the block; even and odd sizes under stride 2; asymmetric padding; N = 2. */
@@ -117,7 +120,8 @@ static struct conv_shape case_shape(const struct conv_case *c)
         shape.stride[a] = c->stride[a];
         shape.pad_before[a] = c->pad_before[a];
         shape.pad_after[a] = c->pad_after[a];
-        *dst[a] = c->transposed ? (up - 1) * c->stride[a] + c->kernel[a] - pads : (up + pads - c->kernel[a]) / c->stride[a] + 1;
+        *dst[a] = c->transposed ? (up - 1) * c->stride[a] + c->kernel[a] - pads
+                                : (up + pads - c->kernel[a]) / c->stride[a] + 1;
     }
     return shape;
 }
@@ -126,13 +130,14 @@ static struct conv_shape case_shape(const struct conv_case *c)
 
 struct reference {
     struct conv_shape shape;
-    double *src, *w, *b, *d_dst;         /* plain */
+    double *src, *w, *b, *d_dst; /* plain */
     double *dst, *d_src, *d_w, *d_b;
     int64_t n_src, n_w, n_dst;
     int64_t terms_dst, terms_src, terms_w;
 };
 
-/* Along one axis: the (up-scaled) src index that dst index `at` meets through tap t, or -1. Transposed: the roles exchanged. */
+/* Along one axis: the (up-scaled) src index that dst index `at` meets through tap t, or -1. Transposed: the roles
+ * exchanged. */
 static int64_t reference_meets(const struct conv_shape *shape, int axis, int64_t at, int64_t t, int64_t src_size)
 {
     int64_t s = shape->stride[axis], u;
@@ -151,7 +156,8 @@ static void reference_voxel(struct reference *r, int64_t n, int64_t z, int64_t y
 {
     const struct conv_shape *s = &r->shape;
     const int64_t taps = s->kernel[0] * s->kernel[1] * s->kernel[2];
-    const int64_t dst_voxels = shape_voxels(s->dst), src_voxels = shape_voxels(s->src), at = (z * s->dst.h + y) * s->dst.w + x;
+    const int64_t dst_voxels = shape_voxels(s->dst), src_voxels = shape_voxels(s->src),
+                  at = (z * s->dst.h + y) * s->dst.w + x;
     for (int64_t t = 0; t < taps; t++) {
         int64_t u = reference_meets(s, 0, z, t / (s->kernel[1] * s->kernel[2]), s->src.d);
         int64_t v = reference_meets(s, 1, y, t / s->kernel[2] % s->kernel[1], s->src.h);
@@ -204,7 +210,8 @@ static struct reference reference_draw(const struct conv_case *c)
     r.n_w = c->src_c * c->dst_c * taps;
     r.terms_dst = c->src_c * taps;
     r.terms_src = c->dst_c * taps * c->scale * c->scale * c->scale;
-    r.terms_w = c->n * (shape_voxels(r.shape.dst) > shape_voxels(r.shape.src) ? shape_voxels(r.shape.dst) : shape_voxels(r.shape.src));
+    r.terms_w = c->n * (shape_voxels(r.shape.dst) > shape_voxels(r.shape.src) ? shape_voxels(r.shape.dst)
+                                                                              : shape_voxels(r.shape.src));
     r.src = doubles(r.n_src, &rng);
     r.w = doubles(r.n_w, &rng);
     r.b = doubles(c->dst_c, &rng);
@@ -269,7 +276,8 @@ static struct tensor tensor_of(struct shape shape, const double *from)
     return tensor;
 }
 
-static void compare(const char *what, const struct conv_case *c, const float *got, const double *expected, int64_t n, int64_t terms)
+static void compare(const char *what, const struct conv_case *c, const float *got, const double *expected, int64_t n,
+                    int64_t terms)
 {
     double worst = 0, magnitude = 0;
     int64_t zeros = 0;
@@ -281,13 +289,14 @@ static void compare(const char *what, const struct conv_case *c, const float *go
     }
     double tolerance = 4 * (double)FLT_EPSILON * sqrt((double)terms) * magnitude;
     if (!(worst <= tolerance) || zeros > n * 9 / 10)
-        printf("    case %td %s: worst %g, tolerance %g, magnitude %g, %" PRId64 " of %" PRId64 " zero\n", c - cases, what, worst, tolerance,
-               magnitude, zeros, n);
+        printf("    case %td %s: worst %g, tolerance %g, magnitude %g, %" PRId64 " of %" PRId64 " zero\n", c - cases,
+               what, worst, tolerance, magnitude, zeros, n);
     CHECK(worst <= tolerance);
     CHECK(zeros <= n * 9 / 10);
 }
 
-static void compare_tensor(const char *what, const struct conv_case *c, struct tensor got, const double *expected, int64_t terms)
+static void compare_tensor(const char *what, const struct conv_case *c, struct tensor got, const double *expected,
+                           int64_t terms)
 {
     float *plain = floats(shape_count(got.shape));
     double padding = 0, values = 0;
@@ -315,7 +324,8 @@ static void run_case(const struct conv_case *c, bool winograd)
     }
     struct tensor src = tensor_of(r.shape.src, r.src), d_dst = tensor_of(r.shape.dst, r.d_dst);
     struct tensor dst = tensor_of(r.shape.dst, NULL), d_src = tensor_of(r.shape.src, NULL);
-    float *w = plain_floats(r.w, r.n_w), *b = plain_floats(r.b, c->dst_c), *d_w = floats(r.n_w), *d_b = floats(c->dst_c);
+    float *w = plain_floats(r.w, r.n_w), *b = plain_floats(r.b, c->dst_c), *d_w = floats(r.n_w),
+          *d_b = floats(c->dst_c);
     float *scratch = floats((int64_t)(bytes / sizeof(float)));
     int64_t allocations = memory_alloc_count();
     engine_conv_forward(conv, src.data, w, b, NULL, dst.data, scratch);
@@ -345,7 +355,8 @@ static void test_passes(void)
 /* The cases that Winograd takes, and that it takes them. */
 static void test_winograd(void)
 {
-    for (const struct conv_case *c = cases + sizeof cases / sizeof *cases - WINOGRAD_CASES; c < cases + sizeof cases / sizeof *cases; c++) {
+    for (const struct conv_case *c = cases + sizeof cases / sizeof *cases - WINOGRAD_CASES;
+         c < cases + sizeof cases / sizeof *cases; c++) {
         struct error error = {0};
         struct conv_shape shape = case_shape(c);
         struct engine_conv *conv = NULL;
@@ -424,9 +435,11 @@ static void run_beside(const struct conv_case *c, bool ret[2])
         struct reference r = reference_draw(c);
         struct tensor_affine affine = affine_new(shape.src, &rng);
         struct tensor src = tensor_of(shape.src, r.src), dst = tensor_of(shape.dst, NULL);
-        float *w = plain_floats(r.w, r.n_w), *b = plain_floats(r.b, c->dst_c), *scratch = floats((int64_t)(bytes / sizeof(float)));
+        float *w = plain_floats(r.w, r.n_w), *b = plain_floats(r.b, c->dst_c),
+              *scratch = floats((int64_t)(bytes / sizeof(float)));
         float *sums = floats(2 * engine_conv_sums(conv));
-        const struct conv_beside beside = {.affine = ret[0] ? &affine : NULL, .sums = ret[1] ? (double *)(void *)sums : NULL};
+        const struct conv_beside beside = {.affine = ret[0] ? &affine : NULL,
+                                           .sums = ret[1] ? (double *)(void *)sums : NULL};
         if (ret[0])
             reference_bend(&r, &affine);
         reference_run(&r);
@@ -434,7 +447,8 @@ static void run_beside(const struct conv_case *c, bool ret[2])
         compare_tensor("dst", c, dst, r.dst, r.terms_dst);
         if (ret[1])
             compare_sums(&r, beside.sums);
-        CHECK(canary_alive(scratch, (int64_t)(bytes / sizeof(float))) && canary_alive(sums, 2 * engine_conv_sums(conv)));
+        CHECK(canary_alive(scratch, (int64_t)(bytes / sizeof(float))) &&
+              canary_alive(sums, 2 * engine_conv_sums(conv)));
         float *all[] = {src.data, dst.data, w, b, scratch, sums, affine.by};
         for (size_t i = 0; i < sizeof all / sizeof *all; i++)
             memory_free(all[i]);
@@ -481,7 +495,8 @@ static void test_threads(void)
             return;
         float *scratch = floats((int64_t)(bytes / sizeof(float)));
         sums[i] = floats(2 * engine_conv_sums(conv));
-        engine_conv_forward(conv, src.data, w, b, &(struct conv_beside){.sums = (double *)(void *)sums[i]}, dst[i].data, scratch);
+        engine_conv_forward(conv, src.data, w, b, &(struct conv_beside){.sums = (double *)(void *)sums[i]}, dst[i].data,
+                            scratch);
         engine_conv_backward_data(conv, d_dst.data, w, d_src[i].data, scratch);
         engine_conv_backward_weights(conv, src.data, d_dst.data, d_w[i], NULL, scratch);
         CHECK(canary_alive(scratch, (int64_t)(bytes / sizeof(float))));
@@ -493,7 +508,8 @@ static void test_threads(void)
     CHECK(memcmp(d_src[0].data, d_src[1].data, (size_t)tensor_floats(r.shape.src) * sizeof(float)) == 0);
     CHECK(memcmp(sums[0], sums[1], (size_t)n_sums * sizeof(float)) == 0);
     CHECK(memcmp(d_w[0], d_w[1], (size_t)r.n_w * sizeof(float)) == 0);
-    float *all[] = {src.data, d_dst.data, w, b, dst[0].data, dst[1].data, d_src[0].data, d_src[1].data, d_w[0], d_w[1], sums[0], sums[1]};
+    float *all[] = {src.data,      d_dst.data,    w,      b,      dst[0].data, dst[1].data,
+                    d_src[0].data, d_src[1].data, d_w[0], d_w[1], sums[0],     sums[1]};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         memory_free(all[i]);
     reference_done(&r);
@@ -510,7 +526,8 @@ static void test_cached_weights(void)
     shape.training = shape.needs_d_src = false;
     if (!CHECK_OK(engine_conv_new(&conv, &shape, &bytes, &error), &error))
         return;
-    struct tensor src = tensor_of(shape.src, r.src), first = tensor_of(shape.dst, NULL), second = tensor_of(shape.dst, NULL);
+    struct tensor src = tensor_of(shape.src, r.src), first = tensor_of(shape.dst, NULL),
+                  second = tensor_of(shape.dst, NULL);
     float *w = plain_floats(r.w, r.n_w), *b = plain_floats(r.b, shape.dst.c), *scratch = floats((int64_t)bytes);
     engine_conv_forward(conv, src.data, w, b, NULL, first.data, scratch);
     memset(w, 0, (size_t)r.n_w * sizeof *w);

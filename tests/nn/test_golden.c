@@ -1,9 +1,11 @@
-/* Whole networks against Keras and PyTorch: output and loss, every gradient, ten optimizer steps, the test output after them.
- * The files are written by the scripts of scripts/golden in float64 and hold no inputs: both sides draw the same numbers.
+/* Whole networks against Keras and PyTorch: output and loss, every gradient, ten optimizer steps, the test output after
+ * them. The files are written by the scripts of scripts/golden in float64 and hold no inputs: both sides draw the same
+ * numbers.
  *
- * With CALVARIA_GOLDEN_FULL=FOLDER, the folder the scripts filled with `--full`: the widths of configs/networks instead. At full width
- * some of millions of activations lie on the other side of a kink in float32, so nothing is required then: a line per network tells the largest
- * errors, to be read beside those of the framework's own float32 (scripts/golden/compare.py). */
+ * With CALVARIA_GOLDEN_FULL=FOLDER, the folder the scripts filled with `--full`: the widths of configs/networks
+ * instead. At full width some of millions of activations lie on the other side of a kink in float32, so nothing is
+ * required then: a line per network tells the largest errors, to be read beside those of the framework's own float32
+ * (scripts/golden/compare.py). */
 #include <float.h>
 #include <hdf5.h>
 #include <math.h>
@@ -39,7 +41,8 @@ static void golden_initial(const struct network *network, struct params *params)
             double scale = (double)(float)sqrt(3.0 * (double)param->dim[0] / (double)param->count);
             for (int64_t e = 0; e < param->count; e++) {
                 double u = golden_draw(index, (uint64_t)e);
-                params->value[param->offset + e] = (float)(strcmp(kind, "w") == 0 ? u * scale : (around_one ? 1 : 0) + 0.25 * u);
+                params->value[param->offset + e] =
+                    (float)(strcmp(kind, "w") == 0 ? u * scale : (around_one ? 1 : 0) + 0.25 * u);
             }
         }
     }
@@ -57,15 +60,16 @@ struct golden {
     int64_t steps;
     bool full;
     hid_t file;
-    double worst_dst, worst_grad, worst_value, worst_test, worst_l2; /* of the tensors' largest values; of the learning rate for values */
+    double worst_dst, worst_grad, worst_value, worst_test,
+        worst_l2; /* of the tensors' largest values; of the learning rate for values */
 };
 
 /* One comparison. */
 struct golden_case {
     const char *name;
     int64_t batch, full_batch;
-    const char *const *sets; /* what the YAML leaves open: loss, optimizer */
-    int64_t values_after; /* steps; the losses are compared over all ten */
+    const char *const *sets;  /* what the YAML leaves open: loss, optimizer */
+    int64_t values_after;     /* steps; the losses are compared over all ten */
     double gradients, losses; /* tolerances: of each tensor's largest, and of the loss */
 };
 
@@ -75,11 +79,15 @@ struct golden_recipe {
     struct config_item optimizer;
 };
 
+/* clang-format off */
 static const struct config_field golden_fields[] = {
-    {.key = "network", .type = CONFIG_TABLE, .offset = offsetof(struct golden_recipe, network), .table = &network_table},
+    {.key = "network", .type = CONFIG_TABLE, .offset = offsetof(struct golden_recipe, network),
+     .table = &network_table},
     {.key = "loss", .type = CONFIG_LIST, .offset = offsetof(struct golden_recipe, loss), .variant = loss_table_at},
-    {.key = "optimizer", .type = CONFIG_CHOICE, .offset = offsetof(struct golden_recipe, optimizer), .variant = optimizer_table_at},
+    {.key = "optimizer", .type = CONFIG_CHOICE, .offset = offsetof(struct golden_recipe, optimizer),
+     .variant = optimizer_table_at},
     {0}};
+/* clang-format on */
 static const struct config_table golden_table = {.size = sizeof(struct golden_recipe), .fields = golden_fields};
 
 /* Drawn bits; of two channels, the first is the second's complement. */
@@ -104,7 +112,8 @@ static void golden_cut_slice(struct config_list *layers)
         layers->n--;
 }
 
-static enum status golden_build(struct golden *golden, const struct golden_case *is, const char *full, struct error *error)
+static enum status golden_build(struct golden *golden, const struct golden_case *is, const char *full,
+                                struct error *error)
 {
     static struct golden_recipe recipe;
     struct yaml_node *root;
@@ -130,7 +139,9 @@ static enum status golden_build(struct golden *golden, const struct golden_case 
     golden->src = golden_bits(src, 1, 0.3);
     golden->target = golden_bits(dst, 2, 0.2);
     golden->d_p = memory_alloc((size_t)shape_count(dst), sizeof(float));
-    return golden->src && golden->target && golden->d_p ? STATUS_OK : error_memory(error, (size_t)shape_count(dst), "golden values");
+    return golden->src && golden->target && golden->d_p
+               ? STATUS_OK
+               : error_memory(error, (size_t)shape_count(dst), "golden values");
 }
 
 static void golden_done(struct golden *golden)
@@ -158,9 +169,10 @@ static int64_t golden_every(hid_t dataset)
     return every > 0 ? every : 1;
 }
 
-/* Compares n floats with a dataset; tolerance is a share of the dataset's largest value, or of `floor_magnitude`. Returns the share that
- * the largest error is. */
-static double golden_compare(struct golden *golden, const char *name, const float *got, int64_t n, double share, double floor_magnitude)
+/* Compares n floats with a dataset; tolerance is a share of the dataset's largest value, or of `floor_magnitude`.
+ * Returns the share that the largest error is. */
+static double golden_compare(struct golden *golden, const char *name, const float *got, int64_t n, double share,
+                             double floor_magnitude)
 {
     double largest = floor_magnitude, worst = 0, off = 0, all = 0;
     int64_t at = 0;
@@ -182,15 +194,16 @@ static double golden_compare(struct golden *golden, const char *name, const floa
     if (golden->full)
         golden->worst_l2 = fmax(golden->worst_l2, name[0] == 'g' && largest > floor_magnitude ? sqrt(off / all) : 0);
     if (ok && !golden->full && !CHECK(worst <= share * largest))
-        fprintf(stderr, "%s: [%d] is %.9g, expected %.9g within %.3g\n", name, (int)(at * every), (double)got[at * every], (double)expected[at],
-                share * largest);
+        fprintf(stderr, "%s: [%d] is %.9g, expected %.9g within %.3g\n", name, (int)(at * every),
+                (double)got[at * every], (double)expected[at], share * largest);
     H5Sclose(space);
     H5Dclose(dataset);
     memory_free(expected);
     return worst / largest;
 }
 
-/* The largest gradient of the network: a bias before a norm has a true gradient of zero, and only rounding beside it. */
+/* The largest gradient of the network: a bias before a norm has a true gradient of zero, and only rounding beside it.
+ */
 static double golden_largest_gradient(const struct params *params)
 {
     double largest = 0;
@@ -208,8 +221,9 @@ static void golden_compare_gradients(struct golden *golden)
         const struct param *param = &params->items[i];
         snprintf(name, sizeof name, "grad/%s", param->name);
         if (param->trainable)
-            golden->worst_grad = fmax(golden->worst_grad, golden_compare(golden, name, params->grad + param->offset, param->count,
-                                                                         golden->is->gradients, floor_magnitude));
+            golden->worst_grad =
+                fmax(golden->worst_grad, golden_compare(golden, name, params->grad + param->offset, param->count,
+                                                        golden->is->gradients, floor_magnitude));
     }
 }
 
@@ -221,7 +235,8 @@ static void golden_compare_values(struct golden *golden, double lr)
     for (int64_t i = 0; i < params->n; i++) {
         const struct param *param = &params->items[i];
         snprintf(name, sizeof name, "value/%s", param->name);
-        double worst = golden_compare(golden, name, params->value + param->offset, param->count, param->trainable ? 0.1 * lr : 1e-4, 1);
+        double worst = golden_compare(golden, name, params->value + param->offset, param->count,
+                                      param->trainable ? 0.1 * lr : 1e-4, 1);
         if (param->trainable)
             golden->worst_value = fmax(golden->worst_value, worst / lr);
     }
@@ -232,7 +247,8 @@ static void golden_compare_trained(struct golden *golden)
 {
     golden_compare_values(golden, optimizer_lr(&golden->optimizer));
     const float *p = network_forward(golden->network, golden->src, &(struct pass){0});
-    golden->worst_test = golden_compare(golden, "dst_test", p, shape_count(network_dst_shape(golden->network)), 1e-3, 1);
+    golden->worst_test =
+        golden_compare(golden, "dst_test", p, shape_count(network_dst_shape(golden->network)), 1e-3, 1);
 }
 
 static void golden_train(struct golden *golden)
@@ -267,9 +283,11 @@ static void check_golden(const struct golden_case *is)
     if (CHECK(golden.file >= 0) && CHECK_OK(golden_build(&golden, is, full, &error), &error)) {
         golden_train(&golden);
         if (full)
-            printf("    %s: largest error of output %.2g, of gradients %.2g (of each tensor's largest), relative L2 of the worst gradient %.2g;"
-                   " values after %d steps %.2g learning rates, test output %.2g\n", is->name, golden.worst_dst, golden.worst_grad,
-                   golden.worst_l2, (int)golden.steps, golden.worst_value, golden.worst_test);
+            printf("    %s: largest error of output %.2g, of gradients %.2g (of each tensor's largest), relative L2 of "
+                   "the worst gradient %.2g;"
+                   " values after %d steps %.2g learning rates, test output %.2g\n",
+                   is->name, golden.worst_dst, golden.worst_grad, golden.worst_l2, (int)golden.steps,
+                   golden.worst_value, golden.worst_test);
     }
     golden_done(&golden);
 }
@@ -298,7 +316,8 @@ static void test_mia_discriminator(void)
 static void test_n1(void)
 {
     const char *const sets[] = {"loss=[ { type: dice, form: n1, weight: 2.0e8 } ]",
-                                "optimizer={ type: adam, lr: 1.0e-4, beta1: 0.3, epsilon: 1, form: keras }", "network.patch_vox=[64, 64, 32]", NULL};
+                                "optimizer={ type: adam, lr: 1.0e-4, beta1: 0.3, epsilon: 1, form: keras }",
+                                "network.patch_vox=[64, 64, 32]", NULL};
     check_golden(&(struct golden_case){"n1", 2, 1, sets, 2, 1e-4, 2e-3});
 }
 
@@ -322,12 +341,19 @@ static void test_resunet3d(void)
 
 int main(int argc, char **argv)
 {
-    const struct check_test narrow[] = {{"mia_ae", test_mia_ae},   {"mia_discriminator", test_mia_discriminator},
-                                        {"n1", test_n1},           {"unet", test_unet},
-                                        {"unet3d", test_unet3d},   {"resunet3d", test_resunet3d},
+    const struct check_test narrow[] = {{"mia_ae", test_mia_ae},
+                                        {"mia_discriminator", test_mia_discriminator},
+                                        {"n1", test_n1},
+                                        {"unet", test_unet},
+                                        {"unet3d", test_unet3d},
+                                        {"resunet3d", test_resunet3d},
                                         {0}};
-    const struct check_test full[] = {{"mia_ae", test_mia_ae}, {"mia_ae_patch", test_mia_ae_patch}, {"mia_discriminator", test_mia_discriminator},
-                                      {"n1", test_n1},         {"unet3d", test_unet3d},             {"resunet3d", test_resunet3d},
+    const struct check_test full[] = {{"mia_ae", test_mia_ae},
+                                      {"mia_ae_patch", test_mia_ae_patch},
+                                      {"mia_discriminator", test_mia_discriminator},
+                                      {"n1", test_n1},
+                                      {"unet3d", test_unet3d},
+                                      {"resunet3d", test_resunet3d},
                                       {0}};
     return check_main(argc, argv, getenv("CALVARIA_GOLDEN_FULL") ? full : narrow);
 }

@@ -98,13 +98,14 @@ static void restless_forward(struct layer *layer, const struct pass *pass)
 
 static void check_caught(struct layer_ops ops, const char *says)
 {
-    ops.config = (struct config_table){.type = "square", .base = &layer_base_table, .size = sizeof(struct layer_config)};
+    ops.config =
+        (struct config_table){.type = "square", .base = &layer_base_table, .size = sizeof(struct layer_config)};
     ops.state_size = sizeof(int64_t);
     ops.shape = square_shape;
     ops.forward = ops.forward ? ops.forward : square_forward;
     ops.backward = ops.backward ? ops.backward : square_backward;
-    const char *failure = layer_check(&(struct layer_case){.yaml = "{ type: square }", .reference = square_reference, .n_src = 1,
-                                                           .src = {{2, 17, 3, 5, 6}}, .ops = &ops});
+    const char *failure = layer_check(&(struct layer_case){
+        .yaml = "{ type: square }", .reference = square_reference, .n_src = 1, .src = {{2, 17, 3, 5, 6}}, .ops = &ops});
     if (says[0]) {
         CHECK_CONTAINS(failure, says);
         CHECK_CONTAINS(failure, "square");
@@ -146,16 +147,24 @@ static void zero_forward(struct layer *layer, const struct pass *pass)
 
 static void test_harness_refuses_zeros(void)
 {
-    struct layer_ops ops = {.config = {.type = "square", .base = &layer_base_table, .size = sizeof(struct layer_config)},
-                            .shape = square_shape, .forward = zero_forward, .backward = square_backward};
-    CHECK_CONTAINS(layer_check(&(struct layer_case){.yaml = "{ type: square }", .reference = zero_reference, .n_src = 1,
-                                                    .src = {{1, 2, 3, 4, 5}}, .ops = &ops}),
+    struct layer_ops ops = {
+        .config = {.type = "square", .base = &layer_base_table, .size = sizeof(struct layer_config)},
+        .shape = square_shape,
+        .forward = zero_forward,
+        .backward = square_backward};
+    CHECK_CONTAINS(layer_check(&(struct layer_case){.yaml = "{ type: square }",
+                                                    .reference = zero_reference,
+                                                    .n_src = 1,
+                                                    .src = {{1, 2, 3, 4, 5}},
+                                                    .ops = &ops}),
                    "nothing is compared");
 }
 
 int main(int argc, char **argv)
 {
-    const struct check_test tests[] = {
-        {"passes", test_harness_passes}, {"fails", test_harness_fails}, {"refuses_zeros", test_harness_refuses_zeros}, {0}};
+    const struct check_test tests[] = {{"passes", test_harness_passes},
+                                       {"fails", test_harness_fails},
+                                       {"refuses_zeros", test_harness_refuses_zeros},
+                                       {0}};
     return check_main(argc, argv, tests);
 }

@@ -13,7 +13,6 @@ enum { MAX_VALUES = 2048 };
 /* The loss in double; p, t plain NCDHW. */
 typedef double loss_reference(struct shape shape, const double *p, const double *t);
 
-
 static double mse_reference(struct shape shape, const double *p, const double *t)
 {
     double sum = 0;
@@ -90,7 +89,8 @@ static double dice_squared(struct shape shape, const double *p, const double *t)
     return dice(shape, p, t, false, true, 0);
 }
 
-/* The signed distance of voxel i from the surface of t, which has n voxels from `t` on: nearest of the other kind, by looking at all. */
+/* The signed distance of voxel i from the surface of t, which has n voxels from `t` on: nearest of the other kind, by
+ * looking at all. */
 static double signed_distance(struct shape shape, const double *t, int64_t i)
 {
     double nearest = INFINITY;
@@ -99,7 +99,9 @@ static double signed_distance(struct shape shape, const double *t, int64_t i)
     for (int64_t j = 0; j < shape_voxels(shape); j++) {
         empty &= t[j] <= 0.5;
         if ((t[j] > 0.5) != inside)
-            nearest = fmin(nearest, hypot(hypot((double)(j / (shape.h * shape.w) - z), (double)(j / shape.w % shape.h - y)), (double)(j % shape.w - x)));
+            nearest =
+                fmin(nearest, hypot(hypot((double)(j / (shape.h * shape.w) - z), (double)(j / shape.w % shape.h - y)),
+                                    (double)(j % shape.w - x)));
     }
     return empty ? 0 : inside ? 1 - nearest : nearest;
 }
@@ -168,7 +170,8 @@ static void draw(struct values *values, struct shape shape)
     }
     for (int64_t i = 0, n = shape_voxels(shape); i < values->n; i++)
         values->distance[i] = (float)signed_distance(shape, values->t + i / n * n, i % n);
-    values->batch = (struct loss_batch){.shape = shape, .p = values->pf, .t = values->tf, .distance = values->distance, .step = 1};
+    values->batch =
+        (struct loss_batch){.shape = shape, .p = values->pf, .t = values->tf, .distance = values->distance, .step = 1};
 }
 
 static double slope(struct values *values, loss_reference *reference, int64_t i)
@@ -182,7 +185,8 @@ static double slope(struct values *values, loss_reference *reference, int64_t i)
     return (above - below) / (2 * step);
 }
 
-static void check_gradient(struct values *values, loss_reference *reference, double weight, const double *more, const char *what)
+static void check_gradient(struct values *values, loss_reference *reference, double weight, const double *more,
+                           const char *what)
 {
     double largest = 0;
     for (int64_t i = 0; i < values->n; i++)
@@ -247,7 +251,8 @@ static void test_dice(void)
 static void test_boundary(void)
 {
     struct arena arena = {0};
-    struct config_list list = bind_losses("loss: [ mse, boundary ]", &arena), plain = bind_losses("loss: [ mse, dice ]", &arena);
+    struct config_list list = bind_losses("loss: [ mse, boundary ]", &arena),
+                       plain = bind_losses("loss: [ mse, dice ]", &arena);
     CHECK_INT(loss_needs(&list), LOSS_NEEDS_DISTANCE);
     CHECK_INT(loss_needs(&plain), LOSS_NEEDS_NOTHING);
     arena_done(&arena);
@@ -264,9 +269,12 @@ static void test_ramp(void)
         double weight;
     } expected[] = {{1, 0.5}, {10, 0.5}, {15, 1.25}, {20, 2}, {40, 1}, {60, 0}, {61, 0}, {1000, 0}};
     struct arena arena = {0};
-    struct config_list list = bind_losses("loss: [ { type: mse, weight: 0.5, ramp: [ { step: 10, factor: 1 }, { step: 20, factor: 4 }, "
-                                          "{ step: 60, factor: 0 } ] } ]", &arena);
-    struct config_list one = bind_losses("loss: [ { type: mse, weight: 2, ramp: [ { step: 7, factor: 3 } ] } ]", &arena);
+    struct config_list list =
+        bind_losses("loss: [ { type: mse, weight: 0.5, ramp: [ { step: 10, factor: 1 }, { step: 20, factor: 4 }, "
+                    "{ step: 60, factor: 0 } ] } ]",
+                    &arena);
+    struct config_list one =
+        bind_losses("loss: [ { type: mse, weight: 2, ramp: [ { step: 7, factor: 3 } ] } ]", &arena);
     CHECK_NEAR(loss_weight(&one.items[0], 1), 6, 0);
     CHECK_NEAR(loss_weight(&one.items[0], 9), 6, 0);
     draw(&values, (struct shape){1, 1, 3, 4, 5});
@@ -321,7 +329,8 @@ static void test_extremes(void)
 
 int main(int argc, char **argv)
 {
-    const struct check_test tests[] = {{"mse", test_mse}, {"bce", test_bce}, {"focal", test_focal},        {"dice", test_dice}, {"boundary", test_boundary}, {"ramp", test_ramp},
-                                       {"sum", test_sum}, {"extremes", test_extremes}, {0}};
+    const struct check_test tests[] = {{"mse", test_mse},   {"bce", test_bce},           {"focal", test_focal},
+                                       {"dice", test_dice}, {"boundary", test_boundary}, {"ramp", test_ramp},
+                                       {"sum", test_sum},   {"extremes", test_extremes}, {0}};
     return check_main(argc, argv, tests);
 }

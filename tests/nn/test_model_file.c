@@ -9,15 +9,18 @@
 #include "tests/check.h"
 #include "tests/nn/network_bench.h"
 
-static const char layers[] = "[ { name: a, type: conv, filters: 3 }, { name: n, type: batch_norm }, { type: tanh }, { name: head, type: conv, filters: 1, kernel: 1 } ]";
+static const char layers[] = "[ { name: a, type: conv, filters: 3 }, { name: n, type: batch_norm }, { type: tanh }, { "
+                             "name: head, type: conv, filters: 1, kernel: 1 } ]";
 
 static float floats[5] = {1.5F, -2, 3e-30F, 4, 5};
 static int64_t ints[2] = {INT64_MAX, -7};
 
 static bool make_model(struct model *model)
 {
-    static struct model_text texts[3] = {{"restore", "threshold: 0.5\n"}, {"licence", "MIT \xC3\xA9\n"}, {"metrics", ""}};
-    static struct model_block blocks[2] = {{.name = "adam.m", .count = 5, .floats = floats}, {.name = "sampler", .count = 2, .ints = ints}};
+    static struct model_text texts[3] = {
+        {"restore", "threshold: 0.5\n"}, {"licence", "MIT \xC3\xA9\n"}, {"metrics", ""}};
+    static struct model_block blocks[2] = {{.name = "adam.m", .count = 5, .floats = floats},
+                                           {.name = "sampler", .count = 2, .ints = ints}};
     struct network_bench bench = {0};
     struct error error = {0};
     *model = (struct model){.n_texts = 3, .texts = texts, .n_blocks = 2, .blocks = blocks};
@@ -48,7 +51,8 @@ static void test_round_trip(void)
     struct model model, read = {0};
     struct error error = {0};
     const char *path = check_path("round.h5"), *again = check_path("again.h5");
-    if (!make_model(&model) || !CHECK_OK(model_write(path, &model, &error), &error) || !CHECK_OK(model_read(&read, path, true, &error), &error))
+    if (!make_model(&model) || !CHECK_OK(model_write(path, &model, &error), &error) ||
+        !CHECK_OK(model_read(&read, path, true, &error), &error))
         return;
     CHECK_INT(read.params.n, model.params.n);
     CHECK_INT(read.params.n_floats, model.params.n_floats);
@@ -64,7 +68,8 @@ static void test_round_trip(void)
     const struct model_block *m = model_block(&read, "adam.m"), *sampler = model_block(&read, "sampler");
     CHECK(m && m->count == 5 && memcmp(m->floats, floats, sizeof floats) == 0 && !m->ints);
     CHECK(sampler && sampler->count == 2 && memcmp(sampler->ints, ints, sizeof ints) == 0 && !sampler->floats);
-    char *before = config_dump_text(&network_table, &model.network), *after = config_dump_text(&network_table, &read.network);
+    char *before = config_dump_text(&network_table, &model.network),
+         *after = config_dump_text(&network_table, &read.network);
     CHECK_TEXT(after, before);
     memory_free(before);
     memory_free(after);
@@ -118,7 +123,8 @@ static void test_portable(void)
     struct model model, coarse, out, read = {0};
     struct arena arena = {0};
     struct error error = {0};
-    struct model_text texts[] = {{"recipe", "coarse: /home/who/runs/last.h5\ndata:\n  set: \"/data/a b/set.h5\"\n  size: [1, 2]\ntrain:\n  init: null\n  ratio: 1/2\n"},
+    struct model_text texts[] = {{"recipe", "coarse: /home/who/runs/last.h5\ndata:\n  set: \"/data/a b/set.h5\"\n  "
+                                            "size: [1, 2]\ntrain:\n  init: null\n  ratio: 1/2\n"},
                                  {"licence", "see /data/LICENCE\n"}};
     const char *path = check_path("portable.h5");
     if (!make_model(&model) || !make_model(&coarse))
@@ -129,7 +135,8 @@ static void test_portable(void)
     CHECK_OK(model_portable(&out, &model, "MIT", &arena, &error), &error);
     CHECK_OK(model_write(path, &out, &error), &error);
     if (CHECK_OK(model_read(&read, path, true, &error), &error)) {
-        const char *recipe = "coarse: last.h5\ndata:\n  set: \"set.h5\"\n  size: [1, 2]\ntrain:\n  init: null\n  ratio: 1/2\n";
+        const char *recipe =
+            "coarse: last.h5\ndata:\n  set: \"set.h5\"\n  size: [1, 2]\ntrain:\n  init: null\n  ratio: 1/2\n";
         CHECK_TEXT(model_text(&read, "recipe"), recipe);
         CHECK_TEXT(model_text(read.coarse, "recipe"), recipe);
         CHECK_TEXT(model_text(&read, "licence"), "MIT");
@@ -192,7 +199,8 @@ static void set_text(hid_t file, const char *name, const char *text)
 static void add_dataset(hid_t file, const char *name, hid_t type, int rank, hsize_t edge, const void *values)
 {
     hsize_t dims[2] = {edge, edge};
-    hid_t space = H5Screate_simple(rank, dims, NULL), dataset = H5Dcreate2(file, name, type, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+    hid_t space = H5Screate_simple(rank, dims, NULL),
+          dataset = H5Dcreate2(file, name, type, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
     if (values)
         CHECK(H5Dwrite(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, values) >= 0);
     H5Dclose(dataset);
@@ -293,7 +301,8 @@ static void test_damaged(void)
 static void linked_weight(hid_t file)
 {
     lost_weight(file);
-    CHECK(H5Lcreate_external(write_model("other.h5"), "/weights/head.b", file, "weights/head.b", H5P_DEFAULT, H5P_DEFAULT) >= 0);
+    CHECK(H5Lcreate_external(write_model("other.h5"), "/weights/head.b", file, "weights/head.b", H5P_DEFAULT,
+                             H5P_DEFAULT) >= 0);
 }
 
 static void linked_group(hid_t file)
@@ -361,7 +370,8 @@ static void virtual_weight(hid_t file)
     replace_weight(file, create, false);
 }
 
-static size_t plain_filter(unsigned flags, size_t n_values, const unsigned *values, size_t n_bytes, size_t *buffer_bytes, void **buffer)
+static size_t plain_filter(unsigned flags, size_t n_values, const unsigned *values, size_t n_bytes,
+                           size_t *buffer_bytes, void **buffer)
 {
     (void)flags, (void)n_values, (void)values, (void)buffer_bytes, (void)buffer;
     return n_bytes;
@@ -369,7 +379,11 @@ static size_t plain_filter(unsigned flags, size_t n_values, const unsigned *valu
 
 static void own_filter(hid_t file)
 {
-    const H5Z_class2_t filter = {.version = H5Z_CLASS_T_VERS, .id = 300, .encoder_present = 1, .decoder_present = 1, .name = "plain",
+    const H5Z_class2_t filter = {.version = H5Z_CLASS_T_VERS,
+                                 .id = 300,
+                                 .encoder_present = 1,
+                                 .decoder_present = 1,
+                                 .name = "plain",
                                  .filter = plain_filter};
     const hsize_t one = 1;
     hid_t create = H5Pcreate(H5P_DATASET_CREATE);
@@ -478,7 +492,8 @@ static void test_cannot_be_written(void)
     arena_done(&model.arena);
 }
 
-/* Under the sanitizer: HDF5 believes some damaged sizes, its malloc then fails; nor does it free all when it gives up. */
+/* Under the sanitizer: HDF5 believes some damaged sizes, its malloc then fails; nor does it free all when it gives up.
+ */
 const char *__asan_default_options(void);
 const char *__asan_default_options(void)
 {
@@ -493,10 +508,15 @@ const char *__lsan_default_suppressions(void)
 
 int main(int argc, char **argv)
 {
-    const struct check_test tests[] = {{"round_trip", test_round_trip}, {"coarse_stage", test_coarse_stage}, {"portable", test_portable},      {"damaged", test_damaged},
+    const struct check_test tests[] = {{"round_trip", test_round_trip},
+                                       {"coarse_stage", test_coarse_stage},
+                                       {"portable", test_portable},
+                                       {"damaged", test_damaged},
                                        {"opens_no_other_file", test_opens_no_other_file},
-                                       {"not_a_model", test_not_a_model},     {"flipped_bytes", test_flipped_bytes},
-                                       {"memory_runs_out", test_memory_runs_out}, {"cannot_be_written", test_cannot_be_written},
+                                       {"not_a_model", test_not_a_model},
+                                       {"flipped_bytes", test_flipped_bytes},
+                                       {"memory_runs_out", test_memory_runs_out},
+                                       {"cannot_be_written", test_cannot_be_written},
                                        {0}};
     H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
     return check_main(argc, argv, tests);

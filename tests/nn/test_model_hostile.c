@@ -1,5 +1,6 @@
-/* Model files that mean harm: graphs with cycles, absurd sizes, weights that claim more than they store, texts without end, old formats, cut anywhere.
- * Each is one clear error, and none takes memory beyond reason. Bytes flipped: test_model_file.c; in numbers: tests/infer/fuzz_models.c. */
+/* Model files that mean harm: graphs with cycles, absurd sizes, weights that claim more than they store, texts without
+ * end, old formats, cut anywhere. Each is one clear error, and none takes memory beyond reason. Bytes flipped:
+ * test_model_file.c; in numbers: tests/infer/fuzz_models.c. */
 #include <hdf5.h>
 #include <string.h>
 
@@ -9,7 +10,8 @@
 #include "tests/check.h"
 #include "tests/nn/network_bench.h"
 
-static const char LAYERS[] = "[ { name: a, type: conv, filters: 3 }, { type: tanh }, { name: head, type: conv, filters: 1, kernel: 1 } ]";
+static const char LAYERS[] =
+    "[ { name: a, type: conv, filters: 3 }, { type: tanh }, { name: head, type: conv, filters: 1, kernel: 1 } ]";
 
 static const char *write_model(const char *name)
 {
@@ -17,7 +19,8 @@ static const char *write_model(const char *name)
     struct error error = {0};
     struct model model = {0};
     const char *path = check_path(name);
-    if (CHECK_OK(network_bench_config(&bench, LAYERS, 1, &error), &error) && CHECK_OK(network_describe(&model.params, &bench.config, &error), &error) &&
+    if (CHECK_OK(network_bench_config(&bench, LAYERS, 1, &error), &error) &&
+        CHECK_OK(network_describe(&model.params, &bench.config, &error), &error) &&
         CHECK_OK(params_allocate(&model.params, false, &error), &error)) {
         model.network = bench.config;
         CHECK_OK(model_write(path, &model, &error), &error);
@@ -63,12 +66,16 @@ static void check_network(const char *yaml, const char *says)
 
 static void test_networks(void)
 {
-    check_network("layers: [ { name: a, type: relu, from: b }, { name: b, type: relu, from: a } ]", "no layer before it is called 'b'");
+    check_network("layers: [ { name: a, type: relu, from: b }, { name: b, type: relu, from: a } ]",
+                  "no layer before it is called 'b'");
     check_network("layers: [ { name: a, type: add, from: [a, input] } ]", "no layer before it is called 'a'");
     check_network("layers: [ { name: a, type: conv, filters: 1000000000 } ]", "filters");
     check_network("input_channels: 1000000000\nlayers: [ { type: relu } ]", "input_channels");
-    check_network("patch_vox: [1048576, 1048576, 1048576]\nlayers: [ { type: conv, filters: 65536 } ]", "overflows 64 bits");
-    check_network("layers: [ { type: conv, filters: 65536, kernel: 15 }, { name: big, type: conv, filters: 65536, kernel: 15 } ]", "the network has no such parameter");
+    check_network("patch_vox: [1048576, 1048576, 1048576]\nlayers: [ { type: conv, filters: 65536 } ]",
+                  "overflows 64 bits");
+    check_network(
+        "layers: [ { type: conv, filters: 65536, kernel: 15 }, { name: big, type: conv, filters: 65536, kernel: 15 } ]",
+        "the network has no such parameter");
     check_network("layers: []", "no layers");
     check_network("layers: [ { type: conv, filters: 1, filters: 2 } ]", "filters");
     check_network("layers: [ { name: ../../etc, type: relu } ]", "name");
@@ -99,7 +106,8 @@ static void check_claim(hsize_t edge, bool stored, const char *says)
     hid_t file = H5Fopen(path, H5F_ACC_RDWR, H5P_DEFAULT), create = H5Pcreate(H5P_DATASET_CREATE);
     H5Ldelete(file, "weights/head.w", H5P_DEFAULT);
     H5Pset_chunk(create, 5, chunk);
-    hid_t space = H5Screate_simple(5, dims, NULL), dataset = H5Dcreate2(file, "weights/head.w", H5T_IEEE_F32LE, space, H5P_DEFAULT, create, H5P_DEFAULT);
+    hid_t space = H5Screate_simple(5, dims, NULL),
+          dataset = H5Dcreate2(file, "weights/head.w", H5T_IEEE_F32LE, space, H5P_DEFAULT, create, H5P_DEFAULT);
     if (stored)
         CHECK(H5Dwrite_chunk(dataset, H5P_DEFAULT, 0, at, sizeof value, &value) >= 0);
     H5Dclose(dataset);
@@ -121,13 +129,15 @@ static void test_links(void)
     const char *path = write_model("links.h5");
     hid_t file = H5Fopen(path, H5F_ACC_RDWR, H5P_DEFAULT);
     H5Ldelete(file, "weights/head.b", H5P_DEFAULT);
-    CHECK(H5Lcreate_soft("/weights/head.b", file, "weights/head.b", H5P_DEFAULT, H5P_DEFAULT) >= 0); /* round and round */
+    CHECK(H5Lcreate_soft("/weights/head.b", file, "weights/head.b", H5P_DEFAULT, H5P_DEFAULT) >=
+          0); /* round and round */
     H5Fclose(file);
     check_refused(path, "head.b");
     path = write_model("group.h5");
     file = H5Fopen(path, H5F_ACC_RDWR, H5P_DEFAULT);
     H5Ldelete(file, "weights/head.b", H5P_DEFAULT);
-    CHECK(H5Lcreate_hard(file, "/", file, "weights/head.b", H5P_DEFAULT, H5P_DEFAULT) >= 0); /* a group where values should be */
+    CHECK(H5Lcreate_hard(file, "/", file, "weights/head.b", H5P_DEFAULT, H5P_DEFAULT) >=
+          0); /* a group where values should be */
     H5Fclose(file);
     check_refused(path, "head.b");
 }
@@ -172,9 +182,10 @@ const char *__lsan_default_suppressions(void)
 
 int main(int argc, char **argv)
 {
-    const struct check_test tests[] = {{"networks", test_networks}, {"huge_texts", test_huge_texts}, {"claims", test_claims},
-                                       {"links", test_links},       {"old_format", test_old_format}, {"cut_anywhere", test_cut_anywhere},
-                                       {"memory", test_memory},     {0}};
+    const struct check_test tests[] = {{"networks", test_networks},     {"huge_texts", test_huge_texts},
+                                       {"claims", test_claims},         {"links", test_links},
+                                       {"old_format", test_old_format}, {"cut_anywhere", test_cut_anywhere},
+                                       {"memory", test_memory},         {0}};
     H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
     return check_main(argc, argv, tests);
 }

@@ -1,4 +1,5 @@
-/* Networks: sums where tensors fan out, skips, absorbed upsampling, memory reuse and in-place layers change no bit, a tiny U-Net learns. */
+/* Networks: sums where tensors fan out, skips, absorbed upsampling, memory reuse and in-place layers change no bit, a
+ * tiny U-Net learns. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -48,10 +49,13 @@ static float *copy(const float *values, int64_t n)
 
 static struct result step(struct network_bench *bench)
 {
-    struct result result = {.n_dst = shape_count(bench->dst_shape), .n_grad = bench->params.n_trainable, .n_src = shape_count(bench->src_shape)};
+    struct result result = {.n_dst = shape_count(bench->dst_shape),
+                            .n_grad = bench->params.n_trainable,
+                            .n_src = shape_count(bench->src_shape)};
     result.d_src = memory_zalloc((size_t)result.n_src, sizeof(float));
     result.dst = copy(network_forward(bench->network, bench->src, &training), result.n_dst);
-    network_backward(bench->network, bench->d_dst, bench->network->mode == NETWORK_TRAIN_SRC ? result.d_src : NULL, &training);
+    network_backward(bench->network, bench->d_dst, bench->network->mode == NETWORK_TRAIN_SRC ? result.d_src : NULL,
+                     &training);
     result.grad = copy(bench->params.grad, result.n_grad);
     return result;
 }
@@ -76,7 +80,8 @@ static void check_network(const char *layers, struct shape src, const struct net
 {
     const struct network_options apart = {.no_reuse = true, .no_in_place = true, .no_absorb = true};
     struct network_bench a, b;
-    if (!network_bench_open(&a, layers, src, NETWORK_TRAIN_SRC, &apart) || !network_bench_open(&b, layers, src, NETWORK_TRAIN_SRC, options))
+    if (!network_bench_open(&a, layers, src, NETWORK_TRAIN_SRC, &apart) ||
+        !network_bench_open(&b, layers, src, NETWORK_TRAIN_SRC, options))
         return;
     struct result x = step(&a), y = step(&b);
     CHECK_NEAR(farthest(x.dst, y.dst, x.n_dst), 0, tolerance);
@@ -113,8 +118,8 @@ static void test_absorbed_upsampling(void)
     check_options(&as_is, 1e-4); /* other sums: rounding differs */
 }
 
-/* Skips that are made inside their concat, one of them nested; activations done by the norms before them; sources that cannot: an input's
- * copy, one that is read later, one twice, one behind channels that fill no block. */
+/* Skips that are made inside their concat, one of them nested; activations done by the norms before them; sources that
+ * cannot: an input's copy, one that is read later, one twice, one behind channels that fill no block. */
 static const char joined[] = "\n"
                              "  - { name: a, type: conv, filters: 16 }\n"
                              "  - { name: a_norm, type: instance_norm }\n"
@@ -192,10 +197,12 @@ static void check_inference(const char *layers, struct shape src)
     const struct network_options apart = {.no_reuse = true, .no_in_place = true, .no_absorb = true};
     const struct pass testing = {0};
     struct network_bench a, b;
-    if (!network_bench_open(&a, layers, src, NETWORK_INFER, &apart) || !network_bench_open(&b, layers, src, NETWORK_INFER, &as_is))
+    if (!network_bench_open(&a, layers, src, NETWORK_INFER, &apart) ||
+        !network_bench_open(&b, layers, src, NETWORK_INFER, &as_is))
         return;
     int64_t n = shape_count(a.dst_shape);
-    float *first = copy(network_forward(a.network, a.src, &testing), n), *second = copy(network_forward(b.network, b.src, &testing), n);
+    float *first = copy(network_forward(a.network, a.src, &testing), n),
+          *second = copy(network_forward(b.network, b.src, &testing), n);
     CHECK_NEAR(farthest(first, second, n), 0, 1e-4);
     CHECK(memcmp(second, network_forward(b.network, b.src, &testing), (size_t)n * sizeof(float)) == 0);
     memory_free(first);
@@ -212,13 +219,17 @@ static void test_norms_pair(void)
     check_inference(unet, (struct shape){2, 1, 6, 4, 8});
     check_inference(joined, (struct shape){1, 2, 5, 4, 7});
     check_network(normed, src, &as_is, 1e-3);
-    if (!network_bench_open(&train, normed, src, NETWORK_TRAIN, &as_is) || !network_bench_open(&infer, normed, src, NETWORK_INFER, &as_is))
+    if (!network_bench_open(&train, normed, src, NETWORK_TRAIN, &as_is) ||
+        !network_bench_open(&infer, normed, src, NETWORK_INFER, &as_is))
         return;
     CHECK(leaves(train.network, "b", false) && leaves(train.network, "c", false) && leaves(train.network, "e", false));
     CHECK(leaves(infer.network, "b", false) && leaves(infer.network, "d", false));
-    CHECK(!leaves(train.network, "a", false) && !leaves(infer.network, "e", false)); /* not Winograd's; read by no norm that measures */
-    CHECK(leaves(infer.network, "a_norm", true) && leaves(infer.network, "b_norm", true) && leaves(infer.network, "e_norm", true));
-    CHECK(!leaves(train.network, "a_norm", true) && !leaves(infer.network, "c_norm", true)); /* inference's alone; read twice */
+    CHECK(!leaves(train.network, "a", false) &&
+          !leaves(infer.network, "e", false)); /* not Winograd's; read by no norm that measures */
+    CHECK(leaves(infer.network, "a_norm", true) && leaves(infer.network, "b_norm", true) &&
+          leaves(infer.network, "e_norm", true));
+    CHECK(!leaves(train.network, "a_norm", true) &&
+          !leaves(infer.network, "c_norm", true)); /* inference's alone; read twice */
     network_bench_close(&train);
     network_bench_close(&infer);
 }
@@ -289,7 +300,8 @@ static void test_input_skip(void)
             CHECK_NEAR((double)result.dst[n * 216 + i], x, 0);
             CHECK_NEAR((double)result.dst[n * 216 + 72 + i], t, 1e-6);
             CHECK_NEAR((double)result.dst[n * 216 + 144 + i], x, 0);
-            CHECK_NEAR((double)result.d_src[n * 72 + i], (double)d[0] + (double)d[72] * (1 - t * t) + (double)d[144], 1e-5);
+            CHECK_NEAR((double)result.d_src[n * 72 + i], (double)d[0] + (double)d[72] * (1 - t * t) + (double)d[144],
+                       1e-5);
         }
     result_done(&result);
     network_bench_close(&bench);
@@ -301,7 +313,8 @@ static void test_frozen(void)
     struct network_bench free_bench, bench;
     const struct shape src = {1, 1, 4, 4, 4};
     struct error error = {0};
-    if (!network_bench_open(&free_bench, unet, src, NETWORK_TRAIN, &as_is) || !network_bench_open(&bench, unet, src, NETWORK_TRAIN, &as_is))
+    if (!network_bench_open(&free_bench, unet, src, NETWORK_TRAIN, &as_is) ||
+        !network_bench_open(&bench, unet, src, NETWORK_TRAIN, &as_is))
         return;
     const char *const names[] = {"a.w", "a.b", "up.w", "down_norm.gamma"};
     for (int i = 0; i < 4; i++)
@@ -325,14 +338,15 @@ static void test_frozen(void)
     network_bench_close(&bench);
 }
 
-/* Nothing is computed for what does not learn: no weights' gradients, no backward below the lowest layer that learns, less memory; the
- * layers that learn get the same bits. */
+/* Nothing is computed for what does not learn: no weights' gradients, no backward below the lowest layer that learns,
+ * less memory; the layers that learn get the same bits. */
 static void test_frozen_costs_nothing(void)
 {
     struct network_bench whole, bench;
     const struct shape src = {2, 1, 6, 4, 8};
     struct error error = {0};
-    if (!network_bench_open(&whole, unet, src, NETWORK_TRAIN, &as_is) || !network_bench_open(&bench, unet, src, NETWORK_TRAIN, &as_is))
+    if (!network_bench_open(&whole, unet, src, NETWORK_TRAIN, &as_is) ||
+        !network_bench_open(&bench, unet, src, NETWORK_TRAIN, &as_is))
         return;
     const char *const names[] = {"a.w", "a.b", "a_out.gamma", "a_out.beta", "down.w", "down.b", "c.w", "c.b"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
@@ -345,7 +359,8 @@ static void test_frozen_costs_nothing(void)
     for (int64_t i = 0; i < bench.params.n; i++) {
         const struct param *param = &bench.params.items[i];
         size_t bytes = (size_t)param->count * sizeof(float);
-        if (param->trainable && !param->frozen && !CHECK(memcmp(a.grad + param->offset, b.grad + param->offset, bytes) == 0))
+        if (param->trainable && !param->frozen &&
+            !CHECK(memcmp(a.grad + param->offset, b.grad + param->offset, bytes) == 0))
             fprintf(stderr, "%s: other bits beside frozen layers\n", param->name);
     }
     for (int64_t m = 0; m < bench.network->n_moves; m++)
@@ -418,14 +433,15 @@ static double soft_dice(const float *p, const float *t, int64_t n)
 /* A tiny U-Net learns one patch by heart: a ball's shell with a hole, whole again. */
 static void test_overfits(void)
 {
-    const char tiny[] = "\n"
-                        "  - { name: a, type: conv, filters: 8 }\n  - { type: instance_norm }\n  - { name: a_out, type: leaky_relu }\n"
-                        "  - { type: conv, filters: 16, stride: 2 }\n  - { type: instance_norm }\n  - { type: leaky_relu }\n"
-                        "  - { type: conv, filters: 16 }\n  - { type: instance_norm }\n  - { type: leaky_relu }\n"
-                        "  - { name: up, type: conv_transpose, filters: 8, kernel: 2, stride: 2 }\n"
-                        "  - { type: concat, from: [up, a_out] }\n"
-                        "  - { type: conv, filters: 8 }\n  - { type: instance_norm }\n  - { type: leaky_relu }\n"
-                        "  - { type: conv, filters: 1, kernel: 1 }\n  - { type: sigmoid }\n";
+    const char tiny[] =
+        "\n"
+        "  - { name: a, type: conv, filters: 8 }\n  - { type: instance_norm }\n  - { name: a_out, type: leaky_relu }\n"
+        "  - { type: conv, filters: 16, stride: 2 }\n  - { type: instance_norm }\n  - { type: leaky_relu }\n"
+        "  - { type: conv, filters: 16 }\n  - { type: instance_norm }\n  - { type: leaky_relu }\n"
+        "  - { name: up, type: conv_transpose, filters: 8, kernel: 2, stride: 2 }\n"
+        "  - { type: concat, from: [up, a_out] }\n"
+        "  - { type: conv, filters: 8 }\n  - { type: instance_norm }\n  - { type: leaky_relu }\n"
+        "  - { type: conv, filters: 1, kernel: 1 }\n  - { type: sigmoid }\n";
     enum { EDGE = 16, N = EDGE * EDGE * EDGE };
     static float target[N], d_p[N];
     struct network_bench bench;
@@ -434,7 +450,8 @@ static void test_overfits(void)
     if (!network_bench_open(&bench, tiny, (struct shape){1, 1, EDGE, EDGE, EDGE}, NETWORK_TRAIN, &as_is))
         return;
     for (int i = 0; i < N; i++) {
-        double z = i / EDGE / EDGE - 7.5, y = i / EDGE % EDGE - 7.5, x = i % EDGE - 7.5, r = sqrt(x * x + y * y + z * z);
+        double z = i / EDGE / EDGE - 7.5, y = i / EDGE % EDGE - 7.5, x = i % EDGE - 7.5,
+               r = sqrt(x * x + y * y + z * z);
         target[i] = r > 4.5 && r < 7 ? 1 : 0;
         bench.src[i] = z > 2 && x > 0 ? 0 : target[i];
     }
@@ -469,7 +486,8 @@ int main(int argc, char **argv)
                                        {"in_place", test_in_place},
                                        {"absorbed_upsampling", test_absorbed_upsampling},
                                        {"joined", test_joined},
-                                       {"norms_pair", test_norms_pair}, {"absorbs_and_shares", test_absorbs_and_shares},
+                                       {"norms_pair", test_norms_pair},
+                                       {"absorbs_and_shares", test_absorbs_and_shares},
                                        {"fan_out", test_fan_out},
                                        {"input_skip", test_input_skip},
                                        {"frozen", test_frozen},

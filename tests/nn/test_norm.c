@@ -4,7 +4,8 @@
 #include "tests/check.h"
 #include "tests/nn/layer_harness.h"
 
-static const struct shape shapes[] = {{2, 17, 3, 4, 5}, {2, 2, 5, 3, 4}, {1, 33, 2, 3, 7}, {3, 1, 4, 5, 6}, {2, 16, 3, 5, 7}};
+static const struct shape shapes[] = {
+    {2, 17, 3, 4, 5}, {2, 2, 5, 3, 4}, {1, 33, 2, 3, 7}, {3, 1, 4, 5, 6}, {2, 16, 3, 5, 7}};
 
 static double *value_at(double *values, struct shape shape, int64_t n, int64_t c, int64_t v)
 {
@@ -12,7 +13,8 @@ static double *value_at(double *values, struct shape shape, int64_t n, int64_t c
 }
 
 /* Mean and biased variance over samples n0..n1, channels c0..c1. */
-static void moments(const struct reference *reference, int64_t n0, int64_t n1, int64_t c0, int64_t c1, double *mean, double *var)
+static void moments(const struct reference *reference, int64_t n0, int64_t n1, int64_t c0, int64_t c1, double *mean,
+                    double *var)
 {
     struct shape shape = reference->layer->dst.shape;
     double sum = 0, squares = 0, count = (double)((n1 - n0) * (c1 - c0) * shape_voxels(shape));
@@ -35,8 +37,9 @@ static void normalise(const struct reference *reference, int64_t n, int64_t c, d
     bool affine = reference->layer->n_params >= 2;
     double *src = (double *)(uintptr_t)reference->src[0];
     for (int64_t v = 0; v < shape_voxels(shape); v++)
-        *value_at(reference->dst, shape, n, c, v) = (affine ? reference->param[0][c] : 1) * (*value_at(src, shape, n, c, v) - mean) /
-                                                        sqrt(var + eps) + (affine ? reference->param[1][c] : 0);
+        *value_at(reference->dst, shape, n, c, v) =
+            (affine ? reference->param[0][c] : 1) * (*value_at(src, shape, n, c, v) - mean) / sqrt(var + eps) +
+            (affine ? reference->param[1][c] : 0);
 }
 
 static void batch_norm_reference(const struct reference *reference)
@@ -94,36 +97,40 @@ static void check_shapes(struct layer_case layer_case)
 
 static void test_batch_norm(void)
 {
-    check_shapes((struct layer_case){.yaml = "{ type: batch_norm, momentum: 0.8, eps: 1e-3 }", .reference = batch_norm_reference});
+    check_shapes((struct layer_case){.yaml = "{ type: batch_norm, momentum: 0.8, eps: 1e-3 }",
+                                     .reference = batch_norm_reference});
 }
 
 static void test_batch_norm_testing(void)
 {
-    check_shapes((struct layer_case){.yaml = "{ type: batch_norm, momentum: 0.8, eps: 1e-3 }", .reference = batch_norm_reference,
-                                     .testing = true});
+    check_shapes((struct layer_case){
+        .yaml = "{ type: batch_norm, momentum: 0.8, eps: 1e-3 }", .reference = batch_norm_reference, .testing = true});
 }
 
 static void test_batch_norm_frozen(void)
 {
-    check_shapes((struct layer_case){.yaml = "{ type: batch_norm, momentum: 0.8, eps: 1e-3 }", .reference = batch_norm_reference,
-                                     .frozen = true});
+    check_shapes((struct layer_case){
+        .yaml = "{ type: batch_norm, momentum: 0.8, eps: 1e-3 }", .reference = batch_norm_reference, .frozen = true});
 }
 
 static void test_batch_norm_batch_always(void)
 {
     check_shapes((struct layer_case){.yaml = "{ type: batch_norm, eps: 1e-3, batch_statistics_at_test: true }",
-                                     .reference = batch_always_reference, .testing = true});
+                                     .reference = batch_always_reference,
+                                     .testing = true});
 }
 
 static void test_instance_norm(void)
 {
     check_shapes((struct layer_case){.yaml = "{ type: instance_norm }", .reference = instance_norm_reference});
-    check_shapes((struct layer_case){.yaml = "{ type: instance_norm, affine: false }", .reference = instance_norm_reference});
+    check_shapes(
+        (struct layer_case){.yaml = "{ type: instance_norm, affine: false }", .reference = instance_norm_reference});
 }
 
 static void test_group_norm(void)
 {
-    struct layer_case layer_case = {.yaml = "{ type: group_norm, groups: 3 }", .reference = group_norm_reference, .n_src = 1, .terms = 16};
+    struct layer_case layer_case = {
+        .yaml = "{ type: group_norm, groups: 3 }", .reference = group_norm_reference, .n_src = 1, .terms = 16};
     const struct shape with_groups[] = {{2, 9, 3, 4, 5}, {2, 3, 4, 5, 6}, {1, 33, 2, 3, 7}, {2, 24, 2, 3, 5}};
     for (int i = 0; i < 4; i++) {
         layer_case.src[0] = with_groups[i];
@@ -175,12 +182,15 @@ static void test_moving_statistics(void)
     double biased = 40.0 / 6;
     struct pass training = {.training = true}, testing = {0};
     float mean, variance;
-    moving_run("{ type: batch_norm, momentum: 0.8, eps: 1e-3, moving_variance: biased }", &training, &mean, &variance, false);
+    moving_run("{ type: batch_norm, momentum: 0.8, eps: 1e-3, moving_variance: biased }", &training, &mean, &variance,
+               false);
     CHECK_NEAR((double)mean, 0.8 * 1 + 0.2 * 4, 1e-6);
     CHECK_NEAR((double)variance, 0.8 * 2 + 0.2 * biased, 1e-6);
-    moving_run("{ type: batch_norm, momentum: 0.8, eps: 1e-3, moving_variance: keras2 }", &training, &mean, &variance, false);
+    moving_run("{ type: batch_norm, momentum: 0.8, eps: 1e-3, moving_variance: keras2 }", &training, &mean, &variance,
+               false);
     CHECK_NEAR((double)variance, 0.8 * 2 + 0.2 * biased * 6 / (6 - 1.001), 1e-6);
-    moving_run("{ type: batch_norm, momentum: 0.8, eps: 1e-3, moving_variance: unbiased }", &training, &mean, &variance, false);
+    moving_run("{ type: batch_norm, momentum: 0.8, eps: 1e-3, moving_variance: unbiased }", &training, &mean, &variance,
+               false);
     CHECK_NEAR((double)variance, 0.8 * 2 + 0.2 * 40.0 / 5, 1e-6);
     moving_run("{ type: batch_norm, momentum: 0.8 }", &testing, &mean, &variance, false);
     CHECK_NEAR((double)mean, 1, 0);

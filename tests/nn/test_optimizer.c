@@ -18,7 +18,8 @@ struct bound {
 /* Entries: a (VALUES, trainable), frozen (5, trainable but frozen), moving (4, a statistic). */
 static bool bind(struct bound *bound, const char *yaml)
 {
-    static const struct config_field fields[] = {{.key = "optimizer", .type = CONFIG_CHOICE, .variant = optimizer_table_at}, {0}};
+    static const struct config_field fields[] = {
+        {.key = "optimizer", .type = CONFIG_CHOICE, .variant = optimizer_table_at}, {0}};
     static const struct config_table table = {.size = sizeof(struct config_item), .fields = fields};
     struct error error = {0};
     struct yaml_node *node;
@@ -127,7 +128,8 @@ static void test_adam(void)
 
 static void test_adamw(void)
 {
-    check_optimizer("optimizer: { type: adamw, beta2: 0.99, epsilon: 1e-3, form: pytorch, weight_decay: 0.1 }", adamw_pytorch);
+    check_optimizer("optimizer: { type: adamw, beta2: 0.99, epsilon: 1e-3, form: pytorch, weight_decay: 0.1 }",
+                    adamw_pytorch);
 }
 
 static void test_sgd(void)
@@ -146,6 +148,7 @@ static void test_lr(void)
 
 int main(int argc, char **argv)
 {
-    const struct check_test tests[] = {{"adam", test_adam}, {"adamw", test_adamw}, {"sgd", test_sgd}, {"lr", test_lr}, {0}};
+    const struct check_test tests[] = {
+        {"adam", test_adam}, {"adamw", test_adamw}, {"sgd", test_sgd}, {"lr", test_lr}, {0}};
     return check_main(argc, argv, tests);
 }

@@ -9,7 +9,8 @@
 static bool disjoint(const struct plan_item *a, const struct plan_item *b)
 {
     bool apart_in_time = a->last < b->first || b->last < a->first;
-    return apart_in_time || a->offset + a->bytes <= b->offset || b->offset + b->bytes <= a->offset || a->bytes == 0 || b->bytes == 0;
+    return apart_in_time || a->offset + a->bytes <= b->offset || b->offset + b->bytes <= a->offset || a->bytes == 0 ||
+           b->bytes == 0;
 }
 
 static void check_plan(const struct plan_item *items, int64_t n, int64_t bytes)
@@ -32,7 +33,8 @@ static void test_random(void)
         int64_t bytes, together = 0;
         for (int i = 0; i < N; i++) {
             int64_t first = rng_below(&rng, 40);
-            items[i] = (struct plan_item){.bytes = rng_below(&rng, 5000), .first = first, .last = first + rng_below(&rng, 10)};
+            items[i] =
+                (struct plan_item){.bytes = rng_below(&rng, 5000), .first = first, .last = first + rng_below(&rng, 10)};
         }
         if (!CHECK_OK(plan_place(items, N, &bytes, &error), &error))
             return;
@@ -50,8 +52,10 @@ static void test_random(void)
 static void test_chain(void)
 {
     /* a chain of layers needs its two largest neighbours alone */
-    struct plan_item items[] = {{.bytes = 6400, .first = 0, .last = 1}, {.bytes = 12800, .first = 1, .last = 2},
-                                {.bytes = 6400, .first = 2, .last = 3}, {.bytes = 640, .first = 3, .last = 4}};
+    struct plan_item items[] = {{.bytes = 6400, .first = 0, .last = 1},
+                                {.bytes = 12800, .first = 1, .last = 2},
+                                {.bytes = 6400, .first = 2, .last = 3},
+                                {.bytes = 640, .first = 3, .last = 4}};
     struct error error = {0};
     int64_t bytes;
     CHECK_OK(plan_place(items, 4, &bytes, &error), &error);
@@ -62,7 +66,8 @@ static void test_chain(void)
 static void test_large(void)
 {
     const int64_t tera = INT64_C(1) << 40;
-    struct plan_item items[] = {{.bytes = 5 * tera + 1, .first = 0, .last = 1}, {.bytes = 3 * tera, .first = 1, .last = 2},
+    struct plan_item items[] = {{.bytes = 5 * tera + 1, .first = 0, .last = 1},
+                                {.bytes = 3 * tera, .first = 1, .last = 2},
                                 {.bytes = 4 * tera, .first = 2, .last = 3}};
     struct error error = {0};
     int64_t bytes;
@@ -73,7 +78,8 @@ static void test_large(void)
 
 static void test_overflow(void)
 {
-    struct plan_item items[] = {{.bytes = INT64_MAX / 2, .first = 0, .last = 1}, {.bytes = INT64_MAX / 2 + 100, .first = 0, .last = 1}};
+    struct plan_item items[] = {{.bytes = INT64_MAX / 2, .first = 0, .last = 1},
+                                {.bytes = INT64_MAX / 2 + 100, .first = 0, .last = 1}};
     struct error error = {0};
     int64_t bytes;
     CHECK_FAILS(plan_place(items, 2, &bytes, &error), &error, STATUS_FAILED, "overflow");

@@ -9,7 +9,8 @@ struct window {
 };
 
 /* mean or max over a window whose corner is (z, y, x) */
-static double pool_value(const double *src, struct shape shape, const struct window *window, const int64_t corner[3], bool largest)
+static double pool_value(const double *src, struct shape shape, const struct window *window, const int64_t corner[3],
+                         bool largest)
 {
     double sum = 0, max = -INFINITY;
     for (int64_t z = corner[0]; z < corner[0] + window->kernel[0]; z++)
@@ -67,7 +68,12 @@ static void check_shapes(const char *yaml, layer_reference *reference, int64_t t
 {
     const struct shape shapes[] = {{2, 17, 4, 6, 8}, {2, 2, 5, 3, 7}, {1, 33, 2, 3, 4}};
     for (int i = 0; i < 3; i++)
-        check_layer(&(struct layer_case){.yaml = yaml, .reference = reference, .n_src = 1, .src = {shapes[i]}, .terms = terms, .distinct = true,
+        check_layer(&(struct layer_case){.yaml = yaml,
+                                         .reference = reference,
+                                         .n_src = 1,
+                                         .src = {shapes[i]},
+                                         .terms = terms,
+                                         .distinct = true,
                                          .max_zero_frac = max_zero_frac});
 }
 
@@ -91,6 +97,7 @@ static void test_global_pool(void)
 
 int main(int argc, char **argv)
 {
-    const struct check_test tests[] = {{"max_pool", test_max_pool}, {"avg_pool", test_avg_pool}, {"global_pool", test_global_pool}, {0}};
+    const struct check_test tests[] = {
+        {"max_pool", test_max_pool}, {"avg_pool", test_avg_pool}, {"global_pool", test_global_pool}, {0}};
     return check_main(argc, argv, tests);
 }

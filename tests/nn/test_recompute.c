@@ -1,5 +1,5 @@
-/* Recomputation: the same bits in less memory, with dropout, batch norm, skips, in-place layers and frozen layers; what `info` says is what
- * a network takes. */
+/* Recomputation: the same bits in less memory, with dropout, batch norm, skips, in-place layers and frozen layers; what
+ * `info` says is what a network takes. */
 #include <stdio.h>
 #include <string.h>
 
@@ -9,7 +9,8 @@
 static const struct network_options as_is = {0};
 static const struct shape src_shape = {2, 1, 8, 12, 16};
 
-/* Two levels with all that makes recomputation hard: a fan-out, a residual sum in place, dropout, moving statistics, the input as a skip. */
+/* Two levels with all that makes recomputation hard: a fan-out, a residual sum in place, dropout, moving statistics,
+ * the input as a skip. */
 static const char layers[] = "\n"
                              "  - { name: a, type: conv, filters: 9 }\n"
                              "  - { name: a_norm, type: batch_norm }\n"
@@ -62,7 +63,8 @@ static bool open_with(struct network_bench *bench, enum network_recompute mode, 
     bench->network = NULL;
     bench->config.recompute = (int)mode;
     freeze(&bench->params, frozen);
-    return CHECK_OK(network_new(&bench->network, &bench->config, &bench->params, src_shape, NETWORK_TRAIN, &error), &error);
+    return CHECK_OK(network_new(&bench->network, &bench->config, &bench->params, src_shape, NETWORK_TRAIN, &error),
+                    &error);
 }
 
 static void check_same(enum network_recompute mode, const char *const *frozen)
@@ -95,7 +97,8 @@ static void test_same_bits_frozen(void)
 {
     const char *const encoder[] = {"a.w", "a.b", "a_norm.gamma", "a_norm.beta", "b.w", "b.b", NULL};
     const char *const middle[] = {"c.w", "c.b", "d_norm.gamma", "d_norm.beta", NULL};
-    const char *const decoder[] = {"d.w", "d.b", NULL}; /* what it reads is computed again for sum_act's own backward alone */
+    const char *const decoder[] = {"d.w", "d.b",
+                                   NULL}; /* what it reads is computed again for sum_act's own backward alone */
     check_same(RECOMPUTE_CHEAP, encoder);
     check_same(RECOMPUTE_MOST, encoder);
     check_same(RECOMPUTE_MOST, middle);
@@ -140,7 +143,8 @@ static void test_no_allocation(void)
     network_bench_close(&bench);
 }
 
-/* The arena of a network, and the text that `info` prints, against network_cost, in each mode; inference is not touched by it. */
+/* The arena of a network, and the text that `info` prints, against network_cost, in each mode; inference is not touched
+ * by it. */
 static void test_info_keeps_its_word(void)
 {
     int64_t infer_bytes = 0, last = INT64_MAX;
@@ -190,7 +194,8 @@ static void test_unet3d(void)
     CHECK_OK(yaml_set(root, "network.recompute=most", &arena, &error), &error);
     CHECK_OK(config_bind(&network_table, yaml_get(root, "network"), &config, &arena, &error), &error);
     const struct shape src = {1, 1, 128, 128, 128};
-    if (CHECK_OK(network_cost(&cost, &config, src, &error), &error) && CHECK_OK(network_cost_recompute(bytes, &config, src, &error), &error)) {
+    if (CHECK_OK(network_cost(&cost, &config, src, &error), &error) &&
+        CHECK_OK(network_cost_recompute(bytes, &config, src, &error), &error)) {
         CHECK_INT(cost.train_bytes, bytes[RECOMPUTE_MOST]);
         CHECK((double)bytes[RECOMPUTE_CHEAP] < 0.8 * (double)bytes[RECOMPUTE_NOTHING]);
         CHECK((double)bytes[RECOMPUTE_MOST] < 0.5 * (double)bytes[RECOMPUTE_NOTHING]);

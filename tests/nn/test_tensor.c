@@ -63,6 +63,7 @@ static void test_huge(void)
 
 int main(int argc, char **argv)
 {
-    const struct check_test tests[] = {{"lanes", test_lanes}, {"round_trip", test_round_trip}, {"huge", test_huge}, {0}};
+    const struct check_test tests[] = {
+        {"lanes", test_lanes}, {"round_trip", test_round_trip}, {"huge", test_huge}, {0}};
     return check_main(argc, argv, tests);
 }

@@ -67,7 +67,8 @@ static void check_shapes(const char *yaml, layer_reference *reference)
 {
     const struct shape shapes[] = {{2, 17, 2, 3, 4}, {2, 2, 3, 1, 4}, {1, 33, 2, 3, 2}, {1, 1, 5, 4, 3}};
     for (int i = 0; i < 4; i++)
-        check_layer(&(struct layer_case){.yaml = yaml, .reference = reference, .n_src = 1, .src = {shapes[i]}, .terms = 64});
+        check_layer(
+            &(struct layer_case){.yaml = yaml, .reference = reference, .n_src = 1, .src = {shapes[i]}, .terms = 64});
 }
 
 static void test_nearest(void)
@@ -97,16 +98,26 @@ static void dense_reference(const struct reference *reference)
 
 static void test_dense(void)
 {
-    check_layer(&(struct layer_case){.yaml = "{ type: dense, units: 17 }", .reference = dense_reference, .n_src = 1, .src = {{2, 33, 1, 1, 1}},
+    check_layer(&(struct layer_case){.yaml = "{ type: dense, units: 17 }",
+                                     .reference = dense_reference,
+                                     .n_src = 1,
+                                     .src = {{2, 33, 1, 1, 1}},
                                      .terms = 33});
-    check_layer(&(struct layer_case){.yaml = "{ type: dense, units: 1 }", .reference = dense_reference, .n_src = 1, .src = {{3, 100, 1, 1, 1}},
+    check_layer(&(struct layer_case){.yaml = "{ type: dense, units: 1 }",
+                                     .reference = dense_reference,
+                                     .n_src = 1,
+                                     .src = {{3, 100, 1, 1, 1}},
                                      .terms = 100});
-    check_layer(&(struct layer_case){.yaml = "{ type: dense, units: 33, bias: false }", .reference = dense_reference, .n_src = 1,
-                                     .src = {{2, 5, 1, 1, 1}}, .terms = 33});
+    check_layer(&(struct layer_case){.yaml = "{ type: dense, units: 33, bias: false }",
+                                     .reference = dense_reference,
+                                     .n_src = 1,
+                                     .src = {{2, 5, 1, 1, 1}},
+                                     .terms = 33});
 }
 
 int main(int argc, char **argv)
 {
-    const struct check_test tests[] = {{"nearest", test_nearest}, {"trilinear", test_trilinear}, {"dense", test_dense}, {0}};
+    const struct check_test tests[] = {
+        {"nearest", test_nearest}, {"trilinear", test_trilinear}, {"dense", test_dense}, {0}};
     return check_main(argc, argv, tests);
 }

@@ -1,5 +1,5 @@
-/* test_route.c - the API's table and docs/openapi.yaml say the same: every documented path, method and status is in the table, and
- * every row of the table is documented. Tests run in the sources' folder. */
+/* test_route.c - the API's table and docs/openapi.yaml say the same: every documented path, method and status is in the
+ * table, and every row of the table is documented. Tests run in the sources' folder. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -84,7 +84,8 @@ static void test_files(void)
     struct yaml_node *root = NULL;
     if (!CHECK_OK(yaml_read_file(&root, "docs/openapi.yaml", &arena, &error), &error))
         return;
-    const struct yaml_node *parameters = yaml_get(yaml_get(yaml_get(root, "paths"), "/api/jobs/{id}/{file}"), "parameters");
+    const struct yaml_node *parameters =
+        yaml_get(yaml_get(yaml_get(root, "paths"), "/api/jobs/{id}/{file}"), "parameters");
     const struct yaml_node *names = yaml_get(yaml_get(parameters->items[1], "schema"), "enum");
     if (CHECK(names != NULL)) {
         for (int i = 0; i < names->n_items; i++)
@@ -139,7 +140,8 @@ static void test_match(void)
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         const char *route;
-        if (!CHECK_INT(match(cases[i].method, cases[i].path, &route), cases[i].refusal) || !CHECK_TEXT(route, cases[i].route))
+        if (!CHECK_INT(match(cases[i].method, cases[i].path, &route), cases[i].refusal) ||
+            !CHECK_TEXT(route, cases[i].route))
             printf("    %s %s\n", cases[i].method, cases[i].path);
     }
 }
@@ -152,7 +154,11 @@ static void test_names(void)
         {"patient 7", "patient 7", "patient_7_implant.stl"},
         {"../../etc/passwd", "../../etc/passwd", "etc_passwd_implant.stl"},
         {"a\r\nSet-Cookie: x", "a Set-Cookie: x", "a_Set-Cookie_x_implant.stl"},
-        {"Sch\xc3\xa4" "del", "Sch\xc3\xa4" "del", "Sch_del_implant.stl"},
+        {"Sch\xc3\xa4"
+         "del",
+         "Sch\xc3\xa4"
+         "del",
+         "Sch_del_implant.stl"},
         {"\xff\xfe<b>\"", "<b>\"", "b_implant.stl"},
         {"\xe2\x80\xaegpj.exe", "gpj.exe", "gpj.exe_implant.stl"},
         {".hidden", ".hidden", "hidden_implant.stl"},
@@ -197,7 +203,12 @@ static void test_equal(void)
 
 int main(int argc, char **argv)
 {
-    const struct check_test tests[] = {{"same", test_same}, {"files", test_files}, {"match", test_match}, {"names", test_names},
-                                       {"ids", test_ids},   {"equal", test_equal}, {0}};
+    const struct check_test tests[] = {{"same", test_same},
+                                       {"files", test_files},
+                                       {"match", test_match},
+                                       {"names", test_names},
+                                       {"ids", test_ids},
+                                       {"equal", test_equal},
+                                       {0}};
     return check_main(argc, argv, tests);
 }

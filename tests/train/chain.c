@@ -26,7 +26,8 @@ static bool chain_head(const char *path, int number)
     for (int64_t z = 0; z < dim[2]; z++)
         for (int64_t y = 0; y < dim[1]; y++)
             for (int64_t x = 0; x < dim[0]; x++) {
-                double u = ((double)x - 19.5) / half[0], v = ((double)y - 21.5) / half[1], w = ((double)z - 17.5) / half[2];
+                double u = ((double)x - 19.5) / half[0], v = ((double)y - 21.5) / half[1],
+                       w = ((double)z - 17.5) / half[2];
                 double r = sqrt(u * u + v * v + w * w);
                 mask[(z * dim[1] + y) * dim[0] + x] = r <= 1 && r >= 0.8;
             }
@@ -84,21 +85,22 @@ static const char chain_text_of_recipe[] =
     "loss: [ { type: mse }, { type: dice, weight: 0.1 } ]\n"
     "optimizer: { type: adam, lr: 1.0e-3, beta1: 0.5 }\n"
     "schedule: { type: constant }\n"
-    "train: { steps: 6, batch: 2, validate_every: 3, validate_patches: 4, validate_cases: 1, checkpoint_every: 3, best: dsc, threads: 2,\n"
+    "train: { steps: 6, batch: 2, validate_every: 3, validate_patches: 4, validate_cases: 1, checkpoint_every: 3, "
+    "best: dsc, threads: 2,\n"
     "         pictures: false }\n"
     "restore: { scan: grid, postprocess: [ { keep_largest: 1 } ] }\n";
 
 const char chain_adversary[] = "adversary:\n"
-                            "  type: gan\n"
-                            "  weight: 0.2\n"
-                            "  network:\n"
-                            "    layers:\n"
-                            "      - { name: look, type: conv, filters: 8, kernel: 3, stride: 2 }\n"
-                            "      - { type: leaky_relu, slope: 0.2 }\n"
-                            "      - { type: batch_norm, name: judge_norm, momentum: 0.8 }\n"
-                            "      - { type: flatten }\n"
-                            "      - { name: real, type: dense, units: 1 }\n"
-                            "      - { type: sigmoid }\n";
+                               "  type: gan\n"
+                               "  weight: 0.2\n"
+                               "  network:\n"
+                               "    layers:\n"
+                               "      - { name: look, type: conv, filters: 8, kernel: 3, stride: 2 }\n"
+                               "      - { type: leaky_relu, slope: 0.2 }\n"
+                               "      - { type: batch_norm, name: judge_norm, momentum: 0.8 }\n"
+                               "      - { type: flatten }\n"
+                               "      - { name: real, type: dense, units: 1 }\n"
+                               "      - { type: sigmoid }\n";
 
 const char *chain_recipe(const char *name, const char *extra)
 {
@@ -143,8 +145,8 @@ bool chain_same_model(const char *path_a, const char *path_b)
 {
     struct error error = {0};
     struct model a = {0}, b = {0};
-    bool same = CHECK_OK(model_read(&a, path_a, true, &error), &error) && CHECK_OK(model_read(&b, path_b, true, &error), &error) &&
-                a.params.n_floats == b.params.n_floats;
+    bool same = CHECK_OK(model_read(&a, path_a, true, &error), &error) &&
+                CHECK_OK(model_read(&b, path_b, true, &error), &error) && a.params.n_floats == b.params.n_floats;
     for (int64_t i = 0; same && i < a.params.n; i++) {
         const struct param *x = &a.params.items[i], *y = params_find(&b.params, x->name);
         same = y && same_bits(x->name, a.params.value + x->offset, b.params.value + y->offset, x->count, sizeof(float));

@@ -6,12 +6,12 @@
 
 #include "base/error.h"
 
-/* The path of a packed dataset of 6 heads (4 train, 2 val) of 40x44x36 voxels, made on the first call; NULL (and a failed check) when it
- * cannot be made. */
+/* The path of a packed dataset of 6 heads (4 train, 2 val) of 40x44x36 voxels, made on the first call; NULL (and a
+ * failed check) when it cannot be made. */
 const char *chain_set(void);
 
-/* Writes FOLDER/name with a recipe whose network has convolutions, batch norm, dropout and a skip, Adam, 16^3 patches of the grid sampler,
- * and `extra` lines at its end. Returns its path. */
+/* Writes FOLDER/name with a recipe whose network has convolutions, batch norm, dropout and a skip, Adam, 16^3 patches
+ * of the grid sampler, and `extra` lines at its end. Returns its path. */
 const char *chain_recipe(const char *name, const char *extra);
 
 /* Lines for `extra`: a small discriminator whose layers are look, judge_norm and real. */

@@ -1,4 +1,5 @@
-/* test_ablate.c - grids: reading, order, run and killed and gone on with, refused where the folders are another grid's. */
+/* test_ablate.c - grids: reading, order, run and killed and gone on with, refused where the folders are another grid's.
+ */
 #include "train/ablate.h"
 
 #include <math.h>
@@ -27,16 +28,22 @@ const char *__lsan_default_suppressions(void)
 
 static const char *program;
 
-#define AXES "axes:\n  - name: loss\n    values:\n      - { name: mse, set: ['loss=[{type: mse}]'] }\n      - { name: both }\n"
-#define SCANS "  - name: scan\n    values:\n      - { name: grid, set: [restore.scan=grid] }\n      - { name: overlap, set: ['restore.scan=overlap'] }\n"
-#define HEAD "name: tiny\nbase: plain.yaml\nset: [train.steps=4, train.validate_every=0, train.checkpoint_every=2, train.plot_every=0]\n"
+#define AXES \
+    "axes:\n  - name: loss\n    values:\n      - { name: mse, set: ['loss=[{type: mse}]'] }\n      - { name: both }\n"
+#define SCANS                                                                                                       \
+    "  - name: scan\n    values:\n      - { name: grid, set: [restore.scan=grid] }\n      - { name: overlap, set: " \
+    "['restore.scan=overlap'] }\n"
+#define HEAD                                                                                                \
+    "name: tiny\nbase: plain.yaml\nset: [train.steps=4, train.validate_every=0, train.checkpoint_every=2, " \
+    "train.plot_every=0]\n"
 #define TAIL "evaluate: { cases: 1, defects: defects.yaml, metrics: [dsc, volume_error, hd95_mm] }\n"
 
 static const char *write_ablation(const char *name, const char *text)
 {
     struct error error = {0};
     const char *path = check_path(name);
-    if (!chain_set() || !chain_recipe("plain.yaml", NULL) || !CHECK_OK(file_write(path, text, strlen(text), &error), &error))
+    if (!chain_set() || !chain_recipe("plain.yaml", NULL) ||
+        !CHECK_OK(file_write(path, text, strlen(text), &error), &error))
         return NULL;
     return path;
 }
@@ -51,7 +58,8 @@ static void test_refuses(void)
         {"name: x\n" AXES, "base"},
         {HEAD, "axes"},
         {HEAD "axes: []\n", "axes: 0 of them (1 to 6)"},
-        {HEAD "axes:\n  - { name: a, values: [ { name: b }, { name: b } ] }\n", ":5:39: axes[0].values[1].name: 'b' stands for another value"},
+        {HEAD "axes:\n  - { name: a, values: [ { name: b }, { name: b } ] }\n",
+         ":5:39: axes[0].values[1].name: 'b' stands for another value"},
         {HEAD "axes:\n  - { name: a, values: [ { name: 'x/y' } ] }\n", "'x/y': letters"},
         {HEAD "axes:\n  - { name: a, values: [ { name: .. } ] }\n", "'..': letters"},
         {HEAD "axes:\n  - { name: a, values: [] }\n", "axes[0].values: none"},
@@ -127,7 +135,8 @@ static void test_shipped(void)
 
 /* --- running --- */
 
-static enum status run_ablation(struct ablate_result *ret, const char *yaml, const char *out, struct arena *arena, struct error *error)
+static enum status run_ablation(struct ablate_result *ret, const char *yaml, const char *out, struct arena *arena,
+                                struct error *error)
 {
     struct ablate_config config;
     *error = (struct error){0};
@@ -178,8 +187,11 @@ static void test_run(void)
     same_text(check_path("out/first.tsv"), check_path("out/table.tsv"));
 
     /* Another recipe in the same folder is refused, and nothing changed. */
-    yaml = write_ablation("other.yaml", HEAD "seeds: [1, 2]\naxes:\n  - { name: loss, values: [ { name: mse, set: ['loss=[{type: dice}]'] } ] }\n" TAIL);
-    CHECK_FAILS(run_ablation(&result, yaml, check_path("out"), &arena, &error), &error, STATUS_USAGE, "was trained by another recipe");
+    yaml = write_ablation(
+        "other.yaml", HEAD
+        "seeds: [1, 2]\naxes:\n  - { name: loss, values: [ { name: mse, set: ['loss=[{type: dice}]'] } ] }\n" TAIL);
+    CHECK_FAILS(run_ablation(&result, yaml, check_path("out"), &arena, &error), &error, STATUS_USAGE,
+                "was trained by another recipe");
     CHECK_CONTAINS(error.text, "'- type: mse' there, '- type: dice' here");
     arena_done(&arena);
 }
@@ -190,9 +202,10 @@ static void test_failing_run(void)
     struct error error;
     struct arena arena = {0};
     struct ablate_result result;
-    const char *yaml = write_ablation("failing.yaml", HEAD TAIL "seeds: [1]\naxes:\n  - name: rate\n    values:\n      - { name: good }\n"
-                                                      "      - { name: nan, set: ['optimizer={type: sgd, lr: 10}', train.steps=60, "
-                                                      "'loss=[{type: mse, weight: 1.0e12}]'] }\n");
+    const char *yaml = write_ablation("failing.yaml", HEAD TAIL
+                                      "seeds: [1]\naxes:\n  - name: rate\n    values:\n      - { name: good }\n"
+                                      "      - { name: nan, set: ['optimizer={type: sgd, lr: 10}', train.steps=60, "
+                                      "'loss=[{type: mse, weight: 1.0e12}]'] }\n");
     if (yaml && CHECK_OK(run_ablation(&result, yaml, check_path("failing"), &arena, &error), &error)) {
         CHECK_INT(result.n_failed, 1);
         CHECK_INT(result.points[0].n_seeds, 1);
@@ -219,7 +232,8 @@ static int run_child(const char *yaml, const char *out, double kill_after_s, int
 {
     int status = 0;
     char *arguments[] = {(char *)program, "--run", (char *)yaml, (char *)out, NULL};
-    struct timespec time = {.tv_sec = (time_t)kill_after_s, .tv_nsec = (long)(1e9 * (kill_after_s - floor(kill_after_s)))};
+    struct timespec time = {.tv_sec = (time_t)kill_after_s,
+                            .tv_nsec = (long)(1e9 * (kill_after_s - floor(kill_after_s)))};
     fflush(NULL);
     pid_t child = fork();
     if (child == 0) {
@@ -257,8 +271,9 @@ static void test_kill_at_random(void)
 
 static void test_sigterm(void)
 {
-    const char *yaml = write_ablation("stopped.yaml", "base: plain.yaml\nset: [train.steps=2000, train.validate_every=0, train.plot_every=0]\n" AXES
-                                                      "seeds: [1]\n" TAIL);
+    const char *yaml = write_ablation(
+        "stopped.yaml", "base: plain.yaml\nset: [train.steps=2000, train.validate_every=0, train.plot_every=0]\n" AXES
+                        "seeds: [1]\n" TAIL);
     if (yaml)
         CHECK_INT(run_child(yaml, check_path("stopped"), 2, SIGTERM), STATUS_STOPPED);
 }
@@ -269,9 +284,9 @@ int main(int argc, char **argv)
     log_set_level(LOG_QUIET);
     if (argc == 4 && strcmp(argv[1], "--run") == 0)
         return child_main(argv + 2);
-    const struct check_test tests[] = {{"refuses", test_refuses}, {"grid", test_grid},
-                                       {"shipped", test_shipped}, {"run", test_run},
+    const struct check_test tests[] = {{"refuses", test_refuses},         {"grid", test_grid},
+                                       {"shipped", test_shipped},         {"run", test_run},
                                        {"failing_run", test_failing_run}, {"kill_at_random", test_kill_at_random},
-                                       {"sigterm", test_sigterm}, {0}};
+                                       {"sigterm", test_sigterm},         {0}};
     return check_main(argc, argv, tests);
 }

@@ -1,4 +1,5 @@
-/* Both stages of a cascade, trained one after the other: the fine run keeps its coarse stage, resumes to the same bits, and restores. */
+/* Both stages of a cascade, trained one after the other: the fine run keeps its coarse stage, resumes to the same bits,
+ * and restores. */
 #include <stdio.h>
 #include <string.h>
 
@@ -13,8 +14,9 @@
 enum { N_SETS = 9 };
 
 /* 160 mm in 16 voxels; 80 mm in 16. */
-static char *const coarse_sets[N_SETS] = {"task=implant",    "data.sampler=whole", "data.spacing_mm=10",  "restore.scan=whole", "train.steps=4",
-                                          "data.workers=1", "train.best=loss",    "train.validate_cases=0", "name=coarse"};
+static char *const coarse_sets[N_SETS] = {"task=implant",       "data.sampler=whole",     "data.spacing_mm=10",
+                                          "restore.scan=whole", "train.steps=4",          "data.workers=1",
+                                          "train.best=loss",    "train.validate_cases=0", "name=coarse"};
 
 static const char *in(const char *run, const char *name)
 {
@@ -26,15 +28,22 @@ static const char *in(const char *run, const char *name)
 static bool run_coarse(const char *name)
 {
     struct error error = {0};
-    return CHECK(chain_set() != NULL) &&
-           CHECK_OK(trainer_start(chain_recipe("plain.yaml", NULL), N_SETS, coarse_sets, check_path(name), NULL, &error), &error);
+    return CHECK(chain_set() != NULL) && CHECK_OK(trainer_start(chain_recipe("plain.yaml", NULL), N_SETS, coarse_sets,
+                                                                check_path(name), NULL, &error),
+                                                  &error);
 }
 
 static enum status run_fine(const char *name, const char *coarse, char *steps, struct error *error)
 {
     char *path = memory_printf("coarse=%s", coarse);
-    char *const sets[N_SETS] = {"task=implant",         "data.sampler=defect",    "data.spacing_mm=5", "network.input_channels=2",
-                                "restore.scan=overlap", "data.healthy_frac=0.2", steps,               path,
+    char *const sets[N_SETS] = {"task=implant",
+                                "data.sampler=defect",
+                                "data.spacing_mm=5",
+                                "network.input_channels=2",
+                                "restore.scan=overlap",
+                                "data.healthy_frac=0.2",
+                                steps,
+                                path,
                                 "restore.min_prior=0"};
     enum status status = trainer_start(chain_recipe("plain.yaml", NULL), N_SETS, sets, check_path(name), NULL, error);
     memory_free(path);
@@ -46,7 +55,8 @@ static void test_resume_same_bits(void)
 {
     struct error error = {0};
     char *const six[] = {"train.steps=6"};
-    if (!run_coarse("coarse") || !CHECK_OK(run_fine("straight", check_path("coarse"), "train.steps=6", &error), &error) ||
+    if (!run_coarse("coarse") ||
+        !CHECK_OK(run_fine("straight", check_path("coarse"), "train.steps=6", &error), &error) ||
         !CHECK_OK(run_fine("halves", check_path("coarse"), "train.steps=3", &error), &error))
         return;
     CHECK_INT(rename(in("coarse", "last.h5"), in("coarse", "moved.h5")), 0);
@@ -68,7 +78,8 @@ static void test_model_holds_both(void)
         return;
     if (CHECK(fine.coarse != NULL)) {
         CHECK_INT(fine.coarse->params.n_floats, coarse.params.n_floats);
-        CHECK(memcmp(fine.coarse->params.value, coarse.params.value, (size_t)coarse.params.n_floats * sizeof(float)) == 0);
+        CHECK(memcmp(fine.coarse->params.value, coarse.params.value, (size_t)coarse.params.n_floats * sizeof(float)) ==
+              0);
     }
     CHECK_OK(restorer_open(&restorer, check_path("second"), NULL, &error), &error);
     restorer_free(restorer);
@@ -81,13 +92,19 @@ static void test_completion(void)
 {
     struct error error = {0};
     struct restorer *pair = NULL;
-    char *const sets[] = {"task=completion", "data.sampler=whole", "data.spacing_mm=10", "restore.scan=whole", "train.steps=2", "data.workers=1",
-                          "train.best=loss", "train.validate_cases=0"};
-    char *const fine_sets[] = {"task=completion", "data.sampler=defect", "data.spacing_mm=5", "network.input_channels=2", "restore.scan=overlap",
-                               "train.steps=2",   memory_printf("coarse=%s", check_path("adds"))};
+    char *const sets[] = {"task=completion", "data.sampler=whole", "data.spacing_mm=10", "restore.scan=whole",
+                          "train.steps=2",   "data.workers=1",     "train.best=loss",    "train.validate_cases=0"};
+    char *const fine_sets[] = {"task=completion",
+                               "data.sampler=defect",
+                               "data.spacing_mm=5",
+                               "network.input_channels=2",
+                               "restore.scan=overlap",
+                               "train.steps=2",
+                               memory_printf("coarse=%s", check_path("adds"))};
     if (CHECK(chain_set() != NULL) &&
         CHECK_OK(trainer_start(chain_recipe("plain.yaml", NULL), 8, sets, check_path("adds"), NULL, &error), &error) &&
-        CHECK_OK(trainer_start(chain_recipe("plain.yaml", NULL), 7, fine_sets, check_path("completes"), NULL, &error), &error) &&
+        CHECK_OK(trainer_start(chain_recipe("plain.yaml", NULL), 7, fine_sets, check_path("completes"), NULL, &error),
+                 &error) &&
         CHECK_OK(restorer_open(&pair, check_path("completes"), NULL, &error), &error)) {
         CHECK_INT(restorer_config(pair)->task, RESTORE_COMPLETION);
         restorer_free(pair);
@@ -101,16 +118,22 @@ static void test_refused(void)
     if (!run_coarse("stage"))
         return;
     const char *recipe = chain_recipe("plain.yaml", NULL);
-    char *const one[] = {"coarse=absent", "data.spacing_mm=5"}, *const native[] = {"coarse=absent", "network.input_channels=2"};
+    char *const one[] = {"coarse=absent", "data.spacing_mm=5"}, *const native[] = {"coarse=absent",
+                                                                                   "network.input_channels=2"};
     CHECK_FAILS(run_fine("lost", check_path("absent.h5"), "train.steps=1", &none), &none, STATUS_FAILED, "absent.h5");
-    CHECK_FAILS(trainer_start(recipe, 2, one, check_path("one"), NULL, &channels), &channels, STATUS_USAGE, "2 would fit");
-    CHECK_FAILS(trainer_start(recipe, 2, native, check_path("native"), NULL, &spacing), &spacing, STATUS_USAGE, "1.25 would fit");
+    CHECK_FAILS(trainer_start(recipe, 2, one, check_path("one"), NULL, &channels), &channels, STATUS_USAGE,
+                "2 would fit");
+    CHECK_FAILS(trainer_start(recipe, 2, native, check_path("native"), NULL, &spacing), &spacing, STATUS_USAGE,
+                "1.25 would fit");
 }
 
 int main(int argc, char **argv)
 {
-    const struct check_test tests[] = {
-        {"resume_same_bits", test_resume_same_bits}, {"model_holds_both", test_model_holds_both}, {"completion", test_completion}, {"refused", test_refused}, {0}};
+    const struct check_test tests[] = {{"resume_same_bits", test_resume_same_bits},
+                                       {"model_holds_both", test_model_holds_both},
+                                       {"completion", test_completion},
+                                       {"refused", test_refused},
+                                       {0}};
     log_set_level(LOG_QUIET);
     return check_main(argc, argv, tests);
 }

@@ -1,4 +1,5 @@
-/* test_recipe.c - recipes that are in order, and a folder of those that are not: every message names file, line, column, key and a way out. */
+/* test_recipe.c - recipes that are in order, and a folder of those that are not: every message names file, line,
+ * column, key and a way out. */
 #include "train/recipe.h"
 
 #include <stdlib.h>
@@ -11,8 +12,8 @@
 
 #define BAD_CONFIGS "tests/bad_configs"
 
-static enum status read_recipe(struct recipe *recipe, const char *path, int n_sets, char *const *sets, struct arena *arena,
-                               struct error *error)
+static enum status read_recipe(struct recipe *recipe, const char *path, int n_sets, char *const *sets,
+                               struct arena *arena, struct error *error)
 {
     *error = (struct error){0};
     return recipe_read(recipe, path, n_sets, sets, arena, error);
@@ -65,7 +66,8 @@ static void test_many_mistakes_at_once(void)
     struct arena arena = {0};
     struct recipe recipe;
     char *const sets[] = {"train.stepz=3", "seed=-1", "loss=[{type: mse, wieght: 2}]"};
-    CHECK_FAILS(read_recipe(&recipe, BAD_CONFIGS "/base.yaml", 3, sets, &arena, &error), &error, STATUS_USAGE, "--set train.stepz=3");
+    CHECK_FAILS(read_recipe(&recipe, BAD_CONFIGS "/base.yaml", 3, sets, &arena, &error), &error, STATUS_USAGE,
+                "--set train.stepz=3");
     CHECK_CONTAINS(error.text, "seed");
     CHECK_CONTAINS(error.text, "did you mean 'weight'?");
     CHECK_INT(error.n_errors, 3);
@@ -118,9 +120,11 @@ static void test_shipped_recipes(void)
 static void check_budget_grows(const struct budget *plain, struct arena *arena)
 {
     static char *const schemes[] = {"train.ema=0.99", "train.accumulate=2", "loss=[boundary]",
-                                    "adversary={type: gan, network: {layers: [{type: conv, filters: 4}, {type: flatten}, {type: dense, units: 1}]}}"};
+                                    "adversary={type: gan, network: {layers: [{type: conv, filters: 4}, {type: "
+                                    "flatten}, {type: dense, units: 1}]}}"};
     const int64_t largest[3] = {64, 64, 64}, n = 64 * 64 * 64;
-    const int64_t added[] = {4, 4, 4 * n, 4 * n}; /* at least: a byte count of one parameter or of one patch of floats */
+    const int64_t added[] = {4, 4, 4 * n,
+                             4 * n}; /* at least: a byte count of one parameter or of one patch of floats */
     struct network_cost cost;
     for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++) {
         struct error error = {0};
@@ -154,9 +158,11 @@ static void test_budget(void)
     check_budget_grows(&one, &arena);
     CHECK_OK(budget_check(&recipe, largest, four.total_bytes, &error), &error);
     CHECK_OK(budget_check(&recipe, largest, -1, &error), &error);
-    CHECK_FAILS(budget_check(&recipe, largest, four.total_bytes - 1, &error), &error, STATUS_USAGE, "(train.batch: 3 would fit)");
+    CHECK_FAILS(budget_check(&recipe, largest, four.total_bytes - 1, &error), &error, STATUS_USAGE,
+                "(train.batch: 3 would fit)");
     error = (struct error){0};
-    CHECK_FAILS(budget_check(&recipe, largest, one.total_bytes - 1, &error), &error, STATUS_USAGE, "data.patch_vox: [56, 56, 56] with train.batch: 1");
+    CHECK_FAILS(budget_check(&recipe, largest, one.total_bytes - 1, &error), &error, STATUS_USAGE,
+                "data.patch_vox: [56, 56, 56] with train.batch: 1");
     error = (struct error){0};
     CHECK_FAILS(budget_check(&recipe, largest, 1000, &error), &error, STATUS_USAGE, "no smaller patch");
     arena_done(&arena);

@@ -1,4 +1,5 @@
-/* test_replicas.c - `mpirun calvaria train`: two processes are one with twice the batch, again and after a resume, and when one of them dies. */
+/* test_replicas.c - `mpirun calvaria train`: two processes are one with twice the batch, again and after a resume, and
+ * when one of them dies. */
 #include <dirent.h>
 #include <math.h>
 #include <signal.h>
@@ -19,7 +20,9 @@
 
 #define QUIET "train.validate_every=0", "train.plot_every=0", "train.threads=1"
 /* Losses that are means over samples, an update without quotients that blow rounding up, batch norm over all parts. */
-#define EXACT "optimizer={type: sgd, lr: 0.5}", "loss=[{type: mse}, {type: dice, over: sample, weight: 0.1}]", "train.norm_statistics=synchronised"
+#define EXACT                                                                                        \
+    "optimizer={type: sgd, lr: 0.5}", "loss=[{type: mse}, {type: dice, over: sample, weight: 0.1}]", \
+        "train.norm_statistics=synchronised"
 
 static bool ready(void)
 {
@@ -67,7 +70,8 @@ static pid_t start(int n, const char *folder, const char *const *sets, bool resu
         if (!freopen(output, "w", stderr) || !freopen("/dev/null", "w", stdout) || !freopen("/dev/null", "r", stdin))
             _exit(126);
         if (n > 1)
-            setenv("ASAN_OPTIONS", "detect_leaks=0", 1); /* in a sanitizer's build: Open MPI's modules do not free all */
+            setenv("ASAN_OPTIONS", "detect_leaks=0",
+                   1); /* in a sanitizer's build: Open MPI's modules do not free all */
         execvp(arguments[0], (char *const *)arguments);
         _exit(127);
     }
@@ -105,7 +109,8 @@ static double difference(const char *folder_a, const char *folder_b)
     struct error error = {0};
     struct model a = {0}, b = {0};
     double worst = 0;
-    if (!CHECK_OK(model_read(&a, last(folder_a), true, &error), &error) || !CHECK_OK(model_read(&b, last(folder_b), true, &error), &error))
+    if (!CHECK_OK(model_read(&a, last(folder_a), true, &error), &error) ||
+        !CHECK_OK(model_read(&b, last(folder_b), true, &error), &error))
         return NAN;
     for (int64_t i = 0; i < a.params.n; i++) {
         const struct param *x = &a.params.items[i], *y = params_find(&b.params, x->name);
@@ -144,7 +149,9 @@ static void test_three_are_one(void)
 {
     static const char no_norm[] = "network.layers.2={type: relu}";
     const char *const one[] = {QUIET, EXACT, no_norm, "train.steps=3", "train.batch=6", NULL};
-    const char *const three[] = {QUIET, EXACT, no_norm, "train.steps=3", "train.batch=1", "train.accumulate=2", "train.norm_statistics=local", NULL};
+    const char *const three[] = {
+        QUIET, EXACT, no_norm, "train.steps=3", "train.batch=1", "train.accumulate=2", "train.norm_statistics=local",
+        NULL};
     if (!ready() || !train(1, "whole", one, false) || !train(3, "parts", three, false))
         return;
     double same = difference("whole", "parts");
@@ -156,10 +163,11 @@ static void test_three_are_one(void)
 
 static void test_same_bits(void)
 {
-    const char *const six[] = {QUIET, "train.steps=6", "train.batch=1", NULL}, *const three[] = {QUIET, "train.steps=3", "train.batch=1", NULL};
+    const char *const six[] = {QUIET, "train.steps=6", "train.batch=1", NULL}, *const three[] = {QUIET, "train.steps=3",
+                                                                                                 "train.batch=1", NULL};
     const char *const on[] = {"train.steps=6", NULL};
-    if (!ready() || !train(2, "straight", six, false) || !train(2, "again", six, false) || !train(2, "halves", three, false) ||
-        !train(2, "halves", on, true))
+    if (!ready() || !train(2, "straight", six, false) || !train(2, "again", six, false) ||
+        !train(2, "halves", three, false) || !train(2, "halves", on, true))
         return;
     CHECK(chain_same_model(last("straight"), last("again")));
     CHECK(chain_same_model(last("straight"), last("halves")));
@@ -240,11 +248,12 @@ static int rows_of(const char *folder)
     return n;
 }
 
-/* kill -9 of the second process: the job ends with an error, the first has saved the step before, and the run goes on from there to the bits of one that
- * nothing happened to. No other checkpoint was ever due. */
+/* kill -9 of the second process: the job ends with an error, the first has saved the step before, and the run goes on
+ * from there to the bits of one that nothing happened to. No other checkpoint was ever due. */
 static void test_one_dies(void)
 {
-    const char *const sets[] = {QUIET, "train.steps=400", "train.batch=1", "train.checkpoint_every=0", NULL}, *const none[] = {NULL};
+    const char *const sets[] = {QUIET, "train.steps=400", "train.batch=1", "train.checkpoint_every=0", NULL},
+                      *const none[] = {NULL};
     struct run_status status = {0};
     struct arena arena = {0};
     struct error error = {0};
@@ -297,22 +306,29 @@ static void test_infer_links_no_mpi(void)
     CHECK(system("readelf -d " CALVARIA_INFER_PROGRAM " | grep NEEDED | grep -q libmpi") != 0);
     CHECK(system("ldd " CALVARIA_INFER_PROGRAM " | grep -q libmpi") != 0);
     if (replicas_library())
-        CHECK_INT(system("readelf -d " CALVARIA_PROGRAM " | grep NEEDED | grep -q libmpi"), 0); /* the look can find it */
+        CHECK_INT(system("readelf -d " CALVARIA_PROGRAM " | grep NEEDED | grep -q libmpi"),
+                  0); /* the look can find it */
 }
 
 int main(int argc, char **argv)
 {
-    static const char *const environment[][2] = {{"OMPI_ALLOW_RUN_AS_ROOT", "1"},
-                                                 {"OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1"},
-                                                 {"OMPI_MCA_rmaps_base_oversubscribe", "1"},
-                                                 {"OMPI_MCA_hwloc_base_binding_policy", "none"},
-                                                 {"OMPI_MCA_btl_vader_single_copy_mechanism", "none"}, /* containers forbid it */
-                                                 {"OMPI_MCA_mpi_yield_when_idle", "1"}};
+    static const char *const environment[][2] = {
+        {"OMPI_ALLOW_RUN_AS_ROOT", "1"},
+        {"OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1"},
+        {"OMPI_MCA_rmaps_base_oversubscribe", "1"},
+        {"OMPI_MCA_hwloc_base_binding_policy", "none"},
+        {"OMPI_MCA_btl_vader_single_copy_mechanism", "none"}, /* containers forbid it */
+        {"OMPI_MCA_mpi_yield_when_idle", "1"}};
     for (size_t i = 0; i < sizeof environment / sizeof *environment; i++)
         setenv(environment[i][0], environment[i][1], 1);
     log_set_level(LOG_WARN);
-    const struct check_test tests[] = {{"two_are_one", test_two_are_one},   {"three_are_one", test_three_are_one}, {"same_bits", test_same_bits},
-                                       {"validation", test_validation},     {"one_dies", test_one_dies},           {"told_once", test_told_once},
-                                       {"infer_links_no_mpi", test_infer_links_no_mpi}, {0}};
+    const struct check_test tests[] = {{"two_are_one", test_two_are_one},
+                                       {"three_are_one", test_three_are_one},
+                                       {"same_bits", test_same_bits},
+                                       {"validation", test_validation},
+                                       {"one_dies", test_one_dies},
+                                       {"told_once", test_told_once},
+                                       {"infer_links_no_mpi", test_infer_links_no_mpi},
+                                       {0}};
     return check_main(argc, argv, tests);
 }

@@ -32,7 +32,8 @@ static void test_create(void)
     CHECK_OK(run_write(&run, "recipe.yaml", "name: one\n", &error), &error);
     CHECK_FAILS(run_open(&again, folder, &error), &error, STATUS_USAGE, "another process");
     run_close(&run);
-    CHECK_OK(file_write(check_path("runs/deep/one/.last.h5.77-1.part"), "half", 4, &error), &error); /* a kill left it */
+    CHECK_OK(file_write(check_path("runs/deep/one/.last.h5.77-1.part"), "half", 4, &error),
+             &error); /* a kill left it */
     CHECK_OK(run_open(&again, folder, &error), &error);
     CHECK(!file_exists(check_path("runs/deep/one/.last.h5.77-1.part")));
     CHECK(file_exists(check_path("runs/deep/one/recipe.yaml")));
@@ -54,7 +55,12 @@ static void test_status(void)
     struct run run;
     if (!CHECK_OK(run_create(&run, check_path("status"), "name", &error), &error))
         return;
-    const struct run_status status = {.state = "failed", .step = 7, .steps = 9, .best = "dsc", .best_value = 0.5, .best_step = 6,
+    const struct run_status status = {.state = "failed",
+                                      .step = 7,
+                                      .steps = 9,
+                                      .best = "dsc",
+                                      .best_value = 0.5,
+                                      .best_step = 6,
                                       .note = "it's over\nwhile testing"};
     CHECK_OK(run_write_status(&run, &status, &error), &error);
     char *text = text_of(run_path(&run, "STATUS"));

@@ -47,7 +47,8 @@ static void test_polynomial(void)
 static void test_never_grows_after_warmup(void)
 {
     for (int type = SCHEDULE_CONSTANT; type <= SCHEDULE_POLYNOMIAL; type++) {
-        struct schedule_config schedule = {.type = type, .warmup_steps = 5, .every_steps = 7, .gamma = 0.5, .power = 0.9};
+        struct schedule_config schedule = {
+            .type = type, .warmup_steps = 5, .every_steps = 7, .gamma = 0.5, .power = 0.9};
         for (int64_t step = 6; step < 50; step++) {
             double now = schedule_factor(&schedule, step, 50), next = schedule_factor(&schedule, step + 1, 50);
             CHECK(next <= now && next >= 0 && now <= 1);
@@ -58,9 +59,12 @@ static void test_never_grows_after_warmup(void)
 
 int main(int argc, char **argv)
 {
-    const struct check_test tests[] = {{"constant", test_constant},     {"warmup", test_warmup},
-                                       {"step", test_step},             {"cosine", test_cosine},
-                                       {"polynomial", test_polynomial}, {"never_grows_after_warmup", test_never_grows_after_warmup},
+    const struct check_test tests[] = {{"constant", test_constant},
+                                       {"warmup", test_warmup},
+                                       {"step", test_step},
+                                       {"cosine", test_cosine},
+                                       {"polynomial", test_polynomial},
+                                       {"never_grows_after_warmup", test_never_grows_after_warmup},
                                        {0}};
     return check_main(argc, argv, tests);
 }

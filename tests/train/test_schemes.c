@@ -1,5 +1,5 @@
-/* test_schemes.c - ways to train beside the plain one: an adversary, accumulated batches, averaged weights, an early end, weights that ramp, and
- * every shipped recipe in small. */
+/* test_schemes.c - ways to train beside the plain one: an adversary, accumulated batches, averaged weights, an early
+ * end, weights that ramp, and every shipped recipe in small. */
 #include <float.h>
 #include <math.h>
 #include <stdio.h>
@@ -54,14 +54,22 @@ static double difference(const char *start, const char *a, const char *b)
     return most / change;
 }
 
-/* Four batches of one are a batch of four: dropout masks are drawn per sample, the losses are means over samples, nothing normalises over the
- * batch. SGD, because Adam's first steps only see signs. With batch norm they are not, which shows that the comparison can fail. */
+/* Four batches of one are a batch of four: dropout masks are drawn per sample, the losses are means over samples,
+ * nothing normalises over the batch. SGD, because Adam's first steps only see signs. With batch norm they are not,
+ * which shows that the comparison can fail. */
 static void test_accumulate(void)
 {
-    char *one[] = {"train.batch=1", "train.accumulate=4", "train.steps=4", "train.validate_every=0", "loss=[mse, {type: dice, over: sample}, boundary]",
-                   "optimizer={type: sgd, lr: 0.05, nesterov: true}", "network.layers.norm={type: instance_norm, name: norm}"};
-    char *four[] = {"train.batch=4", "train.accumulate=1", "train.steps=4", "train.validate_every=0", one[4], one[5], one[6]};
-    char *start[] = {"train.batch=4", "train.accumulate=1", "train.steps=1", "train.validate_every=0", one[4], "optimizer={type: sgd, lr: 0}", one[6]};
+    char *one[] = {"train.batch=1",
+                   "train.accumulate=4",
+                   "train.steps=4",
+                   "train.validate_every=0",
+                   "loss=[mse, {type: dice, over: sample}, boundary]",
+                   "optimizer={type: sgd, lr: 0.05, nesterov: true}",
+                   "network.layers.norm={type: instance_norm, name: norm}"};
+    char *four[] = {"train.batch=4", "train.accumulate=1", "train.steps=4", "train.validate_every=0", one[4], one[5],
+                    one[6]};
+    char *start[] = {"train.batch=4", "train.accumulate=1",           "train.steps=1", "train.validate_every=0",
+                     one[4],          "optimizer={type: sgd, lr: 0}", one[6]};
     if (!ready())
         return;
     const char *recipe = chain_recipe("plain.yaml", NULL);
@@ -85,7 +93,9 @@ static void test_average(void)
     static double expected[1 << 16];
     if (!ready())
         return;
-    if (CHECK_OK(trainer_create(&trainer, chain_recipe("plain.yaml", NULL), 3, sets, check_path("average"), NULL, &error), &error)) {
+    if (CHECK_OK(
+            trainer_create(&trainer, chain_recipe("plain.yaml", NULL), 3, sets, check_path("average"), NULL, &error),
+            &error)) {
         struct training *training = &trainer.training;
         const struct params *params = &training->params;
         int64_t n = params->n_floats;
@@ -121,8 +131,8 @@ static void test_average(void)
 static void test_patience(void)
 {
     struct error error = {0};
-    char *const sets[] = {"optimizer={type: sgd, lr: 0}", "train.steps=40", "train.validate_every=2", "train.validate_cases=0", "train.best=loss",
-                          "train.patience=2"};
+    char *const sets[] = {"optimizer={type: sgd, lr: 0}", "train.steps=40",  "train.validate_every=2",
+                          "train.validate_cases=0",       "train.best=loss", "train.patience=2"};
     char *const more[] = {"train.patience=3"};
     if (!ready())
         return;
@@ -202,7 +212,9 @@ static void test_adversary(void)
     }
     if (!ready())
         return;
-    if (CHECK_OK(trainer_create(&trainer, chain_recipe("gan.yaml", chain_adversary), 1, sets, check_path("judged"), NULL, &error), &error)) {
+    if (CHECK_OK(trainer_create(&trainer, chain_recipe("gan.yaml", chain_adversary), 1, sets, check_path("judged"),
+                                NULL, &error),
+                 &error)) {
         struct adversary *adversary = trainer.training.adversary;
         struct optimizer *optimizer = &adversary->optimizer;
         size_t bytes = (size_t)adversary->params.n_floats * sizeof(float);
@@ -233,7 +245,8 @@ static void test_adversary_weight(void)
     if (!ready())
         return;
     const char *gan = chain_recipe("gan.yaml", chain_adversary);
-    if (!run(gan, "gan", 1, never) || !run(gan, "light", 2, none) || !run(chain_recipe("plain.yaml", NULL), "alone", 1, never))
+    if (!run(gan, "gan", 1, never) || !run(gan, "light", 2, none) ||
+        !run(chain_recipe("plain.yaml", NULL), "alone", 1, never))
         return;
     struct error error = {0};
     struct model models[3] = {0};
@@ -259,7 +272,9 @@ static void test_adversary_not_finite(void)
     char *const sets[] = {"train.validate_every=0"};
     if (!ready())
         return;
-    if (CHECK_OK(trainer_create(&trainer, chain_recipe("gan.yaml", chain_adversary), 1, sets, check_path("lost"), NULL, &error), &error)) {
+    if (CHECK_OK(trainer_create(&trainer, chain_recipe("gan.yaml", chain_adversary), 1, sets, check_path("lost"), NULL,
+                                &error),
+                 &error)) {
         struct training *training = &trainer.training;
         struct params *params = &training->adversary->params;
         const struct param *look = params_find(params, "look.w");
@@ -331,7 +346,8 @@ static void sets_thin(struct sets *sets, const char *key, const struct network_c
 {
     char text[SET_TEXT];
     for (int64_t i = 0; i < network->layers.n; i++) {
-        const struct yaml_node *node = network->layers.items[i].node, *filters = node ? yaml_get(node, "filters") : NULL;
+        const struct yaml_node *node = network->layers.items[i].node,
+                               *filters = node ? yaml_get(node, "filters") : NULL;
         if (filters && strlen(filters->text) > 1 && sets->n < MAX_SETS) {
             snprintf(text, sizeof text, "%s.layers.%d.filters=4", key, (int)i);
             sets_add(sets, text);
@@ -350,9 +366,10 @@ static void check_shipped(const char *name)
     char *path = file_join(&arena, "configs/recipes", name);
     sets.n = 0;
     snprintf(set, sizeof set, "data.set=%s", chain_set());
-    const char *const small[] = {"data.patch_vox=32", "restore.patch_vox=32", "restore.top_vox=0", "data.top_vox=0", "train.steps=2", "train.batch=2",
-                                 "train.validate_every=2", "train.validate_patches=2", "train.validate_cases=1", "train.pictures=false",
-                                 "train.plot_every=0", "train.threads=2"};
+    const char *const small[] = {
+        "data.patch_vox=32",      "restore.patch_vox=32", "restore.top_vox=0",      "data.top_vox=0",
+        "train.steps=2",          "train.batch=2",        "train.validate_every=2", "train.validate_patches=2",
+        "train.validate_cases=1", "train.pictures=false", "train.plot_every=0",     "train.threads=2"};
     for (size_t i = 0; i < sizeof small / sizeof *small; i++)
         sets_add(&sets, small[i]);
     if (CHECK_OK(recipe_read(&recipe, path, 0, NULL, &arena, &error), &error)) {
@@ -362,7 +379,8 @@ static void check_shipped(const char *name)
         if (recipe.data.sampler == SAMPLER_WHOLE)
             sets_add(&sets, "restore.scan=whole");
         sets.list[sets.n++] = set;
-        snprintf(coarse, sizeof coarse, "coarse=%s", check_path("skullfix_coarse.yaml")); /* made before: names come sorted */
+        snprintf(coarse, sizeof coarse, "coarse=%s",
+                 check_path("skullfix_coarse.yaml")); /* made before: names come sorted */
         if (recipe.coarse)
             sets.list[sets.n++] = coarse;
         if (!CHECK_OK(trainer_start(path, sets.n, sets.list, check_path(name), NULL, &error), &error))

@@ -1,5 +1,5 @@
-/* test_stop.c - runs that are stopped, killed or run out of disk, in processes of their own: what is left is whole, and going on gives the bits
- * of the run left alone. */
+/* test_stop.c - runs that are stopped, killed or run out of disk, in processes of their own: what is left is whole, and
+ * going on gives the bits of the run left alone. */
 #include <math.h>
 #include <signal.h>
 #include <stdio.h>
@@ -38,7 +38,8 @@ static const char *in(const char *run, const char *name)
     return check_path(text);
 }
 
-/* --- the run goes in a process of its own: this program with the arguments RECIPE FOLDER [KEY=VALUE ...] behind --run --- */
+/* --- the run goes in a process of its own: this program with the arguments RECIPE FOLDER [KEY=VALUE ...] behind --run
+ * --- */
 
 static const char *program;
 
@@ -48,7 +49,8 @@ static int child_main(int n_sets, char **arguments)
     char recipe_yaml[4096];
     const char *recipe = arguments[0], *folder = arguments[1];
     snprintf(recipe_yaml, sizeof recipe_yaml, "%s/recipe.yaml", folder);
-    if (file_is_folder(folder) && !file_exists(recipe_yaml)) { /* killed before there was anything to go on with: out of the way */
+    if (file_is_folder(folder) &&
+        !file_exists(recipe_yaml)) { /* killed before there was anything to go on with: out of the way */
         char aside[4096];
         snprintf(aside, sizeof aside, "%s.%ld", folder, (long)getpid());
         if (rename(folder, aside) != 0)
@@ -102,8 +104,9 @@ static void nap(double seconds)
 }
 
 /* Every scheme whose state a checkpoint must hold, over the plain recipe. */
-static char *const everything[] = {"loss=[mse, {type: boundary, ramp: [{step: 5, factor: 0}, {step: 20, factor: 0.01}]}]", "train.ema=0.9",
-                                   "schedule={type: cosine, warmup_steps: 3}", "train.clip_norm=1"};
+static char *const everything[] = {
+    "loss=[mse, {type: boundary, ramp: [{step: 5, factor: 0}, {step: 20, factor: 0.01}]}]", "train.ema=0.9",
+    "schedule={type: cosine, warmup_steps: 3}", "train.clip_norm=1"};
 enum { N_EVERYTHING = sizeof everything / sizeof *everything };
 
 /* Steps so far in FOLDER's metrics table. */
@@ -144,7 +147,8 @@ static void check_stop(int signal_number, const char *name, const char *recipe, 
 
 static void test_signals(void)
 {
-    char *sets[4 + N_EVERYTHING] = {"train.steps=150", "train.validate_every=0", "train.checkpoint_every=0", "train.plot_every=0"};
+    char *sets[4 + N_EVERYTHING] = {"train.steps=150", "train.validate_every=0", "train.checkpoint_every=0",
+                                    "train.plot_every=0"};
     memcpy(sets + 4, everything, sizeof everything);
     if (!ready())
         return;
@@ -159,7 +163,8 @@ static void test_signals(void)
 
 /* --- kill -9 --- */
 
-/* At random moments, validations and checkpoints included, until the run ends: the bits are those of the run left alone. */
+/* At random moments, validations and checkpoints included, until the run ends: the bits are those of the run left
+ * alone. */
 static void check_kills(const char *recipe, const char *alone, const char *killed, int n_sets, char *const *sets)
 {
     CHECK_INT(wait_child(start_child(recipe, alone, n_sets, sets)), 0);
@@ -168,7 +173,7 @@ static void check_kills(const char *recipe, const char *alone, const char *kille
     for (int i = 0; i < 100 && status != 0; i++) {
         pid_t child = start_child(recipe, killed, n_sets, sets);
         nap(rng_uniform(&rng, 0.02, 0.3 + 0.1 * i)); /* longer and longer, so that a busy machine gets through too */
-        kill(child, SIGKILL); /* of a child that has ended already: nothing */
+        kill(child, SIGKILL);                        /* of a child that has ended already: nothing */
         status = wait_child(child);
         n_killed += status == -1;
     }
@@ -182,11 +187,18 @@ static void check_kills(const char *recipe, const char *alone, const char *kille
 
 static void test_kill_at_random(void)
 {
-    char *sets[4 + N_EVERYTHING] = {"train.steps=60", "train.validate_every=7", "train.checkpoint_every=4", "train.plot_every=0"};
+    char *sets[4 + N_EVERYTHING] = {"train.steps=60", "train.validate_every=7", "train.checkpoint_every=4",
+                                    "train.plot_every=0"};
     memcpy(sets + 4, everything, sizeof everything);
     if (!ready())
         return;
-    char *const small[] = {sets[0], sets[1], sets[2], sets[3], "train.batch=1", "train.accumulate=2", "optimizer={type: adamw, lr: 1.0e-3}"};
+    char *const small[] = {sets[0],
+                           sets[1],
+                           sets[2],
+                           sets[3],
+                           "train.batch=1",
+                           "train.accumulate=2",
+                           "optimizer={type: adamw, lr: 1.0e-3}"};
     check_kills(chain_recipe("plain.yaml", NULL), "alone", "killed", 7, small);
     check_kills(chain_recipe("gan.yaml", chain_adversary), "alone_gan", "killed_gan", 4 + N_EVERYTHING, sets);
 }
@@ -205,10 +217,12 @@ static bool writing(const char *folder)
     return found;
 }
 
-/* Killed in the middle of the write of a checkpoint, again and again: the earlier one is whole each time, and the run goes on from it. */
+/* Killed in the middle of the write of a checkpoint, again and again: the earlier one is whole each time, and the run
+ * goes on from it. */
 static void test_kill_while_writing(void)
 {
-    char *const sets[] = {"train.steps=40", "train.validate_every=0", "train.checkpoint_every=1", "train.plot_every=0", "train.ema=0.9"};
+    char *const sets[] = {"train.steps=40", "train.validate_every=0", "train.checkpoint_every=1", "train.plot_every=0",
+                          "train.ema=0.9"};
     enum { N_SETS = 5, WANTED = 5 };
     if (!ready())
         return;
@@ -244,7 +258,8 @@ static void test_kill_while_writing(void)
 
 /* --- a full disk --- */
 
-/* A checkpoint that cannot be written (here by a limit on file sizes, as a full disk fails) says so, and the earlier one stands. */
+/* A checkpoint that cannot be written (here by a limit on file sizes, as a full disk fails) says so, and the earlier
+ * one stands. */
 static void test_full_disk_at_checkpoint(void)
 {
     struct error error = {0};
@@ -256,7 +271,8 @@ static void test_full_disk_at_checkpoint(void)
     if (!ready())
         return;
     signal(SIGXFSZ, SIG_IGN); /* as stop_install does for a run */
-    if (CHECK_OK(trainer_create(&trainer, chain_recipe("plain.yaml", NULL), 1, sets, check_path("tight"), NULL, &error), &error)) {
+    if (CHECK_OK(trainer_create(&trainer, chain_recipe("plain.yaml", NULL), 1, sets, check_path("tight"), NULL, &error),
+                 &error)) {
         CHECK_OK(training_step(&trainer.training, &result, &error), &error);
         CHECK_OK(checkpoint_write(in("tight", "last.h5"), &trainer.training, &trainer.state, &texts, &error), &error);
         CHECK_OK(checkpoint_write(in("tight", "copy.h5"), &trainer.training, &trainer.state, &texts, &error), &error);
@@ -265,7 +281,8 @@ static void test_full_disk_at_checkpoint(void)
         tight = before;
         tight.rlim_cur = 4096;
         setrlimit(RLIMIT_FSIZE, &tight);
-        enum status status = checkpoint_write(in("tight", "last.h5"), &trainer.training, &trainer.state, &texts, &error);
+        enum status status =
+            checkpoint_write(in("tight", "last.h5"), &trainer.training, &trainer.state, &texts, &error);
         setrlimit(RLIMIT_FSIZE, &before);
         CHECK_FAILS(status, &error, STATUS_FAILED, "last.h5");
         CHECK_CONTAINS(error.text, "while saving the state of step 2");
@@ -281,10 +298,12 @@ static void test_full_disk_at_checkpoint(void)
     trainer_close(&trainer);
 }
 
-/* A whole run whose disk is full at its second checkpoint: it fails, says so, keeps the first, and goes on when there is room. */
+/* A whole run whose disk is full at its second checkpoint: it fails, says so, keeps the first, and goes on when there
+ * is room. */
 static void test_full_disk_in_run(void)
 {
-    char *const sets[] = {"train.steps=4", "train.validate_every=0", "train.checkpoint_every=2", "train.plot_every=0", "train.ema=0.9"};
+    char *const sets[] = {"train.steps=4", "train.validate_every=0", "train.checkpoint_every=2", "train.plot_every=0",
+                          "train.ema=0.9"};
     char *const first[] = {"train.steps=2", sets[1], sets[2], sets[3], sets[4]};
     struct stat file;
     if (!ready())
@@ -327,5 +346,6 @@ int main(int argc, char **argv)
                                        {"kill_while_writing", test_kill_while_writing},
                                        {0}};
     const struct check_test killing[] = {{"kill_at_random", test_kill_at_random}, {0}};
-    return argc == 2 && strcmp(argv[1], "kill_at_random") == 0 ? check_main(argc, argv, killing) : check_main(argc, argv, tests);
+    return argc == 2 && strcmp(argv[1], "kill_at_random") == 0 ? check_main(argc, argv, killing)
+                                                               : check_main(argc, argv, tests);
 }

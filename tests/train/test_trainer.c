@@ -23,7 +23,8 @@ static bool ready(void)
 static bool run_plain(const char *name, int n_sets, char *const *sets)
 {
     struct error error = {0};
-    return CHECK_OK(trainer_start(chain_recipe("plain.yaml", NULL), n_sets, sets, check_path(name), NULL, &error), &error);
+    return CHECK_OK(trainer_start(chain_recipe("plain.yaml", NULL), n_sets, sets, check_path(name), NULL, &error),
+                    &error);
 }
 
 static const char *in(const char *run, const char *name)
@@ -35,9 +36,22 @@ static const char *in(const char *run, const char *name)
 
 static void test_run_folder(void)
 {
-    static const char *const files[] = {"recipe.yaml", "overrides.txt", "environment.txt", "defects.yaml", "network.txt", "split.tsv", "log.txt",
-                                        "metrics.tsv", "STATUS", "last.h5", "best.h5", "plots/loss.gp", "plots/metrics.gp",
-                                        "validation/step_000003.tsv", "validation/step_000006.png", NULL};
+    static const char *const files[] = {"recipe.yaml",
+                                        "overrides.txt",
+                                        "environment.txt",
+                                        "defects.yaml",
+                                        "network.txt",
+                                        "split.tsv",
+                                        "log.txt",
+                                        "metrics.tsv",
+                                        "STATUS",
+                                        "last.h5",
+                                        "best.h5",
+                                        "plots/loss.gp",
+                                        "plots/metrics.gp",
+                                        "validation/step_000003.tsv",
+                                        "validation/step_000006.png",
+                                        NULL};
     char *const sets[] = {"train.clip_norm=5", "train.pictures=true"};
     if (!ready() || !run_plain("folder", 2, sets))
         return;
@@ -165,7 +179,8 @@ static void test_resume_refuses(void)
     error = (struct error){0};
     CHECK_FAILS(trainer_resume(check_path("none"), 0, NULL, &error), &error, STATUS_USAGE, "no such run folder");
     error = (struct error){0};
-    CHECK_FAILS(trainer_start(chain_recipe("plain.yaml", NULL), 0, NULL, check_path("kept"), NULL, &error), &error, STATUS_USAGE, "--resume");
+    CHECK_FAILS(trainer_start(chain_recipe("plain.yaml", NULL), 0, NULL, check_path("kept"), NULL, &error), &error,
+                STATUS_USAGE, "--resume");
     char *status = chain_text(in("kept", "STATUS"));
     CHECK_CONTAINS(status, "state: finished\n"); /* refused attempts changed nothing */
     memory_free(status);
@@ -182,7 +197,8 @@ static void nap(double seconds)
 static bool param_same(const struct model *a, const struct model *b, const char *name)
 {
     const struct param *x = params_find(&a->params, name), *y = params_find(&b->params, name);
-    return x && y && memcmp(a->params.value + x->offset, b->params.value + y->offset, (size_t)x->count * sizeof(float)) == 0;
+    return x && y &&
+           memcmp(a->params.value + x->offset, b->params.value + y->offset, (size_t)x->count * sizeof(float)) == 0;
 }
 
 static void test_init_and_freeze(void)
@@ -192,7 +208,9 @@ static void test_init_and_freeze(void)
     char *const sets[] = {"train.freeze=[enc, norm]", "train.init_skip=[head]", "seed=9"};
     if (!ready() || !run_plain("base", 0, NULL))
         return;
-    if (!CHECK_OK(trainer_start(chain_recipe("plain.yaml", NULL), 3, sets, check_path("tuned"), check_path("base"), &error), &error))
+    if (!CHECK_OK(
+            trainer_start(chain_recipe("plain.yaml", NULL), 3, sets, check_path("tuned"), check_path("base"), &error),
+            &error))
         return;
     CHECK_OK(model_read(&before, in("base", "best.h5"), false, &error), &error);
     CHECK_OK(model_read(&after, in("tuned", "last.h5"), false, &error), &error);
@@ -211,16 +229,19 @@ static void test_init_and_freeze(void)
 static void test_init_refuses(void)
 {
     struct error error = {0};
-    char *const wider[] = {"network.layers.0.filters=16"}, *const skip[] = {"network.layers.0.filters=16", "train.init_skip=[enc, norm, mid]"};
+    char *const wider[] = {"network.layers.0.filters=16"}, *const skip[] = {"network.layers.0.filters=16",
+                                                                            "train.init_skip=[enc, norm, mid]"};
     if (!ready() || !run_plain("narrow", 0, NULL))
         return;
     const char *recipe = chain_recipe("plain.yaml", NULL), *narrow = in("narrow", "last.h5");
-    CHECK_FAILS(trainer_start(recipe, 1, wider, check_path("wide"), narrow, &error), &error, STATUS_FAILED, "train.init_skip: [enc]");
+    CHECK_FAILS(trainer_start(recipe, 1, wider, check_path("wide"), narrow, &error), &error, STATUS_FAILED,
+                "train.init_skip: [enc]");
     CHECK(!file_exists(check_path("wide"))); /* refused before the folder was made */
     error = (struct error){0};
     CHECK_OK(trainer_start(recipe, 2, skip, check_path("wide"), narrow, &error), &error);
     error = (struct error){0};
-    CHECK_FAILS(trainer_start(recipe, 0, NULL, check_path("lost"), check_path("nothing.h5"), &error), &error, STATUS_FAILED, "nothing.h5");
+    CHECK_FAILS(trainer_start(recipe, 0, NULL, check_path("lost"), check_path("nothing.h5"), &error), &error,
+                STATUS_FAILED, "nothing.h5");
 }
 
 /* --- what goes wrong --- */
@@ -228,10 +249,12 @@ static void test_init_refuses(void)
 static void test_not_finite_stops(void)
 {
     struct error error = {0};
-    char *const sets[] = {"optimizer={type: sgd, lr: 10}", "train.steps=60", "train.validate_every=0", "loss=[{type: mse, weight: 1.0e12}]"};
+    char *const sets[] = {"optimizer={type: sgd, lr: 10}", "train.steps=60", "train.validate_every=0",
+                          "loss=[{type: mse, weight: 1.0e12}]"};
     if (!ready())
         return;
-    CHECK_FAILS(trainer_start(chain_recipe("plain.yaml", NULL), 4, sets, check_path("nan"), NULL, &error), &error, STATUS_FAILED, "step ");
+    CHECK_FAILS(trainer_start(chain_recipe("plain.yaml", NULL), 4, sets, check_path("nan"), NULL, &error), &error,
+                STATUS_FAILED, "step ");
     CHECK_CONTAINS(error.text, "finite");
     CHECK_CONTAINS(error.text, "failed.h5");
     CHECK(file_exists(in("nan", "failed.h5")));
@@ -246,7 +269,8 @@ static void test_data_must_be_there(void)
     char *const nowhere[] = {"data.set=nowhere.h5"};
     if (!ready())
         return;
-    CHECK_FAILS(trainer_start(chain_recipe("plain.yaml", NULL), 1, nowhere, check_path("x"), NULL, &error), &error, STATUS_FAILED, "nowhere.h5");
+    CHECK_FAILS(trainer_start(chain_recipe("plain.yaml", NULL), 1, nowhere, check_path("x"), NULL, &error), &error,
+                STATUS_FAILED, "nowhere.h5");
     CHECK(!file_exists(check_path("x")));
 }
 
@@ -259,7 +283,8 @@ static void test_steps_allocate_nothing(void)
     char *const sets[] = {"train.validate_every=0", "train.steps=50", "data.queue=1", "data.workers=1"};
     if (!ready())
         return;
-    if (CHECK_OK(trainer_create(&trainer, chain_recipe("plain.yaml", NULL), 4, sets, check_path("calm"), NULL, &error), &error)) {
+    if (CHECK_OK(trainer_create(&trainer, chain_recipe("plain.yaml", NULL), 4, sets, check_path("calm"), NULL, &error),
+                 &error)) {
         CHECK_OK(training_step(&trainer.training, &result, &error), &error);
         nap(0.3);
         int64_t before = memory_alloc_count();
@@ -283,7 +308,9 @@ static void test_learns(void)
     char *const sets[] = {"train.validate_every=0", "train.steps=80", "optimizer.lr=0.01"};
     if (!ready())
         return;
-    if (CHECK_OK(trainer_create(&trainer, chain_recipe("plain.yaml", NULL), 3, sets, check_path("learns"), NULL, &error), &error)) {
+    if (CHECK_OK(
+            trainer_create(&trainer, chain_recipe("plain.yaml", NULL), 3, sets, check_path("learns"), NULL, &error),
+            &error)) {
         for (int i = 0; i < 80; i++) {
             CHECK_OK(training_step(&trainer.training, &result, &error), &error);
             first += i < 10 ? result.loss / 10 : 0;
