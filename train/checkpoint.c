@@ -21,52 +21,53 @@ static const char *const number_names[N_NUMBERS] = {
     "step",      "optimizer_steps", "loader_draw",  "loader_patch", "validated_step", "best_step",
     "best_bits", "threads",         "dataset_hash", "waited",       "adversary_steps"};
 
-static void numbers_get(int64_t numbers[N_NUMBERS], const struct training *training, const struct run_state *state)
+static void numbers_get(int64_t numbers[N_NUMBERS], const struct train_step *train_step, const struct run_state *state)
 {
     int64_t best_bits;
     memcpy(&best_bits, &state->best, sizeof best_bits);
-    const int64_t values[N_NUMBERS] = {training->step,
-                                       training->optimizer.n_steps,
-                                       training->position.draw,
-                                       training->position.patch,
+    const int64_t values[N_NUMBERS] = {train_step->step,
+                                       train_step->optimizer.n_steps,
+                                       train_step->position.draw,
+                                       train_step->position.patch,
                                        state->validated_step,
                                        state->best_step,
                                        best_bits,
                                        state->threads,
                                        (int64_t)state->dataset_hash,
                                        state->waited,
-                                       training->adversary ? training->adversary->optimizer.n_steps : 0};
+                                       train_step->adversary ? train_step->adversary->optimizer.n_steps : 0};
     memcpy(numbers, values, sizeof values);
 }
 
-static void numbers_put(struct training *training, struct run_state *state, const int64_t numbers[N_NUMBERS])
+static void numbers_put(struct train_step *train_step, struct run_state *state, const int64_t numbers[N_NUMBERS])
 {
-    training->step = numbers[0];
-    training->optimizer.n_steps = numbers[1];
-    training->position = (struct loader_position){.draw = numbers[2], .patch = numbers[3]};
+    train_step->step = numbers[0];
+    train_step->optimizer.n_steps = numbers[1];
+    train_step->position = (struct loader_position){.draw = numbers[2], .patch = numbers[3]};
     *state = (struct run_state){.validated_step = numbers[4],
                                 .best_step = numbers[5],
                                 .threads = numbers[7],
                                 .dataset_hash = (uint64_t)numbers[8],
                                 .waited = numbers[9]};
-    if (training->adversary)
-        training->adversary->optimizer.n_steps = numbers[10];
+    if (train_step->adversary)
+        train_step->adversary->optimizer.n_steps = numbers[10];
     memcpy(&state->best, &numbers[6], sizeof state->best);
 }
 
 /* Every flat block of floats that a run's state has, beside the weights of the model. */
-static int64_t checkpoint_floats(struct model_block *blocks, char names[][BLOCK_NAME], const struct training *training)
+static int64_t checkpoint_floats(struct model_block *blocks, char names[][BLOCK_NAME],
+                                 const struct train_step *train_step)
 {
-    const struct optimizer *optimizer = &training->optimizer;
-    const struct adversary *adversary = training->adversary;
+    const struct optimizer *optimizer = &train_step->optimizer;
+    const struct adversary *adversary = train_step->adversary;
     int64_t n = 0;
     for (int i = 0; i < optimizer->ops->n_slots; i++, n++) {
         snprintf(names[n], BLOCK_NAME, "optimizer_slot_%d", i);
         blocks[n] = (struct model_block){.name = names[n], .count = optimizer->n_floats, .floats = optimizer->slots[i]};
     }
-    if (training->average)
-        blocks[n++] =
-            (struct model_block){.name = "value", .count = training->params.n_floats, .floats = training->params.value};
+    if (train_step->average)
+        blocks[n++] = (struct model_block){
+            .name = "value", .count = train_step->params.n_floats, .floats = train_step->params.value};
     if (adversary)
         blocks[n++] = (struct model_block){
             .name = "adversary_value", .count = adversary->params.n_floats, .floats = adversary->params.value};
@@ -78,10 +79,11 @@ static int64_t checkpoint_floats(struct model_block *blocks, char names[][BLOCK_
     return n;
 }
 
-static int64_t checkpoint_texts(struct model_text *ret, const struct training *training, const struct run_state *state,
-                                const struct checkpoint_texts *texts, struct arena *arena, struct error *error)
+static int64_t checkpoint_texts(struct model_text *ret, const struct train_step *train_step,
+                                const struct run_state *state, const struct checkpoint_texts *texts,
+                                struct arena *arena, struct error *error)
 {
-    const struct recipe *recipe = training->recipe;
+    const struct recipe *recipe = train_step->recipe;
     char *restore = config_dump_text(&restore_table, &recipe->restore);
     char *whole = config_dump_portable(&recipe_table, recipe); /* models travel: no folders of this machine in them */
     const struct model_text all[] = {
@@ -89,7 +91,7 @@ static int64_t checkpoint_texts(struct model_text *ret, const struct training *t
         {"recipe", whole ? arena_strdup(arena, whole) : NULL},
         {"name", recipe->name},
         {"seed", arena_printf(arena, "%" PRId64, recipe->seed)},
-        {"step", arena_printf(arena, "%" PRId64, training->step)},
+        {"step", arena_printf(arena, "%" PRId64, train_step->step)},
         {"dataset_hash", arena_printf(arena, "%016" PRIx64, state->dataset_hash)},
         {"versions", environment_versions(arena)},
         {"metrics", texts->metrics},
@@ -108,7 +110,7 @@ static int64_t checkpoint_texts(struct model_text *ret, const struct training *t
     return n;
 }
 
-enum status checkpoint_write(const char *path, const struct training *training, const struct run_state *state,
+enum status checkpoint_write(const char *path, const struct train_step *train_step, const struct run_state *state,
                              const struct checkpoint_texts *texts, struct error *error)
 {
     struct arena arena = {0};
@@ -116,25 +118,25 @@ enum status checkpoint_write(const char *path, const struct training *training, 
     struct model_block blocks[N_BLOCKS_MAX];
     char names[N_BLOCKS_MAX][BLOCK_NAME];
     int64_t numbers[N_NUMBERS];
-    numbers_get(numbers, training, state);
+    numbers_get(numbers, train_step, state);
     struct model model = {
-        .network = training->recipe->network, .params = training->params, .texts = model_texts, .blocks = blocks};
-    if (training->coarse)
-        model.coarse = (struct model *)(uintptr_t)restorer_model(training->coarse); /* only written */
-    if (training->average)
-        model.params.value = training->average;
+        .network = train_step->recipe->network, .params = train_step->params, .texts = model_texts, .blocks = blocks};
+    if (train_step->coarse)
+        model.coarse = (struct model *)(uintptr_t)restorer_model(train_step->coarse); /* only written */
+    if (train_step->average)
+        model.params.value = train_step->average;
     for (int i = 0; i < N_NUMBERS; i++)
         blocks[i] = (struct model_block){.name = number_names[i], .count = 1, .ints = &numbers[i]};
-    model.n_blocks = N_NUMBERS + checkpoint_floats(blocks + N_NUMBERS, names, training);
-    model.n_texts = checkpoint_texts(model_texts, training, state, texts, &arena, error);
+    model.n_blocks = N_NUMBERS + checkpoint_floats(blocks + N_NUMBERS, names, train_step);
+    model.n_texts = checkpoint_texts(model_texts, train_step, state, texts, &arena, error);
     enum status status = model.n_texts < 0 ? error->status : model_write(path, &model, error);
     if (status)
-        error_while(error, "saving the state of step %" PRId64, training->step);
+        error_while(error, "saving the state of step %" PRId64, train_step->step);
     arena_done(&arena);
     return status;
 }
 
-static enum status checkpoint_take(struct training *training, struct run_state *state, const struct model *model,
+static enum status checkpoint_take(struct train_step *train_step, struct run_state *state, const struct model *model,
                                    const char *path, struct error *error)
 {
     struct model_block own[N_BLOCKS_MAX];
@@ -150,7 +152,7 @@ static enum status checkpoint_take(struct training *training, struct run_state *
                              number_names[i]);
         numbers[i] = block->ints[0];
     }
-    int64_t n = checkpoint_floats(own, names, training);
+    int64_t n = checkpoint_floats(own, names, train_step);
     for (int64_t i = 0; i < n; i++) {
         const struct model_block *block = model_block(model, own[i].name);
         if (!block || !block->floats || block->count != own[i].count)
@@ -158,25 +160,25 @@ static enum status checkpoint_take(struct training *training, struct run_state *
                              "%s: /state/%s is missing or of another size: was the recipe another?", path, own[i].name);
         memcpy(own[i].floats, block->floats, (size_t)block->count * sizeof(float));
     }
-    struct params shown = training->params; /* the weights of the model are those that are shown, averaged or not */
-    if (training->average)
-        shown.value = training->average;
+    struct params shown = train_step->params; /* the weights of the model are those that are shown, averaged or not */
+    if (train_step->average)
+        shown.value = train_step->average;
     if (params_copy(&shown, &model->params, &n_copied, error))
         return error->status;
-    if (n_copied != training->params.n)
+    if (n_copied != train_step->params.n)
         return error_set(error, STATUS_FAILED, "%s: has %" PRId64 " of the network's %" PRId64 " parameters", path,
-                         n_copied, training->params.n);
-    numbers_put(training, state, numbers);
+                         n_copied, train_step->params.n);
+    numbers_put(train_step, state, numbers);
     return STATUS_OK;
 }
 
-enum status checkpoint_read(struct training *training, struct run_state *ret_state, const char *path,
+enum status checkpoint_read(struct train_step *train_step, struct run_state *ret_state, const char *path,
                             struct error *error)
 {
     struct model model = {0};
     if (model_read(&model, path, true, error))
         return error->status;
-    enum status status = checkpoint_take(training, ret_state, &model, path, error);
+    enum status status = checkpoint_take(train_step, ret_state, &model, path, error);
     model_done(&model);
     return status;
 }

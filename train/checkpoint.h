@@ -25,10 +25,10 @@ struct checkpoint_texts {
     const char *metrics, *defects;
 };
 
-enum status checkpoint_write(const char *path, const struct training *training, const struct run_state *state,
+enum status checkpoint_write(const char *path, const struct train_step *train_step, const struct run_state *state,
                              const struct checkpoint_texts *texts, struct error *error);
 /* Into a training opened from the same recipe: weights, optimizer, step and position, and *ret_state. */
-enum status checkpoint_read(struct training *training, struct run_state *ret_state, const char *path,
+enum status checkpoint_read(struct train_step *train_step, struct run_state *ret_state, const char *path,
                             struct error *error);
 
 #endif

@@ -37,7 +37,7 @@ static const char history_metrics_plot[] =
 
 static void history_title(struct history *history, const char *title)
 {
-    if (history->n_columns < RECORD_MAX_COLUMNS)
+    if (history->n_columns < METRICS_TABLE_MAX_COLUMNS)
         history->titles[history->n_columns++] = title;
 }
 
@@ -95,9 +95,9 @@ enum status history_open(struct history *ret, struct run *run, const struct reci
     if (history_titles(&history, recipe, error))
         return error->status;
     struct history_cut cut = {.step = step, .validated_step = resumed ? resumed->validated_step : 0};
-    enum status status =
-        resumed ? record_resume(&history.record, path, history.n_columns, history.titles, history_keep, &cut, error)
-                : record_create(&history.record, path, history.n_columns, history.titles, error);
+    enum status status = resumed ? metrics_table_resume(&history.table, path, history.n_columns, history.titles,
+                                                        history_keep, &cut, error)
+                                 : metrics_table_create(&history.table, path, history.n_columns, history.titles, error);
     if (!status)
         *ret = history;
     return status;
@@ -125,13 +125,13 @@ static void history_show(struct history *history)
     history->watched_s = log_clock_s();
 }
 
-enum status history_step(struct history *history, const struct training *training, const struct training_result *result,
-                         struct error *error)
+enum status history_step(struct history *history, const struct train_step *train_step,
+                         const struct train_step_result *result, struct error *error)
 {
-    double row[RECORD_MAX_COLUMNS];
+    double row[METRICS_TABLE_MAX_COLUMNS];
     int c = 1;
-    history_clear(history, row, training->step);
-    row[c++] = (double)training->position.draw;
+    history_clear(history, row, train_step->step);
+    row[c++] = (double)train_step->position.draw;
     row[c++] = result->loss;
     for (int i = 0; i < history->n_losses; i++)
         row[c++] = result->terms[i];
@@ -144,7 +144,7 @@ enum status history_step(struct history *history, const struct training *trainin
     row[c++] = result->grad_norm;
     row[c++] = result->step_s;
     row[c++] = result->wait_s;
-    if (record_row(&history->record, row, error))
+    if (metrics_table_row(&history->table, row, error))
         return error->status;
     history_show(history);
     return STATUS_OK;
@@ -153,7 +153,7 @@ enum status history_step(struct history *history, const struct training *trainin
 enum status history_validation(struct history *history, int64_t step, const struct validation *validation,
                                struct error *error)
 {
-    double row[RECORD_MAX_COLUMNS];
+    double row[METRICS_TABLE_MAX_COLUMNS];
     int c = history->n_columns - history->n_metrics - 2;
     history->has_metrics |= validation->n_cases > 0;
     history_clear(history, row, step);
@@ -161,7 +161,7 @@ enum status history_validation(struct history *history, int64_t step, const stru
     for (int k = 0; k < history->n_metrics; k++)
         row[c++] = validation->mean[k];
     row[c++] = validation->total_s;
-    return record_row(&history->record, row, error);
+    return metrics_table_row(&history->table, row, error);
 }
 
 static void history_draw(struct history *history, const char *folder, const char *name, const char *body)
@@ -199,6 +199,6 @@ void history_watch(struct history *history)
 void history_close(struct history *history)
 {
     plot_window_close(history->window);
-    record_close(&history->record);
+    metrics_table_close(&history->table);
     *history = (struct history){0};
 }

@@ -9,10 +9,10 @@
 
 struct history {
     struct run *run;
-    struct record record;
+    struct metrics_table table;
     int n_losses, n_metrics, n_columns;
     bool adversary;
-    const char *titles[RECORD_MAX_COLUMNS]; /* step draw loss [loss_TYPE ...] [adversary_real _fake _fooled] lr
+    const char *titles[METRICS_TABLE_MAX_COLUMNS]; /* step draw loss [loss_TYPE ...] [adversary_real _fake _fooled] lr
                                                grad_norm step_s wait_s val_loss val_METRIC ... val_s */
     double plotted_s;
     bool has_metrics;           /* whole skulls were measured: there is something to draw */
@@ -25,8 +25,8 @@ struct history {
  * again. */
 enum status history_open(struct history *ret, struct run *run, const struct recipe *recipe,
                          const struct run_state *resumed, int64_t step, struct error *error);
-enum status history_step(struct history *history, const struct training *training, const struct training_result *result,
-                         struct error *error);
+enum status history_step(struct history *history, const struct train_step *train_step,
+                         const struct train_step_result *result, struct error *error);
 enum status history_validation(struct history *history, int64_t step, const struct validation *validation,
                                struct error *error);
 /* Draws plots/loss.png and plots/metrics.png; not sooner than 10 s after the last time unless `now`. Failure is logged

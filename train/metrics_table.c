@@ -12,7 +12,7 @@
 #include "base/memory.h"
 
 /* "step\tloss\t...\n", memory_free it. */
-static char *record_header(int n_columns, const char *const *titles)
+static char *metrics_table_header(int n_columns, const char *const *titles)
 {
     size_t bytes = 1;
     for (int i = 0; i < n_columns; i++)
@@ -24,31 +24,31 @@ static char *record_header(int n_columns, const char *const *titles)
     return text;
 }
 
-static enum status record_append(struct record *ret, const char *path, int n_columns, struct error *error)
+static enum status metrics_table_append(struct metrics_table *ret, const char *path, int n_columns, struct error *error)
 {
     FILE *file = fopen(path, "ae");
     if (!file)
         return error_set(error, STATUS_FAILED, "%s: cannot open: %s", path, strerror(errno));
-    *ret = (struct record){.file = file, .n_columns = n_columns, .path = path};
+    *ret = (struct metrics_table){.file = file, .n_columns = n_columns, .path = path};
     return STATUS_OK;
 }
 
-enum status record_create(struct record *ret, const char *path, int n_columns, const char *const *titles,
-                          struct error *error)
+enum status metrics_table_create(struct metrics_table *ret, const char *path, int n_columns, const char *const *titles,
+                                 struct error *error)
 {
-    assert(n_columns <= RECORD_MAX_COLUMNS);
-    char *header = record_header(n_columns, titles);
+    assert(n_columns <= METRICS_TABLE_MAX_COLUMNS);
+    char *header = metrics_table_header(n_columns, titles);
     if (!header)
         return error_memory(error, 0, "the metrics table");
     enum status status = file_write(path, header, strlen(header), error);
     memory_free(header);
-    return status ? status : record_append(ret, path, n_columns, error);
+    return status ? status : metrics_table_append(ret, path, n_columns, error);
 }
 
 /* Moves the kept rows of `text` (past the header) together, in place; returns the new length. A last line without its
  * end is a row whose writing was interrupted: it goes. */
-static size_t record_keep(char *text, size_t at, bool (*keep)(const void *context, int64_t step, const char *row),
-                          const void *context)
+static size_t metrics_table_keep(char *text, size_t at,
+                                 bool (*keep)(const void *context, int64_t step, const char *row), const void *context)
 {
     char *from = text + at, *to = from, *end;
     while ((end = strchr(from, '\n'))) {
@@ -62,13 +62,13 @@ static size_t record_keep(char *text, size_t at, bool (*keep)(const void *contex
     return (size_t)(to - text);
 }
 
-enum status record_resume(struct record *ret, const char *path, int n_columns, const char *const *titles,
-                          bool (*keep)(const void *context, int64_t step, const char *row), const void *context,
-                          struct error *error)
+enum status metrics_table_resume(struct metrics_table *ret, const char *path, int n_columns, const char *const *titles,
+                                 bool (*keep)(const void *context, int64_t step, const char *row), const void *context,
+                                 struct error *error)
 {
     if (!file_exists(path)) /* the run was killed before its first row */
-        return record_create(ret, path, n_columns, titles, error);
-    char *text = NULL, *header = record_header(n_columns, titles);
+        return metrics_table_create(ret, path, n_columns, titles, error);
+    char *text = NULL, *header = metrics_table_header(n_columns, titles);
     size_t bytes = 0;
     enum status status = header ? STATUS_OK : error_memory(error, 0, "the metrics table");
     if (!status)
@@ -78,29 +78,29 @@ enum status record_resume(struct record *ret, const char *path, int n_columns, c
             error_set(error, STATUS_FAILED,
                       "%s: the columns are not this recipe's: has recipe.yaml been edited since the run began?", path);
     if (!status)
-        status = file_write(path, text, record_keep(text, strlen(header), keep, context), error);
+        status = file_write(path, text, metrics_table_keep(text, strlen(header), keep, context), error);
     memory_free(text);
     memory_free(header);
-    return status ? status : record_append(ret, path, n_columns, error);
+    return status ? status : metrics_table_append(ret, path, n_columns, error);
 }
 
-enum status record_row(struct record *record, const double *values, struct error *error)
+enum status metrics_table_row(struct metrics_table *table, const double *values, struct error *error)
 {
-    fprintf(record->file, "%" PRId64, (int64_t)values[0]);
-    for (int i = 1; i < record->n_columns; i++) {
-        fputc('\t', record->file);
+    fprintf(table->file, "%" PRId64, (int64_t)values[0]);
+    for (int i = 1; i < table->n_columns; i++) {
+        fputc('\t', table->file);
         if (!isnan(values[i]))
-            fprintf(record->file, "%.9g", values[i]);
+            fprintf(table->file, "%.9g", values[i]);
     }
-    fputc('\n', record->file);
-    if (fflush(record->file) != 0 || ferror(record->file))
-        return error_set(error, STATUS_FAILED, "%s: cannot write: %s", record->path, strerror(errno));
+    fputc('\n', table->file);
+    if (fflush(table->file) != 0 || ferror(table->file))
+        return error_set(error, STATUS_FAILED, "%s: cannot write: %s", table->path, strerror(errno));
     return STATUS_OK;
 }
 
-void record_close(struct record *record)
+void metrics_table_close(struct metrics_table *table)
 {
-    if (record->file)
-        fclose(record->file);
-    *record = (struct record){0};
+    if (table->file)
+        fclose(table->file);
+    *table = (struct metrics_table){0};
 }

@@ -12,24 +12,24 @@
 
 #include "base/error.h"
 
-enum { RECORD_MAX_COLUMNS = 64 };
+enum { METRICS_TABLE_MAX_COLUMNS = 64 };
 
-struct record {
+struct metrics_table {
     FILE *file;
     int n_columns;
-    const char *path; /* the caller's, must outlive the record */
+    const char *path; /* the caller's, must outlive the table */
 };
 
 /* A new table with these column titles ("step" first). */
-enum status record_create(struct record *ret, const char *path, int n_columns, const char *const *titles,
-                          struct error *error);
+enum status metrics_table_create(struct metrics_table *ret, const char *path, int n_columns, const char *const *titles,
+                                 struct error *error);
 /* An old one, whose titles must be the same: rows for which keep(context, step, row) is false go, atomically; then it
  * can grow. */
-enum status record_resume(struct record *ret, const char *path, int n_columns, const char *const *titles,
-                          bool (*keep)(const void *context, int64_t step, const char *row), const void *context,
-                          struct error *error);
+enum status metrics_table_resume(struct metrics_table *ret, const char *path, int n_columns, const char *const *titles,
+                                 bool (*keep)(const void *context, int64_t step, const char *row), const void *context,
+                                 struct error *error);
 /* values[0] is the step; NaN: an empty cell. Flushed, so that a plot or a person sees it at once. */
-enum status record_row(struct record *record, const double *values, struct error *error);
-void record_close(struct record *record);
+enum status metrics_table_row(struct metrics_table *table, const double *values, struct error *error);
+void metrics_table_close(struct metrics_table *table);
 
 #endif

@@ -185,9 +185,9 @@ static void check_task(const struct recipe *recipe, struct error *error)
     if (task && task->text && strcmp(task->text, name) != 0)
         config_error(error, task, "restore.task: '%s' contradicts the recipe's task '%s' (leave restore.task out)",
                      task->text, name);
-    if (recipe->loss.n > TRAINING_MAX_LOSSES)
+    if (recipe->loss.n > TRAIN_STEP_MAX_LOSSES)
         config_error(error, recipe_key(recipe, "loss"), "loss: %" PRId64 " terms, at most %d are summed",
-                     recipe->loss.n, TRAINING_MAX_LOSSES);
+                     recipe->loss.n, TRAIN_STEP_MAX_LOSSES);
     if (recipe->loss.n == 0)
         config_error(error, recipe_key(recipe, "loss"), "loss: the list is empty (for example [ { type: mse } ])");
     if (!recipe->optimizer.table)

@@ -1,11 +1,11 @@
 /* train_step.h - one optimizer step: [loader -> forward -> loss -> backward] per batch -> clip -> update. Everything a
- * step needs is made once, by training_open; a step allocates nothing.
+ * step needs is made once, by train_step_open; a step allocates nothing.
  *
- *     training_open(&training, &recipe, true, &error);
- *     training_start(&training, &error);
- *     while (training.step < recipe.train.steps)
- *         if (training_step(&training, &result, &error)) ...            // result.loss, result.grad_norm, result.lr ...
- *     training_close(&training);
+ *     train_step_open(&train_step, &recipe, true, &error);
+ *     train_step_start(&train_step, &error);
+ *     while (train_step.step < recipe.train.steps)
+ *         if (train_step_run(&train_step, &result, &error)) ...            // result.loss, result.grad_norm, result.lr
+ * ... train_step_close(&train_step);
  *
  * The bits after step n are a pure function of recipe, dataset, seed, thread count and number of processes. */
 #ifndef CALVARIA_TRAIN_TRAIN_STEP_H
@@ -14,9 +14,9 @@
 #include "train/recipe.h"
 #include "train/replicas.h"
 
-enum { TRAINING_MAX_LOSSES = 16 };
+enum { TRAIN_STEP_MAX_LOSSES = 16 };
 
-struct training {
+struct train_step {
     const struct recipe *recipe;
     struct params params;
     struct network *network;
@@ -39,9 +39,9 @@ struct training {
     struct loader_position position; /* where the next batch begins */
 };
 
-struct training_result {
-    double loss, terms[TRAINING_MAX_LOSSES]; /* the weighted sum, the adversary's term included; each term, unweighted;
-                                                means over the batches */
+struct train_step_result {
+    double loss, terms[TRAIN_STEP_MAX_LOSSES]; /* the weighted sum, the adversary's term included; each term,
+                                                unweighted; means over the batches */
     struct adversary_result adversary;
     double grad_norm; /* before clipping */
     double lr;
@@ -49,23 +49,25 @@ struct training_result {
 };
 
 /* Independent random numbers for each purpose, all from the recipe's seed. */
-enum training_stream { STREAM_WEIGHTS, STREAM_SAMPLES, STREAM_DROPOUT, STREAM_VALIDATION, STREAM_ADVERSARY };
-uint64_t training_seed(const struct recipe *recipe, enum training_stream stream);
+enum train_step_stream { STREAM_WEIGHTS, STREAM_SAMPLES, STREAM_DROPOUT, STREAM_VALIDATION, STREAM_ADVERSARY };
+uint64_t train_step_seed(const struct recipe *recipe, enum train_step_stream stream);
 
 /* fresh: random weights, or those of recipe.train.init; else they are left for a checkpoint to fill in. Freezes
- * recipe.train.freeze. In place: the network points into *training, which must not be moved until training_close. */
-enum status training_open(struct training *training, const struct recipe *recipe, bool fresh, struct error *error);
+ * recipe.train.freeze. In place: the network points into *train_step, which must not be moved until train_step_close.
+ */
+enum status train_step_open(struct train_step *train_step, const struct recipe *recipe, bool fresh,
+                            struct error *error);
 /* The recipe's data, with what training knows of them: the distances its losses need, the coarse stage. */
-void training_loader(struct loader_config *ret, const struct training *training);
-/* Starts the loader at training.position; with several processes, at this one's share of the sequence. */
-enum status training_start(struct training *training, struct error *error);
+void train_step_loader(struct loader_config *ret, const struct train_step *train_step);
+/* Starts the loader at train_step.position; with several processes, at this one's share of the sequence. */
+enum status train_step_start(struct train_step *train_step, struct error *error);
 /* One step, in all processes together: loss and gradient are means over their parts of it. A loss or gradient that is
  * not finite is STATUS_FAILED, says where it came from, and leaves weights, step and position as they were before the
  * step. */
-enum status training_step(struct training *training, struct training_result *ret, struct error *error);
+enum status train_step_run(struct train_step *train_step, struct train_step_result *ret, struct error *error);
 /* The weighted sum of the losses of prediction p on the batch in target and distance, at a step of the run. d_p and
  * terms may be NULL. */
-double training_loss(const struct training *training, const float *p, int64_t step, float *d_p, double *terms);
-void training_close(struct training *training);
+double train_step_loss(const struct train_step *train_step, const float *p, int64_t step, float *d_p, double *terms);
+void train_step_close(struct train_step *train_step);
 
 #endif

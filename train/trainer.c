@@ -1,4 +1,5 @@
-/* trainer.c - see trainer.h: the loop around training_step. How a run folder is made and reopened is in trainer_open.c.
+/* trainer.c - see trainer.h: the loop around train_step_run. How a run folder is made and reopened is in
+ * trainer_open.c.
  */
 #include "train/trainer.h"
 
@@ -25,7 +26,7 @@ static enum status trainer_status(struct trainer *trainer, const char *state, co
     if (!trainer_leads(trainer))
         return STATUS_OK;
     const struct run_status status = {.state = state,
-                                      .step = trainer->training.step,
+                                      .step = trainer->train_step.step,
                                       .steps = trainer->recipe.train.steps,
                                       .best = trainer->recipe.train.best,
                                       .best_value = trainer->state.best,
@@ -42,7 +43,7 @@ static bool due(int64_t every, int64_t step, int64_t steps)
 static bool trainer_validation_due(const struct trainer *trainer)
 {
     const struct train_config *train = &trainer->recipe.train;
-    int64_t step = trainer->training.step;
+    int64_t step = trainer->train_step.step;
     return step > 0 && trainer->state.validated_step != step && due(train->validate_every, step, train->steps);
 }
 
@@ -55,7 +56,7 @@ static enum status trainer_save(struct trainer *trainer, const char *name, struc
     const char *path = run_path(&trainer->run, name);
     if (!path)
         return error_memory(error, 0, "a path");
-    if (checkpoint_write(path, &trainer->training, &trainer->state, &texts, error)) {
+    if (checkpoint_write(path, &trainer->train_step, &trainer->state, &texts, error)) {
         if (trainer->saved_step > 0)
             error_while(error, "training in %s; its last.h5 still holds step %" PRId64, trainer->run.folder,
                         trainer->saved_step);
@@ -66,18 +67,18 @@ static enum status trainer_save(struct trainer *trainer, const char *name, struc
 
 static enum status trainer_checkpoint(struct trainer *trainer, struct error *error)
 {
-    const struct params *params = &trainer->training.params;
+    const struct params *params = &trainer->train_step.params;
     if (trainer_shared(trainer) &&
         !replicas_same(trainer->replicas, XXH64(params->value, (size_t)params->n_floats * sizeof(float),
-                                                (uint64_t)trainer->training.step))) {
+                                                (uint64_t)trainer->train_step.step))) {
         trainer->replicas->together = true;
         return error_set(error, STATUS_FAILED,
                          "step %" PRId64 ": the processes' weights differ (another build or processor in one of them?)",
-                         trainer->training.step);
+                         trainer->train_step.step);
     }
     if (trainer_leads(trainer) && trainer_save(trainer, "last.h5", error))
         return error->status;
-    trainer->saved_step = trainer->training.step;
+    trainer->saved_step = trainer->train_step.step;
     trainer->dirty = false;
     return trainer_status(trainer, "running", NULL, error);
 }
@@ -87,16 +88,16 @@ static enum status trainer_checkpoint(struct trainer *trainer, struct error *err
 static void trainer_interrupted(void *context)
 {
     struct trainer *trainer = context;
-    struct training *training = &trainer->training;
-    struct params *params = &training->params;
+    struct train_step *train_step = &trainer->train_step;
+    struct params *params = &train_step->params;
     struct error error = {0};
     int64_t n = params->n_floats - params->n_trainable;
-    if (!trainer_leads(trainer) || !training->computing)
+    if (!trainer_leads(trainer) || !train_step->computing)
         return;
     for (int64_t i = 0; i < n; i++) {
         float now = params->value[params->n_trainable + i];
-        params->value[params->n_trainable + i] = training->statistics[i];
-        training->statistics[i] = now;
+        params->value[params->n_trainable + i] = train_step->statistics[i];
+        train_step->statistics[i] = now;
     }
     if (trainer_save(trainer, "last.h5", &error) == STATUS_OK &&
         trainer_status(trainer, "stopped",
@@ -105,13 +106,13 @@ static void trainer_interrupted(void *context)
                        &error) == STATUS_OK)
         log_warn("%s while waiting for the other processes: did one die? %s/last.h5 holds step %" PRId64
                  " (go on with --resume)",
-                 stop_signal(), trainer->run.folder, training->step);
+                 stop_signal(), trainer->run.folder, train_step->step);
     else
         log_warn("%s", error.text);
     for (int64_t i = 0; i < n; i++) {
         float before = params->value[params->n_trainable + i];
-        params->value[params->n_trainable + i] = training->statistics[i];
-        training->statistics[i] = before;
+        params->value[params->n_trainable + i] = train_step->statistics[i];
+        train_step->statistics[i] = before;
     }
 }
 
@@ -122,7 +123,7 @@ static void trainer_keep_metrics(struct trainer *trainer, const struct validatio
 {
     size_t capacity = sizeof trainer->metrics;
     size_t at = (size_t)snprintf(trainer->metrics, capacity, "step: %" PRId64 "\ncases: %" PRId64 "\n",
-                                 trainer->training.step, validation->n_cases);
+                                 trainer->train_step.step, validation->n_cases);
     if (isfinite(validation->loss))
         at += (size_t)snprintf(trainer->metrics + at, capacity - at, "loss: %.6g\n", validation->loss);
     for (int k = 0; k < validation->n_columns && at < capacity; k++)
@@ -140,7 +141,7 @@ static enum status trainer_validate(struct trainer *trainer, struct error *error
         return error->status;
     if (validation.stopped) /* the checkpoint says that it is still due */
         return STATUS_OK;
-    int64_t step = trainer->training.step;
+    int64_t step = trainer->train_step.step;
     double value = validation_value(&validation, best);
     bool better = isfinite(value) && (!isfinite(state->best) || (value - state->best) * recipe_metric_sign(best) > 0);
     log_info("step %" PRId64 ": validation: loss %.5g, DSC %.4f, %" PRId64 " of %" PRId64 " failed, %.1f s%s", step,
@@ -194,18 +195,18 @@ static const char *trainer_folder(const struct trainer *trainer)
 
 static bool trainer_stopping(const struct trainer *trainer)
 {
-    return trainer_shared(trainer) ? trainer->stop || trainer->training.stop : stop_requested();
+    return trainer_shared(trainer) ? trainer->stop || trainer->train_step.stop : stop_requested();
 }
 
 /* --- the loop --- */
 
 static enum status trainer_step(struct trainer *trainer, struct progress *progress, struct error *error)
 {
-    struct training *training = &trainer->training;
+    struct train_step *train_step = &trainer->train_step;
     const struct train_config *train = &trainer->recipe.train;
-    struct training_result result;
+    struct train_step_result result;
     char note[64];
-    if (training_step(training, &result, error)) {
+    if (train_step_run(train_step, &result, error)) {
         struct error saving = {0};
         if (trainer_leads(trainer) && trainer_save(trainer, "failed.h5", &saving) == STATUS_OK)
             error_while(error, "training in %s; failed.h5 there holds the state before this step",
@@ -213,31 +214,31 @@ static enum status trainer_step(struct trainer *trainer, struct progress *progre
         return error->status;
     }
     trainer->dirty = true;
-    if (trainer_leads(trainer) && history_step(&trainer->history, training, &result, error))
+    if (trainer_leads(trainer) && history_step(&trainer->history, train_step, &result, error))
         return error->status;
     snprintf(note, sizeof note, "loss %.5g", result.loss);
-    progress_show(progress, training->step, note);
+    progress_show(progress, train_step->step, note);
     if (trainer_validation_due(trainer) && trainer_validate_together(trainer, error))
         return error->status;
-    if (due(train->checkpoint_every, training->step, train->steps) && trainer_checkpoint(trainer, error))
+    if (due(train->checkpoint_every, train_step->step, train->steps) && trainer_checkpoint(trainer, error))
         return error->status;
-    if (trainer_leads(trainer) && due(train->plot_every, training->step, train->steps))
-        history_plot(&trainer->history, training->step == train->steps);
+    if (trainer_leads(trainer) && due(train->plot_every, train_step->step, train->steps))
+        history_plot(&trainer->history, train_step->step == train->steps);
     return STATUS_OK;
 }
 
 static enum status trainer_loop(struct trainer *trainer, struct error *error)
 {
-    struct training *training = &trainer->training;
+    struct train_step *train_step = &trainer->train_step;
     int64_t steps = trainer->recipe.train.steps;
     struct progress progress = {0};
     if (trainer_status(trainer, "running", NULL, error))
         return error->status;
     if (trainer_validation_due(trainer) && trainer_validate_together(trainer, error)) /* a stop had cut it short */
         return error->status;
-    progress_start(&progress, "training", "steps", training->step, steps);
+    progress_start(&progress, "training", "steps", train_step->step, steps);
     enum status status = STATUS_OK;
-    while (!status && training->step < steps && !trainer_out_of_patience(trainer) && !trainer_stopping(trainer))
+    while (!status && train_step->step < steps && !trainer_out_of_patience(trainer) && !trainer_stopping(trainer))
         status = trainer_step(trainer, &progress, error);
     progress_end(&progress);
     if (!status && trainer->replicas)
@@ -249,15 +250,15 @@ static enum status trainer_loop(struct trainer *trainer, struct error *error)
     if (trainer_out_of_patience(trainer)) {
         log_info("finished early, after step %" PRId64 " of %" PRId64 ": no better %s in %" PRId64
                  " validations (train.patience); the best, at step %" PRId64 ", is %s/best.h5",
-                 training->step, steps, trainer->recipe.train.best, trainer->state.waited, trainer->state.best_step,
+                 train_step->step, steps, trainer->recipe.train.best, trainer->state.waited, trainer->state.best_step,
                  trainer_folder(trainer));
         return STATUS_OK;
     }
-    if (training->step < steps || trainer_validation_due(trainer))
+    if (train_step->step < steps || trainer_validation_due(trainer))
         return error_set(error, STATUS_STOPPED,
                          "%s: stopped by %s after step %" PRId64 " of %" PRId64
                          ", everything is saved (go on with: calvaria train --resume %s)",
-                         trainer_folder(trainer), stop_signal() ? stop_signal() : "request", training->step, steps,
+                         trainer_folder(trainer), stop_signal() ? stop_signal() : "request", train_step->step, steps,
                          trainer_folder(trainer));
     log_info("finished: %" PRId64 " steps in %s", steps, trainer_folder(trainer));
     return STATUS_OK;

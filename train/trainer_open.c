@@ -174,7 +174,7 @@ static void trainer_announce(const struct trainer *trainer)
 {
     const struct recipe *recipe = &trainer->recipe;
     log_info("run: %s: %s, network '%s' with %" PRId64 " trainable parameters, %s, %d threads", trainer->run.folder,
-             loader_task_names[recipe->task], recipe->network.name, trainer->training.params.n_trainable,
+             loader_task_names[recipe->task], recipe->network.name, trainer->train_step.params.n_trainable,
              engine_version(), parallel_threads());
     if (trainer->replicas && trainer->replicas->n > 1)
         log_info("%" PRId64 " processes (%" PRId64 " on this machine), a batch of %" PRId64 " each, %s",
@@ -185,7 +185,7 @@ static enum status trainer_open_validator(struct trainer *trainer, struct error 
 {
     if (trainer->recipe.train.validate_every == 0 || !trainer_leads(trainer))
         return STATUS_OK;
-    return validator_open(&trainer->validator, &trainer->training, error);
+    return validator_open(&trainer->validator, &trainer->train_step, error);
 }
 
 enum status trainer_create(struct trainer *trainer, const char *recipe_path, int n_sets, char *const *sets,
@@ -203,18 +203,18 @@ enum status trainer_create(struct trainer *trainer, const char *recipe_path, int
     if (trainer_look_at_set(&facts, trainer, error) || trainer_read_defects(trainer, error) ||
         budget_check(recipe, facts.largest, trainer_available_bytes(trainer), error))
         return error->status;
-    if (training_open(&trainer->training, recipe, true, error) || trainer_open_validator(trainer, error))
+    if (train_step_open(&trainer->train_step, recipe, true, error) || trainer_open_validator(trainer, error))
         return error->status;
     trainer->state = (struct run_state){.best = NAN, .threads = recipe->train.threads, .dataset_hash = facts.hash};
-    trainer->training.replicas = trainer->replicas;
+    trainer->train_step.replicas = trainer->replicas;
     if (!trainer_leads(trainer))
-        return training_start(&trainer->training, error);
+        return train_step_start(&trainer->train_step, error);
     if (run_create(&trainer->run, folder, recipe->name, error) || trainer_write_files(trainer, &facts, error) ||
         trainer_write_overrides(trainer, "", n_sets, sets, init, error) ||
         history_open(&trainer->history, &trainer->run, recipe, NULL, 0, error))
         return error->status;
     trainer_announce(trainer);
-    return training_start(&trainer->training, error);
+    return train_step_start(&trainer->train_step, error);
 }
 
 static enum status trainer_check_sets(int n_sets, char *const *sets, struct error *error)
@@ -243,21 +243,21 @@ static enum status trainer_take_checkpoint(struct trainer *trainer, const struct
     if (!file_exists(path)) { /* it ended before its first checkpoint: from the beginning again, the same bits */
         log_warn("%s: no last.h5: the run ended before its first checkpoint and starts again", trainer->run.folder);
         trainer->state = (struct run_state){.best = NAN, .threads = recipe->train.threads, .dataset_hash = facts->hash};
-        training_close(&trainer->training);
-        return training_open(&trainer->training, recipe, true, error);
+        train_step_close(&trainer->train_step);
+        return train_step_open(&trainer->train_step, recipe, true, error);
     }
-    if (checkpoint_read(&trainer->training, &trainer->state, path, error))
+    if (checkpoint_read(&trainer->train_step, &trainer->state, path, error))
         return error->status;
     if (trainer->state.dataset_hash != facts->hash)
         return error_set(error, STATUS_FAILED, "%s: is not the dataset this run was trained on (its contents changed)",
                          recipe->data.set);
-    if (recipe->train.steps < trainer->training.step)
+    if (recipe->train.steps < trainer->train_step.step)
         return error_set(error, STATUS_USAGE, "train.steps: %" PRId64 ", but %s is at step %" PRId64 " already",
-                         recipe->train.steps, trainer->run.folder, trainer->training.step);
+                         recipe->train.steps, trainer->run.folder, trainer->train_step.step);
     if (trainer->state.threads != recipe->train.threads)
         log_warn("%" PRId64 " threads, the run began with %" PRId64 ": the results will differ in the last bits",
                  recipe->train.threads, trainer->state.threads);
-    trainer->saved_step = trainer->training.step;
+    trainer->saved_step = trainer->train_step.step;
     return STATUS_OK;
 }
 
@@ -274,7 +274,7 @@ static enum status trainer_record_sets(struct trainer *trainer, int n_sets, char
     enum status status = file_read(&before, &bytes, path, 1 << 20, error);
     const char *text =
         status ? NULL
-               : arena_printf(&trainer->arena, "%s# resumed at step %" PRId64 "\n", before, trainer->training.step);
+               : arena_printf(&trainer->arena, "%s# resumed at step %" PRId64 "\n", before, trainer->train_step.step);
     if (!status)
         status = trainer_write_overrides(trainer, text, n_sets, sets, NULL, error);
     memory_free(before);
@@ -311,26 +311,26 @@ enum status trainer_reopen(struct trainer *trainer, const char *folder, int n_se
     if (trainer_check_sets(n_sets, sets, error) ||
         (trainer_leads(trainer) ? run_open(&trainer->run, folder, error) : run_look(&trainer->run, folder, error)) ||
         trainer_reread(trainer, n_sets, sets, &facts, error) ||
-        training_open(&trainer->training, &trainer->recipe, false, error) ||
+        train_step_open(&trainer->train_step, &trainer->recipe, false, error) ||
         trainer_take_checkpoint(trainer, &facts, error))
         return error->status;
-    trainer->training.replicas = trainer->replicas;
+    trainer->train_step.replicas = trainer->replicas;
     if (!trainer_leads(trainer))
-        return training_start(&trainer->training, error);
+        return train_step_start(&trainer->train_step, error);
     if (trainer_open_validator(trainer, error) || trainer_record_sets(trainer, n_sets, sets, error) ||
-        history_open(&trainer->history, &trainer->run, &trainer->recipe, &trainer->state, trainer->training.step,
+        history_open(&trainer->history, &trainer->run, &trainer->recipe, &trainer->state, trainer->train_step.step,
                      error))
         return error->status;
     trainer_announce(trainer);
-    log_info("resumed after step %" PRId64 " of %" PRId64, trainer->training.step, trainer->recipe.train.steps);
-    return training_start(&trainer->training, error);
+    log_info("resumed after step %" PRId64 " of %" PRId64, trainer->train_step.step, trainer->recipe.train.steps);
+    return train_step_start(&trainer->train_step, error);
 }
 
 void trainer_close(struct trainer *trainer)
 {
     history_close(&trainer->history);
     validator_close(trainer->validator);
-    training_close(&trainer->training);
+    train_step_close(&trainer->train_step);
     run_close(&trainer->run);
     arena_done(&trainer->arena);
 }

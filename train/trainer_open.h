@@ -9,7 +9,7 @@ struct trainer {
     struct replicas *replicas; /* NULL: alone */
     struct recipe recipe;
     struct run run; /* folder NULL: there is none yet, or another process writes it */
-    struct training training;
+    struct train_step train_step;
     struct validator *validator; /* NULL: nothing is validated, or another process does it */
     struct history history;
     struct run_state state;

@@ -15,7 +15,7 @@
 #include "train/stop.h"
 
 struct validator {
-    struct training *training;
+    struct train_step *train_step;
     struct holdout holdout;
     struct restorer *restorer;
     int64_t n_batches;     /* of patches */
@@ -26,7 +26,7 @@ struct validator {
 
 static int64_t validator_batch_floats(const struct validator *validator)
 {
-    const struct recipe *recipe = validator->training->recipe;
+    const struct recipe *recipe = validator->train_step->recipe;
     return shape_count(recipe_shape(recipe, recipe->train.batch));
 }
 
@@ -45,8 +45,8 @@ static void floats_from_bytes(float *dst, const uint8_t *src, int64_t n)
 
 static enum status validator_read_patches(struct validator *validator, struct error *error)
 {
-    struct training *training = validator->training;
-    const struct recipe *recipe = training->recipe;
+    struct train_step *train_step = validator->train_step;
+    const struct recipe *recipe = train_step->recipe;
     int64_t batch = recipe->train.batch, floats = validator_batch_floats(validator);
     validator->n_batches = (recipe->train.validate_patches + batch - 1) / batch;
     if (validator->n_batches == 0)
@@ -56,17 +56,17 @@ static enum status validator_read_patches(struct validator *validator, struct er
     if (!validator->src || !validator->target)
         return error_memory(error, 2 * (size_t)validator->n_batches * (size_t)floats, "the validation patches");
     struct loader_config config;
-    training_loader(&config, training);
+    train_step_loader(&config, train_step);
     config.distance = false; /* taken anew at each validation */
     struct loader_position position = {0};
     struct loader *loader = NULL;
     config.workers = 1;
     enum status status = loader_new(&loader, &config, (enum loader_task)recipe->task, SPLIT_VAL,
-                                    training_seed(recipe, STREAM_VALIDATION), position, error);
+                                    train_step_seed(recipe, STREAM_VALIDATION), position, error);
     for (int64_t b = 0; !status && b < validator->n_batches; b++) {
-        status = loader_next(loader, batch, training->src, training->target, NULL, &position, error);
-        bytes_from_floats(validator->src + b * floats, training->src, status ? 0 : floats);
-        bytes_from_floats(validator->target + b * floats, training->target, status ? 0 : floats);
+        status = loader_next(loader, batch, train_step->src, train_step->target, NULL, &position, error);
+        bytes_from_floats(validator->src + b * floats, train_step->src, status ? 0 : floats);
+        bytes_from_floats(validator->target + b * floats, train_step->target, status ? 0 : floats);
     }
     loader_free(loader);
     return status;
@@ -75,14 +75,14 @@ static enum status validator_read_patches(struct validator *validator, struct er
 /* Taken anew at each validation: quicker done than kept. `target`: a batch. */
 static enum status validator_distance(struct validator *validator, const uint8_t *target, struct error *error)
 {
-    const struct recipe *recipe = validator->training->recipe;
+    const struct recipe *recipe = validator->train_step->recipe;
     int64_t n = shape_voxels(recipe_shape(recipe, 1));
     uint8_t *mask = memory_alloc((size_t)n, 1);
     enum status status = mask ? STATUS_OK : error_memory(error, (size_t)n, "a validation target");
     for (int64_t b = 0; !status && b < recipe->train.batch; b++) {
         for (int64_t v = 0; v < n; v++)
             mask[v] = target[b * n + v] > 127;
-        status = distance_signed(validator->training->distance + b * n, mask, recipe->data.patch_vox, error);
+        status = distance_signed(validator->train_step->distance + b * n, mask, recipe->data.patch_vox, error);
     }
     memory_free(mask);
     return status;
@@ -92,17 +92,17 @@ static enum status validator_distance(struct validator *validator, const uint8_t
  * that the values of different steps compare. */
 static enum status validator_loss(double *ret, struct validator *validator, struct error *error)
 {
-    struct training *training = validator->training;
+    struct train_step *train_step = validator->train_step;
     const struct pass pass = {.training = false};
     int64_t floats = validator_batch_floats(validator);
     double sum = 0;
     for (int64_t b = 0; b < validator->n_batches && !stop_requested(); b++) {
-        if (training->distance && validator_distance(validator, validator->target + b * floats, error))
+        if (train_step->distance && validator_distance(validator, validator->target + b * floats, error))
             return error->status;
-        floats_from_bytes(training->src, validator->src + b * floats, floats);
-        floats_from_bytes(training->target, validator->target + b * floats, floats);
-        const float *p = network_forward(training->network, training->src, &pass);
-        sum += training_loss(training, p, training->recipe->train.steps, NULL, NULL);
+        floats_from_bytes(train_step->src, validator->src + b * floats, floats);
+        floats_from_bytes(train_step->target, validator->target + b * floats, floats);
+        const float *p = network_forward(train_step->network, train_step->src, &pass);
+        sum += train_step_loss(train_step, p, train_step->recipe->train.steps, NULL, NULL);
     }
     *ret = validator->n_batches ? sum / (double)validator->n_batches : NAN;
     return STATUS_OK;
@@ -161,8 +161,8 @@ static enum status validator_restore(struct validation *ret, struct validator *v
             trial_print_row(table, &trial);
             validation_add(ret, count, &trial);
         }
-        if (!status && c == 0 && validator->training->recipe->train.pictures)
-            status = trial_picture(&trial, picture, validator->training->step, error);
+        if (!status && c == 0 && validator->train_step->recipe->train.pictures)
+            status = trial_picture(&trial, picture, validator->train_step->step, error);
         trial_done(&trial);
         if (status)
             return status;
@@ -176,8 +176,8 @@ static enum status validator_cases(struct validation *ret, struct validator *val
                                    struct error *error)
 {
     char tsv[64], png[64];
-    snprintf(tsv, sizeof tsv, "validation/step_%06" PRId64 ".tsv", validator->training->step);
-    snprintf(png, sizeof png, "validation/step_%06" PRId64 ".png", validator->training->step);
+    snprintf(tsv, sizeof tsv, "validation/step_%06" PRId64 ".tsv", validator->train_step->step);
+    snprintf(png, sizeof png, "validation/step_%06" PRId64 ".png", validator->train_step->step);
     const char *table_path = run_path(run, tsv), *picture = run_path(run, png);
     if (!table_path || !picture)
         return error_memory(error, 0, "a path");
@@ -216,12 +216,12 @@ static enum status validator_look(struct validation *ret, struct validator *vali
 
 enum status validator_run(struct validation *ret, struct validator *validator, struct run *run, struct error *error)
 {
-    struct training *training = validator->training;
-    if (training->average)
-        average_swap(training->average, &training->params);
+    struct train_step *train_step = validator->train_step;
+    if (train_step->average)
+        average_swap(train_step->average, &train_step->params);
     enum status status = validator_look(ret, validator, run, error);
-    if (training->average)
-        average_swap(training->average, &training->params);
+    if (train_step->average)
+        average_swap(train_step->average, &train_step->params);
     return status;
 }
 
@@ -235,22 +235,22 @@ double validation_value(const struct validation *validation, const char *name)
     return NAN;
 }
 
-enum status validator_open(struct validator **ret, struct training *training, struct error *error)
+enum status validator_open(struct validator **ret, struct train_step *train_step, struct error *error)
 {
-    const struct recipe *recipe = training->recipe;
+    const struct recipe *recipe = train_step->recipe;
     struct validator *validator = memory_zalloc(1, sizeof *validator);
     if (!validator)
         return error_memory(error, sizeof *validator, "the validator");
-    validator->training = training;
+    validator->train_step = train_step;
     const struct holdout_config holdout = {.set = recipe->data.set,
                                            .defects = recipe->data.defects,
                                            .n_cases = recipe->train.validate_cases,
-                                           .seed = training_seed(recipe, STREAM_VALIDATION),
+                                           .seed = train_step_seed(recipe, STREAM_VALIDATION),
                                            .node = recipe_key(recipe, "data.set")};
     enum status status = holdout_open(&validator->holdout, &holdout, error);
     if (!status && recipe->train.validate_cases > 0)
-        status = restorer_new(&validator->restorer, &recipe->network, &training->params, &recipe->restore,
-                              training->coarse, error);
+        status = restorer_new(&validator->restorer, &recipe->network, &train_step->params, &recipe->restore,
+                              train_step->coarse, error);
     if (!status)
         status = validator_read_patches(validator, error);
     if (status)

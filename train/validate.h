@@ -22,8 +22,8 @@ struct validator;
 
 /* Reads the patches, chooses the skulls: always the same ones for a dataset and seed. Skulls take fixed defects from
  * recipe.data.defects, or their stored implant; STATUS_USAGE when the split has no case, or none with a defect. */
-enum status validator_open(struct validator **ret, struct training *training, struct error *error);
-/* At training->step: writes validation/step_N.tsv and .png into the run folder. */
+enum status validator_open(struct validator **ret, struct train_step *train_step, struct error *error);
+/* At train_step->step: writes validation/step_N.tsv and .png into the run folder. */
 enum status validator_run(struct validation *ret, struct validator *validator, struct run *run, struct error *error);
 void validator_close(struct validator *validator);
 

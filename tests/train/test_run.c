@@ -80,36 +80,37 @@ static bool keep_to_2(const void *context, int64_t step, const char *row)
 
 static const char *const titles[] = {"step", "loss", "val"};
 
-static void test_record(void)
+static void test_metrics_table(void)
 {
     struct error error = {0};
-    struct record record;
+    struct metrics_table table;
     const char *path = check_path("metrics.tsv");
-    if (!CHECK_OK(record_create(&record, path, 3, titles, &error), &error))
+    if (!CHECK_OK(metrics_table_create(&table, path, 3, titles, &error), &error))
         return;
     for (int i = 1; i <= 3; i++)
-        CHECK_OK(record_row(&record, (const double[]){i, 0.5 * i, i == 2 ? 0.25 : NAN}, &error), &error);
-    fputs("4\t0.", record.file); /* a kill in the middle of a row */
-    record_close(&record);
-    CHECK_OK(record_resume(&record, path, 3, titles, keep_to_2, NULL, &error), &error);
-    CHECK_OK(record_row(&record, (const double[]){3, 9, NAN}, &error), &error);
-    record_close(&record);
+        CHECK_OK(metrics_table_row(&table, (const double[]){i, 0.5 * i, i == 2 ? 0.25 : NAN}, &error), &error);
+    fputs("4\t0.", table.file); /* a kill in the middle of a row */
+    metrics_table_close(&table);
+    CHECK_OK(metrics_table_resume(&table, path, 3, titles, keep_to_2, NULL, &error), &error);
+    CHECK_OK(metrics_table_row(&table, (const double[]){3, 9, NAN}, &error), &error);
+    metrics_table_close(&table);
     char *text = text_of(path);
     CHECK_TEXT(text, "step\tloss\tval\n1\t0.5\t\n2\t1\t0.25\n3\t9\t\n");
     memory_free(text);
-    CHECK_FAILS(record_resume(&record, path, 2, titles, keep_to_2, NULL, &error), &error, STATUS_FAILED, "columns");
+    CHECK_FAILS(metrics_table_resume(&table, path, 2, titles, keep_to_2, NULL, &error), &error, STATUS_FAILED,
+                "columns");
 }
 
 static void test_full_disk(void)
 {
     struct error error = {0};
-    struct record record = {.file = fopen("/dev/full", "w"), .n_columns = 3, .path = "/dev/full"};
-    if (!record.file) {
+    struct metrics_table table = {.file = fopen("/dev/full", "w"), .n_columns = 3, .path = "/dev/full"};
+    if (!table.file) {
         check_skip("no /dev/full here");
         return;
     }
-    CHECK_FAILS(record_row(&record, (const double[]){1, 2, 3}, &error), &error, STATUS_FAILED, "No space left");
-    record_close(&record);
+    CHECK_FAILS(metrics_table_row(&table, (const double[]){1, 2, 3}, &error), &error, STATUS_FAILED, "No space left");
+    metrics_table_close(&table);
 }
 
 static void test_plot(void)
@@ -163,7 +164,7 @@ int main(int argc, char **argv)
     const struct check_test tests[] = {{"create", test_create},
                                        {"open_refuses", test_open_refuses},
                                        {"status", test_status},
-                                       {"record", test_record},
+                                       {"metrics table", test_metrics_table},
                                        {"full_disk", test_full_disk},
                                        {"plot", test_plot},
                                        {"plot_without_gnuplot", test_plot_without_gnuplot},

@@ -88,7 +88,7 @@ static void test_average(void)
 {
     struct error error = {0};
     struct trainer trainer = {0};
-    struct training_result result;
+    struct train_step_result result;
     char *const sets[] = {"train.ema=0.6", "train.validate_every=0", "train.steps=9"};
     static double expected[1 << 16];
     if (!ready())
@@ -96,29 +96,29 @@ static void test_average(void)
     if (CHECK_OK(
             trainer_create(&trainer, chain_recipe("plain.yaml", NULL), 3, sets, check_path("average"), NULL, &error),
             &error)) {
-        struct training *training = &trainer.training;
-        const struct params *params = &training->params;
+        struct train_step *train_step = &trainer.train_step;
+        const struct params *params = &train_step->params;
         int64_t n = params->n_floats;
         CHECK(n < 1 << 16);
         for (int64_t i = 0; i < n; i++)
             expected[i] = (double)params->value[i];
         for (int k = 1; k <= 9; k++) {
             double d = fmin(0.6, (1.0 + k) / (10.0 + k)), apart = 0, moved = 0;
-            CHECK_OK(training_step(training, &result, &error), &error);
+            CHECK_OK(train_step_run(train_step, &result, &error), &error);
             for (int64_t i = 0; i < n; i++) {
                 expected[i] = d * expected[i] + (1 - d) * (double)params->value[i];
-                apart = fmax(apart, fabs(expected[i] - (double)training->average[i]));
-                moved = fmax(moved, fabs((double)params->value[i] - (double)training->average[i]));
+                apart = fmax(apart, fabs(expected[i] - (double)train_step->average[i]));
+                moved = fmax(moved, fabs((double)params->value[i] - (double)train_step->average[i]));
             }
             CHECK(apart < 1e-6);
             CHECK(moved > 1e-4);
         }
         const struct checkpoint_texts texts = {0};
         struct model model = {0};
-        CHECK_OK(checkpoint_write(in("average", "last.h5"), training, &trainer.state, &texts, &error), &error);
+        CHECK_OK(checkpoint_write(in("average", "last.h5"), train_step, &trainer.state, &texts, &error), &error);
         if (CHECK_OK(model_read(&model, in("average", "last.h5"), true, &error), &error)) {
             const struct model_block *raw = model_block(&model, "value");
-            CHECK(memcmp(model.params.value, training->average, (size_t)n * sizeof(float)) == 0);
+            CHECK(memcmp(model.params.value, train_step->average, (size_t)n * sizeof(float)) == 0);
             CHECK(raw && raw->count == n && memcmp(raw->floats, params->value, (size_t)n * sizeof(float)) == 0);
         }
         model_done(&model);
@@ -215,7 +215,7 @@ static void test_adversary(void)
     if (CHECK_OK(trainer_create(&trainer, chain_recipe("gan.yaml", chain_adversary), 1, sets, check_path("judged"),
                                 NULL, &error),
                  &error)) {
-        struct adversary *adversary = trainer.training.adversary;
+        struct adversary *adversary = trainer.train_step.adversary;
         struct optimizer *optimizer = &adversary->optimizer;
         size_t bytes = (size_t)adversary->params.n_floats * sizeof(float);
         float *start = memory_alloc(bytes, 1);
@@ -268,27 +268,27 @@ static void test_adversary_not_finite(void)
 {
     struct error error = {0};
     struct trainer trainer = {0};
-    struct training_result result;
+    struct train_step_result result;
     char *const sets[] = {"train.validate_every=0"};
     if (!ready())
         return;
     if (CHECK_OK(trainer_create(&trainer, chain_recipe("gan.yaml", chain_adversary), 1, sets, check_path("lost"), NULL,
                                 &error),
                  &error)) {
-        struct training *training = &trainer.training;
-        struct params *params = &training->adversary->params;
+        struct train_step *train_step = &trainer.train_step;
+        struct params *params = &train_step->adversary->params;
         const struct param *look = params_find(params, "look.w");
         size_t bytes = (size_t)params->n_floats * sizeof(float);
         float *before = memory_alloc(bytes, 1);
-        CHECK_OK(training_step(training, &result, &error), &error);
+        CHECK_OK(train_step_run(train_step, &result, &error), &error);
         params->value[look->offset] = 3e38F;
         params->value[look->offset + 1] = 3e38F;
         memcpy(before, params->value, bytes);
-        CHECK_FAILS(training_step(training, &result, &error), &error, STATUS_FAILED,
+        CHECK_FAILS(train_step_run(train_step, &result, &error), &error, STATUS_FAILED,
                     "nan: layer 'look' is the first whose output is not finite");
         printf("    %s", error.text);
-        CHECK_INT(training->step, 1);
-        CHECK_INT(training->adversary->optimizer.n_steps, 2);
+        CHECK_INT(train_step->step, 1);
+        CHECK_INT(train_step->adversary->optimizer.n_steps, 2);
         CHECK(memcmp(before, params->value, bytes) == 0);
         memory_free(before);
     }
@@ -313,12 +313,13 @@ static void test_resume_everything(void)
     CHECK(chain_same_model(in("straight", "last.h5"), in("halves", "last.h5")));
     /* the same again, stopped in the middle: its checkpoint of step 3 is the one to go on from */
     struct trainer trainer = {0};
-    struct training_result result;
+    struct train_step_result result;
     if (CHECK_OK(trainer_create(&trainer, recipe, 4, straight, check_path("stopped"), NULL, &error), &error)) {
         for (int k = 0; k < 3; k++)
-            CHECK_OK(training_step(&trainer.training, &result, &error), &error);
+            CHECK_OK(train_step_run(&trainer.train_step, &result, &error), &error);
         const struct checkpoint_texts texts = {0};
-        CHECK_OK(checkpoint_write(in("stopped", "last.h5"), &trainer.training, &trainer.state, &texts, &error), &error);
+        CHECK_OK(checkpoint_write(in("stopped", "last.h5"), &trainer.train_step, &trainer.state, &texts, &error),
+                 &error);
     }
     trainer_close(&trainer);
     CHECK_OK(trainer_resume(check_path("stopped"), 0, NULL, &error), &error);

@@ -264,7 +264,7 @@ static void test_full_disk_at_checkpoint(void)
 {
     struct error error = {0};
     struct trainer trainer = {0};
-    struct training_result result;
+    struct train_step_result result;
     struct rlimit before, tight;
     char *const sets[] = {"train.validate_every=0"};
     const struct checkpoint_texts texts = {0};
@@ -273,16 +273,16 @@ static void test_full_disk_at_checkpoint(void)
     signal(SIGXFSZ, SIG_IGN); /* as stop_install does for a run */
     if (CHECK_OK(trainer_create(&trainer, chain_recipe("plain.yaml", NULL), 1, sets, check_path("tight"), NULL, &error),
                  &error)) {
-        CHECK_OK(training_step(&trainer.training, &result, &error), &error);
-        CHECK_OK(checkpoint_write(in("tight", "last.h5"), &trainer.training, &trainer.state, &texts, &error), &error);
-        CHECK_OK(checkpoint_write(in("tight", "copy.h5"), &trainer.training, &trainer.state, &texts, &error), &error);
-        CHECK_OK(training_step(&trainer.training, &result, &error), &error);
+        CHECK_OK(train_step_run(&trainer.train_step, &result, &error), &error);
+        CHECK_OK(checkpoint_write(in("tight", "last.h5"), &trainer.train_step, &trainer.state, &texts, &error), &error);
+        CHECK_OK(checkpoint_write(in("tight", "copy.h5"), &trainer.train_step, &trainer.state, &texts, &error), &error);
+        CHECK_OK(train_step_run(&trainer.train_step, &result, &error), &error);
         getrlimit(RLIMIT_FSIZE, &before);
         tight = before;
         tight.rlim_cur = 4096;
         setrlimit(RLIMIT_FSIZE, &tight);
         enum status status =
-            checkpoint_write(in("tight", "last.h5"), &trainer.training, &trainer.state, &texts, &error);
+            checkpoint_write(in("tight", "last.h5"), &trainer.train_step, &trainer.state, &texts, &error);
         setrlimit(RLIMIT_FSIZE, &before);
         CHECK_FAILS(status, &error, STATUS_FAILED, "last.h5");
         CHECK_CONTAINS(error.text, "while saving the state of step 2");

@@ -279,20 +279,20 @@ static void test_steps_allocate_nothing(void)
 {
     struct error error = {0};
     struct trainer trainer = {0};
-    struct training_result result;
+    struct train_step_result result;
     char *const sets[] = {"train.validate_every=0", "train.steps=50", "data.queue=1", "data.workers=1"};
     if (!ready())
         return;
     if (CHECK_OK(trainer_create(&trainer, chain_recipe("plain.yaml", NULL), 4, sets, check_path("calm"), NULL, &error),
                  &error)) {
-        CHECK_OK(training_step(&trainer.training, &result, &error), &error);
+        CHECK_OK(train_step_run(&trainer.train_step, &result, &error), &error);
         nap(0.3);
         int64_t before = memory_alloc_count();
         for (int i = 0; i < 6; i++) { /* 27 patches a skull, 2 a step */
-            CHECK_OK(training_step(&trainer.training, &result, &error), &error);
-            CHECK_OK(history_step(&trainer.history, &trainer.training, &result, &error), &error);
+            CHECK_OK(train_step_run(&trainer.train_step, &result, &error), &error);
+            CHECK_OK(history_step(&trainer.history, &trainer.train_step, &result, &error), &error);
         }
-        CHECK_INT(trainer.training.position.draw, 0);
+        CHECK_INT(trainer.train_step.position.draw, 0);
         CHECK_INT(memory_alloc_count() - before, 0);
         CHECK(isfinite(result.loss) && result.grad_norm > 0);
     }
@@ -303,7 +303,7 @@ static void test_learns(void)
 {
     struct error error = {0};
     struct trainer trainer = {0};
-    struct training_result result;
+    struct train_step_result result;
     double first = 0, last = 0;
     char *const sets[] = {"train.validate_every=0", "train.steps=80", "optimizer.lr=0.01"};
     if (!ready())
@@ -312,7 +312,7 @@ static void test_learns(void)
             trainer_create(&trainer, chain_recipe("plain.yaml", NULL), 3, sets, check_path("learns"), NULL, &error),
             &error)) {
         for (int i = 0; i < 80; i++) {
-            CHECK_OK(training_step(&trainer.training, &result, &error), &error);
+            CHECK_OK(train_step_run(&trainer.train_step, &result, &error), &error);
             first += i < 10 ? result.loss / 10 : 0;
             last += i >= 70 ? result.loss / 10 : 0;
         }
