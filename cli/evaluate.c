@@ -48,7 +48,7 @@ struct evaluation {
     const char *name;
     bool missing; /* no prediction: counts as DSC 0 */
     struct metrics metrics;
-    struct window_promise promise; /* where asked for */
+    struct intact_patches promise; /* where asked for */
 };
 
 static enum status refuse_other_grid(const struct volume *a, const char *a_path, const struct volume *b,
@@ -86,7 +86,7 @@ static enum status evaluate_promise(struct evaluation *ret, const struct evaluat
     if (!status)
         status = refuse_other_grid(&raw, path, truth, "the true implant", error);
     if (!status)
-        status = window_promise(&ret->promise, &window, raw.data, completion ? defective->data : NULL, truth->data,
+        status = intact_patches(&ret->promise, &window, raw.data, completion ? defective->data : NULL, truth->data,
                                 truth->grid.dim, error);
     volume_done(&raw);
     return status;
@@ -268,11 +268,11 @@ static enum status print_table(FILE *file, const struct evaluation *cases, int64
 /* One row per case: patches without a defect, how many of them the network changed, and by how many voxels. */
 static void print_promise(FILE *file, const struct evaluation *cases, int64_t n)
 {
-    struct window_promise sum = {0};
+    struct intact_patches sum = {0};
     fprintf(file, "\npatches without a defect\n%-16s %10s %10s %12s %12s %12s\n", "case", "patches", "changed",
             "voxels", "added", "removed");
     for (int64_t i = 0; i <= n; i++) {
-        const struct window_promise *p = i < n ? &cases[i].promise : &sum;
+        const struct intact_patches *p = i < n ? &cases[i].promise : &sum;
         fprintf(file, "%-16s %10" PRId64 " %10" PRId64 " %12" PRId64 " %12" PRId64 " %12" PRId64 "\n",
                 i < n ? cases[i].name : "all", p->n_intact, p->n_changed, p->intact_vox, p->added_vox, p->removed_vox);
         sum.n_intact += p->n_intact;

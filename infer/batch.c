@@ -87,7 +87,7 @@ static enum status case_plan(struct memory_plan *ret, const struct batch *batch,
 }
 
 /* Tells the bound before any work; a case without one is told when its turn comes. Whether all fit. */
-static bool batch_tell_memory(struct batch *batch, bool tell)
+static bool batch_log_memory(struct batch *batch, bool tell)
 {
     int64_t most = 0;
     const char *of = NULL;
@@ -115,7 +115,7 @@ static enum status batch_open(struct batch *batch, struct error *error)
     if (memory_parse(&batch->limit, config->max_memory, error) ||
         restorer_open(&batch->restorer, config->model, &config->set, error))
         return error->status;
-    if (batch->limit > 0 && !batch_tell_memory(batch, false) && restorer_config(batch->restorer)->window.batch > 1) {
+    if (batch->limit > 0 && !batch_log_memory(batch, false) && restorer_config(batch->restorer)->window.batch > 1) {
         struct config_strings sets = {config->set.n + 1,
                                       arena_alloc(&batch->arena, (size_t)config->set.n + 1, sizeof *sets.items)};
         if (!sets.items)
@@ -129,7 +129,7 @@ static enum status batch_open(struct batch *batch, struct error *error)
             return error->status;
     }
     restorer_keep_raw(batch->restorer, config->keep_raw);
-    batch_tell_memory(batch, true);
+    batch_log_memory(batch, true);
     return STATUS_OK;
 }
 
@@ -352,7 +352,7 @@ static enum status case_run(struct batch *batch, struct batch_case *one, struct 
     return status ? error_while(error, "restoring %s", one->path) : STATUS_OK;
 }
 
-static void case_tell(const struct batch_case *one)
+static void case_log_warnings(const struct batch_case *one)
 {
     for (int64_t i = 0; i < one->report.n_warnings; i++)
         log_warn("%s: %s", one->name, one->report.warnings[i]);
@@ -408,7 +408,7 @@ static enum status batch_cases(struct batch *batch, struct error *error)
         if (batch->n > 1)
             progress_show(&cases, i + 1, status ? "failed" : NULL);
         if (!status) {
-            case_tell(one);
+            case_log_warnings(one);
             continue;
         }
         one->failed = true;

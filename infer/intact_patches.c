@@ -3,7 +3,7 @@
 
 #include "base/memory.h"
 
-static bool box_any(const uint8_t *mask, const int64_t dim[3], struct box box)
+static bool intact_patches_any(const uint8_t *mask, const int64_t dim[3], struct box box)
 {
     for (int64_t z = box.lo[2]; z < box.hi[2]; z++)
         for (int64_t y = box.lo[1]; y < box.hi[1]; y++)
@@ -13,8 +13,8 @@ static bool box_any(const uint8_t *mask, const int64_t dim[3], struct box box)
     return false;
 }
 
-static void promise_count(struct window_promise *promise, const uint8_t *raw, const uint8_t *expected,
-                          const int64_t dim[3], struct box box)
+static void intact_patches_count(struct intact_patches *patches, const uint8_t *raw, const uint8_t *expected,
+                                 const int64_t dim[3], struct box box)
 {
     int64_t added = 0, removed = 0;
     for (int64_t z = box.lo[2]; z < box.hi[2]; z++)
@@ -25,18 +25,18 @@ static void promise_count(struct window_promise *promise, const uint8_t *raw, co
                 added += is && !was;
                 removed += was && !is;
             }
-    promise->n_intact++;
-    promise->n_changed += added + removed > 0;
-    promise->added_vox += added;
-    promise->removed_vox += removed;
-    promise->intact_vox += (box.hi[0] - box.lo[0]) * (box.hi[1] - box.lo[1]) * (box.hi[2] - box.lo[2]);
+    patches->n_intact++;
+    patches->n_changed += added + removed > 0;
+    patches->added_vox += added;
+    patches->removed_vox += removed;
+    patches->intact_vox += (box.hi[0] - box.lo[0]) * (box.hi[1] - box.lo[1]) * (box.hi[2] - box.lo[2]);
 }
 
-enum status window_promise(struct window_promise *ret, const struct window_config *config, const uint8_t *raw,
+enum status intact_patches(struct intact_patches *ret, const struct window_config *config, const uint8_t *raw,
                            const uint8_t *expected, const uint8_t *truth_implant, const int64_t dim[3],
                            struct error *error)
 {
-    struct window_promise promise = {0};
+    struct intact_patches patches = {0};
     int64_t *start[3] = {0}, n[3], size[3] = {dim[0], dim[1], dim[2]};
     if (config->top_vox > 0 && config->top_vox < dim[2])
         size[2] = config->top_vox;
@@ -52,13 +52,13 @@ enum status window_promise(struct window_promise *ret, const struct window_confi
             seen.hi[a] = base + (end < size[a] ? end : size[a]);
             own.hi[a] = base + (at[a] + 1 < n[a] ? start[a][at[a] + 1] : size[a]);
         }
-        promise.n_tiles++;
-        if (!box_any(truth_implant, dim, seen))
-            promise_count(&promise, raw, expected, dim, own);
+        patches.n_tiles++;
+        if (!intact_patches_any(truth_implant, dim, seen))
+            intact_patches_count(&patches, raw, expected, dim, own);
     }
     for (int a = 0; a < 3; a++)
         memory_free(start[a]);
     if (!status)
-        *ret = promise;
+        *ret = patches;
     return status;
 }

@@ -12,7 +12,7 @@
 #include "infer/restorer.h"
 
 /* Where finished values go. */
-struct taking {
+struct threshold_sink {
     struct restoration *result;
     const struct volume *skull;
     float threshold;
@@ -20,11 +20,11 @@ struct taking {
 };
 
 /* A window_sink: raw = p > threshold, implant = raw and no bone. */
-static void take_block(void *context, const struct window_block *block)
+static void threshold_sink_block(void *context, const struct window_block *block)
 {
-    const struct taking *taking = context;
-    const int64_t *dim = taking->skull->grid.dim;
-    uint8_t *implant = taking->result->implant.data, *raw = taking->result->raw.data;
+    const struct threshold_sink *sink = context;
+    const int64_t *dim = sink->skull->grid.dim;
+    uint8_t *implant = sink->result->implant.data, *raw = sink->result->raw.data;
     int64_t changed = 0;
 #pragma omp parallel for schedule(static) reduction(+ : changed)
     for (int64_t z = block->box.lo[2]; z < block->box.hi[2]; z++)
@@ -32,16 +32,16 @@ static void take_block(void *context, const struct window_block *block)
             const float *p =
                 block->p + (z - block->box.lo[2]) * block->stride_z + (y - block->box.lo[1]) * block->stride_y;
             int64_t at = (z * dim[1] + y) * dim[0] + block->box.lo[0], n = block->box.hi[0] - block->box.lo[0];
-            const uint8_t *bone = (const uint8_t *)taking->skull->data + at;
+            const uint8_t *bone = (const uint8_t *)sink->skull->data + at;
             for (int64_t x = 0; x < n; x++) {
-                uint8_t is = p[x] > taking->threshold, was = bone[x] != 0;
-                changed += taking->completion ? is != was : is;
+                uint8_t is = p[x] > sink->threshold, was = bone[x] != 0;
+                changed += sink->completion ? is != was : is;
                 implant[at + x] = is && !was;
                 if (raw)
                     raw[at + x] = is;
             }
         }
-    taking->result->changed_vox += changed;
+    sink->result->changed_vox += changed;
 }
 
 bool restorer_working_grid(const struct restorer *restorer, const struct grid *native, struct grid *ret)
@@ -58,14 +58,14 @@ bool restorer_working_grid(const struct restorer *restorer, const struct grid *n
 }
 
 /* A volume of floats, and where the scanned volume lies on it. */
-struct keeping {
+struct volume_sink {
     struct volume *p;
     int64_t lo[3];
     const struct volume
         *bone; /* the scanned volume: of the answer only what goes beyond it is kept; NULL: the answer itself */
 };
 
-static void keep_row(float *dst, const float *p, const float *bone, int64_t n)
+static void volume_sink_row(float *dst, const float *p, const float *bone, int64_t n)
 {
     if (bone)
         for (int64_t i = 0; i < n; i++)
@@ -75,41 +75,41 @@ static void keep_row(float *dst, const float *p, const float *bone, int64_t n)
 }
 
 /* A window_sink: into a volume of floats, as far as it reaches. */
-static void keep_block(void *context, const struct window_block *block)
+static void volume_sink_block(void *context, const struct window_block *block)
 {
-    const struct keeping *keeping = context;
-    struct volume *p = keeping->p;
-    const int64_t *dim = p->grid.dim, *from = keeping->bone ? keeping->bone->grid.dim : dim;
-    const int64_t first = keeping->lo[0] + block->box.lo[0] < 0 ? -keeping->lo[0] : block->box.lo[0];
-    const int64_t end = keeping->lo[0] + block->box.hi[0] > dim[0] ? dim[0] - keeping->lo[0] : block->box.hi[0];
+    const struct volume_sink *sink = context;
+    struct volume *p = sink->p;
+    const int64_t *dim = p->grid.dim, *from = sink->bone ? sink->bone->grid.dim : dim;
+    const int64_t first = sink->lo[0] + block->box.lo[0] < 0 ? -sink->lo[0] : block->box.lo[0];
+    const int64_t end = sink->lo[0] + block->box.hi[0] > dim[0] ? dim[0] - sink->lo[0] : block->box.hi[0];
     for (int64_t z = block->box.lo[2]; z < block->box.hi[2]; z++)
         for (int64_t y = block->box.lo[1]; y < block->box.hi[1]; y++) {
-            const int64_t to_y = y + keeping->lo[1], to_z = z + keeping->lo[2];
+            const int64_t to_y = y + sink->lo[1], to_z = z + sink->lo[2];
             if (end > first && to_y >= 0 && to_y < dim[1] && to_z >= 0 && to_z < dim[2])
-                keep_row((float *)p->data + (to_z * dim[1] + to_y) * dim[0] + keeping->lo[0] + first,
-                         block->p + (z - block->box.lo[2]) * block->stride_z +
-                             (y - block->box.lo[1]) * block->stride_y + first - block->box.lo[0],
-                         keeping->bone ? (const float *)keeping->bone->data + (z * from[1] + y) * from[0] + first
-                                       : NULL,
-                         end - first);
+                volume_sink_row((float *)p->data + (to_z * dim[1] + to_y) * dim[0] + sink->lo[0] + first,
+                                block->p + (z - block->box.lo[2]) * block->stride_z +
+                                    (y - block->box.lo[1]) * block->stride_y + first - block->box.lo[0],
+                                sink->bone ? (const float *)sink->bone->data + (z * from[1] + y) * from[0] + first
+                                           : NULL,
+                                end - first);
         }
 }
 
 /* The voxels whose value can be above the threshold: those between working voxels of which one is. All of them where 0
  * is above it, or where the rest counts too. */
-static struct box box_above(const struct taking *taking, const struct volume *p)
+static struct box threshold_sink_box(const struct threshold_sink *sink, const struct volume *p)
 {
-    const struct grid *native = &taking->skull->grid, *working = &p->grid;
+    const struct grid *native = &sink->skull->grid, *working = &p->grid;
     const int64_t *dim = working->dim;
     struct box box = {.lo = {dim[0], dim[1], dim[2]}}, whole = {.hi = {native->dim[0], native->dim[1], native->dim[2]}};
     double origin[3];
-    if (taking->completion || taking->threshold < 0)
+    if (sink->completion || sink->threshold < 0)
         return whole;
     for (int64_t z = 0, i = 0; z < dim[2]; z++)
         for (int64_t y = 0; y < dim[1]; y++)
             for (int64_t x = 0; x < dim[0]; x++, i++) {
                 const int64_t at[3] = {x, y, z};
-                for (int a = 0; a < 3 && ((const float *)p->data)[i] > taking->threshold; a++) {
+                for (int a = 0; a < 3 && ((const float *)p->data)[i] > sink->threshold; a++) {
                     box.lo[a] = at[a] < box.lo[a] ? at[a] : box.lo[a];
                     box.hi[a] = at[a] + 1 > box.hi[a] ? at[a] + 1 : box.hi[a];
                 }
@@ -126,10 +126,10 @@ static struct box box_above(const struct taking *taking, const struct volume *p)
 }
 
 /* The working grid's values, linearly interpolated, to the native one. */
-static enum status bring_back(struct taking *taking, const struct volume *p, struct error *error)
+static enum status restore_resample_to_native(struct threshold_sink *sink, const struct volume *p, struct error *error)
 {
-    const struct grid *native = &taking->skull->grid;
-    const struct box box = box_above(taking, p);
+    const struct grid *native = &sink->skull->grid;
+    const struct box box = threshold_sink_box(sink, p);
     for (int64_t z = box.lo[2]; z < box.hi[2]; z += RESTORE_SLAB) {
         struct grid slab = *native;
         const int64_t lo[3] = {box.lo[0], box.lo[1], z},
@@ -142,18 +142,18 @@ static enum status bring_back(struct taking *taking, const struct volume *p, str
         struct volume values;
         if (resample_volume(&values, p, &slab, RESAMPLE_LINEAR, error))
             return error->status;
-        take_block(taking, &(struct window_block){.box = {{lo[0], lo[1], z}, {box.hi[0], box.hi[1], end}},
-                                                  .p = values.data,
-                                                  .stride_y = dim[0],
-                                                  .stride_z = dim[0] * dim[1]});
+        threshold_sink_block(sink, &(struct window_block){.box = {{lo[0], lo[1], z}, {box.hi[0], box.hi[1], end}},
+                                                          .p = values.data,
+                                                          .stride_y = dim[0],
+                                                          .stride_z = dim[0] * dim[1]});
         volume_done(&values);
     }
     return STATUS_OK;
 }
 
 /* The frame of a whole skull, cut from its volume src. */
-static enum status frame_make(struct volume *ret, int64_t lo[3], const struct volume *src, const int64_t size[3],
-                              struct error *error)
+static enum status restore_frame(struct volume *ret, int64_t lo[3], const struct volume *src, const int64_t size[3],
+                                 struct error *error)
 {
     struct grid grid = src->grid;
     memcpy(grid.dim, size, sizeof grid.dim);
@@ -168,15 +168,15 @@ static enum status frame_make(struct volume *ret, int64_t lo[3], const struct vo
 }
 
 /* The network's values on its working grid. */
-static enum status answer_resampled(struct volume *ret, struct window_stats *stats, struct restorer *restorer,
-                                    const struct grid *working, const struct window_source *native,
-                                    struct progress *progress, struct error *error)
+static enum status restore_predict_resampled(struct volume *ret, struct window_stats *stats, struct restorer *restorer,
+                                             const struct grid *working, const struct window_source *native,
+                                             struct progress *progress, struct error *error)
 {
     const struct window_config *window = &restorer->config.window;
     struct volume src = {0}, p = {0}, frame = {0};
     const bool missing = restorer->config.task == RESTORE_COMPLETION && !native->keep; /* as a coarse stage is asked */
     struct window_source source = *native;
-    struct keeping keeping = {.p = &p};
+    struct volume_sink sink = {.p = &p};
     source.skull = &src;
     enum status status = resample_volume(&src, native->skull, working, RESAMPLE_AREA, error);
     if (!status)
@@ -184,12 +184,12 @@ static enum status answer_resampled(struct volume *ret, struct window_stats *sta
     if (!status && native->keep) /* what is not scanned stays as it is */
         memcpy(p.data, src.data, (size_t)grid_voxels(working) * sizeof(float));
     if (!status && window->scan == SCAN_WHOLE && restorer->config.working_spacing_mm[0] > 0) {
-        status = frame_make(&frame, keeping.lo, &src, window->patch_vox, error);
+        status = restore_frame(&frame, sink.lo, &src, window->patch_vox, error);
         source.skull = &frame;
     }
-    keeping.bone = missing ? source.skull : NULL;
+    sink.bone = missing ? source.skull : NULL;
     if (!status)
-        status = window_scan(stats, restorer->network, window, &source, keep_block, &keeping, progress, error);
+        status = window_scan(stats, restorer->network, window, &source, volume_sink_block, &sink, progress, error);
     volume_done(&src);
     volume_done(&frame);
     if (status)
@@ -199,7 +199,7 @@ static enum status answer_resampled(struct volume *ret, struct window_stats *sta
     return status;
 }
 
-static void stats_add(struct window_stats *sum, const struct window_stats *more)
+static void restore_add_stats(struct window_stats *sum, const struct window_stats *more)
 {
     sum->n_tiles += more->n_tiles;
     sum->n_empty += more->n_empty;
@@ -208,69 +208,70 @@ static void stats_add(struct window_stats *sum, const struct window_stats *more)
 }
 
 /* What the coarse stage says is missing from the whole skull: of completion, what its answer adds to the skull. */
-static enum status answer_coarse(struct volume *ret, struct window_stats *stats, struct restorer *coarse,
-                                 const struct volume *skull, struct error *error)
+static enum status restore_predict_coarse(struct volume *ret, struct window_stats *stats, struct restorer *coarse,
+                                          const struct volume *skull, struct error *error)
 {
     const struct window_source source = {.skull = skull};
     struct grid working;
     restorer_working_grid(coarse, &skull->grid, &working);
-    return answer_resampled(ret, stats, coarse, &working, &source, NULL, error)
+    return restore_predict_resampled(ret, stats, coarse, &working, &source, NULL, error)
                ? error_while(error, "asking the coarse stage")
                : STATUS_OK;
 }
 
-static enum status scan_and_take(struct taking *taking, struct restorer *restorer, const struct window_source *source,
-                                 struct window_stats *stats, struct progress *progress, struct error *error)
+static enum status restore_scan(struct threshold_sink *sink, struct restorer *restorer,
+                                const struct window_source *source, struct window_stats *stats,
+                                struct progress *progress, struct error *error)
 {
     struct grid working;
     struct volume p;
-    if (!restorer_working_grid(restorer, &taking->skull->grid, &working))
-        return window_scan(stats, restorer->network, &restorer->config.window, source, take_block, taking, progress,
-                           error);
-    if (answer_resampled(&p, stats, restorer, &working, source, progress, error))
+    if (!restorer_working_grid(restorer, &sink->skull->grid, &working))
+        return window_scan(stats, restorer->network, &restorer->config.window, source, threshold_sink_block, sink,
+                           progress, error);
+    if (restore_predict_resampled(&p, stats, restorer, &working, source, progress, error))
         return error->status;
-    enum status status = bring_back(taking, &p, error);
+    enum status status = restore_resample_to_native(sink, &p, error);
     volume_done(&p);
     return status;
 }
 
-static enum status run_network(struct restoration *result, struct restorer *restorer, const struct volume *skull,
-                               struct progress *progress, struct error *error)
+static enum status restore_network(struct restoration *result, struct restorer *restorer, const struct volume *skull,
+                                   struct progress *progress, struct error *error)
 {
-    struct taking taking = {.result = result,
-                            .skull = skull,
-                            .threshold = (float)restorer->config.threshold,
-                            .completion = restorer->config.task == RESTORE_COMPLETION};
-    struct window_source source = {.skull = skull, .keep = taking.completion};
+    struct threshold_sink sink = {.result = result,
+                                  .skull = skull,
+                                  .threshold = (float)restorer->config.threshold,
+                                  .completion = restorer->config.task == RESTORE_COMPLETION};
+    struct window_source source = {.skull = skull, .keep = sink.completion};
     struct window_stats coarse = {0};
     struct volume prior = {0};
     enum status status = STATUS_OK;
-    if (result->raw.data && taking.completion)
+    if (result->raw.data && sink.completion)
         memcpy(result->raw.data, skull->data, (size_t)grid_voxels(&skull->grid));
     if (restorer->coarse) {
-        status = answer_coarse(&prior, &coarse, restorer->coarse, skull, error);
+        status = restore_predict_coarse(&prior, &coarse, restorer->coarse, skull, error);
         source.prior = &prior;
     }
     if (!status)
-        status = scan_and_take(&taking, restorer, &source, &result->stats, progress, error);
-    stats_add(&result->stats, &coarse);
+        status = restore_scan(&sink, restorer, &source, &result->stats, progress, error);
+    restore_add_stats(&result->stats, &coarse);
     result->network_s = result->stats.network_s;
     volume_done(&prior);
     return status;
 }
 
-enum status restorer_answer(float *p, struct restorer *restorer, const float *frame, struct error *error)
+enum status restorer_predict(float *p, struct restorer *restorer, const float *frame, struct error *error)
 {
     const struct window_config *window = &restorer->config.window;
     struct volume src = {.type = VOXEL_F32, .data = (void *)(uintptr_t)frame}, dst = {.type = VOXEL_F32, .data = p};
-    struct keeping keeping = {.p = &dst, .bone = restorer->config.task == RESTORE_COMPLETION ? &src : NULL};
+    struct volume_sink sink = {.p = &dst, .bone = restorer->config.task == RESTORE_COMPLETION ? &src : NULL};
     struct window_stats stats;
     src.grid = dst.grid = grid_make(window->patch_vox, restorer->config.working_spacing_mm);
-    return window_scan(&stats, restorer->network, window, &(struct window_source){.skull = &src}, keep_block, &keeping,
-                       NULL, error);
+    return window_scan(&stats, restorer->network, window, &(struct window_source){.skull = &src}, volume_sink_block,
+                       &sink, NULL, error);
 }
 
-static enum status run_mirror(struct restoration *result, const struct volume *skull, struct error *error)
+static enum status restore_mirror(struct restoration *result, const struct volume *skull, struct error *error)
 {
     struct mirror_plane plane;
     if (mirror_find(&plane, skull, error))
@@ -280,7 +281,7 @@ static enum status run_mirror(struct restoration *result, const struct volume *s
     return STATUS_OK;
 }
 
-static enum status new_mask(struct volume *ret, const struct volume *like, struct error *error)
+static enum status restore_new_mask(struct volume *ret, const struct volume *like, struct error *error)
 {
     if (volume_new(ret, &like->grid, VOXEL_U8, error))
         return error->status;
@@ -288,7 +289,7 @@ static enum status new_mask(struct volume *ret, const struct volume *like, struc
     return STATUS_OK;
 }
 
-static void mask_unite(struct volume *ret, const struct volume *a, const struct volume *b)
+static void restore_unite(struct volume *ret, const struct volume *a, const struct volume *b)
 {
     uint8_t *out = ret->data;
     const uint8_t *from = a->data, *with = b->data;
@@ -300,27 +301,27 @@ static void mask_unite(struct volume *ret, const struct volume *a, const struct 
 
 void restoration_complete(struct restoration *restoration, const struct volume *skull)
 {
-    mask_unite(&restoration->completed, skull, &restoration->implant);
+    restore_unite(&restoration->completed, skull, &restoration->implant);
 }
 
 static enum status restore_masks(struct restoration *result, struct restorer *restorer, const struct volume *skull,
                                  struct progress *progress, struct error *error)
 {
-    enum status status = new_mask(&result->implant, skull, error);
+    enum status status = restore_new_mask(&result->implant, skull, error);
     if (!status && restorer->keep_raw)
-        status = new_mask(&result->raw, skull, error);
+        status = restore_new_mask(&result->raw, skull, error);
     if (!status && restorer->kind == RESTORER_NETWORK)
-        status = run_network(result, restorer, skull, progress, error);
+        status = restore_network(result, restorer, skull, progress, error);
     else if (!status && restorer->kind == RESTORER_MIRROR)
-        status = run_mirror(result, skull, error);
+        status = restore_mirror(result, skull, error);
     if (!status && result->raw.data && restorer->kind != RESTORER_NETWORK)
-        mask_unite(&result->raw, skull, &result->implant);
+        restore_unite(&result->raw, skull, &result->implant);
     double begin = log_clock_s();
     if (!status)
         status = postprocess_run(&result->implant, skull, &restorer->config.postprocess, error);
     result->postprocess_s = log_clock_s() - begin;
     if (!status)
-        status = new_mask(&result->completed, skull, error);
+        status = restore_new_mask(&result->completed, skull, error);
     if (!status)
         restoration_complete(result, skull);
     return status;

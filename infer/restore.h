@@ -69,7 +69,7 @@ enum status restorer_new(struct restorer **ret, const struct network_config *net
 /* The coarse stage alone: of a model that has one inside, else the model itself. */
 enum status restorer_open_coarse(struct restorer **ret, const char *path, struct error *error);
 /* A coarse stage's answer to one frame of restorer_config()->window.patch_vox voxels, as restorer_run asks for it. */
-enum status restorer_answer(float *p, struct restorer *restorer, const float *frame, struct error *error);
+enum status restorer_predict(float *p, struct restorer *restorer, const float *frame, struct error *error);
 const struct restore_config *restorer_config(const struct restorer *restorer);
 const struct model *restorer_model(const struct restorer *restorer); /* NULL when made by restorer_new, or builtin */
 const char *restorer_path(const struct restorer *restorer);          /* the model file, "builtin:...", or "" */

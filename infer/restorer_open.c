@@ -134,7 +134,7 @@ static enum status restorer_stage(struct restorer *restorer, struct model *model
 }
 
 /* A coarse stage sees a frame on the whole skull. */
-static enum status coarse_check(const struct restorer *coarse, struct error *error)
+static enum status restorer_check_coarse(const struct restorer *coarse, struct error *error)
 {
     const double *mm = coarse->config.working_spacing_mm;
     const bool cubes = mm[0] > 0 && mm[1] == mm[0] && mm[2] == mm[0];
@@ -154,14 +154,14 @@ static enum status restorer_load(struct restorer *restorer, const struct config_
         restorer->owns_coarse = true;
         if (restorer_alloc(&restorer->coarse, restorer->path, RESTORER_NETWORK, error) ||
             restorer_stage(restorer->coarse, restorer->model.coarse, NULL, error) ||
-            coarse_check(restorer->coarse, error))
+            restorer_check_coarse(restorer->coarse, error))
             return error_while(error, "opening the coarse stage");
     }
     return restorer_stage(restorer, &restorer->model, sets, error);
 }
 
 /* The pair's model becomes its coarse stage. */
-static void model_descend(struct model *model)
+static void restorer_descend(struct model *model)
 {
     struct model *coarse = model->coarse;
     if (!coarse)
@@ -184,11 +184,11 @@ enum status restorer_open_coarse(struct restorer **ret, const char *path, struct
         status = model_read(&restorer->model, file, false, error);
     if (!status) {
         restorer->has_model = true;
-        model_descend(&restorer->model);
+        restorer_descend(&restorer->model);
         status = restorer_stage(restorer, &restorer->model, NULL, error);
     }
     if (!status)
-        status = coarse_check(restorer, error);
+        status = restorer_check_coarse(restorer, error);
     arena_done(&arena);
     if (status) {
         restorer_free(restorer);
@@ -198,7 +198,7 @@ enum status restorer_open_coarse(struct restorer **ret, const char *path, struct
     return STATUS_OK;
 }
 
-static enum status builtin_find(const struct builtin **ret, const char *path, struct error *error)
+static enum status restorer_find_builtin(const struct builtin **ret, const char *path, struct error *error)
 {
     const char *names[N_BUILTINS + 1] = {0};
     *ret = NULL;
@@ -223,7 +223,7 @@ enum status restorer_open(struct restorer **ret, const char *path, const struct 
     const struct builtin *builtin;
     const char *file = path;
     struct restorer *restorer = NULL;
-    enum status status = builtin_find(&builtin, path, error);
+    enum status status = restorer_find_builtin(&builtin, path, error);
     if (!status && !builtin)
         status = restorer_find(&file, path, &arena, error);
     if (!status)
@@ -265,12 +265,12 @@ void restorer_keep_raw(struct restorer *restorer, bool keep)
     restorer->keep_raw = keep;
 }
 
-static int64_t stage_standing_bytes(const struct restorer *restorer)
+static int64_t restorer_standing_bytes(const struct restorer *restorer)
 {
     return network_bytes(restorer->network) + restorer->params->n_floats * (int64_t)sizeof(float);
 }
 
-static int64_t stage_scan_bytes(const struct restorer *restorer, const struct grid *grid)
+static int64_t restorer_scan_bytes(const struct restorer *restorer, const struct grid *grid)
 {
     struct grid working = *grid;
     bool resampled = restorer_working_grid(restorer, grid, &working);
@@ -288,8 +288,8 @@ int64_t restorer_bytes(const struct restorer *restorer, const struct grid *grid)
     int64_t voxels = grid_voxels(grid), standing = PROGRAM_BYTES + (2 + restorer->keep_raw) * voxels, scan = 0;
     for (int i = 0; i < 2; i++)
         if (stages[i]) {
-            standing += stage_standing_bytes(stages[i]);
-            scan += stage_scan_bytes(stages[i], grid);
+            standing += restorer_standing_bytes(stages[i]);
+            scan += restorer_scan_bytes(stages[i], grid);
         }
     const int64_t rules = postprocess_bytes(&restorer->config.postprocess, grid), most = scan > rules ? scan : rules;
     return standing + (most > voxels ? most : voxels);

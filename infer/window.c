@@ -14,7 +14,7 @@
 #include "data/volume/resample.h"
 
 const char *const scan_names[] = {"grid", "overlap", "whole", NULL};
-static const float WINDOW_SAY = 0.1F; /* a smaller share of a voxel's blend decides nothing */
+static const float MIN_BLEND_SHARE = 0.1F; /* a smaller share of a voxel's blend decides nothing */
 
 /* The tiles along one axis. */
 struct window_axis {
@@ -38,8 +38,8 @@ struct window {
     int64_t z_base;                          /* the lowest scanned slice */
     int64_t patch_voxels, sources, channels; /* channels in and out */
     float *batch;                            /* config->batch patches in */
-    float *answers;                          /* where more than the network goes into them (window_mixes) */
-    float *empty;                            /* the answer to an empty patch, one channel */
+    float *outputs;                          /* where more than the network goes into them (window_mixes) */
+    float *empty;                            /* the prediction for an empty patch, one channel */
     bool empty_known;
     struct window_tile *queue; /* tiles of one z row, in order */
     int64_t n_queue, n_slots;
@@ -109,7 +109,7 @@ static int64_t window_axis_end(const struct window_axis *axis, int64_t t)
     return t + 1 < axis->n ? axis->start[t + 1] : axis->size;
 }
 
-static int64_t scanned_slices(const struct window_config *config, int64_t dim_z)
+static int64_t window_scanned_slices(const struct window_config *config, int64_t dim_z)
 {
     return config->top_vox > 0 && config->top_vox < dim_z ? config->top_vox : dim_z;
 }
@@ -126,10 +126,10 @@ static enum status window_check(struct window *w, struct error *error)
                          "scan: the network takes %s, the scan's patch is %" PRId64 "x%" PRId64 "x%" PRId64
                          " in batches of %" PRId64 " (of %s)",
                          shape_text(text, src), patch[0], patch[1], patch[2], config->batch,
-                         w->prior ? "two channels: the skull and the coarse answer" : "one channel");
+                         w->prior ? "two channels: the skull and the coarse prediction" : "one channel");
     if (dst.n != src.n || dst.d != src.d || dst.h != src.h || dst.w != src.w)
         return error_set(error, STATUS_USAGE,
-                         "scan: the network's answer is %s for patches of %" PRId64 "x%" PRId64 "x%" PRId64
+                         "scan: the network's output is %s for patches of %" PRId64 "x%" PRId64 "x%" PRId64
                          " (x,y,z): it must have the patch's size",
                          shape_text(text, dst), patch[0], patch[1], patch[2]);
     for (int a = 0; a < 3; a++)
@@ -164,7 +164,7 @@ static enum status window_init(struct window *w, struct error *error)
     if (w->prior)
         window_place_prior(w);
     w->patch_voxels = config->patch_vox[0] * config->patch_vox[1] * config->patch_vox[2];
-    int64_t depth = scanned_slices(config, dim[2]);
+    int64_t depth = window_scanned_slices(config, dim[2]);
     w->z_base = dim[2] - depth;
     for (int a = 0; a < 3; a++)
         if (window_axis_init(&w->axis[a], config, a == 2 ? depth : dim[a], config->patch_vox[a], error))
@@ -172,11 +172,11 @@ static enum status window_init(struct window *w, struct error *error)
     int64_t slab_rows = depth < config->patch_vox[2] ? depth : config->patch_vox[2];
     int64_t slab_voxels = config->scan == SCAN_OVERLAP ? dim[0] * dim[1] * slab_rows : 0;
     w->batch = memory_alloc((size_t)(w->patch_voxels * w->sources * config->batch), sizeof(float));
-    w->answers = memory_alloc((size_t)(window_mixes(config) ? w->patch_voxels * config->batch : 0), sizeof(float));
+    w->outputs = memory_alloc((size_t)(window_mixes(config) ? w->patch_voxels * config->batch : 0), sizeof(float));
     w->empty = memory_alloc((size_t)w->patch_voxels, sizeof(float));
     w->slab = memory_zalloc((size_t)slab_voxels, sizeof(float));
     w->queue = memory_alloc((size_t)(w->axis[0].n * w->axis[1].n), sizeof *w->queue);
-    if (!w->batch || !w->answers || !w->empty || !w->slab || !w->queue)
+    if (!w->batch || !w->outputs || !w->empty || !w->slab || !w->queue)
         return error_memory(error, (size_t)window_bytes(config, dim), "the scan");
     w->stats.n_tiles = w->axis[0].n * w->axis[1].n * w->axis[2].n;
     return STATUS_OK;
@@ -187,14 +187,14 @@ static void window_done(struct window *w)
     for (int a = 0; a < 3; a++)
         window_axis_done(&w->axis[a]);
     memory_free(w->batch);
-    memory_free(w->answers);
+    memory_free(w->outputs);
     memory_free(w->empty);
     memory_free(w->slab);
     memory_free(w->queue);
 }
 
 /* One row of the source as floats; returns whether anything is in it. */
-static bool load_row(float *out, const struct volume *src, int64_t from, int64_t n)
+static bool window_load_row(float *out, const struct volume *src, int64_t from, int64_t n)
 {
     bool any = false;
     if (src->type == VOXEL_F32) {
@@ -230,14 +230,14 @@ static bool window_load(const struct window *w, const struct window_tile *tile, 
             int64_t in_row = z < n[2] && y < n[1] ? n[0] : 0;
             memset(row + in_row, 0, (size_t)(patch[0] - in_row) * sizeof *row);
             if (in_row)
-                any |= load_row(row, w->src, ((w->z_base + start[2] + z) * dim[1] + start[1] + y) * dim[0] + start[0],
-                                in_row);
+                any |= window_load_row(
+                    row, w->src, ((w->z_base + start[2] + z) * dim[1] + start[1] + y) * dim[0] + start[0], in_row);
         }
     return any != 0;
 }
 
-/* Along axis a, the part of the tile that its answer decides: from the first to the last voxel of which it has a tenth
- * of the say. */
+/* Along axis a, the part of the tile that its prediction decides: from the first to the last voxel of which it has a
+ * tenth of the say. */
 static void window_core(const struct window *w, int a, int64_t t, int64_t ret[2])
 {
     const struct window_axis *axis = &w->axis[a];
@@ -247,9 +247,9 @@ static void window_core(const struct window *w, int a, int64_t t, int64_t ret[2]
                                              : window_axis_end(axis, t) - start;
     if (w->config->scan != SCAN_OVERLAP)
         return;
-    while (axis->weight[ret[0]] < WINDOW_SAY * axis->sum[start + ret[0]])
+    while (axis->weight[ret[0]] < MIN_BLEND_SHARE * axis->sum[start + ret[0]])
         ret[0]++;
-    while (axis->weight[ret[1] - 1] < WINDOW_SAY * axis->sum[start + ret[1] - 1])
+    while (axis->weight[ret[1] - 1] < MIN_BLEND_SHARE * axis->sum[start + ret[1] - 1])
         ret[1]--;
 }
 
@@ -270,7 +270,7 @@ static bool window_prior_may_exceed(const struct window *w, const double at[3], 
     return false;
 }
 
-/* Is the coarse answer above min_prior in the tile's core? If so it is written to `out`, at the tile's voxels. */
+/* Is the coarse prediction above min_prior in the tile's core? If so it is written to `out`, at the tile's voxels. */
 static bool window_load_prior(const struct window *w, const struct window_tile *tile, float *out)
 {
     const int64_t *patch = w->config->patch_vox;
@@ -294,7 +294,7 @@ static bool window_load_prior(const struct window *w, const struct window_tile *
 }
 
 /* Left becomes right in n_rows rows. */
-static void mirror_rows(float *rows, int64_t n_rows, int64_t n)
+static void window_mirror_rows(float *rows, int64_t n_rows, int64_t n)
 {
 #pragma omp parallel for schedule(static)
     for (int64_t r = 0; r < n_rows; r++)
@@ -305,29 +305,29 @@ static void mirror_rows(float *rows, int64_t n_rows, int64_t n)
         }
 }
 
-/* Each answer becomes its mean with that to the mirrored patch, mirrored back. */
+/* Each prediction becomes its mean with that of the mirrored patch, mirrored back. */
 static void window_average_mirrored(struct window *w)
 {
     const struct pass pass = {.training = false};
     const int64_t *patch = w->config->patch_vox, rows = patch[1] * patch[2], width = patch[0];
-    mirror_rows(w->batch, rows * w->sources * w->n_slots, width);
+    window_mirror_rows(w->batch, rows * w->sources * w->n_slots, width);
     const float *out = network_forward(w->network, w->batch, &pass) + (w->channels - 1) * w->patch_voxels;
-    mirror_rows(w->batch, rows * w->sources * w->n_slots, width);
+    window_mirror_rows(w->batch, rows * w->sources * w->n_slots, width);
     for (int64_t b = 0; b < w->config->batch; b++) {
-        float *answer = w->answers + b * w->patch_voxels;
+        float *output = w->outputs + b * w->patch_voxels;
         const float *mirrored = out + b * w->channels * w->patch_voxels;
 #pragma omp parallel for schedule(static)
         for (int64_t r = 0; r < rows; r++)
             for (int64_t i = 0; i < width; i++)
-                answer[r * width + i] = 0.5F * (answer[r * width + i] + mirrored[r * width + width - 1 - i]);
+                output[r * width + i] = 0.5F * (output[r * width + i] + mirrored[r * width + width - 1 - i]);
     }
 }
 
-static void window_mix_prior(float *answer, const float *prior, float weight, int64_t n)
+static void window_mix_prior(float *output, const float *prior, float weight, int64_t n)
 {
 #pragma omp parallel for schedule(static)
     for (int64_t i = 0; i < n; i++)
-        answer[i] += weight * (prior[i] - answer[i]);
+        output[i] += weight * (prior[i] - output[i]);
 }
 
 /* The channel that is asked for, of every patch in the batch: *ret_stride floats from one to the next. */
@@ -340,19 +340,19 @@ static const float *window_forward(struct window *w, int64_t *ret_stride)
     *ret_stride = w->channels * n;
     if (window_mixes(w->config)) {
         for (int64_t b = 0; b < w->config->batch; b++)
-            memcpy(w->answers + b * n, out + b * *ret_stride, (size_t)n * sizeof *out);
+            memcpy(w->outputs + b * n, out + b * *ret_stride, (size_t)n * sizeof *out);
         if (w->config->flip_average)
             window_average_mirrored(w);
         for (int64_t b = 0; b < w->config->batch && w->prior; b++)
-            window_mix_prior(w->answers + b * n, w->batch + (2 * b + 1) * n, (float)w->config->prior_weight, n);
-        out = w->answers;
+            window_mix_prior(w->outputs + b * n, w->batch + (2 * b + 1) * n, (float)w->config->prior_weight, n);
+        out = w->outputs;
         *ret_stride = n;
     }
     w->stats.network_s += log_clock_s() - begin;
     return out;
 }
 
-static void window_learn_empty(struct window *w)
+static void window_predict_empty(struct window *w)
 {
     int64_t stride;
     memset(w->batch, 0, (size_t)(w->patch_voxels * w->sources * w->config->batch) * sizeof *w->batch);
@@ -361,7 +361,7 @@ static void window_learn_empty(struct window *w)
 }
 
 /* grid, whole: the tile's own voxels are finished. */
-static void window_hand_on(struct window *w, const struct window_tile *tile, const float *p)
+static void window_emit(struct window *w, const struct window_tile *tile, const float *p)
 {
     const int64_t *patch = w->config->patch_vox;
     struct window_block block = {.p = p, .stride_y = patch[0], .stride_z = patch[0] * patch[1]};
@@ -392,12 +392,12 @@ static void window_blend(struct window *w, const struct window_tile *tile, const
         }
 }
 
-static void window_answer(struct window *w, const struct window_tile *tile, const float *values)
+static void window_emit_or_blend(struct window *w, const struct window_tile *tile, const float *values)
 {
     if (w->config->scan == SCAN_OVERLAP)
         window_blend(w, tile, values);
     else
-        window_hand_on(w, tile, values);
+        window_emit(w, tile, values);
 }
 
 /* Runs what is queued and passes every tile on, in order. */
@@ -408,14 +408,14 @@ static void window_flush(struct window *w)
     for (int64_t i = 0; i < w->n_queue; i++) {
         const struct window_tile *tile = &w->queue[i];
         const float *values = tile->slot < 0 ? w->empty : p + tile->slot * stride;
-        window_answer(w, tile, values);
+        window_emit_or_blend(w, tile, values);
     }
     if (w->progress && w->n_queue)
         progress_show(w->progress, w->progress->done + w->n_queue, NULL);
     w->n_queue = w->n_slots = 0;
 }
 
-/* A tile that is not looked at: answered with its input, or with 0, which adds nothing to a blend. */
+/* A tile that is not looked at: its values are its input, or 0, which adds nothing to a blend. */
 static void window_skip(struct window *w, const struct window_tile *tile, float *values)
 {
     w->stats.n_skipped++;
@@ -425,13 +425,13 @@ static void window_skip(struct window *w, const struct window_tile *tile, float 
         memset(values, 0, (size_t)w->patch_voxels * sizeof *values);
     if (w->keep || w->config->scan != SCAN_OVERLAP) {
         window_flush(w); /* tiles are handed on in order */
-        window_answer(w, tile, values);
+        window_emit_or_blend(w, tile, values);
     }
     if (w->progress)
         progress_show(w->progress, w->progress->done + 1, NULL);
 }
 
-static void window_take(struct window *w, struct window_tile tile)
+static void window_add_tile(struct window *w, struct window_tile tile)
 {
     float *slot = w->batch + w->n_slots * w->sources * w->patch_voxels;
     if (w->prior && !window_load_prior(w, &tile, slot + w->patch_voxels)) {
@@ -446,7 +446,7 @@ static void window_take(struct window *w, struct window_tile tile)
         w->stats.n_empty++;
         if (!w->empty_known) {
             window_flush(w);
-            window_learn_empty(w);
+            window_predict_empty(w);
         }
     }
     w->queue[w->n_queue++] = tile;
@@ -495,7 +495,7 @@ enum status window_scan(struct window_stats *ret, struct network *network, const
     for (int64_t z = 0; !status && z < w.axis[2].n; z++) {
         for (int64_t y = 0; y < w.axis[1].n; y++)
             for (int64_t x = 0; x < w.axis[0].n; x++)
-                window_take(&w, (struct window_tile){.at = {x, y, z}});
+                window_add_tile(&w, (struct window_tile){.at = {x, y, z}});
         window_flush(&w);
         if (config->scan == SCAN_OVERLAP)
             window_pass_rows(&w, z);
@@ -511,7 +511,7 @@ enum status window_scan(struct window_stats *ret, struct network *network, const
 int64_t window_bytes(const struct window_config *config, const int64_t dim[3])
 {
     int64_t patch = config->patch_vox[0] * config->patch_vox[1] * config->patch_vox[2],
-            depth = scanned_slices(config, dim[2]);
+            depth = window_scanned_slices(config, dim[2]);
     int64_t rows = depth < config->patch_vox[2] ? depth : config->patch_vox[2];
     int64_t slab = config->scan == SCAN_OVERLAP ? dim[0] * dim[1] * rows : 0;
     return (patch * (config->batch * (2 + window_mixes(config)) + 1) + slab) * (int64_t)sizeof(float);

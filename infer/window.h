@@ -68,15 +68,15 @@ enum status window_scan(struct window_stats *ret, struct network *network, const
 /* What window_scan allocates at most for a volume of these dims; the network's own memory is not counted. */
 int64_t window_bytes(const struct window_config *config, const int64_t dim[3]);
 
-/* The paper's promise, counted on the tiles of a grid scan: where nothing is missing (no voxel of the true implant in
- * the tile), how many voxels did the network's raw answer change? expected: the input (completion) or an empty mask,
- * NULL (implant). */
-struct window_promise {
+/* Counted on the tiles of a grid scan: how many voxels does the network change in tiles without a defect (no voxel of
+ * the true implant in the tile)? raw: the network's prediction above the threshold. expected: the input (completion) or
+ * an empty mask, NULL (implant). The paper states that such patches stay unchanged. */
+struct intact_patches {
     int64_t n_tiles, n_intact;                  /* n_intact: tiles without a defect */
     int64_t intact_vox, added_vox, removed_vox; /* of the intact tiles */
     int64_t n_changed;                          /* intact tiles with any change */
 };
-enum status window_promise(struct window_promise *ret, const struct window_config *config, const uint8_t *raw,
+enum status intact_patches(struct intact_patches *ret, const struct window_config *config, const uint8_t *raw,
                            const uint8_t *expected, const uint8_t *truth_implant, const int64_t dim[3],
                            struct error *error);
 

@@ -12,7 +12,7 @@ enum { EXAMPLE_BYTES = 4 << 20 }; /* what it takes at most */
 
 enum MHD_Result api_health(struct request *request)
 {
-    return answer_text(request, request->server->draining ? "draining\n" : "ok\n");
+    return respond_text(request, request->server->draining ? "draining\n" : "ok\n");
 }
 
 enum MHD_Result api_info(struct request *request)
@@ -38,7 +38,7 @@ enum MHD_Result api_info(struct request *request)
          cJSON_AddBoolToObject(load, "draining", server->draining);
     char *text = ok ? cJSON_PrintUnformatted(object) : NULL;
     cJSON_Delete(object);
-    return answer_json(request, 200, text);
+    return respond_json(request, 200, text);
 }
 
 enum MHD_Result api_session(struct request *request)
@@ -46,12 +46,12 @@ enum MHD_Result api_session(struct request *request)
     char cookie[128];
     snprintf(cookie, sizeof cookie, "calvaria=%s; HttpOnly; SameSite=Strict; Path=/; Max-Age=2592000",
              request->server->session);
-    return answer_nothing(request, request->server->token ? cookie : NULL);
+    return respond_nothing(request, request->server->token ? cookie : NULL);
 }
 
 enum MHD_Result api_session_end(struct request *request)
 {
-    return answer_nothing(request, "calvaria=; HttpOnly; SameSite=Strict; Path=/; Max-Age=0");
+    return respond_nothing(request, "calvaria=; HttpOnly; SameSite=Strict; Path=/; Max-Age=0");
 }
 
 enum MHD_Result api_example(struct request *request)
@@ -62,7 +62,7 @@ enum MHD_Result api_example(struct request *request)
     char why[JOB_TEXT_BYTES], *folder = NULL;
     int status = store_reserve(store, EXAMPLE_BYTES, why);
     if (status)
-        return answer_error(request, status, "%s", why);
+        return respond_error(request, status, "%s", why);
     job_name_set(&job, "example");
     if (store_begin(store, &job, &folder, &error)) {
         status = 507;
@@ -72,36 +72,36 @@ enum MHD_Result api_example(struct request *request)
     }
     memory_free(folder);
     if (!status)
-        return answer_job(request, 201, job.id);
+        return respond_job(request, 201, job.id);
     store_release(store);
-    return answer_error(request, status, "the server cannot store the job (tell its operator)");
+    return respond_error(request, status, "the server cannot store the job (tell its operator)");
 }
 
-static enum MHD_Result answer_absent(struct request *request)
+static enum MHD_Result respond_absent(struct request *request)
 {
-    return answer_error(request, 404, "%s: no such job (deleted, or older than %g hours)", request->id,
-                        request->server->config->keep_hours);
+    return respond_error(request, 404, "%s: no such job (deleted, or older than %g hours)", request->id,
+                         request->server->config->keep_hours);
 }
 
 enum MHD_Result api_job(struct request *request)
 {
-    return answer_job(request, 200, request->id);
+    return respond_job(request, 200, request->id);
 }
 
 enum MHD_Result api_remove(struct request *request)
 {
-    return store_remove(request->server->store, request->id) ? answer_absent(request) : answer_nothing(request, NULL);
+    return store_remove(request->server->store, request->id) ? respond_absent(request) : respond_nothing(request, NULL);
 }
 
 enum MHD_Result api_cancel(struct request *request)
 {
     int status = store_cancel(request->server->store, request->id);
     if (status == 409)
-        return answer_error(request, 409, "%s: has ended already (DELETE removes it)", request->id);
-    return status ? answer_absent(request) : answer_job(request, 200, request->id);
+        return respond_error(request, 409, "%s: has ended already (DELETE removes it)", request->id);
+    return status ? respond_absent(request) : respond_job(request, 200, request->id);
 }
 
-static enum MHD_Result answer_file(struct request *request, int artefact, int handle, int64_t bytes, const char *name)
+static enum MHD_Result respond_file(struct request *request, int artefact, int handle, int64_t bytes, const char *name)
 {
     char disposition[HEADER_BYTES];
     struct MHD_Response *response = MHD_create_response_from_fd64((uint64_t)bytes, handle);
@@ -119,8 +119,8 @@ static enum MHD_Result answer_file(struct request *request, int artefact, int ha
             "default-src 'none'; img-src data:; style-src 'unsafe-inline'; frame-ancestors 'self'; sandbox");
         MHD_add_response_header(response, "X-Frame-Options", "SAMEORIGIN");
     }
-    answer_within(request, http_time_s(bytes));
-    return answer_response(request, 200, response);
+    respond_within(request, http_time_s(bytes));
+    return respond(request, 200, response);
 }
 
 enum MHD_Result api_file(struct request *request)
@@ -131,12 +131,12 @@ enum MHD_Result api_file(struct request *request)
     int artefact = artefact_find(name, format);
     if (artefact < 0)
         return artefacts[request->artefact].format
-                   ? answer_error(request, 400, "format: '%.20s': expected nii.gz or nrrd", format)
-                   : answer_error(request, 400, "format: '%.20s': %s has one format alone", format, name);
+                   ? respond_error(request, 400, "format: '%.20s': expected nii.gz or nrrd", format)
+                   : respond_error(request, 400, "format: '%.20s': %s has one format alone", format, name);
     int handle = store_open_file(request->server->store, request->id, artefact, &bytes, saved);
     if (handle >= 0)
-        return answer_file(request, artefact, handle, bytes, saved);
+        return respond_file(request, artefact, handle, bytes, saved);
     if (store_version(request->server->store, request->id) == 0)
-        return answer_absent(request);
-    return answer_error(request, 404, "%s: not there (the job's \"files\" lists what is)", name);
+        return respond_absent(request);
+    return respond_error(request, 404, "%s: not there (the job's \"files\" lists what is)", name);
 }

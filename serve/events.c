@@ -133,12 +133,12 @@ static bool stream_enter(struct server *server, struct stream *stream)
     return room;
 }
 
-enum MHD_Result events_answer(struct request *request)
+enum MHD_Result events_respond(struct request *request)
 {
     struct server *server = request->server;
     if (store_version(server->store, request->id) == 0)
-        return answer_error(request, 404, "%s: no such job (deleted, or older than %g hours)", request->id,
-                            server->config->keep_hours);
+        return respond_error(request, 404, "%s: no such job (deleted, or older than %g hours)", request->id,
+                             server->config->keep_hours);
     struct stream *stream = memory_zalloc(1, sizeof *stream);
     if (!stream)
         return MHD_NO;
@@ -146,8 +146,8 @@ enum MHD_Result events_answer(struct request *request)
     memcpy(stream->id, request->id, sizeof stream->id);
     if (server->draining || !stream_enter(server, stream)) {
         memory_free(stream);
-        return answer_error(request, 503, "events: too many streams are open (ask GET /api/jobs/%s instead)",
-                            request->id);
+        return respond_error(request, 503, "events: too many streams are open (ask GET /api/jobs/%s instead)",
+                             request->id);
     }
     struct MHD_Response *response =
         MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, BLOCK_BYTES, stream_read, stream, stream_free);
@@ -157,6 +157,6 @@ enum MHD_Result events_answer(struct request *request)
     }
     MHD_add_response_header(response, "Content-Type", "text/event-stream");
     MHD_add_response_header(response, "X-Accel-Buffering", "no");
-    answer_within(request, 0);
-    return answer_response(request, 200, response);
+    respond_within(request, 0);
+    return respond(request, 200, response);
 }

@@ -19,8 +19,8 @@
 enum { THREADS = 4, CONNECTIONS = 512, CONNECTION_BYTES = 64 << 10, IDLE_S = 60 };
 enum {
     DRAIN_BYTES = 16 << 20
-}; /* a refused body up to this size is read to its end, so that the client reads the answer */
-static const double HEADER_S = 20, ANSWER_S = 60, SLOWEST_BYTES_PER_S = 32 << 10; /* what a client may take */
+}; /* a refused body up to this size is read to its end, so that the client reads the response */
+static const double HEADER_S = 20, RESPONSE_S = 60, SLOWEST_BYTES_PER_S = 32 << 10; /* what a client may take */
 
 /* One connection, from its first byte to its end. */
 struct watch {
@@ -31,10 +31,10 @@ struct watch {
 
 double http_time_s(int64_t bytes)
 {
-    return ANSWER_S + (bytes > 0 ? (double)bytes / SLOWEST_BYTES_PER_S : 0);
+    return RESPONSE_S + (bytes > 0 ? (double)bytes / SLOWEST_BYTES_PER_S : 0);
 }
 
-/* --- answers --- */
+/* --- responses --- */
 
 static const char policy[] = "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self' "
                              "'unsafe-inline'; img-src 'self' data: blob:; "
@@ -60,7 +60,7 @@ static void add_safety(struct MHD_Response *response)
     add_header(response, "Cache-Control", "no-store");
 }
 
-void answer_within(struct request *request, double seconds)
+void respond_within(struct request *request, double seconds)
 {
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
@@ -80,7 +80,7 @@ static bool route_documents(const struct route *route, int status)
     return false;
 }
 
-enum MHD_Result answer_response(struct request *request, int status, struct MHD_Response *response)
+enum MHD_Result respond(struct request *request, int status, struct MHD_Response *response)
 {
     struct server *server = request->server;
     if (!response)
@@ -88,17 +88,17 @@ enum MHD_Result answer_response(struct request *request, int status, struct MHD_
     add_safety(response);
     if (request->route && !route_documents(request->route, status)) {
         server->undocumented++;
-        log_warn("%s %s: answered %d, which docs/openapi.yaml does not say", request->route->method,
+        log_warn("%s %s: responded with %d, which docs/openapi.yaml does not say", request->route->method,
                  request->route->path, status);
     }
-    server->answers[status / 100 % 6]++;
-    request->answered = status;
+    server->responses[status / 100 % 6]++;
+    request->responded = status;
     enum MHD_Result result = MHD_queue_response(request->connection, (unsigned)status, response);
     MHD_destroy_response(response);
     return result;
 }
 
-enum MHD_Result answer_json(struct request *request, int status, char *text)
+enum MHD_Result respond_json(struct request *request, int status, char *text)
 {
     static char empty[] = "{\"error\": \"the server is out of memory (try again later)\"}";
     struct MHD_Response *response = text
@@ -108,10 +108,10 @@ enum MHD_Result answer_json(struct request *request, int status, char *text)
         cJSON_free(text);
     else
         MHD_add_response_header(response, "Content-Type", "application/json");
-    return answer_response(request, text ? status : 500, response);
+    return respond(request, text ? status : 500, response);
 }
 
-static enum MHD_Result answer_failure(struct request *request, int status, const char *why)
+static enum MHD_Result respond_failure(struct request *request, int status, const char *why)
 {
     cJSON *object = cJSON_CreateObject();
     char *text = cJSON_AddStringToObject(object, "error", why) ? cJSON_PrintUnformatted(object) : NULL;
@@ -129,27 +129,27 @@ static enum MHD_Result answer_failure(struct request *request, int status, const
         MHD_add_response_header(response, "WWW-Authenticate", "Bearer realm=\"calvaria\"");
     if (request->allow && status == 405)
         MHD_add_response_header(response, "Allow", request->allow);
-    return answer_response(request, status, response);
+    return respond(request, status, response);
 }
 
-enum MHD_Result answer_error(struct request *request, int status, const char *format, ...)
+enum MHD_Result respond_error(struct request *request, int status, const char *format, ...)
 {
     char why[JOB_TEXT_BYTES];
     va_list args;
     va_start(args, format);
     vsnprintf(why, sizeof why, format, args);
     va_end(args);
-    return answer_failure(request, status, why);
+    return respond_failure(request, status, why);
 }
 
-enum MHD_Result answer_job(struct request *request, int status, const char *id)
+enum MHD_Result respond_job(struct request *request, int status, const char *id)
 {
     uint64_t version;
     bool final;
     char *text = store_json(request->server->store, id, &version, &final), location[64];
     if (!text)
-        return answer_error(request, 404, "%s: no such job (it was deleted, or kept for %g hours)", id,
-                            request->server->config->keep_hours);
+        return respond_error(request, 404, "%s: no such job (it was deleted, or kept for %g hours)", id,
+                             request->server->config->keep_hours);
     struct MHD_Response *response = MHD_create_response_from_buffer(strlen(text), text, MHD_RESPMEM_MUST_FREE);
     if (!response) {
         cJSON_free(text);
@@ -159,24 +159,24 @@ enum MHD_Result answer_job(struct request *request, int status, const char *id)
     snprintf(location, sizeof location, "/api/jobs/%s", id);
     if (status == 201)
         MHD_add_response_header(response, "Location", location);
-    return answer_response(request, status, response);
+    return respond(request, status, response);
 }
 
-enum MHD_Result answer_text(struct request *request, const char *text)
+enum MHD_Result respond_text(struct request *request, const char *text)
 {
     struct MHD_Response *response =
         MHD_create_response_from_buffer(strlen(text), (void *)(uintptr_t)text, MHD_RESPMEM_MUST_COPY);
     if (response)
         MHD_add_response_header(response, "Content-Type", "text/plain; charset=utf-8");
-    return answer_response(request, 200, response);
+    return respond(request, 200, response);
 }
 
-enum MHD_Result answer_nothing(struct request *request, const char *cookie)
+enum MHD_Result respond_nothing(struct request *request, const char *cookie)
 {
     struct MHD_Response *response = MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
     if (response && cookie)
         MHD_add_response_header(response, "Set-Cookie", cookie);
-    return answer_response(request, 204, response);
+    return respond(request, 204, response);
 }
 
 /* --- requests --- */
@@ -209,7 +209,7 @@ static void request_refuse(struct request *request)
             return;
         request->refusal = 405;
         request->allow = "GET, HEAD";
-        snprintf(request->why, sizeof request->why, "%.20s: not answered here (allowed: GET, HEAD)", request->method);
+        snprintf(request->why, sizeof request->why, "%.20s: not served here (allowed: GET, HEAD)", request->method);
         return;
     }
     route_match(request);
@@ -229,10 +229,10 @@ static enum MHD_Result request_begin(struct server *server, struct MHD_Connectio
         (struct request){.server = server, .connection = connection, .path = path, .method = method, .artefact = -1};
     *context = request;
     request_refuse(request);
-    answer_within(request, http_time_s(request->body_bytes));
+    respond_within(request, http_time_s(request->body_bytes));
     bool chunked = request_header(request, "Transfer-Encoding") != NULL;
     if (request->refusal && (chunked || request->body_bytes > DRAIN_BYTES || request_header(request, "Expect")))
-        return answer_failure(request, request->refusal, request->why);
+        return respond_failure(request, request->refusal, request->why);
     return MHD_YES;
 }
 
@@ -253,8 +253,8 @@ static enum MHD_Result request_handle(void *context, struct MHD_Connection *conn
         return ok ? MHD_YES : MHD_NO;
     }
     if (request->refusal)
-        return answer_failure(request, request->refusal, request->why);
-    return request->route ? request->route->answer(request) : page_answer(request);
+        return respond_failure(request, request->refusal, request->why);
+    return request->route ? request->route->respond(request) : page_respond(request);
 }
 
 static void request_completed(void *context, struct MHD_Connection *connection, void **request_context,
@@ -266,7 +266,7 @@ static void request_completed(void *context, struct MHD_Connection *connection, 
         return;
     if (request->route && request->route->end)
         request->route->end(request);
-    answer_within(request, IDLE_S);
+    respond_within(request, IDLE_S);
     memory_free(request);
     *request_context = NULL;
 }

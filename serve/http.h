@@ -1,5 +1,5 @@
-/* http.h - requests and answers over libmicrohttpd: one route is matched, guarded, given its body, and answered once.
- * Private to serve/. */
+/* http.h - requests and responses over libmicrohttpd: one route is matched, guarded, given its body, and responded to
+ * once. Private to serve/. */
 #ifndef CALVARIA_SERVE_HTTP_H
 #define CALVARIA_SERVE_HTTP_H
 
@@ -21,8 +21,8 @@ struct request;
 struct route {
     const char *method, *path;    /* {id} and {file} stand for a job's id and an artefact's name */
     bool open;                    /* needs no token */
-    int statuses[ROUTE_STATUSES]; /* all it may answer */
-    enum MHD_Result (*answer)(struct request *request);
+    int statuses[ROUTE_STATUSES]; /* all it may respond with */
+    enum MHD_Result (*respond)(struct request *request);
     /* Routes with an upload; NULL: a body is read and forgotten. begin: 0, or the status of a refusal with
      * request->why. */
     int (*begin)(struct request *request);
@@ -47,7 +47,7 @@ struct request {
     char why[JOB_TEXT_BYTES]; /* of the refusal */
     const char *allow;        /* of a 405 */
     void *upload;
-    int answered; /* status */
+    int responded; /* status */
 };
 
 /* Finds the route of method and path; fills route, id, artefact, or refusal and why. */
@@ -56,18 +56,17 @@ void route_match(struct request *request);
 const char *request_header(const struct request *request, const char *name);
 const char *request_argument(const struct request *request, const char *name);
 
-/* Each answers once; the result is what libmicrohttpd's handler returns. */
-enum MHD_Result answer_response(struct request *request, int status,
-                                struct MHD_Response *response); /* takes the response */
-enum MHD_Result answer_error(struct request *request, int status, const char *format, ...) ERROR_PRINTF(3, 4);
-enum MHD_Result answer_json(struct request *request, int status,
-                            char *text); /* takes text (cJSON's); NULL: out of memory */
-enum MHD_Result answer_job(struct request *request, int status, const char *id);
-enum MHD_Result answer_text(struct request *request, const char *text);      /* copies */
-enum MHD_Result answer_nothing(struct request *request, const char *cookie); /* 204; cookie may be NULL */
+/* Each responds once; the result is what libmicrohttpd's handler returns. */
+enum MHD_Result respond(struct request *request, int status, struct MHD_Response *response); /* takes the response */
+enum MHD_Result respond_error(struct request *request, int status, const char *format, ...) ERROR_PRINTF(3, 4);
+enum MHD_Result respond_json(struct request *request, int status,
+                             char *text); /* takes text (cJSON's); NULL: out of memory */
+enum MHD_Result respond_job(struct request *request, int status, const char *id);
+enum MHD_Result respond_text(struct request *request, const char *text);      /* copies */
+enum MHD_Result respond_nothing(struct request *request, const char *cookie); /* 204; cookie may be NULL */
 
 /* From now on the connection has so long; 0: as long as it likes. */
-void answer_within(struct request *request, double seconds);
+void respond_within(struct request *request, double seconds);
 double http_time_s(int64_t bytes); /* what the slowest client we bear needs for so many */
 
 enum status http_start(struct server *server, struct error *error);
@@ -84,21 +83,21 @@ bool guard_equal(const char *given, const char *secret);
 /* page.c */
 enum status page_open(struct server *server, struct error *error);
 bool page_has(const struct server *server, const char *path);
-enum MHD_Result page_answer(struct request *request);
+enum MHD_Result page_respond(struct request *request);
 void page_close(struct server *server);
 
 /* events.c */
-enum MHD_Result events_answer(struct request *request);
+enum MHD_Result events_respond(struct request *request);
 void events_wake(struct server *server); /* every stream looks again */
 void events_beat(struct server *server); /* those that were silent long */
 
 /* metrics.c */
-enum MHD_Result metrics_answer(struct request *request);
+enum MHD_Result metrics_respond(struct request *request);
 
 /* upload.c */
 int upload_begin(struct request *request);
 bool upload_take(struct request *request, const char *data, size_t bytes);
-enum MHD_Result upload_answer(struct request *request);
+enum MHD_Result upload_respond(struct request *request);
 void upload_end(struct request *request);
 
 /* api.c */

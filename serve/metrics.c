@@ -35,7 +35,7 @@ static void sheet_add(struct sheet *sheet, const char *name, const char *type, c
         sheet->text[sheet->used] = '\0';
 }
 
-enum MHD_Result metrics_answer(struct request *request)
+enum MHD_Result metrics_respond(struct request *request)
 {
     struct server *server = request->server;
     struct store_count count = store_count(server->store);
@@ -55,7 +55,7 @@ enum MHD_Result metrics_answer(struct request *request)
         char name[32], help[48];
         snprintf(name, sizeof name, "answers_%dxx_total", i);
         snprintf(help, sizeof help, "requests answered with %dxx", i);
-        sheet_add(&sheet, name, "counter", help, (double)server->answers[i]);
+        sheet_add(&sheet, name, "counter", help, (double)server->responses[i]);
     }
     sheet_add(&sheet, "answers_undocumented_total", "counter", "answers docs/openapi.yaml does not say",
               (double)server->undocumented);
@@ -65,5 +65,5 @@ enum MHD_Result metrics_answer(struct request *request)
     sheet_add(&sheet, "event_streams", "gauge", "event streams open", (double)server->n_streams);
     sheet_add(&sheet, "resident_bytes", "gauge", "memory of the server itself", (double)resident_bytes());
     sheet_add(&sheet, "uptime_seconds", "gauge", "since the start", log_clock_s() - server->begin_s);
-    return answer_text(request, sheet.text);
+    return respond_text(request, sheet.text);
 }

@@ -156,7 +156,7 @@ static bool takes_gzip(const struct request *request)
     return gzip && strncmp(gzip, "gzip;q=0", 8) != 0;
 }
 
-enum MHD_Result page_answer(struct request *request)
+enum MHD_Result page_respond(struct request *request)
 {
     const struct page_file *file = page_find(request->server, request->path);
     const char *known = request_header(request, "If-None-Match");
@@ -179,8 +179,8 @@ enum MHD_Result page_answer(struct request *request)
         MHD_add_response_header(response, "Vary", "Accept-Encoding");
     if (packed && !same)
         MHD_add_response_header(response, "Content-Encoding", "gzip");
-    answer_within(request, http_time_s((int64_t)bytes));
-    return answer_response(request, same ? 304 : 200, response);
+    respond_within(request, http_time_s((int64_t)bytes));
+    return respond(request, same ? 304 : 200, response);
 }
 
 void page_close(struct server *server)

@@ -6,24 +6,27 @@
 
 /* clang-format off */
 const struct route routes[] = {
-    {.method = "GET", .path = "/healthz", .open = true, .statuses = {200}, .answer = api_health},
-    {.method = "GET", .path = "/metrics", .statuses = {200, 401, 403}, .answer = metrics_answer},
-    {.method = "GET", .path = "/api/info", .statuses = {200, 401, 403}, .answer = api_info},
-    {.method = "POST", .path = "/api/session", .statuses = {204, 401, 403}, .answer = api_session},
-    {.method = "DELETE", .path = "/api/session", .statuses = {204, 401, 403}, .answer = api_session_end},
+    {.method = "GET", .path = "/healthz", .open = true, .statuses = {200}, .respond = api_health},
+    {.method = "GET", .path = "/metrics", .statuses = {200, 401, 403}, .respond = metrics_respond},
+    {.method = "GET", .path = "/api/info", .statuses = {200, 401, 403}, .respond = api_info},
+    {.method = "POST", .path = "/api/session", .statuses = {204, 401, 403}, .respond = api_session},
+    {.method = "DELETE", .path = "/api/session", .statuses = {204, 401, 403}, .respond = api_session_end},
     {.method = "POST",
      .path = "/api/jobs",
      .statuses = {201, 400, 401, 403, 411, 413, 415, 503, 507},
-     .answer = upload_answer,
+     .respond = upload_respond,
      .begin = upload_begin,
      .take = upload_take,
      .end = upload_end},
-    {.method = "POST", .path = "/api/example", .statuses = {201, 401, 403, 503, 507}, .answer = api_example},
-    {.method = "GET", .path = "/api/jobs/{id}", .statuses = {200, 401, 403, 404}, .answer = api_job},
-    {.method = "DELETE", .path = "/api/jobs/{id}", .statuses = {204, 401, 403, 404}, .answer = api_remove},
-    {.method = "POST", .path = "/api/jobs/{id}/cancel", .statuses = {200, 401, 403, 404, 409}, .answer = api_cancel},
-    {.method = "GET", .path = "/api/jobs/{id}/events", .statuses = {200, 401, 403, 404, 503}, .answer = events_answer},
-    {.method = "GET", .path = "/api/jobs/{id}/{file}", .statuses = {200, 400, 401, 403, 404}, .answer = api_file},
+    {.method = "POST", .path = "/api/example", .statuses = {201, 401, 403, 503, 507}, .respond = api_example},
+    {.method = "GET", .path = "/api/jobs/{id}", .statuses = {200, 401, 403, 404}, .respond = api_job},
+    {.method = "DELETE", .path = "/api/jobs/{id}", .statuses = {204, 401, 403, 404}, .respond = api_remove},
+    {.method = "POST", .path = "/api/jobs/{id}/cancel", .statuses = {200, 401, 403, 404, 409}, .respond = api_cancel},
+    {.method = "GET",
+     .path = "/api/jobs/{id}/events",
+     .statuses = {200, 401, 403, 404, 503},
+     .respond = events_respond},
+    {.method = "GET", .path = "/api/jobs/{id}/{file}", .statuses = {200, 400, 401, 403, 404}, .respond = api_file},
 };
 /* clang-format on */
 const int n_routes = sizeof routes / sizeof *routes;
@@ -82,6 +85,6 @@ void route_match(struct request *request)
     request->allow =
         several ? (strncmp(request->path, "/api/jobs/", 10) == 0 ? "GET, HEAD, DELETE" : "POST, DELETE") : allow;
     snprintf(request->why, sizeof request->why,
-             allow ? "%.100s: not answered here (allowed: %s)" : "%.100s: no such page (see docs/openapi.yaml)",
+             allow ? "%.100s: not served here (allowed: %s)" : "%.100s: no such page (see docs/openapi.yaml)",
              allow ? request->method : request->path, request->allow ? request->allow : "");
 }

@@ -38,7 +38,7 @@ struct server {
     int64_t n_files;
 
     /* For /metrics. */
-    atomic_llong answers[6], upload_bytes, undocumented, connections, reaped;
+    atomic_llong responses[6], upload_bytes, undocumented, connections, reaped;
     double begin_s;
 };
 

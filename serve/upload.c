@@ -197,7 +197,7 @@ static bool looks_like_volume(const uint8_t head[HEAD_BYTES])
            big == 348 || big == 540;
 }
 
-enum MHD_Result upload_answer(struct request *request)
+enum MHD_Result upload_respond(struct request *request)
 {
     struct upload *upload = request->upload;
     struct error error = {0};
@@ -217,9 +217,9 @@ enum MHD_Result upload_answer(struct request *request)
     if (!upload->status && store_add(request->server->store, &upload->job, &error))
         upload_fault(upload, 507, "the server cannot store the job (tell its operator)");
     if (upload->status)
-        return answer_error(request, upload->status, "%s", upload->why);
+        return respond_error(request, upload->status, "%s", upload->why);
     upload->queued = true;
-    return answer_job(request, 201, upload->job.id);
+    return respond_job(request, 201, upload->job.id);
 }
 
 void upload_end(struct request *request)

@@ -48,7 +48,7 @@ static enum status train_step_allocate(struct train_step *train_step, struct err
 /* A loader's prior: the coarse stage, asked as a deployed one is. */
 static enum status train_step_prior(void *context, const float *src, float *p, struct error *error)
 {
-    return restorer_answer(p, context, src, error);
+    return restorer_predict(p, context, src, error);
 }
 
 void train_step_loader(struct loader_config *ret, const struct train_step *train_step)
@@ -58,7 +58,7 @@ void train_step_loader(struct loader_config *ret, const struct train_step *train
     if (train_step->coarse) {
         const struct restore_config *coarse = restorer_config(train_step->coarse);
         ret->prior = (struct loader_prior){
-            .spacing_mm = coarse->working_spacing_mm[0], .answer = train_step_prior, .context = train_step->coarse};
+            .spacing_mm = coarse->working_spacing_mm[0], .predict = train_step_prior, .context = train_step->coarse};
         memcpy(ret->prior.patch_vox, coarse->window.patch_vox, sizeof ret->prior.patch_vox);
     }
 }

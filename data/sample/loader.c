@@ -192,7 +192,7 @@ static enum status loader_init(struct loader *loader, enum dataset_split split, 
     loader->head = loader->next_draw = start.draw;
     loader->patch = start.patch;
     loader->prior_draw = -1;
-    if (config->prior.answer) {
+    if (config->prior.predict) {
         const int64_t *frame = config->prior.patch_vox;
         loader->prior = arena_alloc(&loader->arena, (size_t)(frame[0] * frame[1] * frame[2]), sizeof *loader->prior);
         if (!loader->prior)
@@ -283,7 +283,7 @@ static enum status loader_give(struct loader *loader, const struct draw *draw, f
     if (!loader->prior)
         return STATUS_OK;
     if (loader->prior_draw != loader->head &&
-        config->prior.answer(config->prior.context, draw->frame, loader->prior, error))
+        config->prior.predict(config->prior.context, draw->frame, loader->prior, error))
         return error->status;
     loader->prior_draw = loader->head;
     draw_prior(src + n, draw, loader->patch, config, loader->prior);

@@ -26,7 +26,7 @@ struct loader_prior {
     int64_t patch_vox[3]; /* the frame that holds the skull, data/volume/resample.h */
     /* p and src: plain, patch_vox. Called by loader_next, on its thread, once for each drawn skull. NULL: there is no
      * prior. */
-    enum status (*answer)(void *context, const float *src, float *p, struct error *error);
+    enum status (*predict)(void *context, const float *src, float *p, struct error *error);
     void *context;
 };
 

@@ -108,7 +108,7 @@ enum status draw_soft(struct draw *draw, const struct draw_source *source, const
     draw->soft = memory_alloc((size_t)(draw->n_patches * n), 2 * sizeof *draw->soft);
     if (!draw->soft)
         return error_memory(error, (size_t)(draw->n_patches * n) * 2 * sizeof *draw->soft, "the patches of a skull");
-    if (config->prior.answer && draw_frame(draw, drawn, &config->prior, &view, view_lo, error))
+    if (config->prior.predict && draw_frame(draw, drawn, &config->prior, &view, view_lo, error))
         return error->status;
     for (int64_t k = 0; k < draw->n_patches; k++) {
         float *skull = draw->soft + 2 * k * n;

@@ -420,7 +420,7 @@ static void test_distance(void)
 /* ---- patches at another spacing, and a prior ---- */
 
 /* The frame itself: at the loader's own spacing the second channel is then the first. */
-static enum status answer_itself(void *context, const float *src, float *p, struct error *error)
+static enum status predict_itself(void *context, const float *src, float *p, struct error *error)
 {
     int64_t *n_asked = context;
     (void)error;
@@ -433,8 +433,8 @@ static struct loader_config soft_config(int sampler, int64_t *n_asked)
 {
     struct loader_config config = base_config(sampler, 24);
     config.spacing_mm = 5;
-    config.prior =
-        (struct loader_prior){.spacing_mm = 5, .patch_vox = {60, 62, 64}, .answer = answer_itself, .context = n_asked};
+    config.prior = (struct loader_prior){
+        .spacing_mm = 5, .patch_vox = {60, 62, 64}, .predict = predict_itself, .context = n_asked};
     return config;
 }
 

@@ -335,7 +335,7 @@ static void test_cascade_of_completion(void)
         CHECK_OK(restorer_new(&stage, &coarse.config, &coarse.params, &config, NULL, &error), &error);
         CHECK_OK(restorer_new(&pair, &fine.config, &fine.params, &fine_config, stage, &error), &error);
         CHECK_OK(restorer_run(&results[task], pair, &skull, NULL, &error), &error);
-        CHECK_OK(restorer_answer(answers[task], stage, frame, &error), &error);
+        CHECK_OK(restorer_predict(answers[task], stage, frame, &error), &error);
         restorer_free(pair);
         restorer_free(stage);
         fixture_network_done(&coarse);

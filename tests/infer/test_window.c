@@ -432,7 +432,7 @@ static void test_promise_counts_intact_tiles(void)
     const struct window_config config = {.scan = SCAN_GRID, .patch_vox = {8, 8, 8}, .batch = 1};
     struct volume input = fixture_volume(16, 16, 20, 1, 1, 1), raw = fixture_volume(16, 16, 20, 1, 1, 1),
                   truth = fixture_volume(16, 16, 20, 1, 1, 1);
-    struct window_promise promise;
+    struct intact_patches promise;
     fixture_box(&input, (struct box){{0, 0, 0}, {16, 16, 10}}, 1);
     fixture_box(&raw, (struct box){{0, 0, 0}, {16, 16, 10}}, 1);
     fixture_box(&truth, (struct box){{9, 9, 13}, {12, 12, 16}},
@@ -441,7 +441,7 @@ static void test_promise_counts_intact_tiles(void)
                 1);                                           /* filled as it should be: no change of an intact tile */
     fixture_box(&raw, (struct box){{0, 0, 0}, {2, 1, 1}}, 0); /* removed */
     fixture_box(&raw, (struct box){{3, 3, 17}, {6, 4, 18}}, 1); /* added */
-    CHECK_OK(window_promise(&promise, &config, raw.data, input.data, truth.data, input.grid.dim, &error), &error);
+    CHECK_OK(intact_patches(&promise, &config, raw.data, input.data, truth.data, input.grid.dim, &error), &error);
     CHECK_INT(promise.n_tiles, 12);
     CHECK_INT(promise.n_intact, 10);
     CHECK_INT(promise.removed_vox, 2);
