@@ -76,23 +76,25 @@ struct layer_ops {
     struct config_table config; /* .type is the layer's name in YAML, .base = &layer_base_table, .fields its own keys */
     size_t state_size;
     int min_src, max_src;
-    int keeps;    /* enum layer_keeps, or'ed */
-    int in_place; /* enum layer_in_place */
-    bool joins;   /* dst is the sources' channels behind each other: each may lie there already (and d_src in d_dst) */
+    int keeps;            /* enum layer_keeps, or'ed */
+    int in_place;         /* enum layer_in_place */
+    bool concat_in_place; /* dst is the sources' channels behind each other: each may lie there already (and d_src in
+                             d_dst) */
     /* Absorbing a nearest upsampling: `scale` is its factor (1 or NULL: the layer is none); a convolution that
-     * `takes_scale` then sees the upsampling's source and src_scale instead, and the upsampling itself is never run. */
+     * `can_fuse_upsample` then sees the upsampling's source and src_scale instead, and the upsampling itself is never
+     * run. */
     int64_t (*scale)(const struct layer *layer);
-    bool (*takes_scale)(const struct layer *layer, int64_t scale); /* NULL: never */
-    /* A layer that `takes_activation` does a (leaky) ReLU behind it in the same pass, and that one is never run. */
+    bool (*can_fuse_upsample)(const struct layer *layer, int64_t scale); /* NULL: never */
+    /* A layer that `can_fuse_activation` does a (leaky) ReLU behind it in the same pass, and that one is never run. */
     double (*slope)(const struct layer *layer); /* its factor of negative values; NULL: it is no (leaky) ReLU */
-    bool (*takes_activation)(const struct layer *layer); /* NULL: never */
-    /* What layers do for their neighbours, once init has chosen kernels (graph.c). A layer with `sums_bytes` leaves the
-     * sums of dst in dst_sums, which takes that room (0 or NULL: it does not), for one that `measures` src (NULL: it is
-     * no norm). In inference a norm leaves its factors in dst_affine, and dst as it is, where the only reader
-     * `takes_affine`. */
-    size_t (*sums_bytes)(const struct layer *layer);
-    bool (*measures)(const struct layer *layer);
-    bool (*takes_affine)(const struct layer *layer);
+    bool (*can_fuse_activation)(const struct layer *layer); /* NULL: never */
+    /* What layers do for their neighbours, once init has chosen kernels (graph.c). A layer with `stats_bytes` leaves
+     * the sums of dst in dst_stats, which takes that room (0 or NULL: it does not), for one that `needs_src_stats` src
+     * (NULL: it is no norm). In inference a norm leaves its factors in dst_affine, and dst as it is, where the only
+     * reader `can_fuse_norm`. */
+    size_t (*stats_bytes)(const struct layer *layer);
+    bool (*needs_src_stats)(const struct layer *layer);
+    bool (*can_fuse_norm)(const struct layer *layer);
     /* dst's shape from the sources'. Errors name key and value by config_error(error, layer->node, ...). */
     enum status (*shape)(const struct layer *layer, struct shape *ret_dst, struct error *error);
     enum status (*declare)(struct layer *layer, struct error *error); /* may be NULL: no parameters */
@@ -127,8 +129,8 @@ struct layer {
     const struct layer *activation; /* absorbed, on dst; NULL: none */
     /* Beside the values: sums and sums of squares, per sample and stored channel; how they are to be read. NULL: not
      * agreed on. */
-    double *dst_sums;
-    const double *src_sums;
+    double *dst_stats;
+    const double *src_stats;
     struct tensor_affine dst_affine, src_affine;
 
     /* Parameters, in the order they were declared. value and grad point into the flat blocks from network build on. */

@@ -15,15 +15,15 @@ int64_t tensor_block(void)
     return onednn_lane();
 }
 
-int64_t tensor_lane(int64_t c)
+int64_t tensor_channel_block(int64_t c)
 {
     return c < tensor_block() ? 1 : tensor_block();
 }
 
 int64_t tensor_stored_channels(int64_t c)
 {
-    int64_t lane = tensor_lane(c);
-    return (c + lane - 1) / lane * lane;
+    int64_t block_c = tensor_channel_block(c);
+    return (c + block_c - 1) / block_c * block_c;
 }
 
 int64_t shape_voxels(struct shape shape)
@@ -57,74 +57,74 @@ int64_t tensor_floats(struct shape shape)
 
 int64_t tensor_at(struct shape shape, int64_t n, int64_t c, int64_t z, int64_t y, int64_t x)
 {
-    int64_t lane = tensor_lane(shape.c), blocks = tensor_stored_channels(shape.c) / lane;
+    int64_t block_c = tensor_channel_block(shape.c), blocks = tensor_stored_channels(shape.c) / block_c;
     int64_t voxel = (z * shape.h + y) * shape.w + x;
-    return ((n * blocks + c / lane) * shape_voxels(shape) + voxel) * lane + c % lane;
+    return ((n * blocks + c / block_c) * shape_voxels(shape) + voxel) * block_c + c % block_c;
 }
 
-/* One block of `lane` channels, of which `used` hold values. */
-static void tensor_block_from_plain(float *dst, const float *src, int64_t lane, int64_t used, int64_t voxels)
+/* One block of `block_c` channels, of which `used` hold values. */
+static void tensor_block_from_plain(float *dst, const float *src, int64_t block_c, int64_t used, int64_t voxels)
 {
     for (int64_t first = 0; first < voxels; first += TENSOR_STRIP) {
         int64_t last = first + TENSOR_STRIP < voxels ? first + TENSOR_STRIP : voxels;
-        if (used < lane)
-            memset(dst + first * lane, 0, (size_t)((last - first) * lane) * sizeof *dst);
+        if (used < block_c)
+            memset(dst + first * block_c, 0, (size_t)((last - first) * block_c) * sizeof *dst);
         for (int64_t c = 0; c < used; c++)
             for (int64_t v = first; v < last; v++)
-                dst[v * lane + c] = src[c * voxels + v];
+                dst[v * block_c + c] = src[c * voxels + v];
     }
 }
 
-static void tensor_block_to_plain(float *dst, const float *src, int64_t lane, int64_t used, int64_t voxels)
+static void tensor_block_to_plain(float *dst, const float *src, int64_t block_c, int64_t used, int64_t voxels)
 {
     for (int64_t first = 0; first < voxels; first += TENSOR_STRIP) {
         int64_t last = first + TENSOR_STRIP < voxels ? first + TENSOR_STRIP : voxels;
         for (int64_t c = 0; c < used; c++)
             for (int64_t v = first; v < last; v++)
-                dst[c * voxels + v] = src[v * lane + c];
+                dst[c * voxels + v] = src[v * block_c + c];
     }
 }
 
-void tensor_pack_lanes(float *dst, const float *src, struct shape shape, int64_t lane)
+void tensor_pack_blocks(float *dst, const float *src, struct shape shape, int64_t block_c)
 {
-    int64_t voxels = shape_voxels(shape), blocks = (shape.c + lane - 1) / lane;
-    if (lane == 1) {
+    int64_t voxels = shape_voxels(shape), blocks = (shape.c + block_c - 1) / block_c;
+    if (block_c == 1) {
         memcpy(dst, src, (size_t)shape_count(shape) * sizeof *src);
         return;
     }
 #pragma omp parallel for collapse(2) schedule(static)
     for (int64_t n = 0; n < shape.n; n++)
         for (int64_t block = 0; block < blocks; block++) {
-            int64_t used = shape.c - block * lane < lane ? shape.c - block * lane : lane;
-            tensor_block_from_plain(dst + (n * blocks + block) * voxels * lane,
-                                    src + (n * shape.c + block * lane) * voxels, lane, used, voxels);
+            int64_t used = shape.c - block * block_c < block_c ? shape.c - block * block_c : block_c;
+            tensor_block_from_plain(dst + (n * blocks + block) * voxels * block_c,
+                                    src + (n * shape.c + block * block_c) * voxels, block_c, used, voxels);
         }
 }
 
-void tensor_unpack_lanes(float *dst, const float *src, struct shape shape, int64_t lane)
+void tensor_unpack_blocks(float *dst, const float *src, struct shape shape, int64_t block_c)
 {
-    int64_t voxels = shape_voxels(shape), blocks = (shape.c + lane - 1) / lane;
-    if (lane == 1) {
+    int64_t voxels = shape_voxels(shape), blocks = (shape.c + block_c - 1) / block_c;
+    if (block_c == 1) {
         memcpy(dst, src, (size_t)shape_count(shape) * sizeof *dst);
         return;
     }
 #pragma omp parallel for collapse(2) schedule(static)
     for (int64_t n = 0; n < shape.n; n++)
         for (int64_t block = 0; block < blocks; block++) {
-            int64_t used = shape.c - block * lane < lane ? shape.c - block * lane : lane;
-            tensor_block_to_plain(dst + (n * shape.c + block * lane) * voxels,
-                                  src + (n * blocks + block) * voxels * lane, lane, used, voxels);
+            int64_t used = shape.c - block * block_c < block_c ? shape.c - block * block_c : block_c;
+            tensor_block_to_plain(dst + (n * shape.c + block * block_c) * voxels,
+                                  src + (n * blocks + block) * voxels * block_c, block_c, used, voxels);
         }
 }
 
 void tensor_from_plain(struct tensor dst, const float *src)
 {
-    tensor_pack_lanes(dst.data, src, dst.shape, tensor_lane(dst.shape.c));
+    tensor_pack_blocks(dst.data, src, dst.shape, tensor_channel_block(dst.shape.c));
 }
 
 void tensor_to_plain(float *dst, struct tensor src)
 {
-    tensor_unpack_lanes(dst, src.data, src.shape, tensor_lane(src.shape.c));
+    tensor_unpack_blocks(dst, src.data, src.shape, tensor_channel_block(src.shape.c));
 }
 
 char *shape_text(char text[SHAPE_TEXT], struct shape shape)

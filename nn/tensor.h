@@ -22,16 +22,16 @@ struct tensor {
     float *data; /* tensor_floats(shape) floats */
 };
 
-/* Values that their reader takes as by * x + one, and `slope` times that below zero (0 to 1; 1: no bend). Factors per
- * sample and stored channel, 0 for padding; by NULL: the values are as they lie. */
+/* Values that their reader takes as scale * x + shift, and `slope` times that below zero (0 to 1; 1: no leaky ReLU).
+ * Factors per sample and stored channel, 0 for padding; scale NULL: the values are as they lie. */
 struct tensor_affine {
-    float *by, *one;
+    float *scale, *shift;
     float slope;
 };
 
 int64_t tensor_block(void);
 /* Channels per block of a tensor with c channels: 1 when it lies plain. */
-int64_t tensor_lane(int64_t c);
+int64_t tensor_channel_block(int64_t c);
 /* Channels stored: c, or c padded up to whole blocks. */
 int64_t tensor_stored_channels(int64_t c);
 int64_t shape_voxels(struct shape shape); /* d * h * w */
@@ -44,9 +44,9 @@ int64_t tensor_at(struct shape shape, int64_t n, int64_t c, int64_t z, int64_t y
 /* Between plain NCDHW and the tensor's own layout; padding channels become zero. */
 void tensor_from_plain(struct tensor dst, const float *src);
 void tensor_to_plain(float *dst, struct tensor src);
-/* The same for any lane (1: a copy): plain NCDHW <-> N (C/lane) D H W lane, padding zero. */
-void tensor_pack_lanes(float *dst, const float *src, struct shape shape, int64_t lane);
-void tensor_unpack_lanes(float *dst, const float *src, struct shape shape, int64_t lane);
+/* The same for any block_c (1: a copy): plain NCDHW <-> N (C/block_c) D H W block_c, padding zero. */
+void tensor_pack_blocks(float *dst, const float *src, struct shape shape, int64_t block_c);
+void tensor_unpack_blocks(float *dst, const float *src, struct shape shape, int64_t block_c);
 /* "1x32x64x64x64" for messages and tables, into text; returns text. */
 enum { SHAPE_TEXT = 112 };
 char *shape_text(char text[SHAPE_TEXT], struct shape shape);

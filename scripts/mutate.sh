@@ -47,16 +47,16 @@ layers/dense.c|s/layer->grad\[0\], false)/layer->grad[0], true)/|upsample|dense
 layers/dense.c|s/(struct matrix){layer->value\[0\], false}, d_src/(struct matrix){layer->value[0], true}, d_src/|upsample|dense
 layers/conv.c|s/layer->d_dst.data, d_w, d_b,/layer->d_dst.data, d_w, d_b ? d_w : d_b,/|conv|conv
 layers/conv.c|s/size\[a\] \* shape.scale, shape.kernel\[a\]/size[a], shape.kernel[a]/|conv|conv
-engine/conv.c|s/d_b\[block \* lane + c\] = (float)sum\[c\]/d_b[block * lane + c] = (float)-sum[c]/|conv|d_b
+engine/conv.c|s/d_b\[block \* block_c + c\] = (float)sum\[c\]/d_b[block * block_c + c] = (float)-sum[c]/|conv|d_b
 engine/conv.c|s/conv_backward_bias(conv->shape.dst, d_dst, d_b)/conv_backward_bias(conv->shape.dst, d_dst + 1, d_b)/|conv|d_b
 engine/weights_pack.c|s/dst\[i\] = src\[i\] + src\[inner + i\];/dst[i] = src[i] - src[inner + i];/|conv|d_w
 engine/weights_pack.c|s/dst\[inner + i\] += src\[i\];/dst[inner + i] -= src[i];/|conv|conv
 engine/polyphase.c|s/(a + grid->pad\[axis\] - q)/(a + grid->pad[axis] + q)/|conv|conv
 engine/kernels/winograd.inc|s/sums\[l\] += n \* at + less/sums[l] += n * at - less/|engine|sums\[at\]
 engine/kernels/winograd.inc|s/+ at \* (2 \* less + n \* at)/+ at * (less + n * at)/|engine|sums\[dst
-engine/winograd.c|s/to\[squares + c\] += units\[lane + c\];/to[squares + c] += units[c];/|engine|sums\[dst
-engine/kernels/direct.inc|s/return vec_max(vec_mul(bend->slope, y), y);/return y;/|engine|dst
-engine/kernels/winograd.inc|s/bend ? bend_apply(bend, value) : value);/value);/|engine|dst
+engine/winograd.c|s/to\[squares + c\] += units\[block_c + c\];/to[squares + c] += units[c];/|engine|sums\[dst
+engine/kernels/direct.inc|s/return vec_max(vec_mul(fused->slope, y), y);/return y;/|engine|dst
+engine/kernels/winograd.inc|s/fused ? fused_affine_apply(fused, value) : value);/value);/|engine|dst
 layers/norm.c|s/+= ab\[n \* stored + c\] \/ values/-= ab[n * stored + c] \/ values/|norm|norm
 network/graph.c|s/network->mode != NETWORK_INFER .. dst->n_uses != 1/network->mode != NETWORK_INFER/|network|test_network
 losses/boundary.c|s/factor \* distance\[i\]/-factor * distance[i]/|loss|boundary

@@ -1,10 +1,10 @@
 /* conv.c - engine.h's convolution, put together from gather, scatter and weights (direct.h).
  *
- *                        fine grid   coarse grid   forward   backward-data   plain weights      taps
- *   convolution             src          dst        gather      scatter       [coarse][fine]     as they are
- *   transposed              dst          src        scatter     gather        [coarse][fine]     as they are
- *   x2, convolution         dst          src        scatter     gather        [fine][coarse]     reversed, folded
- *   x2, transposed (s1)     dst          src        scatter     gather        [coarse][fine]     folded
+ *                        large grid   small grid   forward   backward-data   plain weights      taps
+ *   convolution             src          dst        gather      scatter       [small][large]     as they are
+ *   transposed              dst          src        scatter     gather        [small][large]     as they are
+ *   x2, convolution         dst          src        scatter     gather        [large][small]     reversed, folded
+ *   x2, transposed (s1)     dst          src        scatter     gather        [small][large]     folded
  *
  * Test: tests/nn/test_engine.c */
 #include "nn/engine/engine.h"
@@ -21,10 +21,10 @@ struct engine_conv {
     struct direct_conv grid;
     struct weights_view view;
     bool forward_scatters;
-    struct phases *forward, *backward_data;
+    struct polyphase *forward, *backward_data;
     struct direct_weights *backward_weights;
     struct weights_target gradient[PARITIES]; /* how backward_weights leaves d_w */
-    int64_t n_gradients;                      /* targets: PARITIES where the fine grid is split for it, or 1 */
+    int64_t n_gradients;                      /* targets: PARITIES where the large grid is split for it, or 1 */
     float *packed;                            /* inference: forward's weights, prepared once */
     bool packed_valid;
     struct arena arena;
@@ -36,11 +36,11 @@ struct engine_conv {
 static void conv_set_grid(struct engine_conv *conv)
 {
     const struct conv_shape *shape = &conv->shape;
-    bool fold = shape->scale == 2, coarse_is_src = shape->transposed || fold, swapped = fold && !shape->transposed;
+    bool fold = shape->scale == 2, small_is_src = shape->transposed || fold, swapped = fold && !shape->transposed;
     int64_t taps = shape->kernel[0] * shape->kernel[1] * shape->kernel[2];
-    conv->forward_scatters = coarse_is_src;
-    conv->grid.src = coarse_is_src ? shape->dst : shape->src;
-    conv->grid.dst = coarse_is_src ? shape->src : shape->dst;
+    conv->forward_scatters = small_is_src;
+    conv->grid.src = small_is_src ? shape->dst : shape->src;
+    conv->grid.dst = small_is_src ? shape->src : shape->dst;
     conv->grid.winograd = shape->winograd;
     for (int a = 0; a < 3; a++) {
         conv->grid.kernel[a] = shape->kernel[a] + fold;
@@ -48,16 +48,16 @@ static void conv_set_grid(struct engine_conv *conv)
         /* Folding a convolution turns it round: its last tap comes first. */
         conv->grid.pad[a] = swapped ? shape->kernel[a] - 1 - shape->pad_before[a] : shape->pad_before[a];
     }
-    conv->view = (struct weights_view){.n_s = conv->grid.dst.c,
-                                       .n_f = conv->grid.src.c,
-                                       .s_step = swapped ? taps : conv->grid.src.c * taps,
-                                       .f_step = swapped ? conv->grid.dst.c * taps : taps,
+    conv->view = (struct weights_view){.n_small = conv->grid.dst.c,
+                                       .n_large = conv->grid.src.c,
+                                       .small_step = swapped ? taps : conv->grid.src.c * taps,
+                                       .large_step = swapped ? conv->grid.dst.c * taps : taps,
                                        .kernel = {shape->kernel[0], shape->kernel[1], shape->kernel[2]},
                                        .flip = swapped,
                                        .fold = fold};
 }
 
-/* The size along one axis that the formula gives for the grid's coarse side. */
+/* The size along one axis that the formula gives for the grid's small side. */
 static bool conv_axis_fits(const struct conv_shape *shape, int axis)
 {
     const int64_t src[3] = {shape->src.d, shape->src.h, shape->src.w},
@@ -104,8 +104,8 @@ static enum status conv_check(const struct conv_shape *shape, struct error *erro
 
 static enum status conv_build_weights(struct engine_conv *conv, struct error *error)
 {
-    const bool split = parity_takes(&conv->grid);
-    const struct direct_conv direct = split ? parity_conv(&conv->grid) : conv->grid;
+    const bool split = space_to_depth_supports(&conv->grid);
+    const struct direct_conv direct = split ? space_to_depth_conv(&conv->grid) : conv->grid;
     int64_t n_taps = direct.kernel[0] * direct.kernel[1] * direct.kernel[2];
     conv->n_gradients = split ? PARITIES : 1;
     int32_t *tap = arena_alloc(&conv->arena, (size_t)(conv->n_gradients * n_taps), sizeof *tap);
@@ -117,7 +117,7 @@ static enum status conv_build_weights(struct engine_conv *conv, struct error *er
         for (int64_t i = 0; i < n_taps && !split; i++)
             tap[i] = (int32_t)i;
         if (split)
-            parity_taps(&conv->grid, q, false, tap);
+            space_to_depth_taps(&conv->grid, q, false, tap);
         conv->gradient[q] = (struct weights_target){.layout = direct_weights_layout(conv->backward_weights),
                                                     .n_taps = n_taps,
                                                     .tap = tap,
@@ -129,17 +129,17 @@ static enum status conv_build_weights(struct engine_conv *conv, struct error *er
 static enum status conv_build(struct engine_conv *conv, struct error *error)
 {
     const struct conv_shape *shape = &conv->shape;
-    enum status (*forward)(struct phases **, const struct direct_conv *, bool, struct error *) =
-        conv->forward_scatters ? phases_new_scatter : phases_new_gather;
-    enum status (*backward)(struct phases **, const struct direct_conv *, bool, struct error *) =
-        conv->forward_scatters ? phases_new_gather : phases_new_scatter;
+    enum status (*forward)(struct polyphase **, const struct direct_conv *, bool, struct error *) =
+        conv->forward_scatters ? polyphase_new_scatter : polyphase_new_gather;
+    enum status (*backward)(struct polyphase **, const struct direct_conv *, bool, struct error *) =
+        conv->forward_scatters ? polyphase_new_gather : polyphase_new_scatter;
     if (forward(&conv->forward, &conv->grid, shape->has_bias, error))
         return error->status;
     if (!shape->training) {
-        conv->packed = memory_alloc((size_t)phases_packed_floats(conv->forward), sizeof *conv->packed);
+        conv->packed = memory_alloc((size_t)polyphase_packed_floats(conv->forward), sizeof *conv->packed);
         return conv->packed
                    ? STATUS_OK
-                   : error_memory(error, (size_t)phases_packed_floats(conv->forward) * sizeof(float), "convolution");
+                   : error_memory(error, (size_t)polyphase_packed_floats(conv->forward) * sizeof(float), "convolution");
     }
     if (shape->needs_d_src && backward(&conv->backward_data, &conv->grid, false, error))
         return error->status;
@@ -147,11 +147,11 @@ static enum status conv_build(struct engine_conv *conv, struct error *error)
 }
 
 /* Scratch of one pass: packed weights (training) and what the kernels take. */
-static size_t conv_pass_bytes(const struct engine_conv *conv, const struct phases *phases)
+static size_t conv_pass_bytes(const struct engine_conv *conv, const struct polyphase *phases)
 {
     if (!phases)
         return 0;
-    return phases_scratch_bytes(phases) + (conv->packed ? 0 : scratch_bytes(phases_packed_floats(phases)));
+    return polyphase_scratch_bytes(phases) + (conv->packed ? 0 : scratch_bytes(polyphase_packed_floats(phases)));
 }
 
 static int64_t conv_gradient_floats(const struct engine_conv *conv)
@@ -159,10 +159,10 @@ static int64_t conv_gradient_floats(const struct engine_conv *conv)
     return weights_floats(&conv->gradient[0].layout, conv->gradient[0].n_taps);
 }
 
-/* Of the fine grid split by parity. */
+/* Of the large grid split by parity. */
 static int64_t conv_split_floats(const struct engine_conv *conv)
 {
-    return conv->n_gradients > 1 ? parity_floats(&conv->grid) : 0;
+    return conv->n_gradients > 1 ? space_to_depth_floats(&conv->grid) : 0;
 }
 
 static size_t conv_scratch_bytes(const struct engine_conv *conv)
@@ -193,8 +193,8 @@ enum status engine_conv_new(struct engine_conv **ret, const struct conv_shape *s
         engine_conv_free(conv);
         return error->status;
     }
-    snprintf(conv->description, sizeof conv->description, "%s | %s | %s", phases_name(conv->forward),
-             conv->backward_data ? phases_name(conv->backward_data) : "-",
+    snprintf(conv->description, sizeof conv->description, "%s | %s | %s", polyphase_name(conv->forward),
+             conv->backward_data ? polyphase_name(conv->backward_data) : "-",
              conv->backward_weights ? direct_weights_name(conv->backward_weights) : "-");
     *ret_scratch_bytes = conv_scratch_bytes(conv);
     *ret = conv;
@@ -205,8 +205,8 @@ void engine_conv_free(struct engine_conv *conv)
 {
     if (!conv)
         return;
-    phases_free(conv->forward);
-    phases_free(conv->backward_data);
+    polyphase_free(conv->forward);
+    polyphase_free(conv->backward_data);
     direct_weights_free(conv->backward_weights);
     memory_free(conv->packed);
     arena_done(&conv->arena);
@@ -216,59 +216,59 @@ void engine_conv_free(struct engine_conv *conv)
 /* ---- running ---- */
 
 void engine_conv_forward(struct engine_conv *conv, const float *src, const float *w, const float *b,
-                         const struct conv_beside *beside, float *dst, void *scratch)
+                         const struct conv_fusion *fusion, float *dst, void *scratch)
 {
     char *at = scratch;
-    float *packed = conv->packed ? conv->packed : scratch_take(&at, phases_packed_floats(conv->forward));
+    float *packed = conv->packed ? conv->packed : scratch_take(&at, polyphase_packed_floats(conv->forward));
     if (!conv->packed_valid)
-        phases_pack(conv->forward, &conv->view, w, packed);
+        polyphase_pack(conv->forward, &conv->view, w, packed);
     conv->packed_valid = conv->packed != NULL;
-    phases_run(conv->forward, src, packed, b, beside ? beside : &(struct conv_beside){0}, dst, at);
+    polyphase_run(conv->forward, src, packed, b, fusion ? fusion : &(struct conv_fusion){0}, dst, at);
 }
 
 void engine_conv_backward_data(struct engine_conv *conv, const float *d_dst, const float *w, float *d_src,
                                void *scratch)
 {
     char *at = scratch;
-    float *packed = scratch_take(&at, phases_packed_floats(conv->backward_data));
-    phases_pack(conv->backward_data, &conv->view, w, packed);
-    phases_run(conv->backward_data, d_dst, packed, NULL, &(struct conv_beside){0}, d_src, at);
+    float *packed = scratch_take(&at, polyphase_packed_floats(conv->backward_data));
+    polyphase_pack(conv->backward_data, &conv->view, w, packed);
+    polyphase_run(conv->backward_data, d_dst, packed, NULL, &(struct conv_fusion){0}, d_src, at);
 }
 
-int64_t engine_conv_sums(const struct engine_conv *conv)
+int64_t engine_conv_stats(const struct engine_conv *conv)
 {
-    return phases_sums(conv->forward);
+    return polyphase_stats(conv->forward);
 }
 
-bool engine_conv_takes_affine(const struct engine_conv *conv)
+bool engine_conv_can_fuse_norm(const struct engine_conv *conv)
 {
-    return phases_takes_affine(conv->forward);
+    return polyphase_can_fuse_norm(conv->forward);
 }
 
 /* d_b[c] = sum of d_dst over batch and voxels, in an order that threads do not change. */
 static void conv_backward_bias(struct shape shape, const float *d_dst, float *d_b)
 {
-    int64_t lane = tensor_lane(shape.c), blocks = tensor_stored_channels(shape.c) / lane;
+    int64_t block_c = tensor_channel_block(shape.c), blocks = tensor_stored_channels(shape.c) / block_c;
 #pragma omp parallel for schedule(static)
     for (int64_t block = 0; block < blocks; block++) {
         double sum[16] = {0};
         for (int64_t n = 0; n < shape.n; n++)
             for (int64_t z = 0; z < shape.d; z++) {
-                const float *plane = d_dst + tensor_at(shape, n, block * lane, z, 0, 0);
+                const float *plane = d_dst + tensor_at(shape, n, block * block_c, z, 0, 0);
                 float part[16] = {0};
                 for (int64_t y = 0; y < shape.h; y++) {
                     float row[16] = {0};
-                    for (int64_t x = 0; x < shape.w; x++, plane += lane)
-                        for (int64_t c = 0; c < lane; c++)
+                    for (int64_t x = 0; x < shape.w; x++, plane += block_c)
+                        for (int64_t c = 0; c < block_c; c++)
                             row[c] += plane[c];
-                    for (int64_t c = 0; c < lane; c++)
+                    for (int64_t c = 0; c < block_c; c++)
                         part[c] += row[c];
                 }
-                for (int64_t c = 0; c < lane; c++)
+                for (int64_t c = 0; c < block_c; c++)
                     sum[c] += (double)part[c];
             }
-        for (int64_t c = 0; c < lane && block * lane + c < shape.c; c++)
-            d_b[block * lane + c] = (float)sum[c];
+        for (int64_t c = 0; c < block_c && block * block_c + c < shape.c; c++)
+            d_b[block * block_c + c] = (float)sum[c];
     }
 }
 
@@ -277,12 +277,12 @@ void engine_conv_backward_weights(struct engine_conv *conv, const float *src, co
 {
     char *at = scratch;
     float *packed = scratch_take(&at, conv_gradient_floats(conv)), *split = scratch_take(&at, conv_split_floats(conv));
-    const float *fine = conv->forward_scatters ? d_dst : src, *coarse = conv->forward_scatters ? src : d_dst;
+    const float *large = conv->forward_scatters ? d_dst : src, *small = conv->forward_scatters ? src : d_dst;
     if (conv->n_gradients > 1) {
-        parity_split(&conv->grid, fine, split);
-        fine = split;
+        space_to_depth_split(&conv->grid, large, split);
+        large = split;
     }
-    direct_weights_run(conv->backward_weights, fine, coarse, packed, at);
+    direct_weights_run(conv->backward_weights, large, small, packed, at);
     weights_unpack(&conv->view, conv->n_gradients, conv->gradient, packed, d_w);
     if (d_b)
         conv_backward_bias(conv->shape.dst, d_dst, d_b);
@@ -300,11 +300,11 @@ const char *engine_conv_describe(const struct engine_conv *conv)
 
 int64_t engine_conv_forward_macs(const struct engine_conv *conv)
 {
-    return phases_macs(conv->forward);
+    return polyphase_macs(conv->forward);
 }
 
 int64_t engine_conv_backward_macs(const struct engine_conv *conv)
 {
     int64_t macs = conv->backward_weights ? direct_weights_macs(conv->backward_weights) : 0;
-    return macs + (conv->backward_data ? phases_macs(conv->backward_data) : 0);
+    return macs + (conv->backward_data ? polyphase_macs(conv->backward_data) : 0);
 }

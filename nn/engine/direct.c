@@ -26,7 +26,7 @@ static int64_t round_up(int64_t n, int64_t step)
 /* src blocked, dst plain: oneDNN would fill whole blocks of output channels. */
 static bool direct_is_thin(const struct direct_conv *conv)
 {
-    return tensor_lane(conv->src.c) > 1 && tensor_lane(conv->dst.c) == 1;
+    return tensor_channel_block(conv->src.c) > 1 && tensor_channel_block(conv->dst.c) == 1;
 }
 
 /* A single block of output channels leaves oneDNN's kernel waiting for its sums; without AVX2 it has nothing but its
@@ -38,19 +38,20 @@ static bool direct_is_own(const struct direct_conv *conv)
 
 static struct direct_layout direct_layout_of(const struct direct_conv *conv)
 {
-    int64_t lane = tensor_block();
+    int64_t block_c = tensor_block();
     bool plain_src = conv->src.c <= (direct_is_own(conv) ? 1 : DIRECT_PLAIN_MAX), thin = direct_is_thin(conv);
-    return (struct direct_layout){.src_c = plain_src ? conv->src.c : round_up(conv->src.c, lane),
-                                  .dst_c = thin ? conv->dst.c : round_up(conv->dst.c, lane),
-                                  .lane_i = plain_src ? conv->src.c : lane,
-                                  .lane_o = thin ? 1 : lane};
+    return (struct direct_layout){.src_c = plain_src ? conv->src.c : round_up(conv->src.c, block_c),
+                                  .dst_c = thin ? conv->dst.c : round_up(conv->dst.c, block_c),
+                                  .block_i = plain_src ? conv->src.c : block_c,
+                                  .block_o = thin ? 1 : block_c};
 }
 
-/* Floats of a copy of a tensor blocked by `lane`, or 0 when it lies like that (or is read as plain) already. */
-static int64_t direct_copy_floats(struct shape shape, int64_t lane)
+/* Floats of a copy of a tensor blocked by `block_c`, or 0 when it lies like that (or is read as plain) already. */
+static int64_t direct_copy_floats(struct shape shape, int64_t block_c)
 {
-    return tensor_lane(shape.c) == lane || shape.c == lane ? 0
-                                                           : shape.n * round_up(shape.c, lane) * shape_voxels(shape);
+    return tensor_channel_block(shape.c) == block_c || shape.c == block_c
+               ? 0
+               : shape.n * round_up(shape.c, block_c) * shape_voxels(shape);
 }
 
 enum status direct_forward_new(struct direct_forward **ret, const struct direct_conv *conv, bool has_bias,
@@ -61,11 +62,11 @@ enum status direct_forward_new(struct direct_forward **ret, const struct direct_
         return error_memory(error, sizeof *made, "convolution");
     made->conv = *conv;
     made->layout = direct_layout_of(conv);
-    made->src_floats = direct_copy_floats(conv->src, made->layout.lane_i);
-    made->dst_floats = direct_copy_floats(conv->dst, made->layout.lane_o);
+    made->src_floats = direct_copy_floats(conv->src, made->layout.block_i);
+    made->dst_floats = direct_copy_floats(conv->dst, made->layout.block_o);
     if (direct_is_thin(conv)) {
         snprintf(made->name, sizeof made->name, "thin:%s", engine_kernels()->name);
-    } else if (conv->winograd && winograd_takes(conv)) {
+    } else if (conv->winograd && winograd_supports(conv)) {
         snprintf(made->name, sizeof made->name, "winograd:%s", engine_kernels()->name);
         if (winograd_new(&made->winograd, conv, false, error)) {
             direct_forward_free(made);
@@ -136,16 +137,16 @@ const char *direct_forward_name(const struct direct_forward *forward)
     return forward->name;
 }
 
-/* Whether all of a kernel's reads of src pass where it can be bent: own blocked source, no copy. */
-bool direct_forward_takes_affine(const struct direct_forward *forward)
+/* Whether all of a kernel's reads of src pass where an affine can be fused: own blocked source, no copy. */
+bool direct_forward_can_fuse_norm(const struct direct_forward *forward)
 {
-    bool winograd = forward->winograd && winograd_takes_affine(forward->winograd);
+    bool winograd = forward->winograd && winograd_can_fuse_norm(forward->winograd);
     return (winograd || direct_is_thin(&forward->conv)) && !forward->src_floats;
 }
 
-int64_t direct_forward_sums(const struct direct_forward *forward)
+int64_t direct_forward_stats(const struct direct_forward *forward)
 {
-    return forward->winograd ? winograd_sums(forward->winograd) : 0;
+    return forward->winograd ? winograd_stats(forward->winograd) : 0;
 }
 
 /* One plane of one output channel at a time. */
@@ -154,7 +155,7 @@ static void direct_run_thin(const struct direct_forward *forward, const float *s
 {
     const struct direct_conv *conv = &forward->conv;
     const struct engine_kernels *kernels = engine_kernels();
-    int64_t blocks = forward->layout.src_c / forward->layout.lane_i,
+    int64_t blocks = forward->layout.src_c / forward->layout.block_i,
             taps = conv->kernel[0] * conv->kernel[1] * conv->kernel[2];
 #pragma omp parallel for collapse(3) schedule(static)
     for (int64_t n = 0; n < conv->dst.n; n++)
@@ -180,19 +181,19 @@ static void direct_run_blocked(const struct direct_forward *forward, const float
     const struct direct_conv *conv = &forward->conv;
     const struct direct_layout *layout = &forward->layout;
     const struct engine_kernels *kernels = engine_kernels();
-    int64_t blocks = layout->dst_c / layout->lane_o, taps = conv->kernel[0] * conv->kernel[1] * conv->kernel[2];
+    int64_t blocks = layout->dst_c / layout->block_o, taps = conv->kernel[0] * conv->kernel[1] * conv->kernel[2];
 #pragma omp parallel for collapse(3) schedule(static)
     for (int64_t n = 0; n < conv->dst.n; n++)
         for (int64_t block = 0; block < blocks; block++)
             for (int64_t z = 0; z < conv->dst.d; z++) {
                 struct forward_tile tile = {.conv = conv,
                                             .src = src + n * layout->src_c * shape_voxels(conv->src),
-                                            .w = packed + block * layout->src_c * taps * layout->lane_o,
-                                            .b = b ? b + block * layout->lane_o : NULL,
+                                            .w = packed + block * layout->src_c * taps * layout->block_o,
+                                            .b = b ? b + block * layout->block_o : NULL,
                                             .dst =
-                                                dst + (n * blocks + block) * shape_voxels(conv->dst) * layout->lane_o,
-                                            .units = layout->src_c / layout->lane_i,
-                                            .lane_i = layout->lane_i,
+                                                dst + (n * blocks + block) * shape_voxels(conv->dst) * layout->block_o,
+                                            .units = layout->src_c / layout->block_i,
+                                            .block_i = layout->block_i,
                                             .first = z * conv->dst.h,
                                             .last = (z + 1) * conv->dst.h};
                 kernels->forward_blocked(&tile);
@@ -200,23 +201,23 @@ static void direct_run_blocked(const struct direct_forward *forward, const float
 }
 
 void direct_forward_run(struct direct_forward *forward, const float *src, const float *packed, const float *b,
-                        const struct conv_beside *beside, float *dst, void *scratch)
+                        const struct conv_fusion *fusion, float *dst, void *scratch)
 {
     char *at = scratch;
     float *src_copy = scratch_take(&at, forward->src_floats), *dst_copy = scratch_take(&at, forward->dst_floats);
-    if (forward->layout.lane_o == 1) {
-        direct_run_thin(forward, src, packed, b, beside->affine, dst);
+    if (forward->layout.block_o == 1) {
+        direct_run_thin(forward, src, packed, b, fusion->affine, dst);
         return;
     }
     if (forward->src_floats)
-        tensor_pack_lanes(src_copy, src, forward->conv.src, forward->layout.lane_i);
+        tensor_pack_blocks(src_copy, src, forward->conv.src, forward->layout.block_i);
     src = forward->src_floats ? src_copy : src;
     if (forward->winograd)
-        winograd_run(forward->winograd, src, packed + direct_weights_end(forward), b, beside, dst, at);
+        winograd_run(forward->winograd, src, packed + direct_weights_end(forward), b, fusion, dst, at);
     else if (forward->onednn)
         onednn_conv_run(forward->onednn, src, packed, b, forward->dst_floats ? dst_copy : dst, at);
     else
         direct_run_blocked(forward, src, packed, b, forward->dst_floats ? dst_copy : dst);
     if (forward->dst_floats)
-        tensor_unpack_lanes(dst, dst_copy, forward->conv.dst, forward->layout.lane_o);
+        tensor_unpack_blocks(dst, dst_copy, forward->conv.dst, forward->layout.block_o);
 }

@@ -1,12 +1,12 @@
 /* direct.h - private to nn/engine*.c: the pieces that the public convolution is put together from.
  *
- * Every convolution of engine.h links a fine grid F (the larger one) and a coarse grid S by one formula,
- *     S[s, z] = sum_{f,t} w[s,f,t] * F[f, z*stride - pad + t]
+ * Every convolution of engine.h links a large grid L and a small grid S by one formula,
+ *     S[s, z] = sum_{l,t} w[s,l,t] * L[l, z*stride - pad + t]
  *       ("gather")
  * and three passes follow from it:
- *     gather    F -> S     forward of a convolution, backward-data of a transposed or upsampling one;
- *     scatter   S -> F     the adjoint: one stride-1 convolution per output parity ("phase"), then interleaved;
- *     weights   F, S -> w  the gradient of the weights.
+ *     gather    L -> S     forward of a convolution, backward-data of a transposed or upsampling one;
+ *     scatter   S -> L     the adjoint: one stride-1 convolution per output parity ("phase"), then interleaved;
+ *     weights   L, S -> w  the gradient of the weights.
  * Nearest upsampling x2 followed by a stride-1 convolution of kernel k is a scatter with stride 2 and kernel k+1 whose
  * taps are sums of neighbouring taps of the original ("fold"): exact, zero borders included, with 4-5 times less
  * arithmetic. So only two kinds of kernels are needed: direct convolutions, and their weights' gradients. */
@@ -27,19 +27,20 @@ struct direct_conv {
 int64_t direct_conv_macs(const struct direct_conv *conv);
 
 /* How tensors and weights of a direct convolution lie for the kernel that runs it. Weights:
- * [o/lane_o][i/lane_i][tap][lane_i][lane_o]. */
+ * [o/block_o][i/block_i][tap][block_i][block_o]. */
 struct direct_layout {
-    int64_t src_c, dst_c;   /* stored channels: multiples of the lanes */
-    int64_t lane_i, lane_o; /* lane_i = src_c where src lies plain */
+    int64_t src_c, dst_c;     /* stored channels: multiples of the blocks */
+    int64_t block_i, block_o; /* block_i = src_c where src lies plain */
 };
 
 /* ---- weights_pack.c: weights between the caller's plain block and a kernel's layout ---- */
 
-/* The caller's plain weights seen as w[s][f][tap]. */
+/* The caller's plain weights seen as w[s][l][tap]. */
 struct weights_view {
-    int64_t n_s, n_f, s_step, f_step; /* channels; floats between neighbouring ones. Taps are contiguous */
-    int64_t kernel[3];                /* of the plain weights */
-    bool flip, fold;                  /* taps in reverse; folded to kernel + 1 */
+    int64_t n_small, n_large, small_step,
+        large_step;    /* channels; floats between neighbouring ones. Taps are contiguous */
+    int64_t kernel[3]; /* of the plain weights */
+    bool flip, fold;   /* taps in reverse; folded to kernel + 1 */
 };
 
 /* A kernel's packed weights: tap j of it is tap `tap[j]` of the view, zero where that is -1. */
@@ -47,8 +48,8 @@ struct weights_target {
     struct direct_layout layout;
     int64_t n_taps, first_o, first_i; /* output, input channels start here: merged phases, parities */
     const int32_t *tap;
-    bool o_is_f;    /* scatter: output channels are those of the fine grid */
-    int64_t offset; /* floats into the packed block */
+    bool o_is_large; /* scatter: output channels are those of the large grid */
+    int64_t offset;  /* floats into the packed block */
 };
 
 int64_t weights_floats(const struct direct_layout *layout, int64_t n_taps);
@@ -74,10 +75,10 @@ int64_t direct_forward_packed_floats(const struct direct_forward *forward);
 void direct_forward_prepare(const struct direct_forward *forward, float *packed);
 /* b: layout.dst_c values, or NULL when built without bias. */
 void direct_forward_run(struct direct_forward *forward, const float *src, const float *packed, const float *b,
-                        const struct conv_beside *beside, float *dst, void *scratch);
-/* As engine_conv_sums and engine_conv_takes_affine. */
-int64_t direct_forward_sums(const struct direct_forward *forward);
-bool direct_forward_takes_affine(const struct direct_forward *forward);
+                        const struct conv_fusion *fusion, float *dst, void *scratch);
+/* As engine_conv_stats and engine_conv_can_fuse_norm. */
+int64_t direct_forward_stats(const struct direct_forward *forward);
+bool direct_forward_can_fuse_norm(const struct direct_forward *forward);
 
 /* The gradient of the weights, in layout order. */
 struct direct_weights;
@@ -93,35 +94,38 @@ void direct_weights_run(struct direct_weights *weights, const float *src, const 
 /* ---- space_to_depth.c: a gather with stride 2 as a convolution with stride 1 of eight times the channels ---- */
 
 enum { PARITIES = 8 };
-bool parity_takes(const struct direct_conv *grid);
-struct direct_conv parity_conv(const struct direct_conv *grid); /* its src: channel f of parity q is q * C + f */
+bool space_to_depth_supports(const struct direct_conv *grid);
+struct direct_conv space_to_depth_conv(
+    const struct direct_conv *grid); /* its src: channel f of parity q is q * C + f */
 /* Tap j of that for the channels of one parity: a tap of the grid, or -1. reversed: of its adjoint. */
-void parity_taps(const struct direct_conv *grid, int64_t parity, bool reversed, int32_t *tap);
-int64_t parity_floats(const struct direct_conv *grid);
-void parity_split(const struct direct_conv *grid, const float *src, float *dst);
+void space_to_depth_taps(const struct direct_conv *grid, int64_t parity, bool reversed, int32_t *tap);
+int64_t space_to_depth_floats(const struct direct_conv *grid);
+void space_to_depth_split(const struct direct_conv *grid, const float *src, float *dst);
 
 /* ---- conv_transpose_2x2x2.c: a scatter with kernel = stride = 2 ---- */
 
-bool doubling_takes(const struct direct_conv *grid);
+bool conv_transpose_2x2x2_supports(const struct direct_conv *grid);
 /* packed: 8 phases in the layout of direct convolutions of 1x1x1; bias: room for dst's stored channels. */
-void doubling_run(const struct direct_conv *grid, const float *src, const float *packed, const float *b, float *dst,
-                  float *bias);
+void conv_transpose_2x2x2_run(const struct direct_conv *grid, const float *src, const float *packed, const float *b,
+                              float *dst, float *bias);
 
 /* ---- polyphase.c: gather and scatter, as a list of direct convolutions ---- */
 
-struct phases;
-enum status phases_new_gather(struct phases **ret, const struct direct_conv *grid, bool has_bias, struct error *error);
-enum status phases_new_scatter(struct phases **ret, const struct direct_conv *grid, bool has_bias, struct error *error);
-void phases_free(struct phases *phases);
-int64_t phases_packed_floats(const struct phases *phases);
-size_t phases_scratch_bytes(const struct phases *phases);
-const char *phases_name(const struct phases *phases);
-int64_t phases_macs(const struct phases *phases);
-void phases_pack(const struct phases *phases, const struct weights_view *view, const float *w, float *packed);
-void phases_run(struct phases *phases, const float *src, const float *packed, const float *b,
-                const struct conv_beside *beside, float *dst, void *scratch);
-int64_t phases_sums(const struct phases *phases);
-bool phases_takes_affine(const struct phases *phases);
+struct polyphase;
+enum status polyphase_new_gather(struct polyphase **ret, const struct direct_conv *grid, bool has_bias,
+                                 struct error *error);
+enum status polyphase_new_scatter(struct polyphase **ret, const struct direct_conv *grid, bool has_bias,
+                                  struct error *error);
+void polyphase_free(struct polyphase *phases);
+int64_t polyphase_packed_floats(const struct polyphase *phases);
+size_t polyphase_scratch_bytes(const struct polyphase *phases);
+const char *polyphase_name(const struct polyphase *phases);
+int64_t polyphase_macs(const struct polyphase *phases);
+void polyphase_pack(const struct polyphase *phases, const struct weights_view *view, const float *w, float *packed);
+void polyphase_run(struct polyphase *phases, const float *src, const float *packed, const float *b,
+                   const struct conv_fusion *fusion, float *dst, void *scratch);
+int64_t polyphase_stats(const struct polyphase *phases);
+bool polyphase_can_fuse_norm(const struct polyphase *phases);
 
 /* Scratch is carved in 64-byte steps. */
 static inline size_t scratch_bytes(int64_t floats)

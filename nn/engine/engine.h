@@ -35,9 +35,9 @@ struct conv_shape {
 struct engine_conv;
 
 /* What forward does on its way, where the convolution can. */
-struct conv_beside {
-    const struct tensor_affine *affine; /* of src; engine_conv_takes_affine */
-    double *sums; /* engine_conv_sums of them: of dst, then of its squares, per sample and stored channel; what is
+struct conv_fusion {
+    const struct tensor_affine *affine; /* of src; engine_conv_can_fuse_norm */
+    double *stats; /* engine_conv_stats of them: of dst, then of its squares, per sample and stored channel; what is
                      behind is scratch. NULL: none */
 };
 
@@ -45,11 +45,11 @@ struct conv_beside {
 enum status engine_conv_new(struct engine_conv **ret, const struct conv_shape *shape, size_t *ret_scratch_bytes,
                             struct error *error);
 void engine_conv_free(struct engine_conv *conv);
-/* beside NULL: nothing. */
+/* fusion NULL: nothing. */
 void engine_conv_forward(struct engine_conv *conv, const float *src, const float *w, const float *b,
-                         const struct conv_beside *beside, float *dst, void *scratch);
-int64_t engine_conv_sums(const struct engine_conv *conv); /* 0: it does not sum */
-bool engine_conv_takes_affine(const struct engine_conv *conv);
+                         const struct conv_fusion *fusion, float *dst, void *scratch);
+int64_t engine_conv_stats(const struct engine_conv *conv); /* 0: it does not sum */
+bool engine_conv_can_fuse_norm(const struct engine_conv *conv);
 void engine_conv_backward_data(struct engine_conv *conv, const float *d_dst, const float *w, float *d_src,
                                void *scratch);
 /* d_w, d_b: '='. d_b NULL without bias. */

@@ -8,38 +8,38 @@
 #include "nn/engine/direct.h"
 #include "nn/engine/winograd.h"
 
-/* The gradient of the weights between one or two blocks of the coarse grid and channels of the fine one, over coarse
+/* The gradient of the weights between one or two blocks of the small grid and channels of the large one, over small
  * rows first <= z*H + y < last of one sample. d_w is added to. */
 struct gradient_tile {
     const struct direct_conv *conv;
-    const float *fine;      /* a block's (or plain channel's) first voxel */
-    const float *coarse[2]; /* [1] NULL: one block */
-    float *d_w[2];          /* tap 0 of the pair of blocks */
-    int64_t tap_step;       /* floats from one tap of d_w to the next */
+    const float *large;    /* a block's (or plain channel's) first voxel */
+    const float *small[2]; /* [1] NULL: one block */
+    float *d_w[2];         /* tap 0 of the pair of blocks */
+    int64_t tap_step;      /* floats from one tap of d_w to the next */
     int64_t first, last;
 };
 
 /* One block of output channels for rows first <= z*H + y < last of one sample. */
 struct forward_tile {
     const struct direct_conv *conv;
-    const float *src, *w, *b; /* all of src; w [unit][tap][lane_i][lane]; b: a block, or NULL */
+    const float *src, *w, *b; /* all of src; w [unit][tap][block_i][block_c]; b: a block, or NULL */
     float *dst;
-    int64_t units, lane_i; /* src: units blocks of lane_i channels; plain channels are units of 1 */
+    int64_t units, block_i; /* src: units blocks of block_i channels; plain channels are units of 1 */
     int64_t first, last;
 };
 
 /* dst[x] for voxels first <= z*H + y < last of one sample and one output channel. */
 struct thin_tile {
     const struct direct_conv *conv;
-    const float *src, *w; /* all blocks of src; w [block][tap][lane] */
+    const float *src, *w; /* all blocks of src; w [block][tap][block_c] */
     float *dst, b;
     struct tensor_affine affine; /* of this sample's src */
     int64_t blocks, first, last;
 };
 
 /* Transposed, kernel = stride = 2: plane z of src and one block of dst, all eight phases. w: phases `w_phase` floats
- * apart, [unit][lane][lane]. */
-struct doubling_tile {
+ * apart, [unit][block_c][block_c]. */
+struct transpose_tile {
     struct shape src, dst;
     const float *from, *w, *b; /* plane z of the first block; b: a block, or NULL */
     float *to;                 /* plane 2z of the block */
@@ -47,34 +47,34 @@ struct doubling_tile {
 };
 
 /* Tiles first .. first + n - 1 of one sample, x fastest. What is between the transforms lies as
- * v [position][sum][block of src][step][lane], m [position][block of dst][step][lane], each position `gap` floats
+ * v [position][sum][block of src][step][block_c], m [position][block of dst][step][block_c], each position `gap` floats
  * longer than that; u [position][pair of blocks of dst][sum][channel of src][two blocks, or the last one]. */
 struct winograd_tile {
     const struct winograd_grid *grid;
     const float *src, *u, *b; /* src, dst: the sample; b: NULL without bias */
     float *v, *m, *dst;
     struct tensor_affine affine; /* of this sample's src */
-    double *sums; /* [block of dst][2][lane]: of these tiles' values, of their squares; NULL: not asked for */
+    double *sums; /* [block of dst][2][block_c]: of these tiles' values, of their squares; NULL: not asked for */
     int64_t first, n, step, gap;
     int64_t next_v, next_m; /* winograd_outer: floats from v, m to those of the unit that comes next; 0: none does */
 };
 
 struct engine_kernels {
     const char *name;
-    int64_t winograd_rows;  /* winograd_tile.step is a multiple of this */
-    int64_t doubling_width; /* src.w at least */
-    /* fine and coarse blocked. d_w: [tap][lane of fine][lane of coarse] */
+    int64_t winograd_rows;       /* winograd_tile.step is a multiple of this */
+    int64_t transpose_min_width; /* src.w at least */
+    /* large and small blocked. d_w: [tap][block_c of large][block_c of small] */
     void (*gradient_blocked)(const struct gradient_tile *tile);
-    /* fine plain with its padding in memory, coarse blocked. d_w: [tap][..][lane of coarse] */
-    void (*gradient_plain_fine)(const struct gradient_tile *tile);
-    /* fine blocked, coarse plain. d_w: [tap][lane of fine] */
-    void (*gradient_plain_coarse)(const struct gradient_tile *tile);
+    /* large plain with its padding in memory, small blocked. d_w: [tap][..][block_c of small] */
+    void (*gradient_plain_large)(const struct gradient_tile *tile);
+    /* large blocked, small plain. d_w: [tap][block_c of large] */
+    void (*gradient_plain_small)(const struct gradient_tile *tile);
     /* dst blocked */
     void (*forward_blocked)(const struct forward_tile *tile);
-    void (*doubling)(const struct doubling_tile *tile);
+    void (*transpose)(const struct transpose_tile *tile);
     /* src blocked, dst plain */
     void (*thin_forward)(const struct thin_tile *tile);
-    /* w [tap][lane_i][lane] of one pair of blocks -> u + position * u_step + i * row */
+    /* w [tap][block_i][block_c] of one pair of blocks -> u + position * u_step + i * row */
     void (*winograd_weights)(const struct winograd_grid *grid, const float *w, float *u, int64_t u_step,
                              int64_t sum_step, int64_t row);
     void (*winograd_src)(const struct winograd_tile *tile);
@@ -82,9 +82,9 @@ struct engine_kernels {
     void (*winograd_dst)(const struct winograd_tile *tile);
     /* tile.src: d_dst -> m */
     void (*winograd_d_dst)(const struct winograd_tile *tile);
-    /* d_u [block of dst][sum][block of src][lane_i][lane] += v * m of one position */
+    /* d_u [block of dst][sum][block of src][block_i][block_c] += v * m of one position */
     void (*winograd_outer)(const struct winograd_tile *tile, int64_t position, float *d_u);
-    /* One pair of blocks: d_u, positions `step` floats apart -> d_w [tap][lane_i][lane] */
+    /* One pair of blocks: d_u, positions `step` floats apart -> d_w [tap][block_i][block_c] */
     void (*winograd_gradient)(const struct winograd_grid *grid, const float *d_u, int64_t step, int64_t sum_step,
                               float *d_w);
 };
@@ -93,8 +93,8 @@ const struct engine_kernels *engine_kernels(void);
 
 static inline struct tensor_affine affine_of_sample(const struct tensor_affine *affine, int64_t n, int64_t stored)
 {
-    return affine && affine->by
-               ? (struct tensor_affine){affine->by + n * stored, affine->one + n * stored, affine->slope}
+    return affine && affine->scale
+               ? (struct tensor_affine){affine->scale + n * stored, affine->shift + n * stored, affine->slope}
                : (struct tensor_affine){0};
 }
 

@@ -149,9 +149,9 @@ static size_t onednn_scratchpad(const_dnnl_primitive_desc_t desc, dnnl_memory_t 
 
 static struct onednn_problem onednn_describe(const struct direct_conv *conv, const struct direct_layout *layout)
 {
-    bool wide = layout->lane_o == 16;
+    bool wide = layout->block_o == 16;
     dnnl_format_tag_t blocked = wide ? dnnl_aBcde16b : dnnl_aBcde8b;
-    bool plain_src = layout->lane_i != layout->lane_o;
+    bool plain_src = layout->block_i != layout->block_o;
     struct onednn_problem problem = {
         .src = {conv->src.n, layout->src_c, conv->src.d, conv->src.h, conv->src.w},
         .w = {layout->dst_c, layout->src_c, conv->kernel[0], conv->kernel[1], conv->kernel[2]},

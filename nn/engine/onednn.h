@@ -11,7 +11,8 @@ int64_t onednn_lane(void); /* floats per block: 8, or 16 with AVX-512 */
 
 struct onednn_conv;
 
-/* conv.src, conv.dst lie as `layout` says: blocked by the lane, or src plain with layout.src_c < lane channels. */
+/* conv.src, conv.dst lie as `layout` says: blocked by the block_c, or src plain with layout.src_c < block_c channels.
+ */
 enum status onednn_conv_new(struct onednn_conv **ret, const struct direct_conv *conv,
                             const struct direct_layout *layout, bool has_bias, struct error *error);
 void onednn_conv_free(struct onednn_conv *conv);

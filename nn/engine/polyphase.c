@@ -1,12 +1,12 @@
 /* polyphase.c - gather and scatter as lists of direct convolutions.
  *
- * Scatter: the voxels Z of the fine grid with Z = y*stride + a ("phase a") meet only the taps t = q + stride*m, q = (a
- * + pad) mod stride, of the coarse voxels y + (a + pad - q)/stride - m. So phase a is a stride-1 convolution of the
- * coarse grid with every stride-th tap, reversed. Phases with equal windows (all eight of a folded k5) are merged: one
+ * Scatter: the voxels Z of the large grid with Z = y*stride + a ("phase a") meet only the taps t = q + stride*m, q = (a
+ * + pad) mod stride, of the small voxels y + (a + pad - q)/stride - m. So phase a is a stride-1 convolution of the
+ * small grid with every stride-th tap, reversed. Phases with equal windows (all eight of a folded k5) are merged: one
  * convolution with as many times the channels. Phases without taps (kernel < stride) are the bias alone. Where a gather
  * is run by parity (space_to_depth.c) its scatter has one window for all phases, which are one convolution then. With
  * kernel = stride = 2 each phase is one tap of one voxel, and conv_transpose_2x2x2.c makes all eight where they belong.
- * The phases of one "pencil" (equal along z and y) make whole rows of the fine grid; they are interleaved together. */
+ * The phases of one "pencil" (equal along z and y) make whole rows of the large grid; they are interleaved together. */
 #include <stdio.h>
 #include <string.h>
 
@@ -35,7 +35,7 @@ struct phase {
     const float *temp;
 };
 
-struct phases {
+struct polyphase {
     struct shape dst;
     int64_t stride[3];
     int64_t n_groups, n_phases;
@@ -44,7 +44,7 @@ struct phases {
     struct weights_target *targets; /* of the phases that have taps */
     int64_t n_targets, packed_floats, temp_floats, bias_floats;
     struct direct_conv grid;
-    bool split;   /* by parity: a gather reads the fine grid so, a scatter's phases are merged */
+    bool split;   /* by parity: a gather reads the large grid so, a scatter's phases are merged */
     bool doubles; /* a scatter: n_groups is 0 */
     int64_t split_floats;
     size_t scratch; /* the largest a group needs */
@@ -56,12 +56,12 @@ struct phases {
 
 static void phase_axis(const struct direct_conv *grid, int axis, struct phase *phase)
 {
-    const int64_t fine[3] = {grid->src.d, grid->src.h, grid->src.w},
-                  coarse[3] = {grid->dst.d, grid->dst.h, grid->dst.w};
+    const int64_t large[3] = {grid->src.d, grid->src.h, grid->src.w},
+                  small[3] = {grid->dst.d, grid->dst.h, grid->dst.w};
     int64_t s = grid->stride[axis], a = phase->start[axis], q = (a + grid->pad[axis]) % s,
             offset = (a + grid->pad[axis] - q) / s;
     int64_t taps = grid->kernel[axis] > q ? (grid->kernel[axis] - q + s - 1) / s : 0;
-    int64_t size = fine[axis] > a ? (fine[axis] - a + s - 1) / s : 0, pad = taps - 1 - offset;
+    int64_t size = large[axis] > a ? (large[axis] - a + s - 1) / s : 0, pad = taps - 1 - offset;
     int64_t *dst = axis == 0 ? &phase->conv.dst.d : axis == 1 ? &phase->conv.dst.h : &phase->conv.dst.w;
     *dst = size;
     phase->conv.stride[axis] = 1;
@@ -74,8 +74,8 @@ static void phase_axis(const struct direct_conv *grid, int axis, struct phase *p
         phase->conv.kernel[axis] += -pad;
         phase->conv.pad[axis] = 0;
     }
-    /* The window must reach the end of the coarse grid: zero taps behind. */
-    int64_t short_by = coarse[axis] - (size - 1 + phase->conv.kernel[axis] - phase->conv.pad[axis]);
+    /* The window must reach the end of the small grid: zero taps behind. */
+    int64_t short_by = small[axis] - (size - 1 + phase->conv.kernel[axis] - phase->conv.pad[axis]);
     if (short_by > 0)
         phase->conv.kernel[axis] += short_by;
 }
@@ -113,8 +113,8 @@ static bool phase_same_window(const struct phase *a, const struct phase *b)
 
 /* ---- building ---- */
 
-static enum status phases_finish_group(struct phases *phases, struct phase_group *group, bool has_bias,
-                                       struct error *error)
+static enum status polyphase_finish_group(struct polyphase *phases, struct phase_group *group, bool has_bias,
+                                          struct error *error)
 {
     struct direct_layout layout;
     if (direct_forward_new(&group->forward, &group->conv, has_bias, error))
@@ -138,9 +138,9 @@ static enum status phases_finish_group(struct phases *phases, struct phase_group
     return STATUS_OK;
 }
 
-static struct phases *phases_alloc(int64_t n_phases)
+static struct polyphase *polyphase_alloc(int64_t n_phases)
 {
-    struct phases *made = memory_zalloc(1, sizeof *made);
+    struct polyphase *made = memory_zalloc(1, sizeof *made);
     if (!made)
         return NULL;
     made->groups = arena_alloc(&made->arena, (size_t)n_phases, sizeof *made->groups);
@@ -148,14 +148,15 @@ static struct phases *phases_alloc(int64_t n_phases)
     made->targets = arena_alloc(&made->arena, (size_t)n_phases, sizeof *made->targets);
     if (made->groups && made->phases && made->targets)
         return made;
-    phases_free(made);
+    polyphase_free(made);
     return NULL;
 }
 
-/* The gather's targets: one for all channels, or one for each parity of the fine grid. */
-static enum status phases_gather_targets(struct phases *phases, const struct direct_conv *grid, struct error *error)
+/* The gather's targets: one for all channels, or one for each parity of the large grid. */
+static enum status polyphase_gather_targets(struct polyphase *phases, const struct direct_conv *grid,
+                                            struct error *error)
 {
-    const struct direct_conv conv = phases->split ? parity_conv(grid) : *grid;
+    const struct direct_conv conv = phases->split ? space_to_depth_conv(grid) : *grid;
     const int64_t n_taps = conv.kernel[0] * conv.kernel[1] * conv.kernel[2];
     int32_t *tap = arena_alloc(&phases->arena, (size_t)(phases->n_phases * n_taps), sizeof *tap);
     if (!tap)
@@ -164,7 +165,7 @@ static enum status phases_gather_targets(struct phases *phases, const struct dir
         for (int64_t i = 0; i < n_taps && !phases->split; i++)
             tap[i] = (int32_t)i;
         if (phases->split)
-            parity_taps(grid, p, false, tap);
+            space_to_depth_taps(grid, p, false, tap);
         phases->phases[p] =
             (struct phase){.conv = conv, .target = {.n_taps = n_taps, .tap = tap, .first_i = p * grid->src.c}};
     }
@@ -172,20 +173,22 @@ static enum status phases_gather_targets(struct phases *phases, const struct dir
     return STATUS_OK;
 }
 
-enum status phases_new_gather(struct phases **ret, const struct direct_conv *grid, bool has_bias, struct error *error)
+enum status polyphase_new_gather(struct polyphase **ret, const struct direct_conv *grid, bool has_bias,
+                                 struct error *error)
 {
-    const bool split = parity_takes(grid);
-    struct phases *made = phases_alloc(split ? PARITIES : 1);
+    const bool split = space_to_depth_supports(grid);
+    struct polyphase *made = polyphase_alloc(split ? PARITIES : 1);
     if (!made)
         return error_memory(error, sizeof *made, "convolution");
     made->grid = *grid;
     made->split = split;
-    made->split_floats = split ? parity_floats(grid) : 0;
+    made->split_floats = split ? space_to_depth_floats(grid) : 0;
     made->dst = grid->dst;
     made->n_groups = 1;
     made->n_phases = split ? PARITIES : 1;
-    if (phases_gather_targets(made, grid, error) || phases_finish_group(made, &made->groups[0], has_bias, error)) {
-        phases_free(made);
+    if (polyphase_gather_targets(made, grid, error) ||
+        polyphase_finish_group(made, &made->groups[0], has_bias, error)) {
+        polyphase_free(made);
         return error->status;
     }
     snprintf(made->name, sizeof made->name, split ? "%s, by parity" : "%s",
@@ -202,21 +205,21 @@ static bool phase_same_pencil(const struct phase *a, const struct phase *b)
     return a->start[0] == b->start[0] && a->start[1] == b->start[1];
 }
 
-static bool phases_may_merge(const struct phases *phases, const struct phase *first, const struct phase *phase)
+static bool polyphase_may_merge(const struct polyphase *phases, const struct phase *first, const struct phase *phase)
 {
     if (phase_n_taps(phase) == 0 || !phase_same_window(first, phase))
         return false;
-    bool small =
-        tensor_floats(phases->dst) * (int64_t)sizeof(float) <= PHASES_MERGE_BYTES || tensor_lane(phases->dst.c) == 1;
+    bool small = tensor_floats(phases->dst) * (int64_t)sizeof(float) <= PHASES_MERGE_BYTES ||
+                 tensor_channel_block(phases->dst.c) == 1;
     return phases->split || phase_same_pencil(first, phase) || (small && first->start[2] == 0);
 }
 
 /* Puts phase p, the last one, into a group with its equals, or into a new one. */
-static void phases_group(struct phases *phases, int64_t p)
+static void polyphase_group(struct polyphase *phases, int64_t p)
 {
     struct phase *phase = &phases->phases[p];
     struct phase_group *group = phases->n_groups ? &phases->groups[phases->n_groups - 1] : NULL;
-    if (!group || !phases_may_merge(phases, &phases->phases[group->first], phase)) {
+    if (!group || !polyphase_may_merge(phases, &phases->phases[group->first], phase)) {
         group = &phases->groups[phases->n_groups++];
         *group = (struct phase_group){.conv = phase->conv, .first = p};
     }
@@ -224,7 +227,7 @@ static void phases_group(struct phases *phases, int64_t p)
 }
 
 /* Channels of a merged group: each phase its own blocks; a few plain channels share one. */
-static void phases_merge(struct phases *phases, struct phase_group *group)
+static void polyphase_merge(struct polyphase *phases, struct phase_group *group)
 {
     int64_t each = tensor_stored_channels(phases->dst.c), block = tensor_block();
     if (group->n == 1)
@@ -234,8 +237,8 @@ static void phases_merge(struct phases *phases, struct phase_group *group)
     group->conv.dst.c = (group->n * each + block - 1) / block * block;
 }
 
-static enum status phases_add(struct phases *phases, const struct direct_conv *grid, const int64_t start[3],
-                              struct error *error)
+static enum status polyphase_add(struct polyphase *phases, const struct direct_conv *grid, const int64_t start[3],
+                                 struct error *error)
 {
     struct phase *phase = &phases->phases[phases->n_phases];
     *phase = (struct phase){.start = {start[0], start[1], start[2]},
@@ -244,7 +247,7 @@ static enum status phases_add(struct phases *phases, const struct direct_conv *g
     for (int axis = 0; axis < 3; axis++)
         phase_axis(grid, axis, phase);
     if (phases->split) {
-        const struct direct_conv gather = parity_conv(grid);
+        const struct direct_conv gather = space_to_depth_conv(grid);
         for (int axis = 0; axis < 3; axis++) {
             phase->conv.kernel[axis] = gather.kernel[axis];
             phase->conv.pad[axis] = gather.kernel[axis] - 1 - gather.pad[axis];
@@ -256,16 +259,16 @@ static enum status phases_add(struct phases *phases, const struct direct_conv *g
     if (!tap)
         return error_memory(error, (size_t)phase_n_taps(phase) * sizeof *tap, "convolution");
     if (phases->split)
-        parity_taps(grid, phases->n_phases, true, tap);
+        space_to_depth_taps(grid, phases->n_phases, true, tap);
     else
         phase_taps(grid, phase, tap);
-    phase->target = (struct weights_target){.n_taps = phase_n_taps(phase), .tap = tap, .o_is_f = true};
-    phases_group(phases, phases->n_phases++);
+    phase->target = (struct weights_target){.n_taps = phase_n_taps(phase), .tap = tap, .o_is_large = true};
+    polyphase_group(phases, phases->n_phases++);
     return STATUS_OK;
 }
 
 /* Marks where pencils end, and how much waits until then. */
-static void phases_close_pencils(struct phases *phases)
+static void polyphase_close_pencils(struct polyphase *phases)
 {
     int64_t pending = 0;
     for (int64_t g = 0; g < phases->n_groups; g++) {
@@ -280,16 +283,16 @@ static void phases_close_pencils(struct phases *phases)
     }
 }
 
-static enum status phases_new_doubling(struct phases **ret, const struct direct_conv *grid, bool has_bias,
-                                       struct error *error)
+static enum status polyphase_new_transpose(struct polyphase **ret, const struct direct_conv *grid, bool has_bias,
+                                           struct error *error)
 {
     static const int32_t tap[PARITIES] = {0, 1, 2, 3, 4, 5, 6, 7};
-    struct phases *made = phases_alloc(PARITIES);
+    struct polyphase *made = polyphase_alloc(PARITIES);
     if (!made)
         return error_memory(error, sizeof *made, "convolution");
-    const int64_t lane = tensor_block();
-    const struct direct_layout layout = {tensor_stored_channels(grid->dst.c), tensor_stored_channels(grid->src.c), lane,
-                                         lane};
+    const int64_t block_c = tensor_block();
+    const struct direct_layout layout = {tensor_stored_channels(grid->dst.c), tensor_stored_channels(grid->src.c),
+                                         block_c, block_c};
     const int64_t floats = weights_floats(&layout, 1);
     made->grid = *grid;
     made->doubles = true;
@@ -299,49 +302,50 @@ static enum status phases_new_doubling(struct phases **ret, const struct direct_
     made->bias_floats = has_bias ? layout.dst_c : 0;
     for (int64_t p = 0; p < PARITIES; p++)
         made->targets[p] = (struct weights_target){
-            .layout = layout, .n_taps = 1, .tap = tap + p, .o_is_f = true, .offset = p * floats};
+            .layout = layout, .n_taps = 1, .tap = tap + p, .o_is_large = true, .offset = p * floats};
     snprintf(made->name, sizeof made->name, "doubling:%s", engine_kernels()->name);
     *ret = made;
     return STATUS_OK;
 }
 
-enum status phases_new_scatter(struct phases **ret, const struct direct_conv *grid, bool has_bias, struct error *error)
+enum status polyphase_new_scatter(struct polyphase **ret, const struct direct_conv *grid, bool has_bias,
+                                  struct error *error)
 {
     const int64_t *stride = grid->stride, n = stride[0] * stride[1] * stride[2];
-    if (doubling_takes(grid))
-        return phases_new_doubling(ret, grid, has_bias, error);
-    struct phases *made = phases_alloc(n);
+    if (conv_transpose_2x2x2_supports(grid))
+        return polyphase_new_transpose(ret, grid, has_bias, error);
+    struct polyphase *made = polyphase_alloc(n);
     enum status status = made ? STATUS_OK : error_memory(error, (size_t)n * sizeof *made->phases, "convolution");
     if (!made)
         return status;
-    made->split = parity_takes(grid);
+    made->split = space_to_depth_supports(grid);
     made->dst = grid->src;
     memcpy(made->stride, stride, sizeof made->stride);
     for (int64_t i = 0; i < n && !status; i++) {
         const int64_t start[3] = {i / (stride[1] * stride[2]), i / stride[2] % stride[1], i % stride[2]};
-        status = phases_add(made, grid, start, error);
+        status = polyphase_add(made, grid, start, error);
     }
     for (int64_t g = 0; g < made->n_groups && !status; g++) {
         struct phase_group *group = &made->groups[g];
         if (phase_n_taps(&made->phases[group->first]) == 0)
             continue;
         group->straight = n == 1;
-        phases_merge(made, group);
-        status = phases_finish_group(made, group, has_bias, error);
+        polyphase_merge(made, group);
+        status = polyphase_finish_group(made, group, has_bias, error);
         if (!status && made->name[0] == '\0')
             snprintf(made->name, sizeof made->name, n == 1 ? "%s" : "%s, %d phase%s in %d",
                      direct_forward_name(group->forward), (int)n, "s", (int)made->n_groups);
     }
     if (status) {
-        phases_free(made);
+        polyphase_free(made);
         return status;
     }
-    phases_close_pencils(made);
+    polyphase_close_pencils(made);
     *ret = made;
     return STATUS_OK;
 }
 
-void phases_free(struct phases *phases)
+void polyphase_free(struct polyphase *phases)
 {
     if (!phases)
         return;
@@ -351,18 +355,18 @@ void phases_free(struct phases *phases)
     memory_free(phases);
 }
 
-int64_t phases_packed_floats(const struct phases *phases)
+int64_t polyphase_packed_floats(const struct polyphase *phases)
 {
     return phases->packed_floats;
 }
 
-size_t phases_scratch_bytes(const struct phases *phases)
+size_t polyphase_scratch_bytes(const struct polyphase *phases)
 {
     return scratch_bytes(phases->bias_floats) + scratch_bytes(phases->temp_floats) +
            scratch_bytes(phases->split_floats) + phases->scratch;
 }
 
-int64_t phases_macs(const struct phases *phases)
+int64_t polyphase_macs(const struct polyphase *phases)
 {
     int64_t macs = phases->doubles ? direct_conv_macs(&phases->grid) : 0;
     for (int64_t g = 0; g < phases->n_groups; g++)
@@ -370,14 +374,14 @@ int64_t phases_macs(const struct phases *phases)
     return macs;
 }
 
-const char *phases_name(const struct phases *phases)
+const char *polyphase_name(const struct polyphase *phases)
 {
     return phases->name;
 }
 
 /* ---- running ---- */
 
-void phases_pack(const struct phases *phases, const struct weights_view *view, const float *w, float *packed)
+void polyphase_pack(const struct polyphase *phases, const struct weights_view *view, const float *w, float *packed)
 {
     for (const struct phase_group *group = phases->groups; group < phases->groups + phases->n_groups; group++)
         if (group->forward) /* padding channels */
@@ -392,35 +396,35 @@ void phases_pack(const struct phases *phases, const struct weights_view *view, c
             direct_forward_prepare(group->forward, packed);
 }
 
-/* A line of a phase into its row of the fine grid: `lane` floats per voxel, `skip` voxels from one to the next. */
-static void phase_line(float *dst, const float *src, int64_t n, int64_t skip, int64_t lane, int64_t src_lane)
+/* A line of a phase into its row of the large grid: `block_c` floats per voxel, `skip` voxels from one to the next. */
+static void phase_line(float *dst, const float *src, int64_t n, int64_t skip, int64_t block_c, int64_t src_block)
 {
-    if (lane == 1) {
+    if (block_c == 1) {
         for (int64_t x = 0; x < n; x++)
-            dst[x * skip] = src[x * src_lane];
-    } else if (lane == 8) {
+            dst[x * skip] = src[x * src_block];
+    } else if (block_c == 8) {
         for (int64_t x = 0; x < n; x++)
             memcpy(dst + x * skip * 8, src + x * 8, 8 * sizeof *dst);
     } else {
         for (int64_t x = 0; x < n; x++)
-            memcpy(dst + x * skip * lane, src + x * lane, (size_t)lane * sizeof *dst);
+            memcpy(dst + x * skip * block_c, src + x * block_c, (size_t)block_c * sizeof *dst);
     }
 }
 
 /* A line of a phase without taps: the bias, or zero. */
-static void phase_fill(float *dst, int64_t n, int64_t skip, int64_t lane, const float *b, int64_t n_b)
+static void phase_fill(float *dst, int64_t n, int64_t skip, int64_t block_c, const float *b, int64_t n_b)
 {
     for (int64_t x = 0; x < n; x++)
-        for (int64_t c = 0; c < lane; c++)
-            dst[x * skip * lane + c] = b && c < n_b ? b[c] : 0.0f;
+        for (int64_t c = 0; c < block_c; c++)
+            dst[x * skip * block_c + c] = b && c < n_b ? b[c] : 0.0f;
 }
 
 /* Copies the phases first..last of one pencil to where they belong. */
-static void phases_interleave(const struct phases *phases, const struct phase *first, const struct phase *last,
-                              const float *b, float *dst)
+static void polyphase_interleave(const struct polyphase *phases, const struct phase *first, const struct phase *last,
+                                 const float *b, float *dst)
 {
     const struct shape whole = phases->dst;
-    const int64_t lane = tensor_lane(whole.c), planes = tensor_stored_channels(whole.c) / lane,
+    const int64_t block_c = tensor_channel_block(whole.c), planes = tensor_stored_channels(whole.c) / block_c,
                   *stride = phases->stride;
 #pragma omp parallel for collapse(3) schedule(static)
     for (int64_t n = 0; n < whole.n; n++)
@@ -428,22 +432,22 @@ static void phases_interleave(const struct phases *phases, const struct phase *f
             for (int64_t z = 0; z < first->conv.dst.d; z++)
                 for (int64_t y = 0; y < first->conv.dst.h; y++)
                     for (const struct phase *phase = first; phase < last; phase++) {
-                        float *row = dst + tensor_at(whole, n, plane * lane, phase->start[0] + z * stride[0],
+                        float *row = dst + tensor_at(whole, n, plane * block_c, phase->start[0] + z * stride[0],
                                                      phase->start[1] + y * stride[1], phase->start[2]);
                         int64_t width = phase->conv.dst.w;
                         if (!phase->temp)
-                            phase_fill(row, width, stride[2], lane, b ? b + plane * lane : NULL,
-                                       whole.c - plane * lane);
+                            phase_fill(row, width, stride[2], block_c, b ? b + plane * block_c : NULL,
+                                       whole.c - plane * block_c);
                         else
                             phase_line(row,
                                        phase->temp +
-                                           tensor_at(phase->temp_shape, n, phase->first_c + plane * lane, z, y, 0),
-                                       width, stride[2], lane, tensor_lane(phase->temp_shape.c));
+                                           tensor_at(phase->temp_shape, n, phase->first_c + plane * block_c, z, y, 0),
+                                       width, stride[2], block_c, tensor_channel_block(phase->temp_shape.c));
                     }
 }
 
 /* b for each of the group's channels. */
-static void phase_bias(const struct phases *phases, const struct phase_group *group, const float *b, float *ret)
+static void phase_bias(const struct polyphase *phases, const struct phase_group *group, const float *b, float *ret)
 {
     memset(ret, 0, (size_t)phases->bias_floats * sizeof *ret);
     for (int64_t p = group->first; p < group->first + group->n; p++)
@@ -451,41 +455,41 @@ static void phase_bias(const struct phases *phases, const struct phase_group *gr
 }
 
 /* The only convolution, where it makes dst itself; else NULL. */
-static const struct direct_forward *phases_only(const struct phases *phases)
+static const struct direct_forward *polyphase_only(const struct polyphase *phases)
 {
     return phases->n_groups == 1 && phases->groups[0].straight ? phases->groups[0].forward : NULL;
 }
 
-int64_t phases_sums(const struct phases *phases)
+int64_t polyphase_stats(const struct polyphase *phases)
 {
-    return phases_only(phases) ? direct_forward_sums(phases_only(phases)) : 0;
+    return polyphase_only(phases) ? direct_forward_stats(polyphase_only(phases)) : 0;
 }
 
-bool phases_takes_affine(const struct phases *phases)
+bool polyphase_can_fuse_norm(const struct polyphase *phases)
 {
-    return phases_only(phases) && !phases->split && direct_forward_takes_affine(phases_only(phases));
+    return polyphase_only(phases) && !phases->split && direct_forward_can_fuse_norm(polyphase_only(phases));
 }
 
-void phases_run(struct phases *phases, const float *src, const float *packed, const float *b,
-                const struct conv_beside *beside, float *dst, void *scratch)
+void polyphase_run(struct polyphase *phases, const float *src, const float *packed, const float *b,
+                   const struct conv_fusion *fusion, float *dst, void *scratch)
 {
     char *at = scratch;
     float *bias = scratch_take(&at, phases->bias_floats), *temp = scratch_take(&at, phases->temp_floats), *next = temp;
     float *split = scratch_take(&at, phases->split_floats);
     struct phase *pending = phases->phases;
     if (phases->doubles) {
-        doubling_run(&phases->grid, src, packed, b, dst, bias);
+        conv_transpose_2x2x2_run(&phases->grid, src, packed, b, dst, bias);
         return;
     }
     if (phases->split_floats)
-        parity_split(&phases->grid, src, split);
+        space_to_depth_split(&phases->grid, src, split);
     src = phases->split_floats ? split : src;
     for (struct phase_group *group = phases->groups; group < phases->groups + phases->n_groups; group++) {
         struct phase *last = phases->phases + group->first + group->n;
         if (group->forward) {
             if (b)
                 phase_bias(phases, group, b, bias);
-            direct_forward_run(group->forward, src, packed, b ? bias : NULL, beside, group->straight ? dst : next, at);
+            direct_forward_run(group->forward, src, packed, b ? bias : NULL, fusion, group->straight ? dst : next, at);
         }
         for (struct phase *phase = phases->phases + group->first; phase < last; phase++) {
             phase->temp = group->forward ? next : NULL;
@@ -498,7 +502,7 @@ void phases_run(struct phases *phases, const float *src, const float *packed, co
         for (struct phase *end = pending; pending < last; pending = end) {
             while (end < last && phase_same_pencil(end, pending))
                 end++;
-            phases_interleave(phases, pending, end, b, dst);
+            polyphase_interleave(phases, pending, end, b, dst);
         }
         next = temp;
     }

@@ -26,22 +26,22 @@ struct direct_weights {
     char name[32];
 };
 
-static int64_t gradient_blocks(int64_t c, int64_t lane)
+static int64_t gradient_blocks(int64_t c, int64_t block_c)
 {
-    return (c + lane - 1) / lane;
+    return (c + block_c - 1) / block_c;
 }
 
-/* Tasks of a plain coarse side are (output channel, block of src); else (pair of blocks of dst, block or channel of
+/* Tasks of a plain small side are (output channel, block of src); else (pair of blocks of dst, block or channel of
  * src). */
 static void gradient_cut(struct direct_weights *weights)
 {
     const struct direct_layout *layout = &weights->layout;
     int64_t rows = weights->conv.dst.d * weights->conv.dst.h;
     if (weights->dst_is_plain)
-        weights->tasks = layout->dst_c * (layout->src_c / layout->lane_i);
+        weights->tasks = layout->dst_c * (layout->src_c / layout->block_i);
     else
-        weights->tasks = (layout->dst_c / layout->lane_o + 1) / 2 *
-                         (weights->src_is_plain ? layout->src_c : layout->src_c / layout->lane_i);
+        weights->tasks = (layout->dst_c / layout->block_o + 1) / 2 *
+                         (weights->src_is_plain ? layout->src_c : layout->src_c / layout->block_i);
     weights->splits = (GRADIENT_PIECES + weights->tasks - 1) / weights->tasks;
     if (weights->splits > rows)
         weights->splits = rows;
@@ -50,30 +50,30 @@ static void gradient_cut(struct direct_weights *weights)
 enum status direct_weights_new(struct direct_weights **ret, const struct direct_conv *conv, struct error *error)
 {
     struct direct_weights *made = memory_zalloc(1, sizeof *made);
-    int64_t lane = tensor_block();
+    int64_t block_c = tensor_block();
     if (!made)
         return error_memory(error, sizeof *made, "convolution");
     made->conv = *conv;
     made->src = conv->src;
-    made->src_is_plain = tensor_lane(conv->src.c) == 1;
-    made->dst_is_plain = tensor_lane(conv->dst.c) == 1 && !made->src_is_plain;
+    made->src_is_plain = tensor_channel_block(conv->src.c) == 1;
+    made->dst_is_plain = tensor_channel_block(conv->dst.c) == 1 && !made->src_is_plain;
     made->n_taps = conv->kernel[0] * conv->kernel[1] * conv->kernel[2];
-    made->layout =
-        (struct direct_layout){.src_c = tensor_stored_channels(conv->src.c),
-                               .lane_i = made->src_is_plain ? conv->src.c : lane,
-                               .dst_c = made->dst_is_plain ? conv->dst.c : gradient_blocks(conv->dst.c, lane) * lane,
-                               .lane_o = made->dst_is_plain ? 1 : lane};
+    made->layout = (struct direct_layout){.src_c = tensor_stored_channels(conv->src.c),
+                                          .block_i = made->src_is_plain ? conv->src.c : block_c,
+                                          .dst_c = made->dst_is_plain ? conv->dst.c
+                                                                      : gradient_blocks(conv->dst.c, block_c) * block_c,
+                                          .block_o = made->dst_is_plain ? 1 : block_c};
     if (made->src_is_plain) {
         struct shape *halo = &made->conv.src;
         halo->d = (conv->dst.d - 1) * conv->stride[0] + conv->kernel[0];
         halo->h = (conv->dst.h - 1) * conv->stride[1] + conv->kernel[1];
         halo->w = (conv->dst.w - 1) * conv->stride[2] + conv->kernel[2];
         made->halo_floats = halo->n * halo->c * shape_voxels(*halo);
-        if (tensor_lane(conv->dst.c) == 1)
+        if (tensor_channel_block(conv->dst.c) == 1)
             made->dst_floats = conv->dst.n * made->layout.dst_c * shape_voxels(conv->dst);
     }
     gradient_cut(made);
-    if (conv->winograd && winograd_takes(conv) && winograd_new(&made->winograd, conv, true, error)) {
+    if (conv->winograd && winograd_supports(conv) && winograd_new(&made->winograd, conv, true, error)) {
         direct_weights_free(made);
         return error->status;
     }
@@ -150,15 +150,16 @@ static struct gradient_tile gradient_tile_of(const struct direct_weights *weight
 {
     const struct direct_layout *layout = &weights->layout;
     const struct direct_conv *conv = &weights->conv;
-    int64_t src_units = weights->src_is_plain ? layout->src_c : layout->src_c / layout->lane_i, unit = task % src_units;
-    int64_t src_lane = weights->src_is_plain ? 1 : layout->lane_i, dst_units = layout->dst_c / layout->lane_o;
+    int64_t src_units = weights->src_is_plain ? layout->src_c : layout->src_c / layout->block_i,
+            unit = task % src_units;
+    int64_t src_block = weights->src_is_plain ? 1 : layout->block_i, dst_units = layout->dst_c / layout->block_o;
     int64_t first = task / src_units * (weights->dst_is_plain ? 1 : 2),
-            block_floats = weights->n_taps * layout->lane_i * layout->lane_o;
-    struct gradient_tile tile = {.conv = conv, .tap_step = layout->lane_i * layout->lane_o};
-    tile.fine = src + (n * src_units + unit) * shape_voxels(conv->src) * src_lane;
+            block_floats = weights->n_taps * layout->block_i * layout->block_o;
+    struct gradient_tile tile = {.conv = conv, .tap_step = layout->block_i * layout->block_o};
+    tile.large = src + (n * src_units + unit) * shape_voxels(conv->src) * src_block;
     for (int64_t b = 0; b < (weights->dst_is_plain ? 1 : 2) && first + b < dst_units; b++) {
-        tile.coarse[b] = d_dst + (n * dst_units + first + b) * shape_voxels(conv->dst) * layout->lane_o;
-        tile.d_w[b] = weights->src_is_plain ? d_w + (first + b) * block_floats + unit * layout->lane_o
+        tile.small[b] = d_dst + (n * dst_units + first + b) * shape_voxels(conv->dst) * layout->block_o;
+        tile.d_w[b] = weights->src_is_plain ? d_w + (first + b) * block_floats + unit * layout->block_o
                                             : d_w + ((first + b) * src_units + unit) * block_floats;
     }
     return tile;
@@ -174,9 +175,9 @@ static void gradient_run_piece(const struct direct_weights *weights, int64_t tas
         tile.first = rows * split / weights->splits;
         tile.last = rows * (split + 1) / weights->splits;
         if (weights->src_is_plain)
-            kernels->gradient_plain_fine(&tile);
+            kernels->gradient_plain_large(&tile);
         else if (weights->dst_is_plain)
-            kernels->gradient_plain_coarse(&tile);
+            kernels->gradient_plain_small(&tile);
         else
             kernels->gradient_blocked(&tile);
     }
@@ -206,7 +207,7 @@ void direct_weights_run(struct direct_weights *weights, const float *src, const 
         src = halo;
     }
     if (weights->dst_floats) {
-        tensor_pack_lanes(dst_copy, d_dst, weights->conv.dst, weights->layout.lane_o);
+        tensor_pack_blocks(dst_copy, d_dst, weights->conv.dst, weights->layout.block_o);
         d_dst = dst_copy;
     }
     memset(d_packed, 0, (size_t)floats * sizeof *d_packed);

@@ -41,7 +41,7 @@ static void view_unfold_axis(float *dst, const float *src, int64_t outer, int64_
 static const float *view_read(const struct weights_view *view, const float *w, int64_t s, int64_t f, float *a, float *b)
 {
     const int64_t *k = view->kernel, n = k[0] * k[1] * k[2];
-    const float *pair = w + s * view->s_step + f * view->f_step;
+    const float *pair = w + s * view->small_step + f * view->large_step;
     if (!view->flip && !view->fold)
         return pair;
     memcpy(a, pair, (size_t)n * sizeof *a);
@@ -59,7 +59,7 @@ static const float *view_read(const struct weights_view *view, const float *w, i
 static void view_write(const struct weights_view *view, float *d_w, int64_t s, int64_t f, float *a, float *b)
 {
     const int64_t *k = view->kernel, n = k[0] * k[1] * k[2];
-    float *pair = d_w + s * view->s_step + f * view->f_step;
+    float *pair = d_w + s * view->small_step + f * view->large_step;
     float *taps = a;
     if (view->fold) {
         view_unfold_axis(b, a, (k[0] + 1) * (k[1] + 1), k[2], 1);
@@ -72,14 +72,14 @@ static void view_write(const struct weights_view *view, float *d_w, int64_t s, i
     memcpy(pair, taps, (size_t)n * sizeof *pair);
 }
 
-/* Where tap 0 of the pair lies in the packed block; the next taps follow lane_i * lane_o floats apart. */
+/* Where tap 0 of the pair lies in the packed block; the next taps follow block_i * block_o floats apart. */
 static int64_t target_at(const struct weights_target *target, int64_t s, int64_t f)
 {
     const struct direct_layout *layout = &target->layout;
-    int64_t o = target->first_o + (target->o_is_f ? f : s), i = target->first_i + (target->o_is_f ? s : f);
-    int64_t block = o / layout->lane_o * (layout->src_c / layout->lane_i) + i / layout->lane_i;
-    return target->offset + (block * target->n_taps * layout->lane_i + i % layout->lane_i) * layout->lane_o +
-           o % layout->lane_o;
+    int64_t o = target->first_o + (target->o_is_large ? f : s), i = target->first_i + (target->o_is_large ? s : f);
+    int64_t block = o / layout->block_o * (layout->src_c / layout->block_i) + i / layout->block_i;
+    return target->offset + (block * target->n_taps * layout->block_i + i % layout->block_i) * layout->block_o +
+           o % layout->block_o;
 }
 
 /* Channel pairs are visited in tiles of this edge, so that threads write to separate blocks. */
@@ -88,19 +88,20 @@ enum { PACK_TILE = 16 };
 void weights_pack(const struct weights_view *view, const float *w, int64_t n_targets,
                   const struct weights_target *targets, float *packed)
 {
-    int64_t tiles_s = (view->n_s + PACK_TILE - 1) / PACK_TILE, tiles_f = (view->n_f + PACK_TILE - 1) / PACK_TILE;
+    int64_t tiles_s = (view->n_small + PACK_TILE - 1) / PACK_TILE,
+            tiles_f = (view->n_large + PACK_TILE - 1) / PACK_TILE;
 #pragma omp parallel for schedule(static)
     for (int64_t tile = 0; tile < tiles_s * tiles_f; tile++) {
         float a[CONV_TAPS_MAX], b[CONV_TAPS_MAX];
         for (int64_t pair = 0; pair < PACK_TILE * PACK_TILE; pair++) {
             int64_t s = tile / tiles_f * PACK_TILE + pair / PACK_TILE,
                     f = tile % tiles_f * PACK_TILE + pair % PACK_TILE;
-            if (s >= view->n_s || f >= view->n_f)
+            if (s >= view->n_small || f >= view->n_large)
                 continue;
             const float *taps = view_read(view, w, s, f, a, b);
             for (const struct weights_target *target = targets; target < targets + n_targets; target++) {
                 float *to = packed + target_at(target, s, f);
-                int64_t step = target->layout.lane_i * target->layout.lane_o;
+                int64_t step = target->layout.block_i * target->layout.block_o;
                 for (int64_t j = 0; j < target->n_taps; j++)
                     to[j * step] = target->tap[j] < 0 ? 0.0f : taps[target->tap[j]];
             }
@@ -112,12 +113,12 @@ void weights_unpack(const struct weights_view *view, int64_t n_targets, const st
                     const float *packed, float *d_w)
 {
 #pragma omp parallel for collapse(2) schedule(static)
-    for (int64_t s = 0; s < view->n_s; s++)
-        for (int64_t f = 0; f < view->n_f; f++) {
+    for (int64_t s = 0; s < view->n_small; s++)
+        for (int64_t f = 0; f < view->n_large; f++) {
             float a[CONV_TAPS_MAX], b[CONV_TAPS_MAX];
             for (const struct weights_target *target = targets; target < targets + n_targets; target++) {
                 const float *from = packed + target_at(target, s, f);
-                int64_t step = target->layout.lane_i * target->layout.lane_o;
+                int64_t step = target->layout.block_i * target->layout.block_o;
                 for (int64_t j = 0; j < target->n_taps; j++)
                     if (target->tap[j] >= 0)
                         a[target->tap[j]] = from[j * step];

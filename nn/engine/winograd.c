@@ -26,8 +26,8 @@ enum { WINOGRAD_STEP_MAX = 48, WINOGRAD_GAP = 16 };
 
 struct winograd {
     struct winograd_grid grid;
-    int64_t lane, step; /* tiles per unit */
-    int64_t units;      /* per sample */
+    int64_t block_c, step; /* tiles per unit */
+    int64_t units;         /* per sample */
     int64_t v_floats, m_floats;
     int64_t slab; /* units that are transformed before their products are summed into the gradient */
     int threads;
@@ -47,11 +47,11 @@ static double winograd_work(const struct winograd_grid *grid)
     return (double)(grid->positions * grid->sums) * (tiles * (i * o + 8 * i + 6 * o) + 16 * i * o);
 }
 
-static struct winograd_grid winograd_grid_with(const struct direct_conv *conv, int64_t lane, int64_t points_z)
+static struct winograd_grid winograd_grid_with(const struct direct_conv *conv, int64_t block_c, int64_t points_z)
 {
     struct winograd_grid grid = {.conv = *conv,
-                                 .blocks_i = divide_up(conv->src.c, lane),
-                                 .blocks_o = divide_up(conv->dst.c, lane),
+                                 .blocks_i = divide_up(conv->src.c, block_c),
+                                 .blocks_o = divide_up(conv->dst.c, block_c),
                                  .out = {points_z ? points_z - 2 : 1, WINOGRAD_POINTS + 1 - conv->kernel[1],
                                          WINOGRAD_POINTS + 1 - conv->kernel[2]},
                                  .points_z = points_z,
@@ -68,26 +68,26 @@ static int64_t winograd_weights_floats(const struct winograd_grid *grid)
     return grid->positions * grid->sums * grid->conv.src.c * grid->conv.dst.c;
 }
 
-struct winograd_grid winograd_grid_of(const struct direct_conv *conv, int64_t lane)
+struct winograd_grid winograd_grid_of(const struct direct_conv *conv, int64_t block_c)
 {
     if (conv->kernel[0] != 3 || conv->kernel[1] != 3)
-        return winograd_grid_with(conv, lane, 0);
-    const struct winograd_grid six = winograd_grid_with(conv, lane, 6), four = winograd_grid_with(conv, lane, 4);
+        return winograd_grid_with(conv, block_c, 0);
+    const struct winograd_grid six = winograd_grid_with(conv, block_c, 6), four = winograd_grid_with(conv, block_c, 4);
     return winograd_weights_floats(&six) <= WINOGRAD_WEIGHTS_MOST && winograd_work(&six) < winograd_work(&four) ? six
                                                                                                                 : four;
 }
 
-bool winograd_takes(const struct direct_conv *conv)
+bool winograd_supports(const struct direct_conv *conv)
 {
-    int64_t lane = tensor_block(), k = conv->kernel[1];
+    int64_t block_c = tensor_block(), k = conv->kernel[1];
     if ((k != 3 && k != 5) || conv->kernel[2] != k || conv->kernel[0] > WINOGRAD_KERNEL_MAX)
         return false;
     if (conv->stride[0] != 1 || conv->stride[1] != 1 || conv->stride[2] != 1)
         return false;
-    if (conv->src.c < 2 * lane || conv->dst.c < 2 * lane || tensor_lane(conv->src.c) != lane ||
-        tensor_lane(conv->dst.c) != lane)
+    if (conv->src.c < 2 * block_c || conv->dst.c < 2 * block_c || tensor_channel_block(conv->src.c) != block_c ||
+        tensor_channel_block(conv->dst.c) != block_c)
         return false;
-    struct winograd_grid grid = winograd_grid_of(conv, lane);
+    struct winograd_grid grid = winograd_grid_of(conv, block_c);
     if (winograd_weights_floats(&grid) > WINOGRAD_WEIGHTS_MOST)
         return false;
     double direct = (double)shape_count(conv->dst) * (double)conv->src.c * (double)(conv->kernel[0] * k * k);
@@ -102,9 +102,9 @@ enum status winograd_new(struct winograd **ret, const struct direct_conv *conv, 
     const struct winograd_grid grid = winograd_grid_of(conv, tensor_block());
     int64_t rows = engine_kernels()->winograd_rows, tiles = grid.tiles[0] * grid.tiles[1] * grid.tiles[2];
     made->grid = grid;
-    made->lane = tensor_block();
+    made->block_c = tensor_block();
     int64_t blocks = grid.sums * grid.blocks_i + grid.blocks_o,
-            tile_bytes = grid.positions * blocks * made->lane * (int64_t)sizeof(float);
+            tile_bytes = grid.positions * blocks * made->block_c * (int64_t)sizeof(float);
     int64_t unit_bytes = winograd_packed_floats(made) * (int64_t)sizeof(float) / WINOGRAD_WEIGHTS_SHARE;
     int64_t least = gradient ? WINOGRAD_GRADIENT_BYTES : WINOGRAD_UNIT_BYTES;
     unit_bytes = unit_bytes < least ? least : unit_bytes > WINOGRAD_UNIT_MOST ? WINOGRAD_UNIT_MOST : unit_bytes;
@@ -114,8 +114,8 @@ enum status winograd_new(struct winograd **ret, const struct direct_conv *conv, 
     made->threads =
         parallel_threads() < conv->dst.n * made->units ? parallel_threads() : (int)(conv->dst.n * made->units);
     made->step = divide_up(divide_up(tiles, made->units), rows) * rows;
-    made->v_floats = grid.positions * (grid.sums * grid.blocks_i * made->step * made->lane + WINOGRAD_GAP);
-    made->m_floats = grid.positions * (grid.blocks_o * made->step * made->lane + WINOGRAD_GAP);
+    made->v_floats = grid.positions * (grid.sums * grid.blocks_i * made->step * made->block_c + WINOGRAD_GAP);
+    made->m_floats = grid.positions * (grid.blocks_o * made->step * made->block_c + WINOGRAD_GAP);
     made->slab = WINOGRAD_SLAB_BYTES / ((made->v_floats + made->m_floats) * (int64_t)sizeof(float));
     made->slab = made->slab < 1 ? 1 : made->slab;
     *ret = made;
@@ -130,7 +130,7 @@ void winograd_free(struct winograd *winograd)
 int64_t winograd_packed_floats(const struct winograd *winograd)
 {
     const struct winograd_grid *grid = &winograd->grid;
-    return grid->positions * grid->sums * grid->blocks_i * grid->blocks_o * winograd->lane * winograd->lane;
+    return grid->positions * grid->sums * grid->blocks_i * grid->blocks_o * winograd->block_c * winograd->block_c;
 }
 
 int64_t winograd_macs(const struct winograd *winograd)
@@ -149,16 +149,16 @@ size_t winograd_scratch_bytes(const struct winograd *winograd)
 void winograd_prepare(const struct winograd *winograd, const float *direct, float *packed)
 {
     const struct winograd_grid *grid = &winograd->grid;
-    const int64_t *kernel = grid->conv.kernel, lane = winograd->lane, square = lane * lane;
+    const int64_t *kernel = grid->conv.kernel, block_c = winograd->block_c, square = block_c * block_c;
     const int64_t per_block = grid->sums * grid->blocks_i * square, taps = kernel[0] * kernel[1] * kernel[2];
     const struct engine_kernels *kernels = engine_kernels();
 #pragma omp parallel for collapse(2) schedule(static)
     for (int64_t o = 0; o < grid->blocks_o; o++)
         for (int64_t i = 0; i < grid->blocks_i; i++) {
-            int64_t beside = o / 2 * 2 + 1 < grid->blocks_o ? 2 : 1; /* blocks that share rows */
-            float *u = packed + o / 2 * 2 * per_block + i * beside * square + o % 2 * lane;
+            int64_t sharing = o / 2 * 2 + 1 < grid->blocks_o ? 2 : 1; /* blocks that share rows */
+            float *u = packed + o / 2 * 2 * per_block + i * sharing * square + o % 2 * block_c;
             kernels->winograd_weights(grid, direct + (o * grid->blocks_i + i) * taps * square, u,
-                                      grid->blocks_o * per_block, grid->blocks_i * beside * square, beside * lane);
+                                      grid->blocks_o * per_block, grid->blocks_i * sharing * square, sharing * block_c);
         }
 }
 
@@ -169,8 +169,8 @@ static struct winograd_tile winograd_unit(const struct winograd *winograd, int64
     int64_t n = index / winograd->units, first = index % winograd->units * winograd->step;
     int64_t left = grid->tiles[0] * grid->tiles[1] * grid->tiles[2] - first;
     return (struct winograd_tile){.grid = grid,
-                                  .src = src + n * grid->blocks_i * winograd->lane * shape_voxels(grid->conv.src),
-                                  .dst = dst + n * grid->blocks_o * winograd->lane * shape_voxels(grid->conv.dst),
+                                  .src = src + n * grid->blocks_i * winograd->block_c * shape_voxels(grid->conv.src),
+                                  .dst = dst + n * grid->blocks_o * winograd->block_c * shape_voxels(grid->conv.dst),
                                   .first = first,
                                   .n = left < winograd->step ? left : winograd->step,
                                   .step = winograd->step,
@@ -183,43 +183,43 @@ static int64_t winograd_units(const struct winograd *winograd)
 }
 
 /* Doubles of one unit's sums. */
-static int64_t winograd_unit_sums(const struct winograd *winograd)
+static int64_t winograd_unit_stats(const struct winograd *winograd)
 {
-    return 2 * winograd->grid.blocks_o * winograd->lane;
+    return 2 * winograd->grid.blocks_o * winograd->block_c;
 }
 
-bool winograd_takes_affine(const struct winograd *winograd)
+bool winograd_can_fuse_norm(const struct winograd *winograd)
 {
     return winograd->grid.points_z > 0; /* the values are first touched along z */
 }
 
-int64_t winograd_sums(const struct winograd *winograd)
+int64_t winograd_stats(const struct winograd *winograd)
 {
-    return (winograd->grid.conv.dst.n + winograd_units(winograd)) * winograd_unit_sums(winograd);
+    return (winograd->grid.conv.dst.n + winograd_units(winograd)) * winograd_unit_stats(winograd);
 }
 
 /* Each unit's sums, one after the other, into those of its sample: sums[2][n][channel]. */
-static void winograd_finish_sums(const struct winograd *winograd, const double *units, double *sums)
+static void winograd_finish_stats(const struct winograd *winograd, const double *units, double *sums)
 {
-    const int64_t lane = winograd->lane, blocks = winograd->grid.blocks_o, n = winograd->grid.conv.dst.n,
-                  squares = n * blocks * lane;
+    const int64_t block_c = winograd->block_c, blocks = winograd->grid.blocks_o, n = winograd->grid.conv.dst.n,
+                  squares = n * blocks * block_c;
     memset(sums, 0, 2 * (size_t)squares * sizeof *sums);
     for (int64_t unit = 0; unit < winograd_units(winograd); unit++)
-        for (int64_t block = 0; block < blocks; block++, units += 2 * lane) {
-            double *to = sums + (unit / winograd->units * blocks + block) * lane;
-            for (int64_t c = 0; c < lane; c++) {
+        for (int64_t block = 0; block < blocks; block++, units += 2 * block_c) {
+            double *to = sums + (unit / winograd->units * blocks + block) * block_c;
+            for (int64_t c = 0; c < block_c; c++) {
                 to[c] += units[c];
-                to[squares + c] += units[lane + c];
+                to[squares + c] += units[block_c + c];
             }
         }
 }
 
 void winograd_run(const struct winograd *winograd, const float *src, const float *packed, const float *b,
-                  const struct conv_beside *beside, float *dst, void *scratch)
+                  const struct conv_fusion *fusion, float *dst, void *scratch)
 {
     const struct engine_kernels *kernels = engine_kernels();
-    const int64_t n_src = winograd->grid.blocks_i * winograd->lane, unit_sums = winograd_unit_sums(winograd);
-    double *sums = beside->sums ? beside->sums + winograd->grid.conv.dst.n * unit_sums : NULL;
+    const int64_t n_src = winograd->grid.blocks_i * winograd->block_c, unit_stats = winograd_unit_stats(winograd);
+    double *sums = fusion->stats ? fusion->stats + winograd->grid.conv.dst.n * unit_stats : NULL;
     int threads = parallel_threads() < winograd->threads ? parallel_threads() : winograd->threads;
 #pragma omp parallel num_threads(threads)
     {
@@ -233,15 +233,15 @@ void winograd_run(const struct winograd *winograd, const float *src, const float
             tile.b = b;
             tile.v = v;
             tile.m = m;
-            tile.affine = affine_of_sample(beside->affine, i / winograd->units, n_src);
-            tile.sums = sums ? sums + i * unit_sums : NULL;
+            tile.affine = affine_of_sample(fusion->affine, i / winograd->units, n_src);
+            tile.sums = sums ? sums + i * unit_stats : NULL;
             kernels->winograd_src(&tile);
             kernels->winograd_multiply(&tile);
             kernels->winograd_dst(&tile);
         }
     }
     if (sums)
-        winograd_finish_sums(winograd, sums, beside->sums);
+        winograd_finish_stats(winograd, sums, fusion->stats);
 }
 
 /* ---- the gradient of the weights: slabs of units are transformed, then each position's products are summed by one
@@ -253,12 +253,12 @@ size_t winograd_weights_scratch_bytes(const struct winograd *winograd)
            scratch_bytes(winograd_packed_floats(winograd));
 }
 
-/* d_u [position][block of dst][sum][block of src][lane][lane] -> direct layout. */
+/* d_u [position][block of dst][sum][block of src][block_c][block_c] -> direct layout. */
 static void winograd_weights_finish(const struct winograd *winograd, const float *d_u, float *d_direct)
 {
     const struct winograd_grid *grid = &winograd->grid;
     const struct engine_kernels *kernels = engine_kernels();
-    const int64_t *kernel = grid->conv.kernel, square = winograd->lane * winograd->lane,
+    const int64_t *kernel = grid->conv.kernel, square = winograd->block_c * winograd->block_c,
                   taps = kernel[0] * kernel[1] * kernel[2];
     const int64_t step = grid->blocks_o * grid->sums * grid->blocks_i * square;
 #pragma omp for collapse(2) schedule(static)
@@ -291,7 +291,8 @@ void winograd_weights_run(const struct winograd *winograd, const float *src, con
                 tile.v = v + (i - first) * winograd->v_floats;
                 tile.m = m + (i - first) * winograd->m_floats;
                 kernels->winograd_src(&tile);
-                tile.src = d_dst + i / winograd->units * grid->blocks_o * winograd->lane * shape_voxels(grid->conv.dst);
+                tile.src =
+                    d_dst + i / winograd->units * grid->blocks_o * winograd->block_c * shape_voxels(grid->conv.dst);
                 kernels->winograd_d_dst(&tile);
             }
 #pragma omp for schedule(static)

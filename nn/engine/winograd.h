@@ -27,8 +27,8 @@ struct winograd_grid {
     int64_t positions, sums;    /* products per tile and pair of channels: positions * sums */
 };
 
-bool winograd_takes(const struct direct_conv *conv);
-struct winograd_grid winograd_grid_of(const struct direct_conv *conv, int64_t lane);
+bool winograd_supports(const struct direct_conv *conv);
+struct winograd_grid winograd_grid_of(const struct direct_conv *conv, int64_t block_c);
 
 /* ---- dst from src ---- */
 
@@ -39,12 +39,12 @@ void winograd_free(struct winograd *winograd);
 int64_t winograd_packed_floats(const struct winograd *winograd);
 int64_t winograd_macs(const struct winograd *winograd); /* the products alone */
 size_t winograd_scratch_bytes(const struct winograd *winograd);
-/* direct: weights in the direct layout, [o/lane][i/lane][tap][lane][lane]. */
+/* direct: weights in the direct layout, [o/block_c][i/block_c][tap][block_c][block_c]. */
 void winograd_prepare(const struct winograd *winograd, const float *direct, float *packed);
 void winograd_run(const struct winograd *winograd, const float *src, const float *packed, const float *b,
-                  const struct conv_beside *beside, float *dst, void *scratch);
-bool winograd_takes_affine(const struct winograd *winograd);
-int64_t winograd_sums(const struct winograd *winograd); /* as engine_conv_sums */
+                  const struct conv_fusion *fusion, float *dst, void *scratch);
+bool winograd_can_fuse_norm(const struct winograd *winograd);
+int64_t winograd_stats(const struct winograd *winograd); /* as engine_conv_stats */
 
 /* ---- the gradient of the weights, in the direct layout ---- */
 

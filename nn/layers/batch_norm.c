@@ -92,7 +92,7 @@ static void batch_norm_share(const struct pass_replicas *replicas, double *mean,
         var[c] = fmax(var[c] - mean[c] * mean[c], 0);
 }
 
-static bool batch_norm_measures(const struct layer *layer)
+static bool batch_norm_needs_src_stats(const struct layer *layer)
 {
     const struct batch_norm_config *config = layer->config;
     return (layer->training && !layer->frozen) || config->batch_statistics_at_test;
@@ -174,8 +174,8 @@ const struct layer_ops layer_batch_norm = {
                .size = sizeof(struct batch_norm_config), .fields = batch_norm_fields},
     .state_size = sizeof(struct batch_norm_state),
     .min_src = 1, .max_src = 1, .keeps = LAYER_KEEPS_SRC, .in_place = LAYER_IN_PLACE_INFER,
-    .takes_activation = norm_takes_activation,
-    .measures = batch_norm_measures,
+    .can_fuse_activation = norm_can_fuse_activation,
+    .needs_src_stats = batch_norm_needs_src_stats,
     .shape = batch_norm_shape, .declare = batch_norm_declare, .init = batch_norm_init,
     .forward = batch_norm_forward, .backward = batch_norm_backward,
 };

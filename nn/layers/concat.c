@@ -35,7 +35,7 @@ static enum status concat_shape(const struct layer *layer, struct shape *ret_dst
 /* Channel c of sample n: its first value, and the distance to its next voxel's. */
 static float *concat_channel(struct tensor tensor, int64_t n, int64_t c, int64_t *ret_step)
 {
-    *ret_step = tensor_lane(tensor.shape.c);
+    *ret_step = tensor_channel_block(tensor.shape.c);
     return tensor.data + tensor_at(tensor.shape, n, c, 0, 0, 0);
 }
 
@@ -91,7 +91,7 @@ const struct layer_ops layer_concat = {
     .base = &layer_base_table,
                .size = sizeof(struct layer_config)},
     .min_src = 2, .max_src = LAYER_MAX_SRC, .keeps = LAYER_KEEPS_NOTHING, .in_place = LAYER_IN_PLACE_NEVER,
-    .joins = true,
+    .concat_in_place = true,
     .shape = concat_shape, .forward = concat_forward, .backward = concat_backward,
 };
 /* clang-format on */

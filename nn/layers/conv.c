@@ -122,7 +122,7 @@ static enum status conv_shape_of(const struct layer *layer, struct shape *ret_ds
     return STATUS_OK;
 }
 
-static bool conv_takes_scale(const struct layer *layer, int64_t scale)
+static bool conv_can_fuse_upsample(const struct layer *layer, int64_t scale)
 {
     const struct conv_config *config = layer->config;
     return scale == 2 && config->stride[0] == 1 && config->stride[1] == 1 && config->stride[2] == 1;
@@ -190,16 +190,16 @@ static void conv_params_changed(struct layer *layer)
     engine_conv_weights_changed(state->engine);
 }
 
-static size_t conv_sums_bytes(const struct layer *layer)
+static size_t conv_stats_bytes(const struct layer *layer)
 {
     const struct conv_state *state = layer->state;
-    return (size_t)engine_conv_sums(state->engine) * sizeof(double);
+    return (size_t)engine_conv_stats(state->engine) * sizeof(double);
 }
 
-static bool conv_takes_affine(const struct layer *layer)
+static bool conv_can_fuse_norm(const struct layer *layer)
 {
     const struct conv_state *state = layer->state;
-    return engine_conv_takes_affine(state->engine);
+    return engine_conv_can_fuse_norm(state->engine);
 }
 
 /* ---- forward and backward ---- */
@@ -208,8 +208,8 @@ static void conv_forward(struct layer *layer, const struct pass *pass)
 {
     struct conv_state *state = layer->state;
     const float *w = layer->value[0], *b = layer->n_params > 1 ? layer->value[1] : NULL;
-    const struct conv_beside beside = {.affine = &layer->src_affine, .sums = pass->again ? NULL : layer->dst_sums};
-    engine_conv_forward(state->engine, layer->src[0].data, w, b, &beside, layer->dst.data, layer->scratch);
+    const struct conv_fusion fusion = {.affine = &layer->src_affine, .stats = pass->again ? NULL : layer->dst_stats};
+    engine_conv_forward(state->engine, layer->src[0].data, w, b, &fusion, layer->dst.data, layer->scratch);
 }
 
 static void conv_backward(struct layer *layer, const struct pass *pass)
@@ -230,10 +230,10 @@ const struct layer_ops layer_conv = {
     .size = sizeof(struct conv_config), .fields = conv_fields},
     .state_size = sizeof(struct conv_state),
     .min_src = 1, .max_src = 1, .keeps = LAYER_KEEPS_SRC_TO_LEARN,
-    .takes_scale = conv_takes_scale, .shape = conv_shape_of, .declare = conv_declare, .init = conv_init,
+    .can_fuse_upsample = conv_can_fuse_upsample, .shape = conv_shape_of, .declare = conv_declare, .init = conv_init,
     .forward = conv_forward, .backward = conv_backward,
     .params_changed = conv_params_changed, .done = conv_done, .macs = conv_macs, .work = conv_work,
-    .sums_bytes = conv_sums_bytes, .takes_affine = conv_takes_affine,
+    .stats_bytes = conv_stats_bytes, .can_fuse_norm = conv_can_fuse_norm,
 };
 /* clang-format on */
 
@@ -244,10 +244,10 @@ const struct layer_ops layer_conv_transpose = {
                .size = sizeof(struct conv_config), .fields = conv_fields},
     .state_size = sizeof(struct conv_state),
     .min_src = 1, .max_src = 1, .keeps = LAYER_KEEPS_SRC_TO_LEARN,
-    .takes_scale = conv_takes_scale, .shape = conv_shape_of, .declare = conv_declare, .init = conv_init,
+    .can_fuse_upsample = conv_can_fuse_upsample, .shape = conv_shape_of, .declare = conv_declare, .init = conv_init,
     .forward = conv_forward, .backward = conv_backward,
     .params_changed = conv_params_changed, .done = conv_done, .macs = conv_macs, .work = conv_work,
-    .sums_bytes = conv_sums_bytes, .takes_affine = conv_takes_affine,
+    .stats_bytes = conv_stats_bytes, .can_fuse_norm = conv_can_fuse_norm,
 };
 /* clang-format on */
 

@@ -29,13 +29,14 @@ static void dropout_row(const struct layer *layer, const struct pass *pass, cons
     float scale = (float)(1 / (1 - rate));
     struct shape shape = layer->dst.shape;
     int64_t used = rows_used(rows, shape, row);
-    int64_t first = pass_sample(pass, row / rows->blocks) * shape.c + row % rows->blocks * rows->lane; /* n * C + c */
-    struct rng rng[ROWS_MAX_LANE];
+    int64_t first =
+        pass_sample(pass, row / rows->blocks) * shape.c + row % rows->blocks * rows->block_c; /* n * C + c */
+    struct rng rng[ROWS_MAX_BLOCK];
     for (int64_t c = 0; c < used; c++)
         rng[c] = rng_child(base, (uint64_t)(first + c));
     for (int64_t v = 0; v < rows->voxels; v++)
-        for (int64_t c = 0; c < rows->lane; c++) {
-            int64_t at = v * rows->lane + c;
+        for (int64_t c = 0; c < rows->block_c; c++) {
+            int64_t at = v * rows->block_c + c;
             dst[at] = c < used && rng_u32(&rng[c]) >= below ? src[at] * scale : 0;
         }
 }

@@ -54,7 +54,7 @@ static enum status instance_norm_init(struct layer *layer, struct error *error)
     return instance_norm_init_groups(layer, layer->src[0].shape.c);
 }
 
-static bool instance_norm_measures(const struct layer *layer)
+static bool instance_norm_needs_src_stats(const struct layer *layer)
 {
     (void)layer;
     return true;
@@ -107,8 +107,8 @@ const struct layer_ops layer_instance_norm = {
                .size = sizeof(struct instance_norm_config), .fields = instance_norm_fields},
     .state_size = sizeof(struct instance_norm_state),
     .min_src = 1, .max_src = 1, .keeps = LAYER_KEEPS_SRC, .in_place = LAYER_IN_PLACE_INFER,
-    .takes_activation = norm_takes_activation,
-    .measures = instance_norm_measures,
+    .can_fuse_activation = norm_can_fuse_activation,
+    .needs_src_stats = instance_norm_needs_src_stats,
     .shape = instance_norm_shape, .declare = instance_norm_declare, .init = instance_norm_init,
     .forward = instance_norm_forward, .backward = instance_norm_backward,
 };
@@ -147,8 +147,8 @@ const struct layer_ops layer_group_norm = {
                .size = sizeof(struct group_norm_config), .fields = group_norm_fields},
     .state_size = sizeof(struct instance_norm_state),
     .min_src = 1, .max_src = 1, .keeps = LAYER_KEEPS_SRC, .in_place = LAYER_IN_PLACE_INFER,
-    .takes_activation = norm_takes_activation,
-    .measures = instance_norm_measures,
+    .can_fuse_activation = norm_can_fuse_activation,
+    .needs_src_stats = instance_norm_needs_src_stats,
     .shape = group_norm_shape, .declare = instance_norm_declare, .init = group_norm_init,
     .forward = instance_norm_forward, .backward = instance_norm_backward,
 };

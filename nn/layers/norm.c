@@ -11,7 +11,7 @@ enum { NORM_PIECES = 16 };
 
 /* Sums of a and of a * b, per channel of a block. */
 struct norm_piece {
-    double a[ROWS_MAX_LANE], ab[ROWS_MAX_LANE];
+    double a[ROWS_MAX_BLOCK], ab[ROWS_MAX_BLOCK];
 };
 
 /* Everything one call needs, carved out of the scratch. */
@@ -31,9 +31,9 @@ float norm_slope(const struct layer *layer)
     return layer->activation ? (float)layer->activation->ops->slope(layer->activation) : 1;
 }
 
-bool norm_takes_activation(const struct layer *layer)
+bool norm_can_fuse_activation(const struct layer *layer)
 {
-    return tensor_lane(layer->src[0].shape.c) > 1;
+    return tensor_channel_block(layer->src[0].shape.c) > 1;
 }
 
 int64_t norm_stat(const struct norm *norm, int64_t n, int64_t c)
@@ -55,7 +55,7 @@ int64_t norm_stat_values(const struct norm *norm)
 size_t norm_scratch_bytes(const struct norm *norm)
 {
     struct rows rows = rows_of(norm->shape);
-    size_t channels = (size_t)(rows.n * rows.lane);
+    size_t channels = (size_t)(rows.n * rows.block_c);
     return (size_t)rows.n * NORM_PIECES * sizeof(struct norm_piece) +
            channels * (2 * sizeof(double) + 5 * sizeof(float)) + 2 * (size_t)norm_stats(norm) * sizeof(double);
 }
@@ -63,7 +63,7 @@ size_t norm_scratch_bytes(const struct norm *norm)
 static struct norm_work norm_work(const struct norm *norm, void *scratch)
 {
     struct norm_work work = {.rows = rows_of(norm->shape), .pieces = scratch};
-    work.channels = work.rows.n * work.rows.lane;
+    work.channels = work.rows.n * work.rows.block_c;
     work.a = (double *)(work.pieces + work.rows.n * NORM_PIECES);
     work.ab = work.a + work.channels;
     work.stat_a = work.ab + work.channels;
@@ -78,24 +78,25 @@ static struct norm_work norm_work(const struct norm *norm, void *scratch)
 }
 
 /* The gradient d before a slope that forward took on the negative side of to_d * x + to_one. */
-static inline float norm_bend(float d, float x, float to_d, float to_one, float slope)
+static inline float norm_leaky_gradient(float d, float x, float to_d, float to_one, float slope)
 {
     float lower = slope * d;
     return to_d * x + to_one > 0 ? d : lower;
 }
 
-/* n is a multiple of lanes. Inlined with lanes and bent constants, so that it becomes vector code. bent: a is bent by
- * b; factors of row `row`. */
+/* n is a multiple of lanes. Inlined with lanes and has_leaky constants, so that it becomes vector code. has_leaky: a is
+ * has_leaky by b; factors of row `row`. */
 static inline __attribute__((always_inline)) void norm_sum_lanes(const struct norm_work *work, struct norm_piece *piece,
                                                                  int64_t row, const float *a, const float *b, int64_t n,
-                                                                 const int lanes, const bool bent)
+                                                                 const int lanes, const bool has_leaky)
 {
-    double sum_a[ROWS_MAX_LANE] = {0}, sum_ab[ROWS_MAX_LANE] = {0};
+    double sum_a[ROWS_MAX_BLOCK] = {0}, sum_ab[ROWS_MAX_BLOCK] = {0};
     const float *to_d = work->to_d + row * lanes, *to_one = work->to_one + row * lanes;
     for (int64_t i = 0; i < n; i += lanes)
 #pragma omp simd
         for (int l = 0; l < lanes; l++) {
-            float value = bent ? norm_bend(a[i + l], b[i + l], to_d[l], to_one[l], work->slope) : a[i + l];
+            float value =
+                has_leaky ? norm_leaky_gradient(a[i + l], b[i + l], to_d[l], to_one[l], work->slope) : a[i + l];
             sum_a[l] += (double)value;
             sum_ab[l] += (double)value * (double)b[i + l];
         }
@@ -118,34 +119,34 @@ static void norm_sum_plain(const struct norm_work *work, struct norm_piece *piec
     }
 }
 
-/* work->a[n,c] = sum a, work->ab[n,c] = sum a * b, over the voxels. bent: a is bent by b first. */
-static void norm_sums(struct norm_work *work, const float *a, const float *b, bool bent)
+/* work->a[n,c] = sum a, work->ab[n,c] = sum a * b, over the voxels. has_leaky: a is has_leaky by b first. */
+static void norm_sums(struct norm_work *work, const float *a, const float *b, bool has_leaky)
 {
     const struct rows *rows = &work->rows;
 #pragma omp parallel for schedule(static) collapse(2)
     for (int64_t row = 0; row < rows->n; row++)
         for (int64_t k = 0; k < NORM_PIECES; k++) {
-            int64_t first = rows->voxels * k / NORM_PIECES * rows->lane,
-                    last = rows->voxels * (k + 1) / NORM_PIECES * rows->lane;
+            int64_t first = rows->voxels * k / NORM_PIECES * rows->block_c,
+                    last = rows->voxels * (k + 1) / NORM_PIECES * rows->block_c;
             int64_t at = row * rows->floats + first;
             struct norm_piece *piece = &work->pieces[row * NORM_PIECES + k];
-            if (rows->lane == 1)
+            if (rows->block_c == 1)
                 norm_sum_plain(work, piece, a + at, b + at, last - first);
-            else if (rows->lane == 8 && bent)
+            else if (rows->block_c == 8 && has_leaky)
                 norm_sum_lanes(work, piece, row, a + at, b + at, last - first, 8, true);
-            else if (rows->lane == 8)
+            else if (rows->block_c == 8)
                 norm_sum_lanes(work, piece, row, a + at, b + at, last - first, 8, false);
-            else if (bent)
-                norm_sum_lanes(work, piece, row, a + at, b + at, last - first, ROWS_MAX_LANE, true);
+            else if (has_leaky)
+                norm_sum_lanes(work, piece, row, a + at, b + at, last - first, ROWS_MAX_BLOCK, true);
             else
-                norm_sum_lanes(work, piece, row, a + at, b + at, last - first, ROWS_MAX_LANE, false);
+                norm_sum_lanes(work, piece, row, a + at, b + at, last - first, ROWS_MAX_BLOCK, false);
         }
     for (int64_t i = 0; i < work->channels; i++) {
-        const struct norm_piece *piece = &work->pieces[i / rows->lane * NORM_PIECES];
+        const struct norm_piece *piece = &work->pieces[i / rows->block_c * NORM_PIECES];
         work->a[i] = work->ab[i] = 0;
         for (int64_t k = 0; k < NORM_PIECES; k++) {
-            work->a[i] += piece[k].a[i % rows->lane];
-            work->ab[i] += piece[k].ab[i % rows->lane];
+            work->a[i] += piece[k].a[i % rows->block_c];
+            work->ab[i] += piece[k].ab[i % rows->block_c];
         }
     }
 }
@@ -155,8 +156,8 @@ void norm_measure(const struct norm *norm, const struct layer *layer, double *me
     struct norm_work work = norm_work(norm, layer->scratch);
     int64_t stored = work.channels / norm->shape.n;
     double values = (double)norm_stat_values(norm);
-    const double *a = layer->src_sums ? layer->src_sums : work.a, *ab = a + work.channels;
-    if (!layer->src_sums)
+    const double *a = layer->src_stats ? layer->src_stats : work.a, *ab = a + work.channels;
+    if (!layer->src_stats)
         norm_sums(&work, layer->src[0].data, layer->src[0].data, false);
     memset(mean, 0, (size_t)norm_stats(norm) * sizeof *mean);
     memset(var, 0, (size_t)norm_stats(norm) * sizeof *var);
@@ -170,45 +171,47 @@ void norm_measure(const struct norm *norm, const struct layer *layer, double *me
 }
 
 /* What norm_combine does, see there. */
-enum norm_way { NORM_TO, NORM_TO_BENT, NORM_BACK, NORM_BACK_BENT };
+enum norm_way { NORM_TO, NORM_TO_LEAKY, NORM_BACK, NORM_BACK_LEAKY };
 
-/* Inlined with lane and way constants, so that it becomes vector code. */
+/* Inlined with block_c and way constants, so that it becomes vector code. */
 static inline __attribute__((always_inline)) void norm_combine_lanes(const struct norm_work *work, int64_t row,
                                                                      int64_t piece, const float *d, const float *x,
-                                                                     float *dst, const int lane,
+                                                                     float *dst, const int block_c,
                                                                      const enum norm_way way)
 {
     const struct rows *rows = &work->rows;
-    const float *by_d = work->by_d + row * lane, *by_x = work->by_x + row * lane, *one = work->one + row * lane;
-    const float *to_d = work->to_d + row * lane, *to_one = work->to_one + row * lane, slope = work->slope;
-    int64_t first = row * rows->floats + rows->voxels * piece / NORM_PIECES * lane;
-    int64_t last = row * rows->floats + rows->voxels * (piece + 1) / NORM_PIECES * lane;
-    for (int64_t i = first; i < last; i += lane)
+    const float *by_d = work->by_d + row * block_c, *by_x = work->by_x + row * block_c,
+                *one = work->one + row * block_c;
+    const float *to_d = work->to_d + row * block_c, *to_one = work->to_one + row * block_c, slope = work->slope;
+    int64_t first = row * rows->floats + rows->voxels * piece / NORM_PIECES * block_c;
+    int64_t last = row * rows->floats + rows->voxels * (piece + 1) / NORM_PIECES * block_c;
+    for (int64_t i = first; i < last; i += block_c)
 #pragma omp simd
-        for (int l = 0; l < lane; l++) {
-            float value = way == NORM_BACK_BENT ? norm_bend(d[i + l], x[i + l], to_d[l], to_one[l], slope) : d[i + l];
-            value = by_d[l] * value + (way == NORM_BACK || way == NORM_BACK_BENT ? by_x[l] * x[i + l] : 0) + one[l];
+        for (int l = 0; l < block_c; l++) {
+            float value =
+                way == NORM_BACK_LEAKY ? norm_leaky_gradient(d[i + l], x[i + l], to_d[l], to_one[l], slope) : d[i + l];
+            value = by_d[l] * value + (way == NORM_BACK || way == NORM_BACK_LEAKY ? by_x[l] * x[i + l] : 0) + one[l];
             float lower = slope * value;
-            dst[i + l] = way != NORM_TO_BENT || value > 0 ? value : lower;
+            dst[i + l] = way != NORM_TO_LEAKY || value > 0 ? value : lower;
         }
 }
 
 static inline __attribute__((always_inline)) void norm_combine_piece(const struct norm_work *work, int64_t row,
                                                                      int64_t piece, const float *d, const float *x,
-                                                                     float *dst, const int lane, enum norm_way way)
+                                                                     float *dst, const int block_c, enum norm_way way)
 {
     switch (way) {
     case NORM_TO:
-        norm_combine_lanes(work, row, piece, d, x, dst, lane, NORM_TO);
+        norm_combine_lanes(work, row, piece, d, x, dst, block_c, NORM_TO);
         break;
-    case NORM_TO_BENT:
-        norm_combine_lanes(work, row, piece, d, x, dst, lane, NORM_TO_BENT);
+    case NORM_TO_LEAKY:
+        norm_combine_lanes(work, row, piece, d, x, dst, block_c, NORM_TO_LEAKY);
         break;
     case NORM_BACK:
-        norm_combine_lanes(work, row, piece, d, x, dst, lane, NORM_BACK);
+        norm_combine_lanes(work, row, piece, d, x, dst, block_c, NORM_BACK);
         break;
-    case NORM_BACK_BENT:
-        norm_combine_lanes(work, row, piece, d, x, dst, lane, NORM_BACK_BENT);
+    case NORM_BACK_LEAKY:
+        norm_combine_lanes(work, row, piece, d, x, dst, block_c, NORM_BACK_LEAKY);
         break;
     }
 }
@@ -221,10 +224,10 @@ static void norm_combine(const struct norm_work *work, const float *d, const flo
 #pragma omp parallel for schedule(static) collapse(2)
     for (int64_t row = 0; row < rows->n; row++)
         for (int64_t piece = 0; piece < NORM_PIECES; piece++) {
-            if (rows->lane == 8)
+            if (rows->block_c == 8)
                 norm_combine_piece(work, row, piece, d, x, dst, 8, way);
-            else if (rows->lane == ROWS_MAX_LANE)
-                norm_combine_piece(work, row, piece, d, x, dst, ROWS_MAX_LANE, way);
+            else if (rows->block_c == ROWS_MAX_BLOCK)
+                norm_combine_piece(work, row, piece, d, x, dst, ROWS_MAX_BLOCK, way);
             else
                 norm_combine_piece(work, row, piece, d, x, dst, 1, way);
         }
@@ -249,13 +252,13 @@ static void norm_factors(const struct norm *norm, const double *mean, const doub
 void norm_apply(const struct norm *norm, const struct layer *layer, const double *mean, const double *inv,
                 const float *gamma, const float *beta)
 {
-    if (layer->dst_affine.by) {
-        norm_factors(norm, mean, inv, gamma, beta, layer->dst_affine.by, layer->dst_affine.one);
+    if (layer->dst_affine.scale) {
+        norm_factors(norm, mean, inv, gamma, beta, layer->dst_affine.scale, layer->dst_affine.shift);
         return;
     }
     struct norm_work work = norm_work(norm, layer->scratch);
     norm_factors(norm, mean, inv, gamma, beta, work.by_d, work.one);
-    norm_combine(&work, layer->src[0].data, NULL, layer->dst.data, norm->slope == 1 ? NORM_TO : NORM_TO_BENT);
+    norm_combine(&work, layer->src[0].data, NULL, layer->dst.data, norm->slope == 1 ? NORM_TO : NORM_TO_LEAKY);
 }
 
 /* d_gamma = sum d * (x - mean) * inv, d_beta = sum d, over samples and voxels. */
@@ -312,18 +315,18 @@ static void norm_backward_factors(const struct norm *norm, const struct norm_gra
 void norm_backward(const struct norm *norm, const struct norm_gradient *gradient, void *scratch)
 {
     struct norm_work work = norm_work(norm, scratch);
-    bool learns = gradient->d_gamma || gradient->d_beta, bent = norm->slope != 1;
-    if (bent)
+    bool learns = gradient->d_gamma || gradient->d_beta, has_leaky = norm->slope != 1;
+    if (has_leaky)
         norm_factors(norm, gradient->mean, gradient->inv, gradient->gamma, gradient->beta, work.to_d, work.to_one);
     if (learns || !gradient->constant)
-        norm_sums(&work, gradient->d_dst, gradient->src, bent);
+        norm_sums(&work, gradient->d_dst, gradient->src, has_leaky);
     if (learns)
         norm_backward_affine(norm, gradient, &work);
     if (!gradient->d_src)
         return;
     norm_backward_factors(norm, gradient, &work);
     norm_combine(&work, gradient->d_dst, gradient->src, gradient->d_src,
-                 bent                 ? NORM_BACK_BENT
+                 has_leaky            ? NORM_BACK_LEAKY
                  : gradient->constant ? NORM_TO
                                       : NORM_BACK);
 }

@@ -3,7 +3,7 @@
  *   dst[n,c] = gamma[c] * (src[n,c] - mean[s]) * inv[s] + beta[c],   inv = 1 / sqrt(var + eps),   s = norm_stat(n, c)
  * Behind it a leaky ReLU, where the network gave one to the layer (struct layer's activation): backward finds its side
  * from src again. Only which (n, c) share a statistic s tells the three apart. Sums run in double over chunks fixed by
- * the shape, or are those that the layer before left (src_sums). */
+ * the shape, or are those that the layer before left (src_stats). */
 #ifndef CALVARIA_NN_LAYERS_NORM_H
 #define CALVARIA_NN_LAYERS_NORM_H
 
@@ -19,7 +19,7 @@ struct norm {
 /* slope of the activation that the layer does too. */
 float norm_slope(const struct layer *layer);
 /* Where channels lie in blocks. */
-bool norm_takes_activation(const struct layer *layer);
+bool norm_can_fuse_activation(const struct layer *layer);
 
 /* Which statistic (n, c) uses, how many there are, and over how many values each is taken. */
 int64_t norm_stat(const struct norm *norm, int64_t n, int64_t c);

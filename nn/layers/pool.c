@@ -82,24 +82,24 @@ static void max_pool_forward(struct layer *layer, const struct pass *pass)
 #pragma omp parallel for schedule(static) collapse(2)
     for (int64_t row = 0; row < dst.n; row++)
         for (int64_t voxel = 0; voxel < dst.voxels; voxel++) {
-            const float *window = layer->src[0].data + row * src.floats + pool_corner(&pool, voxel) * src.lane;
-            float *largest = layer->dst.data + row * dst.floats + voxel * dst.lane;
-            memcpy(largest, window, (size_t)dst.lane * sizeof *largest);
+            const float *window = layer->src[0].data + row * src.floats + pool_corner(&pool, voxel) * src.block_c;
+            float *largest = layer->dst.data + row * dst.floats + voxel * dst.block_c;
+            memcpy(largest, window, (size_t)dst.block_c * sizeof *largest);
             for (int64_t i = 1; i < pool_values(&pool); i++)
-                for (int64_t c = 0, at = pool_offset(&pool, i) * src.lane; c < dst.lane; c++)
+                for (int64_t c = 0, at = pool_offset(&pool, i) * src.block_c; c < dst.block_c; c++)
                     largest[c] = window[at + c] > largest[c] ? window[at + c] : largest[c];
         }
 }
 
 /* The first value of the window that equals the largest gets the gradient. */
-static void max_pool_window_backward(const struct pool *pool, int64_t lane, const float *window, const float *largest,
-                                     const float *d_dst, float *d_window)
+static void max_pool_window_backward(const struct pool *pool, int64_t block_c, const float *window,
+                                     const float *largest, const float *d_dst, float *d_window)
 {
-    for (int64_t c = 0; c < lane; c++) {
+    for (int64_t c = 0; c < block_c; c++) {
         int64_t i = 0;
-        while (i + 1 < pool_values(pool) && window[pool_offset(pool, i) * lane + c] != largest[c])
+        while (i + 1 < pool_values(pool) && window[pool_offset(pool, i) * block_c + c] != largest[c])
             i++;
-        d_window[pool_offset(pool, i) * lane + c] += d_dst[c];
+        d_window[pool_offset(pool, i) * block_c + c] += d_dst[c];
     }
 }
 
@@ -114,8 +114,8 @@ static void max_pool_backward(struct layer *layer, const struct pass *pass)
         float *d_src = layer->d_src[0].data + row * src.floats;
         memset(d_src, 0, (size_t)src.floats * sizeof *d_src);
         for (int64_t voxel = 0; voxel < dst.voxels; voxel++) {
-            int64_t corner = pool_corner(&pool, voxel) * src.lane, at = row * dst.floats + voxel * dst.lane;
-            max_pool_window_backward(&pool, src.lane, layer->src[0].data + row * src.floats + corner,
+            int64_t corner = pool_corner(&pool, voxel) * src.block_c, at = row * dst.floats + voxel * dst.block_c;
+            max_pool_window_backward(&pool, src.block_c, layer->src[0].data + row * src.floats + corner,
                                      layer->dst.data + at, layer->d_dst.data + at, d_src + corner);
         }
     }
@@ -147,13 +147,13 @@ static void mean_forward(const struct layer *layer, const struct pool *pool)
 #pragma omp parallel for schedule(static) collapse(2)
     for (int64_t row = 0; row < dst.n; row++)
         for (int64_t voxel = 0; voxel < dst.voxels; voxel++) {
-            const float *window = layer->src[0].data + row * src.floats + pool_corner(pool, voxel) * src.lane;
-            double sum[ROWS_MAX_LANE] = {0};
+            const float *window = layer->src[0].data + row * src.floats + pool_corner(pool, voxel) * src.block_c;
+            double sum[ROWS_MAX_BLOCK] = {0};
             for (int64_t i = 0; i < pool_values(pool); i++)
-                for (int64_t c = 0, at = pool_offset(pool, i) * src.lane; c < src.lane; c++)
+                for (int64_t c = 0, at = pool_offset(pool, i) * src.block_c; c < src.block_c; c++)
                     sum[c] += (double)window[at + c];
-            for (int64_t c = 0; c < dst.lane; c++)
-                layer->dst.data[row * dst.floats + voxel * dst.lane + c] = (float)(sum[c] * share);
+            for (int64_t c = 0; c < dst.block_c; c++)
+                layer->dst.data[row * dst.floats + voxel * dst.block_c + c] = (float)(sum[c] * share);
         }
 }
 
@@ -167,10 +167,10 @@ static void mean_backward(const struct layer *layer, const struct pool *pool)
         float *d_src = layer->d_src[0].data + row * src.floats;
         memset(d_src, 0, (size_t)src.floats * sizeof *d_src);
         for (int64_t voxel = 0; voxel < dst.voxels; voxel++) {
-            const float *d_dst = layer->d_dst.data + row * dst.floats + voxel * dst.lane;
-            float *window = d_src + pool_corner(pool, voxel) * src.lane;
+            const float *d_dst = layer->d_dst.data + row * dst.floats + voxel * dst.block_c;
+            float *window = d_src + pool_corner(pool, voxel) * src.block_c;
             for (int64_t i = 0; i < pool_values(pool); i++)
-                for (int64_t c = 0, at = pool_offset(pool, i) * src.lane; c < src.lane; c++)
+                for (int64_t c = 0, at = pool_offset(pool, i) * src.block_c; c < src.block_c; c++)
                     window[at + c] += share * d_dst[c];
         }
     }

@@ -17,7 +17,7 @@ static enum status softmax_shape(const struct layer *layer, struct shape *ret_ds
 /* Where channel c of a sample's first voxel lies. */
 static int64_t softmax_channel(const struct rows *rows, int64_t c)
 {
-    return c / rows->lane * rows->floats + c % rows->lane;
+    return c / rows->block_c * rows->floats + c % rows->block_c;
 }
 
 static void softmax_voxel(const struct rows *rows, int64_t channels, const float *src, float *dst)
@@ -32,7 +32,7 @@ static void softmax_voxel(const struct rows *rows, int64_t channels, const float
     }
     for (int64_t c = 0; c < channels; c++)
         dst[softmax_channel(rows, c)] /= sum;
-    for (int64_t c = channels; c < rows->blocks * rows->lane; c++) /* padding */
+    for (int64_t c = channels; c < rows->blocks * rows->block_c; c++) /* padding */
         dst[softmax_channel(rows, c)] = 0;
 }
 
@@ -44,7 +44,7 @@ static void softmax_forward(struct layer *layer, const struct pass *pass)
 #pragma omp parallel for schedule(static) collapse(2)
     for (int64_t n = 0; n < shape.n; n++)
         for (int64_t v = 0; v < rows.voxels; v++) {
-            int64_t at = n * rows.blocks * rows.floats + v * rows.lane;
+            int64_t at = n * rows.blocks * rows.floats + v * rows.block_c;
             softmax_voxel(&rows, shape.c, layer->src[0].data + at, layer->dst.data + at);
         }
 }
@@ -52,9 +52,9 @@ static void softmax_forward(struct layer *layer, const struct pass *pass)
 static void softmax_voxel_backward(const struct rows *rows, const float *dst, const float *d_dst, float *d_src)
 {
     float sum = 0;
-    for (int64_t c = 0; c < rows->blocks * rows->lane; c++)
+    for (int64_t c = 0; c < rows->blocks * rows->block_c; c++)
         sum += d_dst[softmax_channel(rows, c)] * dst[softmax_channel(rows, c)];
-    for (int64_t c = 0; c < rows->blocks * rows->lane; c++) {
+    for (int64_t c = 0; c < rows->blocks * rows->block_c; c++) {
         int64_t at = softmax_channel(rows, c);
         d_src[at] = dst[at] * (d_dst[at] - sum);
     }
@@ -68,7 +68,7 @@ static void softmax_backward(struct layer *layer, const struct pass *pass)
 #pragma omp parallel for schedule(static) collapse(2)
     for (int64_t n = 0; n < n_samples; n++)
         for (int64_t v = 0; v < rows.voxels; v++) {
-            int64_t at = n * rows.blocks * rows.floats + v * rows.lane;
+            int64_t at = n * rows.blocks * rows.floats + v * rows.block_c;
             softmax_voxel_backward(&rows, layer->dst.data + at, layer->d_dst.data + at, layer->d_src[0].data + at);
         }
 }

@@ -78,29 +78,29 @@ static void upsample_forward(struct layer *layer, const struct pass *pass)
 {
     const struct upsample_config *config = layer->config;
     const struct shape from = layer->src[0].shape, to = layer->dst.shape;
-    int64_t lane = tensor_lane(to.c), planes = to.n * tensor_stored_channels(to.c) / lane;
+    int64_t block_c = tensor_channel_block(to.c), planes = to.n * tensor_stored_channels(to.c) / block_c;
     (void)pass;
 #pragma omp parallel for collapse(2) schedule(static)
     for (int64_t plane = 0; plane < planes; plane++)
         for (int64_t z = 0; z < to.d; z++) {
-            const float *src = layer->src[0].data + plane * shape_voxels(from) * lane;
-            float *dst = layer->dst.data + (plane * to.d + z) * to.h * to.w * lane;
+            const float *src = layer->src[0].data + plane * shape_voxels(from) * block_c;
+            float *dst = layer->dst.data + (plane * to.d + z) * to.h * to.w * block_c;
             struct upsample_mix a = upsample_axis(config, z, from.d);
             for (int64_t y = 0; y < to.h; y++) {
                 struct upsample_mix b = upsample_axis(config, y, from.h);
-                const float *row[4] = {src + (a.first * from.h + b.first) * from.w * lane,
-                                       src + (a.first * from.h + b.second) * from.w * lane,
-                                       src + (a.second * from.h + b.first) * from.w * lane,
-                                       src + (a.second * from.h + b.second) * from.w * lane};
+                const float *row[4] = {src + (a.first * from.h + b.first) * from.w * block_c,
+                                       src + (a.first * from.h + b.second) * from.w * block_c,
+                                       src + (a.second * from.h + b.first) * from.w * block_c,
+                                       src + (a.second * from.h + b.second) * from.w * block_c};
                 const float part[4] = {(1 - a.part) * (1 - b.part), (1 - a.part) * b.part, a.part * (1 - b.part),
                                        a.part * b.part};
-                for (int64_t x = 0; x < to.w; x++, dst += lane) {
+                for (int64_t x = 0; x < to.w; x++, dst += block_c) {
                     struct upsample_mix c = upsample_axis(config, x, from.w);
-                    for (int64_t l = 0; l < lane; l++) {
+                    for (int64_t l = 0; l < block_c; l++) {
                         float sum = 0;
                         for (int corner = 0; corner < 4; corner++)
-                            sum += part[corner] * ((1 - c.part) * row[corner][c.first * lane + l] +
-                                                   c.part * row[corner][c.second * lane + l]);
+                            sum += part[corner] * ((1 - c.part) * row[corner][c.first * block_c + l] +
+                                                   c.part * row[corner][c.second * block_c + l]);
                         dst[l] = sum;
                     }
                 }
@@ -110,7 +110,7 @@ static void upsample_forward(struct layer *layer, const struct pass *pass)
 
 /* d_src[v] gathers from the dst voxels that read v: no two threads write the same value. */
 static void upsample_gather(const struct upsample_config *config, struct shape to, struct shape from,
-                            const int64_t at[3], const float *d_dst, float *d_src, int64_t lane)
+                            const int64_t at[3], const float *d_dst, float *d_src, int64_t block_c)
 {
     int64_t f = config->factor, reach = config->mode == UPSAMPLE_NEAREST ? 0 : f;
     float sum[UPSAMPLE_LANE_MAX] = {0};
@@ -125,12 +125,12 @@ static void upsample_gather(const struct upsample_config *config, struct shape t
             float row = upsample_weight(config, z, at[0], size[0]) * upsample_weight(config, y, at[1], size[1]);
             for (int64_t x = first[2]; row != 0.0f && x < last[2]; x++) {
                 float weight = row * upsample_weight(config, x, at[2], size[2]);
-                const float *d = d_dst + ((z * to.h + y) * to.w + x) * lane;
-                for (int64_t l = 0; l < lane; l++)
+                const float *d = d_dst + ((z * to.h + y) * to.w + x) * block_c;
+                for (int64_t l = 0; l < block_c; l++)
                     sum[l] += weight * d[l];
             }
         }
-    for (int64_t l = 0; l < lane; l++)
+    for (int64_t l = 0; l < block_c; l++)
         d_src[l] = sum[l];
 }
 
@@ -138,7 +138,7 @@ static void upsample_backward(struct layer *layer, const struct pass *pass)
 {
     const struct upsample_config *config = layer->config;
     const struct shape from = layer->src[0].shape, to = layer->dst.shape;
-    int64_t lane = tensor_lane(to.c), planes = to.n * tensor_stored_channels(to.c) / lane;
+    int64_t block_c = tensor_channel_block(to.c), planes = to.n * tensor_stored_channels(to.c) / block_c;
     (void)pass;
     if (!layer->d_src[0].data)
         return;
@@ -148,9 +148,9 @@ static void upsample_backward(struct layer *layer, const struct pass *pass)
             for (int64_t y = 0; y < from.h; y++)
                 for (int64_t x = 0; x < from.w; x++) {
                     const int64_t at[3] = {z, y, x};
-                    upsample_gather(config, to, from, at, layer->d_dst.data + plane * shape_voxels(to) * lane,
-                                    layer->d_src[0].data + (((plane * from.d + z) * from.h + y) * from.w + x) * lane,
-                                    lane);
+                    upsample_gather(config, to, from, at, layer->d_dst.data + plane * shape_voxels(to) * block_c,
+                                    layer->d_src[0].data + (((plane * from.d + z) * from.h + y) * from.w + x) * block_c,
+                                    block_c);
                 }
 }
 

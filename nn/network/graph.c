@@ -239,7 +239,8 @@ static void graph_absorb(struct network *network, int64_t index)
     for (int64_t i = index + 1; i < network->n_layers; i++) {
         struct node *reader = &network->nodes[i];
         const struct layer_ops *ops = reader->layer.ops;
-        if (reader->src[0].value != index + 1 || !ops->takes_scale || !ops->takes_scale(&reader->layer, scale))
+        if (reader->src[0].value != index + 1 || !ops->can_fuse_upsample ||
+            !ops->can_fuse_upsample(&reader->layer, scale))
             continue;
         reader->src[0].value = node->src[0].value;
         reader->layer.src[0].shape = reader->layer.d_src[0].shape = node->layer.src[0].shape;
@@ -259,7 +260,8 @@ static void graph_absorb_activation(struct network *network, int64_t index)
     if (!node->layer.ops->slope || source == 0 || network->values[source].n_uses != 1 || made == network->n_layers)
         return;
     struct layer *maker = &network->nodes[source - 1].layer;
-    if (network->nodes[source - 1].skipped || !maker->ops->takes_activation || !maker->ops->takes_activation(maker))
+    if (network->nodes[source - 1].skipped || !maker->ops->can_fuse_activation ||
+        !maker->ops->can_fuse_activation(maker))
         return;
     maker->activation = &node->layer;
     node->skipped = true;
@@ -318,14 +320,14 @@ static void graph_join(struct network *network, int64_t index)
 {
     const struct node *node = &network->nodes[index];
     const struct shape dst = node->layer.dst.shape;
-    const int64_t lane = tensor_lane(dst.c), made = index + 1;
+    const int64_t block_c = tensor_channel_block(dst.c), made = index + 1;
     int64_t first = 0;
     for (int64_t i = 0; i <= network->n_layers; i++)
         if (i != made && network->values[i].shares == made)
             return; /* overwritten */
     for (int k = 0; k < node->layer.n_src; first += node->layer.src[k++].shape.c) {
         int64_t value = node->src[k].value, owner = network->values[value].shares, c = node->layer.src[k].shape.c;
-        bool blocks = dst.n == 1 && lane > 1 && first % lane == 0 && c % lane == 0;
+        bool blocks = dst.n == 1 && block_c > 1 && first % block_c == 0 && c % block_c == 0;
         if (!blocks || owner == 0 || owner > value || !graph_reads_last(network, index, value))
             continue;
         for (int64_t i = 0; i < made; i++)
@@ -360,7 +362,7 @@ void network_graph_simplify(struct network *network)
             network->values[i + 1].shares = network->values[node->src[0].value].shares;
     }
     for (int64_t i = 0; i < network->n_layers && graph_may_join(network); i++)
-        if (network->nodes[i].layer.ops->joins)
+        if (network->nodes[i].layer.ops->concat_in_place)
             graph_join(network, i);
 }
 
@@ -370,15 +372,15 @@ static void graph_pair_norm(struct network *network, int64_t index)
     struct node *node = &network->nodes[index];
     const struct value *src = &network->values[node->src[0].value], *dst = &network->values[index + 1];
     struct node *maker = node->src[0].value > 0 ? &network->nodes[node->src[0].value - 1] : NULL;
-    if (maker && node->layer.ops->measures(&node->layer) && maker->layer.ops->sums_bytes &&
-        maker->layer.ops->sums_bytes(&maker->layer))
-        maker->sums_reader = index;
+    if (maker && node->layer.ops->needs_src_stats(&node->layer) && maker->layer.ops->stats_bytes &&
+        maker->layer.ops->stats_bytes(&maker->layer))
+        maker->stats_reader = index;
     if (network->mode != NETWORK_INFER || dst->n_uses != 1 || dst->shares != src->shares || dst->part != src->part)
         return;
     for (int64_t i = index + 1; i < network->n_layers; i++) {
         const struct node *reader = &network->nodes[i];
-        if (!reader->skipped && reader->src[0].value == index + 1 && reader->layer.ops->takes_affine &&
-            reader->layer.ops->takes_affine(&reader->layer))
+        if (!reader->skipped && reader->src[0].value == index + 1 && reader->layer.ops->can_fuse_norm &&
+            reader->layer.ops->can_fuse_norm(&reader->layer))
             node->affine_reader = i;
     }
 }
@@ -386,6 +388,6 @@ static void graph_pair_norm(struct network *network, int64_t index)
 void network_graph_pair(struct network *network)
 {
     for (int64_t i = 0; i < network->n_layers && !network->options.no_absorb; i++)
-        if (!network->nodes[i].skipped && network->nodes[i].layer.ops->measures)
+        if (!network->nodes[i].skipped && network->nodes[i].layer.ops->needs_src_stats)
             graph_pair_norm(network, i);
 }

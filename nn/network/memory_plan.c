@@ -66,7 +66,7 @@ static void plan_data(const struct network *network, struct plan_item *data, str
     plan_extend(&data[network->values[0].shares], 0);
     /* The caller reads the output until the next pass; one that must be copied to lie plain only until then. */
     plan_extend(&data[network->values[n].shares],
-                tensor_lane(network->values[n].data.shape.c) == 1 ? plan_last_step(network) : n + 1);
+                tensor_channel_block(network->values[n].data.shape.c) == 1 ? plan_last_step(network) : n + 1);
 }
 
 /* Lives of the gradients: from their first writer (the last reader of the value) to the backward of the value's maker.
@@ -96,7 +96,7 @@ static int64_t plan_tensor_bytes(struct shape shape)
 
 /* The last reader of a value writes its gradient; the readers before it, and further reads by the same layer, write
  * beside. */
-static void plan_sums(struct network *network, struct wishes *wishes)
+static void plan_stats(struct network *network, struct wishes *wishes)
 {
     for (int64_t i = network->n_layers - 1; i >= 0; i--) {
         struct node *node = &network->nodes[i];
@@ -126,12 +126,12 @@ static void plan_layers(struct network *network, struct wishes *wishes)
                 backward = node->backward_step;
         if (node->skipped)
             continue;
-        if (node->sums_reader)
-            plan_wish(wishes, (void **)&layer->dst_sums, (int64_t)layer->ops->sums_bytes(layer), forward,
-                      plan_forward_step(node->sums_reader));
+        if (node->stats_reader)
+            plan_wish(wishes, (void **)&layer->dst_stats, (int64_t)layer->ops->stats_bytes(layer), forward,
+                      plan_forward_step(node->stats_reader));
         if (node->affine_reader)
-            plan_wish(wishes, (void **)&layer->dst_affine.by, 2 * plan_factors(layer) * (int64_t)sizeof(float), forward,
-                      plan_forward_step(node->affine_reader));
+            plan_wish(wishes, (void **)&layer->dst_affine.scale, 2 * plan_factors(layer) * (int64_t)sizeof(float),
+                      forward, plan_forward_step(node->affine_reader));
         plan_wish(wishes, &layer->kept, (int64_t)layer->kept_bytes, forward,
                   backward > again ? backward
                   : again > 0      ? again
@@ -172,13 +172,13 @@ void network_point(struct network *network, struct node *node, bool backward)
 static void plan_attach_beside(struct network *network, struct node *node)
 {
     struct layer *layer = &node->layer;
-    if (layer->dst_affine.by) {
-        layer->dst_affine.one = layer->dst_affine.by + plan_factors(layer);
+    if (layer->dst_affine.scale) {
+        layer->dst_affine.shift = layer->dst_affine.scale + plan_factors(layer);
         layer->dst_affine.slope = layer->activation ? (float)layer->activation->ops->slope(layer->activation) : 1;
     }
     if (node->src[0].value > 0) {
         const struct layer *maker = &network->nodes[node->src[0].value - 1].layer;
-        layer->src_sums = maker->dst_sums;
+        layer->src_stats = maker->dst_stats;
         layer->src_affine = maker->dst_affine;
     }
 }
@@ -236,10 +236,10 @@ enum status network_plan(struct network *network, bool allocate, struct error *e
     for (int64_t i = 0; i <= n; i++)
         network->values[i].has_writer = false;
     plan_values(network, &wishes);
-    plan_sums(network, &wishes);
+    plan_stats(network, &wishes);
     plan_layers(network, &wishes);
     struct shape dst = network->values[n].data.shape;
-    if (tensor_lane(dst.c) > 1)
+    if (tensor_channel_block(dst.c) > 1)
         plan_wish(&wishes, &network->dst_plain, shape_count(dst) * (int64_t)sizeof(float), n + 1,
                   plan_last_step(network));
     for (int64_t i = 0; i < wishes.n && network->options.no_reuse; i++) {

@@ -25,7 +25,7 @@ struct node {
     int64_t macs;                            /* as written */
     /* When it is computed again for backward, and backward: memory_plan.c's steps; -1: not at all. */
     int64_t again_step, backward_step;
-    int64_t sums_reader, affine_reader; /* the last node that reads what this one leaves beside its values; 0: none */
+    int64_t stats_reader, affine_reader; /* the last node that reads what this one leaves beside its values; 0: none */
     void *scratch_forward, *scratch_again, *scratch_backward;
 };
 

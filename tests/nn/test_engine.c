@@ -379,7 +379,7 @@ static void reference_bend(struct reference *r, const struct tensor_affine *affi
     const int64_t stored = tensor_stored_channels(r->shape.src.c), voxels = shape_voxels(r->shape.src);
     for (int64_t i = 0; i < r->n_src; i++) {
         int64_t row = i / voxels, at = row / r->shape.src.c * stored + row % r->shape.src.c;
-        double value = (double)affine->by[at] * r->src[i] + (double)affine->one[at];
+        double value = (double)affine->scale[at] * r->src[i] + (double)affine->shift[at];
         r->src[i] = value > 0 ? value : (double)affine->slope * value;
     }
 }
@@ -388,18 +388,18 @@ static void reference_bend(struct reference *r, const struct tensor_affine *affi
 static struct tensor_affine affine_new(struct shape shape, struct rng *rng)
 {
     const int64_t stored = tensor_stored_channels(shape.c);
-    struct tensor_affine affine = {.by = floats(2 * shape.n * stored), .slope = 0.25f};
-    affine.one = affine.by + shape.n * stored;
+    struct tensor_affine affine = {.scale = floats(2 * shape.n * stored), .slope = 0.25f};
+    affine.shift = affine.scale + shape.n * stored;
     for (int64_t i = 0; i < shape.n * stored; i++) {
         bool padding = i % stored >= shape.c;
-        affine.by[i] = padding ? 0 : (float)rng_uniform(rng, -2, 2);
-        affine.one[i] = padding ? 0 : (float)rng_uniform(rng, -1, 1);
+        affine.scale[i] = padding ? 0 : (float)rng_uniform(rng, -2, 2);
+        affine.shift[i] = padding ? 0 : (float)rng_uniform(rng, -1, 1);
     }
     return affine;
 }
 
 /* sums[2][sample][stored channel]: no worse than the values they are of. */
-static void compare_sums(const struct reference *r, const double *sums)
+static void compare_stats(const struct reference *r, const double *sums)
 {
     const struct shape dst = r->shape.dst;
     const int64_t stored = tensor_stored_channels(dst.c), voxels = shape_voxels(dst);
@@ -428,8 +428,8 @@ static void run_beside(const struct conv_case *c, bool ret[2])
     ret[0] = ret[1] = false;
     if (!CHECK_OK(engine_conv_new(&conv, &shape, &bytes, &error), &error))
         return;
-    ret[0] = engine_conv_takes_affine(conv);
-    ret[1] = engine_conv_sums(conv) > 0;
+    ret[0] = engine_conv_can_fuse_norm(conv);
+    ret[1] = engine_conv_stats(conv) > 0;
     if (ret[0] || ret[1]) {
         struct rng rng = rng_make(11, (uint64_t)(c - cases));
         struct reference r = reference_draw(c);
@@ -437,19 +437,19 @@ static void run_beside(const struct conv_case *c, bool ret[2])
         struct tensor src = tensor_of(shape.src, r.src), dst = tensor_of(shape.dst, NULL);
         float *w = plain_floats(r.w, r.n_w), *b = plain_floats(r.b, c->dst_c),
               *scratch = floats((int64_t)(bytes / sizeof(float)));
-        float *sums = floats(2 * engine_conv_sums(conv));
-        const struct conv_beside beside = {.affine = ret[0] ? &affine : NULL,
-                                           .sums = ret[1] ? (double *)(void *)sums : NULL};
+        float *sums = floats(2 * engine_conv_stats(conv));
+        const struct conv_fusion fusion = {.affine = ret[0] ? &affine : NULL,
+                                           .stats = ret[1] ? (double *)(void *)sums : NULL};
         if (ret[0])
             reference_bend(&r, &affine);
         reference_run(&r);
-        engine_conv_forward(conv, src.data, w, b, &beside, dst.data, scratch);
+        engine_conv_forward(conv, src.data, w, b, &fusion, dst.data, scratch);
         compare_tensor("dst", c, dst, r.dst, r.terms_dst);
         if (ret[1])
-            compare_sums(&r, beside.sums);
+            compare_stats(&r, fusion.stats);
         CHECK(canary_alive(scratch, (int64_t)(bytes / sizeof(float))) &&
-              canary_alive(sums, 2 * engine_conv_sums(conv)));
-        float *all[] = {src.data, dst.data, w, b, scratch, sums, affine.by};
+              canary_alive(sums, 2 * engine_conv_stats(conv)));
+        float *all[] = {src.data, dst.data, w, b, scratch, sums, affine.scale};
         for (size_t i = 0; i < sizeof all / sizeof *all; i++)
             memory_free(all[i]);
         reference_done(&r);
@@ -457,17 +457,17 @@ static void run_beside(const struct conv_case *c, bool ret[2])
     engine_conv_free(conv);
 }
 
-/* Winograd sums wherever its dst is the result, and bends with the kernels of few output channels. */
-static void test_beside(void)
+/* Winograd sums wherever its dst is the result, and fuses an affine with the kernels of few output channels. */
+static void test_fusion(void)
 {
-    int bends = 0, sums = 0;
+    int fuses = 0, sums = 0;
     for (const struct conv_case *c = cases; c < cases + sizeof cases / sizeof *cases; c++) {
         bool does[2];
         run_beside(c, does);
-        bends += does[0];
+        fuses += does[0];
         sums += does[1];
     }
-    CHECK(bends >= 10);
+    CHECK(fuses >= 10);
     CHECK(sums >= 12);
 }
 
@@ -494,9 +494,9 @@ static void test_threads(void)
         if (!CHECK_OK(engine_conv_new(&conv, &r.shape, &bytes, &error), &error))
             return;
         float *scratch = floats((int64_t)(bytes / sizeof(float)));
-        sums[i] = floats(2 * engine_conv_sums(conv));
-        engine_conv_forward(conv, src.data, w, b, &(struct conv_beside){.sums = (double *)(void *)sums[i]}, dst[i].data,
-                            scratch);
+        sums[i] = floats(2 * engine_conv_stats(conv));
+        engine_conv_forward(conv, src.data, w, b, &(struct conv_fusion){.stats = (double *)(void *)sums[i]},
+                            dst[i].data, scratch);
         engine_conv_backward_data(conv, d_dst.data, w, d_src[i].data, scratch);
         engine_conv_backward_weights(conv, src.data, d_dst.data, d_w[i], NULL, scratch);
         CHECK(canary_alive(scratch, (int64_t)(bytes / sizeof(float))));
@@ -593,7 +593,7 @@ int main(int argc, char **argv)
 {
     const struct check_test tests[] = {{"passes", test_passes},
                                        {"winograd", test_winograd},
-                                       {"beside", test_beside},
+                                       {"fusion", test_fusion},
                                        {"threads", test_threads},
                                        {"cached_weights", test_cached_weights},
                                        {"refusals", test_refusals},

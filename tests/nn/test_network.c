@@ -165,7 +165,7 @@ static void test_joined(void)
     network_bench_close(&bench);
 }
 
-/* Norms between convolutions large enough to sum for the one before and to bend for the one behind. */
+/* Norms between convolutions large enough to sum for the one before and to apply the factors of the one before. */
 static const char normed[] = "\n"
                              "  - { name: a, type: conv, filters: 32 }\n"
                              "  - { name: a_norm, type: instance_norm }\n"
@@ -188,7 +188,7 @@ static bool leaves(const struct network *network, const char *name, bool factors
 {
     for (int64_t i = 0; i < network->n_layers; i++)
         if (strcmp(network_layer(network, i)->name, name) == 0)
-            return factors ? network->nodes[i].affine_reader > 0 : network->nodes[i].sums_reader > 0;
+            return factors ? network->nodes[i].affine_reader > 0 : network->nodes[i].stats_reader > 0;
     return false;
 }
 

@@ -7,12 +7,12 @@
 #include "base/rng.h"
 #include "tests/check.h"
 
-static void test_lanes(void)
+static void test_channel_blocks(void)
 {
     int64_t block = tensor_block();
     CHECK(block == 8 || block == 16);
-    CHECK_INT(tensor_lane(block - 1), 1);
-    CHECK_INT(tensor_lane(block), block);
+    CHECK_INT(tensor_channel_block(block - 1), 1);
+    CHECK_INT(tensor_channel_block(block), block);
     CHECK_INT(tensor_stored_channels(3), 3);
     CHECK_INT(tensor_stored_channels(block + 1), 2 * block);
     CHECK_INT(shape_voxels((struct shape){2, 3, 4, 5, 6}), 120);
@@ -64,6 +64,6 @@ static void test_huge(void)
 int main(int argc, char **argv)
 {
     const struct check_test tests[] = {
-        {"lanes", test_lanes}, {"round_trip", test_round_trip}, {"huge", test_huge}, {0}};
+        {"channel_blocks", test_channel_blocks}, {"round_trip", test_round_trip}, {"huge", test_huge}, {0}};
     return check_main(argc, argv, tests);
 }

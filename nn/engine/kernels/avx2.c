@@ -9,7 +9,7 @@
 #pragma GCC target("avx2,fma")
 #include <immintrin.h>
 
-#define LANE 8
+#define VECTOR_WIDTH 8
 #define KERNELS engine_kernels_avx2
 #define KERNELS_NAME "avx2"
 typedef __m256 vec;

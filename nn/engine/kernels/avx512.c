@@ -9,7 +9,7 @@
 #pragma GCC target("avx512f,avx512dq,avx512vl")
 #include <immintrin.h>
 
-#define LANE 16
+#define VECTOR_WIDTH 16
 #define KERNELS engine_kernels_avx512
 #define KERNELS_NAME "avx512"
 typedef __m512 vec;

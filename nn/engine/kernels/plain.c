@@ -6,73 +6,73 @@
 #include "nn/engine/kernels/tables.h"
 #include "nn/engine/onednn.h"
 
-#define LANE 8
+#define VECTOR_WIDTH 8
 #define KERNELS engine_kernels_plain
 #define KERNELS_NAME "plain"
 typedef struct {
-    float lane[LANE];
+    float lane[VECTOR_WIDTH];
 } vec;
 
 static inline vec vec_load(const float *from)
 {
     vec v;
-    for (int i = 0; i < LANE; i++)
+    for (int i = 0; i < VECTOR_WIDTH; i++)
         v.lane[i] = from[i];
     return v;
 }
 
 static inline void vec_store(float *to, vec v)
 {
-    for (int i = 0; i < LANE; i++)
+    for (int i = 0; i < VECTOR_WIDTH; i++)
         to[i] = v.lane[i];
 }
 
 static inline vec vec_all(float value)
 {
     vec v;
-    for (int i = 0; i < LANE; i++)
+    for (int i = 0; i < VECTOR_WIDTH; i++)
         v.lane[i] = value;
     return v;
 }
 
 static inline vec vec_fma(vec a, vec b, vec c)
 {
-    for (int i = 0; i < LANE; i++)
+    for (int i = 0; i < VECTOR_WIDTH; i++)
         c.lane[i] += a.lane[i] * b.lane[i];
     return c;
 }
 
 static inline vec vec_fnma(vec a, vec b, vec c)
 {
-    for (int i = 0; i < LANE; i++)
+    for (int i = 0; i < VECTOR_WIDTH; i++)
         c.lane[i] -= a.lane[i] * b.lane[i];
     return c;
 }
 
 static inline vec vec_add(vec a, vec b)
 {
-    for (int i = 0; i < LANE; i++)
+    for (int i = 0; i < VECTOR_WIDTH; i++)
         a.lane[i] += b.lane[i];
     return a;
 }
 
 static inline vec vec_sub(vec a, vec b)
 {
-    for (int i = 0; i < LANE; i++)
+    for (int i = 0; i < VECTOR_WIDTH; i++)
         a.lane[i] -= b.lane[i];
     return a;
 }
 
 static inline vec vec_mul(vec a, vec b)
 {
-    for (int i = 0; i < LANE; i++)
+    for (int i = 0; i < VECTOR_WIDTH; i++)
         a.lane[i] *= b.lane[i];
     return a;
 }
 
 static inline vec vec_max(vec a, vec b)
 {
-    for (int i = 0; i < LANE; i++)
+    for (int i = 0; i < VECTOR_WIDTH; i++)
         a.lane[i] = a.lane[i] > b.lane[i] ? a.lane[i] : b.lane[i];
     return a;
 }
@@ -80,7 +80,7 @@ static inline vec vec_max(vec a, vec b)
 static inline float vec_sum(vec v)
 {
     float sum = 0;
-    for (int i = 0; i < LANE; i++)
+    for (int i = 0; i < VECTOR_WIDTH; i++)
         sum += v.lane[i];
     return sum;
 }
