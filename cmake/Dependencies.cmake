@@ -1,5 +1,5 @@
 # Every package from the distribution, found once, with the apt line that brings all of them when one is missing.
-set(CALVARIA_APT "apt-get install build-essential cmake pkg-config libdnnl-dev libhdf5-dev libnifti2-dev libteem-dev libyaml-dev libcjson-dev libpng-dev libxxhash-dev libmicrohttpd-dev libprotobuf-c-dev protobuf-c-compiler gnuplot-nox libopenmpi-dev")
+set(CALVARIA_APT "apt-get install build-essential cmake pkg-config libdnnl-dev libhdf5-dev libnifti2-dev libteem-dev libyaml-dev libcjson-dev libpng-dev libxxhash-dev libmicrohttpd-dev libprotobuf-c-dev protobuf-c-compiler gnuplot-nox libopenmpi-dev libopenblas-dev liblapacke-dev")
 
 find_package(PkgConfig)
 find_package(OpenMP COMPONENTS C)
@@ -29,12 +29,16 @@ find_path(MICROHTTPD_INCLUDE microhttpd.h)
 find_library(PROTOBUF_C_LIBRARY protobuf-c)
 find_path(PROTOBUF_C_INCLUDE protobuf-c/protobuf-c.h)
 find_program(PROTOC_C protoc-c)
+find_library(LAPACKE_LIBRARY lapacke)
+find_path(LAPACKE_INCLUDE lapacke.h)
+find_library(OPENBLAS_LIBRARY openblas)
 if(PKG_CONFIG_FOUND)
   pkg_check_modules(HDF5 IMPORTED_TARGET hdf5)
 endif()
 
 foreach(need OpenMP_C_FOUND Threads_FOUND PNG_FOUND ZLIB_FOUND DNNL_LIBRARY DNNL_INCLUDE NIFTI_LIBRARY NIFTI_ZNZ_LIBRARY NIFTI_INCLUDE
-             TEEM_LIBRARY TEEM_INCLUDE YAML_LIBRARY YAML_INCLUDE CJSON_LIBRARY CJSON_INCLUDE XXHASH_INCLUDE PROTOBUF_C_LIBRARY PROTOBUF_C_INCLUDE PROTOC_C MICROHTTPD_LIBRARY MICROHTTPD_INCLUDE HDF5_FOUND)
+             TEEM_LIBRARY TEEM_INCLUDE YAML_LIBRARY YAML_INCLUDE CJSON_LIBRARY CJSON_INCLUDE XXHASH_INCLUDE PROTOBUF_C_LIBRARY PROTOBUF_C_INCLUDE PROTOC_C MICROHTTPD_LIBRARY MICROHTTPD_INCLUDE
+             LAPACKE_LIBRARY LAPACKE_INCLUDE OPENBLAS_LIBRARY HDF5_FOUND)
   if(NOT ${need})
     list(APPEND missing ${need})
   endif()
@@ -58,3 +62,4 @@ calvaria_import(cjson ${CJSON_INCLUDE} ${CJSON_LIBRARY})
 calvaria_import(xxhash ${XXHASH_INCLUDE})
 calvaria_import(microhttpd ${MICROHTTPD_INCLUDE} ${MICROHTTPD_LIBRARY})
 calvaria_import(protobuf_c ${PROTOBUF_C_INCLUDE} ${PROTOBUF_C_LIBRARY})
+calvaria_import(lapacke ${LAPACKE_INCLUDE} ${LAPACKE_LIBRARY} ${OPENBLAS_LIBRARY} m)

@@ -6,6 +6,7 @@
 #ifndef CALVARIA_SHAPE_DISC_H
 #define CALVARIA_SHAPE_DISC_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/error.h"

@@ -6,10 +6,11 @@
 #include "shape/disc.h"
 #include "shape/pose.h"
 
+enum { RADIAL_MAP_PLANES = 4 };
 struct radial_map {
     int64_t n_rays;
-    float *inner, *outer; /* mm; NaN where the ray meets no bone */
-    float *limit;         /* mm at which the ray leaves the volume (where it starts outside: 0) */
+    float *inner, *outer; /* mm; NaN where the ray meets no bone. One block of memory, `inner` is its start */
+    float *enter, *leave; /* mm at which the ray enters the volume (0 from a centre inside) and leaves it; leave < enter: it misses it */
 };
 enum status radial_map_new(struct radial_map *ret, int64_t n_rays, struct error *error); /* all NaN */
 void radial_map_done(struct radial_map *map);

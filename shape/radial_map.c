@@ -1,0 +1,128 @@
+/* radial_map.c - rays through a mask: see radial_map.h. Test: tests/shape/test_radial_map.c */
+#include "shape/radial_map.h"
+
+#include <math.h>
+
+#include "base/memory.h"
+
+#define RADIAL_NEAR_MM 15.0
+#define RADIAL_FAR_MM 135.0
+
+enum status radial_map_new(struct radial_map *ret, int64_t n_rays, struct error *error)
+{
+    float *values = memory_alloc((size_t)n_rays, RADIAL_MAP_PLANES * sizeof *values);
+    if (!values)
+        return error_memory(error, (size_t)n_rays * RADIAL_MAP_PLANES * sizeof *values, "a radial map");
+    for (int64_t k = 0; k < RADIAL_MAP_PLANES * n_rays; k++)
+        values[k] = NAN;
+    *ret = (struct radial_map){n_rays, values, values + n_rays, values + 2 * n_rays, values + 3 * n_rays};
+    return STATUS_OK;
+}
+
+void radial_map_done(struct radial_map *map)
+{
+    memory_free(map->inner);
+    *map = (struct radial_map){0};
+}
+
+/* A ray in the volume's indices: start + r * travel. */
+struct radial_ray {
+    const uint8_t *mask;
+    int64_t dim[3];
+    double start[3], travel[3];
+};
+
+/* Trilinear value of the mask at radius r; 0 outside the voxels' centres. */
+static float radial_value(const struct radial_ray *ray, double r)
+{
+    int64_t lo[3];
+    float part[3];
+    for (int a = 0; a < 3; a++) {
+        const double at = ray->start[a] + r * ray->travel[a];
+        if (!(at >= 0 && at <= (double)(ray->dim[a] - 1)))
+            return 0;
+        lo[a] = (int64_t)at;
+        if (lo[a] > ray->dim[a] - 2 && lo[a] > 0)
+            lo[a]--;
+        part[a] = (float)(at - (double)lo[a]);
+    }
+    const int64_t dx = ray->dim[0] > 1, dy = ray->dim[1] > 1 ? ray->dim[0] : 0, dz = ray->dim[2] > 1 ? ray->dim[0] * ray->dim[1] : 0;
+    const uint8_t *p = ray->mask + (lo[2] * ray->dim[1] + lo[1]) * ray->dim[0] + lo[0];
+    const int near = (p[0] != 0) + (p[dx] != 0) + (p[dy] != 0) + (p[dx + dy] != 0);
+    const int far = (p[dz] != 0) + (p[dz + dx] != 0) + (p[dz + dy] != 0) + (p[dz + dx + dy] != 0);
+    if (near + far == 0)
+        return 0;
+    if (near + far == 8)
+        return 1;
+    float plane[2];
+    for (int z = 0; z < 2; z++, p += dz) {
+        const float front = (p[0] != 0 ? 1 - part[0] : 0) + (p[dx] != 0 ? part[0] : 0);
+        const float back = (p[dy] != 0 ? 1 - part[0] : 0) + (p[dy + dx] != 0 ? part[0] : 0);
+        plane[z] = front + part[1] * (back - front);
+    }
+    return plane[0] + part[2] * (plane[1] - plane[0]);
+}
+
+/* Where the ray is among the voxels: enter <= r <= leave, in [0, RADIAL_FAR_MM]; leave < enter: nowhere. */
+static void radial_clip(const struct radial_ray *ray, double *ret_enter, double *ret_leave)
+{
+    double enter = 0, leave = RADIAL_FAR_MM;
+    for (int a = 0; a < 3; a++) {
+        const double lo = -0.5 - ray->start[a], hi = (double)ray->dim[a] - 0.5 - ray->start[a], step = ray->travel[a];
+        if (fabs(step) < 1e-12) {
+            if (lo > 0 || hi < 0)
+                leave = -1;
+            continue;
+        }
+        enter = fmax(enter, fmin(lo / step, hi / step));
+        leave = fmin(leave, fmax(lo / step, hi / step));
+    }
+    *ret_enter = enter;
+    *ret_leave = leave;
+}
+
+/* First entry and last exit: from the inside to the first sample in bone, from the outside to the last one. */
+static void radial_trace_ray(float *inner, float *outer, const struct radial_ray *ray, double enter, double leave, double step)
+{
+    const int64_t samples = (int64_t)ceil((RADIAL_FAR_MM - RADIAL_NEAR_MM) / step - 1e-9);
+    int64_t first = (int64_t)fmax(0, floor((enter - RADIAL_NEAR_MM) / step));
+    int64_t last = (int64_t)fmin((double)samples - 1, ceil((leave - RADIAL_NEAR_MM) / step));
+    const int64_t end = last;
+    float value = 0, before = 0;
+    *inner = *outer = NAN;
+
+    for (; first <= end; first++, before = value)
+        if ((value = radial_value(ray, RADIAL_NEAR_MM + (double)first * step)) > 0.5F)
+            break;
+    if (first > end)
+        return;
+    const double back = before <= 0.5F && first > 0 ? (0.5 - (double)before) / fmax((double)value - (double)before, 1e-6) - 1 : 0;
+    *inner = (float)(RADIAL_NEAR_MM + ((double)first + back) * step);
+
+    for (before = 0; last > first; last--, before = value)
+        if ((value = radial_value(ray, RADIAL_NEAR_MM + (double)last * step)) > 0.5F)
+            break;
+    if (last == first) /* the loop above ended without a look at it; what follows it was seen */
+        value = radial_value(ray, RADIAL_NEAR_MM + (double)last * step);
+    const double on = last < samples - 1 ? ((double)value - 0.5) / fmax((double)value - (double)before, 1e-6) : 0;
+    *outer = (float)(RADIAL_NEAR_MM + ((double)last + fmin(fmax(on, 0), 1)) * step);
+}
+
+void radial_map_trace(struct radial_map *map, const struct volume *skull, const struct pose *pose, const struct disc *disc, double step_mm)
+{
+    struct radial_ray base = {.mask = skull->data, .dim = {skull->grid.dim[0], skull->grid.dim[1], skull->grid.dim[2]}};
+    grid_to_index(&skull->grid, pose->centre, base.start);
+#pragma omp parallel for schedule(dynamic, 256)
+    for (int64_t k = 0; k < disc->n_rays; k++) {
+        struct radial_ray ray = base;
+        double world[3], index[3], enter, leave;
+        pose_world(pose, disc->ray[k], world);
+        grid_to_index(&skull->grid, world, index);
+        for (int a = 0; a < 3; a++)
+            ray.travel[a] = index[a] - ray.start[a];
+        radial_clip(&ray, &enter, &leave);
+        map->enter[k] = (float)enter;
+        map->leave[k] = (float)leave;
+        radial_trace_ray(&map->inner[k], &map->outer[k], &ray, enter, leave, step_mm);
+    }
+}
