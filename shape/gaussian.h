@@ -1,0 +1,37 @@
+/* gaussian.h - what the field is at some rays, given what it is at others: the conditional mean and standard deviation of a Gaussian.
+ *
+ *     r_h = mu_h + C_ho (C_oo + n^2 I)^-1 (r_o - mu_o)
+ *     var_h = diag(C_hh - C_ho (C_oo + n^2 I)^-1 C_oh)
+ *
+ * Cholesky and triangular solves are LAPACK's and BLAS's, tile by tile on one thread each, so that any number of threads gives the same bits. */
+#ifndef CALVARIA_SHAPE_GAUSSIAN_H
+#define CALVARIA_SHAPE_GAUSSIAN_H
+
+#include "shape/covariance.h"
+
+struct gaussian_given {
+    const struct radial_map *map; /* finite on both surfaces at the rays seen */
+    const int32_t *seen, *unseen; /* rays, ascending */
+    int64_t n_seen, n_unseen;
+    bool with_sd;
+};
+
+/* The posterior at the unseen rays. */
+struct gaussian {
+    int64_t n;
+    float *mean;     /* n x 2: inner, outer, mm */
+    float *sd;       /* n x 2, mm; NULL where not wanted */
+    double evidence; /* log density of what is seen, per value; NaN where nothing is seen */
+};
+
+/* Without rays seen: the population's mean and spread. STATUS_FAILED: memory, a value seen that is not finite, C_oo not positive definite. */
+enum status gaussian_condition(struct gaussian *ret, const struct gaussian_given *given, const struct population *population,
+                               const struct covariance_params *params, struct error *error);
+void gaussian_done(struct gaussian *gaussian);
+
+/* Symmetric n x n, row by row, lower triangle: in place its Cholesky factor L. False: not positive definite. n >= 0. */
+bool gaussian_cholesky(float *matrix, int64_t n);
+/* In place X = L^-1 B, B n x m row by row. */
+void gaussian_forward(float *b, int64_t m, const float *factor, int64_t n);
+
+#endif

@@ -1,0 +1,157 @@
+/* population.c - see population.h. Tests: tests/shape/test_covariance.c (golden numbers), tests/shape/test_gaussian.c (a head left out) */
+#include "shape/population.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "shape/pose.h"
+
+/* ---- mean and factors ---- */
+
+/* Head h of the field, or its mirror image: a ray's value is that of the ray on the other side. */
+static float population_value(const struct heads *heads, const struct disc *disc, int64_t h, bool mirrored, int64_t ray, int surface)
+{
+    const int64_t from = mirrored ? disc->mirror[ray] : ray;
+    return heads->map[(h * heads->n_rays + from) * 2 + surface];
+}
+
+/* Mean, deviations and spread of one radius. A head without a value there adds to neither. */
+static void population_radius(struct population *population, const struct heads *heads, const int64_t *kept, int64_t ray, int surface)
+{
+    const int64_t n = population->n_heads, m = population->n_factors;
+    float *factor = population->factor + (ray * 2 + surface) * m;
+    const double norm = 1 / sqrt((double)(2 * n - 1));
+    double sum = 0, squares = 0;
+    int64_t count = 0;
+    for (int64_t k = 0; k < 2 * n; k++) {
+        const float value = population_value(heads, population->disc, kept[k / 2], k & 1, ray, surface);
+        sum += isfinite(value) ? value : 0;
+        count += isfinite(value);
+    }
+    const double mean = count ? sum / (double)count : NAN;
+
+    for (int64_t k = 0; k < 2 * n; k++) {
+        const float value = population_value(heads, population->disc, kept[k / 2], k & 1, ray, surface);
+        const double deviation = isfinite(value) ? value - mean : 0;
+        factor[k] = (float)(deviation * norm);
+        squares += deviation * deviation;
+    }
+    for (int64_t k = 0; k < heads->n_spread; k++) {
+        const double row = heads->spread[(k * heads->n_rays + ray) * 2 + surface];
+        factor[2 * n + k] = (float)(row * norm);
+        squares += row * row;
+    }
+    (surface ? population->mean.outer : population->mean.inner)[ray] = (float)mean;
+    (surface ? population->sd.outer : population->sd.inner)[ray] = (float)sqrt(squares / (double)(2 * n));
+}
+
+/* ---- pose modes ---- */
+
+/* What the k-th small error of a pose does to a canonical point: turned 1 degree, moved 1 mm, stretched by 1 %. */
+static void population_move(double q[3], int k)
+{
+    const double degree = 3.14159265358979323846 / 180;
+    if (k < 3) {
+        double turn[3][3], vector[3] = {0}, moved[3];
+        vector[k] = degree;
+        pose_rotation(turn, vector);
+        for (int a = 0; a < 3; a++)
+            moved[a] = turn[a][0] * q[0] + turn[a][1] * q[1] + turn[a][2] * q[2];
+        memcpy(q, moved, sizeof moved);
+    } else if (k < 6)
+        q[k - 3] += 1;
+    else
+        q[k - 6] *= 1.01;
+}
+
+/* First order: |q| - mean(q / |q|) at the moved point q of the mean surface. */
+static void population_mode(struct population *population, const float *image, int surface)
+{
+    const struct disc *disc = population->disc;
+    const float *mean = surface ? population->mean.outer : population->mean.inner;
+#pragma omp parallel for schedule(static)
+    for (int64_t ray = 0; ray < disc->n_rays; ray++)
+        for (int k = 0; k < POSE_MODES; k++) {
+            double q[3], at[2];
+            for (int a = 0; a < 3; a++)
+                q[a] = disc->ray[ray][a] * mean[ray];
+            population_move(q, k);
+            const double r = sqrt(q[0] * q[0] + q[1] * q[1] + q[2] * q[2]);
+            float change = 0;
+            if (isfinite(r) && r > 0) {
+                const double direction[3] = {q[0] / r, q[1] / r, q[2] / r};
+                disc_locate(disc, direction, at);
+                change = (float)(r - disc_sample(disc, image, at));
+            }
+            population->mode[(ray * 2 + surface) * POSE_MODES + k] = isfinite(change) ? change : 0;
+        }
+}
+
+static enum status population_modes(struct population *population, struct error *error)
+{
+    const int64_t n = population->disc->n;
+    float *image = memory_alloc((size_t)(n * n), sizeof *image);
+    if (!image)
+        return error_memory(error, (size_t)(n * n) * sizeof *image, "the mean map");
+    enum status status = STATUS_OK;
+    for (int surface = 0; surface < 2 && !status; surface++) {
+        status = disc_image(image, population->disc, surface ? population->mean.outer : population->mean.inner, error);
+        if (!status)
+            population_mode(population, image, surface);
+    }
+    memory_free(image);
+    return status;
+}
+
+/* ---- all ---- */
+
+enum status population_new(struct population *ret, const struct disc *disc, const struct heads *heads, int32_t without, struct error *error)
+{
+    struct population population = {.disc = disc};
+    int64_t *kept = memory_alloc((size_t)heads->n, sizeof *kept);
+    if (!kept)
+        return error_memory(error, (size_t)heads->n * sizeof *kept, "the heads of the model");
+    for (int64_t h = 0; h < heads->n; h++)
+        if (without < 0 || heads->group[h] != without)
+            kept[population.n_heads++] = h;
+    if (population.n_heads < 2) {
+        memory_free(kept);
+        return error_set(error, STATUS_FAILED, "shape model: %lld heads are left: too few for a covariance (at least 2 are needed)",
+                         (long long)population.n_heads);
+    }
+    population.n_factors = 2 * population.n_heads + heads->n_spread;
+
+    const int64_t n = disc->n_rays;
+    population.factor = memory_alloc((size_t)(2 * n * population.n_factors), sizeof *population.factor);
+    population.mode = memory_alloc((size_t)(2 * n * POSE_MODES), sizeof *population.mode);
+    enum status status = STATUS_OK;
+    if (!population.factor || !population.mode)
+        status = error_memory(error, (size_t)(2 * n * population.n_factors) * sizeof *population.factor, "the covariance's factors");
+    if (!status)
+        status = radial_map_new(&population.mean, n, error);
+    if (!status)
+        status = radial_map_new(&population.sd, n, error);
+    if (!status) {
+#pragma omp parallel for schedule(static)
+        for (int64_t ray = 0; ray < n; ray++)
+            for (int surface = 0; surface < 2; surface++)
+                population_radius(&population, heads, kept, ray, surface);
+        status = population_modes(&population, error);
+    }
+    memory_free(kept);
+    if (status)
+        population_done(&population);
+    else
+        *ret = population;
+    return status;
+}
+
+void population_done(struct population *population)
+{
+    memory_free(population->factor);
+    memory_free(population->mode);
+    radial_map_done(&population->mean);
+    radial_map_done(&population->sd);
+    population->factor = population->mode = NULL;
+}
