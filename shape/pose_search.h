@@ -7,8 +7,10 @@
 /* The pose before any fit of an upright head: R = S = 1, the centre 85 mm below the top (99.9th percentile of z), in x and y the middle of the
  * 1st to 99th percentile of bone within 100 mm of the top. STATUS_FAILED: too little bone. */
 enum status pose_initial(struct pose *ret, const struct volume *skull, struct error *error);
-/* The outer surface seen from the pose's centre, one point per ray that meets bone. */
-enum status cloud_trace(struct cloud *ret, const struct volume *skull, const struct pose *pose, const struct disc *disc, struct error *error);
+/* The outer surface seen from the pose's centre, sampled every step_mm along the rays, one point per ray that meets bone. */
+#define POSE_STEP_MM 0.5
+enum status cloud_trace(struct cloud *ret, const struct volume *skull, const struct pose *pose, const struct disc *disc, double step_mm,
+                        struct error *error);
 /* The points of a map's outer surface; NaN left out. */
 enum status cloud_from_map(struct cloud *ret, const struct radial_map *map, const struct pose *pose, const struct disc *disc, struct error *error);
 

@@ -1,0 +1,311 @@
+/* pose_search.c - the pose of a head in a volume: see pose_search.h. Test: tests/shape/test_pose.c
+ *
+ * On a coarse mask (2 mm, the largest body of bone): directions spread over the sphere as the vertex, turned about it in steps, each fitted for a few
+ * iterations; the best few are fitted again from their own centre; the best of these is fitted to the surface of the mask as it is. */
+#include "shape/pose_search.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "data/morphology.h"
+
+#define SEARCH_PI 3.14159265358979323846
+#define SEARCH_CELL_MM 2.0
+#define SEARCH_HEAD_MM 100.0 /* what counts below the top */
+
+enum { SEARCH_DISC_N = 27, SEARCH_KEPT = 6 };
+
+/* --- the coarse mask --- */
+
+/* Cells of about 2 mm: bone where any of their voxels is. */
+static enum status search_coarsen(struct volume *ret, const struct volume *skull, struct error *error)
+{
+    const uint8_t *mask = skull->data;
+    const int64_t *dim = skull->grid.dim;
+    struct grid grid = skull->grid;
+    int64_t step[3];
+    for (int a = 0; a < 3; a++) {
+        step[a] = (int64_t)fmax(1, floor(SEARCH_CELL_MM / grid_spacing_mm(&skull->grid, a) + 0.5));
+        grid.dim[a] = (dim[a] + step[a] - 1) / step[a];
+    }
+    for (int a = 0; a < 3; a++)
+        for (int i = 0; i < 3; i++) {
+            grid.axis[a][i] *= (double)step[a];
+            grid.origin[i] += skull->grid.axis[a][i] * (double)(step[a] - 1) / 2;
+        }
+    if (volume_new(ret, &grid, VOXEL_U8, error))
+        return STATUS_FAILED;
+
+    uint8_t *cells = ret->data;
+#pragma omp parallel for schedule(static)
+    for (int64_t cz = 0; cz < grid.dim[2]; cz++)
+        for (int64_t z = cz * step[2]; z < (cz + 1) * step[2] && z < dim[2]; z++)
+            for (int64_t y = 0; y < dim[1]; y++) {
+                const uint8_t *row = mask + (z * dim[1] + y) * dim[0];
+                uint8_t *out = cells + (cz * grid.dim[1] + y / step[1]) * grid.dim[0];
+                for (int64_t cx = 0; cx < grid.dim[0]; cx++)
+                    for (int64_t x = cx * step[0]; x < (cx + 1) * step[0] && x < dim[0]; x++)
+                        out[cx] |= row[x] != 0;
+            }
+    return STATUS_OK;
+}
+
+/* World positions of bone, at most about `most` of them, spread evenly. */
+static enum status search_points(struct cloud *ret, const struct volume *mask, int64_t most, struct error *error)
+{
+    const uint8_t *data = mask->data;
+    const int64_t *dim = mask->grid.dim, voxels = grid_voxels(&mask->grid), bone = mask_count(data, voxels);
+    const int64_t every = bone / most + 1;
+    if (cloud_new(ret, (bone + every - 1) / every, error))
+        return STATUS_FAILED;
+    int64_t seen = 0;
+    for (int64_t i = 0; i < voxels; i++)
+        if (data[i] && seen++ % every == 0) {
+            const double index[3] = {(double)(i % dim[0]), (double)(i / dim[0] % dim[1]), (double)(i / dim[0] / dim[1])};
+            grid_to_world(&mask->grid, index, ret->point[(seen - 1) / every]);
+        }
+    return STATUS_OK;
+}
+
+/* --- where the centre is, the vertex once given --- */
+
+enum { SEARCH_BINS = 2048 };
+
+/* Value below which a share of the counts lies; bins of `width` from `low` on. */
+static double search_percentile(const int64_t *bins, int64_t total, double share, double low, double width)
+{
+    const double wanted = share * (double)total;
+    int64_t below = 0;
+    for (int64_t i = 0; i < SEARCH_BINS; i++) {
+        if (bins[i] && (double)(below + bins[i]) >= wanted)
+            return low + width * ((double)i + (wanted - (double)below) / (double)bins[i]);
+        below += bins[i];
+    }
+    return low + width * SEARCH_BINS;
+}
+
+/* The 85 mm below the top, in the middle of what is within 100 mm of the top. pose->rotation is given. */
+static void search_centre(struct pose *pose, const struct cloud *bone)
+{
+    const double width = 0.5;
+    double low[3] = {INFINITY, INFINITY, INFINITY}, middle[3] = {0}, top = 0;
+    int64_t bins[SEARCH_BINS], total;
+    for (int pass = 0; pass < 4; pass++) { /* the least of each axis; z's top; x's and y's middle below it */
+        const int axis = pass == 1 ? 2 : pass == 2 ? 0 : 1;
+        memset(bins, 0, sizeof bins);
+        total = 0;
+        for (int64_t k = 0; k < bone->n; k++) {
+            double q[3];
+            for (int i = 0; i < 3; i++)
+                q[i] = pose->rotation[i][0] * bone->point[k][0] + pose->rotation[i][1] * bone->point[k][1] +
+                       pose->rotation[i][2] * bone->point[k][2];
+            for (int i = 0; i < 3 && pass == 0; i++)
+                low[i] = fmin(low[i], q[i]);
+            if (pass == 0 || (pass > 1 && q[2] <= top - SEARCH_HEAD_MM))
+                continue;
+            const int64_t bin = (int64_t)((q[axis] - low[axis]) / width);
+            bins[bin < 0 ? 0 : bin < SEARCH_BINS ? bin : SEARCH_BINS - 1]++;
+            total++;
+        }
+        if (pass == 1)
+            top = search_percentile(bins, total, 0.999, low[2], width);
+        else if (pass > 1)
+            middle[axis] = (search_percentile(bins, total, 0.01, low[axis], width) +
+                            search_percentile(bins, total, 0.99, low[axis], width)) / 2;
+    }
+    middle[2] = top - DISC_HEAD_RADIUS_MM;
+    for (int j = 0; j < 3; j++) {
+        pose->centre[j] = 0;
+        for (int i = 0; i < 3; i++)
+            pose->centre[j] += pose->rotation[i][j] * middle[i];
+    }
+}
+
+enum status pose_initial(struct pose *ret, const struct volume *skull, struct error *error)
+{
+    struct volume coarse;
+    struct cloud bone = {0};
+    if (search_coarsen(&coarse, skull, error))
+        return STATUS_FAILED;
+    struct pose pose = {.rotation = {{1, 0, 0}, {0, 1, 0}, {0, 0, 1}}, .scale = {1, 1, 1}};
+    enum status status = search_points(&bone, &coarse, 100000, error);
+    if (!status && bone.n < 100)
+        status = error_set(error, STATUS_FAILED, "pose: hardly any bone: no head to be found");
+    if (!status) {
+        search_centre(&pose, &bone);
+        *ret = pose;
+    }
+    cloud_done(&bone);
+    volume_done(&coarse);
+    return status;
+}
+
+/* --- clouds --- */
+
+enum status cloud_from_map(struct cloud *ret, const struct radial_map *map, const struct pose *pose, const struct disc *disc, struct error *error)
+{
+    int64_t n = 0;
+    for (int64_t k = 0; k < disc->n_rays; k++)
+        n += isfinite(map->outer[k]);
+    if (cloud_new(ret, n, error))
+        return STATUS_FAILED;
+    n = 0;
+    for (int64_t k = 0; k < disc->n_rays; k++) {
+        if (!isfinite(map->outer[k]))
+            continue;
+        const double r = map->outer[k], q[3] = {r * disc->ray[k][0], r * disc->ray[k][1], r * disc->ray[k][2]};
+        pose_world(pose, q, ret->point[n++]);
+    }
+    return STATUS_OK;
+}
+
+enum status cloud_trace(struct cloud *ret, const struct volume *skull, const struct pose *pose, const struct disc *disc, double step_mm,
+                        struct error *error)
+{
+    struct radial_map map;
+    if (radial_map_new(&map, disc->n_rays, error))
+        return STATUS_FAILED;
+    radial_map_trace(&map, skull, pose, disc, step_mm);
+    /* a surface at the volume's border is a cut, none of the head's */
+    for (int64_t k = 0; k < disc->n_rays; k++)
+        if (map.outer[k] > map.leave[k] - 1.0F)
+            map.outer[k] = NAN;
+    enum status status = cloud_from_map(ret, &map, pose, disc, error);
+    radial_map_done(&map);
+    return status;
+}
+
+/* --- the search --- */
+
+struct search {
+    const struct volume *coarse;
+    const struct disc *disc; /* of the template */
+    const float *template;
+    struct disc rays;        /* few rays */
+    struct cloud bone;
+};
+
+struct candidate {
+    struct pose pose;
+    double score; /* loss, with a little for being far from upright */
+};
+
+/* One start: a cloud from the pose's centre, fitted. A wrong start's loss is 1. */
+static void search_fit(struct candidate *candidate, const struct search *search, const struct pose_fit *fit)
+{
+    struct cloud cloud = {0};
+    struct error error = {0};
+    double loss = 1;
+    enum status status = cloud_trace(&cloud, search->coarse, &candidate->pose, &search->rays, SEARCH_CELL_MM, &error);
+    if (!status && cloud.n > search->rays.n_rays / 4)
+        status = pose_refine(&candidate->pose, &loss, &cloud, search->disc, search->template, fit, &error);
+    candidate->score = status ? 1 : loss;
+    cloud_done(&cloud);
+}
+
+/* Starting rotations: the vertex at each of a Fibonacci lattice of directions, turned about it in steps; the first is upright. */
+enum { SEARCH_UPS = 40, SEARCH_TURNS = 9, SEARCH_STARTS = SEARCH_UPS * SEARCH_TURNS };
+
+static void search_start(double rotation[3][3], int start)
+{
+    const int up = start / SEARCH_TURNS, turn = start % SEARCH_TURNS;
+    const double z = up == 0 ? 1 : 1 - (2.0 * up + 1) / SEARCH_UPS, h = sqrt(fmax(0, 1 - z * z)), around = up * SEARCH_PI * (3 - sqrt(5));
+    const double about[3] = {0, 0, turn * 2 * SEARCH_PI / SEARCH_TURNS};
+    double lean[3][3], spin[3][3];
+    /* turns the direction (h cos, h sin, z) onto +z: about the horizontal axis across it */
+    const double angle = atan2(h, z), axis[3] = {angle * sin(around), -angle * cos(around), 0};
+    pose_rotation(lean, axis);
+    pose_rotation(spin, about);
+    for (int i = 0; i < 3; i++)
+        for (int j = 0; j < 3; j++)
+            rotation[i][j] = spin[i][0] * lean[0][j] + spin[i][1] * lean[1][j] + spin[i][2] * lean[2][j];
+}
+
+/* The best few of all starts come first. */
+static void search_sort(struct candidate *candidates, int n)
+{
+    for (int i = 0; i < SEARCH_KEPT && i < n; i++) {
+        int best = i;
+        for (int k = i + 1; k < n; k++)
+            best = candidates[k].score < candidates[best].score ? k : best;
+        const struct candidate swap = candidates[i];
+        candidates[i] = candidates[best];
+        candidates[best] = swap;
+    }
+}
+
+static enum status search_coarse(struct pose *ret, double *ret_loss, const struct search *search, struct error *error)
+{
+    static const struct pose_fit first = {6, 20, 14, 0.05}, then = {24, 20, 8, 0.05};
+    struct candidate *candidates = memory_alloc(SEARCH_STARTS, sizeof *candidates);
+    if (!candidates)
+        return error_memory(error, SEARCH_STARTS * sizeof *candidates, "starting poses");
+#pragma omp parallel for schedule(dynamic, 4)
+    for (int i = 0; i < SEARCH_STARTS; i++) {
+        candidates[i].pose = (struct pose){.scale = {1, 1, 1}};
+        search_start(candidates[i].pose.rotation, i);
+        search_centre(&candidates[i].pose, &search->bone);
+        search_fit(&candidates[i], search, &first);
+    }
+    search_sort(candidates, SEARCH_STARTS);
+#pragma omp parallel for schedule(dynamic, 1)
+    for (int i = 0; i < SEARCH_KEPT; i++)
+        search_fit(&candidates[i], search, &then);
+    search_sort(candidates, SEARCH_KEPT);
+    *ret = candidates[0].pose;
+    *ret_loss = candidates[0].score;
+    memory_free(candidates);
+    return STATUS_OK;
+}
+
+/* Angles of N = R' = Rz(turn) Rx(nod) Ry(lean), a head that is upside down put upright about x first. */
+static void search_angles(struct pose_found *found)
+{
+    double n[3][3];
+    found->upside_down = found->pose.rotation[2][2] < 0;
+    for (int i = 0; i < 3; i++)
+        for (int j = 0; j < 3; j++)
+            n[i][j] = found->pose.rotation[j][i] * (found->upside_down && i > 0 ? -1 : 1);
+    const double degree = 180 / SEARCH_PI;
+    found->pitch_deg = asin(fmax(-1, fmin(1, n[2][1]))) * degree;
+    found->roll_deg = atan2(-n[2][0], n[2][2]) * degree;
+    found->yaw_deg = atan2(-n[0][1], n[1][1]) * degree;
+}
+
+enum status pose_search(struct pose_found *ret, const struct volume *skull, const struct disc *disc, const float *template, const char *name,
+                        struct error *error)
+{
+    struct volume coarse = {0};
+    struct search search = {.coarse = &coarse, .disc = disc, .template = template};
+    struct cloud cloud = {0};
+    struct pose_found found = {0};
+    if (search_coarsen(&coarse, skull, error))
+        return STATUS_FAILED;
+    enum status status = mask_keep_largest(coarse.data, coarse.grid.dim, 1, 26, error);
+    if (!status)
+        status = search_points(&search.bone, &coarse, 8000, error);
+    if (!status && search.bone.n < 1000)
+        status = error_set(error, STATUS_FAILED, "%s: no head: hardly any bone (a mask of a skull is needed)", name);
+    if (!status)
+        status = disc_init(&search.rays, SEARCH_DISC_N, DISC_TEMPLATE_REACH, error);
+    if (!status)
+        status = search_coarse(&found.pose, &found.loss, &search, error);
+
+    if (!status)
+        status = cloud_trace(&cloud, skull, &found.pose, disc, POSE_STEP_MM, error);
+    if (!status) {
+        const struct pose_fit last = {40, 12, 7, 0.05};
+        found.n_points = cloud.n;
+        status = pose_refine(&found.pose, &found.loss, &cloud, disc, template, &last, error);
+    }
+    if (!status) {
+        search_angles(&found);
+        *ret = found;
+    }
+    cloud_done(&cloud);
+    cloud_done(&search.bone);
+    disc_done(&search.rays);
+    volume_done(&coarse);
+    return status;
+}
