@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/rng.h"
 #include "shape/blas.h"
 
 /* ---- Cholesky, by tiles ---- */
@@ -59,6 +60,62 @@ void gaussian_forward(float *b, int64_t m, const float *factor, int64_t n)
     for (int64_t c = 0; c < m; c += STRIP)
         cblas_strsm(CblasRowMajor, CblasLeft, CblasLower, CblasNoTrans, CblasNonUnit, (int)n, (int)(m - c < STRIP ? m - c : STRIP), 1, factor, (int)n,
                     b + c, (int)m);
+}
+
+/* ---- principal rows ---- */
+
+enum { SUBSPACE_ROUNDS = 4 };
+
+/* columns (m x k, row by row) made orthonormal. */
+static bool gaussian_orthonormal(float *columns, float *tau, int64_t m, int64_t k)
+{
+    return LAPACKE_sgeqrf(LAPACK_ROW_MAJOR, (int)m, (int)k, columns, (int)k, tau) == 0 &&
+           LAPACKE_sorgqr(LAPACK_ROW_MAJOR, (int)m, (int)k, (int)k, columns, (int)k, tau) == 0;
+}
+
+/* out (m x k) = matrix times columns, strips of rows by one thread each. */
+static void gaussian_product(float *out, const float *matrix, const float *columns, int64_t m, int64_t k)
+{
+    cblas_ssymm(CblasRowMajor, CblasLeft, CblasLower, (int)m, (int)k, 1, matrix, (int)m, columns, (int)k, 0, out, (int)k);
+}
+
+enum status gaussian_principal(float *rows, int64_t k, const float *matrix, int64_t m, struct error *error)
+{
+    float *columns = memory_alloc((size_t)(m * k), sizeof *columns), *product = memory_alloc((size_t)(m * k), sizeof *product);
+    float *small = memory_alloc((size_t)(k * k + 2 * k), sizeof *small), *tau = small + k * k, *values = small + k * k + k;
+    enum status status = STATUS_OK;
+    blas_one_thread();
+    if (!columns || !product || !small)
+        status = error_memory(error, (size_t)(2 * m * k) * sizeof *columns, "principal rows");
+    else {
+        struct rng rng = rng_make(1, (uint64_t)m);
+        bool ok = true;
+        for (int64_t i = 0; i < m * k; i++)
+            columns[i] = (float)rng_normal(&rng, 0, 1);
+        for (int round = 0; round < SUBSPACE_ROUNDS && ok; round++) {
+            gaussian_product(product, matrix, columns, m, k);
+            memcpy(columns, product, (size_t)(m * k) * sizeof *columns);
+            ok = gaussian_orthonormal(columns, tau, m, k);
+        }
+
+        /* Rayleigh and Ritz: the matrix within the subspace, its eigenvectors, ascending */
+        if (ok) {
+            gaussian_product(product, matrix, columns, m, k);
+            cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, (int)k, (int)k, (int)m, 1, columns, (int)k, product, (int)k, 0, small, (int)k);
+            ok = LAPACKE_ssyev(LAPACK_ROW_MAJOR, 'V', 'L', (int)k, small, (int)k, values) == 0;
+        }
+        for (int64_t i = 0; i < k && ok; i++)
+            for (int64_t j = 0; j < k; j++)
+                small[j * k + i] *= sqrtf(fmaxf(values[i], 0));
+        if (ok)
+            cblas_sgemm(CblasRowMajor, CblasTrans, CblasTrans, (int)k, (int)m, (int)k, 1, small, (int)k, columns, (int)k, 0, rows, (int)m);
+        else
+            status = error_set(error, STATUS_FAILED, "shape model: a posterior covariance has no principal rows (values that are not finite?)");
+    }
+    memory_free(columns);
+    memory_free(product);
+    memory_free(small);
+    return status;
 }
 
 /* ---- the conditional ---- */
@@ -116,12 +173,10 @@ static enum status gaussian_factor(struct gaussian_work *work, const struct gaus
 }
 
 /* sd: of each unseen value; what the values seen explain of its variance is the square of its column of L^-1 C_oh. */
-static void gaussian_spread(float *sd, struct gaussian_work *work, const struct gaussian_given *given, const struct population *population,
+static void gaussian_spread(float *sd, const struct gaussian_work *work, const struct gaussian_given *given, const struct population *population,
                             const struct covariance_params *params)
 {
     covariance_diagonal(sd, given->unseen, given->n_unseen, population, params);
-    if (work->n)
-        gaussian_forward(work->between, work->m, work->seen, work->n);
 #pragma omp parallel for schedule(static)
     for (int64_t c = 0; c < work->m; c += STRIP) {
         const int64_t end = c + STRIP < work->m ? c + STRIP : work->m;
@@ -148,6 +203,29 @@ static void gaussian_means(float *mean, const struct gaussian_work *work, const 
     }
 }
 
+/* The posterior covariance C_hh - (L^-1 C_oh)^T (L^-1 C_oh), then its principal rows. `between` is L^-1 C_oh already. */
+static enum status gaussian_posterior(struct gaussian *gaussian, const struct gaussian_work *work, const struct gaussian_given *given,
+                                      const struct population *population, const struct covariance_params *params, struct error *error)
+{
+    const int64_t n = work->n, m = work->m;
+    float *matrix = memory_alloc((size_t)m, (size_t)m * sizeof *matrix);
+    if (!matrix)
+        return error_memory(error, (size_t)(m * m) * sizeof *matrix, "a posterior covariance");
+    const struct covariance_block block = {.a = given->unseen, .b = given->unseen, .n_a = given->n_unseen, .n_b = given->n_unseen, .stride = m, .lower = true};
+    enum status status = covariance_fill(matrix, &block, population, params, error);
+    if (!status && n) {
+#pragma omp parallel for schedule(static, 1)
+        for (int64_t i = 0; i < m; i += STRIP)
+            for (int64_t j = 0; j <= i; j += STRIP)
+                cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, (int)(m - i < STRIP ? m - i : STRIP), (int)(m - j < STRIP ? m - j : STRIP), (int)n,
+                            -1, work->between + i, (int)m, work->between + j, (int)m, 1, matrix + i * m + j, (int)m);
+    }
+    if (!status)
+        status = gaussian_principal(gaussian->rows, gaussian->n_rows, matrix, m, error);
+    memory_free(matrix);
+    return status;
+}
+
 static enum status gaussian_run(struct gaussian *gaussian, struct gaussian_work *work, const struct gaussian_given *given,
                                 const struct population *population, const struct covariance_params *params, struct error *error)
 {
@@ -160,9 +238,11 @@ static enum status gaussian_run(struct gaussian *gaussian, struct gaussian_work 
             return error->status;
     }
     gaussian_means(gaussian->mean, work, given, population);
+    if ((gaussian->sd || gaussian->rows) && work->n)
+        gaussian_forward(work->between, work->m, work->seen, work->n);
     if (gaussian->sd)
         gaussian_spread(gaussian->sd, work, given, population, params);
-    return STATUS_OK;
+    return gaussian->rows ? gaussian_posterior(gaussian, work, given, population, params, error) : STATUS_OK;
 }
 
 enum status gaussian_condition(struct gaussian *ret, const struct gaussian_given *given, const struct population *population,
@@ -178,8 +258,12 @@ enum status gaussian_condition(struct gaussian *ret, const struct gaussian_given
                                  .weights = memory_alloc((size_t)n, sizeof *work.weights)};
     if (given->with_sd)
         gaussian.sd = memory_alloc((size_t)m, sizeof *gaussian.sd);
+    gaussian.n_rows = given->n_rows < m ? given->n_rows : m;
+    if (gaussian.n_rows > 0)
+        gaussian.rows = memory_alloc((size_t)(gaussian.n_rows * m), sizeof *gaussian.rows);
     enum status status;
-    if (!gaussian.mean || !work.seen || !work.between || !work.residual || !work.weights || (given->with_sd && !gaussian.sd))
+    if (!gaussian.mean || !work.seen || !work.between || !work.residual || !work.weights || (given->with_sd && !gaussian.sd) ||
+        (gaussian.n_rows > 0 && !gaussian.rows))
         status = error_memory(error, (size_t)n * (size_t)(n + m) * sizeof *work.seen, "the covariance of the rays");
     else
         status = gaussian_run(&gaussian, &work, given, population, params, error);
@@ -198,5 +282,6 @@ void gaussian_done(struct gaussian *gaussian)
 {
     memory_free(gaussian->mean);
     memory_free(gaussian->sd);
-    gaussian->mean = gaussian->sd = NULL;
+    memory_free(gaussian->rows);
+    gaussian->mean = gaussian->sd = gaussian->rows = NULL;
 }

@@ -14,6 +14,7 @@ struct gaussian_given {
     const int32_t *seen, *unseen; /* rays, ascending */
     int64_t n_seen, n_unseen;
     bool with_sd;
+    int64_t n_rows; /* principal rows of the posterior covariance wanted, at most 2 n_unseen; 0: none */
 };
 
 /* The posterior at the unseen rays. */
@@ -21,6 +22,8 @@ struct gaussian {
     int64_t n;
     float *mean;     /* n x 2: inner, outer, mm */
     float *sd;       /* n x 2, mm; NULL where not wanted */
+    float *rows;     /* n_rows x n x 2, mm: the sum of their outer products is nearest to the posterior covariance; NULL where not wanted */
+    int64_t n_rows;
     double evidence; /* log density of what is seen, per value; NaN where nothing is seen */
 };
 
@@ -28,6 +31,9 @@ struct gaussian {
 enum status gaussian_condition(struct gaussian *ret, const struct gaussian_given *given, const struct population *population,
                                const struct covariance_params *params, struct error *error);
 void gaussian_done(struct gaussian *gaussian);
+
+/* rows (k x m): sqrt(eigenvalue) * eigenvector of the k largest of a symmetric m x m matrix (its lower triangle is read), by subspace iteration. */
+enum status gaussian_principal(float *rows, int64_t k, const float *matrix, int64_t m, struct error *error);
 
 /* Symmetric n x n, row by row, lower triangle: in place its Cholesky factor L. False: not positive definite. n >= 0. */
 bool gaussian_cholesky(float *matrix, int64_t n);
