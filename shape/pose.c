@@ -195,18 +195,25 @@ static bool pose_system_solve(double x[POSE_UNKNOWNS], struct pose_system *syste
     return true;
 }
 
-/* R <- exp([x_rotation]) R, c <- c - R' x_shift, S <- S exp(x_scale) */
-static void pose_step(struct pose *pose, const double x[POSE_UNKNOWNS])
+/* R <- turn R */
+static void pose_turn(struct pose *pose, double turn[3][3])
 {
-    double turn[3][3], rotation[3][3];
-    for (int j = 0; j < 3; j++)
-        for (int i = 0; i < 3; i++)
-            pose->centre[j] -= pose->rotation[i][j] * x[3 + i];
-    pose_rotation(turn, x);
+    double rotation[3][3];
     for (int i = 0; i < 3; i++)
         for (int j = 0; j < 3; j++)
             rotation[i][j] = turn[i][0] * pose->rotation[0][j] + turn[i][1] * pose->rotation[1][j] + turn[i][2] * pose->rotation[2][j];
     memcpy(pose->rotation, rotation, sizeof rotation);
+}
+
+/* R <- exp([x_rotation]) R, c <- c - R' x_shift, S <- S exp(x_scale) */
+static void pose_step(struct pose *pose, const double x[POSE_UNKNOWNS])
+{
+    double turn[3][3];
+    for (int j = 0; j < 3; j++)
+        for (int i = 0; i < 3; i++)
+            pose->centre[j] -= pose->rotation[i][j] * x[3 + i];
+    pose_rotation(turn, x);
+    pose_turn(pose, turn);
     for (int a = 0; a < 3; a++)
         pose->scale[a] *= exp(x[6 + a]);
 }
@@ -257,9 +264,11 @@ enum status pose_best(struct pose *ret, double *ret_loss, const struct cloud *cl
 #pragma omp parallel for schedule(dynamic, 1)
     for (int i = 0; i < STARTS; i++) {
         const double nod[3] = {(i - 2) * 10 * POSE_PI / 180, 0, 0};
+        double turn[3][3];
         poses[i] = *start;
         errors[i] = (struct error){0};
-        pose_rotation(poses[i].rotation, nod);
+        pose_rotation(turn, nod);
+        pose_turn(&poses[i], turn);
         if (pose_refine(&poses[i], &loss[i], cloud, disc, template, fit, &errors[i]))
             loss[i] = INFINITY;
     }

@@ -42,7 +42,7 @@ extern const struct pose_fit pose_fit_new_skull, pose_fit_training, pose_fit_ref
  * that depends on it: the same bits anywhere. STATUS_FAILED where no point counts. */
 enum status pose_refine(struct pose *pose, double *ret_loss, const struct cloud *cloud, const struct disc *disc, const float *template,
                         const struct pose_fit *fit, struct error *error);
-/* From five pitches of an upright head (-20 .. 20 degrees, in place of start's rotation), over threads; the smallest loss wins. */
+/* From five starts, `start` nodding by -20 .. 20 degrees, over threads; the smallest loss wins. */
 enum status pose_best(struct pose *ret, double *ret_loss, const struct cloud *cloud, const struct disc *disc, const float *template,
                       const struct pose *start, const struct pose_fit *fit, struct error *error);
 

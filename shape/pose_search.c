@@ -295,9 +295,9 @@ enum status pose_search(struct pose_found *ret, const struct volume *skull, cons
     if (!status)
         status = cloud_trace(&cloud, skull, &found.pose, disc, POSE_STEP_MM, error);
     if (!status) {
-        const struct pose_fit last = {40, 12, 7, 0.05};
         found.n_points = cloud.n;
-        status = pose_refine(&found.pose, &found.loss, &cloud, disc, template, &last, error);
+        const struct pose start = found.pose;
+        status = pose_best(&found.pose, &found.loss, &cloud, disc, template, &start, &pose_fit_new_skull, error);
     }
     if (!status) {
         search_angles(&found);
