@@ -15,6 +15,7 @@ static const struct command *const commands[] = {
     &command_pack,
     &command_unpack,
     &command_check,
+    &command_shape,
     &command_train,
     &command_ablate,
     &command_runs,
