@@ -1,0 +1,94 @@
+/* restore.c - the steps from skull to implant: see restore.h. Test: tests/shape/test_shape_restore.c */
+#include "shape/restore.h"
+
+#include <string.h>
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "shape/predict.h"
+
+#define RESTORE_STEP_MM 0.4 /* between samples along a ray */
+
+void shape_restoration_done(struct shape_restoration *restoration)
+{
+    hole_done(&restoration->hole);
+    radial_map_done(&restoration->map);
+    radial_map_done(&restoration->filled);
+    radial_map_done(&restoration->sd);
+    memory_free(restoration->depth);
+    *restoration = (struct shape_restoration){0};
+}
+
+/* Seconds since *clock, which moves on. */
+static double restore_lap(double *clock)
+{
+    const double now = log_clock_s(), lap = now - *clock;
+    *clock = now;
+    return lap;
+}
+
+/* The filled surfaces as voxels. */
+static enum status restore_voxels(uint8_t *implant, struct shape_restoration *result, const struct shape_model *model, const struct volume *skull,
+                                  struct error *error)
+{
+    result->box = depth_box(&skull->grid, &model->disc, &result->pose.pose, &result->filled, &result->hole);
+    const struct box *box = &result->box;
+    const int64_t voxels = (box->hi[0] - box->lo[0]) * (box->hi[1] - box->lo[1]) * (box->hi[2] - box->lo[2]);
+    memset(implant, 0, (size_t)grid_voxels(&skull->grid));
+    if (voxels == 0)
+        return STATUS_OK;
+
+    uint8_t *in_hole = memory_alloc((size_t)voxels, 1);
+    result->depth = memory_alloc((size_t)voxels, sizeof *result->depth);
+    enum status status = in_hole && result->depth ? STATUS_OK : error_memory(error, (size_t)voxels * 5, "the depth field");
+    if (!status)
+        status = depth_field(result->depth, in_hole, &skull->grid, box, &model->disc, &result->pose.pose, &result->filled, &result->hole, error);
+    if (!status)
+        status = depth_implant(implant, skull, box, result->depth, in_hole, &implant_default, error);
+    memory_free(in_hole);
+    return status;
+}
+
+static enum status restore_steps(uint8_t *implant, struct shape_restoration *result, const struct shape_model *model, const struct volume *skull,
+                                 const struct shape_options *options, const char *name, struct error *error)
+{
+    double clock = log_clock_s();
+    if (pose_search(&result->pose, skull, &model->template_disc, model->template, name, error))
+        return error->status;
+    result->pose_s = restore_lap(&clock);
+
+    if (radial_map_new(&result->map, model->disc.n_rays, error) || radial_map_new(&result->filled, model->disc.n_rays, error) ||
+        (options->with_sd && radial_map_new(&result->sd, model->disc.n_rays, error)))
+        return error->status;
+    radial_map_trace(&result->map, skull, &result->pose.pose, &model->disc, RESTORE_STEP_MM);
+    if (hole_find(&result->hole, &model->disc, &result->map, &model->population.mean, &model->population.sd, model->good, &hole_default, error))
+        return error->status;
+    result->map_s = restore_lap(&clock);
+
+    if (shape_predict(&result->filled, options->with_sd ? &result->sd : NULL, &model->population, &model->covariance, &result->map, &result->hole,
+                      error))
+        return error_while(error, "predicting what is missing of %s", name);
+    const double pixel_cm = DISC_HEAD_RADIUS_MM * model->disc.step / 10;
+    result->hole_cm2 = (double)result->hole.n_unseen * pixel_cm * pixel_cm;
+    result->predict_s = restore_lap(&clock);
+
+    const enum status status = restore_voxels(implant, result, model, skull, error);
+    result->depth_s = restore_lap(&clock);
+    if (!options->with_depth) {
+        memory_free(result->depth);
+        result->depth = NULL;
+    }
+    return status;
+}
+
+enum status shape_restore(uint8_t *implant, struct shape_restoration *ret, const struct shape_model *model, const struct volume *skull,
+                          const struct shape_options *options, const char *name, struct error *error)
+{
+    struct shape_restoration result = {0};
+    if (restore_steps(implant, &result, model, skull, options, name, error)) {
+        shape_restoration_done(&result);
+        return error->status;
+    }
+    *ret = result;
+    return STATUS_OK;
+}
