@@ -1,4 +1,5 @@
-/* blas.h - private to shape/: OpenBLAS on one thread. Its own threads would split sums by their number; ours work on tiles of fixed size instead. */
+/* blas.h - private to shape/: OpenBLAS on one thread. Its own threads would split sums by their number; ours work on
+ * tiles of fixed size instead. */
 #ifndef CALVARIA_SHAPE_BLAS_H
 #define CALVARIA_SHAPE_BLAS_H
 

@@ -1,7 +1,7 @@
 /* covariance.c - see covariance.h. Test: tests/shape/test_covariance.c
  *
- * The kernels depend on a chord alone: they are tabulated once per call and read by linear interpolation. The empirical part is a product of factors,
- * tile by tile, each tile by one thread. */
+ * The kernels depend on a chord alone: they are tabulated once per call and read by linear interpolation. The empirical
+ * part is a product of factors, tile by tile, each tile by one thread. */
 #include "shape/covariance.h"
 
 #include <cblas.h>
@@ -12,8 +12,11 @@
 #include "base/memory.h"
 #include "shape/blas.h"
 
-#define PARAM(name, standard, low, high, words) \
-    {.key = #name, .type = CONFIG_DOUBLE, .offset = offsetof(struct covariance_params, name), .text = standard, .min = low, .max = high, .help = words}
+#define PARAM(name, standard, low, high, words)                                                                    \
+    {                                                                                                              \
+        .key = #name, .type = CONFIG_DOUBLE, .offset = offsetof(struct covariance_params, name), .text = standard, \
+        .min = low, .max = high, .help = words                                                                     \
+    }
 
 /* clang-format off */
 static const struct config_field covariance_fields[] = {
@@ -21,7 +24,7 @@ static const struct config_field covariance_fields[] = {
     PARAM(taper_mm, "90", 1, 1000, "half the reach of the taper on the empirical covariance, mm"),
     PARAM(taper_mirror, "0.6", 0, 1, "weight of the taper about the mirrored ray"),
     PARAM(taper_floor, "0.5", 0, 1, "share of the empirical covariance kept at any distance"),
-    PARAM(fine, "0.2", 0, 10, "amplitude of the fine kernel (Matern 3/2), as a share of the standard deviation of a radius"),
+    PARAM(fine, "0.2", 0, 10, "amplitude of the fine kernel (Matern 3/2), as a share of a radius's standard deviation"),
     PARAM(fine_mm, "8", 0.5, 1000, "its length, mm"),
     PARAM(fine_mirror, "0.7", 0, 1, "its share about the mirrored ray"),
     PARAM(fine_coupling, "0.6", 0, 1, "its coupling of the inner and the outer surface"),
@@ -35,9 +38,8 @@ static const struct config_field covariance_fields[] = {
 };
 /* clang-format on */
 
-const struct config_table covariance_table = {.help = "covariance of the shape model",
-                                              .size = sizeof(struct covariance_params),
-                                              .fields = covariance_fields};
+const struct config_table covariance_table = {
+    .help = "covariance of the shape model", .size = sizeof(struct covariance_params), .fields = covariance_fields};
 
 /* ---- kernels ---- */
 
@@ -78,7 +80,8 @@ static void covariance_tables_fill(struct covariance_tables *tables, const struc
 {
     for (int i = 0; i < TABLE_N; i++) {
         const double d = i * TABLE_STEP_MM;
-        const double taper = params->empirical * (1 - params->taper_floor) * covariance_gaspari_cohn(d / params->taper_mm);
+        const double taper =
+            params->empirical * (1 - params->taper_floor) * covariance_gaspari_cohn(d / params->taper_mm);
         const double fine = params->fine * params->fine * covariance_matern32(d / params->fine_mm);
         const double coarse = params->coarse * params->coarse * covariance_matern52(d / params->coarse_mm);
         const float direct[3] = {(float)taper, (float)fine, (float)coarse};
@@ -99,7 +102,8 @@ static inline void covariance_look_up(float sum[3], const float table[TABLE_N][3
 }
 
 /* kernel: taper (with its floor), fine, coarse for a pair of rays. */
-static inline void covariance_kernels(float kernel[3], const struct covariance_tables *tables, const double a[3], const double b[3])
+static inline void covariance_kernels(float kernel[3], const struct covariance_tables *tables, const double a[3],
+                                      const double b[3])
 {
     const double x = a[0] * b[0], yz = a[1] * b[1] + a[2] * b[2];
     covariance_look_up(kernel, tables->direct, yz + x);
@@ -120,8 +124,8 @@ struct covariance_work {
 };
 
 /* The 2 x 2 values of a pair of rays: the products of factors become the covariance. */
-static inline void covariance_pair(float *pair, int64_t stride, const float *modes, int64_t modes_stride, const struct covariance_work *work,
-                                   int32_t a, int32_t b)
+static inline void covariance_pair(float *pair, int64_t stride, const float *modes, int64_t modes_stride,
+                                   const struct covariance_work *work, int32_t a, int32_t b)
 {
     const struct population *population = work->population;
     const struct covariance_params *params = work->params;
@@ -145,16 +149,18 @@ static void covariance_tile(float *out, const struct covariance_work *work, int6
     const struct covariance_block *block = work->block;
     const int64_t a1 = a0 + TILE_RAYS < block->n_a ? a0 + TILE_RAYS : block->n_a;
     const int64_t b1 = b0 + TILE_RAYS < block->n_b ? b0 + TILE_RAYS : block->n_b;
-    const int m = (int)work->n_factors, width = m + POSE_MODES, rows = (int)(2 * (a1 - a0)), columns = (int)(2 * (b1 - b0));
+    const int m = (int)work->n_factors, width = m + POSE_MODES, rows = (int)(2 * (a1 - a0)),
+              columns = (int)(2 * (b1 - b0));
     float *tile = out + 2 * a0 * block->stride + 2 * b0;
     const float *fa = work->factor_a + 2 * a0 * width, *fb = work->factor_b + 2 * b0 * width;
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, rows, columns, m, 1, fa, width, fb, width, 0, tile, (int)block->stride);
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, rows, columns, POSE_MODES, (float)work->params->pose, fa + m, width, fb + m, width, 0,
-                scratch, TILE);
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, rows, columns, m, 1, fa, width, fb, width, 0, tile,
+                (int)block->stride);
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, rows, columns, POSE_MODES, (float)work->params->pose, fa + m,
+                width, fb + m, width, 0, scratch, TILE);
     for (int64_t a = a0; a < a1; a++)
         for (int64_t b = b0; b < b1; b++)
-            covariance_pair(tile + 2 * (a - a0) * block->stride + 2 * (b - b0), block->stride, scratch + 2 * (a - a0) * TILE + 2 * (b - b0), TILE,
-                            work, block->a[a], block->b[b]);
+            covariance_pair(tile + 2 * (a - a0) * block->stride + 2 * (b - b0), block->stride,
+                            scratch + 2 * (a - a0) * TILE + 2 * (b - b0), TILE, work, block->a[a], block->b[b]);
 }
 
 /* ---- all ---- */
@@ -175,7 +181,8 @@ static float *covariance_gather(const struct population *population, const int32
 static void covariance_tiles(float *out, const struct covariance_work *work, float *scratch)
 {
     const struct covariance_block *block = work->block;
-    const int64_t n_down = (block->n_a + TILE_RAYS - 1) / TILE_RAYS, n_across = (block->n_b + TILE_RAYS - 1) / TILE_RAYS;
+    const int64_t n_down = (block->n_a + TILE_RAYS - 1) / TILE_RAYS,
+                  n_across = (block->n_b + TILE_RAYS - 1) / TILE_RAYS;
 #pragma omp parallel for schedule(static, 1)
     for (int64_t i = 0; i < n_down; i++)
         for (int64_t j = 0; j < n_across && (!block->lower || j <= i); j++)
@@ -198,8 +205,13 @@ enum status covariance_fill(float *out, const struct covariance_block *block, co
         status = error_memory(error, (size_t)(2 * block->n_a * population->n_factors) * sizeof *a, "a covariance");
     else {
         covariance_tables_fill(tables, params);
-        const struct covariance_work work = {.block = block, .population = population, .params = params, .tables = tables, .factor_a = a,
-                                             .factor_b = b, .n_factors = population->n_factors};
+        const struct covariance_work work = {.block = block,
+                                             .population = population,
+                                             .params = params,
+                                             .tables = tables,
+                                             .factor_a = a,
+                                             .factor_b = b,
+                                             .n_factors = population->n_factors};
         covariance_tiles(out, &work, scratch);
     }
     memory_free(scratch);
@@ -210,7 +222,8 @@ enum status covariance_fill(float *out, const struct covariance_block *block, co
     return status;
 }
 
-void covariance_diagonal(float *out, const int32_t *a, int64_t n_a, const struct population *population, const struct covariance_params *params)
+void covariance_diagonal(float *out, const int32_t *a, int64_t n_a, const struct population *population,
+                         const struct covariance_params *params)
 {
     const int64_t m = population->n_factors;
 #pragma omp parallel for schedule(static)
@@ -226,10 +239,13 @@ void covariance_diagonal(float *out, const int32_t *a, int64_t n_a, const struct
             empirical += (double)factor[i] * factor[i];
         for (int i = 0; i < POSE_MODES; i++)
             pose += (double)mode[i] * mode[i];
-        const double taper = params->taper_floor + (1 - params->taper_floor) *
-                                                       (1 + params->taper_mirror * covariance_gaspari_cohn(across / params->taper_mm));
-        const double fine = params->fine * params->fine * (1 + params->fine_mirror * covariance_matern32(across / params->fine_mm));
-        const double coarse = params->coarse * params->coarse * (1 + params->coarse_mirror * covariance_matern52(across / params->coarse_mm));
+        const double taper =
+            params->taper_floor +
+            (1 - params->taper_floor) * (1 + params->taper_mirror * covariance_gaspari_cohn(across / params->taper_mm));
+        const double fine =
+            params->fine * params->fine * (1 + params->fine_mirror * covariance_matern32(across / params->fine_mm));
+        const double coarse = params->coarse * params->coarse *
+                              (1 + params->coarse_mirror * covariance_matern52(across / params->coarse_mm));
         out[k] = (float)(params->empirical * empirical * taper + fine * sd * sd + coarse + params->pose * pose);
     }
 }

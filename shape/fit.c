@@ -13,15 +13,16 @@
 #include "shape/template.h"
 
 #define TRACE_STEP_MM 0.4
-#define FIT_LOSS_MAX 0.5      /* a worse pose is no vault */
-#define SAME_HEAD_MM 0.75     /* mean difference of two outer surfaces below which they are one head's */
-#define MAP_UNIT_MM 0.00390625 /* stored radii are multiples of this: the file shrinks, and reads back to the same bits */
+#define FIT_LOSS_MAX 0.5  /* a worse pose is no vault */
+#define SAME_HEAD_MM 0.75 /* mean difference of two outer surfaces below which they are one head's */
+#define MAP_UNIT_MM \
+    0.00390625 /* stored radii are multiples of this: the file shrinks, and reads back to the same bits */
 enum { TRIAL_HEADS_MAX = 66, TRIALS_MIN = 24 };
 
 /* One skull on its way into the model. */
 struct fit_head {
     struct dataset *set;
-    int64_t index;                    /* in its set */
+    int64_t index; /* in its set */
     const struct dataset_case *shown;
     struct cloud cloud;
     struct pose pose;
@@ -33,14 +34,14 @@ struct fit {
     struct arena arena;
     const struct fit_config *config;
     struct dataset **sets;
-    int64_t n;                        /* heads */
+    int64_t n; /* heads */
     struct fit_head *head;
-    struct error *errors;             /* n */
+    struct error *errors; /* n */
     struct shape_model model;
     struct fit_report report;
     /* trials */
     int64_t n_trials;
-    struct head_trial *tuning, *checking;  /* n_trials each */
+    struct head_trial *tuning, *checking; /* n_trials each */
 };
 
 /* ---- which skulls ---- */
@@ -85,7 +86,8 @@ static enum status fit_choose(struct fit *fit, struct error *error)
         fit->n = kept;
     }
     if (fit->n < FIT_HEADS_MIN)
-        return error_set(error, STATUS_FAILED, "%s: %" PRId64 " skulls%s: a shape model needs at least %d", config->sets.items[0], fit->n,
+        return error_set(error, STATUS_FAILED, "%s: %" PRId64 " skulls%s: a shape model needs at least %d",
+                         config->sets.items[0], fit->n,
                          config->split == SPLIT_N ? "" : " in this split (--split all takes every one)", FIT_HEADS_MIN);
     return STATUS_OK;
 }
@@ -127,9 +129,11 @@ static enum status fit_keep_used(struct fit *fit, struct error *error)
             cloud_done(&fit->head[h].cloud);
     }
     fit->n = kept;
-    return kept >= FIT_HEADS_MIN ? STATUS_OK
-                                 : error_set(error, STATUS_FAILED, "%s: a vault is found on %" PRId64 " skulls alone: a shape model needs at least %d",
-                                             fit->config->sets.items[0], kept, FIT_HEADS_MIN);
+    return kept >= FIT_HEADS_MIN
+               ? STATUS_OK
+               : error_set(error, STATUS_FAILED,
+                           "%s: a vault is found on %" PRId64 " skulls alone: a shape model needs at least %d",
+                           fit->config->sets.items[0], kept, FIT_HEADS_MIN);
 }
 
 static enum status fit_surfaces(struct fit *fit, struct error *error)
@@ -176,7 +180,8 @@ static enum status fit_poses(struct fit *fit, struct error *error)
         head->used = head->loss <= FIT_LOSS_MAX;
         loss += head->loss;
         if (!head->used)
-            log_warn("'%s' is left out: its surface is no vault like the others' (loss %.2f)", head->shown->name, head->loss);
+            log_warn("'%s' is left out: its surface is no vault like the others' (loss %.2f)", head->shown->name,
+                     head->loss);
     }
     fit->report.loss = loss / (double)n;
     return fit_keep_used(fit, error);
@@ -236,8 +241,10 @@ static enum status fit_describe(struct fit *fit, uint8_t *complete, struct error
     for (int64_t h = 0; h < fit->n; h++) {
         const struct dataset_case *shown = fit->head[h].shown;
         complete[h] = 1;
-        model->head[h] = (struct shape_head){.name = arena_strdup(&model->arena, shown->name), .content_hash = shown->content_hash,
-                                             .complete = complete[h], .pose = fit->head[h].pose};
+        model->head[h] = (struct shape_head){.name = arena_strdup(&model->arena, shown->name),
+                                             .content_hash = shown->content_hash,
+                                             .complete = complete[h],
+                                             .pose = fit->head[h].pose};
         model->heads.group[h] = (int32_t)h;
         if (!model->head[h].name)
             return error_memory(error, 64, "a head's name");
@@ -260,7 +267,8 @@ static double fit_distance(const struct shape_model *model, int64_t a, int64_t b
     int64_t n = 0;
     for (int64_t ray = 0; ray < n_rays; ray += 5)
         if (model->good[ray] && !model->missing[a * n_rays + ray] && !model->missing[b * n_rays + ray]) {
-            sum += fabs((double)model->heads.map[(a * n_rays + ray) * 2 + 1] - model->heads.map[(b * n_rays + ray) * 2 + 1]);
+            sum += fabs((double)model->heads.map[(a * n_rays + ray) * 2 + 1] -
+                        model->heads.map[(b * n_rays + ray) * 2 + 1]);
             n++;
         }
     return n > 200 ? sum / (double)n : INFINITY;
@@ -275,8 +283,8 @@ static void fit_groups(struct fit *fit)
             const double distance = fit_distance(model, a, b);
             if (distance >= SAME_HEAD_MM)
                 continue;
-            log_info("'%s' and '%s' are taken for one head: their outer surfaces differ by %.2f mm on average", model->head[a].name,
-                     model->head[b].name, distance);
+            log_info("'%s' and '%s' are taken for one head: their outer surfaces differ by %.2f mm on average",
+                     model->head[a].name, model->head[b].name, distance);
             const int32_t from = model->heads.group[b], to = model->heads.group[a];
             for (int64_t h = 0; h < fit->n; h++)
                 if (model->heads.group[h] == from)
@@ -296,16 +304,19 @@ static enum status fit_gaps(struct fit *fit, struct error *error)
     struct progress progress;
     if (!complete)
         return error_memory(error, (size_t)fit->n, "the heads");
-    if (fit_describe(fit, complete, error) || impute_find(model->missing, model->good, &model->heads, complete, &model->disc, error))
+    if (fit_describe(fit, complete, error) ||
+        impute_find(model->missing, model->good, &model->heads, complete, &model->disc, error))
         return error->status;
     for (int64_t ray = 0; ray < model->disc.n_rays; ray++)
         fit->report.n_good += model->good[ray];
     fit_groups(fit);
     progress_start(&progress, "gaps", "heads", 0, fit->n * IMPUTE_ROUNDS);
-    if (impute_fill(&model->heads, model->missing, model->good, &model->disc, &model->covariance, &result, &progress, error))
+    if (impute_fill(&model->heads, model->missing, model->good, &model->disc, &model->covariance, &result, &progress,
+                    error))
         return error->status;
     progress_end(&progress);
-    log_info("%" PRId64 " of %" PRId64 " rays are good; %" PRId64 " radii were filled in %" PRId64 " rounds (last change %.3f mm)",
+    log_info("%" PRId64 " of %" PRId64 " rays are good; %" PRId64 " radii were filled in %" PRId64
+             " rounds (last change %.3f mm)",
              fit->report.n_good, model->disc.n_rays, result.n_filled, result.rounds, result.change_mm);
     for (int64_t k = 0; k < fit->n * model->disc.n_rays * 2; k++)
         model->heads.map[k] = (float)(rint(model->heads.map[k] / MAP_UNIT_MM) * MAP_UNIT_MM);
@@ -317,7 +328,8 @@ static enum status fit_gaps(struct fit *fit, struct error *error)
 /* ---- trials ---- */
 
 /* The cloud without the points that lie in the hole. */
-static enum status fit_cut_cloud(struct cloud *ret, const struct fit_head *head, const struct disc *disc, const uint8_t *hole, struct error *error)
+static enum status fit_cut_cloud(struct cloud *ret, const struct fit_head *head, const struct disc *disc,
+                                 const uint8_t *hole, struct error *error)
 {
     if (cloud_thin(ret, &head->cloud, 1, error))
         return error->status;
@@ -337,8 +349,8 @@ static enum status fit_cut_cloud(struct cloud *ret, const struct fit_head *head,
 }
 
 /* The head as new: pose without the hole, both surfaces under it, predicted without its group. */
-static enum status fit_trial(struct head_trial *ret, const struct fit *fit, int64_t h, const struct volume *skull, int64_t number,
-                             const struct hole_config *rules, struct error *error)
+static enum status fit_trial(struct head_trial *ret, const struct fit *fit, int64_t h, const struct volume *skull,
+                             int64_t number, const struct hole_config *rules, struct error *error)
 {
     const struct shape_model *model = &fit->model;
     const struct disc *disc = &model->disc;
@@ -358,7 +370,8 @@ static enum status fit_trial(struct head_trial *ret, const struct fit *fit, int6
         status = radial_map_new(&map, disc->n_rays, error);
     if (!status) {
         radial_map_trace(&map, skull, &pose, disc, TRACE_STEP_MM);
-        const struct head_trial_head head = {.map = &map, .hole = hole, .good = model->good, .without = model->heads.group[h]};
+        const struct head_trial_head head = {
+            .map = &map, .hole = hole, .good = model->good, .without = model->heads.group[h]};
         status = head_trial_new(ret, &head, disc, &model->heads, rules, error);
     }
     radial_map_done(&map);
@@ -428,17 +441,19 @@ static enum status fit_tune(struct fit *fit, struct error *error)
 static enum status fit_run(struct fit *fit, struct error *error)
 {
     struct shape_model *model = &fit->model;
-    if (config_bind(&covariance_table, NULL, &model->covariance, &model->arena, error) || disc_init(&model->disc, DISC_MAP_N, DISC_MAP_REACH, error) ||
+    if (config_bind(&covariance_table, NULL, &model->covariance, &model->arena, error) ||
+        disc_init(&model->disc, DISC_MAP_N, DISC_MAP_REACH, error) ||
         disc_init(&model->template_disc, DISC_TEMPLATE_N, DISC_TEMPLATE_REACH, error))
         return error->status;
-    if (fit_open(fit, error) || fit_choose(fit, error) || fit_surfaces(fit, error) || fit_poses(fit, error) || fit_maps(fit, error) ||
-        fit_gaps(fit, error) || fit_tune(fit, error))
+    if (fit_open(fit, error) || fit_choose(fit, error) || fit_surfaces(fit, error) || fit_poses(fit, error) ||
+        fit_maps(fit, error) || fit_gaps(fit, error) || fit_tune(fit, error))
         return error->status;
     fit->report.n_heads = fit->n;
     return population_new(&model->population, &model->disc, &model->heads, -1, error);
 }
 
-enum status shape_fit(struct shape_model *ret, struct fit_report *ret_report, const struct fit_config *config, struct error *error)
+enum status shape_fit(struct shape_model *ret, struct fit_report *ret_report, const struct fit_config *config,
+                      struct error *error)
 {
     struct fit fit = {.config = config};
     const enum status status = fit_run(&fit, error);

@@ -2,7 +2,7 @@
 #ifndef CALVARIA_SHAPE_FIT_H
 #define CALVARIA_SHAPE_FIT_H
 
-#include "data/dataset.h"
+#include "data/dataset/dataset.h"
 #include "shape/model.h"
 #include "shape/tune.h"
 
@@ -13,19 +13,20 @@ struct fit_config {
     int split;                  /* enum dataset_split; SPLIT_N: all */
     int64_t few;                /* use this many heads alone, drawn with the seed; 0: all */
     int64_t seed;
-    bool tune;                  /* search hyper-parameters; else the reference's are kept */
-    const char *licence;        /* a note, or NULL */
+    bool tune;           /* search hyper-parameters; else the reference's are kept */
+    const char *licence; /* a note, or NULL */
 };
 
 struct fit_report {
     int64_t n_heads, n_defective, n_groups, n_good;
-    double loss;                          /* mean Tukey loss of the poses */
-    struct tune_score standard, tuned;    /* on the tuning trials, with the reference's parameters and with those found */
-    struct tune_score checked;            /* on other holes, with those found */
+    double loss;                       /* mean Tukey loss of the poses */
+    struct tune_score standard, tuned; /* on the tuning trials, with the reference's parameters and with those found */
+    struct tune_score checked;         /* on other holes, with those found */
 };
 
-/* Shows bars. The same bits for any number of threads. STATUS_FAILED: fewer than FIT_HEADS_MIN heads of the split; a skull that cannot be read. A skull on
- * which no vault is found is left out with a warning. */
-enum status shape_fit(struct shape_model *ret, struct fit_report *ret_report, const struct fit_config *config, struct error *error);
+/* Shows bars. The same bits for any number of threads. STATUS_FAILED: fewer than FIT_HEADS_MIN heads of the split; a
+ * skull that cannot be read. A skull on which no vault is found is left out with a warning. */
+enum status shape_fit(struct shape_model *ret, struct fit_report *ret_report, const struct fit_config *config,
+                      struct error *error);
 
 #endif

@@ -25,7 +25,8 @@ static float *tile_at(float *matrix, int64_t n, int64_t i, int64_t j)
     return matrix + i * TILE * n + j * TILE;
 }
 
-/* Right-looking: the diagonal tile, the tiles below it, then what they take from all tiles to their right. Every tile is one thread's. */
+/* Right-looking: the diagonal tile, the tiles below it, then what they take from all tiles to their right. Every tile
+ * is one thread's. */
 bool gaussian_cholesky(float *matrix, int64_t n)
 {
     const int64_t n_tiles = (n + TILE - 1) / TILE;
@@ -39,15 +40,16 @@ bool gaussian_cholesky(float *matrix, int64_t n)
             return false;
 #pragma omp parallel for schedule(static, 1)
         for (int64_t i = k + 1; i < n_tiles; i++)
-            cblas_strsm(CblasRowMajor, CblasRight, CblasLower, CblasTrans, CblasNonUnit, tile_rows(n, i), size, 1, diagonal, stride,
-                        tile_at(matrix, n, i, k), stride);
+            cblas_strsm(CblasRowMajor, CblasRight, CblasLower, CblasTrans, CblasNonUnit, tile_rows(n, i), size, 1,
+                        diagonal, stride, tile_at(matrix, n, i, k), stride);
 #pragma omp parallel for schedule(static, 1)
         for (int64_t i = k + 1; i < n_tiles; i++) {
             for (int64_t j = k + 1; j < i; j++)
-                cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, tile_rows(n, i), tile_rows(n, j), size, -1, tile_at(matrix, n, i, k), stride,
-                            tile_at(matrix, n, j, k), stride, 1, tile_at(matrix, n, i, j), stride);
-            cblas_ssyrk(CblasRowMajor, CblasLower, CblasNoTrans, tile_rows(n, i), size, -1, tile_at(matrix, n, i, k), stride, 1,
-                        tile_at(matrix, n, i, i), stride);
+                cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, tile_rows(n, i), tile_rows(n, j), size, -1,
+                            tile_at(matrix, n, i, k), stride, tile_at(matrix, n, j, k), stride, 1,
+                            tile_at(matrix, n, i, j), stride);
+            cblas_ssyrk(CblasRowMajor, CblasLower, CblasNoTrans, tile_rows(n, i), size, -1, tile_at(matrix, n, i, k),
+                        stride, 1, tile_at(matrix, n, i, i), stride);
         }
     }
     return true;
@@ -58,8 +60,8 @@ void gaussian_forward(float *b, int64_t m, const float *factor, int64_t n)
     blas_one_thread();
 #pragma omp parallel for schedule(static, 1)
     for (int64_t c = 0; c < m; c += STRIP)
-        cblas_strsm(CblasRowMajor, CblasLeft, CblasLower, CblasNoTrans, CblasNonUnit, (int)n, (int)(m - c < STRIP ? m - c : STRIP), 1, factor, (int)n,
-                    b + c, (int)m);
+        cblas_strsm(CblasRowMajor, CblasLeft, CblasLower, CblasNoTrans, CblasNonUnit, (int)n,
+                    (int)(m - c < STRIP ? m - c : STRIP), 1, factor, (int)n, b + c, (int)m);
 }
 
 /* ---- principal rows ---- */
@@ -76,13 +78,16 @@ static bool gaussian_orthonormal(float *columns, float *tau, int64_t m, int64_t 
 /* out (m x k) = matrix times columns, strips of rows by one thread each. */
 static void gaussian_product(float *out, const float *matrix, const float *columns, int64_t m, int64_t k)
 {
-    cblas_ssymm(CblasRowMajor, CblasLeft, CblasLower, (int)m, (int)k, 1, matrix, (int)m, columns, (int)k, 0, out, (int)k);
+    cblas_ssymm(CblasRowMajor, CblasLeft, CblasLower, (int)m, (int)k, 1, matrix, (int)m, columns, (int)k, 0, out,
+                (int)k);
 }
 
 enum status gaussian_principal(float *rows, int64_t k, const float *matrix, int64_t m, struct error *error)
 {
-    float *columns = memory_alloc((size_t)(m * k), sizeof *columns), *product = memory_alloc((size_t)(m * k), sizeof *product);
-    float *small = memory_alloc((size_t)(k * k + 2 * k), sizeof *small), *tau = small + k * k, *values = small + k * k + k;
+    float *columns = memory_alloc((size_t)(m * k), sizeof *columns),
+          *product = memory_alloc((size_t)(m * k), sizeof *product);
+    float *small = memory_alloc((size_t)(k * k + 2 * k), sizeof *small), *tau = small + k * k,
+          *values = small + k * k + k;
     enum status status = STATUS_OK;
     blas_one_thread();
     if (!columns || !product || !small)
@@ -101,16 +106,20 @@ enum status gaussian_principal(float *rows, int64_t k, const float *matrix, int6
         /* Rayleigh and Ritz: the matrix within the subspace, its eigenvectors, ascending */
         if (ok) {
             gaussian_product(product, matrix, columns, m, k);
-            cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, (int)k, (int)k, (int)m, 1, columns, (int)k, product, (int)k, 0, small, (int)k);
+            cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, (int)k, (int)k, (int)m, 1, columns, (int)k, product,
+                        (int)k, 0, small, (int)k);
             ok = LAPACKE_ssyev(LAPACK_ROW_MAJOR, 'V', 'L', (int)k, small, (int)k, values) == 0;
         }
         for (int64_t i = 0; i < k && ok; i++)
             for (int64_t j = 0; j < k; j++)
                 small[j * k + i] *= sqrtf(fmaxf(values[i], 0));
         if (ok)
-            cblas_sgemm(CblasRowMajor, CblasTrans, CblasTrans, (int)k, (int)m, (int)k, 1, small, (int)k, columns, (int)k, 0, rows, (int)m);
+            cblas_sgemm(CblasRowMajor, CblasTrans, CblasTrans, (int)k, (int)m, (int)k, 1, small, (int)k, columns,
+                        (int)k, 0, rows, (int)m);
         else
-            status = error_set(error, STATUS_FAILED, "shape model: a posterior covariance has no principal rows (values that are not finite?)");
+            status =
+                error_set(error, STATUS_FAILED,
+                          "shape model: a posterior covariance has no principal rows (values that are not finite?)");
     }
     memory_free(columns);
     memory_free(product);
@@ -134,38 +143,43 @@ static float gaussian_mean(const struct population *population, int32_t ray, int
     return (surface ? population->mean.outer : population->mean.inner)[ray];
 }
 
-static enum status gaussian_residuals(struct gaussian_work *work, const struct gaussian_given *given, const struct population *population,
-                                      struct error *error)
+static enum status gaussian_residuals(struct gaussian_work *work, const struct gaussian_given *given,
+                                      const struct population *population, struct error *error)
 {
     for (int64_t k = 0; k < work->n; k++) {
         const int32_t ray = given->seen[k / 2];
         const float value = (k & 1 ? given->map->outer : given->map->inner)[ray];
         work->residual[k] = value - gaussian_mean(population, ray, k & 1);
         if (!isfinite(work->residual[k]))
-            return error_set(error, STATUS_FAILED, "shape model: ray %d: no radius, but it is counted as seen", (int)ray);
+            return error_set(error, STATUS_FAILED, "shape model: ray %d: no radius, but it is counted as seen",
+                             (int)ray);
     }
     return STATUS_OK;
 }
 
 /* Factors C_oo, solves for the weights. *ret_evidence: log density of the residuals per value. */
-static enum status gaussian_factor(struct gaussian_work *work, const struct gaussian_given *given, const struct population *population,
-                                   const struct covariance_params *params, double *ret_evidence, struct error *error)
+static enum status gaussian_factor(struct gaussian_work *work, const struct gaussian_given *given,
+                                   const struct population *population, const struct covariance_params *params,
+                                   double *ret_evidence, struct error *error)
 {
     const int64_t n = work->n;
-    const struct covariance_block block = {.a = given->seen, .b = given->seen, .n_a = given->n_seen, .n_b = given->n_seen, .stride = n, .lower = true};
+    const struct covariance_block block = {
+        .a = given->seen, .b = given->seen, .n_a = given->n_seen, .n_b = given->n_seen, .stride = n, .lower = true};
     if (covariance_fill(work->seen, &block, population, params, error))
         return error->status;
     for (int64_t i = 0; i < n; i++)
         work->seen[i * n + i] += (float)(params->noise_mm * params->noise_mm);
     if (!gaussian_cholesky(work->seen, n))
         return error_set(error, STATUS_FAILED,
-                         "shape model: the covariance of %lld observed rays is not positive definite (a damaged model, or noise_mm too small?)",
+                         "shape model: the covariance of %lld observed rays is not positive definite (a damaged model, "
+                         "or noise_mm too small?)",
                          (long long)given->n_seen);
 
     cblas_strsv(CblasRowMajor, CblasLower, CblasNoTrans, CblasNonUnit, (int)n, work->seen, (int)n, work->residual, 1);
     double sum = 0;
     for (int64_t i = 0; i < n; i++)
-        sum += (double)work->residual[i] * work->residual[i] + 2 * log(work->seen[i * n + i]) + log(2 * 3.14159265358979323846);
+        sum += (double)work->residual[i] * work->residual[i] + 2 * log(work->seen[i * n + i]) +
+               log(2 * 3.14159265358979323846);
     *ret_evidence = -sum / (2 * (double)n);
     memcpy(work->weights, work->residual, (size_t)n * sizeof *work->weights);
     cblas_strsv(CblasRowMajor, CblasLower, CblasTrans, CblasNonUnit, (int)n, work->seen, (int)n, work->weights, 1);
@@ -173,8 +187,8 @@ static enum status gaussian_factor(struct gaussian_work *work, const struct gaus
 }
 
 /* sd: of each unseen value; what the values seen explain of its variance is the square of its column of L^-1 C_oh. */
-static void gaussian_spread(float *sd, const struct gaussian_work *work, const struct gaussian_given *given, const struct population *population,
-                            const struct covariance_params *params)
+static void gaussian_spread(float *sd, const struct gaussian_work *work, const struct gaussian_given *given,
+                            const struct population *population, const struct covariance_params *params)
 {
     covariance_diagonal(sd, given->unseen, given->n_unseen, population, params);
 #pragma omp parallel for schedule(static)
@@ -189,7 +203,8 @@ static void gaussian_spread(float *sd, const struct gaussian_work *work, const s
     }
 }
 
-static void gaussian_means(float *mean, const struct gaussian_work *work, const struct gaussian_given *given, const struct population *population)
+static void gaussian_means(float *mean, const struct gaussian_work *work, const struct gaussian_given *given,
+                           const struct population *population)
 {
 #pragma omp parallel for schedule(static)
     for (int64_t c = 0; c < work->m; c += STRIP) {
@@ -203,22 +218,30 @@ static void gaussian_means(float *mean, const struct gaussian_work *work, const 
     }
 }
 
-/* The posterior covariance C_hh - (L^-1 C_oh)^T (L^-1 C_oh), then its principal rows. `between` is L^-1 C_oh already. */
-static enum status gaussian_posterior(struct gaussian *gaussian, const struct gaussian_work *work, const struct gaussian_given *given,
-                                      const struct population *population, const struct covariance_params *params, struct error *error)
+/* The posterior covariance C_hh - (L^-1 C_oh)^T (L^-1 C_oh), then its principal rows. `between` is L^-1 C_oh already.
+ */
+static enum status gaussian_posterior(struct gaussian *gaussian, const struct gaussian_work *work,
+                                      const struct gaussian_given *given, const struct population *population,
+                                      const struct covariance_params *params, struct error *error)
 {
     const int64_t n = work->n, m = work->m;
     float *matrix = memory_alloc((size_t)m, (size_t)m * sizeof *matrix);
     if (!matrix)
         return error_memory(error, (size_t)(m * m) * sizeof *matrix, "a posterior covariance");
-    const struct covariance_block block = {.a = given->unseen, .b = given->unseen, .n_a = given->n_unseen, .n_b = given->n_unseen, .stride = m, .lower = true};
+    const struct covariance_block block = {.a = given->unseen,
+                                           .b = given->unseen,
+                                           .n_a = given->n_unseen,
+                                           .n_b = given->n_unseen,
+                                           .stride = m,
+                                           .lower = true};
     enum status status = covariance_fill(matrix, &block, population, params, error);
     if (!status && n) {
 #pragma omp parallel for schedule(static, 1)
         for (int64_t i = 0; i < m; i += STRIP)
             for (int64_t j = 0; j <= i; j += STRIP)
-                cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, (int)(m - i < STRIP ? m - i : STRIP), (int)(m - j < STRIP ? m - j : STRIP), (int)n,
-                            -1, work->between + i, (int)m, work->between + j, (int)m, 1, matrix + i * m + j, (int)m);
+                cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, (int)(m - i < STRIP ? m - i : STRIP),
+                            (int)(m - j < STRIP ? m - j : STRIP), (int)n, -1, work->between + i, (int)m,
+                            work->between + j, (int)m, 1, matrix + i * m + j, (int)m);
     }
     if (!status)
         status = gaussian_principal(gaussian->rows, gaussian->n_rows, matrix, m, error);
@@ -226,14 +249,17 @@ static enum status gaussian_posterior(struct gaussian *gaussian, const struct ga
     return status;
 }
 
-static enum status gaussian_run(struct gaussian *gaussian, struct gaussian_work *work, const struct gaussian_given *given,
-                                const struct population *population, const struct covariance_params *params, struct error *error)
+static enum status gaussian_run(struct gaussian *gaussian, struct gaussian_work *work,
+                                const struct gaussian_given *given, const struct population *population,
+                                const struct covariance_params *params, struct error *error)
 {
     gaussian->evidence = NAN;
     if (work->n) {
-        if (gaussian_residuals(work, given, population, error) || gaussian_factor(work, given, population, params, &gaussian->evidence, error))
+        if (gaussian_residuals(work, given, population, error) ||
+            gaussian_factor(work, given, population, params, &gaussian->evidence, error))
             return error->status;
-        const struct covariance_block block = {.a = given->seen, .b = given->unseen, .n_a = given->n_seen, .n_b = given->n_unseen, .stride = work->m};
+        const struct covariance_block block = {
+            .a = given->seen, .b = given->unseen, .n_a = given->n_seen, .n_b = given->n_unseen, .stride = work->m};
         if (covariance_fill(work->between, &block, population, params, error))
             return error->status;
     }
@@ -245,8 +271,9 @@ static enum status gaussian_run(struct gaussian *gaussian, struct gaussian_work 
     return gaussian->rows ? gaussian_posterior(gaussian, work, given, population, params, error) : STATUS_OK;
 }
 
-enum status gaussian_condition(struct gaussian *ret, const struct gaussian_given *given, const struct population *population,
-                               const struct covariance_params *params, struct error *error)
+enum status gaussian_condition(struct gaussian *ret, const struct gaussian_given *given,
+                               const struct population *population, const struct covariance_params *params,
+                               struct error *error)
 {
     const int64_t n = 2 * given->n_seen, m = 2 * given->n_unseen;
     struct gaussian gaussian = {.n = given->n_unseen, .mean = memory_alloc((size_t)m, sizeof *gaussian.mean)};
@@ -262,8 +289,8 @@ enum status gaussian_condition(struct gaussian *ret, const struct gaussian_given
     if (gaussian.n_rows > 0)
         gaussian.rows = memory_alloc((size_t)(gaussian.n_rows * m), sizeof *gaussian.rows);
     enum status status;
-    if (!gaussian.mean || !work.seen || !work.between || !work.residual || !work.weights || (given->with_sd && !gaussian.sd) ||
-        (gaussian.n_rows > 0 && !gaussian.rows))
+    if (!gaussian.mean || !work.seen || !work.between || !work.residual || !work.weights ||
+        (given->with_sd && !gaussian.sd) || (gaussian.n_rows > 0 && !gaussian.rows))
         status = error_memory(error, (size_t)n * (size_t)(n + m) * sizeof *work.seen, "the covariance of the rays");
     else
         status = gaussian_run(&gaussian, &work, given, population, params, error);

@@ -1,9 +1,11 @@
-/* gaussian.h - what the field is at some rays, given what it is at others: the conditional mean and standard deviation of a Gaussian.
+/* gaussian.h - what the field is at some rays, given what it is at others: the conditional mean and standard deviation
+ * of a Gaussian.
  *
  *     r_h = mu_h + C_ho (C_oo + n^2 I)^-1 (r_o - mu_o)
  *     var_h = diag(C_hh - C_ho (C_oo + n^2 I)^-1 C_oh)
  *
- * Cholesky and triangular solves are LAPACK's and BLAS's, tile by tile on one thread each, so that any number of threads gives the same bits. */
+ * Cholesky and triangular solves are LAPACK's and BLAS's, tile by tile on one thread each, so that any number of
+ * threads gives the same bits. */
 #ifndef CALVARIA_SHAPE_GAUSSIAN_H
 #define CALVARIA_SHAPE_GAUSSIAN_H
 
@@ -20,19 +22,23 @@ struct gaussian_given {
 /* The posterior at the unseen rays. */
 struct gaussian {
     int64_t n;
-    float *mean;     /* n x 2: inner, outer, mm */
-    float *sd;       /* n x 2, mm; NULL where not wanted */
-    float *rows;     /* n_rows x n x 2, mm: the sum of their outer products is nearest to the posterior covariance; NULL where not wanted */
+    float *mean; /* n x 2: inner, outer, mm */
+    float *sd;   /* n x 2, mm; NULL where not wanted */
+    float *rows; /* n_rows x n x 2, mm: the sum of their outer products is nearest to the posterior covariance; NULL
+                    where not wanted */
     int64_t n_rows;
     double evidence; /* log density of what is seen, per value; NaN where nothing is seen */
 };
 
-/* Without rays seen: the population's mean and spread. STATUS_FAILED: memory, a value seen that is not finite, C_oo not positive definite. */
-enum status gaussian_condition(struct gaussian *ret, const struct gaussian_given *given, const struct population *population,
-                               const struct covariance_params *params, struct error *error);
+/* Without rays seen: the population's mean and spread. STATUS_FAILED: memory, a value seen that is not finite, C_oo not
+ * positive definite. */
+enum status gaussian_condition(struct gaussian *ret, const struct gaussian_given *given,
+                               const struct population *population, const struct covariance_params *params,
+                               struct error *error);
 void gaussian_done(struct gaussian *gaussian);
 
-/* rows (k x m): sqrt(eigenvalue) * eigenvector of the k largest of a symmetric m x m matrix (its lower triangle is read), by subspace iteration. */
+/* rows (k x m): sqrt(eigenvalue) * eigenvector of the k largest of a symmetric m x m matrix (its lower triangle is
+ * read), by subspace iteration. */
 enum status gaussian_principal(float *rows, int64_t k, const float *matrix, int64_t m, struct error *error);
 
 /* Symmetric n x n, row by row, lower triangle: in place its Cholesky factor L. False: not positive definite. n >= 0. */

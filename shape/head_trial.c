@@ -12,7 +12,8 @@
 #define TWO_PI 6.283185307179586
 
 /* Marks the good rays within an ellipse about a centre; axes in mm on the head's sphere. */
-static void head_trial_mark(uint8_t *hole, const struct disc *disc, const uint8_t *good, const double centre[3], const double axes_mm[2], double turn)
+static void head_trial_mark(uint8_t *hole, const struct disc *disc, const uint8_t *good, const double centre[3],
+                            const double axes_mm[2], double turn)
 {
     /* two tangents at the centre, the first one turned by `turn` from the meridian */
     double east[3] = {-centre[1], centre[0], 0}, north[3], first[3], second[3];
@@ -37,14 +38,17 @@ static void head_trial_mark(uint8_t *hole, const struct disc *disc, const uint8_
     }
 }
 
-enum status head_trial_hole(uint8_t *hole, const struct disc *disc, const uint8_t *good, uint64_t seed, int64_t number, struct error *error)
+enum status head_trial_hole(uint8_t *hole, const struct disc *disc, const uint8_t *good, uint64_t seed, int64_t number,
+                            struct error *error)
 {
     struct rng rng = rng_make(seed, (uint64_t)number);
     int64_t n_good = 0;
     for (int64_t ray = 0; ray < disc->n_rays; ray++)
         n_good += good[ray] && disc->ray[ray][2] > -0.1;
     if (!n_good)
-        return error_set(error, STATUS_FAILED, "shape model: no ray is good: the heads have no vault in common (are they upright, and heads?)");
+        return error_set(
+            error, STATUS_FAILED,
+            "shape model: no ray is good: the heads have no vault in common (are they upright, and heads?)");
     memset(hole, 0, (size_t)disc->n_rays);
     int64_t chosen = rng_below(&rng, n_good), ray = 0;
     for (;; ray++) /* rays are of equal area: the centre is uniform over the vault */
@@ -72,7 +76,8 @@ enum status head_trial_hole(uint8_t *hole, const struct disc *disc, const uint8_
 /* ---- the rays of a trial ---- */
 
 /* The population at these rays alone. */
-static enum status head_trial_pick(struct head_trial *trial, const struct population *population, const int32_t *rays, int64_t n, struct error *error)
+static enum status head_trial_pick(struct head_trial *trial, const struct population *population, const int32_t *rays,
+                                   int64_t n, struct error *error)
 {
     const int64_t m = population->n_factors;
     struct population *picked = &trial->population;
@@ -88,7 +93,8 @@ static enum status head_trial_pick(struct head_trial *trial, const struct popula
     for (int64_t k = 0; k < n; k++) {
         const int64_t ray = rays[k];
         memcpy(picked->factor + 2 * k * m, population->factor + 2 * ray * m, (size_t)(2 * m) * sizeof *picked->factor);
-        memcpy(picked->mode + 2 * k * POSE_MODES, population->mode + 2 * ray * POSE_MODES, 2 * POSE_MODES * sizeof *picked->mode);
+        memcpy(picked->mode + 2 * k * POSE_MODES, population->mode + 2 * ray * POSE_MODES,
+               2 * POSE_MODES * sizeof *picked->mode);
         memcpy(trial->disc.ray[k], population->disc->ray[ray], sizeof trial->disc.ray[k]);
         picked->mean.inner[k] = population->mean.inner[ray];
         picked->mean.outer[k] = population->mean.outer[ray];
@@ -99,8 +105,8 @@ static enum status head_trial_pick(struct head_trial *trial, const struct popula
 }
 
 /* seen first, then unseen. */
-static enum status head_trial_fill(struct head_trial *trial, const struct head_trial_head *head, const struct population *population, const struct hole *hole,
-                              struct error *error)
+static enum status head_trial_fill(struct head_trial *trial, const struct head_trial_head *head,
+                                   const struct population *population, const struct hole *hole, struct error *error)
 {
     const int64_t n = hole->n_seen + hole->n_unseen;
     int32_t *rays = memory_alloc((size_t)n, sizeof *rays);
@@ -122,8 +128,10 @@ static enum status head_trial_fill(struct head_trial *trial, const struct head_t
             if (k < hole->n_seen)
                 trial->seen[k] = (int32_t)k;
             else {
-                const bool odd = !(fabs(head->map->inner[ray] - population->mean.inner[ray]) <= fmax(5 * population->sd.inner[ray], 6)) ||
-                                 !(fabs(head->map->outer[ray] - population->mean.outer[ray]) <= fmax(5 * population->sd.outer[ray], 6));
+                const bool odd = !(fabs(head->map->inner[ray] - population->mean.inner[ray]) <=
+                                   fmax(5 * population->sd.inner[ray], 6)) ||
+                                 !(fabs(head->map->outer[ray] - population->mean.outer[ray]) <=
+                                   fmax(5 * population->sd.outer[ray], 6));
                 trial->unseen[k - hole->n_seen] = (int32_t)k;
                 trial->truth[2 * (k - hole->n_seen)] = odd ? NAN : head->map->inner[ray];
                 trial->truth[2 * (k - hole->n_seen) + 1] = odd ? NAN : head->map->outer[ray];
@@ -135,8 +143,8 @@ static enum status head_trial_fill(struct head_trial *trial, const struct head_t
     return status;
 }
 
-enum status head_trial_new(struct head_trial *ret, const struct head_trial_head *head, const struct disc *disc, const struct heads *heads,
-                      const struct hole_config *rules, struct error *error)
+enum status head_trial_new(struct head_trial *ret, const struct head_trial_head *head, const struct disc *disc,
+                           const struct heads *heads, const struct hole_config *rules, struct error *error)
 {
     struct head_trial trial = {0};
     struct population population = {0};
@@ -183,7 +191,8 @@ static double head_trial_shell(double inner, double outer)
     return fmax(outer * outer * outer - inner * inner * inner, 0);
 }
 
-static struct head_trial_score head_trial_compare(float *z, const struct head_trial *trial, const struct gaussian *gaussian)
+static struct head_trial_score head_trial_compare(float *z, const struct head_trial *trial,
+                                                  const struct gaussian *gaussian)
 {
     struct head_trial_score score = {0};
     double both = 0, sum = 0, density = 0;
@@ -215,13 +224,17 @@ static struct head_trial_score head_trial_compare(float *z, const struct head_tr
     return score;
 }
 
-enum status head_trial_run(struct head_trial_score *ret, float *z, const struct head_trial *trial, const struct covariance_params *params, bool with_sd,
-                      struct error *error)
+enum status head_trial_run(struct head_trial_score *ret, float *z, const struct head_trial *trial,
+                           const struct covariance_params *params, bool with_sd, struct error *error)
 {
     struct population population = trial->population;
     population.disc = &trial->disc;
-    const struct gaussian_given given = {.map = &trial->map, .seen = trial->seen, .n_seen = trial->n_seen, .unseen = trial->unseen,
-                                         .n_unseen = trial->n_unseen, .with_sd = with_sd};
+    const struct gaussian_given given = {.map = &trial->map,
+                                         .seen = trial->seen,
+                                         .n_seen = trial->n_seen,
+                                         .unseen = trial->unseen,
+                                         .n_unseen = trial->n_unseen,
+                                         .with_sd = with_sd};
     struct gaussian gaussian;
     if (gaussian_condition(&gaussian, &given, &population, params, error))
         return error->status;

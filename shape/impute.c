@@ -11,8 +11,8 @@
 #include "shape/blas.h"
 #include "shape/gaussian.h"
 
-#define GAP_MM 6.0   /* rays of a defective head this near to one that meets nothing are not believed */
-#define DENSE_MM 8.0 /* all believed rays this near to a gap are used */
+#define GAP_MM 6.0     /* rays of a defective head this near to one that meets nothing are not believed */
+#define DENSE_MM 8.0   /* all believed rays this near to a gap are used */
 #define ENOUGH_MM 0.02 /* rounds end when radii change by less on average */
 enum { STRIDE = 4, ROWS_PER_HEAD = 8, ROWS_KEPT = 80, GAP_RAYS_FOR_ROWS = 40 };
 
@@ -38,8 +38,8 @@ static float impute_median(float *values, int64_t n)
 }
 
 /* Median and MAD (times 1.4826) of one radius over the heads that have it. */
-static void impute_spread(double *ret_median, double *ret_mad, const struct heads *heads, const uint8_t *masked, int64_t ray, int surface,
-                          float *column)
+static void impute_spread(double *ret_median, double *ret_mad, const struct heads *heads, const uint8_t *masked,
+                          int64_t ray, int surface, float *column)
 {
     int64_t n = 0;
     for (int64_t h = 0; h < heads->n; h++) {
@@ -79,7 +79,8 @@ static void impute_ray(uint8_t *missing, uint8_t *good, struct heads *heads, int
 }
 
 /* Holes of the defective heads, with a margin. */
-static enum status impute_mask(uint8_t *missing, const struct heads *heads, const uint8_t *complete, const struct disc *disc, struct error *error)
+static enum status impute_mask(uint8_t *missing, const struct heads *heads, const uint8_t *complete,
+                               const struct disc *disc, struct error *error)
 {
     const int64_t n_rays = heads->n_rays;
     memset(missing, 0, (size_t)(heads->n * n_rays));
@@ -95,7 +96,8 @@ static enum status impute_mask(uint8_t *missing, const struct heads *heads, cons
     return STATUS_OK;
 }
 
-enum status impute_find(uint8_t *missing, uint8_t *good, struct heads *heads, const uint8_t *complete, const struct disc *disc, struct error *error)
+enum status impute_find(uint8_t *missing, uint8_t *good, struct heads *heads, const uint8_t *complete,
+                        const struct disc *disc, struct error *error)
 {
     float *column = memory_alloc((size_t)heads->n, sizeof *column);
     if (!column)
@@ -142,9 +144,11 @@ static enum status impute_select(struct gaussian_given *given, struct impute_wor
     return STATUS_OK;
 }
 
-/* Fills head h; *ret_change: the sum of absolute changes. rows (may be NULL): ROWS_PER_HEAD rows of what is not known. */
-static enum status impute_head(struct heads *heads, struct impute_work *work, const struct gaussian_given *given, int64_t h, float *rows,
-                               const struct covariance_params *params, double *ret_change, struct error *error)
+/* Fills head h; *ret_change: the sum of absolute changes. rows (may be NULL): ROWS_PER_HEAD rows of what is not known.
+ */
+static enum status impute_head(struct heads *heads, struct impute_work *work, const struct gaussian_given *given,
+                               int64_t h, float *rows, const struct covariance_params *params, double *ret_change,
+                               struct error *error)
 {
     struct population population;
     struct gaussian gaussian;
@@ -177,11 +181,14 @@ static void impute_part(float *rows, const float *from, int64_t n, const struct 
 #pragma omp parallel for schedule(static)
     for (int64_t i = 0; i < n; i++)
         for (int64_t k = 0; k < width; k++)
-            rows[i * width + k] = (from[i * width + k] + sign * from[i * width + 2 * disc->mirror[k / 2] + (k & 1)]) * (float)sqrt(0.5);
+            rows[i * width + k] =
+                (from[i * width + k] + sign * from[i * width + 2 * disc->mirror[k / 2] + (k & 1)]) * (float)sqrt(0.5);
 }
 
-/* The `kept` rows whose outer products come nearest to those of all n: with the eigenvectors u of the rows' products among each other, u^T rows. */
-static enum status impute_compress(float *out, int64_t kept, const float *rows, int64_t n, int64_t width, struct error *error)
+/* The `kept` rows whose outer products come nearest to those of all n: with the eigenvectors u of the rows' products
+ * among each other, u^T rows. */
+static enum status impute_compress(float *out, int64_t kept, const float *rows, int64_t n, int64_t width,
+                                   struct error *error)
 {
     float *products = memory_alloc((size_t)(n * n + n), sizeof *products), *values = products + n * n;
     if (!products)
@@ -189,20 +196,23 @@ static enum status impute_compress(float *out, int64_t kept, const float *rows, 
     blas_one_thread();
 #pragma omp parallel for schedule(static, 1)
     for (int64_t i = 0; i < n; i += ROWS_PER_HEAD)
-        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, ROWS_PER_HEAD, (int)(i + ROWS_PER_HEAD), (int)width, 1, rows + i * width, (int)width, rows,
-                    (int)width, 0, products + i * n, (int)n);
+        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, ROWS_PER_HEAD, (int)(i + ROWS_PER_HEAD), (int)width, 1,
+                    rows + i * width, (int)width, rows, (int)width, 0, products + i * n, (int)n);
     const bool ok = LAPACKE_ssyevd(LAPACK_ROW_MAJOR, 'V', 'L', (int)n, products, (int)n, values) == 0;
     if (ok) /* ascending: the last columns are the largest */
-        cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, (int)kept, (int)width, (int)n, 1, products + n - kept, (int)n, rows, (int)width, 0, out,
-                    (int)width);
+        cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, (int)kept, (int)width, (int)n, 1, products + n - kept,
+                    (int)n, rows, (int)width, 0, out, (int)width);
     memory_free(products);
-    return ok ? STATUS_OK : error_set(error, STATUS_FAILED, "shape model: the uncertainty of filled gaps is not finite");
+    return ok ? STATUS_OK
+              : error_set(error, STATUS_FAILED, "shape model: the uncertainty of filled gaps is not finite");
 }
 
-static enum status impute_spread_rows(struct heads *heads, const float *rows, int64_t n, const struct disc *disc, struct error *error)
+static enum status impute_spread_rows(struct heads *heads, const float *rows, int64_t n, const struct disc *disc,
+                                      struct error *error)
 {
     const int64_t width = 2 * heads->n_rays, kept = n < ROWS_KEPT / 2 ? n : ROWS_KEPT / 2;
-    float *part = memory_alloc((size_t)(n * width), sizeof *part), *spread = memory_alloc((size_t)(2 * kept * width), sizeof *spread);
+    float *part = memory_alloc((size_t)(n * width), sizeof *part),
+          *spread = memory_alloc((size_t)(2 * kept * width), sizeof *spread);
     enum status status = STATUS_OK;
     if (!part || !spread)
         status = error_memory(error, (size_t)(n * width) * sizeof *part, "the uncertainty of filled gaps");
@@ -224,8 +234,9 @@ static enum status impute_spread_rows(struct heads *heads, const float *rows, in
 /* ---- rounds ---- */
 
 /* One round over all heads. rows: ROWS_PER_HEAD for each head with a large gap; *ret_n counts them. */
-static enum status impute_round(struct heads *heads, struct impute_work *work, float *rows, int64_t *ret_n, const struct covariance_params *params,
-                                struct impute_result *result, struct error *error)
+static enum status impute_round(struct heads *heads, struct impute_work *work, float *rows, int64_t *ret_n,
+                                const struct covariance_params *params, struct impute_result *result,
+                                struct error *error)
 {
     double change = 0;
     const int64_t before = result->n_filled;
@@ -287,7 +298,8 @@ static enum status impute_rounds(struct heads *heads, struct impute_work *work, 
 }
 
 enum status impute_fill(struct heads *heads, const uint8_t *missing, const uint8_t *good, const struct disc *disc,
-                        const struct covariance_params *params, struct impute_result *ret_result, struct progress *progress, struct error *error)
+                        const struct covariance_params *params, struct impute_result *ret_result,
+                        struct progress *progress, struct error *error)
 {
     const size_t n = (size_t)disc->n_rays;
     struct impute_work work = {.disc = disc, .heads = heads, .missing = missing, .good = good};

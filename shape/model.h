@@ -1,19 +1,18 @@
 /* model.h - shape.h5: all that is learnt about heads. Readable with h5py; see docs/shape.md.
  *
- *   /                attributes: format "calvaria-shape", format_version 1, texts (set_hash, licence, made_by ...), every hyper-parameter by its name
- *   /template        float32 (n, n): outer radius over the template disc, mm
- *   /good            uint8 (rays): 1 where the model vouches for its radii
- *   /heads/map       float32 (heads, rays, 2): inner and outer radius, mm, gaps filled
- *   /heads/missing   uint8 (heads, rays): 1 where the radius was filled, not measured
+ *   /                attributes: format "calvaria-shape", format_version 1, texts (set_hash, licence, made_by ...),
+ * every hyper-parameter by its name /template        float32 (n, n): outer radius over the template disc, mm /good
+ * uint8 (rays): 1 where the model vouches for its radii /heads/map       float32 (heads, rays, 2): inner and outer
+ * radius, mm, gaps filled /heads/missing   uint8 (heads, rays): 1 where the radius was filled, not measured
  *   /heads/spread    float32 (rows, rays, 2): uncertainty of what was filled, mm
  *   /heads/pose      float64 (heads, 15): rotation, centre, scale of the head in its volume
  *   /heads/group     int32 (heads); /heads/name and /heads/hash: what each is
  *
  *     struct shape_model model;
  *     if (shape_model_read(&model, "shape.h5", error)) ...
- *     hole_find(&hole, &model.disc, &map, &model.population.mean, &model.population.sd, model.good, &hole_default, error);
- *     gaussian_condition(&gaussian, &given, &model.population, &model.covariance, error);
- *     shape_model_done(&model); */
+ *     hole_find(&hole, &model.disc, &map, &model.population.mean, &model.population.sd, model.good, &hole_default,
+ * error); gaussian_condition(&gaussian, &given, &model.population, &model.covariance, error); shape_model_done(&model);
+ */
 #ifndef CALVARIA_SHAPE_MODEL_H
 #define CALVARIA_SHAPE_MODEL_H
 
@@ -28,7 +27,8 @@ struct shape_head {
     struct pose pose;      /* of the head in its volume */
 };
 
-/* Half the width of an interval of this probability is its factor times the standard deviation; from skulls left out, see fit.h. */
+/* Half the width of an interval of this probability is its factor times the standard deviation; from skulls left out,
+ * see fit.h. */
 struct shape_calibration {
     double factor_50, factor_90;
 };
@@ -36,15 +36,15 @@ struct shape_calibration {
 struct shape_model {
     struct arena arena;
     struct disc disc, template_disc;
-    float *template;                 /* template_disc n x n, mm */
-    uint8_t *good;                   /* disc rays */
-    uint8_t *missing;                /* heads x rays */
+    float *template;  /* template_disc n x n, mm */
+    uint8_t *good;    /* disc rays */
+    uint8_t *missing; /* heads x rays */
     struct heads heads;
     struct shape_head *head;
     struct covariance_params covariance;
     struct shape_calibration calibration;
-    const char *set_hash, *licence;  /* hexadecimal; a note, may be empty */
-    struct population population;    /* of all heads */
+    const char *set_hash, *licence; /* hexadecimal; a note, may be empty */
+    struct population population;   /* of all heads */
 };
 
 /* Refuses what is no shape model, another version, wrong shapes, values that are not finite. */

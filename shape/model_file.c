@@ -12,7 +12,15 @@
 #include "shape/model.h"
 
 static const char shape_format[] = "calvaria-shape";
-enum { SHAPE_VERSION = 1, DEFLATE = 6, POSE_NUMBERS = 15, NAME_MAX_BYTES = 256, HEADS_MAX = 100000, SPREAD_MAX = 4096, DISC_MAX = 1001 };
+enum {
+    SHAPE_VERSION = 1,
+    DEFLATE = 6,
+    POSE_NUMBERS = 15,
+    NAME_MAX_BYTES = 256,
+    HEADS_MAX = 100000,
+    SPREAD_MAX = 4096,
+    DISC_MAX = 1001
+};
 
 /* One dataset: its values are `n` of the dims' product. */
 struct array {
@@ -33,7 +41,8 @@ static size_t array_count(const struct array *array)
 /* ---- writing ---- */
 
 /* Without times, so that the same model is the same file; in chunks of whole heads, compressed. */
-static enum status array_write(hid_t file, const struct array *array, const void *values, const char *path, struct error *error)
+static enum status array_write(hid_t file, const struct array *array, const void *values, const char *path,
+                               struct error *error)
 {
     const hid_t create = H5Pcreate(H5P_DATASET_CREATE), space = H5Screate_simple(array->rank, array->dim, NULL);
     H5Pset_obj_track_times(create, false);
@@ -51,7 +60,8 @@ static enum status array_write(hid_t file, const struct array *array, const void
     return ok ? STATUS_OK : h5_error(error, path, array->name);
 }
 
-static enum status shape_write_attributes(hid_t file, const struct shape_model *model, const char *path, struct error *error)
+static enum status shape_write_attributes(hid_t file, const struct shape_model *model, const char *path,
+                                          struct error *error)
 {
     const int64_t version = SHAPE_VERSION, discs[2] = {model->disc.n, model->template_disc.n};
     const double reach[2] = {model->disc.reach, model->template_disc.reach};
@@ -62,7 +72,8 @@ static enum status shape_write_attributes(hid_t file, const struct shape_model *
         h5_put_numbers(file, "disc_reach", H5T_NATIVE_DOUBLE, 1, &two, reach, path, error) ||
         h5_put_numbers(file, "factor_50", H5T_NATIVE_DOUBLE, 0, NULL, &model->calibration.factor_50, path, error) ||
         h5_put_numbers(file, "factor_90", H5T_NATIVE_DOUBLE, 0, NULL, &model->calibration.factor_90, path, error) ||
-        h5_put_text(file, "set_hash", model->set_hash, path, error) || h5_put_text(file, "licence", model->licence, path, error))
+        h5_put_text(file, "set_hash", model->set_hash, path, error) ||
+        h5_put_text(file, "licence", model->licence, path, error))
         return error->status;
     for (const struct config_field *field = covariance_table.fields; field->key; field++) {
         const double *value = (const double *)((const char *)&model->covariance + field->offset);
@@ -114,26 +125,31 @@ static enum status shape_write_heads(hid_t file, const struct shape_model *model
 
 static enum status shape_write_all(hid_t file, const struct shape_model *model, const char *path, struct error *error)
 {
-    const hsize_t n = (hsize_t)model->heads.n, rays = (hsize_t)model->disc.n_rays, side = (hsize_t)model->template_disc.n;
-    const struct array template = {"template", H5T_NATIVE_FLOAT, 2, {side, side}}, good = {"good", H5T_NATIVE_UINT8, 1, {rays}},
-                       map = {"heads/map", H5T_NATIVE_FLOAT, 3, {n, rays, 2}}, missing = {"heads/missing", H5T_NATIVE_UINT8, 2, {n, rays}},
+    const hsize_t n = (hsize_t)model->heads.n, rays = (hsize_t)model->disc.n_rays,
+                  side = (hsize_t)model->template_disc.n;
+    const struct array template = {"template", H5T_NATIVE_FLOAT, 2, {side, side}},
+                       good = {"good", H5T_NATIVE_UINT8, 1, {rays}},
+                       map = {"heads/map", H5T_NATIVE_FLOAT, 3, {n, rays, 2}},
+                       missing = {"heads/missing", H5T_NATIVE_UINT8, 2, {n, rays}},
                        spread = {"heads/spread", H5T_NATIVE_FLOAT, 3, {(hsize_t)model->heads.n_spread, rays, 2}};
     const hid_t group = H5Gcreate2(file, "heads", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
     if (group < 0)
         return h5_error(error, path, "heads");
     H5Gclose(group);
-    if (shape_write_attributes(file, model, path, error) || array_write(file, &template, model->template, path, error) ||
+    if (shape_write_attributes(file, model, path, error) ||
+        array_write(file, &template, model->template, path, error) ||
         array_write(file, &good, model->good, path, error) || array_write(file, &map, model->heads.map, path, error) ||
         array_write(file, &missing, model->missing, path, error) || shape_write_heads(file, model, path, error))
         return error->status;
     return model->heads.n_spread ? array_write(file, &spread, model->heads.spread, path, error) : STATUS_OK;
 }
 
-static enum status shape_write_file(const char *part, const char *path, const struct shape_model *model, struct error *error)
+static enum status shape_write_file(const char *part, const char *path, const struct shape_model *model,
+                                    struct error *error)
 {
     const hid_t access = H5Pcreate(H5P_FILE_ACCESS), create = H5Pcreate(H5P_FILE_CREATE);
     H5Pset_libver_bounds(access, H5F_LIBVER_V18, H5F_LIBVER_LATEST); /* objects with checksums */
-    H5Pset_link_phase_change(create, UINT16_MAX, 0);                 /* attributes and links in the header, under its checksum */
+    H5Pset_link_phase_change(create, UINT16_MAX, 0); /* attributes and links in the header, under its checksum */
     H5Pset_attr_phase_change(create, UINT16_MAX, 0);
     H5Pset_obj_track_times(create, false);
     const hid_t file = H5Fcreate(part, H5F_ACC_TRUNC, create, access);
@@ -172,19 +188,22 @@ static enum status array_check(hid_t dataset, struct array *array, const char *p
     hsize_t dim[H5S_MAX_RANK] = {0};
     enum status status = STATUS_OK;
     const int rank = H5Sget_simple_extent_ndims(space);
-    if (H5Tget_class(type) != H5Tget_class(array->type) || H5Tis_variable_str(type) > 0 || H5Tget_size(type) > NAME_MAX_BYTES)
+    if (H5Tget_class(type) != H5Tget_class(array->type) || H5Tis_variable_str(type) > 0 ||
+        H5Tget_size(type) > NAME_MAX_BYTES)
         status = error_set(error, STATUS_FAILED, "%s: %s: another type of values than expected", path, array->name);
     else if (rank != array->rank || H5Sget_simple_extent_dims(space, dim, NULL) != rank)
-        status = error_set(error, STATUS_FAILED, "%s: %s: %d dimensions, expected %d", path, array->name, rank, array->rank);
+        status =
+            error_set(error, STATUS_FAILED, "%s: %s: %d dimensions, expected %d", path, array->name, rank, array->rank);
     double n = 1;
     for (int a = 0; a < array->rank && !status; a++) {
         n *= (double)dim[a];
         if (array->dim[a] && dim[a] != array->dim[a])
-            status = error_set(error, STATUS_FAILED, "%s: %s: dimension %d is %" PRIu64 ", expected %" PRIu64, path, array->name, a, (uint64_t)dim[a],
-                               (uint64_t)array->dim[a]);
+            status = error_set(error, STATUS_FAILED, "%s: %s: dimension %d is %" PRIu64 ", expected %" PRIu64, path,
+                               array->name, a, (uint64_t)dim[a], (uint64_t)array->dim[a]);
     }
     if (!status && n * (double)H5Tget_size(type) > (double)PACKED_MAX * (double)H5Dget_storage_size(dataset))
-        status = error_set(error, STATUS_FAILED, "%s: %s: declared but not stored (a damaged or half-written file)", path, array->name);
+        status = error_set(error, STATUS_FAILED, "%s: %s: declared but not stored (a damaged or half-written file)",
+                           path, array->name);
     for (int a = 0; a < array->rank && !status; a++)
         array->dim[a] = dim[a];
     H5Sclose(space);
@@ -245,14 +264,17 @@ static enum status shape_read_version(hid_t file, const char *path, struct arena
     if (h5_get_text(&format, file, "format", path, arena, error))
         return error->status;
     if (strcmp(format, shape_format) != 0)
-        return error_set(error, STATUS_FAILED, "%s: format: '%.64s', expected '%s' (no shape model)", path, format, shape_format);
+        return error_set(error, STATUS_FAILED, "%s: format: '%.64s', expected '%s' (no shape model)", path, format,
+                         shape_format);
     if (info.super.version < 2)
-        return error_set(error, STATUS_FAILED, "%s: HDF5 format %u, without checksums: not written by calvaria (h5repack --low=1 would fit)", path,
-                         info.super.version);
+        return error_set(error, STATUS_FAILED,
+                         "%s: HDF5 format %u, without checksums: not written by calvaria (h5repack --low=1 would fit)",
+                         path, info.super.version);
     if (h5_get_numbers(&version, 1, file, "format_version", H5T_NATIVE_INT64, path, error))
         return error->status;
     if (version != SHAPE_VERSION)
-        return error_set(error, STATUS_FAILED, "%s: format_version: %" PRId64 ", this program reads %d", path, version, SHAPE_VERSION);
+        return error_set(error, STATUS_FAILED, "%s: format_version: %" PRId64 ", this program reads %d", path, version,
+                         SHAPE_VERSION);
     return STATUS_OK;
 }
 
@@ -263,7 +285,8 @@ static enum status shape_read_params(struct shape_model *model, hid_t file, cons
         if (h5_get_numbers(value, 1, file, field->key, H5T_NATIVE_DOUBLE, path, error))
             return error->status;
         if (!(*value >= field->min && *value <= field->max))
-            return error_set(error, STATUS_FAILED, "%s: %s: %g is not in %g..%g", path, field->key, *value, field->min, field->max);
+            return error_set(error, STATUS_FAILED, "%s: %s: %g is not in %g..%g", path, field->key, *value, field->min,
+                             field->max);
     }
     double *const factors[] = {&model->calibration.factor_50, &model->calibration.factor_90};
     static const char *const names[] = {"factor_50", "factor_90"};
@@ -271,7 +294,8 @@ static enum status shape_read_params(struct shape_model *model, hid_t file, cons
         if (h5_get_numbers(factors[i], 1, file, names[i], H5T_NATIVE_DOUBLE, path, error))
             return error->status;
         if (!(*factors[i] > 0 && *factors[i] < 100))
-            return error_set(error, STATUS_FAILED, "%s: %s: %g is no factor of a standard deviation", path, names[i], *factors[i]);
+            return error_set(error, STATUS_FAILED, "%s: %s: %g is no factor of a standard deviation", path, names[i],
+                             *factors[i]);
     }
     return STATUS_OK;
 }
@@ -285,8 +309,9 @@ static enum status shape_read_discs(struct shape_model *model, hid_t file, const
         return error->status;
     for (int i = 0; i < 2; i++)
         if (n[i] < 5 || n[i] > DISC_MAX || !(reach[i] >= 0.2 && reach[i] <= 2))
-            return error_set(error, STATUS_FAILED, "%s: disc_n, disc_reach: %" PRId64 ", %g: no disc (5 to %d pixels, up to 2)", path, n[i], reach[i],
-                             DISC_MAX);
+            return error_set(error, STATUS_FAILED,
+                             "%s: disc_n, disc_reach: %" PRId64 ", %g: no disc (5 to %d pixels, up to 2)", path, n[i],
+                             reach[i], DISC_MAX);
     if (disc_init(&model->disc, n[0], reach[0], error))
         return error->status;
     return disc_init(&model->template_disc, n[1], reach[1], error);
@@ -306,7 +331,8 @@ static enum status shape_read_heads(struct shape_model *model, hid_t file, const
     else if (!array_read(&names, file, (struct array){"heads/name", text, 1, {n}}, path, error) &&
              !array_read(&hashes, file, (struct array){"heads/hash", H5T_NATIVE_UINT64, 1, {n}}, path, error) &&
              !array_read(&complete, file, (struct array){"heads/complete", H5T_NATIVE_UINT8, 1, {n}}, path, error) &&
-             !array_read(&poses, file, (struct array){"heads/pose", H5T_NATIVE_DOUBLE, 2, {n, POSE_NUMBERS}}, path, error) &&
+             !array_read(&poses, file, (struct array){"heads/pose", H5T_NATIVE_DOUBLE, 2, {n, POSE_NUMBERS}}, path,
+                         error) &&
              !array_read(&groups, file, (struct array){"heads/group", H5T_NATIVE_INT32, 1, {n}}, path, error))
         status = STATUS_OK;
     model->heads.group = groups;
@@ -322,7 +348,8 @@ static enum status shape_read_heads(struct shape_model *model, hid_t file, const
         memcpy(head->pose.scale, numbers + 12, sizeof head->pose.scale);
         for (int i = 0; i < POSE_NUMBERS; i++)
             if (!isfinite(numbers[i]) || (i >= 12 && !(numbers[i] > 0.1 && numbers[i] < 10)))
-                status = error_set(error, STATUS_FAILED, "%s: heads/pose: head %" PRId64 ": value %d is no part of a pose", path, h, i);
+                status = error_set(error, STATUS_FAILED,
+                                   "%s: heads/pose: head %" PRId64 ": value %d is no part of a pose", path, h, i);
         if (!(head->name = arena_strdup(&model->arena, name)))
             status = error_memory(error, NAME_MAX_BYTES, "a head's name");
     }
@@ -355,24 +382,29 @@ static enum status shape_check_values(const struct shape_model *model, const cha
 static enum status shape_read_arrays(struct shape_model *model, hid_t file, const char *path, struct error *error)
 {
     const hsize_t rays = (hsize_t)model->disc.n_rays, side = (hsize_t)model->template_disc.n;
-    struct array map = {"heads/map", H5T_NATIVE_FLOAT, 3, {0, rays, 2}}, spread = {"heads/spread", H5T_NATIVE_FLOAT, 3, {0, rays, 2}};
-    if (array_measure(file, &map, path, error) || (hdf5_has(file, spread.name) && array_measure(file, &spread, path, error)))
+    struct array map = {"heads/map", H5T_NATIVE_FLOAT, 3, {0, rays, 2}},
+                 spread = {"heads/spread", H5T_NATIVE_FLOAT, 3, {0, rays, 2}};
+    if (array_measure(file, &map, path, error) ||
+        (hdf5_has(file, spread.name) && array_measure(file, &spread, path, error)))
         return error->status;
     if (map.dim[0] < 2 || map.dim[0] > HEADS_MAX || spread.dim[0] > SPREAD_MAX)
-        return error_set(error, STATUS_FAILED, "%s: heads/map: %" PRIu64 " heads, %" PRIu64 " rows of spread (2 to %d, up to %d)", path,
+        return error_set(error, STATUS_FAILED,
+                         "%s: heads/map: %" PRIu64 " heads, %" PRIu64 " rows of spread (2 to %d, up to %d)", path,
                          (uint64_t)map.dim[0], (uint64_t)spread.dim[0], HEADS_MAX, SPREAD_MAX);
     model->heads.n = (int64_t)map.dim[0];
     model->heads.n_rays = model->disc.n_rays;
     model->heads.n_spread = (int64_t)spread.dim[0];
 
     void *template = NULL, *good = NULL, *values = NULL, *missing = NULL, *rows = NULL;
-    enum status status = array_read(&template, file, (struct array){"template", H5T_NATIVE_FLOAT, 2, {side, side}}, path, error);
+    enum status status =
+        array_read(&template, file, (struct array){"template", H5T_NATIVE_FLOAT, 2, {side, side}}, path, error);
     if (!status)
         status = array_read(&good, file, (struct array){"good", H5T_NATIVE_UINT8, 1, {rays}}, path, error);
     if (!status)
         status = array_read(&values, file, map, path, error);
     if (!status)
-        status = array_read(&missing, file, (struct array){"heads/missing", H5T_NATIVE_UINT8, 2, {map.dim[0], rays}}, path, error);
+        status = array_read(&missing, file, (struct array){"heads/missing", H5T_NATIVE_UINT8, 2, {map.dim[0], rays}},
+                            path, error);
     if (!status && spread.dim[0])
         status = array_read(&rows, file, spread, path, error);
     model->template = template;

@@ -1,4 +1,5 @@
-/* population.c - see population.h. Tests: tests/shape/test_covariance.c (golden numbers), tests/shape/test_gaussian.c (a head left out) */
+/* population.c - see population.h. Tests: tests/shape/test_covariance.c (golden numbers), tests/shape/test_gaussian.c
+ * (a head left out) */
 #include "shape/population.h"
 
 #include <math.h>
@@ -10,14 +11,16 @@
 /* ---- mean and factors ---- */
 
 /* Head h of the field, or its mirror image: a ray's value is that of the ray on the other side. */
-static float population_value(const struct heads *heads, const struct disc *disc, int64_t h, bool mirrored, int64_t ray, int surface)
+static float population_value(const struct heads *heads, const struct disc *disc, int64_t h, bool mirrored, int64_t ray,
+                              int surface)
 {
     const int64_t from = mirrored ? disc->mirror[ray] : ray;
     return heads->map[(h * heads->n_rays + from) * 2 + surface];
 }
 
 /* Mean, deviations and spread of one radius. A head without a value there adds to neither. */
-static void population_radius(struct population *population, const struct heads *heads, const int64_t *kept, int64_t ray, int surface)
+static void population_radius(struct population *population, const struct heads *heads, const int64_t *kept,
+                              int64_t ray, int surface)
 {
     const int64_t n = population->n_heads, m = population->n_factors;
     float *factor = population->factor + (ray * 2 + surface) * m;
@@ -106,7 +109,8 @@ static enum status population_modes(struct population *population, struct error 
 
 /* ---- all ---- */
 
-enum status population_new(struct population *ret, const struct disc *disc, const struct heads *heads, int32_t without, struct error *error)
+enum status population_new(struct population *ret, const struct disc *disc, const struct heads *heads, int32_t without,
+                           struct error *error)
 {
     struct population population = {.disc = disc};
     int64_t *kept = memory_alloc((size_t)heads->n, sizeof *kept);
@@ -117,7 +121,8 @@ enum status population_new(struct population *ret, const struct disc *disc, cons
             kept[population.n_heads++] = h;
     if (population.n_heads < 2) {
         memory_free(kept);
-        return error_set(error, STATUS_FAILED, "shape model: %lld heads are left: too few for a covariance (at least 2 are needed)",
+        return error_set(error, STATUS_FAILED,
+                         "shape model: %lld heads are left: too few for a covariance (at least 2 are needed)",
                          (long long)population.n_heads);
     }
     population.n_factors = 2 * population.n_heads + heads->n_spread;
@@ -127,7 +132,8 @@ enum status population_new(struct population *ret, const struct disc *disc, cons
     population.mode = memory_alloc((size_t)(2 * n * POSE_MODES), sizeof *population.mode);
     enum status status = STATUS_OK;
     if (!population.factor || !population.mode)
-        status = error_memory(error, (size_t)(2 * n * population.n_factors) * sizeof *population.factor, "the covariance's factors");
+        status = error_memory(error, (size_t)(2 * n * population.n_factors) * sizeof *population.factor,
+                              "the covariance's factors");
     if (!status)
         status = radial_map_new(&population.mean, n, error);
     if (!status)

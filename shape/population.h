@@ -1,18 +1,22 @@
-/* population.h - the heads as samples of a random field: mean, spread, and the rows whose products are the empirical covariance.
+/* population.h - the heads as samples of a random field: mean, spread, and the rows whose products are the empirical
+ * covariance.
  *
- * Values of the field stand ray by ray, inner surface first: element 2 * ray + surface. Every head counts twice, as it is and mirrored. */
+ * Values of the field stand ray by ray, inner surface first: element 2 * ray + surface. Every head counts twice, as it
+ * is and mirrored. */
 #ifndef CALVARIA_SHAPE_POPULATION_H
 #define CALVARIA_SHAPE_POPULATION_H
 
 #include "shape/disc.h"
 #include "shape/radial_map.h"
 
-/* The heads' maps, complete (gaps filled, see impute.h). Each head belongs to a group (copies or scans of one person). */
+/* The heads' maps, complete (gaps filled, see impute.h). Each head belongs to a group (copies or scans of one person).
+ */
 struct heads {
     int64_t n, n_rays;
-    float *map;      /* n x n_rays x 2, mm: inner, outer */
-    int32_t *group;  /* n */
-    /* Uncertainty of the filled gaps: rows whose products, divided by n - 1, are added to the covariance; n_spread x n_rays x 2, or NULL. */
+    float *map;     /* n x n_rays x 2, mm: inner, outer */
+    int32_t *group; /* n */
+    /* Uncertainty of the filled gaps: rows whose products, divided by n - 1, are added to the covariance; n_spread x
+     * n_rays x 2, or NULL. */
     int64_t n_spread;
     float *spread;
 };
@@ -21,16 +25,18 @@ enum { POSE_MODES = 9 };
 
 struct population {
     const struct disc *disc;
-    int64_t n_heads;  /* counted in */
+    int64_t n_heads; /* counted in */
     int64_t n_factors;
-    float *factor;    /* n_rays x 2 x n_factors, mm: E_ij = sum_m factor[i][m] factor[j][m] */
-    float *mode;      /* n_rays x 2 x POSE_MODES, mm: change of the mean under 1 degree, 1 mm, 1 % of scale about and along each axis */
+    float *factor; /* n_rays x 2 x n_factors, mm: E_ij = sum_m factor[i][m] factor[j][m] */
+    float *mode;   /* n_rays x 2 x POSE_MODES, mm: change of the mean under 1 degree, 1 mm, 1 % of scale about and along
+                      each axis */
     struct radial_map mean, sd; /* mm */
 };
 
-/* Over all heads but those of the group `without` (-1: none): what it returns does not depend on their maps. STATUS_FAILED: fewer than 2 heads are
- * left. */
-enum status population_new(struct population *ret, const struct disc *disc, const struct heads *heads, int32_t without, struct error *error);
+/* Over all heads but those of the group `without` (-1: none): what it returns does not depend on their maps.
+ * STATUS_FAILED: fewer than 2 heads are left. */
+enum status population_new(struct population *ret, const struct disc *disc, const struct heads *heads, int32_t without,
+                           struct error *error);
 void population_done(struct population *population);
 
 #endif

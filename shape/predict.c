@@ -5,7 +5,8 @@
 #include <string.h>
 
 enum status shape_predict(struct radial_map *filled, struct radial_map *sd, const struct population *population,
-                          const struct covariance_params *params, const struct radial_map *map, const struct hole *hole, struct error *error)
+                          const struct covariance_params *params, const struct radial_map *map, const struct hole *hole,
+                          struct error *error)
 {
     const struct gaussian_given given = {.map = map,
                                          .seen = hole->seen,

@@ -11,7 +11,8 @@ enum { THIN = 3, FAR_ROUNDS = 2 }; /* poses use every third point; the first two
 
 /* ---- one head ---- */
 
-enum status template_image(float *image, const struct disc *disc, const struct cloud *cloud, const struct pose *pose, struct error *error)
+enum status template_image(float *image, const struct disc *disc, const struct cloud *cloud, const struct pose *pose,
+                           struct error *error)
 {
     const int64_t n = disc->n;
     float *count = memory_zalloc((size_t)(n * n), sizeof *count);
@@ -65,7 +66,8 @@ static float template_median(float *values, int64_t n)
 }
 
 /* T from the posed heads' images (n_heads x n x n) and a column of scratch. */
-static enum status template_make(float *template, const struct disc *disc, const float *images, float *column, int64_t n_heads, struct error *error)
+static enum status template_make(float *template, const struct disc *disc, const float *images, float *column,
+                                 int64_t n_heads, struct error *error)
 {
     const int64_t n = disc->n, size = n * n;
     for (int64_t p = 0; p < size; p++) {
@@ -88,11 +90,11 @@ static enum status template_make(float *template, const struct disc *disc, const
 struct template_work {
     const struct disc *disc;
     struct template_heads *heads;
-    struct cloud *thin;       /* n */
-    struct pose *starts;      /* n */
-    enum status *statuses;    /* n */
-    float *images, *column;   /* n x n x n, n */
-    struct error *errors;     /* n */
+    struct cloud *thin;     /* n */
+    struct pose *starts;    /* n */
+    enum status *statuses;  /* n */
+    float *images, *column; /* n x n x n, n */
+    struct error *errors;   /* n */
 };
 
 static enum status template_first_error(const struct template_work *work, struct error *error)
@@ -112,10 +114,11 @@ static enum status template_pose_all(struct template_work *work, const float *te
     for (int64_t h = 0; h < heads->n; h++) {
         struct pose *pose = &heads->poses[h];
         work->errors[h] = (struct error){0};
-        work->statuses[h] = round < FAR_ROUNDS ? pose_best(pose, &heads->losses[h], &work->thin[h], work->disc, template, &work->starts[h],
-                                                           &pose_fit_training, &work->errors[h])
-                                               : pose_refine(pose, &heads->losses[h], &work->thin[h], work->disc, template, &pose_fit_refine,
-                                                             &work->errors[h]);
+        work->statuses[h] = round < FAR_ROUNDS
+                                ? pose_best(pose, &heads->losses[h], &work->thin[h], work->disc, template,
+                                            &work->starts[h], &pose_fit_training, &work->errors[h])
+                                : pose_refine(pose, &heads->losses[h], &work->thin[h], work->disc, template,
+                                              &pose_fit_refine, &work->errors[h]);
     }
     if (template_first_error(work, error))
         return error->status;
@@ -129,7 +132,8 @@ static enum status template_pose_all(struct template_work *work, const float *te
     return STATUS_OK;
 }
 
-static enum status template_rounds(float *template, struct template_work *work, struct progress *progress, struct error *error)
+static enum status template_rounds(float *template, struct template_work *work, struct progress *progress,
+                                   struct error *error)
 {
     const struct template_heads *heads = work->heads;
     const int64_t size = work->disc->n * work->disc->n;
@@ -137,9 +141,11 @@ static enum status template_rounds(float *template, struct template_work *work, 
 #pragma omp parallel for schedule(dynamic, 1)
         for (int64_t h = 0; h < heads->n; h++) {
             work->errors[h] = (struct error){0};
-            work->statuses[h] = template_image(work->images + h * size, work->disc, &heads->clouds[h], &heads->poses[h], &work->errors[h]);
+            work->statuses[h] = template_image(work->images + h * size, work->disc, &heads->clouds[h], &heads->poses[h],
+                                               &work->errors[h]);
         }
-        if (template_first_error(work, error) || template_make(template, work->disc, work->images, work->column, heads->n, error) ||
+        if (template_first_error(work, error) ||
+            template_make(template, work->disc, work->images, work->column, heads->n, error) ||
             template_pose_all(work, template, round, error))
             return error->status;
         if (progress)
@@ -156,7 +162,8 @@ static enum status template_thin(struct template_work *work, struct error *error
     return STATUS_OK;
 }
 
-enum status template_fit(float *template, const struct disc *disc, struct template_heads *heads, struct progress *progress, struct error *error)
+enum status template_fit(float *template, const struct disc *disc, struct template_heads *heads,
+                         struct progress *progress, struct error *error)
 {
     struct arena arena = {0};
     const size_t n = (size_t)heads->n;
@@ -169,7 +176,8 @@ enum status template_fit(float *template, const struct disc *disc, struct templa
     work.column = arena_alloc(&arena, n, sizeof *work.column);
     work.images = memory_alloc(n * (size_t)disc->n, (size_t)disc->n * sizeof *work.images);
     if (!work.thin || !work.starts || !work.statuses || !work.errors || !work.column || !work.images)
-        status = error_memory(error, n * (size_t)(disc->n * disc->n) * sizeof *work.images, "the heads' outer surfaces");
+        status =
+            error_memory(error, n * (size_t)(disc->n * disc->n) * sizeof *work.images, "the heads' outer surfaces");
     if (!status) {
         memcpy(work.starts, heads->poses, n * sizeof *work.starts);
         status = template_thin(&work, error);

@@ -12,8 +12,9 @@
 /* ---- a mean over trials ---- */
 
 /* z (NULL: not wanted): of trial i at z + start[i]. */
-static enum status tune_run(struct head_trial_score *scores, float *z, const int64_t *start, const struct head_trial *trials, int64_t n,
-                            const struct covariance_params *params, bool with_sd, struct error *error)
+static enum status tune_run(struct head_trial_score *scores, float *z, const int64_t *start,
+                            const struct head_trial *trials, int64_t n, const struct covariance_params *params,
+                            bool with_sd, struct error *error)
 {
     struct error *errors = memory_zalloc((size_t)n, sizeof *errors);
     enum status status = STATUS_OK;
@@ -52,8 +53,8 @@ static struct tune_score tune_mean(const struct head_trial_score *scores, int64_
     return mean;
 }
 
-enum status tune_evaluate(struct tune_score *ret, const struct head_trial *trials, int64_t n, const struct covariance_params *params, bool with_sd,
-                          struct error *error)
+enum status tune_evaluate(struct tune_score *ret, const struct head_trial *trials, int64_t n,
+                          const struct covariance_params *params, bool with_sd, struct error *error)
 {
     struct head_trial_score *scores = memory_alloc((size_t)n, sizeof *scores);
     if (!scores)
@@ -93,13 +94,16 @@ static const struct tune_axis {
 
 static double tune_stepped(const struct tune_axis *axis, double value, int direction)
 {
-    const double stepped = axis->share ? value + direction * axis->step : direction > 0 ? value * (1 + axis->step) : value / (1 + axis->step);
+    const double stepped = axis->share     ? value + direction * axis->step
+                           : direction > 0 ? value * (1 + axis->step)
+                                           : value / (1 + axis->step);
     return fmin(fmax(stepped, axis->low), axis->high);
 }
 
 /* Up, or where that is worse down, as long as it helps. */
-static enum status tune_axis_search(struct covariance_params *params, struct tune_score *score, const struct tune_axis *axis, const struct head_trial *trials,
-                                    int64_t n, struct error *error)
+static enum status tune_axis_search(struct covariance_params *params, struct tune_score *score,
+                                    const struct tune_axis *axis, const struct head_trial *trials, int64_t n,
+                                    struct error *error)
 {
     double *value = (double *)((char *)params + axis->offset);
     for (int direction = 1; direction >= -1; direction -= 2) {
@@ -125,8 +129,8 @@ static enum status tune_axis_search(struct covariance_params *params, struct tun
     return STATUS_OK;
 }
 
-enum status tune_search(struct covariance_params *params, struct tune_score *ret_score, const struct head_trial *trials, int64_t n,
-                        struct progress *progress, struct error *error)
+enum status tune_search(struct covariance_params *params, struct tune_score *ret_score, const struct head_trial *trials,
+                        int64_t n, struct progress *progress, struct error *error)
 {
     struct covariance_params found = *params;
     struct tune_score score;
@@ -158,8 +162,8 @@ static int tune_compare(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-enum status tune_calibrate(struct shape_calibration *ret, struct tune_score *ret_score, const struct head_trial *trials, int64_t n,
-                           const struct covariance_params *params, struct error *error)
+enum status tune_calibrate(struct shape_calibration *ret, struct tune_score *ret_score, const struct head_trial *trials,
+                           int64_t n, const struct covariance_params *params, struct error *error)
 {
     struct arena arena = {0};
     struct head_trial_score *scores = arena_alloc(&arena, (size_t)n, sizeof *scores);
@@ -179,7 +183,8 @@ enum status tune_calibrate(struct shape_calibration *ret, struct tune_score *ret
             if (isfinite(z[k]))
                 z[kept++] = fabsf(z[k]);
         if (kept < 100)
-            status = error_set(error, STATUS_FAILED, "shape model: only %lld radii to calibrate its uncertainty with", (long long)kept);
+            status = error_set(error, STATUS_FAILED, "shape model: only %lld radii to calibrate its uncertainty with",
+                               (long long)kept);
     }
     if (!status) {
         qsort(z, (size_t)kept, sizeof *z, tune_compare);

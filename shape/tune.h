@@ -1,4 +1,5 @@
-/* tune.h - hyper-parameters of the covariance and the calibration of its uncertainty, from trials: heads predicted without themselves. */
+/* tune.h - hyper-parameters of the covariance and the calibration of its uncertainty, from trials: heads predicted
+ * without themselves. */
 #ifndef CALVARIA_SHAPE_TUNE_H
 #define CALVARIA_SHAPE_TUNE_H
 
@@ -11,17 +12,17 @@ struct tune_score {
     double overlap, error_mm[2], log_density;
     int64_t n_trials;
 };
-enum status tune_evaluate(struct tune_score *ret, const struct head_trial *trials, int64_t n, const struct covariance_params *params, bool with_sd,
-                          struct error *error);
+enum status tune_evaluate(struct tune_score *ret, const struct head_trial *trials, int64_t n,
+                          const struct covariance_params *params, bool with_sd, struct error *error);
 
-/* Coordinate search in place, from the parameters given: each is stepped up and down while the mean overlap grows. progress, if not NULL, counts
- * TUNE_STEPS. */
+/* Coordinate search in place, from the parameters given: each is stepped up and down while the mean overlap grows.
+ * progress, if not NULL, counts TUNE_STEPS. */
 enum { TUNE_PARAMS = 14, TUNE_ROUNDS = 2, TUNE_STEPS = TUNE_PARAMS * TUNE_ROUNDS };
-enum status tune_search(struct covariance_params *params, struct tune_score *ret_score, const struct head_trial *trials, int64_t n,
-                        struct progress *progress, struct error *error);
+enum status tune_search(struct covariance_params *params, struct tune_score *ret_score, const struct head_trial *trials,
+                        int64_t n, struct progress *progress, struct error *error);
 
 /* Factors of the sd such that half and 90 % of the true radii of the trials lie within. */
-enum status tune_calibrate(struct shape_calibration *ret, struct tune_score *ret_score, const struct head_trial *trials, int64_t n,
-                           const struct covariance_params *params, struct error *error);
+enum status tune_calibrate(struct shape_calibration *ret, struct tune_score *ret_score, const struct head_trial *trials,
+                           int64_t n, const struct covariance_params *params, struct error *error);
 
 #endif
