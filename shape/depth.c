@@ -1,24 +1,27 @@
-/* depth.c - the filled surfaces as a depth field and as an implant's mask: see depth.h. Test: tests/shape/test_depth.c */
+/* depth.c - the filled surfaces as a depth field and as an implant's mask: see depth.h. Test: tests/shape/test_depth.c
+ */
 #include "shape/depth.h"
 
 #include <math.h>
 #include <string.h>
 
 #include "base/memory.h"
-#include "data/distance.h"
+#include "data/mask/distance.h"
 
-const struct implant_rules implant_default = {.opening_mm = 0.8, .opening_slack = 1.15, .closing_mm = 1.6, .closing_reach_mm = 2.5, .min_ml = 0.02};
+const struct implant_rules implant_default = {
+    .opening_mm = 0.8, .opening_slack = 1.15, .closing_mm = 1.6, .closing_reach_mm = 2.5, .min_ml = 0.02};
 
 #define DEPTH_MARGIN_MM 3.0
 
-struct box depth_box(const struct grid *grid, const struct disc *disc, const struct pose *pose, const struct radial_map *filled,
-                     const struct hole *hole)
+struct box depth_box(const struct grid *grid, const struct disc *disc, const struct pose *pose,
+                     const struct radial_map *filled, const struct hole *hole)
 {
     double lo[3] = {INFINITY, INFINITY, INFINITY}, hi[3] = {-INFINITY, -INFINITY, -INFINITY};
     for (int64_t i = 0; i < hole->n_unseen; i++)
         for (int end = 0; end < 2; end++) {
             const int32_t k = hole->unseen[i];
-            const double r = end ? (double)filled->outer[k] + DEPTH_MARGIN_MM : (double)filled->inner[k] - DEPTH_MARGIN_MM;
+            const double r =
+                end ? (double)filled->outer[k] + DEPTH_MARGIN_MM : (double)filled->inner[k] - DEPTH_MARGIN_MM;
             const double q[3] = {r * disc->ray[k][0], r * disc->ray[k][1], r * disc->ray[k][2]};
             double world[3], index[3];
             pose_world(pose, q, world);
@@ -39,20 +42,22 @@ struct box depth_box(const struct grid *grid, const struct disc *disc, const str
 /* What every voxel of a box needs: images of both surfaces, and of the holes' numbers. */
 struct depth_work {
     const struct disc *disc;
-    float *surface;    /* n x n x 2: inner, outer */
-    uint8_t *part;     /* n x n */
+    float *surface;              /* n x n x 2: inner, outer */
+    uint8_t *part;               /* n x n */
     double start[3], step[3][3]; /* canonical position of the grid's voxel 0, and of one step along each axis */
     double nearest, farthest;    /* radii between which a voxel can be near the shell of a hole */
 };
 
-static enum status depth_prepare(struct depth_work *work, const struct grid *grid, const struct pose *pose, const struct radial_map *filled,
-                                 const struct hole *hole, struct error *error)
+static enum status depth_prepare(struct depth_work *work, const struct grid *grid, const struct pose *pose,
+                                 const struct radial_map *filled, const struct hole *hole, struct error *error)
 {
     const int64_t pixels = work->disc->n * work->disc->n;
     float *image = memory_alloc((size_t)pixels, sizeof *image);
     work->surface = memory_alloc((size_t)pixels, 2 * sizeof *work->surface);
     work->part = memory_zalloc((size_t)pixels, 1);
-    enum status status = image && work->surface && work->part ? STATUS_OK : error_memory(error, (size_t)pixels * 12, "the surfaces' images");
+    enum status status = image && work->surface && work->part
+                             ? STATUS_OK
+                             : error_memory(error, (size_t)pixels * 12, "the surfaces' images");
     for (int s = 0; s < 2 && !status; s++) {
         status = disc_image(image, work->disc, s ? filled->outer : filled->inner, error);
         for (int64_t p = 0; p < pixels; p++)
@@ -72,7 +77,8 @@ static enum status depth_prepare(struct depth_work *work, const struct grid *gri
     }
     pose_canonical(pose, grid->origin, work->start);
     for (int a = 0; a < 3; a++) {
-        const double world[3] = {grid->origin[0] + grid->axis[a][0], grid->origin[1] + grid->axis[a][1], grid->origin[2] + grid->axis[a][2]};
+        const double world[3] = {grid->origin[0] + grid->axis[a][0], grid->origin[1] + grid->axis[a][1],
+                                 grid->origin[2] + grid->axis[a][2]};
         pose_canonical(pose, world, work->step[a]);
         for (int i = 0; i < 3; i++)
             work->step[a][i] -= work->start[i];
@@ -113,8 +119,9 @@ static void depth_row(float *depth, uint8_t *in_hole, const struct depth_work *w
     }
 }
 
-enum status depth_field(float *depth, uint8_t *in_hole, const struct grid *grid, const struct box *box, const struct disc *disc,
-                        const struct pose *pose, const struct radial_map *filled, const struct hole *hole, struct error *error)
+enum status depth_field(float *depth, uint8_t *in_hole, const struct grid *grid, const struct box *box,
+                        const struct disc *disc, const struct pose *pose, const struct radial_map *filled,
+                        const struct hole *hole, struct error *error)
 {
     struct depth_work work = {.disc = disc};
     enum status status = depth_prepare(&work, grid, pose, filled, hole, error);
@@ -122,7 +129,8 @@ enum status depth_field(float *depth, uint8_t *in_hole, const struct grid *grid,
     const int64_t rows = status ? 0 : size[1] * size[2];
 #pragma omp parallel for schedule(static)
     for (int64_t row = 0; row < rows; row++) {
-        const double index[3] = {(double)box->lo[0], (double)(box->lo[1] + row % size[1]), (double)(box->lo[2] + row / size[1])};
+        const double index[3] = {(double)box->lo[0], (double)(box->lo[1] + row % size[1]),
+                                 (double)(box->lo[2] + row / size[1])};
         double q[3];
         for (int i = 0; i < 3; i++)
             q[i] = work.start[i] + index[0] * work.step[0][i] + index[1] * work.step[1][i] + index[2] * work.step[2][i];
@@ -143,7 +151,8 @@ struct implant_work {
     uint8_t *part, *free, *a, *b;
 };
 
-static enum status implant_alloc(struct implant_work *work, const struct grid *grid, const struct box *box, struct error *error)
+static enum status implant_alloc(struct implant_work *work, const struct grid *grid, const struct box *box,
+                                 struct error *error)
 {
     work->voxels = 1;
     for (int i = 0; i < 3; i++) {
@@ -162,8 +171,8 @@ static enum status implant_alloc(struct implant_work *work, const struct grid *g
 }
 
 /* part: depth > 0 in a hole and no bone; free: no bone, beyond the volume as at its border. */
-static void implant_fill(struct implant_work *work, const struct volume *skull, const struct box *box, const float *depth,
-                         const uint8_t *in_hole)
+static void implant_fill(struct implant_work *work, const struct volume *skull, const struct box *box,
+                         const float *depth, const uint8_t *in_hole)
 {
     const int64_t *dim = work->dim, *whole = skull->grid.dim;
     const uint8_t *bone = skull->data;
@@ -173,13 +182,15 @@ static void implant_fill(struct implant_work *work, const struct volume *skull, 
         for (int64_t y = 0; y < dim[1]; y++)
             for (int64_t x = 0; x < dim[0]; x++) {
                 const int64_t at[3] = {x - IMPLANT_PAD, y - IMPLANT_PAD, z - IMPLANT_PAD};
-                const bool inside = at[0] >= 0 && at[0] < width && at[1] >= 0 && at[1] < height && at[2] >= 0 && at[2] < levels;
+                const bool inside =
+                    at[0] >= 0 && at[0] < width && at[1] >= 0 && at[1] < height && at[2] >= 0 && at[2] < levels;
                 int64_t i[3];
                 for (int a = 0; a < 3; a++) {
                     i[a] = box->lo[a] + at[a];
                     i[a] = i[a] < 0 ? 0 : i[a] >= whole[a] ? whole[a] - 1 : i[a];
                 }
-                const int64_t here = (z * dim[1] + y) * dim[0] + x, there = inside ? (at[2] * height + at[1]) * width + at[0] : 0;
+                const int64_t here = (z * dim[1] + y) * dim[0] + x,
+                              there = inside ? (at[2] * height + at[1]) * width + at[0] : 0;
                 work->free[here] = !bone[(i[2] * whole[1] + i[1]) * whole[0] + i[0]];
                 work->part[here] = inside && work->free[here] && depth[there] > 0 ? in_hole[there] : 0;
             }
@@ -202,7 +213,8 @@ static enum status implant_open(struct implant_work *work, const struct implant_
 }
 
 /* Of every hole the largest 6-connected part, if it is large enough. A part belongs to the hole of its first voxel. */
-static enum status implant_keep(struct implant_work *work, const struct implant_rules *rules, const struct grid *grid, struct error *error)
+static enum status implant_keep(struct implant_work *work, const struct implant_rules *rules, const struct grid *grid,
+                                struct error *error)
 {
     int64_t *sizes = NULL, n = 0, best[256] = {0};
     int32_t *label = memory_alloc((size_t)work->voxels, sizeof *label);
@@ -247,8 +259,8 @@ static enum status implant_close(struct implant_work *work, const struct implant
     return STATUS_OK;
 }
 
-enum status depth_implant(uint8_t *implant, const struct volume *skull, const struct box *box, const float *depth, const uint8_t *in_hole,
-                          const struct implant_rules *rules, struct error *error)
+enum status depth_implant(uint8_t *implant, const struct volume *skull, const struct box *box, const float *depth,
+                          const uint8_t *in_hole, const struct implant_rules *rules, struct error *error)
 {
     const int64_t *whole = skull->grid.dim;
     struct implant_work work = {0};

@@ -87,17 +87,20 @@ double disc_sample(const struct disc *disc, const float *image, const double at[
     const int64_t i = x < last ? (int64_t)x : disc->n - 2, j = y < last ? (int64_t)y : disc->n - 2;
     const double a = x - (double)i, b = y - (double)j;
     const float *p = image + i * disc->n + j;
-    return (1 - a) * ((1 - b) * (double)p[0] + b * (double)p[1]) + a * ((1 - b) * (double)p[disc->n] + b * (double)p[disc->n + 1]);
+    return (1 - a) * ((1 - b) * (double)p[0] + b * (double)p[1]) +
+           a * ((1 - b) * (double)p[disc->n] + b * (double)p[disc->n + 1]);
 }
 
 /* --- distances on the raster --- */
 
-/* nearest[p] = pixel of the nearest marked one (Euclidean, in pixels; the first in raster order of several), -1 where there is none.
- * By rows, then by columns: n^3 steps. */
-static enum status disc_nearest_marked(int32_t *nearest, const struct disc *disc, const uint8_t *marked, struct error *error)
+/* nearest[p] = pixel of the nearest marked one (Euclidean, in pixels; the first in raster order of several), -1 where
+ * there is none. By rows, then by columns: n^3 steps. */
+static enum status disc_nearest_marked(int32_t *nearest, const struct disc *disc, const uint8_t *marked,
+                                       struct error *error)
 {
     const int64_t n = disc->n;
-    int32_t *in_row = memory_alloc((size_t)(n * n), sizeof *in_row); /* nearest marked column of each pixel's row, -1: none */
+    int32_t *in_row =
+        memory_alloc((size_t)(n * n), sizeof *in_row); /* nearest marked column of each pixel's row, -1: none */
     if (!in_row)
         return error_memory(error, (size_t)(n * n) * sizeof *in_row, "distances on a disc");
     for (int64_t i = 0; i < n; i++) {
@@ -138,7 +141,8 @@ enum status disc_fill_nearest(float *image, const struct disc *disc, struct erro
     const int64_t pixels = disc->n * disc->n;
     uint8_t *finite = memory_alloc((size_t)pixels, 1);
     int32_t *nearest = memory_alloc((size_t)pixels, sizeof *nearest);
-    enum status status = finite && nearest ? STATUS_OK : error_memory(error, (size_t)pixels * sizeof *nearest, "filling an image");
+    enum status status =
+        finite && nearest ? STATUS_OK : error_memory(error, (size_t)pixels * sizeof *nearest, "filling an image");
     for (int64_t p = 0; p < pixels && !status; p++)
         finite[p] = isfinite(image[p]);
     if (!status)
@@ -163,7 +167,8 @@ enum status disc_distance(float *away, const struct disc *disc, const uint8_t *m
     const int64_t n = disc->n, pixels = n * n;
     uint8_t *image = memory_zalloc((size_t)pixels, 1);
     int32_t *nearest = memory_alloc((size_t)pixels, sizeof *nearest);
-    enum status status = image && nearest ? STATUS_OK : error_memory(error, (size_t)pixels * sizeof *nearest, "distances on a disc");
+    enum status status =
+        image && nearest ? STATUS_OK : error_memory(error, (size_t)pixels * sizeof *nearest, "distances on a disc");
     for (int64_t k = 0; k < disc->n_rays && !status; k++)
         image[disc->pixel[k]] = marked[k] != 0;
     if (!status)
@@ -230,7 +235,8 @@ enum status disc_smooth(float *image, const struct disc *disc, double sigma, str
     return STATUS_OK;
 }
 
-enum status disc_components(int32_t *label, int64_t *ret_n, const struct disc *disc, const uint8_t *marked, struct error *error)
+enum status disc_components(int32_t *label, int64_t *ret_n, const struct disc *disc, const uint8_t *marked,
+                            struct error *error)
 {
     const int64_t n = disc->n;
     const int64_t step[4][2] = {{-1, 0}, {1, 0}, {0, -1}, {0, 1}};

@@ -1,8 +1,8 @@
 /* disc.h - a raster of directions about the vertex, on which every map of the shape model lives.
  *
- * Lambert's azimuthal equal-area disc: (u, v) = 2 sin(theta / 2) (cos phi, sin phi), theta the angle from +z (the vertex). The rays are the
- * pixels of an n x n raster with |(u, v)| <= reach, in raster order, u slow and v fast; +u is patient left, +v posterior.
- * A pixel is DISC_HEAD_RADIUS_MM * step mm wide on a head of that radius. */
+ * Lambert's azimuthal equal-area disc: (u, v) = 2 sin(theta / 2) (cos phi, sin phi), theta the angle from +z (the
+ * vertex). The rays are the pixels of an n x n raster with |(u, v)| <= reach, in raster order, u slow and v fast; +u is
+ * patient left, +v posterior. A pixel is DISC_HEAD_RADIUS_MM * step mm wide on a head of that radius. */
 #ifndef CALVARIA_SHAPE_DISC_H
 #define CALVARIA_SHAPE_DISC_H
 
@@ -18,7 +18,7 @@ enum { DISC_MAP_N = 141, DISC_TEMPLATE_N = 113 };
 #define DISC_TEMPLATE_REACH 1.80 /* the template of the pose: 128 degrees */
 
 struct disc {
-    int64_t n;       /* raster n x n */
+    int64_t n; /* raster n x n */
     double reach, step;
     int64_t n_rays;
     double (*ray)[3]; /* n_rays unit vectors */
@@ -48,6 +48,7 @@ enum status disc_grow(uint8_t *grown, const struct disc *disc, const uint8_t *ma
 /* Separable Gaussian of sigma pixels (edge: reflected), in place. */
 enum status disc_smooth(float *image, const struct disc *disc, double sigma, struct error *error);
 /* label[k] = 0 where not marked, else the number of its 4-connected part, from 1 in raster order. */
-enum status disc_components(int32_t *label, int64_t *ret_n, const struct disc *disc, const uint8_t *marked, struct error *error);
+enum status disc_components(int32_t *label, int64_t *ret_n, const struct disc *disc, const uint8_t *marked,
+                            struct error *error);
 
 #endif

@@ -7,14 +7,15 @@
 
 #include "base/memory.h"
 
-const struct hole_config hole_default = {.grow_mm = 6, .odd_sd = 5, .odd_mm = 6, .dense_mm = 8, .stride = 4, .min_hole_mm2 = 60};
+const struct hole_config hole_default = {
+    .grow_mm = 6, .odd_sd = 5, .odd_mm = 6, .dense_mm = 8, .stride = 4, .min_hole_mm2 = 60};
 
 struct hole_work {
     const struct disc *disc;
     const struct radial_map *map, *mean, *sd;
     const uint8_t *good;
     const struct hole_config *config;
-    uint8_t *missing, *marked; /* rays */
+    uint8_t *missing, *marked;   /* rays */
     float *from_hole, *from_gap; /* mm to the nearest ray of a hole, of any gap */
 };
 
@@ -30,7 +31,8 @@ static enum status hole_alloc(struct hole *hole, struct hole_work *work, struct 
     work->marked = memory_zalloc(n, 1);
     work->from_hole = memory_alloc(n, sizeof *work->from_hole);
     work->from_gap = memory_alloc(n, sizeof *work->from_gap);
-    const bool ok = hole->class && hole->part && hole->seen && hole->unseen && work->missing && work->marked && work->from_hole && work->from_gap;
+    const bool ok = hole->class && hole->part && hole->seen && hole->unseen && work->missing && work->marked &&
+                    work->from_hole && work->from_gap;
     return ok ? STATUS_OK : error_memory(error, n * 16, "the rays of a hole");
 }
 
@@ -64,7 +66,8 @@ static bool hole_ray_is_odd(const struct hole_work *work, int64_t k)
     const double odd_mm = work->config->odd_mm, odd_sd = work->config->odd_sd;
     const double inner = fabs((double)work->map->inner[k] - (double)work->mean->inner[k]);
     const double outer = fabs((double)work->map->outer[k] - (double)work->mean->outer[k]);
-    return inner > fmax(odd_sd * (double)work->sd->inner[k], odd_mm) || outer > fmax(odd_sd * (double)work->sd->outer[k], odd_mm);
+    return inner > fmax(odd_sd * (double)work->sd->inner[k], odd_mm) ||
+           outer > fmax(odd_sd * (double)work->sd->outer[k], odd_mm);
 }
 
 struct hole_part {
@@ -88,7 +91,8 @@ static enum status hole_number(struct hole *hole, const struct hole_work *work, 
         return STATUS_FAILED;
     struct hole_part *parts = memory_zalloc((size_t)n + 1, sizeof *parts);
     int32_t *number = memory_zalloc((size_t)n + 1, sizeof *number);
-    enum status status = parts && number ? STATUS_OK : error_memory(error, (size_t)n * sizeof *parts, "the parts of a hole");
+    enum status status =
+        parts && number ? STATUS_OK : error_memory(error, (size_t)n * sizeof *parts, "the parts of a hole");
     if (!status) {
         for (int64_t i = 0; i <= n; i++)
             parts[i].label = (int32_t)i;
@@ -107,12 +111,16 @@ static enum status hole_number(struct hole *hole, const struct hole_work *work, 
     return status;
 }
 
-/* Every hole grown by grow_mm over the good rays; a grown ray belongs to the nearest hole, the larger of two as near. */
+/* Every hole grown by grow_mm over the good rays; a grown ray belongs to the nearest hole, the larger of two as near.
+ */
 static enum status hole_grow(struct hole *hole, const struct hole_work *work, struct error *error)
 {
-    float *away = memory_alloc((size_t)hole->n_rays, sizeof *away), *nearest = memory_alloc((size_t)hole->n_rays, sizeof *nearest);
+    float *away = memory_alloc((size_t)hole->n_rays, sizeof *away),
+          *nearest = memory_alloc((size_t)hole->n_rays, sizeof *nearest);
     int32_t *core = memory_alloc((size_t)hole->n_rays, sizeof *core);
-    enum status status = away && nearest && core ? STATUS_OK : error_memory(error, (size_t)hole->n_rays * sizeof *away, "growing a hole");
+    enum status status = away && nearest && core
+                             ? STATUS_OK
+                             : error_memory(error, (size_t)hole->n_rays * sizeof *away, "growing a hole");
     for (int64_t k = 0; k < hole->n_rays && !status; k++) {
         core[k] = hole->part[k];
         hole->part[k] = 0;
@@ -145,7 +153,8 @@ static void hole_classify(struct hole *hole, const struct hole_work *work)
             hole->class[k] = RAY_UNKNOWN;
         else if (!finite)
             hole->class[k] = hole_ray_ends(work, k) ? RAY_OUTSIDE : RAY_DOUBTFUL;
-        else if (map->outer[k] > map->leave[k] - 1 || hole_ray_is_odd(work, k) || work->from_gap[k] <= (float)work->config->grow_mm)
+        else if (map->outer[k] > map->leave[k] - 1 || hole_ray_is_odd(work, k) ||
+                 work->from_gap[k] <= (float)work->config->grow_mm)
             hole->class[k] = RAY_DOUBTFUL;
         else
             hole->class[k] = RAY_OBSERVED;
@@ -158,7 +167,8 @@ static void hole_choose(struct hole *hole, const struct hole_work *work)
     const int64_t n = work->disc->n, stride = work->config->stride;
     for (int64_t k = 0; k < hole->n_rays; k++) {
         const int64_t p = work->disc->pixel[k];
-        const bool dense = work->from_hole[k] <= (float)work->config->dense_mm || (p / n % stride == 0 && p % n % stride == 0);
+        const bool dense =
+            work->from_hole[k] <= (float)work->config->dense_mm || (p / n % stride == 0 && p % n % stride == 0);
         if (hole->class[k] == RAY_OBSERVED && dense)
             hole->seen[hole->n_seen++] = (int32_t)k;
         else if (hole->class[k] == RAY_HOLE)
@@ -166,14 +176,16 @@ static void hole_choose(struct hole *hole, const struct hole_work *work)
     }
 }
 
-enum status hole_find(struct hole *ret, const struct disc *disc, const struct radial_map *map, const struct radial_map *mean,
-                      const struct radial_map *sd, const uint8_t *good, const struct hole_config *config, struct error *error)
+enum status hole_find(struct hole *ret, const struct disc *disc, const struct radial_map *map,
+                      const struct radial_map *mean, const struct radial_map *sd, const uint8_t *good,
+                      const struct hole_config *config, struct error *error)
 {
     struct hole hole = {0};
     struct hole_work work = {.disc = disc, .map = map, .mean = mean, .sd = sd, .good = good, .config = config};
     enum status status = hole_alloc(&hole, &work, error);
     for (int64_t k = 0; k < disc->n_rays && !status; k++) {
-        work.missing[k] = !isfinite(map->outer[k]);
+        const bool met = isfinite(map->outer[k]);
+        work.missing[k] = !met;
         work.marked[k] = work.missing[k] && good[k] && !hole_ray_ends(&work, k);
     }
 

@@ -1,4 +1,5 @@
-/* hole.h - what each ray of a defective skull is: bone that can be believed, a hole to be filled, the end of the field of view, noise. */
+/* hole.h - what each ray of a defective skull is: bone that can be believed, a hole to be filled, the end of the field
+ * of view, noise. */
 #ifndef CALVARIA_SHAPE_HOLE_H
 #define CALVARIA_SHAPE_HOLE_H
 
@@ -13,28 +14,29 @@ enum ray_class {
 };
 
 struct hole_config {
-    double grow_mm;            /* 6: the hole is grown by this; rays this near to a gap are not believed */
-    double odd_sd, odd_mm;     /* 5, 6: farther from the mean than max(odd_sd * sd, odd_mm) is not bone of this head */
-    double dense_mm;           /* 8: all observed rays this near the hole are used, elsewhere one in stride x stride */
-    int64_t stride;            /* 4 */
-    double min_hole_mm2;       /* smaller ones are no hole but a suture, a foramen, noise */
+    double grow_mm;        /* 6: the hole is grown by this; rays this near to a gap are not believed */
+    double odd_sd, odd_mm; /* 5, 6: farther from the mean than max(odd_sd * sd, odd_mm) is not bone of this head */
+    double dense_mm;       /* 8: all observed rays this near the hole are used, elsewhere one in stride x stride */
+    int64_t stride;        /* 4 */
+    double min_hole_mm2;   /* smaller ones are no hole but a suture, a foramen, noise */
 };
 extern const struct hole_config hole_default;
 
 struct hole {
     int64_t n_rays;
-    uint8_t *class;   /* enum ray_class of each ray */
-    int32_t *part;    /* 0, else the number of the hole a ray belongs to, 1 the largest */
+    uint8_t *class; /* enum ray_class of each ray */
+    int32_t *part;  /* 0, else the number of the hole a ray belongs to, 1 the largest */
     int64_t n_parts;
-    int32_t *seen;    /* rays to condition on (n_seen), ascending */
+    int32_t *seen; /* rays to condition on (n_seen), ascending */
     int64_t n_seen;
-    int32_t *unseen;  /* rays to predict (n_unseen), ascending: those of class RAY_HOLE */
+    int32_t *unseen; /* rays to predict (n_unseen), ascending: those of class RAY_HOLE */
     int64_t n_unseen;
 };
 
 /* mean and sd: of the model, over the same disc; good: rays the model vouches for. */
-enum status hole_find(struct hole *ret, const struct disc *disc, const struct radial_map *map, const struct radial_map *mean,
-                      const struct radial_map *sd, const uint8_t *good, const struct hole_config *config, struct error *error);
+enum status hole_find(struct hole *ret, const struct disc *disc, const struct radial_map *map,
+                      const struct radial_map *mean, const struct radial_map *sd, const uint8_t *good,
+                      const struct hole_config *config, struct error *error);
 void hole_done(struct hole *hole);
 
 #endif

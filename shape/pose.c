@@ -1,4 +1,5 @@
-/* pose.c - the canonical frame and the robust fit of a cloud to a template: see pose.h. Test: tests/shape/test_pose.c */
+/* pose.c - the canonical frame and the robust fit of a cloud to a template: see pose.h. Test: tests/shape/test_pose.c
+ */
 #include "shape/pose.h"
 
 #include <math.h>
@@ -19,25 +20,29 @@ void pose_rotation(double ret[3][3], const double w[3])
 {
     const double angle = sqrt(w[0] * w[0] + w[1] * w[1] + w[2] * w[2]);
     const double s = angle < 1e-12 ? 0 : 1 / angle, x = w[0] * s, y = w[1] * s, z = w[2] * s;
-    const double sine = sin(angle), versine = 1 - cos(angle); /* R = I + sin K + (1 - cos) K K, K the cross product with the unit vector */
+    const double sine = sin(angle),
+                 versine = 1 - cos(angle); /* R = I + sin K + (1 - cos) K K, K the cross product with the unit vector */
     const double k[3][3] = {{0, -z, y}, {z, 0, -x}, {-y, x, 0}};
     for (int i = 0; i < 3; i++)
         for (int j = 0; j < 3; j++)
-            ret[i][j] = (i == j) + sine * k[i][j] + versine * (k[i][0] * k[0][j] + k[i][1] * k[1][j] + k[i][2] * k[2][j]);
+            ret[i][j] =
+                (i == j) + sine * k[i][j] + versine * (k[i][0] * k[0][j] + k[i][1] * k[1][j] + k[i][2] * k[2][j]);
 }
 
 void pose_canonical(const struct pose *pose, const double world[3], double canonical[3])
 {
     const double p[3] = {world[0] - pose->centre[0], world[1] - pose->centre[1], world[2] - pose->centre[2]};
     for (int i = 0; i < 3; i++)
-        canonical[i] = pose->scale[i] * (pose->rotation[i][0] * p[0] + pose->rotation[i][1] * p[1] + pose->rotation[i][2] * p[2]);
+        canonical[i] =
+            pose->scale[i] * (pose->rotation[i][0] * p[0] + pose->rotation[i][1] * p[1] + pose->rotation[i][2] * p[2]);
 }
 
 void pose_world(const struct pose *pose, const double canonical[3], double world[3])
 {
     const double p[3] = {canonical[0] / pose->scale[0], canonical[1] / pose->scale[1], canonical[2] / pose->scale[2]};
     for (int i = 0; i < 3; i++)
-        world[i] = pose->centre[i] + pose->rotation[0][i] * p[0] + pose->rotation[1][i] * p[1] + pose->rotation[2][i] * p[2];
+        world[i] =
+            pose->centre[i] + pose->rotation[0][i] * p[0] + pose->rotation[1][i] * p[1] + pose->rotation[2][i] * p[2];
 }
 
 struct pose_difference pose_compare(const struct pose *a, const struct pose *b)
@@ -56,7 +61,8 @@ struct pose_difference pose_compare(const struct pose *a, const struct pose *b)
     enum { POINTS = 200 };
     for (int k = 0; k < POINTS; k++) {
         const double z = (k + 0.5) / POINTS, h = sqrt(1 - z * z), turn = k * POSE_PI * (3 - sqrt(5));
-        const double q[3] = {DISC_HEAD_RADIUS_MM * h * cos(turn), DISC_HEAD_RADIUS_MM * h * sin(turn), DISC_HEAD_RADIUS_MM * z};
+        const double q[3] = {DISC_HEAD_RADIUS_MM * h * cos(turn), DISC_HEAD_RADIUS_MM * h * sin(turn),
+                             DISC_HEAD_RADIUS_MM * z};
         double at[3], other[3];
         pose_world(a, q, at);
         pose_world(b, q, other);
@@ -113,8 +119,8 @@ struct pose_system {
     int64_t used;
 };
 
-static void pose_system_add(struct pose_system *system, const struct pose *pose, const double point[3], const struct disc *disc,
-                            const float *template, double cut)
+static void pose_system_add(struct pose_system *system, const struct pose *pose, const double point[3],
+                            const struct disc *disc, const float *template, double cut)
 {
     static const double cos_105 = -0.25881904510252074;
     double q0[3], q[3], up, ignored, gradient[3], size = 0;
@@ -137,7 +143,8 @@ static void pose_system_add(struct pose_system *system, const struct pose *pose,
         double ahead[3] = {q[0], q[1], q[2]}, behind[3] = {q[0], q[1], q[2]};
         ahead[a] += 1;
         behind[a] -= 1;
-        gradient[a] = (pose_height(disc, template, ahead, &ignored) - pose_height(disc, template, behind, &ignored)) / 2;
+        gradient[a] =
+            (pose_height(disc, template, ahead, &ignored) - pose_height(disc, template, behind, &ignored)) / 2;
         size += gradient[a] * gradient[a];
     }
     size = fmax(sqrt(size), 0.4);
@@ -201,7 +208,8 @@ static void pose_turn(struct pose *pose, double turn[3][3])
     double rotation[3][3];
     for (int i = 0; i < 3; i++)
         for (int j = 0; j < 3; j++)
-            rotation[i][j] = turn[i][0] * pose->rotation[0][j] + turn[i][1] * pose->rotation[1][j] + turn[i][2] * pose->rotation[2][j];
+            rotation[i][j] = turn[i][0] * pose->rotation[0][j] + turn[i][1] * pose->rotation[1][j] +
+                             turn[i][2] * pose->rotation[2][j];
     memcpy(pose->rotation, rotation, sizeof rotation);
 }
 
@@ -218,8 +226,8 @@ static void pose_step(struct pose *pose, const double x[POSE_UNKNOWNS])
         pose->scale[a] *= exp(x[6 + a]);
 }
 
-enum status pose_refine(struct pose *pose, double *ret_loss, const struct cloud *cloud, const struct disc *disc, const float *template,
-                        const struct pose_fit *fit, struct error *error)
+enum status pose_refine(struct pose *pose, double *ret_loss, const struct cloud *cloud, const struct disc *disc,
+                        const float *template, const struct pose_fit *fit, struct error *error)
 {
     const double prior = 1 / (fit->scale_prior * fit->scale_prior), narrowing = 0.6 * (double)fit->iterations;
     struct pose now = *pose;
@@ -244,8 +252,8 @@ enum status pose_refine(struct pose *pose, double *ret_loss, const struct cloud 
         if (!pose_system_solve(x, &system))
             return error_set(error, STATUS_FAILED, "pose: the surface does not hold a pose");
         pose_step(&now, x);
-        if (fmax(fmax(fabs(x[0]), fabs(x[1])), fabs(x[2])) < 1e-5 && fmax(fmax(fabs(x[3]), fabs(x[4])), fabs(x[5])) < 1e-3 &&
-            (double)i > narrowing)
+        if (fmax(fmax(fabs(x[0]), fabs(x[1])), fabs(x[2])) < 1e-5 &&
+            fmax(fmax(fabs(x[3]), fabs(x[4])), fabs(x[5])) < 1e-3 && (double)i > narrowing)
             break;
     }
     *pose = now;
@@ -253,8 +261,8 @@ enum status pose_refine(struct pose *pose, double *ret_loss, const struct cloud 
     return STATUS_OK;
 }
 
-enum status pose_best(struct pose *ret, double *ret_loss, const struct cloud *cloud, const struct disc *disc, const float *template,
-                      const struct pose *start, const struct pose_fit *fit, struct error *error)
+enum status pose_best(struct pose *ret, double *ret_loss, const struct cloud *cloud, const struct disc *disc,
+                      const float *template, const struct pose *start, const struct pose_fit *fit, struct error *error)
 {
     enum { STARTS = 5 };
     struct pose poses[STARTS];

@@ -1,14 +1,15 @@
 /* pose_search.c - the pose of a head in a volume: see pose_search.h. Test: tests/shape/test_pose.c
  *
- * On a coarse mask (2 mm, the largest body of bone): directions spread over the sphere as the vertex, turned about it in steps, each fitted for a few
- * iterations; the best few are fitted again from their own centre; the best of these is fitted to the surface of the mask as it is. */
+ * On a coarse mask (2 mm, the largest body of bone): directions spread over the sphere as the vertex, turned about it
+ * in steps, each fitted for a few iterations; the best few are fitted again from their own centre; the best of these is
+ * fitted to the surface of the mask as it is. */
 #include "shape/pose_search.h"
 
 #include <math.h>
 #include <string.h>
 
 #include "base/memory.h"
-#include "data/morphology.h"
+#include "data/mask/morphology.h"
 
 #define SEARCH_PI 3.14159265358979323846
 #define SEARCH_CELL_MM 2.0
@@ -62,7 +63,8 @@ static enum status search_points(struct cloud *ret, const struct volume *mask, i
     int64_t seen = 0;
     for (int64_t i = 0; i < voxels; i++)
         if (data[i] && seen++ % every == 0) {
-            const double index[3] = {(double)(i % dim[0]), (double)(i / dim[0] % dim[1]), (double)(i / dim[0] / dim[1])};
+            const double index[3] = {(double)(i % dim[0]), (double)(i / dim[0] % dim[1]),
+                                     (double)(i / dim[0] / dim[1])};
             grid_to_world(&mask->grid, index, ret->point[(seen - 1) / every]);
         }
     return STATUS_OK;
@@ -112,7 +114,8 @@ static void search_centre(struct pose *pose, const struct cloud *bone)
             top = search_percentile(bins, total, 0.999, low[2], width);
         else if (pass > 1)
             middle[axis] = (search_percentile(bins, total, 0.01, low[axis], width) +
-                            search_percentile(bins, total, 0.99, low[axis], width)) / 2;
+                            search_percentile(bins, total, 0.99, low[axis], width)) /
+                           2;
     }
     middle[2] = top - DISC_HEAD_RADIUS_MM;
     for (int j = 0; j < 3; j++) {
@@ -143,7 +146,8 @@ enum status pose_initial(struct pose *ret, const struct volume *skull, struct er
 
 /* --- clouds --- */
 
-enum status cloud_from_map(struct cloud *ret, const struct radial_map *map, const struct pose *pose, const struct disc *disc, struct error *error)
+enum status cloud_from_map(struct cloud *ret, const struct radial_map *map, const struct pose *pose,
+                           const struct disc *disc, struct error *error)
 {
     int64_t n = 0;
     for (int64_t k = 0; k < disc->n_rays; k++)
@@ -160,8 +164,8 @@ enum status cloud_from_map(struct cloud *ret, const struct radial_map *map, cons
     return STATUS_OK;
 }
 
-enum status cloud_trace(struct cloud *ret, const struct volume *skull, const struct pose *pose, const struct disc *disc, double step_mm,
-                        struct error *error)
+enum status cloud_trace(struct cloud *ret, const struct volume *skull, const struct pose *pose, const struct disc *disc,
+                        double step_mm, struct error *error)
 {
     struct radial_map map;
     if (radial_map_new(&map, disc->n_rays, error))
@@ -182,7 +186,7 @@ struct search {
     const struct volume *coarse;
     const struct disc *disc; /* of the template */
     const float *template;
-    struct disc rays;        /* few rays */
+    struct disc rays; /* few rays */
     struct cloud bone;
 };
 
@@ -204,13 +208,15 @@ static void search_fit(struct candidate *candidate, const struct search *search,
     cloud_done(&cloud);
 }
 
-/* Starting rotations: the vertex at each of a Fibonacci lattice of directions, turned about it in steps; the first is upright. */
+/* Starting rotations: the vertex at each of a Fibonacci lattice of directions, turned about it in steps; the first is
+ * upright. */
 enum { SEARCH_UPS = 40, SEARCH_TURNS = 9, SEARCH_STARTS = SEARCH_UPS * SEARCH_TURNS };
 
 static void search_start(double rotation[3][3], int start)
 {
     const int up = start / SEARCH_TURNS, turn = start % SEARCH_TURNS;
-    const double z = up == 0 ? 1 : 1 - (2.0 * up + 1) / SEARCH_UPS, h = sqrt(fmax(0, 1 - z * z)), around = up * SEARCH_PI * (3 - sqrt(5));
+    const double z = up == 0 ? 1 : 1 - (2.0 * up + 1) / SEARCH_UPS, h = sqrt(fmax(0, 1 - z * z)),
+                 around = up * SEARCH_PI * (3 - sqrt(5));
     const double about[3] = {0, 0, turn * 2 * SEARCH_PI / SEARCH_TURNS};
     double lean[3][3], spin[3][3];
     /* turns the direction (h cos, h sin, z) onto +z: about the horizontal axis across it */
@@ -273,12 +279,34 @@ static void search_angles(struct pose_found *found)
     found->yaw_deg = atan2(-n[0][1], n[1][1]) * degree;
 }
 
-enum status pose_search(struct pose_found *ret, const struct volume *skull, const struct disc *disc, const float *template, const char *name,
-                        struct error *error)
+/* The surface of the mask as it is, seen as in fitting a model: from 85 mm below the top, of a head within 35 degrees
+ * of upright along the volume's own axes. */
+static enum status search_last(struct pose_found *found, const struct search *search, const struct volume *skull,
+                               struct error *error)
+{
+    struct pose start = found->pose;
+    struct cloud cloud = {0};
+    double(*r)[3] = start.rotation;
+    for (int a = 0; a < 3; a++)
+        start.scale[a] = 1;
+    if (r[0][0] + r[1][1] + r[2][2] >
+        1 + 2 * cos(35 * SEARCH_PI / 180)) /* the trace of a rotation is 1 + 2 cos of its angle */
+        memcpy(r, (const double[3][3]){{1, 0, 0}, {0, 1, 0}, {0, 0, 1}}, sizeof start.rotation);
+    search_centre(&start, &search->bone);
+    enum status status = cloud_trace(&cloud, skull, &start, search->disc, POSE_STEP_MM, error);
+    found->n_points = cloud.n;
+    if (!status)
+        status = pose_best(&found->pose, &found->loss, &cloud, search->disc, search->template, &start,
+                           &pose_fit_new_skull, error);
+    cloud_done(&cloud);
+    return status;
+}
+
+enum status pose_search(struct pose_found *ret, const struct volume *skull, const struct disc *disc,
+                        const float *template, const char *name, struct error *error)
 {
     struct volume coarse = {0};
     struct search search = {.coarse = &coarse, .disc = disc, .template = template};
-    struct cloud cloud = {0};
     struct pose_found found = {0};
     if (search_coarsen(&coarse, skull, error))
         return STATUS_FAILED;
@@ -293,17 +321,11 @@ enum status pose_search(struct pose_found *ret, const struct volume *skull, cons
         status = search_coarse(&found.pose, &found.loss, &search, error);
 
     if (!status)
-        status = cloud_trace(&cloud, skull, &found.pose, disc, POSE_STEP_MM, error);
-    if (!status) {
-        found.n_points = cloud.n;
-        const struct pose start = found.pose;
-        status = pose_best(&found.pose, &found.loss, &cloud, disc, template, &start, &pose_fit_new_skull, error);
-    }
+        status = search_last(&found, &search, skull, error);
     if (!status) {
         search_angles(&found);
         *ret = found;
     }
-    cloud_done(&cloud);
     cloud_done(&search.bone);
     disc_done(&search.rays);
     volume_done(&coarse);

@@ -46,7 +46,8 @@ static float radial_value(const struct radial_ray *ray, double r)
             lo[a]--;
         part[a] = (float)(at - (double)lo[a]);
     }
-    const int64_t dx = ray->dim[0] > 1, dy = ray->dim[1] > 1 ? ray->dim[0] : 0, dz = ray->dim[2] > 1 ? ray->dim[0] * ray->dim[1] : 0;
+    const int64_t dx = ray->dim[0] > 1, dy = ray->dim[1] > 1 ? ray->dim[0] : 0,
+                  dz = ray->dim[2] > 1 ? ray->dim[0] * ray->dim[1] : 0;
     const uint8_t *p = ray->mask + (lo[2] * ray->dim[1] + lo[1]) * ray->dim[0] + lo[0];
     const int near = (p[0] != 0) + (p[dx] != 0) + (p[dy] != 0) + (p[dx + dy] != 0);
     const int far = (p[dz] != 0) + (p[dz + dx] != 0) + (p[dz + dy] != 0) + (p[dz + dx + dy] != 0);
@@ -82,7 +83,8 @@ static void radial_clip(const struct radial_ray *ray, double *ret_enter, double 
 }
 
 /* First entry and last exit: from the inside to the first sample in bone, from the outside to the last one. */
-static void radial_trace_ray(float *inner, float *outer, const struct radial_ray *ray, double enter, double leave, double step)
+static void radial_trace_ray(float *inner, float *outer, const struct radial_ray *ray, double enter, double leave,
+                             double step)
 {
     const int64_t samples = (int64_t)ceil((RADIAL_FAR_MM - RADIAL_NEAR_MM) / step - 1e-9);
     int64_t first = (int64_t)fmax(0, floor((enter - RADIAL_NEAR_MM) / step));
@@ -96,7 +98,8 @@ static void radial_trace_ray(float *inner, float *outer, const struct radial_ray
             break;
     if (first > end)
         return;
-    const double back = before <= 0.5F && first > 0 ? (0.5 - (double)before) / fmax((double)value - (double)before, 1e-6) - 1 : 0;
+    const double back =
+        before <= 0.5F && first > 0 ? (0.5 - (double)before) / fmax((double)value - (double)before, 1e-6) - 1 : 0;
     *inner = (float)(RADIAL_NEAR_MM + ((double)first + back) * step);
 
     for (before = 0; last > first; last--, before = value)
@@ -108,7 +111,8 @@ static void radial_trace_ray(float *inner, float *outer, const struct radial_ray
     *outer = (float)(RADIAL_NEAR_MM + ((double)last + fmin(fmax(on, 0), 1)) * step);
 }
 
-void radial_map_trace(struct radial_map *map, const struct volume *skull, const struct pose *pose, const struct disc *disc, double step_mm)
+void radial_map_trace(struct radial_map *map, const struct volume *skull, const struct pose *pose,
+                      const struct disc *disc, double step_mm)
 {
     struct radial_ray base = {.mask = skull->data, .dim = {skull->grid.dim[0], skull->grid.dim[1], skull->grid.dim[2]}};
     grid_to_index(&skull->grid, pose->centre, base.start);

@@ -28,8 +28,8 @@ static double restore_lap(double *clock)
 }
 
 /* The filled surfaces as voxels. */
-static enum status restore_voxels(uint8_t *implant, struct shape_restoration *result, const struct shape_model *model, const struct volume *skull,
-                                  struct error *error)
+static enum status restore_voxels(uint8_t *implant, struct shape_restoration *result, const struct shape_model *model,
+                                  const struct volume *skull, struct error *error)
 {
     result->box = depth_box(&skull->grid, &model->disc, &result->pose.pose, &result->filled, &result->hole);
     const struct box *box = &result->box;
@@ -40,33 +40,38 @@ static enum status restore_voxels(uint8_t *implant, struct shape_restoration *re
 
     uint8_t *in_hole = memory_alloc((size_t)voxels, 1);
     result->depth = memory_alloc((size_t)voxels, sizeof *result->depth);
-    enum status status = in_hole && result->depth ? STATUS_OK : error_memory(error, (size_t)voxels * 5, "the depth field");
+    enum status status =
+        in_hole && result->depth ? STATUS_OK : error_memory(error, (size_t)voxels * 5, "the depth field");
     if (!status)
-        status = depth_field(result->depth, in_hole, &skull->grid, box, &model->disc, &result->pose.pose, &result->filled, &result->hole, error);
+        status = depth_field(result->depth, in_hole, &skull->grid, box, &model->disc, &result->pose.pose,
+                             &result->filled, &result->hole, error);
     if (!status)
         status = depth_implant(implant, skull, box, result->depth, in_hole, &implant_default, error);
     memory_free(in_hole);
     return status;
 }
 
-static enum status restore_steps(uint8_t *implant, struct shape_restoration *result, const struct shape_model *model, const struct volume *skull,
-                                 const struct shape_options *options, const char *name, struct error *error)
+static enum status restore_steps(uint8_t *implant, struct shape_restoration *result, const struct shape_model *model,
+                                 const struct volume *skull, const struct shape_options *options, const char *name,
+                                 struct error *error)
 {
     double clock = log_clock_s();
     if (pose_search(&result->pose, skull, &model->template_disc, model->template, name, error))
         return error->status;
     result->pose_s = restore_lap(&clock);
 
-    if (radial_map_new(&result->map, model->disc.n_rays, error) || radial_map_new(&result->filled, model->disc.n_rays, error) ||
+    if (radial_map_new(&result->map, model->disc.n_rays, error) ||
+        radial_map_new(&result->filled, model->disc.n_rays, error) ||
         (options->with_sd && radial_map_new(&result->sd, model->disc.n_rays, error)))
         return error->status;
     radial_map_trace(&result->map, skull, &result->pose.pose, &model->disc, RESTORE_STEP_MM);
-    if (hole_find(&result->hole, &model->disc, &result->map, &model->population.mean, &model->population.sd, model->good, &hole_default, error))
+    if (hole_find(&result->hole, &model->disc, &result->map, &model->population.mean, &model->population.sd,
+                  model->good, &hole_default, error))
         return error->status;
     result->map_s = restore_lap(&clock);
 
-    if (shape_predict(&result->filled, options->with_sd ? &result->sd : NULL, &model->population, &model->covariance, &result->map, &result->hole,
-                      error))
+    if (shape_predict(&result->filled, options->with_sd ? &result->sd : NULL, &model->population, &model->covariance,
+                      &result->map, &result->hole, error))
         return error_while(error, "predicting what is missing of %s", name);
     const double pixel_cm = DISC_HEAD_RADIUS_MM * model->disc.step / 10;
     result->hole_cm2 = (double)result->hole.n_unseen * pixel_cm * pixel_cm;
@@ -81,8 +86,9 @@ static enum status restore_steps(uint8_t *implant, struct shape_restoration *res
     return status;
 }
 
-enum status shape_restore(uint8_t *implant, struct shape_restoration *ret, const struct shape_model *model, const struct volume *skull,
-                          const struct shape_options *options, const char *name, struct error *error)
+enum status shape_restore(uint8_t *implant, struct shape_restoration *ret, const struct shape_model *model,
+                          const struct volume *skull, const struct shape_options *options, const char *name,
+                          struct error *error)
 {
     struct shape_restoration result = {0};
     if (restore_steps(implant, &result, model, skull, options, name, error)) {

@@ -1,8 +1,8 @@
 /* restore.h - from a defective skull to its implant by the shape model: pose, maps, holes, prediction, voxels.
  *
  *     struct shape_restoration result;
- *     if (shape_restore(implant, &result, &model, &skull, &(struct shape_options){.with_sd = true}, "case_00", error)) ...
- *     shape_restoration_done(&result); */
+ *     if (shape_restore(implant, &result, &model, &skull, &(struct shape_options){.with_sd = true}, "case_00", error))
+ * ... shape_restoration_done(&result); */
 #ifndef CALVARIA_SHAPE_RESTORE_H
 #define CALVARIA_SHAPE_RESTORE_H
 
@@ -20,14 +20,16 @@ struct shape_restoration {
     struct radial_map map, filled; /* as measured; with the holes filled */
     struct radial_map sd;          /* mm at the filled rays, NaN elsewhere; n_rays 0 where not wanted */
     struct box box;                /* of the volume: where the implant can be */
-    float *depth;                  /* of the box, canonical mm, positive inside the shell; NULL where not wanted or no hole */
-    double hole_cm2;               /* area of the rays filled, on a head of 85 mm */
+    float *depth;    /* of the box, canonical mm, positive inside the shell; NULL where not wanted or no hole */
+    double hole_cm2; /* area of the rays filled, on a head of 85 mm */
     double pose_s, map_s, predict_s, depth_s;
 };
 
-/* implant: u8 on the skull's grid; empty where no hole was found. skull: a u8 mask. STATUS_FAILED: no head (`name` starts the message), memory. */
-enum status shape_restore(uint8_t *implant, struct shape_restoration *ret, const struct shape_model *model, const struct volume *skull,
-                          const struct shape_options *options, const char *name, struct error *error);
+/* implant: u8 on the skull's grid; empty where no hole was found. skull: a u8 mask. STATUS_FAILED: no head (`name`
+ * starts the message), memory. */
+enum status shape_restore(uint8_t *implant, struct shape_restoration *ret, const struct shape_model *model,
+                          const struct volume *skull, const struct shape_options *options, const char *name,
+                          struct error *error);
 void shape_restoration_done(struct shape_restoration *restoration);
 /* The bound on memory beside the skull, the implant and the model, before any work. */
 int64_t shape_restore_bytes(const struct shape_model *model, const struct grid *grid);

@@ -4,7 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "data/phantom.h"
+#include "data/phantom/phantom.h"
 #include "tests/check.h"
 
 void phantom_make(struct volume *ret, int64_t index, double spacing_mm)

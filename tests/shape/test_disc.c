@@ -27,7 +27,8 @@ static void test_rays(void)
         wrong += fabs(m[0] + d[0]) > 1e-12 || fabs(m[1] - d[1]) > 1e-12 || fabs(m[2] - d[2]) > 1e-12;
         wrong += disc.ray_at[disc.pixel[k]] != k || disc.mirror[disc.mirror[k]] != k;
         disc_locate(&disc, d, at);
-        off = fmax(off, fabs(at[0] - (double)(disc.pixel[k] / disc.n)) + fabs(at[1] - (double)(disc.pixel[k] % disc.n)));
+        off =
+            fmax(off, fabs(at[0] - (double)(disc.pixel[k] / disc.n)) + fabs(at[1] - (double)(disc.pixel[k] % disc.n)));
         wrong += disc_nearest(&disc, at) != k;
         for (int a = 0; a < 3; a++)
             sum[a] += d[a];
@@ -68,7 +69,8 @@ static void test_fill_nearest(void)
             const int squared = (p / N - q / N) * (p / N - q / N) + (p % N - q % N) * (p % N - q % N);
             best = isfinite(image[q]) && squared < best ? squared : best;
         }
-        const int from = (int)filled[p], squared = (p / N - from / N) * (p / N - from / N) + (p % N - from % N) * (p % N - from % N);
+        const int from = (int)filled[p],
+                  squared = (p / N - from / N) * (p / N - from / N) + (p % N - from % N) * (p % N - from % N);
         wrong += !isfinite(filled[p]) || !isfinite(image[from]) || squared != best;
     }
     CHECK_INT(wrong, 0);
@@ -142,7 +144,7 @@ static void test_parts(void)
 
 int main(int argc, char **argv)
 {
-    const struct check_test tests[] = {{"rays", test_rays}, {"fill_nearest", test_fill_nearest}, {"sample", test_sample},
-                                       {"parts", test_parts}, {0}};
+    const struct check_test tests[] = {
+        {"rays", test_rays}, {"fill_nearest", test_fill_nearest}, {"sample", test_sample}, {"parts", test_parts}, {0}};
     return check_main(argc, argv, tests);
 }

@@ -59,7 +59,8 @@ static void test_frames(void)
 /* The right pose of a turned head: first turned back. */
 static struct pose turned_pose(double x_deg, double y_deg, double z_deg)
 {
-    struct volume frame = {.grid = {.axis = {{1, 0, 0}, {0, 1, 0}, {0, 0, 1}}, .origin = {head_pose.centre[0], head_pose.centre[1], head_pose.centre[2]}}};
+    struct volume frame = {.grid = {.axis = {{1, 0, 0}, {0, 1, 0}, {0, 0, 1}},
+                                    .origin = {head_pose.centre[0], head_pose.centre[1], head_pose.centre[2]}}};
     struct pose pose = head_pose;
     phantom_turn(&frame, x_deg, y_deg, z_deg);
     memcpy(pose.centre, frame.grid.origin, sizeof pose.centre);
@@ -103,7 +104,8 @@ static void test_fit(void)
 /* Nodding, leaning and turning, with a hole of 40 degrees in the back of the vault. */
 static void test_search(void)
 {
-    static const double turns[][3] = {{40, 0, 0}, {-40, 10, 0}, {0, 30, 180}, {5, -30, -90}, {180, 0, 0}, {160, 20, 150}};
+    static const double turns[][3] = {{40, 0, 0},    {-40, 10, 0}, {0, 30, 180},
+                                      {5, -30, -90}, {180, 0, 0},  {160, 20, 150}};
     const double back[3] = {0.2, 0.8, 0.5657};
     struct error error = {0};
     make_head();
@@ -117,8 +119,8 @@ static void test_search(void)
         const struct pose_difference away = pose_compare(&found.pose, &right);
         const bool near = CHECK_NEAR(away.rotation_deg, 0, 1);
         if (!CHECK_NEAR(away.surface_mm, 0, 1) || !near)
-            fprintf(stderr, "  of the turn %g %g %g: loss %.3f, found %.1f %.1f %.1f\n", turns[i][0], turns[i][1], turns[i][2], found.loss,
-                    found.pitch_deg, found.roll_deg, found.yaw_deg);
+            fprintf(stderr, "  of the turn %g %g %g: loss %.3f, found %.1f %.1f %.1f\n", turns[i][0], turns[i][1],
+                    turns[i][2], found.loss, found.pitch_deg, found.roll_deg, found.yaw_deg);
         CHECK_INT(found.upside_down, i >= 4);
         volume_done(&turned);
     }
@@ -146,7 +148,8 @@ static void test_angles(void)
 
 int main(int argc, char **argv)
 {
-    const struct check_test tests[] = {{"frames", test_frames}, {"fit", test_fit}, {"search", test_search}, {"angles", test_angles}, {0}};
+    const struct check_test tests[] = {
+        {"frames", test_frames}, {"fit", test_fit}, {"search", test_search}, {"angles", test_angles}, {0}};
     const int rc = check_main(argc, argv, tests);
     memory_free(template);
     volume_done(&head);
