@@ -13,18 +13,20 @@ const struct implant_rules implant_default = {
 
 #define DEPTH_MARGIN_MM 3.0
 
-struct box depth_box(const struct grid *grid, const struct disc *disc, const struct pose *pose,
-                     const struct radial_map *filled, const struct hole *hole)
+struct box depth_box(const struct grid *grid, const struct shell *shell)
 {
+    const struct hole *hole = shell->hole;
+    const struct radial_map *filled = shell->filled;
+
     double lo[3] = {INFINITY, INFINITY, INFINITY}, hi[3] = {-INFINITY, -INFINITY, -INFINITY};
     for (int64_t i = 0; i < hole->n_unseen; i++)
         for (int end = 0; end < 2; end++) {
             const int32_t k = hole->unseen[i];
             const double r =
                 end ? (double)filled->outer[k] + DEPTH_MARGIN_MM : (double)filled->inner[k] - DEPTH_MARGIN_MM;
-            const double q[3] = {r * disc->ray[k][0], r * disc->ray[k][1], r * disc->ray[k][2]};
+            const double q[3] = {r * shell->disc->ray[k][0], r * shell->disc->ray[k][1], r * shell->disc->ray[k][2]};
             double world[3], index[3];
-            pose_world(pose, q, world);
+            pose_world(shell->pose, q, world);
             grid_to_index(grid, world, index);
             for (int a = 0; a < 3; a++) {
                 lo[a] = fmin(lo[a], index[a]);
@@ -48,9 +50,12 @@ struct depth_work {
     double nearest, farthest;    /* radii between which a voxel can be near the shell of a hole */
 };
 
-static enum status depth_prepare(struct depth_work *work, const struct grid *grid, const struct pose *pose,
-                                 const struct radial_map *filled, const struct hole *hole, struct error *error)
+static enum status depth_prepare(struct depth_work *work, const struct grid *grid, const struct shell *shell,
+                                 struct error *error)
 {
+    const struct hole *hole = shell->hole;
+    const struct radial_map *filled = shell->filled;
+
     const int64_t pixels = work->disc->n * work->disc->n;
     float *image = memory_alloc((size_t)pixels, sizeof *image);
     work->surface = memory_alloc((size_t)pixels, 2 * sizeof *work->surface);
@@ -75,11 +80,11 @@ static enum status depth_prepare(struct depth_work *work, const struct grid *gri
         work->nearest = fmin(work->nearest, (double)filled->inner[k] - 2 * DEPTH_MARGIN_MM);
         work->farthest = fmax(work->farthest, (double)filled->outer[k] + 2 * DEPTH_MARGIN_MM);
     }
-    pose_canonical(pose, grid->origin, work->start);
+    pose_canonical(shell->pose, grid->origin, work->start);
     for (int a = 0; a < 3; a++) {
         const double world[3] = {grid->origin[0] + grid->axis[a][0], grid->origin[1] + grid->axis[a][1],
                                  grid->origin[2] + grid->axis[a][2]};
-        pose_canonical(pose, world, work->step[a]);
+        pose_canonical(shell->pose, world, work->step[a]);
         for (int i = 0; i < 3; i++)
             work->step[a][i] -= work->start[i];
     }
@@ -120,11 +125,10 @@ static void depth_row(float *depth, uint8_t *in_hole, const struct depth_work *w
 }
 
 enum status depth_field(float *depth, uint8_t *in_hole, const struct grid *grid, const struct box *box,
-                        const struct disc *disc, const struct pose *pose, const struct radial_map *filled,
-                        const struct hole *hole, struct error *error)
+                        const struct shell *shell, struct error *error)
 {
-    struct depth_work work = {.disc = disc};
-    enum status status = depth_prepare(&work, grid, pose, filled, hole, error);
+    struct depth_work work = {.disc = shell->disc};
+    enum status status = depth_prepare(&work, grid, shell, error);
     const int64_t size[3] = {box->hi[0] - box->lo[0], box->hi[1] - box->lo[1], box->hi[2] - box->lo[2]};
     const int64_t rows = status ? 0 : size[1] * size[2];
 #pragma omp parallel for schedule(static)

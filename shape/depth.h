@@ -6,14 +6,20 @@
 #include "data/mask/morphology.h"
 #include "shape/hole.h"
 
-/* The box of the grid in which the hole's shell lies; empty where there is no hole. */
-struct box depth_box(const struct grid *grid, const struct disc *disc, const struct pose *pose,
-                     const struct radial_map *filled, const struct hole *hole);
+/* The two surfaces with the holes filled, where they stand. */
+struct shell {
+    const struct disc *disc;
+    const struct pose *pose;
+    const struct radial_map *filled;
+    const struct hole *hole;
+};
+
+/* The box of the grid in which the holes' shell lies; empty where there is no hole. */
+struct box depth_box(const struct grid *grid, const struct shell *shell);
 /* depth[z,y,x of the box] = min(r - inner(d), outer(d) - r), canonical mm, bilinear over the disc. in_hole (may be
- * NULL): 1 where the nearest ray is to be filled. */
+ * NULL): the number of the hole whose ray is the nearest, else 0. */
 enum status depth_field(float *depth, uint8_t *in_hole, const struct grid *grid, const struct box *box,
-                        const struct disc *disc, const struct pose *pose, const struct radial_map *filled,
-                        const struct hole *hole, struct error *error);
+                        const struct shell *shell, struct error *error);
 
 struct implant_rules {
     double opening_mm, opening_slack;    /* 0.8, 1.15 */

@@ -31,7 +31,8 @@ static double restore_lap(double *clock)
 static enum status restore_voxels(uint8_t *implant, struct shape_restoration *result, const struct shape_model *model,
                                   const struct volume *skull, struct error *error)
 {
-    result->box = depth_box(&skull->grid, &model->disc, &result->pose.pose, &result->filled, &result->hole);
+    const struct shell shell = {&model->disc, &result->pose.pose, &result->filled, &result->hole};
+    result->box = depth_box(&skull->grid, &shell);
     const struct box *box = &result->box;
     const int64_t voxels = (box->hi[0] - box->lo[0]) * (box->hi[1] - box->lo[1]) * (box->hi[2] - box->lo[2]);
     memset(implant, 0, (size_t)grid_voxels(&skull->grid));
@@ -43,8 +44,7 @@ static enum status restore_voxels(uint8_t *implant, struct shape_restoration *re
     enum status status =
         in_hole && result->depth ? STATUS_OK : error_memory(error, (size_t)voxels * 5, "the depth field");
     if (!status)
-        status = depth_field(result->depth, in_hole, &skull->grid, box, &model->disc, &result->pose.pose,
-                             &result->filled, &result->hole, error);
+        status = depth_field(result->depth, in_hole, &skull->grid, box, &shell, error);
     if (!status)
         status = depth_implant(implant, skull, box, result->depth, in_hole, &implant_default, error);
     memory_free(in_hole);
