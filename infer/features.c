@@ -46,26 +46,26 @@ void feature_project(float *out, const float *map, const int64_t size[3], int ax
 
 /* ---- which layers ---- */
 
-static bool same_size(struct shape a, struct shape b)
+static bool features_same_size(struct shape a, struct shape b)
 {
     return a.d == b.d && a.h == b.h && a.w == b.w;
 }
 
 /* Asked for by name, or by default the last of a resolution. */
-static bool layer_wanted(const struct network *network, int64_t i, const struct config_strings *names)
+static bool features_layer_wanted(const struct network *network, int64_t i, const struct config_strings *names)
 {
     const struct layer *layer = network_layer(network, i);
     if (names->n == 0)
         return i + 1 == network_n_layers(network) ||
-               !same_size(layer->dst.shape, network_layer(network, i + 1)->dst.shape);
+               !features_same_size(layer->dst.shape, network_layer(network, i + 1)->dst.shape);
     for (int64_t k = 0; k < names->n; k++)
         if (strcmp(names->items[k], layer->name) == 0)
             return true;
     return false;
 }
 
-static enum status layers_check(const struct network *network, const struct config_strings *names, struct arena *arena,
-                                struct error *error)
+static enum status features_check_layers(const struct network *network, const struct config_strings *names,
+                                         struct arena *arena, struct error *error)
 {
     const int64_t n = network_n_layers(network);
     const char **all = arena_alloc(arena, (size_t)n + 1, sizeof *all);
@@ -86,8 +86,8 @@ static enum status layers_check(const struct network *network, const struct conf
     return STATUS_OK;
 }
 
-static enum status layer_open(struct feature_layer *ret, const struct layer *layer, struct arena *arena,
-                              struct error *error)
+static enum status feature_layer_open(struct feature_layer *ret, const struct layer *layer, struct arena *arena,
+                                      struct error *error)
 {
     const struct shape shape = layer->dst.shape;
     const int64_t voxels = shape.d * shape.h * shape.w;
@@ -111,7 +111,7 @@ static enum status features_init(struct features *features, const struct config_
     const struct network *network = features->restorer->network;
     const int64_t n = network_n_layers(network), *patch = features->restorer->config.window.patch_vox;
     const int64_t voxels = patch[0] * patch[1] * patch[2];
-    if (layers_check(network, names, &features->arena, error))
+    if (features_check_layers(network, names, &features->arena, error))
         return error->status;
     memcpy(features->patch, patch, sizeof features->patch);
     features->src = arena_alloc(&features->arena, (size_t)voxels, sizeof(float));
@@ -120,8 +120,9 @@ static enum status features_init(struct features *features, const struct config_
     if (!features->src || !features->missing || !features->layers)
         return error_memory(error, (size_t)voxels * sizeof(float), "the patch");
     for (int64_t i = 0; i < n; i++)
-        if (layer_wanted(network, i, names) &&
-            layer_open(&features->layers[features->n_layers++], network_layer(network, i), &features->arena, error))
+        if (features_layer_wanted(network, i, names) &&
+            feature_layer_open(&features->layers[features->n_layers++], network_layer(network, i), &features->arena,
+                               error))
             return error->status;
     return STATUS_OK;
 }
@@ -150,7 +151,7 @@ void features_close(struct features *features)
 
 /* Where a patch of this size begins so that it has the missing part (shares) in its middle and stays on the volume
  * where it can. */
-static void patch_centre(int64_t lo[3], const float *missing, const int64_t dim[3], const int64_t patch[3])
+static void features_patch_centre(int64_t lo[3], const float *missing, const int64_t dim[3], const int64_t patch[3])
 {
     double sum[3] = {0}, weight = 0;
     for (int64_t i = 0; i < dim[0] * dim[1] * dim[2]; i++)
@@ -181,7 +182,7 @@ static enum status features_cut(struct features *features, const struct volume *
         status = resample_volume(&missing, implant, &working, RESAMPLE_AREA, error);
     if (!status) {
         if (config->window.scan != SCAN_WHOLE)
-            patch_centre(lo, missing.data, working.dim, features->patch);
+            features_patch_centre(lo, missing.data, working.dim, features->patch);
         else if (config->working_spacing_mm[0] > 0)
             resample_frame(lo, bone.data, working.dim, features->patch);
         resample_crop(features->src, features->patch, bone.data, working.dim, lo);
@@ -194,7 +195,8 @@ static enum status features_cut(struct features *features, const struct volume *
 
 /* ---- the maps ---- */
 
-static enum status layer_forward(struct feature_layer *layer, const struct features *features, struct error *error)
+static enum status feature_layer_forward(struct feature_layer *layer, const struct features *features,
+                                         struct error *error)
 {
     const struct restorer *restorer = features->restorer;
     struct network_config cut = *restorer->network_config;
@@ -211,8 +213,8 @@ static enum status layer_forward(struct feature_layer *layer, const struct featu
 }
 
 /* The patch as shares in the voxels of a map. */
-static enum status layer_shares(float *out, const float *patch, const int64_t size[3], const int64_t to[3],
-                                struct error *error)
+static enum status feature_layer_shares(float *out, const float *patch, const int64_t size[3], const int64_t to[3],
+                                        struct error *error)
 {
     double spacing[3];
     for (int a = 0; a < 3; a++)
@@ -237,9 +239,9 @@ enum status features_look(struct features *features, const struct volume *skull,
     for (int64_t l = 0; l < features->n_layers; l++) {
         struct feature_layer *layer = &features->layers[l];
         const int64_t voxels = layer->size[0] * layer->size[1] * layer->size[2];
-        if (layer_forward(layer, features, error) ||
-            layer_shares(layer->bone, features->src, features->patch, layer->size, error) ||
-            layer_shares(layer->missing, features->missing, features->patch, layer->size, error))
+        if (feature_layer_forward(layer, features, error) ||
+            feature_layer_shares(layer->bone, features->src, features->patch, layer->size, error) ||
+            feature_layer_shares(layer->missing, features->missing, features->patch, layer->size, error))
             return error->status;
 #pragma omp parallel for schedule(static)
         for (int64_t m = 0; m < layer->n_maps; m++) {

@@ -30,7 +30,7 @@ static const struct config_table infer_table = {
     .size = sizeof(struct infer_options),
     .fields = infer_fields};
 
-static void print_help(void)
+static void main_print_help(void)
 {
     printf("calvaria-infer: %s (research software, not for clinical use)\n\nusage: calvaria-infer [--model MODEL] "
            "INPUT... --out "
@@ -42,11 +42,11 @@ static void print_help(void)
 }
 
 /* Answers --help and --version; true when that was all. */
-static bool answered(int argc, char **argv)
+static bool main_print_info(int argc, char **argv)
 {
     for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
         if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
-            print_help();
+            main_print_help();
             return true;
         }
         if (strcmp(argv[i], "--version") == 0) {
@@ -57,7 +57,7 @@ static bool answered(int argc, char **argv)
     return false;
 }
 
-static enum status run(int argc, char **argv, struct error *error)
+static enum status main_run(int argc, char **argv, struct error *error)
 {
     struct arena arena = {0};
     struct infer_options options;
@@ -76,7 +76,7 @@ static enum status run(int argc, char **argv, struct error *error)
 int main(int argc, char **argv)
 {
     struct error error = {0};
-    enum status status = answered(argc, argv) ? STATUS_OK : run(argc, argv, &error);
+    enum status status = main_print_info(argc, argv) ? STATUS_OK : main_run(argc, argv, &error);
     if (status)
         error_print(stderr, &error);
     if (fflush(stdout) != 0 && !status) { /* a full disk or a closed pipe must not pass for success */

@@ -88,7 +88,7 @@ static struct mirror_plane tilt_plane(const struct tilt *tilt, const double cent
 }
 
 /* index' = map[a][0..2] . index + map[a][3]: the mirror image of a voxel, in voxels. */
-static void plane_index_map(const struct mirror_plane *plane, const struct grid *grid, double map[3][4])
+static void mirror_index_map(const struct mirror_plane *plane, const struct grid *grid, double map[3][4])
 {
     double image[4][3]; /* of the indices 0,0,0 and the three units */
     for (int i = 0; i < 4; i++) {
@@ -154,7 +154,7 @@ static double fractions_at(const struct fractions *f, const double index[3])
 static double fractions_score(const struct fractions *f, const struct mirror_plane *plane)
 {
     double map[3][4], sum = 0;
-    plane_index_map(plane, &f->grid, map);
+    mirror_index_map(plane, &f->grid, map);
     int64_t i = 0;
     for (int64_t z = 0; z < f->grid.dim[2]; z++)
         for (int64_t y = 0; y < f->grid.dim[1]; y++)
@@ -169,7 +169,7 @@ static double fractions_score(const struct fractions *f, const struct mirror_pla
     return sum / f->square_sum;
 }
 
-static enum status search_all(struct tilt *ret, const struct volume *skull, struct error *error)
+static enum status mirror_search(struct tilt *ret, const struct volume *skull, struct error *error)
 {
     enum { N = SEARCH_ANGLES * SEARCH_ANGLES * SEARCH_OFFSETS };
     struct fractions f = {0};
@@ -197,7 +197,7 @@ static enum status search_all(struct tilt *ret, const struct volume *skull, stru
 }
 
 /* Climbs one step along every axis while that helps, then halves the step. */
-static void refine(struct mirror_plane *ret, struct tilt tilt, const struct fractions *f)
+static void mirror_refine(struct mirror_plane *ret, struct tilt tilt, const struct fractions *f)
 {
     struct mirror_plane best = tilt_plane(&tilt, f->centre);
     best.overlap_frac = fractions_score(f, &best);
@@ -228,13 +228,13 @@ enum status mirror_find(struct mirror_plane *ret, const struct volume *skull, st
 {
     struct tilt tilt;
     struct fractions f = {0};
-    enum status status = search_all(&tilt, skull, error);
+    enum status status = mirror_search(&tilt, skull, error);
     if (!status)
         status = fractions_make(&f, skull, REFINE_CELL_MM, error);
     if (!status)
         status = fractions_centre(&f, error);
     if (!status)
-        refine(ret, tilt, &f);
+        mirror_refine(ret, tilt, &f);
     memory_free(f.value);
     return status;
 }
@@ -244,7 +244,7 @@ void mirror_box(uint8_t *out, const struct volume *skull, const struct mirror_pl
     const int64_t *dim = skull->grid.dim, w = box.hi[0] - box.lo[0], h = box.hi[1] - box.lo[1];
     const uint8_t *bone = skull->data;
     double map[3][4];
-    plane_index_map(plane, &skull->grid, map);
+    mirror_index_map(plane, &skull->grid, map);
 #pragma omp parallel for schedule(static)
     for (int64_t z = box.lo[2]; z < box.hi[2]; z++)
         for (int64_t y = box.lo[1]; y < box.hi[1]; y++)

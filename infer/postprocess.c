@@ -55,7 +55,7 @@ const struct config_table postprocess_table = {.help = "One step of cleaning the
                                                .check = postprocess_check};
 
 /* mask or one of its neighbours, along one axis: n voxels `step` apart. */
-static void line_swell(uint8_t *line, int64_t n, int64_t step)
+static void postprocess_dilate_line(uint8_t *line, int64_t n, int64_t step)
 {
     uint8_t before = 0;
     for (int64_t i = 0; i < n; i++) {
@@ -67,14 +67,14 @@ static void line_swell(uint8_t *line, int64_t n, int64_t step)
 
 /* By one voxel on all sides, corners included: the gap between two voxels' faces is the distance of one from the
  * other's swollen self. */
-static void crop_swell(struct crop *crop)
+static void postprocess_dilate(struct crop *crop)
 {
     const int64_t *dim = crop->dim, step[3] = {1, dim[0], dim[0] * dim[1]};
     for (int a = 0; a < 3; a++) {
         const int64_t b = (a + 1) % 3, c = (a + 2) % 3;
         for (int64_t i = 0; i < dim[b]; i++)
             for (int64_t j = 0; j < dim[c]; j++)
-                line_swell(crop->mask + i * step[b] + j * step[c], dim[a], step[a]);
+                postprocess_dilate_line(crop->mask + i * step[b] + j * step[c], dim[a], step[a]);
     }
 }
 
@@ -91,17 +91,17 @@ typedef enum status slab_rule(const struct slab *slab, double mm, struct error *
 
 enum { SLAB_VOXELS = 4000000, SLAB_BYTES = 6 /* two masks, and a distance in the making */ };
 
-static int64_t reach_slices(double reach_mm, double spacing_mm)
+static int64_t slab_reach(double reach_mm, double spacing_mm)
 {
     return (int64_t)ceil(reach_mm / spacing_mm) + 1;
 }
 
 /* A rule that sees no farther than reach_mm, slab by slab: the same answer as at once, in less memory. */
-static enum status crop_slabs(struct crop *crop, const uint8_t *other, const struct grid *grid, slab_rule *rule,
-                              double mm, double reach_mm, struct error *error)
+static enum status postprocess_slabs(struct crop *crop, const uint8_t *other, const struct grid *grid, slab_rule *rule,
+                                     double mm, double reach_mm, struct error *error)
 {
     const int64_t area = crop->dim[0] * crop->dim[1], depth = crop->dim[2],
-                  reach = reach_slices(reach_mm, grid_spacing_mm(grid, 2));
+                  reach = slab_reach(reach_mm, grid_spacing_mm(grid, 2));
     const int64_t slices = SLAB_VOXELS / area + 1, most = slices + 2 * reach < depth ? slices + 2 * reach : depth;
     struct slab slab = {.dim = {crop->dim[0], crop->dim[1]}, .work = memory_alloc((size_t)(area * most), 2)};
     enum status status =
@@ -133,14 +133,15 @@ static enum status slab_clear(const struct slab *slab, double clearance_mm, stru
     return STATUS_OK;
 }
 
-static enum status crop_clear(struct crop *crop, const struct volume *defective, double clearance_mm,
-                              struct error *error)
+static enum status postprocess_clear(struct crop *crop, const struct volume *defective, double clearance_mm,
+                                     struct error *error)
 {
     struct crop bone = {0};
     if (crop_take(&bone, defective, crop->box, error))
         return error->status;
-    crop_swell(&bone);
-    enum status status = crop_slabs(crop, bone.mask, &defective->grid, slab_clear, clearance_mm, clearance_mm, error);
+    postprocess_dilate(&bone);
+    enum status status =
+        postprocess_slabs(crop, bone.mask, &defective->grid, slab_clear, clearance_mm, clearance_mm, error);
     crop_done(&bone);
     return status;
 }
@@ -169,8 +170,8 @@ static enum status slab_close_rim(const struct slab *slab, double radius_mm, str
 }
 
 /* The seam that a threshold between coarse voxels leaves along the rim. */
-static enum status crop_close_rim(struct crop *crop, const struct volume *defective, double radius_mm,
-                                  struct error *error)
+static enum status postprocess_close_rim(struct crop *crop, const struct volume *defective, double radius_mm,
+                                         struct error *error)
 {
     struct crop whole = {0};
     if (crop_take(&whole, defective, crop->box, error))
@@ -180,14 +181,14 @@ static enum status crop_close_rim(struct crop *crop, const struct volume *defect
         whole.mask[i] |= crop->mask[i];
     }
     enum status status =
-        crop_slabs(crop, whole.mask, &defective->grid, slab_close_rim, radius_mm, 2 * radius_mm, error);
+        postprocess_slabs(crop, whole.mask, &defective->grid, slab_close_rim, radius_mm, 2 * radius_mm, error);
     crop_done(&whole);
     return status;
 }
 
 /* From the centre of voxel i to its face on the way that `distance` comes from: thick slices are longer across. Nothing
  * along an axis on which the voxel behind is as deep: the middle is the face between them. */
-static double half_voxel(const float *distance, const int64_t dim[3], const double spacing[3], int64_t i)
+static double postprocess_half_voxel(const float *distance, const int64_t dim[3], const double spacing[3], int64_t i)
 {
     const int64_t at[3] = {i % dim[0], i / dim[0] % dim[1], i / dim[0] / dim[1]},
                   step[3] = {1, dim[0], dim[0] * dim[1]};
@@ -206,8 +207,8 @@ static double half_voxel(const float *distance, const int64_t dim[3], const doub
 /* What an opening by a ball of the wanted thickness takes away is thin; what of it lies near the rest is only an edge
  * or a corner. Balls of that size around the middle of the thin parts are added. work: distance; seed: room for a mask.
  */
-static enum status crop_thicken_with(struct crop *crop, const double spacing[3], double radius_mm, float *work,
-                                     uint8_t *seed, struct error *error)
+static enum status postprocess_thicken_with(struct crop *crop, const double spacing[3], double radius_mm, float *work,
+                                            uint8_t *seed, struct error *error)
 {
     const double EDGE = 0.8; /* corners of a plate reach 0.73 radii */
     int64_t n = crop_voxels(crop);
@@ -219,7 +220,7 @@ static enum status crop_thicken_with(struct crop *crop, const double spacing[3],
     if (!thick)
         return error_memory(error, (size_t)n, "the implant's thin parts");
     for (int64_t i = 0; i < n; i++) {
-        thick[i] = (double)work[i] - half_voxel(work, crop->dim, spacing, i) / 2 >= radius_mm;
+        thick[i] = (double)work[i] - postprocess_half_voxel(work, crop->dim, spacing, i) / 2 >= radius_mm;
         seed[i] = crop->mask[i] && !thick[i] && shape_on_ridge(work, crop->dim, spacing, i);
     }
     enum status status = distance_to_mask(work, thick, crop->dim, spacing, error);
@@ -229,18 +230,20 @@ static enum status crop_thicken_with(struct crop *crop, const double spacing[3],
     if (any)
         status = distance_to_mask(work, seed, crop->dim, spacing, error);
     for (int64_t i = 0; !status && any && i < n; i++)
-        crop->mask[i] = crop->mask[i] || (double)work[i] <= radius_mm + 0.999 * half_voxel(work, crop->dim, spacing, i);
+        crop->mask[i] =
+            crop->mask[i] || (double)work[i] <= radius_mm + 0.999 * postprocess_half_voxel(work, crop->dim, spacing, i);
     memory_free(thick);
     return status;
 }
 
-static enum status crop_thicken(struct crop *crop, const struct grid *grid, double thickness_mm, struct error *error)
+static enum status postprocess_thicken(struct crop *crop, const struct grid *grid, double thickness_mm,
+                                       struct error *error)
 {
     const double spacing[3] = {grid_spacing_mm(grid, 0), grid_spacing_mm(grid, 1), grid_spacing_mm(grid, 2)};
     size_t n = (size_t)crop_voxels(crop);
     float *work = memory_alloc(n, sizeof *work);
     uint8_t *seed = memory_alloc(n, 1);
-    enum status status = work && seed ? crop_thicken_with(crop, spacing, thickness_mm / 2, work, seed, error)
+    enum status status = work && seed ? postprocess_thicken_with(crop, spacing, thickness_mm / 2, work, seed, error)
                                       : error_memory(error, n * (1 + sizeof *work), "the implant's thin parts");
     memory_free(work);
     memory_free(seed);
@@ -248,7 +251,7 @@ static enum status crop_thicken(struct crop *crop, const struct grid *grid, doub
 }
 
 /* Voxels beyond the implant's box that the rule must see. */
-static int64_t rule_margin(const struct postprocess_rule *rule, const struct grid *grid)
+static int64_t postprocess_margin(const struct postprocess_rule *rule, const struct grid *grid)
 {
     if (rule->close)
         return rule->close;
@@ -257,8 +260,8 @@ static int64_t rule_margin(const struct postprocess_rule *rule, const struct gri
     return reach_mm > 0 ? (int64_t)ceil(reach_mm / smallest) + 2 : 0;
 }
 
-static enum status rule_apply(const struct postprocess_rule *rule, struct crop *crop, const struct volume *defective,
-                              struct error *error)
+static enum status postprocess_apply(const struct postprocess_rule *rule, struct crop *crop,
+                                     const struct volume *defective, struct error *error)
 {
     enum { PIECES = 6 };
     if (rule->open)
@@ -271,11 +274,11 @@ static enum status rule_apply(const struct postprocess_rule *rule, struct crop *
         return mask_remove_small(crop->mask, crop->dim,
                                  (int64_t)ceil(rule->min_volume_ml / grid_voxel_ml(&defective->grid)), PIECES, error);
     if (rule->close_rim_mm > 0)
-        return crop_close_rim(crop, defective, rule->close_rim_mm, error);
+        return postprocess_close_rim(crop, defective, rule->close_rim_mm, error);
     if (rule->clearance_mm > 0)
-        return crop_clear(crop, defective, rule->clearance_mm, error);
+        return postprocess_clear(crop, defective, rule->clearance_mm, error);
     if (rule->min_thickness_mm > 0)
-        return crop_thicken(crop, &defective->grid, rule->min_thickness_mm, error);
+        return postprocess_thicken(crop, &defective->grid, rule->min_thickness_mm, error);
     return mask_fill_holes(crop->mask, crop->dim, error);
 }
 
@@ -287,7 +290,7 @@ int64_t postprocess_bytes(const struct config_list *rules, const struct grid *gr
     for (int64_t i = 0; i < rules->n; i++) {
         const struct postprocess_rule *rule = rules->items[i].value;
         const double reach_mm = fmax(2 * rule->close_rim_mm, rule->clearance_mm);
-        const int64_t slab = SLAB_VOXELS + area * (1 + 2 * reach_slices(reach_mm, grid_spacing_mm(grid, 2)));
+        const int64_t slab = SLAB_VOXELS + area * (1 + 2 * slab_reach(reach_mm, grid_spacing_mm(grid, 2)));
         int64_t bytes = ANY_RULE * voxels + (reach_mm > 0 ? SLAB_BYTES * (slab < voxels ? slab : voxels) : 0);
         if (rule->min_thickness_mm > 0)
             bytes = THICKEN * voxels;
@@ -305,10 +308,10 @@ enum status postprocess_run(struct volume *implant, const struct volume *defecti
         if (box_empty(box))
             return STATUS_OK;
         struct crop crop = {0};
-        enum status status =
-            crop_take(&crop, implant, box_grow(box, rule_margin(rule, &implant->grid), implant->grid.dim), error);
+        enum status status = crop_take(
+            &crop, implant, box_grow(box, postprocess_margin(rule, &implant->grid), implant->grid.dim), error);
         if (!status)
-            status = rule_apply(rule, &crop, defective, error);
+            status = postprocess_apply(rule, &crop, defective, error);
         if (!status)
             crop_put(&crop, implant, defective);
         crop_done(&crop);

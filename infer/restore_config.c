@@ -5,7 +5,7 @@
 
 const char *const restore_task_names[] = {"completion", "implant", NULL};
 
-static const struct config_table *postprocess_variant(int index)
+static const struct config_table *restore_config_variant(int index)
 {
     return index == 0 ? &postprocess_table : NULL;
 }
@@ -40,7 +40,7 @@ static const struct config_field restore_fields[] = {
     {.key = "threshold", .type = CONFIG_DOUBLE, .offset = OFFSET(threshold), .text = "0.5", .min = -1e6, .max = 1e6,
      .help = "bone is where the network's answer is above this"},
     {.key = "postprocess", .type = CONFIG_LIST, .offset = OFFSET(postprocess), .text = "[{open: 1}, {keep_largest: 1}]",
-     .variant = postprocess_variant, .help = "steps of cleaning the implant, in order"},
+     .variant = restore_config_variant, .help = "steps of cleaning the implant, in order"},
     {0},
 };
 /* clang-format on */

@@ -77,7 +77,7 @@ enum MHD_Result api_example(struct request *request)
     return respond_error(request, status, "the server cannot store the job (tell its operator)");
 }
 
-static enum MHD_Result respond_absent(struct request *request)
+static enum MHD_Result api_respond_absent(struct request *request)
 {
     return respond_error(request, 404, "%s: no such job (deleted, or older than %g hours)", request->id,
                          request->server->config->keep_hours);
@@ -90,7 +90,8 @@ enum MHD_Result api_job(struct request *request)
 
 enum MHD_Result api_remove(struct request *request)
 {
-    return store_remove(request->server->store, request->id) ? respond_absent(request) : respond_nothing(request, NULL);
+    return store_remove(request->server->store, request->id) ? api_respond_absent(request)
+                                                             : respond_nothing(request, NULL);
 }
 
 enum MHD_Result api_cancel(struct request *request)
@@ -98,10 +99,11 @@ enum MHD_Result api_cancel(struct request *request)
     int status = store_cancel(request->server->store, request->id);
     if (status == 409)
         return respond_error(request, 409, "%s: has ended already (DELETE removes it)", request->id);
-    return status ? respond_absent(request) : respond_job(request, 200, request->id);
+    return status ? api_respond_absent(request) : respond_job(request, 200, request->id);
 }
 
-static enum MHD_Result respond_file(struct request *request, int artefact, int handle, int64_t bytes, const char *name)
+static enum MHD_Result api_respond_file(struct request *request, int artefact, int handle, int64_t bytes,
+                                        const char *name)
 {
     char disposition[HEADER_BYTES];
     struct MHD_Response *response = MHD_create_response_from_fd64((uint64_t)bytes, handle);
@@ -135,8 +137,8 @@ enum MHD_Result api_file(struct request *request)
                    : respond_error(request, 400, "format: '%.20s': %s has one format alone", format, name);
     int handle = store_open_file(request->server->store, request->id, artefact, &bytes, saved);
     if (handle >= 0)
-        return respond_file(request, artefact, handle, bytes, saved);
+        return api_respond_file(request, artefact, handle, bytes, saved);
     if (store_version(request->server->store, request->id) == 0)
-        return respond_absent(request);
+        return api_respond_absent(request);
     return respond_error(request, 404, "%s: not there (the job's \"files\" lists what is)", name);
 }

@@ -27,7 +27,7 @@ bool guard_equal(const char *given, const char *secret)
 
 /* Is "HOST:PORT" this machine's loopback by name? A page that resolves to 127.0.0.1 by a name of its own (DNS
  * rebinding) is not. */
-static bool host_is_loopback(const char *host)
+static bool guard_host_is_loopback(const char *host)
 {
     static const char *const names[] = {"localhost", "127.0.0.1", "[::1]"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
@@ -39,19 +39,19 @@ static bool host_is_loopback(const char *host)
     return false;
 }
 
-static bool origin_is_ours(const char *origin, const char *host)
+static bool guard_origin_is_own(const char *origin, const char *host)
 {
     return (strncmp(origin, "http://", 7) == 0 && strcasecmp(origin + 7, host) == 0) ||
            (strncmp(origin, "https://", 8) == 0 && strcasecmp(origin + 8, host) == 0);
 }
 
-static int refuse(struct request *request, int status, const char *why)
+static int guard_refuse(struct request *request, int status, const char *why)
 {
     snprintf(request->why, sizeof request->why, "%s", why);
     return status;
 }
 
-static bool has_token(const struct request *request)
+static bool guard_has_token(const struct request *request)
 {
     const struct server *server = request->server;
     const char *authorization = request_header(request, "Authorization");
@@ -67,21 +67,23 @@ int guard_check(struct request *request)
         return 0;
     const char *host = request_header(request, "Host"), *origin = request_header(request, "Origin"),
                *site = request_header(request, "Sec-Fetch-Site");
-    if (!host || (!request->server->token && !host_is_loopback(host)))
-        return refuse(request, 403,
-                      "Host: no name of this machine's loopback (open http://127.0.0.1 or http://localhost)");
-    if (origin && !origin_is_ours(origin, host))
-        return refuse(request, 403, "Origin: another site's page sent this request (only this server's own page may)");
+    if (!host || (!request->server->token && !guard_host_is_loopback(host)))
+        return guard_refuse(request, 403,
+                            "Host: no name of this machine's loopback (open http://127.0.0.1 or http://localhost)");
+    if (origin && !guard_origin_is_own(origin, host))
+        return guard_refuse(request, 403,
+                            "Origin: another site's page sent this request (only this server's own page may)");
     if (site && strcmp(site, "same-origin") != 0 && strcmp(site, "none") != 0)
-        return refuse(request, 403,
-                      "Sec-Fetch-Site: another site's page sent this request (only this server's own page may)");
-    if (request->server->token && !has_token(request))
-        return refuse(request, 401, "a token is needed (send 'Authorization: Bearer TOKEN', or log in on the page)");
+        return guard_refuse(request, 403,
+                            "Sec-Fetch-Site: another site's page sent this request (only this server's own page may)");
+    if (request->server->token && !guard_has_token(request))
+        return guard_refuse(request, 401,
+                            "a token is needed (send 'Authorization: Bearer TOKEN', or log in on the page)");
     return 0;
 }
 
 /* The cookie's value: random, the same after a restart as long as the token is the same. */
-static enum status session_open(struct server *server, struct error *error)
+static enum status guard_open_session(struct server *server, struct error *error)
 {
     char *path = memory_printf("%s/session", server->state), *text = NULL;
     char line[64], mark[24];
@@ -116,7 +118,7 @@ enum status guard_open(struct server *server, struct error *error)
     char *text = NULL;
     size_t bytes = 0;
     if (!config->token_file) {
-        if (host_is_loopback(config->address) || strcmp(config->address, "::1") == 0)
+        if (guard_host_is_loopback(config->address) || strcmp(config->address, "::1") == 0)
             return STATUS_OK;
         return error_set(error, STATUS_USAGE,
                          "--address %s: others can reach it, so a token is needed (openssl rand -hex 24 > token; "
@@ -141,5 +143,5 @@ enum status guard_open(struct server *server, struct error *error)
     if (stat(config->token_file, &info) == 0 && (info.st_mode & (S_IRWXG | S_IRWXO)))
         log_warn("--token-file %s: other users of this machine can read it (chmod 600 %s)", config->token_file,
                  config->token_file);
-    return session_open(server, error);
+    return guard_open_session(server, error);
 }

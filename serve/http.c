@@ -42,22 +42,22 @@ static const char policy[] = "default-src 'self'; script-src 'self' 'wasm-unsafe
                              "object-src 'none'; base-uri 'none'; "
                              "form-action 'self'; frame-ancestors 'none'";
 
-static void add_header(struct MHD_Response *response, const char *name, const char *value)
+static void http_add_header(struct MHD_Response *response, const char *name, const char *value)
 {
     if (!MHD_get_response_header(response, name))
         MHD_add_response_header(response, name, value);
 }
 
 /* A response that has such a header already keeps its own. */
-static void add_safety(struct MHD_Response *response)
+static void http_add_safety_headers(struct MHD_Response *response)
 {
-    add_header(response, "Content-Security-Policy", policy);
-    add_header(response, "X-Content-Type-Options", "nosniff");
-    add_header(response, "X-Frame-Options", "DENY");
-    add_header(response, "Referrer-Policy", "no-referrer");
-    add_header(response, "Cross-Origin-Opener-Policy", "same-origin");
-    add_header(response, "Cross-Origin-Resource-Policy", "same-origin");
-    add_header(response, "Cache-Control", "no-store");
+    http_add_header(response, "Content-Security-Policy", policy);
+    http_add_header(response, "X-Content-Type-Options", "nosniff");
+    http_add_header(response, "X-Frame-Options", "DENY");
+    http_add_header(response, "Referrer-Policy", "no-referrer");
+    http_add_header(response, "Cross-Origin-Opener-Policy", "same-origin");
+    http_add_header(response, "Cross-Origin-Resource-Policy", "same-origin");
+    http_add_header(response, "Cache-Control", "no-store");
 }
 
 void respond_within(struct request *request, double seconds)
@@ -72,7 +72,7 @@ void respond_within(struct request *request, double seconds)
     pthread_mutex_unlock(&request->server->watch_mutex);
 }
 
-static bool route_documents(const struct route *route, int status)
+static bool http_route_documents(const struct route *route, int status)
 {
     for (int i = 0; i < ROUTE_STATUSES; i++)
         if (route->statuses[i] == status)
@@ -85,8 +85,8 @@ enum MHD_Result respond(struct request *request, int status, struct MHD_Response
     struct server *server = request->server;
     if (!response)
         return MHD_NO;
-    add_safety(response);
-    if (request->route && !route_documents(request->route, status)) {
+    http_add_safety_headers(response);
+    if (request->route && !http_route_documents(request->route, status)) {
         server->undocumented++;
         log_warn("%s %s: responded with %d, which docs/openapi.yaml does not say", request->route->method,
                  request->route->path, status);
@@ -111,7 +111,7 @@ enum MHD_Result respond_json(struct request *request, int status, char *text)
     return respond(request, text ? status : 500, response);
 }
 
-static enum MHD_Result respond_failure(struct request *request, int status, const char *why)
+static enum MHD_Result http_respond_failure(struct request *request, int status, const char *why)
 {
     cJSON *object = cJSON_CreateObject();
     char *text = cJSON_AddStringToObject(object, "error", why) ? cJSON_PrintUnformatted(object) : NULL;
@@ -139,7 +139,7 @@ enum MHD_Result respond_error(struct request *request, int status, const char *f
     va_start(args, format);
     vsnprintf(why, sizeof why, format, args);
     va_end(args);
-    return respond_failure(request, status, why);
+    return http_respond_failure(request, status, why);
 }
 
 enum MHD_Result respond_job(struct request *request, int status, const char *id)
@@ -192,7 +192,7 @@ const char *request_argument(const struct request *request, const char *name)
 }
 
 /* -1: not said, or no number (libmicrohttpd refuses those itself). */
-static int64_t content_length(const struct request *request)
+static int64_t http_content_length(const struct request *request)
 {
     const char *text = request_header(request, "Content-Length");
     char *end = NULL;
@@ -203,7 +203,7 @@ static int64_t content_length(const struct request *request)
 
 static void request_refuse(struct request *request)
 {
-    request->body_bytes = content_length(request);
+    request->body_bytes = http_content_length(request);
     if (page_has(request->server, request->path)) { /* no secret in it */
         if (strcmp(request->method, "GET") == 0 || strcmp(request->method, "HEAD") == 0)
             return;
@@ -232,7 +232,7 @@ static enum MHD_Result request_begin(struct server *server, struct MHD_Connectio
     respond_within(request, http_time_s(request->body_bytes));
     bool chunked = request_header(request, "Transfer-Encoding") != NULL;
     if (request->refusal && (chunked || request->body_bytes > DRAIN_BYTES || request_header(request, "Expect")))
-        return respond_failure(request, request->refusal, request->why);
+        return http_respond_failure(request, request->refusal, request->why);
     return MHD_YES;
 }
 
@@ -253,7 +253,7 @@ static enum MHD_Result request_handle(void *context, struct MHD_Connection *conn
         return ok ? MHD_YES : MHD_NO;
     }
     if (request->refusal)
-        return respond_failure(request, request->refusal, request->why);
+        return http_respond_failure(request, request->refusal, request->why);
     return request->route ? request->route->respond(request) : page_respond(request);
 }
 
@@ -273,8 +273,8 @@ static void request_completed(void *context, struct MHD_Connection *connection, 
 
 /* --- connections --- */
 
-static void connection_notify(void *context, struct MHD_Connection *connection, void **socket_context,
-                              enum MHD_ConnectionNotificationCode code)
+static void http_notify_connection(void *context, struct MHD_Connection *connection, void **socket_context,
+                                   enum MHD_ConnectionNotificationCode code)
 {
     struct server *server = context;
     struct watch *watch = *socket_context;
@@ -322,13 +322,13 @@ void http_reap(struct server *server)
 /* --- the daemon --- */
 
 /* Paths and arguments stay as they were sent: nothing of ours needs an escape, and none then means two things. */
-static size_t keep_escapes(void *context, struct MHD_Connection *connection, char *text)
+static size_t http_keep_escapes(void *context, struct MHD_Connection *connection, char *text)
 {
     (void)context, (void)connection;
     return strlen(text);
 }
 
-static void daemon_log(void *context, const char *format, va_list args)
+static void http_log(void *context, const char *format, va_list args)
 {
     char text[256];
     (void)context;
@@ -337,7 +337,7 @@ static void daemon_log(void *context, const char *format, va_list args)
     log_debug("http: %s", text);
 }
 
-static int listen_on(const char *address, int port, int *ret_port, struct error *error)
+static int http_listen(const char *address, int port, int *ret_port, struct error *error)
 {
     char service[16];
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV}, *found = NULL;
@@ -370,16 +370,16 @@ static int listen_on(const char *address, int port, int *ret_port, struct error 
 
 enum status http_start(struct server *server, struct error *error)
 {
-    int handle = listen_on(server->config->address, (int)server->config->port, &server->port, error);
+    int handle = http_listen(server->config->address, (int)server->config->port, &server->port, error);
     if (handle < 0)
         return error->status;
     server->daemon = MHD_start_daemon(
         MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL, request_handle,
-        server, MHD_OPTION_EXTERNAL_LOGGER, daemon_log, NULL, MHD_OPTION_LISTEN_SOCKET, handle,
+        server, MHD_OPTION_EXTERNAL_LOGGER, http_log, NULL, MHD_OPTION_LISTEN_SOCKET, handle,
         MHD_OPTION_THREAD_POOL_SIZE, (unsigned)THREADS, MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS,
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BYTES, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_S,
-        MHD_OPTION_NOTIFY_COMPLETED, request_completed, NULL, MHD_OPTION_NOTIFY_CONNECTION, connection_notify, server,
-        MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_END);
+        MHD_OPTION_NOTIFY_COMPLETED, request_completed, NULL, MHD_OPTION_NOTIFY_CONNECTION, http_notify_connection,
+        server, MHD_OPTION_UNESCAPE_CALLBACK, http_keep_escapes, NULL, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_END);
     if (!server->daemon)
         return error_set(error, STATUS_FAILED, "the HTTP library cannot start (too few file handles or threads?)");
     return STATUS_OK;

@@ -70,7 +70,7 @@ enum status job_id_make(char id[JOB_ID_LENGTH + 1], struct error *error)
 
 /* Bytes of the UTF-8 character at `text`, 0 where there is none: overlong forms, surrogates and control characters are
  * none. */
-static int utf8_length(const unsigned char *text)
+static int job_utf8_length(const unsigned char *text)
 {
     if (text[0] < 0x80)
         return text[0] >= 0x20 && text[0] != 0x7f;
@@ -90,12 +90,12 @@ static int utf8_length(const unsigned char *text)
 }
 
 /* Copies what can be shown; a line's end becomes a space. Returns the bytes. */
-static size_t text_clean(char *to, size_t size, int most_chars, const char *text)
+static size_t job_clean_text(char *to, size_t size, int most_chars, const char *text)
 {
     size_t used = 0;
     const unsigned char *at = (const unsigned char *)text;
     for (int chars = 0; *at && chars < most_chars; chars++) {
-        int n = utf8_length(at);
+        int n = job_utf8_length(at);
         if (used + (n > 0 ? (size_t)n : 1) >= size)
             break;
         if (n > 0 && !(used == 0 && *at == ' '))
@@ -111,12 +111,12 @@ static size_t text_clean(char *to, size_t size, int most_chars, const char *text
 
 bool job_name_set(struct job *job, const char *text)
 {
-    return text_clean(job->name, sizeof job->name, JOB_NAME_CHARS, text) > 0;
+    return job_clean_text(job->name, sizeof job->name, JOB_NAME_CHARS, text) > 0;
 }
 
 void job_error_set(struct job *job, const char *text)
 {
-    text_clean(job->error, sizeof job->error, JOB_TEXT_BYTES, text);
+    job_clean_text(job->error, sizeof job->error, JOB_TEXT_BYTES, text);
 }
 
 void job_download_name(char *text, size_t size, const struct job *job, int artefact)
@@ -148,20 +148,20 @@ void job_time_text(char text[32], int64_t ms)
 
 /* --- JSON --- */
 
-static bool add_time(cJSON *object, const char *key, int64_t ms)
+static bool job_add_time(cJSON *object, const char *key, int64_t ms)
 {
     char text[32];
     job_time_text(text, ms);
     return ms ? cJSON_AddStringToObject(object, key, text) != NULL : cJSON_AddNullToObject(object, key) != NULL;
 }
 
-static bool add_copy(cJSON *object, const char *key, const cJSON *item, bool list)
+static bool job_add_copy(cJSON *object, const char *key, const cJSON *item, bool list)
 {
     cJSON *copy = item ? cJSON_Duplicate(item, true) : list ? cJSON_CreateArray() : cJSON_CreateNull();
     return cJSON_AddItemToObject(object, key, copy);
 }
 
-static bool add_files(cJSON *object, const struct job *job)
+static bool job_add_files(cJSON *object, const struct job *job)
 {
     cJSON *list = cJSON_AddArrayToObject(object, "files");
     bool ok = list != NULL;
@@ -198,16 +198,16 @@ cJSON *job_json(const struct job *job, int64_t place, double keep_hours)
                    : cJSON_AddNullToObject(object, "queue_place")) &&
         (running ? cJSON_AddStringToObject(object, "stage", job->stage) : cJSON_AddNullToObject(object, "stage")) &&
         cJSON_AddNumberToObject(object, "percent", job->state == JOB_DONE ? 100 : floor(job->percent * 10) / 10) &&
-        add_time(object, "created", job->created_ms) && add_time(object, "started", job->started_ms) &&
-        add_time(object, "finished", job->finished_ms) &&
-        add_time(object, "expires", job->finished_ms ? job->finished_ms + keep_ms : 0) &&
+        job_add_time(object, "created", job->created_ms) && job_add_time(object, "started", job->started_ms) &&
+        job_add_time(object, "finished", job->finished_ms) &&
+        job_add_time(object, "expires", job->finished_ms ? job->finished_ms + keep_ms : 0) &&
         cJSON_AddBoolToObject(object, "example", job->example) &&
         cJSON_AddBoolToObject(object, "segment", job->segment) &&
         cJSON_AddNumberToObject(object, "input_bytes", (double)(job->bytes[0] > 0 ? job->bytes[0] : 0)) &&
         (job->error[0] ? cJSON_AddStringToObject(object, "error", job->error)
                        : cJSON_AddNullToObject(object, "error")) &&
-        add_copy(object, "warnings", job->warnings, true) && add_copy(object, "summary", job->summary, false) &&
-        add_files(object, job) &&
+        job_add_copy(object, "warnings", job->warnings, true) && job_add_copy(object, "summary", job->summary, false) &&
+        job_add_files(object, job) &&
         (job->mesh_grid_mm > 0 ? cJSON_AddNumberToObject(object, "mesh_grid_mm", job->mesh_grid_mm)
                                : cJSON_AddNullToObject(object, "mesh_grid_mm"));
     if (ok)
@@ -244,13 +244,13 @@ enum status job_write(const char *folder, const struct job *job, struct error *e
     return status;
 }
 
-static double number_of(const cJSON *object, const char *key, double otherwise)
+static double job_number(const cJSON *object, const char *key, double otherwise)
 {
     const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, key);
     return cJSON_IsNumber(item) ? item->valuedouble : otherwise;
 }
 
-static const char *text_of(const cJSON *object, const char *key)
+static const char *job_text(const cJSON *object, const char *key)
 {
     const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(object, key));
     return text ? text : "";
@@ -258,8 +258,9 @@ static const char *text_of(const cJSON *object, const char *key)
 
 static bool job_parse(struct job *job, const cJSON *object)
 {
-    const char *id = text_of(object, "id"), *state = text_of(object, "state");
-    if (!job_id_valid(id) || number_of(object, "format_version", 0) != 1 || !job_name_set(job, text_of(object, "name")))
+    const char *id = job_text(object, "id"), *state = job_text(object, "state");
+    if (!job_id_valid(id) || job_number(object, "format_version", 0) != 1 ||
+        !job_name_set(job, job_text(object, "name")))
         return false;
     memcpy(job->id, id, sizeof job->id);
     int found = -1;
@@ -271,18 +272,18 @@ static bool job_parse(struct job *job, const cJSON *object)
     job->state = (enum job_state)found;
     job->example = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(object, "example"));
     job->segment = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(object, "segment"));
-    job->threshold_hu = number_of(object, "threshold_hu", NAN);
-    job->threshold = number_of(object, "threshold", NAN);
-    job->attempts = (int)number_of(object, "attempts", 0);
-    job->created_ms = (int64_t)number_of(object, "created_ms", 0);
-    job->started_ms = (int64_t)number_of(object, "started_ms", 0);
-    job->finished_ms = (int64_t)number_of(object, "finished_ms", 0);
-    job->mesh_grid_mm = number_of(object, "mesh_grid_mm", 0);
-    job_error_set(job, text_of(object, "error"));
+    job->threshold_hu = job_number(object, "threshold_hu", NAN);
+    job->threshold = job_number(object, "threshold", NAN);
+    job->attempts = (int)job_number(object, "attempts", 0);
+    job->created_ms = (int64_t)job_number(object, "created_ms", 0);
+    job->started_ms = (int64_t)job_number(object, "started_ms", 0);
+    job->finished_ms = (int64_t)job_number(object, "finished_ms", 0);
+    job->mesh_grid_mm = job_number(object, "mesh_grid_mm", 0);
+    job_error_set(job, job_text(object, "error"));
     return true;
 }
 
-static cJSON *json_read(const char *folder, const char *name, size_t max_bytes)
+static cJSON *job_read_json(const char *folder, const char *name, size_t max_bytes)
 {
     struct error ignored = {0};
     char *text = NULL, *path = memory_printf("%s/%s", folder, name);
@@ -297,7 +298,7 @@ static cJSON *json_read(const char *folder, const char *name, size_t max_bytes)
 enum status job_read(struct job *ret, const char *folder, struct error *error)
 {
     struct job job = {0};
-    cJSON *object = json_read(folder, "job.json", JOB_FILE_MAX_BYTES);
+    cJSON *object = job_read_json(folder, "job.json", JOB_FILE_MAX_BYTES);
     bool ok = object && job_parse(&job, object);
     cJSON_Delete(object);
     if (!ok)
@@ -316,8 +317,8 @@ static void job_summary(struct job *job, const cJSON *report)
     cJSON *summary = cJSON_CreateObject();
     bool ok = summary && implant;
     for (size_t i = 0; ok && i < sizeof keys / sizeof *keys; i++)
-        ok = add_copy(summary, keys[i], cJSON_GetObjectItemCaseSensitive(implant, keys[i]), false);
-    ok = ok && add_copy(summary, "area_cm2", cJSON_GetObjectItemCaseSensitive(mesh, "area_cm2"), false) &&
+        ok = job_add_copy(summary, keys[i], cJSON_GetObjectItemCaseSensitive(implant, keys[i]), false);
+    ok = ok && job_add_copy(summary, "area_cm2", cJSON_GetObjectItemCaseSensitive(mesh, "area_cm2"), false) &&
          cJSON_AddBoolToObject(summary, "watertight",
                                cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(mesh, "watertight")));
     cJSON_Delete(job->summary);
@@ -337,8 +338,9 @@ void job_collect(struct job *job, const char *folder)
         job->bytes[i] = there ? (int64_t)info.st_size : -1;
         memory_free(path);
     }
-    cJSON *report =
-        job->bytes[ARTEFACT_REPORT] > 0 ? json_read(folder, artefacts[ARTEFACT_REPORT].path, REPORT_MAX_BYTES) : NULL;
+    cJSON *report = job->bytes[ARTEFACT_REPORT] > 0
+                        ? job_read_json(folder, artefacts[ARTEFACT_REPORT].path, REPORT_MAX_BYTES)
+                        : NULL;
     if (report)
         job_summary(job, report);
     cJSON_Delete(report);

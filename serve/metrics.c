@@ -8,7 +8,7 @@
 #include "serve/server.h"
 
 /* Now, not the highest. */
-static int64_t resident_bytes(void)
+static int64_t metrics_resident_bytes(void)
 {
     long long pages = 0;
     FILE *file = fopen("/proc/self/statm", "r");
@@ -24,7 +24,7 @@ struct sheet {
     size_t used;
 };
 
-static void sheet_add(struct sheet *sheet, const char *name, const char *type, const char *help, double value)
+static void metrics_add(struct sheet *sheet, const char *name, const char *type, const char *help, double value)
 {
     int n = snprintf(sheet->text + sheet->used, sizeof sheet->text - sheet->used,
                      "# HELP calvaria_%s %s\n# TYPE calvaria_%s %s\ncalvaria_%s %.15g\n", name, help, name, type, name,
@@ -40,30 +40,30 @@ enum MHD_Result metrics_respond(struct request *request)
     struct server *server = request->server;
     struct store_count count = store_count(server->store);
     struct sheet sheet = {.used = 0};
-    sheet_add(&sheet, "jobs_queued", "gauge", "jobs that wait", (double)count.queued);
-    sheet_add(&sheet, "jobs_running", "gauge", "jobs worked on", (double)count.running);
-    sheet_add(&sheet, "jobs_kept", "gauge", "ended jobs whose files are kept", (double)count.kept);
-    sheet_add(&sheet, "uploads_running", "gauge", "uploads on their way", (double)count.uploading);
-    sheet_add(&sheet, "jobs_accepted_total", "counter", "jobs queued since the start", (double)count.accepted);
-    sheet_add(&sheet, "jobs_refused_total", "counter", "uploads refused for want of room", (double)count.refused);
-    sheet_add(&sheet, "jobs_done_total", "counter", "jobs that ended well", (double)count.done);
-    sheet_add(&sheet, "jobs_failed_total", "counter", "jobs that failed", (double)count.failed);
-    sheet_add(&sheet, "jobs_cancelled_total", "counter", "jobs that were cancelled", (double)count.cancelled);
-    sheet_add(&sheet, "work_seconds_total", "counter", "time spent on ended jobs", count.work_s);
-    sheet_add(&sheet, "upload_bytes_total", "counter", "bytes of uploads written", (double)server->upload_bytes);
+    metrics_add(&sheet, "jobs_queued", "gauge", "jobs that wait", (double)count.queued);
+    metrics_add(&sheet, "jobs_running", "gauge", "jobs worked on", (double)count.running);
+    metrics_add(&sheet, "jobs_kept", "gauge", "ended jobs whose files are kept", (double)count.kept);
+    metrics_add(&sheet, "uploads_running", "gauge", "uploads on their way", (double)count.uploading);
+    metrics_add(&sheet, "jobs_accepted_total", "counter", "jobs queued since the start", (double)count.accepted);
+    metrics_add(&sheet, "jobs_refused_total", "counter", "uploads refused for want of room", (double)count.refused);
+    metrics_add(&sheet, "jobs_done_total", "counter", "jobs that ended well", (double)count.done);
+    metrics_add(&sheet, "jobs_failed_total", "counter", "jobs that failed", (double)count.failed);
+    metrics_add(&sheet, "jobs_cancelled_total", "counter", "jobs that were cancelled", (double)count.cancelled);
+    metrics_add(&sheet, "work_seconds_total", "counter", "time spent on ended jobs", count.work_s);
+    metrics_add(&sheet, "upload_bytes_total", "counter", "bytes of uploads written", (double)server->upload_bytes);
     for (int i = 2; i < 6; i++) {
         char name[32], help[48];
         snprintf(name, sizeof name, "answers_%dxx_total", i);
         snprintf(help, sizeof help, "requests answered with %dxx", i);
-        sheet_add(&sheet, name, "counter", help, (double)server->responses[i]);
+        metrics_add(&sheet, name, "counter", help, (double)server->responses[i]);
     }
-    sheet_add(&sheet, "answers_undocumented_total", "counter", "answers docs/openapi.yaml does not say",
-              (double)server->undocumented);
-    sheet_add(&sheet, "connections_total", "counter", "connections taken", (double)server->connections);
-    sheet_add(&sheet, "connections_reaped_total", "counter", "connections ended for being too slow",
-              (double)server->reaped);
-    sheet_add(&sheet, "event_streams", "gauge", "event streams open", (double)server->n_streams);
-    sheet_add(&sheet, "resident_bytes", "gauge", "memory of the server itself", (double)resident_bytes());
-    sheet_add(&sheet, "uptime_seconds", "gauge", "since the start", log_clock_s() - server->begin_s);
+    metrics_add(&sheet, "answers_undocumented_total", "counter", "answers docs/openapi.yaml does not say",
+                (double)server->undocumented);
+    metrics_add(&sheet, "connections_total", "counter", "connections taken", (double)server->connections);
+    metrics_add(&sheet, "connections_reaped_total", "counter", "connections ended for being too slow",
+                (double)server->reaped);
+    metrics_add(&sheet, "event_streams", "gauge", "event streams open", (double)server->n_streams);
+    metrics_add(&sheet, "resident_bytes", "gauge", "memory of the server itself", (double)metrics_resident_bytes());
+    metrics_add(&sheet, "uptime_seconds", "gauge", "since the start", log_clock_s() - server->begin_s);
     return respond_text(request, sheet.text);
 }

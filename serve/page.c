@@ -33,7 +33,7 @@ static const char no_page[] =
     "<p>To get the page: install npm, build again, start again.</p><p>Research software: not for clinical "
     "use.</p></html>";
 
-static const char *type_of(const char *path)
+static const char *page_type(const char *path)
 {
     static const char *const types[][2] = {{".html", "text/html; charset=utf-8"},
                                            {".js", "text/javascript; charset=utf-8"},
@@ -56,7 +56,7 @@ static const char *type_of(const char *path)
 static enum status page_add(struct server *server, const char *folder, const char *url, size_t *bytes,
                             struct error *error)
 {
-    struct page_file file = {.type = type_of(url)};
+    struct page_file file = {.type = page_type(url)};
     struct error ignored = {0};
     char *path = memory_printf("%s%s", folder, url), *packed = memory_printf("%s%s.gz", folder, url);
     file.path = memory_strdup(url);
@@ -149,7 +149,7 @@ bool page_has(const struct server *server, const char *path)
 }
 
 /* Does the client take gzip? */
-static bool takes_gzip(const struct request *request)
+static bool page_takes_gzip(const struct request *request)
 {
     const char *accepted = request_header(request, "Accept-Encoding");
     const char *gzip = accepted ? strstr(accepted, "gzip") : NULL;
@@ -162,7 +162,8 @@ enum MHD_Result page_respond(struct request *request)
     const char *known = request_header(request, "If-None-Match");
     const char *data = file ? file->data : no_page, *type = file ? file->type : "text/html; charset=utf-8";
     size_t bytes = file ? file->bytes : sizeof no_page - 1;
-    bool packed = file && file->packed && takes_gzip(request), same = file && known && strcmp(known, file->tag) == 0;
+    bool packed = file && file->packed && page_takes_gzip(request),
+         same = file && known && strcmp(known, file->tag) == 0;
     if (packed) {
         data = file->packed;
         bytes = file->packed_bytes;

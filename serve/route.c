@@ -32,7 +32,7 @@ const struct route routes[] = {
 const int n_routes = sizeof routes / sizeof *routes;
 
 /* Bytes up to the next '/' or the end. */
-static size_t part_length(const char *at)
+static size_t route_part_length(const char *at)
 {
     return strcspn(at, "/");
 }
@@ -44,7 +44,7 @@ static bool route_fits(const struct route *route, struct request *request)
     request->id[0] = '\0';
     request->artefact = -1;
     while (*pattern == '/' && *path == '/') {
-        size_t n = part_length(++pattern), m = part_length(++path);
+        size_t n = route_part_length(++pattern), m = route_part_length(++path);
         if (n == 4 && strncmp(pattern, "{id}", n) == 0) {
             if (m != JOB_ID_LENGTH)
                 return false;

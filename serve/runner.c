@@ -133,7 +133,7 @@ static void command_done(struct command *command)
 
 /* Ours and, where nobody said otherwise, threads that sleep while they wait: jobs share the machine with each other and
  * the server. memory_free; its strings are not ours. */
-static char **child_environment(void)
+static char **runner_child_environment(void)
 {
     static char passive[] = "OMP_WAIT_POLICY=passive";
     extern char **environ;
@@ -151,9 +151,9 @@ static char **child_environment(void)
 }
 
 /* 0, or errno. The child: no signal blocked, a group of its own, no handle of ours but the pipe. */
-static int child_spawn(pid_t *ret_pid, struct command *command, const char *log, int out)
+static int runner_spawn(pid_t *ret_pid, struct command *command, const char *log, int out)
 {
-    char **environment = child_environment();
+    char **environment = runner_child_environment();
     if (!environment)
         return ENOMEM;
     posix_spawn_file_actions_t actions;
@@ -180,7 +180,7 @@ static int child_spawn(pid_t *ret_pid, struct command *command, const char *log,
 
 /* Reads the pipe to its end, then waits; a child that takes too long is ended (*ret_late). Returns the status of
  * waitpid. */
-static int child_follow(struct talk *talk, pid_t pid, int in, double max_s, bool *ret_late)
+static int runner_follow(struct talk *talk, pid_t pid, int in, double max_s, bool *ret_late)
 {
     double begin_s = log_clock_s();
     int status = 0;
@@ -210,13 +210,13 @@ static int child_follow(struct talk *talk, pid_t pid, int in, double max_s, bool
     }
 }
 
-static void job_fail(struct job *job, const char *text)
+static void runner_fail_job(struct job *job, const char *text)
 {
     job->state = JOB_FAILED;
     job_error_set(job, text);
 }
 
-static void job_end(struct runners *runners, struct job *job, int status, bool late)
+static void runner_end_job(struct runners *runners, struct job *job, int status, bool late)
 {
     char text[256];
     if (store_unwanted(runners->store, job->id)) {
@@ -225,7 +225,7 @@ static void job_end(struct runners *runners, struct job *job, int status, bool l
     } else if (late) {
         snprintf(text, sizeof text, "the restoration took longer than %.0f minutes (a smaller volume would work)",
                  runners->config.max_s / 60);
-        job_fail(job, text);
+        runner_fail_job(job, text);
     } else if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
         job->state = JOB_DONE;
         job->error[0] = '\0';
@@ -240,10 +240,10 @@ static void job_end(struct runners *runners, struct job *job, int status, bool l
                  "smaller volume, or the "
                  "file saved anew by another program, would work)",
                  WTERMSIG(status));
-        job_fail(job, text);
+        runner_fail_job(job, text);
     } else {
-        job_fail(job,
-                 job->error[0] ? job->error : "the restoration failed without a word (the server's log may say more)");
+        runner_fail_job(job, job->error[0] ? job->error
+                                           : "the restoration failed without a word (the server's log may say more)");
     }
 }
 
@@ -257,16 +257,16 @@ static void runner_work(struct runners *runners, struct job *job, const char *fo
     bool late = false;
     int number = command.failed || !log   ? ENOMEM
                  : pipe2(ends, O_CLOEXEC) ? errno
-                                          : child_spawn(&pid, &command, log, ends[1]);
+                                          : runner_spawn(&pid, &command, log, ends[1]);
     if (ends[1] >= 0)
         close(ends[1]);
     if (number) {
-        job_fail(job, "the server cannot start another process (try again later)");
+        runner_fail_job(job, "the server cannot start another process (try again later)");
         log_warn("%s: no child process: %s", job->id, strerror(number));
     } else {
         store_child(runners->store, job->id, pid);
-        status = child_follow(&talk, pid, ends[0], runners->config.max_s, &late);
-        job_end(runners, job, status, late);
+        status = runner_follow(&talk, pid, ends[0], runners->config.max_s, &late);
+        runner_end_job(runners, job, status, late);
     }
     if (ends[0] >= 0)
         close(ends[0]);
@@ -284,7 +284,7 @@ static void *runner_run(void *context)
         if (folder)
             runner_work(runners, &job, folder);
         else
-            job_fail(&job, "the server is out of memory (try again later)");
+            runner_fail_job(&job, "the server is out of memory (try again later)");
         memory_free(folder);
         store_finish(runners->store, &job);
     }

@@ -60,7 +60,7 @@ const struct config_table serve_table = {
     .help = "The web application", .size = sizeof(struct serve_config), .fields = serve_fields};
 
 /* "512M" */
-static enum status parse_size(int64_t *ret, const char *text, struct error *error)
+static enum status server_parse_size(int64_t *ret, const char *text, struct error *error)
 {
     char *end = NULL;
     double value = strtod(text, &end);
@@ -76,7 +76,7 @@ static enum status parse_size(int64_t *ret, const char *text, struct error *erro
     return STATUS_OK;
 }
 
-static enum status state_folder(struct server *server, struct error *error)
+static enum status server_state_folder(struct server *server, struct error *error)
 {
     const char *home = getenv("HOME"), *xdg = getenv("XDG_STATE_HOME");
     if (server->config->state)
@@ -92,7 +92,7 @@ static enum status state_folder(struct server *server, struct error *error)
 }
 
 /* The model is opened once, so that a wrong one stops the server and not its first user. */
-static enum status model_info(struct server *server, struct error *error)
+static enum status server_model_info(struct server *server, struct error *error)
 {
     static const char *const texts[] = {"name", "licence", "metrics", "dataset_hash", "step"};
     struct restorer *restorer;
@@ -136,11 +136,11 @@ static enum status server_open(struct server *server, struct error *error)
                                          .max_memory_bytes = (int64_t)(config->max_memory_gb * 1e9),
                                          .no_picture = config->no_picture,
                                          .max_s = 60 * config->max_minutes};
-    enum status status = state_folder(server, error);
+    enum status status = server_state_folder(server, error);
     if (!status)
         status = guard_open(server, error);
     if (!status)
-        status = model_info(server, error);
+        status = server_model_info(server, error);
     if (!status)
         status = page_open(server, error);
     if (!status)
@@ -218,7 +218,7 @@ enum status serve_run(const struct serve_config *config, const char *version, st
                             .version = version,
                             .begin_s = log_clock_s(),
                             .max_voxels = (int64_t)(1e6 * config->max_voxels_million)};
-    enum status status = parse_size(&server.max_upload_bytes, config->max_upload, error);
+    enum status status = server_parse_size(&server.max_upload_bytes, config->max_upload, error);
     if (status)
         return status;
     if (getrlimit(RLIMIT_NOFILE, &handles) == 0 && handles.rlim_cur < HANDLES) {

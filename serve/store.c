@@ -37,7 +37,7 @@ struct store {
     bool stopping;
 };
 
-static int64_t now_ms(void)
+static int64_t store_now_ms(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
@@ -138,7 +138,7 @@ static void store_recover(struct store *store, const char *name)
         bool again = job.state == JOB_RUNNING && job.attempts >= STORE_ATTEMPTS;
         if (again) {
             job.state = JOB_FAILED;
-            job.finished_ms = now_ms();
+            job.finished_ms = store_now_ms();
             job_error_set(
                 &job, "the server stopped each of the three times it worked on this (is the volume too large for it?)");
         } else if (job.state == JOB_RUNNING) {
@@ -259,7 +259,7 @@ enum status store_begin(struct store *store, struct job *job, char **ret_folder,
     static const char *const parts[] = {"", "/in", "/work", "/out"};
     if (job_id_make(job->id, error))
         return error->status;
-    job->created_ms = now_ms();
+    job->created_ms = store_now_ms();
     char *folder = store_folder(store, job->id);
     if (!folder)
         return error_memory(error, 256, "a path");
@@ -339,7 +339,7 @@ uint64_t store_version(struct store *store, const char *id)
 }
 
 /* The input's ending, by its first bytes. */
-static const char *input_ending(int handle)
+static const char *store_input_suffix(int handle)
 {
     unsigned char head[4] = {0};
     if (pread(handle, head, sizeof head, 0) != (ssize_t)sizeof head)
@@ -367,7 +367,7 @@ int store_open_file(struct store *store, const char *id, int artefact, int64_t *
     if (handle >= 0)
         *ret_bytes = info.st_size;
     if (handle >= 0 && artefact == 0)
-        strncat(name, input_ending(handle), 128 - strlen(name) - 1);
+        strncat(name, store_input_suffix(handle), 128 - strlen(name) - 1);
     return handle;
 }
 
@@ -408,7 +408,7 @@ int store_cancel(struct store *store, const char *id)
     }
     if (!status && job->state == JOB_QUEUED) { /* a running one: its runner sees to the rest */
         job->state = JOB_CANCELLED;
-        job->finished_ms = now_ms();
+        job->finished_ms = store_now_ms();
         store_count_final(store, job);
         store_touch(store, job);
         store_touch_queued(store);
@@ -459,7 +459,7 @@ int store_remove(struct store *store, const char *id)
 
 void store_expire(struct store *store)
 {
-    int64_t oldest_ms = now_ms() - (int64_t)(store->limits.keep_hours * 3600e3);
+    int64_t oldest_ms = store_now_ms() - (int64_t)(store->limits.keep_hours * 3600e3);
     for (;;) {
         char id[JOB_ID_LENGTH + 1] = "";
         pthread_mutex_lock(&store->mutex);
@@ -492,7 +492,7 @@ bool store_take(struct store *store, struct job *ret, char **ret_folder)
     if (job) {
         job->state = JOB_RUNNING;
         job->attempts++;
-        job->started_ms = now_ms();
+        job->started_ms = store_now_ms();
         job->percent = 0;
         snprintf(job->stage, sizeof job->stage, "starting");
         store_touch(store, job);
@@ -560,7 +560,7 @@ void store_finish(struct store *store, struct job *ended)
     struct error error = {0};
     char *folder = store_folder(store, ended->id);
     if (job_is_final(ended))
-        ended->finished_ms = now_ms();
+        ended->finished_ms = store_now_ms();
     if (folder)
         job_collect(ended, folder);
     if (!folder || job_write(folder, ended, &error)) /* before anyone may remove it: `removed` is seen below */

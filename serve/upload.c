@@ -189,7 +189,7 @@ static void upload_fields(struct upload *upload)
 }
 
 /* What it must begin with, whatever its name; the readers see the rest when its turn comes. */
-static bool looks_like_volume(const uint8_t head[HEAD_BYTES])
+static bool upload_is_volume(const uint8_t head[HEAD_BYTES])
 {
     uint32_t little = (uint32_t)head[0] | (uint32_t)head[1] << 8 | (uint32_t)head[2] << 16 | (uint32_t)head[3] << 24;
     uint32_t big = (uint32_t)head[3] | (uint32_t)head[2] << 8 | (uint32_t)head[1] << 16 | (uint32_t)head[0] << 24;
@@ -207,7 +207,7 @@ enum MHD_Result upload_respond(struct request *request)
         upload_fault(upload, 400, "body: multipart/form-data that does not end (a broken upload?)");
     if (!upload->has_file || upload->bytes == 0)
         upload_fault(upload, 400, upload->has_file ? "file: is empty" : "file: is missing (curl -F file=@skull.nrrd)");
-    if (upload->bytes > 0 && !looks_like_volume(upload->head))
+    if (upload->bytes > 0 && !upload_is_volume(upload->head))
         upload_fault(upload, 400, "file: neither NIfTI nor NRRD (of a DICOM series 'dcm2niix' makes NIfTI)");
     upload_fields(upload);
     bool stored = upload->status || fsync(upload->handle) == 0;

@@ -8,7 +8,7 @@
 enum { VIEW_SMOOTHING = 15 };
 static const double VIEW_SHIFT = 0.45; /* of a voxel's shortest side */
 
-static int64_t count_block(const struct volume *mask, const int64_t at[3], const int64_t factor[3])
+static int64_t view_count_block(const struct volume *mask, const int64_t at[3], const int64_t factor[3])
 {
     const uint8_t *voxels = mask->data;
     const int64_t *dim = mask->grid.dim;
@@ -41,7 +41,7 @@ static enum status view_coarsen(struct volume *ret, const struct volume *mask, c
         for (int64_t y = 0; y < grid.dim[1]; y++)
             for (int64_t x = 0; x < grid.dim[0]; x++)
                 coarse[(z * grid.dim[1] + y) * grid.dim[0] + x] =
-                    2 * count_block(mask, (int64_t[]){x, y, z}, factor) >= whole;
+                    2 * view_count_block(mask, (int64_t[]){x, y, z}, factor) >= whole;
     return STATUS_OK;
 }
 

@@ -35,7 +35,7 @@ struct importing {
 /* ---- which weight a path means ---- */
 
 /* Keras 3's numbered variables ("layers/conv3d/vars/0") in words. */
-static const char *numbered_kind(const char *layer, const char *number)
+static const char *keras_numbered_kind(const char *layer, const char *number)
 {
     static const char *const norm[] = {"gamma", "beta", "moving_mean", "moving_variance"}, *const other[] = {"kernel",
                                                                                                              "bias"};
@@ -44,7 +44,7 @@ static const char *numbered_kind(const char *layer, const char *number)
     return i >= 0 && i < (is_norm ? 4 : 2) ? (is_norm ? norm : other)[i] : "unknown";
 }
 
-static bool split_path(struct weight_name *ret, const char *path, struct arena *arena)
+static bool keras_split_path(struct weight_name *ret, const char *path, struct arena *arena)
 {
     char *copy = arena_strdup(arena, path);
     const char *parts[MAX_PARTS];
@@ -64,13 +64,13 @@ static bool split_path(struct weight_name *ret, const char *path, struct arena *
     ret->kind = parts[n - 1];
     bool numbered = isdigit((unsigned char)ret->kind[0]) && strcmp(parts[n - 2], "vars") == 0 && n >= 3;
     if (numbered)
-        ret->kind = numbered_kind(parts[n - 3], ret->kind);
+        ret->kind = keras_numbered_kind(parts[n - 3], ret->kind);
     for (int i = n - (numbered ? 3 : 2); i >= 0; i--)
         ret->part[ret->n_parts++] = parts[i];
     return true;
 }
 
-static const char *suffix_of_kind(const char *kind)
+static const char *keras_suffix_of_kind(const char *kind)
 {
     static const char *const pairs[][2] = {{"kernel", ".w"},
                                            {"bias", ".b"},
@@ -87,7 +87,7 @@ static const char *suffix_of_kind(const char *kind)
 /* ---- the layers of a file of weights alone ---- */
 
 /* "conv3d_10": its class and 10. False where it is no name that Keras gives. */
-static bool auto_name(const char *name, const char *class, long *ret_number)
+static bool keras_auto_name(const char *name, const char *class, long *ret_number)
 {
     size_t n = strlen(class);
     if (strncmp(name, class, n) != 0 || (name[n] && (name[n] != '_' || !isdigit((unsigned char)name[n + 1]))))
@@ -97,7 +97,7 @@ static bool auto_name(const char *name, const char *class, long *ret_number)
     return !end || !*end;
 }
 
-static const char *class_of_type(const char *type)
+static const char *keras_class_of_type(const char *type)
 {
     static const char *const pairs[][2] = {{"conv", "conv3d"},
                                            {"conv_transpose", "conv3d_transpose"},
@@ -110,13 +110,14 @@ static const char *class_of_type(const char *type)
 }
 
 /* The name in the file of the next layer of `class` after number `after`; NULL: none. */
-static const char *next_of_class(const struct importing *importing, const char *class, long after, long *ret_number)
+static const char *keras_next_of_class(const struct importing *importing, const char *class, long after,
+                                       long *ret_number)
 {
     const char *found = NULL;
     for (int64_t i = 0; i < importing->file.n_weights; i++) {
         const char *layer = importing->names[i].part[0];
         long number;
-        if (auto_name(layer, class, &number) && number > after && (!found || number < *ret_number)) {
+        if (keras_auto_name(layer, class, &number) && number > after && (!found || number < *ret_number)) {
             found = layer;
             *ret_number = number;
         }
@@ -124,7 +125,7 @@ static const char *next_of_class(const struct importing *importing, const char *
     return found;
 }
 
-static bool file_has_layer(const struct importing *importing, const char *layer)
+static bool keras_file_has_layer(const struct importing *importing, const char *layer)
 {
     for (int64_t i = 0; i < importing->file.n_weights; i++)
         if (strcmp(importing->names[i].part[0], layer) == 0)
@@ -134,7 +135,7 @@ static bool file_has_layer(const struct importing *importing, const char *layer)
 
 /* For weights alone: the Keras layer of each of the network's, by its own name, or by Keras' numbers within its class.
  */
-static enum status number_layers(struct importing *importing)
+static enum status keras_number_layers(struct importing *importing)
 {
     static const char *const classes[] = {"conv3d", "conv3d_transpose", "batch_normalization", "dense"};
     const struct network_config *network = &importing->model.network;
@@ -147,7 +148,7 @@ static enum status number_layers(struct importing *importing)
                             "the layers of the Keras file");
     for (int64_t i = 0; i < network->layers.n; i++) {
         struct keras_layer *layer = &importing->keras.layers[i];
-        const char *type = network->layers.items[i].table->type, *class = class_of_type(type);
+        const char *type = network->layers.items[i].table->type, *class = keras_class_of_type(type);
         layer->type = type;
         layer->name = ((const struct layer_config *)network->layers.items[i].value)->name;
         if (!class)
@@ -155,9 +156,9 @@ static enum status number_layers(struct importing *importing)
         int k = 0;
         while (strcmp(classes[k], class) != 0)
             k++;
-        layer->keras = layer->name && file_has_layer(importing, layer->name)
+        layer->keras = layer->name && keras_file_has_layer(importing, layer->name)
                            ? layer->name
-                           : next_of_class(importing, class, last[k], &last[k]);
+                           : keras_next_of_class(importing, class, last[k], &last[k]);
         if (!layer->keras)
             return error_set(
                 importing->error, STATUS_FAILED,
@@ -170,7 +171,7 @@ static enum status number_layers(struct importing *importing)
 /* ---- values ---- */
 
 /* dst (plain, Keras' axes reversed) = src. */
-static void reverse_axes(float *dst, const struct keras_weight *weight)
+static void keras_reverse_axes(float *dst, const struct keras_weight *weight)
 {
     int64_t stride[KERAS_MAX_DIMS], at[KERAS_MAX_DIMS] = {0}, step = 1;
     for (int a = 0; a < weight->n_dims; a++) { /* of Keras' axis a in dst, where it is the a-th from the end */
@@ -196,7 +197,7 @@ static int64_t keras_channel(struct shape grid, int64_t channel)
 }
 
 /* Rows of `n` values that follow a flatten: from Keras' order to ours, in place; `row` has room for n. */
-static void reorder_flattened(float *values, int64_t rows, int64_t n, struct shape grid, float *row)
+static void keras_reorder_flattened(float *values, int64_t rows, int64_t n, struct shape grid, float *row)
 {
     for (int64_t r = 0; r < rows; r++) {
         memcpy(row, values + r * n, (size_t)n * sizeof *row);
@@ -206,7 +207,7 @@ static void reorder_flattened(float *values, int64_t rows, int64_t n, struct sha
 }
 
 /* The grid whose flattened values layer `index` reads; false: none. */
-static bool flattened_source(const struct network *network, int64_t index, struct shape *ret)
+static bool keras_flattened_source(const struct network *network, int64_t index, struct shape *ret)
 {
     static const char *const keep_order[] = {"relu",    "leaky_relu", "tanh",      "sigmoid",
                                              "softmax", "dropout",    "batch_norm"};
@@ -225,7 +226,7 @@ static bool flattened_source(const struct network *network, int64_t index, struc
     return false;
 }
 
-static enum status reorder_layers(struct importing *importing)
+static enum status keras_reorder_layers(struct importing *importing)
 {
     struct model *model = &importing->model;
     struct network *network = NULL;
@@ -237,7 +238,7 @@ static enum status reorder_layers(struct importing *importing)
     for (int64_t i = 0; !status && i < network_n_layers(network); i++) {
         const struct layer *layer = network_layer(network, i);
         struct shape grid;
-        if (!class_of_type(layer->ops->config.type) || !flattened_source(network, i, &grid))
+        if (!keras_class_of_type(layer->ops->config.type) || !keras_flattened_source(network, i, &grid))
             continue;
         bool dense = strcmp(layer->ops->config.type, "dense") == 0;
         int64_t n = layer->src[0].shape.c;
@@ -245,7 +246,7 @@ static enum status reorder_layers(struct importing *importing)
         if (!row)
             status = error_memory(importing->error, (size_t)n * sizeof *row, "a row of weights");
         for (int p = 0; row && p < (dense ? 1 : layer->n_params); p++)
-            reorder_flattened(layer->value[p], dense ? layer->param[p]->dim[0] : 1, n, grid, row);
+            keras_reorder_flattened(layer->value[p], dense ? layer->param[p]->dim[0] : 1, n, grid, row);
         memory_free(row);
     }
     network_free(network);
@@ -254,7 +255,7 @@ static enum status reorder_layers(struct importing *importing)
 
 /* ---- matching ---- */
 
-static enum status split_paths(struct importing *importing)
+static enum status keras_split_paths(struct importing *importing)
 {
     struct keras_file *file = &importing->file;
     importing->names = arena_alloc(&file->arena, (size_t)file->n_weights, sizeof *importing->names);
@@ -262,7 +263,7 @@ static enum status split_paths(struct importing *importing)
         return error_memory(importing->error, (size_t)file->n_weights * sizeof *importing->names,
                             "the names of the weights");
     for (int64_t i = 0; i < file->n_weights; i++)
-        if (!split_path(&importing->names[i], file->weights[i].path, &file->arena))
+        if (!keras_split_path(&importing->names[i], file->weights[i].path, &file->arena))
             return error_set(importing->error, STATUS_FAILED,
                              "%s: %.200s: a weight without a layer above it (no file of Keras')", importing->path,
                              file->weights[i].path);
@@ -271,7 +272,7 @@ static enum status split_paths(struct importing *importing)
 
 /* Which layer a path means: the last of its parts that is a layer's name ("sequential/conv3d_1", and
  * "conv3d_1/conv3d_1_1" of TensorFlow 1). */
-static void name_layers(struct importing *importing)
+static void keras_name_layers(struct importing *importing)
 {
     for (int64_t i = 0; i < importing->file.n_weights; i++) {
         struct weight_name *name = &importing->names[i];
@@ -283,14 +284,14 @@ static void name_layers(struct importing *importing)
 }
 
 /* The weight "layer.suffix" of the Keras layer `keras`. */
-static struct keras_weight *find_weight(struct importing *importing, const char *keras, const char *suffix,
-                                        bool *ret_twice)
+static struct keras_weight *keras_find_weight(struct importing *importing, const char *keras, const char *suffix,
+                                              bool *ret_twice)
 {
     struct keras_weight *found = NULL;
     *ret_twice = false;
     for (int64_t i = 0; i < importing->file.n_weights; i++) {
         const struct weight_name *name = &importing->names[i];
-        const char *has = suffix_of_kind(name->kind);
+        const char *has = keras_suffix_of_kind(name->kind);
         if (!has || !name->layer || strcmp(has, suffix) != 0 || strcmp(name->layer, keras) != 0)
             continue;
         *ret_twice |= found != NULL;
@@ -299,12 +300,12 @@ static struct keras_weight *find_weight(struct importing *importing, const char 
     return found;
 }
 
-static enum status take_weight(struct importing *importing, const struct keras_layer *layer, const struct param *param,
-                               const char *suffix)
+static enum status keras_take_weight(struct importing *importing, const struct keras_layer *layer,
+                                     const struct param *param, const char *suffix)
 {
     bool twice;
     float *value = importing->model.params.value + param->offset;
-    struct keras_weight *weight = find_weight(importing, layer->keras, suffix, &twice);
+    struct keras_weight *weight = keras_find_weight(importing, layer->keras, suffix, &twice);
     int64_t wanted[KERAS_MAX_DIMS];
     char has[PARAM_SHAPE_TEXT], wants[PARAM_SHAPE_TEXT];
     if (twice)
@@ -334,16 +335,16 @@ static enum status take_weight(struct importing *importing, const struct keras_l
             return error_set(importing->error, STATUS_FAILED,
                              "%s: %s: value %" PRId64 " is not finite (a diverged training, or a damaged file)",
                              importing->path, weight->path, i);
-    reverse_axes(value, weight);
+    keras_reverse_axes(value, weight);
     weight->used = true;
     return STATUS_OK;
 }
 
 /* Our layer `i` owns the parameters "NAME.*". */
-static enum status take_weights(struct importing *importing)
+static enum status keras_take_weights(struct importing *importing)
 {
     const struct params *params = &importing->model.params;
-    name_layers(importing);
+    keras_name_layers(importing);
     for (int64_t i = 0; i < importing->keras.n_layers; i++) {
         const struct layer_config *config = importing->model.network.layers.items[i].value;
         const struct keras_layer *layer = &importing->keras.layers[i];
@@ -357,7 +358,7 @@ static enum status take_weights(struct importing *importing)
             if (strlen(name) != (size_t)(suffix - params->items[p].name) ||
                 strncmp(params->items[p].name, name, strlen(name)) != 0)
                 continue;
-            if (take_weight(importing, layer, &params->items[p], suffix))
+            if (keras_take_weight(importing, layer, &params->items[p], suffix))
                 return importing->error->status;
         }
     }
@@ -371,8 +372,8 @@ static enum status take_weights(struct importing *importing)
 
 /* ---- the model ---- */
 
-static enum status bind_network(struct importing *importing, struct network_config *ret, const char *text,
-                                const char *name)
+static enum status keras_bind_network(struct importing *importing, struct network_config *ret, const char *text,
+                                      const char *name)
 {
     struct yaml_node *root;
     struct arena *arena = &importing->model.arena;
@@ -383,7 +384,7 @@ static enum status bind_network(struct importing *importing, struct network_conf
 }
 
 /* The file's own architecture, the one given, or both compared. */
-static enum status choose_network(struct importing *importing)
+static enum status keras_choose_network(struct importing *importing)
 {
     struct arena *arena = &importing->model.arena;
     const struct keras_options *options = importing->options;
@@ -399,7 +400,7 @@ static enum status choose_network(struct importing *importing)
     if (importing->file.config &&
         (keras_network_derive(&importing->keras, importing->file.config, importing->file.version, patch,
                               importing->path, arena, importing->error) ||
-         bind_network(importing, &derived, importing->keras.yaml, importing->path))) {
+         keras_bind_network(importing, &derived, importing->keras.yaml, importing->path))) {
         importing->error->status = STATUS_FAILED; /* the file's fault, not a configuration's */
         return STATUS_FAILED;
     }
@@ -414,12 +415,12 @@ static enum status choose_network(struct importing *importing)
         return importing->error->status;
     return importing->file.config ? keras_compare(&derived, &importing->model.network, &importing->keras,
                                                   importing->path, importing->error)
-                                  : number_layers(importing);
+                                  : keras_number_layers(importing);
 }
 
 /* As published: patches side by side over the top 128 slices; a whole skull where the network takes one of 128 x 128
  * x 64. */
-static enum status put_restore(struct importing *importing, const char **ret)
+static enum status keras_put_restore(struct importing *importing, const char **ret)
 {
     const int64_t *patch = importing->model.network.patch_vox;
     bool whole = patch[2] < patch[0];
@@ -435,12 +436,12 @@ static enum status put_restore(struct importing *importing, const char **ret)
     return restore_config_text(ret, &config, arena, importing->error);
 }
 
-static enum status put_texts(struct importing *importing)
+static enum status keras_put_texts(struct importing *importing)
 {
     struct model *model = &importing->model;
     struct arena *arena = &model->arena;
     const char *base = strrchr(importing->path, '/'), *version = importing->file.version, *restore;
-    if (put_restore(importing, &restore))
+    if (keras_put_restore(importing, &restore))
         return importing->error->status;
     model->texts = arena_alloc(arena, 4, sizeof *model->texts);
     const char *source = arena_printf(arena, "%s, written by Keras%s%.40s", base ? base + 1 : importing->path,
@@ -459,13 +460,13 @@ static enum status put_texts(struct importing *importing)
     return STATUS_OK;
 }
 
-static enum status import_file(struct importing *importing)
+static enum status keras_import_file(struct importing *importing)
 {
     struct model *model = &importing->model;
-    if (keras_file_read(&importing->file, importing->path, importing->error) || split_paths(importing) ||
-        choose_network(importing) || network_describe(&model->params, &model->network, importing->error) ||
-        params_allocate(&model->params, false, importing->error) || take_weights(importing) ||
-        reorder_layers(importing) || put_texts(importing))
+    if (keras_file_read(&importing->file, importing->path, importing->error) || keras_split_paths(importing) ||
+        keras_choose_network(importing) || network_describe(&model->params, &model->network, importing->error) ||
+        params_allocate(&model->params, false, importing->error) || keras_take_weights(importing) ||
+        keras_reorder_layers(importing) || keras_put_texts(importing))
         return importing->error->status;
     return STATUS_OK;
 }
@@ -473,7 +474,7 @@ static enum status import_file(struct importing *importing)
 enum status keras_import(struct model *ret, const char *path, const struct keras_options *options, struct error *error)
 {
     struct importing importing = {.path = path, .options = options, .error = error};
-    enum status status = import_file(&importing);
+    enum status status = keras_import_file(&importing);
     keras_file_done(&importing.file);
     if (status) {
         model_done(&importing.model);

@@ -14,22 +14,24 @@ struct comparing {
     struct error *error;
 };
 
-static const char *given_name(const struct comparing *comparing)
+static const char *keras_compare_given_name(const struct comparing *comparing)
 {
     const struct layer_config *config = comparing->given->value;
     return config->name ? config->name : comparing->given->table->type;
 }
 
-static enum status mismatch(const struct comparing *comparing, const char *key, const char *file, const char *network)
+static enum status keras_compare_mismatch(const struct comparing *comparing, const char *key, const char *file,
+                                          const char *network)
 {
-    return error_set(
-        comparing->error, STATUS_FAILED,
-        "%s: layer %" PRId64 ", '%.80s': %s: the file has %s, '%s' of the network %s (another architecture)",
-        comparing->path, comparing->index + 1, comparing->layer->keras, key, file, given_name(comparing), network);
+    return error_set(comparing->error, STATUS_FAILED,
+                     "%s: layer %" PRId64
+                     ", '%.80s': %s: the file has %s, '%s' of the network %s (another architecture)",
+                     comparing->path, comparing->index + 1, comparing->layer->keras, key, file,
+                     keras_compare_given_name(comparing), network);
 }
 
 /* A value of a field as text; equal values have equal texts. */
-static const char *value_text(char text[96], const struct config_field *field, const void *config)
+static const char *keras_compare_value_text(char text[96], const struct config_field *field, const void *config)
 {
     const void *slot = (const char *)config + field->offset;
     const int64_t *triple = slot;
@@ -56,7 +58,7 @@ static const char *value_text(char text[96], const struct config_field *field, c
     return text;
 }
 
-static enum status compare_keys(const struct comparing *comparing)
+static enum status keras_compare_keys(const struct comparing *comparing)
 {
     static const char *const free[] = {"init", "momentum", "moving_variance", "rate", "batch_statistics_at_test"};
     for (const struct config_field *field = comparing->given->table->fields; field && field->key; field++) {
@@ -64,15 +66,15 @@ static enum status compare_keys(const struct comparing *comparing)
         bool matters = true;
         for (size_t i = 0; i < sizeof free / sizeof *free; i++)
             matters &= strcmp(field->key, free[i]) != 0;
-        if (matters &&
-            strcmp(value_text(a, field, comparing->derived->value), value_text(b, field, comparing->given->value)) != 0)
-            return mismatch(comparing, field->key, a, b);
+        if (matters && strcmp(keras_compare_value_text(a, field, comparing->derived->value),
+                              keras_compare_value_text(b, field, comparing->given->value)) != 0)
+            return keras_compare_mismatch(comparing, field->key, a, b);
     }
     return STATUS_OK;
 }
 
 /* The index of the layer called `name` among the first n; -1: the input. */
-static int64_t source_index(const struct network_config *network, int64_t n, const char *name)
+static int64_t keras_compare_source_index(const struct network_config *network, int64_t n, const char *name)
 {
     for (int64_t i = 0; i < n; i++) {
         const struct layer_config *config = network->layers.items[i].value;
@@ -82,17 +84,17 @@ static int64_t source_index(const struct network_config *network, int64_t n, con
     return -1;
 }
 
-static enum status compare_sources(const struct comparing *comparing, const struct network_config *derived,
-                                   const struct network_config *given)
+static enum status keras_compare_sources(const struct comparing *comparing, const struct network_config *derived,
+                                         const struct network_config *given)
 {
     const struct config_strings *a = &((const struct layer_config *)comparing->derived->value)->from;
     const struct config_strings *b = &((const struct layer_config *)comparing->given->value)->from;
     int64_t n = b->n ? b->n : 1;
     bool same = a->n == n;
     for (int64_t k = 0; same && k < n; k++)
-        same = source_index(derived, comparing->index, a->items[k]) ==
-               (b->n ? source_index(given, comparing->index, b->items[k]) : comparing->index - 1);
-    return same ? STATUS_OK : mismatch(comparing, "from", "other sources", "reads others");
+        same = keras_compare_source_index(derived, comparing->index, a->items[k]) ==
+               (b->n ? keras_compare_source_index(given, comparing->index, b->items[k]) : comparing->index - 1);
+    return same ? STATUS_OK : keras_compare_mismatch(comparing, "from", "other sources", "reads others");
 }
 
 enum status keras_compare(const struct network_config *derived, const struct network_config *given,
@@ -110,8 +112,9 @@ enum status keras_compare(const struct network_config *derived, const struct net
                                             .index = i,
                                             .error = error};
         if (comparing.derived->table != comparing.given->table)
-            return mismatch(&comparing, "type", comparing.derived->table->type, comparing.given->table->type);
-        if (compare_keys(&comparing) || compare_sources(&comparing, derived, given))
+            return keras_compare_mismatch(&comparing, "type", comparing.derived->table->type,
+                                          comparing.given->table->type);
+        if (keras_compare_keys(&comparing) || keras_compare_sources(&comparing, derived, given))
             return error->status;
     }
     if (derived->layers.n != given->layers.n)

@@ -24,7 +24,7 @@ struct receiving {
 };
 
 /* False at the end of the pipe, or when reading fails. */
-static bool receive_bytes(int pipe, void *bytes, size_t n)
+static bool keras_receive_bytes(int pipe, void *bytes, size_t n)
 {
     for (char *at = bytes; n;) {
         ssize_t got = read(pipe, at, n);
@@ -38,7 +38,7 @@ static bool receive_bytes(int pipe, void *bytes, size_t n)
     return true;
 }
 
-static enum status receive_died(const struct receiving *receiving)
+static enum status keras_receive_died(const struct receiving *receiving)
 {
     return error_set(receiving->error, STATUS_FAILED,
                      "%s: the HDF5 library breaks down on this file, or comes to no end (a damaged one; copy it again, "
@@ -47,20 +47,21 @@ static enum status receive_died(const struct receiving *receiving)
 }
 
 /* The record's text, in the file's arena. */
-static enum status receive_text(const struct receiving *receiving, const struct keras_record *record, char **ret)
+static enum status keras_receive_text(const struct receiving *receiving, const struct keras_record *record, char **ret)
 {
     if (record->text_bytes < 0 || record->text_bytes > MAX_TEXT)
-        return receive_died(receiving);
+        return keras_receive_died(receiving);
     char *text = arena_alloc(&receiving->file->arena, (size_t)record->text_bytes + 1, 1);
     if (!text)
         return error_memory(receiving->error, (size_t)record->text_bytes, "a text of the Keras file");
-    if (!receive_bytes(receiving->pipe, text, (size_t)record->text_bytes))
-        return receive_died(receiving);
+    if (!keras_receive_bytes(receiving->pipe, text, (size_t)record->text_bytes))
+        return keras_receive_died(receiving);
     *ret = text;
     return STATUS_OK;
 }
 
-static enum status receive_weight(struct receiving *receiving, const struct keras_record *record, const char *name)
+static enum status keras_receive_weight(struct receiving *receiving, const struct keras_record *record,
+                                        const char *name)
 {
     struct keras_file *file = receiving->file;
     int64_t count = 1;
@@ -68,29 +69,29 @@ static enum status receive_weight(struct receiving *receiving, const struct kera
     for (int i = 0; sound && i < record->n_dims; i++)
         sound = record->dim[i] >= 0 && !__builtin_mul_overflow(count, record->dim[i], &count) && count <= INT32_MAX;
     if (!sound || record->data_bytes != count * (int64_t)sizeof(float))
-        return receive_died(receiving);
+        return keras_receive_died(receiving);
     float *values = arena_alloc(&file->arena, (size_t)count + 1, sizeof *values);
     if (!values)
         return error_memory(receiving->error, (size_t)record->data_bytes, name);
-    if (!receive_bytes(receiving->pipe, values, (size_t)record->data_bytes))
-        return receive_died(receiving);
+    if (!keras_receive_bytes(receiving->pipe, values, (size_t)record->data_bytes))
+        return keras_receive_died(receiving);
     struct keras_weight *weight = &file->weights[file->n_weights++];
     *weight = (struct keras_weight){.path = name, .n_dims = record->n_dims, .count = count, .values = values};
     memcpy(weight->dim, record->dim, sizeof weight->dim);
     return STATUS_OK;
 }
 
-static enum status receive(struct receiving *receiving)
+static enum status keras_receive(struct receiving *receiving)
 {
     struct keras_file *file = receiving->file;
     for (;;) {
         struct keras_record record;
         char *text = NULL;
-        if (!receive_bytes(receiving->pipe, &record, sizeof record))
-            return receive_died(receiving);
+        if (!keras_receive_bytes(receiving->pipe, &record, sizeof record))
+            return keras_receive_died(receiving);
         if (record.kind == KERAS_END)
             return STATUS_OK;
-        if (receive_text(receiving, &record, &text))
+        if (keras_receive_text(receiving, &record, &text))
             return receiving->error->status;
         if (record.kind == KERAS_ERROR) {
             text[strcspn(text, "\n")] = '\0';
@@ -101,14 +102,14 @@ static enum status receive(struct receiving *receiving)
         else if (record.kind == KERAS_VERSION)
             file->version = text;
         else if (record.kind != KERAS_WEIGHT)
-            return receive_died(receiving);
-        else if (receive_weight(receiving, &record, text))
+            return keras_receive_died(receiving);
+        else if (keras_receive_weight(receiving, &record, text))
             return receiving->error->status;
     }
 }
 
 /* Damaged files also send the library round and round. Whole ones take well under a second for each 100 MB. */
-static void limit_time(const char *path)
+static void keras_limit_time(const char *path)
 {
     struct stat info;
     rlim_t seconds = stat(path, &info) ? 10 : 10 + (rlim_t)info.st_size / 20000000;
@@ -116,7 +117,7 @@ static void limit_time(const char *path)
 }
 
 /* The child is in the pipe's hand: it ends when it has sent all, when it dies, or when nobody reads on. */
-static enum status read_through(struct keras_file *file, const char *path, struct error *error)
+static enum status keras_read_through(struct keras_file *file, const char *path, struct error *error)
 {
     int ends[2];
     if (pipe(ends))
@@ -126,7 +127,7 @@ static enum status read_through(struct keras_file *file, const char *path, struc
     if (child == 0) {
         signal(SIGPIPE, SIG_DFL);
         close(ends[0]);
-        limit_time(path);
+        keras_limit_time(path);
         _Exit(keras_h5_send(path, ends[1]) ? 0 : 1);
     }
     hdf5_unlock();
@@ -134,7 +135,7 @@ static enum status read_through(struct keras_file *file, const char *path, struc
     struct receiving receiving = {.file = file, .path = path, .pipe = ends[0], .error = error};
     enum status status = child < 0
                              ? error_set(error, STATUS_FAILED, "%s: no process to read it: %s", path, strerror(errno))
-                             : receive(&receiving);
+                             : keras_receive(&receiving);
     close(ends[0]);
     while (child > 0 && waitpid(child, NULL, 0) < 0 && errno == EINTR)
         continue;
@@ -147,8 +148,8 @@ enum status keras_file_read(struct keras_file *ret, const char *path, struct err
     if (!file_exists(path) || file_is_folder(path))
         return error_set(error, STATUS_FAILED, "%s: no such file", path);
     file.weights = arena_alloc(&file.arena, MAX_WEIGHTS, sizeof *file.weights);
-    enum status status =
-        file.weights ? read_through(&file, path, error) : error_memory(error, MAX_WEIGHTS * sizeof *file.weights, path);
+    enum status status = file.weights ? keras_read_through(&file, path, error)
+                                      : error_memory(error, MAX_WEIGHTS * sizeof *file.weights, path);
     if (!status && file.n_weights == 0)
         status = error_set(error, STATUS_FAILED,
                            "%s: no weights in it (a file written by Keras' save or save_weights has them)", path);

@@ -24,7 +24,7 @@ struct sending {
     struct error error;
 };
 
-static void send_bytes(struct sending *sending, const void *bytes, size_t n)
+static void keras_send_bytes(struct sending *sending, const void *bytes, size_t n)
 {
     for (const char *at = bytes; n && !sending->broken;) {
         ssize_t sent = write(sending->pipe, at, n);
@@ -39,17 +39,17 @@ static void send_bytes(struct sending *sending, const void *bytes, size_t n)
     }
 }
 
-static void send_text(struct sending *sending, enum keras_record_kind kind, const char *text)
+static void keras_send_text(struct sending *sending, enum keras_record_kind kind, const char *text)
 {
     const struct keras_record record = {.kind = (int32_t)kind, .text_bytes = (int64_t)strlen(text)};
-    send_bytes(sending, &record, sizeof record);
-    send_bytes(sending, text, strlen(text));
+    keras_send_bytes(sending, &record, sizeof record);
+    keras_send_bytes(sending, text, strlen(text));
 }
 
 /* ---- texts ---- */
 
 /* In arena; NULL when it is no text. */
-static char *read_text(struct sending *sending, hid_t attribute, hid_t type)
+static char *keras_read_text(struct sending *sending, hid_t attribute, hid_t type)
 {
     char *copy = NULL, *variable = NULL;
     hid_t memory = H5Tcopy(H5T_C_S1);
@@ -68,7 +68,8 @@ static char *read_text(struct sending *sending, hid_t attribute, hid_t type)
     return copy;
 }
 
-static enum status send_attribute(struct sending *sending, hid_t object, const char *name, enum keras_record_kind kind)
+static enum status keras_send_attribute(struct sending *sending, hid_t object, const char *name,
+                                        enum keras_record_kind kind)
 {
     if (H5Aexists(object, name) <= 0)
         return STATUS_OK;
@@ -77,7 +78,7 @@ static enum status send_attribute(struct sending *sending, hid_t object, const c
         return model_h5_error(&sending->error, sending->path, name);
     hid_t type = H5Aget_type(attribute), space = H5Aget_space(attribute);
     bool is_text = H5Tget_class(type) == H5T_STRING && H5Sget_simple_extent_npoints(space) == 1;
-    char *text = is_text ? read_text(sending, attribute, type) : NULL;
+    char *text = is_text ? keras_read_text(sending, attribute, type) : NULL;
     H5Sclose(space);
     H5Tclose(type);
     H5Aclose(attribute);
@@ -85,13 +86,13 @@ static enum status send_attribute(struct sending *sending, hid_t object, const c
         return error_set(&sending->error, STATUS_FAILED,
                          "%s: attribute '%s': not a text of less than %d MiB (a damaged file, or none of Keras')",
                          sending->path, name, MAX_TEXT >> 20);
-    send_text(sending, kind, text);
+    keras_send_text(sending, kind, text);
     return STATUS_OK;
 }
 
 /* ---- weights ---- */
 
-static enum status send_weight(struct sending *sending, hid_t root, const char *name)
+static enum status keras_send_weight(struct sending *sending, hid_t root, const char *name)
 {
     struct keras_record record = {.kind = KERAS_WEIGHT, .text_bytes = (int64_t)strlen(name)};
     int n_dims;
@@ -114,15 +115,15 @@ static enum status send_weight(struct sending *sending, hid_t root, const char *
     if (!status) {
         record.n_dims = n_dims;
         record.data_bytes = count * (int64_t)sizeof *values;
-        send_bytes(sending, &record, sizeof record);
-        send_bytes(sending, name, strlen(name));
-        send_bytes(sending, values, (size_t)record.data_bytes);
+        keras_send_bytes(sending, &record, sizeof record);
+        keras_send_bytes(sending, name, strlen(name));
+        keras_send_bytes(sending, values, (size_t)record.data_bytes);
     }
     memory_free(values);
     return status;
 }
 
-static enum status send_weights(struct sending *sending, hid_t root, const char *folder, int depth)
+static enum status keras_send_weights(struct sending *sending, hid_t root, const char *folder, int depth)
 {
     int64_t n;
     const char **names;
@@ -145,26 +146,26 @@ static enum status send_weights(struct sending *sending, hid_t root, const char 
                  (link.type == H5L_TYPE_HARD && H5Oget_info_by_name(root, name, &object, H5P_DEFAULT) < 0))
             status = model_h5_error(&sending->error, sending->path, name);
         else if (link.type == H5L_TYPE_HARD && object.type == H5O_TYPE_GROUP)
-            status = send_weights(sending, root, name, depth + 1);
+            status = keras_send_weights(sending, root, name, depth + 1);
         else if (link.type != H5L_TYPE_HARD || object.type == H5O_TYPE_DATASET)
-            status = send_weight(sending, root, name); /* refuses links */
+            status = keras_send_weight(sending, root, name); /* refuses links */
     }
     H5Gclose(group);
     return status;
 }
 
-static enum status send_file(struct sending *sending, hid_t file)
+static enum status keras_send_file(struct sending *sending, hid_t file)
 {
     bool whole = hdf5_has(file, "model_weights");
     hid_t root = whole ? hdf5_open_group(file, "model_weights") : H5Gopen2(file, "/", H5P_DEFAULT);
     if (root < 0)
         return model_h5_error(&sending->error, sending->path, "model_weights");
-    enum status status = send_attribute(sending, file, "model_config", KERAS_CONFIG);
+    enum status status = keras_send_attribute(sending, file, "model_config", KERAS_CONFIG);
     if (!status)
-        status =
-            send_attribute(sending, H5Aexists(file, "keras_version") > 0 ? file : root, "keras_version", KERAS_VERSION);
+        status = keras_send_attribute(sending, H5Aexists(file, "keras_version") > 0 ? file : root, "keras_version",
+                                      KERAS_VERSION);
     if (!status)
-        status = send_weights(sending, root, ".", 0);
+        status = keras_send_weights(sending, root, ".", 0);
     H5Gclose(root);
     return status;
 }
@@ -177,10 +178,10 @@ bool keras_h5_send(const char *path, int pipe)
     hid_t file = hdf5_open_file(path);
     enum status status = file < 0 ? model_h5_error(&sending.error, path,
                                                    "not a readable HDF5 file (truncated, or not Keras' .h5 format)")
-                                  : send_file(&sending, file);
+                                  : keras_send_file(&sending, file);
     if (status)
-        send_text(&sending, KERAS_ERROR, sending.error.text);
-    send_bytes(&sending, &(struct keras_record){.kind = KERAS_END}, sizeof(struct keras_record));
+        keras_send_text(&sending, KERAS_ERROR, sending.error.text);
+    keras_send_bytes(&sending, &(struct keras_record){.kind = KERAS_END}, sizeof(struct keras_record));
     arena_done(&sending.arena);
     return !sending.broken;
 }

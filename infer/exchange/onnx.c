@@ -29,7 +29,7 @@ struct metadata {
     Onnx__ModelProto *proto;
 };
 
-static void put(struct metadata *metadata, const char *key, const char *value)
+static void onnx_put(struct metadata *metadata, const char *key, const char *value)
 {
     struct onnx_graph *graph = metadata->graph;
     Onnx__ModelProto *proto = metadata->proto;
@@ -47,13 +47,13 @@ static void put(struct metadata *metadata, const char *key, const char *value)
 }
 
 /* A YAML value on one line: 0.5, [128, 128, 64], [{open: 1}]. */
-static const char *one_line(struct onnx_graph *graph, const struct yaml_node *node)
+static const char *onnx_one_line(struct onnx_graph *graph, const struct yaml_node *node)
 {
     if (node->kind == YAML_SCALAR)
         return node->text;
     const char *text = "";
     for (int i = 0; i < node->n_items; i++) {
-        const char *comma = i ? ", " : "", *item = one_line(graph, node->items[i]);
+        const char *comma = i ? ", " : "", *item = onnx_one_line(graph, node->items[i]);
         text = node->kind == YAML_MAP ? onnx_name(graph, "%s%s%s: %s", text, comma, node->keys[i]->text, item)
                                       : onnx_name(graph, "%s%s%s", text, comma, item);
     }
@@ -61,7 +61,7 @@ static const char *one_line(struct onnx_graph *graph, const struct yaml_node *no
 }
 
 /* The pipeline in words that need no knowledge of calvaria. */
-static void put_words(struct metadata *metadata, const struct restore_config *config, const int64_t patch[3])
+static void onnx_put_words(struct metadata *metadata, const struct restore_config *config, const int64_t patch[3])
 {
     static const char *const scans[] = {
         "side by side, the last one of an axis shifted inward; a later tile holds over an earlier one",
@@ -71,7 +71,8 @@ static void put_words(struct metadata *metadata, const struct restore_config *co
         "that are at least a quarter bone, its top two voxels above the highest of them), else the whole volume "
         "resized to it"};
     struct onnx_graph *graph = metadata->graph;
-    put(metadata, "preprocessing",
+    onnx_put(
+        metadata, "preprocessing",
         onnx_name(graph,
                   "A binary mask of the defective skull, axes permuted and flipped to LPS; resampled to "
                   "restore.working_spacing_mm where that is "
@@ -79,7 +80,8 @@ static void put_words(struct metadata *metadata, const struct restore_config *co
                   "its top restore.top_vox slices (0: all) cut into tiles of %" PRId64 " x %" PRId64 " x %" PRId64
                   " voxels (x, y, z), %s; zeros beyond the volume; values 0 to 1, fed as z, y, x with x fastest.",
                   patch[0], patch[1], patch[2], scans[config->window.scan]));
-    put(metadata, "postprocessing",
+    onnx_put(
+        metadata, "postprocessing",
         onnx_name(graph,
                   "%sThe answers put back in place (and resampled back, linear between voxels); %s = answer > "
                   "restore.threshold; implant = that and not bone of the "
@@ -91,8 +93,8 @@ static void put_words(struct metadata *metadata, const struct restore_config *co
 }
 
 /* The restoration pipeline: verbatim, key by key, and in words. */
-static enum status put_restore(struct metadata *metadata, const char *text, const struct model *model,
-                               struct error *error)
+static enum status onnx_put_restore(struct metadata *metadata, const char *text, const struct model *model,
+                                    struct error *error)
 {
     struct arena *arena = &metadata->graph->arena;
     struct yaml_node *root;
@@ -102,16 +104,16 @@ static enum status put_restore(struct metadata *metadata, const char *text, cons
         error->status = STATUS_FAILED; /* a damaged model, not a user's configuration */
         return error_while(error, "reading how the model restores");
     }
-    put(metadata, "restore", text);
+    onnx_put(metadata, "restore", text);
     for (int i = 0; i < root->n_items; i++)
-        put(metadata, onnx_name(metadata->graph, "restore.%s", root->keys[i]->text),
-            one_line(metadata->graph, root->items[i]));
-    put_words(metadata, &config, config.window.patch_vox[0] ? config.window.patch_vox : model->network.patch_vox);
+        onnx_put(metadata, onnx_name(metadata->graph, "restore.%s", root->keys[i]->text),
+                 onnx_one_line(metadata->graph, root->items[i]));
+    onnx_put_words(metadata, &config, config.window.patch_vox[0] ? config.window.patch_vox : model->network.patch_vox);
     return STATUS_OK;
 }
 
-static enum status put_metadata(struct onnx_graph *graph, Onnx__ModelProto *proto, const struct model *model,
-                                struct error *error)
+static enum status onnx_put_metadata(struct onnx_graph *graph, Onnx__ModelProto *proto, const struct model *model,
+                                     struct error *error)
 {
     static const char *const copied[] = {"name",    "seed",    "step",    "dataset_hash", "versions",
                                          "metrics", "licence", "defects", "source"};
@@ -120,19 +122,19 @@ static enum status put_metadata(struct onnx_graph *graph, Onnx__ModelProto *prot
     char *network = config_dump_text(&network_table, &model->network);
     if (!network)
         return error_memory(error, 4096, "the network's YAML");
-    put(&metadata, "version", CALVARIA_VERSION);
-    put(&metadata, "network", network);
+    onnx_put(&metadata, "version", CALVARIA_VERSION);
+    onnx_put(&metadata, "network", network);
     memory_free(network);
     for (size_t i = 0; i < sizeof copied / sizeof *copied; i++)
         if (model_text(model, copied[i]))
-            put(&metadata, copied[i], model_text(model, copied[i]));
-    put(&metadata, "notice", "Research software, not for clinical use.");
-    return restore ? put_restore(&metadata, restore, model, error) : STATUS_OK;
+            onnx_put(&metadata, copied[i], model_text(model, copied[i]));
+    onnx_put(&metadata, "notice", "Research software, not for clinical use.");
+    return restore ? onnx_put_restore(&metadata, restore, model, error) : STATUS_OK;
 }
 
 /* ---- the graph ---- */
 
-static enum status put_layers(struct onnx_graph *graph, const struct network *network, struct error *error)
+static enum status onnx_put_layers(struct onnx_graph *graph, const struct network *network, struct error *error)
 {
     int64_t n = network_n_layers(network);
     const char **values = onnx_alloc(graph, (size_t)n, sizeof *values);
@@ -154,7 +156,7 @@ static enum status put_layers(struct onnx_graph *graph, const struct network *ne
     return STATUS_OK;
 }
 
-static void put_ends(struct onnx_graph *graph, const struct network *network)
+static void onnx_put_ends(struct onnx_graph *graph, const struct network *network)
 {
     static const char *const from[5] = {"batch", "", "z", "y", "x"}, *const to[5] = {"batch", "", "output_z",
                                                                                      "output_y", "output_x"};
@@ -172,8 +174,8 @@ static void put_ends(struct onnx_graph *graph, const struct network *network)
     graph->proto.n_input = graph->proto.n_output = 1;
 }
 
-static enum status trace(struct network **ret, const struct model *model, struct params *params,
-                         const struct onnx_options *options, bool *ret_symbolic, struct error *error)
+static enum status onnx_trace(struct network **ret, const struct model *model, struct params *params,
+                              const struct onnx_options *options, bool *ret_symbolic, struct error *error)
 {
     const int64_t *patch = options->patch_vox[0] ? options->patch_vox : model->network.patch_vox;
     if (network_trace(ret, &model->network, params,
@@ -194,13 +196,13 @@ struct sink {
     bool failed;
 };
 
-static void sink_append(ProtobufCBuffer *buffer, size_t n, const uint8_t *data)
+static void onnx_sink_append(ProtobufCBuffer *buffer, size_t n, const uint8_t *data)
 {
     struct sink *sink = (struct sink *)buffer;
     sink->failed |= fwrite(data, 1, n, sink->file) != n;
 }
 
-static enum status write_file(const char *path, const Onnx__ModelProto *proto, struct error *error)
+static enum status onnx_write_file(const char *path, const Onnx__ModelProto *proto, struct error *error)
 {
     size_t bytes = onnx__model_proto__get_packed_size(proto);
     if (bytes > INT32_MAX)
@@ -211,7 +213,7 @@ static enum status write_file(const char *path, const Onnx__ModelProto *proto, s
     if (file_begin(&part, path, error))
         return error->status;
     FILE *file = fopen(part, "wb");
-    struct sink sink = {.base.append = sink_append, .file = file, .failed = file == NULL};
+    struct sink sink = {.base.append = onnx_sink_append, .file = file, .failed = file == NULL};
     if (file)
         onnx__model_proto__pack_to_buffer(proto, &sink.base);
     if (file && fclose(file) != 0)
@@ -223,15 +225,15 @@ static enum status write_file(const char *path, const Onnx__ModelProto *proto, s
     return status;
 }
 
-static enum status put_model(struct onnx_graph *graph, Onnx__ModelProto *proto, const struct model *model,
-                             const struct network *network, struct error *error)
+static enum status onnx_put_model(struct onnx_graph *graph, Onnx__ModelProto *proto, const struct model *model,
+                                  const struct network *network, struct error *error)
 {
     Onnx__OperatorSetIdProto **sets = onnx_alloc(graph, 1, sizeof *sets), *set = onnx_alloc(graph, 1, sizeof *set);
     onnx__graph_proto__init(&graph->proto);
     graph->proto.name = onnx_name(graph, "%s", model->network.name);
-    if (put_layers(graph, network, error) || put_metadata(graph, proto, model, error))
+    if (onnx_put_layers(graph, network, error) || onnx_put_metadata(graph, proto, model, error))
         return error->status;
-    put_ends(graph, network);
+    onnx_put_ends(graph, network);
     if (graph->failed || !set || !sets)
         return error_memory(error, 0, "the ONNX graph");
     onnx__operator_set_id_proto__init(set);
@@ -255,11 +257,11 @@ enum status onnx_write(const char *path, const struct model *model, const struct
     struct network *network = NULL;
     struct params params = model->params; /* read alone */
     Onnx__ModelProto proto = ONNX__MODEL_PROTO__INIT;
-    enum status status = trace(&network, model, &params, options, &graph.symbolic, error);
+    enum status status = onnx_trace(&network, model, &params, options, &graph.symbolic, error);
     if (!status)
-        status = put_model(&graph, &proto, model, network, error);
+        status = onnx_put_model(&graph, &proto, model, network, error);
     if (!status)
-        status = write_file(path, &proto, error);
+        status = onnx_write_file(path, &proto, error);
     network_free(network);
     arena_done(&graph.arena);
     return status;

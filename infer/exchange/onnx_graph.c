@@ -29,7 +29,7 @@ char *onnx_name(struct onnx_graph *graph, const char *format, ...)
 
 /* A list of pointers grows by doubling: `n` in use, room for the next power of two. Returns the list with room for one
  * more. */
-static void *grown(struct onnx_graph *graph, void *list, size_t n)
+static void *onnx_graph_grown(struct onnx_graph *graph, void *list, size_t n)
 {
     if (list && (n & (n - 1)))
         return list;
@@ -45,7 +45,7 @@ Onnx__NodeProto *onnx_node(struct onnx_graph *graph, const char *op, const char 
     Onnx__GraphProto *proto = &graph->proto;
     Onnx__NodeProto *node = onnx_alloc(graph, 1, sizeof *node);
     char **inputs = onnx_alloc(graph, (size_t)n_src, sizeof *inputs), **outputs = onnx_alloc(graph, 1, sizeof *outputs);
-    Onnx__NodeProto **list = grown(graph, proto->node, proto->n_node);
+    Onnx__NodeProto **list = onnx_graph_grown(graph, proto->node, proto->n_node);
     char *op_type = onnx_name(graph, "%s", op), *name_copy = onnx_name(graph, "%s", name);
     if (graph->failed)
         return NULL;
@@ -64,12 +64,12 @@ Onnx__NodeProto *onnx_node(struct onnx_graph *graph, const char *op, const char 
     return node;
 }
 
-static Onnx__AttributeProto *attribute(struct onnx_graph *graph, Onnx__NodeProto *node, const char *key,
-                                       Onnx__AttributeProto__AttributeType type)
+static Onnx__AttributeProto *onnx_graph_attribute(struct onnx_graph *graph, Onnx__NodeProto *node, const char *key,
+                                                  Onnx__AttributeProto__AttributeType type)
 {
     Onnx__AttributeProto *made = onnx_alloc(graph, 1, sizeof *made);
     char *name = onnx_name(graph, "%s", key);
-    Onnx__AttributeProto **list = node ? grown(graph, node->attribute, node->n_attribute) : NULL;
+    Onnx__AttributeProto **list = node ? onnx_graph_grown(graph, node->attribute, node->n_attribute) : NULL;
     if (graph->failed || !node)
         return NULL;
     onnx__attribute_proto__init(made);
@@ -83,7 +83,7 @@ static Onnx__AttributeProto *attribute(struct onnx_graph *graph, Onnx__NodeProto
 
 void onnx_int(struct onnx_graph *graph, Onnx__NodeProto *node, const char *key, int64_t value)
 {
-    Onnx__AttributeProto *made = attribute(graph, node, key, ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__INT);
+    Onnx__AttributeProto *made = onnx_graph_attribute(graph, node, key, ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__INT);
     if (!made)
         return;
     made->has_i = 1;
@@ -92,7 +92,7 @@ void onnx_int(struct onnx_graph *graph, Onnx__NodeProto *node, const char *key, 
 
 void onnx_ints(struct onnx_graph *graph, Onnx__NodeProto *node, const char *key, int n, const int64_t *values)
 {
-    Onnx__AttributeProto *made = attribute(graph, node, key, ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__INTS);
+    Onnx__AttributeProto *made = onnx_graph_attribute(graph, node, key, ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__INTS);
     int64_t *copy = onnx_alloc(graph, (size_t)n, sizeof *copy);
     if (!made || !copy)
         return;
@@ -103,7 +103,7 @@ void onnx_ints(struct onnx_graph *graph, Onnx__NodeProto *node, const char *key,
 
 void onnx_float(struct onnx_graph *graph, Onnx__NodeProto *node, const char *key, double value)
 {
-    Onnx__AttributeProto *made = attribute(graph, node, key, ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__FLOAT);
+    Onnx__AttributeProto *made = onnx_graph_attribute(graph, node, key, ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__FLOAT);
     if (!made)
         return;
     made->has_f = 1;
@@ -112,7 +112,7 @@ void onnx_float(struct onnx_graph *graph, Onnx__NodeProto *node, const char *key
 
 void onnx_word(struct onnx_graph *graph, Onnx__NodeProto *node, const char *key, const char *value)
 {
-    Onnx__AttributeProto *made = attribute(graph, node, key, ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__STRING);
+    Onnx__AttributeProto *made = onnx_graph_attribute(graph, node, key, ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__STRING);
     if (!made)
         return;
     made->has_s = 1;
@@ -120,13 +120,13 @@ void onnx_word(struct onnx_graph *graph, Onnx__NodeProto *node, const char *key,
     made->s.len = strlen(value);
 }
 
-static const char *constant(struct onnx_graph *graph, const char *name, int n_dims, const int64_t *dim, int type,
-                            ProtobufCBinaryData raw)
+static const char *onnx_graph_constant(struct onnx_graph *graph, const char *name, int n_dims, const int64_t *dim,
+                                       int type, ProtobufCBinaryData raw)
 {
     Onnx__GraphProto *proto = &graph->proto;
     Onnx__TensorProto *tensor = onnx_alloc(graph, 1, sizeof *tensor);
     int64_t *dims = onnx_alloc(graph, (size_t)n_dims, sizeof *dims);
-    Onnx__TensorProto **list = grown(graph, proto->initializer, proto->n_initializer);
+    Onnx__TensorProto **list = onnx_graph_grown(graph, proto->initializer, proto->n_initializer);
     char *copy = onnx_name(graph, "%s", name);
     if (graph->failed)
         return copy;
@@ -149,8 +149,8 @@ const char *onnx_floats(struct onnx_graph *graph, const char *name, int n_dims, 
     size_t bytes = sizeof *values;
     for (int i = 0; i < n_dims; i++)
         bytes *= (size_t)dim[i]; /* in memory already: no overflow */
-    return constant(graph, name, n_dims, dim, ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT,
-                    (ProtobufCBinaryData){bytes, (uint8_t *)values});
+    return onnx_graph_constant(graph, name, n_dims, dim, ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT,
+                               (ProtobufCBinaryData){bytes, (uint8_t *)values});
 }
 
 const char *onnx_integers(struct onnx_graph *graph, const char *name, int n, const int64_t *values)
@@ -158,8 +158,8 @@ const char *onnx_integers(struct onnx_graph *graph, const char *name, int n, con
     int64_t count = n, *copy = onnx_alloc(graph, (size_t)n, sizeof *copy);
     if (copy)
         memcpy(copy, values, (size_t)n * sizeof *copy);
-    return constant(graph, name, 1, &count, ONNX__TENSOR_PROTO__DATA_TYPE__INT64,
-                    (ProtobufCBinaryData){(size_t)n * sizeof *copy, (uint8_t *)copy});
+    return onnx_graph_constant(graph, name, 1, &count, ONNX__TENSOR_PROTO__DATA_TYPE__INT64,
+                               (ProtobufCBinaryData){(size_t)n * sizeof *copy, (uint8_t *)copy});
 }
 
 Onnx__ValueInfoProto *onnx_value(struct onnx_graph *graph, const char *name, const int64_t sizes[5],

@@ -179,7 +179,7 @@ static enum status mesher_walk(struct mesher *m, struct error *error)
     return status;
 }
 
-static bool grid_is_left_handed(const struct grid *grid)
+static bool mesh_grid_is_left_handed(const struct grid *grid)
 {
     const double(*a)[3] = grid->axis;
     return a[0][0] * (a[1][1] * a[2][2] - a[1][2] * a[2][1]) - a[0][1] * (a[1][0] * a[2][2] - a[1][2] * a[2][0]) +
@@ -193,7 +193,7 @@ enum status mesh_from_mask(struct mesh *ret, const struct volume *mask, struct e
     struct mesher m = {.mesh = &mesh,
                        .mask = mask,
                        .box = box_of_mask(mask->data, mask->grid.dim),
-                       .mirrored = grid_is_left_handed(&mask->grid)};
+                       .mirrored = mesh_grid_is_left_handed(&mask->grid)};
     if (box_empty(m.box)) {
         *ret = mesh;
         return STATUS_OK;

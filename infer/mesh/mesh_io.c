@@ -11,39 +11,39 @@
 
 enum { STL_HEADER_BYTES = 80, STL_TRIANGLE_BYTES = 50 };
 
-static void put_u32(uint8_t *at, uint32_t value)
+static void mesh_put_u32(uint8_t *at, uint32_t value)
 {
     for (int i = 0; i < 4; i++)
         at[i] = (uint8_t)(value >> 8 * i);
 }
 
-static void put_f32(uint8_t *at, double value)
+static void mesh_put_f32(uint8_t *at, double value)
 {
     float single = (float)value;
     uint32_t bits;
     memcpy(&bits, &single, sizeof bits);
-    put_u32(at, bits);
+    mesh_put_u32(at, bits);
 }
 
 /* LPS and RAS differ by half a turn about z: orientation of the triangles stays. */
-static void put_point(uint8_t *at, const double point[3], enum mesh_space space)
+static void mesh_put_point(uint8_t *at, const double point[3], enum mesh_space space)
 {
     double sign = space == MESH_RAS ? -1 : 1;
-    put_f32(at, sign * point[0]);
-    put_f32(at + 4, sign * point[1]);
-    put_f32(at + 8, point[2]);
+    mesh_put_f32(at, sign * point[0]);
+    mesh_put_f32(at + 4, sign * point[1]);
+    mesh_put_f32(at + 8, point[2]);
 }
 
-static const char *space_text(enum mesh_space space)
+static const char *mesh_space_text(enum mesh_space space)
 {
     return space == MESH_RAS ? "SPACE=RAS" : "SPACE=LPS";
 }
 
-static bool write_stl(FILE *file, const struct mesh *mesh, enum mesh_space space)
+static bool mesh_put_stl(FILE *file, const struct mesh *mesh, enum mesh_space space)
 {
     uint8_t head[STL_HEADER_BYTES + 4] = {0};
-    snprintf((char *)head, STL_HEADER_BYTES, "calvaria implant, millimetres. %s", space_text(space));
-    put_u32(head + STL_HEADER_BYTES, (uint32_t)mesh->n_triangles);
+    snprintf((char *)head, STL_HEADER_BYTES, "calvaria implant, millimetres. %s", mesh_space_text(space));
+    mesh_put_u32(head + STL_HEADER_BYTES, (uint32_t)mesh->n_triangles);
     bool ok = fwrite(head, sizeof head, 1, file) == 1;
     for (int64_t t = 0; ok && t < mesh->n_triangles; t++) {
         uint8_t row[STL_TRIANGLE_BYTES] = {0};
@@ -52,15 +52,15 @@ static bool write_stl(FILE *file, const struct mesh *mesh, enum mesh_space space
         double length = sqrt(normal[0] * normal[0] + normal[1] * normal[1] + normal[2] * normal[2]);
         for (int k = 0; k < 3 && length > 0; k++)
             normal[k] /= length;
-        put_point(row, normal, space);
+        mesh_put_point(row, normal, space);
         for (int k = 0; k < 3; k++)
-            put_point(row + 12 + 12 * k, mesh->point[mesh->triangle[t][k]], space);
+            mesh_put_point(row + 12 + 12 * k, mesh->point[mesh->triangle[t][k]], space);
         ok = fwrite(row, sizeof row, 1, file) == 1;
     }
     return ok;
 }
 
-static bool write_ply(FILE *file, const struct mesh *mesh, enum mesh_space space)
+static bool mesh_put_ply(FILE *file, const struct mesh *mesh, enum mesh_space space)
 {
     bool ok =
         fprintf(
@@ -68,16 +68,16 @@ static bool write_ply(FILE *file, const struct mesh *mesh, enum mesh_space space
             "ply\nformat binary_little_endian 1.0\ncomment calvaria implant, millimetres. %s\nelement vertex %" PRId64
             "\nproperty float x\nproperty float y\nproperty float z\nelement face %" PRId64
             "\nproperty list uchar int vertex_indices\nend_header\n",
-            space_text(space), mesh->n_points, mesh->n_triangles) > 0;
+            mesh_space_text(space), mesh->n_points, mesh->n_triangles) > 0;
     for (int64_t i = 0; ok && i < mesh->n_points; i++) {
         uint8_t row[12];
-        put_point(row, mesh->point[i], space);
+        mesh_put_point(row, mesh->point[i], space);
         ok = fwrite(row, sizeof row, 1, file) == 1;
     }
     for (int64_t t = 0; ok && t < mesh->n_triangles; t++) {
         uint8_t row[13] = {3};
         for (int k = 0; k < 3; k++)
-            put_u32(row + 1 + 4 * k, (uint32_t)mesh->triangle[t][k]);
+            mesh_put_u32(row + 1 + 4 * k, (uint32_t)mesh->triangle[t][k]);
         ok = fwrite(row, sizeof row, 1, file) == 1;
     }
     return ok;
@@ -106,10 +106,10 @@ static enum status mesh_write(const char *path, const struct mesh *mesh, enum me
 
 enum status mesh_write_stl(const char *path, const struct mesh *mesh, enum mesh_space space, struct error *error)
 {
-    return mesh_write(path, mesh, space, write_stl, error);
+    return mesh_write(path, mesh, space, mesh_put_stl, error);
 }
 
 enum status mesh_write_ply(const char *path, const struct mesh *mesh, enum mesh_space space, struct error *error)
 {
-    return mesh_write(path, mesh, space, write_ply, error);
+    return mesh_write(path, mesh, space, mesh_put_ply, error);
 }

@@ -14,7 +14,7 @@ struct cells {
     int64_t *item;  /* triangles */
 };
 
-static void triangle_box(const struct mesh *mesh, int64_t t, double lo[3], double hi[3])
+static void tangle_triangle_box(const struct mesh *mesh, int64_t t, double lo[3], double hi[3])
 {
     for (int a = 0; a < 3; a++) {
         lo[a] = INFINITY;
@@ -27,7 +27,7 @@ static void triangle_box(const struct mesh *mesh, int64_t t, double lo[3], doubl
     }
 }
 
-static void cell_of(const struct cells *cells, const double at[3], int64_t ret[3])
+static void cells_at(const struct cells *cells, const double at[3], int64_t ret[3])
 {
     for (int a = 0; a < 3; a++) {
         int64_t c = (int64_t)((at[a] - cells->lo[a]) / cells->side);
@@ -35,7 +35,7 @@ static void cell_of(const struct cells *cells, const double at[3], int64_t ret[3
     }
 }
 
-static int64_t cell_index(const struct cells *cells, const int64_t c[3])
+static int64_t cells_index(const struct cells *cells, const int64_t c[3])
 {
     return (c[2] * cells->dim[1] + c[1]) * cells->dim[0] + c[0];
 }
@@ -45,13 +45,13 @@ static void cells_enter(struct cells *cells, const struct mesh *mesh, int64_t t,
 {
     double lo[3], hi[3];
     int64_t from[3], to[3], c[3];
-    triangle_box(mesh, t, lo, hi);
-    cell_of(cells, lo, from);
-    cell_of(cells, hi, to);
+    tangle_triangle_box(mesh, t, lo, hi);
+    cells_at(cells, lo, from);
+    cells_at(cells, hi, to);
     for (c[2] = from[2]; c[2] <= to[2]; c[2]++)
         for (c[1] = from[1]; c[1] <= to[1]; c[1]++)
             for (c[0] = from[0]; c[0] <= to[0]; c[0]++) {
-                int64_t i = cell_index(cells, c);
+                int64_t i = cells_index(cells, c);
                 if (place)
                     cells->item[place[i]++] = t;
                 else
@@ -109,19 +109,19 @@ static enum status cells_make(struct cells *cells, const struct mesh *mesh, stru
                : error_memory(error, (size_t)cells->first[n] * sizeof *cells->item, "looking for triangles that cross");
 }
 
-static void cross_of(double out[3], const double a[3], const double b[3])
+static void tangle_cross(double out[3], const double a[3], const double b[3])
 {
     for (int k = 0; k < 3; k++)
         out[k] = a[(k + 1) % 3] * b[(k + 2) % 3] - a[(k + 2) % 3] * b[(k + 1) % 3];
 }
 
-static double dot_of(const double a[3], const double b[3])
+static double tangle_dot(const double a[3], const double b[3])
 {
     return a[0] * b[0] + a[1] * b[1] + a[2] * b[2];
 }
 
 /* Does the segment p q pass through the inside of triangle t? */
-static bool segment_crosses(const struct mesh *mesh, const double p[3], const double q[3], int64_t t)
+static bool tangle_segment_crosses(const struct mesh *mesh, const double p[3], const double q[3], int64_t t)
 {
     const double *a = mesh->point[mesh->triangle[t][0]], *b = mesh->point[mesh->triangle[t][1]],
                  *c = mesh->point[mesh->triangle[t][2]];
@@ -132,25 +132,27 @@ static bool segment_crosses(const struct mesh *mesh, const double p[3], const do
         ac[k] = c[k] - a[k];
         ap[k] = p[k] - a[k];
     }
-    cross_of(way_ac, way, ac);
-    double det = dot_of(ab, way_ac), scale = sqrt(dot_of(way, way) * dot_of(ab, ab) * dot_of(ac, ac));
+    tangle_cross(way_ac, way, ac);
+    double det = tangle_dot(ab, way_ac), scale = sqrt(tangle_dot(way, way) * tangle_dot(ab, ab) * tangle_dot(ac, ac));
     if (fabs(det) <= 1e-12 * scale) /* in its plane */
         return false;
-    cross_of(ap_ab, ap, ab);
-    double u = dot_of(ap, way_ac) / det, v = dot_of(way, ap_ab) / det, s = dot_of(ac, ap_ab) / det;
+    tangle_cross(ap_ab, ap, ab);
+    double u = tangle_dot(ap, way_ac) / det, v = tangle_dot(way, ap_ab) / det, s = tangle_dot(ac, ap_ab) / det;
     return u > 0 && v > 0 && u + v < 1 && s > 0 && s < 1;
 }
 
-static bool triangles_cross(const struct mesh *mesh, int64_t s, int64_t t)
+static bool tangle_crosses(const struct mesh *mesh, int64_t s, int64_t t)
 {
     for (int k = 0; k < 3; k++)
-        if (segment_crosses(mesh, mesh->point[mesh->triangle[s][k]], mesh->point[mesh->triangle[s][(k + 1) % 3]], t) ||
-            segment_crosses(mesh, mesh->point[mesh->triangle[t][k]], mesh->point[mesh->triangle[t][(k + 1) % 3]], s))
+        if (tangle_segment_crosses(mesh, mesh->point[mesh->triangle[s][k]], mesh->point[mesh->triangle[s][(k + 1) % 3]],
+                                   t) ||
+            tangle_segment_crosses(mesh, mesh->point[mesh->triangle[t][k]], mesh->point[mesh->triangle[t][(k + 1) % 3]],
+                                   s))
             return true;
     return false;
 }
 
-static bool triangles_meet(const struct mesh *mesh, int64_t s, int64_t t)
+static bool tangle_shares_point(const struct mesh *mesh, int64_t s, int64_t t)
 {
     for (int i = 0; i < 9; i++)
         if (mesh->triangle[s][i / 3] == mesh->triangle[t][i % 3])
@@ -159,19 +161,19 @@ static bool triangles_meet(const struct mesh *mesh, int64_t s, int64_t t)
 }
 
 /* Is this cell the one in which the pair counts, and do their boxes overlap? */
-static bool pair_belongs(const struct cells *cells, const struct mesh *mesh, int64_t s, int64_t t, int64_t cell)
+static bool cells_pair_belongs(const struct cells *cells, const struct mesh *mesh, int64_t s, int64_t t, int64_t cell)
 {
     double lo[2][3], hi[2][3], corner[3];
     int64_t c[3];
-    triangle_box(mesh, s, lo[0], hi[0]);
-    triangle_box(mesh, t, lo[1], hi[1]);
+    tangle_triangle_box(mesh, s, lo[0], hi[0]);
+    tangle_triangle_box(mesh, t, lo[1], hi[1]);
     for (int a = 0; a < 3; a++) {
         if (lo[0][a] > hi[1][a] || lo[1][a] > hi[0][a])
             return false;
         corner[a] = lo[0][a] > lo[1][a] ? lo[0][a] : lo[1][a];
     }
-    cell_of(cells, corner, c);
-    return cell_index(cells, c) == cell;
+    cells_at(cells, corner, c);
+    return cells_index(cells, c) == cell;
 }
 
 enum status mesh_tangled(uint8_t *tangled, int64_t *ret_n, const struct mesh *mesh, struct error *error)
@@ -189,7 +191,8 @@ enum status mesh_tangled(uint8_t *tangled, int64_t *ret_n, const struct mesh *me
         for (int64_t i = cells.first[c]; i < cells.first[c + 1]; i++)
             for (int64_t j = i + 1; j < cells.first[c + 1]; j++) {
                 int64_t s = cells.item[i], t = cells.item[j];
-                if (triangles_meet(mesh, s, t) || !pair_belongs(&cells, mesh, s, t, c) || !triangles_cross(mesh, s, t))
+                if (tangle_shares_point(mesh, s, t) || !cells_pair_belongs(&cells, mesh, s, t, c) ||
+                    !tangle_crosses(mesh, s, t))
                     continue;
 #pragma omp atomic write
                 found[s] = 1;

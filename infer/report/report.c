@@ -16,7 +16,7 @@
 static const double RIM_REACH_MM = 5, RIM_FACING_COS = 0.7, SPILL_REACH_MM = 15;
 
 /* What the measurements share. */
-struct measuring {
+struct measurement {
     struct report *report;
     const struct volume *implant_volume, *defective;
     struct crop implant, bone;
@@ -25,12 +25,12 @@ struct measuring {
     const char *thickness_png;
 };
 
-static int64_t crop_at(const struct crop *crop, int64_t x, int64_t y, int64_t z)
+static int64_t report_crop_at(const struct crop *crop, int64_t x, int64_t y, int64_t z)
 {
     return (z * crop->dim[1] + y) * crop->dim[0] + x;
 }
 
-static bool crop_inside(const struct crop *crop, const int64_t at[3])
+static bool report_crop_inside(const struct crop *crop, const int64_t at[3])
 {
     for (int a = 0; a < 3; a++)
         if (at[a] < 0 || at[a] >= crop->dim[a])
@@ -38,7 +38,7 @@ static bool crop_inside(const struct crop *crop, const int64_t at[3])
     return true;
 }
 
-static void voxel_of(const struct crop *crop, int64_t i, int64_t ret_at[3])
+static void report_voxel(const struct crop *crop, int64_t i, int64_t ret_at[3])
 {
     ret_at[0] = i % crop->dim[0];
     ret_at[1] = i / crop->dim[0] % crop->dim[1];
@@ -46,7 +46,7 @@ static void voxel_of(const struct crop *crop, int64_t i, int64_t ret_at[3])
 }
 
 /* The middle of the bone, in voxels; every fourth voxel along each axis is enough. */
-static void bone_centre(const struct volume *bone, double ret[3])
+static void report_bone_centre(const struct volume *bone, double ret[3])
 {
     enum { STRIDE = 4 };
     const int64_t *dim = bone->grid.dim;
@@ -66,15 +66,15 @@ static void bone_centre(const struct volume *bone, double ret[3])
 }
 
 /* Where the implant's middle stands, seen from the bone's. */
-static void measure_offset(const struct measuring *m, double ret_mm[3])
+static void report_measure_offset(const struct measurement *m, double ret_mm[3])
 {
     double centre[3];
-    bone_centre(m->defective, centre);
+    report_bone_centre(m->defective, centre);
     for (int a = 0; a < 3; a++)
         ret_mm[a] = (0.5 * (double)(m->implant.box.lo[a] + m->implant.box.hi[a]) - centre[a]) * m->spacing[a];
 }
 
-static enum status measure_thickness(struct measuring *m, struct error *error)
+static enum status report_measure_thickness(struct measurement *m, struct error *error)
 {
     int64_t n = crop_voxels(&m->implant);
     double offset_mm[3];
@@ -92,7 +92,7 @@ static enum status measure_thickness(struct measuring *m, struct error *error)
     memory_free(outside);
     if (!status)
         status = shape_thickness(thickness, m->report, &m->implant, m->distance, m->spacing, error);
-    measure_offset(m, offset_mm);
+    report_measure_offset(m, offset_mm);
     if (!status && m->thickness_png)
         status = shape_picture(m->thickness_png, &m->implant, thickness, m->spacing, offset_mm, error);
     memory_free(thickness);
@@ -100,44 +100,45 @@ static enum status measure_thickness(struct measuring *m, struct error *error)
 }
 
 /* Outward from the implant at a voxel of it: away from the mean of the mask around, in mm. */
-static void outward(const struct measuring *m, const int64_t at[3], double ret[3])
+static void report_outward(const struct measurement *m, const int64_t at[3], double ret[3])
 {
     enum { REACH = 2, SIDE = 2 * REACH + 1 };
     memset(ret, 0, 3 * sizeof *ret);
     for (int n = 0; n < SIDE * SIDE * SIDE; n++) {
         const int64_t off[3] = {n % SIDE - REACH, n / SIDE % SIDE - REACH, n / (SIDE * SIDE) - REACH};
         const int64_t near[3] = {at[0] + off[0], at[1] + off[1], at[2] + off[2]};
-        if (crop_inside(&m->implant, near) && m->implant.mask[crop_at(&m->implant, near[0], near[1], near[2])])
+        if (report_crop_inside(&m->implant, near) &&
+            m->implant.mask[report_crop_at(&m->implant, near[0], near[1], near[2])])
             for (int a = 0; a < 3; a++)
                 ret[a] -= (double)off[a] * m->spacing[a];
     }
 }
 
 /* Towards the nearest bone: down the slope of its distance. */
-static void boneward(const struct measuring *m, const int64_t at[3], double ret[3])
+static void report_towards_bone(const struct measurement *m, const int64_t at[3], double ret[3])
 {
     for (int a = 0; a < 3; a++) {
         int64_t low[3] = {at[0], at[1], at[2]}, high[3] = {at[0], at[1], at[2]};
         low[a] -= at[a] > 0;
         high[a] += at[a] + 1 < m->bone.dim[a];
-        ret[a] = ((double)m->distance[crop_at(&m->bone, low[0], low[1], low[2])] -
-                  (double)m->distance[crop_at(&m->bone, high[0], high[1], high[2])]) /
+        ret[a] = ((double)m->distance[report_crop_at(&m->bone, low[0], low[1], low[2])] -
+                  (double)m->distance[report_crop_at(&m->bone, high[0], high[1], high[2])]) /
                  m->spacing[a];
     }
 }
 
-static bool on_surface(const struct crop *crop, const int64_t at[3])
+static bool report_on_surface(const struct crop *crop, const int64_t at[3])
 {
     for (int n = 0; n < 6; n++) {
         int64_t near[3] = {at[0], at[1], at[2]};
         near[n / 2] += n % 2 ? 1 : -1;
-        if (!crop_inside(crop, near) || !crop->mask[crop_at(crop, near[0], near[1], near[2])])
+        if (!report_crop_inside(crop, near) || !crop->mask[report_crop_at(crop, near[0], near[1], near[2])])
             return true;
     }
     return false;
 }
 
-static double cosine(const double a[3], const double b[3])
+static double report_cosine(const double a[3], const double b[3])
 {
     double ab = a[0] * b[0] + a[1] * b[1] + a[2] * b[2], aa = a[0] * a[0] + a[1] * a[1] + a[2] * a[2],
            bb = b[0] * b[0] + b[1] * b[1] + b[2] * b[2];
@@ -145,7 +146,7 @@ static double cosine(const double a[3], const double b[3])
 }
 
 /* From the centre of a voxel to that of its neighbour, along a direction: what two voxels that touch are apart. */
-static double voxel_pitch(const double direction[3], const double spacing[3])
+static double report_voxel_pitch(const double direction[3], const double spacing[3])
 {
     double length = 0, most = 0;
     for (int a = 0; a < 3; a++) {
@@ -155,13 +156,13 @@ static double voxel_pitch(const double direction[3], const double spacing[3])
     return most > 0 ? sqrt(length) / most : 0;
 }
 
-static int compare_floats(const void *a, const void *b)
+static int report_compare_floats(const void *a, const void *b)
 {
     float x = *(const float *)a, y = *(const float *)b;
     return (x > y) - (x < y);
 }
 
-static enum status measure_rim(struct measuring *m, struct error *error)
+static enum status report_measure_rim(struct measurement *m, struct error *error)
 {
     int64_t n = crop_voxels(&m->implant), n_gaps = 0, n_touching = 0;
     const double widest = fmax(m->spacing[0], fmax(m->spacing[1], m->spacing[2]));
@@ -176,19 +177,19 @@ static enum status measure_rim(struct measuring *m, struct error *error)
         int64_t at[3];
         if (!m->implant.mask[i] || (double)m->distance[i] > RIM_REACH_MM + widest)
             continue;
-        voxel_of(&m->implant, i, at);
-        if (!on_surface(&m->implant, at))
+        report_voxel(&m->implant, i, at);
+        if (!report_on_surface(&m->implant, at))
             continue;
-        outward(m, at, out);
-        boneward(m, at, bone);
-        if (cosine(out, bone) < RIM_FACING_COS)
+        report_outward(m, at, out);
+        report_towards_bone(m, at, bone);
+        if (report_cosine(out, bone) < RIM_FACING_COS)
             continue;
-        double free_mm = fmax(0, (double)m->distance[i] - voxel_pitch(bone, m->spacing));
+        double free_mm = fmax(0, (double)m->distance[i] - report_voxel_pitch(bone, m->spacing));
         n_touching += free_mm < m->mean_spacing / 2;
         gap[n_gaps++] = (float)free_mm;
     }
     if (n_gaps) {
-        qsort(gap, (size_t)n_gaps, sizeof *gap, compare_floats);
+        qsort(gap, (size_t)n_gaps, sizeof *gap, report_compare_floats);
         m->report->rim_gap_mm = (double)gap[n_gaps / 2];
         m->report->rim_contact_frac = (double)n_touching / (double)n_gaps;
     }
@@ -203,8 +204,8 @@ static enum status measure_rim(struct measuring *m, struct error *error)
 }
 
 /* Is there bone on the ray from the centre through the voxel, within SPILL_REACH_MM of it? */
-static bool lies_over_bone(const struct volume *bone, const double spacing[3], const double centre[3],
-                           const int64_t at[3])
+static bool report_lies_over_bone(const struct volume *bone, const double spacing[3], const double centre[3],
+                                  const int64_t at[3])
 {
     const int64_t *dim = bone->grid.dim;
     double way[3], length = 0, finest = fmin(spacing[0], fmin(spacing[1], spacing[2]));
@@ -229,28 +230,28 @@ static bool lies_over_bone(const struct volume *bone, const double spacing[3], c
     return false;
 }
 
-static void measure_spill(struct measuring *m)
+static void report_measure_spill(struct measurement *m)
 {
     double centre[3], voxel_ml = grid_voxel_ml(&m->defective->grid);
     int64_t n = crop_voxels(&m->implant), over = 0, shared = 0;
-    bone_centre(m->defective, centre);
+    report_bone_centre(m->defective, centre);
 #pragma omp parallel for schedule(static) reduction(+ : over, shared)
     for (int64_t i = 0; i < n; i++) {
         int64_t at[3];
         if (!m->implant.mask[i])
             continue;
-        voxel_of(&m->implant, i, at);
+        report_voxel(&m->implant, i, at);
         for (int a = 0; a < 3; a++)
             at[a] += m->implant.box.lo[a];
         shared += m->bone.mask[i] != 0;
-        over += lies_over_bone(m->defective, m->spacing, centre, at);
+        over += report_lies_over_bone(m->defective, m->spacing, centre, at);
     }
     m->report->overlap_ml = (double)shared * voxel_ml;
     m->report->spill_ml = (double)over * voxel_ml;
 }
 
 /* On the voxels themselves: on a coarser grid thin bridges would break. */
-static enum status measure_pieces(struct report *report, const struct volume *implant, struct error *error)
+static enum status report_measure_pieces(struct report *report, const struct volume *implant, struct error *error)
 {
     int64_t *sizes = NULL;
     enum { PIECES = 6 };
@@ -261,7 +262,7 @@ static enum status measure_pieces(struct report *report, const struct volume *im
 }
 
 /* Last of all: the hollows are filled in the crop. */
-static enum status measure_hollows(struct measuring *m, struct error *error)
+static enum status report_measure_hollows(struct measurement *m, struct error *error)
 {
     int64_t n = crop_voxels(&m->implant), before = mask_count(m->implant.mask, n);
     enum status status = mask_fill_holes(m->implant.mask, m->implant.dim, error);
@@ -269,7 +270,7 @@ static enum status measure_hollows(struct measuring *m, struct error *error)
     return status;
 }
 
-static enum status measure_box(struct measuring *m, struct box box, struct error *error)
+static enum status report_measure_box(struct measurement *m, struct box box, struct error *error)
 {
     struct box grown = box;
     const int64_t *dim = m->defective->grid.dim;
@@ -286,22 +287,22 @@ static enum status measure_box(struct measuring *m, struct box box, struct error
     if (!status && !m->distance)
         status = error_memory(error, (size_t)n * sizeof *m->distance, "measuring the implant");
     if (!status) {
-        measure_spill(m);
-        status = measure_thickness(m, error);
+        report_measure_spill(m);
+        status = report_measure_thickness(m, error);
     }
     if (!status)
-        status = measure_rim(m, error);
+        status = report_measure_rim(m, error);
     if (!status)
-        status = measure_hollows(m, error);
+        status = report_measure_hollows(m, error);
     crop_done(&m->implant);
     crop_done(&m->bone);
     memory_free(m->distance);
     return status;
 }
 
-static void warn(struct report *report, const char *format, ...) ERROR_PRINTF(2, 3);
+static void report_warn(struct report *report, const char *format, ...) ERROR_PRINTF(2, 3);
 
-static void warn(struct report *report, const char *format, ...)
+static void report_warn(struct report *report, const char *format, ...)
 {
     char text[512];
     va_list args;
@@ -313,65 +314,71 @@ static void warn(struct report *report, const char *format, ...)
         report->warnings[report->n_warnings++] = kept;
 }
 
-static bool mentions(const struct model *model, const char *key, const char *word)
+static bool report_mentions(const struct model *model, const char *key, const char *word)
 {
     const char *text = model_text(model, key);
     return text && strstr(text, word);
 }
 
-static void warn_of_model(struct report *report, const struct model *model)
+static void report_warn_model(struct report *report, const struct model *model)
 {
     if (!model)
         return;
-    if (mentions(model, "licence", "phantom") || mentions(model, "name", "phantom") ||
-        mentions(model, "recipe", "phantom"))
-        warn(report, "The model was trained on procedural phantoms, not on people: its implants are no more than a "
-                     "demonstration.");
+    if (report_mentions(model, "licence", "phantom") || report_mentions(model, "name", "phantom") ||
+        report_mentions(model, "recipe", "phantom"))
+        report_warn(report,
+                    "The model was trained on procedural phantoms, not on people: its implants are no more than a "
+                    "demonstration.");
     if (model_text(model, "licence"))
-        warn(report, "Licence note of the model: %.300s", model_text(model, "licence"));
+        report_warn(report, "Licence note of the model: %.300s", model_text(model, "licence"));
 }
 
-static void warn_of_fit(struct report *report)
+static void report_warn_fit(struct report *report)
 {
     if (report->touches_border)
-        warn(report, "The implant touches the volume's border: part of the skull may lie outside the scan.");
+        report_warn(report, "The implant touches the volume's border: part of the skull may lie outside the scan.");
     if (report->n_components > 1)
-        warn(report, "The implant has several components: %" PRId64 " pieces that do not hold together.",
-             report->n_components);
+        report_warn(report, "The implant has several components: %" PRId64 " pieces that do not hold together.",
+                    report->n_components);
     if (isnan(report->rim_gap_mm))
-        warn(report, "The implant meets no bone within %g mm: it would float.", RIM_REACH_MM);
+        report_warn(report, "The implant meets no bone within %g mm: it would float.", RIM_REACH_MM);
     else if (report->rim_gap_mm > 1.5)
-        warn(report, "The implant leaves a gap to the bone: %.1f mm in the median along its rim.", report->rim_gap_mm);
+        report_warn(report, "The implant leaves a gap to the bone: %.1f mm in the median along its rim.",
+                    report->rim_gap_mm);
     if (report->overlap_ml > 0)
-        warn(report, "The implant and the bone share %.2f ml.", report->overlap_ml);
+        report_warn(report, "The implant and the bone share %.2f ml.", report->overlap_ml);
     if (report->spill_ml > 0.1 * report->volume_ml)
-        warn(report, "%.0f %% of the implant lies in front of or behind existing bone instead of in the defect.",
-             100 * report->spill_ml / report->volume_ml);
+        report_warn(report, "%.0f %% of the implant lies in front of or behind existing bone instead of in the defect.",
+                    100 * report->spill_ml / report->volume_ml);
     if (report->hollow_ml > 0)
-        warn(report, "The implant encloses hollows: %.2f ml that cannot be cleaned (the rule fill_holes closes them).",
-             report->hollow_ml);
+        report_warn(report,
+                    "The implant encloses hollows: %.2f ml that cannot be cleaned (the rule fill_holes closes them).",
+                    report->hollow_ml);
     if (report->volume_ml < 1)
-        warn(report, "The implant is tiny (%.2f ml): perhaps nothing is missing.", report->volume_ml);
+        report_warn(report, "The implant is tiny (%.2f ml): perhaps nothing is missing.", report->volume_ml);
     if (report->volume_ml > 250)
-        warn(report, "The implant is implausibly large (%.0f ml).", report->volume_ml);
+        report_warn(report, "The implant is implausibly large (%.0f ml).", report->volume_ml);
     if (report->thickness_mean_mm < 2)
-        warn(report, "The implant is thin: %.1f mm on average.", report->thickness_mean_mm);
+        report_warn(report, "The implant is thin: %.1f mm on average.", report->thickness_mean_mm);
     else if (report->thickness_p5_mm < 1)
-        warn(report,
-             "Parts of the implant are very thin: a twentieth is thinner than %.1f mm (--min-thickness-mm thickens "
-             "them).",
-             report->thickness_p5_mm);
+        report_warn(
+            report,
+            "Parts of the implant are very thin: a twentieth is thinner than %.1f mm (--min-thickness-mm thickens "
+            "them).",
+            report->thickness_p5_mm);
     if (report->symmetry_plane_frac < 0.4)
-        warn(report, "The head has no clear symmetry plane: the comparison with the other side means little.");
+        report_warn(report, "The head has no clear symmetry plane: the comparison with the other side means little.");
     else if (report->symmetry_mm > 5)
-        warn(report, "The implant's surface lies %.1f mm off the mirrored other side on average.", report->symmetry_mm);
+        report_warn(report, "The implant's surface lies %.1f mm off the mirrored other side on average.",
+                    report->symmetry_mm);
     if (report->measured_step > 1)
-        warn(report,
-             "The implant is so large that it was measured on a grid %" PRId64 " times coarser, to spare memory.",
-             report->measured_step);
+        report_warn(report,
+                    "The implant is so large that it was measured on a grid %" PRId64
+                    " times coarser, to spare memory.",
+                    report->measured_step);
 }
 
-static void warn_of_volume(struct report *report, const struct volume *volume, const struct restorer *restorer)
+static void report_warn_volume(struct report *report, const struct volume *volume, const struct restorer *restorer)
 {
     const struct grid *grid = &volume->grid;
     const struct storage *storage = &volume->storage;
@@ -383,32 +390,33 @@ static void warn_of_volume(struct report *report, const struct volume *volume, c
     }
     const bool nifti = storage->format == VOLUME_NIFTI || storage->format == VOLUME_NIFTI_GZ;
     if (nifti && storage->nifti_version > 0 && (storage->xyzt_units & 7) == 0)
-        warn(report, "The file does not say its unit of length: millimetres were taken.");
+        report_warn(report, "The file does not say its unit of length: millimetres were taken.");
     if (most > 2)
-        warn(report, "Thick slices: voxels are up to %.1f mm long; shapes finer than that are not known.", most);
+        report_warn(report, "Thick slices: voxels are up to %.1f mm long; shapes finer than that are not known.", most);
     if (restorer_model(restorer) && trained[0] > 0 && (most > 2 * trained[0] || most < 0.25 * trained[0]))
-        warn(report, "The model was trained at %.3g mm, this volume has %.3g x %.3g x %.3g mm.", trained[0], spacing[0],
-             spacing[1], spacing[2]);
+        report_warn(report, "The model was trained at %.3g mm, this volume has %.3g x %.3g x %.3g mm.", trained[0],
+                    spacing[0], spacing[1], spacing[2]);
 }
 
-static void warn_of_mesh(struct report *report, const struct mesh *mesh)
+static void report_warn_mesh(struct report *report, const struct mesh *mesh)
 {
     if (!mesh)
         return;
     if (!report->mesh.watertight || !report->mesh.manifold || !report->mesh.oriented)
-        warn(report, "The implant's surface is not a closed, oriented 2-manifold: it may not print.");
+        report_warn(report, "The implant's surface is not a closed, oriented 2-manifold: it may not print.");
     if (report->mesh.n_crossing > 0)
-        warn(report, "The implant's surface crosses itself: %" PRId64 " triangles.", report->mesh.n_crossing);
+        report_warn(report, "The implant's surface crosses itself: %" PRId64 " triangles.", report->mesh.n_crossing);
     if (fabs(report->mesh.volume_ml - report->volume_ml) > 0.01 * report->volume_ml)
-        warn(report,
-             "The surface encloses %.2f ml, the mask %.2f ml: more than 1 %% apart (an implant this thin cannot be "
-             "smoothed "
-             "truly).",
-             report->mesh.volume_ml, report->volume_ml);
+        report_warn(
+            report,
+            "The surface encloses %.2f ml, the mask %.2f ml: more than 1 %% apart (an implant this thin cannot be "
+            "smoothed "
+            "truly).",
+            report->mesh.volume_ml, report->volume_ml);
 }
 
 /* Every step-th voxel of a mask. */
-static enum status coarse_mask(struct volume *ret, const struct volume *mask, int64_t step, struct error *error)
+static enum status report_coarse_mask(struct volume *ret, const struct volume *mask, int64_t step, struct error *error)
 {
     struct grid grid = mask->grid;
     const int64_t *dim = mask->grid.dim;
@@ -427,24 +435,25 @@ static enum status coarse_mask(struct volume *ret, const struct volume *mask, in
     return STATUS_OK;
 }
 
-static enum status measure_masks(struct report *report, const struct volume *implant, const struct volume *defective,
-                                 const struct report_request *request, struct error *error)
+static enum status report_measure_masks(struct report *report, const struct volume *implant,
+                                        const struct volume *defective, const struct report_request *request,
+                                        struct error *error)
 {
-    struct measuring m = {
+    struct measurement m = {
         .report = report, .implant_volume = implant, .defective = defective, .thickness_png = request->thickness_png};
     for (int a = 0; a < 3; a++) {
         m.spacing[a] = grid_spacing_mm(&defective->grid, a);
         m.mean_spacing += m.spacing[a] / 3;
     }
     struct box box = box_of_mask(implant->data, implant->grid.dim);
-    return box_empty(box) ? STATUS_OK : measure_box(&m, box, error);
+    return box_empty(box) ? STATUS_OK : report_measure_box(&m, box, error);
 }
 
 /* Volume, extent and border on the voxels themselves; the rest on every step-th where the box has more than max_voxels.
  */
-static enum status measure_all(struct report *report, struct box box, const struct volume *implant,
-                               const struct volume *defective, const struct report_request *request,
-                               struct error *error)
+static enum status report_measure_all(struct report *report, struct box box, const struct volume *implant,
+                                      const struct volume *defective, const struct report_request *request,
+                                      struct error *error)
 {
     const struct grid *grid = &implant->grid;
     double voxels = 1;
@@ -457,16 +466,16 @@ static enum status measure_all(struct report *report, struct box box, const stru
     report->volume_ml = (double)mask_count(implant->data, grid_voxels(grid)) * grid_voxel_ml(grid);
     while (request->max_voxels > 0 && voxels / pow((double)report->measured_step, 3) > (double)request->max_voxels)
         report->measured_step++;
-    if (measure_pieces(report, implant, error))
+    if (report_measure_pieces(report, implant, error))
         return error->status;
     if (report->measured_step == 1)
-        return measure_masks(report, implant, defective, request, error);
+        return report_measure_masks(report, implant, defective, request, error);
     struct volume coarse[2] = {{.data = NULL}, {.data = NULL}};
-    enum status status = coarse_mask(&coarse[0], implant, report->measured_step, error);
+    enum status status = report_coarse_mask(&coarse[0], implant, report->measured_step, error);
     if (!status)
-        status = coarse_mask(&coarse[1], defective, report->measured_step, error);
+        status = report_coarse_mask(&coarse[1], defective, report->measured_step, error);
     if (!status)
-        status = measure_masks(report, &coarse[0], &coarse[1], request, error);
+        status = report_measure_masks(report, &coarse[0], &coarse[1], request, error);
     volume_done(&coarse[0]);
     volume_done(&coarse[1]);
     return status;
@@ -482,7 +491,7 @@ enum status report_make(struct report *ret, const struct restoration *restoratio
                             .measured_step = 1};
     struct box box = box_of_mask(restoration->implant.data, restoration->implant.grid.dim);
     enum status status =
-        box_empty(box) ? STATUS_OK : measure_all(&report, box, &restoration->implant, defective, request, error);
+        box_empty(box) ? STATUS_OK : report_measure_all(&report, box, &restoration->implant, defective, request, error);
     if (!status && request->mesh)
         status = mesh_verify(&report.mesh, request->mesh, error);
     if (status) {
@@ -490,18 +499,19 @@ enum status report_make(struct report *ret, const struct restoration *restoratio
         return error_while(error, "measuring the implant");
     }
     if (box_empty(box)) {
-        warn(&report, "Nothing is missing: the implant is empty, and its surface file holds no triangles.");
+        report_warn(&report, "Nothing is missing: the implant is empty, and its surface file holds no triangles.");
     } else {
-        warn_of_fit(&report);
-        warn_of_mesh(&report, request->mesh);
+        report_warn_fit(&report);
+        report_warn_mesh(&report, request->mesh);
     }
     if (request->mesh_left_out)
-        warn(&report,
-             "No surface was written: the implant's is so large that the memory allowed would not do (--max-memory).");
+        report_warn(
+            &report,
+            "No surface was written: the implant's is so large that the memory allowed would not do (--max-memory).");
     if (request->picture_left_out)
-        warn(&report, "No pictures were made: the memory allowed would not do (--max-memory).");
-    warn_of_volume(&report, defective, restorer);
-    warn_of_model(&report, restorer_model(restorer));
+        report_warn(&report, "No pictures were made: the memory allowed would not do (--max-memory).");
+    report_warn_volume(&report, defective, restorer);
+    report_warn_model(&report, restorer_model(restorer));
     *ret = report;
     return STATUS_OK;
 }

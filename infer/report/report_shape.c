@@ -31,8 +31,8 @@ bool shape_on_ridge(const float *depth, const int64_t dim[3], const double spaci
 }
 
 /* A ball around voxel `seed` on slice z of `thickness`. */
-static void paint_slice(float *thickness, const struct crop *implant, const double spacing[3], int64_t seed,
-                        double radius, float value, int64_t z)
+static void shape_paint_slice(float *thickness, const struct crop *implant, const double spacing[3], int64_t seed,
+                              double radius, float value, int64_t z)
 {
     const int64_t *dim = implant->dim, sx = seed % dim[0], sy = seed / dim[0] % dim[1], sz = seed / dim[0] / dim[1];
     double dz = (double)(z - sz) * spacing[2], left = radius * radius - dz * dz;
@@ -49,15 +49,15 @@ static void paint_slice(float *thickness, const struct crop *implant, const doub
     }
 }
 
-static int compare_floats(const void *a, const void *b)
+static int shape_compare_floats(const void *a, const void *b)
 {
     float x = *(const float *)a, y = *(const float *)b;
     return (x > y) - (x < y);
 }
 
 /* Order statistics of the values above 0. */
-static enum status thickness_summary(struct report *report, const float *thickness, int64_t n, int64_t n_voxels,
-                                     struct error *error)
+static enum status shape_thickness_summary(struct report *report, const float *thickness, int64_t n, int64_t n_voxels,
+                                           struct error *error)
 {
     float *sorted = memory_alloc((size_t)n_voxels, sizeof *sorted);
     if (!sorted)
@@ -70,7 +70,7 @@ static enum status thickness_summary(struct report *report, const float *thickne
             sum += (double)thickness[i];
         }
     if (count) {
-        qsort(sorted, (size_t)count, sizeof *sorted, compare_floats);
+        qsort(sorted, (size_t)count, sizeof *sorted, shape_compare_floats);
         report->thickness_mean_mm = sum / (double)count;
         report->thickness_min_mm = (double)sorted[0];
         report->thickness_p5_mm = (double)sorted[(int64_t)(0.05 * (double)(count - 1))];
@@ -105,13 +105,13 @@ enum status shape_thickness(float *thickness, struct report *report, const struc
             double deep = (double)depth[seeds[k]],
                    reach = deep + 0.75 * voxel; /* a voxel's bumps on a surface are no thin parts */
             if (fabs((double)(seeds[k] / slice - z)) * spacing[2] < reach)
-                paint_slice(thickness, implant, spacing, seeds[k], reach, (float)(2 * deep - voxel / 2), z);
+                shape_paint_slice(thickness, implant, spacing, seeds[k], reach, (float)(2 * deep - voxel / 2), z);
         }
     memory_free(seeds);
 #pragma omp parallel for schedule(static)
     for (int64_t i = 0; i < n; i++)
         thickness[i] = implant->mask[i] ? thickness[i] : 0;
-    return thickness_summary(report, thickness, n, n_voxels, error);
+    return shape_thickness_summary(report, thickness, n, n_voxels, error);
 }
 
 /* --- the picture --- */
@@ -122,7 +122,7 @@ static const uint8_t bin_rgb[BINS][3] = {{68, 1, 84},    {70, 50, 127},  {54, 92
                                          {31, 161, 135}, {74, 194, 109}, {159, 218, 58}, {253, 231, 37}};
 static const double bin_mm[BINS] = {0, 1, 2, 3, 4, 5, 6, 8}; /* where each begins */
 
-static int bin_of(double mm)
+static int shape_bin(double mm)
 {
     int bin = 0;
     while (bin + 1 < BINS && mm >= bin_mm[bin + 1])
@@ -130,7 +130,7 @@ static int bin_of(double mm)
     return bin;
 }
 
-static void picture_scale(struct image *sheet, int64_t x, int64_t y)
+static void shape_picture_scale(struct image *sheet, int64_t x, int64_t y)
 {
     static const uint8_t ink[3] = {40, 44, 52};
     image_text_scaled(sheet, x, y - 30, "mm", 2, ink);
@@ -151,8 +151,8 @@ static void picture_scale(struct image *sheet, int64_t x, int64_t y)
     }
 }
 
-static enum status picture_draw(struct image *sheet, const struct grid *grid, uint8_t *masks, const double offset_mm[3],
-                                struct error *error)
+static enum status shape_picture_draw(struct image *sheet, const struct grid *grid, uint8_t *masks,
+                                      const double offset_mm[3], struct error *error)
 {
     static const uint8_t ink[3] = {40, 44, 52};
     struct render_layer layers[BINS];
@@ -171,7 +171,7 @@ static enum status picture_draw(struct image *sheet, const struct grid *grid, ui
         image_text_scaled(sheet, FRAME + i * (VIEW_PX + FRAME), FRAME,
                           i ? "thickness, from inside" : "thickness, from outside", 2, ink);
     }
-    picture_scale(sheet, 3 * FRAME + 2 * VIEW_PX, CAPTION + 60);
+    shape_picture_scale(sheet, 3 * FRAME + 2 * VIEW_PX, CAPTION + 60);
     return STATUS_OK;
 }
 
@@ -186,9 +186,9 @@ enum status shape_picture(const char *path, const struct crop *implant, const fl
                                : error_memory(error, (size_t)n * BINS, "the picture of the implant's thickness");
     for (int64_t i = 0; !status && i < n; i++)
         if (implant->mask[i])
-            masks[bin_of((double)thickness[i]) * n + i] = 1;
+            masks[shape_bin((double)thickness[i]) * n + i] = 1;
     if (!status)
-        status = picture_draw(&sheet, &grid, masks, offset_mm, error);
+        status = shape_picture_draw(&sheet, &grid, masks, offset_mm, error);
     if (!status)
         status = image_write_png(path, &sheet, error);
     image_done(&sheet);
@@ -198,7 +198,7 @@ enum status shape_picture(const char *path, const struct crop *implant, const fl
 
 /* --- symmetry --- */
 
-static bool near_outside(const struct crop *crop, int64_t i)
+static bool shape_near_outside(const struct crop *crop, int64_t i)
 {
     const int64_t *dim = crop->dim, at[3] = {i % dim[0], i / dim[0] % dim[1], i / dim[0] / dim[1]};
     const int64_t step[3] = {1, dim[0], dim[0] * dim[1]};
@@ -209,27 +209,28 @@ static bool near_outside(const struct crop *crop, int64_t i)
 }
 
 /* Where the implant can be compared: on its surface, off the rim, and not where the other side is missing as well. */
-static enum status symmetry_places(uint8_t *places, const struct crop *implant, const uint8_t *other_gap,
-                                   const float *near, float *work, const double spacing[3], struct error *error)
+static enum status shape_symmetry_places(uint8_t *places, const struct crop *implant, const uint8_t *other_gap,
+                                         const float *near, float *work, const double spacing[3], struct error *error)
 {
     if (distance_to_mask(work, other_gap, implant->dim, spacing, error))
         return error->status;
     for (int64_t i = 0; i < crop_voxels(implant); i++)
         places[i] = implant->mask[i] && (double)near[i] > SYMMETRY_RIM_MM && (double)work[i] > SYMMETRY_GAP_MM &&
-                    near_outside(implant, i);
+                    shape_near_outside(implant, i);
     return STATUS_OK;
 }
 
 /* mirrored (crop-sized): the other side of the head, mirrored to the implant's; places: where they are compared. */
-static enum status symmetry_compare(struct report *report, const struct crop *implant, uint8_t *mirrored,
-                                    const uint8_t *places, float *work, const double spacing[3], struct error *error)
+static enum status shape_symmetry_compare(struct report *report, const struct crop *implant, uint8_t *mirrored,
+                                          const uint8_t *places, float *work, const double spacing[3],
+                                          struct error *error)
 {
     int64_t n = crop_voxels(implant), on = 0, all = mask_count(implant->mask, n), n_surface = 0;
     int64_t n_faces = 0;
     double sum = 0, voxel = (spacing[0] + spacing[1] + spacing[2]) / 3;
     for (int64_t i = 0; i < n; i++) {
         on += implant->mask[i] && mirrored[i];
-        n_faces += implant->mask[i] && near_outside(implant, i);
+        n_faces += implant->mask[i] && shape_near_outside(implant, i);
     }
     report->symmetry_overlap_frac = all ? (double)on / (double)all : NAN;
     if (!all || report->symmetry_overlap_frac < SYMMETRY_LEAST)
@@ -264,10 +265,10 @@ enum status shape_symmetry(struct report *report, const struct volume *skull, co
     if (!mirrored)
         return error_memory(error, 2 * n, "the other side of the head");
     mirror_box(mirrored, all, &plane, implant->box);
-    enum status status = symmetry_places(places, implant, mirrored, near, work, spacing, error);
+    enum status status = shape_symmetry_places(places, implant, mirrored, near, work, spacing, error);
     if (!status) {
         mirror_box(mirrored, skull, &plane, implant->box);
-        status = symmetry_compare(report, implant, mirrored, places, work, spacing, error);
+        status = shape_symmetry_compare(report, implant, mirrored, places, work, spacing, error);
     }
     memory_free(mirrored);
     return status;

@@ -62,7 +62,7 @@ static void json_triple(struct json *json, cJSON *parent, const char *key, const
         json->failed |= !cJSON_AddItemToArray(list, json_create(value[a]));
 }
 
-static void write_input(struct json *json, const struct volume *volume, const char *input)
+static void report_write_input(struct json *json, const struct volume *volume, const char *input)
 {
     cJSON *object = json_object(json, json->root, "input");
     const struct grid *grid = &volume->grid;
@@ -73,7 +73,7 @@ static void write_input(struct json *json, const struct volume *volume, const ch
     json_triple(json, object, "spacing_mm", spacing);
 }
 
-static enum status file_hash(char text[17], const char *path, struct error *error)
+static enum status report_file_hash(char text[17], const char *path, struct error *error)
 {
     enum { BLOCK = 1 << 16 };
     XXH64_state_t state;
@@ -93,7 +93,7 @@ static enum status file_hash(char text[17], const char *path, struct error *erro
     return ok ? STATUS_OK : error_set(error, STATUS_FAILED, "%s: the model cannot be read again (was it moved?)", path);
 }
 
-static enum status write_model(struct json *json, const struct restorer *restorer, struct error *error)
+static enum status report_write_model(struct json *json, const struct restorer *restorer, struct error *error)
 {
     static const char *const texts[] = {"name", "seed", "step", "dataset_hash", "versions", "metrics", "licence"};
     cJSON *object = json_object(json, json->root, "model");
@@ -104,7 +104,7 @@ static enum status write_model(struct json *json, const struct restorer *restore
     if (!model)
         return STATUS_OK;
     char hash[17];
-    if (file_hash(hash, restorer_path(restorer), error))
+    if (report_file_hash(hash, restorer_path(restorer), error))
         return error->status;
     json_text(json, object, "xxh64", hash);
     json_text(json, object, "network", model->network.name ? model->network.name : "");
@@ -115,7 +115,7 @@ static enum status write_model(struct json *json, const struct restorer *restore
     return STATUS_OK;
 }
 
-static void write_implant(struct json *json, const struct report *report)
+static void report_write_implant(struct json *json, const struct report *report)
 {
     cJSON *object = json_object(json, json->root, "implant");
     json_number(json, object, "volume_ml", report->volume_ml);
@@ -145,7 +145,7 @@ static void write_implant(struct json *json, const struct report *report)
     json_number(json, mesh, "area_cm2", report->mesh.area_cm2);
 }
 
-static void write_work(struct json *json, const struct report *report, const struct restoration *restoration)
+static void report_write_work(struct json *json, const struct report *report, const struct restoration *restoration)
 {
     cJSON *scan = json_object(json, json->root, "scan");
     json_number(json, scan, "tiles", (double)restoration->stats.n_tiles);
@@ -181,10 +181,10 @@ enum status report_write(const char *path, const struct report *report, const st
     json_text(&json, json.root, "format", "calvaria-report");
     json_number(&json, json.root, "format_version", 1);
     json_text(&json, json.root, "notice", "Research software: not for clinical use.");
-    write_input(&json, &restoration->implant, input);
-    enum status status = write_model(&json, restorer, error);
-    write_implant(&json, report);
-    write_work(&json, report, restoration);
+    report_write_input(&json, &restoration->implant, input);
+    enum status status = report_write_model(&json, restorer, error);
+    report_write_implant(&json, report);
+    report_write_work(&json, report, restoration);
     char *text = json.failed ? NULL : cJSON_Print(json.root);
     if (!status && !text)
         status = error_memory(error, strlen(path), "the report");
