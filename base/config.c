@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/config_bind.h"
+#include "base/log.h"
 #include "base/yaml_node.h"
 
 static void config_path_write(char *text, size_t size, const struct config_path *path)
@@ -251,7 +252,8 @@ static void binding_unknown(struct binding *binding, const struct config_path *p
         const struct yaml_node *key = map->keys[k];
         bool known = table->type && strcmp(key->text, "type") == 0;
         for (int i = 0; i < n && !known; i++)
-            known = strcmp(key->text, fields[i]->key) == 0;
+            known = strcmp(key->text, fields[i]->key) == 0 ||
+                    (fields[i]->old_key && strcmp(key->text, fields[i]->old_key) == 0);
         if (!known)
             binding_unknown_key(binding, path, key, n, fields);
     }
@@ -267,6 +269,26 @@ static void binding_check(struct binding *binding, const struct config_table *ta
         binding->status = status;
 }
 
+/* The value of a field's key, or of the key's old name; NULL: not given. */
+static const struct yaml_node *binding_given(struct binding *binding, const struct config_path *at,
+                                             const struct config_field *field, const struct yaml_node *map)
+{
+    const struct yaml_node *given = yaml_get(map, field->key);
+    const struct yaml_node *old = field->old_key ? yaml_get(map, field->old_key) : NULL;
+    if (!old)
+        return given;
+    if (given) {
+        binding_fail(binding, at, old, "given twice ('%s' is the old name of '%s': keep one)", field->old_key,
+                     field->key);
+        return given;
+    }
+
+    char place[ERROR_CAPACITY / 4];
+    config_place(place, sizeof place, old);
+    log_info_once("%s'%s' is now called '%s' (the old name still works)", place, field->old_key, field->key);
+    return old;
+}
+
 /* node is a map. Rules that span keys are checked only when every key is right. */
 static void binding_table(struct binding *binding, const struct config_path *path, const struct config_table *table,
                           const struct yaml_node *node, void *value)
@@ -278,7 +300,7 @@ static void binding_table(struct binding *binding, const struct config_path *pat
     memset(value, 0, table->size);
     for (int i = 0; i < n && binding->status != STATUS_FAILED; i++) {
         struct config_path at = {.above = path, .key = fields[i]->key};
-        const struct yaml_node *given = yaml_get(node, fields[i]->key);
+        const struct yaml_node *given = binding_given(binding, &at, fields[i], node);
         if (given)
             binding_field(binding, &at, fields[i], given, value);
         else

@@ -63,6 +63,7 @@ struct config_list {
 
 struct config_field {
     const char *key, *help, *unit;
+    const char *old_key; /* what the key was called before: still read, with a notice (once per place); NULL: nothing */
     enum config_type type;
     size_t offset;
     const char

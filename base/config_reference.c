@@ -65,6 +65,8 @@ static void reference_row(FILE *file, const struct config_field *field)
     reference_values(file, field);
     fputs(" | ", file);
     reference_cell(file, field->help ? field->help : "");
+    if (field->old_key)
+        fprintf(file, " (before: `%s`)", field->old_key);
     fputs(" |\n", file);
 }
 

@@ -11,13 +11,17 @@
 #include <time.h>
 #include <unistd.h>
 
+enum { LOG_MAX_ONCE = 64 };
+
 static struct {
     pthread_mutex_t mutex;
     enum log_level level;
     FILE *file;
     bool bar; /* a progress bar stands in the terminal's last line */
     FILE *progress;
-    double told_s; /* when a part was last written to it */
+    double told_s;               /* when a part was last written to it */
+    uint64_t once[LOG_MAX_ONCE]; /* hashes of the lines of log_info_once */
+    int n_once;
 } sink = {.mutex = PTHREAD_MUTEX_INITIALIZER, .level = LOG_INFO};
 
 void log_set_level(enum log_level level)
@@ -73,6 +77,34 @@ void log_info(const char *format, ...)
     va_start(args, format);
     log_line(LOG_INFO, "", format, args);
     va_end(args);
+}
+
+/* True the first time that a line is seen; beyond LOG_MAX_ONCE lines every time. */
+static bool log_is_new(const char *line)
+{
+    uint64_t hash = 0xCBF29CE484222325; /* FNV-1a, 64 bits */
+    for (const char *c = line; *c; c++)
+        hash = (hash ^ (unsigned char)*c) * 0x100000001B3;
+
+    pthread_mutex_lock(&sink.mutex);
+    bool is_new = true;
+    for (int i = 0; i < sink.n_once && is_new; i++)
+        is_new = sink.once[i] != hash;
+    if (is_new && sink.n_once < LOG_MAX_ONCE)
+        sink.once[sink.n_once++] = hash;
+    pthread_mutex_unlock(&sink.mutex);
+    return is_new;
+}
+
+void log_info_once(const char *format, ...)
+{
+    char line[ERROR_CAPACITY];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(line, sizeof line, format, args);
+    va_end(args);
+    if (log_is_new(line))
+        log_info("%s", line);
 }
 
 void log_warn(const char *format, ...)

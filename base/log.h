@@ -16,6 +16,8 @@ void log_set_level(enum log_level level);
  * closes it. */
 void log_set_file(FILE *file);
 void log_info(const char *format, ...) ERROR_PRINTF(1, 2);
+/* As log_info, but a line that was written before is not written again. */
+void log_info_once(const char *format, ...) ERROR_PRINTF(1, 2);
 void log_warn(const char *format, ...) ERROR_PRINTF(1, 2);
 void log_debug(const char *format, ...) ERROR_PRINTF(1, 2);
 

@@ -3,11 +3,14 @@
 
 #include <string.h>
 
+#include "base/log.h"
+
 struct option {
     const struct config_field *field;
     size_t offset;      /* of the field's struct in the value */
     const char *prefix; /* of nested tables: "mesh", or "" */
     char *name;         /* "mesh-space", in the arena */
+    char *old_name;     /* of a key that was renamed, or NULL */
     bool given;
 };
 
@@ -53,9 +56,11 @@ static enum status options_add(struct options *options, const struct config_fiel
         options->capacity = capacity;
     }
     char *name = option_name(options->arena, prefix, field->key);
-    if (!name)
+    char *old_name = field->old_key ? option_name(options->arena, prefix, field->old_key) : NULL;
+    if (!name || (field->old_key && !old_name))
         return options_memory(options);
-    options->items[options->n++] = (struct option){.field = field, .offset = offset, .prefix = prefix, .name = name};
+    options->items[options->n++] =
+        (struct option){.field = field, .offset = offset, .prefix = prefix, .name = name, .old_name = old_name};
     return STATUS_OK;
 }
 
@@ -79,9 +84,15 @@ static enum status options_flatten(struct options *options, const struct config_
 
 static struct option *options_find(struct options *options, const char *name, size_t length)
 {
-    for (int i = 0; i < options->n; i++)
-        if (strlen(options->items[i].name) == length && memcmp(options->items[i].name, name, length) == 0)
-            return &options->items[i];
+    for (int i = 0; i < options->n; i++) {
+        struct option *option = &options->items[i];
+        if (strlen(option->name) == length && memcmp(option->name, name, length) == 0)
+            return option;
+        if (option->old_name && strlen(option->old_name) == length && memcmp(option->old_name, name, length) == 0) {
+            log_info_once("--%s is now called --%s (the old name still works)", option->old_name, option->name);
+            return option;
+        }
+    }
     return NULL;
 }
 

@@ -65,6 +65,17 @@ double rng_uniform(struct rng *rng, double lo, double hi)
     return value < hi || hi <= lo ? value : nextafter(hi, lo); /* the sum may round up to hi */
 }
 
+double rng_range(const double range[2], struct rng *rng)
+{
+    return range[0] < range[1] ? rng_uniform(rng, range[0], range[1]) : range[0];
+}
+
+int64_t rng_range_int(const double range[2], struct rng *rng)
+{
+    const int64_t low = llround(range[0]), high = llround(range[1]);
+    return low + rng_below(rng, high - low + 1);
+}
+
 double rng_normal(struct rng *rng, double mean, double sd)
 {
     const double pi = 3.14159265358979323846;

@@ -19,8 +19,11 @@ struct rng rng_make(uint64_t seed, uint64_t stream);
 struct rng rng_child(const struct rng *rng, uint64_t id);
 
 uint32_t rng_u32(struct rng *rng);
-int64_t rng_below(struct rng *rng, int64_t n);              /* uniform in 0..n-1, unbiased; n >= 1 */
-double rng_uniform(struct rng *rng, double lo, double hi);  /* uniform in [lo, hi) */
+int64_t rng_below(struct rng *rng, int64_t n);             /* uniform in 0..n-1, unbiased; n >= 1 */
+double rng_uniform(struct rng *rng, double lo, double hi); /* uniform in [lo, hi) */
+/* A number from range = [low, high]; a whole one, both ends included. */
+double rng_range(const double range[2], struct rng *rng);
+int64_t rng_range_int(const double range[2], struct rng *rng);
 double rng_normal(struct rng *rng, double mean, double sd); /* Box-Muller */
 /* out[i] uniform in [0, 1): the same numbers on any thread count, element i depends on i alone. */
 void rng_fill_uniform(const struct rng *rng, float *out, int64_t n);

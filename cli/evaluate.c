@@ -17,7 +17,7 @@ struct evaluate_options {
     struct command_options common;
     const char *truth, *predicted, *out;
     bool json;
-    int promise; /* 0: not asked, else 1 + enum loader_task */
+    int promise; /* 0: not asked, else 1 + enum task */
     int64_t patch_vox[3], top_vox;
 };
 

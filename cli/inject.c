@@ -62,7 +62,7 @@ static enum status write_pair(struct volume *skull, struct volume *implant, cons
     return status;
 }
 
-static enum status preview_row(struct contact *sheet, const struct volume *skull, const struct volume *implant,
+static enum status preview_row(struct contact_sheet *sheet, const struct volume *skull, const struct volume *implant,
                                struct box box, const char *type, const char *name, int64_t d, struct error *error)
 {
     char title[128], text[256];
@@ -75,14 +75,14 @@ static enum status preview_row(struct contact *sheet, const struct volume *skull
              (double)(box.hi[0] - box.lo[0]) * grid_spacing_mm(grid, 0),
              (double)(box.hi[1] - box.lo[1]) * grid_spacing_mm(grid, 1),
              (double)(box.hi[2] - box.lo[2]) * grid_spacing_mm(grid, 2));
-    const struct contact_row row = {
+    const struct contact_sheet_row row = {
         .grid = grid, .skull = skull->data, .implant = implant->data, .name = title, .text = text};
-    return contact_add(sheet, &row, error);
+    return contact_sheet_add(sheet, &row, error);
 }
 
 static enum status inject_skull(const struct inject_options *options, const struct defects_config *defects,
-                                const char *path, const char *name, struct contact *sheet, struct progress *progress,
-                                struct error *error)
+                                const char *path, const char *name, struct contact_sheet *sheet,
+                                struct progress *progress, struct error *error)
 {
     struct volume skull = {0}, implant = {0};
     enum status status = volume_read_mask(&skull, path, error);
@@ -137,9 +137,10 @@ static enum status run(const void *value, int n_inputs, char *const *inputs, str
         status = defects_read(&defects, options->defects, &arena, error);
     if (!status)
         status = refuse_same_names(inputs, n_inputs, names, &arena, error);
-    struct contact sheet = {0};
+    struct contact_sheet sheet = {0};
     if (!status && options->preview)
-        status = contact_open(&sheet, options->preview, file_base(options->defects), n_inputs * options->count, error);
+        status =
+            contact_sheet_open(&sheet, options->preview, file_base(options->defects), n_inputs * options->count, error);
     if (!status)
         status = file_make_folders(options->out, error);
     if (!status) {
@@ -149,7 +150,7 @@ static enum status run(const void *value, int n_inputs, char *const *inputs, str
             status = inject_skull(options, &defects, inputs[i], names[i], &sheet, &progress, error);
         progress_end(&progress);
     }
-    contact_close(&sheet, NULL); /* whole pages are written as they fill */
+    contact_sheet_close(&sheet, NULL); /* whole pages are written as they fill */
     arena_done(&arena);
     return status;
 }

@@ -39,11 +39,6 @@ static double overlap_dice(struct overlap o)
 
 /* --- crops --- */
 
-static int64_t box_voxels(struct box box)
-{
-    return (box.hi[0] - box.lo[0]) * (box.hi[1] - box.lo[1]) * (box.hi[2] - box.lo[2]);
-}
-
 static void box_dims(int64_t dim[3], struct box box)
 {
     for (int a = 0; a < 3; a++)

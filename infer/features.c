@@ -184,7 +184,7 @@ static enum status features_cut(struct features *features, const struct volume *
         if (config->window.scan != SCAN_WHOLE)
             features_patch_centre(lo, missing.data, working.dim, features->patch);
         else if (config->working_spacing_mm[0] > 0)
-            resample_frame(lo, bone.data, working.dim, features->patch);
+            skull_crop(lo, bone.data, working.dim, features->patch);
         resample_crop(features->src, features->patch, bone.data, working.dim, lo);
         resample_crop(features->missing, features->patch, missing.data, working.dim, lo);
     }

@@ -157,7 +157,7 @@ static enum status restore_frame(struct volume *ret, int64_t lo[3], const struct
 {
     struct grid grid = src->grid;
     memcpy(grid.dim, size, sizeof grid.dim);
-    resample_frame(lo, src->data, src->grid.dim, size);
+    skull_crop(lo, src->data, src->grid.dim, size);
     for (int k = 0; k < 3; k++)
         for (int a = 0; a < 3; a++)
             grid.origin[k] += (double)lo[a] * grid.axis[a][k];
@@ -174,7 +174,7 @@ static enum status restore_predict_resampled(struct volume *ret, struct window_s
 {
     const struct window_config *window = &restorer->config.window;
     struct volume src = {0}, p = {0}, frame = {0};
-    const bool missing = restorer->config.task == RESTORE_COMPLETION && !native->keep; /* as a coarse stage is asked */
+    const bool missing = restorer->config.task == TASK_COMPLETION && !native->keep; /* as a coarse stage is asked */
     struct window_source source = *native;
     struct volume_sink sink = {.p = &p};
     source.skull = &src;
@@ -241,7 +241,7 @@ static enum status restore_network(struct restoration *result, struct restorer *
     struct threshold_sink sink = {.result = result,
                                   .skull = skull,
                                   .threshold = (float)restorer->config.threshold,
-                                  .completion = restorer->config.task == RESTORE_COMPLETION};
+                                  .completion = restorer->config.task == TASK_COMPLETION};
     struct window_source source = {.skull = skull, .keep = sink.completion};
     struct window_stats coarse = {0};
     struct volume prior = {0};
@@ -264,7 +264,7 @@ enum status restorer_predict(float *p, struct restorer *restorer, const float *f
 {
     const struct window_config *window = &restorer->config.window;
     struct volume src = {.type = VOXEL_F32, .data = (void *)(uintptr_t)frame}, dst = {.type = VOXEL_F32, .data = p};
-    struct volume_sink sink = {.p = &dst, .bone = restorer->config.task == RESTORE_COMPLETION ? &src : NULL};
+    struct volume_sink sink = {.p = &dst, .bone = restorer->config.task == TASK_COMPLETION ? &src : NULL};
     struct window_stats stats;
     src.grid = dst.grid = grid_make(window->patch_vox, restorer->config.working_spacing_mm);
     return window_scan(&stats, restorer->network, window, &(struct window_source){.skull = &src}, volume_sink_block,

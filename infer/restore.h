@@ -18,11 +18,9 @@
 
 #include "infer/postprocess.h"
 #include "infer/window.h"
+#include "data/task.h"
 #include "data/volume/volume.h"
 #include "nn/model/model_file.h"
-
-enum restore_task { RESTORE_COMPLETION, RESTORE_IMPLANT };
-extern const char *const restore_task_names[]; /* "completion", "implant", NULL */
 
 /* The whole pipeline: stored in every model as the text "restore". */
 struct restore_config {

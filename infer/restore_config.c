@@ -3,8 +3,6 @@
 
 #include "base/memory.h"
 
-const char *const restore_task_names[] = {"completion", "implant", NULL};
-
 static const struct config_table *restore_config_variant(int index)
 {
     return index == 0 ? &postprocess_table : NULL;
@@ -13,7 +11,7 @@ static const struct config_table *restore_config_variant(int index)
 #define OFFSET(member) offsetof(struct restore_config, member)
 /* clang-format off */
 static const struct config_field restore_fields[] = {
-    {.key = "task", .type = CONFIG_ENUM, .offset = OFFSET(task), .text = "completion", .names = restore_task_names,
+    {.key = "task", .type = CONFIG_ENUM, .offset = OFFSET(task), .text = "completion", .names = task_names,
      .help = "what the network answers: the completed skull, or the implant alone; in a recipe the outer task holds"},
     {.key = "scan", .type = CONFIG_ENUM, .offset = OFFSET(window.scan), .text = "grid", .names = scan_names,
      .help = "grid: tiles side by side, as published; overlap: blended; whole: the volume resized to one patch, "

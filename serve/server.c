@@ -103,7 +103,7 @@ static enum status server_model_info(struct server *server, struct error *error)
     const char *path = restorer_path(restorer);
     cJSON *object = cJSON_CreateObject();
     bool ok = cJSON_AddStringToObject(object, "file", model ? file_base(path) : path) &&
-              cJSON_AddStringToObject(object, "task", restore_task_names[restorer_config(restorer)->task]);
+              cJSON_AddStringToObject(object, "task", task_names[restorer_config(restorer)->task]);
     if (model) {
         ok = ok && cJSON_AddStringToObject(object, "network", model->network.name ? model->network.name : "") &&
              cJSON_AddNumberToObject(object, "parameters", (double)model->params.n_floats);

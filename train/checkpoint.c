@@ -27,7 +27,7 @@ static void numbers_get(int64_t numbers[N_NUMBERS], const struct train_step *tra
     memcpy(&best_bits, &state->best, sizeof best_bits);
     const int64_t values[N_NUMBERS] = {train_step->step,
                                        train_step->optimizer.n_steps,
-                                       train_step->position.draw,
+                                       train_step->position.sample,
                                        train_step->position.patch,
                                        state->validated_step,
                                        state->best_step,
@@ -43,7 +43,7 @@ static void numbers_put(struct train_step *train_step, struct run_state *state, 
 {
     train_step->step = numbers[0];
     train_step->optimizer.n_steps = numbers[1];
-    train_step->position = (struct loader_position){.draw = numbers[2], .patch = numbers[3]};
+    train_step->position = (struct loader_position){.sample = numbers[2], .patch = numbers[3]};
     *state = (struct run_state){.validated_step = numbers[4],
                                 .best_step = numbers[5],
                                 .threads = numbers[7],

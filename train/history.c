@@ -131,7 +131,7 @@ enum status history_step(struct history *history, const struct train_step *train
     double row[METRICS_TABLE_MAX_COLUMNS];
     int c = 1;
     history_clear(history, row, train_step->step);
-    row[c++] = (double)train_step->position.draw;
+    row[c++] = (double)train_step->position.sample;
     row[c++] = result->loss;
     for (int i = 0; i < history->n_losses; i++)
         row[c++] = result->terms[i];

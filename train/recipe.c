@@ -79,7 +79,7 @@ static const struct config_field recipe_fields[] = {
      .help = "a note written into the model, as the data's licence"},
     {.key = "seed", .type = CONFIG_INT, .offset = RECIPE(seed), .text = "1", .min = 0, .max = 9e15,
      .help = "of weights, samples and dropout: same recipe, seed and threads, same bits"},
-    {.key = "task", .type = CONFIG_ENUM, .offset = RECIPE(task), .text = "completion", .names = loader_task_names,
+    {.key = "task", .type = CONFIG_ENUM, .offset = RECIPE(task), .text = "completion", .names = task_names,
      .help = "completion: the network gives the whole skull; implant: only what is missing"},
     {.key = "coarse", .type = CONFIG_PATH, .offset = RECIPE(coarse),
      .help = "fine stage of a cascade: the coarse stage, a model or run folder trained with sampler whole and "

@@ -34,7 +34,7 @@ struct train_config {
 struct recipe {
     const char *name, *licence;
     int64_t seed;
-    int task;           /* enum loader_task == enum restore_task */
+    int task;           /* enum task */
     const char *coarse; /* the coarse stage: a model or a run folder; NULL: one stage */
     struct network_config network;
     struct loader_config data;

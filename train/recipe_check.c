@@ -181,7 +181,7 @@ static void check_task(const struct recipe *recipe, struct error *error)
 {
     const struct yaml_node *restore = recipe->node ? yaml_get(recipe->node, "restore") : NULL;
     const struct yaml_node *task = restore && restore->kind == YAML_MAP ? yaml_get(restore, "task") : NULL;
-    const char *name = loader_task_names[recipe->task];
+    const char *name = task_names[recipe->task];
     if (task && task->text && strcmp(task->text, name) != 0)
         config_error(error, task, "restore.task: '%s' contradicts the recipe's task '%s' (leave restore.task out)",
                      task->text, name);

@@ -117,7 +117,7 @@ enum status train_step_start(struct train_step *train_step, struct error *error)
                                                            .context = replicas,
                                                            .average = synchronised ? train_step_average : NULL};
     }
-    return loader_new(&train_step->loader, &config, (enum loader_task)recipe->task, SPLIT_TRAIN,
+    return loader_new(&train_step->loader, &config, (enum task)recipe->task, SPLIT_TRAIN,
                       train_step_seed(recipe, STREAM_SAMPLES), train_step->position, error);
 }
 

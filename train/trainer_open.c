@@ -174,8 +174,8 @@ static void trainer_announce(const struct trainer *trainer)
 {
     const struct recipe *recipe = &trainer->recipe;
     log_info("run: %s: %s, network '%s' with %" PRId64 " trainable parameters, %s, %d threads", trainer->run.folder,
-             loader_task_names[recipe->task], recipe->network.name, trainer->train_step.params.n_trainable,
-             engine_version(), parallel_threads());
+             task_names[recipe->task], recipe->network.name, trainer->train_step.params.n_trainable, engine_version(),
+             parallel_threads());
     if (trainer->replicas && trainer->replicas->n > 1)
         log_info("%" PRId64 " processes (%" PRId64 " on this machine), a batch of %" PRId64 " each, %s",
                  trainer->replicas->n, trainer->replicas->n_local, recipe->train.batch, replicas_library());

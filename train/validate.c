@@ -61,7 +61,7 @@ static enum status validator_read_patches(struct validator *validator, struct er
     struct loader_position position = {0};
     struct loader *loader = NULL;
     config.workers = 1;
-    enum status status = loader_new(&loader, &config, (enum loader_task)recipe->task, SPLIT_VAL,
+    enum status status = loader_new(&loader, &config, (enum task)recipe->task, SPLIT_VAL,
                                     train_step_seed(recipe, STREAM_VALIDATION), position, error);
     for (int64_t b = 0; !status && b < validator->n_batches; b++) {
         status = loader_next(loader, batch, train_step->src, train_step->target, NULL, &position, error);

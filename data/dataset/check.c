@@ -152,7 +152,7 @@ static void case_print(FILE *out, const char *name, const struct findings *findi
 /* One check in progress: the contact sheet, and the skulls seen so far. */
 struct checking {
     struct check_report *report;
-    struct contact sheet;
+    struct contact_sheet sheet;
     struct arena arena;
     struct seen {
         uint64_t hash;
@@ -168,7 +168,7 @@ static enum status checking_start(struct checking *checking, const char *path, i
     if (n > 0 && !checking->seen)
         return error_memory(error, (size_t)n * sizeof *checking->seen, "the list of cases");
     return checking->report->preview
-               ? contact_open(&checking->sheet, checking->report->preview, file_base(path), n, error)
+               ? contact_sheet_open(&checking->sheet, checking->report->preview, file_base(path), n, error)
                : STATUS_OK;
 }
 
@@ -204,15 +204,15 @@ static enum status preview_case(struct checking *checking, const char *name, con
     if (!text)
         return error_memory(error, 256, "a preview");
     const bool shown = skull && mask_count(skull->data, grid_voxels(&skull->grid)) > 0;
-    const struct contact_row row = {.grid = shown ? &skull->grid : NULL,
-                                    .skull = skull ? skull->data : NULL,
-                                    .implant = implant ? implant->data : NULL,
-                                    .name = name,
-                                    .text = text,
-                                    .mark = bad   ? CONTACT_BAD
-                                            : odd ? CONTACT_ODD
-                                                  : CONTACT_GOOD};
-    const enum status status = contact_add(&checking->sheet, &row, error);
+    const struct contact_sheet_row row = {.grid = shown ? &skull->grid : NULL,
+                                          .skull = skull ? skull->data : NULL,
+                                          .implant = implant ? implant->data : NULL,
+                                          .name = name,
+                                          .text = text,
+                                          .mark = bad   ? CONTACT_BAD
+                                                  : odd ? CONTACT_ODD
+                                                        : CONTACT_GOOD};
+    const enum status status = contact_sheet_add(&checking->sheet, &row, error);
     memory_free(text);
     return status;
 }
@@ -247,7 +247,7 @@ static void check_stored_implant(struct findings *findings, struct dataset *set,
     struct volume implant;
     struct error error = {0};
     if (dataset_read_implant(&implant, set, i, j, &error)) {
-        error_add(&findings->bad, STATUS_FAILED, "implant %s: %s", entry->shown.implant_names[j], error.text);
+        error_add(&findings->bad, STATUS_FAILED, "implant %s: %s", entry->item.implant_names[j], error.text);
         return;
     }
     int64_t outside = 0;
@@ -256,10 +256,10 @@ static void check_stored_implant(struct findings *findings, struct dataset *set,
         outside += missing[v] && !bone[v];
     if (outside > 0)
         error_add(&findings->bad, STATUS_FAILED, "implant %s: %" PRId64 " voxels outside the skull",
-                  entry->shown.implant_names[j], outside);
+                  entry->item.implant_names[j], outside);
     if (mask_hash(implant.data, implant.grid.dim) != entry->implant_hashes[j])
         error_add(&findings->bad, STATUS_FAILED, "implant %s: its content is not what was packed (content_hash)",
-                  entry->shown.implant_names[j]);
+                  entry->item.implant_names[j]);
     if (keep->data)
         volume_done(&implant);
     else
@@ -271,20 +271,20 @@ static enum status check_set_case(struct checking *checking, struct dataset *set
     struct findings findings = {0};
     struct error reading = {0};
     struct volume skull, implant = {0};
-    const struct dataset_case *shown = dataset_case(set, i);
+    const struct dataset_case *item = dataset_case(set, i);
     if (dataset_read_skull(&skull, set, i, &reading)) {
         error_add(&findings.bad, STATUS_FAILED, "%s", reading.text);
-        return report_case(checking, shown->name, &findings, NULL, NULL, 0, error);
+        return report_case(checking, item->name, &findings, NULL, NULL, 0, error);
     }
-    if (mask_hash(skull.data, skull.grid.dim) != shown->content_hash)
+    if (mask_hash(skull.data, skull.grid.dim) != item->content_hash)
         error_add(&findings.bad, STATUS_FAILED, "its content is not what was packed (content_hash)");
-    check_seen(checking, &findings, shown->content_hash, shown->name, (int)shown->split);
+    check_seen(checking, &findings, item->content_hash, item->name, (int)item->split);
     enum status status = check_skull(&findings, &skull, error);
-    for (int64_t j = 0; !status && j < shown->n_implants; j++)
+    for (int64_t j = 0; !status && j < item->n_implants; j++)
         check_stored_implant(&findings, set, i, j, &skull, &implant);
     if (!status)
-        status = report_case(checking, shown->name, &findings, &skull, implant.data ? &implant : NULL,
-                             shown->n_implants, error);
+        status = report_case(checking, item->name, &findings, &skull, implant.data ? &implant : NULL, item->n_implants,
+                             error);
     volume_done(&implant);
     volume_done(&skull);
     return status;
@@ -298,7 +298,7 @@ static enum status check_set(struct checking *checking, const char *path, struct
     enum status status = checking_start(checking, path, dataset_n_cases(set), error);
     for (int64_t i = 0; !status && i < dataset_n_cases(set); i++)
         status = check_set_case(checking, set, i, error);
-    contact_close(&checking->sheet, NULL); /* full, or a failure */
+    contact_sheet_close(&checking->sheet, NULL); /* full, or a failure */
     dataset_close(set);
     return status;
 }
@@ -344,7 +344,7 @@ static enum status check_folder(struct checking *checking, const char *path, str
         status = checking_start(checking, path, layout.n_cases, error);
     for (int64_t i = 0; !status && i < layout.n_cases; i++)
         status = check_folder_case(checking, &layout.cases[i], error);
-    contact_close(&checking->sheet, NULL); /* full, or a failure */
+    contact_sheet_close(&checking->sheet, NULL); /* full, or a failure */
     return status;
 }
 

@@ -171,18 +171,18 @@ static enum status read_implant_entry(struct case_entry *entry, hid_t implants, 
 {
     int64_t dim[3];
     enum status status = STATUS_FAILED;
-    struct dataset_case *shown = &entry->shown;
-    if (link_name(&shown->implant_names[j], implants, j, set, error))
+    struct dataset_case *item = &entry->item;
+    if (link_name(&item->implant_names[j], implants, j, set, error))
         return error->status;
-    const hid_t mask = hdf5_open_dataset(implants, shown->implant_names[j]);
+    const hid_t mask = hdf5_open_dataset(implants, item->implant_names[j]);
     if (mask < 0)
         return h5_error(error, set->path, "an implant cannot be opened");
     const char *flaw = mask_flaw(mask, dim);
-    if (!flaw && memcmp(dim, shown->grid.dim, sizeof dim) != 0)
+    if (!flaw && memcmp(dim, item->grid.dim, sizeof dim) != 0)
         flaw = "its size is not the skull's";
     if (flaw)
-        error_set(error, status, "%s: implant '%s': %s", set->path, shown->implant_names[j], flaw);
-    else if (!read_box_attribute(&shown->implant_boxes[j], mask, dim, set, error) &&
+        error_set(error, status, "%s: implant '%s': %s", set->path, item->implant_names[j], flaw);
+    else if (!read_box_attribute(&item->implant_boxes[j], mask, dim, set, error) &&
              !h5_get_numbers(&entry->implant_hashes[j], 1, mask, "content_hash", H5T_NATIVE_UINT64, set->path, error))
         status = STATUS_OK;
     H5Dclose(mask);
@@ -196,17 +196,17 @@ static enum status read_implant_entries(struct case_entry *entry, hid_t group, s
     const hid_t implants = hdf5_open_group(group, "implants");
     if (implants < 0)
         return h5_error(error, set->path, "the group 'implants' cannot be opened");
-    struct dataset_case *shown = &entry->shown;
+    struct dataset_case *item = &entry->item;
     int64_t n = 0;
     enum status status = link_count(&n, implants, set, error);
     if (!status) {
-        shown->implant_names = arena_alloc(&set->arena, (size_t)n, sizeof *shown->implant_names);
-        shown->implant_boxes = arena_alloc(&set->arena, (size_t)n, sizeof *shown->implant_boxes);
+        item->implant_names = arena_alloc(&set->arena, (size_t)n, sizeof *item->implant_names);
+        item->implant_boxes = arena_alloc(&set->arena, (size_t)n, sizeof *item->implant_boxes);
         entry->implant_hashes = arena_alloc(&set->arena, (size_t)n, sizeof *entry->implant_hashes);
-        if (n > 0 && (!shown->implant_names || !shown->implant_boxes || !entry->implant_hashes))
+        if (n > 0 && (!item->implant_names || !item->implant_boxes || !entry->implant_hashes))
             status = error_memory(error, (size_t)n, "the list of implants");
     }
-    for (int64_t j = 0; !status && j < n; j++, shown->n_implants++)
+    for (int64_t j = 0; !status && j < n; j++, item->n_implants++)
         status = read_implant_entry(entry, implants, j, set, error);
     H5Gclose(implants);
     return status;
@@ -218,21 +218,21 @@ static enum status read_skull_entry(struct case_entry *entry, hid_t group, struc
     if (mask < 0)
         return h5_error(error, set->path, "the skull 'complete' cannot be opened");
     enum status status = STATUS_FAILED;
-    struct dataset_case *shown = &entry->shown;
-    const char *split = "", *flaw = mask_flaw(mask, shown->grid.dim);
+    struct dataset_case *item = &entry->item;
+    const char *split = "", *flaw = mask_flaw(mask, item->grid.dim);
     if (flaw)
         error_set(error, status, "%s: the skull 'complete': %s", set->path, flaw);
-    else if (!read_grid_attributes(&shown->grid, mask, set, error) &&
-             !read_box_attribute(&shown->box, mask, shown->grid.dim, set, error) &&
+    else if (!read_grid_attributes(&item->grid, mask, set, error) &&
+             !read_box_attribute(&item->box, mask, item->grid.dim, set, error) &&
              !read_storage_attributes(&entry->storage, mask, set, error) &&
-             !h5_get_numbers(&shown->content_hash, 1, mask, "content_hash", H5T_NATIVE_UINT64, set->path, error) &&
-             !h5_get_text(&shown->source, mask, "source", set->path, &set->arena, error) &&
+             !h5_get_numbers(&item->content_hash, 1, mask, "content_hash", H5T_NATIVE_UINT64, set->path, error) &&
+             !h5_get_text(&item->source, mask, "source", set->path, &set->arena, error) &&
              !h5_get_text(&split, mask, "split", set->path, &set->arena, error))
         status = STATUS_OK;
     H5Dclose(mask);
     for (int s = 0; !status && s < SPLIT_N; s++)
         if (strcmp(split, dataset_split_names[s]) == 0) {
-            shown->split = (enum dataset_split)s;
+            item->split = (enum dataset_split)s;
             return STATUS_OK;
         }
     return status ? status
@@ -251,16 +251,16 @@ static enum status dataset_read_cases(struct dataset *set, hid_t cases, struct e
         return error_memory(error, (size_t)n * sizeof *set->cases, "the list of cases");
     for (; set->n_cases < n; set->n_cases++) {
         struct case_entry *entry = &set->cases[set->n_cases];
-        if (link_name(&entry->shown.name, cases, set->n_cases, set, error))
+        if (link_name(&entry->item.name, cases, set->n_cases, set, error))
             return error->status;
-        const hid_t group = hdf5_open_group(cases, entry->shown.name);
+        const hid_t group = hdf5_open_group(cases, entry->item.name);
         enum status status = group < 0 ? h5_error(error, set->path, "it cannot be opened") : STATUS_OK;
         if (!status && !(status = read_skull_entry(entry, group, set, error)))
             status = read_implant_entries(entry, group, set, error);
         if (group >= 0)
             H5Gclose(group);
         if (status)
-            return error_while(error, "opening case '%s'", entry->shown.name);
+            return error_while(error, "opening case '%s'", entry->item.name);
     }
     return STATUS_OK;
 }
@@ -362,7 +362,7 @@ int64_t dataset_n_cases(const struct dataset *set)
 
 const struct dataset_case *dataset_case(const struct dataset *set, int64_t i)
 {
-    return &set->cases[i].shown;
+    return &set->cases[i].item;
 }
 
 const struct case_entry *dataset_entry(const struct dataset *set, int64_t i)
@@ -375,16 +375,16 @@ uint64_t dataset_hash(const struct dataset *set)
     XXH64_state_t state;
     XXH64_reset(&state, 0);
     for (int64_t i = 0; i < set->n_cases; i++) {
-        const struct dataset_case *shown = &set->cases[i].shown;
-        const int64_t split = shown->split;
-        hash_add(&state, shown->name, strlen(shown->name) + 1);
-        hash_add(&state, &shown->content_hash, sizeof shown->content_hash);
+        const struct dataset_case *item = &set->cases[i].item;
+        const int64_t split = item->split;
+        hash_add(&state, item->name, strlen(item->name) + 1);
+        hash_add(&state, &item->content_hash, sizeof item->content_hash);
         hash_add(&state, &split, sizeof split);
-        hash_add(&state, shown->grid.axis, sizeof shown->grid.axis);
-        hash_add(&state, shown->grid.origin, sizeof shown->grid.origin);
-        for (int64_t j = 0; j < shown->n_implants; j++)
-            hash_add(&state, shown->implant_names[j], strlen(shown->implant_names[j]) + 1);
-        hash_add(&state, set->cases[i].implant_hashes, (size_t)shown->n_implants * sizeof(uint64_t));
+        hash_add(&state, item->grid.axis, sizeof item->grid.axis);
+        hash_add(&state, item->grid.origin, sizeof item->grid.origin);
+        for (int64_t j = 0; j < item->n_implants; j++)
+            hash_add(&state, item->implant_names[j], strlen(item->implant_names[j]) + 1);
+        hash_add(&state, set->cases[i].implant_hashes, (size_t)item->n_implants * sizeof(uint64_t));
     }
     return XXH64_digest(&state);
 }
@@ -420,12 +420,12 @@ static enum status read_part(uint8_t *out, struct dataset *set, const char *name
 enum status dataset_read_box(uint8_t *out, struct dataset *set, int64_t i, int64_t implant, struct box box,
                              struct error *error)
 {
-    const struct dataset_case *shown = dataset_case(set, i);
+    const struct dataset_case *item = dataset_case(set, i);
     int64_t n = 1, n_part = 1;
     struct box part = box;
     for (int a = 0; a < 3; a++) {
         part.lo[a] = box.lo[a] > 0 ? box.lo[a] : 0;
-        part.hi[a] = box.hi[a] < shown->grid.dim[a] ? box.hi[a] : shown->grid.dim[a];
+        part.hi[a] = box.hi[a] < item->grid.dim[a] ? box.hi[a] : item->grid.dim[a];
         n *= box.hi[a] - box.lo[a];
         n_part *= part.hi[a] > part.lo[a] ? part.hi[a] - part.lo[a] : 0;
     }
@@ -433,10 +433,10 @@ enum status dataset_read_box(uint8_t *out, struct dataset *set, int64_t i, int64
         memset(out, 0, (size_t)n);
     if (n_part == 0)
         return STATUS_OK;
-    char *name = implant < 0 ? memory_printf("/cases/%s/complete", shown->name)
-                             : memory_printf("/cases/%s/implants/%s", shown->name, shown->implant_names[implant]);
+    char *name = implant < 0 ? memory_printf("/cases/%s/complete", item->name)
+                             : memory_printf("/cases/%s/implants/%s", item->name, item->implant_names[implant]);
     if (!name)
-        return error_memory(error, strlen(shown->name), "a case's path");
+        return error_memory(error, strlen(item->name), "a case's path");
     h5_enter();
     const enum status status = read_part(out, set, name, box, part, error);
     h5_leave();
@@ -448,15 +448,15 @@ enum status dataset_read_box(uint8_t *out, struct dataset *set, int64_t i, int64
         all |= out[v];
     return all <= 1 ? STATUS_OK
                     : error_set(error, STATUS_FAILED, "%s: case '%s': values other than 0 and 1: no mask (corrupt?)",
-                                set->path, shown->name);
+                                set->path, item->name);
 }
 
 static enum status dataset_read_whole(struct volume *ret, struct dataset *set, int64_t i, int64_t implant,
                                       struct error *error)
 {
     const struct case_entry *entry = dataset_entry(set, i);
-    const int64_t *dim = entry->shown.grid.dim;
-    if (volume_new(ret, &entry->shown.grid, VOXEL_U8, error))
+    const int64_t *dim = entry->item.grid.dim;
+    if (volume_new(ret, &entry->item.grid, VOXEL_U8, error))
         return error->status;
     ret->storage = entry->storage;
     if (dataset_read_box(ret->data, set, i, implant, (struct box){.hi = {dim[0], dim[1], dim[2]}}, error)) {

@@ -14,7 +14,7 @@ enum { DATASET_VERSION = 1, DATASET_CHUNK = 64, DATASET_DIM_MAX = 16384 };
 uint64_t mask_hash(const uint8_t *mask, const int64_t dim[3]);
 
 struct case_entry {
-    struct dataset_case shown;
+    struct dataset_case item;
     struct storage storage;
     uint64_t *implant_hashes;
 };

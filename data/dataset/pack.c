@@ -195,11 +195,11 @@ static enum status pack_cases(struct set_writer *writer, const struct layout *la
 
 static void log_unmatched(const struct config_strings *unmatched)
 {
-    const int64_t shown = unmatched->n < 20 ? unmatched->n : 20;
-    for (int64_t i = 0; i < shown; i++)
+    const int64_t n_listed = unmatched->n < 20 ? unmatched->n : 20;
+    for (int64_t i = 0; i < n_listed; i++)
         log_warn("left out: %s", unmatched->items[i]);
-    if (unmatched->n > shown)
-        log_warn("left out: %" PRId64 " more", unmatched->n - shown);
+    if (unmatched->n > n_listed)
+        log_warn("left out: %" PRId64 " more", unmatched->n - n_listed);
 }
 
 /* Names of the cases, NULL-terminated. */

@@ -20,18 +20,18 @@ static enum status unpack_write(const char *folder, const char *name, const char
 static enum status unpack_defect(struct dataset *set, int64_t i, int64_t j, struct volume *skull, const char *folder,
                                  struct error *error)
 {
-    const struct dataset_case *shown = dataset_case(set, i);
+    const struct dataset_case *item = dataset_case(set, i);
     struct volume implant;
     if (dataset_read_implant(&implant, set, i, j, error))
         return error->status;
     implant.storage = skull->storage;
-    enum status status = unpack_write(folder, shown->name, shown->implant_names[j], "implant", &implant, error);
+    enum status status = unpack_write(folder, item->name, item->implant_names[j], "implant", &implant, error);
     uint8_t *missing = implant.data;
     const uint8_t *bone = skull->data;
     for (int64_t v = 0; v < grid_voxels(&skull->grid); v++)
         missing[v] = bone[v] && !missing[v];
     if (!status)
-        status = unpack_write(folder, shown->name, shown->implant_names[j], "defective", &implant, error);
+        status = unpack_write(folder, item->name, item->implant_names[j], "defective", &implant, error);
     volume_done(&implant);
     return status;
 }

@@ -88,7 +88,7 @@ static bool blobs_draw_balls(struct blobs *blobs, const struct blobs_config *con
     for (int k = 0; k < 3; k++)
         blobs->centre[0][k] += rng_uniform(rng, -config->jitter_mm, config->jitter_mm);
     blobs->radius[0] = fmax(rng_normal(rng, config->radius_mm, config->radius_sd_mm), 5);
-    blobs->n = 1 + (int)range_draw_int(config->balls, rng);
+    blobs->n = 1 + (int)rng_range_int(config->balls, rng);
     const double small = fmax(rng_normal(rng, config->small_radius_mm, config->small_radius_sd_mm), 3);
     for (int i = 1; i < blobs->n; i++) {
         random_direction(rng, direction);

@@ -16,7 +16,7 @@ struct craniotomy_config {
     double size_frac[3], size_mm[3];
     double core_frac;
     double burr_radius_vox[2], burr_radius_mm[2];
-    int placement, frame;
+    int placement, placement_box;
 };
 
 /* clang-format off */
@@ -39,8 +39,9 @@ static const struct config_field craniotomy_fields[] = {
     {.key = "placement", .type = CONFIG_ENUM, .offset = offsetof(struct craniotomy_config, placement),
      .text = "published", .names = placement_names,
      .help = "one of the nine published places, or anywhere in x and y"},
-    {.key = "frame", .type = CONFIG_ENUM, .offset = offsetof(struct craniotomy_config, frame), .text = "volume",
-     .names = frame_names, .help = FRAME_HELP},
+    {.key = "placement_box", .old_key = "frame",
+     .type = CONFIG_ENUM, .offset = offsetof(struct craniotomy_config, placement_box), .text = "volume",
+     .names = placement_box_names, .help = PLACEMENT_BOX_HELP},
     {0}};
 /* clang-format on */
 /* clang-format on */
@@ -57,15 +58,15 @@ static void craniotomy_place(struct rng *rng, double place[2])
     place[1] = places[pick][1];
 }
 
-/* The outer box, inside the frame. */
-static struct box craniotomy_box(const struct craniotomy_config *config, const struct grid *grid, struct box frame,
+/* The outer box, inside the placement box. */
+static struct box craniotomy_box(const struct craniotomy_config *config, const struct grid *grid, struct box within,
                                  struct rng *rng)
 {
-    struct box box = {.hi = {0, 0, frame.hi[2]}};
+    struct box box = {.hi = {0, 0, within.hi[2]}};
     double place[2];
     craniotomy_place(rng, place);
     for (int a = 0; a < 3; a++) {
-        const int64_t whole = box_size(frame, a);
+        const int64_t whole = box_size(within, a);
         int64_t size = config->size_mm[a] > 0 ? llround(config->size_mm[a] / grid_spacing_mm(grid, a))
                                               : (int64_t)((double)whole * config->size_frac[a] + 1e-9);
         size = size < 1 ? 1 : size > whole ? whole : size;
@@ -77,7 +78,7 @@ static struct box craniotomy_box(const struct craniotomy_config *config, const s
                                                                 : (int64_t)(place[a] * (double)whole);
         if (start > whole - size)
             start = whole - size;
-        box.lo[a] = frame.lo[a] + start;
+        box.lo[a] = within.lo[a] + start;
         box.hi[a] = box.lo[a] + size;
     }
     return box;
@@ -87,10 +88,10 @@ static enum status craniotomy_draw(const void *config, const struct volume *skul
                                    struct rng *rng, struct region *ret, struct error *error)
 {
     const struct craniotomy_config *flap = config;
-    const struct box frame = frame_box(flap->frame, skull, skull_box);
-    const double burr_mm = range_draw(flap->burr_radius_mm, rng),
-                 burr_vox = (double)range_draw_int(flap->burr_radius_vox, rng);
-    const struct box box = craniotomy_box(flap, &skull->grid, frame, rng);
+    const struct box within = placement_box_of(flap->placement_box, skull, skull_box);
+    const double burr_mm = rng_range(flap->burr_radius_mm, rng),
+                 burr_vox = (double)rng_range_int(flap->burr_radius_vox, rng);
+    const struct box box = craniotomy_box(flap, &skull->grid, within, rng);
     const double edge = (1 - flap->core_frac) / 2; /* 1/6 */
     struct box core = box;
     double radius[2], low[2], high[2];

@@ -9,7 +9,7 @@ struct cube_config {
     struct defect_config base;
     double edge_vox[2], edge_mm[2];
     double floor_frac;
-    int frame;
+    int placement_box;
 };
 
 /* clang-format off */
@@ -21,8 +21,9 @@ static const struct config_field cube_fields[] = {
      .unit = "voxels", .min = 1, .max = 4096, .help = "edge in x and y, as published"},
     {.key = "floor_frac", .type = CONFIG_DOUBLE, .offset = offsetof(struct cube_config, floor_frac), .text = "0.75",
      .min = 0, .max = 1, .help = "the defect reaches from this fraction of the height to the top"},
-    {.key = "frame", .type = CONFIG_ENUM, .offset = offsetof(struct cube_config, frame), .text = "volume",
-     .names = frame_names, .help = FRAME_HELP},
+    {.key = "placement_box", .old_key = "frame",
+     .type = CONFIG_ENUM, .offset = offsetof(struct cube_config, placement_box), .text = "volume",
+     .names = placement_box_names, .help = PLACEMENT_BOX_HELP},
     {0}};
 /* clang-format on */
 /* clang-format on */
@@ -31,22 +32,22 @@ static enum status cube_draw(const void *config, const struct volume *skull, str
                              struct region *ret, struct error *error)
 {
     const struct cube_config *cube = config;
-    const struct box frame = frame_box(cube->frame, skull, skull_box);
-    const double edge_mm = range_draw(cube->edge_mm, rng);
-    const double edge_vox = (double)range_draw_int(cube->edge_vox, rng);
-    struct box box = frame;
+    const struct box within = placement_box_of(cube->placement_box, skull, skull_box);
+    const double edge_mm = rng_range(cube->edge_mm, rng);
+    const double edge_vox = (double)rng_range_int(cube->edge_vox, rng);
+    struct box box = within;
     for (int a = 0; a < 2; a++) {
         int64_t half = range_given(cube->edge_mm) ? llround(edge_mm / grid_spacing_mm(&skull->grid, a) / 2)
                                                   : (int64_t)edge_vox / 2;
         if (half < 1)
             half = 1;
-        if (2 * half >= box_size(frame, a))
+        if (2 * half >= box_size(within, a))
             continue; /* it covers this axis */
-        const int64_t centre = frame.lo[a] + half + rng_below(rng, box_size(frame, a) - 2 * half + 1);
+        const int64_t centre = within.lo[a] + half + rng_below(rng, box_size(within, a) - 2 * half + 1);
         box.lo[a] = centre - half;
         box.hi[a] = centre + half;
     }
-    box.lo[2] = frame.lo[2] + (int64_t)((double)box_size(frame, 2) * cube->floor_frac);
+    box.lo[2] = within.lo[2] + (int64_t)((double)box_size(within, 2) * cube->floor_frac);
     if (region_new(ret, box_meet(box, skull_box), error))
         return error->status;
     region_fill(ret, box);

@@ -5,37 +5,11 @@
 
 #include "base/memory.h"
 
-const char *const frame_names[] = {"volume", "skull", NULL};
+const char *const placement_box_names[] = {"volume", "skull", NULL};
 
-struct box frame_box(int frame, const struct volume *skull, struct box skull_box)
+struct box placement_box_of(int placement_box, const struct volume *skull, struct box skull_box)
 {
-    return frame == FRAME_SKULL ? skull_box : box_of_grid(&skull->grid);
-}
-
-int64_t box_size(struct box box, int a)
-{
-    return box.hi[a] - box.lo[a];
-}
-
-int64_t box_voxels(struct box box)
-{
-    return box_empty(box) ? 0 : box_size(box, 0) * box_size(box, 1) * box_size(box, 2);
-}
-
-struct box box_of_grid(const struct grid *grid)
-{
-    return (struct box){.hi = {grid->dim[0], grid->dim[1], grid->dim[2]}};
-}
-
-struct box box_meet(struct box a, struct box b)
-{
-    for (int i = 0; i < 3; i++) {
-        a.lo[i] = a.lo[i] > b.lo[i] ? a.lo[i] : b.lo[i];
-        a.hi[i] = a.hi[i] < b.hi[i] ? a.hi[i] : b.hi[i];
-        if (a.lo[i] >= a.hi[i])
-            return (struct box){0};
-    }
-    return a;
+    return placement_box == PLACEMENT_SKULL ? skull_box : box_of_grid(&skull->grid);
 }
 
 enum status region_new(struct region *ret, struct box box, struct error *error)
@@ -132,17 +106,6 @@ enum status region_cut(struct region *region, const struct volume *skull, int64_
     *region = cut;
     *ret_n = cut.mask ? mask_count(cut.mask, box_voxels(tight)) : 0;
     return STATUS_OK;
-}
-
-double range_draw(const double range[2], struct rng *rng)
-{
-    return range[0] < range[1] ? rng_uniform(rng, range[0], range[1]) : range[0];
-}
-
-int64_t range_draw_int(const double range[2], struct rng *rng)
-{
-    const int64_t low = llround(range[0]), high = llround(range[1]);
-    return low + rng_below(rng, high - low + 1);
 }
 
 bool range_given(const double range[2])

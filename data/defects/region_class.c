@@ -108,13 +108,13 @@ static bool cut_draw(struct cut *cut, const struct class_config *config, const s
     const double elevation = rng_uniform(rng, place->elevation[0], place->elevation[1]), coin = rng_uniform(rng, 0, 1);
     if (config->side == SIDE_RIGHT || (config->side == SIDE_EITHER && coin < 0.5))
         azimuth = -azimuth;
-    const double length_mm = range_given(config->length_mm) ? range_draw(config->length_mm, rng)
-                                                            : range_draw(place->length_mm, rng) * anatomy->scale;
-    const double width_frac = range_draw(range_given(config->width_frac) ? config->width_frac : place->width_frac, rng);
+    const double length_mm = range_given(config->length_mm) ? rng_range(config->length_mm, rng)
+                                                            : rng_range(place->length_mm, rng) * anatomy->scale;
+    const double width_frac = rng_range(range_given(config->width_frac) ? config->width_frac : place->width_frac, rng);
     cut_outline(cut, config, length_mm, width_frac, rng);
-    cut->slope = tan(range_draw(config->bevel_deg, rng) * PI / 180);
-    cut->n_burrs = (int)range_draw_int(config->burr_holes, rng);
-    cut->burr_mm = range_draw(config->burr_radius_mm, rng);
+    cut->slope = tan(rng_range(config->bevel_deg, rng) * PI / 180);
+    cut->n_burrs = (int)rng_range_int(config->burr_holes, rng);
+    cut->burr_mm = rng_range(config->burr_radius_mm, rng);
     const double first = rng_uniform(rng, 0, 1);
     for (int i = 0; i < cut->n_burrs; i++) {
         const double turn = (i + first) / cut->n_burrs;

@@ -10,7 +10,7 @@ struct sphere_config {
     struct defect_config base;
     double radius_mm[2], extra_vox[2];
     double centre_frac;
-    int frame;
+    int placement_box;
 };
 
 /* clang-format off */
@@ -23,8 +23,9 @@ static const struct config_field sphere_fields[] = {
      .text = "[20, 20]", .unit = "voxels", .min = 0, .max = 1024, .help = "radius beyond the top, as published"},
     {.key = "centre_frac", .type = CONFIG_DOUBLE, .offset = offsetof(struct sphere_config, centre_frac),
      .text = "0.75", .min = 0, .max = 1, .help = "height of the centre"},
-    {.key = "frame", .type = CONFIG_ENUM, .offset = offsetof(struct sphere_config, frame), .text = "volume",
-     .names = frame_names, .help = FRAME_HELP},
+    {.key = "placement_box", .old_key = "frame",
+     .type = CONFIG_ENUM, .offset = offsetof(struct sphere_config, placement_box), .text = "volume",
+     .names = placement_box_names, .help = PLACEMENT_BOX_HELP},
     {0}};
 /* clang-format on */
 /* clang-format on */
@@ -33,17 +34,17 @@ static enum status sphere_draw(const void *config, const struct volume *skull, s
                                struct region *ret, struct error *error)
 {
     const struct sphere_config *sphere = config;
-    const struct box frame = frame_box(sphere->frame, skull, skull_box);
-    const double radius_mm = range_draw(sphere->radius_mm, rng);
-    const double extra_vox = (double)range_draw_int(sphere->extra_vox, rng);
-    const int64_t height = box_size(frame, 2), centre_z = (int64_t)((double)height * sphere->centre_frac);
-    double centre[3] = {0, 0, (double)(frame.lo[2] + centre_z)}, radius[3];
+    const struct box within = placement_box_of(sphere->placement_box, skull, skull_box);
+    const double radius_mm = rng_range(sphere->radius_mm, rng);
+    const double extra_vox = (double)rng_range_int(sphere->extra_vox, rng);
+    const int64_t height = box_size(within, 2), centre_z = (int64_t)((double)height * sphere->centre_frac);
+    double centre[3] = {0, 0, (double)(within.lo[2] + centre_z)}, radius[3];
     struct box box;
     for (int a = 0; a < 3; a++)
         radius[a] = range_given(sphere->radius_mm) ? radius_mm / grid_spacing_mm(&skull->grid, a)
                                                    : (double)(height - centre_z) + extra_vox;
     for (int a = 0; a < 2; a++) {
-        const double low = (double)frame.lo[a] + radius[a], high = (double)frame.hi[a] - radius[a];
+        const double low = (double)within.lo[a] + radius[a], high = (double)within.hi[a] - radius[a];
         centre[a] = floor(low < high ? rng_uniform(rng, low, high + 1) : (low + high) / 2);
     }
     for (int a = 0; a < 3; a++) {

@@ -1,4 +1,4 @@
-/* morphology.h - masks: erosion, dilation, opening, closing, components, holes, boxes. Masks are u8, 0 or not 0, dim
+/* morphology.h - masks: erosion, dilation, opening, closing, components, holes. Masks are u8, 0 or not 0, dim
  * x,y,z with x fastest. Distances in voxels here (6-neighbourhood steps) or mm by the distance transform (distance.h).
  */
 #ifndef CALVARIA_DATA_MASK_MORPHOLOGY_H
@@ -8,15 +8,8 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "data/volume/box.h"
 
-struct box {
-    int64_t lo[3], hi[3]; /* lo <= i < hi, x, y, z */
-};
-
-struct box box_of_mask(const uint8_t *mask, const int64_t dim[3]); /* empty mask: lo = hi = 0 */
-struct box box_grow(struct box box, int64_t margin,
-                    const int64_t dim[3]); /* cut at the volume's borders; an empty one stays empty */
-bool box_empty(struct box box);
 int64_t mask_count(const uint8_t *mask, int64_t n);
 
 /* n steps with the 6-connected cross, in place; the result is 0 and 1. The volume's border counts as outside: erosion

@@ -27,16 +27,17 @@ static const uint8_t mark_rgb[][3] = {[CONTACT_PLAIN] = {190, 196, 204},
                                       [CONTACT_ODD] = {230, 165, 40},
                                       [CONTACT_BAD] = {200, 40, 40}};
 
-enum status contact_open(struct contact *ret, const char *path, const char *title, int64_t n, struct error *error)
+enum status contact_sheet_open(struct contact_sheet *ret, const char *path, const char *title, int64_t n,
+                               struct error *error)
 {
     if (!file_has_suffix(path, ".png"))
         return error_set(error, STATUS_USAGE, "%s: a contact sheet is a PNG (name it FILE.png)", path);
-    *ret = (struct contact){.path = path, .title = title, .n = n, .columns = n > ROWS ? 2 : 1};
+    *ret = (struct contact_sheet){.path = path, .title = title, .n = n, .columns = n > ROWS ? 2 : 1};
     ret->per_page = ret->columns * ROWS;
     return STATUS_OK;
 }
 
-static int64_t contact_pages(const struct contact *sheet)
+static int64_t contact_pages(const struct contact_sheet *sheet)
 {
     return (sheet->n + sheet->per_page - 1) / sheet->per_page;
 }
@@ -53,7 +54,7 @@ static void contact_swatch(struct image *page, int64_t x, const char *name, cons
     image_text_scaled(page, x + 26, 14, name, 1, ink);
 }
 
-static enum status contact_begin_page(struct contact *sheet, struct error *error)
+static enum status contact_begin_page(struct contact_sheet *sheet, struct error *error)
 {
     const int64_t left = sheet->n - sheet->done,
                   rows = left < sheet->per_page ? (left + sheet->columns - 1) / sheet->columns : ROWS;
@@ -72,7 +73,7 @@ static enum status contact_begin_page(struct contact *sheet, struct error *error
     return STATUS_OK;
 }
 
-static enum status contact_write_page(struct contact *sheet, struct error *error)
+static enum status contact_write_page(struct contact_sheet *sheet, struct error *error)
 {
     const int64_t page = (sheet->done - 1) / sheet->per_page + 1;
     char *path =
@@ -191,7 +192,7 @@ static struct box box_cube(struct box box, const struct grid *grid)
     return box;
 }
 
-static enum status contact_pictures(struct image *page, int64_t x, int64_t y, const struct contact_row *row,
+static enum status contact_pictures(struct image *page, int64_t x, int64_t y, const struct contact_sheet_row *row,
                                     struct error *error)
 {
     const struct grid *grid = row->grid;
@@ -223,7 +224,7 @@ static enum status contact_pictures(struct image *page, int64_t x, int64_t y, co
     return contact_tile(page, x + 3 * (TILE + GAP), y, &picture, ground, error);
 }
 
-enum status contact_add(struct contact *sheet, const struct contact_row *row, struct error *error)
+enum status contact_sheet_add(struct contact_sheet *sheet, const struct contact_sheet_row *row, struct error *error)
 {
     const int64_t place = sheet->done % sheet->per_page;
     if (place == 0 && contact_begin_page(sheet, error))
@@ -246,7 +247,7 @@ enum status contact_add(struct contact *sheet, const struct contact_row *row, st
     return sheet->done % sheet->per_page == 0 || sheet->done == sheet->n ? contact_write_page(sheet, error) : STATUS_OK;
 }
 
-enum status contact_close(struct contact *sheet, struct error *error)
+enum status contact_sheet_close(struct contact_sheet *sheet, struct error *error)
 {
     const enum status status =
         error && sheet->page.rgb && sheet->done > 0 ? contact_write_page(sheet, error) : STATUS_OK;

@@ -42,7 +42,8 @@ static const struct config_field augment_fields[] = {
      .help = "crop: share of the bone's height that is missing below"},
     {.key = "crop_top", .type = CONFIG_RANGE, .offset = OFFSET(crop_top), .text = "[0, 0]", .min = 0, .max = 0.9,
      .help = "crop: share of the bone's height that is missing above"},
-    {.key = "frame_up_mm", .type = CONFIG_RANGE, .offset = OFFSET(frame_up_mm), .text = "[0, 0]", .unit = "mm",
+    {.key = "crop_top_mm", .old_key = "frame_up_mm",
+     .type = CONFIG_RANGE, .offset = OFFSET(crop_top_mm), .text = "[0, 0]", .unit = "mm",
      .min = 0, .max = 100, .help = "a frame of the whole skull stands higher above the highest bone, so that its "
              "top says less of where the vault was"},
     {0}};
@@ -80,7 +81,7 @@ enum {
     CHILD_SLICE,
     CHILD_NOISE,
     CHILD_CROP,
-    CHILD_FRAME
+    CHILD_CROP_TOP
 };
 
 /* Turned about x, then y, then z. */
@@ -111,7 +112,7 @@ static void draw_linear(struct augment *augment, const struct augment_config *co
     draw_rotation(rotation, config->rotate_deg, rng_child(rng, CHILD_ROTATE));
     for (int a = 0; a < 3; a++) {
         spacing[a] = grid_spacing_mm(&augment->grid, a);
-        scale[a] = range_draw(config->scale, &scaling);
+        scale[a] = rng_range(config->scale, &scaling);
     }
     for (int i = 0; i < 3; i++)
         for (int j = 0; j < 3; j++) {
@@ -153,7 +154,7 @@ static void draw_crop(struct augment *augment, const struct augment_config *conf
     for (int a = 0; a < 3; a++)
         middle[a] = augment->centre[a];
     augment_place(augment, middle);
-    const double below = range_draw(config->crop_below, &rng), top = range_draw(config->crop_top, &rng);
+    const double below = rng_range(config->crop_below, &rng), top = rng_range(config->crop_top, &rng);
     augment->z_lo = middle[2] - 0.5 * height + below * height;
     augment->z_hi = middle[2] + 0.5 * height - top * height;
     if (below == 0)
@@ -166,16 +167,16 @@ static void draw_crop(struct augment *augment, const struct augment_config *conf
 static void draw_rest(struct augment *augment, const struct augment_config *config, const struct rng *rng)
 {
     struct rng slice = rng_child(rng, CHILD_SLICE), noise = rng_child(rng, CHILD_NOISE),
-               frame = rng_child(rng, CHILD_FRAME);
-    const double slice_vox = range_draw(config->slice_mm, &slice) / grid_spacing_mm(&augment->grid, 2);
+               crop_top = rng_child(rng, CHILD_CROP_TOP);
+    const double slice_vox = rng_range(config->slice_mm, &slice) / grid_spacing_mm(&augment->grid, 2);
     if (slice_vox > 1) {
         augment->slice_vox = slice_vox;
         augment->slice_phase = rng_uniform(&slice, 0, slice_vox);
         augment->moved = true;
     }
-    augment->noise_surface = range_draw(config->noise_surface, &noise);
-    augment->noise_bits = range_draw(config->noise_bits, &noise);
-    augment->frame_up_mm = range_draw(config->frame_up_mm, &frame);
+    augment->noise_surface = rng_range(config->noise_surface, &noise);
+    augment->noise_bits = rng_range(config->noise_bits, &noise);
+    augment->crop_top_mm = rng_range(config->crop_top_mm, &crop_top);
 }
 
 enum status augment_draw(struct augment *ret, const struct augment_config *config, const struct grid *grid,

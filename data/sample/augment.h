@@ -24,7 +24,7 @@ struct augment_config {
     double noise_surface[2], noise_bits[2]; /* shares of voxels that change */
     double crop;                            /* probability */
     double crop_below[2], crop_top[2];      /* shares of the bone's height */
-    double frame_up_mm[2];
+    double crop_top_mm[2];
 };
 extern const struct config_table augment_table; /* every default is off */
 
@@ -41,7 +41,7 @@ struct augment {
     double slice_vox, slice_phase;     /* 0: slices as they are */
     double z_lo, z_hi;                 /* the field of view, augmented slices [lo, hi) */
     double noise_surface, noise_bits;
-    double frame_up_mm; /* a frame of the whole skull stands this much higher than where an implant is sought */
+    double crop_top_mm; /* a frame of the whole skull stands this much higher than where an implant is sought */
     /* Displacements at the points of a lattice over the bone, mm; n[0] = 0: none. */
     int64_t n[3];
     double lattice_vox[3], lattice_lo[3];
@@ -66,8 +66,8 @@ struct augment_patch {
 enum status augment_cut(uint8_t *out, const struct augment *augment, const uint8_t *codes,
                         const struct augment_patch *patch, struct error *error);
 /* The same with the shares themselves, of bone and of missing bone. */
-enum status augment_cut_soft(float *skull, float *implant, const struct augment *augment, const uint8_t *codes,
-                             const struct augment_patch *patch, struct error *error);
+enum status augment_cut_fraction(float *skull, float *implant, const struct augment *augment, const uint8_t *codes,
+                                 const struct augment_patch *patch, struct error *error);
 /* Flips bone and air in a cut patch: at the bone's surface, and anywhere. What is missing stays. */
 void augment_noise(uint8_t *codes, const struct augment *augment, const int64_t size[3], struct rng rng);
 

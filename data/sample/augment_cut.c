@@ -269,8 +269,8 @@ static enum status cut_sampled(float *skull, float *implant, const struct augmen
     return status;
 }
 
-enum status augment_cut_soft(float *skull, float *implant, const struct augment *augment, const uint8_t *codes,
-                             const struct augment_patch *patch, struct error *error)
+enum status augment_cut_fraction(float *skull, float *implant, const struct augment *augment, const uint8_t *codes,
+                                 const struct augment_patch *patch, struct error *error)
 {
     const size_t n = (size_t)(patch->size[0] * patch->size[1] * patch->size[2]);
     memset(skull, 0, n * sizeof *skull);

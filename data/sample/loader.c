@@ -11,7 +11,6 @@
 #include "data/sample/sample.h"
 #include "data/sample/patch_sampler.h"
 
-const char *const loader_task_names[] = {"completion", "implant", NULL};
 static const char *const sampler_names[] = {"grid", "random", "defect", "whole", NULL};
 
 #define OFFSET(member) offsetof(struct loader_config, member)
@@ -56,7 +55,7 @@ const struct config_table loader_table = {
 struct slot {
     bool ready;
     enum status status;
-    struct draw draw;
+    struct sample sample;
     struct error error;
 };
 
@@ -66,22 +65,22 @@ struct loader {
     struct loader_config config;
     struct arena arena;
     struct defects_config defects;
-    struct draw_source source;
+    struct sample_source source;
 
     pthread_mutex_t lock;
     pthread_cond_t changed;
     bool stop;
-    int64_t head, next_draw; /* the draw being consumed; the next one a worker takes */
+    int64_t head, next_sample; /* the draw being consumed; the next one a worker takes */
     int64_t
-        next_patch; /* patches of the sequence from the start to next_draw's first; negative inside the first draw */
+        next_patch; /* patches of the sequence from the start to next_sample's first; negative inside the first draw */
     int64_t given;  /* patches of the sequence from the start to the next one */
     struct slot *slots;
     int64_t n_threads;
     pthread_t *threads;
 
     int64_t patch; /* of draw `head`, given next */
-    float *prior;  /* the answer to draw `prior_draw` */
-    int64_t prior_draw;
+    float *prior;  /* the answer to draw `prior_sample` */
+    int64_t prior_sample;
     double waited_s;
 };
 
@@ -89,8 +88,8 @@ struct loader {
 
 static int64_t loader_count(const struct loader *loader, int64_t number)
 {
-    const struct dataset_case *shown = dataset_case(loader->source.set, draw_case(&loader->source, number));
-    return draw_count(&loader->config, &shown->grid);
+    const struct dataset_case *item = dataset_case(loader->source.set, sample_case(&loader->source, number));
+    return sample_count(&loader->config, &item->grid);
 }
 
 /* One of patches first .. first + n - 1 of the sequence is this loader's; negative ones are given already. */
@@ -106,20 +105,20 @@ static void *loader_work(void *context)
     parallel_set_threads(1); /* this thread's own loops: the cores belong to the training step */
     pthread_mutex_lock(&loader->lock);
     for (;;) {
-        while (!loader->stop && loader->next_draw >= loader->head + loader->config.queue)
+        while (!loader->stop && loader->next_sample >= loader->head + loader->config.queue)
             pthread_cond_wait(&loader->changed, &loader->lock);
         if (loader->stop)
             break;
-        const int64_t number = loader->next_draw++, n_patches = loader_count(loader, number);
+        const int64_t number = loader->next_sample++, n_patches = loader_count(loader, number);
         const bool wanted = loader_wants(loader, loader->next_patch, n_patches);
         struct slot *slot = &loader->slots[number % loader->config.queue];
         loader->next_patch += n_patches;
         slot->error = (struct error){0};
         slot->status = STATUS_OK;
-        slot->draw.n_patches = n_patches;
+        slot->sample.n_patches = n_patches;
         if (wanted) {
             pthread_mutex_unlock(&loader->lock);
-            slot->status = draw_make(&slot->draw, &loader->source, number, &slot->error);
+            slot->status = sample_make(&slot->sample, &loader->source, number, &slot->error);
             pthread_mutex_lock(&loader->lock);
         }
         slot->ready = true;
@@ -154,14 +153,14 @@ static enum status loader_find_cases(struct loader *loader, enum dataset_split s
     if (!cases)
         return error_memory(error, (size_t)dataset_n_cases(set) * sizeof *cases, "the list of cases");
     for (int64_t i = 0; i < dataset_n_cases(set); i++) {
-        const struct dataset_case *shown = dataset_case(set, i);
-        if (shown->split != split)
+        const struct dataset_case *item = dataset_case(set, i);
+        if (item->split != split)
             continue;
-        if (!loader->config.defects && shown->n_implants == 0)
+        if (!loader->config.defects && item->n_implants == 0)
             return error_set(
                 error, STATUS_FAILED,
                 "%s: case '%s' holds no defect (name generators with data.defects: configs/defects/mixed.yaml)",
-                loader->config.set, shown->name);
+                loader->config.set, item->name);
         cases[loader->source.n_cases++] = i;
     }
     loader->source.cases = cases;
@@ -185,18 +184,18 @@ static enum status loader_init(struct loader *loader, enum dataset_split split, 
     loader->source.defects = config->defects ? &loader->defects : NULL;
     if (loader_find_cases(loader, split, error))
         return error->status;
-    if (start.draw < 0 || start.patch < 0 || start.patch >= loader_count(loader, start.draw))
+    if (start.sample < 0 || start.patch < 0 || start.patch >= loader_count(loader, start.sample))
         return error_set(error, STATUS_FAILED,
                          "%s: no position (draw %" PRId64 ", patch %" PRId64 "): the data or its sampler changed since",
-                         config->set, start.draw, start.patch);
-    loader->head = loader->next_draw = start.draw;
+                         config->set, start.sample, start.patch);
+    loader->head = loader->next_sample = start.sample;
     loader->patch = start.patch;
-    loader->prior_draw = -1;
+    loader->prior_sample = -1;
     if (config->prior.predict) {
-        const int64_t *frame = config->prior.patch_vox;
-        loader->prior = arena_alloc(&loader->arena, (size_t)(frame[0] * frame[1] * frame[2]), sizeof *loader->prior);
+        const int64_t *crop = config->prior.patch_vox;
+        loader->prior = arena_alloc(&loader->arena, (size_t)(crop[0] * crop[1] * crop[2]), sizeof *loader->prior);
         if (!loader->prior)
-            return error_memory(error, (size_t)(frame[0] * frame[1] * frame[2]) * sizeof *loader->prior,
+            return error_memory(error, (size_t)(crop[0] * crop[1] * crop[2]) * sizeof *loader->prior,
                                 "the coarse answer");
     }
     loader->next_patch = -start.patch;
@@ -207,7 +206,7 @@ static enum status loader_init(struct loader *loader, enum dataset_split split, 
     return loader_start_threads(loader, error);
 }
 
-enum status loader_new(struct loader **ret, const struct loader_config *config, enum loader_task task,
+enum status loader_new(struct loader **ret, const struct loader_config *config, enum task task,
                        enum dataset_split split, uint64_t seed, struct loader_position start, struct error *error)
 {
     struct loader *loader = memory_zalloc(1, sizeof *loader);
@@ -237,7 +236,7 @@ void loader_free(struct loader *loader)
     for (int64_t t = 0; t < loader->n_threads; t++)
         pthread_join(loader->threads[t], NULL);
     for (int64_t s = 0; loader->slots && s < loader->config.queue; s++)
-        draw_done(&loader->slots[s].draw);
+        sample_done(&loader->slots[s].sample);
     pthread_cond_destroy(&loader->changed);
     pthread_mutex_destroy(&loader->lock);
     dataset_close(loader->source.set);
@@ -264,7 +263,7 @@ static struct slot *loader_wait(struct loader *loader)
 /* The consumed draw's slot goes back to the workers. */
 static void loader_advance(struct loader *loader, struct slot *slot)
 {
-    draw_done(&slot->draw);
+    sample_done(&slot->sample);
     pthread_mutex_lock(&loader->lock);
     slot->ready = false;
     loader->head++;
@@ -274,19 +273,19 @@ static void loader_advance(struct loader *loader, struct slot *slot)
 }
 
 /* The patch at hand: the skull, and the coarse answer beside it. */
-static enum status loader_give(struct loader *loader, const struct draw *draw, float *src, float *target,
+static enum status loader_give(struct loader *loader, const struct sample *sample, float *src, float *target,
                                struct error *error)
 {
     const struct loader_config *config = &loader->config;
     const int64_t n = config->patch_vox[0] * config->patch_vox[1] * config->patch_vox[2];
-    draw_fill(draw, loader->patch, n, loader->source.task, src, target);
+    sample_fill(sample, loader->patch, n, loader->source.task, src, target);
     if (!loader->prior)
         return STATUS_OK;
-    if (loader->prior_draw != loader->head &&
-        config->prior.predict(config->prior.context, draw->frame, loader->prior, error))
+    if (loader->prior_sample != loader->head &&
+        config->prior.predict(config->prior.context, sample->crop, loader->prior, error))
         return error->status;
-    loader->prior_draw = loader->head;
-    draw_prior(src + n, draw, loader->patch, config, loader->prior);
+    loader->prior_sample = loader->head;
+    sample_prior(src + n, sample, loader->patch, config, loader->prior);
     return STATUS_OK;
 }
 
@@ -302,13 +301,13 @@ enum status loader_next(struct loader *loader, int64_t batch, float *src, float 
             return slot->status;
         }
         if (loader->given++ % shares == loader->config.share) {
-            if (loader_give(loader, &slot->draw, src + b * n * (loader->prior ? 2 : 1), target + b * n, error))
+            if (loader_give(loader, &slot->sample, src + b * n * (loader->prior ? 2 : 1), target + b * n, error))
                 return error->status;
             if (loader->config.distance)
-                memcpy(distance + b * n, slot->draw.distance + loader->patch * n, (size_t)n * sizeof *distance);
+                memcpy(distance + b * n, slot->sample.distance + loader->patch * n, (size_t)n * sizeof *distance);
             b++;
         }
-        if (++loader->patch == slot->draw.n_patches)
+        if (++loader->patch == slot->sample.n_patches)
             loader_advance(loader, slot);
     }
     *ret_position = (struct loader_position){loader->head, loader->patch};

@@ -2,8 +2,8 @@
  * stored one), cuts patches, on worker threads with a bounded queue.
  *
  * The sequence of batches is a pure function of (dataset, configuration, seed): the same for 1 or 8 workers and after a
- * resume. A position is (draw, patch): `draw` numbers the skulls drawn so far, `patch` the patches of the current one
- * already given.
+ * resume. A position is (sample, patch): `sample` numbers the skulls drawn so far, `patch` the patches of the current
+ * one already given.
  *
  * Several processes share one sequence: with config.shares n, process r gets its patches r, r + n, r + 2 n ..., counted
  * from the start; skulls that hold none of them are not drawn. A batch then moves the position by batch * n patches,
@@ -14,9 +14,7 @@
 #include "data/sample/augment.h"
 #include "data/dataset/dataset.h"
 #include "data/defects/defect.h"
-
-enum loader_task { TASK_COMPLETION, TASK_IMPLANT };
-extern const char *const loader_task_names[]; /* "completion", "implant", NULL */
+#include "data/task.h"
 
 enum sampler { SAMPLER_GRID, SAMPLER_RANDOM, SAMPLER_DEFECT, SAMPLER_WHOLE };
 
@@ -51,12 +49,12 @@ struct loader_config {
 extern const struct config_table loader_table;
 
 struct loader_position {
-    int64_t draw, patch;
+    int64_t sample, patch;
 };
 
 struct loader;
 
-enum status loader_new(struct loader **ret, const struct loader_config *config, enum loader_task task,
+enum status loader_new(struct loader **ret, const struct loader_config *config, enum task task,
                        enum dataset_split split, uint64_t seed, struct loader_position start, struct error *error);
 /* Fills src and target with `batch` patches, each plain D x H x W floats: 0 or 1, shares where spacing_mm is set; src
  * has a second channel where there is a prior. Where config.distance asked for it, `distance` (else ignored):

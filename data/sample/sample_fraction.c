@@ -11,53 +11,55 @@
 
 /* Points per axis that stand for a voxel's box: interpolated between the skull's own voxels, they need not be denser
  * than 1.4 of them. */
-static int64_t samples_for(const double step[3])
+static int64_t sample_fraction_points(const double step[3])
 {
     const double longest = fmax(step[0], fmax(step[1], step[2]));
     return (int64_t)fmax(1, ceil(longest / 1.4));
 }
 
 /* Voxels [lo, lo + size) of the grid `on`. */
-static enum status cut_shares(float *skull, float *implant, const struct drawn *drawn, const struct sampler_grid *on,
-                              const int64_t lo[3], const int64_t size[3], struct error *error)
+static enum status sample_fraction_cut(float *skull, float *implant, const struct sample_pair *pair,
+                                       const struct sampler_grid *on, const int64_t lo[3], const int64_t size[3],
+                                       struct error *error)
 {
-    struct augment_patch patch = {.samples = samples_for(on->step)};
+    struct augment_patch patch = {.samples = sample_fraction_points(on->step)};
     for (int a = 0; a < 3; a++) {
         patch.lo[a] = on->lo[a] + (double)lo[a] * on->step[a];
         patch.step[a] = on->step[a];
         patch.size[a] = size[a];
     }
-    return augment_cut_soft(skull, implant, &drawn->augment, drawn->skull.data, &patch, error);
+    return augment_cut_fraction(skull, implant, &pair->augment, pair->skull.data, &patch, error);
 }
 
 /* ---- a frame on the whole skull ---- */
 
 /* A frame of the whole skull, of what is missing, of the defective skull; NULL: not asked for. Where it lies on the
  * grid `on` follows from the defective skull alone, as when an implant is sought. */
-struct frame_cut {
+struct crop_views {
     float *whole, *missing, *defective;
 };
 
-static enum status cut_frame(const struct frame_cut *out, int64_t lo[3], const struct drawn *drawn,
-                             const struct sampler_grid *on, const int64_t frame[3], struct error *error)
+static enum status sample_fraction_crop_whole(const struct crop_views *out, int64_t lo[3],
+                                              const struct sample_pair *pair, const struct sampler_grid *on,
+                                              const int64_t crop[3], struct error *error)
 {
     static const int64_t all[3] = {0};
     const int64_t n = on->dim[0] * on->dim[1] * on->dim[2];
     float *whole = memory_alloc((size_t)n, 3 * sizeof *whole), *missing = whole + n, *defective = whole + 2 * n;
     if (!whole)
         return error_memory(error, (size_t)n * 3 * sizeof *whole, "a view of the whole skull");
-    enum status status = cut_shares(whole, missing, drawn, on, all, on->dim, error);
+    enum status status = sample_fraction_cut(whole, missing, pair, on, all, on->dim, error);
     if (!status) {
         for (int64_t v = 0; v < n; v++)
             defective[v] = whole[v] - missing[v];
-        resample_frame(lo, defective, on->dim, frame);
-        lo[2] += (int64_t)(drawn->augment.frame_up_mm / (on->step[2] * grid_spacing_mm(&drawn->skull.grid, 2)));
+        skull_crop(lo, defective, on->dim, crop);
+        lo[2] += (int64_t)(pair->augment.crop_top_mm / (on->step[2] * grid_spacing_mm(&pair->skull.grid, 2)));
         if (out->whole)
-            resample_crop(out->whole, frame, whole, on->dim, lo);
+            resample_crop(out->whole, crop, whole, on->dim, lo);
         if (out->missing)
-            resample_crop(out->missing, frame, missing, on->dim, lo);
+            resample_crop(out->missing, crop, missing, on->dim, lo);
         if (out->defective)
-            resample_crop(out->defective, frame, defective, on->dim, lo);
+            resample_crop(out->defective, crop, defective, on->dim, lo);
     }
     memory_free(whole);
     return status;
@@ -65,59 +67,64 @@ static enum status cut_frame(const struct frame_cut *out, int64_t lo[3], const s
 
 /* ---- the coarse answer ---- */
 
-static enum status draw_frame(struct draw *draw, const struct drawn *drawn, const struct loader_prior *prior,
-                              struct sampler_grid *on, int64_t lo[3], struct error *error)
+static enum status sample_fraction_crop(struct sample *sample, const struct sample_pair *pair,
+                                        const struct loader_prior *prior, struct sampler_grid *on, int64_t lo[3],
+                                        struct error *error)
 {
-    const int64_t *frame = prior->patch_vox, n = frame[0] * frame[1] * frame[2];
-    draw->frame = memory_alloc((size_t)n, sizeof *draw->frame);
-    if (!draw->frame)
-        return error_memory(error, (size_t)n * sizeof *draw->frame, "a view of the whole skull");
-    *on = sampler_grid_of(&drawn->skull.grid, prior->spacing_mm);
-    return cut_frame(&(struct frame_cut){.defective = draw->frame}, lo, drawn, on, frame, error);
+    const int64_t *crop = prior->patch_vox, n = crop[0] * crop[1] * crop[2];
+    sample->crop = memory_alloc((size_t)n, sizeof *sample->crop);
+    if (!sample->crop)
+        return error_memory(error, (size_t)n * sizeof *sample->crop, "a view of the whole skull");
+    *on = sampler_grid_of(&pair->skull.grid, prior->spacing_mm);
+    return sample_fraction_crop_whole(&(struct crop_views){.defective = sample->crop}, lo, pair, on, crop, error);
 }
 
-void draw_prior(float *out, const struct draw *draw, int64_t k, const struct loader_config *config, const float *p)
+void sample_prior(float *out, const struct sample *sample, int64_t k, const struct loader_config *config,
+                  const float *p)
 {
-    resample_lattice(out, config->patch_vox, p, config->prior.patch_vox, draw->at + 3 * k, draw->step);
+    resample_lattice(out, config->patch_vox, p, config->prior.patch_vox, sample->at + 3 * k, sample->step);
 }
 
 /* ---- all ---- */
 
-static enum status draw_place(struct draw *draw, const struct sampler_grid *on, const struct sampler_grid *view,
-                              const int64_t view_lo[3], const int64_t lo[3], int64_t k, struct error *error)
+static enum status sample_fraction_place(struct sample *sample, const struct sampler_grid *on,
+                                         const struct sampler_grid *view, const int64_t view_lo[3], const int64_t lo[3],
+                                         int64_t k, struct error *error)
 {
-    if (!draw->at && !(draw->at = memory_alloc((size_t)draw->n_patches, 3 * sizeof *draw->at)))
-        return error_memory(error, (size_t)draw->n_patches * 3 * sizeof *draw->at, "the places of patches");
+    if (!sample->at && !(sample->at = memory_alloc((size_t)sample->n_patches, 3 * sizeof *sample->at)))
+        return error_memory(error, (size_t)sample->n_patches * 3 * sizeof *sample->at, "the places of patches");
     for (int a = 0; a < 3; a++) {
         const double on_skull = on->lo[a] + (double)lo[a] * on->step[a];
-        draw->at[3 * k + a] = (on_skull - view->lo[a]) / view->step[a] - (double)view_lo[a];
-        draw->step[a] = on->step[a] / view->step[a];
+        sample->at[3 * k + a] = (on_skull - view->lo[a]) / view->step[a] - (double)view_lo[a];
+        sample->step[a] = on->step[a] / view->step[a];
     }
     return STATUS_OK;
 }
 
-enum status draw_soft(struct draw *draw, const struct draw_source *source, const struct drawn *drawn, struct rng rng,
-                      struct error *error)
+enum status sample_fraction(struct sample *sample, const struct sample_source *source, const struct sample_pair *pair,
+                            struct rng rng, struct error *error)
 {
     const struct loader_config *config = source->config;
-    const struct dataset_case *shown = dataset_case(source->set, drawn->i);
+    const struct dataset_case *item = dataset_case(source->set, pair->i);
     const int64_t *patch = config->patch_vox, n = patch[0] * patch[1] * patch[2];
-    const struct sampler_grid on = sampler_grid_of(&shown->grid, config->spacing_mm);
+    const struct sampler_grid on = sampler_grid_of(&item->grid, config->spacing_mm);
     struct sampler_grid view;
     int64_t view_lo[3];
-    draw->soft = memory_alloc((size_t)(draw->n_patches * n), 2 * sizeof *draw->soft);
-    if (!draw->soft)
-        return error_memory(error, (size_t)(draw->n_patches * n) * 2 * sizeof *draw->soft, "the patches of a skull");
-    if (config->prior.predict && draw_frame(draw, drawn, &config->prior, &view, view_lo, error))
+    sample->fraction = memory_alloc((size_t)(sample->n_patches * n), 2 * sizeof *sample->fraction);
+    if (!sample->fraction)
+        return error_memory(error, (size_t)(sample->n_patches * n) * 2 * sizeof *sample->fraction,
+                            "the patches of a skull");
+    if (config->prior.predict && sample_fraction_crop(sample, pair, &config->prior, &view, view_lo, error))
         return error->status;
-    for (int64_t k = 0; k < draw->n_patches; k++) {
-        float *skull = draw->soft + 2 * k * n;
-        struct box box = sampler_box(config, &drawn->augment, &on, shown->box, &drawn->implant, rng, k);
+    for (int64_t k = 0; k < sample->n_patches; k++) {
+        float *skull = sample->fraction + 2 * k * n;
+        struct box box = sampler_box(config, &pair->augment, &on, item->box, &pair->implant, rng, k);
         if (config->sampler == SAMPLER_WHOLE
-                ? cut_frame(&(struct frame_cut){.whole = skull, .missing = skull + n}, box.lo, drawn, &on, patch, error)
-                : cut_shares(skull, skull + n, drawn, &on, box.lo, patch, error))
+                ? sample_fraction_crop_whole(&(struct crop_views){.whole = skull, .missing = skull + n}, box.lo, pair,
+                                             &on, patch, error)
+                : sample_fraction_cut(skull, skull + n, pair, &on, box.lo, patch, error))
             return error->status;
-        if (draw->frame && draw_place(draw, &on, &view, view_lo, box.lo, k, error))
+        if (sample->crop && sample_fraction_place(sample, &on, &view, view_lo, box.lo, k, error))
             return error->status;
     }
     return STATUS_OK;

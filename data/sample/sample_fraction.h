@@ -6,16 +6,16 @@
 #include "data/sample/patch_sampler.h"
 
 /* One drawn skull on its way to patches. */
-struct drawn {
+struct sample_pair {
     int64_t i; /* the case */
     struct volume skull;
     struct region implant;
     struct augment augment;
 };
 
-/* drawn->skull holds bone and what is missing (CODE_BONE, CODE_MISSING). Fills soft, and frame and at where the loader
- * has a prior. */
-enum status draw_soft(struct draw *draw, const struct draw_source *source, const struct drawn *drawn, struct rng rng,
-                      struct error *error);
+/* pair->skull holds bone and what is missing (CODE_BONE, CODE_MISSING). Fills fraction, and frame and at where the
+ * loader has a prior. */
+enum status sample_fraction(struct sample *sample, const struct sample_source *source, const struct sample_pair *pair,
+                            struct rng rng, struct error *error);
 
 #endif

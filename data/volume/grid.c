@@ -1,7 +1,7 @@
-/* grid.c - where voxels stand in the world. */
-#include <math.h>
+/* grid.c - where voxels stand in the world. Test: tests/data/test_volume.c. */
+#include "data/volume/grid.h"
 
-#include "data/volume/volume.h"
+#include <math.h>
 
 int64_t grid_voxels(const struct grid *grid)
 {

@@ -337,7 +337,7 @@ enum status resample_mask(struct volume *ret, const struct volume *src, const st
     return STATUS_OK;
 }
 
-void resample_frame(int64_t lo[3], const float *bone, const int64_t dim[3], const int64_t frame[3])
+void skull_crop(int64_t lo[3], const float *bone, const int64_t dim[3], const int64_t crop[3])
 {
     enum { TOP_MARGIN = 2 };
     int64_t from[3] = {dim[0], dim[1], dim[2]}, to[3] = {0};
@@ -352,20 +352,20 @@ void resample_frame(int64_t lo[3], const float *bone, const int64_t dim[3], cons
             }
     for (int a = 0; a < 3; a++) {
         const int64_t twice = to[a] > 0 ? from[a] + to[a] : dim[a]; /* no bone: the volume's middle */
-        lo[a] = (twice - frame[a] + (twice < frame[a] ? -1 : 0)) / 2;
+        lo[a] = (twice - crop[a] + (twice < crop[a] ? -1 : 0)) / 2;
     }
     if (to[2] > 0)
-        lo[2] = to[2] + TOP_MARGIN - frame[2];
+        lo[2] = to[2] + TOP_MARGIN - crop[2];
 }
 
-void resample_crop(float *out, const int64_t frame[3], const float *src, const int64_t dim[3], const int64_t lo[3])
+void resample_crop(float *out, const int64_t crop[3], const float *src, const int64_t dim[3], const int64_t lo[3])
 {
-    const int64_t first = lo[0] < 0 ? -lo[0] : 0, end = lo[0] + frame[0] > dim[0] ? dim[0] - lo[0] : frame[0];
-    memset(out, 0, (size_t)(frame[0] * frame[1] * frame[2]) * sizeof *out);
-    for (int64_t z = 0; z < frame[2] && end > first; z++)
-        for (int64_t y = 0; y < frame[1]; y++)
+    const int64_t first = lo[0] < 0 ? -lo[0] : 0, end = lo[0] + crop[0] > dim[0] ? dim[0] - lo[0] : crop[0];
+    memset(out, 0, (size_t)(crop[0] * crop[1] * crop[2]) * sizeof *out);
+    for (int64_t z = 0; z < crop[2] && end > first; z++)
+        for (int64_t y = 0; y < crop[1]; y++)
             if (z + lo[2] >= 0 && z + lo[2] < dim[2] && y + lo[1] >= 0 && y + lo[1] < dim[1])
-                memcpy(out + (z * frame[1] + y) * frame[0] + first,
+                memcpy(out + (z * crop[1] + y) * crop[0] + first,
                        src + ((z + lo[2]) * dim[1] + y + lo[1]) * dim[0] + lo[0] + first,
                        (size_t)(end - first) * sizeof *out);
 }

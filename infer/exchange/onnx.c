@@ -89,7 +89,7 @@ static void onnx_put_words(struct metadata *metadata, const struct restore_confi
                   config->window.prior_weight > 0
                       ? "Each answer becomes (1 - restore.prior_weight) answer + restore.prior_weight second channel. "
                       : "",
-                  config->task == RESTORE_COMPLETION ? "completed skull" : "implant"));
+                  config->task == TASK_COMPLETION ? "completed skull" : "implant"));
 }
 
 /* The restoration pipeline: verbatim, key by key, and in words. */

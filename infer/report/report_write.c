@@ -99,7 +99,7 @@ static enum status report_write_model(struct json *json, const struct restorer *
     cJSON *object = json_object(json, json->root, "model");
     const struct model *model = restorer_model(restorer);
     json_text(json, object, "file", model ? file_base(restorer_path(restorer)) : restorer_path(restorer));
-    json_text(json, object, "task", restore_task_names[restorer_config(restorer)->task]);
+    json_text(json, object, "task", task_names[restorer_config(restorer)->task]);
     json_text(json, object, "scan", scan_names[restorer_config(restorer)->window.scan]);
     if (!model)
         return STATUS_OK;

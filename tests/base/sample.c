@@ -120,6 +120,7 @@ static const struct config_field sample_fields[] = {
     {.key = "set", .type = CONFIG_PATH, .offset = offsetof(struct sample, set), .help = "data set"},
     {.key = "seed", .type = CONFIG_INT, .offset = offsetof(struct sample, seed), .text = "1"},
     {.key = "patch_vox",
+     .old_key = "tile_vox",
      .type = CONFIG_INT3,
      .offset = offsetof(struct sample, patch_vox),
      .text = "[64, 64, 32]",

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "base/rng.h"
 #include "tests/base/sample.h"
 #include "tests/check.h"
@@ -156,6 +157,29 @@ static void test_messages(void)
     refuse("set: ''\n", "r.yaml:1:6: set: the path is empty\n");
     refuse("freeze: [a, [b]]\n", "r.yaml:1:13: freeze[1]: expected a text, got a list\n");
     refuse("[1, 2]\n", "r.yaml:1:1: expected a map of keys (key: value), got a list\n");
+}
+
+/* A renamed key: its old name gives the same value and one line, however often the file is bound; both are refused. */
+static void test_renamed(void)
+{
+    struct error error = {0};
+    struct sample sample;
+    char line[256] = "";
+    FILE *log = fopen(check_path("renamed.log"), "w+");
+    CHECK(log != NULL);
+    log_set_file(log);
+    for (int i = 0; i < 2; i++) {
+        CHECK_OK(bind(&sample, "seed: 2\ntile_vox: [16, 32, 48]\n", &error), &error);
+        CHECK_INT(sample.patch_vox[2], 48);
+    }
+    log_set_file(NULL);
+    rewind(log);
+    CHECK(fgets(line, sizeof line, log) != NULL);
+    CHECK(strstr(line, "r.yaml:2:11: 'tile_vox' is now called 'patch_vox' (the old name still works)") != NULL);
+    CHECK(fgets(line, sizeof line, log) == NULL);
+    fclose(log);
+    refuse("patch_vox: 16\ntile_vox: 8\n",
+           "r.yaml:2:11: patch_vox: given twice ('tile_vox' is the old name of 'patch_vox': keep one)\n");
 }
 
 static void test_collects(void)
@@ -330,19 +354,13 @@ static void test_damaged(void)
 
 int main(int argc, char **argv)
 {
-    const struct check_test tests[] = {{"defaults", test_defaults},
-                                       {"all_types", test_all_types},
-                                       {"numbers", test_numbers},
-                                       {"integers", test_integers},
-                                       {"messages", test_messages},
-                                       {"collects", test_collects},
-                                       {"paths", test_paths},
-                                       {"set_messages", test_set_messages},
-                                       {"set_text", test_set_text},
-                                       {"nearest", test_nearest},
-                                       {"memory_out", test_memory_out},
-                                       {"damaged", test_damaged},
-                                       {0}};
+    const struct check_test tests[] = {{"defaults", test_defaults},         {"all_types", test_all_types},
+                                       {"numbers", test_numbers},           {"integers", test_integers},
+                                       {"messages", test_messages},         {"renamed", test_renamed},
+                                       {"collects", test_collects},         {"paths", test_paths},
+                                       {"set_messages", test_set_messages}, {"set_text", test_set_text},
+                                       {"nearest", test_nearest},           {"memory_out", test_memory_out},
+                                       {"damaged", test_damaged},           {0}};
     int status = check_main(argc, argv, tests);
     arena_done(&arena);
     return status;

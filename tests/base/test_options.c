@@ -53,6 +53,8 @@ static void test_parse(void)
     CHECK_TEXT(sample.name, "-");
     CHECK_TEXT(sample.note, "");
     CHECK_INT(arguments.n, 0);
+    CHECK_OK(parse(&sample, &arguments, "--tile-vox|8", &error), &error); /* the old name of --patch-vox */
+    CHECK_INT(sample.patch_vox[1], 8);
     CHECK_OK(parse(&sample, &arguments, "", &error), &error);
     CHECK_INT(sample.seed, 1);
 }

@@ -54,7 +54,7 @@ static struct loader_config base_config(int sampler, int64_t patch)
                                   .queue = 2};
 }
 
-static struct loader *loader_of(const struct loader_config *config, enum loader_task task, struct loader_position start)
+static struct loader *loader_of(const struct loader_config *config, enum task task, struct loader_position start)
 {
     struct error error = {0};
     struct loader *loader = NULL;
@@ -148,7 +148,7 @@ static void test_shares(void)
             CHECK_OK(loader_next(alone, BATCH * SHARES, src, target, NULL, &position, &error), &error);
             for (int r = 0; r < SHARES; r++) {
                 CHECK_OK(loader_next(sharing[r], BATCH, part, part_target, NULL, &shared, &error), &error);
-                CHECK(shared.draw == position.draw && shared.patch == position.patch);
+                CHECK(shared.sample == position.sample && shared.patch == position.patch);
                 for (int b = 0; b < BATCH; b++) {
                     CHECK(memcmp(part + b * n, src + (b * SHARES + r) * n, (size_t)n * sizeof *src) == 0);
                     CHECK(memcmp(part_target + b * n, target + (b * SHARES + r) * n, (size_t)n * sizeof *src) == 0);
@@ -179,7 +179,7 @@ static void test_epochs(void)
     for (int i = 0; i < 24; i++) {
         CHECK_OK(loader_next(loader, 1, src, src + n, NULL, &position, &error), &error);
         seen[i] = XXH64(src, (size_t)n * sizeof *src, 0);
-        CHECK_INT(position.draw, i + 1);
+        CHECK_INT(position.sample, i + 1);
     }
     int orders = 0;
     for (int epoch = 0; epoch < 8; epoch++) {
@@ -236,7 +236,7 @@ static void test_grid_coverage(void)
                     seen[i] = 1;
             }
             CHECK(t + 1 < tiles[0] * tiles[1] * tiles[2] ? position.patch == t + 1
-                                                         : position.draw == 1 && position.patch == 0);
+                                                         : position.sample == 1 && position.patch == 0);
         }
         CHECK_INT(wrong, 0);
         CHECK_INT(mask_count(seen, dim[0] * dim[1] * dim[2]), size[0] * size[1] * size[2]);
@@ -395,9 +395,9 @@ static void test_distance(void)
     uint8_t *mask = memory_alloc(N, 1);
     struct loader_position position;
     for (int k = 0; k < 4; k++) {
-        const enum loader_task task = k % 2 ? TASK_IMPLANT : TASK_COMPLETION;
+        const enum task task = k % 2 ? TASK_IMPLANT : TASK_COMPLETION;
         struct loader_config config = base_config(k / 2 ? SAMPLER_WHOLE : SAMPLER_DEFECT, 24);
-        const struct loader_position start = {.draw = 1, .patch = k / 2 ? 0 : 1};
+        const struct loader_position start = {.sample = 1, .patch = k / 2 ? 0 : 1};
         int n_near = 0;
         config.distance = true;
         struct loader *loader = loader_of(&config, task, start);
@@ -469,7 +469,7 @@ static void test_spacing(void)
     }
 }
 
-/* frame_up_mm: the frame stands higher on the same skull: its slices are those of the other, shifted, and nothing is
+/* crop_top_mm: the frame stands higher on the same skull: its slices are those of the other, shifted, and nothing is
  * above. */
 static void test_frame_up(void)
 {
@@ -477,7 +477,7 @@ static void test_frame_up(void)
     int64_t n_asked = 0, slices = 2, wrong = 0, bone = 0;
     struct loader_config config = soft_config(SAMPLER_WHOLE, &n_asked), higher = config;
     higher.augment = (struct augment_config){.probability = 1, .scale = {1, 1}};
-    higher.augment.frame_up_mm[0] = higher.augment.frame_up_mm[1] =
+    higher.augment.crop_top_mm[0] = higher.augment.crop_top_mm[1] =
         12; /* two voxels of 5 mm, and what is no voxel is left */
     struct loader *at_rest = loader_of(&config, TASK_IMPLANT, (struct loader_position){0});
     struct loader *shifted = loader_of(&higher, TASK_IMPLANT, (struct loader_position){0});

@@ -13,41 +13,41 @@
 static const int64_t dim[3] = {70, 66, 80}, lo[3] = {10, 10, 40}, hi[3] = {40, 40, 80};
 static const double mm[3] = {2.5, 2.5, 2};
 
-static void add_rows(struct contact *sheet, int64_t n, const struct contact_row *row)
+static void add_rows(struct contact_sheet *sheet, int64_t n, const struct contact_sheet_row *row)
 {
     struct error error = {0};
     for (int64_t i = 0; i < n; i++)
-        CHECK_OK(contact_add(sheet, row, &error), &error);
+        CHECK_OK(contact_sheet_add(sheet, row, &error), &error);
 }
 
 static void test_pages(void)
 {
     struct error error = {0};
-    struct contact sheet;
-    const struct contact_row words = {
+    struct contact_sheet sheet;
+    const struct contact_sheet_row words = {
         .name = "a name that is longer than the column is wide",
         .text = "BAD: many words of explanation, which have to be broken into lines, and more\nof them",
         .mark = CONTACT_BAD};
-    CHECK_FAILS(contact_open(&sheet, "p.jpg", "t", 1, &error), &error, STATUS_USAGE, "FILE.png");
+    CHECK_FAILS(contact_sheet_open(&sheet, "p.jpg", "t", 1, &error), &error, STATUS_USAGE, "FILE.png");
     error = (struct error){0};
-    CHECK_OK(contact_open(&sheet, check_path("one.png"), "t", 1, &error), &error);
+    CHECK_OK(contact_sheet_open(&sheet, check_path("one.png"), "t", 1, &error), &error);
     add_rows(&sheet, 1, &words);
-    CHECK_OK(contact_close(&sheet, &error), &error);
+    CHECK_OK(contact_sheet_close(&sheet, &error), &error);
     CHECK(file_exists(check_path("one.png")));
 
-    CHECK_OK(contact_open(&sheet, check_path("many.png"), "t", 26, &error), &error);
+    CHECK_OK(contact_sheet_open(&sheet, check_path("many.png"), "t", 26, &error), &error);
     add_rows(&sheet, 26, &words);
-    CHECK_OK(contact_close(&sheet, &error), &error);
+    CHECK_OK(contact_sheet_close(&sheet, &error), &error);
     CHECK(file_exists(check_path("many_01.png")) && file_exists(check_path("many_03.png")));
     CHECK(!file_exists(check_path("many_04.png")) && !file_exists(check_path("many.png")));
 
-    CHECK_OK(contact_open(&sheet, check_path("part.png"), "t", 12, &error), &error);
+    CHECK_OK(contact_sheet_open(&sheet, check_path("part.png"), "t", 12, &error), &error);
     add_rows(&sheet, 5, &words); /* fewer than announced: the last page is there all the same */
-    CHECK_OK(contact_close(&sheet, &error), &error);
+    CHECK_OK(contact_sheet_close(&sheet, &error), &error);
     CHECK(file_exists(check_path("part.png")));
-    CHECK_OK(contact_open(&sheet, check_path("failed.png"), "t", 12, &error), &error);
+    CHECK_OK(contact_sheet_open(&sheet, check_path("failed.png"), "t", 12, &error), &error);
     add_rows(&sheet, 5, &words);
-    CHECK_OK(contact_close(&sheet, NULL), &error);
+    CHECK_OK(contact_sheet_close(&sheet, NULL), &error);
     CHECK(!file_exists(check_path("failed.png")));
 }
 
@@ -56,11 +56,12 @@ static void test_colours(void)
 {
     struct error error = {0};
     struct volume skull, implant;
-    struct contact sheet;
+    struct contact_sheet sheet;
     skull_make(&skull, dim, mm, 0);
     implant_make(&implant, &skull, lo, hi);
-    CHECK_OK(contact_open(&sheet, check_path("colours.png"), "t", 2, &error), &error);
-    const struct contact_row row = {.grid = &skull.grid, .skull = skull.data, .implant = implant.data, .name = "n"};
+    CHECK_OK(contact_sheet_open(&sheet, check_path("colours.png"), "t", 2, &error), &error);
+    const struct contact_sheet_row row = {
+        .grid = &skull.grid, .skull = skull.data, .implant = implant.data, .name = "n"};
     add_rows(&sheet, 1, &row);
     const struct image *page = &sheet.page;
     const int64_t first = page->w - 4 * 196 - 12;
@@ -75,7 +76,7 @@ static void test_colours(void)
         CHECK(bone > 200);
         CHECK(red > 100);
     }
-    CHECK_OK(contact_close(&sheet, &error), &error);
+    CHECK_OK(contact_sheet_close(&sheet, &error), &error);
     volume_done(&skull);
     volume_done(&implant);
 }

@@ -188,7 +188,7 @@ static void test_area(void)
 static void test_frame(void)
 {
     enum { N = 20 };
-    const int64_t all[3] = {N, N, N}, frame[3] = {8, 30, 9};
+    const int64_t all[3] = {N, N, N}, crop[3] = {8, 30, 9};
     float *bone = memory_zalloc(N * N * N, sizeof *bone), *cut = memory_alloc(8 * 30 * 9, sizeof *cut);
     int64_t lo[3];
     for (int64_t z = 5; z < 12; z++)
@@ -196,11 +196,11 @@ static void test_frame(void)
             for (int64_t x = 9; x < 15; x++)
                 bone[(z * N + y) * N + x] = (float)(1 + x);
     bone[(19 * N + 19) * N + 19] = 0.2F; /* too little to be looked at */
-    resample_frame(lo, bone, all, frame);
+    skull_crop(lo, bone, all, crop);
     CHECK_INT(lo[0], 8);  /* 9 .. 15 in the middle of 8 */
     CHECK_INT(lo[1], -6); /* 2 .. 17 in the middle of 30: 9.5 - 15, rounded down */
     CHECK_INT(lo[2], 5);  /* ends at 12 + 2 */
-    resample_crop(cut, frame, bone, all, lo);
+    resample_crop(cut, crop, bone, all, lo);
     double sum = 0, expected = 0;
     for (int64_t i = 0; i < 8 * 30 * 9; i++)
         sum += cut[i];
@@ -241,7 +241,7 @@ int main(int argc, char **argv)
                                        {"nearest", test_nearest},
                                        {"grid", test_grid},
                                        {"area", test_area},
-                                       {"frame", test_frame},
+                                       {"crop", test_frame},
                                        {"lattice", test_lattice},
                                        {0}};
     return check_main(argc, argv, tests);

@@ -26,7 +26,7 @@ static struct restorer *known_restorer(struct fixture_network *network)
     struct error error = {0};
     struct restorer *restorer = NULL;
     const struct restore_config config = {
-        .task = RESTORE_IMPLANT, .window = {.scan = SCAN_GRID, .patch_vox = {8, 8, 8}, .batch = 1}, .threshold = 0.5};
+        .task = TASK_IMPLANT, .window = {.scan = SCAN_GRID, .patch_vox = {8, 8, 8}, .batch = 1}, .threshold = 0.5};
     fixture_network(network, known, 1);
     set(network, "two.w", 2, (const float[]){1, -1});
     set(network, "two.b", 2, (const float[]){0, 0.25F});

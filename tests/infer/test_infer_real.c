@@ -93,7 +93,7 @@ static void test_nifti_and_nrrd_by_network(void)
             network.params.value[network.params.items[i].offset + k] =
                 strstr(network.params.items[i].name, ".w") ? 1 : 0;
     struct restore_config config = {
-        .task = RESTORE_COMPLETION,
+        .task = TASK_COMPLETION,
         .window = {.scan = SCAN_GRID, .patch_vox = {64, 64, 64}, .top_vox = 128, .batch = 1},
         .threshold = 40};
     CHECK_OK(restorer_new(&restorer, &network.config, &network.params, &config, NULL, &error), &error);

@@ -59,7 +59,7 @@ static void test_identity_completion_is_empty(void)
     for (int mode = SCAN_GRID; mode <= SCAN_OVERLAP; mode++) {
         struct fixture_network identity;
         struct volume skull = fixture_volume(21, 19, 17, 1, 1, 1);
-        struct restore_config config = config_of(RESTORE_COMPLETION, (struct config_list){0});
+        struct restore_config config = config_of(TASK_COMPLETION, (struct config_list){0});
         config.window.scan = mode;
         fixture_identity(&identity, 8, 8, 8);
         fixture_noise(&skull, 4, 0.4);
@@ -79,7 +79,7 @@ static void test_implant_never_takes_bone(void)
 {
     struct fixture_network identity;
     struct volume skull = fixture_volume(16, 16, 16, 1, 1, 1);
-    struct restore_config config = config_of(RESTORE_IMPLANT, (struct config_list){0});
+    struct restore_config config = config_of(TASK_IMPLANT, (struct config_list){0});
     fixture_identity(&identity, 8, 8, 8);
     fixture_noise(&skull, 4, 0.4);
     struct restoration result = restore(&identity, &config, &skull, true);
@@ -97,7 +97,7 @@ static void test_counts_and_masks_of_a_changing_network(void)
 {
     struct fixture_network mean;
     struct volume skull = fixture_volume(8, 8, 8, 1, 1, 1);
-    struct restore_config config = config_of(RESTORE_COMPLETION, (struct config_list){0});
+    struct restore_config config = config_of(TASK_COMPLETION, (struct config_list){0});
     config.threshold = 12.5;
     fixture_network(&mean, MEAN, 1);
     set_weights(&mean, 1, 0);
@@ -131,7 +131,7 @@ static void test_below_the_top_nothing_changes(void)
 {
     struct fixture_network all;
     struct volume skull = fixture_volume(9, 9, 30, 1, 1, 1);
-    struct restore_config config = config_of(RESTORE_COMPLETION, (struct config_list){0});
+    struct restore_config config = config_of(TASK_COMPLETION, (struct config_list){0});
     config.window.top_vox = 10;
     fixture_network(&all, MEAN, 1);
     set_weights(&all, 0, 1); /* answers bone everywhere */
@@ -155,7 +155,7 @@ static void test_working_grids(void)
     for (int whole = 0; whole < 2; whole++) {
         struct fixture_network identity;
         struct volume skull = fixture_volume(40, 44, 36, 1, 1, 1.5);
-        struct restore_config config = config_of(RESTORE_COMPLETION, (struct config_list){0});
+        struct restore_config config = config_of(TASK_COMPLETION, (struct config_list){0});
         fixture_skull(&skull, 6);
         if (whole) {
             config.window.scan = SCAN_WHOLE;
@@ -184,7 +184,7 @@ static void test_outputs_keep_the_storage(void)
 {
     struct fixture_network identity;
     struct volume skull = fixture_volume(8, 8, 8, 1, 1, 1);
-    struct restore_config config = config_of(RESTORE_COMPLETION, (struct config_list){0});
+    struct restore_config config = config_of(TASK_COMPLETION, (struct config_list){0});
     fixture_identity(&identity, 8, 8, 8);
     fixture_noise(&skull, 4, 0.4);
     skull.storage.format = VOLUME_NRRD;
@@ -224,7 +224,7 @@ static void test_model_files(void)
     CHECK_OK(restorer_open(&restorer, run, NULL, &error), &error);
     if (restorer) {
         CHECK_TEXT(restorer_path(restorer), best);
-        CHECK_INT(restorer_config(restorer)->task, RESTORE_IMPLANT);
+        CHECK_INT(restorer_config(restorer)->task, TASK_IMPLANT);
         CHECK_INT(restorer_config(restorer)->window.scan, SCAN_OVERLAP);
         CHECK_INT(restorer_config(restorer)->window.patch_vox[2], 8);
         CHECK_NEAR(restorer_config(restorer)->threshold, 0.75, 0);
@@ -249,7 +249,7 @@ static void test_model_files(void)
 /* A coarse stage that answers with the share of bone, at 2 mm. */
 static struct restore_config coarse_config(void)
 {
-    struct restore_config config = config_of(RESTORE_IMPLANT, (struct config_list){0});
+    struct restore_config config = config_of(TASK_IMPLANT, (struct config_list){0});
     config.window.scan = SCAN_WHOLE;
     for (int a = 0; a < 3; a++) {
         config.window.patch_vox[a] = 16;
@@ -270,7 +270,7 @@ static void test_cascade(void)
     struct restorer *first = NULL, *pair = NULL;
     struct restoration alone, both;
     struct volume skull = fixture_volume(30, 28, 26, 1, 1, 1);
-    struct restore_config config = coarse_config(), fine_config = config_of(RESTORE_IMPLANT, (struct config_list){0});
+    struct restore_config config = coarse_config(), fine_config = config_of(TASK_IMPLANT, (struct config_list){0});
     fixture_box(&skull, (struct box){{3, 4, 5}, {12, 13, 24}}, 1);
     fixture_identity(&coarse, 16, 16, 16);
     fixture_network(&fine, second, 1);
@@ -313,7 +313,7 @@ static void test_cascade_of_completion(void)
     struct restoration results[2] = {0};
     struct fixture_network fine;
     struct volume skull = fixture_volume(30, 28, 26, 1, 1, 1);
-    struct restore_config fine_config = config_of(RESTORE_IMPLANT, (struct config_list){0});
+    struct restore_config fine_config = config_of(TASK_IMPLANT, (struct config_list){0});
     float frame[16 * 16 * 16], answers[2][16 * 16 * 16];
     fixture_box(&skull, (struct box){{3, 4, 5}, {12, 13, 24}}, 1);
     fixture_network(&fine, second, 1);
@@ -324,13 +324,13 @@ static void test_cascade_of_completion(void)
         fine_config.working_spacing_mm[a] = 2;
     for (int i = 0; i < 16 * 16 * 16; i++)
         frame[i] = (float)(i % 5) / 4;
-    for (int task = RESTORE_COMPLETION; task <= RESTORE_IMPLANT; task++) {
+    for (int task = TASK_COMPLETION; task <= TASK_IMPLANT; task++) {
         struct fixture_network coarse;
         struct restorer *stage = NULL, *pair = NULL;
         struct restore_config config = coarse_config();
         config.task = task;
         fixture_network(&coarse, first[task], 1); /* 0.8, and 0.8 - bone */
-        coarse.params.value[params_find(&coarse.params, "mix.w")->offset] = task == RESTORE_COMPLETION ? 0 : -1;
+        coarse.params.value[params_find(&coarse.params, "mix.w")->offset] = task == TASK_COMPLETION ? 0 : -1;
         coarse.params.value[params_find(&coarse.params, "mix.b")->offset] = 0.8F;
         CHECK_OK(restorer_new(&stage, &coarse.config, &coarse.params, &config, NULL, &error), &error);
         CHECK_OK(restorer_new(&pair, &fine.config, &fine.params, &fine_config, stage, &error), &error);
@@ -409,7 +409,7 @@ static void test_cascade_files(void)
 static void test_flip_average(void)
 {
     struct fixture_network network;
-    struct restore_config config = config_of(RESTORE_COMPLETION, (struct config_list){0});
+    struct restore_config config = config_of(TASK_COMPLETION, (struct config_list){0});
     struct volume skull = fixture_volume(16, 8, 8, 1, 1, 1), mirrored = fixture_volume(16, 8, 8, 1, 1, 1);
     fixture_network(&network, "patch_vox: 8\nlayers: [ { type: conv, filters: 1, kernel: 3 } ]\n", 5);
     fixture_noise(&skull, 6, 0.4);
@@ -457,7 +457,7 @@ static void test_what_no_skull_fits_is_refused(void)
     struct error two = {0}, floats = {0}, spacing = {0};
     struct fixture_network channels, identity;
     struct restorer *restorer = NULL;
-    struct restore_config config = config_of(RESTORE_COMPLETION, (struct config_list){0});
+    struct restore_config config = config_of(TASK_COMPLETION, (struct config_list){0});
     struct restoration result;
     struct volume skull = fixture_volume(8, 8, 8, 1, 1, 1);
     struct arena arena = {0};
@@ -485,7 +485,7 @@ static void test_failing_memory_is_an_error(void)
     struct volume skull = fixture_volume(12, 12, 12, 1, 1, 1);
     struct postprocess_rule open = {.open = 1};
     struct config_item item = {&postprocess_table, &open, NULL};
-    struct restore_config config = config_of(RESTORE_IMPLANT, (struct config_list){1, &item});
+    struct restore_config config = config_of(TASK_IMPLANT, (struct config_list){1, &item});
     config.working_spacing_mm[0] = config.working_spacing_mm[1] = config.working_spacing_mm[2] = 2.5;
     fixture_identity(&identity, 8, 8, 8);
     fixture_skull(&skull, 3);

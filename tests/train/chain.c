@@ -42,7 +42,7 @@ const char *chain_set(void)
     struct error error = {0};
     struct pack_config config = {.split_frac = {0.6, 0.4, 0}, .seed = 1, .split_file = check_path("split.tsv")};
     const char split[] = "head0\ttrain\nhead1\tval\nhead2\ttrain\nhead3\ttrain\nhead4\tval\nhead5\ttrain\n";
-    const char defects[] = "defects:\n  - type: sphere\n    radius_mm: [20, 28]\n    frame: skull\n";
+    const char defects[] = "defects:\n  - type: sphere\n    radius_mm: [20, 28]\n    placement_box: skull\n";
     if (set)
         return set;
     if (!CHECK_OK(file_make_folders(check_path("heads"), &error), &error) ||

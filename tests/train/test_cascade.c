@@ -106,7 +106,7 @@ static void test_completion(void)
         CHECK_OK(trainer_start(chain_recipe("plain.yaml", NULL), 7, fine_sets, check_path("completes"), NULL, &error),
                  &error) &&
         CHECK_OK(restorer_open(&pair, check_path("completes"), NULL, &error), &error)) {
-        CHECK_INT(restorer_config(pair)->task, RESTORE_COMPLETION);
+        CHECK_INT(restorer_config(pair)->task, TASK_COMPLETION);
         restorer_free(pair);
     }
     memory_free(fine_sets[6]);

@@ -292,7 +292,7 @@ static void test_steps_allocate_nothing(void)
             CHECK_OK(train_step_run(&trainer.train_step, &result, &error), &error);
             CHECK_OK(history_step(&trainer.history, &trainer.train_step, &result, &error), &error);
         }
-        CHECK_INT(trainer.train_step.position.draw, 0);
+        CHECK_INT(trainer.train_step.position.sample, 0);
         CHECK_INT(memory_alloc_count() - before, 0);
         CHECK(isfinite(result.loss) && result.grad_norm > 0);
     }
