@@ -1,4 +1,5 @@
-/* ablate.c - `calvaria ablate`: a grid of recipes into one table. */
+/* ablate.c - `calvaria ablate`: a grid of recipes into one table.
+ * Test: tests/train/test_ablate.c, tests/cli/test_front_door.sh */
 #include "train/ablate.h"
 
 #include <inttypes.h>
@@ -24,15 +25,15 @@ static const struct config_field ablate_option_fields[] = {
     {.key = "out", .type = CONFIG_PATH, .offset = OFFSET(out),
      .help = "folder of the runs, tables and plots (default runs/NAME); goes on there"},
     {.key = "set", .type = CONFIG_STRINGS, .offset = OFFSET(set),
-     .help = "KEY=VALUE over the base recipe, for every run; may be given again"},
+     .help = "KEY=VALUE over the base recipe, for every run; may be repeated"},
     {.key = "json", .type = CONFIG_BOOL, .offset = OFFSET(json), .text = "false",
      .help = "the table as JSON on stdout"},
     {0},
 };
 /* clang-format on */
 
-static enum status print_json(const struct ablate_result *result, const struct ablate_config *config, const char *out,
-                              struct error *error)
+static enum status ablate_print_json(const struct ablate_result *result, const struct ablate_config *config,
+                                     const char *out, struct error *error)
 {
     cJSON *root = cJSON_CreateObject(), *points = cJSON_AddArrayToObject(root, "points");
     cJSON_AddStringToObject(root, "name", config->name);
@@ -57,7 +58,7 @@ static enum status print_json(const struct ablate_result *result, const struct a
     return json_print(root, error);
 }
 
-static enum status print_file(const char *out, const char *name, struct arena *arena, struct error *error)
+static enum status ablate_print_file(const char *out, const char *name, struct arena *arena, struct error *error)
 {
     char *path = file_join(arena, out, name), *text = NULL;
     size_t bytes;
@@ -70,7 +71,7 @@ static enum status print_file(const char *out, const char *name, struct arena *a
     return STATUS_OK;
 }
 
-static enum status run(const void *value, int n_inputs, char *const *inputs, struct error *error)
+static enum status ablate_command(const void *value, int n_inputs, char *const *inputs, struct error *error)
 {
     const struct ablate_options *options = value;
     struct arena arena = {0};
@@ -85,27 +86,30 @@ static enum status run(const void *value, int n_inputs, char *const *inputs, str
     if (!status)
         status = ablate_run(&result, &config, out, &arena, error);
     if (!status)
-        status = options->json ? print_json(&result, &config, out, error) : print_file(out, "table.md", &arena, error);
+        status = options->json ? ablate_print_json(&result, &config, out, error)
+                               : ablate_print_file(out, "table.md", &arena, error);
     if (!status && result.n_failed > 0)
         status = error_set(error, STATUS_FAILED,
                            "%s: %" PRId64
                            " of the runs failed and are not in the table (why is in %s/runs/*/STATUS; the same "
-                           "command tries them again)",
+                           "command retries them)",
                            inputs[0], result.n_failed, out);
     arena_done(&arena);
     return status;
 }
 
-/* clang-format off */
 const struct command command_ablate = {
     .name = "ablate",
     .arguments = "ABLATION.yaml [--set KEY=VALUE]... [--out DIR] [--json]",
     .example = "calvaria ablate experiments/losses/ablation.yaml --set data.set=set.h5 --out runs/losses",
-    .options = {.help = "train a grid of recipes, restore held-out skulls, make one table",
-    .size = sizeof(struct ablate_options),
-                .base = &command_base_table, .fields = ablate_option_fields},
+    .options =
+        {
+            .help = "train a grid of recipes, restore held-out skulls, make one table",
+            .size = sizeof(struct ablate_options),
+            .base = &command_base_table,
+            .fields = ablate_option_fields,
+        },
     .min_inputs = 1,
     .max_inputs = 1,
-    .run = run,
+    .run = ablate_command,
 };
-/* clang-format on */

@@ -1,4 +1,5 @@
-/* evaluate.c - `calvaria evaluate`: predicted implants against the true ones, case by case. */
+/* evaluate.c - `calvaria evaluate`: predicted implants against the true ones, case by case.
+ * Test: tests/cli/test_evaluate.sh */
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -51,8 +52,8 @@ struct evaluation {
     struct intact_patches promise; /* where asked for */
 };
 
-static enum status refuse_other_grid(const struct volume *a, const char *a_path, const struct volume *b,
-                                     const char *b_what, struct error *error)
+static enum status evaluate_check_grid(const struct volume *a, const char *a_path, const struct volume *b,
+                                       const char *b_what, struct error *error)
 {
     if (grid_same(&a->grid, &b->grid, 0.01))
         return STATUS_OK;
@@ -62,7 +63,7 @@ static enum status refuse_other_grid(const struct volume *a, const char *a_path,
                      a_path, a->grid.dim[0], a->grid.dim[1], a->grid.dim[2], b_what);
 }
 
-/* What the network's raw answer changed where nothing was missing. */
+/* What the network's raw prediction changed where nothing was missing. */
 static enum status evaluate_promise(struct evaluation *ret, const struct evaluate_options *options,
                                     const struct volume *truth, const struct volume *defective, struct arena *arena,
                                     struct error *error)
@@ -84,7 +85,7 @@ static enum status evaluate_promise(struct evaluation *ret, const struct evaluat
                          options->truth, ret->name, ret->name);
     enum status status = truth_read_implant(&raw, path, error);
     if (!status)
-        status = refuse_other_grid(&raw, path, truth, "the true implant", error);
+        status = evaluate_check_grid(&raw, path, truth, "the true implant", error);
     if (!status)
         status = intact_patches(&ret->promise, &window, raw.data, completion ? defective->data : NULL, truth->data,
                                 truth->grid.dim, error);
@@ -104,14 +105,14 @@ static enum status evaluate_case(struct evaluation *ret, const struct evaluate_o
     if (!status)
         status = truth_read_defective(&defective, &arena, options->truth, ret->name, &truth, error);
     if (!status && defective.data)
-        status = refuse_other_grid(&defective, "the defective skull", &truth, truth_path, error);
+        status = evaluate_check_grid(&defective, "the defective skull", &truth, truth_path, error);
     ret->missing = !predicted_path;
     if (!status && predicted_path)
         status = truth_read_implant(&predicted, predicted_path, error);
     else if (!status)
         status = volume_new(&predicted, &truth.grid, VOXEL_U8, error);
     if (!status && predicted_path)
-        status = refuse_other_grid(&predicted, predicted_path, &truth, truth_path, error);
+        status = evaluate_check_grid(&predicted, predicted_path, &truth, truth_path, error);
     if (!status) {
         const double spacing_mm[3] = {grid_spacing_mm(&truth.grid, 0), grid_spacing_mm(&truth.grid, 1),
                                       grid_spacing_mm(&truth.grid, 2)};
@@ -132,8 +133,8 @@ static enum status evaluate_case(struct evaluation *ret, const struct evaluate_o
 }
 
 /* The cases of the truth folder, sorted: every NAME_implant. */
-static enum status find_cases(struct evaluation **ret, int64_t *ret_n, const char *folder, struct arena *arena,
-                              struct error *error)
+static enum status evaluate_find_cases(struct evaluation **ret, int64_t *ret_n, const char *folder, struct arena *arena,
+                                       struct error *error)
 {
     struct config_strings files = {0};
     enum status status = file_list(&files, folder, arena, error);
@@ -170,7 +171,7 @@ static const char *const summary_names[SUMMARY_ROWS] = {"mean", "median", "p95",
 static const double failure_dsc = 0.7; /* below it a restoration is counted as failed */
 
 /* The better first, as COLUMN sees it; by size without one. */
-static void sort_values(double *values, int64_t n, const struct metrics_column *column)
+static void evaluate_sort(double *values, int64_t n, const struct metrics_column *column)
 {
     for (int64_t i = 1; i < n; i++)
         for (int64_t at = i; at > 0; at--) {
@@ -187,8 +188,8 @@ static void sort_values(double *values, int64_t n, const struct metrics_column *
 
 /* The summary_names of the finite values: 95 of 100 cases are at least as good as p95 (nearest rank). `values` is room
  * for n. */
-static void summarise(double ret[SUMMARY_ROWS], const struct evaluation *cases, int64_t n,
-                      const struct metrics_column *column, double *values)
+static void evaluate_summarise(double ret[SUMMARY_ROWS], const struct evaluation *cases, int64_t n,
+                               const struct metrics_column *column, double *values)
 {
     int64_t n_finite = 0;
     double sum = 0;
@@ -206,14 +207,14 @@ static void summarise(double ret[SUMMARY_ROWS], const struct evaluation *cases, 
         return;
     const int64_t middle = n_finite / 2;
     ret[0] = sum / (double)n_finite;
-    sort_values(values, n_finite, NULL);
+    evaluate_sort(values, n_finite, NULL);
     ret[1] = n_finite % 2 ? values[middle] : 0.5 * (values[middle - 1] + values[middle]);
-    sort_values(values, n_finite, column);
+    evaluate_sort(values, n_finite, column);
     ret[2] = values[(int64_t)ceil(0.95 * (double)n_finite) - 1];
     ret[3] = values[n_finite - 1];
 }
 
-static int count_columns(void)
+static int evaluate_count_columns(void)
 {
     int n = 0;
     while (metrics_columns[n].name)
@@ -222,10 +223,10 @@ static int count_columns(void)
 }
 
 /* Rows: header, cases, summary_names; the last column says what happened to a case. Below: how many failed. */
-static enum status print_table(FILE *file, const struct evaluation *cases, int64_t n, struct arena *arena,
-                               struct error *error)
+static enum status evaluate_print_table(FILE *file, const struct evaluation *cases, int64_t n, struct arena *arena,
+                                        struct error *error)
 {
-    const int n_columns = count_columns() + 2;
+    const int n_columns = evaluate_count_columns() + 2;
     const int64_t n_rows = n + 1 + SUMMARY_ROWS;
     const char **cells = arena_alloc(arena, (size_t)(n_rows * n_columns), sizeof *cells);
     double *values = arena_alloc(arena, (size_t)n, sizeof *values);
@@ -249,7 +250,7 @@ static enum status print_table(FILE *file, const struct evaluation *cases, int64
     for (int c = 0; c < n_columns - 2; c++) {
         const struct metrics_column *column = &metrics_columns[c];
         double summary[SUMMARY_ROWS];
-        summarise(summary, cases, n, column, values);
+        evaluate_summarise(summary, cases, n, column, values);
         cells[c + 1] = arena_printf(arena, "%s%s%s", column->name, column->unit[0] ? "/" : "", column->unit);
         for (int64_t i = 0; i < n; i++)
             cells[(i + 1) * n_columns + c + 1] = arena_printf(arena, "%.4f", column->value(&cases[i].metrics));
@@ -266,7 +267,7 @@ static enum status print_table(FILE *file, const struct evaluation *cases, int64
 }
 
 /* One row per case: patches without a defect, how many of them the network changed, and by how many voxels. */
-static void print_promise(FILE *file, const struct evaluation *cases, int64_t n)
+static void evaluate_print_promise(FILE *file, const struct evaluation *cases, int64_t n)
 {
     struct intact_patches sum = {0};
     fprintf(file, "\npatches without a defect\n%-16s %10s %10s %12s %12s %12s\n", "case", "patches", "changed",
@@ -283,7 +284,7 @@ static void print_promise(FILE *file, const struct evaluation *cases, int64_t n)
     }
 }
 
-static void print_number(FILE *file, double value, const char *none)
+static void evaluate_print_number(FILE *file, double value, const char *none)
 {
     if (isfinite(value))
         fprintf(file, "%.9g", value);
@@ -291,7 +292,7 @@ static void print_number(FILE *file, double value, const char *none)
         fputs(none, file);
 }
 
-static void print_csv(FILE *file, const struct evaluation *cases, int64_t n)
+static void evaluate_print_csv(FILE *file, const struct evaluation *cases, int64_t n)
 {
     fputs("case", file);
     for (int c = 0; metrics_columns[c].name; c++)
@@ -301,14 +302,14 @@ static void print_csv(FILE *file, const struct evaluation *cases, int64_t n)
         fprintf(file, "%s", cases[i].name);
         for (int c = 0; metrics_columns[c].name; c++) {
             fputc(',', file);
-            print_number(file, metrics_columns[c].value(&cases[i].metrics), "nan");
+            evaluate_print_number(file, metrics_columns[c].value(&cases[i].metrics), "nan");
         }
         fprintf(file, ",%d,%d\n", cases[i].missing, cases[i].metrics.failed);
     }
 }
 
 /* Case names come from file names: quotes and control characters are escaped. */
-static void print_json_string(FILE *file, const char *text)
+static void evaluate_print_json_string(FILE *file, const char *text)
 {
     fputc('"', file);
     for (const unsigned char *c = (const unsigned char *)text; *c; c++) {
@@ -322,15 +323,15 @@ static void print_json_string(FILE *file, const char *text)
     fputc('"', file);
 }
 
-static void print_json(FILE *file, const struct evaluation *cases, int64_t n)
+static void evaluate_print_json(FILE *file, const struct evaluation *cases, int64_t n)
 {
     fputs("{\"cases\": [", file);
     for (int64_t i = 0; i < n; i++) {
         fprintf(file, "%s\n  {\"case\": ", i ? "," : "");
-        print_json_string(file, cases[i].name);
+        evaluate_print_json_string(file, cases[i].name);
         for (int c = 0; metrics_columns[c].name; c++) {
             fprintf(file, ", \"%s\": ", metrics_columns[c].name);
-            print_number(file, metrics_columns[c].value(&cases[i].metrics), "null");
+            evaluate_print_number(file, metrics_columns[c].value(&cases[i].metrics), "null");
         }
         fprintf(file, ", \"missing\": %s, \"failed\": %s}", cases[i].missing ? "true" : "false",
                 cases[i].metrics.failed ? "true" : "false");
@@ -350,8 +351,8 @@ static const char metrics_plot[] =
     "unset multiplot\n";
 
 /* metrics.csv, and metrics.png by gnuplot. */
-static enum status write_files(const char *folder, const struct evaluation *cases, int64_t n, struct arena *arena,
-                               struct error *error)
+static enum status evaluate_write_files(const char *folder, const struct evaluation *cases, int64_t n,
+                                        struct arena *arena, struct error *error)
 {
     char *text = NULL;
     size_t bytes = 0;
@@ -361,7 +362,7 @@ static enum status write_files(const char *folder, const struct evaluation *case
     if (!status && (!csv || !memory))
         status = error_memory(error, 4096, "metrics.csv");
     if (memory) {
-        print_csv(memory, cases, n);
+        evaluate_print_csv(memory, cases, n);
         if (fclose(memory) != 0 && !status)
             status = error_memory(error, bytes, "metrics.csv");
     }
@@ -374,14 +375,14 @@ static enum status write_files(const char *folder, const struct evaluation *case
     return status;
 }
 
-static enum status run(const void *value, int n_inputs, char *const *inputs, struct error *error)
+static enum status evaluate_command(const void *value, int n_inputs, char *const *inputs, struct error *error)
 {
     const struct evaluate_options *options = value;
     (void)n_inputs, (void)inputs;
     struct arena arena = {0};
     struct evaluation *cases = NULL;
     int64_t n = 0;
-    enum status status = find_cases(&cases, &n, options->truth, &arena, error);
+    enum status status = evaluate_find_cases(&cases, &n, options->truth, &arena, error);
     struct progress progress;
     progress_start(&progress, "evaluate", "case", 0, n);
     for (int64_t i = 0; !status && i < n; i++) {
@@ -390,25 +391,27 @@ static enum status run(const void *value, int n_inputs, char *const *inputs, str
     }
     progress_end(&progress);
     if (!status && options->json)
-        print_json(stdout, cases, n);
+        evaluate_print_json(stdout, cases, n);
     else if (!status)
-        status = print_table(stdout, cases, n, &arena, error);
+        status = evaluate_print_table(stdout, cases, n, &arena, error);
     if (!status && options->promise && !options->json)
-        print_promise(stdout, cases, n);
+        evaluate_print_promise(stdout, cases, n);
     if (!status && options->out)
-        status = write_files(options->out, cases, n, &arena, error);
+        status = evaluate_write_files(options->out, cases, n, &arena, error);
     arena_done(&arena);
     return status;
 }
 
-/* clang-format off */
 const struct command command_evaluate = {
     .name = "evaluate",
     .arguments = "--truth DIR --predicted DIR [--out DIR] [--json]",
     .example = "calvaria evaluate --truth held_out --predicted restored --out restored",
-    .options = {.help = "compare predicted implants with the true ones", .size = sizeof(struct evaluate_options),
-    .base = &command_base_table,
-                .fields = evaluate_fields},
-    .run = run,
+    .options =
+        {
+            .help = "compare predicted implants with the true ones",
+            .size = sizeof(struct evaluate_options),
+            .base = &command_base_table,
+            .fields = evaluate_fields,
+        },
+    .run = evaluate_command,
 };
-/* clang-format on */

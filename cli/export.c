@@ -1,5 +1,5 @@
-/* export.c - `calvaria export`: a model for other runtimes, or to pass on: without its training state, with a licence.
- */
+/* export.c - `calvaria export`: a model as ONNX for other runtimes, or a model file without its training state, with
+ * a licence. Test: tests/cli/test_exchange.sh */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -31,7 +31,7 @@ static const struct config_field export_fields[] = {
      .help = "KEY=VALUE over the model's restoration, as threshold=0.4: what is written restores that way"},
     {.key = "stage", .type = CONFIG_ENUM, .offset = offsetof(struct export_options, stage), .text = "fine",
      .names = stage_names, .help = "of a cascade: the fine network (a model's only one), or the coarse one whose "
-             "answer is its second channel; what --onnx writes, and --set changes"},
+             "prediction is its second channel; what --onnx writes, and --set changes"},
     {.key = "patch_vox", .type = CONFIG_INT3, .offset = offsetof(struct export_options, options.patch_vox),
      .text = "0", .min = 0, .max = 4096, .unit = "voxels",
      .help = "fix the input's size x,y,z; 0: left open where the network allows"},
@@ -51,7 +51,7 @@ static enum status export_set(struct model *stage, const struct config_strings *
             restore = &stage->texts[i];
     if (!restore)
         return error_set(error, STATUS_FAILED,
-                         "--set: the model does not say how it restores (a model written by calvaria train does)");
+                         "--set: the model holds no restoration pipeline (one written by calvaria train does)");
     if (restore_config_read(&config, restore->value, "restore", sets, &stage->arena, error) ||
         restore_config_text(&restore->value, &config, &stage->arena, error))
         return error_while(error, "reading --set");
@@ -81,7 +81,7 @@ static enum status export_onnx(const struct export_options *options, const struc
     return STATUS_OK;
 }
 
-static enum status run(const void *value, int n_inputs, char *const *inputs, struct error *error)
+static enum status export_command(const void *value, int n_inputs, char *const *inputs, struct error *error)
 {
     const struct export_options *options = value;
     struct arena arena = {0};
@@ -107,17 +107,20 @@ static enum status run(const void *value, int n_inputs, char *const *inputs, str
     return status ? error_while(error, "exporting '%s'", inputs[0]) : STATUS_OK;
 }
 
-/* clang-format off */
 const struct command command_export = {
     .name = "export",
     .arguments = "MODEL [--onnx FILE.onnx [--stage coarse] [--patch-vox X,Y,Z]] [--model FILE.h5 [--licence "
-            "TEXT]] [--set KEY=VALUE]...",
+                 "TEXT]] [--set KEY=VALUE]...",
     .example = "calvaria export runs/first --onnx first.onnx",
-    .options = {.help = "write a model as ONNX, with its pre- and postprocessing as metadata, or to pass on, "
-            "without its training state", .size = sizeof(struct export_options),
-                .base = &command_base_table, .fields = export_fields},
+    .options =
+        {
+            .help = "write a model as ONNX, with its pre- and postprocessing as metadata, or to pass on, "
+                    "without its training state",
+            .size = sizeof(struct export_options),
+            .base = &command_base_table,
+            .fields = export_fields,
+        },
     .min_inputs = 1,
     .max_inputs = 1,
-    .run = run,
+    .run = export_command,
 };
-/* clang-format on */

@@ -1,5 +1,5 @@
-/* features.c - `calvaria features`: which maps inside a network keep the shape of the bone, and which light up where it
- * is missing. */
+/* features.c - `calvaria features`: which feature maps of a network follow existing bone, and which the missing part.
+ * Test: tests/cli/test_front_door.sh, tests/infer/test_features.c */
 #include <errno.h>
 #include <inttypes.h>
 #include <math.h>
@@ -36,14 +36,14 @@ static const struct config_field features_fields[] = {
     {.key = "projection", .type = CONFIG_ENUM, .offset = OFFSET(projection), .text = "max", .names = projection_names,
      .help = "how a 3D map becomes a picture"},
     {.key = "axis", .type = CONFIG_ENUM, .offset = OFFSET(axis), .text = "x", .names = axis_names,
-     .help = "along which it is looked at"},
+     .help = "axis of the projection"},
     {.key = "maps", .type = CONFIG_INT, .offset = OFFSET(maps), .text = "4", .min = 1, .max = 16,
      .help = "maps of either kind shown of a layer: those that correlate most"},
     {.key = "truth", .type = CONFIG_PATH, .offset = OFFSET(truth),
      .help = "folder with NAME_implant, what is really missing; default: the input's own folder, and where there "
-             "is none, the model's own answer"},
+             "is none, the model's own prediction"},
     {.key = "against", .type = CONFIG_STRING, .offset = OFFSET(against),
-     .help = "a model of the same network from another seed: how much of each layer is found again in it"},
+     .help = "a model of the same network from another seed: how much of each layer is found in it, too"},
     {0},
 };
 /* clang-format on */
@@ -64,7 +64,7 @@ struct study {
     int64_t n;
 };
 
-static enum status study_allocate(struct study *study, struct error *error)
+static enum status features_study_allocate(struct study *study, struct error *error)
 {
     study->sums = arena_alloc(&study->arena, (size_t)study->features.n_layers, sizeof *study->sums);
     for (int64_t l = 0; study->sums && l < study->features.n_layers; l++) {
@@ -79,7 +79,7 @@ static enum status study_allocate(struct study *study, struct error *error)
     return study->sums ? STATUS_OK : error_memory(error, 0, "the correlations");
 }
 
-static enum status study_open(struct study *study, struct error *error)
+static enum status features_study_open(struct study *study, struct error *error)
 {
     const struct features_options *options = study->options;
     if (restorer_open(&study->restorer, options->model, &options->set, error) ||
@@ -98,10 +98,10 @@ static enum status study_open(struct study *study, struct error *error)
         return error_set(error, STATUS_USAGE,
                          "--against: %s is another network (the same recipe with another seed would fit)",
                          options->against);
-    return study_allocate(study, error);
+    return features_study_allocate(study, error);
 }
 
-static void study_close(struct study *study)
+static void features_study_close(struct study *study)
 {
     if (study->other_restorer)
         features_close(&study->other);
@@ -113,8 +113,8 @@ static void study_close(struct study *study)
 }
 
 /* The skull of a file and what it lacks. */
-static enum status case_read(struct volume *skull, struct volume *implant, struct study *study, const char *path,
-                             struct error *error)
+static enum status features_read_case(struct volume *skull, struct volume *implant, struct study *study,
+                                      const char *path, struct error *error)
 {
     const char *folder = study->options->truth ? study->options->truth : file_folder(&study->arena, path);
     char *name = volume_case_name(&study->arena, path),
@@ -129,7 +129,7 @@ static enum status case_read(struct volume *skull, struct volume *implant, struc
         volume_done(implant);
     }
     if (!truth && !restorer_run(&restoration, study->restorer, skull, NULL, error)) {
-        log_info("%s: no NAME_implant beside it: the model's own answer stands for what is missing", path);
+        log_info("%s: no NAME_implant in its folder: the model's own prediction is taken as the missing part", path);
         *implant = restoration.implant;
         restoration.implant = (struct volume){0};
         restoration_done(&restoration);
@@ -140,20 +140,20 @@ static enum status case_read(struct volume *skull, struct volume *implant, struc
 }
 
 /* other: the second model sees it, too. */
-static enum status study_look(struct study *study, const char *path, bool other, struct error *error)
+static enum status features_study_case(struct study *study, const char *path, bool other, struct error *error)
 {
     struct volume skull = {0}, implant = {0};
-    enum status status = case_read(&skull, &implant, study, path, error);
+    enum status status = features_read_case(&skull, &implant, study, path, error);
     if (!status)
         status = features_look(&study->features, &skull, &implant, error);
     if (!status && other)
         status = features_look(&study->other, &skull, &implant, error);
     volume_done(&skull);
     volume_done(&implant);
-    return status ? error_while(error, "looking at %s", path) : STATUS_OK;
+    return status ? error_while(error, "reading features of %s", path) : STATUS_OK;
 }
 
-static void study_add(struct study *study)
+static void features_study_add(struct study *study)
 {
     for (int64_t l = 0; l < study->features.n_layers; l++) {
         const struct feature_layer *layer = &study->features.layers[l];
@@ -180,7 +180,7 @@ static void study_add(struct study *study)
 }
 
 /* The largest |mean r| of map m with any of a table's; except: a column that does not count. */
-static double best_match(const double *table, int64_t n, int64_t m, int64_t except, int64_t n_skulls)
+static double features_best_match(const double *table, int64_t n, int64_t m, int64_t except, int64_t n_skulls)
 {
     double best = 0;
     for (int64_t k = 0; k < n; k++)
@@ -189,7 +189,7 @@ static double best_match(const double *table, int64_t n, int64_t m, int64_t exce
     return best;
 }
 
-static double spread(double sum, double sum2, int64_t n)
+static double features_sd(double sum, double sum2, int64_t n)
 {
     const double mean = sum / (double)n;
     return n > 1 ? sqrt(fmax(0, (sum2 - (double)n * mean * mean) / (double)(n - 1))) : 0;
@@ -201,7 +201,7 @@ struct summary {
 };
 
 /* A row of the table for each map of layer l. */
-static struct summary layer_write(FILE *table, const struct study *study, int64_t l)
+static struct summary features_layer_write(FILE *table, const struct study *study, int64_t l)
 {
     const struct feature_layer *layer = &study->features.layers[l];
     const struct sums *s = &study->sums[l];
@@ -211,11 +211,11 @@ static struct summary layer_write(FILE *table, const struct study *study, int64_
         const bool shape = fabs(s->bone[m]) >= fabs(s->missing[m]);
         const double same = (double)(shape ? s->n_bone[m] : study->n - s->n_bone[m]) / n;
         fprintf(table, "%s\t%" PRId64 "\t%" PRId64 "\t%.4f\t%.4f\t%.4f\t%.4f\t%s\t%.2f", layer->name, m, study->n,
-                s->bone[m] / n, spread(s->bone[m], s->bone2[m], study->n), s->missing[m] / n,
-                spread(s->missing[m], s->missing2[m], study->n), shape ? "shape" : "filling", same);
+                s->bone[m] / n, features_sd(s->bone[m], s->bone2[m], study->n), s->missing[m] / n,
+                features_sd(s->missing[m], s->missing2[m], study->n), shape ? "shape" : "filling", same);
         if (study->other_restorer) {
-            const double in_other = best_match(s->twin, layer->n_maps, m, -1, study->n),
-                         in_own = best_match(s->self, layer->n_maps, m, m, study->n);
+            const double in_other = features_best_match(s->twin, layer->n_maps, m, -1, study->n),
+                         in_own = features_best_match(s->self, layer->n_maps, m, m, study->n);
             fprintf(table, "\t%.4f\t%.4f", in_other, in_own);
             summary.in_other += in_other;
             summary.in_own += in_own;
@@ -229,7 +229,7 @@ static struct summary layer_write(FILE *table, const struct study *study, int64_
     return summary;
 }
 
-static void layer_print(const struct study *study, int64_t l, const struct summary *summary)
+static void features_layer_print(const struct study *study, int64_t l, const struct summary *summary)
 {
     const double maps = (double)study->features.layers[l].n_maps;
     printf("%-16s %5.0f %14.2f %14.2f %9.0f%% %9.0f%%", study->features.layers[l].name, maps, summary->bone,
@@ -240,7 +240,7 @@ static void layer_print(const struct study *study, int64_t l, const struct summa
 }
 
 /* features.tsv: a row for each map; and on stdout one for each layer. */
-static enum status study_tell(struct study *study, struct error *error)
+static enum status features_write_table(struct study *study, struct error *error)
 {
     const char *path = file_join(&study->arena, study->options->out, "features.tsv");
     char *part = NULL;
@@ -258,8 +258,8 @@ static enum status study_tell(struct study *study, struct error *error)
         printf("%-16s %5s %14s %14s %10s %10s%s\n", "layer", "maps", "most r(bone)", "most r(miss.)", "filling",
                "same kind", other ? "   in other    in own" : "");
         for (int64_t l = 0; l < study->features.n_layers; l++) {
-            const struct summary summary = layer_write(table, study, l);
-            layer_print(study, l, &summary);
+            const struct summary summary = features_layer_write(table, study, l);
+            features_layer_print(study, l, &summary);
         }
         const bool failed = ferror(table) != 0;
         status = fclose(table) != 0 || failed
@@ -270,7 +270,7 @@ static enum status study_tell(struct study *study, struct error *error)
     return status;
 }
 
-static enum status study_draw(struct study *study, const char *path, struct error *error)
+static enum status features_study_draw(struct study *study, const char *path, struct error *error)
 {
     const struct features_options *options = study->options;
     const struct figure_config config = {.folder = options->out,
@@ -278,7 +278,7 @@ static enum status study_draw(struct study *study, const char *path, struct erro
                                          .projection = (enum projection)options->projection,
                                          .maps = options->maps};
     struct error trouble = {0};
-    if (study_look(study, path, false, error))
+    if (features_study_case(study, path, false, error))
         return error->status;
     for (int64_t l = 0; l < study->features.n_layers; l++) /* ranked by their means over the skulls */
         for (int64_t m = 0; m < study->features.layers[l].n_maps; m++) {
@@ -290,42 +290,43 @@ static enum status study_draw(struct study *study, const char *path, struct erro
     return STATUS_OK;
 }
 
-static enum status run_features(const void *value, int n_inputs, char *const *inputs, struct error *error)
+static enum status features_command(const void *value, int n_inputs, char *const *inputs, struct error *error)
 {
     struct study study = {.options = value};
     struct progress progress;
-    if (study_open(&study, error)) {
-        study_close(&study);
+    if (features_study_open(&study, error)) {
+        features_study_close(&study);
         return error->status;
     }
     enum status status = STATUS_OK;
     progress_start(&progress, "features", "skulls", 0, n_inputs);
     for (int i = 0; !status && i < n_inputs; i++) {
-        status = study_look(&study, inputs[i], study.other_restorer != NULL, error);
+        status = features_study_case(&study, inputs[i], study.other_restorer != NULL, error);
         if (!status)
-            study_add(&study);
+            features_study_add(&study);
         progress_show(&progress, i + 1, NULL);
     }
     progress_end(&progress);
     if (!status)
-        status = study_tell(&study, error);
+        status = features_write_table(&study, error);
     if (!status)
-        status = study_draw(&study, inputs[0], error);
-    study_close(&study);
+        status = features_study_draw(&study, inputs[0], error);
+    features_study_close(&study);
     return status;
 }
 
-/* clang-format off */
 const struct command command_features = {
     .name = "features",
     .arguments = "--model MODEL INPUT... --out DIR [--layers NAME]... [--against MODEL]",
     .example = "calvaria features --model runs/first 000_defective.nrrd --out features",
-    .options = {.help = "show what the maps inside a network answer to: the bone that is there, or what is missing",
-                .size = sizeof(struct features_options),
-                .base = &command_base_table,
-                .fields = features_fields},
+    .options =
+        {
+            .help = "show what the feature maps of a trained network respond to: existing bone, or the missing part",
+            .size = sizeof(struct features_options),
+            .base = &command_base_table,
+            .fields = features_fields,
+        },
     .min_inputs = 1,
     .max_inputs = -1,
-    .run = run_features,
+    .run = features_command,
 };
-/* clang-format on */

@@ -1,5 +1,5 @@
-/* features_figure.c - see features_figure.h. One matrix of features.dat for each picture; gnuplot puts them side by
- * side. */
+/* features_figure.c - The figure of a feature study, see features_figure.h. One matrix of features.dat for each
+ * picture; gnuplot arranges them. Test: tests/cli/test_front_door.sh */
 #include "cli/features_figure.h"
 
 #include <errno.h>
@@ -27,7 +27,7 @@ struct figure {
 };
 
 /* The k-th largest |r|. */
-static int64_t ranked(const double *r, int64_t n, int64_t k)
+static int64_t figure_ranked(const double *r, int64_t n, int64_t k)
 {
     for (int64_t i = 0; i < n; i++) {
         int64_t before = 0;
@@ -46,7 +46,7 @@ static void figure_patch(struct figure *figure, const struct features *features)
     cells[0] = (struct cell){.map = features->src, .size = features->patch, .title = "input: defective skull"};
     cells[1] = (struct cell){.map = features->missing, .size = features->patch, .title = "what is missing"};
     if (last->n_maps == 1)
-        cells[2] = (struct cell){.map = last->values, .size = last->size, .title = "answer"};
+        cells[2] = (struct cell){.map = last->values, .size = last->size, .title = "prediction"};
     figure->n_cells += figure->n_columns;
 }
 
@@ -59,7 +59,7 @@ static void figure_layer(struct figure *figure, const struct feature_layer *laye
         struct cell *cell = &figure->cells[figure->n_cells++];
         if (c % half >= layer->n_maps)
             continue;
-        const int64_t map = ranked(r, layer->n_maps, c % half);
+        const int64_t map = figure_ranked(r, layer->n_maps, c % half);
         cell->map = layer->values + map * voxels;
         cell->size = layer->size;
         snprintf(cell->title, sizeof cell->title, "%.18s %" PRId64 ": %s %+.2f", layer->name, map,

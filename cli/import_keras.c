@@ -1,4 +1,5 @@
-/* import_keras.c - `calvaria import-keras`: a model from Keras' .h5 file. */
+/* import_keras.c - `calvaria import-keras`: a model from a Keras .h5 file.
+ * Test: tests/cli/test_exchange.sh */
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -28,7 +29,7 @@ static const struct config_field import_fields[] = {
 };
 /* clang-format on */
 
-static enum status run(const void *value, int n_inputs, char *const *inputs, struct error *error)
+static enum status import_command(const void *value, int n_inputs, char *const *inputs, struct error *error)
 {
     const struct import_options *options = value;
     struct model model = {0};
@@ -43,16 +44,18 @@ static enum status run(const void *value, int n_inputs, char *const *inputs, str
     return status;
 }
 
-/* clang-format off */
 const struct command command_import_keras = {
     .name = "import-keras",
     .arguments = "FILE.h5 --out MODEL.h5 [--network NETWORK.yaml] [--restore KEY=VALUE]...",
     .example = "calvaria import-keras published.h5 --out model.h5 --network configs/networks/mia_ae_patch.yaml",
-    .options = {.help = "make a model of a Keras .h5 file (weights matched by name)",
-    .size = sizeof(struct import_options),
-                .base = &command_base_table, .fields = import_fields},
+    .options =
+        {
+            .help = "make a model of a Keras .h5 file (weights matched by name)",
+            .size = sizeof(struct import_options),
+            .base = &command_base_table,
+            .fields = import_fields,
+        },
     .min_inputs = 1,
     .max_inputs = 1,
-    .run = run,
+    .run = import_command,
 };
-/* clang-format on */

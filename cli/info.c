@@ -1,4 +1,5 @@
-/* info.c - `calvaria info FILE`: says what any of calvaria's files is. */
+/* info.c - `calvaria info FILE`: describes any of calvaria's files.
+ * Test: tests/cli/test_front_door.sh, tests/cli/test_bad_input.sh */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -19,7 +20,7 @@ struct info_options {
 /* clang-format off */
 static const struct config_field info_fields[] = {
     {.key = "patch_vox", .type = CONFIG_INT3, .offset = offsetof(struct info_options, patch_vox), .text = "0",
-     .min = 0, .max = 1e6, .unit = "voxels", .help = "network: input size x,y,z; 0: as the file says"},
+     .min = 0, .max = 1e6, .unit = "voxels", .help = "network: input size x,y,z; 0: as in the file"},
     {.key = "batch", .type = CONFIG_INT, .offset = offsetof(struct info_options, batch), .text = "1", .min = 1,
      .max = 1e6, .help = "network: patches at a time"},
     {0},
@@ -160,7 +161,7 @@ static enum status info_yaml(const char *path, const struct info_options *option
     return status;
 }
 
-static enum status run(const void *value, int n_inputs, char *const *inputs, struct error *error)
+static enum status info_command(const void *value, int n_inputs, char *const *inputs, struct error *error)
 {
     const struct info_options *options = value;
     const char *path = inputs[0];
@@ -183,16 +184,18 @@ static enum status run(const void *value, int n_inputs, char *const *inputs, str
     return status;
 }
 
-/* clang-format off */
 const struct command command_info = {
     .name = "info",
     .arguments = "FILE [--patch-vox X,Y,Z] [--batch N]",
     .example = "calvaria info configs/networks/mia_ae_patch.yaml",
-    .options = {.help = "say what a volume, dataset, model, run folder, network or recipe is",
-    .size = sizeof(struct info_options),
-                .base = &command_base_table, .fields = info_fields},
+    .options =
+        {
+            .help = "describe a volume, dataset, model, run folder, network or recipe",
+            .size = sizeof(struct info_options),
+            .base = &command_base_table,
+            .fields = info_fields,
+        },
     .min_inputs = 1,
     .max_inputs = 1,
-    .run = run,
+    .run = info_command,
 };
-/* clang-format on */

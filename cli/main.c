@@ -1,4 +1,4 @@
-/* main.c - calvaria, the front door: one table of commands. */
+/* main.c - The program `calvaria`: one table of commands. Test: tests/cli/test_front_door.sh */
 #include <stdio.h>
 #include <string.h>
 
@@ -36,13 +36,13 @@ static const struct config_field command_base_fields[] = {
     {.key = "threads", .type = CONFIG_INT, .offset = offsetof(struct command_options, threads), .text = "0", .min = 0,
      .max = 4096, .help = "processors to use; 0: all"},
     {.key = "quiet", .type = CONFIG_BOOL, .offset = offsetof(struct command_options, quiet), .text = "false",
-     .help = "say nothing but warnings and errors"},
+     .help = "print only warnings and errors"},
     {0},
 };
 /* clang-format on */
 const struct config_table command_base_table = {.size = sizeof(struct command_options), .fields = command_base_fields};
 
-static void print_usage(FILE *file)
+static void main_print_usage(FILE *file)
 {
     fprintf(file, "calvaria: skull defect restoration and cranial implant generation (research software, not for "
                   "clinical use)\n\n"
@@ -55,14 +55,14 @@ static void print_usage(FILE *file)
                   "3 stopped on request and resumable.\n");
 }
 
-static void print_command_help(const struct command *command)
+static void main_print_help(const struct command *command)
 {
     printf("%s\n\nusage: calvaria %s %s\n\n", command->options.help, command->name, command->arguments);
     options_help(&command->options, stdout);
     printf("\nexample:\n  %s\n", command->example);
 }
 
-static const struct command *find_command(const char *name, struct error *error)
+static const struct command *main_find_command(const char *name, struct error *error)
 {
     const char *names[sizeof commands / sizeof *commands] = {0};
     for (int i = 0; commands[i]; i++) {
@@ -76,7 +76,7 @@ static const struct command *find_command(const char *name, struct error *error)
     return NULL;
 }
 
-static enum status check_input_count(const struct command *command, int n, struct error *error)
+static enum status main_check_input_count(const struct command *command, int n, struct error *error)
 {
     if (n >= command->min_inputs && (command->max_inputs < 0 || n <= command->max_inputs))
         return STATUS_OK;
@@ -84,7 +84,7 @@ static enum status check_input_count(const struct command *command, int n, struc
                      command->name, command->arguments);
 }
 
-static enum status run_command(const struct command *command, int argc, char **argv, struct error *error)
+static enum status main_run_command(const struct command *command, int argc, char **argv, struct error *error)
 {
     struct arena arena = {0};
     struct command_options *options = arena_alloc(&arena, 1, command->options.size);
@@ -93,7 +93,7 @@ static enum status run_command(const struct command *command, int argc, char **a
     if (!status)
         status = options_parse(&command->options, options, argc, argv, &inputs, &arena, error);
     if (!status)
-        status = check_input_count(command, (int)inputs.n, error);
+        status = main_check_input_count(command, (int)inputs.n, error);
     if (!status) {
         parallel_set_threads((int)options->threads);
         if (options->quiet)
@@ -104,7 +104,7 @@ static enum status run_command(const struct command *command, int argc, char **a
     return status;
 }
 
-static bool wants_help(int argc, char **argv)
+static bool main_wants_help(int argc, char **argv)
 {
     for (int i = 0; i < argc && strcmp(argv[i], "--") != 0; i++)
         if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
@@ -116,25 +116,25 @@ int main(int argc, char **argv)
 {
     struct error error = {0};
     if (argc < 2) {
-        print_usage(stderr);
+        main_print_usage(stderr);
         return STATUS_USAGE;
     }
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
-        print_usage(stdout);
+        main_print_usage(stdout);
         return STATUS_OK;
     }
     if (strcmp(argv[1], "--version") == 0) {
         printf("calvaria %s (%s)\n", CALVARIA_VERSION, engine_version());
         return STATUS_OK;
     }
-    const struct command *command = find_command(argv[1], &error);
+    const struct command *command = main_find_command(argv[1], &error);
     enum status status = STATUS_USAGE;
-    if (command && wants_help(argc - 2, argv + 2)) {
-        print_command_help(command);
+    if (command && main_wants_help(argc - 2, argv + 2)) {
+        main_print_help(command);
         return STATUS_OK;
     }
     if (command)
-        status = run_command(command, argc - 2, argv + 2, &error);
+        status = main_run_command(command, argc - 2, argv + 2, &error);
     if (status)
         error_print(stderr, &error);
     /* A full disk or a closed pipe behind stdout must not pass for success. */

@@ -1,12 +1,12 @@
 /* reference.c - `calvaria reference`: every key of every configuration file, from the tables that parse them
- * (docs/reference.md). */
+ * (docs/reference.md). Test: test_reference in tests/cli/CMakeLists.txt */
 #include <stdio.h>
 
 #include "cli/command.h"
 #include "data/defects/defect.h"
 #include "train/ablate.h"
 
-static enum status run(const void *options, int n_inputs, char *const *inputs, struct error *error)
+static enum status reference_command(const void *options, int n_inputs, char *const *inputs, struct error *error)
 {
     (void)options, (void)n_inputs, (void)inputs, (void)error;
     printf("# Configuration reference\n\nEvery key of every YAML file, as `calvaria reference` prints it. Sizes and "
@@ -18,14 +18,15 @@ static enum status run(const void *options, int n_inputs, char *const *inputs, s
     return STATUS_OK;
 }
 
-/* clang-format off */
 const struct command command_reference = {
     .name = "reference",
     .arguments = "",
     .example = "calvaria reference > docs/reference.md",
-    .options = {.help = "print the reference of all configuration keys as Markdown",
-    .size = sizeof(struct command_options),
-                .base = &command_base_table},
-    .run = run,
+    .options =
+        {
+            .help = "print the reference of all configuration keys as Markdown",
+            .size = sizeof(struct command_options),
+            .base = &command_base_table,
+        },
+    .run = reference_command,
 };
-/* clang-format on */

@@ -1,4 +1,4 @@
-/* runs.c - `calvaria runs`: what the run folders below a folder are at. */
+/* runs.c - `calvaria runs`: the state of the run folders below a folder. Test: tests/cli/test_runs.sh */
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -40,7 +40,7 @@ struct runs {
 };
 
 /* Since STATUS or metrics.tsv was written, whichever was later; NaN: neither is there. */
-static double entry_age_s(struct runs *runs, const char *folder)
+static double runs_age_s(struct runs *runs, const char *folder)
 {
     static const char *const names[] = {"STATUS", "metrics.tsv"};
     double age_s = NAN;
@@ -53,8 +53,8 @@ static double entry_age_s(struct runs *runs, const char *folder)
     return age_s;
 }
 
-/* The last step in metrics.tsv, where it is further than the last checkpoint that STATUS tells of. */
-static int64_t entry_step(struct runs *runs, const char *folder, int64_t step)
+/* The last step in metrics.tsv, where it is further than the last checkpoint, which STATUS records. */
+static int64_t runs_step(struct runs *runs, const char *folder, int64_t step)
 {
     char tail[4097];
     const char *path = file_join(&runs->arena, folder, "metrics.tsv");
@@ -76,7 +76,7 @@ static int64_t entry_step(struct runs *runs, const char *folder, int64_t step)
 static enum status runs_add(struct runs *runs, const char *folder, const char *name, struct error *error)
 {
     struct error unreadable = {0};
-    struct entry entry = {.name = name, .age_s = entry_age_s(runs, folder)};
+    struct entry entry = {.name = name, .age_s = runs_age_s(runs, folder)};
     bool busy = run_busy(folder);
     if (runs->n == RUNS_MAX)
         return error_set(error, STATUS_FAILED, "%s: more than %d runs below one folder (name a deeper one)", folder,
@@ -91,7 +91,7 @@ static enum status runs_add(struct runs *runs, const char *folder, const char *n
         entry.status.note = "killed: no process holds it (calvaria train --resume goes on)";
     }
     if (busy)
-        entry.status.step = entry_step(runs, folder, entry.status.step);
+        entry.status.step = runs_step(runs, folder, entry.status.step);
     runs->entries[runs->n++] = entry;
     return STATUS_OK;
 }
@@ -119,7 +119,7 @@ static enum status runs_find(struct runs *runs, const char *folder, const char *
     return status;
 }
 
-static const char *age_text(struct arena *arena, double age_s)
+static const char *runs_age_text(struct arena *arena, double age_s)
 {
     if (!isfinite(age_s))
         return "";
@@ -130,7 +130,7 @@ static const char *age_text(struct arena *arena, double age_s)
     return age_s < 172800 ? arena_printf(arena, "%.0f h", age_s / 3600) : arena_printf(arena, "%.0f d", age_s / 86400);
 }
 
-static enum status print_text(struct runs *runs, struct error *error)
+static enum status runs_print_text(struct runs *runs, struct error *error)
 {
     static const char *const titles[N_COLUMNS] = {"run", "status", "step", "best", "at step", "age", "note"};
     struct arena *arena = &runs->arena;
@@ -148,7 +148,7 @@ static enum status print_text(struct runs *runs, struct error *error)
         *cell++ = arena_printf(arena, "%" PRId64 "/%" PRId64, status->step, status->steps);
         *cell++ = best ? arena_printf(arena, "%s %.4g", status->best, status->best_value) : "";
         *cell++ = best ? arena_printf(arena, "%" PRId64, status->best_step) : "";
-        *cell++ = age_text(arena, entry->age_s);
+        *cell++ = runs_age_text(arena, entry->age_s);
         *cell++ = status->note ? status->note : "";
     }
     for (const char **at = cells; at < cell; at++)
@@ -158,7 +158,7 @@ static enum status print_text(struct runs *runs, struct error *error)
     return STATUS_OK;
 }
 
-static enum status print_json(const struct runs *runs, struct error *error)
+static enum status runs_print_json(const struct runs *runs, struct error *error)
 {
     cJSON *root = cJSON_CreateObject(), *list = cJSON_AddArrayToObject(root, "runs");
     for (int64_t i = 0; i < runs->n; i++) {
@@ -180,7 +180,7 @@ static enum status print_json(const struct runs *runs, struct error *error)
     return json_print(root, error);
 }
 
-static enum status run(const void *value, int n_inputs, char *const *inputs, struct error *error)
+static enum status runs_command(const void *value, int n_inputs, char *const *inputs, struct error *error)
 {
     const struct runs_options *options = value;
     struct runs runs = {0};
@@ -195,24 +195,26 @@ static enum status run(const void *value, int n_inputs, char *const *inputs, str
     if (!status)
         status = runs_find(&runs, folder, "", 0, error);
     if (!status && options->json)
-        status = print_json(&runs, error);
+        status = runs_print_json(&runs, error);
     else if (!status && runs.n == 0)
         log_info("%s: no run folder here", folder);
     else if (!status)
-        status = print_text(&runs, error);
+        status = runs_print_text(&runs, error);
     arena_done(&runs.arena);
     return status;
 }
 
-/* clang-format off */
 const struct command command_runs = {
     .name = "runs",
     .arguments = "[DIR] [--json]",
     .example = "calvaria runs runs",
-    .options = {.help = "list run folders: status, step, best metric, age", .size = sizeof(struct runs_options),
-    .base = &command_base_table,
-                .fields = runs_fields},
+    .options =
+        {
+            .help = "list run folders: status, step, best metric, age",
+            .size = sizeof(struct runs_options),
+            .base = &command_base_table,
+            .fields = runs_fields,
+        },
     .max_inputs = 1,
-    .run = run,
+    .run = runs_command,
 };
-/* clang-format on */

@@ -1,4 +1,5 @@
-/* train.c - `calvaria train`: a recipe into a new run folder, or on with an old one. */
+/* train.c - `calvaria train`: a recipe into a new run folder, or a run folder resumed.
+ * Test: tests/cli/test_runs.sh, tests/train/test_trainer.c */
 #include "train/trainer.h"
 
 #include <stdio.h>
@@ -17,7 +18,7 @@ struct train_options {
 /* clang-format off */
 static const struct config_field train_fields[] = {
     {.key = "set", .type = CONFIG_STRINGS, .offset = OFFSET(set),
-     .help = "KEY=VALUE over the recipe's, as train.steps=100; may be given again"},
+     .help = "KEY=VALUE over the recipe's, as train.steps=100; may be repeated"},
     {.key = "run", .type = CONFIG_PATH, .offset = OFFSET(run),
      .help = "the run folder to make (default runs/NAME-DATE-TIME)"},
     {.key = "init", .type = CONFIG_PATH, .offset = OFFSET(init),
@@ -29,8 +30,8 @@ static const struct config_field train_fields[] = {
 };
 /* clang-format on */
 
-static enum status train(const struct train_options *options, const char *recipe, struct replicas *replicas,
-                         struct error *error)
+static enum status train_request(const struct train_options *options, const char *recipe, struct replicas *replicas,
+                                 struct error *error)
 {
     const struct trainer_request request = {.recipe = recipe,
                                             .resume = options->resume,
@@ -52,14 +53,14 @@ static enum status train(const struct train_options *options, const char *recipe
     return trainer_run(&request, error);
 }
 
-static enum status run(const void *value, int n_inputs, char *const *inputs, struct error *error)
+static enum status train_command(const void *value, int n_inputs, char *const *inputs, struct error *error)
 {
     struct replicas replicas;
     if (replicas_start(&replicas, error))
         return error->status;
     if (replicas.rank > 0)
         log_set_level(LOG_QUIET); /* the first process speaks for all */
-    enum status status = train(value, n_inputs ? inputs[0] : NULL, &replicas, error);
+    enum status status = train_request(value, n_inputs ? inputs[0] : NULL, &replicas, error);
     if (!replicas.together) /* the others wait for this one in vain */
         error_while(error, "training as process %d of %d, all of which end now", (int)replicas.rank + 1,
                     (int)replicas.n);
@@ -73,15 +74,17 @@ static enum status run(const void *value, int n_inputs, char *const *inputs, str
     return status;
 }
 
-/* clang-format off */
 const struct command command_train = {
     .name = "train",
     .arguments = "RECIPE.yaml [--set KEY=VALUE]... [--run DIR] [--init MODEL] [--watch]  |  --resume RUN",
     .example = "calvaria train configs/recipes/mia_patch_completion.yaml --set data.set=set.h5 --run runs/first",
-    .options = {.help = "train a network as a recipe says", .size = sizeof(struct train_options),
-    .base = &command_base_table,
-                .fields = train_fields},
+    .options =
+        {
+            .help = "train a network by a recipe",
+            .size = sizeof(struct train_options),
+            .base = &command_base_table,
+            .fields = train_fields,
+        },
     .max_inputs = 1,
-    .run = run,
+    .run = train_command,
 };
-/* clang-format on */

@@ -1,4 +1,4 @@
-/* truth.c - see truth.h. */
+/* truth.c - Finds and reads the volumes of a case by name; see truth.h. Test: tests/cli/test_evaluate.sh */
 #include "cli/truth.h"
 
 #include "base/file.h"
@@ -28,7 +28,7 @@ enum status truth_read_implant(struct volume *ret, const char *path, struct erro
     const int64_t n = grid_voxels(&volume.grid);
     for (int64_t i = 0; i < n; i++) {
         if (mask[i] && value && mask[i] != value) {
-            status = error_set(error, STATUS_FAILED, "%s: values %d and %d beside 0, an implant mask has one", path,
+            status = error_set(error, STATUS_FAILED, "%s: values 0, %d and %d: an implant mask has one besides 0", path,
                                value, mask[i]);
             volume_done(&volume);
             return status;

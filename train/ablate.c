@@ -1,4 +1,5 @@
-/* ablate.c - see ablate.h: trains and measures the grid, seed by seed, so that a first complete table comes early. */
+/* ablate.c - Trains and measures the grid of an ablation, seed by seed, so that a first complete table comes early.
+ * Test: tests/train/test_ablate.c */
 #include "train/ablate.h"
 
 #include <inttypes.h>
@@ -30,11 +31,11 @@ struct cell {
     struct config_strings sets;
 };
 
-/* --- is what lies there what was asked for? --- */
+/* --- does an existing run folder belong to this grid? --- */
 
 /* The recipe as text, without what a run fills in by itself: its own copy of the defects, its threads. Free with
  * memory_free. */
-static char *recipe_text(struct recipe recipe, bool any_threads)
+static char *ablate_recipe_text(struct recipe recipe, bool any_threads)
 {
     recipe.data.defects = NULL;
     if (any_threads)
@@ -43,7 +44,7 @@ static char *recipe_text(struct recipe recipe, bool any_threads)
 }
 
 /* The first line in which b differs from a. */
-static void first_difference(const char *a, const char *b, char line_a[128], char line_b[128])
+static void ablate_first_difference(const char *a, const char *b, char line_a[128], char line_b[128])
 {
     while (*a && *b) {
         size_t n_a = strcspn(a, "\n"), n_b = strcspn(b, "\n");
@@ -58,21 +59,22 @@ static void first_difference(const char *a, const char *b, char line_a[128], cha
     snprintf(line_b, 128, "%.*s", (int)strcspn(b, "\n"), b);
 }
 
-static enum status compare_texts(const char *there, const char *here, const struct cell *cell, struct error *error)
+static enum status ablate_compare_texts(const char *there, const char *here, const struct cell *cell,
+                                        struct error *error)
 {
     char line_there[128], line_here[128];
     if (!there || !here)
         return error_memory(error, 0, "a recipe's text");
     if (strcmp(there, here) == 0)
         return STATUS_OK;
-    first_difference(there, here, line_there, line_here);
+    ablate_first_difference(there, here, line_there, line_here);
     return error_set(error, STATUS_USAGE,
                      "%s: was trained by another recipe: '%s' there, '%s' here (another --out, or remove that folder)",
                      cell->folder, line_there, line_here);
 }
 
-static enum status compare_defects(const struct recipe *recipe, const struct cell *cell, struct arena *arena,
-                                   struct error *error)
+static enum status ablate_compare_defects(const struct recipe *recipe, const struct cell *cell, struct arena *arena,
+                                          struct error *error)
 {
     struct defects_config there, here;
     char *path = file_join(arena, cell->folder, "defects.yaml");
@@ -84,14 +86,14 @@ static enum status compare_defects(const struct recipe *recipe, const struct cel
     if (defects_read(&there, path, arena, error) || defects_read(&here, recipe->data.defects, arena, error))
         return error->status;
     char *text_there = config_dump_text(&defects_table, &there), *text_here = config_dump_text(&defects_table, &here);
-    enum status status = compare_texts(text_there, text_here, cell, error);
+    enum status status = ablate_compare_texts(text_there, text_here, cell, error);
     memory_free(text_there);
     memory_free(text_here);
     return status;
 }
 
 /* The run folder holds the very recipe of this cell. */
-static enum status compare_recipes(const struct ablation *ablation, const struct cell *cell, struct error *error)
+static enum status ablate_compare_recipes(const struct ablation *ablation, const struct cell *cell, struct error *error)
 {
     struct arena arena = {0};
     struct recipe there, here;
@@ -106,21 +108,21 @@ static enum status compare_recipes(const struct ablation *ablation, const struct
                       cell->folder, there.data.defects ? "generated" : "stored");
     if (!status) {
         bool any_threads = here.train.threads == 0;
-        char *text_there = recipe_text(there, any_threads), *text_here = recipe_text(here, any_threads);
-        status = compare_texts(text_there, text_here, cell, error);
+        char *text_there = ablate_recipe_text(there, any_threads), *text_here = ablate_recipe_text(here, any_threads);
+        status = ablate_compare_texts(text_there, text_here, cell, error);
         memory_free(text_there);
         memory_free(text_here);
     }
     if (!status)
-        status = compare_defects(&here, cell, &arena, error);
+        status = ablate_compare_defects(&here, cell, &arena, error);
     arena_done(&arena);
     return status;
 }
 
 /* --- training --- */
 
-static enum status cell_make(struct cell *ret, const struct ablation *ablation, int64_t point, int64_t s,
-                             struct error *error)
+static enum status ablate_cell_make(struct cell *ret, const struct ablation *ablation, int64_t point, int64_t s,
+                                    struct error *error)
 {
     const char *seed = ablation->config->seeds.items[s];
     struct cell cell = {
@@ -133,7 +135,7 @@ static enum status cell_make(struct cell *ret, const struct ablation *ablation, 
 }
 
 /* A folder without a recipe was killed while it was made: nothing to go on with. It is set aside, not removed. */
-static enum status cell_clear(const struct ablation *ablation, const struct cell *cell, struct error *error)
+static enum status ablate_cell_set_aside(const struct ablation *ablation, const struct cell *cell, struct error *error)
 {
     for (int i = 1; i < 1000; i++) {
         char *aside = arena_printf(ablation->arena, "%s.unborn%d", cell->folder, i);
@@ -149,19 +151,19 @@ static enum status cell_clear(const struct ablation *ablation, const struct cell
                      cell->folder);
 }
 
-static enum status cell_train(const struct ablation *ablation, const struct cell *cell, struct error *error)
+static enum status ablate_cell_train(const struct ablation *ablation, const struct cell *cell, struct error *error)
 {
     struct run_status there = {0};
     char *recipe = file_join(ablation->arena, cell->folder, "recipe.yaml");
     if (!recipe)
         return error_memory(error, 0, "a path");
     parallel_set_threads(ablation->threads); /* an earlier run may have had its own number */
-    if (file_exists(cell->folder) && !file_exists(recipe) && cell_clear(ablation, cell, error))
+    if (file_exists(cell->folder) && !file_exists(recipe) && ablate_cell_set_aside(ablation, cell, error))
         return error->status;
     if (!file_exists(cell->folder))
         return trainer_start(ablation->config->base, (int)cell->sets.n, (char *const *)cell->sets.items, cell->folder,
                              NULL, error);
-    if (compare_recipes(ablation, cell, error))
+    if (ablate_compare_recipes(ablation, cell, error))
         return error->status;
     if (run_read_status(&there, cell->folder, ablation->arena, error) == STATUS_OK &&
         strcmp(there.state, "finished") == 0)
@@ -172,7 +174,7 @@ static enum status cell_train(const struct ablation *ablation, const struct cell
 
 /* --- measuring --- */
 
-static enum status cell_measure(struct ablation *ablation, const struct cell *cell, struct error *error)
+static enum status ablate_cell_measure(struct ablation *ablation, const struct cell *cell, struct error *error)
 {
     static const char prefix[] = "restore.";
     const struct ablate_config *config = ablation->config;
@@ -204,7 +206,7 @@ static enum status ablate_prepare(struct ablation *ablation, struct error *error
     struct recipe first;
     struct cell cell;
     static const char *const folders[] = {"runs", "evaluations"};
-    if (cell_make(&cell, ablation, 0, 0, error) ||
+    if (ablate_cell_make(&cell, ablation, 0, 0, error) ||
         recipe_read(&first, config->base, (int)cell.sets.n, (char *const *)cell.sets.items, ablation->arena, error))
         return error->status;
     if (!first.data.set && !config->measure.set)
@@ -225,16 +227,16 @@ static enum status ablate_prepare(struct ablation *ablation, struct error *error
     return status;
 }
 
-/* A run that fails is told and left out; only a request to stop, or a folder that is not ours, ends the grid. */
+/* A run that fails is logged and left out. Only a request to stop or a folder of another recipe ends the grid. */
 static enum status ablate_cell(struct ablation *ablation, struct ablate_result *ret, int64_t point, int64_t s,
                                struct error *error)
 {
     struct cell cell;
-    if (cell_make(&cell, ablation, point, s, error))
+    if (ablate_cell_make(&cell, ablation, point, s, error))
         return error->status;
-    enum status status = cell_train(ablation, &cell, error);
+    enum status status = ablate_cell_train(ablation, &cell, error);
     if (!status)
-        status = cell_measure(ablation, &cell, error);
+        status = ablate_cell_measure(ablation, &cell, error);
     if (status != STATUS_FAILED)
         return status;
     log_warn("%s: left out: %.*s", cell.name, (int)strcspn(error->text, "\n"), error->text);
@@ -275,9 +277,8 @@ enum status ablate_run(struct ablate_result *ret, const struct ablate_config *co
         holdout_close(&ablation.holdout);
     }
     if (status == STATUS_STOPPED)
-        error_while(error,
-                    "running ablation %s in %s, which goes on where it stopped when the same command is given again",
-                    config->name, out);
+        error_while(error, "running ablation %s in %s (the same command continues where it stopped)", config->name,
+                    out);
     if (!status)
         *ret = result;
     return status;

@@ -12,9 +12,9 @@
  *           - { name: dice, set: ["loss=[{type: dice}]"] }
  *     evaluate: { cases: 8, metrics: [dsc, volume_error] }
  *
- * An axis whose values change `restore.` keys alone trains nothing anew: the same models restore again. OUT holds
- * ablation.yaml, runs/POINT_sSEED (run folders), evaluations/POINT_sSEED.tsv, runs.tsv, table.tsv, table.md, metrics.gp
- * and metrics.png. */
+ * An axis whose values change only `restore.` keys trains nothing: the same models restore once for each value. OUT
+ * holds ablation.yaml, runs/POINT_sSEED (run folders), evaluations/POINT_sSEED.tsv, runs.tsv, table.tsv, table.md,
+ * metrics.gp and metrics.png. */
 #ifndef CALVARIA_TRAIN_ABLATE_H
 #define CALVARIA_TRAIN_ABLATE_H
 
@@ -85,7 +85,7 @@ struct ablate_result {
     struct ablate_point_result *points;
 };
 
-/* Trains what is not trained, measures what is not measured, and draws table and plots again after every run. A run
+/* Trains what is not trained, measures what is not measured, and rewrites table and plots after every run. A run
  * that fails is logged and left out; STATUS_STOPPED on SIGINT/SIGTERM, with how to go on. Refuses (STATUS_USAGE) run
  * folders of another recipe. */
 enum status ablate_run(struct ablate_result *ret, const struct ablate_config *config, const char *out,

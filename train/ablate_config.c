@@ -1,4 +1,5 @@
-/* ablate_config.c - the rows of an ablation, its checks, and the arithmetic of its grid; see ablate.h. */
+/* ablate_config.c - The keys of an ablation, their checks, and the arithmetic of its grid; see ablate.h.
+ * Test: tests/train/test_ablate.c */
 #include <ctype.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -18,7 +19,7 @@ static const struct config_field value_fields[] = {
 static const struct config_table value_table = {
     .help = "One value of an axis", .size = sizeof(struct ablate_value), .fields = value_fields};
 
-static const struct config_table *value_variant(int index)
+static const struct config_table *ablate_value_variant(int index)
 {
     return index == 0 ? &value_table : NULL;
 }
@@ -27,14 +28,14 @@ static const struct config_table *value_variant(int index)
 static const struct config_field axis_fields[] = {
     {.key = "name", .type = CONFIG_STRING, .offset = offsetof(struct ablate_axis, name), .required = true,
      .help = "its column in the table"},
-    {.key = "values", .type = CONFIG_LIST, .offset = offsetof(struct ablate_axis, values), .variant = value_variant,
-     .required = true, .help = "what is compared"},
+    {.key = "values", .type = CONFIG_LIST, .offset = offsetof(struct ablate_axis, values),
+     .variant = ablate_value_variant, .required = true, .help = "what is compared"},
     {0}};
 /* clang-format on */
 static const struct config_table axis_table = {
     .help = "One axis of the grid", .size = sizeof(struct ablate_axis), .fields = axis_fields};
 
-static const struct config_table *axis_variant(int index)
+static const struct config_table *ablate_axis_variant(int index)
 {
     return index == 0 ? &axis_table : NULL;
 }
@@ -72,7 +73,7 @@ static const struct config_field ablate_fields[] = {
     {.key = "set", .type = CONFIG_STRINGS, .offset = ABLATE(set), .help = "KEY=VALUE over it, for every run"},
     {.key = "seeds", .type = CONFIG_STRINGS, .offset = ABLATE(seeds), .text = "[1, 2, 3]",
      .help = "each point of the grid is trained once with each"},
-    {.key = "axes", .type = CONFIG_LIST, .offset = ABLATE(axes), .variant = axis_variant, .required = true,
+    {.key = "axes", .type = CONFIG_LIST, .offset = ABLATE(axes), .variant = ablate_axis_variant, .required = true,
      .help = "the grid: every combination of their values"},
     {.key = "evaluate", .type = CONFIG_TABLE, .offset = ABLATE(measure), .table = &measure_table,
      .help = "how it is measured"},
@@ -154,7 +155,7 @@ bool ablate_sets(struct config_strings *ret, const struct ablate_config *config,
 
 /* --- reading --- */
 
-static bool name_is_plain(const char *name)
+static bool ablate_name_is_plain(const char *name)
 {
     for (const char *c = name; *c; c++)
         if (!isalnum((unsigned char)*c) && !strchr(".+-", *c))
@@ -162,7 +163,7 @@ static bool name_is_plain(const char *name)
     return *name && *name != '.' && *name != '-';
 }
 
-static void check_axis(const struct ablate_config *config, int a, struct error *error)
+static void ablate_check_axis(const struct ablate_config *config, int a, struct error *error)
 {
     const struct ablate_axis *axis = ablate_axis_at(config, a);
     const struct yaml_node *node = config->axes.items[a].node;
@@ -171,12 +172,12 @@ static void check_axis(const struct ablate_config *config, int a, struct error *
     for (int b = 0; b < a; b++)
         if (strcmp(axis->name, ablate_axis_at(config, b)->name) == 0)
             config_error(error, node, "axes[%d].name: '%s' is another axis' name too", a, axis->name);
-    if (!name_is_plain(axis->name))
+    if (!ablate_name_is_plain(axis->name))
         config_error(error, node, "axes[%d].name: '%s': letters, digits, '.', '+' and '-' alone", a, axis->name);
     for (int64_t i = 0; i < axis->values.n; i++) {
         const struct ablate_value *value = axis->values.items[i].value;
         const struct yaml_node *at = axis->values.items[i].node;
-        if (!name_is_plain(value->name))
+        if (!ablate_name_is_plain(value->name))
             config_error(error, at,
                          "axes[%d].values[%" PRId64
                          "].name: '%s': letters, digits, '.', '+' and '-' alone (it names run folders)",
@@ -189,7 +190,7 @@ static void check_axis(const struct ablate_config *config, int a, struct error *
     }
 }
 
-static void check_seeds(const struct ablate_config *config, struct error *error)
+static void ablate_check_seeds(const struct ablate_config *config, struct error *error)
 {
     const struct yaml_node *node = yaml_get(config->node, "seeds");
     if (config->seeds.n == 0)
@@ -204,7 +205,7 @@ static void check_seeds(const struct ablate_config *config, struct error *error)
     }
 }
 
-static void check_metrics(const struct ablate_config *config, struct error *error)
+static void ablate_check_metrics(const struct ablate_config *config, struct error *error)
 {
     const struct yaml_node *measure = yaml_get(config->node, "evaluate");
     const struct yaml_node *node = measure ? yaml_get(measure, "metrics") : NULL;
@@ -233,9 +234,9 @@ static enum status ablate_check(const struct ablate_config *config, struct error
         return config_error(error, yaml_get(config->node, "axes"), "axes: %" PRId64 " of them (1 to %d)",
                             config->axes.n, ABLATE_MAX_AXES);
     for (int a = 0; a < (int)config->axes.n; a++)
-        check_axis(config, a, error);
-    check_seeds(config, error);
-    check_metrics(config, error);
+        ablate_check_axis(config, a, error);
+    ablate_check_seeds(config, error);
+    ablate_check_metrics(config, error);
     if (!error->status && ablate_points(config) > ABLATE_MAX_POINTS)
         return config_error(error, yaml_get(config->node, "axes"),
                             "axes: more than %d points in the grid (fewer values)", ABLATE_MAX_POINTS);

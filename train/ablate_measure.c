@@ -1,4 +1,5 @@
-/* ablate_measure.c - see ablate_measure.h. */
+/* ablate_measure.c - Restores the held-out skulls by one trained model and keeps the metrics in a table; see
+ * ablate_measure.h. Test: tests/train/test_ablate.c */
 #include "train/ablate_measure.h"
 
 #include <inttypes.h>
@@ -23,8 +24,8 @@ enum status ablate_open_holdout(struct holdout *ret, const struct ablate_measure
 }
 
 /* "# measured: HASH of model, pipeline, skulls and defects": the same line, the same numbers. In arena. */
-static char *measure_mark(const struct ablate_measure *measure, const struct holdout *holdout,
-                          const struct restorer *restorer, struct arena *arena)
+static char *ablate_measure_mark(const struct ablate_measure *measure, const struct holdout *holdout,
+                                 const struct restorer *restorer, struct arena *arena)
 {
     const struct model *model = restorer_model(restorer);
     char *pipeline = config_dump_text(&restore_table, restorer_config(restorer));
@@ -41,7 +42,8 @@ static char *measure_mark(const struct ablate_measure *measure, const struct hol
     return text ? arena_printf(arena, "# measured: %016" PRIx64, (uint64_t)hash) : NULL;
 }
 
-static enum status measure_cases(FILE *table, struct holdout *holdout, struct restorer *restorer, struct error *error)
+static enum status ablate_measure_cases(FILE *table, struct holdout *holdout, struct restorer *restorer,
+                                        struct error *error)
 {
     struct progress progress = {0};
     enum status status = STATUS_OK;
@@ -61,8 +63,8 @@ static enum status measure_cases(FILE *table, struct holdout *holdout, struct re
     return status;
 }
 
-static enum status measure_write(const char *path, const char *mark, struct holdout *holdout, struct restorer *restorer,
-                                 struct error *error)
+static enum status ablate_measure_write(const char *path, const char *mark, struct holdout *holdout,
+                                        struct restorer *restorer, struct error *error)
 {
     char *text = NULL;
     size_t bytes = 0;
@@ -71,7 +73,7 @@ static enum status measure_write(const char *path, const char *mark, struct hold
         return error_memory(error, 0, "a table of measurements");
     fprintf(table, "%s\n", mark);
     trial_print_header(table);
-    enum status status = measure_cases(table, holdout, restorer, error);
+    enum status status = ablate_measure_cases(table, holdout, restorer, error);
     if (fclose(table) != 0 && !status)
         status = error_memory(error, bytes, "a table of measurements");
     if (!status)
@@ -83,7 +85,7 @@ static enum status measure_write(const char *path, const char *mark, struct hold
 /* --- reading it back --- */
 
 /* The next tab-separated cell of the line at *at, ended; NULL past the last. */
-static char *next_cell(char **at)
+static char *ablate_next_cell(char **at)
 {
     char *cell = *at;
     if (!cell)
@@ -96,7 +98,7 @@ static char *next_cell(char **at)
 }
 
 /* Ends the line at *at and moves on; NULL past the last. */
-static char *next_line(char **at)
+static char *ablate_next_line(char **at)
 {
     char *line = *at, *end = line ? strchr(line, '\n') : NULL;
     if (!end)
@@ -109,11 +111,12 @@ static char *next_line(char **at)
 enum { MEASURE_MAX_COLUMNS = 64 };
 
 /* Which of the wanted metrics each column is; -1: none. False when one is missing. */
-static bool measure_columns(int column_of[MEASURE_MAX_COLUMNS], char *header, const struct config_strings *metrics)
+static bool ablate_measure_columns(int column_of[MEASURE_MAX_COLUMNS], char *header,
+                                   const struct config_strings *metrics)
 {
     int64_t n_found = 0;
     for (int c = 0; c < MEASURE_MAX_COLUMNS; c++) {
-        const char *name = next_cell(&header);
+        const char *name = ablate_next_cell(&header);
         column_of[c] = -1;
         for (int64_t m = 0; name && m < metrics->n; m++)
             if (strcmp(metrics->items[m], name) == 0) {
@@ -124,16 +127,16 @@ static bool measure_columns(int column_of[MEASURE_MAX_COLUMNS], char *header, co
     return n_found == metrics->n;
 }
 
-static void measure_sum(struct ablate_measured *ret, char *rows, const int column_of[MEASURE_MAX_COLUMNS],
-                        int64_t n_metrics)
+static void ablate_measure_sum(struct ablate_measured *ret, char *rows, const int column_of[MEASURE_MAX_COLUMNS],
+                               int64_t n_metrics)
 {
     int64_t count[ABLATE_MAX_METRICS] = {0};
     char *line;
-    while ((line = next_line(&rows)) != NULL) {
+    while ((line = ablate_next_line(&rows)) != NULL) {
         bool has_nan = false;
-        next_cell(&line);
+        ablate_next_cell(&line);
         for (int c = 1; c < MEASURE_MAX_COLUMNS && line; c++) {
-            double value = strtod(next_cell(&line), NULL);
+            double value = strtod(ablate_next_cell(&line), NULL);
             has_nan |= !isfinite(value); /* distances to an empty mask */
             if (column_of[c] >= 0 && isfinite(value)) {
                 ret->mean[column_of[c]] += value;
@@ -148,8 +151,8 @@ static void measure_sum(struct ablate_measured *ret, char *rows, const int colum
 }
 
 /* False when the table is another's or not whole. */
-static bool measure_read(struct ablate_measured *ret, const char *path, const char *mark,
-                         const struct config_strings *metrics)
+static bool ablate_measure_read(struct ablate_measured *ret, const char *path, const char *mark,
+                                const struct config_strings *metrics)
 {
     struct error error = {0};
     struct ablate_measured measured = {.done = true};
@@ -158,10 +161,10 @@ static bool measure_read(struct ablate_measured *ret, const char *path, const ch
     size_t bytes;
     if (!file_exists(path) || file_read(&text, &bytes, path, 1 << 24, &error))
         return false;
-    char *at = text, *first = next_line(&at), *header = next_line(&at);
-    bool same = first && header && strcmp(first, mark) == 0 && measure_columns(column_of, header, metrics);
+    char *at = text, *first = ablate_next_line(&at), *header = ablate_next_line(&at);
+    bool same = first && header && strcmp(first, mark) == 0 && ablate_measure_columns(column_of, header, metrics);
     if (same) {
-        measure_sum(&measured, at, column_of, metrics->n);
+        ablate_measure_sum(&measured, at, column_of, metrics->n);
         *ret = measured;
     }
     memory_free(text);
@@ -175,12 +178,12 @@ enum status ablate_measure_model(struct ablate_measured *ret, const struct ablat
     struct arena arena = {0};
     struct restorer *restorer = NULL;
     enum status status = restorer_open(&restorer, model, restore_sets, error);
-    char *mark = status ? NULL : measure_mark(measure, holdout, restorer, &arena);
+    char *mark = status ? NULL : ablate_measure_mark(measure, holdout, restorer, &arena);
     if (!status && !mark)
         status = error_memory(error, 0, "a table of measurements");
-    if (!status && !measure_read(ret, path, mark, &measure->metrics)) {
-        status = measure_write(path, mark, holdout, restorer, error);
-        if (!status && !measure_read(ret, path, mark, &measure->metrics))
+    if (!status && !ablate_measure_read(ret, path, mark, &measure->metrics)) {
+        status = ablate_measure_write(path, mark, holdout, restorer, error);
+        if (!status && !ablate_measure_read(ret, path, mark, &measure->metrics))
             status = error_set(error, STATUS_FAILED, "%s: cannot be read back", path);
     }
     restorer_free(restorer);

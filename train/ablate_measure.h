@@ -16,7 +16,7 @@ enum status ablate_open_holdout(struct holdout *ret, const struct ablate_measure
                                 struct error *error);
 
 /* Restores every skull by the model (with restore_sets over its pipeline) and writes the table at `path`, whose first
- * line says by what it was made; one that was made by the same is only read. */
+ * line identifies its inputs. A table of the same inputs is read, not made. */
 enum status ablate_measure_model(struct ablate_measured *ret, const struct ablate_measure *measure,
                                  struct holdout *holdout, const char *model, const struct config_strings *restore_sets,
                                  const char *path, struct error *error);

@@ -1,4 +1,5 @@
-/* ablate_table.c - see ablate_table.h. */
+/* ablate_table.c - The tables and the plot of an ablation; see ablate_table.h.
+ * Test: tests/train/test_ablate.c */
 #include "train/ablate_table.h"
 
 #include <inttypes.h>
@@ -10,8 +11,8 @@
 #include "base/log.h"
 #include "train/plot.h"
 
-static void summarise_metric(struct ablate_point_result *point, const struct ablate_measured *seeds, int64_t n_seeds,
-                             int64_t m)
+static void ablate_summarise_metric(struct ablate_point_result *point, const struct ablate_measured *seeds,
+                                    int64_t n_seeds, int64_t m)
 {
     double sum = 0, squares = 0;
     int64_t n = 0;
@@ -41,13 +42,13 @@ void ablate_summarise(struct ablate_result *result, const struct ablate_config *
             point->n_empty += seeds[s].done ? seeds[s].n_empty : 0;
         }
         for (int64_t m = 0; m < config->measure.metrics.n; m++)
-            summarise_metric(point, seeds, config->seeds.n, m);
+            ablate_summarise_metric(point, seeds, config->seeds.n, m);
     }
 }
 
 /* --- the files --- */
 
-static void print_value(FILE *file, double value)
+static void ablate_print_value(FILE *file, double value)
 {
     if (isfinite(value))
         fprintf(file, "\t%.6g", value);
@@ -55,23 +56,23 @@ static void print_value(FILE *file, double value)
         fputs("\tnan", file);
 }
 
-static void print_axes(FILE *file, const struct ablate_config *config, int64_t point, const char *between)
+static void ablate_print_axes(FILE *file, const struct ablate_config *config, int64_t point, const char *between)
 {
     for (int a = 0; a < (int)config->axes.n; a++)
         fprintf(file, "%s%s", a ? between : "", ablate_value_at(config, point, a)->name);
 }
 
-static void print_axis_titles(FILE *file, const struct ablate_config *config, const char *between)
+static void ablate_print_axis_titles(FILE *file, const struct ablate_config *config, const char *between)
 {
     for (int a = 0; a < (int)config->axes.n; a++)
         fprintf(file, "%s%s", a ? between : "", ablate_axis_at(config, a)->name);
 }
 
-static void print_runs(FILE *file, const struct ablate_result *result, const struct ablate_config *config,
-                       const struct ablate_measured *measured)
+static void ablate_print_runs(FILE *file, const struct ablate_result *result, const struct ablate_config *config,
+                              const struct ablate_measured *measured)
 {
     fputs("point\tseed\t", file);
-    print_axis_titles(file, config, "\t");
+    ablate_print_axis_titles(file, config, "\t");
     for (int64_t m = 0; m < config->measure.metrics.n; m++)
         fprintf(file, "\t%s", config->measure.metrics.items[m]);
     fputs("\tcases\tempty\n", file);
@@ -81,17 +82,17 @@ static void print_runs(FILE *file, const struct ablate_result *result, const str
             if (!one->done)
                 continue;
             fprintf(file, "%" PRId64 "\t%s\t", p, config->seeds.items[s]);
-            print_axes(file, config, p, "\t");
+            ablate_print_axes(file, config, p, "\t");
             for (int64_t m = 0; m < config->measure.metrics.n; m++)
-                print_value(file, one->mean[m]);
+                ablate_print_value(file, one->mean[m]);
             fprintf(file, "\t%" PRId64 "\t%" PRId64 "\n", one->n_cases, one->n_empty);
         }
 }
 
-static void print_table(FILE *file, const struct ablate_result *result, const struct ablate_config *config)
+static void ablate_print_table(FILE *file, const struct ablate_result *result, const struct ablate_config *config)
 {
     fputs("point\tlabel\t", file);
-    print_axis_titles(file, config, "\t");
+    ablate_print_axis_titles(file, config, "\t");
     fputs("\tseeds", file);
     for (int64_t m = 0; m < config->measure.metrics.n; m++)
         fprintf(file, "\t%s\t%s_sd\t%s_n", config->measure.metrics.items[m], config->measure.metrics.items[m],
@@ -100,20 +101,20 @@ static void print_table(FILE *file, const struct ablate_result *result, const st
     for (int64_t p = 0; p < result->n_points; p++) {
         const struct ablate_point_result *point = &result->points[p];
         fprintf(file, "%" PRId64 "\t", p);
-        print_axes(file, config, p, " ");
+        ablate_print_axes(file, config, p, " ");
         fputc('\t', file);
-        print_axes(file, config, p, "\t");
+        ablate_print_axes(file, config, p, "\t");
         fprintf(file, "\t%" PRId64, point->n_seeds);
         for (int64_t m = 0; m < config->measure.metrics.n; m++) {
-            print_value(file, point->mean[m]);
-            print_value(file, point->sd[m]);
+            ablate_print_value(file, point->mean[m]);
+            ablate_print_value(file, point->sd[m]);
             fprintf(file, "\t%" PRId64, point->n[m]);
         }
         fprintf(file, "\t%" PRId64 "\n", point->n_empty);
     }
 }
 
-static bool metric_in_mm(const char *name)
+static bool ablate_metric_in_mm(const char *name)
 {
     for (int k = 0; metrics_columns[k].name; k++)
         if (strcmp(metrics_columns[k].name, name) == 0)
@@ -122,9 +123,9 @@ static bool metric_in_mm(const char *name)
 }
 
 /* "0.612 ± 0.013", with (n) where a metric did not exist in every seed. */
-static void print_spread(FILE *file, const struct ablate_point_result *point, int64_t m, const char *name)
+static void ablate_print_spread(FILE *file, const struct ablate_point_result *point, int64_t m, const char *name)
 {
-    int digits = metric_in_mm(name) ? 1 : 3;
+    int digits = ablate_metric_in_mm(name) ? 1 : 3;
     if (point->n[m] == 0) {
         fputs(" –", file);
         return;
@@ -136,11 +137,11 @@ static void print_spread(FILE *file, const struct ablate_point_result *point, in
         fprintf(file, " (%" PRId64 ")", point->n[m]);
 }
 
-static void print_markdown(FILE *file, const struct ablate_result *result, const struct ablate_config *config)
+static void ablate_print_markdown(FILE *file, const struct ablate_result *result, const struct ablate_config *config)
 {
     const struct config_strings *metrics = &config->measure.metrics;
     fputs("| ", file);
-    print_axis_titles(file, config, " | ");
+    ablate_print_axis_titles(file, config, " | ");
     fputs(" | seeds |", file);
     for (int64_t m = 0; m < metrics->n; m++)
         fprintf(file, " %s |", metrics->items[m]);
@@ -150,10 +151,10 @@ static void print_markdown(FILE *file, const struct ablate_result *result, const
     fputc('\n', file);
     for (int64_t p = 0; p < result->n_points; p++) {
         fputs("| ", file);
-        print_axes(file, config, p, " | ");
+        ablate_print_axes(file, config, p, " | ");
         fprintf(file, " | %" PRId64 " |", result->points[p].n_seeds);
         for (int64_t m = 0; m < metrics->n; m++) {
-            print_spread(file, &result->points[p], m, metrics->items[m]);
+            ablate_print_spread(file, &result->points[p], m, metrics->items[m]);
             fputs(" |", file);
         }
         fprintf(file, " %" PRId64 " |\n", result->points[p].n_empty);
@@ -176,11 +177,11 @@ enum status ablate_write_tables(const struct ablate_result *result, const struct
             break;
         }
         if (i == 0)
-            print_runs(file, result, config, measured);
+            ablate_print_runs(file, result, config, measured);
         else if (i == 1)
-            print_table(file, result, config);
+            ablate_print_table(file, result, config);
         else
-            print_markdown(file, result, config);
+            ablate_print_markdown(file, result, config);
         status = fclose(file) == 0 ? file_write(path, text, bytes, error) : error_memory(error, bytes, names[i]);
         free(text); /* open_memstream's */
     }
@@ -190,7 +191,7 @@ enum status ablate_write_tables(const struct ablate_result *result, const struct
 
 /* --- the picture --- */
 
-/* A panel per metric: each seed a small circle, mean and standard deviation beside it. */
+/* A panel per metric: a small circle for each seed, mean and standard deviation to its left. */
 static const char plot_setup[] =
     "unset key\nset style fill solid 0.6\nset xtics rotate by -30 noenhanced scale 0\nset offsets 0.6,0.6,0,0\n"
     "set rmargin 6\nset bmargin 4\n";

@@ -1,4 +1,5 @@
-/* adversary.c - see adversary.h. */
+/* adversary.c - The discriminator of a GAN: its two updates in each step, and its term in the generator's loss; see
+ * adversary.h. Test: tests/train/test_schemes.c */
 #include "train/adversary.h"
 
 #include <inttypes.h>
@@ -14,9 +15,9 @@ static const struct config_field adversary_fields[] = {
     {.key = "network", .type = CONFIG_TABLE, .offset = offsetof(struct adversary_config, network),
      .table = &network_table, .help = "the discriminator, usually by `extends: "
              "../networks/mia_discriminator.yaml` in this section; its source has the size of a patch, its "
-             "answers are probabilities of being a true target"},
+             "outputs are probabilities of being a true target"},
     {.key = "weight", .type = CONFIG_DOUBLE, .offset = offsetof(struct adversary_config, weight), .text = "0.1",
-     .min = 0, .max = 1e6, .help = "of the generator's binary cross entropy, beside the losses"},
+     .min = 0, .max = 1e6, .help = "of the generator's binary cross entropy, added to the losses"},
     {.key = "optimizer", .type = CONFIG_CHOICE, .offset = offsetof(struct adversary_config, optimizer),
      .variant = optimizer_table_at, .help = "the discriminator's update rule; not given: the recipe's"},
     {0}};
@@ -24,7 +25,7 @@ static const struct config_field adversary_fields[] = {
 
 static const struct config_table adversary_gan = {
     .type = "gan",
-    .help = "a discriminator that learns to tell predictions from targets (Goodfellow et al. 2014)",
+    .help = "a discriminator that learns to separate predictions from targets (Goodfellow et al. 2014)",
     .size = sizeof(struct adversary_config),
     .fields = adversary_fields};
 
@@ -57,16 +58,16 @@ static size_t adversary_kept_floats(const struct adversary *adversary)
 
 static enum status adversary_allocate(struct adversary *adversary, struct shape src, struct error *error)
 {
-    size_t answers = (size_t)shape_count(network_dst_shape(adversary->network)),
+    size_t outputs = (size_t)shape_count(network_dst_shape(adversary->network)),
            kept = adversary_kept_floats(adversary);
-    adversary->label = memory_alloc(answers, sizeof(float));
-    adversary->d_answer = memory_alloc(answers, sizeof(float));
+    adversary->label = memory_alloc(outputs, sizeof(float));
+    adversary->d_output = memory_alloc(outputs, sizeof(float));
     adversary->d_src = memory_alloc((size_t)shape_count(src), sizeof(float));
     kept += (size_t)(adversary->params.n_floats -
                      adversary->params.n_trainable); /* once more the statistics, for adversary_judge */
     adversary->kept = memory_alloc(kept, sizeof(float));
     adversary->partials = memory_alloc(gradient_n_partials(&adversary->params), sizeof(double));
-    if (adversary->label && adversary->d_answer && adversary->d_src && adversary->kept && adversary->partials)
+    if (adversary->label && adversary->d_output && adversary->d_src && adversary->kept && adversary->partials)
         return STATUS_OK;
     return error_memory(error, kept * sizeof(float), "the adversary");
 }
@@ -108,7 +109,7 @@ void adversary_free(struct adversary *adversary)
     network_free(adversary->network);
     params_done(&adversary->params);
     memory_free(adversary->label);
-    memory_free(adversary->d_answer);
+    memory_free(adversary->d_output);
     memory_free(adversary->d_src);
     memory_free(adversary->kept);
     memory_free(adversary->partials);
@@ -151,14 +152,14 @@ static struct pass adversary_pass(const struct adversary *adversary, int64_t ste
         .training = true, .seed = adversary->seed, .step = (uint64_t)(step * ADVERSARY_BATCHES + batch)};
 }
 
-/* The binary cross entropy of its answer to src; its gradient into d_answer. */
-static double adversary_answer(struct adversary *adversary, const float *src, float label, const struct pass *pass)
+/* The binary cross entropy of its output for src; its gradient into d_output. */
+static double adversary_output_loss(struct adversary *adversary, const float *src, float label, const struct pass *pass)
 {
     struct loss_batch batch = {.shape = network_dst_shape(adversary->network), .t = adversary->label, .step = 1};
     for (int64_t i = 0; i < shape_count(batch.shape); i++)
         adversary->label[i] = label;
     batch.p = network_forward(adversary->network, src, pass);
-    return loss_sum(&adversary->loss, &batch, adversary->d_answer, NULL);
+    return loss_sum(&adversary->loss, &batch, adversary->d_output, NULL);
 }
 
 static struct diagnosis adversary_diagnosis(const struct adversary *adversary, const float *src,
@@ -178,10 +179,10 @@ static enum status adversary_update(struct adversary *adversary, const float *sr
 {
     const struct pass pass = adversary_pass(adversary, step, batch);
     const struct diagnosis diagnosis = adversary_diagnosis(adversary, src, &pass, step);
-    double loss = adversary_answer(adversary, src, batch == ADVERSARY_REAL ? 1 : 0, &pass);
+    double loss = adversary_output_loss(adversary, src, batch == ADVERSARY_REAL ? 1 : 0, &pass);
     if (!isfinite(loss))
         return diagnose_loss(&diagnosis, loss, error);
-    network_backward(adversary->network, adversary->d_answer, NULL, &pass);
+    network_backward(adversary->network, adversary->d_output, NULL, &pass);
     if (!isfinite(gradient_norm(&adversary->params, adversary->partials)))
         return diagnose_gradient(&diagnosis, error);
     optimizer_step(&adversary->optimizer, &adversary->params, lr);
@@ -201,7 +202,7 @@ enum status adversary_learn(struct adversary *adversary, const float *real, cons
     return STATUS_OK;
 }
 
-/* With the batch's statistics, the moving ones unchanged: as Keras 2 treats batch norm in a model that does not learn.
+/* With the batch's statistics, the moving ones unchanged: Keras 2 treats batch norm so in a model that does not learn.
  */
 enum status adversary_judge(struct adversary *adversary, const float *p, float *d_p, int64_t step, double *ret_fooled,
                             struct error *error)
@@ -214,12 +215,12 @@ enum status adversary_judge(struct adversary *adversary, const float *p, float *
           *d_src = adversary->d_src;
     float weight = (float)adversary->config->weight;
     memcpy(kept, statistics, (size_t)n_statistics * sizeof *kept);
-    double fooled = adversary_answer(adversary, p, 1, &pass);
+    double fooled = adversary_output_loss(adversary, p, 1, &pass);
     if (!isfinite(fooled)) {
         const struct diagnosis diagnosis = adversary_diagnosis(adversary, p, &pass, step);
         return diagnose_loss(&diagnosis, fooled, error);
     }
-    network_backward(adversary->network, adversary->d_answer, d_src, &pass);
+    network_backward(adversary->network, adversary->d_output, d_src, &pass);
     memcpy(statistics, kept, (size_t)n_statistics * sizeof *kept);
 #pragma omp parallel for simd schedule(static)
     for (int64_t i = 0; i < n; i++)

@@ -1,4 +1,4 @@
-/* adversary.h - a discriminator that learns to tell predictions from targets, and whose judgement is a term of the
+/* adversary.h - a discriminator that learns to separate predictions from targets, and whose output is a term of the
  * generator's loss (Goodfellow et al. 2014), in the order of the published code (EncoderDecoderGAN3D.py of
  * Jianningli/MIA): one step of the discriminator on the targets, one on predictions of the network as it is deployed,
  * then one of the network, the discriminator's weights and statistics left as they are.
@@ -35,7 +35,7 @@ struct adversary {
     struct config_list loss; /* binary cross entropy, in arena */
     struct arena arena;
     uint64_t seed;
-    float *label, *d_answer; /* one per answer of the network */
+    float *label, *d_output; /* one per output value of the network */
     float *d_src;            /* gradient by its source */
     float *kept;             /* values and optimizer slots as before the step, should it fail */
     double *partials;        /* of the gradient's norm */
@@ -46,10 +46,10 @@ struct adversary {
 enum status adversary_new(struct adversary **ret, const struct adversary_config *config, struct shape src,
                           uint64_t seed, struct error *error);
 /* Two updates, on real and on fake, both of shape src, at lr_factor times its optimizer's rate. A loss or gradient that
- * is not finite is STATUS_FAILED and says where it came from. step: of the run, counted from 1. */
+ * is not finite is STATUS_FAILED; the message names its source. step: of the run, counted from 1. */
 enum status adversary_learn(struct adversary *adversary, const float *real, const float *fake, double lr_factor,
                             int64_t step, struct adversary_result *ret, struct error *error);
-/* The binary cross entropy of its answer to p against `real`; d_p += weight times its gradient. Fails as
+/* The binary cross entropy of its output for p against `real`; d_p += weight times its gradient. Fails as
  * adversary_learn does. */
 enum status adversary_judge(struct adversary *adversary, const float *p, float *d_p, int64_t step, double *ret_fooled,
                             struct error *error);

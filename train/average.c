@@ -1,4 +1,4 @@
-/* average.c - see average.h. */
+/* average.c - Exponential moving average of the weights; see average.h. Test: tests/train/test_schemes.c */
 #include "train/average.h"
 
 #include <math.h>

@@ -8,7 +8,7 @@
 
 /* After step `step`, counted from 1. average: n_floats. */
 void average_update(float *average, const struct params *params, double decay, int64_t step);
-/* Exchanges the average with the values: once to look at the average, once more to go back. */
+/* Exchanges the average with the values: once to use the average, once more to restore the values. */
 void average_swap(float *average, struct params *params);
 
 #endif

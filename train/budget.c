@@ -1,4 +1,5 @@
-/* budget.c - see budget.h. */
+/* budget.c - Memory of a run from its recipe, before anything large is allocated; see budget.h.
+ * Test: tests/train/test_recipe.c */
 #include "train/budget.h"
 
 #include <inttypes.h>
@@ -53,7 +54,7 @@ enum status budget_estimate(struct budget *ret, const struct recipe *recipe, con
         sampler_count(&recipe->data, largest) * patch; /* a drawn skull's patches: a byte per voxel, or two floats */
     if (recipe->data.spacing_mm > 0)
         drawn *= 8;
-    bool distance = loss_needs(&recipe->loss) & LOSS_NEEDS_DISTANCE; /* a float per voxel beside them */
+    bool distance = loss_needs(&recipe->loss) & LOSS_NEEDS_DISTANCE; /* plus a float per voxel */
     budget.batch_bytes = (distance ? 4 : 3) * 4 * train->batch * patch +
                          recipe->data.queue * drawn * (distance ? 5 : 1) +
                          recipe->data.workers * LOADER_VOXEL_BYTES * voxels;

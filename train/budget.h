@@ -16,8 +16,8 @@ struct budget {
 enum status budget_estimate(struct budget *ret, const struct recipe *recipe, const int64_t largest[3],
                             struct error *error);
 
-/* Logs the estimate. STATUS_USAGE when it is more than `available_bytes` (-1: unknown, never refused): the message says
- * which batch or patch would fit. */
+/* Logs the estimate. STATUS_USAGE when it is more than `available_bytes` (-1: unknown, never refused); the message
+ * names a batch or patch that would fit. */
 enum status budget_check(const struct recipe *recipe, const int64_t largest[3], int64_t available_bytes,
                          struct error *error);
 

@@ -1,4 +1,5 @@
-/* checkpoint.c - see checkpoint.h. */
+/* checkpoint.c - The state of a run to and from a model file; see checkpoint.h.
+ * Test: tests/train/test_trainer.c, tests/train/test_stop.c */
 #include "train/checkpoint.h"
 
 #include <inttypes.h>
@@ -21,7 +22,8 @@ static const char *const number_names[N_NUMBERS] = {
     "step",      "optimizer_steps", "loader_draw",  "loader_patch", "validated_step", "best_step",
     "best_bits", "threads",         "dataset_hash", "waited",       "adversary_steps"};
 
-static void numbers_get(int64_t numbers[N_NUMBERS], const struct train_step *train_step, const struct run_state *state)
+static void checkpoint_get_numbers(int64_t numbers[N_NUMBERS], const struct train_step *train_step,
+                                   const struct run_state *state)
 {
     int64_t best_bits;
     memcpy(&best_bits, &state->best, sizeof best_bits);
@@ -39,7 +41,8 @@ static void numbers_get(int64_t numbers[N_NUMBERS], const struct train_step *tra
     memcpy(numbers, values, sizeof values);
 }
 
-static void numbers_put(struct train_step *train_step, struct run_state *state, const int64_t numbers[N_NUMBERS])
+static void checkpoint_put_numbers(struct train_step *train_step, struct run_state *state,
+                                   const int64_t numbers[N_NUMBERS])
 {
     train_step->step = numbers[0];
     train_step->optimizer.n_steps = numbers[1];
@@ -54,7 +57,7 @@ static void numbers_put(struct train_step *train_step, struct run_state *state, 
     memcpy(&state->best, &numbers[6], sizeof state->best);
 }
 
-/* Every flat block of floats that a run's state has, beside the weights of the model. */
+/* Every flat block of floats that a run's state has, in addition to the weights of the model. */
 static int64_t checkpoint_floats(struct model_block *blocks, char names[][BLOCK_NAME],
                                  const struct train_step *train_step)
 {
@@ -118,7 +121,7 @@ enum status checkpoint_write(const char *path, const struct train_step *train_st
     struct model_block blocks[N_BLOCKS_MAX];
     char names[N_BLOCKS_MAX][BLOCK_NAME];
     int64_t numbers[N_NUMBERS];
-    numbers_get(numbers, train_step, state);
+    checkpoint_get_numbers(numbers, train_step, state);
     struct model model = {
         .network = train_step->recipe->network, .params = train_step->params, .texts = model_texts, .blocks = blocks};
     if (train_step->coarse)
@@ -168,7 +171,7 @@ static enum status checkpoint_take(struct train_step *train_step, struct run_sta
     if (n_copied != train_step->params.n)
         return error_set(error, STATUS_FAILED, "%s: has %" PRId64 " of the network's %" PRId64 " parameters", path,
                          n_copied, train_step->params.n);
-    numbers_put(train_step, state, numbers);
+    checkpoint_put_numbers(train_step, state, numbers);
     return STATUS_OK;
 }
 

@@ -1,16 +1,16 @@
 /* checkpoint.h - a model file with the whole state of a run: going on from it gives the bits of the run that never
  * stopped.
  *
- * Beside weights and pipeline (texts `network`, `restore`) it holds the texts `recipe`, `defects`, `dataset_hash`,
- * `seed`, `versions`, `metrics`, `licence`, and in /state the optimizer's slots and the numbers of struct run_state.
- * With train.ema the weights are the averaged ones and /state/value holds those that learn; an adversary is in
- * /state/adversary_*. Written atomically: after a kill or on a full disk the earlier file stands. */
+ * In addition to weights and pipeline (texts `network`, `restore`) it holds the texts `recipe`, `defects`,
+ * `dataset_hash`, `seed`, `versions`, `metrics`, `licence`, and in /state the optimizer's slots and the numbers of
+ * struct run_state. With train.ema the weights are the averaged ones and /state/value holds those that learn; an
+ * adversary is in /state/adversary_*. Written atomically: after a kill or on a full disk the earlier file stands. */
 #ifndef CALVARIA_TRAIN_CHECKPOINT_H
 #define CALVARIA_TRAIN_CHECKPOINT_H
 
 #include "train/train_step.h"
 
-/* Where a run stands, beside weights, optimizer and loader. */
+/* The state of a run, without weights, optimizer and loader. */
 struct run_state {
     int64_t validated_step; /* the last validation that was completed; 0: none */
     int64_t best_step;      /* 0: none */

@@ -1,4 +1,5 @@
-/* diagnose.c - see diagnose.h. */
+/* diagnose.c - Finds where a value that is not finite began; see diagnose.h.
+ * Test: tests/train/test_trainer.c */
 #include "train/diagnose.h"
 
 #include <inttypes.h>
@@ -6,7 +7,7 @@
 
 #define DIAGNOSE_HINT "a smaller optimizer.lr or train.clip_norm: 1 often helps"
 
-static bool all_finite(const float *values, int64_t n)
+static bool diagnose_all_finite(const float *values, int64_t n)
 {
     for (int64_t i = 0; i < n; i++)
         if (!isfinite(values[i]))
@@ -15,7 +16,7 @@ static bool all_finite(const float *values, int64_t n)
 }
 
 /* The network cut off behind its first n layers, run on the batch; false when its output is not finite. */
-static bool prefix_finite(const struct diagnosis *diagnosis, int64_t n)
+static bool diagnose_prefix_finite(const struct diagnosis *diagnosis, int64_t n)
 {
     struct error scratch = {0};
     struct network_config config = *diagnosis->config;
@@ -25,9 +26,9 @@ static bool prefix_finite(const struct diagnosis *diagnosis, int64_t n)
     alone.replicas = NULL;
     config.layers.n = n;
     if (network_new(&network, &config, &params, network_src_shape(diagnosis->network), NETWORK_TRAIN, &scratch))
-        return true; /* no memory left to look: says nothing */
+        return true; /* no memory for the check: no finding */
     const float *p = network_forward(network, diagnosis->src, &alone);
-    bool finite = all_finite(p, shape_count(network_dst_shape(network)));
+    bool finite = diagnose_all_finite(p, shape_count(network_dst_shape(network)));
     network_free(network);
     return finite;
 }
@@ -37,16 +38,17 @@ enum status diagnose_loss(const struct diagnosis *diagnosis, double loss, struct
     const struct params *params = diagnosis->params;
     const char *whose = diagnosis->whose;
     int64_t step = diagnosis->step;
-    if (!all_finite(diagnosis->src, shape_count(network_src_shape(diagnosis->network))))
+    if (!diagnose_all_finite(diagnosis->src, shape_count(network_src_shape(diagnosis->network))))
         return error_set(error, STATUS_FAILED, "step %" PRId64 ": %sloss is %g: the batch itself is not finite", step,
                          whose, loss);
     for (int64_t i = 0; i < params->n;
          i++) /* statistics were touched by the very pass that failed: they are no cause */
-        if (params->items[i].trainable && !all_finite(params->value + params->items[i].offset, params->items[i].count))
+        if (params->items[i].trainable &&
+            !diagnose_all_finite(params->value + params->items[i].offset, params->items[i].count))
             return error_set(error, STATUS_FAILED, "step %" PRId64 ": %sloss is %g: parameter %s is not finite (%s)",
                              step, whose, loss, params->items[i].name, DIAGNOSE_HINT);
     for (int64_t n = 1; n <= diagnosis->config->layers.n; n++)
-        if (!prefix_finite(diagnosis, n))
+        if (!diagnose_prefix_finite(diagnosis, n))
             return error_set(error, STATUS_FAILED,
                              "step %" PRId64 ": %sloss is %g: layer '%s' is the first whose output is not finite (%s)",
                              step, whose, loss, network_layer(diagnosis->network, n - 1)->name, DIAGNOSE_HINT);
@@ -60,7 +62,7 @@ enum status diagnose_gradient(const struct diagnosis *diagnosis, struct error *e
     const struct params *params = diagnosis->params;
     for (int64_t i = params->n - 1; i >= 0; i--) {
         const struct param *param = &params->items[i];
-        if (param->trainable && !param->frozen && !all_finite(params->grad + param->offset, param->count))
+        if (param->trainable && !param->frozen && !diagnose_all_finite(params->grad + param->offset, param->count))
             return error_set(error, STATUS_FAILED,
                              "step %" PRId64 ": the gradient of %s%s, first in the backward pass, is not finite (%s)",
                              diagnosis->step, diagnosis->whose, param->name, DIAGNOSE_HINT);

@@ -1,4 +1,5 @@
-/* environment.c - see environment.h. */
+/* environment.c - Code, compiler, libraries, machine and free memory as text and numbers; see environment.h.
+ * Test: tests/train/test_trainer.c */
 #include "train/environment.h"
 
 #include <inttypes.h>

@@ -1,4 +1,5 @@
-/* gradient.c - see gradient.h. */
+/* gradient.c - Norm, scaling and accumulation of the whole gradient; see gradient.h.
+ * Test: tests/train/test_schemes.c */
 #include "train/gradient.h"
 
 #include <math.h>

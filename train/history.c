@@ -1,4 +1,5 @@
-/* history.c - see history.h. */
+/* history.c - Rows of metrics.tsv and the plots drawn from them; see history.h.
+ * Test: tests/train/test_history.c */
 #include "train/history.h"
 
 #include <math.h>

@@ -1,4 +1,4 @@
-/* history.h - what a run tells while it goes: rows of metrics.tsv, and the plots drawn from it. */
+/* history.h - what a run reports while it goes: rows of metrics.tsv, and the plots drawn from it. */
 #ifndef CALVARIA_TRAIN_HISTORY_H
 #define CALVARIA_TRAIN_HISTORY_H
 
@@ -17,7 +17,7 @@ struct history {
     double plotted_s;
     bool has_metrics;           /* whole skulls were measured: there is something to draw */
     bool no_plots;              /* gnuplot is not there: said once */
-    struct plot_window *window; /* NULL: none was asked for, or there is none */
+    struct plot_window *window; /* NULL: not requested, or not available */
     double watched_s;
 };
 
@@ -32,7 +32,8 @@ enum status history_validation(struct history *history, int64_t step, const stru
 /* Draws plots/loss.png and plots/metrics.png; not sooner than 10 s after the last time unless `now`. Failure is logged
  * once. */
 void history_plot(struct history *history, bool now);
-/* Opens a window that shows both plots, redrawn every 2 s as rows come. Where there can be none, the log says why. */
+/* Opens a window that shows both plots, redrawn every 2 s as rows come. Where there can be none, the log gives the
+ * reason. */
 void history_watch(struct history *history);
 void history_close(struct history *history);
 

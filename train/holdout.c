@@ -1,4 +1,5 @@
-/* holdout.c - see holdout.h. */
+/* holdout.c - The validation skulls, each with one known defect; see holdout.h.
+ * Test: tests/train/test_ablate.c, tests/train/test_trainer.c */
 #include "train/holdout.h"
 
 #include <math.h>

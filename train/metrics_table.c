@@ -1,4 +1,5 @@
-/* metrics_table.c - see metrics_table.h. */
+/* metrics_table.c - A table that grows by rows and can be cut back to a checkpoint; see metrics_table.h.
+ * Test: tests/train/test_run.c */
 #include "train/metrics_table.h"
 
 #include <assert.h>

@@ -1,4 +1,5 @@
-/* plot.c - see plot.h. */
+/* plot.c - gnuplot: scripts into images, and a window; see plot.h.
+ * Test: tests/train/test_run.c, tests/train/test_history.c */
 #include "train/plot.h"
 
 #include <errno.h>

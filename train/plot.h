@@ -1,4 +1,4 @@
-/* plot.h - pictures of numbers by gnuplot: the script is kept beside the data, the image is made through a pipe.
+/* plot.h - plots of numbers by gnuplot: the script is kept in the folder of the data, the image is made through a pipe.
  * gnuplot absent or broken costs only the pictures. */
 #ifndef CALVARIA_TRAIN_PLOT_H
 #define CALVARIA_TRAIN_PLOT_H
@@ -11,13 +11,12 @@
 bool plot_available(void);
 
 /* Writes FOLDER/NAME.gp and lets gnuplot run it inside FOLDER; the script names its own output, FOLDER/NAME.png. `body`
- * holds the plot commands; terminal, size, output and a common look are put in front of it. STATUS_FAILED says that
- * there is no picture and why; the script is written all the same, for `gnuplot NAME.gp`. */
+ * holds the plot commands; terminal, size, output and a common look are put in front of it. STATUS_FAILED: there is
+ * no picture, the message gives the reason; the script is written all the same, for `gnuplot NAME.gp`. */
 enum status plot_draw(const char *folder, const char *name, const char *body, struct error *error);
 
-/* A window that shows what is drawn into it, by a gnuplot that lives as long. STATUS_FAILED where there can be none,
- * and why: no display, no gnuplot, or one that was built without windows. `folder`: where the bodies' data files are
- * looked for. */
+/* A window that shows what is drawn into it, by a gnuplot that lives as long. `folder`: of the bodies' data files.
+ * STATUS_FAILED without a display, without gnuplot, or with one that was built without windows. */
 struct plot_window;
 enum status plot_window_open(struct plot_window **ret, const char *folder, const char *title, struct error *error);
 /* Draws anew, one body above the other. False when the window was closed. */

@@ -1,4 +1,5 @@
-/* recipe.c - see recipe.h: the rows, and reading. The rules that span keys are in recipe_check.c. */
+/* recipe.c - The keys of a recipe, and reading; see recipe.h. The rules that span keys are in recipe_check.c.
+ * Test: tests/train/test_recipe.c */
 #include "train/recipe.h"
 
 #include <limits.h>
@@ -19,7 +20,7 @@ static const struct config_field train_fields[] = {
     {.key = "batch", .type = CONFIG_INT, .offset = TRAIN(batch), .text = "1", .min = 1, .max = 4096, .unit = "patches",
      .help = "patches of one step, in each process"},
     {.key = "validate_every", .type = CONFIG_INT, .offset = TRAIN(validate_every), .text = "200", .min = 0,
-     .max = 1e9, .unit = "steps", .help = "how often the validation split is looked at, and after the last step; "
+     .max = 1e9, .unit = "steps", .help = "how often the validation split is measured, and after the last step; "
              "0: never"},
     {.key = "validate_patches", .type = CONFIG_INT, .offset = TRAIN(validate_patches), .text = "16", .min = 0,
      .max = 1e5, .unit = "patches", .help = "patches of the validation split whose loss is taken, always the same "
@@ -63,13 +64,11 @@ static const struct config_field train_fields[] = {
 };
 /* clang-format on */
 
-/* clang-format off */
 static const struct config_table train_table = {
     .help = "The training loop: how long, how often validated and saved, what learns.",
     .size = sizeof(struct train_config),
     .fields = train_fields,
 };
-/* clang-format on */
 
 #define RECIPE(member) offsetof(struct recipe, member)
 /* clang-format off */
@@ -83,7 +82,7 @@ static const struct config_field recipe_fields[] = {
      .help = "completion: the network gives the whole skull; implant: only what is missing"},
     {.key = "coarse", .type = CONFIG_PATH, .offset = RECIPE(coarse),
      .help = "fine stage of a cascade: the coarse stage, a model or run folder trained with sampler whole and "
-             "spacing_mm, whose answer is the network's second channel; it becomes part of the model"},
+             "spacing_mm, whose prediction is the network's second channel; it becomes part of the model"},
     {.key = "network", .type = CONFIG_TABLE, .offset = RECIPE(network), .table = &network_table,
      .help = "the layers, usually by `extends`"},
     {.key = "data", .type = CONFIG_TABLE, .offset = RECIPE(data), .table = &loader_table,
@@ -92,7 +91,7 @@ static const struct config_field recipe_fields[] = {
     {.key = "optimizer", .type = CONFIG_CHOICE, .offset = RECIPE(optimizer), .variant = optimizer_table_at,
      .help = "the update rule"},
     {.key = "adversary", .type = CONFIG_CHOICE, .offset = RECIPE(adversary), .variant = adversary_table_at,
-     .help = "a discriminator beside the network; not given: none"},
+     .help = "a discriminator trained with the network; not given: none"},
     {.key = "schedule", .type = CONFIG_TABLE, .offset = RECIPE(schedule), .table = &schedule_table,
      .help = "the learning rate over the run"},
     {.key = "train", .type = CONFIG_TABLE, .offset = RECIPE(train), .table = &train_table, .help = "the loop"},
@@ -102,13 +101,11 @@ static const struct config_field recipe_fields[] = {
 };
 /* clang-format on */
 
-/* clang-format off */
 const struct config_table recipe_table = {
     .help = "A training recipe.",
     .size = sizeof(struct recipe),
     .fields = recipe_fields,
 };
-/* clang-format on */
 
 const struct yaml_node *recipe_key(const struct recipe *recipe, const char *dotted)
 {

@@ -1,5 +1,5 @@
-/* recipe.h - everything a training run is told, from one YAML file (and what it extends). One table of rows; see
- * docs/reference.md. */
+/* recipe.h - the whole configuration of a training run, from one YAML file (and what it extends). One table of rows;
+ * see docs/reference.md. */
 #ifndef CALVARIA_TRAIN_RECIPE_H
 #define CALVARIA_TRAIN_RECIPE_H
 
@@ -54,11 +54,10 @@ enum status recipe_read(struct recipe *ret, const char *path, int n_sets, char *
                         struct error *error);
 
 /* The rules that span keys, all of them pure arithmetic: patch and network, task and pipeline, metric and validation.
- * Every message says file, line, column, key and what would work. */
+ * Every message names file, line, column, key and what would work. */
 enum status recipe_check(const struct recipe *recipe, struct error *error);
 
-/* The node of a dotted key ("data.patch_vox"), or of the nearest map around it that was written; NULL when nothing was.
- */
+/* The node of a dotted key ("data.patch_vox"), or of the nearest map around it that was written; NULL: none. */
 const struct yaml_node *recipe_key(const struct recipe *recipe, const char *dotted);
 
 /* Makes a path mean the same from any folder; the file need not exist. NULL stays NULL. */
@@ -67,7 +66,7 @@ enum status recipe_absolute(const char **path, struct arena *arena, struct error
 /* The network's source for `batch` training patches. */
 struct shape recipe_shape(const struct recipe *recipe, int64_t batch);
 
-/* The network takes patches of this size and gives their size back; the error says why not. */
+/* The network takes patches of this size and gives their size back; the error gives the reason. */
 bool recipe_patch_fits(const struct recipe *recipe, const int64_t patch[3], struct error *error);
 
 /* NULL: there is none. */

@@ -1,4 +1,5 @@
-/* recipe_check.c - the rules of a recipe that span keys. All are collected, so that one run shows every mistake. */
+/* recipe_check.c - The rules of a recipe that span keys. All are collected, so that one run shows every mistake.
+ * Test: tests/train/test_recipe.c, tests/bad_configs */
 #include "train/recipe.h"
 
 #include <inttypes.h>
@@ -26,8 +27,8 @@ bool recipe_patch_fits(const struct recipe *recipe, const int64_t patch[3], stru
 }
 
 /* Looks along axis a, the other axes at a size that fits, for the nearest sizes that do. 0: none within `reach`. */
-static void patch_neighbours(const struct recipe *recipe, int64_t good, int a, int64_t size, int64_t *ret_below,
-                             int64_t *ret_above)
+static void recipe_patch_neighbours(const struct recipe *recipe, int64_t good, int a, int64_t size, int64_t *ret_below,
+                                    int64_t *ret_above)
 {
     enum { REACH = 256 };
     struct error scratch = {0};
@@ -46,7 +47,7 @@ static void patch_neighbours(const struct recipe *recipe, int64_t good, int a, i
 }
 
 /* The edge of a cube that the network takes, or 0. */
-static int64_t patch_good_cube(const struct recipe *recipe)
+static int64_t recipe_good_cube(const struct recipe *recipe)
 {
     struct error scratch = {0};
     for (int64_t edge = 256; edge >= 4; edge /= 2)
@@ -56,18 +57,19 @@ static int64_t patch_good_cube(const struct recipe *recipe)
 }
 
 /* The a-th number of a list, or whatever was written instead. */
-static const struct yaml_node *axis_node(const struct recipe *recipe, const char *key, int a)
+static const struct yaml_node *recipe_axis_node(const struct recipe *recipe, const char *key, int a)
 {
     const struct yaml_node *node = recipe_key(recipe, key);
     return node && node->kind == YAML_LIST && node->n_items == 3 ? node->items[a] : node;
 }
 
-static void check_patch(const struct recipe *recipe, const char *key, const int64_t patch[3], struct error *error)
+static void recipe_check_patch(const struct recipe *recipe, const char *key, const int64_t patch[3],
+                               struct error *error)
 {
     struct error network_error = {0};
     if (recipe_patch_fits(recipe, patch, &network_error))
         return;
-    int64_t good = patch_good_cube(recipe);
+    int64_t good = recipe_good_cube(recipe);
     int n_bad = 0;
     for (int a = 0; good && a < 3; a++) {
         struct error scratch = {0};
@@ -76,14 +78,15 @@ static void check_patch(const struct recipe *recipe, const char *key, const int6
         if (recipe_patch_fits(recipe, one, &scratch))
             continue;
         n_bad++;
-        patch_neighbours(recipe, good, a, patch[a], &below, &above);
+        recipe_patch_neighbours(recipe, good, a, patch[a], &below, &above);
         char hint[96] = "";
         if (below && above)
             snprintf(hint, sizeof hint, " (%" PRId64 " or %" PRId64 " would fit)", below, above);
         else if (below || above)
             snprintf(hint, sizeof hint, " (%" PRId64 " would fit)", below ? below : above);
-        config_error(error, axis_node(recipe, key, a), "%s[%d]: %" PRId64 " does not fit the layers of network '%s'%s",
-                     key, a, patch[a], recipe->network.name, hint);
+        config_error(error, recipe_axis_node(recipe, key, a),
+                     "%s[%d]: %" PRId64 " does not fit the layers of network '%s'%s", key, a, patch[a],
+                     recipe->network.name, hint);
     }
     network_error.text[strcspn(network_error.text, "\n")] = '\0';
     if (good == 0)
@@ -95,11 +98,11 @@ static void check_patch(const struct recipe *recipe, const char *key, const int6
                      patch[1], patch[2], network_error.text);
 }
 
-static void check_channels(const struct recipe *recipe, struct error *error)
+static void recipe_check_channels(const struct recipe *recipe, struct error *error)
 {
     struct error scratch = {0};
     struct network_cost cost;
-    int64_t good = patch_good_cube(recipe);
+    int64_t good = recipe_good_cube(recipe);
     if (good && !network_cost(&cost, &recipe->network, (struct shape){1, 1, good, good, good}, &scratch) &&
         cost.dst.c != 1)
         config_error(error, recipe_key(recipe, "network.layers"),
@@ -108,7 +111,7 @@ static void check_channels(const struct recipe *recipe, struct error *error)
                      cost.dst.c);
 }
 
-static void check_network(const struct recipe *recipe, struct error *error)
+static void recipe_check_network(const struct recipe *recipe, struct error *error)
 {
     const struct network_config *network = &recipe->network;
     struct error network_error = {0};
@@ -123,25 +126,26 @@ static void check_network(const struct recipe *recipe, struct error *error)
     if (network->input_channels != channels) {
         config_error(error, recipe_key(recipe, "network.input_channels"),
                      "network.input_channels: %" PRId64 ", but training patches have %s", network->input_channels,
-                     recipe->coarse ? "2 channels, the skull and the coarse answer (2 would fit)"
+                     recipe->coarse ? "2 channels, the skull and the coarse prediction (2 would fit)"
                                     : "1 channel (1 would fit)");
         return;
     }
     if (network_describe(&params, network, &network_error)) {
         error_add(error, STATUS_USAGE, "%.*s", (int)strcspn(network_error.text, "\n"), network_error.text);
     } else {
-        check_channels(recipe, error);
-        check_patch(recipe, "data.patch_vox", recipe->data.patch_vox, error);
+        recipe_check_channels(recipe, error);
+        recipe_check_patch(recipe, "data.patch_vox", recipe->data.patch_vox, error);
         if (memcmp(recipe->restore.window.patch_vox, recipe->data.patch_vox, sizeof recipe->data.patch_vox) != 0)
-            check_patch(recipe, "restore.patch_vox", recipe->restore.window.patch_vox, error);
+            recipe_check_patch(recipe, "restore.patch_vox", recipe->restore.window.patch_vox, error);
     }
     params_done(&params);
 }
 
 /* --- names of layers --- */
 
-static void check_layer_patterns(const struct recipe *recipe, const char *key, const struct config_strings *patterns,
-                                 const struct params *params, struct error *error)
+static void recipe_check_layer_patterns(const struct recipe *recipe, const char *key,
+                                        const struct config_strings *patterns, const struct params *params,
+                                        struct error *error)
 {
     enum { NAMES = 256 };
     const char *names[NAMES + 1];
@@ -164,20 +168,20 @@ static void check_layer_patterns(const struct recipe *recipe, const char *key, c
     }
 }
 
-static void check_layers(const struct recipe *recipe, struct error *error)
+static void recipe_check_layers(const struct recipe *recipe, struct error *error)
 {
     struct error network_error = {0};
     struct params params = {0};
     if (!network_describe(&params, &recipe->network, &network_error)) {
-        check_layer_patterns(recipe, "train.freeze", &recipe->train.freeze, &params, error);
-        check_layer_patterns(recipe, "train.init_skip", &recipe->train.init_skip, &params, error);
+        recipe_check_layer_patterns(recipe, "train.freeze", &recipe->train.freeze, &params, error);
+        recipe_check_layer_patterns(recipe, "train.init_skip", &recipe->train.init_skip, &params, error);
     }
     params_done(&params);
 }
 
 /* --- the rest --- */
 
-static void check_task(const struct recipe *recipe, struct error *error)
+static void recipe_check_task(const struct recipe *recipe, struct error *error)
 {
     const struct yaml_node *restore = recipe->node ? yaml_get(recipe->node, "restore") : NULL;
     const struct yaml_node *task = restore && restore->kind == YAML_MAP ? yaml_get(restore, "task") : NULL;
@@ -195,7 +199,7 @@ static void check_task(const struct recipe *recipe, struct error *error)
                      "optimizer: not given (for example { type: adam, lr: 2.0e-4 })");
 }
 
-static void check_ramps(const struct recipe *recipe, struct error *error)
+static void recipe_check_ramps(const struct recipe *recipe, struct error *error)
 {
     for (int64_t i = 0; i < recipe->loss.n; i++) {
         const struct config_list *ramp = &((const struct loss_config *)recipe->loss.items[i].value)->ramp;
@@ -211,7 +215,7 @@ static void check_ramps(const struct recipe *recipe, struct error *error)
     }
 }
 
-static void check_adversary(const struct recipe *recipe, struct error *error)
+static void recipe_check_adversary(const struct recipe *recipe, struct error *error)
 {
     const struct adversary_config *adversary = recipe_adversary(recipe);
     struct network_cost cost;
@@ -234,7 +238,7 @@ static void check_adversary(const struct recipe *recipe, struct error *error)
                      recipe->train.accumulate);
 }
 
-static void check_spacing(const struct recipe *recipe, struct error *error)
+static void recipe_check_spacing(const struct recipe *recipe, struct error *error)
 {
     const double mm = recipe->data.spacing_mm;
     if (recipe->coarse && mm == 0)
@@ -250,7 +254,7 @@ static void check_spacing(const struct recipe *recipe, struct error *error)
         }
 }
 
-static void check_best(const struct recipe *recipe, struct error *error)
+static void recipe_check_best(const struct recipe *recipe, struct error *error)
 {
     const struct train_config *train = &recipe->train;
     const struct yaml_node *node = recipe_key(recipe, "train.best");
@@ -282,13 +286,13 @@ static void check_best(const struct recipe *recipe, struct error *error)
 enum status recipe_check(const struct recipe *recipe, struct error *error)
 {
     int before = error->n_errors;
-    check_task(recipe, error);
-    check_ramps(recipe, error);
-    check_adversary(recipe, error);
-    check_best(recipe, error);
-    check_spacing(recipe, error);
-    check_network(recipe, error);
+    recipe_check_task(recipe, error);
+    recipe_check_ramps(recipe, error);
+    recipe_check_adversary(recipe, error);
+    recipe_check_best(recipe, error);
+    recipe_check_spacing(recipe, error);
+    recipe_check_network(recipe, error);
     if (error->n_errors == before)
-        check_layers(recipe, error);
+        recipe_check_layers(recipe, error);
     return error->n_errors == before ? STATUS_OK : error->status;
 }

@@ -25,7 +25,7 @@ struct replicas {
     bool together;   /* they came to the same end, so that they can leave in order */
     void (*interrupted)(void *context);
     void *context;
-    bool told; /* `interrupted` was called */
+    bool reported; /* `interrupted` was called */
 };
 
 /* What this build can do: "Open MPI 4.1.4" or NULL. In a static buffer of the library. */
@@ -37,7 +37,7 @@ void replicas_stop(struct replicas *replicas);
 /* Ends every process of the run at once. Does not return where n > 1. */
 void replicas_abort(struct replicas *replicas, enum status status);
 
-/* Each value becomes its mean over the processes: the same bits in all of them, and again in a rerun with as many. */
+/* Each value becomes its mean over the processes: the same bits in all of them, and in a rerun with as many. */
 void replicas_average(struct replicas *replicas, float *values, int64_t n);
 void replicas_average_doubles(struct replicas *replicas, double *values, int64_t n);
 bool replicas_any(struct replicas *replicas, bool mine);

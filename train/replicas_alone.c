@@ -1,4 +1,5 @@
-/* replicas_alone.c - replicas.h in a build without MPI: there is one process. */
+/* replicas_alone.c - replicas.h in a build without MPI: there is one process.
+ * Test: tests/train/test_replicas.c */
 #include <stdlib.h>
 
 #include "train/replicas.h"

@@ -1,5 +1,5 @@
-/* replicas_mpi.c - replicas.h over MPI. Everything is one non-blocking operation that is waited for, so that a signal
- * is seen in between. */
+/* replicas_mpi.c - replicas.h over MPI. Every operation is non-blocking and waited for, so that a signal is seen in
+ * between. Test: tests/train/test_replicas.c */
 #include "train/replicas.h"
 
 #include <assert.h>
@@ -40,7 +40,7 @@ enum status replicas_start(struct replicas *ret, struct error *error)
         return STATUS_OK;
     if (MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &provided) != MPI_SUCCESS || provided < MPI_THREAD_FUNNELED)
         return error_set(error, STATUS_FAILED,
-                         "MPI: cannot be started beside threads (an MPI library with MPI_THREAD_FUNNELED)");
+                         "MPI: cannot be started with threads (an MPI library with MPI_THREAD_FUNNELED)");
     MPI_Comm_rank(MPI_COMM_WORLD, &rank);
     MPI_Comm_size(MPI_COMM_WORLD, &n);
     if (MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &local) == MPI_SUCCESS) {
@@ -75,8 +75,8 @@ static void replicas_wait(struct replicas *replicas, MPI_Request *request)
 {
     int done = 0;
     while (MPI_Test(request, &done, MPI_STATUS_IGNORE) == MPI_SUCCESS && !done) {
-        if (replicas->interrupted && !replicas->told && stop_requested()) {
-            replicas->told = true;
+        if (replicas->interrupted && !replicas->reported && stop_requested()) {
+            replicas->reported = true;
             replicas->interrupted(replicas->context);
         }
         sched_yield();

@@ -1,4 +1,4 @@
-/* run.c - see run.h. */
+/* run.c - The run folder: its files, its lock, its STATUS; see run.h. Test: tests/train/test_run.c */
 #include "train/run.h"
 
 #include <errno.h>
@@ -37,7 +37,7 @@ static enum status run_make_dated(struct run *run, const char *name, struct erro
     time_t now = time(NULL);
     struct tm tm;
     if (!localtime_r(&now, &tm) || strftime(date, sizeof date, "%Y%m%d-%H%M%S", &tm) == 0)
-        return error_set(error, STATUS_FAILED, "the clock: cannot tell the date");
+        return error_set(error, STATUS_FAILED, "the clock: the date is not available");
     if (file_make_folders("runs", error))
         return error->status;
     for (int i = 1; i <= 100; i++) {

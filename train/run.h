@@ -1,5 +1,5 @@
 /* run.h - the run folder: resolved config, overrides, environment, split, log, metrics table, plots, checkpoints,
- * STATUS. It alone tells which code, data, split, config, seed and result, and can infer.
+ * STATUS. It alone records code, data, split, configuration, seed and result, and is a model for inference.
  *
  *   recipe.yaml        every key, resolved; loads back to the same bytes
  *   overrides.txt      --set lines as given          environment.txt   commit, compiler, libraries, CPU, threads

@@ -1,4 +1,5 @@
-/* schedule.c - see schedule.h. */
+/* schedule.c - The learning rate over the steps of a run; see schedule.h.
+ * Test: tests/train/test_schedule.c */
 #include "train/schedule.h"
 
 #include <math.h>
@@ -23,13 +24,11 @@ static const struct config_field schedule_fields[] = {
 };
 /* clang-format on */
 
-/* clang-format off */
 const struct config_table schedule_table = {
     .help = "Learning rate over the run, as a factor of optimizer.lr.",
     .size = sizeof(struct schedule_config),
     .fields = schedule_fields,
 };
-/* clang-format on */
 
 double schedule_factor(const struct schedule_config *schedule, int64_t step, int64_t steps)
 {

@@ -10,8 +10,9 @@ struct schedule_config {
     int type;
     int64_t warmup_steps; /* linear from 1/warmup_steps to 1 */
     int64_t every_steps;  /* step: a drop each so many steps */
-    double gamma, power,
-        floor; /* step: factor of a drop; polynomial: exponent; cosine and polynomial: the last value */
+    double gamma;         /* step: factor of a drop */
+    double power;         /* polynomial: exponent */
+    double floor;         /* cosine and polynomial: the last value */
 };
 extern const struct config_table schedule_table;
 

@@ -1,4 +1,5 @@
-/* stop.c - see stop.h. The flag is process-wide because signals are. */
+/* stop.c - Signals that end a run in order; see stop.h. The flag is process-wide because signals are.
+ * Test: tests/train/test_stop.c */
 #include "train/stop.h"
 
 #include <signal.h>

@@ -1,4 +1,4 @@
-/* stop.h - SIGINT and SIGTERM ask a run to finish its step, save and end; a second one ends the process at once. */
+/* stop.h - on SIGINT or SIGTERM a run finishes its step, saves and ends; a second one ends the process at once. */
 #ifndef CALVARIA_TRAIN_STOP_H
 #define CALVARIA_TRAIN_STOP_H
 

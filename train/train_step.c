@@ -1,4 +1,5 @@
-/* train_step.c - see train_step.h. */
+/* train_step.c - One optimizer step: batches, forward, loss, backward, clipping, update; see train_step.h.
+ * Test: tests/train/test_schemes.c, tests/train/test_trainer.c */
 #include "train/train_step.h"
 
 #include <assert.h>
@@ -45,7 +46,7 @@ static enum status train_step_allocate(struct train_step *train_step, struct err
     return STATUS_OK;
 }
 
-/* A loader's prior: the coarse stage, asked as a deployed one is. */
+/* A loader's prior: the coarse stage, as in a deployed cascade. */
 static enum status train_step_prior(void *context, const float *src, float *p, struct error *error)
 {
     return restorer_predict(p, context, src, error);

@@ -1,6 +1,6 @@
-/* trainer.c - see trainer.h: the loop around train_step_run. How a run folder is made and reopened is in
- * trainer_open.c.
- */
+/* trainer.c - The loop around train_step_run: validation, checkpoints, the end of a run; see trainer.h. How a run
+ * folder is made and reopened is in trainer_open.c.
+ * Test: tests/train/test_trainer.c, tests/train/test_stop.c */
 #include "train/trainer.h"
 
 #include <inttypes.h>
@@ -35,7 +35,7 @@ static enum status trainer_status(struct trainer *trainer, const char *state, co
     return run_write_status(&trainer->run, &status, error);
 }
 
-static bool due(int64_t every, int64_t step, int64_t steps)
+static bool trainer_due(int64_t every, int64_t step, int64_t steps)
 {
     return every > 0 && (step % every == 0 || step == steps);
 }
@@ -44,7 +44,7 @@ static bool trainer_validation_due(const struct trainer *trainer)
 {
     const struct train_config *train = &trainer->recipe.train;
     int64_t step = trainer->train_step.step;
-    return step > 0 && trainer->state.validated_step != step && due(train->validate_every, step, train->steps);
+    return step > 0 && trainer->state.validated_step != step && trainer_due(train->validate_every, step, train->steps);
 }
 
 /* --- saving --- */
@@ -139,7 +139,7 @@ static enum status trainer_validate(struct trainer *trainer, struct error *error
     const char *best = trainer->recipe.train.best;
     if (validator_run(&validation, trainer->validator, &trainer->run, error))
         return error->status;
-    if (validation.stopped) /* the checkpoint says that it is still due */
+    if (validation.stopped) /* the checkpoint records that it is still due */
         return STATUS_OK;
     int64_t step = trainer->train_step.step;
     double value = validation_value(&validation, best);
@@ -170,7 +170,7 @@ static bool trainer_out_of_patience(const struct trainer *trainer)
     return patience > 0 && trainer->state.waited >= patience;
 }
 
-/* The first process validates, the others wait and are told. */
+/* The first process validates; the others wait for its result. */
 static enum status trainer_validate_together(struct trainer *trainer, struct error *error)
 {
     if (trainer_leads(trainer) && trainer_validate(trainer, error))
@@ -180,11 +180,11 @@ static enum status trainer_validate_together(struct trainer *trainer, struct err
     struct {
         struct run_state state;
         bool stop, dirty;
-    } told = {trainer->state, stop_requested(), trainer->dirty};
-    replicas_share(trainer->replicas, &told, sizeof told);
-    trainer->state = told.state;
-    trainer->stop = told.stop;
-    trainer->dirty = told.dirty;
+    } shared = {trainer->state, stop_requested(), trainer->dirty};
+    replicas_share(trainer->replicas, &shared, sizeof shared);
+    trainer->state = shared.state;
+    trainer->stop = shared.stop;
+    trainer->dirty = shared.dirty;
     return STATUS_OK;
 }
 
@@ -220,9 +220,9 @@ static enum status trainer_step(struct trainer *trainer, struct progress *progre
     progress_show(progress, train_step->step, note);
     if (trainer_validation_due(trainer) && trainer_validate_together(trainer, error))
         return error->status;
-    if (due(train->checkpoint_every, train_step->step, train->steps) && trainer_checkpoint(trainer, error))
+    if (trainer_due(train->checkpoint_every, train_step->step, train->steps) && trainer_checkpoint(trainer, error))
         return error->status;
-    if (trainer_leads(trainer) && due(train->plot_every, train_step->step, train->steps))
+    if (trainer_leads(trainer) && trainer_due(train->plot_every, train_step->step, train->steps))
         history_plot(&trainer->history, train_step->step == train->steps);
     return STATUS_OK;
 }
@@ -271,8 +271,9 @@ static enum status trainer_finish(struct trainer *trainer, enum status status, s
     struct error ignored = {0};
     if (status && trainer->run.log)
         error_print(trainer->run.log, error);
-    enum status told = trainer_status(trainer, states[status], status ? error->text : NULL, status ? &ignored : error);
-    return status ? status : told;
+    enum status written =
+        trainer_status(trainer, states[status], status ? error->text : NULL, status ? &ignored : error);
+    return status ? status : written;
 }
 
 static enum status trainer_open(struct trainer *trainer, const struct trainer_request *request, struct error *error)
@@ -283,7 +284,7 @@ static enum status trainer_open(struct trainer *trainer, const struct trainer_re
                           error);
 }
 
-/* A new run that failed says so in its folder; what a resumed one was before, it still is: only its log is told. */
+/* A new run that failed records it in its STATUS. A resumed one keeps its STATUS; only its log gets the error. */
 static void trainer_refused(struct trainer *trainer, const struct trainer_request *request, enum status status,
                             struct error *error)
 {

@@ -13,13 +13,12 @@ struct trainer_request {
     const char *folder; /* of a new run; NULL: runs/NAME-YYYYmmdd-HHMMSS            */
     const char *init;   /* start from this model's weights; NULL: none              */
     int n_sets;
-    char *const *sets; /* key=value over the recipe                                */
-    struct replicas *
-        replicas; /* the processes that train together; NULL: this one alone. The first of them writes the run folder */
-    bool watch;   /* a window with the curves as they grow                    */
+    char *const *sets;         /* key=value over the recipe                                */
+    struct replicas *replicas; /* train together; NULL: alone. The first one writes the run folder */
+    bool watch;                /* a window with the curves as they grow */
 };
 
-/* trainer_start or trainer_resume, whichever was asked for. With several processes: replicas->together tells whether
+/* trainer_start or trainer_resume, as requested. With several processes: replicas->together is true when
  * they end alike. */
 enum status trainer_run(const struct trainer_request *request, struct error *error);
 

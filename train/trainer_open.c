@@ -1,4 +1,5 @@
-/* trainer_open.c - see trainer_open.h. */
+/* trainer_open.c - A run from its recipe, new or resumed; see trainer_open.h.
+ * Test: tests/train/test_trainer.c */
 #include "train/trainer_open.h"
 
 #include <errno.h>
@@ -28,7 +29,7 @@ struct set_facts {
     char *split; /* case<TAB>split lines, in arena */
 };
 
-static char *set_split_text(const struct dataset *set, struct arena *arena)
+static char *trainer_split_text(const struct dataset *set, struct arena *arena)
 {
     size_t bytes = 1, at = 0;
     for (int64_t i = 0; i < dataset_n_cases(set); i++)
@@ -40,7 +41,7 @@ static char *set_split_text(const struct dataset *set, struct arena *arena)
     return text;
 }
 
-static enum status trainer_look_at_set(struct set_facts *ret, struct trainer *trainer, struct error *error)
+static enum status trainer_read_set(struct set_facts *ret, struct trainer *trainer, struct error *error)
 {
     const struct recipe *recipe = &trainer->recipe;
     struct set_facts facts = {0};
@@ -52,7 +53,7 @@ static enum status trainer_look_at_set(struct set_facts *ret, struct trainer *tr
         return error_while(error,
                            "opening data.set (make one with `calvaria pack`, name it with --set data.set=FILE.h5)");
     facts.hash = dataset_hash(set);
-    facts.split = set_split_text(set, &trainer->arena);
+    facts.split = trainer_split_text(set, &trainer->arena);
     for (int64_t i = 0; i < dataset_n_cases(set); i++) {
         const struct dataset_case *one = dataset_case(set, i);
         facts.n[one->split]++;
@@ -200,7 +201,7 @@ enum status trainer_create(struct trainer *trainer, const char *recipe_path, int
     if (recipe_absolute(&recipe->train.init, &trainer->arena, error))
         return error->status;
     trainer_set_threads(trainer);
-    if (trainer_look_at_set(&facts, trainer, error) || trainer_read_defects(trainer, error) ||
+    if (trainer_read_set(&facts, trainer, error) || trainer_read_defects(trainer, error) ||
         budget_check(recipe, facts.largest, trainer_available_bytes(trainer), error))
         return error->status;
     if (train_step_open(&trainer->train_step, recipe, true, error) || trainer_open_validator(trainer, error))
@@ -240,8 +241,9 @@ static enum status trainer_take_checkpoint(struct trainer *trainer, const struct
     const char *path = run_path(&trainer->run, "last.h5");
     if (!path)
         return error_memory(error, 0, "a path");
-    if (!file_exists(path)) { /* it ended before its first checkpoint: from the beginning again, the same bits */
-        log_warn("%s: no last.h5: the run ended before its first checkpoint and starts again", trainer->run.folder);
+    if (!file_exists(path)) { /* it ended before its first checkpoint: from the beginning, with the same bits */
+        log_warn("%s: no last.h5: the run ended before its first checkpoint and starts from the beginning",
+                 trainer->run.folder);
         trainer->state = (struct run_state){.best = NAN, .threads = recipe->train.threads, .dataset_hash = facts->hash};
         train_step_close(&trainer->train_step);
         return train_step_open(&trainer->train_step, recipe, true, error);
@@ -298,7 +300,7 @@ static enum status trainer_reread(struct trainer *trainer, int n_sets, char *con
     if (recipe_absolute(&recipe->data.defects, &trainer->arena, error))
         return error->status;
     trainer_set_threads(trainer);
-    if (trainer_look_at_set(facts, trainer, error) || trainer_read_defects(trainer, error))
+    if (trainer_read_set(facts, trainer, error) || trainer_read_defects(trainer, error))
         return error->status;
     return budget_check(recipe, facts->largest, trainer_available_bytes(trainer), error);
 }

@@ -17,7 +17,7 @@ struct trainer {
     char metrics[2048]; /* of the last validation, for the model files; "" before */
     int64_t saved_step; /* in last.h5 */
     bool dirty;         /* something happened since */
-    bool stop;          /* several processes: the first was asked to stop during a validation */
+    bool stop;          /* several processes: the first had a request to stop during a validation */
 };
 
 /* On failure what was made is left for trainer_close; a run folder is made only when the recipe, the data and the

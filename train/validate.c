@@ -1,4 +1,5 @@
-/* validate.c - see validate.h. */
+/* validate.c - Validation: the loss of fixed patches, and whole skulls restored and measured; see validate.h.
+ * Test: tests/train/test_trainer.c */
 #include "train/validate.h"
 
 #include <errno.h>
@@ -31,13 +32,13 @@ static int64_t validator_batch_floats(const struct validator *validator)
 }
 
 /* 0 and 1 exactly; what lies between (a resampled skull) in steps of 1/255. */
-static void bytes_from_floats(uint8_t *dst, const float *src, int64_t n)
+static void validate_bytes_from_floats(uint8_t *dst, const float *src, int64_t n)
 {
     for (int64_t i = 0; i < n; i++)
         dst[i] = (uint8_t)lrintf(255.0f * fminf(fmaxf(src[i], 0.0f), 1.0f));
 }
 
-static void floats_from_bytes(float *dst, const uint8_t *src, int64_t n)
+static void validate_floats_from_bytes(float *dst, const uint8_t *src, int64_t n)
 {
     for (int64_t i = 0; i < n; i++)
         dst[i] = (float)src[i] / 255.0f;
@@ -65,8 +66,8 @@ static enum status validator_read_patches(struct validator *validator, struct er
                                     train_step_seed(recipe, STREAM_VALIDATION), position, error);
     for (int64_t b = 0; !status && b < validator->n_batches; b++) {
         status = loader_next(loader, batch, train_step->src, train_step->target, NULL, &position, error);
-        bytes_from_floats(validator->src + b * floats, train_step->src, status ? 0 : floats);
-        bytes_from_floats(validator->target + b * floats, train_step->target, status ? 0 : floats);
+        validate_bytes_from_floats(validator->src + b * floats, train_step->src, status ? 0 : floats);
+        validate_bytes_from_floats(validator->target + b * floats, train_step->target, status ? 0 : floats);
     }
     loader_free(loader);
     return status;
@@ -99,8 +100,8 @@ static enum status validator_loss(double *ret, struct validator *validator, stru
     for (int64_t b = 0; b < validator->n_batches && !stop_requested(); b++) {
         if (train_step->distance && validator_distance(validator, validator->target + b * floats, error))
             return error->status;
-        floats_from_bytes(train_step->src, validator->src + b * floats, floats);
-        floats_from_bytes(train_step->target, validator->target + b * floats, floats);
+        validate_floats_from_bytes(train_step->src, validator->src + b * floats, floats);
+        validate_floats_from_bytes(train_step->target, validator->target + b * floats, floats);
         const float *p = network_forward(train_step->network, train_step->src, &pass);
         sum += train_step_loss(train_step, p, train_step->recipe->train.steps, NULL, NULL);
     }
@@ -111,7 +112,7 @@ static enum status validator_loss(double *ret, struct validator *validator, stru
 /* --- whole skulls --- */
 
 /* The defective skull, what the implant got right, what it missed, what it put too much. */
-static enum status trial_picture(struct trial *trial, const char *path, int64_t step, struct error *error)
+static enum status validate_picture(struct trial *trial, const char *path, int64_t step, struct error *error)
 {
     uint8_t *truth = trial->implant.data, *predicted = trial->restoration.implant.data,
             *hit = trial->restoration.completed.data;
@@ -135,7 +136,7 @@ static enum status trial_picture(struct trial *trial, const char *path, int64_t 
 
 /* --- the whole --- */
 
-static void validation_add(struct validation *ret, int64_t count[VALIDATION_MAX_COLUMNS], const struct trial *trial)
+static void validate_add(struct validation *ret, int64_t count[VALIDATION_MAX_COLUMNS], const struct trial *trial)
 {
     for (int k = 0; k < ret->n_columns; k++) {
         double value = metrics_columns[k].value(&trial->metrics);
@@ -159,10 +160,10 @@ static enum status validator_restore(struct validation *ret, struct validator *v
             status = trial_restore(&trial, validator->restorer, error);
         if (!status) {
             trial_print_row(table, &trial);
-            validation_add(ret, count, &trial);
+            validate_add(ret, count, &trial);
         }
         if (!status && c == 0 && validator->train_step->recipe->train.pictures)
-            status = trial_picture(&trial, picture, validator->train_step->step, error);
+            status = validate_picture(&trial, picture, validator->train_step->step, error);
         trial_done(&trial);
         if (status)
             return status;
@@ -191,8 +192,8 @@ static enum status validator_cases(struct validation *ret, struct validator *val
     return status;
 }
 
-static enum status validator_look(struct validation *ret, struct validator *validator, struct run *run,
-                                  struct error *error)
+static enum status validator_measure(struct validation *ret, struct validator *validator, struct run *run,
+                                     struct error *error)
 {
     struct validation validation = {.loss = NAN};
     double start_s = log_clock_s();
@@ -219,7 +220,7 @@ enum status validator_run(struct validation *ret, struct validator *validator, s
     struct train_step *train_step = validator->train_step;
     if (train_step->average)
         average_swap(train_step->average, &train_step->params);
-    enum status status = validator_look(ret, validator, run, error);
+    enum status status = validator_measure(ret, validator, run, error);
     if (train_step->average)
         average_swap(train_step->average, &train_step->params);
     return status;

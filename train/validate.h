@@ -15,7 +15,7 @@ struct validation {
     double mean[VALIDATION_MAX_COLUMNS]; /* each over its finite values; NaN: none */
     int64_t n_cases, n_failed;           /* failed: implant or truth empty, not both */
     double total_s;
-    bool stopped; /* on request, before it was complete: the numbers say nothing */
+    bool stopped; /* on request, before it was complete: the numbers are incomplete */
 };
 
 struct validator;

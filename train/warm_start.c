@@ -1,4 +1,5 @@
-/* warm_start.c - see warm_start.h. */
+/* warm_start.c - First weights from an earlier model, and layers that do not learn; see warm_start.h.
+ * Test: tests/train/test_trainer.c */
 #include "train/warm_start.h"
 
 #include <inttypes.h>

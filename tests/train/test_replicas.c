@@ -286,7 +286,7 @@ static void test_one_dies(void)
     arena_done(&arena);
 }
 
-/* A mistake that all of them see is told once. */
+/* A mistake that all of them see is reported once. */
 static void test_told_once(void)
 {
     const char *const sets[] = {"train.stesp=3", NULL};
