@@ -36,9 +36,12 @@ static enum status ablate_print_json(const struct ablate_result *result, const s
                                      const char *out, struct error *error)
 {
     cJSON *root = cJSON_CreateObject(), *points = cJSON_AddArrayToObject(root, "points");
+
     cJSON_AddStringToObject(root, "name", config->name);
     cJSON_AddStringToObject(root, "out", out);
     cJSON_AddNumberToObject(root, "failed_runs", (double)result->n_failed);
+
+    /* An object for each point of the grid. */
     for (int64_t p = 0; p < result->n_points; p++) {
         const struct ablate_point_result *point = &result->points[p];
         cJSON *item = cJSON_CreateObject(), *axes = cJSON_AddObjectToObject(item, "axes"),
@@ -55,6 +58,7 @@ static enum status ablate_print_json(const struct ablate_result *result, const s
         }
         cJSON_AddItemToArray(points, item);
     }
+
     return json_print(root, error);
 }
 
@@ -81,6 +85,7 @@ static enum status ablate_command(const void *value, int n_inputs, char *const *
     enum status status =
         ablate_read(&config, inputs[0], (int)options->set.n, (char *const *)options->set.items, &arena, error);
     const char *out = status || options->out ? options->out : arena_printf(&arena, "runs/%s", config.name);
+
     if (!status && !out)
         status = error_memory(error, 0, "a path");
     if (!status)
@@ -94,6 +99,7 @@ static enum status ablate_command(const void *value, int n_inputs, char *const *
                            " of the runs failed and are not in the table (why is in %s/runs/*/STATUS; the same "
                            "command retries them)",
                            inputs[0], result.n_failed, out);
+
     arena_done(&arena);
     return status;
 }

@@ -76,19 +76,24 @@ static enum status evaluate_promise(struct evaluation *ret, const struct evaluat
         .batch = 1};
     struct volume raw = {0};
     const char *path = truth_find(arena, options->predicted, ret->name, "raw");
+
     if (!path)
         return error_set(error, STATUS_FAILED, "%s: no %s_raw (write it with 'calvaria infer --keep-raw')",
                          options->predicted, ret->name);
+
     if (completion && !defective->data)
         return error_set(error, STATUS_FAILED,
                          "%s: neither %s_defective nor %s_complete, which a completion is compared with",
                          options->truth, ret->name, ret->name);
+
+    /* The raw prediction is compared with what the network should have returned on intact patches. */
     enum status status = truth_read_implant(&raw, path, error);
     if (!status)
         status = evaluate_check_grid(&raw, path, truth, "the true implant", error);
     if (!status)
         status = intact_patches(&ret->promise, &window, raw.data, completion ? defective->data : NULL, truth->data,
                                 truth->grid.dim, error);
+
     volume_done(&raw);
     return status;
 }
@@ -102,10 +107,13 @@ static enum status evaluate_case(struct evaluation *ret, const struct evaluate_o
     enum status status =
         truth_path ? truth_read_implant(&truth, truth_path, error)
                    : error_set(error, STATUS_FAILED, "%s: implant of case %s vanished", options->truth, ret->name);
+
     if (!status)
         status = truth_read_defective(&defective, &arena, options->truth, ret->name, &truth, error);
     if (!status && defective.data)
         status = evaluate_check_grid(&defective, "the defective skull", &truth, truth_path, error);
+
+    /* Without a prediction an empty implant is measured. */
     ret->missing = !predicted_path;
     if (!status && predicted_path)
         status = truth_read_implant(&predicted, predicted_path, error);
@@ -125,6 +133,7 @@ static enum status evaluate_case(struct evaluation *ret, const struct evaluate_o
     }
     if (!status && options->promise)
         status = evaluate_promise(ret, options, &truth, &defective, &arena, error);
+
     volume_done(&defective);
     volume_done(&predicted);
     volume_done(&truth);
@@ -138,12 +147,14 @@ static enum status evaluate_find_cases(struct evaluation **ret, int64_t *ret_n, 
 {
     struct config_strings files = {0};
     enum status status = file_list(&files, folder, arena, error);
+
     if (status)
         return status;
     struct evaluation *cases = arena_alloc(arena, (size_t)files.n + 1, sizeof *cases);
     if (!cases)
         return error_memory(error, (size_t)files.n * sizeof *cases, "the cases");
     int64_t n = 0;
+
     for (int64_t i = 0; i < files.n; i++) {
         int format = volume_format_of(files.items[i]);
         if (format < 0)
@@ -158,9 +169,11 @@ static enum status evaluate_find_cases(struct evaluation **ret, int64_t *ret_n, 
         if (n == 0 || strcmp(cases[n - 1].name, stem) != 0) /* the same case in two formats is one */
             cases[n++].name = stem;
     }
+
     if (n == 0)
         return error_set(error, STATUS_FAILED, "%s: holds no NAME_implant volume (.nii.gz, .nii, .nrrd or .nhdr)",
                          folder);
+
     *ret = cases;
     *ret_n = n;
     return STATUS_OK;
@@ -193,6 +206,7 @@ static void evaluate_summarise(double ret[SUMMARY_ROWS], const struct evaluation
 {
     int64_t n_finite = 0;
     double sum = 0;
+
     for (int64_t i = 0; i < n; i++) {
         const double value = column->value(&cases[i].metrics);
         if (isfinite(value)) {
@@ -200,11 +214,14 @@ static void evaluate_summarise(double ret[SUMMARY_ROWS], const struct evaluation
             sum += value;
         }
     }
+
     for (int row = 0; row < SUMMARY_ROWS; row++)
         ret[row] = NAN;
     ret[4] = (double)n_finite;
     if (n_finite == 0)
         return;
+
+    /* The median is by size, p95 and worst by the metric's own direction. */
     const int64_t middle = n_finite / 2;
     ret[0] = sum / (double)n_finite;
     evaluate_sort(values, n_finite, NULL);
@@ -231,10 +248,14 @@ static enum status evaluate_print_table(FILE *file, const struct evaluation *cas
     const char **cells = arena_alloc(arena, (size_t)(n_rows * n_columns), sizeof *cells);
     double *values = arena_alloc(arena, (size_t)n, sizeof *values);
     int64_t n_failures = 0;
+
     if (!cells || !values)
         return error_memory(error, (size_t)(n_rows * n_columns) * sizeof *cells, "the table");
+
+    /* First the texts of each case, then the columns of numbers with their summaries. */
     cells[0] = "case";
     cells[n_columns - 1] = "note";
+
     for (int64_t i = 0; i < n; i++) {
         cells[(i + 1) * n_columns] = cases[i].name;
         cells[(i + 1) * n_columns + n_columns - 1] = cases[i].missing              ? "no prediction"
@@ -243,10 +264,12 @@ static enum status evaluate_print_table(FILE *file, const struct evaluation *cas
                                                                                    : "";
         n_failures += cases[i].metrics.dsc < failure_dsc;
     }
+
     for (int row = 0; row < SUMMARY_ROWS; row++) {
         cells[(n + 1 + row) * n_columns] = summary_names[row];
         cells[(n + 1 + row) * n_columns + n_columns - 1] = "";
     }
+
     for (int c = 0; c < n_columns - 2; c++) {
         const struct metrics_column *column = &metrics_columns[c];
         double summary[SUMMARY_ROWS];
@@ -258,11 +281,13 @@ static enum status evaluate_print_table(FILE *file, const struct evaluation *cas
             cells[(n + 1 + row) * n_columns + c + 1] =
                 arena_printf(arena, row + 1 < SUMMARY_ROWS ? "%.4f" : "%.0f", summary[row]);
     }
+
     for (int64_t i = 0; i < n_rows * n_columns; i++)
         if (!cells[i])
             return error_memory(error, 64, "a cell of the table");
     table_print(file, (int)n_rows, n_columns, cells);
     fprintf(file, "failures (DSC below %.1f): %" PRId64 " of %" PRId64 "\n", failure_dsc, n_failures, n);
+
     return STATUS_OK;
 }
 
@@ -359,8 +384,10 @@ static enum status evaluate_write_files(const char *folder, const struct evaluat
     enum status status = file_make_folders(folder, error);
     char *csv = file_join(arena, folder, "metrics.csv");
     FILE *memory = status ? NULL : open_memstream(&text, &bytes);
+
     if (!status && (!csv || !memory))
         status = error_memory(error, 4096, "metrics.csv");
+
     if (memory) {
         evaluate_print_csv(memory, cases, n);
         if (fclose(memory) != 0 && !status)
@@ -369,9 +396,12 @@ static enum status evaluate_write_files(const char *folder, const struct evaluat
     if (!status)
         status = file_write(csv, text, bytes, error);
     free(text); /* open_memstream's */
+
+    /* A missing plot is a warning: the table is there. */
     struct error no_picture = {0};
     if (!status && plot_draw(folder, "metrics", metrics_plot, &no_picture))
         log_warn("%s", no_picture.text);
+
     return status;
 }
 
@@ -384,11 +414,14 @@ static enum status evaluate_command(const void *value, int n_inputs, char *const
     int64_t n = 0;
     enum status status = evaluate_find_cases(&cases, &n, options->truth, &arena, error);
     struct progress progress;
+
     progress_start(&progress, "evaluate", "case", 0, n);
+
     for (int64_t i = 0; !status && i < n; i++) {
         status = evaluate_case(&cases[i], options, error);
         progress_show(&progress, i + 1, cases[i].name);
     }
+
     progress_end(&progress);
     if (!status && options->json)
         evaluate_print_json(stdout, cases, n);
@@ -398,6 +431,7 @@ static enum status evaluate_command(const void *value, int n_inputs, char *const
         evaluate_print_promise(stdout, cases, n);
     if (!status && options->out)
         status = evaluate_write_files(options->out, cases, n, &arena, error);
+
     arena_done(&arena);
     return status;
 }

@@ -88,11 +88,14 @@ static enum status export_command(const void *value, int n_inputs, char *const *
     struct model model = {0};
     const char *path;
     (void)n_inputs;
+
     if (!options->onnx && !options->model)
         return error_set(error, STATUS_USAGE, "export: nothing to write (--onnx FILE.onnx, --model FILE.h5, or both)");
     enum status status = restorer_find(&path, inputs[0], &arena, error);
     if (!status)
         status = model_read(&model, path, false, error);
+
+    /* A cascade holds two networks; ONNX takes one. */
     struct model *stage = options->stage == STAGE_COARSE ? model.coarse : &model;
     if (!status && !stage)
         status = error_set(error, STATUS_USAGE, "--stage: coarse: the model has no coarse stage (leave --stage out)");
@@ -102,6 +105,7 @@ static enum status export_command(const void *value, int n_inputs, char *const *
         status = export_onnx(options, stage, error);
     if (!status && options->model)
         status = export_model(options, &model, error);
+
     model_done(&model);
     arena_done(&arena);
     return status ? error_while(error, "exporting '%s'", inputs[0]) : STATUS_OK;

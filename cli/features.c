@@ -82,22 +82,29 @@ static enum status features_study_allocate(struct study *study, struct error *er
 static enum status features_study_open(struct study *study, struct error *error)
 {
     const struct features_options *options = study->options;
+
     if (restorer_open(&study->restorer, options->model, &options->set, error) ||
         features_open(&study->features, study->restorer, &options->layers, error) ||
         file_make_folders(options->out, error))
         return error->status;
+
     if (options->against && (restorer_open(&study->other_restorer, options->against, &options->set, error) ||
                              features_open(&study->other, study->other_restorer, &options->layers, error)))
         return error->status;
+
+    /* Maps can be matched only between networks of the same layers and sizes. */
     bool same = !options->against || study->other.n_layers == study->features.n_layers;
+
     for (int64_t l = 0; same && options->against && l < study->features.n_layers; l++) {
         const struct feature_layer *a = &study->features.layers[l], *b = &study->other.layers[l];
         same = a->n_maps == b->n_maps && memcmp(a->size, b->size, sizeof a->size) == 0;
     }
+
     if (!same)
         return error_set(error, STATUS_USAGE,
                          "--against: %s is another network (the same recipe with another seed would fit)",
                          options->against);
+
     return features_study_allocate(study, error);
 }
 
@@ -120,14 +127,18 @@ static enum status features_read_case(struct volume *skull, struct volume *impla
     char *name = volume_case_name(&study->arena, path),
          *truth = name && folder ? truth_find(&study->arena, folder, name, "implant") : NULL;
     struct restoration restoration;
+
     if (volume_read_mask(skull, path, error))
         return error->status;
+
     if (truth && !truth_read_implant(implant, truth, error)) {
         if (memcmp(implant->grid.dim, skull->grid.dim, sizeof skull->grid.dim) == 0)
             return STATUS_OK;
         error_set(error, STATUS_FAILED, "%s: its size is not that of %s", truth, path);
         volume_done(implant);
     }
+
+    /* Without a known implant the prediction stands for it. */
     if (!truth && !restorer_run(&restoration, study->restorer, skull, NULL, error)) {
         log_info("%s: no NAME_implant in its folder: the model's own prediction is taken as the missing part", path);
         *implant = restoration.implant;
@@ -135,6 +146,7 @@ static enum status features_read_case(struct volume *skull, struct volume *impla
         restoration_done(&restoration);
         return STATUS_OK;
     }
+
     volume_done(skull);
     return error->status;
 }
@@ -168,6 +180,8 @@ static void features_study_add(struct study *study)
         }
         if (!study->other_restorer)
             continue;
+
+        /* Every map with every map of the other model, and of its own as the level of chance. */
         const float *other = study->other.layers[l].values;
 #pragma omp parallel for schedule(dynamic)
         for (int64_t i = 0; i < n * n; i++) {
@@ -176,6 +190,7 @@ static void features_study_add(struct study *study)
                 feature_correlation(layer->values + i / n * voxels, layer->values + i % n * voxels, voxels);
         }
     }
+
     study->n++;
 }
 
@@ -207,12 +222,15 @@ static struct summary features_layer_write(FILE *table, const struct study *stud
     const struct sums *s = &study->sums[l];
     const double n = (double)study->n;
     struct summary summary = {0};
+
     for (int64_t m = 0; m < layer->n_maps; m++) {
         const bool shape = fabs(s->bone[m]) >= fabs(s->missing[m]);
         const double same = (double)(shape ? s->n_bone[m] : study->n - s->n_bone[m]) / n;
         fprintf(table, "%s\t%" PRId64 "\t%" PRId64 "\t%.4f\t%.4f\t%.4f\t%.4f\t%s\t%.2f", layer->name, m, study->n,
                 s->bone[m] / n, features_sd(s->bone[m], s->bone2[m], study->n), s->missing[m] / n,
                 features_sd(s->missing[m], s->missing2[m], study->n), shape ? "shape" : "filling", same);
+
+        /* Best counterpart in the other model, and best among the layer's own other maps. */
         if (study->other_restorer) {
             const double in_other = features_best_match(s->twin, layer->n_maps, m, -1, study->n),
                          in_own = features_best_match(s->self, layer->n_maps, m, m, study->n);
@@ -226,6 +244,7 @@ static struct summary features_layer_write(FILE *table, const struct study *stud
         summary.filling += !shape;
         summary.same += same;
     }
+
     return summary;
 }
 
@@ -244,6 +263,7 @@ static enum status features_write_table(struct study *study, struct error *error
 {
     const char *path = file_join(&study->arena, study->options->out, "features.tsv");
     char *part = NULL;
+
     if (!path)
         return error_memory(error, strlen(study->options->out), "a path");
     if (file_begin(&part, path, error))
@@ -251,6 +271,8 @@ static enum status features_write_table(struct study *study, struct error *error
     FILE *table = fopen(part, "we");
     enum status status =
         table ? STATUS_OK : error_set(error, STATUS_FAILED, "%s: cannot be written: %s", path, strerror(errno));
+
+    /* The file gets a row for each map, stdout a row for each layer. */
     if (table) {
         const bool other = study->other_restorer != NULL;
         fprintf(table, "layer\tmap\tskulls\tr_bone\tr_bone_sd\tr_missing\tr_missing_sd\tkind\tsame_kind%s\n",
@@ -266,6 +288,7 @@ static enum status features_write_table(struct study *study, struct error *error
                      ? error_set(error, STATUS_FAILED, "%s: cannot be written (a full disk?)", path)
                      : file_commit(&part, path, error);
     }
+
     file_discard(&part);
     return status;
 }
@@ -278,15 +301,19 @@ static enum status features_study_draw(struct study *study, const char *path, st
                                          .projection = (enum projection)options->projection,
                                          .maps = options->maps};
     struct error trouble = {0};
+
     if (features_study_case(study, path, false, error))
         return error->status;
+
     for (int64_t l = 0; l < study->features.n_layers; l++) /* ranked by their means over the skulls */
         for (int64_t m = 0; m < study->features.layers[l].n_maps; m++) {
             study->features.layers[l].r_bone[m] = study->sums[l].bone[m] / (double)study->n;
             study->features.layers[l].r_missing[m] = study->sums[l].missing[m] / (double)study->n;
         }
+
     if (figure_draw(&config, &study->features, &trouble))
         log_warn("%.*s", (int)strcspn(trouble.text, "\n"), trouble.text);
+
     return STATUS_OK;
 }
 
@@ -294,23 +321,28 @@ static enum status features_command(const void *value, int n_inputs, char *const
 {
     struct study study = {.options = value};
     struct progress progress;
+
     if (features_study_open(&study, error)) {
         features_study_close(&study);
         return error->status;
     }
+
     enum status status = STATUS_OK;
     progress_start(&progress, "features", "skulls", 0, n_inputs);
+
     for (int i = 0; !status && i < n_inputs; i++) {
         status = features_study_case(&study, inputs[i], study.other_restorer != NULL, error);
         if (!status)
             features_study_add(&study);
         progress_show(&progress, i + 1, NULL);
     }
+
     progress_end(&progress);
     if (!status)
         status = features_write_table(&study, error);
     if (!status)
         status = features_study_draw(&study, inputs[0], error);
+
     features_study_close(&study);
     return status;
 }

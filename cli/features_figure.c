@@ -71,8 +71,10 @@ static void figure_layer(struct figure *figure, const struct feature_layer *laye
 static enum status figure_write(const struct figure *figure, const char *path, struct error *error)
 {
     FILE *file = fopen(path, "we");
+
     if (!file)
         return error_set(error, STATUS_FAILED, "%s: cannot be written: %s", path, strerror(errno));
+
     for (int64_t c = 0; c < figure->n_cells; c++) {
         const struct cell *cell = &figure->cells[c];
         if (!cell->map)
@@ -84,6 +86,8 @@ static enum status figure_write(const struct figure *figure, const char *path, s
             fclose(file);
             return error_memory(error, (size_t)(w * h) * sizeof *image, "a projection");
         }
+
+        /* One two-dimensional picture for each map. */
         feature_project(image, cell->map, cell->size, axis, figure->config->projection);
         for (int64_t j = 0; j < h; j++) {
             for (int64_t i = 0; i < w; i++)
@@ -92,6 +96,7 @@ static enum status figure_write(const struct figure *figure, const char *path, s
         fputs("\n\n", file);
         memory_free(image);
     }
+
     return fclose(file) == 0 ? STATUS_OK : error_set(error, STATUS_FAILED, "%s: cannot be written", path);
 }
 
@@ -115,6 +120,7 @@ static char *figure_script(struct figure *figure)
                      "\n%sset multiplot layout %" PRId64 ",%" PRId64 "\n",
                      width, height, width, height, figure_look, rows, figure->n_columns);
     int64_t index = 0;
+
     for (int64_t c = 0; text && c < figure->n_cells; c++) {
         const struct cell *cell = &figure->cells[c];
         text = cell->map ? arena_printf(&figure->arena,
@@ -122,12 +128,14 @@ static char *figure_script(struct figure *figure)
                                         text, cell->title, index++)
                          : arena_printf(&figure->arena, "%sset multiplot next\n", text);
     }
+
     return text ? arena_printf(&figure->arena, "%sunset multiplot\n", text) : NULL;
 }
 
 enum status figure_draw(const struct figure_config *config, const struct features *features, struct error *error)
 {
     struct figure figure = {.config = config, .n_columns = 2 * config->maps < 4 ? 4 : 2 * config->maps};
+
     figure.cells =
         arena_alloc(&figure.arena, (size_t)(figure.n_columns * (features->n_layers + 1)), sizeof *figure.cells);
     enum status status = figure.cells ? STATUS_OK : error_memory(error, 0, "the figure");
@@ -138,10 +146,12 @@ enum status figure_draw(const struct figure_config *config, const struct feature
         const char *data = file_join(&figure.arena, config->folder, "features.dat");
         status = data ? figure_write(&figure, data, error) : error_memory(error, 0, "a path");
     }
+
     char *script = status ? NULL : figure_script(&figure);
     if (!status)
         status = script ? plot_draw(config->folder, "features", script, error)
                         : error_memory(error, 0, "the figure's script");
+
     arena_done(&figure.arena);
     return status;
 }

@@ -39,6 +39,7 @@ static enum status info_volume(const char *path, struct error *error)
 {
     struct volume volume = {0};
     enum status status = volume_read_header(&volume, path, error);
+
     if (status)
         return status;
     const struct grid *grid = &volume.grid;
@@ -54,6 +55,7 @@ static enum status info_volume(const char *path, struct error *error)
     for (int a = 0; a < 3; a++)
         printf(" %s%c", volume.storage.flip[a] ? "-" : "+", "xyz"[volume.storage.axis[a]]);
     printf("\n");
+
     volume_done(&volume);
     return STATUS_OK;
 }
@@ -62,24 +64,30 @@ static enum status info_dataset(const char *path, struct error *error)
 {
     struct dataset *set = NULL;
     enum status status = dataset_open(&set, path, error);
+
     if (status)
         return status;
     int64_t n_split[SPLIT_N] = {0}, n_implants = 0;
+
     for (int64_t i = 0; i < dataset_n_cases(set); i++) {
         n_split[dataset_case(set, i)->split]++;
         n_implants += dataset_case(set, i)->n_implants;
     }
+
     printf("dataset    %s\n", path);
+
     printf("cases      %" PRId64 " (train %" PRId64 ", val %" PRId64 ", test %" PRId64 "), %" PRId64
            " stored implants\n",
            dataset_n_cases(set), n_split[SPLIT_TRAIN], n_split[SPLIT_VAL], n_split[SPLIT_TEST], n_implants);
     printf("hash       %016" PRIx64 "\n", dataset_hash(set));
+
     for (int64_t i = 0; i < dataset_n_cases(set); i++) {
         const struct dataset_case *c = dataset_case(set, i);
         printf("  %-24s %-5s  %" PRId64 "x%" PRId64 "x%" PRId64 "  %.3g x %.3g x %.3g mm  %" PRId64 " implants\n",
                c->name, dataset_split_names[c->split], c->grid.dim[0], c->grid.dim[1], c->grid.dim[2],
                grid_spacing_mm(&c->grid, 0), grid_spacing_mm(&c->grid, 1), grid_spacing_mm(&c->grid, 2), c->n_implants);
     }
+
     dataset_close(set);
     return STATUS_OK;
 }
@@ -88,14 +96,17 @@ static enum status info_model(const char *path, const struct info_options *optio
 {
     struct model model = {0};
     enum status status = model_read(&model, path, false, error);
+
     if (status)
         return status;
     printf("model      %s\n", path);
+
     for (int64_t i = 0; i < model.n_texts; i++)
         if (strcmp(model.texts[i].key, "network") != 0) /* printed as a table below */
             printf("--- %s\n%s%s", model.texts[i].key, model.texts[i].value,
                    model.texts[i].value[0] && model.texts[i].value[strlen(model.texts[i].value) - 1] == '\n' ? ""
                                                                                                              : "\n");
+
     printf("--- network\n");
     status = info_network(&model.network, options, error);
     if (!status && model.coarse) {
@@ -103,6 +114,7 @@ static enum status info_model(const char *path, const struct info_options *optio
         printf("--- coarse stage\n%s", restore ? restore : "");
         status = info_network(&model.coarse->network, options, error);
     }
+
     model_done(&model);
     return status;
 }
@@ -111,9 +123,11 @@ static enum status info_run(const char *folder, struct arena *arena, struct erro
 {
     static const char *const parts[] = {"STATUS", "environment.txt", "overrides.txt", "recipe.yaml", NULL};
     const char *status_path = file_join(arena, folder, "STATUS");
+
     if (!status_path || !file_exists(status_path))
         return error_set(error, STATUS_FAILED, "%s: a folder without STATUS is no run folder", folder);
     printf("run        %s\n", folder);
+
     for (int i = 0; parts[i]; i++) {
         char *text = NULL;
         size_t bytes = 0;
@@ -126,6 +140,7 @@ static enum status info_run(const char *folder, struct arena *arena, struct erro
         printf("--- %s\n%s", parts[i], text);
         memory_free(text);
     }
+
     return STATUS_OK;
 }
 
@@ -134,8 +149,11 @@ static enum status info_yaml(const char *path, const struct info_options *option
 {
     struct yaml_node *root = NULL;
     enum status status = yaml_read_extended(&root, path, arena, error);
+
     if (status)
         return status;
+
+    /* The top-level keys show which kind of file it is. */
     if (yaml_get(root, "defects")) {
         struct defects_config defects;
         status = defects_read(&defects, path, arena, error);
@@ -145,12 +163,14 @@ static enum status info_yaml(const char *path, const struct info_options *option
         }
         return status;
     }
+
     if (yaml_get(root, "network") && !yaml_get(root, "data") && !yaml_get(root, "train")) {
         struct network_config network;
         printf("network    %s\n", path);
         status = config_bind(&network_table, yaml_get(root, "network"), &network, arena, error);
         return status ? status : info_network(&network, options, error);
     }
+
     struct recipe recipe;
     status = recipe_read(&recipe, path, 0, NULL, arena, error);
     if (!status) {
@@ -158,6 +178,7 @@ static enum status info_yaml(const char *path, const struct info_options *option
         config_dump(&recipe_table, &recipe, stdout);
         status = info_network(&recipe.network, options, error);
     }
+
     return status;
 }
 
@@ -168,6 +189,7 @@ static enum status info_command(const void *value, int n_inputs, char *const *in
     (void)n_inputs;
     struct arena arena = {0};
     enum status status;
+
     if (file_is_folder(path))
         status = info_run(path, &arena, error);
     else if (!file_exists(path))
@@ -180,6 +202,7 @@ static enum status info_command(const void *value, int n_inputs, char *const *in
         status = info_model(path, options, error);
     else
         status = info_volume(path, error);
+
     arena_done(&arena);
     return status;
 }

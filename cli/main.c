@@ -90,6 +90,7 @@ static enum status main_run_command(const struct command *command, int argc, cha
     struct command_options *options = arena_alloc(&arena, 1, command->options.size);
     struct config_strings inputs = {0};
     enum status status = options ? STATUS_OK : error_memory(error, command->options.size, "the options");
+
     if (!status)
         status = options_parse(&command->options, options, argc, argv, &inputs, &arena, error);
     if (!status)
@@ -100,6 +101,7 @@ static enum status main_run_command(const struct command *command, int argc, cha
             log_set_level(LOG_WARN);
         status = command->run(options, (int)inputs.n, (char *const *)inputs.items, error);
     }
+
     arena_done(&arena);
     return status;
 }
@@ -115,32 +117,41 @@ static bool main_wants_help(int argc, char **argv)
 int main(int argc, char **argv)
 {
     struct error error = {0};
+
     if (argc < 2) {
         main_print_usage(stderr);
         return STATUS_USAGE;
     }
+
+    /* Options of the program itself, then the command. */
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
         main_print_usage(stdout);
         return STATUS_OK;
     }
+
     if (strcmp(argv[1], "--version") == 0) {
         printf("calvaria %s (%s)\n", CALVARIA_VERSION, engine_version());
         return STATUS_OK;
     }
+
     const struct command *command = main_find_command(argv[1], &error);
     enum status status = STATUS_USAGE;
+
     if (command && main_wants_help(argc - 2, argv + 2)) {
         main_print_help(command);
         return STATUS_OK;
     }
+
     if (command)
         status = main_run_command(command, argc - 2, argv + 2, &error);
     if (status)
         error_print(stderr, &error);
+
     /* A full disk or a closed pipe behind stdout must not pass for success. */
     if (fflush(stdout) != 0 && !status) {
         fprintf(stderr, "error: standard output: cannot be written (a full disk or a closed pipe?)\n");
         status = STATUS_FAILED;
     }
+
     return (int)status;
 }

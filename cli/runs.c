@@ -59,17 +59,20 @@ static int64_t runs_step(struct runs *runs, const char *folder, int64_t step)
     char tail[4097];
     const char *path = file_join(&runs->arena, folder, "metrics.tsv");
     FILE *file = path ? fopen(path, "re") : NULL;
+
     if (!file)
         return step;
     if (fseek(file, -4096, SEEK_END) != 0)
         rewind(file);
     tail[fread(tail, 1, sizeof tail - 1, file)] = '\0';
     fclose(file);
+
     for (const char *line = strchr(tail, '\n'); line && line[1]; line = strchr(line + 1, '\n')) {
         int64_t at = 0;
         if (strchr(line + 1, '\n') && sscanf(line + 1, "%" SCNd64, &at) == 1 && at > step)
             step = at;
     }
+
     return step;
 }
 
@@ -78,9 +81,12 @@ static enum status runs_add(struct runs *runs, const char *folder, const char *n
     struct error unreadable = {0};
     struct entry entry = {.name = name, .age_s = runs_age_s(runs, folder)};
     bool busy = run_busy(folder);
+
     if (runs->n == RUNS_MAX)
         return error_set(error, STATUS_FAILED, "%s: more than %d runs below one folder (name a deeper one)", folder,
                          RUNS_MAX);
+
+    /* STATUS is written at checkpoints: whether the process lives shows in its lock. */
     if (run_read_status(&entry.status, folder, &runs->arena, &unreadable))
         entry.status =
             (struct run_status){.state = busy ? "running" : "failed",
@@ -90,9 +96,11 @@ static enum status runs_add(struct runs *runs, const char *folder, const char *n
         entry.status.state = "stopped";
         entry.status.note = "killed: no process holds it (calvaria train --resume goes on)";
     }
+
     if (busy)
         entry.status.step = runs_step(runs, folder, entry.status.step);
     runs->entries[runs->n++] = entry;
+
     return STATUS_OK;
 }
 
@@ -101,13 +109,17 @@ static enum status runs_find(struct runs *runs, const char *folder, const char *
     struct config_strings names = {0};
     const char *recipe = file_join(&runs->arena, folder, "recipe.yaml"),
                *log = file_join(&runs->arena, folder, "log.txt");
+
     if (!recipe || !log)
         return error_memory(error, 0, "a path");
+
+    /* A folder with recipe and log is a run; runs are not nested. */
     if (file_exists(recipe) && file_exists(log))
         return runs_add(runs, folder, *name ? name : folder, error);
     if (depth == RUNS_MAX_DEPTH)
         return STATUS_OK;
     enum status status = file_list(&names, folder, &runs->arena, error);
+
     for (int64_t i = 0; !status && i < names.n; i++) {
         const char *below = file_join(&runs->arena, folder, names.items[i]),
                    *full = file_join(&runs->arena, name, names.items[i]);
@@ -116,6 +128,7 @@ static enum status runs_find(struct runs *runs, const char *folder, const char *
         else if (file_is_folder(below))
             status = runs_find(runs, below, full, depth + 1, error);
     }
+
     return status;
 }
 
@@ -135,10 +148,12 @@ static enum status runs_print_text(struct runs *runs, struct error *error)
     static const char *const titles[N_COLUMNS] = {"run", "status", "step", "best", "at step", "age", "note"};
     struct arena *arena = &runs->arena;
     const char **cells = arena_alloc(arena, (size_t)(runs->n + 1) * N_COLUMNS, sizeof *cells), **cell = cells;
+
     if (!cells)
         return error_memory(error, 0, "the table");
     for (int c = 0; c < N_COLUMNS; c++)
         *cell++ = titles[c];
+
     for (int64_t i = 0; i < runs->n; i++) {
         const struct entry *entry = &runs->entries[i];
         const struct run_status *status = &entry->status;
@@ -151,16 +166,19 @@ static enum status runs_print_text(struct runs *runs, struct error *error)
         *cell++ = runs_age_text(arena, entry->age_s);
         *cell++ = status->note ? status->note : "";
     }
+
     for (const char **at = cells; at < cell; at++)
         if (!*at)
             return error_memory(error, 0, "the table");
     table_print(stdout, runs->n + 1, N_COLUMNS, cells);
+
     return STATUS_OK;
 }
 
 static enum status runs_print_json(const struct runs *runs, struct error *error)
 {
     cJSON *root = cJSON_CreateObject(), *list = cJSON_AddArrayToObject(root, "runs");
+
     for (int64_t i = 0; i < runs->n; i++) {
         const struct run_status *status = &runs->entries[i].status;
         cJSON *item = cJSON_CreateObject();
@@ -177,6 +195,7 @@ static enum status runs_print_json(const struct runs *runs, struct error *error)
             cJSON_AddStringToObject(item, "note", status->note);
         cJSON_AddItemToArray(list, item);
     }
+
     return json_print(root, error);
 }
 
@@ -185,6 +204,7 @@ static enum status runs_command(const void *value, int n_inputs, char *const *in
     const struct runs_options *options = value;
     struct runs runs = {0};
     const char *folder = n_inputs ? inputs[0] : "runs";
+
     runs.entries = arena_alloc(&runs.arena, RUNS_MAX, sizeof *runs.entries);
     enum status status = STATUS_OK;
     if (!runs.entries)
@@ -200,6 +220,7 @@ static enum status runs_command(const void *value, int n_inputs, char *const *in
         log_info("%s: no run folder here", folder);
     else if (!status)
         status = runs_print_text(&runs, error);
+
     arena_done(&runs.arena);
     return status;
 }

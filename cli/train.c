@@ -41,26 +41,32 @@ static enum status train_request(const struct train_options *options, const char
                                             .sets = (char *const *)options->set.items,
                                             .replicas = replicas,
                                             .watch = options->watch};
+
+    /* A run is new or resumed, never both. */
     if (options->resume && (recipe || options->run || options->init))
         return error_set(error, STATUS_USAGE,
                          "--resume: takes the run folder's own recipe, weights and place (leave out RECIPE.yaml, --run "
                          "and --init)");
+
     if (!options->resume && !recipe)
         return error_set(
             error, STATUS_USAGE,
             "calvaria train: no recipe (give RECIPE.yaml, as configs/recipes/demo_completion.yaml, or --resume "
             "RUN)");
+
     return trainer_run(&request, error);
 }
 
 static enum status train_command(const void *value, int n_inputs, char *const *inputs, struct error *error)
 {
     struct replicas replicas;
+
     if (replicas_start(&replicas, error))
         return error->status;
     if (replicas.rank > 0)
         log_set_level(LOG_QUIET); /* the first process speaks for all */
     enum status status = train_request(value, n_inputs ? inputs[0] : NULL, &replicas, error);
+
     if (!replicas.together) /* the others wait for this one in vain */
         error_while(error, "training as process %d of %d, all of which end now", (int)replicas.rank + 1,
                     (int)replicas.n);
@@ -71,6 +77,7 @@ static enum status train_command(const void *value, int n_inputs, char *const *i
     if (!replicas.together)
         replicas_abort(&replicas, status);
     replicas_stop(&replicas);
+
     return status;
 }
 

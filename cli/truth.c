@@ -18,14 +18,19 @@ enum status truth_read_implant(struct volume *ret, const char *path, struct erro
 {
     struct volume volume = {0};
     enum status status = volume_read(&volume, path, error);
+
     if (status)
         return status;
+
     if (volume.type != VOXEL_U8) {
         volume_done(&volume);
         return error_set(error, STATUS_FAILED, "%s: values are no mask's (0 and one other)", path);
     }
+
     uint8_t *mask = volume.data, value = 0;
     const int64_t n = grid_voxels(&volume.grid);
+
+    /* Masks of 0 and 255 are common; labels of several values are not a mask. */
     for (int64_t i = 0; i < n; i++) {
         if (mask[i] && value && mask[i] != value) {
             status = error_set(error, STATUS_FAILED, "%s: values 0, %d and %d: an implant mask has one besides 0", path,
@@ -36,8 +41,10 @@ enum status truth_read_implant(struct volume *ret, const char *path, struct erro
         if (mask[i])
             value = mask[i];
     }
+
     for (int64_t i = 0; i < n; i++)
         mask[i] = mask[i] != 0;
+
     *ret = volume;
     return STATUS_OK;
 }

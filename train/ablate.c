@@ -99,6 +99,7 @@ static enum status ablate_compare_recipes(const struct ablation *ablation, const
     struct recipe there, here;
     char *path = file_join(&arena, cell->folder, "recipe.yaml");
     enum status status = path ? recipe_read(&there, path, 0, NULL, &arena, error) : error_memory(error, 0, "a path");
+
     if (!status)
         status = recipe_read(&here, ablation->config->base, (int)cell->sets.n, (char *const *)cell->sets.items, &arena,
                              error);
@@ -106,6 +107,8 @@ static enum status ablate_compare_recipes(const struct ablation *ablation, const
         status =
             error_set(error, STATUS_USAGE, "%s: was trained with %s defects (another --out, or remove that folder)",
                       cell->folder, there.data.defects ? "generated" : "stored");
+
+    /* Compared as text, without what a run fills in by itself. */
     if (!status) {
         bool any_threads = here.train.threads == 0;
         char *text_there = ablate_recipe_text(there, any_threads), *text_here = ablate_recipe_text(here, any_threads);
@@ -115,6 +118,7 @@ static enum status ablate_compare_recipes(const struct ablation *ablation, const
     }
     if (!status)
         status = ablate_compare_defects(&here, cell, &arena, error);
+
     arena_done(&arena);
     return status;
 }
@@ -155,19 +159,23 @@ static enum status ablate_cell_train(const struct ablation *ablation, const stru
 {
     struct run_status there = {0};
     char *recipe = file_join(ablation->arena, cell->folder, "recipe.yaml");
+
     if (!recipe)
         return error_memory(error, 0, "a path");
     parallel_set_threads(ablation->threads); /* an earlier run may have had its own number */
     if (file_exists(cell->folder) && !file_exists(recipe) && ablate_cell_set_aside(ablation, cell, error))
         return error->status;
+
     if (!file_exists(cell->folder))
         return trainer_start(ablation->config->base, (int)cell->sets.n, (char *const *)cell->sets.items, cell->folder,
                              NULL, error);
     if (ablate_compare_recipes(ablation, cell, error))
         return error->status;
+
     if (run_read_status(&there, cell->folder, ablation->arena, error) == STATUS_OK &&
         strcmp(there.state, "finished") == 0)
         return STATUS_OK;
+
     *error = (struct error){0}; /* killed before it had a status */
     return trainer_resume(cell->folder, 0, NULL, error);
 }
@@ -184,9 +192,13 @@ static enum status ablate_cell_measure(struct ablation *ablation, const struct c
     char *path = name ? arena_printf(ablation->arena, "%s/evaluations/%s.tsv", ablation->out, name) : NULL;
     char *model =
         file_join(ablation->arena, cell->folder, config->measure.model == ABLATE_BEST ? "best.h5" : "last.h5");
+
     if (!path || !model || !ablate_sets(&sets, config, cell->point, seed, false, ablation->arena))
         return error_memory(error, 0, "a run's measurement");
+
+    /* Axes of `restore.` keys do not train; they apply to the trained model here. */
     restore.items = arena_alloc(ablation->arena, (size_t)sets.n + 1, sizeof *restore.items);
+
     for (int64_t i = 0; restore.items && i < sets.n; i++)
         if (strncmp(sets.items[i], prefix, sizeof prefix - 1) == 0)
             restore.items[restore.n++] = sets.items[i] + sizeof prefix - 1;
@@ -195,6 +207,7 @@ static enum status ablate_cell_measure(struct ablation *ablation, const struct c
     parallel_set_threads(ablation->threads);
     parallel_flush_denormals(); /* as in the run's own validations */
     struct ablate_measured *ret = &ablation->measured[cell->point * config->seeds.n + cell->seed];
+
     return ablate_measure_model(ret, &config->measure, &ablation->holdout, model, &restore, path, error);
 }
 
@@ -206,23 +219,30 @@ static enum status ablate_prepare(struct ablation *ablation, struct error *error
     struct recipe first;
     struct cell cell;
     static const char *const folders[] = {"runs", "evaluations"};
+
     if (ablate_cell_make(&cell, ablation, 0, 0, error) ||
         recipe_read(&first, config->base, (int)cell.sets.n, (char *const *)cell.sets.items, ablation->arena, error))
         return error->status;
+
     if (!first.data.set && !config->measure.set)
         return error_set(error, STATUS_USAGE,
                          "data.set: not given (make one with `calvaria pack`, then --set data.set=FILE.h5)");
+
+    /* One set of skulls for the whole grid. */
     if (ablate_open_holdout(&ablation->holdout, &config->measure, first.data.set, error))
         return error->status;
+
     for (int i = 0; i < 2; i++) {
         char *folder = file_join(ablation->arena, ablation->out, folders[i]);
         if (!folder || file_make_folders(folder, error))
             return folder ? error->status : error_memory(error, 0, "a path");
     }
+
     char *text = config_dump_text(&ablate_table, config),
          *path = file_join(ablation->arena, ablation->out, "ablation.yaml");
     enum status status =
         text && path ? file_write(path, text, strlen(text), error) : error_memory(error, 0, "ablation.yaml");
+
     memory_free(text);
     return status;
 }
@@ -268,6 +288,7 @@ enum status ablate_run(struct ablate_result *ret, const struct ablate_config *co
 {
     struct ablation ablation = {.config = config, .out = out, .arena = arena, .threads = parallel_threads()};
     struct ablate_result result = {.n_points = ablate_points(config)};
+
     result.points = arena_alloc(arena, (size_t)result.n_points, sizeof *result.points);
     ablation.measured = arena_alloc(arena, (size_t)(result.n_points * config->seeds.n), sizeof *ablation.measured);
     enum status status =
@@ -276,10 +297,12 @@ enum status ablate_run(struct ablate_result *ret, const struct ablate_config *co
         status = ablate_grid(&ablation, &result, error);
         holdout_close(&ablation.holdout);
     }
+
     if (status == STATUS_STOPPED)
         error_while(error, "running ablation %s in %s (the same command continues where it stopped)", config->name,
                     out);
     if (!status)
         *ret = result;
+
     return status;
 }

@@ -136,6 +136,7 @@ bool ablate_sets(struct config_strings *ret, const struct ablate_config *config,
                  bool trained, struct arena *arena)
 {
     int64_t n = config->set.n + 1;
+
     for (int a = 0; a < (int)config->axes.n; a++)
         n += ablate_value_at(config, point, a)->set.n;
     struct config_strings sets = {.items = arena_alloc(arena, (size_t)n, sizeof *sets.items)};
@@ -143,12 +144,15 @@ bool ablate_sets(struct config_strings *ret, const struct ablate_config *config,
         return false;
     for (int64_t i = 0; i < config->set.n; i++)
         sets.items[sets.n++] = config->set.items[i];
+
     for (int a = 0; a < (int)config->axes.n; a++) {
         const struct config_strings *own = &ablate_value_at(config, point, a)->set;
         for (int64_t i = 0; i < own->n && !(trained && ablate_only_restores(ablate_axis_at(config, a))); i++)
             sets.items[sets.n++] = own->items[i];
     }
+
     sets.items[sets.n++] = arena_printf(arena, "seed=%s", seed);
+
     *ret = sets;
     return sets.items[sets.n - 1] != NULL;
 }
@@ -163,17 +167,21 @@ static bool ablate_name_is_plain(const char *name)
     return *name && *name != '.' && *name != '-';
 }
 
+/* Names become parts of folder names, so they must be plain and unique. */
 static void ablate_check_axis(const struct ablate_config *config, int a, struct error *error)
 {
     const struct ablate_axis *axis = ablate_axis_at(config, a);
     const struct yaml_node *node = config->axes.items[a].node;
+
     if (axis->values.n == 0)
         config_error(error, node, "axes[%d].values: none (at least one { name: ..., set: [...] })", a);
+
     for (int b = 0; b < a; b++)
         if (strcmp(axis->name, ablate_axis_at(config, b)->name) == 0)
             config_error(error, node, "axes[%d].name: '%s' is another axis' name too", a, axis->name);
     if (!ablate_name_is_plain(axis->name))
         config_error(error, node, "axes[%d].name: '%s': letters, digits, '.', '+' and '-' alone", a, axis->name);
+
     for (int64_t i = 0; i < axis->values.n; i++) {
         const struct ablate_value *value = axis->values.items[i].value;
         const struct yaml_node *at = axis->values.items[i].node;
@@ -210,11 +218,14 @@ static void ablate_check_metrics(const struct ablate_config *config, struct erro
     const struct yaml_node *measure = yaml_get(config->node, "evaluate");
     const struct yaml_node *node = measure ? yaml_get(measure, "metrics") : NULL;
     const char *names[64] = {0};
+
     for (int k = 0; metrics_columns[k].name && k < 63; k++)
         names[k] = metrics_columns[k].name;
+
     if (config->measure.metrics.n == 0 || config->measure.metrics.n > ABLATE_MAX_METRICS)
         config_error(error, node, "evaluate.metrics: %" PRId64 " of them (1 to %d)", config->measure.metrics.n,
                      ABLATE_MAX_METRICS);
+
     for (int64_t i = 0; i < config->measure.metrics.n; i++) {
         const char *name = config->measure.metrics.items[i];
         bool known = false;
@@ -267,6 +278,7 @@ enum status ablate_read(struct ablate_config *ret, const char *path, int n_sets,
 {
     struct yaml_node *root;
     struct ablate_config config = {0};
+
     if (yaml_read_file(&root, path, arena, error) || config_bind(&ablate_table, root, &config, arena, error))
         return error->status;
     config.node = root;
@@ -280,6 +292,7 @@ enum status ablate_read(struct ablate_config *ret, const char *path, int n_sets,
     config.set = (struct config_strings){config.set.n + n_sets, all};
     if (ablate_check(&config, error) || ablate_check_recipes(&config, error))
         return error->status;
+
     *ret = config;
     return STATUS_OK;
 }

@@ -47,7 +47,9 @@ static enum status ablate_measure_cases(FILE *table, struct holdout *holdout, st
 {
     struct progress progress = {0};
     enum status status = STATUS_OK;
+
     progress_start(&progress, "measuring", "skulls", 0, holdout->n_cases);
+
     for (int64_t c = 0; !status && c < holdout->n_cases; c++) {
         struct trial trial = {0};
         status = trial_read(&trial, holdout, c, error);
@@ -59,6 +61,7 @@ static enum status ablate_measure_cases(FILE *table, struct holdout *holdout, st
         }
         trial_done(&trial);
     }
+
     progress_end(&progress);
     return status;
 }
@@ -132,6 +135,7 @@ static void ablate_measure_sum(struct ablate_measured *ret, char *rows, const in
 {
     int64_t count[ABLATE_MAX_METRICS] = {0};
     char *line;
+
     while ((line = ablate_next_line(&rows)) != NULL) {
         bool has_nan = false;
         ablate_next_cell(&line);
@@ -146,6 +150,7 @@ static void ablate_measure_sum(struct ablate_measured *ret, char *rows, const in
         ret->n_cases++;
         ret->n_empty += has_nan;
     }
+
     for (int64_t m = 0; m < n_metrics; m++)
         ret->mean[m] = count[m] ? ret->mean[m] / (double)count[m] : NAN;
 }
@@ -159,14 +164,17 @@ static bool ablate_measure_read(struct ablate_measured *ret, const char *path, c
     int column_of[MEASURE_MAX_COLUMNS];
     char *text = NULL;
     size_t bytes;
+
     if (!file_exists(path) || file_read(&text, &bytes, path, 1 << 24, &error))
         return false;
     char *at = text, *first = ablate_next_line(&at), *header = ablate_next_line(&at);
     bool same = first && header && strcmp(first, mark) == 0 && ablate_measure_columns(column_of, header, metrics);
+
     if (same) {
         ablate_measure_sum(&measured, at, column_of, metrics->n);
         *ret = measured;
     }
+
     memory_free(text);
     return same;
 }

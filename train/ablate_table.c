@@ -76,6 +76,7 @@ static void ablate_print_runs(FILE *file, const struct ablate_result *result, co
     for (int64_t m = 0; m < config->measure.metrics.n; m++)
         fprintf(file, "\t%s", config->measure.metrics.items[m]);
     fputs("\tcases\tempty\n", file);
+
     for (int64_t p = 0; p < result->n_points; p++)
         for (int64_t s = 0; s < config->seeds.n; s++) {
             const struct ablate_measured *one = &measured[p * config->seeds.n + s];
@@ -94,10 +95,12 @@ static void ablate_print_table(FILE *file, const struct ablate_result *result, c
     fputs("point\tlabel\t", file);
     ablate_print_axis_titles(file, config, "\t");
     fputs("\tseeds", file);
+
     for (int64_t m = 0; m < config->measure.metrics.n; m++)
         fprintf(file, "\t%s\t%s_sd\t%s_n", config->measure.metrics.items[m], config->measure.metrics.items[m],
                 config->measure.metrics.items[m]);
     fputs("\tempty\n", file);
+
     for (int64_t p = 0; p < result->n_points; p++) {
         const struct ablate_point_result *point = &result->points[p];
         fprintf(file, "%" PRId64 "\t", p);
@@ -140,6 +143,7 @@ static void ablate_print_spread(FILE *file, const struct ablate_point_result *po
 static void ablate_print_markdown(FILE *file, const struct ablate_result *result, const struct ablate_config *config)
 {
     const struct config_strings *metrics = &config->measure.metrics;
+
     fputs("| ", file);
     ablate_print_axis_titles(file, config, " | ");
     fputs(" | seeds |", file);
@@ -149,6 +153,7 @@ static void ablate_print_markdown(FILE *file, const struct ablate_result *result
     for (int64_t c = 0; c < config->axes.n + metrics->n + 2; c++)
         fputs("---|", file);
     fputc('\n', file);
+
     for (int64_t p = 0; p < result->n_points; p++) {
         fputs("| ", file);
         ablate_print_axes(file, config, p, " | ");
@@ -167,6 +172,8 @@ enum status ablate_write_tables(const struct ablate_result *result, const struct
     static const char *const names[] = {"runs.tsv", "table.tsv", "table.md"};
     struct arena arena = {0};
     enum status status = STATUS_OK;
+
+    /* Each table is made in memory and written at once: a reader never sees half of one. */
     for (int i = 0; !status && i < 3; i++) {
         char *text = NULL;
         size_t bytes = 0;
@@ -185,6 +192,7 @@ enum status ablate_write_tables(const struct ablate_result *result, const struct
         status = fclose(file) == 0 ? file_write(path, text, bytes, error) : error_memory(error, bytes, names[i]);
         free(text); /* open_memstream's */
     }
+
     arena_done(&arena);
     return status;
 }
@@ -202,6 +210,8 @@ void ablate_plot(const struct ablate_config *config, const char *out)
     struct arena arena = {0};
     int64_t n = config->measure.metrics.n, columns = n < 3 ? n : 3, rows = (n + columns - 1) / columns;
     char *body = arena_printf(&arena, "%sset multiplot layout %" PRId64 ",%" PRId64 "\n", plot_setup, rows, columns);
+
+    /* Mean and standard deviation from table.tsv, single seeds from runs.tsv. */
     for (int64_t m = 0; body && m < n; m++) {
         const char *name = config->measure.metrics.items[m];
         body = arena_printf(
@@ -212,6 +222,7 @@ void ablate_plot(const struct ablate_config *config, const char *out)
             "     'runs.tsv' using (column('point') + 0.2):'%s' with points pt 6 ps 0.7 lc rgb '#d05a2a'\n",
             body, name, name, name, name);
     }
+
     body = body ? arena_printf(&arena, "%sunset multiplot\n", body) : NULL;
     if (body && plot_draw(out, "metrics", body, &error))
         log_warn("%.*s", (int)strcspn(error.text, "\n"), error.text);

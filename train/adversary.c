@@ -76,6 +76,7 @@ enum status adversary_new(struct adversary **ret, const struct adversary_config 
                           uint64_t seed, struct error *error)
 {
     struct adversary *adversary = memory_zalloc(1, sizeof *adversary);
+
     if (!adversary)
         return error_memory(error, sizeof *adversary, "the adversary");
     adversary->config = config;
@@ -87,16 +88,20 @@ enum status adversary_new(struct adversary **ret, const struct adversary_config 
         params_initialise(&adversary->params, seed);
         status = network_new(&adversary->network, &config->network, &adversary->params, src, NETWORK_TRAIN_SRC, error);
     }
+
+    /* Its own optimizer and loss: two updates a step, in adversary_learn. */
     if (!status)
         status = optimizer_init(&adversary->optimizer, &config->optimizer, &adversary->params, error);
     if (!status)
         status = adversary_make_loss(adversary, error);
     if (!status)
         status = adversary_allocate(adversary, src, error);
+
     if (status) {
         adversary_free(adversary);
         return error_while(error, "making the adversary");
     }
+
     *ret = adversary;
     return STATUS_OK;
 }
@@ -214,17 +219,22 @@ enum status adversary_judge(struct adversary *adversary, const float *p, float *
     float *statistics = params->value + params->n_trainable, *kept = adversary->kept + adversary_kept_floats(adversary),
           *d_src = adversary->d_src;
     float weight = (float)adversary->config->weight;
+
+    /* The pass changes the moving statistics; they are restored below. */
     memcpy(kept, statistics, (size_t)n_statistics * sizeof *kept);
     double fooled = adversary_output_loss(adversary, p, 1, &pass);
+
     if (!isfinite(fooled)) {
         const struct diagnosis diagnosis = adversary_diagnosis(adversary, p, &pass, step);
         return diagnose_loss(&diagnosis, fooled, error);
     }
+
     network_backward(adversary->network, adversary->d_output, d_src, &pass);
     memcpy(statistics, kept, (size_t)n_statistics * sizeof *kept);
 #pragma omp parallel for simd schedule(static)
     for (int64_t i = 0; i < n; i++)
         d_p[i] += weight * d_src[i];
+
     *ret_fooled = fooled;
     return STATUS_OK;
 }

@@ -42,6 +42,7 @@ enum status budget_estimate(struct budget *ret, const struct recipe *recipe, con
     const int64_t voxels = largest[0] * largest[1] * largest[2];
     struct network_cost cost, scan;
     struct budget budget = {0};
+
     if (network_cost(&cost, &recipe->network, recipe_shape(recipe, train->batch), error))
         return error->status;
     budget.params_bytes = 4 * (cost.n_params + cost.n_trainable * (1 + budget_slots(&recipe->optimizer)));
@@ -55,11 +56,13 @@ enum status budget_estimate(struct budget *ret, const struct recipe *recipe, con
     if (recipe->data.spacing_mm > 0)
         drawn *= 8;
     bool distance = loss_needs(&recipe->loss) & LOSS_NEEDS_DISTANCE; /* plus a float per voxel */
+
     budget.batch_bytes = (distance ? 4 : 3) * 4 * train->batch * patch +
                          recipe->data.queue * drawn * (distance ? 5 : 1) +
                          recipe->data.workers * LOADER_VOXEL_BYTES * voxels;
     if (train->validate_every > 0)
         budget.validation_bytes = 2 * (train->validate_patches + train->batch - 1) * patch;
+
     if (train->validate_every > 0 && train->validate_cases > 0) {
         struct shape src = {window->batch, recipe->network.input_channels, window->patch_vox[2], window->patch_vox[1],
                             window->patch_vox[0]};
@@ -67,7 +70,9 @@ enum status budget_estimate(struct budget *ret, const struct recipe *recipe, con
             return error->status;
         budget.validation_bytes += scan.infer_bytes + VALIDATION_VOXEL_BYTES * voxels + window_bytes(window, largest);
     }
+
     budget.total_bytes = budget.params_bytes + budget.activations_bytes + budget.batch_bytes + budget.validation_bytes;
+
     *ret = budget;
     return STATUS_OK;
 }
@@ -97,13 +102,17 @@ static void budget_hint(char *text, size_t capacity, const struct recipe *recipe
                         int64_t available_bytes)
 {
     struct recipe less = *recipe;
+
     for (less.train.batch--; less.train.batch > 0; less.train.batch--) {
         if (budget_fits(&less, largest, available_bytes)) {
             snprintf(text, capacity, " (train.batch: %" PRId64 " would fit)", less.train.batch);
             return;
         }
     }
+
+    /* No batch fits: smaller patches, in eighths, that the network takes. */
     less.train.batch = 1;
+
     for (int eighths = 7; eighths > 0; eighths--) {
         for (int a = 0; a < 3; a++)
             less.data.patch_vox[a] =
@@ -117,6 +126,7 @@ static void budget_hint(char *text, size_t capacity, const struct recipe *recipe
             return;
         }
     }
+
     snprintf(text, capacity, " (no smaller patch of this network would fit either)");
 }
 
@@ -125,16 +135,20 @@ enum status budget_check(const struct recipe *recipe, const int64_t largest[3], 
 {
     struct budget budget = {0};
     char hint[160];
+
     if (budget_estimate(&budget, recipe, largest, error))
         return error->status;
+
     log_info("memory: weights and optimizer %.2f GB, activations %.2f GB, batch and loader %.2f GB, validation %.2f "
              "GB: %.2f GB in all",
              1e-9 * (double)budget.params_bytes, 1e-9 * (double)budget.activations_bytes,
              1e-9 * (double)budget.batch_bytes, 1e-9 * (double)budget.validation_bytes,
              1e-9 * (double)budget.total_bytes);
+
     if (available_bytes < 0 || budget.total_bytes <= available_bytes)
         return STATUS_OK;
     budget_hint(hint, sizeof hint, recipe, largest, available_bytes);
+
     return config_error(error, recipe_key(recipe, "data.patch_vox"),
                         "data.patch_vox: training takes about %.1f GB, %.1f GB are available%s",
                         1e-9 * (double)budget.total_bytes, 1e-9 * (double)available_bytes, hint);

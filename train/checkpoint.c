@@ -64,21 +64,28 @@ static int64_t checkpoint_floats(struct model_block *blocks, char names[][BLOCK_
     const struct optimizer *optimizer = &train_step->optimizer;
     const struct adversary *adversary = train_step->adversary;
     int64_t n = 0;
+
+    /* The optimizer's slots, as m and v of Adam. */
     for (int i = 0; i < optimizer->ops->n_slots; i++, n++) {
         snprintf(names[n], BLOCK_NAME, "optimizer_slot_%d", i);
         blocks[n] = (struct model_block){.name = names[n], .count = optimizer->n_floats, .floats = optimizer->slots[i]};
     }
+
+    /* With an average the model's weights are the averaged ones; those that learn are kept here. */
     if (train_step->average)
         blocks[n++] = (struct model_block){
             .name = "value", .count = train_step->params.n_floats, .floats = train_step->params.value};
+
     if (adversary)
         blocks[n++] = (struct model_block){
             .name = "adversary_value", .count = adversary->params.n_floats, .floats = adversary->params.value};
+
     for (int i = 0; adversary && i < adversary->optimizer.ops->n_slots; i++, n++) {
         snprintf(names[n], BLOCK_NAME, "adversary_slot_%d", i);
         blocks[n] = (struct model_block){
             .name = names[n], .count = adversary->optimizer.n_floats, .floats = adversary->optimizer.slots[i]};
     }
+
     return n;
 }
 
@@ -101,15 +108,19 @@ static int64_t checkpoint_texts(struct model_text *ret, const struct train_step 
         {"defects", texts->defects},
         {"licence", recipe->licence},
     };
+
+    /* The first seven are never missing but for memory; metrics, defects and licence may be. */
     memory_free(restore);
     memory_free(whole);
     int64_t n = 0;
+
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
         if (all[i].value)
             ret[n++] = all[i];
         else if (i < 7)
             return error_memory(error, 0, "the checkpoint's texts"), -1;
     }
+
     return n;
 }
 
@@ -121,6 +132,7 @@ enum status checkpoint_write(const char *path, const struct train_step *train_st
     struct model_block blocks[N_BLOCKS_MAX];
     char names[N_BLOCKS_MAX][BLOCK_NAME];
     int64_t numbers[N_NUMBERS];
+
     checkpoint_get_numbers(numbers, train_step, state);
     struct model model = {
         .network = train_step->recipe->network, .params = train_step->params, .texts = model_texts, .blocks = blocks};
@@ -128,6 +140,8 @@ enum status checkpoint_write(const char *path, const struct train_step *train_st
         model.coarse = (struct model *)(uintptr_t)restorer_model(train_step->coarse); /* only written */
     if (train_step->average)
         model.params.value = train_step->average;
+
+    /* Numbers first, then the blocks of floats: checkpoint_take finds both by name. */
     for (int i = 0; i < N_NUMBERS; i++)
         blocks[i] = (struct model_block){.name = number_names[i], .count = 1, .ints = &numbers[i]};
     model.n_blocks = N_NUMBERS + checkpoint_floats(blocks + N_NUMBERS, names, train_step);
@@ -135,6 +149,7 @@ enum status checkpoint_write(const char *path, const struct train_step *train_st
     enum status status = model.n_texts < 0 ? error->status : model_write(path, &model, error);
     if (status)
         error_while(error, "saving the state of step %" PRId64, train_step->step);
+
     arena_done(&arena);
     return status;
 }
@@ -145,6 +160,7 @@ static enum status checkpoint_take(struct train_step *train_step, struct run_sta
     struct model_block own[N_BLOCKS_MAX];
     char names[N_BLOCKS_MAX][BLOCK_NAME];
     int64_t numbers[N_NUMBERS], n_copied;
+
     for (int i = 0; i < N_NUMBERS; i++) {
         const struct model_block *block = model_block(model, number_names[i]);
         numbers[i] = 0;
@@ -155,7 +171,9 @@ static enum status checkpoint_take(struct train_step *train_step, struct run_sta
                              number_names[i]);
         numbers[i] = block->ints[0];
     }
+
     int64_t n = checkpoint_floats(own, names, train_step);
+
     for (int64_t i = 0; i < n; i++) {
         const struct model_block *block = model_block(model, own[i].name);
         if (!block || !block->floats || block->count != own[i].count)
@@ -163,15 +181,18 @@ static enum status checkpoint_take(struct train_step *train_step, struct run_sta
                              "%s: /state/%s is missing or of another size: was the recipe another?", path, own[i].name);
         memcpy(own[i].floats, block->floats, (size_t)block->count * sizeof(float));
     }
+
     struct params shown = train_step->params; /* the weights of the model are those that are shown, averaged or not */
     if (train_step->average)
         shown.value = train_step->average;
     if (params_copy(&shown, &model->params, &n_copied, error))
         return error->status;
+
     if (n_copied != train_step->params.n)
         return error_set(error, STATUS_FAILED, "%s: has %" PRId64 " of the network's %" PRId64 " parameters", path,
                          n_copied, train_step->params.n);
     checkpoint_put_numbers(train_step, state, numbers);
+
     return STATUS_OK;
 }
 

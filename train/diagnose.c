@@ -38,20 +38,25 @@ enum status diagnose_loss(const struct diagnosis *diagnosis, double loss, struct
     const struct params *params = diagnosis->params;
     const char *whose = diagnosis->whose;
     int64_t step = diagnosis->step;
+
     if (!diagnose_all_finite(diagnosis->src, shape_count(network_src_shape(diagnosis->network))))
         return error_set(error, STATUS_FAILED, "step %" PRId64 ": %sloss is %g: the batch itself is not finite", step,
                          whose, loss);
+
     for (int64_t i = 0; i < params->n;
          i++) /* statistics were touched by the very pass that failed: they are no cause */
         if (params->items[i].trainable &&
             !diagnose_all_finite(params->value + params->items[i].offset, params->items[i].count))
             return error_set(error, STATUS_FAILED, "step %" PRId64 ": %sloss is %g: parameter %s is not finite (%s)",
                              step, whose, loss, params->items[i].name, DIAGNOSE_HINT);
+
+    /* Weights and batch are finite: run longer and longer prefixes of the network. */
     for (int64_t n = 1; n <= diagnosis->config->layers.n; n++)
         if (!diagnose_prefix_finite(diagnosis, n))
             return error_set(error, STATUS_FAILED,
                              "step %" PRId64 ": %sloss is %g: layer '%s' is the first whose output is not finite (%s)",
                              step, whose, loss, network_layer(diagnosis->network, n - 1)->name, DIAGNOSE_HINT);
+
     return error_set(error, STATUS_FAILED,
                      "step %" PRId64 ": %sloss is %g although every layer's output is finite%s (%s)", step, whose, loss,
                      diagnosis->pass->replicas ? " in this process" : "", DIAGNOSE_HINT);

@@ -30,6 +30,7 @@ static double gradient_square(const float *d_w, int64_t n)
 double gradient_norm(const struct params *params, double *partials)
 {
     int64_t n = 0;
+
     for (int64_t i = 0; i < params->n; i++) {
         const struct param *param = &params->items[i];
         const float *d_w = params->grad + param->offset;
@@ -41,9 +42,11 @@ double gradient_norm(const struct params *params, double *partials)
         }
         n += chunks;
     }
+
     double sum = 0;
     for (int64_t i = 0; i < n; i++)
         sum += partials[i];
+
     return sqrt(sum);
 }
 

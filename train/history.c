@@ -45,30 +45,39 @@ static void history_title(struct history *history, const char *title)
 static enum status history_titles(struct history *history, const struct recipe *recipe, struct error *error)
 {
     struct arena *arena = &history->run->arena;
+
     history_title(history, "step");
     history_title(history, "draw");
     history_title(history, "loss");
+
+    /* A single loss has no column of its own: it would repeat the sum. */
     history->n_losses = recipe->loss.n > 1 ? (int)recipe->loss.n : 0;
     for (int i = 0; i < history->n_losses; i++)
         history_title(history, arena_printf(arena, "loss_%s", recipe->loss.items[i].table->type));
     history->adversary = recipe_adversary(recipe) != NULL;
+
     if (history->adversary) {
         history_title(history, "adversary_real");
         history_title(history, "adversary_fake");
         history_title(history, "adversary_fooled");
     }
+
     history_title(history, "lr");
     history_title(history, "grad_norm");
     history_title(history, "step_s");
     history_title(history, "wait_s");
     history_title(history, "val_loss");
+
     for (; metrics_columns[history->n_metrics].name && history->n_metrics < VALIDATION_MAX_COLUMNS;
          history->n_metrics++)
         history_title(history, arena_printf(arena, "val_%s", metrics_columns[history->n_metrics].name));
     history_title(history, "val_s");
+
+    /* Titles made by arena_printf are NULL when memory is out. */
     for (int i = 0; i < history->n_columns; i++)
         if (!history->titles[i])
             return error_memory(error, 0, "the metrics table");
+
     return STATUS_OK;
 }
 
@@ -131,16 +140,21 @@ enum status history_step(struct history *history, const struct train_step *train
 {
     double row[METRICS_TABLE_MAX_COLUMNS];
     int c = 1;
+
     history_clear(history, row, train_step->step);
     row[c++] = (double)train_step->position.sample;
     row[c++] = result->loss;
+
+    /* In the order of history_titles. */
     for (int i = 0; i < history->n_losses; i++)
         row[c++] = result->terms[i];
+
     if (history->adversary) {
         row[c++] = result->adversary.real;
         row[c++] = result->adversary.fake;
         row[c++] = result->adversary.fooled;
     }
+
     row[c++] = result->lr;
     row[c++] = result->grad_norm;
     row[c++] = result->step_s;
@@ -148,6 +162,7 @@ enum status history_step(struct history *history, const struct train_step *train
     if (metrics_table_row(&history->table, row, error))
         return error->status;
     history_show(history);
+
     return STATUS_OK;
 }
 

@@ -4,27 +4,33 @@
 
 #include <math.h>
 
+/* Only cases of the validation split that have a defect to restore. */
 static enum status holdout_choose(struct holdout *holdout, const struct holdout_config *config, struct error *error)
 {
     int64_t n_all = dataset_n_cases(holdout->set), n = 0;
     int64_t *usable = arena_alloc(&holdout->arena, (size_t)n_all + 1, sizeof *usable);
+
     if (!usable)
         return error_memory(error, (size_t)n_all * sizeof *usable, "the validation cases");
+
     for (int64_t i = 0; i < n_all; i++) {
         const struct dataset_case *one = dataset_case(holdout->set, i);
         if (one->split == SPLIT_VAL && (holdout->generated || one->n_implants > 0))
             usable[n++] = i;
     }
+
     if (n == 0)
         return config_error(error, config->node,
                             "data.set: %s: no skull with a defect in its split 'val' (pack it with --split "
                             "0.8,0.1,0.1, give data.defects, or "
                             "train.validate_every: 0)",
                             config->set);
+
     holdout->n_cases = config->n_cases < n ? config->n_cases : n;
     holdout->cases = usable;
     for (int64_t i = 0; i < holdout->n_cases; i++)
         usable[i] = usable[i * n / holdout->n_cases];
+
     return STATUS_OK;
 }
 
@@ -56,6 +62,7 @@ enum status trial_read(struct trial *ret, struct holdout *holdout, int64_t c, st
     struct trial trial = {.name = dataset_case(holdout->set, i)->name};
     struct box box;
     enum status status = dataset_read_skull(&trial.skull, holdout->set, i, error);
+
     if (!status && !holdout->generated)
         status = dataset_read_implant(&trial.implant, holdout->set, i, 0, error);
     if (!status && holdout->generated)
@@ -63,16 +70,20 @@ enum status trial_read(struct trial *ret, struct holdout *holdout, int64_t c, st
     if (!status && holdout->generated)
         status = defect_inject(trial.implant.data, &box, NULL, &trial.skull, &holdout->defects,
                                rng_make(holdout->seed, (uint64_t)i), error);
+
     if (status) {
         error_while(error, "reading case %s", trial.name);
         trial_done(&trial);
         return status;
     }
+
+    /* The defective skull is the whole one without its implant. */
     uint8_t *skull = trial.skull.data;
     const uint8_t *implant = trial.implant.data;
     int64_t n = grid_voxels(&trial.skull.grid);
     for (int64_t v = 0; v < n; v++)
         skull[v] = skull[v] && !implant[v];
+
     *ret = trial;
     return STATUS_OK;
 }

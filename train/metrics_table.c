@@ -80,6 +80,7 @@ enum status metrics_table_resume(struct metrics_table *ret, const char *path, in
                       "%s: the columns are not this recipe's: has recipe.yaml been edited since the run began?", path);
     if (!status)
         status = file_write(path, text, metrics_table_keep(text, strlen(header), keep, context), error);
+
     memory_free(text);
     memory_free(header);
     return status ? status : metrics_table_append(ret, path, n_columns, error);

@@ -103,8 +103,11 @@ static const char *plot_window_terminal(void)
     char line[4096], padded[4100];
     const char *found = NULL;
     FILE *pipe = popen("gnuplot -e 'print GPVAL_TERMINALS' 2>&1", "r");
+
     if (!pipe)
         return NULL;
+
+    /* The names stand in one line, separated by spaces: padded, a name is found as a whole word. */
     while (fgets(line, sizeof line, pipe)) {
         line[strcspn(line, "\n")] = '\0';
         snprintf(padded, sizeof padded, " %s ", line);
@@ -115,7 +118,9 @@ static const char *plot_window_terminal(void)
                 found = terminals[i];
         }
     }
+
     pclose(pipe);
+
     return found;
 }
 
@@ -133,22 +138,28 @@ enum status plot_window_open(struct plot_window **ret, const char *folder, const
     if (!plot_available())
         return error_set(error, STATUS_FAILED, "no window: gnuplot is not on the PATH (apt-get install gnuplot-qt)");
     const char *terminal = plot_window_terminal();
+
     if (!terminal)
         return error_set(error, STATUS_FAILED,
                          "no window: this gnuplot was built without (apt-get install gnuplot-qt or gnuplot-x11)");
     struct plot_window *window = memory_zalloc(1, sizeof *window);
     if (!window)
         return error_memory(error, sizeof *window, "a window");
+
+    /* -persist: the last picture stays when the run has ended. */
     window->pipe = popen("exec gnuplot -persist >/dev/null 2>&1", "w");
+
     if (!window->pipe) {
         memory_free(window);
         return error_set(error, STATUS_FAILED, "no window: gnuplot: %s", strerror(errno));
     }
+
     fprintf(window->pipe, "set terminal %s noraise size 900,700 title ", terminal);
     plot_quote(window->pipe, title);
     fputs("\ncd ", window->pipe);
     plot_quote(window->pipe, folder);
     fputc('\n', window->pipe);
+
     *ret = window;
     return STATUS_OK;
 }

@@ -181,18 +181,25 @@ static enum status recipe_complete(struct recipe *recipe, struct arena *arena, s
         adversary->optimizer = recipe->optimizer;
     for (int a = 0; adversary && a < 3; a++) /* its source is a prediction: a dense layer has the size that makes */
         adversary->network.patch_vox[a] = recipe->data.patch_vox[a];
+
     for (int a = 0; a < 3; a++)
         if (recipe->restore.window.patch_vox[a] == 0)
             recipe->restore.window.patch_vox[a] = recipe->data.patch_vox[a];
+
+    /* Restoration works at the spacing of training unless the recipe says otherwise. */
     bool native = true;
     for (int a = 0; a < 3; a++)
         native &= recipe->restore.working_spacing_mm[a] == 0;
     for (int a = 0; a < 3 && native; a++)
         recipe->restore.working_spacing_mm[a] = recipe->data.spacing_mm;
+
+    /* Absolute paths: the resolved recipe means the same from any folder. */
     const char **paths[] = {&recipe->coarse, &recipe->data.set, &recipe->data.defects, &recipe->train.init};
+
     for (size_t i = 0; i < sizeof paths / sizeof *paths; i++)
         if (recipe_absolute(paths[i], arena, error))
             return error->status;
+
     return STATUS_OK;
 }
 

@@ -67,10 +67,13 @@ static void recipe_check_patch(const struct recipe *recipe, const char *key, con
                                struct error *error)
 {
     struct error network_error = {0};
+
     if (recipe_patch_fits(recipe, patch, &network_error))
         return;
     int64_t good = recipe_good_cube(recipe);
     int n_bad = 0;
+
+    /* One axis at a time, the others at a size that fits, so that the message names the axis. */
     for (int a = 0; good && a < 3; a++) {
         struct error scratch = {0};
         int64_t one[3] = {good, good, good}, below, above;
@@ -88,7 +91,10 @@ static void recipe_check_patch(const struct recipe *recipe, const char *key, con
                      "%s[%d]: %" PRId64 " does not fit the layers of network '%s'%s", key, a, patch[a],
                      recipe->network.name, hint);
     }
+
+    /* No single axis is to blame: the network's own message. */
     network_error.text[strcspn(network_error.text, "\n")] = '\0';
+
     if (good == 0)
         config_error(error, recipe_key(recipe, "network.layers"), "network.layers: no patch fits: %s",
                      network_error.text);
@@ -116,13 +122,16 @@ static void recipe_check_network(const struct recipe *recipe, struct error *erro
     const struct network_config *network = &recipe->network;
     struct error network_error = {0};
     struct params params = {0};
+
     if (network->layers.n == 0) {
         config_error(
             error, recipe_key(recipe, "network.layers"),
             "network.layers: there are none (begin the recipe with `extends: [../networks/mia_ae_patch.yaml]`)");
         return;
     }
+
     const int64_t channels = recipe->coarse ? 2 : 1;
+
     if (network->input_channels != channels) {
         config_error(error, recipe_key(recipe, "network.input_channels"),
                      "network.input_channels: %" PRId64 ", but training patches have %s", network->input_channels,
@@ -130,6 +139,8 @@ static void recipe_check_network(const struct recipe *recipe, struct error *erro
                                     : "1 channel (1 would fit)");
         return;
     }
+
+    /* Layers are checked before patches: their messages explain more. */
     if (network_describe(&params, network, &network_error)) {
         error_add(error, STATUS_USAGE, "%.*s", (int)strcspn(network_error.text, "\n"), network_error.text);
     } else {
@@ -138,6 +149,7 @@ static void recipe_check_network(const struct recipe *recipe, struct error *erro
         if (memcmp(recipe->restore.window.patch_vox, recipe->data.patch_vox, sizeof recipe->data.patch_vox) != 0)
             recipe_check_patch(recipe, "restore.patch_vox", recipe->restore.window.patch_vox, error);
     }
+
     params_done(&params);
 }
 
@@ -151,9 +163,12 @@ static void recipe_check_layer_patterns(const struct recipe *recipe, const char 
     const char *names[NAMES + 1];
     char text[NAMES][LAYER_NAME_TEXT];
     int n = 0;
+
     for (int64_t i = 0; i < params->n && n < NAMES; i++, n++)
         names[n] = param_layer_name(text[n], &params->items[i]);
     names[n] = NULL;
+
+    /* A pattern that matches nothing is a typing error, not a wish. */
     for (int64_t p = 0; p < patterns->n; p++) {
         struct config_strings one = {1, &patterns->items[p]};
         bool found = false;
@@ -221,9 +236,11 @@ static void recipe_check_adversary(const struct recipe *recipe, struct error *er
     struct network_cost cost;
     struct error network_error = {0};
     struct shape src = recipe_shape(recipe, 1);
+
     src.c = 1;
     if (!adversary)
         return;
+
     if (adversary->network.input_channels != 1)
         config_error(error, recipe_key(recipe, "adversary.network.input_channels"),
                      "adversary.network.input_channels: %" PRId64 ", but predictions have 1 channel (1 would fit)",
@@ -231,6 +248,7 @@ static void recipe_check_adversary(const struct recipe *recipe, struct error *er
     else if (network_cost(&cost, &adversary->network, src, &network_error))
         error_add(error, STATUS_USAGE, "%.*s (the adversary's source is a patch)",
                   (int)strcspn(network_error.text, "\n"), network_error.text);
+
     if (recipe->train.accumulate > 1)
         config_error(error, recipe_key(recipe, "train.accumulate"),
                      "train.accumulate: %" PRId64
@@ -258,6 +276,7 @@ static void recipe_check_best(const struct recipe *recipe, struct error *error)
 {
     const struct train_config *train = &recipe->train;
     const struct yaml_node *node = recipe_key(recipe, "train.best");
+
     if (recipe_metric_sign(train->best) == 0) {
         enum { NAMES = 32 };
         const char *names[NAMES + 2] = {"loss"};
@@ -268,15 +287,19 @@ static void recipe_check_best(const struct recipe *recipe, struct error *error)
                      near ? "did you mean '" : "loss, dsc ...", near ? near : "", near ? "'?" : "");
         return;
     }
+
     if (train->patience > 0 && train->validate_every == 0)
         config_error(error, recipe_key(recipe, "train.patience"),
                      "train.patience: %" PRId64
                      " validations, but there are none (train.validate_every: 200, or patience: 0)",
                      train->patience);
+
     bool by_loss = strcmp(train->best, "loss") == 0;
+
     if (train->validate_every > 0 && by_loss && train->validate_patches == 0)
         config_error(error, node,
                      "train.best: loss needs validation patches (train.validate_patches: 16, or another metric)");
+
     if (train->validate_every > 0 && !by_loss && train->validate_cases == 0)
         config_error(error, node,
                      "train.best: %s needs whole validation skulls (train.validate_cases: 2, or best: loss)",

@@ -35,21 +35,28 @@ enum status replicas_start(struct replicas *ret, struct error *error)
 {
     int provided = 0, rank = 0, n = 1, n_local = 1;
     MPI_Comm local;
+
     *ret = (struct replicas){.n = 1, .n_local = 1, .together = true};
     if (!replicas_launched())
         return STATUS_OK;
+
     if (MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &provided) != MPI_SUCCESS || provided < MPI_THREAD_FUNNELED)
         return error_set(error, STATUS_FAILED,
                          "MPI: cannot be started with threads (an MPI library with MPI_THREAD_FUNNELED)");
+
+    /* Processes of one machine share its threads and memory. */
     MPI_Comm_rank(MPI_COMM_WORLD, &rank);
     MPI_Comm_size(MPI_COMM_WORLD, &n);
+
     if (MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &local) == MPI_SUCCESS) {
         MPI_Comm_size(local, &n_local);
         MPI_Comm_free(&local);
     }
+
     ret->rank = rank;
     ret->n = n;
     ret->n_local = n_local;
+
     return STATUS_OK;
 }
 

@@ -34,12 +34,15 @@ static enum status run_make(const char *folder, struct error *error)
 static enum status run_make_dated(struct run *run, const char *name, struct error *error)
 {
     char date[32] = "";
+
     time_t now = time(NULL);
     struct tm tm;
     if (!localtime_r(&now, &tm) || strftime(date, sizeof date, "%Y%m%d-%H%M%S", &tm) == 0)
         return error_set(error, STATUS_FAILED, "the clock: the date is not available");
     if (file_make_folders("runs", error))
         return error->status;
+
+    /* Two runs of the same second get different folders: mkdir decides. */
     for (int i = 1; i <= 100; i++) {
         run->folder = i == 1 ? arena_printf(&run->arena, "runs/%s-%s", name, date)
                              : arena_printf(&run->arena, "runs/%s-%s-%d", name, date, i);
@@ -50,6 +53,7 @@ static enum status run_make_dated(struct run *run, const char *name, struct erro
         if (errno != EEXIST)
             return error_set(error, STATUS_FAILED, "%s: cannot make the run folder: %s", run->folder, strerror(errno));
     }
+
     return error_set(error, STATUS_FAILED, "%s: exists already, as do 99 after it", run->folder);
 }
 
@@ -85,6 +89,7 @@ enum status run_create(struct run *ret, const char *folder, const char *name, st
 {
     struct run run = {0};
     enum status status;
+
     if (folder) {
         run.folder = arena_strdup(&run.arena, folder);
         char *parent = file_folder(&run.arena, folder);
@@ -95,6 +100,8 @@ enum status run_create(struct run *ret, const char *folder, const char *name, st
     } else {
         status = run_make_dated(&run, name, error);
     }
+
+    /* The lock comes with the log: from here on the folder is this process' own. */
     if (!status)
         status = run_open_log(&run, error);
     const char *plots = run_path(&run, "plots"), *validation = run_path(&run, "validation");
@@ -106,6 +113,7 @@ enum status run_create(struct run *ret, const char *folder, const char *name, st
         run_close(&run);
     else
         *ret = run;
+
     return status;
 }
 
@@ -113,6 +121,7 @@ enum status run_look(struct run *ret, const char *folder, struct error *error)
 {
     struct run run = {0};
     enum status status = STATUS_OK;
+
     run.folder = arena_strdup(&run.arena, folder);
     const char *recipe = run.folder ? run_path(&run, "recipe.yaml") : NULL;
     if (!recipe)
@@ -125,6 +134,7 @@ enum status run_look(struct run *ret, const char *folder, struct error *error)
         run_close(&run);
     else
         *ret = run;
+
     return status;
 }
 
@@ -162,6 +172,7 @@ static void run_quote(FILE *file, const char *text)
 enum status run_write_status(struct run *run, const struct run_status *status, struct error *error)
 {
     char date[32] = "", text[2048] = "";
+
     time_t now = time(NULL);
     struct tm tm;
     if (localtime_r(&now, &tm))
@@ -171,15 +182,20 @@ enum status run_write_status(struct run *run, const struct run_status *status, s
         return error_memory(error, sizeof text, "STATUS");
     fprintf(file, "state: %s\nstep: %" PRId64 "\nsteps: %" PRId64 "\nupdated: '%s'\n", status->state, status->step,
             status->steps, date);
+
+    /* Flow style keeps the file at one line for each fact. */
     if (isfinite(status->best_value))
         fprintf(file, "best: { metric: %s, value: %.6g, step: %" PRId64 " }\n", status->best, status->best_value,
                 status->best_step);
+
     if (status->note) {
         fputs("note: ", file);
         run_quote(file, status->note);
         fputc('\n', file);
     }
+
     fclose(file);
+
     return run_write(run, "STATUS", text, error);
 }
 
@@ -218,10 +234,12 @@ enum status run_read_status(struct run_status *ret, const char *folder, struct a
     struct yaml_node *root;
     struct status_text text;
     char *path = file_join(arena, folder, "STATUS");
+
     if (!path)
         return error_memory(error, strlen(folder), "a path");
     if (yaml_read_file(&root, path, arena, error) || config_bind(&status_table, root, &text, arena, error))
         return error->status;
+
     *ret = (struct run_status){.state = text.state,
                                .step = text.step,
                                .steps = text.steps,
@@ -229,6 +247,7 @@ enum status run_read_status(struct run_status *ret, const char *folder, struct a
                                .best_value = text.best.metric ? text.best.value : NAN,
                                .best_step = text.best.step,
                                .note = text.note};
+
     return STATUS_OK;
 }
 

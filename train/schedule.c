@@ -34,6 +34,7 @@ double schedule_factor(const struct schedule_config *schedule, int64_t step, int
 {
     const double pi = 3.14159265358979323846;
     int64_t warmup = schedule->warmup_steps;
+
     if (step <= warmup)
         return (double)step / (double)warmup;
     int64_t span = steps - warmup - 1; /* steps after the first full one */
@@ -45,8 +46,10 @@ double schedule_factor(const struct schedule_config *schedule, int64_t step, int
         return schedule->floor + (1.0 - schedule->floor) * 0.5 * (1.0 + cos(pi * r));
     case SCHEDULE_POLYNOMIAL:
         return schedule->floor + (1.0 - schedule->floor) * pow(1.0 - r, schedule->power);
+
     case SCHEDULE_CONSTANT:
         break;
     }
+
     return 1.0;
 }

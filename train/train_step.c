@@ -26,9 +26,12 @@ static enum status train_step_allocate(struct train_step *train_step, struct err
     const struct params *params = &train_step->params;
     const struct train_config *train = &train_step->recipe->train;
     size_t floats = (size_t)shape_count(recipe_shape(train_step->recipe, train->batch));
+
     train_step->src = memory_zalloc(floats, sizeof(float));
     train_step->target = memory_zalloc(floats, sizeof(float));
     train_step->d_p = memory_zalloc(floats, sizeof(float));
+
+    /* Optional buffers stay NULL; what is missing below tells them from those that failed. */
     bool distance = loss_needs(&train_step->recipe->loss) & LOSS_NEEDS_DISTANCE;
     train_step->distance = distance ? memory_zalloc(floats, sizeof(float)) : NULL;
     train_step->partials = memory_alloc(gradient_n_partials(params), sizeof(double));
@@ -41,8 +44,11 @@ static enum status train_step_allocate(struct train_step *train_step, struct err
           (train_step->average || train->ema == 0);
     if (!all)
         return error_memory(error, (distance ? 4 : 3) * floats * sizeof(float), "the training batch");
+
+    /* The moving average begins at the first weights. */
     if (train_step->average)
         memcpy(train_step->average, params->value, (size_t)params->n_floats * sizeof(float));
+
     return STATUS_OK;
 }
 
@@ -69,6 +75,8 @@ enum status train_step_open(struct train_step *train_step, const struct recipe *
     struct params *params = &train_step->params;
     struct shape src = recipe_shape(recipe, recipe->train.batch);
     assert(recipe->loss.n <= TRAIN_STEP_MAX_LOSSES);
+
+    /* Weights first: all that follows takes its sizes from their table. */
     *train_step = (struct train_step){.recipe = recipe};
     enum status status = network_describe(params, &recipe->network, error);
     if (!status)
@@ -79,6 +87,8 @@ enum status train_step_open(struct train_step *train_step, const struct recipe *
     }
     if (!status && fresh && recipe->train.init)
         status = warm_start(params, recipe->train.init, &recipe->train.init_skip, error);
+
+    /* The coarse stage of a cascade is fixed; it only predicts. */
     if (!status && recipe->coarse)
         status = restorer_open_coarse(&train_step->coarse, recipe->coarse, error);
     if (!status)
@@ -87,11 +97,14 @@ enum status train_step_open(struct train_step *train_step, const struct recipe *
         status = optimizer_init(&train_step->optimizer, &recipe->optimizer, params, error);
     if (!status)
         status = train_step_allocate(train_step, error);
+
+    /* The discriminator reads what the network writes, so its source has that shape. */
     if (!status && recipe_adversary(recipe))
         status = adversary_new(&train_step->adversary, recipe_adversary(recipe), network_dst_shape(train_step->network),
                                train_step_seed(recipe, STREAM_ADVERSARY), error);
     if (status)
         train_step_close(train_step);
+
     return status;
 }
 
@@ -105,7 +118,10 @@ enum status train_step_start(struct train_step *train_step, struct error *error)
     const struct recipe *recipe = train_step->recipe;
     struct replicas *replicas = train_step->replicas;
     struct loader_config config;
+
     train_step_loader(&config, train_step);
+
+    /* Each process takes its share of one common sequence of samples. */
     if (replicas && replicas->n > 1) {
         bool synchronised = recipe->train.norm_statistics == NORM_SYNCHRONISED;
         if (train_step->adversary)
@@ -118,6 +134,7 @@ enum status train_step_start(struct train_step *train_step, struct error *error)
                                                            .context = replicas,
                                                            .average = synchronised ? train_step_average : NULL};
     }
+
     return loader_new(&train_step->loader, &config, (enum task)recipe->task, SPLIT_TRAIN,
                       train_step_seed(recipe, STREAM_SAMPLES), train_step->position, error);
 }
@@ -204,29 +221,39 @@ static enum status train_step_batch(struct train_step *train_step, int64_t k, st
                               .sample = k * train->batch,
                               .replicas = train_step_shared(train_step) ? &train_step->pass_replicas : NULL};
     double terms[TRAIN_STEP_MAX_LOSSES], n = (double)train->accumulate;
+
+    /* The discriminator learns first, on the weights of before the step (Goodfellow et al. 2014, algorithm 1). */
     if (train_step->adversary && train_step_adversary(train_step, result, error))
         return error->status;
     const float *p = network_forward(train_step->network, train_step->src, &pass);
     double loss = train_step_loss(train_step, p, train_step->step + 1, train_step->d_p, terms);
+
+    /* The generator's own term: how well its prediction passes for a target. */
     if (train_step->adversary && isfinite(loss)) {
         if (adversary_judge(train_step->adversary, p, train_step->d_p, train_step->step + 1, &result->adversary.fooled,
                             error))
             return error->status;
         loss += recipe_adversary(recipe)->weight * result->adversary.fooled;
     }
+
     if (train_step_shared(train_step))
         loss = train_step_share_loss(train_step, loss, terms);
+
+    /* Before the backward pass: the cause is still in the activations. */
     if (!isfinite(loss)) {
         struct diagnosis diagnosis = train_step_diagnosis(train_step);
         diagnosis.pass = &pass;
         return train_step_diverged(train_step, diagnose_loss(&diagnosis, loss, error));
     }
+
+    /* Losses are means over the batches of the step; gradients are summed and divided at its end. */
     network_backward(train_step->network, train_step->d_p, NULL, &pass);
     result->loss += loss / n;
     for (int64_t i = 0; i < recipe->loss.n; i++)
         result->terms[i] += terms[i] / n;
     if (train_step->sum)
         gradient_gather(&train_step->params, train_step->sum, k == 0);
+
     return STATUS_OK;
 }
 
@@ -235,11 +262,13 @@ static enum status train_step_gradient(struct train_step *train_step, struct loa
                                        struct train_step_result *result, struct error *error)
 {
     const struct train_config *train = &train_step->recipe->train;
+
     for (int64_t k = 0; k < train->accumulate; k++)
         if (loader_next(train_step->loader, train->batch, train_step->src, train_step->target, train_step->distance,
                         next, error) ||
             train_step_batch(train_step, k, result, error))
             return error->status;
+
     if (train_step->sum)
         gradient_take(&train_step->params, train_step->sum, 1.0F / (float)train->accumulate);
     if (train_step_shared(train_step))
@@ -248,6 +277,7 @@ static enum status train_step_gradient(struct train_step *train_step, struct loa
     if (isfinite(result->grad_norm))
         return STATUS_OK;
     const struct diagnosis diagnosis = train_step_diagnosis(train_step);
+
     return train_step_diverged(train_step, diagnose_gradient(&diagnosis, error));
 }
 
@@ -261,18 +291,23 @@ enum status train_step_run(struct train_step *train_step, struct train_step_resu
     struct loader_position next;
     double start_s = log_clock_s(), waited_s = loader_wait_s(train_step->loader);
 
+    /* All that a failed step must restore is kept now. Weights need no copy: they change only at the end. */
     memcpy(train_step->statistics, params->value + params->n_trainable, statistics_bytes);
     if (train_step->adversary)
         adversary_keep(train_step->adversary);
     train_step->computing = true;
     enum status status = train_step_gradient(train_step, &next, &result, error);
     train_step->computing = false;
+
+    /* A failed step leaves the state of before it. */
     if (status) {
         memcpy(params->value + params->n_trainable, train_step->statistics, statistics_bytes);
         if (train_step->adversary)
             adversary_undo(train_step->adversary);
         return status;
     }
+
+    /* Clipping by the norm of the whole gradient (Pascanu, Mikolov and Bengio, ICML 2013), then the update. */
     if (train->clip_norm > 0 && result.grad_norm > train->clip_norm)
         gradient_scale(params, (float)(train->clip_norm / result.grad_norm));
     result.lr =
@@ -285,6 +320,7 @@ enum status train_step_run(struct train_step *train_step, struct train_step_resu
     train_step->position = next;
     result.wait_s = loader_wait_s(train_step->loader) - waited_s;
     result.step_s = log_clock_s() - start_s;
+
     *ret = result;
     return STATUS_OK;
 }

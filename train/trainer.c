@@ -92,13 +92,17 @@ static void trainer_interrupted(void *context)
     struct params *params = &train_step->params;
     struct error error = {0};
     int64_t n = params->n_floats - params->n_trainable;
+
     if (!trainer_leads(trainer) || !train_step->computing)
         return;
+
+    /* The statistics of before the step go into the file, those of now come back afterwards. */
     for (int64_t i = 0; i < n; i++) {
         float now = params->value[params->n_trainable + i];
         params->value[params->n_trainable + i] = train_step->statistics[i];
         train_step->statistics[i] = now;
     }
+
     if (trainer_save(trainer, "last.h5", &error) == STATUS_OK &&
         trainer_status(trainer, "stopped",
                        "ended while waiting for the other processes: "
@@ -109,6 +113,7 @@ static void trainer_interrupted(void *context)
                  stop_signal(), trainer->run.folder, train_step->step);
     else
         log_warn("%s", error.text);
+
     for (int64_t i = 0; i < n; i++) {
         float before = params->value[params->n_trainable + i];
         params->value[params->n_trainable + i] = train_step->statistics[i];
@@ -137,6 +142,7 @@ static enum status trainer_validate(struct trainer *trainer, struct error *error
     struct validation validation;
     struct run_state *state = &trainer->state;
     const char *best = trainer->recipe.train.best;
+
     if (validator_run(&validation, trainer->validator, &trainer->run, error))
         return error->status;
     if (validation.stopped) /* the checkpoint records that it is still due */
@@ -144,23 +150,31 @@ static enum status trainer_validate(struct trainer *trainer, struct error *error
     int64_t step = trainer->train_step.step;
     double value = validation_value(&validation, best);
     bool better = isfinite(value) && (!isfinite(state->best) || (value - state->best) * recipe_metric_sign(best) > 0);
+
     log_info("step %" PRId64 ": validation: loss %.5g, DSC %.4f, %" PRId64 " of %" PRId64 " failed, %.1f s%s", step,
              validation.loss, validation_value(&validation, "dsc"), validation.n_failed, validation.n_cases,
              validation.total_s, better ? ", the best so far" : "");
+
+    /* Recorded at once, in state, model texts and metrics.tsv: a resumed run does not validate this step twice. */
     state->validated_step = step;
     trainer->dirty = true;
     trainer_keep_metrics(trainer, &validation);
     if (history_validation(&trainer->history, step, &validation, error))
         return error->status;
+
+    /* Patience counts validations since the best one. */
     state->waited = better ? 0 : state->waited + 1;
+
     if (better) {
         state->best = value;
         state->best_step = step;
         if (trainer_save(trainer, "best.h5", error))
             return error->status;
     }
+
     if (trainer->recipe.train.plot_every > 0)
         history_plot(&trainer->history, true);
+
     return STATUS_OK;
 }
 
@@ -206,6 +220,8 @@ static enum status trainer_step(struct trainer *trainer, struct progress *progre
     const struct train_config *train = &trainer->recipe.train;
     struct train_step_result result;
     char note[64];
+
+    /* A step that is not finite leaves the state before it in failed.h5, for a look at the cause. */
     if (train_step_run(train_step, &result, error)) {
         struct error saving = {0};
         if (trainer_leads(trainer) && trainer_save(trainer, "failed.h5", &saving) == STATUS_OK)
@@ -213,17 +229,21 @@ static enum status trainer_step(struct trainer *trainer, struct progress *progre
                         trainer_folder(trainer));
         return error->status;
     }
+
     trainer->dirty = true;
     if (trainer_leads(trainer) && history_step(&trainer->history, train_step, &result, error))
         return error->status;
     snprintf(note, sizeof note, "loss %.5g", result.loss);
     progress_show(progress, train_step->step, note);
+
+    /* Validation before the checkpoint, so that the checkpoint holds its result. */
     if (trainer_validation_due(trainer) && trainer_validate_together(trainer, error))
         return error->status;
     if (trainer_due(train->checkpoint_every, train_step->step, train->steps) && trainer_checkpoint(trainer, error))
         return error->status;
     if (trainer_leads(trainer) && trainer_due(train->plot_every, train_step->step, train->steps))
         history_plot(&trainer->history, train_step->step == train->steps);
+
     return STATUS_OK;
 }
 
@@ -232,21 +252,28 @@ static enum status trainer_loop(struct trainer *trainer, struct error *error)
     struct train_step *train_step = &trainer->train_step;
     int64_t steps = trainer->recipe.train.steps;
     struct progress progress = {0};
+
     if (trainer_status(trainer, "running", NULL, error))
         return error->status;
     if (trainer_validation_due(trainer) && trainer_validate_together(trainer, error)) /* a stop had cut it short */
         return error->status;
+
+    /* Until the last step, the end of patience, or a request to stop. */
     progress_start(&progress, "training", "steps", train_step->step, steps);
     enum status status = STATUS_OK;
     while (!status && train_step->step < steps && !trainer_out_of_patience(trainer) && !trainer_stopping(trainer))
         status = trainer_step(trainer, &progress, error);
     progress_end(&progress);
+
+    /* All processes left the loop at the same step. */
     if (!status && trainer->replicas)
         trainer->replicas->together = true;
     if (!status && trainer->dirty)
         status = trainer_checkpoint(trainer, error);
     if (status)
         return status;
+
+    /* How it ended: early, stopped, or complete. */
     if (trainer_out_of_patience(trainer)) {
         log_info("finished early, after step %" PRId64 " of %" PRId64 ": no better %s in %" PRId64
                  " validations (train.patience); the best, at step %" PRId64 ", is %s/best.h5",
@@ -254,13 +281,16 @@ static enum status trainer_loop(struct trainer *trainer, struct error *error)
                  trainer_folder(trainer));
         return STATUS_OK;
     }
+
     if (train_step->step < steps || trainer_validation_due(trainer))
         return error_set(error, STATUS_STOPPED,
                          "%s: stopped by %s after step %" PRId64 " of %" PRId64
                          ", everything is saved (go on with: calvaria train --resume %s)",
                          trainer_folder(trainer), stop_signal() ? stop_signal() : "request", train_step->step, steps,
                          trainer_folder(trainer));
+
     log_info("finished: %" PRId64 " steps in %s", steps, trainer_folder(trainer));
+
     return STATUS_OK;
 }
 
@@ -298,10 +328,13 @@ enum status trainer_run(const struct trainer_request *request, struct error *err
 {
     struct trainer trainer = {.replicas = request->replicas};
     bool shared = trainer_shared(&trainer);
+
     stop_install();
     enum status status = trainer_open(&trainer, request, error);
     if (status)
         trainer_refused(&trainer, request, status, error);
+
+    /* From here on the processes end together, or one of them aborts the rest. */
     if (shared) {
         status = replicas_agree(trainer.replicas, status, error);
         trainer.replicas->together = status != STATUS_OK;
@@ -318,6 +351,7 @@ enum status trainer_run(const struct trainer_request *request, struct error *err
         trainer.replicas->interrupted = NULL;
     trainer_close(&trainer);
     stop_uninstall();
+
     return status;
 }
 

@@ -46,29 +46,38 @@ static enum status trainer_read_set(struct set_facts *ret, struct trainer *train
     const struct recipe *recipe = &trainer->recipe;
     struct set_facts facts = {0};
     struct dataset *set;
+
     if (!recipe->data.set)
         return config_error(error, recipe_key(recipe, "data"),
                             "data.set: not given (make one with `calvaria pack`, then --set data.set=FILE.h5)");
+
     if (dataset_open(&set, recipe->data.set, error))
         return error_while(error,
                            "opening data.set (make one with `calvaria pack`, name it with --set data.set=FILE.h5)");
+
+    /* The hash ties checkpoints to the data, the largest skull bounds the memory. */
     facts.hash = dataset_hash(set);
     facts.split = trainer_split_text(set, &trainer->arena);
+
     for (int64_t i = 0; i < dataset_n_cases(set); i++) {
         const struct dataset_case *one = dataset_case(set, i);
         facts.n[one->split]++;
         for (int a = 0; a < 3; a++)
             facts.largest[a] = one->grid.dim[a] > facts.largest[a] ? one->grid.dim[a] : facts.largest[a];
     }
+
     dataset_close(set);
     if (!facts.split)
         return error_memory(error, 0, "the split");
+
     if (facts.n[SPLIT_TRAIN] == 0)
         return config_error(error, recipe_key(recipe, "data.set"),
                             "data.set: %s: no skull in its split 'train' (pack it with --split 0.8,0.1,0.1)",
                             recipe->data.set);
+
     log_info("data: %s: %" PRId64 " skulls to train on, %" PRId64 " to validate, %" PRId64 " to test", recipe->data.set,
              facts.n[SPLIT_TRAIN], facts.n[SPLIT_VAL], facts.n[SPLIT_TEST]);
+
     *ret = facts;
     return STATUS_OK;
 }
@@ -153,8 +162,10 @@ static enum status trainer_write_network(struct trainer *trainer, struct error *
 static enum status trainer_write_files(struct trainer *trainer, const struct set_facts *facts, struct error *error)
 {
     const char *environment = environment_text(&trainer->arena);
+
     if (!environment)
         return error_memory(error, 0, "the environment's description");
+
     if (trainer->defects) {
         const char *path = run_path(&trainer->run, "defects.yaml");
         if (!path || run_write(&trainer->run, "defects.yaml", trainer->defects, error))
@@ -163,9 +174,11 @@ static enum status trainer_write_files(struct trainer *trainer, const struct set
         if (recipe_absolute(&trainer->recipe.data.defects, &trainer->arena, error))
             return error->status;
     }
+
     if (trainer_write_recipe(trainer, error) || run_write(&trainer->run, "environment.txt", environment, error) ||
         run_write(&trainer->run, "split.tsv", facts->split, error))
         return error->status;
+
     return trainer_write_network(trainer, error);
 }
 
@@ -194,13 +207,17 @@ enum status trainer_create(struct trainer *trainer, const char *recipe_path, int
 {
     struct recipe *recipe = &trainer->recipe;
     struct set_facts facts;
+
     if (recipe_read(recipe, recipe_path, n_sets, sets, &trainer->arena, error))
         return error->status;
     if (init)
         recipe->train.init = init;
     if (recipe_absolute(&recipe->train.init, &trainer->arena, error))
         return error->status;
+
+    /* Everything is checked before the run folder is made: a mistake leaves no folder. */
     trainer_set_threads(trainer);
+
     if (trainer_read_set(&facts, trainer, error) || trainer_read_defects(trainer, error) ||
         budget_check(recipe, facts.largest, trainer_available_bytes(trainer), error))
         return error->status;
@@ -210,11 +227,15 @@ enum status trainer_create(struct trainer *trainer, const char *recipe_path, int
     trainer->train_step.replicas = trainer->replicas;
     if (!trainer_leads(trainer))
         return train_step_start(&trainer->train_step, error);
+
+    /* The first process alone writes the folder. */
     if (run_create(&trainer->run, folder, recipe->name, error) || trainer_write_files(trainer, &facts, error) ||
         trainer_write_overrides(trainer, "", n_sets, sets, init, error) ||
         history_open(&trainer->history, &trainer->run, recipe, NULL, 0, error))
         return error->status;
+
     trainer_announce(trainer);
+
     return train_step_start(&trainer->train_step, error);
 }
 
@@ -239,8 +260,10 @@ static enum status trainer_take_checkpoint(struct trainer *trainer, const struct
 {
     const struct recipe *recipe = &trainer->recipe;
     const char *path = run_path(&trainer->run, "last.h5");
+
     if (!path)
         return error_memory(error, 0, "a path");
+
     if (!file_exists(path)) { /* it ended before its first checkpoint: from the beginning, with the same bits */
         log_warn("%s: no last.h5: the run ended before its first checkpoint and starts from the beginning",
                  trainer->run.folder);
@@ -248,18 +271,24 @@ static enum status trainer_take_checkpoint(struct trainer *trainer, const struct
         train_step_close(&trainer->train_step);
         return train_step_open(&trainer->train_step, recipe, true, error);
     }
+
     if (checkpoint_read(&trainer->train_step, &trainer->state, path, error))
         return error->status;
+
+    /* Another dataset, or fewer steps than done, would not be the same run. */
     if (trainer->state.dataset_hash != facts->hash)
         return error_set(error, STATUS_FAILED, "%s: is not the dataset this run was trained on (its contents changed)",
                          recipe->data.set);
+
     if (recipe->train.steps < trainer->train_step.step)
         return error_set(error, STATUS_USAGE, "train.steps: %" PRId64 ", but %s is at step %" PRId64 " already",
                          recipe->train.steps, trainer->run.folder, trainer->train_step.step);
+
     if (trainer->state.threads != recipe->train.threads)
         log_warn("%" PRId64 " threads, the run began with %" PRId64 ": the results will differ in the last bits",
                  recipe->train.threads, trainer->state.threads);
     trainer->saved_step = trainer->train_step.step;
+
     return STATUS_OK;
 }
 
@@ -269,16 +298,19 @@ static enum status trainer_record_sets(struct trainer *trainer, int n_sets, char
     char *before = NULL;
     size_t bytes;
     const char *path = run_path(&trainer->run, "overrides.txt");
+
     if (n_sets == 0)
         return STATUS_OK;
     if (!path)
         return error_memory(error, 0, "a path");
     enum status status = file_read(&before, &bytes, path, 1 << 20, error);
+
     const char *text =
         status ? NULL
                : arena_printf(&trainer->arena, "%s# resumed at step %" PRId64 "\n", before, trainer->train_step.step);
     if (!status)
         status = trainer_write_overrides(trainer, text, n_sets, sets, NULL, error);
+
     memory_free(before);
     return status ? status : trainer_write_recipe(trainer, error);
 }
@@ -289,6 +321,7 @@ static enum status trainer_reread(struct trainer *trainer, int n_sets, char *con
     struct recipe *recipe = &trainer->recipe;
     const char *path = run_path(&trainer->run, "recipe.yaml"), *defects = run_path(&trainer->run, "defects.yaml"),
                *last = run_path(&trainer->run, "last.h5");
+
     if (!path || !defects || !last)
         return error_memory(error, 0, "a path");
     if (recipe_read(recipe, path, n_sets, sets, &trainer->arena, error))
@@ -302,6 +335,7 @@ static enum status trainer_reread(struct trainer *trainer, int n_sets, char *con
     trainer_set_threads(trainer);
     if (trainer_read_set(facts, trainer, error) || trainer_read_defects(trainer, error))
         return error->status;
+
     return budget_check(recipe, facts->largest, trainer_available_bytes(trainer), error);
 }
 
@@ -309,22 +343,29 @@ enum status trainer_reopen(struct trainer *trainer, const char *folder, int n_se
                            struct error *error)
 {
     struct set_facts facts;
+
     trainer->state.best = NAN;
+
     if (trainer_check_sets(n_sets, sets, error) ||
         (trainer_leads(trainer) ? run_open(&trainer->run, folder, error) : run_look(&trainer->run, folder, error)) ||
         trainer_reread(trainer, n_sets, sets, &facts, error) ||
         train_step_open(&trainer->train_step, &trainer->recipe, false, error) ||
         trainer_take_checkpoint(trainer, &facts, error))
         return error->status;
+
+    /* Only the first process validates and writes. */
     trainer->train_step.replicas = trainer->replicas;
     if (!trainer_leads(trainer))
         return train_step_start(&trainer->train_step, error);
+
     if (trainer_open_validator(trainer, error) || trainer_record_sets(trainer, n_sets, sets, error) ||
         history_open(&trainer->history, &trainer->run, &trainer->recipe, &trainer->state, trainer->train_step.step,
                      error))
         return error->status;
+
     trainer_announce(trainer);
     log_info("resumed after step %" PRId64 " of %" PRId64, trainer->train_step.step, trainer->recipe.train.steps);
+
     return train_step_start(&trainer->train_step, error);
 }
 

@@ -49,13 +49,18 @@ static enum status validator_read_patches(struct validator *validator, struct er
     struct train_step *train_step = validator->train_step;
     const struct recipe *recipe = train_step->recipe;
     int64_t batch = recipe->train.batch, floats = validator_batch_floats(validator);
+
     validator->n_batches = (recipe->train.validate_patches + batch - 1) / batch;
     if (validator->n_batches == 0)
         return STATUS_OK;
+
+    /* Kept as bytes: a quarter of the memory of floats. */
     validator->src = memory_alloc((size_t)validator->n_batches, (size_t)floats);
     validator->target = memory_alloc((size_t)validator->n_batches, (size_t)floats);
     if (!validator->src || !validator->target)
         return error_memory(error, 2 * (size_t)validator->n_batches * (size_t)floats, "the validation patches");
+
+    /* One worker and a fixed seed: the same patches in every validation of the run. */
     struct loader_config config;
     train_step_loader(&config, train_step);
     config.distance = false; /* taken anew at each validation */
@@ -64,11 +69,13 @@ static enum status validator_read_patches(struct validator *validator, struct er
     config.workers = 1;
     enum status status = loader_new(&loader, &config, (enum task)recipe->task, SPLIT_VAL,
                                     train_step_seed(recipe, STREAM_VALIDATION), position, error);
+
     for (int64_t b = 0; !status && b < validator->n_batches; b++) {
         status = loader_next(loader, batch, train_step->src, train_step->target, NULL, &position, error);
         validate_bytes_from_floats(validator->src + b * floats, train_step->src, status ? 0 : floats);
         validate_bytes_from_floats(validator->target + b * floats, train_step->target, status ? 0 : floats);
     }
+
     loader_free(loader);
     return status;
 }
@@ -118,19 +125,25 @@ static enum status validate_picture(struct trial *trial, const char *path, int64
             *hit = trial->restoration.completed.data;
     char title[256];
     int64_t n = grid_voxels(&trial->skull.grid);
+
     for (int64_t v = 0; v < n; v++) { /* the three masks become disjoint; nobody reads them after this */
         hit[v] = truth[v] && predicted[v];
         truth[v] = truth[v] && !hit[v];
         predicted[v] = predicted[v] && !hit[v];
     }
+
+    /* Each mask has its colour; the view is centred on the implant. */
     snprintf(title, sizeof title, "%s, step %" PRId64 ", DSC %.3f", trial->name, step, trial->metrics.dsc);
+
     const struct render_layer layers[] = {
         {.mask = trial->skull.data, .rgb = {227, 218, 201}, .name = "defective skull"},
         {.mask = hit, .rgb = {70, 160, 90}, .name = "correct"},
         {.mask = truth, .rgb = {200, 60, 50}, .name = "missed"},
         {.mask = predicted, .rgb = {60, 110, 200}, .name = "too much"},
     };
+
     int focus = mask_count(hit, n) > 0 ? 1 : 2;
+
     return render_sheet(path, &trial->skull.grid, layers, 4, focus, title, error);
 }
 
@@ -153,6 +166,7 @@ static enum status validator_restore(struct validation *ret, struct validator *v
                                      const char *picture, struct error *error)
 {
     int64_t count[VALIDATION_MAX_COLUMNS] = {0};
+
     for (int64_t c = 0; c < validator->holdout.n_cases && !stop_requested(); c++) {
         struct trial trial = {0};
         enum status status = trial_read(&trial, &validator->holdout, c, error);
@@ -168,6 +182,8 @@ static enum status validator_restore(struct validation *ret, struct validator *v
         if (status)
             return status;
     }
+
+    /* Means over the cases where the metric exists. */
     for (int k = 0; k < ret->n_columns; k++)
         ret->mean[k] = count[k] ? ret->mean[k] / (double)count[k] : NAN;
     return STATUS_OK;
@@ -197,10 +213,13 @@ static enum status validator_measure(struct validation *ret, struct validator *v
 {
     struct validation validation = {.loss = NAN};
     double start_s = log_clock_s();
+
     while (metrics_columns[validation.n_columns].name && validation.n_columns < VALIDATION_MAX_COLUMNS)
         validation.n_columns++;
     if (validator_loss(&validation.loss, validator, error))
         return error->status;
+
+    /* The restorer shares the weights; what it derived from them is stale. */
     if (validator->holdout.n_cases > 0) {
         restorer_params_changed(validator->restorer);
         if (validator_cases(&validation, validator, run, error))
@@ -209,8 +228,10 @@ static enum status validator_measure(struct validation *ret, struct validator *v
         for (int k = 0; k < validation.n_columns; k++)
             validation.mean[k] = NAN;
     }
+
     validation.stopped = stop_requested();
     validation.total_s = log_clock_s() - start_s;
+
     *ret = validation;
     return STATUS_OK;
 }
@@ -240,14 +261,18 @@ enum status validator_open(struct validator **ret, struct train_step *train_step
 {
     const struct recipe *recipe = train_step->recipe;
     struct validator *validator = memory_zalloc(1, sizeof *validator);
+
     if (!validator)
         return error_memory(error, sizeof *validator, "the validator");
     validator->train_step = train_step;
+
+    /* The skulls are chosen even where none is restored: a split without cases is an error at the start. */
     const struct holdout_config holdout = {.set = recipe->data.set,
                                            .defects = recipe->data.defects,
                                            .n_cases = recipe->train.validate_cases,
                                            .seed = train_step_seed(recipe, STREAM_VALIDATION),
                                            .node = recipe_key(recipe, "data.set")};
+
     enum status status = holdout_open(&validator->holdout, &holdout, error);
     if (!status && recipe->train.validate_cases > 0)
         status = restorer_new(&validator->restorer, &recipe->network, &train_step->params, &recipe->restore,
@@ -258,6 +283,7 @@ enum status validator_open(struct validator **ret, struct train_step *train_step
         validator_close(validator);
     else
         *ret = validator;
+
     return status;
 }
 

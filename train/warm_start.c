@@ -36,6 +36,7 @@ static enum status warm_start_copy(struct params *params, const struct params *s
 {
     char layer[LAYER_NAME_TEXT];
     int64_t n_copied = 0;
+
     for (int64_t i = 0; i < params->n; i++) {
         const struct param *to = &params->items[i], *from = params_find(src, to->name);
         if (recipe_matches(skip, param_layer_name(layer, to))) {
@@ -53,12 +54,15 @@ static enum status warm_start_copy(struct params *params, const struct params *s
             n_copied++;
         }
     }
+
+    /* What the model has and this network has not is logged, too. */
     for (int64_t i = 0; i < src->n; i++)
         if (!params_find(params, src->items[i].name))
             log_info("init: %s of the model has no place here", src->items[i].name);
     if (n_copied == 0)
         return error_set(error, STATUS_FAILED, "%s: none of its parameters has a name of this network", path);
     log_info("init: %" PRId64 " of %" PRId64 " parameters from %s", n_copied, params->n, path);
+
     return STATUS_OK;
 }
 
@@ -67,18 +71,23 @@ enum status warm_start(struct params *params, const char *path, const struct con
     struct model model = {0};
     struct arena arena = {0};
     const char *file = path;
+
+    /* Of a run folder, the best checkpoint where there is one. */
     if (file_is_folder(path)) {
         file = file_join(&arena, path, "best.h5");
         if (file && !file_exists(file))
             file = file_join(&arena, path, "last.h5");
     }
+
     enum status status = file ? model_read(&model, file, false, error) : error_memory(error, 0, "a path");
     if (!status) {
         status = warm_start_copy(params, &model.params, file, skip, error);
         model_done(&model);
     }
+
     if (status)
         error_while(error, "taking the first weights from %s", path);
+
     arena_done(&arena);
     return status;
 }
