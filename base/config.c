@@ -21,27 +21,6 @@ static void config_path_write(char *text, size_t size, const struct config_path 
         snprintf(text + length, size - length, "[%" PRId64 "]", path->index);
 }
 
-/* "recipe.yaml:7:3: ", "--set a=b: "; nothing for a default that no file wrote. */
-static void config_place(char *text, size_t size, const struct yaml_node *node)
-{
-    text[0] = '\0';
-    if (node && node->line > 0)
-        snprintf(text, size, "%s:%d:%d: ", node->file, node->line, node->column);
-    else if (node)
-        snprintf(text, size, "%s: ", node->file);
-}
-
-enum status config_error(struct error *error, const struct yaml_node *node, const char *format, ...)
-{
-    char place[ERROR_CAPACITY / 4], message[ERROR_CAPACITY / 2];
-    config_place(place, sizeof place, node);
-    va_list args;
-    va_start(args, format);
-    vsnprintf(message, sizeof message, format, args);
-    va_end(args);
-    return error_add(error, STATUS_USAGE, "%s%s", place, message);
-}
-
 void binding_fail(struct binding *binding, const struct config_path *path, const struct yaml_node *node,
                   const char *format, ...)
 {
@@ -54,7 +33,7 @@ void binding_fail(struct binding *binding, const struct config_path *path, const
     if (node && node->line == 0 && keys[0] == '[') /* "--dims[2]: ..." */
         error_add(binding->error, STATUS_USAGE, "%s%s: %s", node->file, keys, message);
     else
-        config_error(binding->error, node, "%s%s%s", keys, *keys ? ": " : "", message);
+        yaml_error(binding->error, node, "%s%s%s", keys, *keys ? ": " : "", message);
     if (!binding->status)
         binding->status = STATUS_USAGE;
 }
@@ -284,7 +263,7 @@ static const struct yaml_node *binding_given(struct binding *binding, const stru
     }
 
     char place[ERROR_CAPACITY / 4];
-    config_place(place, sizeof place, old);
+    yaml_place(place, sizeof place, old);
     log_info_once("%s'%s' is now called '%s' (the old name still works)", place, field->old_key, field->key);
     return old;
 }

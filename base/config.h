@@ -84,7 +84,7 @@ struct config_table {
     const struct config_table *base;   /* its keys come first, its struct is the first member of ours; may be NULL */
     const struct config_field *fields; /* ended by a row with key NULL; may be NULL: no keys */
     bool sparse;                       /* dump only keys that differ from their default (rule lists: { open: 1 }) */
-    /* Rules that span keys; may be NULL. Report with config_error. */
+    /* Rules that span keys; may be NULL. Report with yaml_error. */
     enum status (*check)(const void *value, const struct yaml_node *node, struct error *error);
 };
 
@@ -97,10 +97,6 @@ enum status config_bind(const struct config_table *table, const struct yaml_node
  * ("--count"). */
 enum status config_set_text(const struct config_field *field, void *value, const char *text, const char *where,
                             struct arena *arena, struct error *error);
-
-/* Adds "file:line:column: message" to the error, STATUS_USAGE. node may be NULL. Point at a key's value with
- * yaml_get(node, "key"). */
-enum status config_error(struct error *error, const struct yaml_node *node, const char *format, ...) ERROR_PRINTF(3, 4);
 
 /* Writes every key as YAML; reading it back gives the same dump (tested). False when memory is out or the file takes no
  * more. */

@@ -1,6 +1,7 @@
 /* yaml.c - see yaml.h. The tree is built from libyaml's events, in one pass and with a bounded depth. */
 #include "base/yaml.h"
 
+#include <stdarg.h>
 #include <string.h>
 
 #include <yaml.h>
@@ -19,6 +20,26 @@ struct yaml_reader {
     struct error *error;
     int64_t n_nodes;
 };
+
+void yaml_place(char *text, size_t size, const struct yaml_node *node)
+{
+    text[0] = '\0';
+    if (node && node->line > 0)
+        snprintf(text, size, "%s:%d:%d: ", node->file, node->line, node->column);
+    else if (node)
+        snprintf(text, size, "%s: ", node->file);
+}
+
+enum status yaml_error(struct error *error, const struct yaml_node *node, const char *format, ...)
+{
+    char place[ERROR_CAPACITY / 4], message[ERROR_CAPACITY / 2];
+    yaml_place(place, sizeof place, node);
+    va_list args;
+    va_start(args, format);
+    vsnprintf(message, sizeof message, format, args);
+    va_end(args);
+    return error_add(error, STATUS_USAGE, "%s%s", place, message);
+}
 
 static enum status yaml_fail(struct yaml_reader *reader, yaml_mark_t mark, const char *why)
 {
@@ -155,8 +176,8 @@ static enum status yaml_build_key(struct yaml_reader *reader, struct yaml_node *
         return yaml_fail(reader, mark, "more than 10000 keys in one map (is it the right file?)");
     int first = yaml_find(map, key->text);
     if (first >= 0)
-        return error_add(reader->error, STATUS_USAGE, "%s:%d:%d: %s: key given twice, first in line %d (keep one)",
-                         key->file, key->line, key->column, key->text, map->keys[first]->line);
+        return yaml_error(reader->error, key, "%s: key given twice, first in line %d (keep one)", key->text,
+                          map->keys[first]->line);
     *ret_key = key;
     return STATUS_OK;
 }

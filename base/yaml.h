@@ -38,6 +38,10 @@ enum status yaml_read_extended(struct yaml_node **ret_root, const char *path, st
  * "data.patch_vox=[64,64,64]"), making maps on the way. */
 enum status yaml_set(struct yaml_node *root, const char *assignment, struct arena *arena, struct error *error);
 
+/* Adds "file:line:column: message" to the error, STATUS_USAGE; node NULL: the message alone. Point at a key's value
+ * with yaml_get(node, "key"). */
+enum status yaml_error(struct error *error, const struct yaml_node *node, const char *format, ...) ERROR_PRINTF(3, 4);
+
 /* The value under `key` of a map, or NULL. */
 struct yaml_node *yaml_get(const struct yaml_node *map, const char *key);
 

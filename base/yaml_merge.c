@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/config.h"
+#include "base/error.h"
 #include "base/file.h"
 #include "base/yaml_node.h"
 
@@ -55,11 +55,11 @@ static enum status yaml_no_item(const struct yaml_node *list, const struct yaml_
     }
     names[n] = NULL;
     const char *near = config_nearest(word, names);
-    return config_error(error, where, "%s: no such item: the list has %d, numbered from 0%s%s%s", word, list->n_items,
-                        near ? " (did you mean '"
-                        : n  ? " or told by `name`"
-                             : "",
-                        near ? near : "", near ? "'?)" : "");
+    return yaml_error(error, where, "%s: no such item: the list has %d, numbered from 0%s%s%s", word, list->n_items,
+                      near ? " (did you mean '"
+                      : n  ? " or told by `name`"
+                           : "",
+                      near ? near : "", near ? "'?)" : "");
 }
 
 static enum status yaml_merge(struct yaml_node *into, const struct yaml_node *from, struct arena *arena,
@@ -123,21 +123,21 @@ static enum status yaml_extend(struct yaml_node *into, const struct yaml_node *n
 {
     enum { MAX_DEPTH = 8 };
     if (name->kind != YAML_SCALAR || !*name->text)
-        return config_error(error, name, "extends: expected a file name");
+        return yaml_error(error, name, "extends: expected a file name");
     if (depth == MAX_DEPTH)
-        return config_error(error, name, "extends: more than %d files deep (does one extend itself?)", MAX_DEPTH);
+        return yaml_error(error, name, "extends: more than %d files deep (does one extend itself?)", MAX_DEPTH);
     const char *folder = file_folder(arena, name->file);
     const char *path = folder ? file_join(arena, strcmp(folder, ".") == 0 ? "" : folder, name->text) : NULL;
     if (!path)
         return error_memory(error, strlen(name->text), "a path");
     if (!file_exists(path))
-        return config_error(error, name, "extends: %s: no such file (the path is relative to %s)", path, name->file);
+        return yaml_error(error, name, "extends: %s: no such file (the path is relative to %s)", path, name->file);
     struct yaml_node *root;
     enum status status = yaml_read_file(&root, path, arena, error);
     if (status)
         return status;
     if (root->kind != YAML_MAP)
-        return config_error(error, root, "expected a map of keys");
+        return yaml_error(error, root, "expected a map of keys");
     status = yaml_resolve(&root, depth + 1, arena, error);
     return status ? status : yaml_merge(into, root, arena, error);
 }
@@ -152,7 +152,7 @@ static enum status yaml_resolve_map(struct yaml_node **node, int depth, struct a
     if (!whole)
         return error_memory(error, sizeof *whole, "a YAML map");
     if (extends->kind == YAML_MAP)
-        return config_error(error, extends, "extends: expected a list of files");
+        return yaml_error(error, extends, "extends: expected a list of files");
     int n = extends->kind == YAML_LIST ? extends->n_items : 1;
     enum status status = STATUS_OK;
     for (int i = 0; i < n && !status; i++)
@@ -181,7 +181,7 @@ enum status yaml_read_extended(struct yaml_node **ret_root, const char *path, st
     if (status)
         return status;
     if (root->kind != YAML_MAP)
-        return config_error(error, root, "expected a map of keys (key: value)");
+        return yaml_error(error, root, "expected a map of keys (key: value)");
     status = yaml_resolve(&root, 0, arena, error);
     if (!status)
         *ret_root = root;
@@ -212,7 +212,7 @@ static enum status yaml_slot(struct yaml_node ***ret_slot, struct yaml_node *par
                              const struct yaml_node *where, struct arena *arena, struct error *error)
 {
     if (!*word)
-        return config_error(error, where, "empty key in the path (write it as train.steps=10)");
+        return yaml_error(error, where, "empty key in the path (write it as train.steps=10)");
     if (parent->kind == YAML_LIST) {
         int index = yaml_item(parent, word);
         if (index < 0)
@@ -221,7 +221,7 @@ static enum status yaml_slot(struct yaml_node ***ret_slot, struct yaml_node *par
         return STATUS_OK;
     }
     if (parent->kind != YAML_MAP)
-        return config_error(error, where, "%s: what is above it is a single value, not a map or list", word);
+        return yaml_error(error, where, "%s: what is above it is a single value, not a map or list", word);
     struct yaml_node *key = yaml_node_new(arena, YAML_SCALAR, where->file, 0, 0);
     if (!key)
         return error_memory(error, sizeof *key, "a YAML key");
@@ -244,7 +244,7 @@ enum status yaml_set(struct yaml_node *root, const char *assignment, struct aren
     if (!where.file)
         return error_memory(error, strlen(assignment), "a setting");
     if (!equals || equals == assignment)
-        return config_error(error, &where, "expected KEY=VALUE, for example train.steps=10");
+        return yaml_error(error, &where, "expected KEY=VALUE, for example train.steps=10");
 
     struct yaml_node *value;
     enum status status = yaml_read_text(&value, equals + 1, where.file, arena, error);
@@ -264,7 +264,7 @@ enum status yaml_set(struct yaml_node *root, const char *assignment, struct aren
         char *word = depth < YAML_MAX_DEPTH ? yaml_path_word(&path, arena) : NULL;
         if (!word)
             return depth < YAML_MAX_DEPTH ? error_memory(error, 1, "a setting")
-                                          : config_error(error, &where, "the path is too deep");
+                                          : yaml_error(error, &where, "the path is too deep");
         if ((status = yaml_slot(&slot, *slot, word, &where, arena, error)))
             return status;
     }

@@ -14,5 +14,7 @@ bool yaml_append(struct yaml_node *node, struct yaml_node *key, struct yaml_node
 int yaml_find(const struct yaml_node *map, const char *key);
 /* The whole tree comes from a command line or a default: it has no lines (line 0). */
 void yaml_unplace(struct yaml_node *node);
+/* Where a node was written: "recipe.yaml:7:3: ", "--set a=b: "; nothing for NULL. */
+void yaml_place(char *text, size_t size, const struct yaml_node *node);
 
 #endif

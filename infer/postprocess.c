@@ -40,7 +40,7 @@ static enum status postprocess_check(const void *value, const struct yaml_node *
                 rule->fill_holes + (rule->close_rim_mm > 0) + (rule->clearance_mm > 0) + (rule->min_thickness_mm > 0);
     if (given == 1)
         return STATUS_OK;
-    return config_error(
+    return yaml_error(
         error, node,
         "postprocess: a rule with %d steps: exactly one is needed (as [ { open: 1 }, { keep_largest: 1 } ]; the steps "
         "are open, close, keep_largest, min_volume_ml, fill_holes, close_rim_mm, clearance_mm, "

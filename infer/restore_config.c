@@ -52,9 +52,9 @@ static enum status restore_check(const void *value, const struct yaml_node *node
         all &= config->working_spacing_mm[a] > 0;
     }
     if (some && !all)
-        return config_error(error, node,
-                            "restore.working_spacing_mm: 0 along one axis alone (give three spacings above 0, or 0 for "
-                            "the skull's own)");
+        return yaml_error(error, node,
+                          "restore.working_spacing_mm: 0 along one axis alone (give three spacings above 0, or 0 for "
+                          "the skull's own)");
     return STATUS_OK;
 }
 

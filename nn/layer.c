@@ -27,9 +27,9 @@ static struct param *layer_param_find(const struct layer *layer, const char *nam
     }
     if (!param_same_shape(param, n_dims, dim)) {
         char has[PARAM_SHAPE_TEXT], wants[PARAM_SHAPE_TEXT];
-        config_error(error, layer->node,
-                     "%s: its parameter is %s, here it would be %s (a dense layer fixes the patch size)", name,
-                     param_shape_text(has, param->n_dims, param->dim), param_shape_text(wants, n_dims, dim));
+        yaml_error(error, layer->node,
+                   "%s: its parameter is %s, here it would be %s (a dense layer fixes the patch size)", name,
+                   param_shape_text(has, param->n_dims, param->dim), param_shape_text(wants, n_dims, dim));
         return NULL;
     }
     return param;

@@ -95,7 +95,7 @@ struct layer_ops {
     size_t (*stats_bytes)(const struct layer *layer);
     bool (*needs_src_stats)(const struct layer *layer);
     bool (*can_fuse_norm)(const struct layer *layer);
-    /* dst's shape from the sources'. Errors name key and value by config_error(error, layer->node, ...). */
+    /* dst's shape from the sources'. Errors name key and value by yaml_error(error, layer->node, ...). */
     enum status (*shape)(const struct layer *layer, struct shape *ret_dst, struct error *error);
     enum status (*declare)(struct layer *layer, struct error *error); /* may be NULL: no parameters */
     enum status (*init)(struct layer *layer, struct error *error);    /* may be NULL */

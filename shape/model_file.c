@@ -6,9 +6,8 @@
 #include <string.h>
 
 #include "base/file.h"
-#include "base/hdf5_read.h"
+#include "base/hdf5.h"
 #include "base/memory.h"
-#include "data/h5.h"
 #include "shape/model.h"
 
 static const char shape_format[] = "calvaria-shape";
@@ -57,7 +56,7 @@ static enum status array_write(hid_t file, const struct array *array, const void
     ok = (dataset < 0 || H5Dclose(dataset) >= 0) && ok;
     H5Sclose(space);
     H5Pclose(create);
-    return ok ? STATUS_OK : h5_error(error, path, array->name);
+    return ok ? STATUS_OK : hdf5_error(error, path, array->name);
 }
 
 static enum status shape_write_attributes(hid_t file, const struct shape_model *model, const char *path,
@@ -66,18 +65,18 @@ static enum status shape_write_attributes(hid_t file, const struct shape_model *
     const int64_t version = SHAPE_VERSION, discs[2] = {model->disc.n, model->template_disc.n};
     const double reach[2] = {model->disc.reach, model->template_disc.reach};
     const hsize_t two = 2;
-    if (h5_put_text(file, "format", shape_format, path, error) ||
-        h5_put_numbers(file, "format_version", H5T_NATIVE_INT64, 0, NULL, &version, path, error) ||
-        h5_put_numbers(file, "disc_n", H5T_NATIVE_INT64, 1, &two, discs, path, error) ||
-        h5_put_numbers(file, "disc_reach", H5T_NATIVE_DOUBLE, 1, &two, reach, path, error) ||
-        h5_put_numbers(file, "factor_50", H5T_NATIVE_DOUBLE, 0, NULL, &model->calibration.factor_50, path, error) ||
-        h5_put_numbers(file, "factor_90", H5T_NATIVE_DOUBLE, 0, NULL, &model->calibration.factor_90, path, error) ||
-        h5_put_text(file, "set_hash", model->set_hash, path, error) ||
-        h5_put_text(file, "licence", model->licence, path, error))
+    if (hdf5_put_text(file, "format", shape_format, path, error) ||
+        hdf5_put_numbers(file, "format_version", H5T_NATIVE_INT64, 0, NULL, &version, path, error) ||
+        hdf5_put_numbers(file, "disc_n", H5T_NATIVE_INT64, 1, &two, discs, path, error) ||
+        hdf5_put_numbers(file, "disc_reach", H5T_NATIVE_DOUBLE, 1, &two, reach, path, error) ||
+        hdf5_put_numbers(file, "factor_50", H5T_NATIVE_DOUBLE, 0, NULL, &model->calibration.factor_50, path, error) ||
+        hdf5_put_numbers(file, "factor_90", H5T_NATIVE_DOUBLE, 0, NULL, &model->calibration.factor_90, path, error) ||
+        hdf5_put_text(file, "set_hash", model->set_hash, path, error) ||
+        hdf5_put_text(file, "licence", model->licence, path, error))
         return error->status;
     for (const struct config_field *field = covariance_table.fields; field->key; field++) {
         const double *value = (const double *)((const char *)&model->covariance + field->offset);
-        if (h5_put_numbers(file, field->key, H5T_NATIVE_DOUBLE, 0, NULL, value, path, error))
+        if (hdf5_put_numbers(file, field->key, H5T_NATIVE_DOUBLE, 0, NULL, value, path, error))
             return error->status;
     }
     return STATUS_OK;
@@ -134,7 +133,7 @@ static enum status shape_write_all(hid_t file, const struct shape_model *model, 
                        spread = {"heads/spread", H5T_NATIVE_FLOAT, 3, {(hsize_t)model->heads.n_spread, rays, 2}};
     const hid_t group = H5Gcreate2(file, "heads", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
     if (group < 0)
-        return h5_error(error, path, "heads");
+        return hdf5_error(error, path, "heads");
     H5Gclose(group);
     if (shape_write_attributes(file, model, path, error) ||
         array_write(file, &template, model->template, path, error) ||
@@ -156,10 +155,10 @@ static enum status shape_write_file(const char *part, const char *path, const st
     H5Pclose(create);
     H5Pclose(access);
     if (file < 0)
-        return h5_error(error, path, "cannot be created");
+        return hdf5_error(error, path, "cannot be created");
     enum status status = shape_write_all(file, model, path, error);
     if (H5Fclose(file) < 0 && !status) /* a full disk may only show here */
-        status = h5_error(error, path, "cannot be written to its end (is the disk full?)");
+        status = hdf5_error(error, path, "cannot be written to its end (is the disk full?)");
     return status;
 }
 
@@ -168,9 +167,9 @@ enum status shape_model_write(const char *path, const struct shape_model *model,
     char *part;
     if (file_begin(&part, path, error))
         return error->status;
-    h5_enter();
+    hdf5_lock();
     enum status status = shape_write_file(part, path, model, error);
-    h5_leave();
+    hdf5_unlock();
     if (!status)
         status = file_commit(&part, path, error);
     file_discard(&part);
@@ -215,7 +214,7 @@ static hid_t array_open(hid_t file, struct array *array, const char *path, struc
 {
     const hid_t dataset = hdf5_open_dataset(file, array->name);
     if (dataset < 0) {
-        h5_error(error, path, array->name);
+        hdf5_error(error, path, array->name);
         return dataset;
     }
     if (!array_check(dataset, array, path, error))
@@ -245,7 +244,7 @@ static enum status array_read(void **ret, hid_t file, struct array array, const 
     if (!values)
         status = error_memory(error, n * size, array.name);
     else if (H5Dread(dataset, array.type, H5S_ALL, H5S_ALL, H5P_DEFAULT, values) < 0)
-        status = h5_error(error, path, array.name);
+        status = hdf5_error(error, path, array.name);
     H5Dclose(dataset);
     if (status)
         memory_free(values);
@@ -260,8 +259,8 @@ static enum status shape_read_version(hid_t file, const char *path, struct arena
     int64_t version;
     H5F_info2_t info;
     if (H5Fget_info2(file, &info) < 0)
-        return h5_error(error, path, "superblock");
-    if (h5_get_text(&format, file, "format", path, arena, error))
+        return hdf5_error(error, path, "superblock");
+    if (hdf5_get_text(&format, file, "format", path, arena, error))
         return error->status;
     if (strcmp(format, shape_format) != 0)
         return error_set(error, STATUS_FAILED, "%s: format: '%.64s', expected '%s' (no shape model)", path, format,
@@ -270,7 +269,7 @@ static enum status shape_read_version(hid_t file, const char *path, struct arena
         return error_set(error, STATUS_FAILED,
                          "%s: HDF5 format %u, without checksums: not written by calvaria (h5repack --low=1 would fit)",
                          path, info.super.version);
-    if (h5_get_numbers(&version, 1, file, "format_version", H5T_NATIVE_INT64, path, error))
+    if (hdf5_get_numbers(&version, 1, file, "format_version", H5T_NATIVE_INT64, path, error))
         return error->status;
     if (version != SHAPE_VERSION)
         return error_set(error, STATUS_FAILED, "%s: format_version: %" PRId64 ", this program reads %d", path, version,
@@ -282,7 +281,7 @@ static enum status shape_read_params(struct shape_model *model, hid_t file, cons
 {
     for (const struct config_field *field = covariance_table.fields; field->key; field++) {
         double *value = (double *)((char *)&model->covariance + field->offset);
-        if (h5_get_numbers(value, 1, file, field->key, H5T_NATIVE_DOUBLE, path, error))
+        if (hdf5_get_numbers(value, 1, file, field->key, H5T_NATIVE_DOUBLE, path, error))
             return error->status;
         if (!(*value >= field->min && *value <= field->max))
             return error_set(error, STATUS_FAILED, "%s: %s: %g is not in %g..%g", path, field->key, *value, field->min,
@@ -291,7 +290,7 @@ static enum status shape_read_params(struct shape_model *model, hid_t file, cons
     double *const factors[] = {&model->calibration.factor_50, &model->calibration.factor_90};
     static const char *const names[] = {"factor_50", "factor_90"};
     for (int i = 0; i < 2; i++) {
-        if (h5_get_numbers(factors[i], 1, file, names[i], H5T_NATIVE_DOUBLE, path, error))
+        if (hdf5_get_numbers(factors[i], 1, file, names[i], H5T_NATIVE_DOUBLE, path, error))
             return error->status;
         if (!(*factors[i] > 0 && *factors[i] < 100))
             return error_set(error, STATUS_FAILED, "%s: %s: %g is no factor of a standard deviation", path, names[i],
@@ -304,8 +303,8 @@ static enum status shape_read_discs(struct shape_model *model, hid_t file, const
 {
     int64_t n[2];
     double reach[2];
-    if (h5_get_numbers(n, 2, file, "disc_n", H5T_NATIVE_INT64, path, error) ||
-        h5_get_numbers(reach, 2, file, "disc_reach", H5T_NATIVE_DOUBLE, path, error))
+    if (hdf5_get_numbers(n, 2, file, "disc_n", H5T_NATIVE_INT64, path, error) ||
+        hdf5_get_numbers(reach, 2, file, "disc_reach", H5T_NATIVE_DOUBLE, path, error))
         return error->status;
     for (int i = 0; i < 2; i++)
         if (n[i] < 5 || n[i] > DISC_MAX || !(reach[i] >= 0.2 && reach[i] <= 2))
@@ -421,16 +420,16 @@ static enum status shape_read_file(struct shape_model *model, const char *path, 
 {
     const hid_t file = hdf5_open_file(path);
     if (file < 0)
-        return h5_error(error, path, "cannot be opened as an HDF5 file");
+        return hdf5_error(error, path, "cannot be opened as an HDF5 file");
     enum status status = shape_read_version(file, path, &model->arena, error);
     if (!status)
         status = shape_read_params(model, file, path, error);
     if (!status)
         status = shape_read_discs(model, file, path, error);
     if (!status)
-        status = h5_get_text(&model->set_hash, file, "set_hash", path, &model->arena, error);
+        status = hdf5_get_text(&model->set_hash, file, "set_hash", path, &model->arena, error);
     if (!status)
-        status = h5_get_text(&model->licence, file, "licence", path, &model->arena, error);
+        status = hdf5_get_text(&model->licence, file, "licence", path, &model->arena, error);
     if (!status)
         status = shape_read_arrays(model, file, path, error);
     H5Fclose(file);
@@ -442,9 +441,9 @@ enum status shape_model_read(struct shape_model *ret, const char *path, struct e
     struct shape_model model = {0};
     if (!file_exists(path))
         return error_set(error, STATUS_FAILED, "%s: no such file", path);
-    h5_enter();
+    hdf5_lock();
     enum status status = shape_read_file(&model, path, error);
-    h5_leave();
+    hdf5_unlock();
     if (!status)
         status = population_new(&model.population, &model.disc, &model.heads, -1, error);
     if (status) {
@@ -462,14 +461,14 @@ bool shape_model_is(const char *path)
     struct error error = {0};
     const char *format;
     bool is = false;
-    h5_enter();
+    hdf5_lock();
     const hid_t file = file_exists(path) ? hdf5_open_file(path) : -1;
     if (file >= 0) {
-        is = !h5_get_text(&format, file, "format", path, &arena, &error) && strcmp(format, shape_format) == 0;
+        is = !hdf5_get_text(&format, file, "format", path, &arena, &error) && strcmp(format, shape_format) == 0;
         H5Fclose(file);
     }
     H5Eclear2(H5E_DEFAULT);
-    h5_leave();
+    hdf5_unlock();
     arena_done(&arena);
     return is;
 }

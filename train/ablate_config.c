@@ -174,27 +174,27 @@ static void ablate_check_axis(const struct ablate_config *config, int a, struct 
     const struct yaml_node *node = config->axes.items[a].node;
 
     if (axis->values.n == 0)
-        config_error(error, node, "axes[%d].values: none (at least one { name: ..., set: [...] })", a);
+        yaml_error(error, node, "axes[%d].values: none (at least one { name: ..., set: [...] })", a);
 
     for (int b = 0; b < a; b++)
         if (strcmp(axis->name, ablate_axis_at(config, b)->name) == 0)
-            config_error(error, node, "axes[%d].name: '%s' is another axis' name too", a, axis->name);
+            yaml_error(error, node, "axes[%d].name: '%s' is another axis' name too", a, axis->name);
     if (!ablate_name_is_plain(axis->name))
-        config_error(error, node, "axes[%d].name: '%s': letters, digits, '.', '+' and '-' alone", a, axis->name);
+        yaml_error(error, node, "axes[%d].name: '%s': letters, digits, '.', '+' and '-' alone", a, axis->name);
 
     for (int64_t i = 0; i < axis->values.n; i++) {
         const struct ablate_value *value = axis->values.items[i].value;
         const struct yaml_node *at = axis->values.items[i].node;
         if (!ablate_name_is_plain(value->name))
-            config_error(error, at,
-                         "axes[%d].values[%" PRId64
-                         "].name: '%s': letters, digits, '.', '+' and '-' alone (it names run folders)",
-                         a, i, value->name);
+            yaml_error(error, at,
+                       "axes[%d].values[%" PRId64
+                       "].name: '%s': letters, digits, '.', '+' and '-' alone (it names run folders)",
+                       a, i, value->name);
         for (int64_t k = 0; k < i; k++)
             if (strcmp(value->name, ((const struct ablate_value *)axis->values.items[k].value)->name) == 0)
-                config_error(error, at,
-                             "axes[%d].values[%" PRId64 "].name: '%s' stands for another value of this axis too", a, i,
-                             value->name);
+                yaml_error(error, at,
+                           "axes[%d].values[%" PRId64 "].name: '%s' stands for another value of this axis too", a, i,
+                           value->name);
     }
 }
 
@@ -202,14 +202,14 @@ static void ablate_check_seeds(const struct ablate_config *config, struct error 
 {
     const struct yaml_node *node = yaml_get(config->node, "seeds");
     if (config->seeds.n == 0)
-        config_error(error, node, "seeds: none (at least one, as [1, 2, 3])");
+        yaml_error(error, node, "seeds: none (at least one, as [1, 2, 3])");
     for (int64_t i = 0; i < config->seeds.n; i++) {
         const char *seed = config->seeds.items[i];
         if (!*seed || strspn(seed, "0123456789") != strlen(seed) || strlen(seed) > 15 || (*seed == '0' && seed[1]))
-            config_error(error, node, "seeds[%" PRId64 "]: '%s': a whole number from 0 to 999999999999999", i, seed);
+            yaml_error(error, node, "seeds[%" PRId64 "]: '%s': a whole number from 0 to 999999999999999", i, seed);
         for (int64_t k = 0; k < i; k++)
             if (strcmp(seed, config->seeds.items[k]) == 0)
-                config_error(error, node, "seeds[%" PRId64 "]: %s is given twice", i, seed);
+                yaml_error(error, node, "seeds[%" PRId64 "]: %s is given twice", i, seed);
     }
 }
 
@@ -223,8 +223,8 @@ static void ablate_check_metrics(const struct ablate_config *config, struct erro
         names[k] = metrics_columns[k].name;
 
     if (config->measure.metrics.n == 0 || config->measure.metrics.n > ABLATE_MAX_METRICS)
-        config_error(error, node, "evaluate.metrics: %" PRId64 " of them (1 to %d)", config->measure.metrics.n,
-                     ABLATE_MAX_METRICS);
+        yaml_error(error, node, "evaluate.metrics: %" PRId64 " of them (1 to %d)", config->measure.metrics.n,
+                   ABLATE_MAX_METRICS);
 
     for (int64_t i = 0; i < config->measure.metrics.n; i++) {
         const char *name = config->measure.metrics.items[i];
@@ -233,24 +233,23 @@ static void ablate_check_metrics(const struct ablate_config *config, struct erro
             known = strcmp(names[k], name) == 0;
         const char *near = known ? NULL : config_nearest(name, names);
         if (!known)
-            config_error(error, node, "evaluate.metrics[%" PRId64 "]: '%s': no such metric (%s%s%s)", i, name,
-                         near ? "did you mean '" : "a column of ", near ? near : "`calvaria evaluate`",
-                         near ? "'?" : "");
+            yaml_error(error, node, "evaluate.metrics[%" PRId64 "]: '%s': no such metric (%s%s%s)", i, name,
+                       near ? "did you mean '" : "a column of ", near ? near : "`calvaria evaluate`", near ? "'?" : "");
     }
 }
 
 static enum status ablate_check(const struct ablate_config *config, struct error *error)
 {
     if (config->axes.n == 0 || config->axes.n > ABLATE_MAX_AXES)
-        return config_error(error, yaml_get(config->node, "axes"), "axes: %" PRId64 " of them (1 to %d)",
-                            config->axes.n, ABLATE_MAX_AXES);
+        return yaml_error(error, yaml_get(config->node, "axes"), "axes: %" PRId64 " of them (1 to %d)", config->axes.n,
+                          ABLATE_MAX_AXES);
     for (int a = 0; a < (int)config->axes.n; a++)
         ablate_check_axis(config, a, error);
     ablate_check_seeds(config, error);
     ablate_check_metrics(config, error);
     if (!error->status && ablate_points(config) > ABLATE_MAX_POINTS)
-        return config_error(error, yaml_get(config->node, "axes"),
-                            "axes: more than %d points in the grid (fewer values)", ABLATE_MAX_POINTS);
+        return yaml_error(error, yaml_get(config->node, "axes"), "axes: more than %d points in the grid (fewer values)",
+                          ABLATE_MAX_POINTS);
     return error->status;
 }
 

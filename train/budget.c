@@ -149,7 +149,7 @@ enum status budget_check(const struct recipe *recipe, const int64_t largest[3], 
         return STATUS_OK;
     budget_hint(hint, sizeof hint, recipe, largest, available_bytes);
 
-    return config_error(error, recipe_key(recipe, "data.patch_vox"),
-                        "data.patch_vox: training takes about %.1f GB, %.1f GB are available%s",
-                        1e-9 * (double)budget.total_bytes, 1e-9 * (double)available_bytes, hint);
+    return yaml_error(error, recipe_key(recipe, "data.patch_vox"),
+                      "data.patch_vox: training takes about %.1f GB, %.1f GB are available%s",
+                      1e-9 * (double)budget.total_bytes, 1e-9 * (double)available_bytes, hint);
 }

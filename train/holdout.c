@@ -20,11 +20,11 @@ static enum status holdout_choose(struct holdout *holdout, const struct holdout_
     }
 
     if (n == 0)
-        return config_error(error, config->node,
-                            "data.set: %s: no skull with a defect in its split 'val' (pack it with --split "
-                            "0.8,0.1,0.1, give data.defects, or "
-                            "train.validate_every: 0)",
-                            config->set);
+        return yaml_error(error, config->node,
+                          "data.set: %s: no skull with a defect in its split 'val' (pack it with --split "
+                          "0.8,0.1,0.1, give data.defects, or "
+                          "train.validate_every: 0)",
+                          config->set);
 
     holdout->n_cases = config->n_cases < n ? config->n_cases : n;
     holdout->cases = usable;

@@ -87,21 +87,21 @@ static void recipe_check_patch(const struct recipe *recipe, const char *key, con
             snprintf(hint, sizeof hint, " (%" PRId64 " or %" PRId64 " would fit)", below, above);
         else if (below || above)
             snprintf(hint, sizeof hint, " (%" PRId64 " would fit)", below ? below : above);
-        config_error(error, recipe_axis_node(recipe, key, a),
-                     "%s[%d]: %" PRId64 " does not fit the layers of network '%s'%s", key, a, patch[a],
-                     recipe->network.name, hint);
+        yaml_error(error, recipe_axis_node(recipe, key, a),
+                   "%s[%d]: %" PRId64 " does not fit the layers of network '%s'%s", key, a, patch[a],
+                   recipe->network.name, hint);
     }
 
     /* No single axis is to blame: the network's own message. */
     network_error.text[strcspn(network_error.text, "\n")] = '\0';
 
     if (good == 0)
-        config_error(error, recipe_key(recipe, "network.layers"), "network.layers: no patch fits: %s",
-                     network_error.text);
+        yaml_error(error, recipe_key(recipe, "network.layers"), "network.layers: no patch fits: %s",
+                   network_error.text);
     else if (n_bad == 0)
-        config_error(error, recipe_key(recipe, key),
-                     "%s: %" PRId64 " x %" PRId64 " x %" PRId64 " does not fit the network: %s", key, patch[0],
-                     patch[1], patch[2], network_error.text);
+        yaml_error(error, recipe_key(recipe, key),
+                   "%s: %" PRId64 " x %" PRId64 " x %" PRId64 " does not fit the network: %s", key, patch[0], patch[1],
+                   patch[2], network_error.text);
 }
 
 static void recipe_check_channels(const struct recipe *recipe, struct error *error)
@@ -111,10 +111,10 @@ static void recipe_check_channels(const struct recipe *recipe, struct error *err
     int64_t good = recipe_good_cube(recipe);
     if (good && !network_cost(&cost, &recipe->network, (struct shape){1, 1, good, good, good}, &scratch) &&
         cost.dst.c != 1)
-        config_error(error, recipe_key(recipe, "network.layers"),
-                     "network.layers: the last layer gives %" PRId64
-                     " channels, the targets have 1 (end with a layer of filters: 1)",
-                     cost.dst.c);
+        yaml_error(error, recipe_key(recipe, "network.layers"),
+                   "network.layers: the last layer gives %" PRId64
+                   " channels, the targets have 1 (end with a layer of filters: 1)",
+                   cost.dst.c);
 }
 
 static void recipe_check_network(const struct recipe *recipe, struct error *error)
@@ -124,19 +124,18 @@ static void recipe_check_network(const struct recipe *recipe, struct error *erro
     struct params params = {0};
 
     if (network->layers.n == 0) {
-        config_error(
-            error, recipe_key(recipe, "network.layers"),
-            "network.layers: there are none (begin the recipe with `extends: [../networks/mia_ae_patch.yaml]`)");
+        yaml_error(error, recipe_key(recipe, "network.layers"),
+                   "network.layers: there are none (begin the recipe with `extends: [../networks/mia_ae_patch.yaml]`)");
         return;
     }
 
     const int64_t channels = recipe->coarse ? 2 : 1;
 
     if (network->input_channels != channels) {
-        config_error(error, recipe_key(recipe, "network.input_channels"),
-                     "network.input_channels: %" PRId64 ", but training patches have %s", network->input_channels,
-                     recipe->coarse ? "2 channels, the skull and the coarse prediction (2 would fit)"
-                                    : "1 channel (1 would fit)");
+        yaml_error(error, recipe_key(recipe, "network.input_channels"),
+                   "network.input_channels: %" PRId64 ", but training patches have %s", network->input_channels,
+                   recipe->coarse ? "2 channels, the skull and the coarse prediction (2 would fit)"
+                                  : "1 channel (1 would fit)");
         return;
     }
 
@@ -177,9 +176,9 @@ static void recipe_check_layer_patterns(const struct recipe *recipe, const char 
         if (found)
             continue;
         const char *near = config_nearest(patterns->items[p], names);
-        config_error(error, recipe_key(recipe, key), "%s: no layer with parameters is called '%s'%s%s%s", key,
-                     patterns->items[p], near ? " (did you mean '" : " (`calvaria info` lists them)", near ? near : "",
-                     near ? "'?)" : "");
+        yaml_error(error, recipe_key(recipe, key), "%s: no layer with parameters is called '%s'%s%s%s", key,
+                   patterns->items[p], near ? " (did you mean '" : " (`calvaria info` lists them)", near ? near : "",
+                   near ? "'?)" : "");
     }
 }
 
@@ -202,16 +201,16 @@ static void recipe_check_task(const struct recipe *recipe, struct error *error)
     const struct yaml_node *task = restore && restore->kind == YAML_MAP ? yaml_get(restore, "task") : NULL;
     const char *name = task_names[recipe->task];
     if (task && task->text && strcmp(task->text, name) != 0)
-        config_error(error, task, "restore.task: '%s' contradicts the recipe's task '%s' (leave restore.task out)",
-                     task->text, name);
+        yaml_error(error, task, "restore.task: '%s' contradicts the recipe's task '%s' (leave restore.task out)",
+                   task->text, name);
     if (recipe->loss.n > TRAIN_STEP_MAX_LOSSES)
-        config_error(error, recipe_key(recipe, "loss"), "loss: %" PRId64 " terms, at most %d are summed",
-                     recipe->loss.n, TRAIN_STEP_MAX_LOSSES);
+        yaml_error(error, recipe_key(recipe, "loss"), "loss: %" PRId64 " terms, at most %d are summed", recipe->loss.n,
+                   TRAIN_STEP_MAX_LOSSES);
     if (recipe->loss.n == 0)
-        config_error(error, recipe_key(recipe, "loss"), "loss: the list is empty (for example [ { type: mse } ])");
+        yaml_error(error, recipe_key(recipe, "loss"), "loss: the list is empty (for example [ { type: mse } ])");
     if (!recipe->optimizer.table)
-        config_error(error, recipe_key(recipe, "optimizer"),
-                     "optimizer: not given (for example { type: adam, lr: 2.0e-4 })");
+        yaml_error(error, recipe_key(recipe, "optimizer"),
+                   "optimizer: not given (for example { type: adam, lr: 2.0e-4 })");
 }
 
 static void recipe_check_ramps(const struct recipe *recipe, struct error *error)
@@ -222,10 +221,10 @@ static void recipe_check_ramps(const struct recipe *recipe, struct error *error)
             int64_t before = ((const struct loss_point *)ramp->items[k - 1].value)->step,
                     step = ((const struct loss_point *)ramp->items[k].value)->step;
             if (step <= before)
-                config_error(error, ramp->items[k].node,
-                             "loss[%" PRId64 "].ramp[%" PRId64 "].step: %" PRId64 " after %" PRId64
-                             ": steps must rise (sort the points, one for each step)",
-                             i, k, step, before);
+                yaml_error(error, ramp->items[k].node,
+                           "loss[%" PRId64 "].ramp[%" PRId64 "].step: %" PRId64 " after %" PRId64
+                           ": steps must rise (sort the points, one for each step)",
+                           i, k, step, before);
         }
     }
 }
@@ -242,32 +241,32 @@ static void recipe_check_adversary(const struct recipe *recipe, struct error *er
         return;
 
     if (adversary->network.input_channels != 1)
-        config_error(error, recipe_key(recipe, "adversary.network.input_channels"),
-                     "adversary.network.input_channels: %" PRId64 ", but predictions have 1 channel (1 would fit)",
-                     adversary->network.input_channels);
+        yaml_error(error, recipe_key(recipe, "adversary.network.input_channels"),
+                   "adversary.network.input_channels: %" PRId64 ", but predictions have 1 channel (1 would fit)",
+                   adversary->network.input_channels);
     else if (network_cost(&cost, &adversary->network, src, &network_error))
         error_add(error, STATUS_USAGE, "%.*s (the adversary's source is a patch)",
                   (int)strcspn(network_error.text, "\n"), network_error.text);
 
     if (recipe->train.accumulate > 1)
-        config_error(error, recipe_key(recipe, "train.accumulate"),
-                     "train.accumulate: %" PRId64
-                     " with an adversary, whose two steps belong to one batch (1, and a larger train.batch)",
-                     recipe->train.accumulate);
+        yaml_error(error, recipe_key(recipe, "train.accumulate"),
+                   "train.accumulate: %" PRId64
+                   " with an adversary, whose two steps belong to one batch (1, and a larger train.batch)",
+                   recipe->train.accumulate);
 }
 
 static void recipe_check_spacing(const struct recipe *recipe, struct error *error)
 {
     const double mm = recipe->data.spacing_mm;
     if (recipe->coarse && mm == 0)
-        config_error(error, recipe_key(recipe, "data.spacing_mm"),
-                     "data.spacing_mm: 0, but a fine stage works at a spacing of its own (1.25 would fit)");
+        yaml_error(error, recipe_key(recipe, "data.spacing_mm"),
+                   "data.spacing_mm: 0, but a fine stage works at a spacing of its own (1.25 would fit)");
     for (int a = 0; a < 3 && mm > 0; a++)
         if (recipe->restore.working_spacing_mm[a] != mm) {
-            config_error(error, recipe_key(recipe, "restore.working_spacing_mm"),
-                         "restore.working_spacing_mm: %g, but the network learns at data.spacing_mm: %g (leave "
-                         "restore.working_spacing_mm out)",
-                         recipe->restore.working_spacing_mm[a], mm);
+            yaml_error(error, recipe_key(recipe, "restore.working_spacing_mm"),
+                       "restore.working_spacing_mm: %g, but the network learns at data.spacing_mm: %g (leave "
+                       "restore.working_spacing_mm out)",
+                       recipe->restore.working_spacing_mm[a], mm);
             return;
         }
 }
@@ -283,27 +282,26 @@ static void recipe_check_best(const struct recipe *recipe, struct error *error)
         for (int i = 0; i < NAMES && metrics_columns[i].name; i++)
             names[i + 1] = metrics_columns[i].name;
         const char *near = config_nearest(train->best, names);
-        config_error(error, node, "train.best: no metric '%s' to choose a model by (%s%s%s)", train->best,
-                     near ? "did you mean '" : "loss, dsc ...", near ? near : "", near ? "'?" : "");
+        yaml_error(error, node, "train.best: no metric '%s' to choose a model by (%s%s%s)", train->best,
+                   near ? "did you mean '" : "loss, dsc ...", near ? near : "", near ? "'?" : "");
         return;
     }
 
     if (train->patience > 0 && train->validate_every == 0)
-        config_error(error, recipe_key(recipe, "train.patience"),
-                     "train.patience: %" PRId64
-                     " validations, but there are none (train.validate_every: 200, or patience: 0)",
-                     train->patience);
+        yaml_error(error, recipe_key(recipe, "train.patience"),
+                   "train.patience: %" PRId64
+                   " validations, but there are none (train.validate_every: 200, or patience: 0)",
+                   train->patience);
 
     bool by_loss = strcmp(train->best, "loss") == 0;
 
     if (train->validate_every > 0 && by_loss && train->validate_patches == 0)
-        config_error(error, node,
-                     "train.best: loss needs validation patches (train.validate_patches: 16, or another metric)");
+        yaml_error(error, node,
+                   "train.best: loss needs validation patches (train.validate_patches: 16, or another metric)");
 
     if (train->validate_every > 0 && !by_loss && train->validate_cases == 0)
-        config_error(error, node,
-                     "train.best: %s needs whole validation skulls (train.validate_cases: 2, or best: loss)",
-                     train->best);
+        yaml_error(error, node, "train.best: %s needs whole validation skulls (train.validate_cases: 2, or best: loss)",
+                   train->best);
 }
 
 enum status recipe_check(const struct recipe *recipe, struct error *error)

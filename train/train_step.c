@@ -125,8 +125,8 @@ enum status train_step_start(struct train_step *train_step, struct error *error)
     if (replicas && replicas->n > 1) {
         bool synchronised = recipe->train.norm_statistics == NORM_SYNCHRONISED;
         if (train_step->adversary)
-            return config_error(error, recipe_key(recipe, "adversary"),
-                                "adversary: trains in one process alone (start it without mpirun)");
+            return yaml_error(error, recipe_key(recipe, "adversary"),
+                              "adversary: trains in one process alone (start it without mpirun)");
         config.share = replicas->rank;
         config.shares = replicas->n;
         train_step->pass_replicas = (struct pass_replicas){.rank = replicas->rank,

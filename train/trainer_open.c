@@ -48,8 +48,8 @@ static enum status trainer_read_set(struct set_facts *ret, struct trainer *train
     struct dataset *set;
 
     if (!recipe->data.set)
-        return config_error(error, recipe_key(recipe, "data"),
-                            "data.set: not given (make one with `calvaria pack`, then --set data.set=FILE.h5)");
+        return yaml_error(error, recipe_key(recipe, "data"),
+                          "data.set: not given (make one with `calvaria pack`, then --set data.set=FILE.h5)");
 
     if (dataset_open(&set, recipe->data.set, error))
         return error_while(error,
@@ -71,9 +71,9 @@ static enum status trainer_read_set(struct set_facts *ret, struct trainer *train
         return error_memory(error, 0, "the split");
 
     if (facts.n[SPLIT_TRAIN] == 0)
-        return config_error(error, recipe_key(recipe, "data.set"),
-                            "data.set: %s: no skull in its split 'train' (pack it with --split 0.8,0.1,0.1)",
-                            recipe->data.set);
+        return yaml_error(error, recipe_key(recipe, "data.set"),
+                          "data.set: %s: no skull in its split 'train' (pack it with --split 0.8,0.1,0.1)",
+                          recipe->data.set);
 
     log_info("data: %s: %" PRId64 " skulls to train on, %" PRId64 " to validate, %" PRId64 " to test", recipe->data.set,
              facts.n[SPLIT_TRAIN], facts.n[SPLIT_VAL], facts.n[SPLIT_TEST]);

@@ -7,7 +7,7 @@
 #include <xxhash.h>
 
 #include "base/file.h"
-#include "base/hdf5_read.h"
+#include "base/hdf5.h"
 #include "data/dataset/dataset_file.h"
 
 const char *const dataset_split_names[] = {"train", "val", "test", NULL};
@@ -82,7 +82,7 @@ static enum status link_name(const char **ret, hid_t group, int64_t i, struct da
     const ssize_t length =
         H5Lget_name_by_idx(group, ".", H5_INDEX_NAME, H5_ITER_INC, (hsize_t)i, name, sizeof name, H5P_DEFAULT);
     if (length <= 0 || length >= (ssize_t)sizeof name)
-        return h5_error(error, set->path, "a case has no readable name");
+        return hdf5_error(error, set->path, "a case has no readable name");
     if (!name_is_plain(name) || H5Lget_info(group, name, &info, H5P_DEFAULT) < 0 || info.type != H5L_TYPE_HARD)
         return error_set(error, STATUS_FAILED, "%s: '%s' is no case of ours: a link or an odd name", set->path, name);
     *ret = arena_strdup(&set->arena, name);
@@ -93,7 +93,7 @@ static enum status link_count(int64_t *ret, hid_t group, struct dataset *set, st
 {
     H5G_info_t info;
     if (H5Gget_info(group, &info) < 0)
-        return h5_error(error, set->path, "a group cannot be read");
+        return hdf5_error(error, set->path, "a group cannot be read");
     if (info.nlinks > 1000000)
         return error_set(error, STATUS_FAILED, "%s: a group claims %" PRIu64 " members", set->path,
                          (uint64_t)info.nlinks);
@@ -107,7 +107,7 @@ static enum status read_box_attribute(struct box *ret, hid_t mask, const int64_t
                                       struct error *error)
 {
     int64_t box[6];
-    if (h5_get_numbers(box, 6, mask, "box", H5T_NATIVE_INT64, set->path, error))
+    if (hdf5_get_numbers(box, 6, mask, "box", H5T_NATIVE_INT64, set->path, error))
         return error->status;
     for (int a = 0; a < 3; a++) {
         ret->lo[a] = box[a];
@@ -120,8 +120,8 @@ static enum status read_box_attribute(struct box *ret, hid_t mask, const int64_t
 
 static enum status read_grid_attributes(struct grid *grid, hid_t mask, struct dataset *set, struct error *error)
 {
-    if (h5_get_numbers(grid->axis, 9, mask, "axis", H5T_NATIVE_DOUBLE, set->path, error) ||
-        h5_get_numbers(grid->origin, 3, mask, "origin", H5T_NATIVE_DOUBLE, set->path, error))
+    if (hdf5_get_numbers(grid->axis, 9, mask, "axis", H5T_NATIVE_DOUBLE, set->path, error) ||
+        hdf5_get_numbers(grid->origin, 3, mask, "origin", H5T_NATIVE_DOUBLE, set->path, error))
         return error->status;
     const double volume_ml = grid_voxel_ml(grid);
     bool ok = isfinite(volume_ml) && volume_ml > 0;
@@ -137,12 +137,12 @@ static enum status read_storage_attributes(struct storage *storage, hid_t mask, 
 {
     int64_t axis[3], flip[3], nifti[3];
     const char *format, *space, *file_type;
-    if (h5_get_numbers(axis, 3, mask, "storage_axis", H5T_NATIVE_INT64, set->path, error) ||
-        h5_get_numbers(flip, 3, mask, "storage_flip", H5T_NATIVE_INT64, set->path, error) ||
-        h5_get_numbers(nifti, 3, mask, "nifti", H5T_NATIVE_INT64, set->path, error) ||
-        h5_get_text(&format, mask, "format", set->path, &set->arena, error) ||
-        h5_get_text(&space, mask, "space", set->path, &set->arena, error) ||
-        h5_get_text(&file_type, mask, "file_type", set->path, &set->arena, error))
+    if (hdf5_get_numbers(axis, 3, mask, "storage_axis", H5T_NATIVE_INT64, set->path, error) ||
+        hdf5_get_numbers(flip, 3, mask, "storage_flip", H5T_NATIVE_INT64, set->path, error) ||
+        hdf5_get_numbers(nifti, 3, mask, "nifti", H5T_NATIVE_INT64, set->path, error) ||
+        hdf5_get_text(&format, mask, "format", set->path, &set->arena, error) ||
+        hdf5_get_text(&space, mask, "space", set->path, &set->arena, error) ||
+        hdf5_get_text(&file_type, mask, "file_type", set->path, &set->arena, error))
         return error->status;
     const int known = volume_format_of(format);
     int seen = 0;
@@ -176,14 +176,14 @@ static enum status read_implant_entry(struct case_entry *entry, hid_t implants, 
         return error->status;
     const hid_t mask = hdf5_open_dataset(implants, item->implant_names[j]);
     if (mask < 0)
-        return h5_error(error, set->path, "an implant cannot be opened");
+        return hdf5_error(error, set->path, "an implant cannot be opened");
     const char *flaw = mask_flaw(mask, dim);
     if (!flaw && memcmp(dim, item->grid.dim, sizeof dim) != 0)
         flaw = "its size is not the skull's";
     if (flaw)
         error_set(error, status, "%s: implant '%s': %s", set->path, item->implant_names[j], flaw);
     else if (!read_box_attribute(&item->implant_boxes[j], mask, dim, set, error) &&
-             !h5_get_numbers(&entry->implant_hashes[j], 1, mask, "content_hash", H5T_NATIVE_UINT64, set->path, error))
+             !hdf5_get_numbers(&entry->implant_hashes[j], 1, mask, "content_hash", H5T_NATIVE_UINT64, set->path, error))
         status = STATUS_OK;
     H5Dclose(mask);
     return status;
@@ -195,7 +195,7 @@ static enum status read_implant_entries(struct case_entry *entry, hid_t group, s
         return STATUS_OK;
     const hid_t implants = hdf5_open_group(group, "implants");
     if (implants < 0)
-        return h5_error(error, set->path, "the group 'implants' cannot be opened");
+        return hdf5_error(error, set->path, "the group 'implants' cannot be opened");
     struct dataset_case *item = &entry->item;
     int64_t n = 0;
     enum status status = link_count(&n, implants, set, error);
@@ -216,7 +216,7 @@ static enum status read_skull_entry(struct case_entry *entry, hid_t group, struc
 {
     const hid_t mask = hdf5_open_dataset(group, "complete");
     if (mask < 0)
-        return h5_error(error, set->path, "the skull 'complete' cannot be opened");
+        return hdf5_error(error, set->path, "the skull 'complete' cannot be opened");
     enum status status = STATUS_FAILED;
     struct dataset_case *item = &entry->item;
     const char *split = "", *flaw = mask_flaw(mask, item->grid.dim);
@@ -225,9 +225,9 @@ static enum status read_skull_entry(struct case_entry *entry, hid_t group, struc
     else if (!read_grid_attributes(&item->grid, mask, set, error) &&
              !read_box_attribute(&item->box, mask, item->grid.dim, set, error) &&
              !read_storage_attributes(&entry->storage, mask, set, error) &&
-             !h5_get_numbers(&item->content_hash, 1, mask, "content_hash", H5T_NATIVE_UINT64, set->path, error) &&
-             !h5_get_text(&item->source, mask, "source", set->path, &set->arena, error) &&
-             !h5_get_text(&split, mask, "split", set->path, &set->arena, error))
+             !hdf5_get_numbers(&item->content_hash, 1, mask, "content_hash", H5T_NATIVE_UINT64, set->path, error) &&
+             !hdf5_get_text(&item->source, mask, "source", set->path, &set->arena, error) &&
+             !hdf5_get_text(&split, mask, "split", set->path, &set->arena, error))
         status = STATUS_OK;
     H5Dclose(mask);
     for (int s = 0; !status && s < SPLIT_N; s++)
@@ -254,7 +254,7 @@ static enum status dataset_read_cases(struct dataset *set, hid_t cases, struct e
         if (link_name(&entry->item.name, cases, set->n_cases, set, error))
             return error->status;
         const hid_t group = hdf5_open_group(cases, entry->item.name);
-        enum status status = group < 0 ? h5_error(error, set->path, "it cannot be opened") : STATUS_OK;
+        enum status status = group < 0 ? hdf5_error(error, set->path, "it cannot be opened") : STATUS_OK;
         if (!status && !(status = read_skull_entry(entry, group, set, error)))
             status = read_implant_entries(entry, group, set, error);
         if (group >= 0)
@@ -273,12 +273,12 @@ static enum status dataset_check_format(struct dataset *set, struct error *error
         return error_set(error, STATUS_FAILED,
                          "%s: no dataset of calvaria (attribute 'format' is missing; make one with 'calvaria pack')",
                          set->path);
-    if (h5_get_text(&format, set->file, "format", set->path, &set->arena, error))
+    if (hdf5_get_text(&format, set->file, "format", set->path, &set->arena, error))
         return error->status;
     if (strcmp(format, DATASET_FORMAT) != 0)
         return error_set(error, STATUS_FAILED, "%s: its format is '%s', expected '%s'", set->path, format,
                          DATASET_FORMAT);
-    if (h5_get_numbers(&version, 1, set->file, "format_version", H5T_NATIVE_INT64, set->path, error))
+    if (hdf5_get_numbers(&version, 1, set->file, "format_version", H5T_NATIVE_INT64, set->path, error))
         return error->status;
     if (version != DATASET_VERSION)
         return error_set(error, STATUS_FAILED,
@@ -291,12 +291,12 @@ static enum status dataset_open_file(struct dataset *set, struct error *error)
 {
     set->file = hdf5_open_file(set->path);
     if (set->file < 0)
-        return h5_error(error, set->path, "no readable HDF5 file");
+        return hdf5_error(error, set->path, "no readable HDF5 file");
     if (dataset_check_format(set, error))
         return error->status;
     const hid_t cases = hdf5_open_group(set->file, "cases");
     if (cases < 0)
-        return h5_error(error, set->path, "the group 'cases' cannot be opened");
+        return hdf5_error(error, set->path, "the group 'cases' cannot be opened");
     const enum status status = dataset_read_cases(set, cases, error);
     H5Gclose(cases);
     return status;
@@ -308,13 +308,13 @@ bool dataset_is(const char *path)
     struct error unused = {0};
     struct arena arena = {0};
     const char *format = NULL;
-    h5_enter();
+    hdf5_lock();
     const hid_t file = hdf5_open_file(path);
     if (file >= 0) {
-        is = !h5_get_text(&format, file, "format", path, &arena, &unused) && strcmp(format, DATASET_FORMAT) == 0;
+        is = !hdf5_get_text(&format, file, "format", path, &arena, &unused) && strcmp(format, DATASET_FORMAT) == 0;
         H5Fclose(file);
     }
-    h5_leave();
+    hdf5_unlock();
     arena_done(&arena);
     return is;
 }
@@ -330,9 +330,9 @@ enum status dataset_open(struct dataset **ret, const char *path, struct error *e
         memory_free(set);
         return error_memory(error, sizeof *set, "a dataset");
     }
-    h5_enter();
+    hdf5_lock();
     const enum status status = dataset_open_file(set, error);
-    h5_leave();
+    hdf5_unlock();
     if (status)
         dataset_close(set);
     else
@@ -344,10 +344,10 @@ void dataset_close(struct dataset *set)
 {
     if (!set)
         return;
-    h5_enter();
+    hdf5_lock();
     if (set->file >= 0)
         H5Fclose(set->file);
-    h5_leave();
+    hdf5_unlock();
     arena_done(&set->arena);
     memory_free(set->path);
     memory_free(set);
@@ -391,7 +391,7 @@ uint64_t dataset_hash(const struct dataset *set)
 
 /* ---- reading ---- */
 
-/* The part of `box` inside the volume, into out where it belongs. Inside h5_enter. */
+/* The part of `box` inside the volume, into out where it belongs. Inside hdf5_lock. */
 static enum status read_part(uint8_t *out, struct dataset *set, const char *name, struct box box, struct box part,
                              struct error *error)
 {
@@ -404,13 +404,13 @@ static enum status read_part(uint8_t *out, struct dataset *set, const char *name
     }
     const hid_t mask = hdf5_open_dataset(set->file, name);
     if (mask < 0)
-        return h5_error(error, set->path, name);
+        return hdf5_error(error, set->path, name);
     const hid_t file_space = H5Dget_space(mask), space = H5Screate_simple(3, size, NULL);
     const bool ok = H5Sselect_hyperslab(file_space, H5S_SELECT_SET, from, NULL, count, NULL) >= 0 &&
                     H5Sselect_hyperslab(space, H5S_SELECT_SET, at, NULL, count, NULL) >= 0 &&
                     H5Dread(mask, H5T_NATIVE_UINT8, space, file_space, H5P_DEFAULT, out) >= 0;
     if (!ok)
-        h5_error(error, set->path, name);
+        hdf5_error(error, set->path, name);
     H5Sclose(space);
     H5Sclose(file_space);
     H5Dclose(mask);
@@ -437,9 +437,9 @@ enum status dataset_read_box(uint8_t *out, struct dataset *set, int64_t i, int64
                              : memory_printf("/cases/%s/implants/%s", item->name, item->implant_names[implant]);
     if (!name)
         return error_memory(error, strlen(item->name), "a case's path");
-    h5_enter();
+    hdf5_lock();
     const enum status status = read_part(out, set, name, box, part, error);
-    h5_leave();
+    hdf5_unlock();
     memory_free(name);
     if (status)
         return status;

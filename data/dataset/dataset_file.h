@@ -4,7 +4,7 @@
 #define CALVARIA_DATA_DATASET_DATASET_FILE_H
 
 #include "data/dataset/dataset.h"
-#include "data/h5.h"
+#include "base/hdf5.h"
 
 #define DATASET_FORMAT "calvaria-dataset"
 enum { DATASET_VERSION = 1, DATASET_CHUNK = 64, DATASET_DIM_MAX = 16384 };

@@ -10,36 +10,36 @@ static enum status writer_create(struct set_writer *writer, struct error *error)
     const char *path = writer->path;
     writer->file = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
     if (writer->file < 0)
-        return h5_error(error, path, "cannot be created");
+        return hdf5_error(error, path, "cannot be created");
     writer->cases = H5Gcreate2(writer->file, "cases", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
     if (writer->cases < 0)
-        return h5_error(error, path, "cannot be written");
-    if (h5_put_text(writer->file, "format", DATASET_FORMAT, path, error))
+        return hdf5_error(error, path, "cannot be written");
+    if (hdf5_put_text(writer->file, "format", DATASET_FORMAT, path, error))
         return error->status;
-    return h5_put_numbers(writer->file, "format_version", H5T_NATIVE_INT64, 0, NULL, &version, path, error);
+    return hdf5_put_numbers(writer->file, "format_version", H5T_NATIVE_INT64, 0, NULL, &version, path, error);
 }
 
 enum status set_writer_open(struct set_writer *writer, const char *path, struct error *error)
 {
     *writer = (struct set_writer){.path = path, .file = -1, .cases = -1};
-    h5_enter();
+    hdf5_lock();
     const enum status status = writer_create(writer, error);
-    h5_leave();
+    hdf5_unlock();
     return status;
 }
 
 enum status set_writer_close(struct set_writer *writer, struct error *error)
 {
     bool ok = true;
-    h5_enter();
+    hdf5_lock();
     if (writer->cases >= 0)
         ok = H5Gclose(writer->cases) >= 0;
     if (writer->file >= 0) /* a full disk may only show here */
         ok = H5Fflush(writer->file, H5F_SCOPE_GLOBAL) >= 0 && H5Fclose(writer->file) >= 0 && ok;
     writer->cases = writer->file = -1;
     const enum status status =
-        ok ? STATUS_OK : h5_error(error, writer->path, "cannot be written to its end (is the disk full?)");
-    h5_leave();
+        ok ? STATUS_OK : hdf5_error(error, writer->path, "cannot be written to its end (is the disk full?)");
+    hdf5_unlock();
     return status;
 }
 
@@ -109,15 +109,15 @@ static hid_t mask_write(struct set_writer *writer, hid_t group, const char *name
     const hsize_t six = 6;
     const hid_t mask = mask_create(group, name, dim);
     if (mask < 0) {
-        h5_error(error, writer->path, name);
+        hdf5_error(error, writer->path, name);
         return mask;
     }
     enum status status = STATUS_OK;
     if (!mask_write_chunks(mask, values, dim))
-        status = h5_error(error, writer->path, "cannot be written (is the disk full?)");
-    else if (h5_put_numbers(mask, "box", H5T_NATIVE_INT64, 1, &six, corners, writer->path, error) ||
-             h5_put_numbers(mask, "content_hash", H5T_NATIVE_UINT64, 0, NULL, &hash, writer->path, error) ||
-             h5_put_text(mask, "source", source, writer->path, error))
+        status = hdf5_error(error, writer->path, "cannot be written (is the disk full?)");
+    else if (hdf5_put_numbers(mask, "box", H5T_NATIVE_INT64, 1, &six, corners, writer->path, error) ||
+             hdf5_put_numbers(mask, "content_hash", H5T_NATIVE_UINT64, 0, NULL, &hash, writer->path, error) ||
+             hdf5_put_text(mask, "source", source, writer->path, error))
         status = error->status;
     if (!status)
         return mask;
@@ -134,14 +134,14 @@ static enum status skull_put_attributes(hid_t mask, struct set_writer *writer, c
     const int64_t flip[3] = {storage->flip[0], storage->flip[1], storage->flip[2]};
     const int64_t nifti[3] = {storage->nifti_version, storage->qform_code, storage->sform_code};
     const char *path = writer->path;
-    if (h5_put_numbers(mask, "axis", H5T_NATIVE_DOUBLE, 2, dims, skull->grid.axis, path, error) ||
-        h5_put_numbers(mask, "origin", H5T_NATIVE_DOUBLE, 1, dims, skull->grid.origin, path, error) ||
-        h5_put_numbers(mask, "storage_axis", H5T_NATIVE_INT64, 1, dims, axis, path, error) ||
-        h5_put_numbers(mask, "storage_flip", H5T_NATIVE_INT64, 1, dims, flip, path, error) ||
-        h5_put_numbers(mask, "nifti", H5T_NATIVE_INT64, 1, dims, nifti, path, error) ||
-        h5_put_text(mask, "format", volume_suffix(storage->format), path, error) ||
-        h5_put_text(mask, "space", storage->space, path, error) ||
-        h5_put_text(mask, "file_type", storage->file_type, path, error))
+    if (hdf5_put_numbers(mask, "axis", H5T_NATIVE_DOUBLE, 2, dims, skull->grid.axis, path, error) ||
+        hdf5_put_numbers(mask, "origin", H5T_NATIVE_DOUBLE, 1, dims, skull->grid.origin, path, error) ||
+        hdf5_put_numbers(mask, "storage_axis", H5T_NATIVE_INT64, 1, dims, axis, path, error) ||
+        hdf5_put_numbers(mask, "storage_flip", H5T_NATIVE_INT64, 1, dims, flip, path, error) ||
+        hdf5_put_numbers(mask, "nifti", H5T_NATIVE_INT64, 1, dims, nifti, path, error) ||
+        hdf5_put_text(mask, "format", volume_suffix(storage->format), path, error) ||
+        hdf5_put_text(mask, "space", storage->space, path, error) ||
+        hdf5_put_text(mask, "file_type", storage->file_type, path, error))
         return error->status;
     return STATUS_OK;
 }
@@ -151,7 +151,7 @@ static enum status write_case(hid_t *ret_group, struct set_writer *writer, const
 {
     const hid_t group = H5Gcreate2(writer->cases, name, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
     if (group < 0)
-        return h5_error(error, writer->path, name);
+        return hdf5_error(error, writer->path, name);
     const hid_t mask = mask_write(writer, group, "complete", source, skull->data, skull->grid.dim, hash, error);
     enum status status = mask < 0 ? error->status : skull_put_attributes(mask, writer, skull, error);
     if (mask >= 0)
@@ -166,9 +166,9 @@ static enum status write_case(hid_t *ret_group, struct set_writer *writer, const
 enum status set_write_case(hid_t *ret_group, struct set_writer *writer, const char *name, const char *source,
                            const struct volume *skull, uint64_t hash, struct error *error)
 {
-    h5_enter();
+    hdf5_lock();
     const enum status status = write_case(ret_group, writer, name, source, skull, hash, error);
-    h5_leave();
+    hdf5_unlock();
     return status;
 }
 
@@ -181,7 +181,7 @@ static enum status write_implant(struct set_writer *writer, hid_t group, const c
     else
         implants = H5Gcreate2(group, "implants", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
     if (implants < 0)
-        return h5_error(error, writer->path, name);
+        return hdf5_error(error, writer->path, name);
     const hid_t mask = mask_write(writer, implants, name, source, implant, dim, mask_hash(implant, dim), error);
     if (mask >= 0)
         H5Dclose(mask);
@@ -192,9 +192,9 @@ static enum status write_implant(struct set_writer *writer, hid_t group, const c
 enum status set_write_implant(struct set_writer *writer, hid_t group, const char *name, const char *source,
                               const uint8_t *implant, const int64_t dim[3], struct error *error)
 {
-    h5_enter();
+    hdf5_lock();
     const enum status status = write_implant(writer, group, name, source, implant, dim, error);
-    h5_leave();
+    hdf5_unlock();
     return status;
 }
 
@@ -203,8 +203,8 @@ static enum status write_split(struct set_writer *writer, const char *name, enum
 {
     const hid_t group = H5Gopen2(writer->cases, name, H5P_DEFAULT);
     const hid_t mask = group < 0 ? -1 : H5Dopen2(group, "complete", H5P_DEFAULT);
-    const enum status status = mask < 0 ? h5_error(error, writer->path, name)
-                                        : h5_put_text(mask, "split", dataset_split_names[split], writer->path, error);
+    const enum status status = mask < 0 ? hdf5_error(error, writer->path, name)
+                                        : hdf5_put_text(mask, "split", dataset_split_names[split], writer->path, error);
     if (mask >= 0)
         H5Dclose(mask);
     if (group >= 0)
@@ -214,15 +214,15 @@ static enum status write_split(struct set_writer *writer, const char *name, enum
 
 enum status set_write_split(struct set_writer *writer, const char *name, enum dataset_split split, struct error *error)
 {
-    h5_enter();
+    hdf5_lock();
     const enum status status = write_split(writer, name, split, error);
-    h5_leave();
+    hdf5_unlock();
     return status;
 }
 
 void set_end_case(hid_t group)
 {
-    h5_enter();
+    hdf5_lock();
     H5Gclose(group);
-    h5_leave();
+    hdf5_unlock();
 }

@@ -35,10 +35,10 @@ static enum status defects_check(const void *value, const struct yaml_node *node
     for (int64_t i = 0; i < config->defects.n; i++)
         sum += ((const struct defect_config *)config->defects.items[i].value)->weight;
     if (config->defects.n == 0)
-        return config_error(error, node,
-                            "defects: the list is empty (one generator at least, for example '- type: cube')");
+        return yaml_error(error, node,
+                          "defects: the list is empty (one generator at least, for example '- type: cube')");
     if (sum <= 0)
-        return config_error(error, node, "defects: every weight is 0: nothing can be drawn");
+        return yaml_error(error, node, "defects: every weight is 0: nothing can be drawn");
     return STATUS_OK;
 }
 

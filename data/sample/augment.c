@@ -56,12 +56,12 @@ static enum status augment_check(const void *value, const struct yaml_node *node
 {
     const struct augment_config *config = value;
     if (config->elastic_mm * 2.48 > config->elastic_grid_mm)
-        return config_error(error, yaml_get(node, "elastic_mm"),
-                            "elastic_mm: %g mm folds a field of control points %g mm apart (at most %.3g)",
-                            config->elastic_mm, config->elastic_grid_mm, config->elastic_grid_mm / 2.48);
+        return yaml_error(error, yaml_get(node, "elastic_mm"),
+                          "elastic_mm: %g mm folds a field of control points %g mm apart (at most %.3g)",
+                          config->elastic_mm, config->elastic_grid_mm, config->elastic_grid_mm / 2.48);
     if (config->crop_below[1] + config->crop_top[1] >= 1)
-        return config_error(error, yaml_get(node, "crop_top"),
-                            "crop_below and crop_top together may leave nothing of the skull (keep their sum below 1)");
+        return yaml_error(error, yaml_get(node, "crop_top"),
+                          "crop_below and crop_top together may leave nothing of the skull (keep their sum below 1)");
     return STATUS_OK;
 }
 

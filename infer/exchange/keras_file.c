@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
-#include "base/hdf5_lock.h"
+#include "base/hdf5.h"
 
 enum { MAX_TEXT = 16 << 20, MAX_WEIGHTS = 4096 };
 
@@ -122,7 +122,7 @@ static enum status keras_read_through(struct keras_file *file, const char *path,
     int ends[2];
     if (pipe(ends))
         return error_set(error, STATUS_FAILED, "%s: no pipe to read it through: %s", path, strerror(errno));
-    hdf5_lock(); /* nobody is inside the library while the process is copied */
+    hdf5_lock(); /* no thread is inside the library while the process is copied; the child inherits the silence */
     pid_t child = fork();
     if (child == 0) {
         signal(SIGPIPE, SIG_DFL);

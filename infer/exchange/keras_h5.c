@@ -9,9 +9,8 @@
 #include <unistd.h>
 
 #include "base/file.h"
-#include "base/hdf5_read.h"
+#include "base/hdf5.h"
 #include "infer/exchange/keras_file.h"
-#include "nn/model/model_h5.h"
 
 enum { MAX_DEPTH = 10, MAX_WEIGHTS = 4096, MAX_TEXT = 16 << 20 };
 
@@ -75,7 +74,7 @@ static enum status keras_send_attribute(struct sending *sending, hid_t object, c
         return STATUS_OK;
     hid_t attribute = H5Aopen(object, name, H5P_DEFAULT);
     if (attribute < 0)
-        return model_h5_error(&sending->error, sending->path, name);
+        return hdf5_error(&sending->error, sending->path, name);
     hid_t type = H5Aget_type(attribute), space = H5Aget_space(attribute);
     bool is_text = H5Tget_class(type) == H5T_STRING && H5Sget_simple_extent_npoints(space) == 1;
     char *text = is_text ? keras_read_text(sending, attribute, type) : NULL;
@@ -101,7 +100,7 @@ static enum status keras_send_weight(struct sending *sending, hid_t root, const 
     if (++sending->n_weights > MAX_WEIGHTS)
         return error_set(&sending->error, STATUS_FAILED, "%s: more than %d weights (no network that could be imported)",
                          sending->path, MAX_WEIGHTS);
-    if (model_h5_look(root, name, &is_float, &n_dims, record.dim, KERAS_MAX_DIMS, sending->path, &sending->error))
+    if (hdf5_array_shape(root, name, &is_float, &n_dims, record.dim, KERAS_MAX_DIMS, sending->path, &sending->error))
         return sending->error.status;
     if (!is_float)
         return STATUS_OK; /* a seed generator's state, an iteration count */
@@ -111,7 +110,7 @@ static enum status keras_send_weight(struct sending *sending, hid_t root, const 
     float *values = memory_alloc((size_t)count, sizeof *values);
     if (!values)
         return error_memory(&sending->error, (size_t)count * sizeof *values, name);
-    enum status status = model_h5_get(root, name, true, values, sending->path, &sending->error);
+    enum status status = hdf5_get_array(root, name, true, values, sending->path, &sending->error);
     if (!status) {
         record.n_dims = n_dims;
         record.data_bytes = count * (int64_t)sizeof *values;
@@ -131,8 +130,8 @@ static enum status keras_send_weights(struct sending *sending, hid_t root, const
     if (group < 0 || depth > MAX_DEPTH)
         return depth > MAX_DEPTH ? error_set(&sending->error, STATUS_FAILED, "%s: %s: groups nest deeper than %d",
                                              sending->path, folder, MAX_DEPTH)
-                                 : model_h5_error(&sending->error, sending->path, folder);
-    enum status status = model_h5_list(group, &n, &names, sending->path, &sending->arena, &sending->error);
+                                 : hdf5_error(&sending->error, sending->path, folder);
+    enum status status = hdf5_list(&n, &names, group, sending->path, &sending->arena, &sending->error);
     for (int64_t i = 0; !status && i < n && !sending->broken; i++) {
         char *name = strcmp(folder, ".") == 0 ? arena_strdup(&sending->arena, names[i])
                                               : arena_printf(&sending->arena, "%s/%s", folder, names[i]);
@@ -144,7 +143,7 @@ static enum status keras_send_weights(struct sending *sending, hid_t root, const
             continue;
         else if (H5Lget_info(root, name, &link, H5P_DEFAULT) < 0 ||
                  (link.type == H5L_TYPE_HARD && H5Oget_info_by_name(root, name, &object, H5P_DEFAULT) < 0))
-            status = model_h5_error(&sending->error, sending->path, name);
+            status = hdf5_error(&sending->error, sending->path, name);
         else if (link.type == H5L_TYPE_HARD && object.type == H5O_TYPE_GROUP)
             status = keras_send_weights(sending, root, name, depth + 1);
         else if (link.type != H5L_TYPE_HARD || object.type == H5O_TYPE_DATASET)
@@ -159,7 +158,7 @@ static enum status keras_send_file(struct sending *sending, hid_t file)
     bool whole = hdf5_has(file, "model_weights");
     hid_t root = whole ? hdf5_open_group(file, "model_weights") : H5Gopen2(file, "/", H5P_DEFAULT);
     if (root < 0)
-        return model_h5_error(&sending->error, sending->path, "model_weights");
+        return hdf5_error(&sending->error, sending->path, "model_weights");
     enum status status = keras_send_attribute(sending, file, "model_config", KERAS_CONFIG);
     if (!status)
         status = keras_send_attribute(sending, H5Aexists(file, "keras_version") > 0 ? file : root, "keras_version",
@@ -173,12 +172,10 @@ static enum status keras_send_file(struct sending *sending, hid_t file)
 bool keras_h5_send(const char *path, int pipe)
 {
     struct sending sending = {.path = path, .pipe = pipe};
-    H5dont_atexit();
-    H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
     hid_t file = hdf5_open_file(path);
-    enum status status = file < 0 ? model_h5_error(&sending.error, path,
-                                                   "not a readable HDF5 file (truncated, or not Keras' .h5 format)")
-                                  : keras_send_file(&sending, file);
+    enum status status =
+        file < 0 ? hdf5_error(&sending.error, path, "not a readable HDF5 file (truncated, or not Keras' .h5 format)")
+                 : keras_send_file(&sending, file);
     if (status)
         keras_send_text(&sending, KERAS_ERROR, sending.error.text);
     keras_send_bytes(&sending, &(struct keras_record){.kind = KERAS_END}, sizeof(struct keras_record));

@@ -9,9 +9,9 @@ static enum status add_shape(const struct layer *layer, struct shape *ret_dst, s
     for (int k = 1; k < layer->n_src; k++)
         if (!shape_equal(layer->src[k].shape, layer->src[0].shape)) {
             char a[SHAPE_TEXT], b[SHAPE_TEXT];
-            return config_error(error, layer->node,
-                                "%s: from: source 1 is %s, source %d is %s (a sum needs equal shapes)", layer->name,
-                                shape_text(a, layer->src[0].shape), k + 1, shape_text(b, layer->src[k].shape));
+            return yaml_error(error, layer->node,
+                              "%s: from: source 1 is %s, source %d is %s (a sum needs equal shapes)", layer->name,
+                              shape_text(a, layer->src[0].shape), k + 1, shape_text(b, layer->src[k].shape));
         }
     *ret_dst = layer->src[0].shape;
     return STATUS_OK;

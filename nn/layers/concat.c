@@ -20,12 +20,12 @@ static enum status concat_shape(const struct layer *layer, struct shape *ret_dst
         with.c = dst.c;
         if (!shape_equal(with, dst)) {
             char a[SHAPE_TEXT], b[SHAPE_TEXT];
-            return config_error(error, layer->node,
-                                "%s: from: source 1 is %s, source %d is %s: sizes must be equal but for the channels "
-                                "(a patch divisible by all "
-                                "strides would fit)",
-                                layer->name, shape_text(a, layer->src[0].shape), k + 1,
-                                shape_text(b, layer->src[k].shape));
+            return yaml_error(error, layer->node,
+                              "%s: from: source 1 is %s, source %d is %s: sizes must be equal but for the channels "
+                              "(a patch divisible by all "
+                              "strides would fit)",
+                              layer->name, shape_text(a, layer->src[0].shape), k + 1,
+                              shape_text(b, layer->src[k].shape));
         }
     }
     *ret_dst = dst;
@@ -108,10 +108,9 @@ static enum status slice_shape(const struct layer *layer, struct shape *ret_dst,
     const struct slice_config *config = layer->config;
     struct shape dst = layer->src[0].shape;
     if (config->first + config->channels > dst.c)
-        return config_error(error, layer->node,
-                            "%s: channels %" PRId64 " to %" PRId64 " of a source that has %" PRId64
-                            " (numbered from 0)",
-                            layer->name, config->first, config->first + config->channels - 1, dst.c);
+        return yaml_error(error, layer->node,
+                          "%s: channels %" PRId64 " to %" PRId64 " of a source that has %" PRId64 " (numbered from 0)",
+                          layer->name, config->first, config->first + config->channels - 1, dst.c);
     dst.c = config->channels;
     *ret_dst = dst;
     return STATUS_OK;

@@ -112,7 +112,7 @@ static enum status conv_shape_of(const struct layer *layer, struct shape *ret_ds
     for (int a = 0; a < 3; a++) {
         int64_t size = a == 0 ? shape.dst.d : a == 1 ? shape.dst.h : shape.dst.w;
         if (size < 1)
-            return config_error(
+            return yaml_error(
                 error, layer->node,
                 "%s: kernel: %" PRId64
                 " along %c does not fit into %s (a larger patch, a smaller kernel or padding: same would)",

@@ -31,9 +31,9 @@ static enum status dense_shape(const struct layer *layer, struct shape *ret_dst,
     struct shape src = layer->src[0].shape;
     char text[SHAPE_TEXT];
     if (shape_voxels(src) != 1)
-        return config_error(error, layer->node,
-                            "%s: its source is %s, a grid (a flatten or global_pool layer in front would fit)",
-                            layer->name, shape_text(text, src));
+        return yaml_error(error, layer->node,
+                          "%s: its source is %s, a grid (a flatten or global_pool layer in front would fit)",
+                          layer->name, shape_text(text, src));
     *ret_dst = (struct shape){src.n, config->units, 1, 1, 1};
     return STATUS_OK;
 }

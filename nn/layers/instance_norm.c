@@ -118,8 +118,8 @@ static enum status group_norm_shape(const struct layer *layer, struct shape *ret
 {
     const struct group_norm_config *config = layer->config;
     if (layer->src[0].shape.c % config->groups)
-        return config_error(error, layer->node, "%s: groups: %" PRId64 " does not divide the %" PRId64 " channels",
-                            layer->name, config->groups, layer->src[0].shape.c);
+        return yaml_error(error, layer->node, "%s: groups: %" PRId64 " does not divide the %" PRId64 " channels",
+                          layer->name, config->groups, layer->src[0].shape.c);
     return instance_norm_shape(layer, ret_dst, error);
 }
 

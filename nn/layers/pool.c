@@ -47,9 +47,9 @@ static enum status pool_shape(const struct layer *layer, struct shape *ret_dst, 
     struct pool pool = pool_make(layer);
     for (int axis = 0; axis < 3; axis++)
         if (pool.dst[axis] < 1)
-            return config_error(error, layer->node,
-                                "%s: kernel: %" PRId64 " is larger than the %" PRId64 " voxels along %c", layer->name,
-                                pool.kernel[axis], pool.src[axis], "zyx"[axis]);
+            return yaml_error(error, layer->node,
+                              "%s: kernel: %" PRId64 " is larger than the %" PRId64 " voxels along %c", layer->name,
+                              pool.kernel[axis], pool.src[axis], "zyx"[axis]);
     *ret_dst = (struct shape){src.n, src.c, pool.dst[0], pool.dst[1], pool.dst[2]};
     return STATUS_OK;
 }

@@ -36,8 +36,8 @@ static enum status upsample_shape(const struct layer *layer, struct shape *ret_d
     char text[SHAPE_TEXT];
     if (__builtin_mul_overflow(dst.d, config->factor, &dst.d) ||
         __builtin_mul_overflow(dst.h, config->factor, &dst.h) || __builtin_mul_overflow(dst.w, config->factor, &dst.w))
-        return config_error(error, layer->node, "%s: factor: %" PRId64 " times %s overflows", layer->name,
-                            config->factor, shape_text(text, layer->src[0].shape));
+        return yaml_error(error, layer->node, "%s: factor: %" PRId64 " times %s overflows", layer->name, config->factor,
+                          shape_text(text, layer->src[0].shape));
     *ret_dst = dst;
     return STATUS_OK;
 }

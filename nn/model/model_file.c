@@ -7,9 +7,7 @@
 #include <string.h>
 
 #include "base/file.h"
-#include "base/hdf5_lock.h"
-#include "base/hdf5_read.h"
-#include "nn/model/model_h5.h"
+#include "base/hdf5.h"
 
 static const char model_format[] = "calvaria-model";
 enum { MODEL_VERSION = 1 };
@@ -22,17 +20,18 @@ static bool model_is_reserved(const char *key)
 
 static enum status model_write_texts(hid_t file, const struct model *model, const char *path, struct error *error)
 {
+    const int64_t version = MODEL_VERSION;
     char *network = config_dump_text(&network_table, &model->network);
     if (!network)
         return error_memory(error, 4096, "the network's YAML");
-    enum status status = model_h5_put_text(file, "format", model_format, path, error);
+    enum status status = hdf5_put_text(file, "format", model_format, path, error);
     if (!status)
-        status = model_h5_put_int(file, "format_version", MODEL_VERSION, path, error);
+        status = hdf5_put_numbers(file, "format_version", H5T_NATIVE_INT64, 0, NULL, &version, path, error);
     if (!status)
-        status = model_h5_put_text(file, "network", network, path, error);
+        status = hdf5_put_text(file, "network", network, path, error);
     for (int64_t i = 0; i < model->n_texts && !status; i++)
         if (!model_is_reserved(model->texts[i].key))
-            status = model_h5_put_text(file, model->texts[i].key, model->texts[i].value, path, error);
+            status = hdf5_put_text(file, model->texts[i].key, model->texts[i].value, path, error);
     memory_free(network);
     return status;
 }
@@ -41,13 +40,15 @@ static enum status model_write_weights(hid_t group, const struct params *params,
 {
     for (int64_t i = 0; i < params->n; i++) {
         const struct param *param = &params->items[i];
-        const struct model_h5_array array = {
+        const int64_t trainable = param->trainable;
+        const struct hdf5_array array = {
             .name = param->name, .n_dims = param->n_dims, .dim = param->dim, .floats = params->value + param->offset};
-        if (model_h5_put_array(group, &array, path, error))
+        if (hdf5_put_array(group, &array, path, error))
             return error->status;
         hid_t dataset = H5Dopen2(group, param->name, H5P_DEFAULT);
-        enum status status = dataset < 0 ? model_h5_error(error, path, param->name)
-                                         : model_h5_put_int(dataset, "trainable", param->trainable, path, error);
+        enum status status =
+            dataset < 0 ? hdf5_error(error, path, param->name)
+                        : hdf5_put_numbers(dataset, "trainable", H5T_NATIVE_INT64, 0, NULL, &trainable, path, error);
         if (dataset >= 0)
             H5Dclose(dataset);
         if (status)
@@ -60,9 +61,9 @@ static enum status model_write_state(hid_t group, const struct model *model, con
 {
     for (int64_t i = 0; i < model->n_blocks; i++) {
         const struct model_block *block = &model->blocks[i];
-        const struct model_h5_array array = {
+        const struct hdf5_array array = {
             .name = block->name, .n_dims = 1, .dim = &block->count, .floats = block->floats, .ints = block->ints};
-        if (model_h5_put_array(group, &array, path, error))
+        if (hdf5_put_array(group, &array, path, error))
             return error->status;
     }
     return STATUS_OK;
@@ -73,16 +74,16 @@ static enum status model_write_group(hid_t group, const struct model *model, con
 {
     hid_t weights = -1, state = -1, coarse = -1;
     enum status status = model_write_texts(group, model, path, error);
-    if (!status && (weights = model_h5_make_group(group, "weights")) < 0)
-        status = model_h5_error(error, path, "weights");
+    if (!status && (weights = hdf5_make_group(group, "weights")) < 0)
+        status = hdf5_error(error, path, "weights");
     if (!status)
         status = model_write_weights(weights, &model->params, path, error);
-    if (!status && (state = model_h5_make_group(group, "state")) < 0)
-        status = model_h5_error(error, path, "state");
+    if (!status && (state = hdf5_make_group(group, "state")) < 0)
+        status = hdf5_error(error, path, "state");
     if (!status)
         status = model_write_state(state, model, path, error);
-    if (!status && model->coarse && (coarse = model_h5_make_group(group, "coarse")) < 0)
-        status = model_h5_error(error, path, "coarse");
+    if (!status && model->coarse && (coarse = hdf5_make_group(group, "coarse")) < 0)
+        status = hdf5_error(error, path, "coarse");
     if (!status && model->coarse)
         status = model_write_group(coarse, model->coarse, path, error);
     if (weights >= 0)
@@ -99,15 +100,15 @@ static enum status model_write_file(const char *part, const char *path, const st
     hid_t access = H5Pcreate(H5P_FILE_ACCESS);
     H5Pset_libver_bounds(access, H5F_LIBVER_V18, H5F_LIBVER_LATEST); /* attributes of more than 64 KB */
     hid_t create = H5Pcreate(H5P_FILE_CREATE);
-    model_h5_keep_in_header(create);
+    hdf5_keep_in_header(create);
     hid_t file = H5Fcreate(part, H5F_ACC_TRUNC, create, access);
     H5Pclose(create);
     H5Pclose(access);
     if (file < 0)
-        return model_h5_error(error, path, "cannot be created");
+        return hdf5_error(error, path, "cannot be created");
     enum status status = model_write_group(file, model, path, error);
     if (H5Fclose(file) < 0 && !status) /* the last bytes are written here: a full disk shows */
-        status = model_h5_error(error, path, "cannot be written");
+        status = hdf5_error(error, path, "cannot be written");
     return status;
 }
 
@@ -117,8 +118,6 @@ enum status model_write(const char *path, const struct model *model, struct erro
     if (file_begin(&part, path, error))
         return error->status;
     hdf5_lock();
-    H5dont_atexit(); /* after a full disk its own clean-up at exit would crash */
-    H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
     enum status status = model_write_file(part, path, model, error);
     hdf5_unlock();
     if (!status)
@@ -132,12 +131,12 @@ static enum status model_read_version(hid_t file, const char *path, struct arena
 {
     const char *format;
     int64_t version;
-    if (model_h5_get_text(&format, file, "format", path, arena, error))
+    if (hdf5_get_text(&format, file, "format", path, arena, error))
         return error->status;
     if (strcmp(format, model_format) != 0)
         return error_set(error, STATUS_FAILED, "%s: format: '%.64s', expected '%s' (not a model file)", path, format,
                          model_format);
-    if (model_h5_get_int(&version, file, "format_version", path, error))
+    if (hdf5_get_numbers(&version, 1, file, "format_version", H5T_NATIVE_INT64, path, error))
         return error->status;
     if (version != MODEL_VERSION)
         return error_set(error, STATUS_FAILED,
@@ -165,7 +164,7 @@ static herr_t model_read_text(hid_t file, const char *key, const H5A_info_t *inf
     if (texts->capacity) {
         struct model_text *text = &model->texts[model->n_texts];
         text->key = arena_strdup(&model->arena, key);
-        texts->status = text->key ? model_h5_get_text(&text->value, file, key, texts->path, &model->arena, texts->error)
+        texts->status = text->key ? hdf5_get_text(&text->value, file, key, texts->path, &model->arena, texts->error)
                                   : error_memory(texts->error, strlen(key), "texts of the model");
         if (texts->status)
             return -1;
@@ -178,14 +177,14 @@ static enum status model_read_texts(struct model *model, hid_t file, const char 
 {
     struct model_texts texts = {.model = model, .path = path, .error = error};
     if (H5Aiterate2(file, H5_INDEX_NAME, H5_ITER_INC, NULL, model_read_text, &texts) < 0)
-        return model_h5_error(error, path, "attributes");
+        return hdf5_error(error, path, "attributes");
     texts.capacity = model->n_texts + 1;
     model->n_texts = 0;
     model->texts = arena_alloc(&model->arena, (size_t)texts.capacity, sizeof *model->texts);
     if (!model->texts)
         return error_memory(error, (size_t)texts.capacity * sizeof *model->texts, "texts of the model");
     if (H5Aiterate2(file, H5_INDEX_NAME, H5_ITER_INC, NULL, model_read_text, &texts) < 0)
-        return texts.status ? texts.status : model_h5_error(error, path, "attributes");
+        return texts.status ? texts.status : hdf5_error(error, path, "attributes");
     return STATUS_OK;
 }
 
@@ -213,7 +212,7 @@ static enum status model_check_weights(struct model *model, hid_t group, const c
 {
     int64_t n;
     const char **names;
-    if (model_h5_list(group, &n, &names, path, &model->arena, error))
+    if (hdf5_list(&n, &names, group, path, &model->arena, error))
         return error->status;
     for (int64_t i = 0; i < n; i++)
         if (!params_find(&model->params, names[i]))
@@ -223,7 +222,7 @@ static enum status model_check_weights(struct model *model, hid_t group, const c
         int64_t dim[PARAM_MAX_DIMS];
         int n_dims;
         bool is_float;
-        if (model_h5_look(group, param->name, &is_float, &n_dims, dim, PARAM_MAX_DIMS, path, error))
+        if (hdf5_array_shape(group, param->name, &is_float, &n_dims, dim, PARAM_MAX_DIMS, path, error))
             return error->status;
         if (!is_float)
             return error_set(error, STATUS_FAILED, "%s: weights/%s: integers, expected floats", path, param->name);
@@ -243,7 +242,7 @@ static enum status model_read_weights(struct model *model, hid_t group, const ch
     for (int64_t i = 0; i < model->params.n; i++) {
         const struct param *param = &model->params.items[i];
         float *value = model->params.value + param->offset;
-        if (model_h5_get(group, param->name, true, value, path, error))
+        if (hdf5_get_array(group, param->name, true, value, path, error))
             return error->status;
         for (int64_t k = 0; k < param->count; k++)
             if (!isfinite(value[k]))
@@ -262,7 +261,7 @@ static enum status model_read_block(struct model *model, hid_t group, const char
     int64_t count = 1;
     int n_dims;
     bool is_float;
-    if (model_h5_look(group, name, &is_float, &n_dims, &count, 1, path, error))
+    if (hdf5_array_shape(group, name, &is_float, &n_dims, &count, 1, path, error))
         return error->status;
     void *values = arena_alloc(&model->arena, (size_t)count + 1, is_float ? sizeof(float) : sizeof(int64_t));
     if (!values)
@@ -270,7 +269,7 @@ static enum status model_read_block(struct model *model, hid_t group, const char
     *block = (struct model_block){
         .name = name, .count = count, .floats = is_float ? values : NULL, .ints = is_float ? NULL : values};
     model->n_blocks++;
-    return model_h5_get(group, name, is_float, values, path, error);
+    return hdf5_get_array(group, name, is_float, values, path, error);
 }
 
 static enum status model_read_state(struct model *model, hid_t file, const char *path, struct error *error)
@@ -281,8 +280,8 @@ static enum status model_read_state(struct model *model, hid_t file, const char 
         return STATUS_OK;
     hid_t group = hdf5_open_group(file, "state");
     if (group < 0)
-        return model_h5_error(error, path, "state");
-    enum status status = model_h5_list(group, &n, &names, path, &model->arena, error);
+        return hdf5_error(error, path, "state");
+    enum status status = hdf5_list(&n, &names, group, path, &model->arena, error);
     if (!status) {
         model->blocks = arena_alloc(&model->arena, (size_t)n + 1, sizeof *model->blocks);
         if (!model->blocks)
@@ -306,7 +305,7 @@ static enum status model_read_group(struct model *model, hid_t group, const char
     if (!status && !hdf5_has(group, "weights"))
         status = error_set(error, STATUS_FAILED, "%s: weights: missing (not a calvaria model, or a damaged one)", path);
     if (!status && (weights = hdf5_open_group(group, "weights")) < 0)
-        status = model_h5_error(error, path, "weights");
+        status = hdf5_error(error, path, "weights");
     if (!status)
         status = model_read_weights(model, weights, path, error);
     if (!status && with_state)
@@ -322,7 +321,7 @@ static enum status model_read_coarse(struct model *model, hid_t file, const char
         return STATUS_OK;
     hid_t group = hdf5_open_group(file, "coarse");
     if (group < 0)
-        return model_h5_error(error, path, "coarse");
+        return hdf5_error(error, path, "coarse");
     model->coarse = memory_zalloc(1, sizeof *model->coarse);
     enum status status = model->coarse ? model_read_group(model->coarse, group, path, false, error)
                                        : error_memory(error, sizeof *model->coarse, "the coarse stage");
@@ -336,7 +335,7 @@ static enum status model_check_format(hid_t file, const char *path, struct error
 {
     H5F_info2_t info;
     if (H5Fget_info2(file, &info) < 0)
-        return model_h5_error(error, path, "superblock");
+        return hdf5_error(error, path, "superblock");
     if (info.super.version < 2)
         return error_set(error, STATUS_FAILED,
                          "%s: HDF5 format %u, without checksums: not written by calvaria (a Keras file: see "
@@ -351,7 +350,7 @@ static enum status model_read_file(struct model *model, const char *path, bool w
         return error_set(error, STATUS_FAILED, "%s: no such file", path);
     hid_t file = hdf5_open_file(path);
     if (file < 0)
-        return model_h5_error(error, path, "not a readable HDF5 file (truncated, or no model)");
+        return hdf5_error(error, path, "not a readable HDF5 file (truncated, or no model)");
     enum status status = model_check_format(file, path, error);
     if (!status)
         status = model_read_group(model, file, path, with_state, error);
@@ -365,8 +364,6 @@ enum status model_read(struct model *ret, const char *path, bool with_state, str
 {
     struct model model = {0};
     hdf5_lock();
-    H5dont_atexit();
-    H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
     enum status status = model_read_file(&model, path, with_state, error);
     hdf5_unlock();
     if (status) {

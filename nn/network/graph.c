@@ -66,11 +66,11 @@ static enum status graph_unknown_source(const struct network *network, const str
         names[i + 1] = network->nodes[i].layer.name;
     const char *nearest = config_nearest(name, names);
     if (nearest)
-        config_error(error, layer->node, "%s: from: no layer before it is called '%s' (did you mean '%s'?)",
-                     layer->name, name, nearest);
+        yaml_error(error, layer->node, "%s: from: no layer before it is called '%s' (did you mean '%s'?)", layer->name,
+                   name, nearest);
     else
-        config_error(error, layer->node, "%s: from: no layer before it is called '%s' (give that layer `name: %s`)",
-                     layer->name, name, name);
+        yaml_error(error, layer->node, "%s: from: no layer before it is called '%s' (give that layer `name: %s`)",
+                   layer->name, name, name);
     memory_free(names);
     return error->status;
 }
@@ -83,11 +83,11 @@ static enum status graph_name(struct network *network, struct layer *layer, stru
     if (!layer->name)
         return error_memory(error, 64, "layer name");
     if (!layer->name[0] || strchr(layer->name, '/') || strchr(layer->name, '.'))
-        return config_error(error, layer->node,
-                            "name: '%s' must be neither empty nor hold '/' or '.' (weights are stored under it)",
-                            layer->name);
+        return yaml_error(error, layer->node,
+                          "name: '%s' must be neither empty nor hold '/' or '.' (weights are stored under it)",
+                          layer->name);
     if (graph_find(network, layer->index, layer->name) >= 0)
-        return config_error(error, layer->node, "name: '%s' is used twice (each layer needs its own)", layer->name);
+        return yaml_error(error, layer->node, "name: '%s' is used twice (each layer needs its own)", layer->name);
     return STATUS_OK;
 }
 
@@ -99,8 +99,8 @@ static enum status graph_sources(struct network *network, struct node *node, str
     const struct layer_ops *ops = layer->ops;
     int64_t n = from->n ? from->n : 1;
     if (n < ops->min_src || n > ops->max_src)
-        return config_error(error, layer->node, "%s: from: %" PRId64 " sources, %s takes %d to %d", layer->name, n,
-                            ops->config.type, ops->min_src, ops->max_src);
+        return yaml_error(error, layer->node, "%s: from: %" PRId64 " sources, %s takes %d to %d", layer->name, n,
+                          ops->config.type, ops->min_src, ops->max_src);
     layer->n_src = (int)n;
     for (int64_t k = 0; k < n; k++) {
         int64_t value = from->n ? graph_find(network, layer->index, from->items[k]) : layer->index;
@@ -120,13 +120,13 @@ static enum status graph_shape(struct network *network, struct layer *layer, str
         return error->status;
     if (dst.n < 1 || dst.c < 1 || dst.d < 1 || dst.h < 1 || dst.w < 1) {
         char text[SHAPE_TEXT];
-        return config_error(error, layer->node, "%s: its output would be %s (a larger patch would fit)", layer->name,
-                            shape_text(text, dst));
+        return yaml_error(error, layer->node, "%s: its output would be %s (a larger patch would fit)", layer->name,
+                          shape_text(text, dst));
     }
     int64_t floats = tensor_floats(dst);
     if (floats < 0 || floats > INT64_MAX / (int64_t)sizeof(float))
-        return config_error(error, layer->node, "%s: its output overflows 64 bits (a smaller patch or batch would fit)",
-                            layer->name);
+        return yaml_error(error, layer->node, "%s: its output overflows 64 bits (a smaller patch or batch would fit)",
+                          layer->name);
     layer->dst.shape = layer->d_dst.shape = dst;
     struct value *value = &network->values[layer->index + 1];
     value->data.shape = value->grad.shape = dst;
@@ -222,8 +222,8 @@ enum status network_graph(struct network *network, const struct network_config *
     for (int64_t i = 0; i + 1 < n; i++)
         if (network->values[i + 1].n_uses == 0) {
             const struct layer *layer = &network->nodes[i].layer;
-            return config_error(error, layer->node, "%s: no layer reads it (name it in a `from`, or remove it)",
-                                layer->name);
+            return yaml_error(error, layer->node, "%s: no layer reads it (name it in a `from`, or remove it)",
+                              layer->name);
         }
     return STATUS_OK;
 }

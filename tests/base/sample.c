@@ -35,8 +35,7 @@ static enum status conv_check(const void *value, const struct yaml_node *node, s
 {
     const struct sample_conv *conv = value;
     if (conv->kernel % 2 == 0)
-        return config_error(error, yaml_get(node, "kernel"), "kernel: %d is even (3 or 5 would fit)",
-                            (int)conv->kernel);
+        return yaml_error(error, yaml_get(node, "kernel"), "kernel: %d is even (3 or 5 would fit)", (int)conv->kernel);
     return STATUS_OK;
 }
 

@@ -217,7 +217,7 @@ static void test_reference(void)
         return;
     static const char *const parts[] = {
         "## Sample\n\nA sample\n\n| key | type | default | values | meaning |\n|---|---|---|---|---|\n",
-        "| `patch_vox` | 3 integers, voxels | `[64, 64, 32]` | 1 … 512 |  |\n",
+        "| `patch_vox` | 3 integers, voxels | `[64, 64, 32]` | 1 … 512 |  (before: `tile_vox`) |\n",
         "| `train` | map |  |  | the loop |\n",
         "### `train`\n\nThe loop\n\n",
         "| `steps` | integer | `3000` | ≥ 1 | steps |\n",

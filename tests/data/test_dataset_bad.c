@@ -219,7 +219,7 @@ static void test_masks(void)
     set_mask(skull, H5T_STD_I8LE, 3, small, chunk, "no 8-bit masks");
     set_mask(skull, H5T_IEEE_F32LE, 3, small, chunk, "no 8-bit masks");
     set_mask(implant, H5T_STD_U8LE, 3, small, chunk, "size is not the skull's");
-    set_mask(skull, H5T_STD_U8LE, 3, small, chunk, "attribute 'axis' is missing");
+    set_mask(skull, H5T_STD_U8LE, 3, small, chunk, "attribute 'axis': missing");
 
     const char *path = copy_set();
     hid_t file = H5Fopen(path, H5F_ACC_RDWR, H5P_DEFAULT);

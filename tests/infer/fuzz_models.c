@@ -9,12 +9,11 @@
 #include <string.h>
 
 #include "base/file.h"
-#include "base/hdf5_lock.h"
+#include "base/hdf5.h"
 #include "base/rng.h"
 #include "infer/exchange/keras.h"
 #include "infer/exchange/keras_config.h"
 #include "infer/restore.h"
-#include "nn/model/model_h5.h"
 #include "tests/check.h"
 
 #ifdef __SANITIZE_ADDRESS__
@@ -326,7 +325,7 @@ static char *load_json(const char *path)
     const char *text = NULL;
     hdf5_lock();
     hid_t file = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT);
-    if (file < 0 || model_h5_get_text(&text, file, "model_config", path, &arena, &error))
+    if (file < 0 || hdf5_get_text(&text, file, "model_config", path, &arena, &error))
         abort();
     H5Fclose(file);
     hdf5_unlock();

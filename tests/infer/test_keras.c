@@ -7,10 +7,9 @@
 #include <string.h>
 
 #include "base/file.h"
-#include "base/hdf5_lock.h"
+#include "base/hdf5.h"
 #include "data/volume/volume.h"
 #include "infer/restore.h"
-#include "nn/model/model_h5.h"
 #include "tests/check.h"
 
 #define FOLDER "tests/infer/keras/"
@@ -29,13 +28,13 @@ static bool read_answer(struct answer *ret, const char *name)
     bool is_float = false;
     hdf5_lock();
     hid_t file = H5Fopen(FOLDER "answers.h5", H5F_ACC_RDONLY, H5P_DEFAULT);
-    enum status status = model_h5_look(file, name, &is_float, &ret->n_dims, ret->dim, 5, "answers.h5", &error);
+    enum status status = hdf5_array_shape(file, name, &is_float, &ret->n_dims, ret->dim, 5, "answers.h5", &error);
     int64_t count = 1;
     for (int i = 0; !status && i < ret->n_dims; i++)
         count *= ret->dim[i];
     ret->values = memory_alloc((size_t)count, sizeof *ret->values);
     if (!status && ret->values)
-        status = model_h5_get(file, name, true, ret->values, "answers.h5", &error);
+        status = hdf5_get_array(file, name, true, ret->values, "answers.h5", &error);
     H5Fclose(file);
     hdf5_unlock();
     return CHECK_OK(status, &error) && CHECK(ret->values != NULL);
