@@ -35,8 +35,8 @@ static const struct config_field inject_fields[] = {
 
 /* Writes the pair NAME_dNN_defective, NAME_dNN_implant in the skull's format. `skull` becomes the defective skull and
  * is restored. */
-static enum status write_pair(struct volume *skull, struct volume *implant, const char *out, const char *name,
-                              int64_t d, struct error *error)
+static enum status inject_write_pair(struct volume *skull, struct volume *implant, const char *out, const char *name,
+                                     int64_t d, struct error *error)
 {
     struct arena arena = {0};
     const char *suffix = volume_suffix(skull->storage.format);
@@ -62,8 +62,9 @@ static enum status write_pair(struct volume *skull, struct volume *implant, cons
     return status;
 }
 
-static enum status preview_row(struct contact_sheet *sheet, const struct volume *skull, const struct volume *implant,
-                               struct box box, const char *type, const char *name, int64_t d, struct error *error)
+static enum status inject_preview_row(struct contact_sheet *sheet, const struct volume *skull,
+                                      const struct volume *implant, struct box box, const char *type, const char *name,
+                                      int64_t d, struct error *error)
 {
     char title[128], text[256];
     const struct grid *grid = &skull->grid;
@@ -100,9 +101,9 @@ static enum status inject_skull(const struct inject_options *options, const stru
         struct rng stream = rng_make((uint64_t)options->seed, name_hash);
         status = defect_inject(implant.data, &box, &type, &skull, defects, rng_child(&stream, (uint64_t)d), error);
         if (!status)
-            status = write_pair(&skull, &implant, options->out, name, d, error);
+            status = inject_write_pair(&skull, &implant, options->out, name, d, error);
         if (!status && options->preview)
-            status = preview_row(sheet, &skull, &implant, box, type, name, d, error);
+            status = inject_preview_row(sheet, &skull, &implant, box, type, name, d, error);
         if (!status)
             progress_show(progress, progress->done + 1, name);
     }
@@ -111,7 +112,8 @@ static enum status inject_skull(const struct inject_options *options, const stru
     return status ? error_while(error, "injecting defects into %s", path) : STATUS_OK;
 }
 
-static enum status refuse_same_names(char *const *inputs, int n, char **names, struct arena *arena, struct error *error)
+static enum status inject_refuse_same_names(char *const *inputs, int n, char **names, struct arena *arena,
+                                            struct error *error)
 {
     for (int i = 0; i < n; i++) {
         names[i] = volume_case_name(arena, inputs[i]);
@@ -126,7 +128,7 @@ static enum status refuse_same_names(char *const *inputs, int n, char **names, s
     return STATUS_OK;
 }
 
-static enum status run(const void *value, int n_inputs, char *const *inputs, struct error *error)
+static enum status inject_run(const void *value, int n_inputs, char *const *inputs, struct error *error)
 {
     const struct inject_options *options = value;
     struct arena arena = {0};
@@ -136,7 +138,7 @@ static enum status run(const void *value, int n_inputs, char *const *inputs, str
     if (!status)
         status = defects_read(&defects, options->defects, &arena, error);
     if (!status)
-        status = refuse_same_names(inputs, n_inputs, names, &arena, error);
+        status = inject_refuse_same_names(inputs, n_inputs, names, &arena, error);
     struct contact_sheet sheet = {0};
     if (!status && options->preview)
         status =
@@ -166,6 +168,6 @@ const struct command command_inject = {
                 .fields = inject_fields},
     .min_inputs = 1,
     .max_inputs = -1,
-    .run = run,
+    .run = inject_run,
 };
 /* clang-format on */

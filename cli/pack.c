@@ -33,7 +33,7 @@ static const struct config_field pack_fields[] = {
 /* clang-format on */
 /* clang-format on */
 
-static enum status run_pack(const void *value, int n_inputs, char *const *inputs, struct error *error)
+static enum status pack_run_pack(const void *value, int n_inputs, char *const *inputs, struct error *error)
 {
     const struct pack_options *options = value;
     (void)n_inputs;
@@ -55,7 +55,7 @@ const struct command command_pack = {
                 .fields = pack_fields},
     .min_inputs = 1,
     .max_inputs = 1,
-    .run = run_pack,
+    .run = pack_run_pack,
 };
 /* clang-format on */
 
@@ -84,7 +84,7 @@ static const struct config_field unpack_fields[] = {
 /* clang-format on */
 /* clang-format on */
 
-static enum status run_unpack(const void *value, int n_inputs, char *const *inputs, struct error *error)
+static enum status pack_run_unpack(const void *value, int n_inputs, char *const *inputs, struct error *error)
 {
     const struct unpack_options *options = value;
     (void)n_inputs;
@@ -103,7 +103,7 @@ const struct command command_unpack = {
                 .fields = unpack_fields},
     .min_inputs = 1,
     .max_inputs = 1,
-    .run = run_unpack,
+    .run = pack_run_unpack,
 };
 /* clang-format on */
 
@@ -122,7 +122,7 @@ static const struct config_field check_fields[] = {
 };
 /* clang-format on */
 
-static enum status run_check(const void *value, int n_inputs, char *const *inputs, struct error *error)
+static enum status pack_run_check(const void *value, int n_inputs, char *const *inputs, struct error *error)
 {
     const struct check_options *options = value;
     (void)n_inputs;
@@ -148,6 +148,6 @@ const struct command command_check = {
                 .fields = check_fields},
     .min_inputs = 1,
     .max_inputs = 1,
-    .run = run_check,
+    .run = pack_run_check,
 };
 /* clang-format on */

@@ -33,7 +33,7 @@ static const struct config_field phantom_fields[] = {
 };
 /* clang-format on */
 
-static enum status write_phantom(const struct phantom_options *options, int64_t i, struct arena *arena,
+static enum status phantom_write(const struct phantom_options *options, int64_t i, struct arena *arena,
                                  struct error *error)
 {
     struct volume skull = {0};
@@ -48,7 +48,7 @@ static enum status write_phantom(const struct phantom_options *options, int64_t 
     return status;
 }
 
-static enum status run(const void *value, int n_inputs, char *const *inputs, struct error *error)
+static enum status phantom_run(const void *value, int n_inputs, char *const *inputs, struct error *error)
 {
     const struct phantom_options *options = value;
     (void)n_inputs, (void)inputs;
@@ -57,7 +57,7 @@ static enum status run(const void *value, int n_inputs, char *const *inputs, str
     progress_start(&progress, "phantoms", "skull", 0, options->count);
     for (int64_t i = 0; !status && i < options->count; i++) {
         struct arena arena = {0};
-        status = write_phantom(options, i, &arena, error);
+        status = phantom_write(options, i, &arena, error);
         arena_done(&arena);
         progress_show(&progress, i + 1, NULL);
     }
@@ -73,6 +73,6 @@ const struct command command_phantom = {
     .options = {.help = "make procedural healthy skulls", .size = sizeof(struct phantom_options),
     .base = &command_base_table,
                 .fields = phantom_fields},
-    .run = run,
+    .run = phantom_run,
 };
 /* clang-format on */

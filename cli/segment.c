@@ -23,8 +23,8 @@ static const struct config_field segment_fields[] = {
 /* clang-format on */
 
 /* Files as they are; a folder stands for the volumes in it. */
-static enum status list_cts(struct config_strings *ret, int n_inputs, char *const *inputs, struct arena *arena,
-                            struct error *error)
+static enum status segment_list_cts(struct config_strings *ret, int n_inputs, char *const *inputs, struct arena *arena,
+                                    struct error *error)
 {
     int64_t n = 0, room = 0;
     const char **paths = NULL;
@@ -85,13 +85,13 @@ static enum status segment_one(const char *path, const struct segment_options *o
     return status;
 }
 
-static enum status run(const void *value, int n_inputs, char *const *inputs, struct error *error)
+static enum status segment_run(const void *value, int n_inputs, char *const *inputs, struct error *error)
 {
     const struct segment_options *options = value;
     struct arena arena = {0};
     struct config_strings cts = {0};
     int64_t n_failed = 0;
-    enum status status = list_cts(&cts, n_inputs, inputs, &arena, error);
+    enum status status = segment_list_cts(&cts, n_inputs, inputs, &arena, error);
     if (!status)
         status = file_make_folders(options->out, error);
     for (int64_t i = 0; !status && i < cts.n; i++) {
@@ -118,6 +118,6 @@ const struct command command_segment = {
                 .fields = segment_fields},
     .min_inputs = 1,
     .max_inputs = -1,
-    .run = run,
+    .run = segment_run,
 };
 /* clang-format on */

@@ -19,7 +19,8 @@ struct overlap {
 };
 
 /* `where` NULL: everywhere, else only where it is not 0. */
-static struct overlap overlap_count(const uint8_t *truth, const uint8_t *predicted, const uint8_t *where, int64_t n)
+static struct overlap metrics_overlap_count(const uint8_t *truth, const uint8_t *predicted, const uint8_t *where,
+                                            int64_t n)
 {
     int64_t t = 0, p = 0, both = 0;
 #pragma omp parallel for schedule(static) reduction(+ : t, p, both)
@@ -32,20 +33,20 @@ static struct overlap overlap_count(const uint8_t *truth, const uint8_t *predict
     return (struct overlap){t, p, both};
 }
 
-static double overlap_dice(struct overlap o)
+static double metrics_overlap_dice(struct overlap o)
 {
     return o.truth + o.predicted > 0 ? 2.0 * (double)o.both / (double)(o.truth + o.predicted) : 0;
 }
 
 /* --- crops --- */
 
-static void box_dims(int64_t dim[3], struct box box)
+static void metrics_box_dims(int64_t dim[3], struct box box)
 {
     for (int a = 0; a < 3; a++)
         dim[a] = box.hi[a] - box.lo[a];
 }
 
-static struct box box_union(struct box a, struct box b)
+static struct box metrics_box_union(struct box a, struct box b)
 {
     for (int k = 0; k < 3 && !box_empty(b); k++) {
         a.lo[k] = b.lo[k] < a.lo[k] ? b.lo[k] : a.lo[k];
@@ -54,10 +55,10 @@ static struct box box_union(struct box a, struct box b)
     return a;
 }
 
-static uint8_t *mask_crop(const uint8_t *mask, const int64_t dim[3], struct box box)
+static uint8_t *metrics_mask_crop(const uint8_t *mask, const int64_t dim[3], struct box box)
 {
     int64_t size[3];
-    box_dims(size, box);
+    metrics_box_dims(size, box);
     uint8_t *crop = memory_alloc((size_t)box_voxels(box), 1);
     for (int64_t row = 0; crop && row < size[1] * size[2]; row++) {
         int64_t y = box.lo[1] + row % size[1], z = box.lo[2] + row / size[1];
@@ -67,7 +68,7 @@ static uint8_t *mask_crop(const uint8_t *mask, const int64_t dim[3], struct box 
 }
 
 /* mask XOR its 6-connected erosion, in place; outside counts as empty. */
-static enum status mask_surface(uint8_t *mask, const int64_t dim[3], struct error *error)
+static enum status metrics_mask_surface(uint8_t *mask, const int64_t dim[3], struct error *error)
 {
     int64_t n = dim[0] * dim[1] * dim[2];
     uint8_t *core = memory_alloc((size_t)n, 1);
@@ -83,14 +84,14 @@ static enum status mask_surface(uint8_t *mask, const int64_t dim[3], struct erro
 
 /* --- surface distances --- */
 
-static int double_compare(const void *a, const void *b)
+static int metrics_double_compare(const void *a, const void *b)
 {
     double u = *(const double *)a, v = *(const double *)b;
     return (u > v) - (u < v);
 }
 
 /* Linear interpolation between the two nearest ranks, as numpy.percentile. */
-static double sorted_percentile(const double *sorted, int64_t n, double percent)
+static double metrics_sorted_percentile(const double *sorted, int64_t n, double percent)
 {
     double rank = percent / 100 * (double)(n - 1);
     int64_t lower = (int64_t)rank, upper = lower + 1 < n ? lower + 1 : lower;
@@ -108,12 +109,12 @@ static enum status metrics_pool(struct metrics *metrics, const double *forth, in
         return error_memory(error, (size_t)n * sizeof *pooled, "surface distances");
     memcpy(pooled, forth, (size_t)n_forth * sizeof *pooled);
     memcpy(pooled + n_forth, back, (size_t)n_back * sizeof *pooled);
-    qsort(pooled, (size_t)n, sizeof *pooled, double_compare);
+    qsort(pooled, (size_t)n, sizeof *pooled, metrics_double_compare);
     for (int64_t i = 0; i < n; i++) {
         sum += pooled[i];
         near += pooled[i] <= nsd_tolerance_mm;
     }
-    metrics->hd95_mm = sorted_percentile(pooled, n, 95);
+    metrics->hd95_mm = metrics_sorted_percentile(pooled, n, 95);
     metrics->hd_mm = pooled[n - 1];
     metrics->assd_mm = sum / (double)n;
     metrics->nsd_1mm = (double)near / (double)n;
@@ -127,9 +128,9 @@ static enum status metrics_surfaces(struct metrics *metrics, uint8_t *truth, uin
 {
     double *forth = NULL, *back = NULL;
     int64_t n_forth, n_back;
-    enum status status = mask_surface(truth, dim, error);
+    enum status status = metrics_mask_surface(truth, dim, error);
     if (!status)
-        status = mask_surface(predicted, dim, error);
+        status = metrics_mask_surface(predicted, dim, error);
     if (!status)
         status = distance_at(&forth, &n_forth, predicted, truth, dim, spacing_mm, error);
     if (!status)
@@ -150,8 +151,8 @@ struct border {
 };
 
 /* Dice of the voxels within `limit` of the defective skull: bone outside the box matters up to that far from it. */
-static enum status border_dice(double *ret, const struct border *border, const double spacing[3], double limit,
-                               struct error *error)
+static enum status metrics_border_dice(double *ret, const struct border *border, const double spacing[3], double limit,
+                                       struct error *error)
 {
     struct box wide = border->box;
     int64_t size[3];
@@ -161,18 +162,18 @@ static enum status border_dice(double *ret, const struct border *border, const d
         wide.lo[a] = grown.lo[a];
         wide.hi[a] = grown.hi[a];
     }
-    box_dims(size, wide);
-    uint8_t *bone = mask_crop(border->defective, border->dim, wide),
+    metrics_box_dims(size, wide);
+    uint8_t *bone = metrics_mask_crop(border->defective, border->dim, wide),
             *within = memory_alloc((size_t)box_voxels(wide), 1);
-    uint8_t *truth = mask_crop(border->truth, border->dim, wide),
-            *predicted = mask_crop(border->predicted, border->dim, wide);
+    uint8_t *truth = metrics_mask_crop(border->truth, border->dim, wide),
+            *predicted = metrics_mask_crop(border->predicted, border->dim, wide);
     enum status status = bone && within && truth && predicted
                              ? STATUS_OK
                              : error_memory(error, (size_t)box_voxels(wide), "border of an implant");
     if (!status)
         status = distance_within(within, bone, size, spacing, limit, error);
     if (!status)
-        *ret = overlap_dice(overlap_count(truth, predicted, within, box_voxels(wide)));
+        *ret = metrics_overlap_dice(metrics_overlap_count(truth, predicted, within, box_voxels(wide)));
     memory_free(predicted);
     memory_free(truth);
     memory_free(within);
@@ -202,7 +203,7 @@ enum status metrics_compare(struct metrics *ret, const uint8_t *truth, const uin
                             struct error *error)
 {
     static const double unit[3] = {1, 1, 1};
-    struct overlap overlap = overlap_count(truth, predicted, NULL, dim[0] * dim[1] * dim[2]);
+    struct overlap overlap = metrics_overlap_count(truth, predicted, NULL, dim[0] * dim[1] * dim[2]);
     struct metrics metrics = {
         .truth_vox = overlap.truth, .predicted_vox = overlap.predicted, .bdsc_mm = NAN, .bdsc_vox = NAN};
     if (overlap.truth == 0 || overlap.predicted == 0) {
@@ -210,25 +211,25 @@ enum status metrics_compare(struct metrics *ret, const uint8_t *truth, const uin
         *ret = metrics;
         return STATUS_OK;
     }
-    metrics.dsc = overlap_dice(overlap);
+    metrics.dsc = metrics_overlap_dice(overlap);
     metrics.volume_error = (double)(overlap.predicted - overlap.truth) / (double)overlap.truth;
     metrics.precision = (double)overlap.both / (double)overlap.predicted;
     metrics.recall = (double)overlap.both / (double)overlap.truth;
 
     const struct border border = {truth, predicted, defective, dim,
-                                  box_union(box_of_mask(truth, dim), box_of_mask(predicted, dim))};
+                                  metrics_box_union(box_of_mask(truth, dim), box_of_mask(predicted, dim))};
     int64_t size[3];
-    box_dims(size, border.box);
-    uint8_t *t = mask_crop(truth, dim, border.box), *p = mask_crop(predicted, dim, border.box);
+    metrics_box_dims(size, border.box);
+    uint8_t *t = metrics_mask_crop(truth, dim, border.box), *p = metrics_mask_crop(predicted, dim, border.box);
     enum status status = t && p ? STATUS_OK : error_memory(error, (size_t)box_voxels(border.box), "box of an implant");
     if (!status)
         status = metrics_surfaces(&metrics, t, p, size, spacing_mm, error);
     memory_free(p);
     memory_free(t);
     if (!status && defective)
-        status = border_dice(&metrics.bdsc_mm, &border, spacing_mm, border_mm, error);
+        status = metrics_border_dice(&metrics.bdsc_mm, &border, spacing_mm, border_mm, error);
     if (!status && defective)
-        status = border_dice(&metrics.bdsc_vox, &border, unit, border_vox, error);
+        status = metrics_border_dice(&metrics.bdsc_vox, &border, unit, border_vox, error);
     if (!status)
         *ret = metrics;
     return status;
@@ -236,66 +237,66 @@ enum status metrics_compare(struct metrics *ret, const uint8_t *truth, const uin
 
 /* --- table --- */
 
-static double column_dsc(const struct metrics *metrics)
+static double metrics_column_dsc(const struct metrics *metrics)
 {
     return metrics->dsc;
 }
 
-static double column_bdsc_mm(const struct metrics *metrics)
+static double metrics_column_bdsc_mm(const struct metrics *metrics)
 {
     return metrics->bdsc_mm;
 }
 
-static double column_bdsc_vox(const struct metrics *metrics)
+static double metrics_column_bdsc_vox(const struct metrics *metrics)
 {
     return metrics->bdsc_vox;
 }
 
-static double column_hd95(const struct metrics *metrics)
+static double metrics_column_hd95(const struct metrics *metrics)
 {
     return metrics->hd95_mm;
 }
 
-static double column_hd(const struct metrics *metrics)
+static double metrics_column_hd(const struct metrics *metrics)
 {
     return metrics->hd_mm;
 }
 
-static double column_assd(const struct metrics *metrics)
+static double metrics_column_assd(const struct metrics *metrics)
 {
     return metrics->assd_mm;
 }
 
-static double column_nsd(const struct metrics *metrics)
+static double metrics_column_nsd(const struct metrics *metrics)
 {
     return metrics->nsd_1mm;
 }
 
-static double column_volume_error(const struct metrics *metrics)
+static double metrics_column_volume_error(const struct metrics *metrics)
 {
     return metrics->volume_error;
 }
 
-static double column_precision(const struct metrics *metrics)
+static double metrics_column_precision(const struct metrics *metrics)
 {
     return metrics->precision;
 }
 
-static double column_recall(const struct metrics *metrics)
+static double metrics_column_recall(const struct metrics *metrics)
 {
     return metrics->recall;
 }
 
 const struct metrics_column metrics_columns[] = {
-    {"dsc", "", column_dsc, 1},
-    {"bdsc_mm", "", column_bdsc_mm, 1},
-    {"bdsc_vox", "", column_bdsc_vox, 1},
-    {"hd95_mm", "mm", column_hd95, -1},
-    {"hd_mm", "mm", column_hd, -1},
-    {"assd_mm", "mm", column_assd, -1},
-    {"nsd_1mm", "", column_nsd, 1},
-    {"volume_error", "", column_volume_error, 0},
-    {"precision", "", column_precision, 1},
-    {"recall", "", column_recall, 1},
+    {"dsc", "", metrics_column_dsc, 1},
+    {"bdsc_mm", "", metrics_column_bdsc_mm, 1},
+    {"bdsc_vox", "", metrics_column_bdsc_vox, 1},
+    {"hd95_mm", "mm", metrics_column_hd95, -1},
+    {"hd_mm", "mm", metrics_column_hd, -1},
+    {"assd_mm", "mm", metrics_column_assd, -1},
+    {"nsd_1mm", "", metrics_column_nsd, 1},
+    {"volume_error", "", metrics_column_volume_error, 0},
+    {"precision", "", metrics_column_precision, 1},
+    {"recall", "", metrics_column_recall, 1},
     {0},
 };

@@ -38,7 +38,7 @@ static void check_grid(struct findings *findings, const struct grid *grid)
 }
 
 /* The bone's box cut out: components of a small volume are cheap. */
-static uint8_t *box_copy(const struct volume *skull, struct box box, int64_t size[3])
+static uint8_t *check_copy_box(const struct volume *skull, struct box box, int64_t size[3])
 {
     const int64_t *dim = skull->grid.dim;
     for (int a = 0; a < 3; a++)
@@ -54,7 +54,7 @@ static enum status check_pieces(struct findings *findings, const struct volume *
                                 struct error *error)
 {
     int64_t size[3], *sizes = NULL, n = 0, most = 0, sum = 0;
-    uint8_t *bone = box_copy(skull, box, size);
+    uint8_t *bone = check_copy_box(skull, box, size);
     int32_t *labels = memory_alloc((size_t)(size[0] * size[1] * size[2]), sizeof *labels);
     enum status status = bone && labels ? mask_components(labels, &sizes, &n, bone, size, 26, error)
                                         : error_memory(error, 0, "the components");
@@ -72,7 +72,7 @@ static enum status check_pieces(struct findings *findings, const struct volume *
     return status;
 }
 
-static bool ray_meets_bone(const struct volume *skull, const double from_mm[3], const double direction[3])
+static bool check_ray_meets_bone(const struct volume *skull, const double from_mm[3], const double direction[3])
 {
     const struct grid *grid = &skull->grid;
     double spacing[3], step_mm = INFINITY;
@@ -103,7 +103,7 @@ static void check_vault(struct findings *findings, const struct volume *skull, s
         const double z = VAULT_LOWEST + (1 - VAULT_LOWEST) * (k + 0.5) / VAULT_RAYS, r = sqrt(1 - z * z),
                      angle = 2.39996322972865332 * k;
         const double direction[3] = {r * cos(angle), r * sin(angle), z};
-        open += !ray_meets_bone(skull, from_mm, direction);
+        open += !check_ray_meets_bone(skull, from_mm, direction);
     }
     if (open > VAULT_OPEN_MAX * VAULT_RAYS)
         error_add(
@@ -133,7 +133,7 @@ static enum status check_skull(struct findings *findings, const struct volume *s
     return check_pieces(findings, skull, box, error);
 }
 
-static void case_print(FILE *out, const char *name, const struct findings *findings, const char *summary)
+static void check_print(FILE *out, const char *name, const struct findings *findings, const char *summary)
 {
     const struct {
         const char *word, *text;
@@ -162,7 +162,7 @@ struct checking {
     int64_t n_seen;
 };
 
-static enum status checking_start(struct checking *checking, const char *path, int64_t n, struct error *error)
+static enum status check_start(struct checking *checking, const char *path, int64_t n, struct error *error)
 {
     checking->seen = arena_alloc(&checking->arena, (size_t)n, sizeof *checking->seen);
     if (n > 0 && !checking->seen)
@@ -186,9 +186,9 @@ static void check_seen(struct checking *checking, struct findings *findings, uin
 }
 
 /* A row of the contact sheet. skull, implant: NULL where they could not be read, or there is none. */
-static enum status preview_case(struct checking *checking, const char *name, const struct findings *findings,
-                                const struct volume *skull, const struct volume *implant, int64_t n_implants,
-                                struct error *error)
+static enum status check_preview(struct checking *checking, const char *name, const struct findings *findings,
+                                 const struct volume *skull, const struct volume *implant, int64_t n_implants,
+                                 struct error *error)
 {
     const bool bad = findings->bad.n_errors > 0, odd = findings->odd.n_errors > 0;
     const struct grid *grid = skull ? &skull->grid : NULL;
@@ -217,9 +217,9 @@ static enum status preview_case(struct checking *checking, const char *name, con
     return status;
 }
 
-static enum status report_case(struct checking *checking, const char *name, const struct findings *findings,
-                               const struct volume *skull, const struct volume *implant, int64_t n_implants,
-                               struct error *error)
+static enum status check_report_case(struct checking *checking, const char *name, const struct findings *findings,
+                                   const struct volume *skull, const struct volume *implant, int64_t n_implants,
+                                   struct error *error)
 {
     char summary[160] = "";
     struct check_report *report = checking->report;
@@ -233,8 +233,8 @@ static enum status report_case(struct checking *checking, const char *name, cons
     report->n_cases++;
     report->n_bad += findings->bad.n_errors > 0;
     if (report->out)
-        case_print(report->out, name, findings, summary);
-    return report->preview ? preview_case(checking, name, findings, skull, implant, n_implants, error) : STATUS_OK;
+        check_print(report->out, name, findings, summary);
+    return report->preview ? check_preview(checking, name, findings, skull, implant, n_implants, error) : STATUS_OK;
 }
 
 /* ---- a dataset ---- */
@@ -274,7 +274,7 @@ static enum status check_set_case(struct checking *checking, struct dataset *set
     const struct dataset_case *item = dataset_case(set, i);
     if (dataset_read_skull(&skull, set, i, &reading)) {
         error_add(&findings.bad, STATUS_FAILED, "%s", reading.text);
-        return report_case(checking, item->name, &findings, NULL, NULL, 0, error);
+        return check_report_case(checking, item->name, &findings, NULL, NULL, 0, error);
     }
     if (mask_hash(skull.data, skull.grid.dim) != item->content_hash)
         error_add(&findings.bad, STATUS_FAILED, "its content is not what was packed (content_hash)");
@@ -283,8 +283,8 @@ static enum status check_set_case(struct checking *checking, struct dataset *set
     for (int64_t j = 0; !status && j < item->n_implants; j++)
         check_stored_implant(&findings, set, i, j, &skull, &implant);
     if (!status)
-        status = report_case(checking, item->name, &findings, &skull, implant.data ? &implant : NULL, item->n_implants,
-                             error);
+        status = check_report_case(checking, item->name, &findings, &skull, implant.data ? &implant : NULL,
+                                 item->n_implants, error);
     volume_done(&implant);
     volume_done(&skull);
     return status;
@@ -295,7 +295,7 @@ static enum status check_set(struct checking *checking, const char *path, struct
     struct dataset *set;
     if (dataset_open(&set, path, error))
         return error->status;
-    enum status status = checking_start(checking, path, dataset_n_cases(set), error);
+    enum status status = check_start(checking, path, dataset_n_cases(set), error);
     for (int64_t i = 0; !status && i < dataset_n_cases(set); i++)
         status = check_set_case(checking, set, i, error);
     contact_sheet_close(&checking->sheet, NULL); /* full, or a failure */
@@ -312,7 +312,7 @@ static enum status check_folder_case(struct checking *checking, const struct lay
     struct volume skull, implant, shown = {0};
     if (pack_read_skull(&skull, from, &reading)) {
         error_add(&findings.bad, STATUS_FAILED, "%s", reading.text);
-        return report_case(checking, from->name, &findings, NULL, NULL, 0, error);
+        return check_report_case(checking, from->name, &findings, NULL, NULL, 0, error);
     }
     check_seen(checking, &findings, mask_hash(skull.data, skull.grid.dim), from->name, -1);
     enum status status = check_skull(&findings, &skull, error);
@@ -326,8 +326,8 @@ static enum status check_folder_case(struct checking *checking, const struct lay
             shown = implant;
     }
     if (!status)
-        status =
-            report_case(checking, from->name, &findings, &skull, shown.data ? &shown : NULL, from->n_defects, error);
+        status = check_report_case(checking, from->name, &findings, &skull, shown.data ? &shown : NULL, from->n_defects,
+                                 error);
     volume_done(&shown);
     volume_done(&skull);
     return status;
@@ -341,7 +341,7 @@ static enum status check_folder(struct checking *checking, const char *path, str
     for (int64_t i = 0; !status && out && i < layout.unmatched.n; i++)
         fprintf(out, "note  left out: %s\n", layout.unmatched.items[i]);
     if (!status)
-        status = checking_start(checking, path, layout.n_cases, error);
+        status = check_start(checking, path, layout.n_cases, error);
     for (int64_t i = 0; !status && i < layout.n_cases; i++)
         status = check_folder_case(checking, &layout.cases[i], error);
     contact_sheet_close(&checking->sheet, NULL); /* full, or a failure */

@@ -38,7 +38,7 @@ uint64_t mask_hash(const uint8_t *mask, const int64_t dim[3])
 /* ---- one stored mask: is it ours? ---- */
 
 /* What is wrong with the dataset as a mask, or NULL; then dim (x, y, z) holds its size. */
-static const char *mask_flaw(hid_t mask, int64_t dim[3])
+static const char *dataset_mask_flaw(hid_t mask, int64_t dim[3])
 {
     const hid_t type = H5Dget_type(mask), space = H5Dget_space(mask), properties = H5Dget_create_plist(mask);
     const char *flaw = NULL;
@@ -69,13 +69,13 @@ static const char *mask_flaw(hid_t mask, int64_t dim[3])
     return flaw;
 }
 
-static bool name_is_plain(const char *name)
+static bool dataset_name_is_plain(const char *name)
 {
     return name[0] && strcmp(name, ".") != 0 && !strpbrk(name, "/\n\t");
 }
 
 /* The i-th link of a group, in byte order of names; only hard links to plain names count. */
-static enum status link_name(const char **ret, hid_t group, int64_t i, struct dataset *set, struct error *error)
+static enum status dataset_link_name(const char **ret, hid_t group, int64_t i, struct dataset *set, struct error *error)
 {
     char name[1025];
     H5L_info_t info;
@@ -83,13 +83,13 @@ static enum status link_name(const char **ret, hid_t group, int64_t i, struct da
         H5Lget_name_by_idx(group, ".", H5_INDEX_NAME, H5_ITER_INC, (hsize_t)i, name, sizeof name, H5P_DEFAULT);
     if (length <= 0 || length >= (ssize_t)sizeof name)
         return hdf5_error(error, set->path, "a case has no readable name");
-    if (!name_is_plain(name) || H5Lget_info(group, name, &info, H5P_DEFAULT) < 0 || info.type != H5L_TYPE_HARD)
+    if (!dataset_name_is_plain(name) || H5Lget_info(group, name, &info, H5P_DEFAULT) < 0 || info.type != H5L_TYPE_HARD)
         return error_set(error, STATUS_FAILED, "%s: '%s' is no case of ours: a link or an odd name", set->path, name);
     *ret = arena_strdup(&set->arena, name);
     return *ret ? STATUS_OK : error_memory(error, (size_t)length, "a case's name");
 }
 
-static enum status link_count(int64_t *ret, hid_t group, struct dataset *set, struct error *error)
+static enum status dataset_link_count(int64_t *ret, hid_t group, struct dataset *set, struct error *error)
 {
     H5G_info_t info;
     if (H5Gget_info(group, &info) < 0)
@@ -103,7 +103,7 @@ static enum status link_count(int64_t *ret, hid_t group, struct dataset *set, st
 
 /* ---- opening ---- */
 
-static enum status read_box_attribute(struct box *ret, hid_t mask, const int64_t dim[3], struct dataset *set,
+static enum status dataset_read_box_attribute(struct box *ret, hid_t mask, const int64_t dim[3], struct dataset *set,
                                       struct error *error)
 {
     int64_t box[6];
@@ -118,7 +118,7 @@ static enum status read_box_attribute(struct box *ret, hid_t mask, const int64_t
     return STATUS_OK;
 }
 
-static enum status read_grid_attributes(struct grid *grid, hid_t mask, struct dataset *set, struct error *error)
+static enum status dataset_read_grid_attributes(struct grid *grid, hid_t mask, struct dataset *set, struct error *error)
 {
     if (hdf5_get_numbers(grid->axis, 9, mask, "axis", H5T_NATIVE_DOUBLE, set->path, error) ||
         hdf5_get_numbers(grid->origin, 3, mask, "origin", H5T_NATIVE_DOUBLE, set->path, error))
@@ -132,7 +132,7 @@ static enum status read_grid_attributes(struct grid *grid, hid_t mask, struct da
                           set->path);
 }
 
-static enum status read_storage_attributes(struct storage *storage, hid_t mask, struct dataset *set,
+static enum status dataset_read_storage_attributes(struct storage *storage, hid_t mask, struct dataset *set,
                                            struct error *error)
 {
     int64_t axis[3], flip[3], nifti[3];
@@ -166,30 +166,30 @@ static enum status read_storage_attributes(struct storage *storage, hid_t mask, 
     return STATUS_OK;
 }
 
-static enum status read_implant_entry(struct case_entry *entry, hid_t implants, int64_t j, struct dataset *set,
+static enum status dataset_read_implant_entry(struct case_entry *entry, hid_t implants, int64_t j, struct dataset *set,
                                       struct error *error)
 {
     int64_t dim[3];
     enum status status = STATUS_FAILED;
     struct dataset_case *item = &entry->item;
-    if (link_name(&item->implant_names[j], implants, j, set, error))
+    if (dataset_link_name(&item->implant_names[j], implants, j, set, error))
         return error->status;
     const hid_t mask = hdf5_open_dataset(implants, item->implant_names[j]);
     if (mask < 0)
         return hdf5_error(error, set->path, "an implant cannot be opened");
-    const char *flaw = mask_flaw(mask, dim);
+    const char *flaw = dataset_mask_flaw(mask, dim);
     if (!flaw && memcmp(dim, item->grid.dim, sizeof dim) != 0)
         flaw = "its size is not the skull's";
     if (flaw)
         error_set(error, status, "%s: implant '%s': %s", set->path, item->implant_names[j], flaw);
-    else if (!read_box_attribute(&item->implant_boxes[j], mask, dim, set, error) &&
+    else if (!dataset_read_box_attribute(&item->implant_boxes[j], mask, dim, set, error) &&
              !hdf5_get_numbers(&entry->implant_hashes[j], 1, mask, "content_hash", H5T_NATIVE_UINT64, set->path, error))
         status = STATUS_OK;
     H5Dclose(mask);
     return status;
 }
 
-static enum status read_implant_entries(struct case_entry *entry, hid_t group, struct dataset *set, struct error *error)
+static enum status dataset_read_implant_entries(struct case_entry *entry, hid_t group, struct dataset *set, struct error *error)
 {
     if (!hdf5_has(group, "implants"))
         return STATUS_OK;
@@ -198,7 +198,7 @@ static enum status read_implant_entries(struct case_entry *entry, hid_t group, s
         return hdf5_error(error, set->path, "the group 'implants' cannot be opened");
     struct dataset_case *item = &entry->item;
     int64_t n = 0;
-    enum status status = link_count(&n, implants, set, error);
+    enum status status = dataset_link_count(&n, implants, set, error);
     if (!status) {
         item->implant_names = arena_alloc(&set->arena, (size_t)n, sizeof *item->implant_names);
         item->implant_boxes = arena_alloc(&set->arena, (size_t)n, sizeof *item->implant_boxes);
@@ -207,24 +207,24 @@ static enum status read_implant_entries(struct case_entry *entry, hid_t group, s
             status = error_memory(error, (size_t)n, "the list of implants");
     }
     for (int64_t j = 0; !status && j < n; j++, item->n_implants++)
-        status = read_implant_entry(entry, implants, j, set, error);
+        status = dataset_read_implant_entry(entry, implants, j, set, error);
     H5Gclose(implants);
     return status;
 }
 
-static enum status read_skull_entry(struct case_entry *entry, hid_t group, struct dataset *set, struct error *error)
+static enum status dataset_read_skull_entry(struct case_entry *entry, hid_t group, struct dataset *set, struct error *error)
 {
     const hid_t mask = hdf5_open_dataset(group, "complete");
     if (mask < 0)
         return hdf5_error(error, set->path, "the skull 'complete' cannot be opened");
     enum status status = STATUS_FAILED;
     struct dataset_case *item = &entry->item;
-    const char *split = "", *flaw = mask_flaw(mask, item->grid.dim);
+    const char *split = "", *flaw = dataset_mask_flaw(mask, item->grid.dim);
     if (flaw)
         error_set(error, status, "%s: the skull 'complete': %s", set->path, flaw);
-    else if (!read_grid_attributes(&item->grid, mask, set, error) &&
-             !read_box_attribute(&item->box, mask, item->grid.dim, set, error) &&
-             !read_storage_attributes(&entry->storage, mask, set, error) &&
+    else if (!dataset_read_grid_attributes(&item->grid, mask, set, error) &&
+             !dataset_read_box_attribute(&item->box, mask, item->grid.dim, set, error) &&
+             !dataset_read_storage_attributes(&entry->storage, mask, set, error) &&
              !hdf5_get_numbers(&item->content_hash, 1, mask, "content_hash", H5T_NATIVE_UINT64, set->path, error) &&
              !hdf5_get_text(&item->source, mask, "source", set->path, &set->arena, error) &&
              !hdf5_get_text(&split, mask, "split", set->path, &set->arena, error))
@@ -242,7 +242,7 @@ static enum status read_skull_entry(struct case_entry *entry, hid_t group, struc
 static enum status dataset_read_cases(struct dataset *set, hid_t cases, struct error *error)
 {
     int64_t n = 0;
-    if (link_count(&n, cases, set, error))
+    if (dataset_link_count(&n, cases, set, error))
         return error->status;
     if (n == 0)
         return error_set(error, STATUS_FAILED, "%s: the dataset holds no case", set->path);
@@ -251,12 +251,12 @@ static enum status dataset_read_cases(struct dataset *set, hid_t cases, struct e
         return error_memory(error, (size_t)n * sizeof *set->cases, "the list of cases");
     for (; set->n_cases < n; set->n_cases++) {
         struct case_entry *entry = &set->cases[set->n_cases];
-        if (link_name(&entry->item.name, cases, set->n_cases, set, error))
+        if (dataset_link_name(&entry->item.name, cases, set->n_cases, set, error))
             return error->status;
         const hid_t group = hdf5_open_group(cases, entry->item.name);
         enum status status = group < 0 ? hdf5_error(error, set->path, "it cannot be opened") : STATUS_OK;
-        if (!status && !(status = read_skull_entry(entry, group, set, error)))
-            status = read_implant_entries(entry, group, set, error);
+        if (!status && !(status = dataset_read_skull_entry(entry, group, set, error)))
+            status = dataset_read_implant_entries(entry, group, set, error);
         if (group >= 0)
             H5Gclose(group);
         if (status)
@@ -392,7 +392,7 @@ uint64_t dataset_hash(const struct dataset *set)
 /* ---- reading ---- */
 
 /* The part of `box` inside the volume, into out where it belongs. Inside hdf5_lock. */
-static enum status read_part(uint8_t *out, struct dataset *set, const char *name, struct box box, struct box part,
+static enum status dataset_read_part(uint8_t *out, struct dataset *set, const char *name, struct box box, struct box part,
                              struct error *error)
 {
     hsize_t size[3], at[3], count[3], from[3];
@@ -438,7 +438,7 @@ enum status dataset_read_box(uint8_t *out, struct dataset *set, int64_t i, int64
     if (!name)
         return error_memory(error, strlen(item->name), "a case's path");
     hdf5_lock();
-    const enum status status = read_part(out, set, name, box, part, error);
+    const enum status status = dataset_read_part(out, set, name, box, part, error);
     hdf5_unlock();
     memory_free(name);
     if (status)

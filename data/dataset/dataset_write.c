@@ -4,7 +4,7 @@
 
 enum { DEFLATE_LEVEL = 6 };
 
-static enum status writer_create(struct set_writer *writer, struct error *error)
+static enum status dataset_write_create(struct set_writer *writer, struct error *error)
 {
     const int64_t version = DATASET_VERSION;
     const char *path = writer->path;
@@ -23,7 +23,7 @@ enum status set_writer_open(struct set_writer *writer, const char *path, struct 
 {
     *writer = (struct set_writer){.path = path, .file = -1, .cases = -1};
     hdf5_lock();
-    const enum status status = writer_create(writer, error);
+    const enum status status = dataset_write_create(writer, error);
     hdf5_unlock();
     return status;
 }
@@ -44,7 +44,7 @@ enum status set_writer_close(struct set_writer *writer, struct error *error)
 }
 
 /* Creates the chunked dataset; dim is x, y, z. */
-static hid_t mask_create(hid_t group, const char *name, const int64_t dim[3])
+static hid_t dataset_write_mask_create(hid_t group, const char *name, const int64_t dim[3])
 {
     hsize_t size[3], chunk[3];
     for (int a = 0; a < 3; a++) {
@@ -60,7 +60,7 @@ static hid_t mask_create(hid_t group, const char *name, const int64_t dim[3])
     return mask;
 }
 
-static bool box_has_bone(const uint8_t *mask, const int64_t dim[3], struct box box)
+static bool dataset_write_box_has_bone(const uint8_t *mask, const int64_t dim[3], struct box box)
 {
     for (int64_t z = box.lo[2]; z < box.hi[2]; z++)
         for (int64_t y = box.lo[1]; y < box.hi[1]; y++)
@@ -71,7 +71,7 @@ static bool box_has_bone(const uint8_t *mask, const int64_t dim[3], struct box b
 
 /* Writes the chunks that hold bone; the others stay unwritten and read as 0: the empty air around a head costs nothing.
  */
-static bool mask_write_chunks(hid_t mask, const uint8_t *values, const int64_t dim[3])
+static bool dataset_write_mask_write_chunks(hid_t mask, const uint8_t *values, const int64_t dim[3])
 {
     hsize_t size[3];
     for (int a = 0; a < 3; a++)
@@ -90,7 +90,7 @@ static bool mask_write_chunks(hid_t mask, const uint8_t *values, const int64_t d
                     from[2 - a] = (hsize_t)lo[a];
                     count[2 - a] = (hsize_t)(box.hi[a] - lo[a]);
                 }
-                if (box_has_bone(values, dim, box))
+                if (dataset_write_box_has_bone(values, dim, box))
                     ok = H5Sselect_hyperslab(file_space, H5S_SELECT_SET, from, NULL, count, NULL) >= 0 &&
                          H5Sselect_hyperslab(space, H5S_SELECT_SET, from, NULL, count, NULL) >= 0 &&
                          H5Dwrite(mask, H5T_NATIVE_UINT8, space, file_space, H5P_DEFAULT, values) >= 0;
@@ -101,19 +101,19 @@ static bool mask_write_chunks(hid_t mask, const uint8_t *values, const int64_t d
 }
 
 /* The dataset with the attributes that skulls and implants share: close with H5Dclose. Negative when it failed. */
-static hid_t mask_write(struct set_writer *writer, hid_t group, const char *name, const char *source,
+static hid_t dataset_write_mask_write(struct set_writer *writer, hid_t group, const char *name, const char *source,
                         const uint8_t *values, const int64_t dim[3], uint64_t hash, struct error *error)
 {
     const struct box box = box_of_mask(values, dim);
     const int64_t corners[6] = {box.lo[0], box.lo[1], box.lo[2], box.hi[0], box.hi[1], box.hi[2]};
     const hsize_t six = 6;
-    const hid_t mask = mask_create(group, name, dim);
+    const hid_t mask = dataset_write_mask_create(group, name, dim);
     if (mask < 0) {
         hdf5_error(error, writer->path, name);
         return mask;
     }
     enum status status = STATUS_OK;
-    if (!mask_write_chunks(mask, values, dim))
+    if (!dataset_write_mask_write_chunks(mask, values, dim))
         status = hdf5_error(error, writer->path, "cannot be written (is the disk full?)");
     else if (hdf5_put_numbers(mask, "box", H5T_NATIVE_INT64, 1, &six, corners, writer->path, error) ||
              hdf5_put_numbers(mask, "content_hash", H5T_NATIVE_UINT64, 0, NULL, &hash, writer->path, error) ||
@@ -125,7 +125,7 @@ static hid_t mask_write(struct set_writer *writer, hid_t group, const char *name
     return -1;
 }
 
-static enum status skull_put_attributes(hid_t mask, struct set_writer *writer, const struct volume *skull,
+static enum status dataset_write_skull_put_attributes(hid_t mask, struct set_writer *writer, const struct volume *skull,
                                         struct error *error)
 {
     const hsize_t dims[2] = {3, 3};
@@ -146,14 +146,14 @@ static enum status skull_put_attributes(hid_t mask, struct set_writer *writer, c
     return STATUS_OK;
 }
 
-static enum status write_case(hid_t *ret_group, struct set_writer *writer, const char *name, const char *source,
+static enum status dataset_write_case(hid_t *ret_group, struct set_writer *writer, const char *name, const char *source,
                               const struct volume *skull, uint64_t hash, struct error *error)
 {
     const hid_t group = H5Gcreate2(writer->cases, name, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
     if (group < 0)
         return hdf5_error(error, writer->path, name);
-    const hid_t mask = mask_write(writer, group, "complete", source, skull->data, skull->grid.dim, hash, error);
-    enum status status = mask < 0 ? error->status : skull_put_attributes(mask, writer, skull, error);
+    const hid_t mask = dataset_write_mask_write(writer, group, "complete", source, skull->data, skull->grid.dim, hash, error);
+    enum status status = mask < 0 ? error->status : dataset_write_skull_put_attributes(mask, writer, skull, error);
     if (mask >= 0)
         H5Dclose(mask);
     if (status)
@@ -167,12 +167,12 @@ enum status set_write_case(hid_t *ret_group, struct set_writer *writer, const ch
                            const struct volume *skull, uint64_t hash, struct error *error)
 {
     hdf5_lock();
-    const enum status status = write_case(ret_group, writer, name, source, skull, hash, error);
+    const enum status status = dataset_write_case(ret_group, writer, name, source, skull, hash, error);
     hdf5_unlock();
     return status;
 }
 
-static enum status write_implant(struct set_writer *writer, hid_t group, const char *name, const char *source,
+static enum status dataset_write_implant(struct set_writer *writer, hid_t group, const char *name, const char *source,
                                  const uint8_t *implant, const int64_t dim[3], struct error *error)
 {
     hid_t implants;
@@ -182,7 +182,7 @@ static enum status write_implant(struct set_writer *writer, hid_t group, const c
         implants = H5Gcreate2(group, "implants", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
     if (implants < 0)
         return hdf5_error(error, writer->path, name);
-    const hid_t mask = mask_write(writer, implants, name, source, implant, dim, mask_hash(implant, dim), error);
+    const hid_t mask = dataset_write_mask_write(writer, implants, name, source, implant, dim, mask_hash(implant, dim), error);
     if (mask >= 0)
         H5Dclose(mask);
     H5Gclose(implants);
@@ -193,12 +193,12 @@ enum status set_write_implant(struct set_writer *writer, hid_t group, const char
                               const uint8_t *implant, const int64_t dim[3], struct error *error)
 {
     hdf5_lock();
-    const enum status status = write_implant(writer, group, name, source, implant, dim, error);
+    const enum status status = dataset_write_implant(writer, group, name, source, implant, dim, error);
     hdf5_unlock();
     return status;
 }
 
-static enum status write_split(struct set_writer *writer, const char *name, enum dataset_split split,
+static enum status dataset_write_split(struct set_writer *writer, const char *name, enum dataset_split split,
                                struct error *error)
 {
     const hid_t group = H5Gopen2(writer->cases, name, H5P_DEFAULT);
@@ -215,7 +215,7 @@ static enum status write_split(struct set_writer *writer, const char *name, enum
 enum status set_write_split(struct set_writer *writer, const char *name, enum dataset_split split, struct error *error)
 {
     hdf5_lock();
-    const enum status status = write_split(writer, name, split, error);
+    const enum status status = dataset_write_split(writer, name, split, error);
     hdf5_unlock();
     return status;
 }

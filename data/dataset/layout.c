@@ -29,7 +29,7 @@ struct finder {
 };
 
 /* A larger copy of an arena's array. */
-static void *array_grown(struct arena *arena, const void *old, int64_t n, int64_t capacity, size_t size)
+static void *layout_array_grown(struct arena *arena, const void *old, int64_t n, int64_t capacity, size_t size)
 {
     void *larger = arena_alloc(arena, (size_t)capacity, size);
     if (larger && n > 0)
@@ -37,12 +37,12 @@ static void *array_grown(struct arena *arena, const void *old, int64_t n, int64_
     return larger;
 }
 
-static enum status finder_reject(struct finder *finder, const char *path, const char *why)
+static enum status layout_finder_reject(struct finder *finder, const char *path, const char *why)
 {
     if (finder->n_unmatched == finder->capacity_unmatched) {
         finder->capacity_unmatched = finder->capacity_unmatched ? 2 * finder->capacity_unmatched : 16;
-        finder->unmatched = array_grown(finder->arena, finder->unmatched, finder->n_unmatched,
-                                        finder->capacity_unmatched, sizeof *finder->unmatched);
+        finder->unmatched = layout_array_grown(finder->arena, finder->unmatched, finder->n_unmatched,
+                                               finder->capacity_unmatched, sizeof *finder->unmatched);
     }
     const char *line = finder->unmatched ? arena_printf(finder->arena, "%s: %s", path, why) : NULL;
     if (!line)
@@ -51,14 +51,14 @@ static enum status finder_reject(struct finder *finder, const char *path, const 
     return STATUS_OK;
 }
 
-static enum status finder_add(struct finder *finder, struct entry entry)
+static enum status layout_finder_add(struct finder *finder, struct entry entry)
 {
     if (entry.name && strpbrk(entry.name, "\n\t"))
-        return finder_reject(finder, entry.path, "a tab or line end in its name");
+        return layout_finder_reject(finder, entry.path, "a tab or line end in its name");
     if (finder->n == finder->capacity) {
         finder->capacity = finder->capacity ? 2 * finder->capacity : 64;
         finder->entries =
-            array_grown(finder->arena, finder->entries, finder->n, finder->capacity, sizeof *finder->entries);
+            layout_array_grown(finder->arena, finder->entries, finder->n, finder->capacity, sizeof *finder->entries);
     }
     if (!finder->entries || !entry.path || !entry.name)
         return error_memory(finder->error, sizeof entry, "the list of files");
@@ -67,7 +67,7 @@ static enum status finder_add(struct finder *finder, struct entry entry)
 }
 
 /* The file's name without its extension. */
-static char *file_stem(struct arena *arena, const char *name)
+static char *layout_file_stem(struct arena *arena, const char *name)
 {
     char *stem = arena_strdup(arena, name);
     if (stem)
@@ -76,7 +76,7 @@ static char *file_stem(struct arena *arena, const char *name)
 }
 
 /* Cuts `suffix` off; false when it is not there or nothing would be left. */
-static bool cut_suffix(char *text, const char *suffix)
+static bool layout_cut_suffix(char *text, const char *suffix)
 {
     const size_t n = strlen(text), m = strlen(suffix);
     if (n <= m || strcmp(text + n - m, suffix) != 0)
@@ -86,14 +86,14 @@ static bool cut_suffix(char *text, const char *suffix)
 }
 
 /* Hidden files, and the voxels beside a .nhdr. */
-static bool file_is_silent(const char *name)
+static bool layout_file_is_silent(const char *name)
 {
     return name[0] == '.' || file_has_suffix(name, ".raw") || file_has_suffix(name, ".raw.gz");
 }
 
 /* ---- collecting files ---- */
 
-static enum status collect_role(struct finder *finder, const char *folder, enum role role, const char *defect)
+static enum status layout_collect_role(struct finder *finder, const char *folder, enum role role, const char *defect)
 {
     struct config_strings names;
     if (file_list(&names, folder, finder->arena, finder->error))
@@ -103,21 +103,21 @@ static enum status collect_role(struct finder *finder, const char *folder, enum 
         enum status status = STATUS_OK;
         if (!path)
             return error_memory(finder->error, strlen(folder), "a path");
-        if (file_is_silent(names.items[i]))
+        if (layout_file_is_silent(names.items[i]))
             continue;
         if (file_is_folder(path) && role != ROLE_COMPLETE && !defect)
-            status = collect_role(finder, path, role, names.items[i]);
+            status = layout_collect_role(finder, path, role, names.items[i]);
         else if (file_is_folder(path) || volume_format_of(names.items[i]) < 0)
-            status = finder_reject(finder, path, "no volume");
+            status = layout_finder_reject(finder, path, "no volume");
         else {
-            char *stem = file_stem(finder->arena, names.items[i]);
+            char *stem = layout_file_stem(finder->arena, names.items[i]);
             if (stem)
-                cut_suffix(stem, roles[role].suffix);
-            status = finder_add(finder, (struct entry){path, stem,
-                                                       role == ROLE_COMPLETE ? NULL
-                                                       : defect              ? defect
-                                                                             : "d00",
-                                                       role});
+                layout_cut_suffix(stem, roles[role].suffix);
+            status = layout_finder_add(finder, (struct entry){path, stem,
+                                                              role == ROLE_COMPLETE ? NULL
+                                                              : defect              ? defect
+                                                                                    : "d00",
+                                                              role});
         }
         if (status)
             return status;
@@ -125,37 +125,37 @@ static enum status collect_role(struct finder *finder, const char *folder, enum 
     return STATUS_OK;
 }
 
-static enum status collect_flat(struct finder *finder, const char *folder, const struct config_strings *names)
+static enum status layout_collect_flat(struct finder *finder, const char *folder, const struct config_strings *names)
 {
     for (int64_t i = 0; i < names->n; i++) {
         const char *path = file_join(finder->arena, folder, names->items[i]);
         if (!path)
             return error_memory(finder->error, strlen(folder), "a path");
-        if (file_is_silent(names->items[i]))
+        if (layout_file_is_silent(names->items[i]))
             continue;
         if (file_is_folder(path) || volume_format_of(names->items[i]) < 0) {
-            if (finder_reject(finder, path,
-                              file_is_folder(path)
-                                  ? "a folder of another name than complete_skull, defective_skull, implant"
-                                  : "no volume (.nii.gz .nii .nrrd .nhdr)"))
+            if (layout_finder_reject(finder, path,
+                                     file_is_folder(path)
+                                         ? "a folder of another name than complete_skull, defective_skull, implant"
+                                         : "no volume (.nii.gz .nii .nrrd .nhdr)"))
                 return finder->error->status;
             continue;
         }
-        struct entry entry = {.path = path, .name = file_stem(finder->arena, names->items[i])};
+        struct entry entry = {.path = path, .name = layout_file_stem(finder->arena, names->items[i])};
         char *stem = (char *)entry.name;
-        if (stem && cut_suffix(stem, "_implant"))
+        if (stem && layout_cut_suffix(stem, "_implant"))
             entry.role = ROLE_IMPLANT;
-        else if (stem && cut_suffix(stem, "_defective"))
+        else if (stem && layout_cut_suffix(stem, "_defective"))
             entry.role = ROLE_DEFECTIVE;
-        else if (stem && !cut_suffix(stem, "_complete"))
-            cut_suffix(stem, "_ct");
-        if (finder_add(finder, entry))
+        else if (stem && !layout_cut_suffix(stem, "_complete"))
+            layout_cut_suffix(stem, "_ct");
+        if (layout_finder_add(finder, entry))
             return finder->error->status;
     }
     return STATUS_OK;
 }
 
-static enum status collect(struct finder *finder, const char *folder)
+static enum status layout_collect(struct finder *finder, const char *folder)
 {
     struct config_strings names;
     if (file_list(&names, folder, finder->arena, finder->error))
@@ -168,15 +168,15 @@ static enum status collect(struct finder *finder, const char *folder)
         if (!file_is_folder(path))
             continue;
         any = true;
-        if (collect_role(finder, path, (enum role)r, NULL))
+        if (layout_collect_role(finder, path, (enum role)r, NULL))
             return finder->error->status;
     }
-    return any ? STATUS_OK : collect_flat(finder, folder, &names);
+    return any ? STATUS_OK : layout_collect_flat(finder, folder, &names);
 }
 
 /* ---- which defect of which case ---- */
 
-static int entry_compare(const void *a, const void *b)
+static int layout_entry_compare(const void *a, const void *b)
 {
     const struct entry *p = a, *q = b;
     int order = strcmp(p->name, q->name);
@@ -189,13 +189,13 @@ static int entry_compare(const void *a, const void *b)
     return order ? order : strcmp(p->path, q->path);
 }
 
-static int name_compare(const void *a, const void *b)
+static int layout_name_compare(const void *a, const void *b)
 {
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
 /* NAME_d00 -> its length without "_d00", or 0. */
-static size_t numbered_prefix(const char *name)
+static size_t layout_numbered_prefix(const char *name)
 {
     size_t n = strlen(name), digits = 0;
     while (digits < n && isdigit((unsigned char)name[n - 1 - digits]))
@@ -207,13 +207,14 @@ static size_t numbered_prefix(const char *name)
 
 /* Splits an implant's or defective skull's name: the longest known skull it starts with and the rest; else NAME_d00;
  * else all of it. */
-static enum status entry_resolve(struct finder *finder, struct entry *entry, const char **skulls, int64_t n_skulls)
+static enum status layout_entry_resolve(struct finder *finder, struct entry *entry, const char **skulls,
+                                        int64_t n_skulls)
 {
     const char *whole = entry->name;
     char *name = arena_strdup(finder->arena, whole);
     entry->defect = "d00";
     for (bool more = name != NULL; more;) {
-        if (bsearch(&name, skulls, (size_t)n_skulls, sizeof *skulls, name_compare)) {
+        if (bsearch(&name, skulls, (size_t)n_skulls, sizeof *skulls, layout_name_compare)) {
             if (strlen(name) < strlen(whole))
                 entry->defect = whole + strlen(name) + 1;
             entry->name = name;
@@ -224,7 +225,7 @@ static enum status entry_resolve(struct finder *finder, struct entry *entry, con
         if (more)
             *cut = '\0';
     }
-    const size_t prefix = numbered_prefix(whole);
+    const size_t prefix = layout_numbered_prefix(whole);
     if (name && prefix > 0) {
         memcpy(name, whole, prefix);
         name[prefix] = '\0';
@@ -234,7 +235,7 @@ static enum status entry_resolve(struct finder *finder, struct entry *entry, con
     return name ? STATUS_OK : error_memory(finder->error, strlen(whole), "a name");
 }
 
-static enum status resolve(struct finder *finder)
+static enum status layout_resolve(struct finder *finder)
 {
     int64_t n_skulls = 0;
     const char **skulls = arena_alloc(finder->arena, (size_t)finder->n, sizeof *skulls);
@@ -244,25 +245,25 @@ static enum status resolve(struct finder *finder)
         if (finder->entries[i].role == ROLE_COMPLETE)
             skulls[n_skulls++] = finder->entries[i].name;
     if (n_skulls > 0)
-        qsort(skulls, (size_t)n_skulls, sizeof *skulls, name_compare);
+        qsort(skulls, (size_t)n_skulls, sizeof *skulls, layout_name_compare);
     for (int64_t i = 0; i < finder->n; i++)
         if (finder->entries[i].role != ROLE_COMPLETE && !finder->entries[i].defect &&
-            entry_resolve(finder, &finder->entries[i], skulls, n_skulls))
+            layout_entry_resolve(finder, &finder->entries[i], skulls, n_skulls))
             return finder->error->status;
     return STATUS_OK;
 }
 
 /* ---- cases from sorted entries ---- */
 
-static bool entry_twice(const struct entry *a, const struct entry *b)
+static bool layout_entry_twice(const struct entry *a, const struct entry *b)
 {
     return a->role == b->role && strcmp(a->name, b->name) == 0 &&
            strcmp(a->defect ? a->defect : "", b->defect ? b->defect : "") == 0;
 }
 
 /* The entries [first, last) of one case. A defect that cannot be used is rejected. */
-static enum status build_case(struct finder *finder, struct layout_case *made, const struct entry *first,
-                              const struct entry *last)
+static enum status layout_build_case(struct finder *finder, struct layout_case *made, const struct entry *first,
+                                     const struct entry *last)
 {
     *made = (struct layout_case){.name = first->name,
                                  .defects = arena_alloc(finder->arena, (size_t)(last - first), sizeof *made->defects)};
@@ -278,25 +279,26 @@ static enum status build_case(struct finder *finder, struct layout_case *made, c
             *(e->role == ROLE_IMPLANT ? &defect.implant : &defect.defective) = e->path;
         if (made->complete || (defect.implant && defect.defective))
             made->defects[made->n_defects++] = defect;
-        else if (finder_reject(finder, same->path,
-                               defect.implant ? "an implant whose skull is missing (NAME_complete or NAME_defective)"
-                                              : "a defective skull without its implant or complete skull"))
+        else if (layout_finder_reject(finder, same->path,
+                                      defect.implant
+                                          ? "an implant whose skull is missing (NAME_complete or NAME_defective)"
+                                          : "a defective skull without its implant or complete skull"))
             return finder->error->status;
     }
     return STATUS_OK;
 }
 
-static enum status build(struct finder *finder, struct layout *ret)
+static enum status layout_build(struct finder *finder, struct layout *ret)
 {
     struct entry *entries = finder->entries;
     int64_t n = 0;
     if (finder->n > 0)
-        qsort(entries, (size_t)finder->n, sizeof *entries, entry_compare);
+        qsort(entries, (size_t)finder->n, sizeof *entries, layout_entry_compare);
     for (int64_t i = 0; i < finder->n; i++) {
-        if (n > 0 && entry_twice(&entries[n - 1], &entries[i])) {
+        if (n > 0 && layout_entry_twice(&entries[n - 1], &entries[i])) {
             const char *why =
                 arena_printf(finder->arena, "the same as %s, which is used", file_base(entries[n - 1].path));
-            if (!why || finder_reject(finder, entries[i].path, why))
+            if (!why || layout_finder_reject(finder, entries[i].path, why))
                 return error_memory(finder->error, 1, "the list of files");
             continue;
         }
@@ -309,7 +311,7 @@ static enum status build(struct finder *finder, struct layout *ret)
         for (j = i + 1; j < n && strcmp(entries[i].name, entries[j].name) == 0; j++)
             continue;
         struct layout_case *made = &ret->cases[ret->n_cases];
-        if (build_case(finder, made, entries + i, entries + j))
+        if (layout_build_case(finder, made, entries + i, entries + j))
             return finder->error->status;
         ret->n_cases += made->complete || made->n_defects > 0;
     }
@@ -322,7 +324,7 @@ enum status layout_find(struct layout *ret, const char *folder, struct arena *ar
     *ret = (struct layout){0};
     if (!file_is_folder(folder))
         return error_set(error, STATUS_FAILED, "%s: %s", folder, file_exists(folder) ? "no folder" : "no such folder");
-    if (collect(&finder, folder) || resolve(&finder) || build(&finder, ret))
+    if (layout_collect(&finder, folder) || layout_resolve(&finder) || layout_build(&finder, ret))
         return error->status;
     ret->unmatched = (struct config_strings){finder.n_unmatched, finder.unmatched};
     if (ret->n_cases > 0)

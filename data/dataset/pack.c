@@ -12,7 +12,7 @@
  */
 static const double GRID_TOLERANCE_MM = 0.02;
 
-static enum status read_on_grid(struct volume *ret, const char *path, const struct grid *grid, struct error *error)
+static enum status pack_read_on_grid(struct volume *ret, const char *path, const struct grid *grid, struct error *error)
 {
     if (volume_read_mask(ret, path, error))
         return error->status;
@@ -27,12 +27,12 @@ static enum status read_on_grid(struct volume *ret, const char *path, const stru
 }
 
 /* complete = defective + implant of the first defect. */
-static enum status skull_from_defect(struct volume *ret, const struct layout_defect *defect, struct error *error)
+static enum status pack_skull_from_defect(struct volume *ret, const struct layout_defect *defect, struct error *error)
 {
     struct volume implant;
     if (volume_read_mask(ret, defect->defective, error))
         return error->status;
-    if (read_on_grid(&implant, defect->implant, &ret->grid, error)) {
+    if (pack_read_on_grid(&implant, defect->implant, &ret->grid, error)) {
         volume_done(ret);
         return error->status;
     }
@@ -48,16 +48,16 @@ static enum status skull_from_defect(struct volume *ret, const struct layout_def
 enum status pack_read_skull(struct volume *ret, const struct layout_case *from, struct error *error)
 {
     return from->complete ? volume_read_mask(ret, from->complete, error)
-                          : skull_from_defect(ret, &from->defects[0], error);
+                          : pack_skull_from_defect(ret, &from->defects[0], error);
 }
 
 /* implant = skull - defective where no implant file is there; where both are, defective + implant must be the skull,
  * disjoint. */
-static enum status defective_check(uint8_t *implant, bool given, const struct volume *skull, const char *path,
-                                   struct error *error)
+static enum status pack_defective_check(uint8_t *implant, bool given, const struct volume *skull, const char *path,
+                                        struct error *error)
 {
     struct volume defective;
-    if (read_on_grid(&defective, path, &skull->grid, error))
+    if (pack_read_on_grid(&defective, path, &skull->grid, error))
         return error->status;
     const uint8_t *bone = skull->data, *left = defective.data;
     int64_t outside = 0, differs = 0, missing = 0;
@@ -85,7 +85,7 @@ static enum status defective_check(uint8_t *implant, bool given, const struct vo
 enum status pack_read_implant(struct volume *ret, const struct layout_defect *from, const struct volume *skull,
                               struct error *error)
 {
-    if (from->implant ? read_on_grid(ret, from->implant, &skull->grid, error)
+    if (from->implant ? pack_read_on_grid(ret, from->implant, &skull->grid, error)
                       : volume_new(ret, &skull->grid, VOXEL_U8, error))
         return error->status;
     int64_t outside = 0;
@@ -95,14 +95,14 @@ enum status pack_read_implant(struct volume *ret, const struct layout_defect *fr
     if (outside > 0)
         error_set(error, STATUS_FAILED, "%s: %" PRId64 " voxels of the implant lie outside the skull", from->implant,
                   outside);
-    else if (!from->defective || !defective_check(ret->data, from->implant != NULL, skull, from->defective, error))
+    else if (!from->defective || !pack_defective_check(ret->data, from->implant != NULL, skull, from->defective, error))
         return STATUS_OK;
     volume_done(ret);
     return STATUS_FAILED;
 }
 
 /* What is missing stays part of the skull. */
-static enum status implant_resample(struct volume *implant, const struct volume *skull, struct error *error)
+static enum status pack_implant_resample(struct volume *implant, const struct volume *skull, struct error *error)
 {
     struct volume coarse;
     if (resample_mask(&coarse, implant, &skull->grid, error))
@@ -146,7 +146,7 @@ static enum status pack_case(struct set_writer *writer, const struct layout_case
         if ((status = pack_read_implant(&implant, defect, native.data ? &native : &skull, error)))
             break;
         if (native.data)
-            status = implant_resample(&implant, &skull, error);
+            status = pack_implant_resample(&implant, &skull, error);
         if (!status)
             status = set_write_implant(writer, group, defect->name,
                                        file_base(defect->implant ? defect->implant : defect->defective), implant.data,
@@ -193,7 +193,7 @@ static enum status pack_cases(struct set_writer *writer, const struct layout *la
     return status;
 }
 
-static void log_unmatched(const struct config_strings *unmatched)
+static void pack_log_unmatched(const struct config_strings *unmatched)
 {
     const int64_t n_listed = unmatched->n < 20 ? unmatched->n : 20;
     for (int64_t i = 0; i < n_listed; i++)
@@ -203,7 +203,7 @@ static void log_unmatched(const struct config_strings *unmatched)
 }
 
 /* Names of the cases, NULL-terminated. */
-static const char **case_names(const struct layout *layout, struct arena *arena)
+static const char **pack_case_names(const struct layout *layout, struct arena *arena)
 {
     const char **names = arena_alloc(arena, (size_t)layout->n_cases + 1, sizeof *names);
     for (int64_t i = 0; names && i < layout->n_cases; i++)
@@ -235,8 +235,8 @@ enum status dataset_pack(const char *folder, const char *out, const struct pack_
     enum status status = layout_find(&layout, folder, &arena, error);
     if (status)
         goto done;
-    log_unmatched(&layout.unmatched);
-    if (!(names = case_names(&layout, &arena)))
+    pack_log_unmatched(&layout.unmatched);
+    if (!(names = pack_case_names(&layout, &arena)))
         status = error_memory(error, (size_t)layout.n_cases, "the list of cases");
     else if (!(status = split_plan(&plan, names, layout.n_cases, config, &arena, error)) &&
              !(status = file_begin(&part, out, error)) &&

@@ -13,19 +13,19 @@ enum { SPLIT_FILE_MAX = 16 << 20 };
 
 /* ---- the file ---- */
 
-static int name_compare(const void *a, const void *b)
+static int split_name_compare(const void *a, const void *b)
 {
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-static int64_t name_index(const struct split_plan *plan, const char *name)
+static int64_t split_name_index(const struct split_plan *plan, const char *name)
 {
-    const char *const *found = bsearch(&name, plan->names, (size_t)plan->n, sizeof *plan->names, name_compare);
+    const char *const *found = bsearch(&name, plan->names, (size_t)plan->n, sizeof *plan->names, split_name_compare);
     return found ? found - plan->names : -1;
 }
 
 /* The next tab-separated field of *line, ended by '\0'; NULL past the last. */
-static char *next_field(char **line)
+static char *split_next_field(char **line)
 {
     char *field = *line;
     if (!field)
@@ -51,8 +51,8 @@ static int split_of_text(const char *text)
 static void split_plan_line(struct split_plan *plan, bool *seen, const char *where, char *line, struct arena *arena,
                             struct error *error)
 {
-    const char *name = next_field(&line), *text = next_field(&line), *group = next_field(&line);
-    const int64_t i = name_index(plan, name);
+    const char *name = split_next_field(&line), *text = split_next_field(&line), *group = split_next_field(&line);
+    const int64_t i = split_name_index(plan, name);
     const int split = text ? split_of_text(text) : -2;
     if (!text)
         error_add(error, STATUS_USAGE, "%s: '%s': no split (expected: case<TAB>train, val, test or -)", where, name);
@@ -128,21 +128,21 @@ enum status split_plan(struct split_plan *ret, const char *const *names, int64_t
 /* ---- groups ---- */
 
 /* Union-find: leader[i] is the first case of i's group. */
-static int64_t leader_of(const int64_t *leader, int64_t i)
+static int64_t split_leader_of(const int64_t *leader, int64_t i)
 {
     while (leader[i] != i)
         i = leader[i];
     return i;
 }
 
-static void join(int64_t *leader, int64_t i, int64_t j)
+static void split_join(int64_t *leader, int64_t i, int64_t j)
 {
-    const int64_t a = leader_of(leader, i), b = leader_of(leader, j);
+    const int64_t a = split_leader_of(leader, i), b = split_leader_of(leader, j);
     leader[a > b ? a : b] = a < b ? a : b;
 }
 
-static enum status join_groups(int64_t *leader, const struct split_plan *plan, const uint64_t *hashes,
-                               struct error *error)
+static enum status split_join_groups(int64_t *leader, const struct split_plan *plan, const uint64_t *hashes,
+                                     struct error *error)
 {
     for (int64_t i = 0; i < plan->n; i++)
         leader[i] = i;
@@ -155,7 +155,7 @@ static enum status join_groups(int64_t *leader, const struct split_plan *plan, c
                          plan->names[i], plan->names[j]);
             if (!same && !grouped)
                 continue;
-            join(leader, i, j);
+            split_join(leader, i, j);
             if (plan->wanted[i] >= 0 && plan->wanted[j] >= 0 && plan->wanted[i] != plan->wanted[j])
                 error_add(error, STATUS_USAGE, "split: '%s' is in %s and '%s' in %s, but they are %s", plan->names[i],
                           dataset_split_names[plan->wanted[i]], plan->names[j], dataset_split_names[plan->wanted[j]],
@@ -181,8 +181,8 @@ static void split_targets(double target[SPLIT_N], const double frac[SPLIT_N], in
 }
 
 /* The groups without a wanted split, in a seeded order, each to the split that lacks most. */
-static void assign_random(int *side, const int64_t *leader, const int64_t *sizes, int64_t *order,
-                          const struct split_plan *plan, const struct pack_config *config)
+static void split_assign_random(int *side, const int64_t *leader, const int64_t *sizes, int64_t *order,
+                                const struct split_plan *plan, const struct pack_config *config)
 {
     double lack[SPLIT_N];
     int64_t n_groups = 0, n_free = 0;
@@ -221,19 +221,19 @@ enum status split_assign(enum dataset_split *ret, const struct split_plan *plan,
         status = error_memory(error, (size_t)n * sizeof *leader, "the split");
         goto done;
     }
-    if ((status = join_groups(leader, plan, hashes, error)))
+    if ((status = split_join_groups(leader, plan, hashes, error)))
         goto done;
     for (int64_t i = 0; i < n; i++) {
         sizes[i] = 0;
         side[i] = -1;
     }
     for (int64_t i = 0; i < n; i++) {
-        leader[i] = leader_of(leader, i);
+        leader[i] = split_leader_of(leader, i);
         sizes[leader[i]]++;
         if (plan->wanted[i] >= 0)
             side[leader[i]] = plan->wanted[i];
     }
-    assign_random(side, leader, sizes, order, plan, config);
+    split_assign_random(side, leader, sizes, order, plan, config);
     for (int64_t i = 0; i < n; i++)
         ret[i] = (enum dataset_split)side[leader[i]];
 done:

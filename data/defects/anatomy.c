@@ -165,7 +165,7 @@ static void anatomy_yaw(struct anatomy *anatomy)
         anatomy_turn(anatomy, 0, 1, -yaw);
 }
 
-static int compare_doubles(const void *a, const void *b)
+static int anatomy_compare(const void *a, const void *b)
 {
     const double p = *(const double *)a, q = *(const double *)b;
     return (p > q) - (p < q);
@@ -196,7 +196,7 @@ static void anatomy_pitch(struct anatomy *anatomy)
         }
     if (n < 7)
         return;
-    qsort(rims, (size_t)n, sizeof *rims, compare_doubles);
+    qsort(rims, (size_t)n, sizeof *rims, anatomy_compare);
     anatomy->rim_deg = rims[n / 2];
     anatomy->rim_found = fabs(anatomy->rim_deg - ANATOMY_RIM_DEG) <= PITCH_MAX_DEG;
     if (anatomy->rim_found) /* rim too high: the frame's front goes up, so its back goes down */

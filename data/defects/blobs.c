@@ -55,7 +55,7 @@ struct warp {
     float *node; /* 3 per lattice point */
 };
 
-static void random_direction(struct rng *rng, double out[3])
+static void blobs_random_direction(struct rng *rng, double out[3])
 {
     double length = 0;
     while (length < 1e-6) {
@@ -91,7 +91,7 @@ static bool blobs_draw_balls(struct blobs *blobs, const struct blobs_config *con
     blobs->n = 1 + (int)rng_range_int(config->balls, rng);
     const double small = fmax(rng_normal(rng, config->small_radius_mm, config->small_radius_sd_mm), 3);
     for (int i = 1; i < blobs->n; i++) {
-        random_direction(rng, direction);
+        blobs_random_direction(rng, direction);
         blobs->radius[i] = small;
         for (int k = 0; k < 3; k++)
             blobs->centre[i][k] = blobs->centre[0][k] + blobs->radius[0] * direction[k];
@@ -115,8 +115,8 @@ static struct box blobs_box(const struct blobs *blobs, const struct anatomy *ana
     return box_meet(box, skull_box);
 }
 
-static enum status warp_init(struct warp *warp, const struct blobs_config *config, struct box box,
-                             const double spacing_mm[3], struct rng *rng, struct error *error)
+static enum status blobs_warp_init(struct warp *warp, const struct blobs_config *config, struct box box,
+                                   const double spacing_mm[3], struct rng *rng, struct error *error)
 {
     int64_t n = 3;
     warp->step_mm = config->warp_length_mm;
@@ -133,7 +133,7 @@ static enum status warp_init(struct warp *warp, const struct blobs_config *confi
 }
 
 /* point += displacement there */
-static void warp_apply(const struct warp *warp, double point[3])
+static void blobs_warp_apply(const struct warp *warp, double point[3])
 {
     int64_t cell[3];
     double part[3], moved[3] = {0};
@@ -186,7 +186,7 @@ static void blobs_mark(struct region *region, const struct blobs *blobs, const s
                 const double at[3] = {(double)x * anatomy->spacing_mm[0], (double)y * anatomy->spacing_mm[1],
                                       (double)z * anatomy->spacing_mm[2]};
                 double point[3] = {at[0], at[1], at[2]}, azimuth, elevation;
-                warp_apply(warp, point);
+                blobs_warp_apply(warp, point);
                 if (!blobs_inside(blobs, point))
                     continue;
                 anatomy_angles(anatomy, at, &azimuth, &elevation);
@@ -206,7 +206,7 @@ static enum status blobs_draw(const void *config, const struct volume *skull, st
     enum status status = STATUS_OK;
     if (blobs_draw_balls(&blobs, wanted, &anatomy, rng) &&
         !(status = region_new(ret, blobs_box(&blobs, &anatomy, 3 * wanted->warp_mm, skull_box), error)) && ret->mask &&
-        !(status = warp_init(&warp, wanted, ret->box, anatomy.spacing_mm, rng, error))) {
+        !(status = blobs_warp_init(&warp, wanted, ret->box, anatomy.spacing_mm, rng, error))) {
         const int64_t size[3] = {box_size(ret->box, 0), box_size(ret->box, 1), box_size(ret->box, 2)};
         blobs_mark(ret, &blobs, &warp, &anatomy, skull);
         status = mask_keep_largest(ret->mask, size, 1, 26, error);

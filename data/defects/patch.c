@@ -6,20 +6,20 @@
 static const double RADIUS_MIN_MM = 45, RADIUS_USUAL_MM = 80, RADIUS_MAX_MM = 140;
 enum { RINGS = 6, SPOKES = 16, SAMPLES = RINGS * SPOKES };
 
-static double dot(const double a[3], const double b[3])
+static double patch_dot(const double a[3], const double b[3])
 {
     return a[0] * b[0] + a[1] * b[1] + a[2] * b[2];
 }
 
-static void cross(const double a[3], const double b[3], double out[3])
+static void patch_cross(const double a[3], const double b[3], double out[3])
 {
     for (int k = 0; k < 3; k++)
         out[k] = a[(k + 1) % 3] * b[(k + 2) % 3] - a[(k + 2) % 3] * b[(k + 1) % 3];
 }
 
-static bool normalise(double v[3])
+static bool patch_normalise(double v[3])
 {
-    const double length = sqrt(dot(v, v));
+    const double length = sqrt(patch_dot(v, v));
     for (int k = 0; k < 3; k++)
         v[k] /= length > 0 ? length : 1;
     return length > 1e-9;
@@ -28,10 +28,10 @@ static bool normalise(double v[3])
 /* Tangents for a normal: across is horizontal. */
 static void patch_tangents(struct vault_patch *patch, const struct anatomy *anatomy)
 {
-    cross(anatomy->frame[2], patch->normal, patch->across);
-    if (!normalise(patch->across))
+    patch_cross(anatomy->frame[2], patch->normal, patch->across);
+    if (!patch_normalise(patch->across))
         memcpy(patch->across, anatomy->frame[0], sizeof patch->across);
-    cross(patch->normal, patch->across, patch->along);
+    patch_cross(patch->normal, patch->across, patch->along);
 }
 
 /* The mean normal of the facets of a fan around the point: each spoke's steps cross the next spoke's. */
@@ -46,12 +46,12 @@ static void patch_normal(struct vault_patch *patch, double (*sample)[3], const b
             a[k] = sample[i][k] - patch->point_mm[k];
             b[k] = sample[next][k] - patch->point_mm[k];
         }
-        cross(a, b, facet);
-        const double sign = dot(facet, patch->normal) < 0 ? -1 : 1;
+        patch_cross(a, b, facet);
+        const double sign = patch_dot(facet, patch->normal) < 0 ? -1 : 1;
         for (int k = 0; k < 3; k++)
             sum[k] += sign * facet[k];
     }
-    if (normalise(sum))
+    if (patch_normalise(sum))
         memcpy(patch->normal, sum, sizeof sum);
 }
 
@@ -65,7 +65,7 @@ static void patch_curvature(struct vault_patch *patch, double (*sample)[3], cons
             continue;
         for (int k = 0; k < 3; k++)
             d[k] = sample[i][k] - patch->point_mm[k];
-        const double depth = -dot(d, patch->normal), t2 = dot(d, d) - depth * depth;
+        const double depth = -patch_dot(d, patch->normal), t2 = patch_dot(d, d) - depth * depth;
         depth_t2 += depth * t2;
         t4 += t2 * t2;
     }

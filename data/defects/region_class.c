@@ -72,8 +72,8 @@ struct cut {
     double burr[BURR_MAX][2], burr_mm, floor_below_deg;
 };
 
-static void cut_outline(struct cut *cut, const struct class_config *config, double length_mm, double width_frac,
-                        struct rng *rng)
+static void region_class_cut_outline(struct cut *cut, const struct class_config *config, double length_mm,
+                                     double width_frac, struct rng *rng)
 {
     double lobe[LOBES], lobe_at[LOBES], tooth[TEETH_LAST], tooth_at[TEETH_LAST];
     const double tilt = rng_uniform(rng, -0.4, 0.4), tooth_mm = config->roughness_mm * 1.84;
@@ -101,7 +101,8 @@ static void cut_outline(struct cut *cut, const struct class_config *config, doub
     }
 }
 
-static bool cut_draw(struct cut *cut, const struct class_config *config, const struct anatomy *anatomy, struct rng *rng)
+static bool region_class_cut_draw(struct cut *cut, const struct class_config *config, const struct anatomy *anatomy,
+                                  struct rng *rng)
 {
     const struct place *place = &places[config->class];
     double azimuth = rng_uniform(rng, place->azimuth[0], place->azimuth[1]);
@@ -111,7 +112,7 @@ static bool cut_draw(struct cut *cut, const struct class_config *config, const s
     const double length_mm = range_given(config->length_mm) ? rng_range(config->length_mm, rng)
                                                             : rng_range(place->length_mm, rng) * anatomy->scale;
     const double width_frac = rng_range(range_given(config->width_frac) ? config->width_frac : place->width_frac, rng);
-    cut_outline(cut, config, length_mm, width_frac, rng);
+    region_class_cut_outline(cut, config, length_mm, width_frac, rng);
     cut->slope = tan(rng_range(config->bevel_deg, rng) * PI / 180);
     cut->n_burrs = (int)rng_range_int(config->burr_holes, rng);
     cut->burr_mm = rng_range(config->burr_radius_mm, rng);
@@ -127,7 +128,7 @@ static bool cut_draw(struct cut *cut, const struct class_config *config, const s
 }
 
 /* Is the point (from the centre of curvature) inside the outline or a burr hole? */
-static bool cut_inside(const struct cut *cut, const double from[3])
+static bool region_class_cut_inside(const struct cut *cut, const double from[3])
 {
     const struct vault_patch *patch = &cut->patch;
     double w = 0, u = 0, v = 0;
@@ -153,7 +154,7 @@ static bool cut_inside(const struct cut *cut, const double from[3])
     return false;
 }
 
-static struct box cut_box(const struct cut *cut, const struct anatomy *anatomy, struct box skull_box)
+static struct box region_class_cut_box(const struct cut *cut, const struct anatomy *anatomy, struct box skull_box)
 {
     const double reach = cut->largest_mm * 1.35 + cut->burr_mm + 25;
     struct box box;
@@ -165,8 +166,8 @@ static struct box cut_box(const struct cut *cut, const struct anatomy *anatomy, 
 }
 
 /* Marks the bone that is cut out. */
-static void cut_mark(struct region *region, const struct cut *cut, const struct anatomy *anatomy,
-                     const struct volume *skull)
+static void region_class_cut_mark(struct region *region, const struct cut *cut, const struct anatomy *anatomy,
+                                  const struct volume *skull)
 {
     const struct box box = region->box;
     const uint8_t *bone = skull->data;
@@ -181,25 +182,25 @@ static void cut_mark(struct region *region, const struct cut *cut, const struct 
                 double from[3], azimuth, elevation;
                 for (int k = 0; k < 3; k++)
                     from[k] = at[k] - cut->patch.point_mm[k] + cut->patch.radius_mm * cut->patch.normal[k];
-                if (!cut_inside(cut, from))
+                if (!region_class_cut_inside(cut, from))
                     continue;
                 anatomy_angles(anatomy, at, &azimuth, &elevation);
                 *out = elevation >= anatomy_vault_floor(azimuth) - cut->floor_below_deg;
             }
 }
 
-static enum status class_draw(const void *config, const struct volume *skull, struct box skull_box, struct rng *rng,
-                              struct region *ret, struct error *error)
+static enum status region_class_draw(const void *config, const struct volume *skull, struct box skull_box,
+                                     struct rng *rng, struct region *ret, struct error *error)
 {
     struct anatomy anatomy;
     struct cut cut;
     if (anatomy_find(&anatomy, skull, skull_box, error))
         return error->status;
     enum status status = STATUS_OK;
-    if (cut_draw(&cut, config, &anatomy, rng) &&
-        !(status = region_new(ret, cut_box(&cut, &anatomy, skull_box), error)) && ret->mask) {
+    if (region_class_cut_draw(&cut, config, &anatomy, rng) &&
+        !(status = region_new(ret, region_class_cut_box(&cut, &anatomy, skull_box), error)) && ret->mask) {
         const int64_t size[3] = {box_size(ret->box, 0), box_size(ret->box, 1), box_size(ret->box, 2)};
-        cut_mark(ret, &cut, &anatomy, skull);
+        region_class_cut_mark(ret, &cut, &anatomy, skull);
         status = mask_keep_largest(ret->mask, size, 1, 26, error); /* one piece: crumbs beside it stay bone */
     }
     anatomy_done(&anatomy);
@@ -213,6 +214,6 @@ const struct defect_ops defect_region = {
                .size = sizeof(struct class_config),
                .base = &defect_base_table,
                .fields = class_fields},
-    .draw = class_draw,
+    .draw = region_class_draw,
 };
 /* clang-format on */

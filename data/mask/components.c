@@ -30,7 +30,7 @@ static void components_done(struct components *set)
 }
 
 /* Where bits change from 0 to 1 or back, word by word; the row ends with 0. `flip`: of the background. */
-static int64_t row_runs(struct run *runs, const struct bits *bits, int64_t row, bool flip)
+static int64_t components_row_runs(struct run *runs, const struct bits *bits, int64_t row, bool flip)
 {
     const uint64_t *words = bits_row(bits, row);
     int64_t n = 0;
@@ -66,7 +66,7 @@ static enum status components_cut(struct components *set, const uint8_t *mask, b
     }
 #pragma omp parallel for schedule(static)
     for (int64_t row = 0; row < rows; row++)
-        set->first[row + 1] = row_runs(NULL, &bits, row, background);
+        set->first[row + 1] = components_row_runs(NULL, &bits, row, background);
     for (int64_t row = 0; row < rows; row++)
         set->first[row + 1] += set->first[row];
     int64_t n = set->first[rows];
@@ -82,13 +82,13 @@ static enum status components_cut(struct components *set, const uint8_t *mask, b
     }
 #pragma omp parallel for schedule(static)
     for (int64_t row = 0; row < rows; row++)
-        row_runs(set->runs + set->first[row], &bits, row, background);
+        components_row_runs(set->runs + set->first[row], &bits, row, background);
 done:
     bits_done(&bits);
     return status;
 }
 
-static int32_t run_root(int32_t *parent, int32_t run)
+static int32_t components_run_root(int32_t *parent, int32_t run)
 {
     while (parent[run] != run) {
         parent[run] = parent[parent[run]];
@@ -97,10 +97,10 @@ static int32_t run_root(int32_t *parent, int32_t run)
     return run;
 }
 
-static void runs_unite(int32_t *parent, int32_t a, int32_t b)
+static void components_runs_unite(int32_t *parent, int32_t a, int32_t b)
 {
-    a = run_root(parent, a);
-    b = run_root(parent, b);
+    a = components_run_root(parent, a);
+    b = components_run_root(parent, b);
     if (a < b)
         parent[b] = a;
     else
@@ -108,13 +108,13 @@ static void runs_unite(int32_t *parent, int32_t a, int32_t b)
 }
 
 /* Unites runs of two rows that share an x, or touch at a corner when reach is 1. */
-static void rows_unite(struct components *set, int64_t row, int64_t other, int32_t reach)
+static void components_rows_unite(struct components *set, int64_t row, int64_t other, int32_t reach)
 {
     int64_t a = set->first[row], b = set->first[other];
     while (a < set->first[row + 1] && b < set->first[other + 1]) {
         struct run u = set->runs[a], v = set->runs[b];
         if (u.lo < v.hi + reach && v.lo < u.hi + reach)
-            runs_unite(set->label, (int32_t)a, (int32_t)b);
+            components_runs_unite(set->label, (int32_t)a, (int32_t)b);
         if (u.hi < v.hi)
             a++;
         else
@@ -123,12 +123,12 @@ static void rows_unite(struct components *set, int64_t row, int64_t other, int32
 }
 
 /* Slice z with the one below it. */
-static void slices_unite(struct components *set, int64_t z, int32_t reach)
+static void components_slices_unite(struct components *set, int64_t z, int32_t reach)
 {
     for (int64_t y = 0; y < set->dim[1]; y++)
         for (int64_t dy = -reach; dy <= reach; dy++)
             if (y + dy >= 0 && y + dy < set->dim[1])
-                rows_unite(set, z * set->dim[1] + y, (z - 1) * set->dim[1] + y + dy, reach);
+                components_rows_unite(set, z * set->dim[1] + y, (z - 1) * set->dim[1] + y + dy, reach);
 }
 
 /* Slabs of slices in parallel, then the slabs with each other. A root is always the first run of its component: the
@@ -144,13 +144,13 @@ static void components_unite(struct components *set, int32_t reach)
         int64_t from = set->dim[2] * slab / slabs, to = set->dim[2] * (slab + 1) / slabs;
         for (int64_t z = from; z < to; z++) {
             for (int64_t y = 1; y < set->dim[1]; y++)
-                rows_unite(set, z * set->dim[1] + y, z * set->dim[1] + y - 1, reach);
+                components_rows_unite(set, z * set->dim[1] + y, z * set->dim[1] + y - 1, reach);
             if (z > from)
-                slices_unite(set, z, reach);
+                components_slices_unite(set, z, reach);
         }
     }
     for (int64_t slab = 1; slab < slabs; slab++)
-        slices_unite(set, set->dim[2] * slab / slabs, reach);
+        components_slices_unite(set, set->dim[2] * slab / slabs, reach);
 }
 
 /* Labels in place of parents, and the sizes. */
@@ -226,7 +226,7 @@ struct ranked {
     int64_t size, label;
 };
 
-static int ranked_compare(const void *a, const void *b)
+static int components_compare(const void *a, const void *b)
 {
     const struct ranked *u = a, *v = b;
     if (u->size != v->size)
@@ -246,7 +246,7 @@ enum status mask_keep_largest(uint8_t *mask, const int64_t dim[3], int64_t k, in
     if (!status) {
         for (int64_t i = 0; i < set.n; i++)
             order[i] = (struct ranked){set.sizes[i], i};
-        qsort(order, (size_t)set.n, sizeof *order, ranked_compare);
+        qsort(order, (size_t)set.n, sizeof *order, components_compare);
         for (int64_t i = k < 0 ? 0 : k; i < set.n; i++)
             drop[order[i].label] = true;
         components_paint(mask, &set, drop, 0);

@@ -46,7 +46,7 @@ struct distance_lines {
     int32_t *vertex; /* n: the voxel of parabola i */
 };
 
-static size_t lines_bytes(int64_t n)
+static size_t distance_lines_bytes(int64_t n)
 {
     size_t bytes =
         (size_t)n * (TILE * (sizeof(double) + sizeof(uint32_t)) + sizeof(double) + sizeof(uint32_t) + sizeof(int32_t)) +
@@ -54,7 +54,7 @@ static size_t lines_bytes(int64_t n)
     return (bytes + 63) / 64 * 64; /* threads share no cache line */
 }
 
-static struct distance_lines lines_in(void *memory, int64_t n)
+static struct distance_lines distance_lines_in(void *memory, int64_t n)
 {
     struct distance_lines lines = {.out = memory};
     lines.height = lines.out + n * TILE;
@@ -67,7 +67,7 @@ static struct distance_lines lines_in(void *memory, int64_t n)
 
 /* Lower envelope of the parabolas height[q] + (s * (p - q))^2 (Felzenszwalb and Huttenlocher, algorithm 1): how many
  * are on it. halves[n] = 1 / (2 n s^2). Infinite heights have no parabola. */
-static int64_t envelope_build(const struct distance_lines *lines, int64_t n, const double *halves)
+static int64_t distance_envelope_build(const struct distance_lines *lines, int64_t n, const double *halves)
 {
     const double *height = lines->height;
     double *from = lines->from;
@@ -92,14 +92,14 @@ static int64_t envelope_build(const struct distance_lines *lines, int64_t n, con
 }
 
 /* Past the last voxel of 0 .. n-1 whose nearest is parabola k. */
-static int64_t envelope_end(const struct distance_lines *lines, int64_t k, int64_t n)
+static int64_t distance_envelope_end(const struct distance_lines *lines, int64_t k, int64_t n)
 {
     double next = lines->from[k + 1]; /* above -1: parabola 0 alone starts at -infinity */
     return next >= (double)(n - 1) ? n : next < 0 ? 0 : (int64_t)next + 1;
 }
 
 /* Along x: steps to the nearest voxel of the mask in the row. */
-static void pass_x(const struct distance_plan *plan, const uint8_t *mask, int64_t row, uint32_t *line)
+static void distance_pass_x(const struct distance_plan *plan, const uint8_t *mask, int64_t row, uint32_t *line)
 {
     const int64_t n = plan->dim[0];
     mask += row * n;
@@ -117,8 +117,8 @@ static void pass_x(const struct distance_plan *plan, const uint8_t *mask, int64_
 }
 
 /* Along y, for `width` columns of slice z from x on. */
-static void pass_y(const struct distance_plan *plan, const struct distance_lines *lines, int64_t z, int64_t x,
-                   int64_t width)
+static void distance_pass_y(const struct distance_plan *plan, const struct distance_lines *lines, int64_t z, int64_t x,
+                            int64_t width)
 {
     const int64_t *dim = plan->dim;
     for (int64_t y = 0; y < dim[1]; y++)
@@ -128,9 +128,9 @@ static void pass_y(const struct distance_plan *plan, const struct distance_lines
             lines->steps[y] = lines->tile[y * TILE + c];
             lines->height[y] = lines->steps[y] == NONE ? INFINITY : plan->squares[0][lines->steps[y]];
         }
-        int64_t n = envelope_build(lines, dim[1], plan->halves[1]);
+        int64_t n = distance_envelope_build(lines, dim[1], plan->halves[1]);
         for (int64_t k = 0, y = 0; k < n; k++) {
-            int64_t v = lines->vertex[k], end = envelope_end(lines, k, dim[1]);
+            int64_t v = lines->vertex[k], end = distance_envelope_end(lines, k, dim[1]);
             for (; y < end; y++)
                 lines->tile[y * TILE + c] = lines->steps[v] | (uint32_t)(v < y ? y - v : v - y) << 16;
         }
@@ -139,8 +139,8 @@ static void pass_y(const struct distance_plan *plan, const struct distance_lines
         memcpy(plan->steps + 4 * ((z * dim[1] + y) * dim[0] + x), lines->tile + y * TILE, 4 * (size_t)width);
 }
 
-static void sink_write(const struct distance_plan *plan, const struct distance_lines *lines, int64_t y, int64_t x,
-                       int64_t width)
+static void distance_sink_write(const struct distance_plan *plan, const struct distance_lines *lines, int64_t y,
+                                int64_t x, int64_t width)
 {
     const struct distance_sink *sink = &plan->sink;
     const int64_t *dim = plan->dim;
@@ -163,8 +163,8 @@ static void sink_write(const struct distance_plan *plan, const struct distance_l
 }
 
 /* Along z, for `width` columns of row y from x on, and out. */
-static void pass_z(const struct distance_plan *plan, const struct distance_lines *lines, int64_t y, int64_t x,
-                   int64_t width)
+static void distance_pass_z(const struct distance_plan *plan, const struct distance_lines *lines, int64_t y, int64_t x,
+                            int64_t width)
 {
     const int64_t *dim = plan->dim;
     for (int64_t z = 0; z < dim[2]; z++)
@@ -174,16 +174,16 @@ static void pass_z(const struct distance_plan *plan, const struct distance_lines
             uint32_t steps = lines->tile[z * TILE + c], across = steps & NONE;
             lines->height[z] = across == NONE ? INFINITY : plan->squares[0][across] + plan->squares[1][steps >> 16];
         }
-        int64_t n = envelope_build(lines, dim[2], plan->halves[2]);
+        int64_t n = distance_envelope_build(lines, dim[2], plan->halves[2]);
         for (int64_t z = 0; z < dim[2] && n == 0; z++)
             lines->out[z * TILE + c] = INFINITY;
         for (int64_t k = 0, z = 0; k < n; k++) {
-            int64_t v = lines->vertex[k], end = envelope_end(lines, k, dim[2]);
+            int64_t v = lines->vertex[k], end = distance_envelope_end(lines, k, dim[2]);
             for (; z < end; z++)
                 lines->out[z * TILE + c] = lines->height[v] + plan->squares[2][v < z ? z - v : v - z];
         }
     }
-    sink_write(plan, lines, y, x, width);
+    distance_sink_write(plan, lines, y, x, width);
 }
 
 static void distance_passes(const struct distance_plan *plan, const uint8_t *mask, char *memory, int64_t longest)
@@ -191,19 +191,20 @@ static void distance_passes(const struct distance_plan *plan, const uint8_t *mas
     const int64_t *dim = plan->dim, tiles = (dim[0] + TILE - 1) / TILE;
 #pragma omp parallel
     {
-        struct distance_lines lines = lines_in(memory + (size_t)omp_get_thread_num() * lines_bytes(longest), longest);
+        struct distance_lines lines =
+            distance_lines_in(memory + (size_t)omp_get_thread_num() * distance_lines_bytes(longest), longest);
 #pragma omp for schedule(static)
         for (int64_t row = 0; row < dim[1] * dim[2]; row++)
-            pass_x(plan, mask, row, lines.steps);
+            distance_pass_x(plan, mask, row, lines.steps);
 #pragma omp for schedule(dynamic, 16)
         for (int64_t i = 0; i < dim[2] * tiles; i++) {
             int64_t x = i % tiles * TILE;
-            pass_y(plan, &lines, i / tiles, x, dim[0] - x < TILE ? dim[0] - x : TILE);
+            distance_pass_y(plan, &lines, i / tiles, x, dim[0] - x < TILE ? dim[0] - x : TILE);
         }
 #pragma omp for schedule(dynamic, 16)
         for (int64_t i = 0; i < dim[1] * tiles; i++) {
             int64_t x = i % tiles * TILE;
-            pass_z(plan, &lines, i / tiles, x, dim[0] - x < TILE ? dim[0] - x : TILE);
+            distance_pass_z(plan, &lines, i / tiles, x, dim[0] - x < TILE ? dim[0] - x : TILE);
         }
     }
 }
@@ -217,7 +218,7 @@ static enum status distance_run(struct distance_plan *plan, const uint8_t *mask,
     if (longest >= NONE)
         return error_set(error, STATUS_FAILED, "distance transform: an axis of %lld voxels (at most %d fit)",
                          (long long)longest, NONE - 1);
-    size_t lines = lines_bytes(longest), squares = (size_t)(longest + 1);
+    size_t lines = distance_lines_bytes(longest), squares = (size_t)(longest + 1);
     char *memory = memory_alloc((size_t)parallel_threads(), lines);
     double *table = memory_alloc(6 * squares, sizeof *table);
     enum status status = memory && table ? STATUS_OK : error_memory(error, lines, "distance transform");

@@ -17,15 +17,15 @@ int64_t mask_count(const uint8_t *mask, int64_t n)
 
 /* --- erosion and dilation --- */
 
-static const uint64_t *bits_neighbour(const struct bits *bits, const uint64_t *outside, int64_t y, int64_t z)
+static const uint64_t *morphology_bits_neighbour(const struct bits *bits, const uint64_t *outside, int64_t y, int64_t z)
 {
     bool in = y >= 0 && y < bits->dim[1] && z >= 0 && z < bits->dim[2];
     return in ? bits_row(bits, z * bits->dim[1] + y) : outside;
 }
 
 /* One step of one row: `row` and its four neighbours in y and z. */
-static void row_step(uint64_t *out, const uint64_t *row, const uint64_t *const beside[4], const struct bits *bits,
-                     bool dilate)
+static void morphology_row_step(uint64_t *out, const uint64_t *row, const uint64_t *const beside[4],
+                                const struct bits *bits, bool dilate)
 {
     for (int64_t w = 0; w < bits->words; w++) {
         uint64_t before = w > 0 ? row[w - 1] >> 63 : 0, after = w + 1 < bits->words ? row[w + 1] << 63 : 0;
@@ -38,23 +38,23 @@ static void row_step(uint64_t *out, const uint64_t *row, const uint64_t *const b
     }
 }
 
-static void bits_step(struct bits *out, const struct bits *in, const uint64_t *outside, bool dilate)
+static void morphology_bits_step(struct bits *out, const struct bits *in, const uint64_t *outside, bool dilate)
 {
     int64_t rows = in->dim[1] * in->dim[2];
 #pragma omp parallel for schedule(static)
     for (int64_t row = 0; row < rows; row++) {
         int64_t y = row % in->dim[1], z = row / in->dim[1];
-        const uint64_t *const beside[4] = {bits_neighbour(in, outside, y - 1, z), bits_neighbour(in, outside, y + 1, z),
-                                           bits_neighbour(in, outside, y, z - 1),
-                                           bits_neighbour(in, outside, y, z + 1)};
-        row_step(bits_row(out, row), bits_row(in, row), beside, in, dilate);
+        const uint64_t *const beside[4] = {
+            morphology_bits_neighbour(in, outside, y - 1, z), morphology_bits_neighbour(in, outside, y + 1, z),
+            morphology_bits_neighbour(in, outside, y, z - 1), morphology_bits_neighbour(in, outside, y, z + 1)};
+        morphology_row_step(bits_row(out, row), bits_row(in, row), beside, in, dilate);
     }
 }
 
 /* n steps of one kind, then n of the other when `both`; `pad` keeps what grows past the border until it shrinks again.
  */
-static enum status mask_steps(uint8_t *mask, const int64_t dim[3], int n, bool dilate, bool both, int64_t pad,
-                              struct error *error)
+static enum status morphology_mask_steps(uint8_t *mask, const int64_t dim[3], int n, bool dilate, bool both,
+                                         int64_t pad, struct error *error)
 {
     struct bits now = {0}, next = {0}, outside = {0};
     enum status status = bits_new(&now, mask, dim, pad, error);
@@ -63,7 +63,7 @@ static enum status mask_steps(uint8_t *mask, const int64_t dim[3], int n, bool d
     if (!status)
         status = bits_new_like(&outside, &(struct bits){{dim[0] + 2 * pad, 1, 1}, 0, NULL}, error);
     for (int step = 0; !status && step < (both ? 2 * n : n); step++) {
-        bits_step(&next, &now, outside.data, step < n ? dilate : !dilate);
+        morphology_bits_step(&next, &now, outside.data, step < n ? dilate : !dilate);
         struct bits swap = now;
         now = next;
         next = swap;
@@ -78,20 +78,20 @@ static enum status mask_steps(uint8_t *mask, const int64_t dim[3], int n, bool d
 
 enum status mask_erode(uint8_t *mask, const int64_t dim[3], int n, struct error *error)
 {
-    return mask_steps(mask, dim, n, false, false, 0, error);
+    return morphology_mask_steps(mask, dim, n, false, false, 0, error);
 }
 
 enum status mask_dilate(uint8_t *mask, const int64_t dim[3], int n, struct error *error)
 {
-    return mask_steps(mask, dim, n, true, false, 0, error);
+    return morphology_mask_steps(mask, dim, n, true, false, 0, error);
 }
 
 enum status mask_open(uint8_t *mask, const int64_t dim[3], int n, struct error *error)
 {
-    return mask_steps(mask, dim, n, false, true, 0, error);
+    return morphology_mask_steps(mask, dim, n, false, true, 0, error);
 }
 
 enum status mask_close(uint8_t *mask, const int64_t dim[3], int n, struct error *error)
 {
-    return mask_steps(mask, dim, n, true, true, n, error);
+    return morphology_mask_steps(mask, dim, n, true, true, n, error);
 }

@@ -30,7 +30,7 @@ struct pose {
 };
 
 /* Ranges: docs/phantom.md, measured on real skulls. */
-static void draw_shape(struct phantom_shape *shape, struct rng *rng)
+static void phantom_draw_shape(struct phantom_shape *shape, struct rng *rng)
 {
     memset(shape, 0, sizeof *shape);
     shape->length = fmin(fmax(rng_normal(rng, 174, 11), 152), 198);
@@ -70,7 +70,7 @@ static void draw_shape(struct phantom_shape *shape, struct rng *rng)
     }
 }
 
-static void draw_pose(struct pose *pose, struct rng *rng)
+static void phantom_draw_pose(struct pose *pose, struct rng *rng)
 {
     const double pitch = rng_normal(rng, 0, 5) * 3.14159265358979 / 180,
                  roll = rng_normal(rng, 0, 2.5) * 3.14159265358979 / 180;
@@ -96,8 +96,8 @@ static struct grid phantom_grid(const struct phantom_config *config, const struc
     return grid;
 }
 
-static void sample_bone(uint8_t *mask, const struct grid *grid, const struct phantom_shape *shape,
-                        const struct pose *pose)
+static void phantom_sample_bone(uint8_t *mask, const struct grid *grid, const struct phantom_shape *shape,
+                            const struct pose *pose)
 {
     const int64_t nx = grid->dim[0], ny = grid->dim[1], nz = grid->dim[2];
 #pragma omp parallel for schedule(dynamic)
@@ -120,15 +120,15 @@ enum status phantom_skull(struct volume *ret, const struct phantom_config *confi
     struct rng rng = rng_make(seed, (uint64_t)index);
     struct phantom_shape shape;
     struct pose pose;
-    draw_shape(&shape, &rng);
+    phantom_draw_shape(&shape, &rng);
     shape.sutures = config->sutures;
     shape.diploe = config->diploe;
-    draw_pose(&pose, &rng);
+    phantom_draw_pose(&pose, &rng);
     const struct grid grid = phantom_grid(config, &shape, &pose);
     struct volume skull = {0};
     enum status status = volume_new(&skull, &grid, VOXEL_U8, error);
     if (!status) {
-        sample_bone(skull.data, &grid, &shape, &pose);
+        phantom_sample_bone(skull.data, &grid, &shape, &pose);
         status = mask_keep_largest(skull.data, grid.dim, 1, 6, error);
     }
     if (status)

@@ -37,12 +37,12 @@ enum status contact_sheet_open(struct contact_sheet *ret, const char *path, cons
     return STATUS_OK;
 }
 
-static int64_t contact_pages(const struct contact_sheet *sheet)
+static int64_t contact_sheet_pages(const struct contact_sheet *sheet)
 {
     return (sheet->n + sheet->per_page - 1) / sheet->per_page;
 }
 
-static void contact_swatch(struct image *page, int64_t x, const char *name, const uint8_t rgb[3])
+static void contact_sheet_swatch(struct image *page, int64_t x, const char *name, const uint8_t rgb[3])
 {
     struct image swatch;
     struct error ignored = {0};
@@ -54,7 +54,7 @@ static void contact_swatch(struct image *page, int64_t x, const char *name, cons
     image_text_scaled(page, x + 26, 14, name, 1, ink);
 }
 
-static enum status contact_begin_page(struct contact_sheet *sheet, struct error *error)
+static enum status contact_sheet_begin_page(struct contact_sheet *sheet, struct error *error)
 {
     const int64_t left = sheet->n - sheet->done,
                   rows = left < sheet->per_page ? (left + sheet->columns - 1) / sheet->columns : ROWS;
@@ -65,19 +65,19 @@ static enum status contact_begin_page(struct contact_sheet *sheet, struct error 
     snprintf(text, sizeof text, "%.56s", sheet->title);
     image_text_scaled(&sheet->page, GAP + BAR, 10, text, 2, ink);
     const int64_t right = sheet->page.w - 250;
-    contact_swatch(&sheet->page, right, "bone", bone_rgb);
-    contact_swatch(&sheet->page, right + 70, "implant", implant_rgb);
+    contact_sheet_swatch(&sheet->page, right, "bone", bone_rgb);
+    contact_sheet_swatch(&sheet->page, right + 70, "implant", implant_rgb);
     snprintf(text, sizeof text, "page %" PRId64 " of %" PRId64, sheet->done / sheet->per_page + 1,
-             contact_pages(sheet));
+             contact_sheet_pages(sheet));
     image_text_scaled(&sheet->page, right + 160, 14, text, 1, faint);
     return STATUS_OK;
 }
 
-static enum status contact_write_page(struct contact_sheet *sheet, struct error *error)
+static enum status contact_sheet_write_page(struct contact_sheet *sheet, struct error *error)
 {
     const int64_t page = (sheet->done - 1) / sheet->per_page + 1;
     char *path =
-        contact_pages(sheet) == 1
+        contact_sheet_pages(sheet) == 1
             ? memory_strdup(sheet->path)
             : memory_printf("%.*s_%02" PRId64 ".png", (int)(strlen(sheet->path) - strlen(".png")), sheet->path, page);
     enum status status =
@@ -90,7 +90,7 @@ static enum status contact_write_page(struct contact_sheet *sheet, struct error 
 /* ---- a row ---- */
 
 /* Bytes of the text's next line, broken at a blank where there is one. */
-static size_t line_length(const char *text, size_t columns)
+static size_t contact_sheet_line_length(const char *text, size_t columns)
 {
     const size_t n = strcspn(text, "\n");
     if (n <= columns)
@@ -101,27 +101,27 @@ static size_t line_length(const char *text, size_t columns)
     return columns;
 }
 
-static size_t words_columns(int scale)
+static size_t contact_sheet_words_columns(int scale)
 {
     return (size_t)(WORDS / (FONT_ADVANCE * scale));
 }
 
-static int64_t words_height(const char *text, int scale)
+static int64_t contact_sheet_words_height(const char *text, int scale)
 {
     int64_t n = 0;
     for (; *text; n++) {
-        text += line_length(text, words_columns(scale));
+        text += contact_sheet_line_length(text, contact_sheet_words_columns(scale));
         text += *text == ' ' || *text == '\n';
     }
     return n * FONT_LINE * scale;
 }
 
 /* Returns y below the last line; what does not fit is left out. */
-static int64_t contact_words(struct image *page, int64_t x, int64_t y, int64_t y_end, const char *text, int scale,
-                             const uint8_t rgb[3])
+static int64_t contact_sheet_words(struct image *page, int64_t x, int64_t y, int64_t y_end, const char *text, int scale,
+                                   const uint8_t rgb[3])
 {
     while (*text && y + FONT_LINE * scale <= y_end) {
-        const size_t n = line_length(text, words_columns(scale));
+        const size_t n = contact_sheet_line_length(text, contact_sheet_words_columns(scale));
         char line[128];
         snprintf(line, sizeof line, "%.*s", (int)n, text);
         image_text_scaled(page, x, y, line, scale, rgb);
@@ -133,8 +133,8 @@ static int64_t contact_words(struct image *page, int64_t x, int64_t y, int64_t y
 }
 
 /* A picture in the middle of a tile of its ground's colour. Takes the picture. */
-static enum status contact_tile(struct image *page, int64_t x, int64_t y, struct image *picture, const uint8_t rgb[3],
-                                struct error *error)
+static enum status contact_sheet_tile(struct image *page, int64_t x, int64_t y, struct image *picture,
+                                      const uint8_t rgb[3], struct error *error)
 {
     struct image tile;
     if (image_new(&tile, TILE, TILE, error)) {
@@ -149,7 +149,8 @@ static enum status contact_tile(struct image *page, int64_t x, int64_t y, struct
     return STATUS_OK;
 }
 
-static int64_t slice_count(const uint8_t *mask, const int64_t dim[3], struct box box, int axis, int64_t index)
+static int64_t contact_sheet_slice_count(const uint8_t *mask, const int64_t dim[3], struct box box, int axis,
+                                         int64_t index)
 {
     int64_t n = 0;
     box.lo[axis] = index;
@@ -162,12 +163,13 @@ static int64_t slice_count(const uint8_t *mask, const int64_t dim[3], struct box
 }
 
 /* The middle slice of the mask's box, or the fullest where that one is nearly empty (a defect on both sides). */
-static int64_t telling_slice(const uint8_t *mask, const int64_t dim[3], struct box box, int axis)
+static int64_t contact_sheet_telling_slice(const uint8_t *mask, const int64_t dim[3], struct box box, int axis)
 {
-    const int64_t middle = (box.lo[axis] + box.hi[axis]) / 2, in_middle = slice_count(mask, dim, box, axis, middle);
+    const int64_t middle = (box.lo[axis] + box.hi[axis]) / 2,
+                  in_middle = contact_sheet_slice_count(mask, dim, box, axis, middle);
     int64_t best = middle, most = in_middle;
     for (int64_t i = box.lo[axis]; i < box.hi[axis]; i++) {
-        const int64_t n = slice_count(mask, dim, box, axis, i);
+        const int64_t n = contact_sheet_slice_count(mask, dim, box, axis, i);
         if (n > most) {
             most = n;
             best = i;
@@ -176,7 +178,7 @@ static int64_t telling_slice(const uint8_t *mask, const int64_t dim[3], struct b
     return in_middle * 5 < most ? best : middle;
 }
 
-static struct box box_cube(struct box box, const struct grid *grid)
+static struct box contact_sheet_cube(struct box box, const struct grid *grid)
 {
     double longest = 0;
     for (int a = 0; a < 3; a++) {
@@ -192,8 +194,8 @@ static struct box box_cube(struct box box, const struct grid *grid)
     return box;
 }
 
-static enum status contact_pictures(struct image *page, int64_t x, int64_t y, const struct contact_sheet_row *row,
-                                    struct error *error)
+static enum status contact_sheet_pictures(struct image *page, int64_t x, int64_t y, const struct contact_sheet_row *row,
+                                          struct error *error)
 {
     const struct grid *grid = row->grid;
     const struct box bone = box_of_mask(row->skull, grid->dim);
@@ -207,27 +209,27 @@ static enum status contact_pictures(struct image *page, int64_t x, int64_t y, co
     const struct render_layer flat[2] = {bone_layer, implant_layer},
                               solid[2] = {implant_layer, bone_layer}; /* slices show the last, views the first */
     const int n_layers = row->implant ? 2 : 1;
-    const struct box view = box_cube(box_grow(bone, 4, grid->dim), grid);
+    const struct box view = contact_sheet_cube(box_grow(bone, 4, grid->dim), grid);
     double offset_mm[3];
     struct image picture;
     for (int axis = 0; axis < 3; axis++) {
         const double middle = 0.5 * (double)(focus.lo[axis] + focus.hi[axis]);
         const int64_t index =
-            box_empty(missing) ? (int64_t)middle : telling_slice(row->implant, grid->dim, missing, axis);
+            box_empty(missing) ? (int64_t)middle : contact_sheet_telling_slice(row->implant, grid->dim, missing, axis);
         offset_mm[axis] = (middle - 0.5 * (double)(bone.lo[axis] + bone.hi[axis])) * grid_spacing_mm(grid, axis);
         if (render_slice_box(&picture, grid, flat, n_layers, (struct render_cut){axis, index, view}, TILE, error) ||
-            contact_tile(page, x + axis * (TILE + GAP), y, &picture, tile_ground, error))
+            contact_sheet_tile(page, x + axis * (TILE + GAP), y, &picture, tile_ground, error))
             return error->status;
     }
     if (render_shaded(&picture, grid, row->implant ? solid : flat, n_layers, render_view_at(offset_mm), TILE, error))
         return error->status;
-    return contact_tile(page, x + 3 * (TILE + GAP), y, &picture, ground, error);
+    return contact_sheet_tile(page, x + 3 * (TILE + GAP), y, &picture, ground, error);
 }
 
 enum status contact_sheet_add(struct contact_sheet *sheet, const struct contact_sheet_row *row, struct error *error)
 {
     const int64_t place = sheet->done % sheet->per_page;
-    if (place == 0 && contact_begin_page(sheet, error))
+    if (place == 0 && contact_sheet_begin_page(sheet, error))
         return error->status;
     const int64_t x = GAP + place % sheet->columns * ROW_W, y = HEAD + place / sheet->columns * (ROW_H + GAP);
     struct image bar;
@@ -236,21 +238,22 @@ enum status contact_sheet_add(struct contact_sheet *sheet, const struct contact_
     image_fill(&bar, mark_rgb[row->mark]);
     image_paste(&sheet->page, &bar, x, y);
     image_done(&bar);
-    int64_t below = contact_words(&sheet->page, x + BAR + GAP, y + 2, y + TILE, row->name, 2, ink);
-    const int scale = row->text && below + 6 + words_height(row->text, 2) <= y + TILE ? 2 : 1;
+    int64_t below = contact_sheet_words(&sheet->page, x + BAR + GAP, y + 2, y + TILE, row->name, 2, ink);
+    const int scale = row->text && below + 6 + contact_sheet_words_height(row->text, 2) <= y + TILE ? 2 : 1;
     if (row->text)
-        contact_words(&sheet->page, x + BAR + GAP, below + 6, y + TILE, row->text, scale,
-                      row->mark == CONTACT_BAD ? mark_rgb[CONTACT_BAD] : ink);
-    if (row->grid && contact_pictures(&sheet->page, x + BAR + GAP + WORDS, y, row, error))
+        contact_sheet_words(&sheet->page, x + BAR + GAP, below + 6, y + TILE, row->text, scale,
+                            row->mark == CONTACT_BAD ? mark_rgb[CONTACT_BAD] : ink);
+    if (row->grid && contact_sheet_pictures(&sheet->page, x + BAR + GAP + WORDS, y, row, error))
         return error->status;
     sheet->done++;
-    return sheet->done % sheet->per_page == 0 || sheet->done == sheet->n ? contact_write_page(sheet, error) : STATUS_OK;
+    return sheet->done % sheet->per_page == 0 || sheet->done == sheet->n ? contact_sheet_write_page(sheet, error)
+                                                                         : STATUS_OK;
 }
 
 enum status contact_sheet_close(struct contact_sheet *sheet, struct error *error)
 {
     const enum status status =
-        error && sheet->page.rgb && sheet->done > 0 ? contact_write_page(sheet, error) : STATUS_OK;
+        error && sheet->page.rgb && sheet->done > 0 ? contact_sheet_write_page(sheet, error) : STATUS_OK;
     image_done(&sheet->page);
     return status;
 }

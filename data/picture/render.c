@@ -36,7 +36,7 @@ enum status render_shaded(struct image *ret, const struct grid *grid, const stru
 }
 
 /* Index of the layer at voxel i, or -1. */
-static int slice_layer(const struct render_layer *layers, int n_layers, int64_t i)
+static int render_slice_layer(const struct render_layer *layers, int n_layers, int64_t i)
 {
     for (int k = n_layers - 1; k >= 0; k--)
         if (layers[k].mask[i])
@@ -78,7 +78,8 @@ enum status render_slice_box(struct image *ret, const struct grid *grid, const s
                 double v = ((double)y + (s / SLICE_SAMPLES + 0.5) / SLICE_SAMPLES) / (double)h;
                 int64_t i = box.lo[across] + (int64_t)(u * (double)n_across), j = (int64_t)(v * (double)n_down);
                 j = down == 2 ? box.hi[2] - 1 - j : box.lo[1] + j;
-                int layer = slice_layer(layers, n_layers, index * step[axis] + i * step[across] + j * step[down]);
+                int layer =
+                    render_slice_layer(layers, n_layers, index * step[axis] + i * step[across] + j * step[down]);
                 for (int c = 0; c < 3; c++)
                     sum[c] += layer < 0 ? slice_ground[c] : layers[layer].rgb[c];
             }
@@ -89,7 +90,7 @@ enum status render_slice_box(struct image *ret, const struct grid *grid, const s
 }
 
 /* A panel of the sheet: the picture in the middle, its name below, at the left. Takes the picture. */
-static void sheet_place(struct image *sheet, struct image *picture, int column, int row, const char *label)
+static void render_place(struct image *sheet, struct image *picture, int column, int row, const char *label)
 {
     int64_t x = SHEET_GAP + column * (SHEET_PANEL + SHEET_GAP), y = SHEET_TITLE + row * (SHEET_PANEL + SHEET_GAP);
     image_paste(sheet, picture, x + (SHEET_PANEL - picture->w) / 2, y + (SHEET_PANEL - SHEET_CAPTION - picture->h) / 2);
@@ -99,8 +100,8 @@ static void sheet_place(struct image *sheet, struct image *picture, int column, 
 
 /* The middle of the focus layer's box as seen from the middle of all bone, in voxels; the volume's middle where it is
  * empty. */
-static void sheet_middle(int64_t middle[3], bool *ret_left, bool *ret_back, const struct grid *grid,
-                         const struct render_layer *layers, int n_layers, int focus)
+static void render_middle(int64_t middle[3], bool *ret_left, bool *ret_back, const struct grid *grid,
+                          const struct render_layer *layers, int n_layers, int focus)
 {
     struct box all = {{0}, {0}}, box = box_of_mask(layers[focus].mask, grid->dim);
     for (int i = 0; i < n_layers; i++) {
@@ -117,7 +118,7 @@ static void sheet_middle(int64_t middle[3], bool *ret_left, bool *ret_back, cons
     *ret_back = (double)middle[1] > (double)(all.lo[1] + all.hi[1]) / 2 + 0.1 * depth;
 }
 
-static void sheet_legend(struct image *sheet, const struct grid *grid, const struct render_layer *layers, int n_layers)
+static void render_legend(struct image *sheet, const struct grid *grid, const struct render_layer *layers, int n_layers)
 {
     int64_t x = SHEET_GAP + 3 * (SHEET_PANEL + SHEET_GAP) + 24, y = SHEET_TITLE + SHEET_PANEL + SHEET_GAP + 90;
     char text[160];
@@ -138,8 +139,8 @@ static void sheet_legend(struct image *sheet, const struct grid *grid, const str
     image_text_scaled(sheet, x, y + 20, text, 2, sheet_ink);
 }
 
-static enum status sheet_views(struct image *sheet, const struct scene *scene, bool left, bool back,
-                               struct error *error)
+static enum status render_views(struct image *sheet, const struct scene *scene, bool left, bool back,
+                                struct error *error)
 {
     const struct {
         enum render_view view;
@@ -152,13 +153,13 @@ static enum status sheet_views(struct image *sheet, const struct scene *scene, b
         struct image picture;
         if (scene_shade(&picture, scene, panels[i].view, SHEET_PANEL - SHEET_CAPTION, error))
             return error->status;
-        sheet_place(sheet, &picture, i, 0, panels[i].label);
+        render_place(sheet, &picture, i, 0, panels[i].label);
     }
     return STATUS_OK;
 }
 
-static enum status sheet_slices(struct image *sheet, const struct grid *grid, const struct render_layer *layers,
-                                int n_layers, const int64_t middle[3], struct error *error)
+static enum status render_slices(struct image *sheet, const struct grid *grid, const struct render_layer *layers,
+                                 int n_layers, const int64_t middle[3], struct error *error)
 {
     static const char *const labels[3] = {"sagittal", "coronal", "axial"};
     for (int axis = 0; axis < 3; axis++) {
@@ -167,7 +168,7 @@ static enum status sheet_slices(struct image *sheet, const struct grid *grid, co
         if (render_slice(&picture, grid, layers, n_layers, axis, middle[axis], SHEET_PANEL - SHEET_CAPTION, error))
             return error->status;
         snprintf(label, sizeof label, "%s, slice %" PRId64, labels[axis], middle[axis]);
-        sheet_place(sheet, &picture, axis, 1, label);
+        render_place(sheet, &picture, axis, 1, label);
     }
     return STATUS_OK;
 }
@@ -186,14 +187,14 @@ enum status render_sheet(const char *path, const struct grid *grid, const struct
                   error))
         return error->status;
     image_fill(&sheet, sheet_ground);
-    sheet_middle(middle, &left, &back, grid, layers, n_layers, focus);
+    render_middle(middle, &left, &back, grid, layers, n_layers, focus);
     enum status status = scene_make(&scene, grid, layers, n_layers, SHEET_CELLS, error);
     if (!status)
-        status = sheet_views(&sheet, &scene, left, back, error);
+        status = render_views(&sheet, &scene, left, back, error);
     if (!status)
-        status = sheet_slices(&sheet, grid, layers, n_layers, middle, error);
+        status = render_slices(&sheet, grid, layers, n_layers, middle, error);
     if (!status) {
-        sheet_legend(&sheet, grid, layers, n_layers);
+        render_legend(&sheet, grid, layers, n_layers);
         if (title)
             image_text_scaled(&sheet, SHEET_GAP + 4, 10, title, 2, sheet_ink);
         status = image_write_png(path, &sheet, error);

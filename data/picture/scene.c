@@ -16,15 +16,15 @@ struct taps {
     uint16_t *weight;
 };
 
-static void taps_done(struct taps *taps)
+static void scene_taps_done(struct taps *taps)
 {
     memory_free(taps->first);
     memory_free(taps->weight);
 }
 
 /* Cells of cell_mm from lo_mm over voxels of spacing_mm, of which lo <= i < hi may be read. */
-static enum status taps_make(struct taps *taps, int64_t n_cells, double cell_mm, double lo_mm, double spacing_mm,
-                             int64_t lo, int64_t hi, struct error *error)
+static enum status scene_taps_make(struct taps *taps, int64_t n_cells, double cell_mm, double lo_mm, double spacing_mm,
+                                   int64_t lo, int64_t hi, struct error *error)
 {
     double reach = fmax(1.4 * cell_mm, 1.4 * spacing_mm);
     int64_t n_taps = (int64_t)ceil(2 * reach / spacing_mm) + 1;
@@ -59,7 +59,7 @@ struct smoothing {
     struct taps taps[3]; /* indexed by cell - cells.lo */
 };
 
-static uint8_t smoothing_round(uint32_t sum)
+static uint8_t scene_smooth_round(uint32_t sum)
 {
     uint32_t value = (sum + 128) >> 8;
     return (uint8_t)(value > 255 ? 255 : value);
@@ -67,7 +67,8 @@ static uint8_t smoothing_round(uint32_t sum)
 
 /* One plane of cells. sums: one row; a: the layer's voxel rows of one z-filtered plane; b: rows of cells by voxels of
  * x. */
-static void smoothing_plane(const struct smoothing *s, int64_t z, uint32_t *sums, uint8_t *a, uint8_t *b, uint8_t *out)
+static void scene_smooth_plane(const struct smoothing *s, int64_t z, uint32_t *sums, uint8_t *a, uint8_t *b,
+                               uint8_t *out)
 {
     int64_t w = s->voxels.hi[0] - s->voxels.lo[0], h = s->voxels.hi[1] - s->voxels.lo[1];
     const struct taps *x_taps = &s->taps[0], *y_taps = &s->taps[1], *z_taps = &s->taps[2];
@@ -82,7 +83,7 @@ static void smoothing_plane(const struct smoothing *s, int64_t z, uint32_t *sums
                     sums[x] += row[x] ? weight : 0;
         }
         for (int64_t x = 0; x < w; x++)
-            a[y * w + x] = smoothing_round(sums[x]);
+            a[y * w + x] = scene_smooth_round(sums[x]);
     }
     for (int64_t y = 0; y < y_taps->n_cells; y++) {
         memset(sums, 0, (size_t)w * sizeof *sums);
@@ -94,7 +95,7 @@ static void smoothing_plane(const struct smoothing *s, int64_t z, uint32_t *sums
                     sums[x] += weight * row[x];
         }
         for (int64_t x = 0; x < w; x++)
-            b[y * w + x] = smoothing_round(sums[x]);
+            b[y * w + x] = scene_smooth_round(sums[x]);
     }
     for (int64_t y = 0; y < y_taps->n_cells; y++)
         for (int64_t x = 0; x < x_taps->n_cells; x++) {
@@ -102,7 +103,7 @@ static void smoothing_plane(const struct smoothing *s, int64_t z, uint32_t *sums
             uint32_t sum = 0;
             for (int64_t k = 0; k < x_taps->n_taps; k++)
                 sum += x_taps->weight[x * x_taps->n_taps + k] * (uint32_t)from[k];
-            out[y * x_taps->n_cells + x] = smoothing_round(sum);
+            out[y * x_taps->n_cells + x] = scene_smooth_round(sum);
         }
 }
 
@@ -116,7 +117,7 @@ static void scene_add_row(struct scene *scene, int64_t at, const uint8_t *row, i
     }
 }
 
-static enum status smoothing_run(struct scene *scene, const struct smoothing *s, int label, struct error *error)
+static enum status scene_smooth_mask(struct scene *scene, const struct smoothing *s, int label, struct error *error)
 {
     int64_t w = s->voxels.hi[0] - s->voxels.lo[0], h = s->voxels.hi[1] - s->voxels.lo[1];
     int64_t cw = s->taps[0].n_cells, ch = s->taps[1].n_cells;
@@ -137,7 +138,7 @@ static enum status smoothing_run(struct scene *scene, const struct smoothing *s,
             uint8_t *b = planes + w * h, *out = b + w * ch;
 #pragma omp for schedule(static)
             for (int64_t z = 0; z < s->taps[2].n_cells; z++) {
-                smoothing_plane(s, z, sums, planes, b, out);
+                scene_smooth_plane(s, z, sums, planes, b, out);
                 for (int64_t y = 0; y < ch; y++) {
                     int64_t row = (z + s->cells.lo[2]) * scene->dim[1] + y + s->cells.lo[1];
                     scene_add_row(scene, row * scene->dim[0] + s->cells.lo[0], out + y * cw, cw, label);
@@ -161,14 +162,14 @@ static enum status scene_add(struct scene *scene, const struct grid *grid, const
         int64_t hi = (int64_t)ceil(((double)box.hi[a] * spacing + reach - scene->lo_mm[a]) / scene->cell_mm) + 1;
         s.cells.lo[a] = lo < 0 ? 0 : lo;
         s.cells.hi[a] = hi > scene->dim[a] ? scene->dim[a] : hi;
-        status =
-            taps_make(&s.taps[a], s.cells.hi[a] - s.cells.lo[a], scene->cell_mm,
-                      scene->lo_mm[a] + (double)s.cells.lo[a] * scene->cell_mm, spacing, box.lo[a], box.hi[a], error);
+        status = scene_taps_make(&s.taps[a], s.cells.hi[a] - s.cells.lo[a], scene->cell_mm,
+                                 scene->lo_mm[a] + (double)s.cells.lo[a] * scene->cell_mm, spacing, box.lo[a],
+                                 box.hi[a], error);
     }
     if (!status)
-        status = smoothing_run(scene, &s, label, error);
+        status = scene_smooth_mask(scene, &s, label, error);
     for (int a = 0; a < 3; a++)
-        taps_done(&s.taps[a]);
+        scene_taps_done(&s.taps[a]);
     return status;
 }
 

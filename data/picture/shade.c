@@ -52,13 +52,13 @@ static const double shade_from[VIEW_N][3] = {
     [VIEW_UNDER_OBLIQUE_BACK_RIGHT] = {0.62, -0.75, -0.52},
 };
 
-static void vector_cross(double out[3], const double a[3], const double b[3])
+static void shade_vector_cross(double out[3], const double a[3], const double b[3])
 {
     for (int i = 0; i < 3; i++)
         out[i] = a[(i + 1) % 3] * b[(i + 2) % 3] - a[(i + 2) % 3] * b[(i + 1) % 3];
 }
 
-static void vector_unit(double v[3])
+static void shade_vector_unit(double v[3])
 {
     double length = sqrt(v[0] * v[0] + v[1] * v[1] + v[2] * v[2]);
     for (int i = 0; i < 3; i++)
@@ -74,7 +74,7 @@ enum render_view render_view_at(const double offset_mm[3])
     for (size_t i = 0; i < sizeof views / sizeof *views; i++) {
         double from[3], dot = 0;
         memcpy(from, shade_from[views[i]], sizeof from);
-        vector_unit(from);
+        shade_vector_unit(from);
         for (int a = 0; a < 3; a++)
             dot += from[a] * offset_mm[a];
         if (dot > most) {
@@ -98,7 +98,7 @@ enum render_view render_view_opposite(enum render_view view)
 }
 
 /* What all blocks that hold something cover along the camera's axes, in cells. */
-static void camera_bounds(const struct camera *camera, const struct scene *scene, double lo[3], double hi[3])
+static void shade_camera_bounds(const struct camera *camera, const struct scene *scene, double lo[3], double hi[3])
 {
     const double half = 0.5 * SCENE_BLOCK;
     for (int k = 0; k < 3; k++) {
@@ -124,20 +124,20 @@ static void camera_bounds(const struct camera *camera, const struct scene *scene
     }
 }
 
-static struct camera camera_make(const struct scene *scene, enum render_view view, int64_t px)
+static struct camera shade_camera_make(const struct scene *scene, enum render_view view, int64_t px)
 {
     struct camera camera;
     bool vertical = view == VIEW_TOP || view == VIEW_BELOW;
     const double up[3] = {0, vertical ? -1 : 0, vertical ? 0 : 1}; /* the nose is up in views along the vertical */
     for (int i = 0; i < 3; i++)
         camera.axis[2][i] = -shade_from[view][i];
-    vector_unit(camera.axis[2]);
-    vector_cross(camera.axis[0], camera.axis[2], up);
-    vector_unit(camera.axis[0]);
-    vector_cross(camera.axis[1], camera.axis[0], camera.axis[2]);
+    shade_vector_unit(camera.axis[2]);
+    shade_vector_cross(camera.axis[0], camera.axis[2], up);
+    shade_vector_unit(camera.axis[0]);
+    shade_vector_cross(camera.axis[1], camera.axis[0], camera.axis[2]);
 
     double lo[3], hi[3];
-    camera_bounds(&camera, scene, lo, hi);
+    shade_camera_bounds(&camera, scene, lo, hi);
     const double pixel = fmax(hi[0] - lo[0], hi[1] - lo[1]) / (double)px;
     camera.step = pixel / SHADE_SAMPLES;
     camera.w = SHADE_SAMPLES * (int64_t)ceil((hi[0] - lo[0]) / pixel - 1e-6);
@@ -151,7 +151,7 @@ static struct camera camera_make(const struct scene *scene, enum render_view vie
 }
 
 /* A value between cells; p in cells from the scene's corner. Outside is empty. */
-static float scene_value(const struct scene *scene, const uint8_t *values, const double p[3])
+static float shade_value(const struct scene *scene, const uint8_t *values, const double p[3])
 {
     int64_t at[3];
     float f[3];
@@ -172,15 +172,15 @@ static float scene_value(const struct scene *scene, const uint8_t *values, const
     return z0 + f[2] * (z1 - z0);
 }
 
-static void ray_at(double p[3], const double start[3], const double direction[3], double t)
+static void shade_ray_at(double p[3], const double start[3], const double direction[3], double t)
 {
     for (int a = 0; a < 3; a++)
         p[a] = start[a] + t * direction[a];
 }
 
 /* Part of the ray inside the box lo..hi (cells): *t0 <= t < *t1. */
-static void ray_clip(const struct camera *camera, const double start[3], const double lo[3], const double hi[3],
-                     double *t0, double *t1)
+static void shade_ray_clip(const struct camera *camera, const double start[3], const double lo[3], const double hi[3],
+                           double *t0, double *t1)
 {
     for (int a = 0; a < 3; a++) {
         if (camera->inverse[a] == INFINITY) {
@@ -196,11 +196,11 @@ static void ray_clip(const struct camera *camera, const double start[3], const d
 }
 
 /* Leaves an empty block: the t behind it, or t itself when the block at t holds something. */
-static double ray_skip(const struct scene *scene, const struct camera *camera, const double start[3], double t)
+static double shade_ray_skip(const struct scene *scene, const struct camera *camera, const double start[3], double t)
 {
     double p[3], lo[3], hi[3], t0 = t, t1 = INFINITY;
     int64_t index = 0;
-    ray_at(p, start, camera->axis[2], t);
+    shade_ray_at(p, start, camera->axis[2], t);
     for (int a = 2; a >= 0; a--) {
         int64_t b = (int64_t)(p[a] / SCENE_BLOCK);
         b = b < 0 ? 0 : b >= scene->block_dim[a] ? scene->block_dim[a] - 1 : b;
@@ -210,31 +210,31 @@ static double ray_skip(const struct scene *scene, const struct camera *camera, c
     }
     if ((float)scene->block[index] >= shade_surface)
         return t;
-    ray_clip(camera, start, lo, hi, &t0, &t1);
+    shade_ray_clip(camera, start, lo, hi, &t0, &t1);
     return (t1 > t ? t1 : t) + 1e-3;
 }
 
 /* t of the first surface, or INFINITY. */
-static double ray_hit(const struct scene *scene, const struct camera *camera, const double start[3])
+static double shade_ray_hit(const struct scene *scene, const struct camera *camera, const double start[3])
 {
     const double zero[3] = {0, 0, 0}, dim[3] = {(double)scene->dim[0], (double)scene->dim[1], (double)scene->dim[2]},
                  step = 0.7;
     const double *direction = camera->axis[2];
     double t = 0, end = camera->far, p[3];
-    ray_clip(camera, start, zero, dim, &t, &end);
+    shade_ray_clip(camera, start, zero, dim, &t, &end);
     while (t < end) {
-        double next = ray_skip(scene, camera, start, t);
+        double next = shade_ray_skip(scene, camera, start, t);
         if (next > t) {
             t = next;
             continue;
         }
-        ray_at(p, start, direction, t);
-        if (scene_value(scene, scene->density, p) >= shade_surface) {
+        shade_ray_at(p, start, direction, t);
+        if (shade_value(scene, scene->density, p) >= shade_surface) {
             double before = t - step, after = t;
             for (int i = 0; i < 5; i++) {
                 double middle = (before + after) / 2;
-                ray_at(p, start, direction, middle);
-                if (scene_value(scene, scene->density, p) >= shade_surface)
+                shade_ray_at(p, start, direction, middle);
+                if (shade_value(scene, scene->density, p) >= shade_surface)
                     after = middle;
                 else
                     before = middle;
@@ -247,7 +247,7 @@ static double ray_hit(const struct scene *scene, const struct camera *camera, co
 }
 
 /* Colour: the labels of the cells around, weighted by their density. */
-static void surface_albedo(float albedo[3], const struct scene *scene, const double p[3])
+static void shade_surface_albedo(float albedo[3], const struct scene *scene, const double p[3])
 {
     float total = 0;
     memset(albedo, 0, 3 * sizeof *albedo);
@@ -273,8 +273,8 @@ static void surface_albedo(float albedo[3], const struct scene *scene, const dou
 }
 
 /* Unit vector down the gradient, in camera axes (right, up, towards the camera); false where it is flat. */
-static bool surface_normal(double normal[3], const struct scene *scene, const struct camera *camera,
-                           const uint8_t *values, const double p[3])
+static bool shade_surface_normal(double normal[3], const struct scene *scene, const struct camera *camera,
+                                 const uint8_t *values, const double p[3])
 {
     const double reach = 1.25;
     double gradient[3], length2 = 0;
@@ -282,7 +282,7 @@ static bool surface_normal(double normal[3], const struct scene *scene, const st
         double ahead[3] = {p[0], p[1], p[2]}, behind[3] = {p[0], p[1], p[2]};
         ahead[a] += reach;
         behind[a] -= reach;
-        gradient[a] = (double)(scene_value(scene, values, behind) - scene_value(scene, values, ahead));
+        gradient[a] = (double)(shade_value(scene, values, behind) - shade_value(scene, values, ahead));
         length2 += gradient[a] * gradient[a];
     }
     for (int k = 0; k < 3; k++) {
@@ -294,31 +294,31 @@ static bool surface_normal(double normal[3], const struct scene *scene, const st
     return length2 > 1;
 }
 
-static struct surface surface_find(const struct scene *scene, const struct camera *camera, int64_t x, int64_t y)
+static struct surface shade_surface_find(const struct scene *scene, const struct camera *camera, int64_t x, int64_t y)
 {
     struct surface surface = {.depth = INFINITY};
     double start[3], p[3], fine[3], coarse[3];
     for (int a = 0; a < 3; a++)
         start[a] = camera->origin[a] + ((double)x + 0.5) * camera->step * camera->axis[0][a] -
                    ((double)y + 0.5) * camera->step * camera->axis[1][a];
-    double t = ray_hit(scene, camera, start);
+    double t = shade_ray_hit(scene, camera, start);
     if (!(t < INFINITY))
         return surface;
-    ray_at(p, start, camera->axis[2], t);
+    shade_ray_at(p, start, camera->axis[2], t);
     surface.depth = (float)t;
     /* the smoothed normal where both nearly agree (stairs of voxels), the fine one at rims and thin bone */
-    bool sharp = surface_normal(fine, scene, camera, scene->density, p);
-    if (surface_normal(coarse, scene, camera, scene->smooth, p)) {
+    bool sharp = shade_surface_normal(fine, scene, camera, scene->density, p);
+    if (shade_surface_normal(coarse, scene, camera, scene->smooth, p)) {
         double agree = fine[0] * coarse[0] + fine[1] * coarse[1] + fine[2] * coarse[2];
         double share = sharp ? fmin(fmax((agree - 0.55) / 0.3, 0), 1) : 1;
         for (int k = 0; k < 3; k++)
             fine[k] += share * (coarse[k] - fine[k]);
     }
     fine[2] = fmax(fine[2], 0.02); /* turned away by smoothing: face the camera */
-    vector_unit(fine);
+    shade_vector_unit(fine);
     for (int k = 0; k < 3; k++)
         surface.normal[k] = (float)fine[k];
-    surface_albedo(surface.albedo, scene, p);
+    shade_surface_albedo(surface.albedo, scene, p);
     return surface;
 }
 
@@ -330,7 +330,7 @@ struct openness {
     int32_t tap[SHADE_AO_TURNS][SHADE_AO_TAPS][2];
 };
 
-static void openness_aim(struct openness *ret, double pixel_mm)
+static void shade_openness_aim(struct openness *ret, double pixel_mm)
 {
     float radius = (float)(shade_ao_mm / pixel_mm);
     ret->mm = (float)pixel_mm;
@@ -344,7 +344,8 @@ static void openness_aim(struct openness *ret, double pixel_mm)
 }
 
 /* Share of ambient light that reaches pixel x, y, whose surface is `here`, 0 to 1. */
-static float openness_at(const struct openness *open, const struct surface *here, double cell_mm, int64_t x, int64_t y)
+static float shade_openness_at(const struct openness *open, const struct surface *here, double cell_mm, int64_t x,
+                               int64_t y)
 {
     float sum = 0;
     const int32_t(*tap)[2] = open->tap[(x * 7 + y * 11) % SHADE_AO_TURNS];
@@ -367,7 +368,7 @@ static float openness_at(const struct openness *open, const struct surface *here
 }
 
 /* The noise of few taps, averaged over the pixels around x, y that are about as deep. */
-static float openness_smooth(const struct openness *open, int64_t x, int64_t y, float depth)
+static float shade_openness_smooth(const struct openness *open, int64_t x, int64_t y, float depth)
 {
     float sum = 0, total = 0;
     for (int64_t v = y - SHADE_AO_BLUR; v <= y + SHADE_AO_BLUR; v++)
@@ -381,7 +382,7 @@ static float openness_smooth(const struct openness *open, int64_t x, int64_t y, 
 }
 
 /* Linear light of one sample. far01: depth, 0 nearest to 1 farthest of the scene. */
-static void surface_light(float rgb[3], const struct surface *surface, float open, float far01)
+static void shade_surface_light(float rgb[3], const struct surface *surface, float open, float far01)
 {
     static const float key[3] = {-0.42f, 0.56f, 0.714f}, fill[3] = {0.74f, 0.12f, 0.66f};
     float key_dot = 0, fill_dot = 0;
@@ -408,8 +409,8 @@ static void shade_pixel(uint8_t out[3], const struct surface *all, const struct 
             const struct surface *surface = &first[v * camera->w + u];
             float rgb[3] = {1, 1, 1};
             if (surface->depth < INFINITY)
-                surface_light(rgb, surface, openness_smooth(open, x, y, surface->depth),
-                              surface->depth / (float)camera->far);
+                shade_surface_light(rgb, surface, shade_openness_smooth(open, x, y, surface->depth),
+                                    surface->depth / (float)camera->far);
             for (int c = 0; c < 3; c++)
                 sum[c] += rgb[c];
         }
@@ -418,7 +419,7 @@ static void shade_pixel(uint8_t out[3], const struct surface *all, const struct 
 }
 
 /* Neighbours a and b show one smooth surface, or both the background. */
-static bool pixels_agree(const struct surface *a, const struct surface *b, float step)
+static bool shade_pixels_agree(const struct surface *a, const struct surface *b, float step)
 {
     if (a->depth == INFINITY || b->depth == INFINITY)
         return a->depth == b->depth;
@@ -428,8 +429,8 @@ static bool pixels_agree(const struct surface *a, const struct surface *b, float
 }
 
 /* The other samples of pixel x, y: looked for where one of the eight around differs, else marked as not needed. */
-static void pixel_refine(const struct scene *scene, const struct camera *camera, struct surface *all, int64_t x,
-                         int64_t y)
+static void shade_pixel_refine(const struct scene *scene, const struct camera *camera, struct surface *all, int64_t x,
+                               int64_t y)
 {
     const int64_t w = camera->w / SHADE_SAMPLES, h = camera->h / SHADE_SAMPLES;
     struct surface *first = &all[y * SHADE_SAMPLES * camera->w + x * SHADE_SAMPLES];
@@ -437,14 +438,14 @@ static void pixel_refine(const struct scene *scene, const struct camera *camera,
     for (int n = 0; n < 9 && even; n++) {
         int64_t u = x + n % 3 - 1, v = y + n / 3 - 1;
         if (u >= 0 && v >= 0 && u < w && v < h)
-            even = pixels_agree(first, &all[v * SHADE_SAMPLES * camera->w + u * SHADE_SAMPLES],
-                                (float)camera->step * SHADE_SAMPLES);
+            even = shade_pixels_agree(first, &all[v * SHADE_SAMPLES * camera->w + u * SHADE_SAMPLES],
+                                      (float)camera->step * SHADE_SAMPLES);
     }
     if (even)
         first[1].depth = PIXEL_EVEN;
     for (int n = 1; n < SHADE_SAMPLES * SHADE_SAMPLES && !even; n++) {
         int64_t u = n % SHADE_SAMPLES, v = n / SHADE_SAMPLES;
-        first[v * camera->w + u] = surface_find(scene, camera, x * SHADE_SAMPLES + u, y * SHADE_SAMPLES + v);
+        first[v * camera->w + u] = shade_surface_find(scene, camera, x * SHADE_SAMPLES + u, y * SHADE_SAMPLES + v);
     }
 }
 
@@ -453,20 +454,20 @@ static void shade_image(struct image *image, const struct scene *scene, const st
                         struct surface *all, struct openness *open)
 {
     const int64_t w = open->w, h = open->h, row = camera->w * SHADE_SAMPLES;
-    openness_aim(open, camera->step * SHADE_SAMPLES * scene->cell_mm);
+    shade_openness_aim(open, camera->step * SHADE_SAMPLES * scene->cell_mm);
 #pragma omp parallel for schedule(dynamic, 8)
     for (int64_t y = 0; y < h; y++)
         for (int64_t x = 0; x < w; x++) {
             struct surface *first = &all[y * row + x * SHADE_SAMPLES];
-            *first = surface_find(scene, camera, x * SHADE_SAMPLES, y * SHADE_SAMPLES);
+            *first = shade_surface_find(scene, camera, x * SHADE_SAMPLES, y * SHADE_SAMPLES);
             open->depth[y * w + x] = first->depth;
         }
 #pragma omp parallel for schedule(dynamic, 8)
     for (int64_t y = 0; y < h; y++)
         for (int64_t x = 0; x < w; x++) {
             const struct surface *first = &all[y * row + x * SHADE_SAMPLES];
-            open->share[y * w + x] = first->depth < INFINITY ? openness_at(open, first, scene->cell_mm, x, y) : 1;
-            pixel_refine(scene, camera, all, x, y);
+            open->share[y * w + x] = first->depth < INFINITY ? shade_openness_at(open, first, scene->cell_mm, x, y) : 1;
+            shade_pixel_refine(scene, camera, all, x, y);
         }
 #pragma omp parallel for schedule(dynamic, 8)
     for (int64_t y = 0; y < h; y++)
@@ -480,7 +481,7 @@ enum status scene_shade(struct image *ret, const struct scene *scene, enum rende
     struct image image = {0};
     if (!scene->density)
         return image_new(ret, px, px, error);
-    struct camera camera = camera_make(scene, view, px);
+    struct camera camera = shade_camera_make(scene, view, px);
     if (image_new(&image, camera.w / SHADE_SAMPLES, camera.h / SHADE_SAMPLES, error))
         return error->status;
     size_t n = (size_t)(camera.w * camera.h), pixels = (size_t)(image.w * image.h);

@@ -85,7 +85,7 @@ enum {
 };
 
 /* Turned about x, then y, then z. */
-static void draw_rotation(double rotation[3][3], const double most_deg[3], struct rng rng)
+static void augment_draw_rotation(double rotation[3][3], const double most_deg[3], struct rng rng)
 {
     for (int i = 0; i < 3; i++)
         for (int j = 0; j < 3; j++)
@@ -105,11 +105,11 @@ static void draw_rotation(double rotation[3][3], const double most_deg[3], struc
 /* In mm: shown = R diag(scale) skull; in voxels of spacing S: to_skull = S^-1 diag(1/scale) R^T S, back = S^-1 R
  * diag(scale) S.
  */
-static void draw_linear(struct augment *augment, const struct augment_config *config, const struct rng *rng)
+static void augment_draw_linear(struct augment *augment, const struct augment_config *config, const struct rng *rng)
 {
     double rotation[3][3], spacing[3], scale[3];
     struct rng scaling = rng_child(rng, CHILD_SCALE);
-    draw_rotation(rotation, config->rotate_deg, rng_child(rng, CHILD_ROTATE));
+    augment_draw_rotation(rotation, config->rotate_deg, rng_child(rng, CHILD_ROTATE));
     for (int a = 0; a < 3; a++) {
         spacing[a] = grid_spacing_mm(&augment->grid, a);
         scale[a] = rng_range(config->scale, &scaling);
@@ -123,8 +123,8 @@ static void draw_linear(struct augment *augment, const struct augment_config *co
 }
 
 /* A lattice over the bone with one more point on either side, which cubic B-splines need. */
-static enum status draw_elastic(struct augment *augment, const struct augment_config *config, struct box bone,
-                                struct rng rng, struct error *error)
+static enum status augment_draw_elastic(struct augment *augment, const struct augment_config *config, struct box bone,
+                                        struct rng rng, struct error *error)
 {
     int64_t n = 3;
     if (config->elastic_mm <= 0)
@@ -146,7 +146,8 @@ static enum status draw_elastic(struct augment *augment, const struct augment_co
 
 /* The ends of the field of view, from where the turned skull's bone begins and ends along z (its own height, not that
  * of its turned box). */
-static void draw_crop(struct augment *augment, const struct augment_config *config, struct box bone, struct rng rng)
+static void augment_draw_crop(struct augment *augment, const struct augment_config *config, struct box bone,
+                              struct rng rng)
 {
     if (rng_uniform(&rng, 0, 1) >= config->crop)
         return;
@@ -164,7 +165,7 @@ static void draw_crop(struct augment *augment, const struct augment_config *conf
     augment->moved |= below > 0 || top > 0;
 }
 
-static void draw_rest(struct augment *augment, const struct augment_config *config, const struct rng *rng)
+static void augment_draw_rest(struct augment *augment, const struct augment_config *config, const struct rng *rng)
 {
     struct rng slice = rng_child(rng, CHILD_SLICE), noise = rng_child(rng, CHILD_NOISE),
                crop_top = rng_child(rng, CHILD_CROP_TOP);
@@ -194,10 +195,10 @@ enum status augment_draw(struct augment *ret, const struct augment_config *confi
         ret->moved |= ret->flip[a];
         ret->centre[a] = 0.5 * (double)(bone.lo[a] + bone.hi[a] - 1);
     }
-    draw_linear(ret, config, &rng);
-    draw_crop(ret, config, bone, rng_child(&rng, CHILD_CROP));
-    draw_rest(ret, config, &rng);
-    return draw_elastic(ret, config, bone, rng_child(&rng, CHILD_ELASTIC), error);
+    augment_draw_linear(ret, config, &rng);
+    augment_draw_crop(ret, config, bone, rng_child(&rng, CHILD_CROP));
+    augment_draw_rest(ret, config, &rng);
+    return augment_draw_elastic(ret, config, bone, rng_child(&rng, CHILD_ELASTIC), error);
 }
 
 void augment_done(struct augment *augment)
@@ -226,25 +227,25 @@ void augment_place(const struct augment *augment, double at[3])
 enum { CODE_CHANGES = 4 };
 
 /* How many are passed over before the next one of a share p is met. */
-static int64_t noise_gap(double p, struct rng *rng)
+static int64_t augment_noise_gap(double p, struct rng *rng)
 {
     const double gap = log(1 - rng_uniform(rng, 0, 1)) / log1p(-p);
     return gap < 1e15 ? (int64_t)gap : (int64_t)1e15;
 }
 
 /* Marks one voxel of a share p of the faces between bone and air across one axis. */
-static void noise_mark_faces(uint8_t *codes, const int64_t size[3], int axis, double p, struct rng *rng)
+static void augment_noise_mark_faces(uint8_t *codes, const int64_t size[3], int axis, double p, struct rng *rng)
 {
     const int64_t step = axis == 0 ? 1 : axis == 1 ? size[0] : size[0] * size[1];
     const int64_t end[3] = {size[0] - (axis == 0), size[1] - (axis == 1), size[2] - (axis == 2)};
-    int64_t gap = noise_gap(p, rng);
+    int64_t gap = augment_noise_gap(p, rng);
     for (int64_t z = 0; z < end[2]; z++)
         for (int64_t y = 0; y < end[1]; y++) {
             uint8_t *row = codes + (z * size[1] + y) * size[0];
             for (int64_t x = 0; x < end[0]; x++)
                 if (((row[x] ^ row[x + step]) & CODE_BONE) && gap-- == 0) {
                     row[x + (rng_u32(rng) & 1 ? step : 0)] |= CODE_CHANGES;
-                    gap = noise_gap(p, rng);
+                    gap = augment_noise_gap(p, rng);
                 }
         }
 }
@@ -255,9 +256,10 @@ void augment_noise(uint8_t *codes, const struct augment *augment, const int64_t 
     if (augment->noise_surface <= 0 && augment->noise_bits <= 0)
         return;
     for (int a = 0; a < 3 && augment->noise_surface > 0; a++)
-        noise_mark_faces(codes, size, a, augment->noise_surface, &rng);
+        augment_noise_mark_faces(codes, size, a, augment->noise_surface, &rng);
     if (augment->noise_bits > 0)
-        for (int64_t v = noise_gap(augment->noise_bits, &rng); v < n; v += 1 + noise_gap(augment->noise_bits, &rng))
+        for (int64_t v = augment_noise_gap(augment->noise_bits, &rng); v < n;
+             v += 1 + augment_noise_gap(augment->noise_bits, &rng))
             codes[v] |= CODE_CHANGES;
     for (int64_t v = 0; v < n; v++)
         if (codes[v] & CODE_CHANGES)

@@ -18,7 +18,7 @@ struct nodes {
     float *row; /* nodes of the row at hand */
 };
 
-static void spline_weights(double w[4], double t)
+static void augment_cut_spline_weights(double w[4], double t)
 {
     const double s = 1 - t;
     w[0] = s * s * s / 6;
@@ -28,7 +28,7 @@ static void spline_weights(double w[4], double t)
 }
 
 /* Adds the displacement at a point of the skull, in voxels. Beyond the lattice it goes on as at its border. */
-static void elastic_add(const struct augment *augment, double at[3])
+static void augment_cut_elastic_add(const struct augment *augment, double at[3])
 {
     double w[3][4], moved[3] = {0};
     int64_t first[3];
@@ -36,7 +36,7 @@ static void elastic_add(const struct augment *augment, double at[3])
         const double last = (double)(augment->n[a] - 3), q = (at[a] - augment->lattice_lo[a]) / augment->lattice_vox[a];
         const double inside = fmin(fmax(q, 0), last);
         first[a] = (int64_t)fmin(floor(inside), last - 1);
-        spline_weights(w[a], inside - (double)first[a]);
+        augment_cut_spline_weights(w[a], inside - (double)first[a]);
     }
     for (int z = 0; z < 4; z++)
         for (int y = 0; y < 4; y++) {
@@ -51,7 +51,7 @@ static void elastic_add(const struct augment *augment, double at[3])
         at[a] += moved[a] / grid_spacing_mm(&augment->grid, a);
 }
 
-static void node_find(float out[3], const struct augment *augment, const double shown[3])
+static void augment_cut_node_find(float out[3], const struct augment *augment, const double shown[3])
 {
     double off[3], at[3];
     for (int a = 0; a < 3; a++)
@@ -60,13 +60,13 @@ static void node_find(float out[3], const struct augment *augment, const double 
         at[a] = augment->centre[a] + augment->to_skull[a][0] * off[0] + augment->to_skull[a][1] * off[1] +
                 augment->to_skull[a][2] * off[2];
     if (augment->lattice)
-        elastic_add(augment, at);
+        augment_cut_elastic_add(augment, at);
     for (int a = 0; a < 3; a++)
         out[a] = (float)at[a];
 }
 
-static enum status nodes_make(struct nodes *nodes, const struct augment *augment, const struct augment_patch *patch,
-                              struct error *error)
+static enum status augment_cut_nodes_make(struct nodes *nodes, const struct augment *augment,
+                                          const struct augment_patch *patch, struct error *error)
 {
     for (int a = 0; a < 3; a++)
         nodes->n[a] = (patch->size[a] + NODE_STEP - 2) / NODE_STEP + 1;
@@ -83,13 +83,13 @@ static enum status nodes_make(struct nodes *nodes, const struct augment *augment
                 double shown[3];
                 for (int a = 0; a < 3; a++)
                     shown[a] = patch->lo[a] + (double)(node[a] * NODE_STEP) * patch->step[a];
-                node_find(out, augment, shown);
+                augment_cut_node_find(out, augment, shown);
             }
     return STATUS_OK;
 }
 
 /* The node before `at` (in voxels of the patch) and the share of the one after it; a little beyond the ends is fine. */
-static int64_t node_before(double at, int64_t n, float *ret_share)
+static int64_t augment_cut_node_before(double at, int64_t n, float *ret_share)
 {
     int64_t node = (int64_t)floor(at / NODE_STEP);
     node = node > n - 2 ? n - 2 : node;
@@ -99,11 +99,12 @@ static int64_t node_before(double at, int64_t n, float *ret_share)
 }
 
 /* The nodes of the row y, z (z need not be whole). */
-static void nodes_row(struct nodes *nodes, int64_t y, double z)
+static void augment_cut_nodes_row(struct nodes *nodes, int64_t y, double z)
 {
     float ty, tz;
     const int64_t stride[2] = {3 * nodes->n[0], 3 * nodes->n[0] * nodes->n[1]};
-    const int64_t ny = node_before((double)y, nodes->n[1], &ty), nz = node_before(z, nodes->n[2], &tz);
+    const int64_t ny = augment_cut_node_before((double)y, nodes->n[1], &ty),
+                  nz = augment_cut_node_before(z, nodes->n[2], &tz);
     const int64_t up = nodes->n[1] > 1 ? stride[0] : 0, over = nodes->n[2] > 1 ? stride[1] : 0;
     const float *at = nodes->at + ny * stride[0] + nz * stride[1];
     for (int64_t i = 0; i < stride[0]; i++)
@@ -114,7 +115,7 @@ static void nodes_row(struct nodes *nodes, int64_t y, double z)
 /* ---- what is there ---- */
 
 /* Shares of bone and of missing bone among the eight voxels around `at`. */
-static void codes_mix(float share[2], const uint8_t corner[8], const float part[3])
+static void augment_cut_codes_mix(float share[2], const uint8_t corner[8], const float part[3])
 {
     share[0] = share[1] = 0;
     for (int k = 0; k < 8; k++) {
@@ -126,7 +127,8 @@ static void codes_mix(float share[2], const uint8_t corner[8], const float part[
 }
 
 /* Returns true where all eight are the same, which *ret_code is; else the shares. Outside the volume is air. */
-static bool codes_at(uint8_t *ret_code, float share[2], const uint8_t *codes, const int64_t dim[3], const float at[3])
+static bool augment_cut_codes_at(uint8_t *ret_code, float share[2], const uint8_t *codes, const int64_t dim[3],
+                                 const float at[3])
 {
     int64_t lower[3];
     float part[3];
@@ -160,12 +162,12 @@ static bool codes_at(uint8_t *ret_code, float share[2], const uint8_t *codes, co
     *ret_code = corner[0];
     if (all == corner[0] * UINT64_C(0x0101010101010101))
         return true;
-    codes_mix(share, corner, part);
+    augment_cut_codes_mix(share, corner, part);
     return false;
 }
 
 /* The augmented slice that is shown at patch slice z, in patch slices; false: outside the field of view. */
-static bool slice_shown(double *ret, const struct augment *augment, double lo, double step, int64_t z)
+static bool augment_cut_slice_shown(double *ret, const struct augment *augment, double lo, double step, int64_t z)
 {
     double shown = lo + (double)z * step;
     if (augment->slice_vox > 0) /* the middle of its thick slice */
@@ -176,8 +178,8 @@ static bool slice_shown(double *ret, const struct augment *augment, double lo, d
 }
 
 /* One row, hard (out) or soft (skull, implant). */
-static void row_fill(uint8_t *out, float *skull, float *implant, const struct nodes *nodes, const uint8_t *codes,
-                     const int64_t dim[3], int64_t w)
+static void augment_cut_row_fill(uint8_t *out, float *skull, float *implant, const struct nodes *nodes,
+                                 const uint8_t *codes, const int64_t dim[3], int64_t w)
 {
     for (int64_t x = 0; x < w; x++) {
         const float *node = nodes->row + 3 * (x / NODE_STEP);
@@ -186,7 +188,7 @@ static void row_fill(uint8_t *out, float *skull, float *implant, const struct no
         uint8_t code;
         for (int a = 0; a < 3 && t > 0; a++)
             at[a] = (1 - t) * node[a] + t * node[3 + a];
-        const bool uniform = codes_at(&code, share, codes, dim, at);
+        const bool uniform = augment_cut_codes_at(&code, share, codes, dim, at);
         if (out)
             out[x] = uniform           ? code
                      : share[0] > 0.5F ? (uint8_t)(CODE_BONE | (share[1] > 0.5F * share[0] ? CODE_MISSING : 0))
@@ -199,22 +201,22 @@ static void row_fill(uint8_t *out, float *skull, float *implant, const struct no
 }
 
 /* Into cleared memory. */
-static enum status cut_any(uint8_t *out, float *skull, float *implant, const struct augment *augment,
-                           const uint8_t *codes, const struct augment_patch *patch, struct error *error)
+static enum status augment_cut_any(uint8_t *out, float *skull, float *implant, const struct augment *augment,
+                                   const uint8_t *codes, const struct augment_patch *patch, struct error *error)
 {
     struct nodes nodes;
     const int64_t *size = patch->size;
-    if (nodes_make(&nodes, augment, patch, error))
+    if (augment_cut_nodes_make(&nodes, augment, patch, error))
         return error->status;
     for (int64_t z = 0; z < size[2]; z++) {
         double from;
-        if (!slice_shown(&from, augment, patch->lo[2], patch->step[2], z))
+        if (!augment_cut_slice_shown(&from, augment, patch->lo[2], patch->step[2], z))
             continue;
         for (int64_t y = 0; y < size[1]; y++) {
             const int64_t row = (z * size[1] + y) * size[0];
-            nodes_row(&nodes, y, from);
-            row_fill(out ? out + row : NULL, out ? NULL : skull + row, out ? NULL : implant + row, &nodes, codes,
-                     augment->grid.dim, size[0]);
+            augment_cut_nodes_row(&nodes, y, from);
+            augment_cut_row_fill(out ? out + row : NULL, out ? NULL : skull + row, out ? NULL : implant + row, &nodes,
+                                 codes, augment->grid.dim, size[0]);
         }
     }
     memory_free(nodes.at);
@@ -225,11 +227,11 @@ enum status augment_cut(uint8_t *out, const struct augment *augment, const uint8
                         const struct augment_patch *patch, struct error *error)
 {
     memset(out, 0, (size_t)(patch->size[0] * patch->size[1] * patch->size[2]));
-    return cut_any(out, NULL, NULL, augment, codes, patch, error);
+    return augment_cut_any(out, NULL, NULL, augment, codes, patch, error);
 }
 
 /* The mean of fine (samples x samples x samples for each value of one slice) into out. */
-static void slice_average(float *out, const float *fine, const int64_t size[3], int64_t samples)
+static void augment_cut_slice_average(float *out, const float *fine, const int64_t size[3], int64_t samples)
 {
     const int64_t row = size[0] * samples, slice = row * size[1] * samples;
     const float share = 1.0F / (float)(samples * samples * samples);
@@ -244,8 +246,8 @@ static void slice_average(float *out, const float *fine, const int64_t size[3], 
 }
 
 /* Slice by slice at `samples` times the resolution. */
-static enum status cut_sampled(float *skull, float *implant, const struct augment *augment, const uint8_t *codes,
-                               const struct augment_patch *patch, struct error *error)
+static enum status augment_cut_sampled(float *skull, float *implant, const struct augment *augment,
+                                       const uint8_t *codes, const struct augment_patch *patch, struct error *error)
 {
     const int64_t k = patch->samples, slice = patch->size[0] * patch->size[1];
     const size_t fine_n = (size_t)(slice * k * k * k);
@@ -259,10 +261,10 @@ static enum status cut_sampled(float *skull, float *implant, const struct augmen
             fine.lo[a] = first[a] - 0.5 * patch->step[a] + 0.5 * fine.step[a];
         }
         memset(both, 0, fine_n * 2 * sizeof *both);
-        status = cut_any(NULL, both, both + fine_n, augment, codes, &fine, error);
+        status = augment_cut_any(NULL, both, both + fine_n, augment, codes, &fine, error);
         if (!status) {
-            slice_average(skull + z * slice, both, patch->size, k);
-            slice_average(implant + z * slice, both + fine_n, patch->size, k);
+            augment_cut_slice_average(skull + z * slice, both, patch->size, k);
+            augment_cut_slice_average(implant + z * slice, both + fine_n, patch->size, k);
         }
     }
     memory_free(both);
@@ -275,6 +277,6 @@ enum status augment_cut_fraction(float *skull, float *implant, const struct augm
     const size_t n = (size_t)(patch->size[0] * patch->size[1] * patch->size[2]);
     memset(skull, 0, n * sizeof *skull);
     memset(implant, 0, n * sizeof *implant);
-    return patch->samples > 1 ? cut_sampled(skull, implant, augment, codes, patch, error)
-                              : cut_any(NULL, skull, implant, augment, codes, patch, error);
+    return patch->samples > 1 ? augment_cut_sampled(skull, implant, augment, codes, patch, error)
+                              : augment_cut_any(NULL, skull, implant, augment, codes, patch, error);
 }

@@ -5,14 +5,14 @@
 #include "data/volume/resample.h"
 
 /* First slice, and number of slices, that the grid covers along axis a. */
-static int64_t grid_first(const struct loader_config *config, const int64_t dim[3], int a)
+static int64_t sampler_grid_first(const struct loader_config *config, const int64_t dim[3], int a)
 {
     return a == 2 && config->top_vox > 0 && config->top_vox < dim[2] ? dim[2] - config->top_vox : 0;
 }
 
-static int64_t grid_tiles(const struct loader_config *config, const int64_t dim[3], int a)
+static int64_t sampler_grid_tiles(const struct loader_config *config, const int64_t dim[3], int a)
 {
-    const int64_t size = dim[a] - grid_first(config, dim, a), patch = config->patch_vox[a];
+    const int64_t size = dim[a] - sampler_grid_first(config, dim, a), patch = config->patch_vox[a];
     return (size + patch - 1) / patch;
 }
 
@@ -21,7 +21,8 @@ int64_t sampler_count(const struct loader_config *config, const int64_t dim[3])
     if (config->sampler == SAMPLER_WHOLE)
         return 1;
     if (config->sampler == SAMPLER_GRID)
-        return grid_tiles(config, dim, 0) * grid_tiles(config, dim, 1) * grid_tiles(config, dim, 2);
+        return sampler_grid_tiles(config, dim, 0) * sampler_grid_tiles(config, dim, 1) *
+               sampler_grid_tiles(config, dim, 2);
     return config->patches_per_skull;
 }
 
@@ -41,24 +42,25 @@ struct sampler_grid sampler_grid_of(const struct grid *grid, double spacing_mm)
 }
 
 /* Where a patch of this axis starts so that it stays inside [0, size) if it fits. */
-static int64_t start_inside(int64_t start, int64_t size, int64_t patch)
+static int64_t sampler_start_inside(int64_t start, int64_t size, int64_t patch)
 {
     if (start > size - patch)
         start = size - patch;
     return start > 0 ? start : 0;
 }
 
-static void grid_place(int64_t start[3], const struct loader_config *config, const int64_t dim[3], int64_t k)
+static void sampler_grid_place(int64_t start[3], const struct loader_config *config, const int64_t dim[3], int64_t k)
 {
     for (int a = 2; a >= 0; a--) {
-        const int64_t n = grid_tiles(config, dim, a), first = grid_first(config, dim, a), patch = config->patch_vox[a];
-        start[a] = first + start_inside(k % n * patch, dim[a] - first, patch);
+        const int64_t n = sampler_grid_tiles(config, dim, a), first = sampler_grid_first(config, dim, a),
+                      patch = config->patch_vox[a];
+        start[a] = first + sampler_start_inside(k % n * patch, dim[a] - first, patch);
         k /= n;
     }
 }
 
 /* The r-th voxel of the implant. */
-static void implant_voxel(int64_t voxel[3], const struct region *implant, int64_t r)
+static void sampler_implant_voxel(int64_t voxel[3], const struct region *implant, int64_t r)
 {
     const int64_t w = implant->box.hi[0] - implant->box.lo[0], h = implant->box.hi[1] - implant->box.lo[1];
     int64_t i = 0;
@@ -70,7 +72,7 @@ static void implant_voxel(int64_t voxel[3], const struct region *implant, int64_
     voxel[2] = implant->box.lo[2] + i / w / h;
 }
 
-static int64_t implant_voxels(const struct region *implant)
+static int64_t sampler_implant_voxels(const struct region *implant)
 {
     int64_t n = implant->mask ? 1 : 0;
     for (int a = 0; a < 3; a++)
@@ -79,7 +81,7 @@ static int64_t implant_voxels(const struct region *implant)
 }
 
 /* Where a voxel of the skull is shown, on the grid of the patches. */
-static void centre_place(const struct augment *augment, const struct sampler_grid *on, int64_t centre[3])
+static void sampler_centre_place(const struct augment *augment, const struct sampler_grid *on, int64_t centre[3])
 {
     double at[3] = {(double)centre[0], (double)centre[1], (double)centre[2]};
     if (augment)
@@ -97,18 +99,18 @@ struct box sampler_box(const struct loader_config *config, const struct augment 
     if (config->sampler == SAMPLER_WHOLE)
         return box;
     if (config->sampler == SAMPLER_GRID)
-        grid_place(start, config, dim, k);
+        sampler_grid_place(start, config, dim, k);
     else {
         struct rng place = rng_child(&rng, (uint64_t)k);
-        const int64_t n = config->sampler == SAMPLER_DEFECT ? implant_voxels(implant) : 0;
+        const int64_t n = config->sampler == SAMPLER_DEFECT ? sampler_implant_voxels(implant) : 0;
         const bool on_defect = rng_uniform(&place, 0, 1) < config->defect_ratio && n > 0;
         if (on_defect)
-            implant_voxel(centre, implant, rng_below(&place, n));
+            sampler_implant_voxel(centre, implant, rng_below(&place, n));
         for (int a = 0; a < 3 && !on_defect; a++)
             centre[a] = bone.lo[a] + rng_below(&place, bone.hi[a] - bone.lo[a]);
-        centre_place(augment, on, centre);
+        sampler_centre_place(augment, on, centre);
         for (int a = 0; a < 3; a++)
-            start[a] = start_inside(centre[a] - config->patch_vox[a] / 2, dim[a], config->patch_vox[a]);
+            start[a] = sampler_start_inside(centre[a] - config->patch_vox[a] / 2, dim[a], config->patch_vox[a]);
     }
     for (int a = 0; a < 3; a++) {
         box.lo[a] = start[a];

@@ -28,24 +28,24 @@ struct histogram {
     int64_t count[HU_BINS], n;
 };
 
-static double value_at(const struct volume *ct, int64_t i)
+static double segment_value_at(const struct volume *ct, int64_t i)
 {
     return ct->type == VOXEL_I16 ? (double)((const int16_t *)ct->data)[i] : (double)((const float *)ct->data)[i];
 }
 
-static void histogram_fill(struct histogram *histogram, const struct volume *ct)
+static void segment_histogram_fill(struct histogram *histogram, const struct volume *ct)
 {
     memset(histogram, 0, sizeof *histogram);
     histogram->n = grid_voxels(&ct->grid);
     for (int64_t i = 0; i < histogram->n; i++) {
-        const double hu = value_at(ct, i);
+        const double hu = segment_value_at(ct, i);
         const double bin = hu >= HU_HIGH ? HU_BINS - 1 : hu > HU_LOW ? floor(hu) - HU_LOW : 0; /* NaN: air */
         histogram->count[(int64_t)bin]++;
     }
 }
 
 /* Voxels with lo <= HU < hi. */
-static int64_t histogram_between(const struct histogram *histogram, int lo, int hi)
+static int64_t segment_histogram_between(const struct histogram *histogram, int lo, int hi)
 {
     int64_t n = 0;
     for (int hu = lo; hu < hi; hu++)
@@ -54,12 +54,12 @@ static int64_t histogram_between(const struct histogram *histogram, int lo, int 
 }
 
 /* A head in a scanner's field of view always shows air, soft tissue and bone in no small share. */
-static enum status refuse_no_ct(const struct histogram *histogram, const char *name, struct error *error)
+static enum status segment_refuse_no_ct(const struct histogram *histogram, const char *name, struct error *error)
 {
     const double n = (double)histogram->n;
-    const double air = (double)histogram_between(histogram, HU_LOW, AIR_HU) / n;
-    const double tissue = (double)histogram_between(histogram, TISSUE_LOW_HU, TISSUE_HIGH_HU) / n;
-    const double bone = (double)histogram_between(histogram, BONE_HU, HU_HIGH) / n;
+    const double air = (double)segment_histogram_between(histogram, HU_LOW, AIR_HU) / n;
+    const double tissue = (double)segment_histogram_between(histogram, TISSUE_LOW_HU, TISSUE_HIGH_HU) / n;
+    const double bone = (double)segment_histogram_between(histogram, BONE_HU, HU_HIGH) / n;
     const char *missing = air < 0.02      ? "air (below -300)"
                           : tissue < 0.02 ? "soft tissue (-50 to 100)"
                           : bone < 0.002  ? "bone (300 and more)"
@@ -74,7 +74,7 @@ static enum status refuse_no_ct(const struct histogram *histogram, const char *n
 }
 
 /* Otsu's threshold over 60 .. 1500 HU: greatest variance between the classes below and above. */
-static double otsu_threshold(const struct histogram *histogram)
+static double segment_otsu_threshold(const struct histogram *histogram)
 {
     enum { LO = 60, HI = 1500 };
     double total = 0, sum = 0, below = 0, sum_below = 0, best = -1, threshold = 150;
@@ -97,21 +97,21 @@ static double otsu_threshold(const struct histogram *histogram)
     return threshold;
 }
 
-static void threshold_bone(uint8_t *mask, const struct volume *ct, double threshold_hu)
+static void segment_bone(uint8_t *mask, const struct volume *ct, double threshold_hu)
 {
     const int64_t n = grid_voxels(&ct->grid);
 #pragma omp parallel for schedule(static)
     for (int64_t i = 0; i < n; i++)
-        mask[i] = value_at(ct, i) >= threshold_hu;
+        mask[i] = segment_value_at(ct, i) >= threshold_hu;
 }
 
-static void warn(struct segment_report *report, const char *text)
+static void segment_warn(struct segment_report *report, const char *text)
 {
     if (report->n_warnings < SEGMENT_MAX_WARNINGS)
         report->warnings[report->n_warnings++] = text;
 }
 
-static double axis_cosine(const struct grid *grid, int a, int b)
+static double segment_axis_cosine(const struct grid *grid, int a, int b)
 {
     double dot = 0;
     for (int k = 0; k < 3; k++)
@@ -119,31 +119,34 @@ static double axis_cosine(const struct grid *grid, int a, int b)
     return fabs(dot) / (grid_spacing_mm(grid, a) * grid_spacing_mm(grid, b));
 }
 
-static void warn_about_grid(struct segment_report *report, const struct grid *grid)
+static void segment_warn_about_grid(struct segment_report *report, const struct grid *grid)
 {
     if (grid_spacing_mm(grid, 2) > 2.5)
-        warn(report, "thick slices (more than 2.5 mm): thin bone is lost between them; a thin-slice reconstruction "
+        segment_warn(report,
+                     "thick slices (more than 2.5 mm): thin bone is lost between them; a thin-slice reconstruction "
                      "would be better");
-    if (axis_cosine(grid, 0, 1) > 1e-3 || axis_cosine(grid, 0, 2) > 1e-3 || axis_cosine(grid, 1, 2) > 1e-3)
-        warn(report,
-             "the axes are not at right angles (gantry tilt): shapes are sheared on this grid; resample it first");
+    if (segment_axis_cosine(grid, 0, 1) > 1e-3 || segment_axis_cosine(grid, 0, 2) > 1e-3 ||
+        segment_axis_cosine(grid, 1, 2) > 1e-3)
+        segment_warn(
+            report,
+            "the axes are not at right angles (gantry tilt): shapes are sheared on this grid; resample it first");
 }
 
-static void warn_about_skull(struct segment_report *report, const struct grid *grid, const uint8_t *mask)
+static void segment_warn_about_skull(struct segment_report *report, const struct grid *grid, const uint8_t *mask)
 {
     const struct box box = box_of_mask(mask, grid->dim);
     const int64_t slice = grid->dim[0] * grid->dim[1];
     if (report->metal_ml > 0.05)
-        warn(report, "metal in the scan: its streaks may stand as bone, or hide it");
+        segment_warn(report, "metal in the scan: its streaks may stand as bone, or hide it");
     if (mask_count(mask + (grid->dim[2] - 1) * slice, slice) > 0)
-        warn(report, "the bone reaches the top slice: the vertex is cut off");
+        segment_warn(report, "the bone reaches the top slice: the vertex is cut off");
     if ((double)(box.hi[2] - box.lo[2]) * grid_spacing_mm(grid, 2) < 80)
-        warn(report, "less than 80 mm of skull from bottom to top: part of the vault is outside the scan");
+        segment_warn(report, "less than 80 mm of skull from bottom to top: part of the vault is outside the scan");
 }
 
 /* Keeps the largest 6-connected piece; counts what goes. */
-static enum status keep_skull(uint8_t *mask, const struct grid *grid, struct segment_report *report,
-                              struct error *error)
+static enum status segment_keep_skull(uint8_t *mask, const struct grid *grid, struct segment_report *report,
+                                      struct error *error)
 {
     const int64_t n = grid_voxels(grid), before = mask_count(mask, n);
     int32_t *labels = memory_alloc((size_t)n, sizeof *labels);
@@ -182,17 +185,17 @@ enum status segment_skull(struct volume *ret_skull, struct segment_report *repor
     struct histogram *histogram = memory_alloc(1, sizeof *histogram);
     if (!histogram)
         return error_memory(error, sizeof *histogram, "the histogram");
-    histogram_fill(histogram, ct);
-    enum status status = refuse_no_ct(histogram, name, error);
-    report->threshold_hu = config->auto_threshold ? otsu_threshold(histogram) : config->threshold_hu;
-    report->metal_ml = (double)histogram_between(histogram, METAL_HU, HU_HIGH) * grid_voxel_ml(&ct->grid);
+    segment_histogram_fill(histogram, ct);
+    enum status status = segment_refuse_no_ct(histogram, name, error);
+    report->threshold_hu = config->auto_threshold ? segment_otsu_threshold(histogram) : config->threshold_hu;
+    report->metal_ml = (double)segment_histogram_between(histogram, METAL_HU, HU_HIGH) * grid_voxel_ml(&ct->grid);
     memory_free(histogram);
     if (!status)
         status = volume_new(&skull, &ct->grid, VOXEL_U8, error);
     if (!status) {
         skull.storage = ct->storage;
-        threshold_bone(skull.data, ct, report->threshold_hu);
-        status = keep_skull(skull.data, &ct->grid, report, error);
+        segment_bone(skull.data, ct, report->threshold_hu);
+        status = segment_keep_skull(skull.data, &ct->grid, report, error);
     }
     if (!status && report->bone_ml < config->min_bone_ml)
         status = error_set(error, STATUS_FAILED,
@@ -202,8 +205,8 @@ enum status segment_skull(struct volume *ret_skull, struct segment_report *repor
         volume_done(&skull);
         return status;
     }
-    warn_about_grid(report, &ct->grid);
-    warn_about_skull(report, &ct->grid, skull.data);
+    segment_warn_about_grid(report, &ct->grid);
+    segment_warn_about_skull(report, &ct->grid, skull.data);
     *ret_skull = skull;
     return STATUS_OK;
 }

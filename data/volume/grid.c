@@ -8,14 +8,14 @@ int64_t grid_voxels(const struct grid *grid)
     return grid->dim[0] * grid->dim[1] * grid->dim[2];
 }
 
-static double vector_length(const double v[3])
+static double grid_length(const double v[3])
 {
     return sqrt(v[0] * v[0] + v[1] * v[1] + v[2] * v[2]);
 }
 
 double grid_spacing_mm(const struct grid *grid, int a)
 {
-    return vector_length(grid->axis[a]);
+    return grid_length(grid->axis[a]);
 }
 
 /* Of the matrix whose rows are the axes. */
@@ -75,7 +75,7 @@ bool grid_same(const struct grid *a, const struct grid *b, double tolerance_mm)
         grid_to_world(b, index, at_b);
         for (int k = 0; k < 3; k++)
             apart[k] = at_a[k] - at_b[k];
-        if (!(vector_length(apart) <= tolerance_mm))
+        if (!(grid_length(apart) <= tolerance_mm))
             return false;
     }
     return true;

@@ -197,7 +197,7 @@ enum status nifti_open(struct voxel_file *ret, const char *path, bool gzip, stru
 /* --- writing --- */
 
 /* The three axes at right angles, so that a quaternion can say them. */
-static bool grid_orthogonal(const struct grid *grid)
+static bool nifti_grid_orthogonal(const struct grid *grid)
 {
     for (int a = 0; a < 3; a++) {
         int b = (a + 1) % 3;
@@ -246,7 +246,7 @@ static nifti_2_header nifti_header_of(const struct volume *volume)
         header.quatern_d = storage->quatern[2];
         header.qoffset_x = storage->qoffset[0], header.qoffset_y = storage->qoffset[1],
         header.qoffset_z = storage->qoffset[2];
-    } else if (header.qform_code > 0 && grid_orthogonal(&grid)) {
+    } else if (header.qform_code > 0 && nifti_grid_orthogonal(&grid)) {
         nifti_set_qform(&header, &affine);
     } else { /* the sform alone can say it */
         header.qform_code = 0;

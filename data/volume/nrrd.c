@@ -43,7 +43,7 @@ static void nrrd_text_done(struct nrrd_text *text)
     memory_free(text->data_file);
 }
 
-static bool field_is(const char *line, size_t length, const char *name)
+static bool nrrd_field_is(const char *line, size_t length, const char *name)
 {
     return strlen(name) == length && strncasecmp(line, name, length) == 0;
 }
@@ -56,7 +56,7 @@ static enum status nrrd_take_data_file(struct nrrd_text *text, const char *name,
         why = "named twice";
     else if (length == 0)
         why = "empty name";
-    else if (memchr(name, '%', length) || field_is(name, length, "LIST"))
+    else if (memchr(name, '%', length) || nrrd_field_is(name, length, "LIST"))
         why = "a list of files (join them: unu save -f nrrd)";
     if (!why && length > 2 && name[0] == '.' && name[1] == '/')
         name += 2, length -= 2;
@@ -79,10 +79,10 @@ static enum status nrrd_take_line(struct nrrd_text *text, char **out, const char
     const char *value = colon + 1;
     while (value < line + length && *value == ' ')
         value++;
-    if (field_is(line, field, "data file") || field_is(line, field, "datafile"))
+    if (nrrd_field_is(line, field, "data file") || nrrd_field_is(line, field, "datafile"))
         return nrrd_take_data_file(text, value, (size_t)(line + length - value), path, error);
     for (int f = 0; f < N_FIELDS; f++)
-        if (field_is(line, field, nrrd_fields[f])) {
+        if (nrrd_field_is(line, field, nrrd_fields[f])) {
             if (length > LINE_MAX_BYTES)
                 return error_set(error, STATUS_FAILED, "%s: field '%s': a line of %zu bytes (a damaged header?)", path,
                                  nrrd_fields[f], length);
@@ -189,7 +189,7 @@ static enum status nrrd_spatial_axes(unsigned spatial[3], const Nrrd *nrrd, cons
 }
 
 /* Or not given. */
-static bool unit_is_mm(const char *unit)
+static bool nrrd_unit_is_mm(const char *unit)
 {
     static const char *const names[] = {"", "mm", "millimeter", "millimeters", "millimetre", "millimetres"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
@@ -212,7 +212,7 @@ static enum status nrrd_space(double turn[3], struct storage *storage, const Nrr
                          path, nrrd->space ? airEnumStr(nrrdSpace, nrrd->space) : "unnamed");
     for (int k = 0; k < 3; k++) {
         const char *unit = nrrd->spaceUnits[k] ? nrrd->spaceUnits[k] : "";
-        if (!unit_is_mm(unit))
+        if (!nrrd_unit_is_mm(unit))
             return error_set(error, STATUS_FAILED, "%s: space units '%.20s', expected \"mm\"", path, unit);
         snprintf(storage->space_units[k], sizeof storage->space_units[k], "%s", unit);
     }

@@ -44,7 +44,7 @@ struct grid orient_canonical(struct storage *storage)
     return orient_turn(storage);
 }
 
-static bool grid_identical(const struct grid *a, const struct grid *b)
+static bool orient_grid_identical(const struct grid *a, const struct grid *b)
 {
     for (int i = 0; i < 3; i++) {
         if (a->dim[i] != b->dim[i] || a->origin[i] != b->origin[i])
@@ -59,7 +59,7 @@ static bool grid_identical(const struct grid *a, const struct grid *b)
 struct grid orient_file(const struct storage *storage, const struct grid *grid)
 {
     struct grid before = orient_turn(storage);
-    if (grid_identical(&before, grid))
+    if (orient_grid_identical(&before, grid))
         return storage->grid;
     struct grid file = {0};
     memcpy(file.origin, grid->origin, sizeof file.origin);

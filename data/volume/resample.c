@@ -14,7 +14,7 @@ struct index_map {
     double start[3], step[3][3];
 };
 
-static struct index_map index_map_make(const struct grid *src, const struct grid *dst)
+static struct index_map resample_index_map_make(const struct grid *src, const struct grid *dst)
 {
     struct index_map map;
     double world[3];
@@ -29,7 +29,7 @@ static struct index_map index_map_make(const struct grid *src, const struct grid
     return map;
 }
 
-static double voxel_at(const struct volume *volume, int64_t i)
+static double resample_voxel_at(const struct volume *volume, int64_t i)
 {
     return volume->type == VOXEL_U8    ? ((const uint8_t *)volume->data)[i]
            : volume->type == VOXEL_I16 ? ((const int16_t *)volume->data)[i]
@@ -37,30 +37,33 @@ static double voxel_at(const struct volume *volume, int64_t i)
 }
 
 /* A voxel is a box: half a step beyond the outermost centres is still inside. Rounding of the map is forgiven. */
-static bool axis_inside(double at, int64_t n)
+static bool resample_axis_inside(double at, int64_t n)
 {
     const double edge = 0.5 + 1e-6;
     return at >= -edge && at <= (double)(n - 1) + edge;
 }
 
-static bool index_inside(const double at[3], const int64_t dim[3])
+static bool resample_index_inside(const double at[3], const int64_t dim[3])
 {
-    return axis_inside(at[0], dim[0]) && axis_inside(at[1], dim[1]) && axis_inside(at[2], dim[2]);
+    return resample_axis_inside(at[0], dim[0]) && resample_axis_inside(at[1], dim[1]) &&
+           resample_axis_inside(at[2], dim[2]);
 }
 
-static int64_t index_clamp(double at, int64_t dim)
+static int64_t resample_index_clamp(double at, int64_t dim)
 {
     return at < 0 ? 0 : at > (double)(dim - 1) ? dim - 1 : (int64_t)at;
 }
 
-static int64_t nearest_at(const struct volume *src, const double at[3])
+static int64_t resample_nearest_at(const struct volume *src, const double at[3])
 {
     const int64_t *dim = src->grid.dim;
-    return (index_clamp(floor(at[2] + 0.5), dim[2]) * dim[1] + index_clamp(floor(at[1] + 0.5), dim[1])) * dim[0] +
-           index_clamp(floor(at[0] + 0.5), dim[0]);
+    return (resample_index_clamp(floor(at[2] + 0.5), dim[2]) * dim[1] +
+            resample_index_clamp(floor(at[1] + 0.5), dim[1])) *
+               dim[0] +
+           resample_index_clamp(floor(at[0] + 0.5), dim[0]);
 }
 
-static double linear_at(const struct volume *src, const double at[3])
+static double resample_linear_at(const struct volume *src, const double at[3])
 {
     const int64_t stride[3] = {1, src->grid.dim[0], src->grid.dim[0] * src->grid.dim[1]};
     int64_t base = 0, next[3];
@@ -75,16 +78,17 @@ static double linear_at(const struct volume *src, const double at[3])
     double plane[2];
     for (int z = 0; z < 2; z++) {
         int64_t i = base + z * next[2];
-        double low = voxel_at(src, i) * (1 - part[0]) + voxel_at(src, i + next[0]) * part[0];
-        double high = voxel_at(src, i + next[1]) * (1 - part[0]) + voxel_at(src, i + next[1] + next[0]) * part[0];
+        double low = resample_voxel_at(src, i) * (1 - part[0]) + resample_voxel_at(src, i + next[0]) * part[0];
+        double high = resample_voxel_at(src, i + next[1]) * (1 - part[0]) +
+                      resample_voxel_at(src, i + next[1] + next[0]) * part[0];
         plane[z] = low * (1 - part[1]) + high * part[1];
     }
     return plane[0] * (1 - part[2]) + plane[1] * part[2];
 }
 
-static void store_nearest(struct volume *dst, int64_t to, const struct volume *src, const double at[3])
+static void resample_store_nearest(struct volume *dst, int64_t to, const struct volume *src, const double at[3])
 {
-    int64_t from = nearest_at(src, at);
+    int64_t from = resample_nearest_at(src, at);
     if (src->type == VOXEL_U8)
         ((uint8_t *)dst->data)[to] = ((const uint8_t *)src->data)[from];
     else if (src->type == VOXEL_I16)
@@ -93,8 +97,8 @@ static void store_nearest(struct volume *dst, int64_t to, const struct volume *s
         ((float *)dst->data)[to] = ((const float *)src->data)[from];
 }
 
-static void oblique_slice(struct volume *dst, const struct volume *src, const struct index_map *map, int64_t z,
-                          enum resample_order order)
+static void resample_oblique_slice(struct volume *dst, const struct volume *src, const struct index_map *map, int64_t z,
+                                   enum resample_order order)
 {
     const int64_t *dim = dst->grid.dim;
     for (int64_t y = 0; y < dim[1]; y++)
@@ -104,12 +108,12 @@ static void oblique_slice(struct volume *dst, const struct volume *src, const st
                 at[a] = map->start[a] + (double)x * map->step[0][a] + (double)y * map->step[1][a] +
                         (double)z * map->step[2][a];
             int64_t to = (z * dim[1] + y) * dim[0] + x;
-            if (!index_inside(at, src->grid.dim))
+            if (!resample_index_inside(at, src->grid.dim))
                 continue;
             if (order == RESAMPLE_NEAREST)
-                store_nearest(dst, to, src, at);
+                resample_store_nearest(dst, to, src, at);
             else
-                ((float *)dst->data)[to] = (float)linear_at(src, at);
+                ((float *)dst->data)[to] = (float)resample_linear_at(src, at);
         }
 }
 
@@ -123,7 +127,7 @@ struct axis_taps {
     int64_t width;
 };
 
-static bool map_is_parallel(const struct index_map *map, const int64_t dst_dim[3])
+static bool resample_map_is_parallel(const struct index_map *map, const int64_t dst_dim[3])
 {
     for (int a = 0; a < 3; a++)
         for (int k = 0; k < 3; k++)
@@ -132,13 +136,13 @@ static bool map_is_parallel(const struct index_map *map, const int64_t dst_dim[3
     return true;
 }
 
-static int64_t axis_width(double step, enum resample_order order)
+static int64_t resample_axis_width(double step, enum resample_order order)
 {
     return order == RESAMPLE_AREA && step > 1 ? (int64_t)ceil(step) + 1 : 2;
 }
 
 /* The shares of src's voxels in the box of width step around `at`. */
-static void taps_area(struct axis_taps *taps, int64_t i, double at, double step, int64_t src_n)
+static void resample_taps_area(struct axis_taps *taps, int64_t i, double at, double step, int64_t src_n)
 {
     const double lo = fmax(at - 0.5 * step, -0.5), hi = fmin(at + 0.5 * step, (double)src_n - 0.5);
     const int64_t first = (int64_t)floor(lo + 0.5);
@@ -149,7 +153,7 @@ static void taps_area(struct axis_taps *taps, int64_t i, double at, double step,
     taps->n[i] = (int32_t)n;
 }
 
-static void taps_point(struct axis_taps *taps, int64_t i, double at, int64_t src_n, enum resample_order order)
+static void resample_taps_point(struct axis_taps *taps, int64_t i, double at, int64_t src_n, enum resample_order order)
 {
     double clamped = fmin(fmax(at, 0), (double)(src_n - 1));
     if (order == RESAMPLE_NEAREST)
@@ -157,26 +161,26 @@ static void taps_point(struct axis_taps *taps, int64_t i, double at, int64_t src
     const int64_t below = (int64_t)clamped;
     const float part = (float)(clamped - (double)below);
     taps->first[i] = (int32_t)below;
-    taps->n[i] = axis_inside(at, src_n) ? below + 1 < src_n ? 2 : 1 : 0;
+    taps->n[i] = resample_axis_inside(at, src_n) ? below + 1 < src_n ? 2 : 1 : 0;
     taps->weight[2 * i] = 1 - part;
     taps->weight[2 * i + 1] = part;
 }
 
-static void taps_fill(struct axis_taps *taps, double start, double step, int64_t n, int64_t src_n,
-                      enum resample_order order)
+static void resample_taps_fill(struct axis_taps *taps, double start, double step, int64_t n, int64_t src_n,
+                               enum resample_order order)
 {
     for (int64_t i = 0; i < n; i++) {
         const double at = start + (double)i * step;
         taps->n[i] = 0;
         if (order != RESAMPLE_AREA || step <= 1)
-            taps_point(taps, i, at, src_n, order);
+            resample_taps_point(taps, i, at, src_n, order);
         else if (at + 0.5 * step > -0.5 && at - 0.5 * step < (double)src_n - 0.5)
-            taps_area(taps, i, at, step, src_n);
+            resample_taps_area(taps, i, at, step, src_n);
     }
 }
 
 /* out += weight * a source row */
-static void row_blend(float *out, const struct volume *src, int64_t y, int64_t z, float weight)
+static void resample_row_blend(float *out, const struct volume *src, int64_t y, int64_t z, float weight)
 {
     int64_t n = src->grid.dim[0], at = (z * src->grid.dim[1] + y) * n;
     const uint8_t *u8 = (const uint8_t *)src->data + at;
@@ -196,16 +200,16 @@ static void row_blend(float *out, const struct volume *src, int64_t y, int64_t z
 }
 
 /* One row of dst; `blend` holds a source row. */
-static void parallel_row(struct volume *dst, const struct volume *src, const struct axis_taps taps[3], int64_t y,
-                         int64_t z, float *blend)
+static void resample_parallel_row(struct volume *dst, const struct volume *src, const struct axis_taps taps[3],
+                                  int64_t y, int64_t z, float *blend)
 {
     const struct axis_taps *tx = &taps[0], *ty = &taps[1], *tz = &taps[2];
     float *out = (float *)dst->data + (z * dst->grid.dim[1] + y) * dst->grid.dim[0];
     memset(blend, 0, (size_t)src->grid.dim[0] * sizeof *blend);
     for (int32_t k = 0; k < tz->n[z]; k++)
         for (int32_t j = 0; j < ty->n[y]; j++)
-            row_blend(blend, src, ty->first[y] + j, tz->first[z] + k,
-                      ty->weight[y * ty->width + j] * tz->weight[z * tz->width + k]);
+            resample_row_blend(blend, src, ty->first[y] + j, tz->first[z] + k,
+                               ty->weight[y * ty->width + j] * tz->weight[z * tz->width + k]);
     for (int64_t i = 0; i < dst->grid.dim[0]; i++) {
         const float *from = blend + tx->first[i], *weight = tx->weight + i * tx->width;
         float sum = 0;
@@ -215,8 +219,8 @@ static void parallel_row(struct volume *dst, const struct volume *src, const str
     }
 }
 
-static void parallel_row_nearest(struct volume *dst, const struct volume *src, const struct axis_taps taps[3],
-                                 int64_t y, int64_t z)
+static void resample_parallel_row_nearest(struct volume *dst, const struct volume *src, const struct axis_taps taps[3],
+                                          int64_t y, int64_t z)
 {
     size_t size = voxel_bytes(src->type);
     const char *in = (const char *)src->data +
@@ -235,7 +239,7 @@ static enum status resample_parallel(struct volume *dst, const struct volume *sr
     const int64_t *dim = dst->grid.dim;
     size_t entries = (size_t)(dim[0] + dim[1] + dim[2]), row = (size_t)(src->grid.dim[0] + 15) / 16 * 16, weights = 0;
     for (int a = 0; a < 3; a++)
-        weights += (size_t)(dim[a] * axis_width(map->step[a][a], order));
+        weights += (size_t)(dim[a] * resample_axis_width(map->step[a][a], order));
     int32_t *voxels = memory_alloc(2 * entries, sizeof *voxels);
     float *floats = memory_alloc(weights + row * (size_t)parallel_threads() + 16, sizeof *floats),
           *blends = floats + weights;
@@ -244,10 +248,10 @@ static enum status resample_parallel(struct volume *dst, const struct volume *sr
     int32_t *entry = voxels;
     float *weight = floats;
     for (int a = 0; a < 3 && !status; a++) {
-        taps[a] = (struct axis_taps){entry, entry + dim[a], weight, axis_width(map->step[a][a], order)};
+        taps[a] = (struct axis_taps){entry, entry + dim[a], weight, resample_axis_width(map->step[a][a], order)};
         entry += 2 * dim[a];
         weight += dim[a] * taps[a].width;
-        taps_fill(&taps[a], map->start[a], map->step[a][a], dim[a], src->grid.dim[a], order);
+        resample_taps_fill(&taps[a], map->start[a], map->step[a][a], dim[a], src->grid.dim[a], order);
     }
     if (!status) {
 #pragma omp parallel for schedule(static)
@@ -256,9 +260,9 @@ static enum status resample_parallel(struct volume *dst, const struct volume *sr
             if (taps[1].n[y] == 0 || taps[2].n[z] == 0)
                 continue;
             if (order == RESAMPLE_NEAREST)
-                parallel_row_nearest(dst, src, taps, y, z);
+                resample_parallel_row_nearest(dst, src, taps, y, z);
             else
-                parallel_row(dst, src, taps, y, z, blends + row * (size_t)omp_get_thread_num());
+                resample_parallel_row(dst, src, taps, y, z, blends + row * (size_t)omp_get_thread_num());
         }
     }
     memory_free(floats);
@@ -274,8 +278,8 @@ enum status resample_volume(struct volume *ret, const struct volume *src, const 
     struct volume dst;
     if (volume_new(&dst, dst_grid, order == RESAMPLE_NEAREST ? src->type : VOXEL_F32, error))
         return STATUS_FAILED;
-    const struct index_map map = index_map_make(&src->grid, dst_grid);
-    if (map_is_parallel(&map, dst_grid->dim)) {
+    const struct index_map map = resample_index_map_make(&src->grid, dst_grid);
+    if (resample_map_is_parallel(&map, dst_grid->dim)) {
         if (resample_parallel(&dst, src, &map, order, error)) {
             volume_done(&dst);
             return STATUS_FAILED;
@@ -283,7 +287,7 @@ enum status resample_volume(struct volume *ret, const struct volume *src, const 
     } else {
 #pragma omp parallel for schedule(static)
         for (int64_t z = 0; z < dst_grid->dim[2]; z++)
-            oblique_slice(&dst, src, &map, z, order);
+            resample_oblique_slice(&dst, src, &map, z, order);
     }
     *ret = dst;
     return STATUS_OK;
@@ -371,7 +375,7 @@ void resample_crop(float *out, const int64_t crop[3], const float *src, const in
 }
 
 /* The sum over the corners of a cell that lie in src. */
-static float lattice_value(const float *src, const int64_t dim[3], const double at[3])
+static float resample_lattice_value(const float *src, const int64_t dim[3], const double at[3])
 {
     int64_t lower[3];
     float part[3], sum = 0;
@@ -400,6 +404,6 @@ void resample_lattice(float *out, const int64_t size[3], const float *src, const
         for (int64_t x = 0; x < size[0]; x++) {
             const double place[3] = {at[0] + (double)x * step[0], at[1] + (double)(i % size[1]) * step[1],
                                      at[2] + (double)(i / size[1]) * step[2]};
-            out[i * size[0] + x] = lattice_value(src, dim, place);
+            out[i * size[0] + x] = resample_lattice_value(src, dim, place);
         }
 }

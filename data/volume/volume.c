@@ -94,14 +94,14 @@ enum status volume_read_header(struct volume *ret, const char *path, struct erro
     return status;
 }
 
-static double voxel_value(const struct volume *volume, int64_t i)
+static double volume_value(const struct volume *volume, int64_t i)
 {
     return volume->type == VOXEL_U8    ? ((const uint8_t *)volume->data)[i]
            : volume->type == VOXEL_I16 ? ((const int16_t *)volume->data)[i]
                                        : (double)((const float *)volume->data)[i];
 }
 
-static uint8_t bytes_highest(const uint8_t *bytes, int64_t n)
+static uint8_t volume_highest_byte(const uint8_t *bytes, int64_t n)
 {
     uint8_t highest = 0;
 #pragma omp parallel for schedule(static) reduction(max : highest)
@@ -111,7 +111,7 @@ static uint8_t bytes_highest(const uint8_t *bytes, int64_t n)
 }
 
 /* In place: 1 where `on`, else 0; counts what is neither `on` nor 0. */
-static int64_t bytes_to_mask(uint8_t *bytes, int64_t n, uint8_t on)
+static int64_t volume_bytes_to_mask(uint8_t *bytes, int64_t n, uint8_t on)
 {
     enum { BLOCK = 4096 };
     int64_t n_other = 0;
@@ -129,16 +129,16 @@ static int64_t bytes_to_mask(uint8_t *bytes, int64_t n, uint8_t on)
 }
 
 /* The one value a mask has beside 0: its largest, or its smallest where none is above 0. Counts what is no number. */
-static double mask_value(const struct volume *volume, int64_t *ret_nan)
+static double volume_mask_value(const struct volume *volume, int64_t *ret_nan)
 {
     int64_t n = grid_voxels(&volume->grid), n_nan = 0;
     double lowest = 0, highest = 0;
     *ret_nan = 0;
     if (volume->type == VOXEL_U8)
-        return bytes_highest(volume->data, n);
+        return volume_highest_byte(volume->data, n);
 #pragma omp parallel for schedule(static) reduction(min : lowest) reduction(max : highest) reduction(+ : n_nan)
     for (int64_t i = 0; i < n; i++) {
-        double value = voxel_value(volume, i);
+        double value = volume_value(volume, i);
         lowest = value < lowest ? value : lowest;
         highest = value > highest ? value : highest;
         n_nan += value != value;
@@ -148,12 +148,12 @@ static double mask_value(const struct volume *volume, int64_t *ret_nan)
 }
 
 /* 1 where the value is `on`, else 0; counts what is neither `on` nor 0. */
-static int64_t mask_from_values(uint8_t *mask, const struct volume *volume, double on)
+static int64_t volume_values_to_mask(uint8_t *mask, const struct volume *volume, double on)
 {
     int64_t n = grid_voxels(&volume->grid), n_other = 0;
 #pragma omp parallel for schedule(static) reduction(+ : n_other)
     for (int64_t i = 0; i < n; i++) {
-        double value = voxel_value(volume, i);
+        double value = volume_value(volume, i);
         n_other += value != on && !(value == 0);
         mask[i] = value == on;
     }
@@ -163,15 +163,15 @@ static int64_t mask_from_values(uint8_t *mask, const struct volume *volume, doub
 static enum status volume_to_mask(struct volume *volume, const char *path, struct error *error)
 {
     int64_t n = grid_voxels(&volume->grid), n_nan;
-    double on = mask_value(volume, &n_nan);
+    double on = volume_mask_value(volume, &n_nan);
     if (on == 0 && n_nan == 0)
         return error_set(error, STATUS_FAILED, "%s: empty skull: all %" PRId64 " voxels are 0", path, n);
     uint8_t *mask = volume->type == VOXEL_U8 ? volume->data : memory_alloc((size_t)n, 1);
     if (!mask)
         return error_memory(error, (size_t)n, path);
     int64_t n_other = on == 0                    ? n_nan
-                      : volume->type == VOXEL_U8 ? bytes_to_mask(mask, n, (uint8_t)on)
-                                                 : mask_from_values(mask, volume, on);
+                      : volume->type == VOXEL_U8 ? volume_bytes_to_mask(mask, n, (uint8_t)on)
+                                                 : volume_values_to_mask(mask, volume, on);
     if (mask != volume->data) {
         memory_free(volume->data);
         volume->data = mask;
@@ -200,7 +200,7 @@ enum status volume_read_mask(struct volume *ret, const char *path, struct error 
 
 /* --- writing --- */
 
-static bool storage_valid(const struct storage *storage)
+static bool volume_storage_valid(const struct storage *storage)
 {
     int seen = 0;
     for (int a = 0; a < 3; a++)
@@ -216,7 +216,7 @@ enum status volume_write(const char *path, const struct volume *volume, struct e
         return error_set(error, STATUS_USAGE, "%s: no volume format ends like this (.nii.gz .nii .nrrd .nhdr)", path);
     if (grid_check(&volume->grid, path, error))
         return STATUS_FAILED;
-    if (!storage_valid(&out.storage))
+    if (!volume_storage_valid(&out.storage))
         out.storage = orient_default(&out.grid);
     if (format == VOLUME_NIFTI || format == VOLUME_NIFTI_GZ)
         return nifti_write(path, &out, format == VOLUME_NIFTI_GZ, error);

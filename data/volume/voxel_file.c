@@ -60,7 +60,7 @@ enum status voxel_file_check(struct voxel_file *file, struct grid *ret_grid, str
 
 /* --- reading --- */
 
-static void swap_bytes(unsigned char *data, int64_t n, size_t size)
+static void voxel_file_swap_bytes(unsigned char *data, int64_t n, size_t size)
 {
     for (int64_t i = 0; i < n; i++, data += size)
         for (size_t k = 0; k < size / 2; k++) {
@@ -71,7 +71,7 @@ static void swap_bytes(unsigned char *data, int64_t n, size_t size)
 }
 
 /* n stored numbers as doubles. `raw` is aligned for any of the types. */
-static void chunk_to_double(double *out, const void *raw, int64_t n, enum disk_type type)
+static void voxel_file_chunk_to_double(double *out, const void *raw, int64_t n, enum disk_type type)
 {
     switch (type) {
     case DISK_I8:
@@ -118,7 +118,7 @@ static void chunk_to_double(double *out, const void *raw, int64_t n, enum disk_t
 }
 
 /* The smallest type that holds all n values. */
-static enum voxel_type chunk_type(const double *values, int64_t n)
+static enum voxel_type voxel_file_chunk_type(const double *values, int64_t n)
 {
     double lowest = 0, highest = 0;
     int64_t fractions = 0;
@@ -136,7 +136,7 @@ static enum voxel_type chunk_type(const double *values, int64_t n)
 }
 
 /* Memory of a wider type in place of volume->data; the values so far are carried over where any were read. */
-static enum status volume_widen(struct volume *volume, enum voxel_type type, bool carry, struct error *error)
+static enum status voxel_file_widen(struct volume *volume, enum voxel_type type, bool carry, struct error *error)
 {
     int64_t n = grid_voxels(&volume->grid);
     if (!carry) {
@@ -162,7 +162,7 @@ static enum status volume_widen(struct volume *volume, enum voxel_type type, boo
 }
 
 /* n values to data[at], data[at + step] ... */
-static void run_store(struct volume *volume, int64_t at, int64_t step, const double *values, int64_t n)
+static void voxel_file_run_store(struct volume *volume, int64_t at, int64_t step, const double *values, int64_t n)
 {
     if (volume->type == VOXEL_U8)
         for (int64_t i = 0; i < n; i++)
@@ -180,7 +180,7 @@ struct file_walk {
     int64_t dim[3], step[3], index[3], start;
 };
 
-static struct file_walk file_walk_start(const struct storage *storage, const struct grid *grid)
+static struct file_walk voxel_file_walk_start(const struct storage *storage, const struct grid *grid)
 {
     struct file_walk walk = {0};
     orient_steps(&walk.start, walk.step, storage, grid->dim);
@@ -190,7 +190,7 @@ static struct file_walk file_walk_start(const struct storage *storage, const str
 }
 
 /* The next at most n voxels that lie in one row: *ret_at is where the first stands in memory. */
-static int64_t file_walk_next(struct file_walk *walk, int64_t n, int64_t *ret_at)
+static int64_t voxel_file_walk_next(struct file_walk *walk, int64_t n, int64_t *ret_at)
 {
     *ret_at =
         walk->start + walk->index[0] * walk->step[0] + walk->index[1] * walk->step[1] + walk->index[2] * walk->step[2];
@@ -205,7 +205,7 @@ static int64_t file_walk_next(struct file_walk *walk, int64_t n, int64_t *ret_at
 }
 
 /* Nine tenths of a skull's file are background. */
-static bool chunk_is_zero(const void *raw, size_t bytes)
+static bool voxel_file_chunk_is_zero(const void *raw, size_t bytes)
 {
     const uint64_t *words = raw;
     uint64_t any = 0;
@@ -217,23 +217,23 @@ static bool chunk_is_zero(const void *raw, size_t bytes)
 }
 
 /* What was read of one chunk, to its places; `first`: nothing was stored before. */
-static enum status chunk_store(struct volume *volume, struct file_walk *walk, const double *values, int64_t n,
-                               bool first, struct error *error)
+static enum status voxel_file_chunk_store(struct volume *volume, struct file_walk *walk, const double *values,
+                                          int64_t n, bool first, struct error *error)
 {
-    enum voxel_type needed = chunk_type(values, n);
-    if (needed > volume->type && volume_widen(volume, needed, !first, error))
+    enum voxel_type needed = voxel_file_chunk_type(values, n);
+    if (needed > volume->type && voxel_file_widen(volume, needed, !first, error))
         return STATUS_FAILED;
     for (int64_t i = 0, run, at; i < n; i += run) {
-        run = file_walk_next(walk, n - i, &at);
-        run_store(volume, at, walk->step[0], values + i, run);
+        run = voxel_file_walk_next(walk, n - i, &at);
+        voxel_file_run_store(volume, at, walk->step[0], values + i, run);
     }
     return STATUS_OK;
 }
 
-static enum status chunks_read(struct volume *volume, struct byte_stream *stream, const struct voxel_file *file,
-                               double *values, void *raw, struct error *error)
+static enum status voxel_file_read_chunks(struct volume *volume, struct byte_stream *stream,
+                                          const struct voxel_file *file, double *values, void *raw, struct error *error)
 {
-    struct file_walk walk = file_walk_start(&file->storage, &volume->grid);
+    struct file_walk walk = voxel_file_walk_start(&file->storage, &volume->grid);
     size_t size = disk_types[file->type].bytes;
     bool scaled = file->slope != 1 || file->intercept != 0;
     int64_t n = grid_voxels(&volume->grid);
@@ -241,16 +241,16 @@ static enum status chunks_read(struct volume *volume, struct byte_stream *stream
         int64_t part = n - done < CHUNK ? n - done : CHUNK;
         if (byte_stream_read(stream, raw, (size_t)part * size, error))
             return STATUS_FAILED;
-        if (chunk_is_zero(raw, (size_t)part * size) && file->intercept == 0) { /* memory is zero already */
+        if (voxel_file_chunk_is_zero(raw, (size_t)part * size) && file->intercept == 0) { /* memory is zero already */
             for (int64_t i = 0, at; i < part;)
-                i += file_walk_next(&walk, part - i, &at);
+                i += voxel_file_walk_next(&walk, part - i, &at);
         } else {
             if (file->swap && size > 1)
-                swap_bytes(raw, part, size);
-            chunk_to_double(values, raw, part, file->type);
+                voxel_file_swap_bytes(raw, part, size);
+            voxel_file_chunk_to_double(values, raw, part, file->type);
             for (int64_t i = 0; scaled && i < part; i++)
                 values[i] = values[i] * file->slope + file->intercept;
-            if (chunk_store(volume, &walk, values, part, done == 0, error))
+            if (voxel_file_chunk_store(volume, &walk, values, part, done == 0, error))
                 return STATUS_FAILED;
         }
         done += part;
@@ -273,7 +273,8 @@ enum status voxel_file_read(struct volume *ret, const struct voxel_file *file, c
     }
     if (byte_stream_open(&stream, file->data_path ? file->data_path : file->path, file->data_offset, file->gzip,
                          error) ||
-        byte_stream_skip(&stream, file->skip_bytes, error) || chunks_read(&volume, &stream, file, values, raw, error))
+        byte_stream_skip(&stream, file->skip_bytes, error) ||
+        voxel_file_read_chunks(&volume, &stream, file, values, raw, error))
         goto done;
     *ret = volume;
     volume.data = NULL;
@@ -288,7 +289,7 @@ done:
 
 /* --- writing --- */
 
-static void run_gather(void *out, const struct volume *volume, int64_t at, int64_t step, int64_t n)
+static void voxel_file_run_gather(void *out, const struct volume *volume, int64_t at, int64_t step, int64_t n)
 {
     size_t size = voxel_bytes(volume->type);
     const char *data = volume->data;
@@ -308,7 +309,7 @@ enum status voxel_file_write(struct byte_stream *stream, const struct volume *vo
     char *raw = memory_alloc(CHUNK, size);
     if (!raw)
         return error_memory(error, CHUNK * size, stream->path);
-    struct file_walk walk = file_walk_start(&volume->storage, &volume->grid);
+    struct file_walk walk = voxel_file_walk_start(&volume->storage, &volume->grid);
     enum status status = STATUS_OK;
     if (volume->type == VOXEL_U8)
         byte_stream_expect_runs(stream);
@@ -316,8 +317,8 @@ enum status voxel_file_write(struct byte_stream *stream, const struct volume *vo
     for (int64_t done = 0; done < n && !status;) {
         int64_t part = n - done < CHUNK ? n - done : CHUNK, run, at;
         for (int64_t i = 0; i < part; i += run) {
-            run = file_walk_next(&walk, part - i, &at);
-            run_gather(raw + (size_t)i * size, volume, at, walk.step[0], run);
+            run = voxel_file_walk_next(&walk, part - i, &at);
+            voxel_file_run_gather(raw + (size_t)i * size, volume, at, walk.step[0], run);
         }
         status = byte_stream_write(stream, raw, (size_t)part * size, error);
         done += part;
