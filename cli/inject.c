@@ -1,4 +1,4 @@
-/* inject.c - `calvaria inject`: synthetic defects on healthy skulls, as files. */
+/* inject.c - `calvaria inject`: synthetic defects on healthy skulls, as files. Test: tests/cli/test_runs.sh. */
 #include <inttypes.h>
 #include <string.h>
 
@@ -16,7 +16,6 @@ struct inject_options {
 
 #define OFFSET(member) offsetof(struct inject_options, member)
 /* clang-format off */
-/* clang-format off */
 static const struct config_field inject_fields[] = {
     {.key = "defects", .type = CONFIG_PATH, .offset = OFFSET(defects), .required = true,
      .help = "YAML mixture of defects (configs/defects)"},
@@ -30,7 +29,6 @@ static const struct config_field inject_fields[] = {
      .help = "FILE.png: a contact sheet, a row for each defect (FILE_01.png ... where they fill several pages)"},
     {0},
 };
-/* clang-format on */
 /* clang-format on */
 
 /* Writes the pair NAME_dNN_defective, NAME_dNN_implant in the skull's format. `skull` becomes the defective skull and
@@ -135,6 +133,7 @@ static enum status inject_run(const void *value, int n_inputs, char *const *inpu
     struct defects_config defects;
     char **names = arena_alloc(&arena, (size_t)n_inputs, sizeof *names);
     enum status status = names ? STATUS_OK : error_memory(error, (size_t)n_inputs * sizeof *names, "the case names");
+
     if (!status)
         status = defects_read(&defects, options->defects, &arena, error);
     if (!status)
@@ -152,6 +151,7 @@ static enum status inject_run(const void *value, int n_inputs, char *const *inpu
             status = inject_skull(options, &defects, inputs[i], names[i], &sheet, &progress, error);
         progress_end(&progress);
     }
+
     contact_sheet_close(&sheet, NULL); /* whole pages are written as they fill */
     arena_done(&arena);
     return status;

@@ -1,4 +1,5 @@
-/* pack.c - `calvaria pack`, `unpack`, `check`: folders of volumes into one HDF5 dataset, back, and its integrity. */
+/* pack.c - `calvaria pack`, `unpack`, `check`: folders of volumes into one HDF5 dataset, back, and its integrity.
+ * Test: tests/data/test_dataset.c. */
 #include <stdio.h>
 
 #include "cli/command.h"
@@ -15,7 +16,6 @@ struct pack_options {
 
 #define OFFSET(member) offsetof(struct pack_options, member)
 /* clang-format off */
-/* clang-format off */
 static const struct config_field pack_fields[] = {
     {.key = "out", .type = CONFIG_PATH, .offset = OFFSET(out), .required = true,
      .help = "the dataset to write (set.h5)"},
@@ -30,7 +30,6 @@ static const struct config_field pack_fields[] = {
              "0: as they are"},
     {0},
 };
-/* clang-format on */
 /* clang-format on */
 
 static enum status pack_run_pack(const void *value, int n_inputs, char *const *inputs, struct error *error)
@@ -71,7 +70,6 @@ static const char *const format_names[] = {"nii.gz", "nii",    "nrrd",
 enum { FORMAT_PACKED = 4 };
 
 /* clang-format off */
-/* clang-format off */
 static const struct config_field unpack_fields[] = {
     {.key = "out", .type = CONFIG_PATH, .offset = offsetof(struct unpack_options, out), .required = true,
      .help = "folder to write"},
@@ -81,7 +79,6 @@ static const struct config_field unpack_fields[] = {
      .names = format_names, .help = "file format; packed: the one each skull came in"},
     {0},
 };
-/* clang-format on */
 /* clang-format on */
 
 static enum status pack_run_unpack(const void *value, int n_inputs, char *const *inputs, struct error *error)

@@ -1,4 +1,4 @@
-/* phantom.c - `calvaria phantom`: procedural healthy skulls. */
+/* phantom.c - `calvaria phantom`: procedural healthy skulls. Test: tests/data/test_phantom.c. */
 #include "data/phantom/phantom.h"
 
 #include <inttypes.h>

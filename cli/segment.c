@@ -1,4 +1,5 @@
-/* segment.c - `calvaria segment`: head CTs to binary skulls. */
+/* segment.c - `calvaria segment`: head CTs to binary skulls.
+ * Test: tests/data/test_segment.c, tests/cli/test_bad_input.sh. */
 #include "data/segment/segment.h"
 
 #include <string.h>
@@ -66,6 +67,7 @@ static enum status segment_one(const char *path, const struct segment_options *o
     char *name = volume_case_name(&arena, path);
     char *out = NULL;
     enum status status = name ? volume_read(&ct, path, error) : error_memory(error, strlen(path), "a case name");
+
     if (!status)
         status = segment_skull(&skull, &report, &ct, &options->segment, path, error);
     if (!status) {
@@ -73,12 +75,14 @@ static enum status segment_one(const char *path, const struct segment_options *o
         out = file ? file_join(&arena, options->out, file) : NULL;
         status = out ? volume_write(out, &skull, error) : error_memory(error, strlen(path), "a path");
     }
+
     if (!status) {
         log_info("%s: %.0f ml of bone above %.0f HU; %lld other pieces (%.1f ml) removed", out, report.bone_ml,
                  report.threshold_hu, (long long)report.n_removed, report.removed_ml);
         for (int i = 0; i < report.n_warnings; i++)
             log_warn("%s: %s", path, report.warnings[i]);
     }
+
     volume_done(&skull);
     volume_done(&ct);
     arena_done(&arena);
@@ -92,8 +96,10 @@ static enum status segment_run(const void *value, int n_inputs, char *const *inp
     struct config_strings cts = {0};
     int64_t n_failed = 0;
     enum status status = segment_list_cts(&cts, n_inputs, inputs, &arena, error);
+
     if (!status)
         status = file_make_folders(options->out, error);
+
     for (int64_t i = 0; !status && i < cts.n; i++) {
         struct error one = {0};
         if (segment_one(cts.items[i], options, &one)) { /* told at once; the rest goes on */
@@ -101,6 +107,7 @@ static enum status segment_run(const void *value, int n_inputs, char *const *inp
             n_failed++;
         }
     }
+
     if (!status && n_failed)
         status = error_set(error, STATUS_FAILED, "%lld of %lld CTs gave no skull (each is told above)",
                            (long long)n_failed, (long long)cts.n);

@@ -1,6 +1,6 @@
 /* metrics.c - Dice, border Dice and surface distances of a predicted implant, computed inside the box of both masks.
  * Definitions: OldaKodym/evaluation_metrics (the AutoImplant challenge's), surfaces and pooled distances as in MedPy.
- */
+ * Test: tests/data/test_metrics.c. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

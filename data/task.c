@@ -1,4 +1,4 @@
-/* task.c - see task.h. */
+/* task.c - see task.h. Test: tests/infer/test_restore.c. */
 #include "data/task.h"
 
 #include <stddef.h>

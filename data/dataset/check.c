@@ -1,3 +1,5 @@
+/* check.c - the integrity of a dataset or of folders: open vaults, implants outside their skull, one skull on two
+ * sides of a split. Test: tests/data/test_preview.c. */
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
@@ -76,10 +78,12 @@ static bool check_ray_meets_bone(const struct volume *skull, const double from_m
 {
     const struct grid *grid = &skull->grid;
     double spacing[3], step_mm = INFINITY;
+
     for (int a = 0; a < 3; a++) {
         spacing[a] = grid_spacing_mm(grid, a);
         step_mm = fmin(step_mm, 0.7 * spacing[a]);
     }
+
     for (double t = 0;; t += step_mm) {
         int64_t i[3];
         for (int a = 0; a < 3; a++) {
@@ -116,11 +120,13 @@ static enum status check_skull(struct findings *findings, const struct volume *s
 {
     const int64_t *dim = skull->grid.dim;
     const struct box box = box_of_mask(skull->data, dim);
+
     check_grid(findings, &skull->grid);
     if (box_empty(box)) {
         error_add(&findings->bad, STATUS_FAILED, "the skull is empty");
         return STATUS_OK;
     }
+
     const double ml = (double)mask_count(skull->data, grid_voxels(&skull->grid)) * grid_voxel_ml(&skull->grid);
     if (ml < BONE_MIN_ML || ml > BONE_MAX_ML)
         error_add(&findings->odd, STATUS_FAILED, "%.0f ml of bone (a skull has %g to %g)", ml, BONE_MIN_ML,
@@ -218,8 +224,8 @@ static enum status check_preview(struct checking *checking, const char *name, co
 }
 
 static enum status check_report_case(struct checking *checking, const char *name, const struct findings *findings,
-                                   const struct volume *skull, const struct volume *implant, int64_t n_implants,
-                                   struct error *error)
+                                     const struct volume *skull, const struct volume *implant, int64_t n_implants,
+                                     struct error *error)
 {
     char summary[160] = "";
     struct check_report *report = checking->report;
@@ -272,10 +278,12 @@ static enum status check_set_case(struct checking *checking, struct dataset *set
     struct error reading = {0};
     struct volume skull, implant = {0};
     const struct dataset_case *item = dataset_case(set, i);
+
     if (dataset_read_skull(&skull, set, i, &reading)) {
         error_add(&findings.bad, STATUS_FAILED, "%s", reading.text);
         return check_report_case(checking, item->name, &findings, NULL, NULL, 0, error);
     }
+
     if (mask_hash(skull.data, skull.grid.dim) != item->content_hash)
         error_add(&findings.bad, STATUS_FAILED, "its content is not what was packed (content_hash)");
     check_seen(checking, &findings, item->content_hash, item->name, (int)item->split);
@@ -284,7 +292,7 @@ static enum status check_set_case(struct checking *checking, struct dataset *set
         check_stored_implant(&findings, set, i, j, &skull, &implant);
     if (!status)
         status = check_report_case(checking, item->name, &findings, &skull, implant.data ? &implant : NULL,
-                                 item->n_implants, error);
+                                   item->n_implants, error);
     volume_done(&implant);
     volume_done(&skull);
     return status;
@@ -310,12 +318,15 @@ static enum status check_folder_case(struct checking *checking, const struct lay
     struct findings findings = {0};
     struct error reading = {0};
     struct volume skull, implant, shown = {0};
+
     if (pack_read_skull(&skull, from, &reading)) {
         error_add(&findings.bad, STATUS_FAILED, "%s", reading.text);
         return check_report_case(checking, from->name, &findings, NULL, NULL, 0, error);
     }
+
     check_seen(checking, &findings, mask_hash(skull.data, skull.grid.dim), from->name, -1);
     enum status status = check_skull(&findings, &skull, error);
+
     for (int64_t j = 0; !status && j < from->n_defects; j++) {
         reading = (struct error){0};
         if (pack_read_implant(&implant, &from->defects[j], &skull, &reading))
@@ -325,9 +336,10 @@ static enum status check_folder_case(struct checking *checking, const struct lay
         else
             shown = implant;
     }
+
     if (!status)
         status = check_report_case(checking, from->name, &findings, &skull, shown.data ? &shown : NULL, from->n_defects,
-                                 error);
+                                   error);
     volume_done(&shown);
     volume_done(&skull);
     return status;

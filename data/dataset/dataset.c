@@ -1,3 +1,5 @@
+/* dataset.c - reading a packed dataset: its index is checked once at opening, masks are read by box. See dataset.h.
+ * Test: tests/data/test_dataset.c, tests/data/test_dataset_bad.c. */
 #include "data/dataset/dataset.h"
 
 #include <inttypes.h>
@@ -43,6 +45,7 @@ static const char *dataset_mask_flaw(hid_t mask, int64_t dim[3])
     const hid_t type = H5Dget_type(mask), space = H5Dget_space(mask), properties = H5Dget_create_plist(mask);
     const char *flaw = NULL;
     hsize_t size[3] = {0}, chunk[3] = {0};
+
     if (H5Tget_class(type) != H5T_INTEGER || H5Tget_size(type) != 1 || H5Tget_sign(type) != H5T_SGN_NONE)
         flaw = "its values are no 8-bit masks";
     else if (H5Sget_simple_extent_ndims(space) != 3)
@@ -63,6 +66,7 @@ static const char *dataset_mask_flaw(hid_t mask, int64_t dim[3])
         if (!flaw && dim[0] * dim[1] * dim[2] > DATASET_VOXELS_MAX)
             flaw = "it has too many voxels";
     }
+
     H5Pclose(properties);
     H5Sclose(space);
     H5Tclose(type);
@@ -104,7 +108,7 @@ static enum status dataset_link_count(int64_t *ret, hid_t group, struct dataset 
 /* ---- opening ---- */
 
 static enum status dataset_read_box_attribute(struct box *ret, hid_t mask, const int64_t dim[3], struct dataset *set,
-                                      struct error *error)
+                                              struct error *error)
 {
     int64_t box[6];
     if (hdf5_get_numbers(box, 6, mask, "box", H5T_NATIVE_INT64, set->path, error))
@@ -133,7 +137,7 @@ static enum status dataset_read_grid_attributes(struct grid *grid, hid_t mask, s
 }
 
 static enum status dataset_read_storage_attributes(struct storage *storage, hid_t mask, struct dataset *set,
-                                           struct error *error)
+                                                   struct error *error)
 {
     int64_t axis[3], flip[3], nifti[3];
     const char *format, *space, *file_type;
@@ -167,7 +171,7 @@ static enum status dataset_read_storage_attributes(struct storage *storage, hid_
 }
 
 static enum status dataset_read_implant_entry(struct case_entry *entry, hid_t implants, int64_t j, struct dataset *set,
-                                      struct error *error)
+                                              struct error *error)
 {
     int64_t dim[3];
     enum status status = STATUS_FAILED;
@@ -189,7 +193,8 @@ static enum status dataset_read_implant_entry(struct case_entry *entry, hid_t im
     return status;
 }
 
-static enum status dataset_read_implant_entries(struct case_entry *entry, hid_t group, struct dataset *set, struct error *error)
+static enum status dataset_read_implant_entries(struct case_entry *entry, hid_t group, struct dataset *set,
+                                                struct error *error)
 {
     if (!hdf5_has(group, "implants"))
         return STATUS_OK;
@@ -206,13 +211,15 @@ static enum status dataset_read_implant_entries(struct case_entry *entry, hid_t 
         if (n > 0 && (!item->implant_names || !item->implant_boxes || !entry->implant_hashes))
             status = error_memory(error, (size_t)n, "the list of implants");
     }
+
     for (int64_t j = 0; !status && j < n; j++, item->n_implants++)
         status = dataset_read_implant_entry(entry, implants, j, set, error);
     H5Gclose(implants);
     return status;
 }
 
-static enum status dataset_read_skull_entry(struct case_entry *entry, hid_t group, struct dataset *set, struct error *error)
+static enum status dataset_read_skull_entry(struct case_entry *entry, hid_t group, struct dataset *set,
+                                            struct error *error)
 {
     const hid_t mask = hdf5_open_dataset(group, "complete");
     if (mask < 0)
@@ -230,6 +237,7 @@ static enum status dataset_read_skull_entry(struct case_entry *entry, hid_t grou
              !hdf5_get_text(&split, mask, "split", set->path, &set->arena, error))
         status = STATUS_OK;
     H5Dclose(mask);
+
     for (int s = 0; !status && s < SPLIT_N; s++)
         if (strcmp(split, dataset_split_names[s]) == 0) {
             item->split = (enum dataset_split)s;
@@ -249,6 +257,7 @@ static enum status dataset_read_cases(struct dataset *set, hid_t cases, struct e
     set->cases = arena_alloc(&set->arena, (size_t)n, sizeof *set->cases);
     if (!set->cases)
         return error_memory(error, (size_t)n * sizeof *set->cases, "the list of cases");
+
     for (; set->n_cases < n; set->n_cases++) {
         struct case_entry *entry = &set->cases[set->n_cases];
         if (dataset_link_name(&entry->item.name, cases, set->n_cases, set, error))
@@ -262,6 +271,7 @@ static enum status dataset_read_cases(struct dataset *set, hid_t cases, struct e
         if (status)
             return error_while(error, "opening case '%s'", entry->item.name);
     }
+
     return STATUS_OK;
 }
 
@@ -330,6 +340,7 @@ enum status dataset_open(struct dataset **ret, const char *path, struct error *e
         memory_free(set);
         return error_memory(error, sizeof *set, "a dataset");
     }
+
     hdf5_lock();
     const enum status status = dataset_open_file(set, error);
     hdf5_unlock();
@@ -392,8 +403,8 @@ uint64_t dataset_hash(const struct dataset *set)
 /* ---- reading ---- */
 
 /* The part of `box` inside the volume, into out where it belongs. Inside hdf5_lock. */
-static enum status dataset_read_part(uint8_t *out, struct dataset *set, const char *name, struct box box, struct box part,
-                             struct error *error)
+static enum status dataset_read_part(uint8_t *out, struct dataset *set, const char *name, struct box box,
+                                     struct box part, struct error *error)
 {
     hsize_t size[3], at[3], count[3], from[3];
     for (int a = 0; a < 3; a++) { /* HDF5's order is z, y, x */

@@ -1,3 +1,5 @@
+/* dataset_write.c - writing a packed dataset: masks as chunked, compressed bytes with their grids as attributes.
+ * Test: tests/data/test_dataset.c. */
 #include <string.h>
 
 #include "data/dataset/dataset_file.h"
@@ -74,11 +76,13 @@ static bool dataset_write_box_has_bone(const uint8_t *mask, const int64_t dim[3]
 static bool dataset_write_mask_write_chunks(hid_t mask, const uint8_t *values, const int64_t dim[3])
 {
     hsize_t size[3];
+
     for (int a = 0; a < 3; a++)
         size[2 - a] = (hsize_t)dim[a];
     const hid_t file_space = H5Dget_space(mask), space = H5Screate_simple(3, size, NULL);
     bool ok = file_space >= 0 && space >= 0;
     struct box box;
+
     for (int64_t z = 0; z < dim[2]; z += DATASET_CHUNK)
         for (int64_t y = 0; y < dim[1]; y += DATASET_CHUNK)
             for (int64_t x = 0; ok && x < dim[0]; x += DATASET_CHUNK) {
@@ -102,7 +106,7 @@ static bool dataset_write_mask_write_chunks(hid_t mask, const uint8_t *values, c
 
 /* The dataset with the attributes that skulls and implants share: close with H5Dclose. Negative when it failed. */
 static hid_t dataset_write_mask_write(struct set_writer *writer, hid_t group, const char *name, const char *source,
-                        const uint8_t *values, const int64_t dim[3], uint64_t hash, struct error *error)
+                                      const uint8_t *values, const int64_t dim[3], uint64_t hash, struct error *error)
 {
     const struct box box = box_of_mask(values, dim);
     const int64_t corners[6] = {box.lo[0], box.lo[1], box.lo[2], box.hi[0], box.hi[1], box.hi[2]};
@@ -126,7 +130,7 @@ static hid_t dataset_write_mask_write(struct set_writer *writer, hid_t group, co
 }
 
 static enum status dataset_write_skull_put_attributes(hid_t mask, struct set_writer *writer, const struct volume *skull,
-                                        struct error *error)
+                                                      struct error *error)
 {
     const hsize_t dims[2] = {3, 3};
     const struct storage *storage = &skull->storage;
@@ -147,12 +151,13 @@ static enum status dataset_write_skull_put_attributes(hid_t mask, struct set_wri
 }
 
 static enum status dataset_write_case(hid_t *ret_group, struct set_writer *writer, const char *name, const char *source,
-                              const struct volume *skull, uint64_t hash, struct error *error)
+                                      const struct volume *skull, uint64_t hash, struct error *error)
 {
     const hid_t group = H5Gcreate2(writer->cases, name, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
     if (group < 0)
         return hdf5_error(error, writer->path, name);
-    const hid_t mask = dataset_write_mask_write(writer, group, "complete", source, skull->data, skull->grid.dim, hash, error);
+    const hid_t mask =
+        dataset_write_mask_write(writer, group, "complete", source, skull->data, skull->grid.dim, hash, error);
     enum status status = mask < 0 ? error->status : dataset_write_skull_put_attributes(mask, writer, skull, error);
     if (mask >= 0)
         H5Dclose(mask);
@@ -173,7 +178,7 @@ enum status set_write_case(hid_t *ret_group, struct set_writer *writer, const ch
 }
 
 static enum status dataset_write_implant(struct set_writer *writer, hid_t group, const char *name, const char *source,
-                                 const uint8_t *implant, const int64_t dim[3], struct error *error)
+                                         const uint8_t *implant, const int64_t dim[3], struct error *error)
 {
     hid_t implants;
     if (H5Lexists(group, "implants", H5P_DEFAULT) > 0)
@@ -182,7 +187,8 @@ static enum status dataset_write_implant(struct set_writer *writer, hid_t group,
         implants = H5Gcreate2(group, "implants", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
     if (implants < 0)
         return hdf5_error(error, writer->path, name);
-    const hid_t mask = dataset_write_mask_write(writer, implants, name, source, implant, dim, mask_hash(implant, dim), error);
+    const hid_t mask =
+        dataset_write_mask_write(writer, implants, name, source, implant, dim, mask_hash(implant, dim), error);
     if (mask >= 0)
         H5Dclose(mask);
     H5Gclose(implants);
@@ -199,7 +205,7 @@ enum status set_write_implant(struct set_writer *writer, hid_t group, const char
 }
 
 static enum status dataset_write_split(struct set_writer *writer, const char *name, enum dataset_split split,
-                               struct error *error)
+                                       struct error *error)
 {
     const hid_t group = H5Gopen2(writer->cases, name, H5P_DEFAULT);
     const hid_t mask = group < 0 ? -1 : H5Dopen2(group, "complete", H5P_DEFAULT);

@@ -1,3 +1,5 @@
+/* layout.c - finds the cases of a folder: which files are complete skulls, defective ones and implants. See layout.h.
+ * Test: tests/data/test_dataset.c. */
 #include "data/dataset/layout.h"
 
 #include <ctype.h>
@@ -98,6 +100,7 @@ static enum status layout_collect_role(struct finder *finder, const char *folder
     struct config_strings names;
     if (file_list(&names, folder, finder->arena, finder->error))
         return finder->error->status;
+
     for (int64_t i = 0; i < names.n; i++) {
         const char *path = file_join(finder->arena, folder, names.items[i]);
         enum status status = STATUS_OK;
@@ -122,6 +125,7 @@ static enum status layout_collect_role(struct finder *finder, const char *folder
         if (status)
             return status;
     }
+
     return STATUS_OK;
 }
 
@@ -152,6 +156,7 @@ static enum status layout_collect_flat(struct finder *finder, const char *folder
         if (layout_finder_add(finder, entry))
             return finder->error->status;
     }
+
     return STATUS_OK;
 }
 
@@ -294,6 +299,7 @@ static enum status layout_build(struct finder *finder, struct layout *ret)
     int64_t n = 0;
     if (finder->n > 0)
         qsort(entries, (size_t)finder->n, sizeof *entries, layout_entry_compare);
+
     for (int64_t i = 0; i < finder->n; i++) {
         if (n > 0 && layout_entry_twice(&entries[n - 1], &entries[i])) {
             const char *why =
@@ -304,9 +310,11 @@ static enum status layout_build(struct finder *finder, struct layout *ret)
         }
         entries[n++] = entries[i];
     }
+
     ret->cases = arena_alloc(finder->arena, (size_t)n, sizeof *ret->cases);
     if (!ret->cases && n > 0)
         return error_memory(finder->error, (size_t)n * sizeof *ret->cases, "the list of cases");
+
     for (int64_t i = 0, j; i < n; i = j) {
         for (j = i + 1; j < n && strcmp(entries[i].name, entries[j].name) == 0; j++)
             continue;
@@ -315,6 +323,7 @@ static enum status layout_build(struct finder *finder, struct layout *ret)
             return finder->error->status;
         ret->n_cases += made->complete || made->n_defects > 0;
     }
+
     return STATUS_OK;
 }
 

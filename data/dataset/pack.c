@@ -1,3 +1,4 @@
+/* pack.c - folders of volumes to one HDF5 dataset. Test: tests/data/test_dataset.c. */
 #include <inttypes.h>
 #include <string.h>
 
@@ -233,6 +234,7 @@ enum status dataset_pack(const char *folder, const char *out, const struct pack_
     char *part = NULL;
     const char **names = NULL;
     enum status status = layout_find(&layout, folder, &arena, error);
+
     if (status)
         goto done;
     pack_log_unmatched(&layout.unmatched);
@@ -242,6 +244,7 @@ enum status dataset_pack(const char *folder, const char *out, const struct pack_
              !(status = file_begin(&part, out, error)) &&
              !(status = pack_into(part, &layout, &plan, config, &arena, error)))
         status = file_commit(&part, out, error);
+
 done:
     file_discard(&part);
     arena_done(&arena);

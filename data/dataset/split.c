@@ -1,3 +1,5 @@
+/* split.c - training, validation and test: from files of names or at random, copies of one skull on one side. See
+ * split.h. Test: tests/data/test_dataset.c. */
 #include "data/dataset/split.h"
 
 #include <inttypes.h>
@@ -77,11 +79,13 @@ static enum status split_plan_file(struct split_plan *plan, const char *path, st
     char *text;
     size_t bytes;
     bool *seen = arena_alloc(arena, (size_t)plan->n, sizeof *seen);
+
     if (!seen)
         return error_memory(error, (size_t)plan->n, "the split");
     if (file_read(&text, &bytes, path, SPLIT_FILE_MAX, error))
         return error_while(error, "reading the split");
     int64_t number = 0;
+
     for (char *line = text, *next; line && *line; line = next) {
         char *end = strchr(line, '\n');
         next = end ? end + 1 : NULL;
@@ -94,7 +98,9 @@ static enum status split_plan_file(struct split_plan *plan, const char *path, st
             split_plan_line(plan, seen, where ? where : path, line, arena, error);
         memory_free(where);
     }
+
     memory_free(text);
+
     for (int64_t i = 0; i < plan->n; i++)
         if (!seen[i])
             error_add(error, STATUS_USAGE, "%s: case '%s' is missing (add it, with '-' for a random split)", path,

@@ -1,3 +1,4 @@
+/* unpack.c - a dataset back to volumes. Test: tests/data/test_dataset.c. */
 #include <inttypes.h>
 
 #include "base/file.h"
@@ -64,6 +65,7 @@ enum status dataset_unpack(const char *path, int split, const char *folder, int 
               : error_set(error, STATUS_FAILED, "%s: split '%s' is empty", path, dataset_split_names[split]);
     if (!status)
         progress_start(&progress, "unpack", "cases", 0, n);
+
     for (int64_t i = 0; !status && i < dataset_n_cases(set); i++) {
         if (split != SPLIT_N && (int)dataset_case(set, i)->split != split)
             continue;
@@ -73,6 +75,7 @@ enum status dataset_unpack(const char *path, int split, const char *folder, int 
         else
             progress_show(&progress, ++done, dataset_case(set, i)->name);
     }
+
     if (n > 0)
         progress_end(&progress);
     dataset_close(set);

@@ -1,3 +1,5 @@
+/* anatomy.c - left, back and up of a skull, its widest slice and its orbital rims, from bone alone. See anatomy.h.
+ * Test: tests/data/test_anatomy.c. */
 #include "data/defects/anatomy.h"
 
 #include <math.h>
@@ -118,10 +120,12 @@ static void anatomy_place(struct anatomy *anatomy)
 {
     const int64_t *size = anatomy->size;
     int64_t top = size[2] - 1, lo[2] = {size[0], size[1]}, hi[2] = {0, 0};
+
     while (top > 0 && !memchr(anatomy->bone + top * size[0] * size[1], 1, (size_t)(size[0] * size[1])))
         top--;
     int64_t level = top - (int64_t)(WIDTH_LEVEL_MM / ANATOMY_CELL_MM);
     level = level > 0 ? level : 0;
+
     for (int64_t i = 0; i < size[0] * size[1]; i++)
         if (anatomy->bone[level * size[0] * size[1] + i]) {
             const int64_t at[2] = {i % size[0], i / size[0]};
@@ -132,6 +136,7 @@ static void anatomy_place(struct anatomy *anatomy)
         }
     const double width = (double)(hi[0] - lo[0]) * ANATOMY_CELL_MM / HEAD_WIDTH_MM;
     anatomy->scale = width > 0.5 && width < 1.6 ? width : 1;
+
     for (int a = 0; a < 2; a++)
         anatomy->middle_mm[a] =
             hi[a] > lo[a] ? (double)(lo[a] + hi[a]) * ANATOMY_CELL_MM / 2 : (double)size[a] * ANATOMY_CELL_MM / 2;

@@ -3,7 +3,8 @@
  * generate_defects.py of OldaKodym/BUT_autoimplant_public, with its voxels as 0.4 mm: primary radius N(70, 20), 0 to 7
  * secondary balls of one radius N(40, 10) centred on its surface, union, elastic deformation, centred on a random bone
  * voxel with a jitter of 32 voxels. Their opening by 5 voxels is left out: a union of balls larger than that is open
- * already. Their two 2D deformations are one smooth 3D warp of the same size (2 mm) here. */
+ * already. Their two 2D deformations are one smooth 3D warp of the same size (2 mm) here.
+ * Test: tests/data/test_defect.c. */
 #include <math.h>
 #include <stddef.h>
 #include <string.h>
@@ -20,7 +21,6 @@ struct blobs_config {
 };
 
 #define OFFSET(member) offsetof(struct blobs_config, member)
-/* clang-format off */
 /* clang-format off */
 static const struct config_field blobs_fields[] = {
     {.key = "radius_mm", .type = CONFIG_DOUBLE, .offset = OFFSET(radius_mm), .text = "28", .unit = "mm", .min = 1,
@@ -40,7 +40,6 @@ static const struct config_field blobs_fields[] = {
     {.key = "warp_length_mm", .type = CONFIG_DOUBLE, .offset = OFFSET(warp_length_mm), .text = "8", .unit = "mm",
      .min = 2, .max = 100, .help = "over which length the warp changes"},
     {0}};
-/* clang-format on */
 /* clang-format on */
 
 struct blobs {
@@ -137,12 +136,14 @@ static void blobs_warp_apply(const struct warp *warp, double point[3])
 {
     int64_t cell[3];
     double part[3], moved[3] = {0};
+
     for (int a = 0; a < 3; a++) {
         const double at = (point[a] - warp->origin_mm[a]) / warp->step_mm;
         cell[a] = (int64_t)at;
         cell[a] = cell[a] > warp->size[a] - 2 ? warp->size[a] - 2 : cell[a];
         part[a] = at - (double)cell[a];
     }
+
     for (int corner = 0; corner < 8; corner++) {
         double weight = 1;
         int64_t at[3];
@@ -155,6 +156,7 @@ static void blobs_warp_apply(const struct warp *warp, double point[3])
         for (int k = 0; k < 3; k++)
             moved[k] += weight * (double)node[k];
     }
+
     for (int k = 0; k < 3; k++)
         point[k] += moved[k];
 }

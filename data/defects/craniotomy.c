@@ -2,7 +2,7 @@
  * Source: Jianningli/autoimplant, skull-processing/src/generate_batch_data_pairs.py (Li et al., "Dataset of
  * AutoImplant", SciData 2020): a box of a third of the volume per axis at the top; its core is the middle 2/3 in x and
  * y; a cylinder (radius 6 to 13 voxels) stands on each corner of the core; nine placements of the box, with loc, loc1
- * in {1, 2}. */
+ * in {1, 2}. Test: tests/data/test_defect.c. */
 #include <math.h>
 #include <stddef.h>
 
@@ -19,7 +19,6 @@ struct craniotomy_config {
     int placement, placement_box;
 };
 
-/* clang-format off */
 /* clang-format off */
 static const struct config_field craniotomy_fields[] = {
     {.key = "size_mm", .type = CONFIG_DOUBLE3, .offset = offsetof(struct craniotomy_config, size_mm),
@@ -43,7 +42,6 @@ static const struct config_field craniotomy_fields[] = {
      .type = CONFIG_ENUM, .offset = offsetof(struct craniotomy_config, placement_box), .text = "volume",
      .names = placement_box_names, .help = PLACEMENT_BOX_HELP},
     {0}};
-/* clang-format on */
 /* clang-format on */
 
 /* Where the box starts, as a fraction of x and y. */

@@ -1,5 +1,6 @@
 /* cube.c - a box of given edge in x and y at a random place, from 3/4 of the height to the top.
- * Source: Jianningli/autoimplant, skull-processing/src/defectinject.py, generate_hole_implants (edge 128 voxels). */
+ * Source: Jianningli/autoimplant, skull-processing/src/defectinject.py, generate_hole_implants (edge 128 voxels).
+ * Test: tests/data/test_defect.c. */
 #include <math.h>
 #include <stddef.h>
 
@@ -13,7 +14,6 @@ struct cube_config {
 };
 
 /* clang-format off */
-/* clang-format off */
 static const struct config_field cube_fields[] = {
     {.key = "edge_mm", .type = CONFIG_RANGE, .offset = offsetof(struct cube_config, edge_mm), .text = "[0, 0]",
      .unit = "mm", .min = 0, .max = 500, .help = "edge in x and y, drawn from this range; [0, 0]: edge_vox holds"},
@@ -25,7 +25,6 @@ static const struct config_field cube_fields[] = {
      .type = CONFIG_ENUM, .offset = offsetof(struct cube_config, placement_box), .text = "volume",
      .names = placement_box_names, .help = PLACEMENT_BOX_HELP},
     {0}};
-/* clang-format on */
 /* clang-format on */
 
 static enum status cube_draw(const void *config, const struct volume *skull, struct box skull_box, struct rng *rng,

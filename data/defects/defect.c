@@ -1,3 +1,5 @@
+/* defect.c - the list of generators, and one defect from it: tried until enough bone is removed. See defect.h. Test:
+ * tests/data/test_defect.c. */
 #include "data/defects/defect.h"
 
 #include <inttypes.h>
@@ -11,14 +13,12 @@ static const struct defect_ops *const generators[] = {&defect_cube, &defect_sphe
                                                       &defect_region};
 
 /* clang-format off */
-/* clang-format off */
 static const struct config_field defect_base_fields[] = {
     {.key = "weight", .type = CONFIG_DOUBLE, .offset = offsetof(struct defect_config, weight), .text = "1", .min = 0,
      .max = 1e6, .help = "share in a mixture"},
     {.key = "min_volume_ml", .type = CONFIG_DOUBLE, .offset = offsetof(struct defect_config, min_volume_ml),
      .text = "2", .unit = "ml", .min = 0, .max = 2000, .help = "bone removed at least; less is drawn again"},
     {0}};
-/* clang-format on */
 /* clang-format on */
 const struct config_table defect_base_table = {.size = sizeof(struct defect_config), .fields = defect_base_fields};
 
@@ -43,14 +43,12 @@ static enum status defects_check(const void *value, const struct yaml_node *node
 }
 
 /* clang-format off */
-/* clang-format off */
 static const struct config_field defects_fields[] = {
     {.key = "defects", .type = CONFIG_LIST, .offset = offsetof(struct defects_config, defects), .required = true,
      .variant = defect_table_at, .help = "generators; each defect is drawn from one of them, by weight"},
     {.key = "max_tries", .type = CONFIG_INT, .offset = offsetof(struct defects_config, max_tries), .text = "100",
      .min = 1, .max = 1e6, .help = "draws before a defect that removes too little bone is an error"},
     {0}};
-/* clang-format on */
 /* clang-format on */
 /* clang-format off */
 const struct config_table defects_table = {

@@ -1,3 +1,5 @@
+/* patch.c - a patch of the vault in its own coordinates: along, across, and depth below the outer surface. See
+ * patch.h. Test: tests/data/test_anatomy.c. */
 #include "data/defects/patch.h"
 
 #include <math.h>
@@ -38,6 +40,7 @@ static void patch_tangents(struct vault_patch *patch, const struct anatomy *anat
 static void patch_normal(struct vault_patch *patch, double (*sample)[3], const bool *found)
 {
     double sum[3] = {0}, facet[3], a[3], b[3];
+
     for (int i = 0; i < SAMPLES; i++) {
         const int next = i / SPOKES * SPOKES + (i + 1) % SPOKES;
         if (!found[i] || !found[next])
@@ -51,6 +54,7 @@ static void patch_normal(struct vault_patch *patch, double (*sample)[3], const b
         for (int k = 0; k < 3; k++)
             sum[k] += sign * facet[k];
     }
+
     if (patch_normalise(sum))
         memcpy(patch->normal, sum, sizeof sum);
 }

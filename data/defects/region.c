@@ -1,3 +1,5 @@
+/* region.c - shapes marked in a box of voxels: what the generators share. See region.h. Test:
+ * tests/data/test_defect.c. */
 #include "data/defects/region.h"
 
 #include <math.h>
@@ -83,6 +85,7 @@ enum status region_cut(struct region *region, const struct volume *skull, int64_
     const struct box box = region->box;
     const int64_t size[3] = {box_size(box, 0), box_size(box, 1), box_size(box, 2)};
     const uint8_t *bone = skull->data;
+
     for (int64_t z = box.lo[2]; z < box.hi[2]; z++)
         for (int64_t y = box.lo[1]; y < box.hi[1]; y++) {
             uint8_t *row = region_row(region, y, z);
@@ -92,12 +95,15 @@ enum status region_cut(struct region *region, const struct volume *skull, int64_
         }
     struct box tight = box_of_mask(region->mask, size);
     struct region cut;
+
     for (int a = 0; a < 3; a++) {
         tight.lo[a] += box.lo[a];
         tight.hi[a] += box.lo[a];
     }
+
     if (region_new(&cut, tight, error))
         return error->status;
+
     for (int64_t z = tight.lo[2]; z < tight.hi[2]; z++)
         for (int64_t y = tight.lo[1]; y < tight.hi[1]; y++)
             memcpy(region_row(&cut, y, z), region_row(region, y, z) + tight.lo[0] - box.lo[0],

@@ -4,7 +4,8 @@
  *
  * Around a spot of the outer surface with normal n and radius of curvature R, each voxel is projected from the centre
  * of curvature onto the tangent plane; inside is who lies within the outline rho(theta): an ellipse with smooth lobes
- * and a rough edge. The walls so follow the local normals of the bone; a bevel lets the outline grow outward. */
+ * and a rough edge. The walls so follow the local normals of the bone; a bevel lets the outline grow outward.
+ * Test: tests/data/test_defect.c. */
 #include <math.h>
 #include <stddef.h>
 
@@ -40,7 +41,6 @@ struct class_config {
 
 #define OFFSET(member) offsetof(struct class_config, member)
 /* clang-format off */
-/* clang-format off */
 static const struct config_field class_fields[] = {
     {.key = "class", .type = CONFIG_ENUM, .offset = OFFSET(class), .text = "random_1", .names = class_names,
      .help = "where on the skull, and how large"},
@@ -61,7 +61,6 @@ static const struct config_field class_fields[] = {
     {.key = "burr_radius_mm", .type = CONFIG_RANGE, .offset = OFFSET(burr_radius_mm), .text = "[5, 7]", .unit = "mm",
      .min = 0.5, .max = 20, .help = "their radius"},
     {0}};
-/* clang-format on */
 /* clang-format on */
 
 /* One drawn cut, in the tangent plane of its patch. */
@@ -132,11 +131,13 @@ static bool region_class_cut_inside(const struct cut *cut, const double from[3])
 {
     const struct vault_patch *patch = &cut->patch;
     double w = 0, u = 0, v = 0;
+
     for (int k = 0; k < 3; k++) {
         w += from[k] * patch->normal[k];
         u += from[k] * patch->across[k];
         v += from[k] * patch->along[k];
     }
+
     const double height = sqrt(w * w + u * u + v * v) - patch->radius_mm; /* over the surface */
     if (w <= 0 || fabs(height) > 30)
         return false;
@@ -148,6 +149,7 @@ static bool region_class_cut_inside(const struct cut *cut, const double from[3])
     const int turn = (int)((atan2(v, u) / (2 * PI) + 1) * OUTLINE) % OUTLINE;
     if (rho <= cut->rho_mm[turn] + height * cut->slope)
         return true;
+
     for (int i = 0; i < cut->n_burrs; i++)
         if (hypot(u - cut->burr[i][0], v - cut->burr[i][1]) <= cut->burr_mm)
             return true;

@@ -1,6 +1,6 @@
 /* sphere.c - a ball whose centre stands at 3/4 of the height, at a random place in x and y.
  * Source: Jianningli/autoimplant, skull-processing/src/defectinject.py, generate_sphere_hole_implants: radius in voxels
- * = what is above the centre + 20, so that the ball leaves through the top. */
+ * = what is above the centre + 20, so that the ball leaves through the top. Test: tests/data/test_defect.c. */
 #include <math.h>
 #include <stddef.h>
 
@@ -14,7 +14,6 @@ struct sphere_config {
 };
 
 /* clang-format off */
-/* clang-format off */
 static const struct config_field sphere_fields[] = {
     {.key = "radius_mm", .type = CONFIG_RANGE, .offset = offsetof(struct sphere_config, radius_mm), .text = "[0, 0]",
      .unit = "mm", .min = 0, .max = 250, .help = "radius, drawn from this range; [0, 0]: as published, to the top "
@@ -27,7 +26,6 @@ static const struct config_field sphere_fields[] = {
      .type = CONFIG_ENUM, .offset = offsetof(struct sphere_config, placement_box), .text = "volume",
      .names = placement_box_names, .help = PLACEMENT_BOX_HELP},
     {0}};
-/* clang-format on */
 /* clang-format on */
 
 static enum status sphere_draw(const void *config, const struct volume *skull, struct box skull_box, struct rng *rng,

@@ -1,4 +1,4 @@
-/* bits.c - a mask with one bit per voxel. */
+/* bits.c - a mask with one bit per voxel. Test: tests/data/test_morphology.c. */
 #include <string.h>
 
 #include "base/memory.h"
@@ -46,6 +46,7 @@ enum status bits_new(struct bits *ret, const uint8_t *mask, const int64_t dim[3]
     if (bits_alloc(&bits, error))
         return STATUS_FAILED;
     int64_t rows = dim[1] * dim[2];
+
 #pragma omp parallel for schedule(static)
     for (int64_t row = 0; row < rows; row++) {
         uint64_t *out = bits_row(&bits, (row / dim[1] + pad) * bits.dim[1] + row % dim[1] + pad);
@@ -57,6 +58,7 @@ enum status bits_new(struct bits *ret, const uint8_t *mask, const int64_t dim[3]
                 out[at / 64 + 1] |= word >> (64 - shift);
         }
     }
+
     *ret = bits;
     return STATUS_OK;
 }

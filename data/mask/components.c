@@ -1,5 +1,6 @@
 /* components.c - connected components by runs of voxels: rows are cut into runs, runs that touch are united (union-find
- * whose root is the first run in scan order), so that the cost is that of the runs, a hundredth of the voxels. */
+ * whose root is the first run in scan order), so that the cost is that of the runs, a hundredth of the voxels.
+ * Test: tests/data/test_morphology.c. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -35,6 +36,7 @@ static int64_t components_row_runs(struct run *runs, const struct bits *bits, in
     const uint64_t *words = bits_row(bits, row);
     int64_t n = 0;
     uint64_t carry = 0;
+
     for (int64_t w = 0; w < bits->words; w++) {
         uint64_t word = (flip ? ~words[w] : words[w]) & bits_inside(bits, w);
         uint64_t changes = word ^ (word << 1 | carry);
@@ -47,6 +49,7 @@ static int64_t components_row_runs(struct run *runs, const struct bits *bits, in
                 runs[n / 2].hi = x;
         }
     }
+
     if (n % 2 && runs)
         runs[n / 2].hi = (int32_t)bits->dim[0];
     return (n + 1) / 2;
@@ -64,6 +67,7 @@ static enum status components_cut(struct components *set, const uint8_t *mask, b
         status = error_memory(error, (size_t)rows * sizeof *set->first, "rows of a mask");
         goto done;
     }
+
 #pragma omp parallel for schedule(static)
     for (int64_t row = 0; row < rows; row++)
         set->first[row + 1] = components_row_runs(NULL, &bits, row, background);
@@ -74,15 +78,18 @@ static enum status components_cut(struct components *set, const uint8_t *mask, b
         status = error_set(error, STATUS_FAILED, "components: %lld runs of voxels are too many to label", (long long)n);
         goto done;
     }
+
     set->runs = memory_alloc((size_t)n, sizeof *set->runs);
     set->label = memory_alloc((size_t)n, sizeof *set->label);
     if (!set->runs || !set->label) {
         status = error_memory(error, (size_t)n * sizeof *set->runs, "runs of a mask");
         goto done;
     }
+
 #pragma omp parallel for schedule(static)
     for (int64_t row = 0; row < rows; row++)
         components_row_runs(set->runs + set->first[row], &bits, row, background);
+
 done:
     bits_done(&bits);
     return status;
@@ -137,8 +144,10 @@ static void components_unite(struct components *set, int32_t reach)
 {
     int64_t n_runs = set->first[set->dim[1] * set->dim[2]];
     int64_t slabs = parallel_threads() < set->dim[2] ? parallel_threads() : set->dim[2];
+
     for (int64_t i = 0; i < n_runs; i++)
         set->label[i] = (int32_t)i;
+
 #pragma omp parallel for schedule(static)
     for (int64_t slab = 0; slab < slabs; slab++) {
         int64_t from = set->dim[2] * slab / slabs, to = set->dim[2] * (slab + 1) / slabs;
@@ -149,6 +158,7 @@ static void components_unite(struct components *set, int32_t reach)
                 components_slices_unite(set, z, reach);
         }
     }
+
     for (int64_t slab = 1; slab < slabs; slab++)
         components_slices_unite(set, set->dim[2] * slab / slabs, reach);
 }
@@ -251,6 +261,7 @@ enum status mask_keep_largest(uint8_t *mask, const int64_t dim[3], int64_t k, in
             drop[order[i].label] = true;
         components_paint(mask, &set, drop, 0);
     }
+
     memory_free(drop);
     memory_free(order);
     components_done(&set);
@@ -293,6 +304,7 @@ enum status mask_fill_holes(uint8_t *mask, const int64_t dim[3], struct error *e
         }
         components_paint(mask, &set, hole, 1);
     }
+
     memory_free(hole);
     components_done(&set);
     return status;

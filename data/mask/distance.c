@@ -3,7 +3,7 @@
  * Between passes every voxel keeps where its nearest voxel of the mask is, as whole steps |dx|, |dy| packed into four
  * bytes, not a squared distance: nothing is rounded before the last pass, which computes (dx*sx)^2 + (dy*sy)^2 +
  * (dz*sz)^2 in double, in this order, as scipy.ndimage does. Each line is one thread's: the result does not depend on
- * the number of threads. */
+ * the number of threads. Test: tests/data/test_distance.c. */
 #include <math.h>
 #include <string.h>
 
@@ -73,6 +73,7 @@ static int64_t distance_envelope_build(const struct distance_lines *lines, int64
     double *from = lines->from;
     int32_t *vertex = lines->vertex;
     int64_t k = -1;
+
     for (int64_t q = 0; q < n; q++) {
         if (height[q] == INFINITY)
             continue;
@@ -87,6 +88,7 @@ static int64_t distance_envelope_build(const struct distance_lines *lines, int64
         vertex[k] = (int32_t)q;
         from[k] = k == 0 ? -INFINITY : cross;
     }
+
     from[k + 1] = INFINITY;
     return k + 1;
 }
@@ -189,18 +191,22 @@ static void distance_pass_z(const struct distance_plan *plan, const struct dista
 static void distance_passes(const struct distance_plan *plan, const uint8_t *mask, char *memory, int64_t longest)
 {
     const int64_t *dim = plan->dim, tiles = (dim[0] + TILE - 1) / TILE;
+
 #pragma omp parallel
     {
         struct distance_lines lines =
             distance_lines_in(memory + (size_t)omp_get_thread_num() * distance_lines_bytes(longest), longest);
+
 #pragma omp for schedule(static)
         for (int64_t row = 0; row < dim[1] * dim[2]; row++)
             distance_pass_x(plan, mask, row, lines.steps);
+
 #pragma omp for schedule(dynamic, 16)
         for (int64_t i = 0; i < dim[2] * tiles; i++) {
             int64_t x = i % tiles * TILE;
             distance_pass_y(plan, &lines, i / tiles, x, dim[0] - x < TILE ? dim[0] - x : TILE);
         }
+
 #pragma omp for schedule(dynamic, 16)
         for (int64_t i = 0; i < dim[1] * tiles; i++) {
             int64_t x = i % tiles * TILE;
@@ -305,10 +311,12 @@ enum status distance_signed(float *out, const uint8_t *mask, const int64_t dim[3
     float *depth = memory_alloc((size_t)n, sizeof *depth);
     enum status status =
         outside && depth ? STATUS_OK : error_memory(error, (size_t)n * sizeof *depth, "signed distance");
+
     for (int64_t i = 0; !status && i < n; i++) {
         outside[i] = mask[i] == 0;
         inside += mask[i] != 0;
     }
+
     if (!status && (inside == 0 || inside == n)) {
         memset(out, 0, (size_t)n * sizeof *out);
     } else if (!status) {
@@ -318,6 +326,7 @@ enum status distance_signed(float *out, const uint8_t *mask, const int64_t dim[3
         for (int64_t i = 0; !status && i < n; i++)
             out[i] = mask[i] ? 1 - depth[i] : out[i];
     }
+
     memory_free(depth);
     memory_free(outside);
     return status;

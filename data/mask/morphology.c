@@ -1,4 +1,5 @@
-/* morphology.c - erosion and dilation by the 6-connected cross, 64 voxels at a time. */
+/* morphology.c - erosion and dilation by the 6-connected cross, 64 voxels at a time.
+ * Test: tests/data/test_morphology.c. */
 #include <string.h>
 
 #include "data/mask/bits.h"

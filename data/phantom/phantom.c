@@ -1,4 +1,4 @@
-/* phantom.c - draws a skull from the population and samples it on a grid. */
+/* phantom.c - draws a skull from the population and samples it on a grid. Test: tests/data/test_phantom.c. */
 #include "data/phantom/phantom.h"
 
 #include <math.h>
@@ -55,6 +55,7 @@ static void phantom_draw_shape(struct phantom_shape *shape, struct rng *rng)
     shape->face_w = rng_uniform(rng, 56, 62);
     shape->face_depth = rng_uniform(rng, 46, 52);
     shape->arch_w = shape->face_w + rng_uniform(rng, 4, 9);
+
     for (int i = 0; i < PHANTOM_WAVES; i++) {
         const double wavelength = rng_uniform(rng, 12, 70);
         for (int a = 0; a < 3; a++)
@@ -62,6 +63,7 @@ static void phantom_draw_shape(struct phantom_shape *shape, struct rng *rng)
         shape->wave[i].phase = rng_uniform(rng, 0, 6.2831853);
         shape->wave[i].amplitude = 0.004 * wavelength * rng_uniform(rng, 0.3, 1);
     }
+
     for (int i = 0; i < PHANTOM_WAVES / 2; i++) {
         for (int a = 0; a < 3; a++)
             shape->thick_wave[i].k[a] = rng_normal(rng, 0, 0.08);
@@ -97,7 +99,7 @@ static struct grid phantom_grid(const struct phantom_config *config, const struc
 }
 
 static void phantom_sample_bone(uint8_t *mask, const struct grid *grid, const struct phantom_shape *shape,
-                            const struct pose *pose)
+                                const struct pose *pose)
 {
     const int64_t nx = grid->dim[0], ny = grid->dim[1], nz = grid->dim[2];
 #pragma omp parallel for schedule(dynamic)

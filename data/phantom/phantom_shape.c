@@ -2,7 +2,7 @@
  * skeleton, zygomatic arches.
  *
  * Solids are functions that are > 0 inside, about the depth in millimetres near the surface; unions are smooth maxima,
- * cavities are cut by (smooth) minima. Frame and measures: phantom_shape.h. */
+ * cavities are cut by (smooth) minima. Frame and measures: phantom_shape.h. Test: tests/data/test_phantom.c. */
 #include "data/phantom/phantom_shape.h"
 
 #include <math.h>
@@ -180,16 +180,19 @@ static double phantom_face(const struct phantom_shape *shape, const double p[3])
     const double q[3] = {fabs(p[0]), p[1], p[2]};
     const double width = shape->face_w * (1 - 0.38 * phantom_smooth_step(eye_z - 8, eye_z - 55, p[2]));
     double bone = phantom_ellipsoid(q, 0, front + 44, eye_z - 14, width, shape->face_depth, 62);
+
     bone = phantom_smooth_min(bone, p[1] - (front + 1 + 0.006 * phantom_square(q[0]) + 0.10 * fmax(0, p[2] - eye_z)),
                               6); /* the face is rather flat */
     bone = phantom_smooth_min(bone, front + 56 - 0.45 * fmax(0, eye_z - p[2]) - p[1], 4);
     bone = phantom_smooth_min(bone, -phantom_ellipsoid(q, shape->face_w + 4, front + 54, eye_z - 2, 24, 32, 36),
                               3); /* temporal fossa */
+
     /* orbits: wide at the rim, a cone towards the back and the middle */
     const double deep = phantom_clamp((p[1] - front - 2) / 46, 0, 1), open = 1.02 - 0.86 * deep * deep;
     const double orbit = phantom_ellipsoid(q, eye_x - 12 * deep, p[1], eye_z + 2 * deep, shape->orbit_w * open, 1e3,
                                            shape->orbit_h * open);
     bone = phantom_smooth_min(bone, -fmin(orbit, front + 48 - p[1]), 2);
+
     /* nose: a pear-shaped opening and the airways behind it */
     const double pear = 4 + 9 * phantom_smooth_step(eye_z - 2, eye_z - 28, p[2]);
     const double nose = fmin(pear - q[0], fmin(eye_z - 2 - p[2], p[2] - (eye_z - 38)));
@@ -234,6 +237,7 @@ double phantom_bone(const struct phantom_shape *shape, const double p[3])
         depth = phantom_vault_depth(shape, p, level);
         bone = phantom_cranium(shape, p, depth);
     }
+
     if (may_be_face) {
         double outside = phantom_smooth_max(phantom_face(shape, p), phantom_arches(shape, p), 3);
         if (level < 1.1) /* never into the brain */
@@ -241,5 +245,6 @@ double phantom_bone(const struct phantom_shape *shape, const double p[3])
                            -fmin(depth - 0.6 * phantom_vault_thickness(shape, p), p[2] - phantom_base_floor(shape, p)));
         bone = phantom_smooth_max(bone, outside, 2);
     }
+
     return bone;
 }

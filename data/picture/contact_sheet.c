@@ -1,4 +1,4 @@
-/* contact_sheet.c - pages of small pictures. */
+/* contact_sheet.c - pages of small pictures. Test: tests/data/test_preview.c. */
 #include "data/picture/contact_sheet.h"
 
 #include <inttypes.h>

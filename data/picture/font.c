@@ -1,4 +1,4 @@
-/* font.c - the glyphs of font.h, drawn for this project. */
+/* font.c - the glyphs of font.h, drawn for this project. Test: tests/data/test_render.c. */
 #include "data/picture/font.h"
 
 const uint8_t font_glyphs[FONT_N][FONT_H] = {{0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00}, /* space */

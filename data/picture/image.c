@@ -1,4 +1,4 @@
-/* image.c - RGB images: paste, text, PNG. */
+/* image.c - RGB images: paste, text, PNG. Test: tests/data/test_render.c. */
 #include "data/picture/render.h"
 
 #include <inttypes.h>

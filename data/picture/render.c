@@ -1,4 +1,4 @@
-/* render.c - views, slices and contact sheets of masks. */
+/* render.c - views, slices and contact sheets of masks. Test: tests/data/test_render.c. */
 #include "data/picture/render.h"
 
 #include <inttypes.h>
@@ -122,6 +122,7 @@ static void render_legend(struct image *sheet, const struct grid *grid, const st
 {
     int64_t x = SHEET_GAP + 3 * (SHEET_PANEL + SHEET_GAP) + 24, y = SHEET_TITLE + SHEET_PANEL + SHEET_GAP + 90;
     char text[160];
+
     for (int i = 0; i < n_layers; i++, y += 48) {
         struct image swatch;
         struct error ignored = {0};
@@ -134,6 +135,7 @@ static void render_legend(struct image *sheet, const struct grid *grid, const st
         snprintf(text, sizeof text, "%.20s\n%.1f ml", layers[i].name ? layers[i].name : "", ml);
         image_text_scaled(sheet, x + 40, y - 6, text, 2, sheet_ink);
     }
+
     snprintf(text, sizeof text, "%" PRId64 " x %" PRId64 " x %" PRId64 " voxels\n%.3g x %.3g x %.3g mm", grid->dim[0],
              grid->dim[1], grid->dim[2], grid_spacing_mm(grid, 0), grid_spacing_mm(grid, 1), grid_spacing_mm(grid, 2));
     image_text_scaled(sheet, x, y + 20, text, 2, sheet_ink);

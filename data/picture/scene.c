@@ -1,5 +1,5 @@
 /* scene.c - masks to a smooth density on cubic cells: a separable tent filter (it averages where cells are larger than
- * voxels and interpolates where they are smaller), then blocks of maxima. */
+ * voxels and interpolates where they are smaller), then blocks of maxima. Test: tests/data/test_render.c. */
 #include "data/picture/scene.h"
 
 #include <math.h>
@@ -122,6 +122,7 @@ static enum status scene_smooth_mask(struct scene *scene, const struct smoothing
     int64_t w = s->voxels.hi[0] - s->voxels.lo[0], h = s->voxels.hi[1] - s->voxels.lo[1];
     int64_t cw = s->taps[0].n_cells, ch = s->taps[1].n_cells;
     int failed = 0;
+
 #pragma omp parallel
     {
         uint32_t *sums = memory_alloc((size_t)w, sizeof *sums);
@@ -130,12 +131,15 @@ static enum status scene_smooth_mask(struct scene *scene, const struct smoothing
 #pragma omp atomic write
             failed = 1;
         }
+
 #pragma omp barrier
         int stop;
+
 #pragma omp atomic read
         stop = failed;
         if (!stop) {
             uint8_t *b = planes + w * h, *out = b + w * ch;
+
 #pragma omp for schedule(static)
             for (int64_t z = 0; z < s->taps[2].n_cells; z++) {
                 scene_smooth_plane(s, z, sums, planes, b, out);
@@ -148,6 +152,7 @@ static enum status scene_smooth_mask(struct scene *scene, const struct smoothing
         memory_free(sums);
         memory_free(planes);
     }
+
     return failed ? error_memory(error, (size_t)(w * h), "smoothing a mask") : STATUS_OK;
 }
 
@@ -205,6 +210,7 @@ static void scene_blocks(struct scene *scene)
 static void scene_blur(uint8_t *out, const uint8_t *in, const int64_t dim[3], int axis, int64_t stride)
 {
     const int64_t step = (axis == 0 ? 1 : axis == 1 ? dim[0] : dim[0] * dim[1]) * stride;
+
 #pragma omp parallel for schedule(static)
     for (int64_t row = 0; row < dim[1] * dim[2]; row++) {
         const int64_t at = axis == 1 ? row % dim[1] : row / dim[1], n = dim[axis];
@@ -228,11 +234,13 @@ static enum status scene_smooth(struct scene *scene, struct error *error)
 {
     size_t n = (size_t)(scene->dim[0] * scene->dim[1] * scene->dim[2]);
     uint8_t *spare = memory_alloc(n, 1);
+
     scene->smooth = memory_alloc(n, 1);
     if (!spare || !scene->smooth) {
         memory_free(spare);
         return error_memory(error, n, "a view's cells");
     }
+
     scene_blur(scene->smooth, scene->density, scene->dim, 0, 1);
     scene_blur(spare, scene->smooth, scene->dim, 1, 1);
     scene_blur(scene->smooth, spare, scene->dim, 2, 1);

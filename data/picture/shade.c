@@ -1,6 +1,7 @@
 /* shade.c - a view of a scene: orthographic rays to the first surface, its normal from the density's gradient, ambient
  * occlusion from the depth picture (McGuire et al., "The Alchemy screen-space ambient obscurance algorithm", HPG 2011),
- * two soft lights; one ray per pixel, 2 x 2 where the depths or colours of neighbours part. */
+ * two soft lights; one ray per pixel, 2 x 2 where the depths or colours of neighbours part.
+ * Test: tests/data/test_render.c. */
 #include "data/picture/scene.h"
 
 #include <math.h>
@@ -71,6 +72,7 @@ enum render_view render_view_at(const double offset_mm[3])
         VIEW_OBLIQUE, VIEW_OBLIQUE_RIGHT, VIEW_OBLIQUE_BACK, VIEW_OBLIQUE_BACK_RIGHT, VIEW_LEFT, VIEW_RIGHT};
     enum render_view best = VIEW_OBLIQUE;
     double most = -INFINITY;
+
     for (size_t i = 0; i < sizeof views / sizeof *views; i++) {
         double from[3], dot = 0;
         memcpy(from, shade_from[views[i]], sizeof from);
@@ -82,6 +84,7 @@ enum render_view render_view_at(const double offset_mm[3])
             best = views[i];
         }
     }
+
     return best;
 }
 
@@ -101,6 +104,7 @@ enum render_view render_view_opposite(enum render_view view)
 static void shade_camera_bounds(const struct camera *camera, const struct scene *scene, double lo[3], double hi[3])
 {
     const double half = 0.5 * SCENE_BLOCK;
+
     for (int k = 0; k < 3; k++) {
         double reach = half * (fabs(camera->axis[k][0]) + fabs(camera->axis[k][1]) + fabs(camera->axis[k][2]));
         int64_t i = 0;
@@ -129,6 +133,7 @@ static struct camera shade_camera_make(const struct scene *scene, enum render_vi
     struct camera camera;
     bool vertical = view == VIEW_TOP || view == VIEW_BELOW;
     const double up[3] = {0, vertical ? -1 : 0, vertical ? 0 : 1}; /* the nose is up in views along the vertical */
+
     for (int i = 0; i < 3; i++)
         camera.axis[2][i] = -shade_from[view][i];
     shade_vector_unit(camera.axis[2]);
@@ -155,6 +160,7 @@ static float shade_value(const struct scene *scene, const uint8_t *values, const
 {
     int64_t at[3];
     float f[3];
+
     for (int a = 0; a < 3; a++) {
         double q = p[a] - 0.5;
         if (!(q >= 0 && q < (double)(scene->dim[a] - 1)))
@@ -162,6 +168,7 @@ static float shade_value(const struct scene *scene, const uint8_t *values, const
         at[a] = (int64_t)q;
         f[a] = (float)(q - (double)at[a]);
     }
+
     const int64_t dx = scene->dim[0], dxy = dx * scene->dim[1];
     const uint8_t *d = values + at[2] * dxy + at[1] * dx + at[0];
     float y0 = (float)d[0] + f[0] * (float)(d[1] - d[0]);
@@ -221,7 +228,9 @@ static double shade_ray_hit(const struct scene *scene, const struct camera *came
                  step = 0.7;
     const double *direction = camera->axis[2];
     double t = 0, end = camera->far, p[3];
+
     shade_ray_clip(camera, start, zero, dim, &t, &end);
+
     while (t < end) {
         double next = shade_ray_skip(scene, camera, start, t);
         if (next > t) {
@@ -243,6 +252,7 @@ static double shade_ray_hit(const struct scene *scene, const struct camera *came
         }
         t += step;
     }
+
     return INFINITY;
 }
 
@@ -250,7 +260,9 @@ static double shade_ray_hit(const struct scene *scene, const struct camera *came
 static void shade_surface_albedo(float albedo[3], const struct scene *scene, const double p[3])
 {
     float total = 0;
+
     memset(albedo, 0, 3 * sizeof *albedo);
+
     for (int corner = 0; corner < 8; corner++) {
         int64_t index = 0;
         float weight = 1;
@@ -266,6 +278,7 @@ static void shade_surface_albedo(float albedo[3], const struct scene *scene, con
         for (int c = 0; c < 3; c++)
             albedo[c] += weight * scene->rgb[scene->label[index]][c];
     }
+
     for (int c = 0; c < 3; c++) {
         float value = total > 0 ? albedo[c] / total : 0;
         albedo[c] = value * value;
@@ -298,6 +311,7 @@ static struct surface shade_surface_find(const struct scene *scene, const struct
 {
     struct surface surface = {.depth = INFINITY};
     double start[3], p[3], fine[3], coarse[3];
+
     for (int a = 0; a < 3; a++)
         start[a] = camera->origin[a] + ((double)x + 0.5) * camera->step * camera->axis[0][a] -
                    ((double)y + 0.5) * camera->step * camera->axis[1][a];
@@ -306,6 +320,7 @@ static struct surface shade_surface_find(const struct scene *scene, const struct
         return surface;
     shade_ray_at(p, start, camera->axis[2], t);
     surface.depth = (float)t;
+
     /* the smoothed normal where both nearly agree (stairs of voxels), the fine one at rims and thin bone */
     bool sharp = shade_surface_normal(fine, scene, camera, scene->density, p);
     if (shade_surface_normal(coarse, scene, camera, scene->smooth, p)) {
@@ -314,6 +329,7 @@ static struct surface shade_surface_find(const struct scene *scene, const struct
         for (int k = 0; k < 3; k++)
             fine[k] += share * (coarse[k] - fine[k]);
     }
+
     fine[2] = fmax(fine[2], 0.02); /* turned away by smoothing: face the camera */
     shade_vector_unit(fine);
     for (int k = 0; k < 3; k++)

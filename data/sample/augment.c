@@ -1,4 +1,5 @@
-/* augment.c - what is drawn for one skull: its keys, its transformation, its elastic lattice, its noise. */
+/* augment.c - what is drawn for one skull: its keys, its transformation, its elastic lattice, its noise.
+ * Test: tests/data/test_augment.c. */
 #include "data/sample/augment.h"
 
 #include <math.h>
@@ -8,7 +9,6 @@
 #include "data/defects/region.h"
 
 #define OFFSET(member) offsetof(struct augment_config, member)
-/* clang-format off */
 /* clang-format off */
 static const struct config_field augment_fields[] = {
     {.key = "probability", .type = CONFIG_DOUBLE, .offset = OFFSET(probability), .text = "1", .min = 0, .max = 1,
@@ -47,7 +47,6 @@ static const struct config_field augment_fields[] = {
      .min = 0, .max = 100, .help = "a frame of the whole skull stands higher above the highest bone, so that its "
              "top says less of where the vault was"},
     {0}};
-/* clang-format on */
 /* clang-format on */
 
 /* A field of uniform cubic B-splines folds where its coefficients exceed 1/2.48 of their distance (Choi and Lee,

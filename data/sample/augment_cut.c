@@ -1,7 +1,7 @@
 /* augment_cut.c - filling a patch: where does each voxel come from, and what is there.
  *
  * The way back is computed at nodes 8 voxels apart and linear between them: exact for what is linear, and for
- * mirrorings to the last bit (the steps are eighths of whole numbers). */
+ * mirrorings to the last bit (the steps are eighths of whole numbers). Test: tests/data/test_augment.c. */
 #include "data/sample/augment.h"
 
 #include <math.h>
@@ -32,12 +32,14 @@ static void augment_cut_elastic_add(const struct augment *augment, double at[3])
 {
     double w[3][4], moved[3] = {0};
     int64_t first[3];
+
     for (int a = 0; a < 3; a++) {
         const double last = (double)(augment->n[a] - 3), q = (at[a] - augment->lattice_lo[a]) / augment->lattice_vox[a];
         const double inside = fmin(fmax(q, 0), last);
         first[a] = (int64_t)fmin(floor(inside), last - 1);
         augment_cut_spline_weights(w[a], inside - (double)first[a]);
     }
+
     for (int z = 0; z < 4; z++)
         for (int y = 0; y < 4; y++) {
             const float *point =

@@ -1,3 +1,5 @@
+/* loader.c - worker threads that prepare samples ahead, and the one order in which they are given. See loader.h.
+ * Test: tests/data/test_loader.c. */
 #include "data/sample/loader.h"
 
 #include <inttypes.h>
@@ -102,8 +104,10 @@ static bool loader_wants(const struct loader *loader, int64_t first, int64_t n)
 static void *loader_work(void *context)
 {
     struct loader *loader = context;
+
     parallel_set_threads(1); /* this thread's own loops: the cores belong to the training step */
     pthread_mutex_lock(&loader->lock);
+
     for (;;) {
         while (!loader->stop && loader->next_sample >= loader->head + loader->config.queue)
             pthread_cond_wait(&loader->changed, &loader->lock);
@@ -124,6 +128,7 @@ static void *loader_work(void *context)
         slot->ready = true;
         pthread_cond_broadcast(&loader->changed);
     }
+
     pthread_mutex_unlock(&loader->lock);
     return NULL;
 }
@@ -152,6 +157,7 @@ static enum status loader_find_cases(struct loader *loader, enum dataset_split s
     int64_t *cases = arena_alloc(&loader->arena, (size_t)dataset_n_cases(set), sizeof *cases);
     if (!cases)
         return error_memory(error, (size_t)dataset_n_cases(set) * sizeof *cases, "the list of cases");
+
     for (int64_t i = 0; i < dataset_n_cases(set); i++) {
         const struct dataset_case *item = dataset_case(set, i);
         if (item->split != split)
@@ -163,6 +169,7 @@ static enum status loader_find_cases(struct loader *loader, enum dataset_split s
                 loader->config.set, item->name);
         cases[loader->source.n_cases++] = i;
     }
+
     loader->source.cases = cases;
     if (loader->source.n_cases == 0)
         return error_set(error, STATUS_FAILED, "%s: the split '%s' holds no case", loader->config.set,

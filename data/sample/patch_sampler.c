@@ -1,3 +1,5 @@
+/* patch_sampler.c - where patches are cut: tiles of a grid, at random, or around the defect. See patch_sampler.h.
+ * Test: tests/data/test_loader.c. */
 #include "data/sample/patch_sampler.h"
 
 #include <math.h>

@@ -1,3 +1,5 @@
+/* sample.c - one training sample: a skull, its defect, its augmentation, its patches. See sample.h. Test:
+ * tests/data/test_loader.c. */
 #include "data/sample/sample.h"
 
 #include <string.h>
@@ -216,6 +218,7 @@ enum status sample_make(struct sample *ret, const struct sample_source *source, 
     const struct rng rng = sample_stream(source->seed, STREAM_DRAW, number);
     const bool resampled = source->config->sampler == SAMPLER_WHOLE &&
                            memcmp(item->grid.dim, source->config->patch_vox, sizeof item->grid.dim) != 0;
+
     pair.skull.grid = item->grid;
     *ret = (struct sample){.n_patches = sample_count(source->config, &item->grid)};
     enum status status = sample_pair_make(&pair, source, &rng, error);
@@ -232,6 +235,7 @@ enum status sample_make(struct sample *ret, const struct sample_source *source, 
         sample_done(ret);
         return error_while(error, "making training patches of case '%s'", item->name);
     }
+
     return STATUS_OK;
 }
 

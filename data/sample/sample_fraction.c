@@ -1,5 +1,6 @@
 /* sample_fraction.c - see sample_fraction.h. Three grids: the skull's own voxels; `on`, at the patches' spacing;
- * `view`, at the coarse stage's, of which a frame is cut. Places are in voxels of the grid they are named after. */
+ * `view`, at the coarse stage's, of which a frame is cut. Places are in voxels of the grid they are named after.
+ * Test: tests/data/test_loader.c. */
 #include "data/sample/sample_fraction.h"
 
 #include <math.h>

@@ -1,4 +1,4 @@
-/* segment.c - see segment.h. */
+/* segment.c - see segment.h. Test: tests/data/test_segment.c. */
 #include "data/segment/segment.h"
 
 #include <math.h>
@@ -78,10 +78,12 @@ static double segment_otsu_threshold(const struct histogram *histogram)
 {
     enum { LO = 60, HI = 1500 };
     double total = 0, sum = 0, below = 0, sum_below = 0, best = -1, threshold = 150;
+
     for (int hu = LO; hu < HI; hu++) {
         total += (double)histogram->count[hu - HU_LOW];
         sum += hu * (double)histogram->count[hu - HU_LOW];
     }
+
     for (int hu = LO; hu < HI; hu++) {
         below += (double)histogram->count[hu - HU_LOW];
         sum_below += hu * (double)histogram->count[hu - HU_LOW];
@@ -94,6 +96,7 @@ static double segment_otsu_threshold(const struct histogram *histogram)
             threshold = hu + 1;
         }
     }
+
     return threshold;
 }
 

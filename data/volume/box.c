@@ -70,6 +70,7 @@ static int64_t box_row_last(const uint8_t *row, int64_t n)
 struct box box_of_mask(const uint8_t *mask, const int64_t dim[3])
 {
     int64_t x0 = dim[0], x1 = -1, y0 = dim[1], y1 = -1, z0 = dim[2], z1 = -1;
+
 #pragma omp parallel for schedule(static) reduction(min : x0, y0, z0) reduction(max : x1, y1, z1)
     for (int64_t z = 0; z < dim[2]; z++)
         for (int64_t y = 0; y < dim[1]; y++) {

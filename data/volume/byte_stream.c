@@ -1,4 +1,4 @@
-/* byte_stream.c - bytes of a file in order, raw or gzip. */
+/* byte_stream.c - bytes of a file in order, raw or gzip. Test: tests/data/test_volume_hostile.c. */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -34,6 +34,7 @@ enum status byte_stream_open(struct byte_stream *ret, const char *path, int64_t 
         return error_set(error, STATUS_FAILED, "%s: cannot be read from byte %" PRId64 ": %s", path, offset,
                          strerror(errno));
     }
+
     if (gzip)
         ret->gzip = gzdopen(fd, "rb");
     else
@@ -42,6 +43,7 @@ enum status byte_stream_open(struct byte_stream *ret, const char *path, int64_t 
         close(fd);
         return error_memory(error, GZIP_BUFFER, path);
     }
+
     if (ret->gzip) {
         gzbuffer(ret->gzip, GZIP_BUFFER);
         if (gzdirect(ret->gzip)) {
@@ -51,6 +53,7 @@ enum status byte_stream_open(struct byte_stream *ret, const char *path, int64_t 
                              offset);
         }
     }
+
     return STATUS_OK;
 }
 

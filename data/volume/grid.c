@@ -86,6 +86,7 @@ enum status grid_check(const struct grid *grid, const char *path, struct error *
     const int64_t most_voxels =
         INT64_C(1) << 40; /* 2^40 floats are 4 TiB: no machine's memory, and products below stay far from 2^63 */
     int64_t voxels = 1;
+
     for (int a = 0; a < 3; a++) {
         if (grid->dim[a] < 1)
             return error_set(error, STATUS_FAILED, "%s: dims: axis %d has %lld voxels (a damaged header?)", path, a,
@@ -97,7 +98,9 @@ enum status grid_check(const struct grid *grid, const char *path, struct error *
                 (long long)grid->dim[0], (long long)grid->dim[1], (long long)grid->dim[2]);
         voxels *= grid->dim[a];
     }
+
     double lengths = 1;
+
     for (int a = 0; a < 3; a++) {
         double spacing = grid_spacing_mm(grid, a);
         if (!isfinite(spacing) || spacing < 1e-6 || spacing > 1e6)
@@ -109,6 +112,7 @@ enum status grid_check(const struct grid *grid, const char *path, struct error *
                              a);
         lengths *= spacing;
     }
+
     if (fabs(grid_determinant(grid)) < 1e-3 * lengths)
         return error_set(error, STATUS_FAILED,
                          "%s: affine is singular: its three axes lie in one plane (a damaged header?)", path);

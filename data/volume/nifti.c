@@ -2,8 +2,7 @@
  * checked here, because the library trusts what it reads.
  *
  * The affine: sform where its code is above 0, else qform, else the pixel dimensions alone. NIfTI's world is RAS: x and
- * y turn.
- */
+ * y turn. Test: tests/data/test_volume.c, tests/data/test_volume_hostile.c. */
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
@@ -34,17 +33,21 @@ static nifti_2_header nifti_widen(const nifti_1_header *one)
                           .qoffset_y = one->qoffset_y,
                           .qoffset_z = one->qoffset_z,
                           .xyzt_units = one->xyzt_units};
+
     if (one->vox_offset >= 0 && one->vox_offset < 9e15F) /* false for NaN */
         two.vox_offset = (int64_t)one->vox_offset;
+
     for (int i = 0; i < 8; i++) {
         two.dim[i] = one->dim[i];
         two.pixdim[i] = one->pixdim[i];
     }
+
     for (int i = 0; i < 4; i++) {
         two.srow_x[i] = one->srow_x[i];
         two.srow_y[i] = one->srow_y[i];
         two.srow_z[i] = one->srow_z[i];
     }
+
     return two;
 }
 
@@ -110,11 +113,13 @@ static enum status nifti_dims(struct grid *grid, const nifti_2_header *header, c
         grid->dim[a] = a < header->dim[0] ? header->dim[a + 1] : 0;
     if (header->dim[0] < 3)
         return error_set(error, STATUS_FAILED, "%s: %" PRId64 " dimensions, expected 3", path, header->dim[0]);
+
     for (int a = 4; a <= header->dim[0]; a++)
         if (header->dim[a] != 1)
             return error_set(error, STATUS_FAILED,
                              "%s: dimension %d has %" PRId64 " entries, expected one 3D volume (cut one out)", path, a,
                              header->dim[a]);
+
     for (int a = 1; a <= 3; a++)
         if (!isfinite(header->pixdim[a]) || header->pixdim[a] <= 0)
             return error_set(error, STATUS_FAILED,
@@ -150,13 +155,16 @@ static void nifti_store(struct voxel_file *file, const nifti_2_header *header)
 {
     struct storage *storage = &file->storage;
     double rows[3][4];
+
     nifti_affine(rows, header);
+
     for (int k = 0; k < 3; k++) {
         double turn = k < 2 ? -1 : 1; /* RAS to LPS */
         for (int a = 0; a < 3; a++)
             storage->grid.axis[a][k] = turn * rows[k][a] + 0.0; /* no -0 */
         storage->grid.origin[k] = turn * rows[k][3] + 0.0;
     }
+
     storage->format = file->gzip ? VOLUME_NIFTI_GZ : VOLUME_NIFTI;
     storage->xyzt_units = header->xyzt_units & 0xff;
     storage->qform_code = header->qform_code;
@@ -179,6 +187,7 @@ enum status nifti_open(struct voxel_file *ret, const char *path, bool gzip, stru
     struct voxel_file file = {.path = path, .gzip = gzip};
     struct byte_stream stream = {0};
     nifti_2_header header;
+
     if (byte_stream_open(&stream, path, 0, gzip, error))
         return STATUS_FAILED;
     enum status status = nifti_read_raw(&header, &file, &stream, error);
@@ -233,6 +242,7 @@ static nifti_2_header nifti_header_of(const struct volume *volume)
                              .pixdim = {1, 1, 1, 1, 1, 1, 1, 1}};
     nifti_dmat44 affine = {{{0}, {0}, {0}, {0, 0, 0, 1}}};
     double *rows[3] = {header.srow_x, header.srow_y, header.srow_z};
+
     for (int k = 0; k < 3; k++) {
         double turn = k < 2 ? -1 : 1;
         for (int a = 0; a < 3; a++)
@@ -240,6 +250,7 @@ static nifti_2_header nifti_header_of(const struct volume *volume)
         affine.m[k][3] = turn * grid.origin[k] + 0.0;
         header.pixdim[k + 1] = grid_spacing_mm(&grid, k);
     }
+
     if (as_read) {
         memcpy(header.pixdim, storage->pixdim, sizeof storage->pixdim);
         header.quatern_b = storage->quatern[0], header.quatern_c = storage->quatern[1],
@@ -252,6 +263,7 @@ static nifti_2_header nifti_header_of(const struct volume *volume)
         header.qform_code = 0;
         header.sform_code = header.sform_code > 0 ? header.sform_code : 1;
     }
+
     for (int k = 0; k < 3 && header.sform_code > 0; k++)
         memcpy(rows[k], affine.m[k], sizeof affine.m[k]);
     return header;
@@ -275,15 +287,18 @@ static nifti_1_header nifti_narrow(const nifti_2_header *two)
                           .qoffset_y = (float)two->qoffset_y,
                           .qoffset_z = (float)two->qoffset_z,
                           .magic = "n+1"};
+
     for (int i = 0; i < 8; i++) {
         one.dim[i] = (short)two->dim[i];
         one.pixdim[i] = (float)two->pixdim[i];
     }
+
     for (int i = 0; i < 4; i++) {
         one.srow_x[i] = (float)two->srow_x[i];
         one.srow_y[i] = (float)two->srow_y[i];
         one.srow_z[i] = (float)two->srow_z[i];
     }
+
     return one;
 }
 
@@ -292,6 +307,7 @@ static enum status nifti_write_stream(struct byte_stream *stream, const struct v
     const int codes[] = {[VOXEL_U8] = DT_UINT8, [VOXEL_I16] = DT_INT16, [VOXEL_F32] = DT_FLOAT32};
     const char extender[EXTENDER_BYTES] = {0};
     nifti_2_header two = nifti_header_of(volume);
+
     two.datatype = (int16_t)codes[volume->type];
     two.bitpix = (int16_t)(8 * voxel_bytes(volume->type));
     bool large = two.dim[1] > INT16_MAX || two.dim[2] > INT16_MAX || two.dim[3] > INT16_MAX;
@@ -305,6 +321,7 @@ static enum status nifti_write_stream(struct byte_stream *stream, const struct v
         nifti_1_header one = nifti_narrow(&two);
         status = byte_stream_write(stream, &one, sizeof one, error);
     }
+
     if (status || byte_stream_write(stream, extender, sizeof extender, error))
         return STATUS_FAILED;
     return voxel_file_write(stream, volume, error);

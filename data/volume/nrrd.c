@@ -2,7 +2,8 @@
  * is streamed.
  *
  * Teem is an old parser in front of hostile files and not thread-safe: it sees only the lines of fields that are used
- * here, each of a bounded length, never opens a file, and one thread at a time is inside it. */
+ * here, each of a bounded length, never opens a file, and one thread at a time is inside it.
+ * Test: tests/data/test_volume.c, tests/data/test_volume_hostile.c. */
 #include <ctype.h>
 #include <inttypes.h>
 #include <math.h>
@@ -225,12 +226,15 @@ static enum status nrrd_grid(struct storage *storage, const Nrrd *nrrd, const ch
     unsigned spatial[3];
     double turn[3];
     struct grid *grid = &storage->grid;
+
     if (nrrd_spatial_axes(spatial, nrrd, path, error))
         return STATUS_FAILED;
+
     for (int a = 0; a < 3; a++) {
         size_t size = nrrd->axis[spatial[a]].size;
         grid->dim[a] = size > INT64_MAX ? -1 : (int64_t)size;
     }
+
     if (nrrd->spaceDim == 0) {
         for (int a = 0; a < 3; a++) {
             double spacing = nrrd->axis[spatial[a]].spacing;
@@ -247,16 +251,19 @@ static enum status nrrd_grid(struct storage *storage, const Nrrd *nrrd, const ch
         }
         return STATUS_OK;
     }
+
     if (nrrd->spaceDim != 3)
         return error_set(error, STATUS_FAILED, "%s: space dimension %u, expected 3", path, nrrd->spaceDim);
     if (nrrd_space(turn, storage, nrrd, path, error))
         return STATUS_FAILED;
+
     for (int k = 0; k < 3; k++) {
         double origin = nrrd->spaceOrigin[k];
         grid->origin[k] = isnan(origin) ? 0 : turn[k] * origin + 0.0; /* NaN is teem's "not given"; no -0 */
         for (int a = 0; a < 3; a++)
             grid->axis[a][k] = turn[k] * nrrd->axis[spatial[a]].spaceDirection[k] + 0.0;
     }
+
     return STATUS_OK;
 }
 
@@ -359,15 +366,18 @@ static char *nrrd_header_of(const struct volume *volume, const char *data_file)
     bool anterior = right || strcmp(space, "left-anterior-superior") == 0;
     bool bare =
         space[0] == '\0' && memcmp(&grid, &storage->grid, sizeof grid) == 0; /* came without a space, goes without */
+
     if (!anterior && !bare && strcmp(space, "scanner-xyz") != 0)
         space = "left-posterior-superior";
     double v[4][3];
+
     for (int k = 0; k < 3; k++) {
         double turn = (k == 0 && right) || (k == 1 && anterior) ? -1 : 1;
         for (int a = 0; a < 3; a++)
             v[a][k] = grid.axis[a][k] == 0 ? 0 : turn * grid.axis[a][k]; /* no -0 */
         v[3][k] = grid.origin[k] == 0 ? 0 : turn * grid.origin[k];
     }
+
     const char(*unit)[16] = storage->space_units;
     char place[512], units[64] = "";
     if (!bare && (*unit[0] || *unit[1] || *unit[2]))
@@ -403,6 +413,7 @@ static enum status nrrd_write_file(const char *path, const char *header, const s
         if (!status)
             status = byte_stream_close(&stream, error);
     }
+
     if (!status && data)
         status = byte_stream_append(&stream, path, part, error);
     if (!status && data)
@@ -422,6 +433,7 @@ enum status nrrd_write(const char *path, const struct volume *volume, bool detac
     size_t stem = strlen(name) - (file_has_suffix(name, ".nhdr") ? 5 : 0);
     char *data_name = NULL, *data_path = NULL, *header = NULL;
     enum status status = STATUS_FAILED;
+
     if (detached && strchr(name, '%'))
         return error_set(error, STATUS_USAGE,
                          "%s: a detached header's name with '%%' would be read as a pattern (name it otherwise)", path);
@@ -429,6 +441,7 @@ enum status nrrd_write(const char *path, const struct volume *volume, bool detac
         data_name = memory_printf("%.*s.raw.gz", (int)stem, name);
         data_path = memory_printf("%.*s%s", (int)(name - path), path, data_name ? data_name : "");
     }
+
     header = nrrd_header_of(volume, data_name);
     if (!header || (detached && (!data_name || !data_path)))
         error_memory(error, 1024, path);

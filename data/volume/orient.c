@@ -1,4 +1,4 @@
-/* orient.c - between a file's axis order and the canonical one. */
+/* orient.c - between a file's axis order and the canonical one. Test: tests/data/test_volume.c. */
 #include <math.h>
 #include <string.h>
 

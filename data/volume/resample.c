@@ -1,5 +1,6 @@
 /* resample.c - values between grids. Where the axes of both are parallel, which is nearly always, weights come from one
- * table per axis and the source rows under a row are blended first; else every voxel goes its own way. */
+ * table per axis and the source rows under a row are blended first; else every voxel goes its own way.
+ * Test: tests/data/test_resample.c. */
 #include <math.h>
 #include <string.h>
 
@@ -68,6 +69,7 @@ static double resample_linear_at(const struct volume *src, const double at[3])
     const int64_t stride[3] = {1, src->grid.dim[0], src->grid.dim[0] * src->grid.dim[1]};
     int64_t base = 0, next[3];
     double part[3];
+
     for (int a = 0; a < 3; a++) {
         double clamped = fmin(fmax(at[a], 0), (double)(src->grid.dim[a] - 1));
         int64_t lower = (int64_t)clamped;
@@ -75,7 +77,9 @@ static double resample_linear_at(const struct volume *src, const double at[3])
         next[a] = lower + 1 < src->grid.dim[a] ? stride[a] : 0;
         base += lower * stride[a];
     }
+
     double plane[2];
+
     for (int z = 0; z < 2; z++) {
         int64_t i = base + z * next[2];
         double low = resample_voxel_at(src, i) * (1 - part[0]) + resample_voxel_at(src, i + next[0]) * part[0];
@@ -83,6 +87,7 @@ static double resample_linear_at(const struct volume *src, const double at[3])
                       resample_voxel_at(src, i + next[1] + next[0]) * part[0];
         plane[z] = low * (1 - part[1]) + high * part[1];
     }
+
     return plane[0] * (1 - part[2]) + plane[1] * part[2];
 }
 
@@ -345,6 +350,7 @@ void skull_crop(int64_t lo[3], const float *bone, const int64_t dim[3], const in
 {
     enum { TOP_MARGIN = 2 };
     int64_t from[3] = {dim[0], dim[1], dim[2]}, to[3] = {0};
+
     for (int64_t z = 0; z < dim[2]; z++)
         for (int64_t y = 0; y < dim[1]; y++)
             for (int64_t x = 0; x < dim[0]; x++) {
@@ -354,10 +360,12 @@ void skull_crop(int64_t lo[3], const float *bone, const int64_t dim[3], const in
                     to[a] = at[a] >= to[a] ? at[a] + 1 : to[a];
                 }
             }
+
     for (int a = 0; a < 3; a++) {
         const int64_t twice = to[a] > 0 ? from[a] + to[a] : dim[a]; /* no bone: the volume's middle */
         lo[a] = (twice - crop[a] + (twice < crop[a] ? -1 : 0)) / 2;
     }
+
     if (to[2] > 0)
         lo[2] = to[2] + TOP_MARGIN - crop[2];
 }
@@ -379,6 +387,7 @@ static float resample_lattice_value(const float *src, const int64_t dim[3], cons
 {
     int64_t lower[3];
     float part[3], sum = 0;
+
     for (int a = 0; a < 3; a++) {
         const double below = floor(at[a]);
         if (!(below >= -1 && below < (double)dim[a]))
@@ -386,6 +395,7 @@ static float resample_lattice_value(const float *src, const int64_t dim[3], cons
         lower[a] = (int64_t)below;
         part[a] = (float)(at[a] - below);
     }
+
     for (int corner = 0; corner < 8; corner++) {
         const int64_t x = lower[0] + (corner & 1), y = lower[1] + (corner >> 1 & 1), z = lower[2] + (corner >> 2);
         if (x < 0 || x >= dim[0] || y < 0 || y >= dim[1] || z < 0 || z >= dim[2])
@@ -393,6 +403,7 @@ static float resample_lattice_value(const float *src, const int64_t dim[3], cons
         sum += src[(z * dim[1] + y) * dim[0] + x] * (corner & 1 ? part[0] : 1 - part[0]) *
                (corner & 2 ? part[1] : 1 - part[1]) * (corner & 4 ? part[2] : 1 - part[2]);
     }
+
     return sum;
 }
 

@@ -1,4 +1,4 @@
-/* volume.c - volumes as wholes: reading by content, writing by name, masks. */
+/* volume.c - volumes as wholes: reading by content, writing by name, masks. Test: tests/data/test_volume.c. */
 #include <errno.h>
 #include <inttypes.h>
 #include <math.h>
@@ -177,6 +177,7 @@ static enum status volume_to_mask(struct volume *volume, const char *path, struc
         volume->data = mask;
         volume->type = VOXEL_U8;
     }
+
     if (n_other > 0)
         return error_set(error, STATUS_FAILED,
                          "%s: non-binary skull: %" PRId64 " of %" PRId64

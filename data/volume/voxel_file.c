@@ -1,6 +1,5 @@
 /* voxel_file.c - voxels between disk and memory, in chunks: the gate, widening to the smallest type that holds all,
- * axis order.
- */
+ * axis order. Test: tests/data/test_volume.c, tests/data/test_volume_hostile.c. */
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
@@ -143,6 +142,7 @@ static enum status voxel_file_widen(struct volume *volume, enum voxel_type type,
         memory_free(volume->data);
         volume->data = NULL;
     }
+
     void *wide = memory_zalloc((size_t)n, voxel_bytes(type));
     if (!wide)
         return error_memory(error, (size_t)n * voxel_bytes(type), "voxels");
@@ -314,6 +314,7 @@ enum status voxel_file_write(struct byte_stream *stream, const struct volume *vo
     if (volume->type == VOXEL_U8)
         byte_stream_expect_runs(stream);
     int64_t n = grid_voxels(&volume->grid);
+
     for (int64_t done = 0; done < n && !status;) {
         int64_t part = n - done < CHUNK ? n - done : CHUNK, run, at;
         for (int64_t i = 0; i < part; i += run) {
@@ -323,6 +324,7 @@ enum status voxel_file_write(struct byte_stream *stream, const struct volume *vo
         status = byte_stream_write(stream, raw, (size_t)part * size, error);
         done += part;
     }
+
     memory_free(raw);
     return status;
 }

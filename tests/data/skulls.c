@@ -1,3 +1,4 @@
+/* skulls.c - small made skulls that the tests of data/ share. */
 #include "skulls.h"
 
 #include <stdio.h>
@@ -23,10 +24,12 @@ void skull_make(struct volume *ret, const int64_t dim[3], const double spacing_m
         error_print(stderr, &error);
         abort();
     }
+
     double half[3];
     for (int a = 0; a < 3; a++)
         half[a] = 0.5 * (double)dim[a] * spacing_mm[a] * (0.9 - 0.015 * (double)((kind + a) % 5));
     uint8_t *mask = ret->data;
+
     for (int64_t z = 0; z < dim[2]; z++)
         for (int64_t y = 0; y < dim[1]; y++)
             for (int64_t x = 0; x < dim[0]; x++) {

@@ -25,9 +25,11 @@ static void head_make(struct volume *ret, const int64_t dim[3], const double mm[
 {
     struct error error = {0};
     const struct grid grid = grid_make(dim, mm);
+
     CHECK_OK(volume_new(ret, &grid, VOXEL_U8, &error), &error);
     uint8_t *mask = ret->data;
     const double half[3] = {72.5, 92, 85}, inner[3] = {65.5, 85, 78};
+
     for (int64_t z = 0; z < dim[2]; z++)
         for (int64_t y = 0; y < dim[1]; y++)
             for (int64_t x = 0; x < dim[0]; x++, mask++) {
@@ -59,6 +61,7 @@ static void test_frame(void)
 {
     const double poses[][2] = {{0, 0}, {8, 0}, {-10, 0}, {0, 12}, {0, -12}, {9, 10}};
     double level_deg = NAN;
+
     for (size_t i = 0; i < sizeof poses / sizeof *poses; i++) {
         struct volume skull;
         struct anatomy anatomy;
@@ -90,13 +93,17 @@ static void test_patch(void)
     struct vault_patch patch;
     struct error error = {0};
     const struct grid grid = grid_make(cube, even);
+
     CHECK_OK(volume_new(&ball, &grid, VOXEL_U8, &error), &error);
+
     for (int64_t v = 0; v < 1000000; v++) {
         const double r =
             2 * hypot(hypot((double)(v % 100) - 49.5, (double)(v / 100 % 100) - 49.5), (double)(v / 10000) - 49.5);
         ((uint8_t *)ball.data)[v] = r <= 80 && r > 72;
     }
+
     CHECK_OK(anatomy_find(&anatomy, &ball, box_of_mask(ball.data, cube), &error), &error);
+
     for (int azimuth = -150; azimuth < 180; azimuth += 50) {
         double radius[3], length = 0;
         CHECK(vault_patch_find(&patch, &anatomy, azimuth, 30, 30));
@@ -110,6 +117,7 @@ static void test_patch(void)
         CHECK(angle_between(radius, patch.normal) < 4);
         CHECK_NEAR(patch.radius_mm, 80, 20); /* cells of 3 mm */
     }
+
     anatomy_done(&anatomy);
     volume_done(&ball);
 }
@@ -163,10 +171,12 @@ static void test_classes(void)
     struct anatomy anatomy;
     struct error error = {0};
     double frame[3][3];
+
     head_frame(frame, 7, -9); /* askew */
     head_make(&skull, dim, mm, frame);
     const struct box box = box_of_mask(skull.data, dim);
     CHECK_OK(anatomy_find(&anatomy, &skull, box, &error), &error);
+
     for (size_t c = 0; c < sizeof classes / sizeof *classes; c++) {
         struct arena arena = {0};
         struct defects_config config;
@@ -185,6 +195,7 @@ static void test_classes(void)
         }
         arena_done(&arena);
     }
+
     anatomy_done(&anatomy);
     volume_done(&skull);
 }

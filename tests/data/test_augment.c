@@ -96,6 +96,7 @@ static void test_flips(void)
 {
     const struct grid grid = skull_codes(false);
     const char *const keys[] = {"flip_x: 1", "flip_y: 1", "flip_z: 1", "{flip_x: 1, flip_z: 1}"};
+
     for (int k = 0; k < 4; k++) {
         struct augment augment = augment_of(keys[k], &grid, 1);
         CHECK(augment.moved);
@@ -135,6 +136,7 @@ static void test_rotation(void)
     const struct grid grid = skull_codes(true);
     const double bone = (double)count_bits(codes, CODE_BONE), missing = (double)count_bits(codes, CODE_MISSING);
     int changed = 0;
+
     for (uint64_t seed = 0; seed < 12; seed++) {
         struct augment augment = augment_of("{rotate_deg: [15, 10, 40], flip_x: 0.5}", &grid, seed);
         double before[3] = {0}, after[3] = {0};
@@ -156,6 +158,7 @@ static void test_rotation(void)
         changed += memcmp(out, codes, N) != 0;
         augment_done(&augment);
     }
+
     CHECK_INT(changed, 12);
 }
 
@@ -182,6 +185,7 @@ static void test_elastic(void)
 {
     const struct grid grid = skull_codes(true);
     struct augment augment = augment_of("{elastic_mm: 6, elastic_grid_mm: 20}", &grid, 4);
+
     cut_all(out, &augment);
     check_codes(out);
     int64_t differ = 0;
@@ -190,14 +194,17 @@ static void test_elastic(void)
     const double bone = (double)count_bits(codes, CODE_BONE);
     CHECK((double)differ > 0.01 * bone && (double)differ < 0.3 * bone);
     CHECK_NEAR((double)count_bits(out, CODE_BONE) / bone, 1, 0.1);
+
     /* one field for the whole skull: patches are pieces of it */
     const int64_t lo[3] = {16, 24, 8}, size[3] = {20, 17, 30};
     cut_box(again, &augment, lo, size);
     int64_t wrong = 0;
+
     for (int64_t v = 0; v < size[0] * size[1] * size[2]; v++) {
         const int64_t x = lo[0] + v % size[0], y = lo[1] + v / size[0] % size[1], z = lo[2] + v / size[0] / size[1];
         wrong += again[v] != out[(z * dim[1] + y) * dim[0] + x];
     }
+
     CHECK_INT(wrong, 0);
     augment_done(&augment);
 }
@@ -206,6 +213,7 @@ static void test_slices_and_crop(void)
 {
     const struct grid grid = skull_codes(true);
     struct augment augment = augment_of("slice_mm: 7.5", &grid, 1); /* three of its slices */
+
     cut_all(out, &augment);
     int changes = 0;
     const int64_t slice = dim[0] * dim[1];
@@ -234,6 +242,7 @@ static void test_noise(void)
     const struct grid grid = skull_codes(true);
     int64_t faces = 0, changed = 0, inner = 0;
     struct augment augment = augment_of("noise_surface: 0.05", &grid, 1);
+
     CHECK(!augment.moved);
     memcpy(out, codes, N);
     augment_noise(out, &augment, dim, rng_make(1, 1));
@@ -242,6 +251,7 @@ static void test_noise(void)
     CHECK(memcmp(out, again, N) == 0);
     check_codes(out);
     const int64_t step[3] = {1, dim[0], dim[0] * dim[1]};
+
     for (int64_t v = step[2]; v < N - step[2]; v++) {
         int here = 0;
         for (int a = 0; a < 3; a++) {
@@ -252,6 +262,7 @@ static void test_noise(void)
         inner += out[v] != codes[v] && here == 0;
         CHECK((out[v] & CODE_MISSING) == (codes[v] & CODE_MISSING));
     }
+
     CHECK_INT(inner, 0);
     CHECK((double)changed > 0.03 * (double)faces && (double)changed < 0.055 * (double)faces);
     augment_done(&augment);
@@ -276,6 +287,7 @@ static void test_bad_keys(void)
                {"scale: [1.2, 1.1]", "scale"},
                {"rotate: 10", "unknown key"},
                {"flip_x: 2", "flip_x"}};
+
     for (int k = 0; k < 5; k++) {
         struct error error = {0};
         struct arena arena = {0};
@@ -300,6 +312,7 @@ static const char *set_path(void)
     struct error error = {0};
     if (made)
         return check_path("set.h5");
+
     for (int kind = 0; kind < 4; kind++) {
         const int64_t size[3] = {48 + kind, 50 - kind, 45 + 2 * kind};
         const double spacing[3] = {4, 4, 4};
@@ -314,6 +327,7 @@ static const char *set_path(void)
         volume_done(&skull);
         volume_done(&implant);
     }
+
     text_put(check_path("split.tsv"), "s0\ttrain\ns1\ttrain\ns2\ttrain\ns3\tval\n");
     const struct pack_config config = {.split_frac = {0.8, 0.1, 0.1}, .split_file = check_path("split.tsv")};
     CHECK_OK(dataset_pack(check_path("skulls"), check_path("set.h5"), &config, &error), &error);
@@ -399,6 +413,7 @@ static void test_workers_and_resume(void)
 static void test_invariants(void)
 {
     float *a = memory_alloc(PATCH, 4 * sizeof *a), *whole = a + PATCH, *b = a + 2 * PATCH, *implant = a + 3 * PATCH;
+
     for (int sampler = SAMPLER_GRID; sampler <= SAMPLER_WHOLE; sampler++) {
         struct error error = {0};
         struct loader_config config = loader_config_of(sampler, everything);
@@ -433,6 +448,7 @@ static void test_invariants(void)
         loader_free(completion);
         loader_free(direct);
     }
+
     memory_free(a);
 }
 
@@ -442,6 +458,7 @@ static void test_no_memory(void)
     struct loader_config config = loader_config_of(SAMPLER_DEFECT, everything);
     float *src = memory_alloc(PATCH, 2 * sizeof *src);
     int failed = 0;
+
     for (int64_t nth = 1; nth < 130; nth++) {
         struct error error = {0};
         struct loader *loader;
@@ -458,6 +475,7 @@ static void test_no_memory(void)
         CHECK(status == STATUS_OK || error.length > 0);
         failed += status != STATUS_OK;
     }
+
     CHECK(failed > 10);
     memory_free(src);
 }

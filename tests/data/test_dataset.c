@@ -63,6 +63,7 @@ static void test_round_trip(void)
     struct volume skull, got, implant;
     const char *const endings[] = {".nrrd", ".nii.gz"}, *const folders[] = {"flat_nrrd", "flat_nifti"},
                       *const outs[] = {"out_nrrd", "out_nifti"};
+
     for (int e = 0; e < 2; e++) {
         char file[64];
         put_triplet(folders[e], "007", 0, endings[e], e == 0);
@@ -102,6 +103,7 @@ static void test_round_trip(void)
         volume_done(&skull);
         volume_done(&implant);
     }
+
     /* what was unpacked is packed again: one set */
     struct dataset *first = packed("flat_nrrd", "flat.h5", &at_random),
                    *again = packed("out_nrrd", "again.h5", &at_random);
@@ -120,9 +122,11 @@ static void test_boxes(void)
                                 {{63, 1, 64}, {65, 3, 129}},
                                 {{80, 0, 0}, {90, 5, 5}},
                                 {{-5, -5, -5}, {75, 71, 135}}};
+
     put_triplet("boxes", "a", 0, ".nrrd", false);
     struct dataset *set = packed("boxes", "boxes.h5", &at_random);
     CHECK_OK(dataset_read_skull(&whole, set, 0, &error), &error);
+
     for (size_t i = 0; i < sizeof boxes / sizeof *boxes; i++) {
         const struct box b = boxes[i];
         const int64_t w = b.hi[0] - b.lo[0], h = b.hi[1] - b.lo[1], n = w * h * (b.hi[2] - b.lo[2]);
@@ -138,6 +142,7 @@ static void test_boxes(void)
         CHECK_INT(wrong, 0);
         memory_free(got);
     }
+
     volume_done(&whole);
     dataset_close(set);
 }
@@ -147,6 +152,7 @@ static void test_boxes(void)
 static void test_layout_folders(void)
 {
     struct volume skull, a, b;
+
     skull_make(&skull, dim, mm, 2);
     implant_make(&a, &skull, lo, hi);
     implant_make(&b, &skull, lo2, hi2);
@@ -186,6 +192,7 @@ static void test_layout_injected(void)
     struct error error = {0};
     struct volume skull, implant, defective, got;
     const char *const folders[] = {"with", "without"};
+
     for (int f = 0; f < 2; f++) {
         skull_make(&skull, dim, mm, 3);
         if (f == 0)
@@ -221,6 +228,7 @@ static void test_layout_unmatched(void)
     struct arena arena = {0};
     struct layout layout;
     struct volume skull, implant;
+
     skull_make(&skull, dim, mm, 0);
     implant_make(&implant, &skull, lo, hi);
     volume_put("odd", "lonely_implant.nrrd", &implant);
@@ -254,6 +262,7 @@ static void test_bad_triplets(void)
 {
     struct error error = {0};
     struct volume skull, implant, other;
+
     skull_make(&skull, dim, mm, 0);
     skull_make(&other, dim, mm, 1);
     implant_make(&implant, &other, lo, hi); /* of another skull */
@@ -322,7 +331,9 @@ static void test_split_random(void)
     struct error error = {0};
     int64_t counts[SPLIT_N];
     uint64_t hashes[3];
+
     put_tiny("ten", 10, true);
+
     for (int seed = 0; seed < 3; seed++) {
         struct pack_config config = at_random;
         config.seed = seed / 2; /* 0 0 1 */
@@ -335,6 +346,7 @@ static void test_split_random(void)
         CHECK(dataset_case(set, 0)->content_hash == dataset_case(set, 10)->content_hash);
         dataset_close(set);
     }
+
     CHECK(hashes[0] == hashes[1] && hashes[0] != hashes[2]);
     const struct pack_config half = {.split_frac = {0.5, 0.2, 0.2}};
     CHECK_FAILS(dataset_pack(check_path("ten"), check_path("t.h5"), &half, &error), &error, STATUS_USAGE,
@@ -349,6 +361,7 @@ static void test_split_random(void)
 static void test_split_file(void)
 {
     struct error error = {0};
+
     put_tiny("four", 4, true);
     const char *file = check_path("split.tsv"), *folder = check_path("four"), *out = check_path("four.h5");
     struct pack_config config = at_random;
@@ -365,12 +378,14 @@ static void test_split_file(void)
         {"c0\ttrain\tg\nc1\tval\tg\nc2\ttest\nc3\ttrain\ntwin\ttrain\n", "one group"},
         {"c0\ttrain\nc1\tval\nc2\ttest\nc3\ttrain\ntwin\ttest\n", "the same skull, voxel by voxel"},
     };
+
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         error = (struct error){0};
         text_put(file, bad[i].text);
         CHECK_FAILS(dataset_pack(folder, out, &config, &error), &error, STATUS_USAGE, bad[i].message);
         CHECK(!file_exists(out));
     }
+
     text_put(file, "# four skulls\r\nc0\ttest\r\n\nc1\t-\thead\nc2\t-\thead\nc3\tval\ntwin\t-");
     error = (struct error){0};
     struct dataset *set = packed("four", "four.h5", &config);
@@ -398,10 +413,12 @@ static char *check_text_of(const char *path, struct check_report *report)
 static void test_check(void)
 {
     struct check_report report = {0};
+
     put_triplet("good", "a", 0, ".nrrd", true);
     put_triplet("good", "b", 1, ".nrrd", false);
     dataset_close(packed("good", "good.h5", &at_random));
     const char *const paths[] = {"good", "good.h5"};
+
     for (int i = 0; i < 2; i++) {
         char *text = check_text_of(check_path(paths[i]), &report);
         CHECK_INT(report.n_cases, 2);

@@ -23,8 +23,10 @@ static const char *good_set(void)
     const struct pack_config config = {.split_frac = {1, 0, 0}};
     const char *path = check_path("good.h5");
     const int64_t lo[3] = {20, 20, 40}, hi[3] = {50, 45, 65};
+
     if (file_exists(path))
         return path;
+
     for (int kind = 0; kind < 2; kind++) {
         struct volume skull, implant;
         skull_make(&skull, dim, mm, kind);
@@ -34,6 +36,7 @@ static const char *good_set(void)
         volume_done(&skull);
         volume_done(&implant);
     }
+
     CHECK_OK(dataset_pack(check_path("good"), path, &config, &error), &error);
     return path;
 }
@@ -99,7 +102,9 @@ static void test_corrupt(void)
     char *data;
     size_t bytes;
     int failures = 0;
+
     CHECK_OK(file_read(&data, &bytes, good_set(), 1 << 24, &error), &error);
+
     for (int round = 0; round < 60; round++) {
         struct dataset *set = NULL;
         struct volume skull;
@@ -121,6 +126,7 @@ static void test_corrupt(void)
         failures += failed;
         dataset_close(set);
     }
+
     CHECK(failures > 30);
     memory_free(data);
 }
@@ -210,6 +216,7 @@ static void test_masks(void)
     const hsize_t huge[3] = {1ULL << 40, 1ULL << 10, 4}, many[3] = {16000, 16000, 16000}, small[3] = {8, 8, 8},
                   chunk[3] = {4, 4, 4}, wide[3] = {1024, 1024, 4}, nothing[3] = {0, 8, 8};
     const char *skull = "/cases/a/complete", *implant = "/cases/a/implants/d00";
+
     set_mask(skull, H5T_STD_U8LE, 3, huge, chunk, "size is out of range");
     set_mask(skull, H5T_STD_U8LE, 3, many, chunk, "too many voxels");
     set_mask(skull, H5T_STD_U8LE, 3, nothing, chunk, "size is out of range");
@@ -252,10 +259,12 @@ static void link_instead(const char *name, bool soft)
 static void test_opens_no_other_file(void)
 {
     static const char *const names[] = {"/cases", "/cases/a/complete", "/cases/b/implants"};
+
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         link_instead(names[i], false);
         link_instead(names[i], true);
     }
+
     const char *path = copy_set();
     const hsize_t size[3] = {65, 66, 70};
     const hid_t file = H5Fopen(path, H5F_ACC_RDWR, H5P_DEFAULT), properties = H5Pcreate(H5P_DATASET_CREATE),
@@ -278,6 +287,7 @@ static void test_values(void)
     const char *path = copy_set();
     hid_t target, file = open_edit(path, "/cases/a/complete", &target);
     uint8_t *values = memory_zalloc((size_t)(dim[0] * dim[1] * dim[2]), 1);
+
     values[1000] = 7;
     CHECK(H5Dwrite(target, H5T_NATIVE_UINT8, H5S_ALL, H5S_ALL, H5P_DEFAULT, values) >= 0);
     H5Oclose(target);
@@ -338,6 +348,7 @@ static void test_no_memory(void)
 {
     enum status (*const runs[])(const char *, struct error *) = {use_set, pack_set, check_set};
     const char *path = good_set();
+
     for (size_t r = 0; r < sizeof runs / sizeof *runs; r++) {
         int64_t failed = 0;
         for (int64_t nth = 1; nth < 5000; nth++) {

@@ -54,9 +54,11 @@ static void test_valid(void)
 {
     struct volume skull;
     struct error error = {0};
+
     skull_make(&skull, skull_dim, skull_mm, 0);
     const int64_t n = grid_voxels(&skull.grid);
     uint8_t *implant = memory_alloc((size_t)n, 1);
+
     for (size_t s = 0; s < sizeof shipped / sizeof *shipped; s++) {
         struct arena arena = {0};
         struct defects_config config;
@@ -82,6 +84,7 @@ static void test_valid(void)
         }
         arena_done(&arena);
     }
+
     memory_free(implant);
     volume_done(&skull);
 }
@@ -94,8 +97,10 @@ static void test_reproducible(void)
     struct defects_config config;
     struct error error = {0};
     int different = 0;
+
     skull_make(&skull, skull_dim, skull_mm, 1);
     CHECK_OK(defects_read(&config, "configs/defects/realistic.yaml", &arena, &error), &error);
+
     for (int64_t number = 0; number < 10; number++) {
         parallel_set_threads(1);
         struct region one = draw(&skull, &config, number);
@@ -108,6 +113,7 @@ static void test_reproducible(void)
         region_done(&two);
         region_done(&next);
     }
+
     CHECK(different >= 9);
     arena_done(&arena);
     volume_done(&skull);
@@ -120,10 +126,12 @@ static void test_cube_proportions(void)
     struct volume block;
     struct arena arena = {0};
     struct defects_config vox, millimetres;
+
     block_make(&block, dim, mm);
     defects_bind(&vox, &arena, "defects: [{type: cube, edge_vox: 64}]\n");
     defects_bind(&millimetres, &arena, "defects: [{type: cube, edge_mm: 40}]\n");
     int64_t lowest = dim[0], highest = 0;
+
     for (int64_t number = 0; number < 60; number++) {
         struct region a = draw(&block, &vox, number), b = draw(&block, &millimetres, number);
         CHECK_INT(size_of(&a, 0), 64);
@@ -138,6 +146,7 @@ static void test_cube_proportions(void)
         region_done(&a);
         region_done(&b);
     }
+
     CHECK(lowest < 20 && highest > 116); /* spread over 0 .. 136 */
     arena_done(&arena);
     volume_done(&block);
@@ -164,10 +173,12 @@ static void test_sphere_proportions(void)
     struct volume block;
     struct arena arena = {0};
     struct defects_config vox, millimetres;
+
     block_make(&block, dim, mm);
     defects_bind(&vox, &arena, "defects: [{type: sphere, extra_vox: 15}]\n");
     defects_bind(&millimetres, &arena, "defects: [{type: sphere, radius_mm: 24}]\n");
     struct region a = draw(&block, &vox, 3), b = draw(&block, &millimetres, 3);
+
     /* radius 80 - 60 + 15 = 35 voxels around z = 60 */
     const double expected[3] = {35, 35, 35}, ellipsoid[3] = {24, 48, 12};
     CHECK_INT(a.box.lo[2], 60 - 35);
@@ -210,8 +221,10 @@ static void test_craniotomy_proportions(void)
     struct volume block;
     struct arena arena = {0};
     struct defects_config config;
+
     block_make(&block, dim, mm);
     defects_bind(&config, &arena, "defects: [{type: craniotomy, burr_radius_vox: 9}]\n");
+
     for (int64_t number = 0; number < 20; number++) {
         struct region region = draw(&block, &config, number);
         /* the tight box is the core widened by the burr holes: radius 9 around 79/6 = 13.17 leaves 5 voxels free */
@@ -237,6 +250,7 @@ static void test_craniotomy_proportions(void)
         CHECK(n > 53 * 46 * 25);
         region_done(&region);
     }
+
     arena_done(&arena);
     volume_done(&block);
 }
@@ -250,11 +264,13 @@ static void test_mixture(void)
     int cubes = 0, spheres = 0, others = 0;
     const int64_t dim[3] = {40, 44, 36};
     const double mm[3] = {4, 4, 4};
+
     skull_make(&skull, dim, mm, 0);
     defects_bind(&config, &arena,
                  "defects:\n- {type: cube, weight: 3, edge_mm: 60}\n- {type: craniotomy, weight: 0}\n- {type: sphere, "
                  "weight: 1, "
                  "radius_mm: 40}\n");
+
     for (uint64_t number = 0; number < 400; number++) {
         struct region region;
         const char *type;
@@ -266,6 +282,7 @@ static void test_mixture(void)
         others += strcmp(type, "craniotomy") == 0;
         region_done(&region);
     }
+
     CHECK_INT(cubes + spheres, 400);
     CHECK_INT(others, 0);
     CHECK_NEAR(cubes, 300, 40); /* 4.6 standard deviations */
@@ -281,6 +298,7 @@ static void test_tries(void)
     struct defects_config config;
     struct error error = {0};
     struct region region;
+
     skull_make(&skull, skull_dim, skull_mm, 0);
     const struct box box = box_of_mask(skull.data, skull_dim);
     defects_bind(&config, &arena, "defects: [{type: cube, edge_mm: 30, min_volume_ml: 2000}]\nmax_tries: 5\n");
@@ -288,10 +306,12 @@ static void test_tries(void)
                 "none of 5 draws removed 2000 ml");
     CHECK(region.mask == NULL);
     defects_bind(&config, &arena, "defects: [{type: cube, edge_mm: 30, min_volume_ml: 7.7}]\n");
+
     for (uint64_t number = 0; number < 30; number++) {
         CHECK_OK(defect_draw(&region, NULL, &skull, box, &config, rng_make(1, number), &error), &error);
         region_done(&region);
     }
+
     memset(skull.data, 0, (size_t)grid_voxels(&skull.grid));
     CHECK_FAILS(defect_draw(&region, NULL, &skull, box_of_mask(skull.data, skull_dim), &config, rng_make(1, 1), &error),
                 &error, STATUS_FAILED, "the skull is empty");
@@ -312,6 +332,7 @@ static void test_bad_configs(void)
         {"defects: [{type: sphere, radius_mm: -2}]\n", "radius_mm"},
         {"max_tries: 3\n", "defects"},
     };
+
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct arena arena = {0};
         struct defects_config config;

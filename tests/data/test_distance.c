@@ -44,6 +44,7 @@ static double naive_distance(const uint8_t *mask, const int64_t dim[3], const do
 static void test_exact(void)
 {
     static const double spacings[][3] = {{1, 1, 1}, {0.45, 0.43, 1.25}, {3, 0.1, 0.7}};
+
     for (int s = 0; s < N_SIZES; s++)
         for (int k = 0; k < 3; k++) {
             struct error error = {0};
@@ -76,6 +77,7 @@ static void test_at(void)
     uint8_t *mask = mask_random(dim, 0.01, 1), *query = mask_random(dim, 0.05, 2);
     double *values = NULL;
     int64_t n = 0, at = 0, wrong = 0;
+
     if (CHECK_OK(distance_at(&values, &n, query, mask, dim, spacing, &error), &error)) {
         CHECK_INT(n, mask_count(query, voxels(dim)));
         for (int64_t column = 0; column < dim[0] * dim[1]; column++)
@@ -86,6 +88,7 @@ static void test_at(void)
         CHECK_INT(at, n);
         CHECK_INT(wrong, 0);
     }
+
     memory_free(values);
     memory_free(query);
     memory_free(mask);
@@ -99,21 +102,26 @@ static void test_signed(void)
     int64_t n = voxels(dim), wrong = 0, inside = 0;
     uint8_t *mask = mask_random(dim, 0.9, 4), *outside = memory_alloc((size_t)n, 1);
     float *distance = memory_alloc((size_t)n, sizeof *distance);
+
     CHECK_OK(distance_signed(distance, mask, dim, &error), &error);
     for (int64_t i = 0; i < n; i++)
         outside[i] = !mask[i];
+
     for (int64_t i = 0; i < n; i++) {
         double expected = mask[i] ? -(naive_distance(outside, dim, unit, i) - 1) : naive_distance(mask, dim, unit, i);
         wrong += fabs(distance[i] - expected) > 1e-6;
         inside += expected < 0;
     }
+
     CHECK_INT(wrong, 0);
     CHECK(inside > 10);
+
     for (int full = 0; full < 2; full++) { /* no border at all */
         memset(mask, full, (size_t)n);
         CHECK_OK(distance_signed(distance, mask, dim, &error), &error);
         CHECK(distance[0] == 0 && distance[n / 2] == 0);
     }
+
     memory_free(distance);
     memory_free(outside);
     memory_free(mask);
@@ -142,6 +150,7 @@ static void test_threads(void)
     uint8_t *mask = mask_random(dim, 0.001, 8);
     float *one = memory_alloc(bytes, 1), *many = memory_alloc(bytes, 1);
     int threads = parallel_threads();
+
     parallel_set_threads(1);
     CHECK_OK(distance_to_mask(one, mask, dim, spacing, &error), &error);
     parallel_set_threads(5);

@@ -23,6 +23,7 @@ static const char *set_path(void)
     struct error error = {0};
     if (made)
         return check_path("set.h5");
+
     for (int kind = 0; kind < 4; kind++) {
         struct volume skull, implant;
         char file[32];
@@ -35,6 +36,7 @@ static const char *set_path(void)
         volume_done(&skull);
         volume_done(&implant);
     }
+
     text_put(check_path("split.tsv"), "s0\ttrain\ns1\ttrain\ns2\ttrain\ns3\tval\n");
     const struct pack_config config = {.split_frac = {0.8, 0.1, 0.1}, .split_file = check_path("split.tsv")};
     CHECK_OK(dataset_pack(check_path("skulls"), check_path("set.h5"), &config, &error), &error);
@@ -83,6 +85,7 @@ static void run(uint64_t hashes[STEPS], struct loader_position positions[STEPS],
 static void test_workers(void)
 {
     const int64_t workers[] = {1, 3, 5}, queues[] = {2, 4, 1};
+
     for (int sampler = SAMPLER_GRID; sampler <= SAMPLER_WHOLE; sampler++) {
         uint64_t hashes[3][STEPS];
         struct loader_position positions[STEPS];
@@ -135,6 +138,7 @@ static void test_shares(void)
     float *src = memory_alloc((size_t)all, 4 * sizeof *src), *target = src + all, *part = target + all,
           *part_target = part + all;
     struct loader_position position = {0}, shared = {0}, start = {0};
+
     for (int round = 0; round < 2; round++) {
         struct loader *alone = loader_of(&config, TASK_COMPLETION, start), *sharing[SHARES];
         for (int r = 0; r < SHARES; r++) {
@@ -163,6 +167,7 @@ static void test_shares(void)
         for (int r = 0; r < SHARES; r++)
             loader_free(sharing[r]);
     }
+
     memory_free(src);
 }
 
@@ -170,24 +175,29 @@ static void test_epochs(void)
 {
     struct error error = {0};
     struct loader_config config = base_config(SAMPLER_WHOLE, 24);
+
     config.defects = NULL;
     const int64_t n = 24 * 26 * 21;
     float *src = memory_alloc((size_t)n, 2 * sizeof *src);
     uint64_t seen[24];
     struct loader_position position;
     struct loader *loader = loader_of(&config, TASK_IMPLANT, (struct loader_position){0});
+
     for (int i = 0; i < 24; i++) {
         CHECK_OK(loader_next(loader, 1, src, src + n, NULL, &position, &error), &error);
         seen[i] = XXH64(src, (size_t)n * sizeof *src, 0);
         CHECK_INT(position.sample, i + 1);
     }
+
     int orders = 0;
+
     for (int epoch = 0; epoch < 8; epoch++) {
         const uint64_t *e = seen + (ptrdiff_t)3 * epoch;
         CHECK(e[0] != e[1] && e[1] != e[2] && e[0] != e[2]);
         CHECK(e[0] + e[1] + e[2] == seen[0] + seen[1] + seen[2]);
         orders += memcmp(e, seen, 3 * sizeof *e) != 0;
     }
+
     CHECK(orders >= 3);
     loader_free(loader);
     memory_free(src);
@@ -199,7 +209,9 @@ static void test_grid_coverage(void)
     const int64_t patches[] = {16, 25, 70}, tops[] = {0, 20};
     struct error error = {0};
     struct dataset *set;
+
     CHECK_OK(dataset_open(&set, set_path(), &error), &error);
+
     for (int k = 0; k < 6; k++) {
         struct loader_config config = base_config(SAMPLER_GRID, patches[k % 3]);
         config.defects = NULL;
@@ -246,6 +258,7 @@ static void test_grid_coverage(void)
         memory_free(src);
         loader_free(loader);
     }
+
     dataset_close(set);
 }
 
@@ -254,6 +267,7 @@ static void test_tasks(void)
 {
     struct error error = {0};
     struct loader_config config = base_config(SAMPLER_DEFECT, 24);
+
     config.defect_ratio = 1;
     const int64_t n = 24 * 26 * 21;
     float *a = memory_alloc((size_t)n, 4 * sizeof *a), *whole = a + n, *b = a + 2 * n, *implant = a + 3 * n;
@@ -261,6 +275,7 @@ static void test_tasks(void)
     struct loader *direct = loader_of(&config, TASK_IMPLANT, (struct loader_position){0});
     struct loader_position position;
     int64_t wrong = 0, defects = 0;
+
     for (int i = 0; i < 30; i++) {
         CHECK_OK(loader_next(completion, 1, a, whole, NULL, &position, &error), &error);
         CHECK_OK(loader_next(direct, 1, b, implant, NULL, &position, &error), &error);
@@ -271,6 +286,7 @@ static void test_tasks(void)
         }
         defects += missing > 0;
     }
+
     CHECK_INT(wrong, 0);
     CHECK_INT(defects, 30); /* ratio 1: each patch is centred on a missing voxel */
     loader_free(completion);
@@ -285,7 +301,9 @@ static void test_whole(void)
     struct loader_config config = base_config(SAMPLER_WHOLE, 24);
     const int64_t sizes[2][3] = {{33, 35, 37}, {20, 20, 18}};
     double bone[2], missing[2];
+
     config.defects = NULL;
+
     for (int k = 0; k < 2; k++) {
         memcpy(config.patch_vox, sizes[k], sizeof sizes[k]);
         const int64_t n = sizes[k][0] * sizes[k][1] * sizes[k][2];
@@ -306,6 +324,7 @@ static void test_whole(void)
         loader_free(loader);
         memory_free(src);
     }
+
     CHECK_NEAR(bone[1] / bone[0], 1, 0.06);
     CHECK_NEAR(missing[1] / missing[0], 1, 0.12); /* a thin shell met by few sample points */
 }
@@ -316,6 +335,7 @@ static void test_errors(void)
     struct loader *loader = NULL;
     struct loader_config config = base_config(SAMPLER_GRID, 24);
     const struct loader_position zero = {0}, beyond = {0, 100000}, negative = {-1, 0};
+
     CHECK_FAILS(loader_new(&loader, &config, TASK_IMPLANT, SPLIT_TEST, 1, zero, &error), &error, STATUS_FAILED,
                 "the split 'test' holds no case");
     CHECK_FAILS(loader_new(&loader, &config, TASK_IMPLANT, SPLIT_TRAIN, 1, beyond, &error), &error, STATUS_FAILED,
@@ -349,11 +369,13 @@ static void test_errors(void)
     CHECK_OK(loader_new(&loader, &config, TASK_IMPLANT, SPLIT_TRAIN, 1, zero, &error), &error);
     float *src = memory_alloc(24 * 26 * 21, 2 * sizeof *src);
     struct loader_position position;
+
     for (int i = 0; i < 2; i++) {
         CHECK_FAILS(loader_next(loader, 1, src, src + 24 * 26 * 21, NULL, &position, &error), &error, STATUS_FAILED,
                     "none of 3 draws");
         CHECK_CONTAINS(error.text, "case 'h'");
     }
+
     loader_free(loader);
     memory_free(src);
 }
@@ -365,6 +387,7 @@ static void test_no_memory(void)
     const int64_t n = 24 * 26 * 21;
     float *src = memory_alloc((size_t)n, 2 * sizeof *src);
     int failed = 0;
+
     for (int64_t nth = 1; nth < 120; nth++) {
         struct error error = {0};
         struct loader *loader;
@@ -381,6 +404,7 @@ static void test_no_memory(void)
         CHECK(status == STATUS_OK || error.length > 0);
         failed += status != STATUS_OK;
     }
+
     CHECK(failed > 10);
     memory_free(src);
 }
@@ -394,6 +418,7 @@ static void test_distance(void)
     float *src = memory_alloc(N, 4 * sizeof *src), *target = src + N, *distance = target + N, *expected = distance + N;
     uint8_t *mask = memory_alloc(N, 1);
     struct loader_position position;
+
     for (int k = 0; k < 4; k++) {
         const enum task task = k % 2 ? TASK_IMPLANT : TASK_COMPLETION;
         struct loader_config config = base_config(k / 2 ? SAMPLER_WHOLE : SAMPLER_DEFECT, 24);
@@ -413,6 +438,7 @@ static void test_distance(void)
         CHECK(n_near > 0);
         loader_free(loader);
     }
+
     memory_free(mask);
     memory_free(src);
 }
@@ -443,6 +469,7 @@ static struct loader_config soft_config(int sampler, int64_t *n_asked)
 static void test_spacing(void)
 {
     struct error error = {0};
+
     for (int sampler = SAMPLER_RANDOM; sampler <= SAMPLER_WHOLE; sampler++) {
         int64_t n_asked = 0, between = 0, missing = 0;
         struct loader_config config = soft_config(sampler, &n_asked);
@@ -476,6 +503,7 @@ static void test_frame_up(void)
     struct error error = {0};
     int64_t n_asked = 0, slices = 2, wrong = 0, bone = 0;
     struct loader_config config = soft_config(SAMPLER_WHOLE, &n_asked), higher = config;
+
     higher.augment = (struct augment_config){.probability = 1, .scale = {1, 1}};
     higher.augment.crop_top_mm[0] = higher.augment.crop_top_mm[1] =
         12; /* two voxels of 5 mm, and what is no voxel is left */
@@ -484,6 +512,7 @@ static void test_frame_up(void)
     const int64_t slice = 24 * 26, n = slice * 21;
     float *src = memory_alloc((size_t)n, 6 * sizeof *src), *up = src + 3 * n;
     struct loader_position position;
+
     for (int i = 0; i < 4; i++) {
         CHECK_OK(loader_next(at_rest, 1, src, src + 2 * n, NULL, &position, &error), &error);
         CHECK_OK(loader_next(shifted, 1, up, up + 2 * n, NULL, &position, &error), &error);
@@ -495,6 +524,7 @@ static void test_frame_up(void)
         for (int64_t v = n - slices * slice; v < n; v++)
             wrong += up[v] > 0.25F;
     }
+
     CHECK_INT(wrong, 0);
     CHECK(bone > 100);
     loader_free(at_rest);
@@ -506,11 +536,13 @@ static void test_frame_up(void)
 static void test_spacing_resumes(void)
 {
     struct error error = {0};
+
     enum { STEPS_SOFT = 9 };
     const int64_t n = 24 * 26 * 21;
     float *src = memory_alloc((size_t)n, 3 * sizeof *src);
     uint64_t straight[STEPS_SOFT];
     struct loader_position positions[STEPS_SOFT], position;
+
     for (int from = -1; from < STEPS_SOFT - 1; from += 2) {
         int64_t n_asked = 0;
         struct loader_config config = soft_config(SAMPLER_DEFECT, &n_asked);
@@ -531,6 +563,7 @@ static void test_spacing_resumes(void)
         }
         loader_free(loader);
     }
+
     memory_free(src);
 }
 
@@ -542,24 +575,29 @@ static void test_kinds(void)
     struct loader_config config = base_config(SAMPLER_WHOLE, 24), stored = config;
     const int64_t n = 24 * 26 * 21;
     float *a = memory_alloc((size_t)n, 4 * sizeof *a), *b = a + 2 * n;
+
     config.healthy_frac = 1;
     struct loader *loader = loader_of(&config, TASK_IMPLANT, (struct loader_position){0});
+
     for (int i = 0; i < 6; i++) {
         CHECK_OK(loader_next(loader, 1, a, a + n, NULL, &position, &error), &error);
         for (int64_t v = 0; v < n; v++)
             CHECK(a[n + v] == 0);
     }
+
     loader_free(loader);
     config = stored;
     config.stored_frac = 1;
     stored.defects = NULL;
     struct loader *mixed = loader_of(&config, TASK_IMPLANT, (struct loader_position){0});
     struct loader *own = loader_of(&stored, TASK_IMPLANT, (struct loader_position){0});
+
     for (int i = 0; i < 6; i++) {
         CHECK_OK(loader_next(mixed, 1, a, a + n, NULL, &position, &error), &error);
         CHECK_OK(loader_next(own, 1, b, b + n, NULL, &position, &error), &error);
         CHECK(memcmp(a, b, (size_t)n * 2 * sizeof *a) == 0);
     }
+
     loader_free(mixed);
     loader_free(own);
     memory_free(a);
@@ -582,6 +620,7 @@ int main(int argc, char **argv)
                                        {"errors", test_errors},
                                        {"no_memory", test_no_memory},
                                        {0}};
+
     log_set_level(LOG_QUIET);
     return check_main(argc, argv, tests);
 }

@@ -38,23 +38,28 @@ static bool strewn_has(int64_t i, double one_in, double seed)
 static bool golden_next(struct golden *golden, FILE *file)
 {
     char line[1024];
+
     do {
         if (!fgets(line, sizeof line, file))
             return false;
     } while (line[0] == '#');
     char *at = line;
     int used;
+
     for (int i = 0; i < N_IN; i++, at += used)
         if (sscanf(at, "%lf%n", &golden->in[i], &used) != 1)
             return false;
     at = strchr(at, '|') + 1;
+
     for (int i = 0; i < N_OUT; i++, at += used)
         if (sscanf(at, "%lf%n", &golden->out[i], &used) != 1)
             return false;
+
     for (int a = 0; a < 3; a++) {
         golden->dim[a] = (int64_t)golden->in[a];
         golden->spacing[a] = golden->in[3 + a];
     }
+
     return true;
 }
 
@@ -63,10 +68,12 @@ static void golden_draw(struct golden *golden)
     const int64_t *dim = golden->dim;
     const double *in = golden->in;
     size_t n = (size_t)(dim[0] * dim[1] * dim[2]);
+
     golden->truth = memory_alloc(n, 1);
     golden->predicted = memory_alloc(n, 1);
     golden->defective = memory_alloc(n, 1);
     int64_t i = 0;
+
     for (int64_t z = 0; z < dim[2]; z++)
         for (int64_t y = 0; y < dim[1]; y++)
             for (int64_t x = 0; x < dim[0]; x++, i++) {
@@ -91,8 +98,10 @@ static void test_golden(void)
     FILE *file = fopen("tests/data/golden/metrics.txt", "r");
     struct error error = {0};
     int cases = 0;
+
     if (!CHECK(file != NULL))
         return;
+
     for (struct golden golden; golden_next(&golden, file); cases++) {
         struct metrics metrics;
         golden_draw(&golden);
@@ -107,6 +116,7 @@ static void test_golden(void)
         CHECK_INT(metrics.predicted_vox, (int64_t)golden.out[11]);
         golden_done(&golden);
     }
+
     CHECK_INT(cases, 7);
     fclose(file);
 }
@@ -118,6 +128,7 @@ static void test_threads(void)
     struct golden golden;
     struct metrics one, two;
     int threads = parallel_threads();
+
     if (!CHECK(file && golden_next(&golden, file)))
         return;
     fclose(file);
@@ -145,6 +156,7 @@ static void test_empty(void)
     uint8_t none[60] = {0}, some[60] = {0};
     struct error error = {0};
     struct metrics metrics;
+
     some[31] = some[32] = 1;
 
     CHECK_OK(metrics_compare(&metrics, none, none, some, dim, spacing, &error), &error);
@@ -182,8 +194,10 @@ static void test_memory_out(void)
     const double spacing[3] = {1, 1, 1};
     uint8_t a[60] = {0}, b[60] = {0};
     struct metrics metrics;
+
     a[7] = a[8] = b[8] = b[9] = 1;
     int64_t failures = 0;
+
     for (int64_t nth = 1; nth < 200; nth++) {
         struct error error = {0};
         memory_fail_at(nth);
@@ -194,6 +208,7 @@ static void test_memory_out(void)
         CHECK_CONTAINS(error.text, "memory");
         failures++;
     }
+
     CHECK(failures > 10 && failures < 199);
 }
 

@@ -80,6 +80,7 @@ static void test_open_close(void)
 {
     struct error error = {0};
     const int64_t dim[3] = {70, 20, 15};
+
     for (int n = 1; n <= 2; n++) {
         uint8_t *mask = mask_random(dim, 0.9, (uint64_t)n), *opened = memory_alloc((size_t)voxels(dim), 1);
         memcpy(opened, mask, (size_t)voxels(dim));
@@ -134,7 +135,9 @@ static void test_box(void)
 static int64_t naive_components(int32_t *labels, const uint8_t *mask, const int64_t dim[3], int connectivity)
 {
     int64_t n = 0, *stack = memory_alloc((size_t)voxels(dim), sizeof *stack);
+
     memset(labels, 0, (size_t)voxels(dim) * sizeof *labels);
+
     for (int64_t seed = 0; seed < voxels(dim); seed++) {
         if (!mask[seed] || labels[seed])
             continue;
@@ -154,6 +157,7 @@ static int64_t naive_components(int32_t *labels, const uint8_t *mask, const int6
             }
         }
     }
+
     memory_free(stack);
     return n;
 }
@@ -161,6 +165,7 @@ static int64_t naive_components(int32_t *labels, const uint8_t *mask, const int6
 static void test_components(void)
 {
     int threads = parallel_threads();
+
     for (int s = 0; s < N_SIZES; s++)
         for (int c = 0; c < 4; c++) {
             struct error error = {0};
@@ -191,6 +196,7 @@ static void test_keep(void)
     const int64_t dim[3] = {12, 1, 1};
     const uint8_t three[12] = {1, 0, 2, 2, 0, 1, 1, 0, 3, 3, 3, 0};
     uint8_t mask[12];
+
     memcpy(mask, three, sizeof mask);
     CHECK_OK(mask_keep_largest(mask, dim, 2, 26, &error), &error); /* of the two twos the first */
     const uint8_t largest[12] = {0, 0, 2, 2, 0, 0, 0, 0, 3, 3, 3, 0};
@@ -210,12 +216,14 @@ static void test_fill_holes(void)
     struct error error = {0};
     const int64_t dim[3] = {7, 7, 7};
     uint8_t mask[343];
+
     for (int i = 0; i < 343; i++) {
         int x = i % 7, y = i / 7 % 7, z = i / 49;
         bool shell = x >= 1 && x <= 5 && y >= 1 && y <= 5 && z >= 1 && z <= 5;
         bool core = x >= 2 && x <= 4 && y >= 2 && y <= 4 && z >= 2 && z <= 4;
         mask[i] = shell && !core;
     }
+
     mask[(1 * 7 + 1) * 7 + 1] = 0; /* a corner: not 6-connected with the core */
     CHECK_INT(mask_count(mask, 343), 125 - 27 - 1);
     CHECK_OK(mask_fill_holes(mask, dim, &error), &error);

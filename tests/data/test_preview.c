@@ -28,6 +28,7 @@ static void test_pages(void)
         .name = "a name that is longer than the column is wide",
         .text = "BAD: many words of explanation, which have to be broken into lines, and more\nof them",
         .mark = CONTACT_BAD};
+
     CHECK_FAILS(contact_sheet_open(&sheet, "p.jpg", "t", 1, &error), &error, STATUS_USAGE, "FILE.png");
     error = (struct error){0};
     CHECK_OK(contact_sheet_open(&sheet, check_path("one.png"), "t", 1, &error), &error);
@@ -57,6 +58,7 @@ static void test_colours(void)
     struct error error = {0};
     struct volume skull, implant;
     struct contact_sheet sheet;
+
     skull_make(&skull, dim, mm, 0);
     implant_make(&implant, &skull, lo, hi);
     CHECK_OK(contact_sheet_open(&sheet, check_path("colours.png"), "t", 2, &error), &error);
@@ -65,6 +67,7 @@ static void test_colours(void)
     add_rows(&sheet, 1, &row);
     const struct image *page = &sheet.page;
     const int64_t first = page->w - 4 * 196 - 12;
+
     for (int tile = 0; tile < 4; tile++) {
         int64_t bone = 0, red = 0;
         for (int64_t y = 40; y < 230; y++)
@@ -76,6 +79,7 @@ static void test_colours(void)
         CHECK(bone > 200);
         CHECK(red > 100);
     }
+
     CHECK_OK(contact_sheet_close(&sheet, &error), &error);
     volume_done(&skull);
     volume_done(&implant);
@@ -98,6 +102,7 @@ static void test_check(void)
 {
     struct error error = {0};
     struct volume skull, hole;
+
     skull_make(&skull, dim, mm, 0);
     volume_put("set", "a.nrrd", &skull);
     volume_put("set", "twin.nrrd", &skull);

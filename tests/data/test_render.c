@@ -54,6 +54,7 @@ static void test_views_look_from_where_they_say(void)
     const struct grid grid = grid_make((const int64_t[3]){N, N, N}, (const double[3]){1, 1, 1});
     uint8_t *ball = malloc((size_t)N * N * N), *wart = malloc((size_t)N * N * N);
     struct error error = {0};
+
     for (int i = 0; i < 3; i++) {
         make_ball(ball, wart, cases[i].axis);
         const struct render_layer layers[] = {{ball, {bone[0], bone[1], bone[2]}, NULL},
@@ -75,6 +76,7 @@ static void test_views_look_from_where_they_say(void)
             image_done(&image);
         }
     }
+
     free(ball);
     free(wart);
 }
@@ -83,6 +85,7 @@ static void test_same_pixels_on_any_thread_count(void)
 {
     const struct grid grid = grid_make((const int64_t[3]){N, N, N}, (const double[3]){1, 1, 1.5});
     uint8_t *ball = malloc((size_t)N * N * N), *wart = malloc((size_t)N * N * N);
+
     make_ball(ball, wart, 1);
     const struct render_layer layers[] = {{ball, {bone[0], bone[1], bone[2]}, NULL},
                                           {wart, {red[0], red[1], red[2]}, NULL}};
@@ -110,6 +113,7 @@ static void test_slices_lie_as_in_the_clinic(void)
     const int64_t dim[3] = {20, 30, 10};
     const struct grid grid = grid_make(dim, (const double[3]){1, 1, 2});
     uint8_t mask[20 * 30 * 10] = {0};
+
     mask[(9 * 30 + 15) * 20 + 19] = 1; /* left, top */
     const struct render_layer layer = {mask, {red[0], red[1], red[2]}, NULL};
     struct image image;
@@ -133,6 +137,7 @@ static void test_text_and_paste(void)
     struct image page, stamp;
     struct error error = {0};
     const uint8_t black[3] = {0, 0, 0};
+
     CHECK_OK(image_new(&page, 40, 30, &error), &error);
     CHECK_OK(image_new(&stamp, 10, 10, &error), &error);
     image_fill(&stamp, red);
@@ -155,6 +160,7 @@ static void test_sheet_is_a_png(void)
     const struct grid grid = grid_make((const int64_t[3]){N, N, N}, (const double[3]){1, 1, 1});
     uint8_t *ball = malloc((size_t)N * N * N), *wart = malloc((size_t)N * N * N), *nothing = calloc((size_t)N * N, N);
     struct error error = {0};
+
     make_ball(ball, wart, 0);
     const struct render_layer layers[] = {{ball, {bone[0], bone[1], bone[2]}, "skull"},
                                           {wart, {red[0], red[1], red[2]}, "implant"}};
@@ -178,10 +184,12 @@ static void test_memory_runs_out(void)
 {
     const struct grid grid = grid_make((const int64_t[3]){N, N, N}, (const double[3]){1, 1, 1});
     uint8_t *ball = malloc((size_t)N * N * N), *wart = malloc((size_t)N * N * N);
+
     make_ball(ball, wart, 0);
     const struct render_layer layer = {ball, {bone[0], bone[1], bone[2]}, NULL};
     bool done = false;
     parallel_set_threads(1);
+
     for (int64_t n = 1; n < 100 && !done; n++) {
         struct image image = {0};
         struct error error = {0};
@@ -195,6 +203,7 @@ static void test_memory_runs_out(void)
         }
         image_done(&image);
     }
+
     parallel_set_threads(0);
     CHECK(done);
     free(ball);

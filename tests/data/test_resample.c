@@ -1,3 +1,4 @@
+/* test_resample.c - resampling against plain loops, and where a crop of the skull lies. */
 #include <math.h>
 
 #include "base/memory.h"
@@ -34,6 +35,7 @@ static void check_linear(bool oblique)
 {
     struct error error = {0};
     struct grid grid = grid_make(dim, spacing);
+
     grid.axis[0][1] = oblique ? 0.1 : 0;
     struct volume src = volume_plane(grid), dst;
     const int64_t small[3] = {4, 5, 3};
@@ -55,6 +57,7 @@ static void check_linear(bool oblique)
         CHECK_INT(wrong, 0);
         volume_done(&dst);
     }
+
     volume_done(&src);
 }
 
@@ -69,6 +72,7 @@ static void test_nearest(void)
     struct error error = {0};
     struct grid grid = grid_make(dim, spacing);
     struct volume src, dst, back;
+
     CHECK_OK(volume_new(&src, &grid, VOXEL_U8, &error), &error);
     for (int64_t i = 0; i < grid_voxels(&grid); i++)
         ((uint8_t *)src.data)[i] = (uint8_t)(i % 251);
@@ -94,6 +98,7 @@ static void test_nearest(void)
         }
         volume_done(&dst);
     }
+
     volume_done(&src);
 }
 
@@ -106,11 +111,13 @@ static void test_grid(void)
     struct grid to = resample_grid(&grid, coarse);
     const int64_t expected[3] = {3, 3, 5}; /* 4.5, 5.6 and 8.4 mm */
     double middle[3] = {0}, index[3];
+
     for (int a = 0; a < 3; a++) {
         CHECK_INT(to.dim[a], expected[a]);
         CHECK_NEAR(grid_spacing_mm(&to, a), 2, 1e-12);
         index[a] = 0.5 * (double)(to.dim[a] - 1);
     }
+
     grid_to_world(&to, index, middle);
     for (int a = 0; a < 3; a++)
         CHECK_NEAR(middle[a], 0, 1e-12);
@@ -120,6 +127,7 @@ static void test_grid(void)
         CHECK(((float *)dst.data)[0] == 0);
         volume_done(&dst);
     }
+
     volume_done(&src);
 }
 
@@ -162,8 +170,10 @@ static void test_area(void)
     struct volume src = volume_noise(grid_make(dim, spacing)), dst;
     const struct grid to = resample_grid(&src.grid, coarse);
     double bone = 0, kept = 0, worst = 0;
+
     if (!CHECK_OK(resample_volume(&dst, &src, &to, RESAMPLE_AREA, &error), &error))
         return;
+
     for (int64_t i = 0; i < grid_voxels(&to); i++) {
         const int64_t at[3] = {i % to.dim[0], i / to.dim[0] % to.dim[1], i / to.dim[0] / to.dim[1]};
         double lo[3], hi[3];
@@ -176,6 +186,7 @@ static void test_area(void)
         worst = fmax(worst, fabs(((float *)dst.data)[i] - box_share(&src, lo, hi)));
         kept += ((float *)dst.data)[i];
     }
+
     for (int64_t i = 0; i < grid_voxels(&src.grid); i++)
         bone += ((uint8_t *)src.data)[i];
     CHECK_NEAR(worst, 0, 1e-6);
@@ -191,6 +202,7 @@ static void test_frame(void)
     const int64_t all[3] = {N, N, N}, crop[3] = {8, 30, 9};
     float *bone = memory_zalloc(N * N * N, sizeof *bone), *cut = memory_alloc(8 * 30 * 9, sizeof *cut);
     int64_t lo[3];
+
     for (int64_t z = 5; z < 12; z++)
         for (int64_t y = 2; y < 17; y++)
             for (int64_t x = 9; x < 15; x++)
@@ -219,8 +231,10 @@ static void test_lattice(void)
     const double at[3] = {0.25, 1.5, 2}, step[3] = {1.1, 0.5, 0.75};
     struct volume src = volume_plane(grid_make(dim, spacing));
     float out[60], beyond[60];
+
     resample_lattice(out, size, src.data, dim, at, step);
     double worst = 0;
+
     for (int64_t i = 0; i < 60; i++) {
         const double index[3] = {at[0] + (double)(i % 5) * step[0], at[1] + (double)(i / 5 % 4) * step[1],
                                  at[2] + (double)(i / 20) * step[2]};
@@ -228,6 +242,7 @@ static void test_lattice(void)
         grid_to_world(&src.grid, index, world);
         worst = fmax(worst, fabs(out[i] - plane(world)));
     }
+
     CHECK_NEAR(worst, 0, 1e-5);
     resample_lattice(beyond, size, src.data, dim, (const double[3]){-0.5, 0, 0}, (const double[3]){-1, 1, 1});
     CHECK_NEAR(beyond[0], 0.5 * ((float *)src.data)[0], 1e-6);

@@ -56,10 +56,12 @@ static void test_finds_the_skull_alone(void)
     struct segment_report report;
     struct error error = {0};
     struct segment_config config = default_config();
+
     if (!CHECK_OK(segment_skull(&skull, &report, &ct, &config, "head", &error), &error))
         return;
     const uint8_t *mask = skull.data;
     int64_t wrong = 0;
+
     for (int64_t z = 0; z < DIM; z++)
         for (int64_t y = 0; y < DIM; y++)
             for (int64_t x = 0; x < DIM; x++) {
@@ -111,12 +113,14 @@ static void test_refuses_what_is_no_ct(void)
     struct volume ct = synthetic_ct();
     int16_t *hu = ct.data;
     const int64_t n = grid_voxels(&ct.grid);
+
     for (int64_t i = 0; i < n; i++)
         hu[i] = (int16_t)(hu[i] + 1024); /* stored values without the rescale intercept */
     check_refused(&ct, "air");
     for (int64_t i = 0; i < n; i++)
         hu[i] = (int16_t)(hu[i] > 1000 + 1024 - 200 ? -1000 : hu[i] > 1024 ? 30 : -1000); /* no bone */
     check_refused(&ct, "bone");
+
     for (int64_t z = 0; z < DIM; z++)
         for (int64_t y = 0; y < DIM; y++)
             for (int64_t x = 0; x < DIM; x++)
@@ -143,6 +147,7 @@ static void test_real_ct(void)
         check_skip("the real CT is not there (CALVARIA_DATA)");
         return;
     }
+
     snprintf(path, sizeof path, "%s/ct/keinos_ct.nii.gz", data);
     struct volume ct = {0}, skull = {0};
     struct segment_report report;
@@ -155,6 +160,7 @@ static void test_real_ct(void)
         CHECK(report.n_warnings >= 2); /* thick slices, vertex cut off */
         volume_done(&skull);
     }
+
     volume_done(&ct);
 }
 

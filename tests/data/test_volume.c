@@ -70,6 +70,7 @@ static void test_round_trips(void)
 {
     static const char *const suffixes[] = {".nii.gz", ".nii", ".nrrd", ".nhdr"};
     struct arena arena = {0};
+
     for (int f = 0; f < N_FILES; f++)
         for (int s = 0; s < 4; s++) {
             struct error error = {0};
@@ -99,6 +100,7 @@ static void test_qform(void)
     struct error error = {0};
     struct volume in = {0}, out = {0};
     const char *copy = check_path("qform.nii");
+
     if (!CHECK_OK(volume_read(&in, "tests/data/golden/volumes/qform_i8.nii", &error), &error))
         return;
     CHECK_INT(in.storage.sform_code, 0);
@@ -106,6 +108,7 @@ static void test_qform(void)
     CHECK_NEAR(grid_spacing_mm(&in.grid, 2), 1.25, 1e-6);
     CHECK_NEAR(in.grid.origin[1], 30.5, 1e-5);
     CHECK_INT(wrong_values(&in, 1, 0), 0);
+
     for (int moved = 0; moved < 2; moved++) {
         in.grid.origin[0] += moved;
         CHECK_OK(volume_write(copy, &in, &error), &error);
@@ -118,6 +121,7 @@ static void test_qform(void)
             volume_done(&out);
         }
     }
+
     volume_done(&in);
 }
 
@@ -131,7 +135,9 @@ static void test_units(void)
     const char *copy = check_path("units.nii"), *path = check_path("units_in.nii");
     char *data = NULL;
     size_t bytes;
+
     CHECK_OK(file_read(&data, &bytes, "tests/data/golden/volumes/qform_i8.nii", 1 << 16, &error), &error);
+
     for (int i = 0; data && i < 3; i++) {
         data[123] = (char)units[i]; /* xyzt_units of NIfTI-1 */
         CHECK_OK(file_write(path, data, bytes, &error), &error);
@@ -142,6 +148,7 @@ static void test_units(void)
         volume_done(&in);
         volume_done(&out);
     }
+
     memory_free(data);
     const int64_t dim[3] = {2, 3, 4};
     const struct grid grid = grid_make(dim, (const double[3]){1, 1, 1});
@@ -161,6 +168,7 @@ static void test_space_units(void)
     static const char *const units[] = {"", "space units: \"mm\" \"mm\" \"mm\"\n",
                                         "space units: \"millimeters\" \"mm\" \"Millimetre\"\n"};
     const char *path = check_path("units_in.nrrd"), *copy = check_path("units.nrrd");
+
     for (int i = 0; i < 3; i++) {
         struct error error = {0};
         struct volume in = {0};
@@ -206,6 +214,7 @@ static void test_scaled(void)
         enum voxel_type type;
     } cases[] = {{0.5F, VOXEL_F32}, {100, VOXEL_I16}, {-1, VOXEL_I16},
                  {1000, VOXEL_F32}, {NAN, VOXEL_U8},  {1, VOXEL_U8}};
+
     for (size_t c = 0; c < sizeof cases / sizeof cases[0]; c++) {
         struct error error = {0};
         struct volume volume = {0};
@@ -223,6 +232,7 @@ static void test_mask(void)
     struct error error = {0};
     struct volume volume, mask = {0};
     const char *path = check_path("mask.nrrd");
+
     CHECK_FAILS(volume_read_mask(&mask, "tests/data/golden/volumes/lps_i32.nrrd", &error), &error, STATUS_FAILED,
                 "non-binary skull: 58 of 60 voxels are neither 0 nor 234 ('calvaria segment'");
     const int64_t dim[3] = {5, 4, 3};
@@ -240,6 +250,7 @@ static void test_mask(void)
         CHECK(got[7] == 1 && got[59] == 1 && got[8] == 0);
         volume_done(&mask);
     }
+
     values[9] = NAN;
     CHECK_OK(volume_write(path, &volume, &error), &error);
     CHECK_FAILS(volume_read_mask(&mask, path, &error), &error, STATUS_FAILED, "non-binary skull: 1 of 60");
@@ -254,6 +265,7 @@ static void test_grid(void)
 {
     const double index[3] = {1.5, -2, 0.25};
     double world[3], back[3];
+
     grid_to_world(&expected, index, world);
     grid_to_index(&expected, world, back);
     for (int a = 0; a < 3; a++)
@@ -303,6 +315,7 @@ static void test_names(void)
                                            {"plain", "plain"},
                                            {"a_ct_complete.nii", "a_ct"}};
     struct arena arena = {0};
+
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         CHECK_TEXT(volume_case_name(&arena, names[i][0]), names[i][1]);
     CHECK_INT(volume_format_of("A.NII.GZ"), VOLUME_NIFTI_GZ);

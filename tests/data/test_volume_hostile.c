@@ -16,6 +16,7 @@ static void corpus_case(struct arena *arena, char *line)
     struct error error = {0};
     struct volume volume = {0};
     char *expected = strchr(line, '\t');
+
     if (!CHECK(expected != NULL))
         return;
     *expected++ = '\0';
@@ -57,7 +58,9 @@ static size_t mutate(char *data, size_t bytes, struct rng *rng)
 {
     static const char tokens[] = "0123456789-.,() :#\nnainfe+%\0\xff\x7f\x80";
     size_t at = (size_t)rng_below(rng, (int64_t)bytes), length = (size_t)rng_below(rng, 24) + 1;
+
     length = length > bytes - at ? bytes - at : length;
+
     switch (rng_below(rng, 5)) {
     case 0:
         return at;
@@ -82,6 +85,7 @@ static void test_mutations(void)
 {
     struct arena arena = {0};
     int read = 0, refused = 0;
+
     for (int s = 0; s < N_SEEDS; s++) {
         struct error error = {0};
         char *good = NULL;
@@ -111,6 +115,7 @@ static void test_mutations(void)
         memory_free(bad);
         memory_free(good);
     }
+
     CHECK_INT(read + refused, N_SEEDS * MUTATIONS);
     CHECK(read > 100 && refused > 100);
     arena_done(&arena);
@@ -122,6 +127,7 @@ static void test_memory_out(void)
 {
     static const char *const names[] = {"ras_i16.nii.gz", "lps_i32.nrrd", "detached_f32.nhdr"};
     struct arena arena = {0};
+
     for (int f = 0; f < 3; f++) {
         char *path = arena_printf(&arena, "tests/data/golden/volumes/%s", names[f]);
         const char *copy = check_path(arena_printf(&arena, "copy_%s", names[f]));
@@ -141,6 +147,7 @@ static void test_memory_out(void)
         }
         CHECK(failures > 8 && failures < 99);
     }
+
     arena_done(&arena);
 }
 

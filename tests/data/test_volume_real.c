@@ -20,6 +20,7 @@ static void test_formats_agree(void)
     struct volume nrrd = {0}, nifti = {0};
     const char *a = real_path(&arena, "skullfix/002_complete.nrrd"),
                *b = real_path(&arena, "skullfix/002_complete.nii.gz");
+
     if (a && b && CHECK_OK(volume_read_mask(&nrrd, a, &error), &error) &&
         CHECK_OK(volume_read_mask(&nifti, b, &error), &error)) {
         CHECK(grid_same(&nrrd.grid, &nifti.grid, 1e-3)); /* NIfTI-1 keeps floats */
@@ -29,6 +30,7 @@ static void test_formats_agree(void)
         CHECK_INT(memcmp(nrrd.data, nifti.data, (size_t)grid_voxels(&nrrd.grid)), 0);
         CHECK_TEXT(nrrd.storage.file_type, "int32");
     }
+
     volume_done(&nrrd);
     volume_done(&nifti);
     arena_done(&arena);
@@ -38,6 +40,7 @@ static void test_round_trip(void)
 {
     static const char *const names[] = {"skullfix/000_defective.nrrd", "ct/keinos_ct.nii.gz",
                                         "other/arothron_dry_skull.nii.gz"};
+
     for (int i = 0; i < 3; i++) {
         struct arena arena = {0};
         struct error error = {0};
