@@ -7,6 +7,7 @@
 #include "cli/command.h"
 #include "infer/exchange/onnx.h"
 #include "infer/restore.h"
+#include "shape/model.h"
 
 struct export_options {
     struct command_options common;
@@ -81,6 +82,26 @@ static enum status export_onnx(const struct export_options *options, const struc
     return STATUS_OK;
 }
 
+/* A shape model has no network: it can be passed on, with another note. */
+static enum status export_shape(const struct export_options *options, const char *path, struct error *error)
+{
+    struct shape_model model;
+    if (options->onnx || options->set.n > 0 || options->stage == STAGE_COARSE)
+        return error_set(error, STATUS_USAGE,
+                         "%s: is a shape model: no network, nothing for --onnx, --set or --stage (--model FILE.h5 "
+                         "passes it on)",
+                         path);
+    if (shape_model_read(&model, path, error))
+        return error->status;
+    if (options->licence)
+        model.licence = options->licence;
+    enum status status = shape_model_write(options->model, &model, error);
+    if (!status)
+        printf("%s: shape model of %" PRId64 " heads\n", options->model, model.heads.n);
+    shape_model_done(&model);
+    return status;
+}
+
 static enum status export_command(const void *value, int n_inputs, char *const *inputs, struct error *error)
 {
     const struct export_options *options = value;
@@ -92,6 +113,11 @@ static enum status export_command(const void *value, int n_inputs, char *const *
     if (!options->onnx && !options->model)
         return error_set(error, STATUS_USAGE, "export: nothing to write (--onnx FILE.onnx, --model FILE.h5, or both)");
     enum status status = restorer_find(&path, inputs[0], &arena, error);
+    if (!status && shape_model_is(path)) {
+        status = export_shape(options, path, error);
+        arena_done(&arena);
+        return status ? error_while(error, "exporting '%s'", inputs[0]) : STATUS_OK;
+    }
     if (!status)
         status = model_read(&model, path, false, error);
 

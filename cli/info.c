@@ -1,6 +1,7 @@
 /* info.c - `calvaria info FILE`: describes any of calvaria's files.
  * Test: tests/cli/test_front_door.sh, tests/cli/test_bad_input.sh */
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -9,6 +10,7 @@
 #include "data/dataset/dataset.h"
 #include "data/defects/defect.h"
 #include "nn/model/model_file.h"
+#include "shape/model.h"
 #include "train/recipe.h"
 
 struct info_options {
@@ -119,6 +121,32 @@ static enum status info_model(const char *path, const struct info_options *optio
     return status;
 }
 
+static enum status info_shape(const char *path, struct error *error)
+{
+    struct shape_model model;
+    enum status status = shape_model_read(&model, path, error);
+    if (status)
+        return status;
+    int64_t complete = 0, good = 0;
+    for (int64_t h = 0; h < model.heads.n; h++)
+        complete += model.head[h].complete;
+    for (int64_t k = 0; k < model.disc.n_rays; k++)
+        good += model.good[k];
+    printf("shape      %s\n", path);
+    printf("heads      %" PRId64 " (%" PRId64 " complete, the others with their hole filled)\n", model.heads.n,
+           complete);
+    printf("rays       %" PRId64 " of %" PRId64 " are good: the vault, %.0f degrees about the vertex at most\n", good,
+           model.disc.n_rays, 2 * asin(model.disc.reach / 2) * 180 / acos(-1));
+    printf("set        %s\n", model.set_hash);
+    if (*model.licence)
+        printf("licence    %s\n", model.licence);
+    printf("interval   50 %%: +-%.2f sd, 90 %%: +-%.2f sd\n", model.calibration.factor_50, model.calibration.factor_90);
+    printf("--- covariance\n");
+    config_dump(&covariance_table, &model.covariance, stdout);
+    shape_model_done(&model);
+    return STATUS_OK;
+}
+
 static enum status info_run(const char *folder, struct arena *arena, struct error *error)
 {
     static const char *const parts[] = {"STATUS", "environment.txt", "overrides.txt", "recipe.yaml", NULL};
@@ -196,6 +224,8 @@ static enum status info_command(const void *value, int n_inputs, char *const *in
         status = error_set(error, STATUS_FAILED, "%s: no such file", path);
     else if (file_has_suffix(path, ".yaml") || file_has_suffix(path, ".yml"))
         status = info_yaml(path, options, &arena, error);
+    else if (shape_model_is(path))
+        status = info_shape(path, error);
     else if (dataset_is(path))
         status = info_dataset(path, error);
     else if (file_has_suffix(path, ".h5"))

@@ -11,6 +11,7 @@
 #include "data/picture/render.h"
 #include "infer/batch_memory.h"
 #include "infer/report/report.h"
+#include "shape/restore.h"
 
 enum { SMOOTHING = 15 };
 static const double SMOOTHING_SHIFT = 0.45; /* of a voxel's shortest side: less than half */
@@ -166,7 +167,10 @@ static enum status case_mesh(const struct batch *batch, struct batch_case *one, 
     struct arena arena = {0};
     char *stl = case_file(batch, one, &arena, "_implant", ".stl", error),
          *ply = case_file(batch, one, &arena, "_implant", ".ply", error);
-    enum status status = stl && ply ? mesh_from_mask(mesh, implant, error) : error->status;
+    const struct shape_restoration *shape = one->result.shape;
+    const struct mesh_field field = {shape ? shape->box : (struct box){{0}, {0}}, shape ? shape->depth : NULL};
+    enum status status =
+        stl && ply ? mesh_from_field(mesh, implant, field.value ? &field : NULL, error) : error->status;
     if (!status)
         status = mesh_smooth(mesh, SMOOTHING, SMOOTHING_SHIFT * finest, volume_ml, error);
     if (!status && batch->config->mesh_format != BATCH_PLY)

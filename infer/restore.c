@@ -271,6 +271,21 @@ enum status restorer_predict(float *p, struct restorer *restorer, const float *f
                        &sink, NULL, error);
 }
 
+static enum status restore_shape(struct restoration *result, struct restorer *restorer, const struct volume *skull,
+                                 struct error *error)
+{
+    const struct shape_options options = {.with_sd = true, .with_depth = true};
+    const double begin = log_clock_s();
+    result->shape = memory_zalloc(1, sizeof *result->shape);
+    if (!result->shape)
+        return error_memory(error, sizeof *result->shape, "a restoration");
+    if (shape_restore(result->implant.data, result->shape, &restorer->shape, skull, &options, "the skull", error))
+        return error->status;
+    result->network_s = log_clock_s() - begin;
+    result->changed_vox = mask_count(result->implant.data, grid_voxels(&skull->grid));
+    return STATUS_OK;
+}
+
 static enum status restore_mirror(struct restoration *result, const struct volume *skull, struct error *error)
 {
     struct mirror_plane plane;
@@ -314,6 +329,8 @@ static enum status restore_masks(struct restoration *result, struct restorer *re
         status = restore_network(result, restorer, skull, progress, error);
     else if (!status && restorer->kind == RESTORER_MIRROR)
         status = restore_mirror(result, skull, error);
+    else if (!status && restorer->kind == RESTORER_SHAPE)
+        status = restore_shape(result, restorer, skull, error);
     if (!status && result->raw.data && restorer->kind != RESTORER_NETWORK)
         restore_unite(&result->raw, skull, &result->implant);
     double begin = log_clock_s();
@@ -349,5 +366,8 @@ void restoration_done(struct restoration *restoration)
     volume_done(&restoration->completed);
     volume_done(&restoration->implant);
     volume_done(&restoration->raw);
+    if (restoration->shape)
+        shape_restoration_done(restoration->shape);
+    memory_free(restoration->shape);
     *restoration = (struct restoration){0};
 }

@@ -10,6 +10,8 @@
  * implant:    p is the implant itself;  implant = postprocess(p > threshold and not defective).
  * Either way completed = defective or implant.
  *
+ * A shape model (shape/model.h) needs no network: it finds the holes itself, and says how sure it is of the implant.
+ *
  * Cascade: a model with a coarse stage inside. The coarse stage says for the whole skull, at its own spacing, what is
  * missing (of completion: what its answer adds to the skull); the fine one is asked only where that is above min_prior,
  * and sees it as a second channel. */
@@ -40,13 +42,17 @@ enum status restore_config_read(struct restore_config *ret, const char *text, co
 enum status restore_config_text(const char **ret, const struct restore_config *config, struct arena *arena,
                                 struct error *error);
 
+struct shape_model;
+struct shape_restoration; /* shape/restore.h */
+
 struct restoration {
     struct volume completed, implant; /* u8, the input's grid and storage */
     struct volume raw;                /* p > threshold, before anything else; data NULL unless restorer_keep_raw */
     struct window_stats stats;
     double network_s, postprocess_s, total_s;
-    int64_t peak_bytes;  /* of the process, when the restoration was done */
-    int64_t changed_vox; /* raw and input (implant task: raw and nothing) differ, on the scanned slices */
+    struct shape_restoration *shape; /* of a shape model: pose, holes, surfaces and how sure it is; NULL of any other */
+    int64_t peak_bytes;              /* of the process, when the restoration was done */
+    int64_t changed_vox;             /* raw and input (implant task: raw and nothing) differ, on the scanned slices */
 };
 
 struct restorer;
@@ -70,7 +76,8 @@ enum status restorer_open_coarse(struct restorer **ret, const char *path, struct
 enum status restorer_predict(float *p, struct restorer *restorer, const float *frame, struct error *error);
 const struct restore_config *restorer_config(const struct restorer *restorer);
 const struct model *restorer_model(const struct restorer *restorer); /* NULL when made by restorer_new, or builtin */
-const char *restorer_path(const struct restorer *restorer);          /* the model file, "builtin:...", or "" */
+const struct shape_model *restorer_shape(const struct restorer *restorer); /* NULL where it is no shape model */
+const char *restorer_path(const struct restorer *restorer);                /* the model file, "builtin:...", or "" */
 void restorer_params_changed(struct restorer *restorer);
 void restorer_keep_raw(struct restorer *restorer, bool keep);
 int64_t restorer_bytes(const struct restorer *restorer, const struct grid *grid); /* the bound, before any work */

@@ -3,8 +3,9 @@
 #define CALVARIA_INFER_RESTORER_H
 
 #include "infer/restore.h"
+#include "shape/restore.h"
 
-enum restorer_kind { RESTORER_NETWORK, RESTORER_NOTHING, RESTORER_MIRROR };
+enum restorer_kind { RESTORER_NETWORK, RESTORER_NOTHING, RESTORER_MIRROR, RESTORER_SHAPE };
 
 enum { RESTORE_SLAB = 16 }; /* native slices brought back at a time from a working grid */
 
@@ -15,7 +16,8 @@ struct restorer {
     const struct network_config *network_config;
     struct params *params;
     struct model model;
-    bool has_model, keep_raw;
+    struct shape_model shape; /* RESTORER_SHAPE */
+    bool has_model, has_shape, keep_raw;
     struct restorer *coarse; /* NULL: one stage */
     bool owns_coarse;
     char *path;

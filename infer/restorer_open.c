@@ -41,6 +41,8 @@ void restorer_free(struct restorer *restorer)
         restorer_free(restorer->coarse);
     if (restorer->has_model)
         model_done(&restorer->model);
+    if (restorer->has_shape)
+        shape_model_done(&restorer->shape);
     arena_done(&restorer->arena);
     memory_free(restorer->path);
     memory_free(restorer);
@@ -216,6 +218,29 @@ static enum status restorer_find_builtin(const struct builtin **ret, const char 
                             near ? near : builtins[N_BUILTINS - 1].path);
 }
 
+/* A shape model cleans its implant itself; further rules are for the user to set. */
+static enum status restorer_load_shape(struct restorer *restorer, const struct config_strings *sets,
+                                       struct error *error)
+{
+    if (shape_model_read(&restorer->shape, restorer->path, error))
+        return error->status;
+    restorer->has_shape = true;
+    return restorer_configure(restorer, "task: implant\npostprocess: []", sets, error);
+}
+
+static enum status restorer_fill(struct restorer *restorer, const struct builtin *builtin,
+                                 const struct config_strings *sets, struct error *error)
+{
+    switch (restorer->kind) {
+    case RESTORER_SHAPE:
+        return restorer_load_shape(restorer, sets, error);
+    case RESTORER_NETWORK:
+        return restorer_load(restorer, sets, error);
+    default:
+        return restorer_configure(restorer, builtin->restore, sets, error);
+    }
+}
+
 enum status restorer_open(struct restorer **ret, const char *path, const struct config_strings *sets,
                           struct error *error)
 {
@@ -227,10 +252,13 @@ enum status restorer_open(struct restorer **ret, const char *path, const struct 
     if (!status && !builtin)
         status = restorer_find(&file, path, &arena, error);
     if (!status)
-        status = restorer_alloc(&restorer, file, builtin ? builtin->kind : RESTORER_NETWORK, error);
+        status = restorer_alloc(&restorer, file,
+                                builtin                ? builtin->kind
+                                : shape_model_is(file) ? RESTORER_SHAPE
+                                                       : RESTORER_NETWORK,
+                                error);
     if (!status)
-        status = builtin ? restorer_configure(restorer, builtin->restore, sets, error)
-                         : restorer_load(restorer, sets, error);
+        status = restorer_fill(restorer, builtin, sets, error);
     arena_done(&arena);
     if (status)
         restorer_free(restorer);
@@ -247,6 +275,11 @@ const struct restore_config *restorer_config(const struct restorer *restorer)
 const struct model *restorer_model(const struct restorer *restorer)
 {
     return restorer->has_model ? &restorer->model : NULL;
+}
+
+const struct shape_model *restorer_shape(const struct restorer *restorer)
+{
+    return restorer->has_shape ? &restorer->shape : NULL;
 }
 
 const char *restorer_path(const struct restorer *restorer)
@@ -291,6 +324,10 @@ int64_t restorer_bytes(const struct restorer *restorer, const struct grid *grid)
             standing += restorer_standing_bytes(stages[i]);
             scan += restorer_scan_bytes(stages[i], grid);
         }
+    if (restorer->has_shape) {
+        standing += shape_model_bytes(&restorer->shape);
+        scan += shape_restore_bytes(&restorer->shape, grid);
+    }
     const int64_t rules = postprocess_bytes(&restorer->config.postprocess, grid), most = scan > rules ? scan : rules;
     return standing + (most > voxels ? most : voxels);
 }

@@ -246,6 +246,24 @@ static enum status implant_keep(struct implant_work *work, const struct implant_
     return status;
 }
 
+/* What the closing added apart from the implant goes. core: the implant before. */
+static enum status implant_drop_loose(struct implant_work *work, const uint8_t *core, struct error *error)
+{
+    int64_t *sizes = NULL, n = 0;
+    int32_t *label = memory_alloc((size_t)work->voxels, sizeof *label);
+    if (!label)
+        return error_memory(error, (size_t)work->voxels * sizeof *label, "the parts of an implant");
+    const enum status status = mask_components(label, &sizes, &n, work->part, work->dim, 6, error);
+    for (int64_t i = 0; i < work->voxels && !status; i++)
+        if (core[i])
+            sizes[label[i] - 1] = -1;
+    for (int64_t i = 0; i < work->voxels && !status; i++)
+        work->part[i] = label[i] > 0 && sizes[label[i] - 1] < 0;
+    memory_free(sizes);
+    memory_free(label);
+    return status;
+}
+
 /* The gap to the bone: what a closing of implant and bone adds near the implant. */
 static enum status implant_close(struct implant_work *work, const struct implant_rules *rules, struct error *error)
 {
@@ -258,9 +276,12 @@ static enum status implant_close(struct implant_work *work, const struct implant
     if (distance_within(work->a, work->b, work->dim, work->spacing, rules->closing_mm, error) ||
         distance_within(work->b, work->part, work->dim, work->spacing, rules->closing_reach_mm, error))
         return STATUS_FAILED;
-    for (int64_t i = 0; i < work->voxels; i++)
-        work->part[i] = work->part[i] || (!work->a[i] && work->free[i] && work->b[i]);
-    return STATUS_OK;
+    for (int64_t i = 0; i < work->voxels; i++) {
+        const bool near = !work->a[i] && work->free[i] && work->b[i];
+        work->a[i] = work->part[i];
+        work->part[i] = work->part[i] || near;
+    }
+    return implant_drop_loose(work, work->a, error);
 }
 
 enum status depth_implant(uint8_t *implant, const struct volume *skull, const struct box *box, const float *depth,

@@ -98,3 +98,22 @@ enum status shape_restore(uint8_t *implant, struct shape_restoration *ret, const
     *ret = result;
     return STATUS_OK;
 }
+
+int64_t shape_model_bytes(const struct shape_model *model)
+{
+    const int64_t rays = model->disc.n_rays, heads = model->heads.n;
+    const int64_t rows = 2 * heads + model->heads.n_spread + model->population.n_factors + POSE_MODES;
+    return rays * (2 * rows * (int64_t)sizeof(float) + heads + 128);
+}
+
+/* The deepest step is voxels: bytes per voxel of the box, for depth, hole numbers, four masks, distances and labels. A
+ * hole's box is no larger than a vault's. */
+int64_t shape_restore_bytes(const struct shape_model *model, const struct grid *grid)
+{
+    enum { BOX_BYTES = 18, COVARIANCE_RAYS = 5000 };
+    const double vault_mm3 = 200.0 * 200.0 * 120.0, voxel_mm3 = grid_voxel_ml(grid) * 1000;
+    const double voxels = (double)grid_voxels(grid), box = vault_mm3 / voxel_mm3;
+    const double maps = (double)model->disc.n_rays * 4 * RADIAL_MAP_PLANES * sizeof(float);
+    const double covariance = 8.0 * COVARIANCE_RAYS * COVARIANCE_RAYS;
+    return (int64_t)(maps + covariance + BOX_BYTES * (box < voxels ? box : voxels));
+}

@@ -31,6 +31,7 @@ enum status shape_restore(uint8_t *implant, struct shape_restoration *ret, const
                           const struct volume *skull, const struct shape_options *options, const char *name,
                           struct error *error);
 void shape_restoration_done(struct shape_restoration *restoration);
+int64_t shape_model_bytes(const struct shape_model *model);
 /* The bound on memory beside the skull, the implant and the model, before any work. */
 int64_t shape_restore_bytes(const struct shape_model *model, const struct grid *grid);
 

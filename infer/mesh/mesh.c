@@ -13,6 +13,7 @@ const char *const mesh_space_names[] = {"lps", "ras", NULL};
 struct mesher {
     struct mesh *mesh;
     const struct volume *mask;
+    const struct mesh_field *field; /* NULL: points stand midway */
     struct box box;
     int64_t w, h; /* lattice points of a slice: the box grown by one on each side */
     int64_t point_room, triangle_room;
@@ -67,15 +68,39 @@ static enum status mesh_grow(void **items, int64_t *room, size_t item_bytes, str
     return STATUS_OK;
 }
 
-/* The point midway on the edge along `axis` from lattice point x, y, z (of the grown box). */
+static double mesher_value(const struct mesh_field *field, const int64_t at[3])
+{
+    const int64_t *lo = field->box.lo, *hi = field->box.hi;
+    for (int a = 0; a < 3; a++)
+        if (at[a] < lo[a] || at[a] >= hi[a])
+            return NAN;
+    return (double)field->value[((at[2] - lo[2]) * (hi[1] - lo[1]) + at[1] - lo[1]) * (hi[0] - lo[0]) + at[0] - lo[0]];
+}
+
+/* How far along the edge from voxel `at` along `axis` the surface is cut. */
+static double mesher_cut(const struct mesher *m, const int64_t at[3], int axis)
+{
+    static const double least = 0.1;
+    int64_t next[3] = {at[0], at[1], at[2]};
+    next[axis]++;
+    if (!m->field)
+        return 0.5;
+    const double here = mesher_value(m->field, at), there = mesher_value(m->field, next);
+    if (!(here > 0 && there <= 0) && !(here <= 0 && there > 0))
+        return 0.5;
+    return fmin(fmax(here / (here - there), least), 1 - least);
+}
+
+/* The point on the edge along `axis` from lattice point x, y, z (of the grown box). */
 static enum status mesher_point(struct mesher *m, int64_t x, int64_t y, int64_t z, int axis, int64_t *ret_index,
                                 struct error *error)
 {
     struct mesh *mesh = m->mesh;
     if (mesh->n_points == m->point_room && mesh_grow((void **)&mesh->point, &m->point_room, sizeof *mesh->point, error))
         return error->status;
-    double index[3] = {(double)(m->box.lo[0] - 1 + x), (double)(m->box.lo[1] - 1 + y), (double)(m->box.lo[2] - 1 + z)};
-    index[axis] += 0.5;
+    const int64_t at[3] = {m->box.lo[0] - 1 + x, m->box.lo[1] - 1 + y, m->box.lo[2] - 1 + z};
+    double index[3] = {(double)at[0], (double)at[1], (double)at[2]};
+    index[axis] += mesher_cut(m, at, axis);
     grid_to_world(&m->mask->grid, index, mesh->point[mesh->n_points]);
     *ret_index = mesh->n_points++;
     return STATUS_OK;
@@ -189,9 +214,16 @@ static bool mesh_grid_is_left_handed(const struct grid *grid)
 
 enum status mesh_from_mask(struct mesh *ret, const struct volume *mask, struct error *error)
 {
+    return mesh_from_field(ret, mask, NULL, error);
+}
+
+enum status mesh_from_field(struct mesh *ret, const struct volume *mask, const struct mesh_field *field,
+                            struct error *error)
+{
     struct mesh mesh = {0};
     struct mesher m = {.mesh = &mesh,
                        .mask = mask,
+                       .field = field,
                        .box = box_of_mask(mask->data, mask->grid.dim),
                        .mirrored = mesh_grid_is_left_handed(&mask->grid)};
     if (box_empty(m.box)) {

@@ -3,6 +3,7 @@
 #ifndef CALVARIA_INFER_MESH_MESH_H
 #define CALVARIA_INFER_MESH_MESH_H
 
+#include "data/mask/morphology.h"
 #include "data/volume/volume.h"
 
 struct mesh {
@@ -26,6 +27,15 @@ struct mesh_check {
  * two triangles; at the volume's border the surface closes. Empty mask: an empty mesh. Points lie midway between a
  * voxel and its neighbour outside. */
 enum status mesh_from_mask(struct mesh *ret, const struct volume *mask, struct error *error);
+/* As mesh_from_mask, with the points where a field crosses zero: field (positive inside, values of the voxels of `box`,
+ * x fastest) places the point between a voxel of the mask and its neighbour outside, a tenth of the way from either at
+ * least. Where the field does not change sign there (a face that another rule has cut), and outside the box: midway. */
+struct mesh_field {
+    struct box box;
+    const float *value;
+};
+enum status mesh_from_field(struct mesh *ret, const struct volume *mask, const struct mesh_field *field,
+                            struct error *error);
 /* Taubin smoothing (Taubin, "A signal processing approach to fair surface design", SIGGRAPH 1995), then moved along the
  * normals to volume_ml (<= 0: the volume it had). No point ends farther than max_shift_mm from where it was; that bound
  * goes before the volume. Where triangles came to pass through one another, their points go back to where they were. */

@@ -1,6 +1,7 @@
 /* report_write.c - a report as JSON; see report.h. Keys say their unit. Numbers that do not exist (a gap where no bone
  * is near) are null. */
 #include "infer/report/report.h"
+#include "shape/restore.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -98,15 +99,22 @@ static enum status report_write_model(struct json *json, const struct restorer *
     static const char *const texts[] = {"name", "seed", "step", "dataset_hash", "versions", "metrics", "licence"};
     cJSON *object = json_object(json, json->root, "model");
     const struct model *model = restorer_model(restorer);
-    json_text(json, object, "file", model ? file_base(restorer_path(restorer)) : restorer_path(restorer));
+    const struct shape_model *shape = restorer_shape(restorer);
+    json_text(json, object, "file", model || shape ? file_base(restorer_path(restorer)) : restorer_path(restorer));
     json_text(json, object, "task", task_names[restorer_config(restorer)->task]);
     json_text(json, object, "scan", scan_names[restorer_config(restorer)->window.scan]);
-    if (!model)
+    if (!model && !shape)
         return STATUS_OK;
     char hash[17];
     if (report_file_hash(hash, restorer_path(restorer), error))
         return error->status;
     json_text(json, object, "xxh64", hash);
+    if (shape) {
+        json_text(json, object, "dataset_hash", shape->set_hash);
+        json_text(json, object, "licence", shape->licence);
+        json_number(json, object, "heads", (double)shape->heads.n);
+        return STATUS_OK;
+    }
     json_text(json, object, "network", model->network.name ? model->network.name : "");
     json_number(json, object, "parameters", (double)model->params.n_floats);
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
