@@ -42,8 +42,8 @@ struct pass_replicas {
 
 /* One forward or forward+backward pass. */
 struct pass {
-    bool training; /* dropout draws, batch norm uses batch statistics */
-    bool again;    /* a forward repeated for backward: the same values, and moving statistics stay */
+    bool training;  /* dropout draws, batch norm uses batch statistics */
+    bool recompute; /* a forward repeated for backward: the same values, and moving statistics stay */
     uint64_t seed,
         step; /* dropout masks are a pure function of (seed, step, layer index, sample of the whole step, element) */
     int64_t sample; /* number, within this process' part of the step, of the batch's first sample */

@@ -71,8 +71,8 @@ network/network.c|s/dst\[i\] += src\[i\];/dst[i] -= src[i];/|network|test_networ
 network/graph.c|s/LAYER_KEEPS_DST);/LAYER_KEEPS_NOTHING);/|network|test_network
 layer.c|s/return layer->training \&\& ((keeps \& LAYER_KEEPS_SRC)/return false \&\& ((keeps \& LAYER_KEEPS_SRC)/|network|test_network
 network/recompute.c|s/if (layer_reads_dst(&node->layer))/if (false)/|recompute|test_recompute
-network/network.c|s/again.again = true;/again.again = false;/|recompute|test_recompute
-network/memory_plan.c|s/plan_extend(backward, node->again_step);/(void)0;/|recompute|test_recompute
+network/network.c|s/recompute.recompute = true;/recompute.recompute = false;/|recompute|test_recompute
+network/memory_plan.c|s/plan_extend(backward, node->recompute_step);/(void)0;/|recompute|test_recompute
 END
 }
 

@@ -126,7 +126,7 @@ static void batch_norm_forward(struct layer *layer, const struct pass *pass)
 {
     const struct batch_norm_state *state = layer->state;
     const double *mean = layer->kept, *inv = mean + layer->src[0].shape.c;
-    if (!pass->again)
+    if (!pass->recompute)
         batch_norm_measure(layer, pass);
     norm_apply(&state->norm, layer, mean, inv, layer->value[BATCH_NORM_GAMMA], layer->value[BATCH_NORM_BETA]);
 }

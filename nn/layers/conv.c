@@ -208,7 +208,8 @@ static void conv_forward(struct layer *layer, const struct pass *pass)
 {
     struct conv_state *state = layer->state;
     const float *w = layer->value[0], *b = layer->n_params > 1 ? layer->value[1] : NULL;
-    const struct conv_fusion fusion = {.affine = &layer->src_affine, .stats = pass->again ? NULL : layer->dst_stats};
+    const struct conv_fusion fusion = {.affine = &layer->src_affine,
+                                       .stats = pass->recompute ? NULL : layer->dst_stats};
     engine_conv_forward(state->engine, layer->src[0].data, w, b, &fusion, layer->dst.data, layer->scratch);
 }
 

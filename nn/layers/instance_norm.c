@@ -66,9 +66,9 @@ static void instance_norm_forward(struct layer *layer, const struct pass *pass)
     const struct instance_norm_state *state = layer->state;
     int64_t n_stats = norm_stats(&state->norm);
     double *mean = layer->kept, *inv = mean + n_stats;
-    if (!pass->again)
+    if (!pass->recompute)
         norm_measure(&state->norm, layer, mean, inv);
-    for (int64_t s = 0; s < n_stats && !pass->again; s++)
+    for (int64_t s = 0; s < n_stats && !pass->recompute; s++)
         inv[s] = 1 / sqrt(inv[s] + config->eps);
     norm_apply(&state->norm, layer, mean, inv, layer->value[0], layer->value[1]);
 }

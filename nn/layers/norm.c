@@ -17,12 +17,12 @@ struct norm_piece {
 /* Everything one call needs, carved out of the scratch. */
 struct norm_work {
     struct rows rows;
-    int64_t channels;          /* samples * stored channels */
-    struct norm_piece *pieces; /* rows * NORM_PIECES */
-    double *a, *ab;            /* channels, one behind the other */
-    double *stat_a, *stat_b;   /* norm_stats */
-    float *by_d, *by_x, *one;  /* channels: out = by_d * d + by_x * x + one */
-    float *to_d, *to_one;      /* channels: forward's out was to_d * x + to_one, before the slope */
+    int64_t channels;                /* samples * stored channels */
+    struct norm_piece *pieces;       /* rows * NORM_PIECES */
+    double *a, *ab;                  /* channels, one behind the other */
+    double *stat_a, *stat_b;         /* norm_stats */
+    float *coef_d, *coef_x, *offset; /* channels: out = coef_d * d + coef_x * x + offset */
+    float *fwd_scale, *fwd_shift;    /* channels: forward's out was fwd_scale * x + fwd_shift, before the slope */
     float slope;
 };
 
@@ -68,20 +68,20 @@ static struct norm_work norm_work(const struct norm *norm, void *scratch)
     work.ab = work.a + work.channels;
     work.stat_a = work.ab + work.channels;
     work.stat_b = work.stat_a + norm_stats(norm);
-    work.by_d = (float *)(work.stat_b + norm_stats(norm));
-    work.by_x = work.by_d + work.channels;
-    work.one = work.by_x + work.channels;
-    work.to_d = work.one + work.channels;
-    work.to_one = work.to_d + work.channels;
+    work.coef_d = (float *)(work.stat_b + norm_stats(norm));
+    work.coef_x = work.coef_d + work.channels;
+    work.offset = work.coef_x + work.channels;
+    work.fwd_scale = work.offset + work.channels;
+    work.fwd_shift = work.fwd_scale + work.channels;
     work.slope = norm->slope;
     return work;
 }
 
-/* The gradient d before a slope that forward took on the negative side of to_d * x + to_one. */
-static inline float norm_leaky_gradient(float d, float x, float to_d, float to_one, float slope)
+/* The gradient d before a slope that forward took on the negative side of fwd_scale * x + fwd_shift. */
+static inline float norm_leaky_gradient(float d, float x, float fwd_scale, float fwd_shift, float slope)
 {
     float lower = slope * d;
-    return to_d * x + to_one > 0 ? d : lower;
+    return fwd_scale * x + fwd_shift > 0 ? d : lower;
 }
 
 /* n is a multiple of lanes. Inlined with lanes and has_leaky constants, so that it becomes vector code. has_leaky: a is
@@ -91,12 +91,12 @@ static inline __attribute__((always_inline)) void norm_sum_lanes(const struct no
                                                                  const int lanes, const bool has_leaky)
 {
     double sum_a[ROWS_MAX_BLOCK] = {0}, sum_ab[ROWS_MAX_BLOCK] = {0};
-    const float *to_d = work->to_d + row * lanes, *to_one = work->to_one + row * lanes;
+    const float *fwd_scale = work->fwd_scale + row * lanes, *fwd_shift = work->fwd_shift + row * lanes;
     for (int64_t i = 0; i < n; i += lanes)
 #pragma omp simd
         for (int l = 0; l < lanes; l++) {
             float value =
-                has_leaky ? norm_leaky_gradient(a[i + l], b[i + l], to_d[l], to_one[l], work->slope) : a[i + l];
+                has_leaky ? norm_leaky_gradient(a[i + l], b[i + l], fwd_scale[l], fwd_shift[l], work->slope) : a[i + l];
             sum_a[l] += (double)value;
             sum_ab[l] += (double)value * (double)b[i + l];
         }
@@ -180,17 +180,20 @@ static inline __attribute__((always_inline)) void norm_combine_lanes(const struc
                                                                      const enum norm_way way)
 {
     const struct rows *rows = &work->rows;
-    const float *by_d = work->by_d + row * block_c, *by_x = work->by_x + row * block_c,
-                *one = work->one + row * block_c;
-    const float *to_d = work->to_d + row * block_c, *to_one = work->to_one + row * block_c, slope = work->slope;
+    const float *coef_d = work->coef_d + row * block_c, *coef_x = work->coef_x + row * block_c,
+                *offset = work->offset + row * block_c;
+    const float *fwd_scale = work->fwd_scale + row * block_c, *fwd_shift = work->fwd_shift + row * block_c,
+                slope = work->slope;
     int64_t first = row * rows->floats + rows->voxels * piece / NORM_PIECES * block_c;
     int64_t last = row * rows->floats + rows->voxels * (piece + 1) / NORM_PIECES * block_c;
     for (int64_t i = first; i < last; i += block_c)
 #pragma omp simd
         for (int l = 0; l < block_c; l++) {
-            float value =
-                way == NORM_BACK_LEAKY ? norm_leaky_gradient(d[i + l], x[i + l], to_d[l], to_one[l], slope) : d[i + l];
-            value = by_d[l] * value + (way == NORM_BACK || way == NORM_BACK_LEAKY ? by_x[l] * x[i + l] : 0) + one[l];
+            float value = way == NORM_BACK_LEAKY
+                              ? norm_leaky_gradient(d[i + l], x[i + l], fwd_scale[l], fwd_shift[l], slope)
+                              : d[i + l];
+            value =
+                coef_d[l] * value + (way == NORM_BACK || way == NORM_BACK_LEAKY ? coef_x[l] * x[i + l] : 0) + offset[l];
             float lower = slope * value;
             dst[i + l] = way != NORM_TO_LEAKY || value > 0 ? value : lower;
         }
@@ -216,8 +219,8 @@ static inline __attribute__((always_inline)) void norm_combine_piece(const struc
     }
 }
 
-/* dst = by_d * d + by_x * x + one, channel by channel; x only on the way back. Bent: the result (to), or d (back).
- * Padding channels have zero factors. */
+/* dst = coef_d * d + coef_x * x + offset, channel by channel; x only on the way back. Bent: the result (to), or d
+ * (back). Padding channels have zero factors. */
 static void norm_combine(const struct norm_work *work, const float *d, const float *x, float *dst, enum norm_way way)
 {
     const struct rows *rows = &work->rows;
@@ -235,17 +238,17 @@ static void norm_combine(const struct norm_work *work, const float *d, const flo
 
 /* dst = by * src + one: forward's factors. */
 static void norm_factors(const struct norm *norm, const double *mean, const double *inv, const float *gamma,
-                         const float *beta, float *by, float *one)
+                         const float *beta, float *by, float *offset)
 {
     int64_t stored = tensor_stored_channels(norm->shape.c);
     memset(by, 0, (size_t)(norm->shape.n * stored) * sizeof *by);
-    memset(one, 0, (size_t)(norm->shape.n * stored) * sizeof *one);
+    memset(offset, 0, (size_t)(norm->shape.n * stored) * sizeof *offset);
     for (int64_t n = 0; n < norm->shape.n; n++)
         for (int64_t c = 0; c < norm->shape.c; c++) {
             int64_t s = norm_stat(norm, n, c);
             double scale = (gamma ? (double)gamma[c] : 1) * inv[s];
             by[n * stored + c] = (float)scale;
-            one[n * stored + c] = (float)((beta ? (double)beta[c] : 0) - mean[s] * scale);
+            offset[n * stored + c] = (float)((beta ? (double)beta[c] : 0) - mean[s] * scale);
         }
 }
 
@@ -257,7 +260,7 @@ void norm_apply(const struct norm *norm, const struct layer *layer, const double
         return;
     }
     struct norm_work work = norm_work(norm, layer->scratch);
-    norm_factors(norm, mean, inv, gamma, beta, work.by_d, work.one);
+    norm_factors(norm, mean, inv, gamma, beta, work.coef_d, work.offset);
     norm_combine(&work, layer->src[0].data, NULL, layer->dst.data, norm->slope == 1 ? NORM_TO : NORM_TO_LEAKY);
 }
 
@@ -288,7 +291,7 @@ static void norm_backward_factors(const struct norm *norm, const struct norm_gra
     int64_t stored = work->channels / norm->shape.n;
     double values = (double)norm_stat_values(norm);
     memset(work->stat_a, 0, 2 * (size_t)norm_stats(norm) * sizeof *work->stat_a);
-    memset(work->by_d, 0, 3 * (size_t)work->channels * sizeof *work->by_d);
+    memset(work->coef_d, 0, 3 * (size_t)work->channels * sizeof *work->coef_d);
     for (int64_t n = 0; n < norm->shape.n && !gradient->constant; n++)
         for (int64_t c = 0; c < norm->shape.c; c++) {
             int64_t i = n * stored + c, s = norm_stat(norm, n, c);
@@ -304,11 +307,11 @@ static void norm_backward_factors(const struct norm *norm, const struct norm_gra
         for (int64_t c = 0; c < norm->shape.c; c++) {
             int64_t i = n * stored + c, s = norm_stat(norm, n, c);
             double inv = gradient->inv[s];
-            work->by_d[i] = (float)((gradient->gamma ? (double)gradient->gamma[c] : 1) * inv);
+            work->coef_d[i] = (float)((gradient->gamma ? (double)gradient->gamma[c] : 1) * inv);
             if (gradient->constant)
                 continue;
-            work->by_x[i] = (float)(-inv * inv * work->stat_b[s]);
-            work->one[i] = (float)(-inv * work->stat_a[s] + inv * inv * gradient->mean[s] * work->stat_b[s]);
+            work->coef_x[i] = (float)(-inv * inv * work->stat_b[s]);
+            work->offset[i] = (float)(-inv * work->stat_a[s] + inv * inv * gradient->mean[s] * work->stat_b[s]);
         }
 }
 
@@ -317,7 +320,8 @@ void norm_backward(const struct norm *norm, const struct norm_gradient *gradient
     struct norm_work work = norm_work(norm, scratch);
     bool learns = gradient->d_gamma || gradient->d_beta, has_leaky = norm->slope != 1;
     if (has_leaky)
-        norm_factors(norm, gradient->mean, gradient->inv, gradient->gamma, gradient->beta, work.to_d, work.to_one);
+        norm_factors(norm, gradient->mean, gradient->inv, gradient->gamma, gradient->beta, work.fwd_scale,
+                     work.fwd_shift);
     if (learns || !gradient->constant)
         norm_sums(&work, gradient->d_dst, gradient->src, has_leaky);
     if (learns)

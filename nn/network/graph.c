@@ -30,7 +30,7 @@ static const struct config_field network_fields[] = {
      .names = network_precision_names, .help = "float32; bfloat16 is refused: the engine has no bfloat16 kernels "
              "yet (bench/README.md has what it would cost in accuracy)"},
     {.key = "recompute", .type = CONFIG_ENUM, .offset = offsetof(struct network_config, recompute), .text = "nothing",
-     .names = network_recompute_names, .help = "training memory against time, same bits: outputs computed again "
+     .names = network_recompute_names, .help = "training memory against time, same bits: outputs recomputed "
              "in backward; cheap: all but convolutions' and dense layers'; most: whatever lowers the memory"},
     {.key = "layers", .type = CONFIG_LIST, .offset = offsetof(struct network_config, layers),
      .variant = network_layer_table, .required = true, .help = "from input to output"},
@@ -207,8 +207,8 @@ enum status network_graph(struct network *network, const struct network_config *
         return error_set(error, STATUS_USAGE, "network '%s': it has no layers", config->name);
     network->nodes = arena_alloc(&network->arena, (size_t)n, sizeof *network->nodes);
     network->values = arena_alloc(&network->arena, (size_t)n + 1, sizeof *network->values);
-    network->moves = arena_alloc(&network->arena, 2 * (size_t)n, sizeof *network->moves);
-    if (!network->nodes || !network->values || !network->moves)
+    network->backward_steps = arena_alloc(&network->arena, 2 * (size_t)n, sizeof *network->backward_steps);
+    if (!network->nodes || !network->values || !network->backward_steps)
         return error_memory(error, (size_t)n * sizeof *network->nodes, "network graph");
     if (graph_input(network, src, error))
         return error->status;
@@ -338,7 +338,7 @@ static void graph_join(struct network *network, int64_t index)
     }
 }
 
-/* What is computed again needs buffers of its own. */
+/* What is recomputed needs buffers of its own. */
 static bool graph_may_join(const struct network *network)
 {
     return !network->options.no_in_place &&

@@ -1,14 +1,14 @@
 /* memory_plan.c - when every buffer of a network lives, and where it lies.
  *
  * Steps of one pass, L layers: 0 input; 1 + i forward of layer i; L + 1 output; L + 2 gradient of the loss; L + 3 + k
- * move k of the backward pass (recompute.c); then the gradient by the input. A value that is computed again has two
- * buffers, one in each half. */
+ * step k of the backward pass (recompute.c); then the gradient by the input. A value that is recomputed has two
+ * buffers, one in each half. Tests: tests/nn/test_plan.c, tests/nn/test_recompute.c */
 #include "nn/network/network_impl.h"
 #include "nn/network/arena_plan.h"
 
 /* The buffers, each with the pointer that is to hold its address. The first 3 (L + 1) are the values' data, their
- * gradients, and their data computed again, without a pointer: tensors and in-place partners share those. */
-struct wishes {
+ * gradients and their recomputed data. Those have no pointer here: tensors and in-place partners share them. */
+struct plan_requests {
     int64_t n;
     struct plan_item *items;
     void ***pointers;
@@ -21,13 +21,13 @@ static int64_t plan_forward_step(int64_t layer)
 
 static int64_t plan_last_step(const struct network *network)
 {
-    return network->n_layers + 3 + network->n_moves;
+    return network->n_layers + 3 + network->n_backward_steps;
 }
 
-static void plan_wish(struct wishes *wishes, void **pointer, int64_t bytes, int64_t first, int64_t last)
+static void plan_request(struct plan_requests *requests, void **pointer, int64_t bytes, int64_t first, int64_t last)
 {
-    wishes->items[wishes->n] = (struct plan_item){.bytes = bytes, .first = first, .last = last};
-    wishes->pointers[wishes->n++] = pointer;
+    requests->items[requests->n] = (struct plan_item){.bytes = bytes, .first = first, .last = last};
+    requests->pointers[requests->n++] = pointer;
 }
 
 /* A step below 0 is none. */
@@ -39,9 +39,9 @@ static void plan_extend(struct plan_item *item, int64_t step)
     item->last = step > item->last ? step : item->last;
 }
 
-/* Lives of the values' data: from their maker to their last reader, in training as long as backward reads them; what is
- * dropped lives in data while forward runs, and in again from its second making on. */
-static void plan_data(const struct network *network, struct plan_item *data, struct plan_item *again)
+/* Lives of the values' data: from their maker to their last reader, in training as long as backward reads them. A
+ * dropped value lives in data while forward runs, and in recompute from its recomputation on. */
+static void plan_data(const struct network *network, struct plan_item *data, struct plan_item *recompute)
 {
     int64_t n = network->n_layers;
     for (int64_t i = 0; i < n; i++) {
@@ -51,14 +51,14 @@ static void plan_data(const struct network *network, struct plan_item *data, str
         if (node->skipped)
             continue;
         plan_extend(&data[dst], plan_forward_step(i));
-        plan_extend(&again[dst], node->again_step);
+        plan_extend(&recompute[dst], node->recompute_step);
         if (layer_reads_dst(layer))
-            plan_extend(network->values[dst].dropped ? &again[dst] : &data[dst], node->backward_step);
+            plan_extend(network->values[dst].dropped ? &recompute[dst] : &data[dst], node->backward_step);
         for (int k = 0; k < layer->n_src; k++) {
             int64_t src = network->values[node->src[k].value].shares;
-            struct plan_item *backward = network->values[src].dropped ? &again[src] : &data[src];
+            struct plan_item *backward = network->values[src].dropped ? &recompute[src] : &data[src];
             plan_extend(&data[src], plan_forward_step(i));
-            plan_extend(backward, node->again_step);
+            plan_extend(backward, node->recompute_step);
             if (layer_reads_src(layer))
                 plan_extend(backward, node->backward_step);
         }
@@ -96,7 +96,7 @@ static int64_t plan_tensor_bytes(struct shape shape)
 
 /* The last reader of a value writes its gradient; the readers before it, and further reads by the same layer, write
  * beside. */
-static void plan_stats(struct network *network, struct wishes *wishes)
+static void plan_stats(struct network *network, struct plan_requests *requests)
 {
     for (int64_t i = network->n_layers - 1; i >= 0; i--) {
         struct node *node = &network->nodes[i];
@@ -105,8 +105,8 @@ static void plan_stats(struct network *network, struct wishes *wishes)
             if (!node->layer.needs_d_src[k])
                 continue;
             if (value->has_writer)
-                plan_wish(wishes, &node->src[k].sum, plan_tensor_bytes(value->grad.shape), node->backward_step,
-                          node->backward_step);
+                plan_request(requests, &node->src[k].sum, plan_tensor_bytes(value->grad.shape), node->backward_step,
+                             node->backward_step);
             value->has_writer = true;
         }
     }
@@ -117,54 +117,54 @@ static int64_t plan_factors(const struct layer *layer)
     return layer->dst.shape.n * tensor_stored_channels(layer->dst.shape.c);
 }
 
-static void plan_layers(struct network *network, struct wishes *wishes)
+static void plan_layers(struct network *network, struct plan_requests *requests)
 {
     for (int64_t i = 0; i < network->n_layers; i++) {
         struct node *node = &network->nodes[i];
         struct layer *layer = &node->layer;
-        int64_t bytes = (int64_t)layer->scratch_bytes, forward = plan_forward_step(i), again = node->again_step,
+        int64_t bytes = (int64_t)layer->scratch_bytes, forward = plan_forward_step(i), recompute = node->recompute_step,
                 backward = node->backward_step;
         if (node->skipped)
             continue;
         if (node->stats_reader)
-            plan_wish(wishes, (void **)&layer->dst_stats, (int64_t)layer->ops->stats_bytes(layer), forward,
-                      plan_forward_step(node->stats_reader));
+            plan_request(requests, (void **)&layer->dst_stats, (int64_t)layer->ops->stats_bytes(layer), forward,
+                         plan_forward_step(node->stats_reader));
         if (node->affine_reader)
-            plan_wish(wishes, (void **)&layer->dst_affine.scale, 2 * plan_factors(layer) * (int64_t)sizeof(float),
-                      forward, plan_forward_step(node->affine_reader));
-        plan_wish(wishes, &layer->kept, (int64_t)layer->kept_bytes, forward,
-                  backward > again ? backward
-                  : again > 0      ? again
-                                   : forward);
-        plan_wish(wishes, &node->scratch_forward, bytes, forward, forward);
-        if (again > 0)
-            plan_wish(wishes, &node->scratch_again, bytes, again, again);
+            plan_request(requests, (void **)&layer->dst_affine.scale, 2 * plan_factors(layer) * (int64_t)sizeof(float),
+                         forward, plan_forward_step(node->affine_reader));
+        plan_request(requests, &layer->kept, (int64_t)layer->kept_bytes, forward,
+                     backward > recompute ? backward
+                     : recompute > 0      ? recompute
+                                          : forward);
+        plan_request(requests, &node->scratch_forward, bytes, forward, forward);
+        if (recompute > 0)
+            plan_request(requests, &node->scratch_recompute, bytes, recompute, recompute);
         if (backward > 0)
-            plan_wish(wishes, &node->scratch_backward, bytes, backward, backward);
+            plan_request(requests, &node->scratch_backward, bytes, backward, backward);
     }
 }
 
-/* Data, gradients, and data again of all values: items 0 .. L, L + 1 .. 2 L + 1, 2 L + 2 .. 3 L + 2. */
-static void plan_values(struct network *network, struct wishes *wishes)
+/* Data, gradients and recomputed data of all values: items 0 .. L, L + 1 .. 2 L + 1, 2 L + 2 .. 3 L + 2. */
+static void plan_values(struct network *network, struct plan_requests *requests)
 {
     int64_t n = network->n_layers + 1;
     for (int64_t i = 0; i < 3 * n; i++)
-        plan_wish(wishes, NULL, 0, INT64_MAX, INT64_MIN);
-    plan_data(network, wishes->items, wishes->items + 2 * n);
-    plan_grad(network, wishes->items + n);
+        plan_request(requests, NULL, 0, INT64_MAX, INT64_MIN);
+    plan_data(network, requests->items, requests->items + 2 * n);
+    plan_grad(network, requests->items + n);
     for (int64_t i = 0; i < 3 * n; i++)
-        if (wishes->items[i].last >= 0)
-            wishes->items[i].bytes = plan_tensor_bytes(network->values[i % n].data.shape);
+        if (requests->items[i].last >= 0)
+            requests->items[i].bytes = plan_tensor_bytes(network->values[i % n].data.shape);
 }
 
 void network_point(struct network *network, struct node *node, bool backward)
 {
     struct layer *layer = &node->layer;
     const struct value *dst = &network->values[layer->index + 1];
-    layer->dst.data = backward ? dst->again : dst->data.data;
+    layer->dst.data = backward ? dst->backward_data : dst->data.data;
     for (int k = 0; k < layer->n_src; k++) {
         const struct value *src = &network->values[node->src[k].value];
-        layer->src[k].data = backward ? src->again : src->data.data;
+        layer->src[k].data = backward ? src->backward_data : src->data.data;
     }
 }
 
@@ -200,21 +200,21 @@ static float *plan_address(const struct network *network, const struct plan_item
 }
 
 /* Takes the arena and sets every pointer into it. */
-static enum status plan_attach(struct network *network, const struct wishes *wishes, struct error *error)
+static enum status plan_attach(struct network *network, const struct plan_requests *requests, struct error *error)
 {
     int64_t n = network->n_layers + 1;
     network->memory = memory_alloc(1, (size_t)network->bytes);
     if (!network->memory)
         return error_memory(error, (size_t)network->bytes, "activations (a smaller patch or batch would fit)");
-    for (int64_t i = 3 * n; i < wishes->n; i++)
-        *wishes->pointers[i] = network->memory + wishes->items[i].offset;
+    for (int64_t i = 3 * n; i < requests->n; i++)
+        *requests->pointers[i] = network->memory + requests->items[i].offset;
     for (int64_t i = 0; i < n; i++) {
         struct value *value = &network->values[i];
-        const struct plan_item *data = &wishes->items[value->shares];
+        const struct plan_item *data = &requests->items[value->shares];
         value->data.data = plan_address(network, &data[0], value->part);
         value->grad.data = value->wants_grad ? plan_address(network, &data[n], value->part) : NULL;
-        value->again = network->values[value->shares].dropped ? plan_address(network, &data[2 * n], value->part)
-                                                              : value->data.data;
+        value->backward_data = network->values[value->shares].dropped ? plan_address(network, &data[2 * n], value->part)
+                                                                      : value->data.data;
     }
     for (int64_t i = 0; i < network->n_layers; i++) {
         plan_attach_layer(network, &network->nodes[i]);
@@ -226,31 +226,31 @@ static enum status plan_attach(struct network *network, const struct wishes *wis
 enum status network_plan(struct network *network, bool allocate, struct error *error)
 {
     int64_t n = network->n_layers, capacity = 3 * (n + 1) + (6 + LAYER_MAX_SRC) * n + 1;
-    struct wishes wishes = {.items = memory_alloc((size_t)capacity, sizeof *wishes.items),
-                            .pointers = memory_alloc((size_t)capacity, sizeof *wishes.pointers)};
+    struct plan_requests requests = {.items = memory_alloc((size_t)capacity, sizeof *requests.items),
+                                     .pointers = memory_alloc((size_t)capacity, sizeof *requests.pointers)};
     enum status status = STATUS_OK;
-    if (!wishes.items || !wishes.pointers) {
-        status = error_memory(error, (size_t)capacity * sizeof *wishes.items, "memory plan");
+    if (!requests.items || !requests.pointers) {
+        status = error_memory(error, (size_t)capacity * sizeof *requests.items, "memory plan");
         goto done;
     }
     for (int64_t i = 0; i <= n; i++)
         network->values[i].has_writer = false;
-    plan_values(network, &wishes);
-    plan_stats(network, &wishes);
-    plan_layers(network, &wishes);
+    plan_values(network, &requests);
+    plan_stats(network, &requests);
+    plan_layers(network, &requests);
     struct shape dst = network->values[n].data.shape;
     if (tensor_channel_block(dst.c) > 1)
-        plan_wish(&wishes, &network->dst_plain, shape_count(dst) * (int64_t)sizeof(float), n + 1,
-                  plan_last_step(network));
-    for (int64_t i = 0; i < wishes.n && network->options.no_reuse; i++) {
-        wishes.items[i].first = 0;
-        wishes.items[i].last = plan_last_step(network);
+        plan_request(&requests, &network->dst_plain, shape_count(dst) * (int64_t)sizeof(float), n + 1,
+                     plan_last_step(network));
+    for (int64_t i = 0; i < requests.n && network->options.no_reuse; i++) {
+        requests.items[i].first = 0;
+        requests.items[i].last = plan_last_step(network);
     }
-    status = plan_place(wishes.items, wishes.n, &network->bytes, error);
+    status = plan_place(requests.items, requests.n, &network->bytes, error);
     if (!status && allocate)
-        status = plan_attach(network, &wishes, error);
+        status = plan_attach(network, &requests, error);
 done:
-    memory_free(wishes.items);
-    memory_free(wishes.pointers);
+    memory_free(requests.items);
+    memory_free(requests.pointers);
     return status;
 }

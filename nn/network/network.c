@@ -113,13 +113,13 @@ static void network_add(float *dst, const float *src, int64_t n)
         dst[i] += src[i];
 }
 
-static void network_forward_again(struct network *network, struct node *node, const struct pass *pass)
+static void network_recompute_node(struct network *network, struct node *node, const struct pass *pass)
 {
-    struct pass again = *pass;
-    again.again = true;
-    node->layer.scratch = node->scratch_again;
+    struct pass recompute = *pass;
+    recompute.recompute = true;
+    node->layer.scratch = node->scratch_recompute;
     network_point(network, node, true);
-    node->layer.ops->forward(&node->layer, &again);
+    node->layer.ops->forward(&node->layer, &recompute);
 }
 
 static void network_backward_node(struct network *network, struct node *node, const struct pass *pass)
@@ -145,8 +145,9 @@ void network_backward(struct network *network, const float *d_dst, float *d_src,
     if (!dst->wants_grad)
         return;
     tensor_from_plain(dst->grad, d_dst);
-    for (const struct move *move = network->moves; move < network->moves + network->n_moves; move++)
-        (move->again ? network_forward_again : network_backward_node)(network, &network->nodes[move->node], pass);
+    for (const struct backward_step *step = network->backward_steps;
+         step < network->backward_steps + network->n_backward_steps; step++)
+        (step->recompute ? network_recompute_node : network_backward_node)(network, &network->nodes[step->node], pass);
     if (d_src)
         tensor_to_plain(d_src, network->values[0].grad);
 }

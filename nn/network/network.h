@@ -18,7 +18,7 @@
 
 #include "nn/layer.h"
 
-/* Which layers' outputs are not kept for backward but computed again there: the same bits, less memory, more time. */
+/* Which layers' outputs are recomputed in backward instead of kept: the same bits, less memory, more time. */
 enum network_recompute {
     RECOMPUTE_NOTHING,
     RECOMPUTE_CHEAP, /* all but those of convolutions and dense layers: a few percent of a step's time */
@@ -63,7 +63,7 @@ const float *network_forward(struct network *network, const float *src, const st
 /* d_dst: gradient of the loss by dst, plain. Writes params->grad ('=', zeros for frozen entries), and the gradient by
  * src where d_src is not NULL (NETWORK_TRAIN_SRC only). The values and gradients of the last forward are used up. */
 void network_backward(struct network *network, const float *d_dst, float *d_src, const struct pass *pass);
-/* Tell inference networks that the parameter values changed, so that prepared weights are made again. */
+/* To be called when parameter values changed: inference networks prepare their weights from the new ones. */
 void network_params_changed(struct network *network);
 
 struct shape network_src_shape(const struct network *network);

@@ -1,4 +1,4 @@
-/* network_impl.h - inside of a network; for nn/network*.c and their tests.
+/* network_impl.h - inside of a network; for nn/network/ and its tests.
  *
  * Value 0 is the input, value i + 1 is what layer i makes. A node is a layer with the values it reads. */
 #ifndef CALVARIA_NN_NETWORK_NETWORK_IMPL_H
@@ -23,18 +23,18 @@ struct node {
     int64_t first_param;                     /* its index in the table, while that grows */
     int64_t n_written_params;                /* floats */
     int64_t macs;                            /* as written */
-    /* When it is computed again for backward, and backward: memory_plan.c's steps; -1: not at all. */
-    int64_t again_step, backward_step;
+    /* When it is recomputed and when its backward runs, in memory_plan.c's steps; -1: never. */
+    int64_t recompute_step, backward_step;
     int64_t stats_reader, affine_reader; /* the last node that reads what this one leaves beside its values; 0: none */
-    void *scratch_forward, *scratch_again, *scratch_backward;
+    void *scratch_forward, *scratch_recompute, *scratch_backward;
 };
 
 struct value {
     struct tensor data, grad;
-    float *again;    /* where backward finds the data: there too, or where it was computed again */
-    bool dropped;    /* not kept from forward to backward; said of the value whose buffers it shares */
-    bool remade;     /* computed again by then; used while planning */
-    int64_t n_uses;  /* reads by layers that run */
+    float *backward_data; /* where backward finds the data: data.data, or where it was recomputed */
+    bool dropped;         /* not kept from forward to backward; said of the value whose buffers it shares */
+    bool scheduled;       /* its recomputation is in the order already; used while planning */
+    int64_t n_uses;       /* reads by layers that run */
     int64_t shares;  /* the value whose buffers it uses: itself, the source of an in-place layer, or the concat that it
                         is a part of */
     int64_t part;    /* floats from the start of those buffers */
@@ -43,9 +43,9 @@ struct value {
 };
 
 /* One step of the backward pass. */
-struct move {
+struct backward_step {
     int64_t node;
-    bool again; /* forward once more, else backward */
+    bool recompute; /* the forward pass once more, else backward */
 };
 
 /* For tests: the same results must come out without these. */
@@ -62,8 +62,8 @@ struct network {
     int64_t n_layers;
     struct node *nodes;
     struct value *values; /* n_layers + 1 */
-    int64_t n_moves;
-    struct move *moves; /* at most 2 n_layers */
+    int64_t n_backward_steps;
+    struct backward_step *backward_steps; /* at most 2 n_layers */
     int64_t bytes;
     char *memory;
     void *dst_plain; /* NULL where the last value lies plain already */
@@ -77,8 +77,8 @@ void network_graph_simplify(struct network *network);
 /* Once the layers have chosen their kernels: who leaves sums or factors for whom. */
 void network_graph_pair(struct network *network);
 extern const char *const network_recompute_names[];
-/* recompute.c: which values are dropped (finding them by planning the memory, where the mode says so), then the moves.
- */
+/* recompute.c: which values are dropped (finding them by planning the memory, where the mode says so), then the order
+ * of the backward pass. */
 enum status network_recompute(struct network *network, enum network_recompute mode, struct error *error);
 /* Points a layer's data at forward's buffers or at backward's. */
 void network_point(struct network *network, struct node *node, bool backward);

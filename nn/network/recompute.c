@@ -1,4 +1,4 @@
-/* recompute.c - which values are not kept for backward but computed again there, and the order of the backward pass.
+/* recompute.c - which values are recomputed for backward instead of kept, and the order of the backward pass.
  *
  * Backward goes through the layers from last to first. Before a layer whose backward reads a dropped value, the layer
  * that makes that value runs forward once more, after those that make what it reads, as far back as the nearest value
@@ -9,19 +9,19 @@
 
 /* ---- the order of the backward pass ---- */
 
-static void recompute_push(struct network *network, int64_t node, bool again)
+static void recompute_push(struct network *network, int64_t node, bool recompute)
 {
-    int64_t step = network->n_layers + 3 + network->n_moves;
-    network->moves[network->n_moves++] = (struct move){node, again};
-    *(again ? &network->nodes[node].again_step : &network->nodes[node].backward_step) = step;
+    int64_t step = network->n_layers + 3 + network->n_backward_steps;
+    network->backward_steps[network->n_backward_steps++] = (struct backward_step){node, recompute};
+    *(recompute ? &network->nodes[node].recompute_step : &network->nodes[node].backward_step) = step;
 }
 
 static void recompute_value(struct network *network, int64_t index)
 {
     struct value *value = &network->values[index];
-    if (!network->values[value->shares].dropped || value->remade)
+    if (!network->values[value->shares].dropped || value->scheduled)
         return;
-    value->remade = true;
+    value->scheduled = true;
     const struct node *maker = &network->nodes[index - 1];
     for (int k = 0; k < maker->layer.n_src; k++)
         recompute_value(network, maker->src[k].value);
@@ -30,11 +30,11 @@ static void recompute_value(struct network *network, int64_t index)
 
 static void recompute_order(struct network *network)
 {
-    network->n_moves = 0;
+    network->n_backward_steps = 0;
     for (int64_t i = 0; i <= network->n_layers; i++)
-        network->values[i].remade = false;
+        network->values[i].scheduled = false;
     for (int64_t i = 0; i < network->n_layers; i++)
-        network->nodes[i].again_step = network->nodes[i].backward_step = -1;
+        network->nodes[i].recompute_step = network->nodes[i].backward_step = -1;
     for (int64_t i = network->n_layers - 1; i >= 0; i--) {
         const struct node *node = &network->nodes[i];
         if (node->skipped || !node->layer.training)
@@ -49,7 +49,7 @@ static void recompute_order(struct network *network)
 
 /* ---- what is dropped ---- */
 
-/* A buffer may be dropped when every layer that writes it may run again; the input and the output stay. */
+/* A buffer may be dropped when every layer that writes it may run twice; the input and the output stay. */
 static void recompute_drop(struct network *network, bool convolutions_too)
 {
     for (int64_t i = 0; i <= network->n_layers; i++)

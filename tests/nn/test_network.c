@@ -363,8 +363,9 @@ static void test_frozen_costs_nothing(void)
             !CHECK(memcmp(a.grad + param->offset, b.grad + param->offset, bytes) == 0))
             fprintf(stderr, "%s: other bits beside frozen layers\n", param->name);
     }
-    for (int64_t m = 0; m < bench.network->n_moves; m++)
-        CHECK(bench.network->moves[m].node > 3); /* a, its activation, its norm and down lie below what learns */
+    for (int64_t m = 0; m < bench.network->n_backward_steps; m++)
+        CHECK(bench.network->backward_steps[m].node >
+              3); /* a, its activation, its norm and down lie below what learns */
     const struct layer *c = NULL;
     for (int64_t i = 0; i < network_n_layers(bench.network); i++)
         if (strcmp(network_layer(bench.network, i)->name, "c") == 0)

@@ -69,22 +69,22 @@ static bool open_with(struct network_bench *bench, enum network_recompute mode, 
 
 static void check_same(enum network_recompute mode, const char *const *frozen)
 {
-    struct network_bench kept, again;
-    if (!open_with(&kept, RECOMPUTE_NOTHING, frozen) || !open_with(&again, mode, frozen))
+    struct network_bench kept, recomputed;
+    if (!open_with(&kept, RECOMPUTE_NOTHING, frozen) || !open_with(&recomputed, mode, frozen))
         return;
     size_t bytes = (size_t)shape_count(kept.dst_shape) * sizeof(float);
     float *a = memory_alloc(1, bytes), *b = memory_alloc(1, bytes);
-    if (CHECK(a && b) && CHECK(run_steps(&kept, a)) && CHECK(run_steps(&again, b))) {
+    if (CHECK(a && b) && CHECK(run_steps(&kept, a)) && CHECK(run_steps(&recomputed, b))) {
         CHECK(memcmp(a, b, bytes) == 0);
-        CHECK(memcmp(kept.params.grad, again.params.grad, (size_t)kept.params.n_trainable * sizeof(float)) == 0);
-        CHECK(memcmp(kept.params.value, again.params.value, (size_t)kept.params.n_floats * sizeof(float)) == 0);
+        CHECK(memcmp(kept.params.grad, recomputed.params.grad, (size_t)kept.params.n_trainable * sizeof(float)) == 0);
+        CHECK(memcmp(kept.params.value, recomputed.params.value, (size_t)kept.params.n_floats * sizeof(float)) == 0);
     }
-    CHECK(again.network->n_moves > kept.network->n_moves);
-    CHECK(network_bytes(again.network) < network_bytes(kept.network));
+    CHECK(recomputed.network->n_backward_steps > kept.network->n_backward_steps);
+    CHECK(network_bytes(recomputed.network) < network_bytes(kept.network));
     memory_free(a);
     memory_free(b);
     network_bench_close(&kept);
-    network_bench_close(&again);
+    network_bench_close(&recomputed);
 }
 
 static void test_same_bits(void)
@@ -98,7 +98,7 @@ static void test_same_bits_frozen(void)
     const char *const encoder[] = {"a.w", "a.b", "a_norm.gamma", "a_norm.beta", "b.w", "b.b", NULL};
     const char *const middle[] = {"c.w", "c.b", "d_norm.gamma", "d_norm.beta", NULL};
     const char *const decoder[] = {"d.w", "d.b",
-                                   NULL}; /* what it reads is computed again for sum_act's own backward alone */
+                                   NULL}; /* what it reads is recomputed for sum_act's own backward alone */
     check_same(RECOMPUTE_CHEAP, encoder);
     check_same(RECOMPUTE_MOST, encoder);
     check_same(RECOMPUTE_MOST, middle);
@@ -112,20 +112,20 @@ static void test_order(void)
     if (!open_with(&bench, RECOMPUTE_MOST, NULL))
         return;
     const struct network *network = bench.network;
-    bool again[32] = {false};
-    for (int64_t m = 0; m < network->n_moves; m++) {
-        const struct move *move = &network->moves[m];
-        const struct node *node = &network->nodes[move->node];
-        if (!move->again)
+    bool recomputed[32] = {false};
+    for (int64_t m = 0; m < network->n_backward_steps; m++) {
+        const struct backward_step *step = &network->backward_steps[m];
+        const struct node *node = &network->nodes[step->node];
+        if (!step->recompute)
             continue;
-        CHECK(!again[move->node]);
-        again[move->node] = true;
+        CHECK(!recomputed[step->node]);
+        recomputed[step->node] = true;
         for (int k = 0; k < node->layer.n_src; k++) {
             int64_t src = node->src[k].value;
-            CHECK(!network->values[network->values[src].shares].dropped || again[src - 1]);
+            CHECK(!network->values[network->values[src].shares].dropped || recomputed[src - 1]);
         }
     }
-    CHECK(again[1]); /* a_norm with its activation: cheap, and read by a convolution's backward */
+    CHECK(recomputed[1]); /* a_norm with its activation: cheap, and read by a convolution's backward */
     network_bench_close(&bench);
 }
 
