@@ -117,7 +117,7 @@ struct impute_work {
     const struct heads *heads;
     const uint8_t *missing, *good;
     struct radial_map map;
-    uint8_t *gap, *near;
+    uint8_t *gap, *rim, *near;
     int32_t *seen, *unseen;
 };
 
@@ -132,13 +132,13 @@ static enum status impute_select(struct gaussian_given *given, struct impute_wor
         work->map.inner[ray] = head_radius(work->heads, h, ray)[0];
         work->map.outer[ray] = head_radius(work->heads, h, ray)[1];
     }
-    if (disc_grow(work->near, disc, work->gap, DENSE_MM, error))
+    if (disc_grow(work->rim, disc, missing, GAP_MM, error) || disc_grow(work->near, disc, work->gap, DENSE_MM, error))
         return error->status;
     for (int64_t ray = 0; ray < disc->n_rays; ray++) {
         const int64_t i = disc->pixel[ray] / disc->n, j = disc->pixel[ray] % disc->n;
         if (work->gap[ray])
             work->unseen[given->n_unseen++] = (int32_t)ray;
-        else if (work->good[ray] && !missing[ray] && (work->near[ray] || (i % STRIDE == 0 && j % STRIDE == 0)))
+        else if (work->good[ray] && !work->rim[ray] && (work->near[ray] || (i % STRIDE == 0 && j % STRIDE == 0)))
             work->seen[given->n_seen++] = (int32_t)ray;
     }
     return STATUS_OK;
@@ -306,11 +306,12 @@ enum status impute_fill(struct heads *heads, const uint8_t *missing, const uint8
     struct arena arena = {0};
     struct impute_result result = {0};
     work.gap = arena_alloc(&arena, n, 1);
+    work.rim = arena_alloc(&arena, n, 1);
     work.near = arena_alloc(&arena, n, 1);
     work.seen = arena_alloc(&arena, n, sizeof *work.seen);
     work.unseen = arena_alloc(&arena, n, sizeof *work.unseen);
     enum status status = radial_map_new(&work.map, disc->n_rays, error);
-    if (!status && (!work.gap || !work.near || !work.seen || !work.unseen))
+    if (!status && (!work.gap || !work.rim || !work.near || !work.seen || !work.unseen))
         status = error_memory(error, n * sizeof *work.seen, "the rays of a head");
     if (!status)
         status = impute_rounds(heads, &work, params, &result, progress, error);

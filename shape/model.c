@@ -30,3 +30,13 @@ int64_t shape_model_find(const struct shape_model *model, const char *name, uint
             return h;
     return -1;
 }
+
+enum status shape_model_without(struct population *ret, const struct shape_model *model, const char *name,
+                                uint64_t content_hash, struct error *error)
+{
+    const int64_t h = shape_model_find(model, name, content_hash);
+    const int32_t group = h < 0 ? -1 : model->heads.group[h];
+    if (population_new(ret, &model->disc, &model->heads, group, error))
+        return error_while(error, "leaving '%s' out of the shape model", name);
+    return STATUS_OK;
+}

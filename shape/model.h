@@ -53,6 +53,12 @@ enum status shape_model_write(const char *path, const struct shape_model *model,
 void shape_model_done(struct shape_model *model);
 /* The file says that it is one (of any version). */
 bool shape_model_is(const char *path);
+/* A skull of the model predicted without itself, its mirrored copy and its group (leave-one-out by downdate: their rows
+ * are left out of the mean, the spread and the covariance). *ret: to be used in place of model->population, also in
+ * hole_find; population_done. A skull that is not in the model gets the population of all heads. Thread-safe. Template,
+ * good rays and hyper-parameters are the model's. */
+enum status shape_model_without(struct population *ret, const struct shape_model *model, const char *name,
+                                uint64_t content_hash, struct error *error);
 /* The head with these voxels, else the one of this name; -1: none. */
 int64_t shape_model_find(const struct shape_model *model, const char *name, uint64_t content_hash);
 
