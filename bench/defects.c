@@ -448,12 +448,13 @@ static enum status study_plot(const struct study *study, struct error *error)
         const char *name = study->promise[i]->name;
         fprintf(text,
                 "set title '%s' noenhanced offset 0,-0.7\n%s\nplot 'defects.tsv' using (bin($4)):(strcol(3) eq '%s') "
-                "smooth frequency with boxes lc rgb '#3b6ea5'\n",
+                "smooth frequency with boxes lt 1\n",
                 name, i + 3 >= n ? "set xlabel 'ml' offset 0,0.5" : "unset xlabel", name);
     }
     fputs("unset multiplot\n", text);
     fclose(text);
-    const enum status status = plot_draw(study->options->out, "volumes", body, error);
+    const enum status status = plot_draw(
+        &(struct plot){.folder = study->options->out, .name = "volumes", .body = body, .vectors = true}, error);
     free(body); /* open_memstream's */
     return status;
 }

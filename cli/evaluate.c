@@ -18,11 +18,11 @@ struct evaluate_options {
     struct command_options common;
     const char *truth, *predicted, *out;
     bool json;
-    int promise; /* 0: not asked, else 1 + enum task */
+    int intact; /* 0: not requested, else 1 + enum task */
     int64_t patch_vox[3], top_vox;
 };
 
-static const char *const promise_names[] = {"none", "completion", "implant", NULL};
+static const char *const intact_names[] = {"none", "completion", "implant", NULL};
 
 #define OFFSET(member) offsetof(struct evaluate_options, member)
 /* clang-format off */
@@ -34,13 +34,14 @@ static const struct config_field evaluate_fields[] = {
     {.key = "out", .type = CONFIG_PATH, .offset = OFFSET(out), .help = "folder for metrics.csv and metrics.png"},
     {.key = "json", .type = CONFIG_BOOL, .offset = OFFSET(json), .text = "false",
      .help = "the table as JSON on stdout"},
-    {.key = "promise", .type = CONFIG_ENUM, .offset = OFFSET(promise), .text = "none", .names = promise_names,
+    {.key = "intact", .old_key = "promise", .type = CONFIG_ENUM, .offset = OFFSET(intact), .text = "none",
+     .names = intact_names,
      .help = "also count, on patches without a defect, the voxels that a network of this task changed (needs "
              "NAME_raw: infer --keep-raw)"},
     {.key = "patch_vox", .type = CONFIG_INT3, .offset = OFFSET(patch_vox), .text = "128", .min = 1, .max = 4096,
-     .unit = "voxels", .help = "promise: the patches of the scan"},
+     .unit = "voxels", .help = "intact: the patches of the scan"},
     {.key = "top_vox", .type = CONFIG_INT, .offset = OFFSET(top_vox), .text = "0", .min = 0, .max = 1e6,
-     .unit = "voxels", .help = "promise: only the top this many slices were scanned"},
+     .unit = "voxels", .help = "intact: only the top this many slices were scanned"},
     {0},
 };
 /* clang-format on */
@@ -49,7 +50,7 @@ struct evaluation {
     const char *name;
     bool missing; /* no prediction: counts as DSC 0 */
     struct metrics metrics;
-    struct intact_patches promise; /* where asked for */
+    struct intact_patches intact; /* where requested */
 };
 
 static enum status evaluate_check_grid(const struct volume *a, const char *a_path, const struct volume *b,
@@ -64,11 +65,11 @@ static enum status evaluate_check_grid(const struct volume *a, const char *a_pat
 }
 
 /* What the network's raw prediction changed where nothing was missing. */
-static enum status evaluate_promise(struct evaluation *ret, const struct evaluate_options *options,
-                                    const struct volume *truth, const struct volume *defective, struct arena *arena,
-                                    struct error *error)
+static enum status evaluate_intact(struct evaluation *ret, const struct evaluate_options *options,
+                                   const struct volume *truth, const struct volume *defective, struct arena *arena,
+                                   struct error *error)
 {
-    const bool completion = options->promise == 1;
+    const bool completion = options->intact == 1;
     const struct window_config window = {
         .scan = SCAN_GRID,
         .patch_vox = {options->patch_vox[0], options->patch_vox[1], options->patch_vox[2]},
@@ -91,7 +92,7 @@ static enum status evaluate_promise(struct evaluation *ret, const struct evaluat
     if (!status)
         status = evaluate_check_grid(&raw, path, truth, "the true implant", error);
     if (!status)
-        status = intact_patches(&ret->promise, &window, raw.data, completion ? defective->data : NULL, truth->data,
+        status = intact_patches(&ret->intact, &window, raw.data, completion ? defective->data : NULL, truth->data,
                                 truth->grid.dim, error);
 
     volume_done(&raw);
@@ -131,8 +132,8 @@ static enum status evaluate_case(struct evaluation *ret, const struct evaluate_o
         ret->metrics.dsc = 0;
         ret->metrics.failed = true;
     }
-    if (!status && options->promise)
-        status = evaluate_promise(ret, options, &truth, &defective, &arena, error);
+    if (!status && options->intact)
+        status = evaluate_intact(ret, options, &truth, &defective, &arena, error);
 
     volume_done(&defective);
     volume_done(&predicted);
@@ -292,13 +293,13 @@ static enum status evaluate_print_table(FILE *file, const struct evaluation *cas
 }
 
 /* One row per case: patches without a defect, how many of them the network changed, and by how many voxels. */
-static void evaluate_print_promise(FILE *file, const struct evaluation *cases, int64_t n)
+static void evaluate_print_intact(FILE *file, const struct evaluation *cases, int64_t n)
 {
     struct intact_patches sum = {0};
     fprintf(file, "\npatches without a defect\n%-16s %10s %10s %12s %12s %12s\n", "case", "patches", "changed",
             "voxels", "added", "removed");
     for (int64_t i = 0; i <= n; i++) {
-        const struct intact_patches *p = i < n ? &cases[i].promise : &sum;
+        const struct intact_patches *p = i < n ? &cases[i].intact : &sum;
         fprintf(file, "%-16s %10" PRId64 " %10" PRId64 " %12" PRId64 " %12" PRId64 " %12" PRId64 "\n",
                 i < n ? cases[i].name : "all", p->n_intact, p->n_changed, p->intact_vox, p->added_vox, p->removed_vox);
         sum.n_intact += p->n_intact;
@@ -365,14 +366,15 @@ static void evaluate_print_json(FILE *file, const struct evaluation *cases, int6
 }
 
 /* DSC and bDSC of every case as bars, HD95 below. */
-static const char metrics_plot[] =
+static const char evaluate_plot[] =
     "set datafile separator ','\n"
-    "set style data histogram\nset style histogram clustered gap 1\nset style fill solid 0.8\n"
-    "set xtics rotate by -30 noenhanced\nset bmargin 5\nset rmargin 8\nset key outside top center horizontal\n"
+    "set style data histogram\nset style histogram clustered gap 1\n"
+    "set xtics rotate by -30 noenhanced\nset bmargin 5\nset rmargin 8\nset key outside top right horizontal\n"
     "set multiplot layout 2,1\nset yrange [0:1]\n"
-    "plot 'metrics.csv' using 'dsc':xtic(1) title 'DSC', '' using 'bdsc_mm' title 'bDSC 10 mm'\n"
-    "set yrange [0:*]\nset ylabel 'mm'\n"
-    "plot 'metrics.csv' using 'hd95_mm':xtic(1) title 'HD95'\n"
+    "set title 'Predicted against true implants'\nset ylabel 'DSC, bDSC (0 to 1)'\n"
+    "plot 'metrics.csv' using 'dsc':xtic(1) lt 1 title 'DSC', '' using 'bdsc_mm' lt 3 title 'bDSC 10 mm'\n"
+    "unset title\nset yrange [0:*]\nset ylabel 'HD95 [mm]'\nset xlabel 'case'\n"
+    "plot 'metrics.csv' using 'hd95_mm':xtic(1) lt 2 title 'HD95'\n"
     "unset multiplot\n";
 
 /* metrics.csv, and metrics.png by gnuplot. */
@@ -398,8 +400,10 @@ static enum status evaluate_write_files(const char *folder, const struct evaluat
     free(text); /* open_memstream's */
 
     /* A missing plot is a warning: the table is there. */
+    const struct plot plot = {
+        .folder = folder, .name = "metrics", .body = evaluate_plot, .height = 800, .vectors = true};
     struct error no_picture = {0};
-    if (!status && plot_draw(folder, "metrics", metrics_plot, &no_picture))
+    if (!status && plot_draw(&plot, &no_picture))
         log_warn("%s", no_picture.text);
 
     return status;
@@ -427,8 +431,8 @@ static enum status evaluate_command(const void *value, int n_inputs, char *const
         evaluate_print_json(stdout, cases, n);
     else if (!status)
         status = evaluate_print_table(stdout, cases, n, &arena, error);
-    if (!status && options->promise && !options->json)
-        evaluate_print_promise(stdout, cases, n);
+    if (!status && options->intact && !options->json)
+        evaluate_print_intact(stdout, cases, n);
     if (!status && options->out)
         status = evaluate_write_files(options->out, cases, n, &arena, error);
 

@@ -102,7 +102,6 @@ static enum status figure_write(const struct figure *figure, const char *path, s
 
 /* viridis (van der Walt and Smith), perceptually uniform. */
 static const char figure_look[] =
-    "set output 'features.png'\n"
     "unset key; unset tics; unset colorbox; unset grid; set border 0; set datafile separator ' '\n"
     "set palette defined (0 '#440154', 1 '#482878', 2 '#3e4989', 3 '#31688e', 4 '#26828e', 5 '#1f9e89', 6 '#35b779', 7 "
     "'#6ece58', 8 '#b5de2b', 9 '#fde725')\n"
@@ -112,13 +111,8 @@ static const char figure_look[] =
 static char *figure_script(struct figure *figure)
 {
     const int64_t rows = figure->n_cells / figure->n_columns;
-    const int64_t width = 170 * figure->n_columns, height = 150 * rows;
-    char *text =
-        arena_printf(&figure->arena,
-                     "set output\nif (strstrt(GPVAL_TERMINALS, 'pngcairo')) set terminal pngcairo size %" PRId64
-                     ",%" PRId64 " font 'sans,9'; else set terminal png size %" PRId64 ",%" PRId64
-                     "\n%sset multiplot layout %" PRId64 ",%" PRId64 "\n",
-                     width, height, width, height, figure_look, rows, figure->n_columns);
+    char *text = arena_printf(&figure->arena, "%sset multiplot layout %" PRId64 ",%" PRId64 "\n", figure_look, rows,
+                              figure->n_columns);
     int64_t index = 0;
 
     for (int64_t c = 0; text && c < figure->n_cells; c++) {
@@ -148,9 +142,14 @@ enum status figure_draw(const struct figure_config *config, const struct feature
     }
 
     char *script = status ? NULL : figure_script(&figure);
+    const struct plot plot = {.folder = config->folder,
+                              .name = "features",
+                              .body = script,
+                              .width = 170 * (int)figure.n_columns,
+                              .height = 150 * (int)(figure.n_cells / figure.n_columns),
+                              .vectors = true};
     if (!status)
-        status = script ? plot_draw(config->folder, "features", script, error)
-                        : error_memory(error, 0, "the figure's script");
+        status = script ? plot_draw(&plot, error) : error_memory(error, 0, "the figure's script");
 
     arena_done(&figure.arena);
     return status;

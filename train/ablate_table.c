@@ -200,9 +200,8 @@ enum status ablate_write_tables(const struct ablate_result *result, const struct
 /* --- the picture --- */
 
 /* A panel per metric: a small circle for each seed, mean and standard deviation to its left. */
-static const char plot_setup[] =
-    "unset key\nset style fill solid 0.6\nset xtics rotate by -30 noenhanced scale 0\nset offsets 0.6,0.6,0,0\n"
-    "set rmargin 6\nset bmargin 4\n";
+static const char plot_setup[] = "unset key\nset xtics rotate by -30 noenhanced scale 0\nset offsets 0.6,0.6,0,0\n"
+                                 "set rmargin 6\nset bmargin 4\n";
 
 void ablate_plot(const struct ablate_config *config, const char *out)
 {
@@ -214,17 +213,21 @@ void ablate_plot(const struct ablate_config *config, const char *out)
     /* Mean and standard deviation from table.tsv, single seeds from runs.tsv. */
     for (int64_t m = 0; body && m < n; m++) {
         const char *name = config->measure.metrics.items[m];
-        body = arena_printf(
-            &arena,
-            "%sset title '%s' noenhanced\n"
-            "plot 'table.tsv' using 'point':'%s':'%s_sd':xtic(2) with yerrorbars lw 2 pt 7 ps 0.9 lc rgb '#1f5f9f', "
-            "\\\n"
-            "     'runs.tsv' using (column('point') + 0.2):'%s' with points pt 6 ps 0.7 lc rgb '#d05a2a'\n",
-            body, name, name, name, name);
+        body = arena_printf(&arena,
+                            "%sset title '%s'\nset ylabel '%s'\n"
+                            "plot 'table.tsv' using 'point':'%s':'%s_sd':xtic(2) with yerrorbars lt 1, \\\n"
+                            "     'runs.tsv' using (column('point') + 0.2):'%s' with points lt 2 pt 6\n",
+                            body, name, ablate_metric_in_mm(name) ? "mm" : "", name, name, name);
     }
 
     body = body ? arena_printf(&arena, "%sunset multiplot\n", body) : NULL;
-    if (body && plot_draw(out, "metrics", body, &error))
+    const struct plot plot = {.folder = out,
+                              .name = "metrics",
+                              .body = body,
+                              .width = 420 * (int)columns,
+                              .height = 340 * (int)rows,
+                              .vectors = true};
+    if (body && plot_draw(&plot, &error))
         log_warn("%.*s", (int)strcspn(error.text, "\n"), error.text);
     arena_done(&arena);
 }

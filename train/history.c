@@ -9,31 +9,33 @@
 #include "base/log.h"
 #include "train/plot.h"
 
-/* Both read ../metrics.tsv. A running mean over the last steps stands behind the raw loss; log scale only where every
- * value is positive. */
+/* Both read ../metrics.tsv. An exponential mean over the last steps stands in front of the raw loss. Validation rows
+ * have no training loss: the mean keeps its value there. Log scale only where every value is positive. */
 static const char history_loss_plot[] =
-    "set xlabel 'step'\n"
-    "set ylabel 'loss'\n"
+    "set title 'Loss over training'\n"
+    "set xlabel 'optimizer step'\n"
+    "set ylabel 'loss (weighted sum of the terms)'\n"
     "stats '../metrics.tsv' using (column('loss')) nooutput\n"
     "if (STATS_min > 0) set logscale y\n"
     "set format y '%g'\n"
     "mean = NaN\n"
-    "smooth(v) = (mean = (mean == mean) ? 0.9 * mean + 0.1 * v : v)\n"
-    "plot '../metrics.tsv' using 'step':'loss' with lines lc rgb '#b8cfe6' title 'training', \\\n"
-    "     '' using 'step':(smooth(column('loss'))) with lines lw 2 lc rgb '#1f5f9f' title 'training, smoothed', \\\n"
-    "     '' using 'step':'val_loss' with linespoints lw 2 pt 7 ps 0.6 lc rgb '#d05a2a' title 'validation patches'\n";
+    "smooth(v) = v == v ? (mean = mean == mean ? 0.9 * mean + 0.1 * v : v) : mean\n"
+    "plot '../metrics.tsv' using 'step':'loss' with lines lt 8 title 'training', \\\n"
+    "     '' using 'step':(smooth(column('loss'))) with lines lt 1 title 'training, smoothed', \\\n"
+    "     '' using 'step':'val_loss' with linespoints lt 2 title 'validation patches'\n";
 
 static const char history_metrics_plot[] =
-    "set xlabel 'step'\n"
-    "set ylabel 'overlap'\n"
+    "set title 'Validation skulls, restored as deployed'\n"
+    "set xlabel 'optimizer step'\n"
+    "set ylabel 'DSC, bDSC (0 to 1)'\n"
     "set yrange [0:1]\n"
-    "set y2label 'mm'\n"
+    "set y2label 'HD95 [mm]'\n"
+    "set border 11\n"
     "set y2tics\n"
     "set y2range [0:*]\n"
-    "plot '../metrics.tsv' using 'step':'val_dsc' with linespoints lw 2 pt 7 ps 0.6 lc rgb '#1f5f9f' title 'DSC', \\\n"
-    "     '' using 'step':'val_bdsc_mm' with linespoints lw 2 pt 5 ps 0.6 lc rgb '#3a9f6a' title 'bDSC 10 mm', \\\n"
-    "     '' using 'step':'val_hd95_mm' axes x1y2 with linespoints lw 1 pt 6 ps 0.6 lc rgb '#d05a2a' title 'HD95 [mm], "
-    "right', \\\n"
+    "plot '../metrics.tsv' using 'step':'val_dsc' with linespoints lt 1 title 'DSC', \\\n"
+    "     '' using 'step':'val_bdsc_mm' with linespoints lt 3 title 'bDSC 10 mm', \\\n"
+    "     '' using 'step':'val_hd95_mm' axes x1y2 with linespoints lt 2 title 'HD95 [mm], right axis', \\\n"
     "     0 axes x1y2 with lines lc bgnd notitle\n"; /* gives the right axis a range when no distance is finite */
 
 static void history_title(struct history *history, const char *title)
@@ -180,10 +182,11 @@ enum status history_validation(struct history *history, int64_t step, const stru
     return metrics_table_row(&history->table, row, error);
 }
 
-static void history_draw(struct history *history, const char *folder, const char *name, const char *body)
+static void history_draw(struct history *history, const struct plot *plot)
 {
     struct error error = {0};
-    if (history->no_plots || plot_draw(folder, name, body, &error) == STATUS_OK)
+
+    if (history->no_plots || plot_draw(plot, &error) == STATUS_OK)
         return;
     history->no_plots = !plot_available();
     log_warn("%.*s", (int)strcspn(error.text, "\n"), error.text);
@@ -197,9 +200,11 @@ void history_plot(struct history *history, bool now)
         return;
     const char *folder = run_path(history->run, "plots");
     if (folder)
-        history_draw(history, folder, "loss", history_loss_plot);
+        history_draw(history,
+                     &(struct plot){.folder = folder, .name = "loss", .body = history_loss_plot, .vectors = now});
     if (folder && history->has_metrics)
-        history_draw(history, folder, "metrics", history_metrics_plot);
+        history_draw(history,
+                     &(struct plot){.folder = folder, .name = "metrics", .body = history_metrics_plot, .vectors = now});
     history->plotted_s = log_clock_s();
 }
 

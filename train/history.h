@@ -29,8 +29,8 @@ enum status history_step(struct history *history, const struct train_step *train
                          const struct train_step_result *result, struct error *error);
 enum status history_validation(struct history *history, int64_t step, const struct validation *validation,
                                struct error *error);
-/* Draws plots/loss.png and plots/metrics.png; not sooner than 10 s after the last time unless `now`. Failure is logged
- * once. */
+/* Draws plots/loss.png and plots/metrics.png, not sooner than 10 s after the last time; `now`: at once, and as SVG and
+ * PDF. Failure is logged once. */
 void history_plot(struct history *history, bool now);
 /* Opens a window that shows both plots, redrawn every 2 s as rows come. Where there can be none, the log gives the
  * reason. */

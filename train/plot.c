@@ -6,26 +6,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/file.h"
 #include "base/memory.h"
+#include "train/plot_style.h"
 
-/* pngcairo where gnuplot was built with it, else the plain png terminal. %s: the name of the image. */
-#define PLOT_LOOK                                                        \
-    "set datafile separator tab\n"                                       \
-    "set datafile missing ''\n"                                          \
-    "set key autotitle columnheader noenhanced outside top horizontal\n" \
-    "set grid lc rgb '#dddddd'\n"                                        \
-    "set border 3\n"                                                     \
-    "set tics nomirror\n"
-
-static const char plot_head[] =
-    "# Run inside this folder: gnuplot %s.gp\n"
-    "if (strstrt(GPVAL_TERMINALS, 'pngcairo')) set terminal pngcairo size 1000,600 font 'sans,11'; "
-    "else set terminal png size 1000,600\n"
-    "set output '%s.png'\n" PLOT_LOOK;
+enum { PLOT_FORMATS = 3 };
+static const char *const plot_formats[PLOT_FORMATS] = {"png", "svg", "pdf"};
 
 bool plot_available(void)
 {
@@ -55,7 +45,32 @@ static void plot_quote(FILE *pipe, const char *text)
     fputc('\'', pipe);
 }
 
-static enum status plot_pipe(const char *folder, const char *name, struct error *error)
+/* The image FOLDER/NAME.FORMAT while gnuplot draws it: FOLDER/.NAME.part.FORMAT. In arena; NULL when memory is out. */
+static char *plot_part(struct arena *arena, const struct plot *plot, const char *format)
+{
+    return arena_printf(arena, "%s/.%s.part.%s", plot->folder, plot->name, format);
+}
+
+/* Images that are whole get their names; what is left of others goes. False: the first, the PNG, is not there. */
+static bool plot_keep_images(const struct plot *plot, bool drawn, struct arena *arena)
+{
+    bool kept = false;
+
+    for (int i = 0; i < PLOT_FORMATS; i++) {
+        struct stat info;
+        char *part = plot_part(arena, plot, plot_formats[i]);
+        char *image = arena_printf(arena, "%s/%s.%s", plot->folder, plot->name, plot_formats[i]);
+        if (!part || !image || stat(part, &info) != 0)
+            continue;
+        if (drawn && info.st_size > 0 && rename(part, image) == 0)
+            kept |= i == 0;
+        else
+            unlink(part);
+    }
+    return kept;
+}
+
+static enum status plot_pipe(const struct plot *plot, struct arena *arena, struct error *error)
 {
     if (!plot_available())
         return error_set(error, STATUS_FAILED,
@@ -63,29 +78,40 @@ static enum status plot_pipe(const char *folder, const char *name, struct error 
     FILE *pipe = popen("exec gnuplot >/dev/null 2>&1", "w");
     if (!pipe)
         return error_set(error, STATUS_FAILED, "gnuplot: %s", strerror(errno));
+
     fputs("cd ", pipe);
-    plot_quote(pipe, folder);
-    fprintf(pipe, "\nload '%s.gp'\n", name);
+    plot_quote(pipe, plot->folder);
+    fprintf(pipe, "\noutput = '.%s.part'\n", plot->name);
+    for (int i = 0; i < (plot->vectors ? PLOT_FORMATS : 1); i++)
+        fprintf(pipe, "format = '%s'\nload '%s.gp'\nset output\n", plot_formats[i], plot->name);
     int status = pclose(pipe);
-    if (status == -1 || !WIFEXITED(status) || WEXITSTATUS(status) != 0)
-        return error_set(error, STATUS_FAILED, "gnuplot: cannot draw %s/%s.gp (run gnuplot on it to see why)", folder,
-                         name);
+
+    bool drawn = status != -1 && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    if (!plot_keep_images(plot, drawn, arena))
+        return error_set(error, STATUS_FAILED, "gnuplot: cannot draw %s/%s.gp (run gnuplot on it to see why)",
+                         plot->folder, plot->name);
     return STATUS_OK;
 }
 
-enum status plot_draw(const char *folder, const char *name, const char *body, struct error *error)
+enum status plot_draw(const struct plot *plot, struct error *error)
 {
     struct arena arena = {0};
-    char *head = arena_printf(&arena, plot_head, name, name);
-    char *text = head ? arena_printf(&arena, "%s%s", head, body) : NULL;
-    char *file = arena_printf(&arena, "%s/%s.gp", folder, name);
+    char *head = arena_printf(
+        &arena,
+        "# In this folder: gnuplot %s.gp      or, for another format: gnuplot -e \"format='svg'\" "
+        "%s.gp (or 'pdf')\nif (!exists('output')) output = '%s'\nwidth = %d\nheight = %d\n",
+        plot->name, plot->name, plot->name, plot->width ? plot->width : 1000, plot->height ? plot->height : 600);
+    char *text = head ? arena_printf(&arena, "%s%s%s%s", head, plot_style, plot_terminal, plot->body) : NULL;
+    char *file = arena_printf(&arena, "%s/%s.gp", plot->folder, plot->name);
     enum status status = STATUS_OK;
+
     if (!text || !file)
-        status = error_memory(error, strlen(body), "a plot's script");
+        status = error_memory(error, strlen(plot->body), "a plot's script");
     if (!status)
         status = file_write(file, text, strlen(text), error);
     if (!status)
-        status = plot_pipe(folder, name, error);
+        status = plot_pipe(plot, &arena, error);
+
     arena_done(&arena);
     return status;
 }
@@ -168,7 +194,7 @@ bool plot_window_draw(struct plot_window *window, int n_bodies, const char *cons
 {
     fprintf(window->pipe, "set multiplot layout %d,1\n", n_bodies);
     for (int i = 0; i < n_bodies; i++)
-        fprintf(window->pipe, "reset\n" PLOT_LOOK "%s", bodies[i]);
+        fprintf(window->pipe, "%s%s", plot_style, bodies[i]);
     fputs("unset multiplot\n", window->pipe);
     return fflush(window->pipe) == 0;
 }

@@ -1,5 +1,8 @@
-/* plot.h - plots of numbers by gnuplot: the script is kept in the folder of the data, the image is made through a pipe.
- * gnuplot absent or broken costs only the pictures. */
+/* plot.h - plots of numbers by gnuplot: the script is kept in the folder of the data, the images are made through a
+ * pipe, in the look of plot_style.h. gnuplot absent or broken costs only the images.
+ *
+ *     plot_draw(&(struct plot){.folder = "run/plots", .name = "loss", .body = "plot ...", .vectors = true}, &error);
+ *         // loss.gp, loss.png, loss.svg, loss.pdf */
 #ifndef CALVARIA_TRAIN_PLOT_H
 #define CALVARIA_TRAIN_PLOT_H
 
@@ -10,10 +13,16 @@
 /* gnuplot is on the PATH. */
 bool plot_available(void);
 
-/* Writes FOLDER/NAME.gp and lets gnuplot run it inside FOLDER; the script names its own output, FOLDER/NAME.png. `body`
- * holds the plot commands; terminal, size, output and a common look are put in front of it. STATUS_FAILED: there is
- * no picture, the message gives the reason; the script is written all the same, for `gnuplot NAME.gp`. */
-enum status plot_draw(const char *folder, const char *name, const char *body, struct error *error);
+struct plot {
+    const char *folder, *name;
+    const char *body;  /* the plot commands; style, terminal and output are put in front of it */
+    int width, height; /* pixels; 0: 1000 x 600 */
+    bool vectors;      /* SVG and PDF, too */
+};
+
+/* Writes FOLDER/NAME.gp and lets gnuplot run it inside FOLDER. An image gets its name when it is whole.
+ * STATUS_FAILED: there is no image, the message gives the reason; the script is written all the same. */
+enum status plot_draw(const struct plot *plot, struct error *error);
 
 /* A window that shows what is drawn into it, by a gnuplot that lives as long. `folder`: of the bodies' data files.
  * STATUS_FAILED without a display, without gnuplot, or with one that was built without windows. */

@@ -5,7 +5,7 @@
  *   overrides.txt      --set lines as given          environment.txt   commit, compiler, libraries, CPU, threads
  *   defects.yaml       the defects file, if any      network.txt       the layer table
  *   split.tsv          case<TAB>split                log.txt           what stderr said
- *   metrics.tsv        one row per step/validation   plots/loss.gp loss.png metrics.gp metrics.png
+ *   metrics.tsv        one row per step/validation   plots/loss, metrics: .gp .png .svg .pdf
  *   validation/        step_N.tsv: metrics of each case, step_N.png: a picture
  *   last.h5 best.h5    models with training state    STATUS            running | finished | stopped | failed, step,
  *     best

@@ -122,10 +122,16 @@ static void test_plot(void)
     }
     const char *folder = check_path("it's a folder");
     CHECK_OK(file_make_folders(folder, &error), &error);
-    CHECK_OK(plot_draw(folder, "line", "plot [0:1] x\n", &error), &error);
+    CHECK_OK(
+        plot_draw(&(struct plot){.folder = folder, .name = "line", .body = "plot [0:1] x\n", .vectors = true}, &error),
+        &error);
     CHECK(file_exists(check_path("it's a folder/line.png")));
-    CHECK_FAILS(plot_draw(folder, "bad", "plot 'no such file'\n", &error), &error, STATUS_FAILED, "bad.gp");
+    CHECK(file_exists(check_path("it's a folder/line.svg")));
+    CHECK_FAILS(plot_draw(&(struct plot){.folder = folder, .name = "bad", .body = "plot 'no such file'\n"}, &error),
+                &error, STATUS_FAILED, "bad.gp");
     CHECK(file_exists(check_path("it's a folder/bad.gp")));
+    CHECK(!file_exists(check_path("it's a folder/bad.png"))); /* gnuplot had opened it, with nothing in it */
+    CHECK(!file_exists(check_path("it's a folder/.bad.part.png")));
 }
 
 static void test_plot_without_gnuplot(void)
@@ -134,7 +140,8 @@ static void test_plot_without_gnuplot(void)
     char *before = memory_strdup(getenv("PATH"));
     setenv("PATH", "/nonexistent", 1);
     CHECK(!plot_available());
-    CHECK_FAILS(plot_draw(check_folder(), "alone", "plot x\n", &error), &error, STATUS_FAILED, "apt-get install");
+    CHECK_FAILS(plot_draw(&(struct plot){.folder = check_folder(), .name = "alone", .body = "plot x\n"}, &error),
+                &error, STATUS_FAILED, "apt-get install");
     setenv("PATH", before, 1);
     memory_free(before);
     CHECK(file_exists(check_path("alone.gp")));
@@ -152,7 +159,8 @@ static void test_plot_broken_pipe(void)
     char *command = memory_printf("chmod +x '%s'", fake), *path = memory_printf("%s:%s", check_path("bin"), before);
     CHECK_INT(system(command), 0);
     setenv("PATH", path, 1);
-    CHECK_FAILS(plot_draw(check_folder(), "pipe", "plot x\n", &error), &error, STATUS_FAILED, "cannot draw");
+    CHECK_FAILS(plot_draw(&(struct plot){.folder = check_folder(), .name = "pipe", .body = "plot x\n"}, &error), &error,
+                STATUS_FAILED, "cannot draw");
     setenv("PATH", before, 1);
     memory_free(before);
     memory_free(command);
