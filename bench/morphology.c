@@ -15,6 +15,7 @@
 #include "data/metrics.h"
 #include "data/mask/morphology.h"
 #include "data/volume/resample.h"
+#include "data/volume/formats.h"
 
 enum { REPEATS = 5 };
 

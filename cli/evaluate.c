@@ -11,6 +11,7 @@
 #include "cli/command.h"
 #include "cli/truth.h"
 #include "data/metrics.h"
+#include "data/volume/formats.h"
 #include "infer/window.h"
 #include "train/plot.h"
 

@@ -11,6 +11,7 @@
 #include "cli/command.h"
 #include "cli/features_figure.h"
 #include "cli/truth.h"
+#include "data/volume/formats.h"
 
 struct features_options {
     struct command_options common;

@@ -9,6 +9,7 @@
 #include "cli/command.h"
 #include "data/dataset/dataset.h"
 #include "data/defects/defect.h"
+#include "data/volume/formats.h"
 #include "nn/model/model_file.h"
 #include "shape/model.h"
 #include "train/recipe.h"

@@ -7,6 +7,7 @@
 #include "cli/command.h"
 #include "data/picture/contact_sheet.h"
 #include "data/defects/defect.h"
+#include "data/volume/formats.h"
 
 struct inject_options {
     struct command_options common;

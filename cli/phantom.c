@@ -1,5 +1,6 @@
 /* phantom.c - `calvaria phantom`: procedural healthy skulls. Test: tests/data/test_phantom.c. */
 #include "data/phantom/phantom.h"
+#include "data/volume/formats.h"
 
 #include <inttypes.h>
 #include <string.h>

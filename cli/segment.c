@@ -1,6 +1,7 @@
 /* segment.c - `calvaria segment`: head CTs to binary skulls.
  * Test: tests/data/test_segment.c, tests/cli/test_bad_input.sh. */
 #include "data/segment/segment.h"
+#include "data/volume/formats.h"
 
 #include <string.h>
 

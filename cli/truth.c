@@ -2,6 +2,7 @@
 #include "cli/truth.h"
 
 #include "base/file.h"
+#include "data/volume/formats.h"
 
 char *truth_find(struct arena *arena, const char *folder, const char *name, const char *kind)
 {

@@ -9,6 +9,7 @@
 
 #include "base/file.h"
 #include "data/picture/render.h"
+#include "data/volume/formats.h"
 #include "infer/batch_memory.h"
 #include "infer/report/report.h"
 #include "shape/restore.h"

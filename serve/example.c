@@ -1,6 +1,7 @@
 /* example.c - the skull a visitor can try; see work.h. */
 #include "data/defects/defect.h"
 #include "data/phantom/phantom.h"
+#include "data/volume/formats.h"
 #include "serve/work.h"
 
 enum { EXAMPLE_SEED = 20210611, EXAMPLE_SKULL = 1 };

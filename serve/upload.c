@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "base/memory.h"
-#include "data/volume/volume.h"
+#include "data/volume/formats.h"
 #include "serve/server.h"
 
 enum { PARSER_BYTES = 64 << 10, OVERHEAD_BYTES = 64 << 10, FIELD_BYTES = 512, HEAD_BYTES = 4 };

@@ -13,6 +13,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "data/segment/segment.h"
+#include "data/volume/formats.h"
 #include "infer/batch.h"
 
 static const double SKULL_VIEW_MM = 1.5, IMPLANT_VIEW_MM = 0.8;

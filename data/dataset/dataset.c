@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "base/hdf5.h"
 #include "data/dataset/dataset_file.h"
+#include "data/volume/formats.h"
 
 const char *const dataset_split_names[] = {"train", "val", "test", NULL};
 

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "data/dataset/dataset_file.h"
+#include "data/volume/formats.h"
 
 enum { DEFLATE_LEVEL = 6 };
 

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "base/file.h"
-#include "data/volume/volume.h"
+#include "data/volume/formats.h"
 
 enum role { ROLE_COMPLETE, ROLE_DEFECTIVE, ROLE_IMPLANT, ROLE_N };
 

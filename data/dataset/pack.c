@@ -8,6 +8,7 @@
 #include "data/dataset/pack.h"
 #include "data/volume/resample.h"
 #include "data/dataset/split.h"
+#include "data/volume/formats.h"
 
 /* Two files of one skull overlay each other when no voxel is further off than this. NIfTI keeps its affine in float32.
  */

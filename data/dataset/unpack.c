@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "data/dataset/dataset_file.h"
+#include "data/volume/formats.h"
 
 /* folder/NAME[_DEFECT]_ROLE.ext */
 static enum status unpack_write(const char *folder, const char *name, const char *defect, const char *role,

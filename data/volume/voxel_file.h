@@ -26,6 +26,12 @@ struct disk_type_info {
 extern const struct disk_type_info disk_types[DISK_TYPES];
 enum disk_type disk_type_of(enum voxel_type type);
 
+/* The files of one volume: one, or the slices of a series in any order. */
+struct file_series {
+    int64_t n;
+    const char *const *paths;
+};
+
 struct voxel_file {
     const char *path;    /* the header's, for messages */
     char *data_path;     /* detached data: memory_free with voxel_file_done; NULL: in `path` */
@@ -47,7 +53,7 @@ enum status voxel_file_read(struct volume *ret, const struct voxel_file *file, c
 /* Writes all voxels in storage's axis order, little-endian. */
 enum status voxel_file_write(struct byte_stream *stream, const struct volume *volume, struct error *error);
 
-/* The formats. data of the header readers is not yet checked. */
+/* The readers and writers, called by formats.c alone. What a header says is not yet checked. */
 enum status nifti_open(struct voxel_file *ret, const char *path, bool gzip, struct error *error);
 enum status nifti_write(const char *path, const struct volume *volume, bool gzip, struct error *error);
 enum status nrrd_open(struct voxel_file *ret, const char *path, struct error *error);

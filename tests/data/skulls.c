@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "tests/check.h"
+#include "data/volume/formats.h"
 
 static double ellipsoid(const double at[3], const double half[3], double less)
 {

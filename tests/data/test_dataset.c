@@ -7,6 +7,7 @@
 #include "base/memory.h"
 #include "data/dataset/dataset.h"
 #include "data/dataset/layout.h"
+#include "data/volume/formats.h"
 #include "skulls.h"
 #include "tests/check.h"
 

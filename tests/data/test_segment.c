@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "data/mask/morphology.h"
+#include "data/volume/formats.h"
 #include "tests/check.h"
 
 enum { DIM = 80 };

@@ -5,7 +5,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/rng.h"
-#include "data/volume/volume.h"
+#include "data/volume/formats.h"
 #include "tests/check.h"
 
 static const char corpus[] = "tests/data/corpus/";

@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "data/volume/volume.h"
+#include "data/volume/formats.h"
 #include "tests/check.h"
 
 static char *real_path(struct arena *arena, const char *name)

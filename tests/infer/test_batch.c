@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "tests/check.h"
 #include "tests/infer/fixture.h"
+#include "data/volume/formats.h"
 
 /* A defective skull as a file. */
 static const char *write_skull(const char *name, bool healthy)

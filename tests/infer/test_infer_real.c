@@ -7,6 +7,7 @@
 #include "infer/mesh/mesh.h"
 #include "tests/check.h"
 #include "tests/infer/fixture.h"
+#include "data/volume/formats.h"
 
 static struct volume read_real(const char *name)
 {

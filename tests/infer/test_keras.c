@@ -8,7 +8,7 @@
 
 #include "base/file.h"
 #include "base/hdf5.h"
-#include "data/volume/volume.h"
+#include "data/volume/formats.h"
 #include "infer/restore.h"
 #include "tests/check.h"
 

@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "data/dataset/dataset.h"
+#include "data/volume/formats.h"
 #include "nn/model/model_file.h"
 #include "tests/check.h"
 
