@@ -46,6 +46,8 @@ static enum status batch_names(struct batch *batch, char *const *inputs, struct 
         batch->cases[i].name = volume_case_name(&batch->arena, inputs[i]);
         if (!batch->cases[i].name)
             return error_memory(error, strlen(inputs[i]), "the cases' names");
+
+        /* Results are named after their case: two equal names would overwrite each other. */
         for (int j = 0; j < i; j++)
             if (strcmp(batch->cases[i].name, batch->cases[j].name) == 0)
                 return error_set(
@@ -53,6 +55,7 @@ static enum status batch_names(struct batch *batch, char *const *inputs, struct 
                     "%s: has the name '%s' of %s: their results would overwrite each other (use two --out folders)",
                     inputs[i], batch->cases[i].name, inputs[j]);
     }
+
     return STATUS_OK;
 }
 
@@ -70,9 +73,10 @@ static enum status batch_folder(const struct batch *batch, struct error *error)
         if (same)
             return error_set(
                 error, STATUS_USAGE,
-                "--out: %s: is the folder of %s: a true implant beside it could be overwritten (give another folder)",
+                "--out: %s: is the folder of %s: a true implant in it could be overwritten (give another folder)",
                 batch->config->out, batch->cases[i].path);
     }
+
     return STATUS_OK;
 }
 
@@ -88,12 +92,14 @@ static enum status case_plan(struct memory_plan *ret, const struct batch *batch,
     return status;
 }
 
-/* Tells the bound before any work; a case without one is told when its turn comes. Whether all fit. */
-static bool batch_log_memory(struct batch *batch, bool tell)
+/* The largest bound over all cases, logged before any work where `log` is set. A header that cannot be read is reported
+ * with its case. Returns whether every case fits. */
+static bool batch_log_memory(struct batch *batch, bool log)
 {
     int64_t most = 0;
     const char *of = NULL;
     bool all = true;
+
     for (int i = 0; i < batch->n; i++) {
         struct error ignored = {0};
         struct memory_plan plan;
@@ -104,9 +110,11 @@ static bool batch_log_memory(struct batch *batch, bool tell)
             of = batch->cases[i].name;
         }
     }
-    if (of && tell)
+
+    if (of && log)
         log_info("%d case%s; at most %.0f MB of memory, for %s", batch->n, batch->n == 1 ? "" : "s", (double)most / 1e6,
                  of);
+
     return all;
 }
 
@@ -118,6 +126,7 @@ static enum status batch_open(struct batch *batch, struct error *error)
         restorer_open(&batch->restorer, config->model, &config->set, error))
         return error->status;
     if (batch->limit > 0 && !batch_log_memory(batch, false) && restorer_config(batch->restorer)->window.batch > 1) {
+        /* A later setting replaces an earlier one of the same key. */
         struct config_strings sets = {config->set.n + 1,
                                       arena_alloc(&batch->arena, (size_t)config->set.n + 1, sizeof *sets.items)};
         if (!sets.items)
@@ -130,8 +139,10 @@ static enum status batch_open(struct batch *batch, struct error *error)
         if (restorer_open(&batch->restorer, config->model, &sets, error))
             return error->status;
     }
+
     restorer_keep_raw(batch->restorer, config->keep_raw);
     batch_log_memory(batch, true);
+
     return STATUS_OK;
 }
 
@@ -172,6 +183,7 @@ static enum status case_mesh(const struct batch *batch, struct batch_case *one, 
     const struct mesh_field field = {shape ? shape->box : (struct box){{0}, {0}}, shape ? shape->depth : NULL};
     enum status status =
         stl && ply ? mesh_from_field(mesh, implant, field.value ? &field : NULL, error) : error->status;
+
     if (!status)
         status = mesh_smooth(mesh, SMOOTHING, SMOOTHING_SHIFT * finest, volume_ml, error);
     if (!status && batch->config->mesh_format != BATCH_PLY)
@@ -196,7 +208,7 @@ static enum status case_picture(const struct batch *batch, const struct batch_ca
     return status;
 }
 
-/* The rules asked for on the command line: thickness first, so that the gap stays. */
+/* The rules of the command line: thickness first, so that the gap stays. */
 static enum status case_rules(const struct batch *batch, struct batch_case *one, const struct volume *skull,
                               struct error *error)
 {
@@ -204,27 +216,34 @@ static enum status case_rules(const struct batch *batch, struct batch_case *one,
                                        {.clearance_mm = batch->config->clearance_mm}};
     struct config_item items[2];
     struct config_list list = {.items = items};
+
     for (int i = 0; i < 2; i++)
         if (rules[i].min_thickness_mm + rules[i].clearance_mm > 0)
             items[list.n++] = (struct config_item){.table = &postprocess_table, .value = &rules[i]};
     if (list.n == 0)
         return STATUS_OK;
+
+    /* Only the implant's box and what the rules reach around it is copied and changed. */
     const struct box box = box_of_mask(one->result.implant.data, skull->grid.dim);
     const double margin_mm = 2 * (fmax(rules[0].min_thickness_mm, rules[1].clearance_mm) + 2);
     struct grid grown = skull->grid;
+
     for (int a = 0; a < 3; a++) {
         const int64_t side = box.hi[a] - box.lo[a] + (int64_t)ceil(margin_mm / grid_spacing_mm(&skull->grid, a)) + 4;
         grown.dim[a] = side < skull->grid.dim[a] ? side : skull->grid.dim[a];
     }
+
     if (postprocess_bytes(&list, &grown) > one->plan.report_voxels * REPORT_VOXEL_BYTES)
         return error_set(error, STATUS_FAILED,
                          "%s: the implant's box is of %.0f million voxels: --clearance-mm and --min-thickness-mm take "
                          "more memory on it than the "
                          "bound allows (leave them out, or give more --max-memory)",
                          one->name, (double)grid_voxels(&grown) / 1e6);
+
     if (postprocess_run(&one->result.implant, skull, &list, error))
         return error->status;
     restoration_complete(&one->result, skull);
+
     return STATUS_OK;
 }
 
@@ -243,12 +262,14 @@ static enum status case_measure(const struct batch *batch, struct batch_case *on
                                            .max_voxels = one->plan.report_voxels,
                                            .mesh_left_out = !fits,
                                            .picture_left_out = !one->plan.picture && !batch->config->no_picture};
+
     if (!status)
         status = thickness ? report_make(&one->report, &one->result, skull, batch->restorer, &request, error)
                            : error->status;
     mesh_done(&mesh);
     arena_done(&arena);
     one->report.mesh_s = log_clock_s() - begin;
+
     return status;
 }
 
@@ -262,6 +283,7 @@ static enum status case_write_report(const struct batch *batch, struct batch_cas
          *thickness = case_file(batch, one, &arena, "_thickness", ".png", error);
     enum status status = json && page && sheet && thickness ? STATUS_OK : error->status;
     const char *const pictures[2] = {drawn ? sheet : NULL, drawn && one->report.volume_ml > 0 ? thickness : NULL};
+
     one->report.peak_bytes = memory_peak_bytes();
     one->report.memory_bound_bytes = one->plan.bound_bytes;
     one->report.memory_limit_bytes = batch->limit;
@@ -269,16 +291,17 @@ static enum status case_write_report(const struct batch *batch, struct batch_cas
         status = report_write(json, &one->report, &one->result, batch->restorer, one->path, error);
     if (!status && !batch->config->no_page)
         status = report_page(page, &one->report, &one->result, batch->restorer, pictures, one->name, error);
+
     arena_done(&arena);
     return status;
 }
 
-/* The volumes are packed beside the measuring and drawing, which only read them. */
+/* The volumes are compressed in a thread of their own while measuring and drawing only read them. */
 struct case_writer {
     const struct batch *batch;
     struct batch_case *one;
     pthread_t thread;
-    bool beside;
+    bool threaded;
     double seconds;
     struct error error;
 };
@@ -297,15 +320,15 @@ static void *case_write_volumes(void *context)
 
 static void case_writer_start(struct case_writer *writer)
 {
-    writer->beside = pthread_create(&writer->thread, NULL, case_write_volumes, writer) == 0;
-    if (!writer->beside)
+    writer->threaded = pthread_create(&writer->thread, NULL, case_write_volumes, writer) == 0;
+    if (!writer->threaded)
         case_write_volumes(writer);
 }
 
-/* The first error of the two: what was done beside, or the volumes'. */
+/* The first error of the two: of the measuring and drawing, or of the volumes. */
 static enum status case_writer_end(struct case_writer *writer, enum status status, struct error *error)
 {
-    if (writer->beside)
+    if (writer->threaded)
         pthread_join(writer->thread, NULL);
     if (!status && writer->error.status)
         *error = writer->error;
@@ -320,6 +343,7 @@ static enum status case_outputs(struct batch *batch, struct batch_case *one, con
     progress_stage("measuring");
     enum status status = case_measure(batch, one, skull, error);
     progress_stage("writing");
+
     double drawing = log_clock_s();
     if (!status && !batch->config->no_picture && one->plan.picture)
         status = case_picture(batch, one, skull, error);
@@ -328,6 +352,7 @@ static enum status case_outputs(struct batch *batch, struct batch_case *one, con
     one->report.read_s = one->read_s;
     one->report.write_s = writer.seconds;
     one->report.total_s = log_clock_s() - one->begin;
+
     return status ? status : case_write_report(batch, one, error);
 }
 
@@ -335,15 +360,18 @@ static enum status case_run(struct batch *batch, struct batch_case *one, struct 
 {
     struct volume skull = {0};
     char label[160];
+
     snprintf(label, sizeof label, "%.100s (%d of %d)", one->name, (int)(one - batch->cases) + 1, batch->n);
     struct progress progress = {.label = label};
     one->begin = log_clock_s();
     progress_stage("reading");
+
     enum status status = case_plan(&one->plan, batch, one, error);
     if (!status)
         status = volume_read_mask(&skull, one->path, error);
     one->read_s = log_clock_s() - one->begin;
     progress_stage("restoring");
+
     if (!status)
         status = restorer_run(&one->result, batch->restorer, &skull, &progress, error);
     if (!status)
@@ -370,10 +398,13 @@ static enum status batch_print(struct batch *batch, FILE *table, struct error *e
                                          "watertight", "network s",  "total s",      "warnings"};
     enum { COLUMNS = sizeof header / sizeof *header };
     const char **cells = arena_alloc(&batch->arena, (size_t)(batch->n + 1) * COLUMNS, sizeof *cells);
+
     if (!cells)
         return error_memory(error, (size_t)batch->n * COLUMNS * sizeof *cells, "the table of results");
     memcpy(cells, header, sizeof header);
     int64_t rows = 1;
+
+    /* One row per case that succeeded. */
     for (int i = 0; i < batch->n; i++) {
         const struct batch_case *one = &batch->cases[i];
         const char **row = cells + rows * COLUMNS;
@@ -393,17 +424,20 @@ static enum status batch_print(struct batch *batch, FILE *table, struct error *e
                 return error_memory(error, 16, "the table of results");
         rows++;
     }
+
     if (rows > 1)
         table_print(table, rows, COLUMNS, cells);
+
     return STATUS_OK;
 }
 
-/* Every case has its turn; a lone case's error is returned as it is. */
+/* A case that fails does not stop the others; a single case returns its own error. */
 static enum status batch_cases(struct batch *batch, struct error *error)
 {
     char *failed = NULL;
     int n_failed = 0;
     struct progress cases = {0};
+
     if (batch->n > 1)
         progress_start(&cases, "cases", "cases", 0, batch->n);
     for (int i = 0; i < batch->n; i++) {
@@ -416,6 +450,8 @@ static enum status batch_cases(struct batch *batch, struct error *error)
             case_log_warnings(one);
             continue;
         }
+
+        /* The first error of a single case is the command's error; of several, the list of failed cases. */
         one->failed = true;
         n_failed++;
         if (batch->n == 1) {
@@ -425,11 +461,13 @@ static enum status batch_cases(struct batch *batch, struct error *error)
         log_warn("%s failed: %.*s", one->name, (int)(why.length ? why.length - 1 : 0), why.text);
         failed = arena_printf(&batch->arena, "%s%s%s", failed ? failed : "", failed ? ", " : "", one->path);
     }
+
     if (batch->n > 1)
         progress_end(&cases);
     if (n_failed)
         error_set(error, STATUS_FAILED, "infer: %d of %d cases failed: %s", n_failed, batch->n,
                   failed ? failed : "see above");
+
     return error->status;
 }
 
@@ -440,6 +478,7 @@ enum status batch_run(const struct batch_config *config, int n_inputs, char *con
     enum status status = n_inputs > 0
                              ? batch_names(&batch, inputs, error)
                              : error_set(error, STATUS_USAGE, "infer: no input (give one defective skull or more)");
+
     if (!status)
         status = batch_folder(&batch, error);
     if (!status)
@@ -452,8 +491,10 @@ enum status batch_run(const struct batch_config *config, int n_inputs, char *con
             status = printing.status;
         }
     }
+
     for (int i = 0; batch.cases && i < batch.n; i++)
         report_done(&batch.cases[i].report);
+
     restorer_free(batch.restorer);
     arena_done(&batch.arena);
     return status;

@@ -20,9 +20,9 @@ struct batch_config {
 extern const struct config_table batch_table; /* also the command's options */
 
 /* Writes NAME_completed, NAME_implant, NAME_implant.stl, NAME_report.json, NAME_report.html, NAME_implant.png,
- * NAME_thickness.png (and NAME_raw, NAME_implant.ply on request). A case that fails is told on stderr and does not stop
- * the rest: then STATUS_FAILED with the list. Two inputs of one NAME are refused before any work; so is a folder that
- * cannot be made. The memory bound is told before the work, one line per restored case goes to `table`. */
+ * NAME_thickness.png (and NAME_raw, NAME_implant.ply on request). A case that fails is reported on stderr and does not
+ * stop the rest: then STATUS_FAILED with the list. Two inputs of one NAME are refused before any work; so is a folder
+ * that cannot be made. The memory bound is logged before the work; one line per restored case goes to `table`. */
 enum status batch_run(const struct batch_config *config, int n_inputs, char *const *inputs, FILE *table,
                       struct error *error);
 

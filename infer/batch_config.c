@@ -9,7 +9,7 @@ static const char *const mesh_format_names[] = {"stl", "ply", "both", NULL};
 static const struct config_field batch_fields[] = {
     {.key = "model", .type = CONFIG_STRING, .offset = OFFSET(model),
      .help = "model file or run folder; default: the shipped one, trained on phantoms; builtin:nothing and "
-             "builtin:mirror are answers without a network"},
+             "builtin:mirror need no network"},
     {.key = "out", .type = CONFIG_PATH, .offset = OFFSET(out), .required = true,
      .help = "folder for the results, made where absent"},
     {.key = "format", .type = CONFIG_ENUM, .offset = OFFSET(format), .text = "input", .names = format_names,
@@ -33,7 +33,7 @@ static const struct config_field batch_fields[] = {
     {.key = "no_page", .type = CONFIG_BOOL, .offset = OFFSET(no_page), .text = "false",
      .help = "write no NAME_report.html"},
     {.key = "keep_raw", .type = CONFIG_BOOL, .offset = OFFSET(keep_raw), .text = "false",
-     .help = "write NAME_raw: the network's answer before it is cleaned"},
+     .help = "write NAME_raw: the network's thresholded prediction before the rules"},
     {0},
 };
 /* clang-format on */

@@ -1,5 +1,6 @@
-/* batch_memory.c - see batch_memory.h. One stage follows the other, so the bound is that of the hungriest: all of them
- * stand on the masks and on the network, which stays for the next case. */
+/* batch_memory.c - the bound on the memory of one case; see batch_memory.h. Stages run one after the other, so the
+ * bound is the largest stage plus what stays during all of them: the masks and the network. Test:
+ * tests/infer/test_memory_bound.sh */
 #include "infer/batch_memory.h"
 
 #include <math.h>
@@ -37,6 +38,7 @@ int64_t memory_surface(const struct volume *mask)
     const int64_t *dim = mask->grid.dim;
     const uint8_t *in = mask->data;
     int64_t n = 0;
+
 #pragma omp parallel for schedule(static) reduction(+ : n)
     for (int64_t z = 0; z < dim[2]; z++)
         for (int64_t y = 0; y < dim[1]; y++) {
@@ -47,6 +49,7 @@ int64_t memory_surface(const struct volume *mask)
                      (row[x] != (below ? below[x] : 0)) + (row[x] && (x + 1 == dim[0])) + (row[x] && y + 1 == dim[1]) +
                      (row[x] && z + 1 == dim[2]);
         }
+
     return n;
 }
 
@@ -64,9 +67,12 @@ static int64_t plan_bytes(const struct memory_plan *plan, const struct batch_con
 {
     const int64_t voxels = grid_voxels(&header->grid), masks = (3 + config->keep_raw) * voxels;
     struct grid none = header->grid;
+
     none.dim[0] = none.dim[1] = none.dim[2] = 1;
     const struct model *model = restorer_model(restorer);
     int64_t prepared = model ? PREPARED_WEIGHTS * model->params.n_floats * (int64_t)sizeof(float) : 0;
+
+    /* What stays during all stages: the network and its transformed weights. */
     int64_t standing = prepared + restorer_bytes(restorer, &none),
             meshed = config->no_mesh ? 0 : plan->mesh_points * MESH_POINT_BYTES;
     int64_t box = plan->report_voxels < voxels ? plan->report_voxels : voxels;
@@ -74,10 +80,13 @@ static int64_t plan_bytes(const struct memory_plan *plan, const struct batch_con
             picture = plan->picture ? render_sheet_bytes(&header->grid) : 0;
     after = meshed > after ? meshed : after;
     after = picture > after ? picture : after;
+
+    /* The largest stage: reading, restoring, or measuring with mesh and picture. */
     int64_t reading = standing + reading_bytes(header) * voxels,
             restoring = prepared + restorer_bytes(restorer, &header->grid);
     after += standing + masks;
     int64_t most = reading > restoring ? reading : restoring;
+
     return after > most ? after : most;
 }
 
@@ -88,6 +97,8 @@ enum status memory_plan_make(struct memory_plan *ret, const struct batch_config 
     struct memory_plan plan = {
         .report_voxels = REPORT_VOXELS, .mesh_points = MESH_POINTS, .picture = !config->no_picture};
     plan.bound_bytes = plan_bytes(&plan, config, restorer, header);
+
+    /* Measures and mesh get coarser in steps; the picture is given up last. */
     for (int step = 0; limit > 0 && plan.bound_bytes > limit && step < COARSE_STEPS; step++) {
         plan.report_voxels = (int64_t)fmax(REPORT_VOXELS_LEAST, 0.7 * (double)plan.report_voxels);
         plan.mesh_points = (int64_t)fmax(MESH_POINTS_LEAST, 0.7 * (double)plan.mesh_points);
@@ -95,6 +106,7 @@ enum status memory_plan_make(struct memory_plan *ret, const struct batch_config 
             plan.picture = false;
         plan.bound_bytes = plan_bytes(&plan, config, restorer, header);
     }
+
     if (limit > 0 && plan.bound_bytes > limit)
         return error_set(error, STATUS_FAILED,
                          "--max-memory: %.0f MB: a volume of %lld x %lld x %lld voxels with this model needs %.0f MB "
@@ -102,6 +114,8 @@ enum status memory_plan_make(struct memory_plan *ret, const struct batch_config 
                          "model with smaller patches)",
                          (double)limit / 1e6, (long long)header->grid.dim[0], (long long)header->grid.dim[1],
                          (long long)header->grid.dim[2], (double)plan.bound_bytes / 1e6);
+
     *ret = plan;
+
     return STATUS_OK;
 }

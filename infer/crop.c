@@ -1,4 +1,4 @@
-/* crop.c - see crop.h. */
+/* crop.c - a part of a mask, cut out and put back; see crop.h. Test: tests/infer/test_postprocess.c */
 #include "infer/crop.h"
 
 #include <string.h>
@@ -38,6 +38,8 @@ void crop_put(const struct crop *crop, struct volume *volume, const struct volum
             int64_t at = crop_row(crop, volume->grid.dim, y, z);
             uint8_t *to = (uint8_t *)volume->data + at;
             const uint8_t *taken = (const uint8_t *)except->data + at;
+
+            /* The implant never takes a voxel of the skull. */
             for (int64_t x = 0; x < crop->dim[0]; x++)
                 to[x] = from[x] && !taken[x];
         }

@@ -1,5 +1,5 @@
-/* features.c - see features.h. A layer's maps are the answer of the network cut off behind it: the same forward code.
- */
+/* features.c - see features.h. The maps of a layer are the output of the network cut off after it: the same forward
+ * code. Test: tests/infer/test_features.c */
 #include "infer/features.h"
 
 #include <math.h>
@@ -17,6 +17,7 @@ double feature_correlation(const float *a, const float *b, int64_t n)
         mean_a += a[i];
         mean_b += b[i];
     }
+
     mean_a /= (double)n;
     mean_b /= (double)n;
     for (int64_t i = 0; i < n; i++) {
@@ -25,6 +26,7 @@ double feature_correlation(const float *a, const float *b, int64_t n)
         bb += db * db;
         ab += da * db;
     }
+
     return aa > 0 && bb > 0 ? ab / sqrt(aa * bb) : 0;
 }
 
@@ -51,7 +53,7 @@ static bool features_same_size(struct shape a, struct shape b)
     return a.d == b.d && a.h == b.h && a.w == b.w;
 }
 
-/* Asked for by name, or by default the last of a resolution. */
+/* Named by the caller; by default the last layer of each resolution. */
 static bool features_layer_wanted(const struct network *network, int64_t i, const struct config_strings *names)
 {
     const struct layer *layer = network_layer(network, i);
@@ -69,10 +71,13 @@ static enum status features_check_layers(const struct network *network, const st
 {
     const int64_t n = network_n_layers(network);
     const char **all = arena_alloc(arena, (size_t)n + 1, sizeof *all);
+
     if (!all)
         return error_memory(error, (size_t)n * sizeof *all, "the names of layers");
     for (int64_t i = 0; i < n; i++)
         all[i] = network_layer(network, i)->name;
+
+    /* An unknown name is an error that proposes the nearest one. */
     for (int64_t k = 0; k < names->n; k++) {
         bool found = false;
         for (int64_t i = 0; i < n && !found; i++)
@@ -83,6 +88,7 @@ static enum status features_check_layers(const struct network *network, const st
                              near ? " (did you mean '" : " (`calvaria info` lists them)", near ? near : "",
                              near ? "'?)" : "");
     }
+
     return STATUS_OK;
 }
 
@@ -91,6 +97,7 @@ static enum status feature_layer_open(struct feature_layer *ret, const struct la
 {
     const struct shape shape = layer->dst.shape;
     const int64_t voxels = shape.d * shape.h * shape.w;
+
     *ret = (struct feature_layer){.name = arena_strdup(arena, layer->name),
                                   .type = layer->ops->config.type,
                                   .index = layer->index,
@@ -101,6 +108,7 @@ static enum status feature_layer_open(struct feature_layer *ret, const struct la
     ret->missing = arena_alloc(arena, (size_t)voxels, sizeof *ret->missing);
     ret->r_bone = arena_alloc(arena, (size_t)shape.c, sizeof *ret->r_bone);
     ret->r_missing = arena_alloc(arena, (size_t)shape.c, sizeof *ret->r_missing);
+
     return ret->name && ret->values && ret->bone && ret->missing && ret->r_bone && ret->r_missing
                ? STATUS_OK
                : error_memory(error, (size_t)(voxels * shape.c) * sizeof *ret->values, "a layer's maps");
@@ -111,6 +119,7 @@ static enum status features_init(struct features *features, const struct config_
     const struct network *network = features->restorer->network;
     const int64_t n = network_n_layers(network), *patch = features->restorer->config.window.patch_vox;
     const int64_t voxels = patch[0] * patch[1] * patch[2];
+
     if (features_check_layers(network, names, &features->arena, error))
         return error->status;
     memcpy(features->patch, patch, sizeof features->patch);
@@ -119,11 +128,13 @@ static enum status features_init(struct features *features, const struct config_
     features->layers = arena_alloc(&features->arena, (size_t)n, sizeof *features->layers);
     if (!features->src || !features->missing || !features->layers)
         return error_memory(error, (size_t)voxels * sizeof(float), "the patch");
+
     for (int64_t i = 0; i < n; i++)
         if (features_layer_wanted(network, i, names) &&
             feature_layer_open(&features->layers[features->n_layers++], network_layer(network, i), &features->arena,
                                error))
             return error->status;
+
     return STATUS_OK;
 }
 
@@ -132,7 +143,7 @@ enum status features_open(struct features *ret, struct restorer *restorer, const
 {
     struct features features = {.restorer = restorer->coarse ? restorer->coarse : restorer};
     if (!features.restorer->network)
-        return error_set(error, STATUS_USAGE, "features: %s has no network to look into", restorer->path);
+        return error_set(error, STATUS_USAGE, "features: %s has no network, and so no feature maps", restorer->path);
     if (features_init(&features, layers, error)) {
         features_close(&features);
         return error->status;
@@ -161,6 +172,7 @@ static void features_patch_centre(int64_t lo[3], const float *missing, const int
                 sum[a] += (double)missing[i] * (double)at[a];
             weight += (double)missing[i];
         }
+
     for (int a = 0; a < 3; a++) {
         const double middle = weight > 0 ? sum[a] / weight : 0.5 * (double)dim[a];
         lo[a] = llround(middle) - patch[a] / 2;
@@ -176,11 +188,13 @@ static enum status features_cut(struct features *features, const struct volume *
     struct volume bone = {0}, missing = {0};
     struct grid working;
     int64_t lo[3] = {0};
+
     restorer_working_grid(features->restorer, &skull->grid, &working);
     enum status status = resample_volume(&bone, skull, &working, RESAMPLE_AREA, error);
     if (!status)
         status = resample_volume(&missing, implant, &working, RESAMPLE_AREA, error);
     if (!status) {
+        /* The patch that contains the defect, or the frame that the deployed scan would use. */
         if (config->window.scan != SCAN_WHOLE)
             features_patch_centre(lo, missing.data, working.dim, features->patch);
         else if (config->working_spacing_mm[0] > 0)
@@ -188,6 +202,7 @@ static enum status features_cut(struct features *features, const struct volume *
         resample_crop(features->src, features->patch, bone.data, working.dim, lo);
         resample_crop(features->missing, features->patch, missing.data, working.dim, lo);
     }
+
     volume_done(&bone);
     volume_done(&missing);
     return status;
@@ -201,10 +216,12 @@ static enum status feature_layer_forward(struct feature_layer *layer, const stru
     const struct restorer *restorer = features->restorer;
     struct network_config cut = *restorer->network_config;
     struct network *network;
+
+    /* The network up to and including this layer; weights stay where they are. */
     cut.layers.n = layer->index + 1;
     const struct shape src = {1, 1, features->patch[2], features->patch[1], features->patch[0]};
     if (network_new(&network, &cut, restorer->params, src, NETWORK_INFER, error))
-        return error_while(error, "looking at layer '%s'", layer->name);
+        return error_while(error, "computing layer '%s'", layer->name);
     const float *values = network_forward(network, features->src, &(struct pass){.training = false});
     memcpy(layer->values, values,
            (size_t)(layer->n_maps * layer->size[0] * layer->size[1] * layer->size[2]) * sizeof *values);
@@ -227,6 +244,7 @@ static enum status feature_layer_shares(float *out, const float *patch, const in
     if (resample_volume(&dst, &src, &grid, RESAMPLE_AREA, error))
         return error->status;
     memcpy(out, dst.data, (size_t)grid_voxels(&grid) * sizeof *out);
+
     volume_done(&dst);
     return STATUS_OK;
 }
@@ -235,7 +253,7 @@ enum status features_look(struct features *features, const struct volume *skull,
                           struct error *error)
 {
     if (features_cut(features, skull, implant, error))
-        return error_while(error, "cutting the patch to look at");
+        return error_while(error, "cutting the patch");
     for (int64_t l = 0; l < features->n_layers; l++) {
         struct feature_layer *layer = &features->layers[l];
         const int64_t voxels = layer->size[0] * layer->size[1] * layer->size[2];
@@ -243,11 +261,13 @@ enum status features_look(struct features *features, const struct volume *skull,
             feature_layer_shares(layer->bone, features->src, features->patch, layer->size, error) ||
             feature_layer_shares(layer->missing, features->missing, features->patch, layer->size, error))
             return error->status;
+
 #pragma omp parallel for schedule(static)
         for (int64_t m = 0; m < layer->n_maps; m++) {
             layer->r_bone[m] = feature_correlation(layer->values + m * voxels, layer->bone, voxels);
             layer->r_missing[m] = feature_correlation(layer->values + m * voxels, layer->missing, voxels);
         }
     }
+
     return STATUS_OK;
 }

@@ -1,5 +1,5 @@
-/* features.h - what the maps inside a network answer to: the interpretability study of Li et al. 2021 (section 4.3):
- * some keep the shape of the bone that is there, others light up where it is missing.
+/* features.h - what the feature maps of a trained network respond to: the interpretability study of Li et al. 2021
+ * (section 4.3): some keep the shape of the bone that is there, others light up where it is missing.
  *
  *     struct features features;
  *     features_open(&features, restorer, &layers, &error);
@@ -8,7 +8,7 @@
  *     features_close(&features);
  *
  * One patch of each skull is shown to the network: as restorer_run cuts it, centred on the missing part (the frame of a
- * coarse stage, the whole volume of scan whole). Of a cascade, its coarse stage is looked at. */
+ * coarse stage, the whole volume of scan whole). Of a cascade, the coarse stage is studied. */
 #ifndef CALVARIA_INFER_FEATURES_H
 #define CALVARIA_INFER_FEATURES_H
 

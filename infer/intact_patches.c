@@ -1,4 +1,5 @@
-/* intact_patches.c - does the network leave alone what is whole? See window.h. */
+/* intact_patches.c - how many voxels does the network change where nothing is missing? See window.h.
+ * Test: tests/infer/test_window.c */
 #include "infer/window.h"
 
 #include "base/memory.h"
@@ -25,6 +26,7 @@ static void intact_patches_count(struct intact_patches *patches, const uint8_t *
                 added += is && !was;
                 removed += was && !is;
             }
+
     patches->n_intact++;
     patches->n_changed += added + removed > 0;
     patches->added_vox += added;
@@ -38,14 +40,17 @@ enum status intact_patches(struct intact_patches *ret, const struct window_confi
 {
     struct intact_patches patches = {0};
     int64_t *start[3] = {0}, n[3], size[3] = {dim[0], dim[1], dim[2]};
+
     if (config->top_vox > 0 && config->top_vox < dim[2])
         size[2] = config->top_vox;
     enum status status = STATUS_OK;
     for (int a = 0; !status && a < 3; a++)
         status = window_starts(&start[a], &n[a], size[a], config->patch_vox[a], config->patch_vox[a], error);
+
+    /* Each voxel belongs to one tile, as in the scan; a tile counts where its whole patch is intact. */
     for (int64_t i = 0; !status && i < n[0] * n[1] * n[2]; i++) {
         const int64_t at[3] = {i % n[0], i / n[0] % n[1], i / n[0] / n[1]};
-        struct box seen, own; /* what the network saw, and what of its answer was kept */
+        struct box seen, own; /* the patch that the network saw, and the voxels of it that the scan kept */
         for (int a = 0; a < 3; a++) {
             int64_t base = a == 2 ? dim[2] - size[2] : 0, end = start[a][at[a]] + config->patch_vox[a];
             seen.lo[a] = own.lo[a] = base + start[a][at[a]];
@@ -56,8 +61,10 @@ enum status intact_patches(struct intact_patches *ret, const struct window_confi
         if (!intact_patches_any(truth_implant, dim, seen))
             intact_patches_count(&patches, raw, expected, dim, own);
     }
+
     for (int a = 0; a < 3; a++)
         memory_free(start[a]);
+
     if (!status)
         *ret = patches;
     return status;

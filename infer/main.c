@@ -1,4 +1,5 @@
-/* main.c - calvaria-infer: the deployed inference as a program of its own, without training code. */
+/* main.c - calvaria-infer: the deployed inference as a program of its own, without training code.
+ * Test: tests/infer/test_program.sh */
 #include <stdio.h>
 #include <string.h>
 
@@ -21,7 +22,7 @@ static const struct config_field infer_fields[] = {
     {.key = "threads", .type = CONFIG_INT, .offset = OFFSET(threads), .text = "0", .min = 0, .max = 4096,
      .help = "processors to use; 0: all"},
     {.key = "quiet", .type = CONFIG_BOOL, .offset = OFFSET(quiet), .text = "false",
-     .help = "say nothing but warnings and errors"},
+     .help = "print warnings and errors only"},
     {0},
 };
 /* clang-format on */
@@ -41,7 +42,7 @@ static void main_print_help(void)
         "\nINPUT is a NIfTI or NRRD mask of a skull. Exit codes: 0 ok, 1 a case failed, 2 usage or configuration.\n");
 }
 
-/* Answers --help and --version; true when that was all. */
+/* Prints --help or --version; false where neither is given. */
 static bool main_print_info(int argc, char **argv)
 {
     for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {

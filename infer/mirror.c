@@ -1,5 +1,6 @@
-/* mirror.c - see mirror.h. A plane is scored on a coarse grid of bone fractions f by sum f(c) f(c mirrored) / sum
- * f(c)^2, at most 1. */
+/* mirror.c - see mirror.h. A plane is scored on a coarse grid of bone fractions f by
+ *     sum f(c) f(c mirrored) / sum f(c)^2, at most 1.
+ * Test: tests/infer/test_mirror.c */
 #include "infer/mirror.h"
 
 #include <math.h>
@@ -30,6 +31,7 @@ static enum status fractions_make(struct fractions *ret, const struct volume *sk
     const struct grid *fine = &skull->grid;
     struct fractions f = {.grid = *fine};
     int64_t factor[3];
+
     for (int a = 0; a < 3; a++) {
         factor[a] = llround(cell_mm / grid_spacing_mm(fine, a));
         factor[a] = factor[a] < 1 ? 1 : factor[a];
@@ -39,11 +41,15 @@ static enum status fractions_make(struct fractions *ret, const struct volume *sk
             f.grid.origin[k] += 0.5 * (double)(factor[a] - 1) * fine->axis[a][k];
         }
     }
+
     int64_t n = grid_voxels(&f.grid);
     f.value = memory_zalloc((size_t)n, sizeof *f.value);
     if (!f.value)
         return error_memory(error, (size_t)n * sizeof *f.value, "the search for the symmetry plane");
+
+    /* Each voxel of bone adds its share of a cell's volume. */
     float share = 1.0f / (float)(factor[0] * factor[1] * factor[2]);
+
 #pragma omp parallel for schedule(static)
     for (int64_t cz = 0; cz < f.grid.dim[2]; cz++)
         for (int64_t z = cz * factor[2]; z < (cz + 1) * factor[2] && z < fine->dim[2]; z++)
@@ -54,7 +60,9 @@ static enum status fractions_make(struct fractions *ret, const struct volume *sk
                     if (row[x])
                         cells[x / factor[0]] += share;
             }
+
     *ret = f;
+
     return STATUS_OK;
 }
 
@@ -69,11 +77,13 @@ static enum status fractions_centre(struct fractions *f, struct error *error)
         index[1] += value * (double)(i / f->grid.dim[0] % f->grid.dim[1]);
         index[2] += value * (double)(i / f->grid.dim[0] / f->grid.dim[1]);
     }
+
     if (sum <= 0)
         return error_set(error, STATUS_FAILED, "symmetry plane: the skull is empty (a mask of bone is needed)");
     for (int a = 0; a < 3; a++)
         index[a] /= sum;
     grid_to_world(&f->grid, index, f->centre);
+
     return STATUS_OK;
 }
 
@@ -102,6 +112,8 @@ static void mirror_index_map(const struct mirror_plane *plane, const struct grid
             world[k] -= 2 * distance * plane->normal[k];
         grid_to_index(grid, world, image[i]);
     }
+
+    /* Column i is the image of unit i minus the image of the origin; the last column is the image of the origin. */
     for (int a = 0; a < 3; a++) {
         for (int i = 0; i < 3; i++)
             map[a][i] = image[i][a] - image[3][a];
@@ -127,6 +139,7 @@ static double fractions_at(const struct fractions *f, const double index[3])
     int64_t low[3];
     double part[3], sum = 0;
     bool within = true;
+
     for (int a = 0; a < 3; a++) {
         if (!(index[a] > -1 && index[a] < (double)dim[a]))
             return 0;
@@ -134,6 +147,8 @@ static double fractions_at(const struct fractions *f, const double index[3])
         part[a] = index[a] - (double)low[a];
         within &= low[a] >= 0 && low[a] + 1 < dim[a];
     }
+
+    /* Most cells lie inside: the shorter sum. */
     if (within)
         return fractions_within(f->value + (low[2] * dim[1] + low[1]) * dim[0] + low[0], dim[0], dim[0] * dim[1], part);
     for (int corner = 0; corner < 8; corner++) {
@@ -148,6 +163,7 @@ static double fractions_at(const struct fractions *f, const double index[3])
         if (weight > 0)
             sum += weight * (double)f->value[(at[2] * dim[1] + at[1]) * dim[0] + at[0]];
     }
+
     return sum;
 }
 
@@ -156,6 +172,7 @@ static double fractions_score(const struct fractions *f, const struct mirror_pla
     double map[3][4], sum = 0;
     mirror_index_map(plane, &f->grid, map);
     int64_t i = 0;
+
     for (int64_t z = 0; z < f->grid.dim[2]; z++)
         for (int64_t y = 0; y < f->grid.dim[1]; y++)
             for (int64_t x = 0; x < f->grid.dim[0]; x++, i++) {
@@ -166,6 +183,7 @@ static double fractions_score(const struct fractions *f, const struct mirror_pla
                     image[a] = map[a][0] * (double)x + map[a][1] * (double)y + map[a][2] * (double)z + map[a][3];
                 sum += (double)f->value[i] * fractions_at(f, image);
             }
+
     return sum / f->square_sum;
 }
 
@@ -176,6 +194,7 @@ static enum status mirror_search(struct tilt *ret, const struct volume *skull, s
     double score[N];
     struct tilt tilt[N];
     enum status status = fractions_make(&f, skull, SEARCH_CELL_MM, error);
+
     if (!status)
         status = fractions_centre(&f, error);
     if (!status) {
@@ -187,11 +206,14 @@ static enum status mirror_search(struct tilt *ret, const struct volume *skull, s
             struct mirror_plane plane = tilt_plane(&tilt[i], f.centre);
             score[i] = fractions_score(&f, &plane);
         }
+
+        /* The first maximum, so that the result does not depend on the thread count. */
         int best = 0;
         for (int i = 1; i < N; i++)
             best = score[i] > score[best] ? i : best;
         *ret = tilt[best];
     }
+
     memory_free(f.value);
     return status;
 }
@@ -210,6 +232,8 @@ static void mirror_refine(struct mirror_plane *ret, struct tilt tilt, const stru
             struct mirror_plane plane = tilt_plane(&near, f->centre);
             score[i] = fractions_score(f, &plane);
         }
+
+        /* A step that does not improve the score is halved. */
         int up = 0;
         for (int i = 1; i < 6; i++)
             up = score[i] > score[up] ? i : up;
@@ -244,6 +268,7 @@ void mirror_box(uint8_t *out, const struct volume *skull, const struct mirror_pl
     const int64_t *dim = skull->grid.dim, w = box.hi[0] - box.lo[0], h = box.hi[1] - box.lo[1];
     const uint8_t *bone = skull->data;
     double map[3][4];
+
     mirror_index_map(plane, &skull->grid, map);
 #pragma omp parallel for schedule(static)
     for (int64_t z = box.lo[2]; z < box.hi[2]; z++)

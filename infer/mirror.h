@@ -1,5 +1,5 @@
-/* mirror.h - the symmetric answer: a skull mirrored at its own mid-sagittal plane, the honest baseline of every learned
- * completion. */
+/* mirror.h - the prediction by symmetry: a skull mirrored at its own mid-sagittal plane, the honest baseline of every
+ * learned completion. */
 #ifndef CALVARIA_INFER_MIRROR_H
 #define CALVARIA_INFER_MIRROR_H
 

@@ -1,4 +1,5 @@
-/* postprocess.c - see postprocess.h. Every rule works on a copy of the implant's box alone. */
+/* postprocess.c - see postprocess.h. Every rule works on a copy of the implant's box.
+ * Test: tests/infer/test_postprocess.c */
 #include "infer/postprocess.h"
 
 #include <math.h>
@@ -66,7 +67,7 @@ static void postprocess_dilate_line(uint8_t *line, int64_t n, int64_t step)
 }
 
 /* By one voxel on all sides, corners included: the gap between two voxels' faces is the distance of one from the
- * other's swollen self. */
+ * other's dilation. */
 static void postprocess_dilate(struct crop *crop)
 {
     const int64_t *dim = crop->dim, step[3] = {1, dim[0], dim[0] * dim[1]};
@@ -78,10 +79,10 @@ static void postprocess_dilate(struct crop *crop)
     }
 }
 
-/* A few slices of a crop with what must be seen beside them: voxels from <= i < end are answered for. */
+/* A few slices of a crop with their surroundings: voxels from <= i < end are computed. */
 struct slab {
     uint8_t *mask;        /* the implant; 2: taken in by this rule */
-    const uint8_t *other; /* what the rule asks of the bone */
+    const uint8_t *other; /* the bone, in the form that the rule needs */
     uint8_t *work;        /* room for two masks */
     int64_t dim[3], n, from, end;
     double spacing[3];
@@ -96,7 +97,7 @@ static int64_t slab_reach(double reach_mm, double spacing_mm)
     return (int64_t)ceil(reach_mm / spacing_mm) + 1;
 }
 
-/* A rule that sees no farther than reach_mm, slab by slab: the same answer as at once, in less memory. */
+/* A rule that sees no farther than reach_mm, slab by slab: the same result as in one piece, in less memory. */
 static enum status postprocess_slabs(struct crop *crop, const uint8_t *other, const struct grid *grid, slab_rule *rule,
                                      double mm, double reach_mm, struct error *error)
 {
@@ -105,10 +106,12 @@ static enum status postprocess_slabs(struct crop *crop, const uint8_t *other, co
     const int64_t slices = SLAB_VOXELS / area + 1, most = slices + 2 * reach < depth ? slices + 2 * reach : depth;
     struct slab slab = {.dim = {crop->dim[0], crop->dim[1]}, .work = memory_alloc((size_t)(area * most), 2)};
     enum status status =
-        slab.work ? STATUS_OK : error_memory(error, (size_t)(2 * area * most), "the implant beside the bone");
+        slab.work ? STATUS_OK : error_memory(error, (size_t)(2 * area * most), "the implant next to the bone");
+
     for (int a = 0; a < 3; a++)
         slab.spacing[a] = grid_spacing_mm(grid, a);
     for (int64_t z = 0; !status && z < depth; z += slices) {
+        /* A slab is extended by the rule's reach, so that its own slices see what they would see in the whole. */
         const int64_t first = z > reach ? z - reach : 0, end = z + slices < depth ? z + slices : depth;
         const int64_t last = end + reach < depth ? end + reach : depth;
         slab.dim[2] = last - first;
@@ -119,11 +122,12 @@ static enum status postprocess_slabs(struct crop *crop, const uint8_t *other, co
         slab.end = (end - first) * area;
         status = rule(&slab, mm, error);
     }
+
     memory_free(slab.work);
     return status;
 }
 
-/* other: the bone, swollen. */
+/* other: the bone, dilated by one voxel. */
 static enum status slab_clear(const struct slab *slab, double clearance_mm, struct error *error)
 {
     if (distance_within(slab->work, slab->other, slab->dim, slab->spacing, clearance_mm * (1 - 1e-6), error))
@@ -152,20 +156,27 @@ static enum status slab_close_rim(const struct slab *slab, double radius_mm, str
     uint8_t *near = slab->work, *grown = near + slab->n, *mask = slab->mask;
     if (distance_within(near, slab->other, slab->dim, slab->spacing, radius_mm, error))
         return error->status;
+
+    /* near: voxels farther than the radius from implant and bone, where the ball's centre may lie. */
     for (int64_t i = 0; i < slab->n; i++)
         near[i] = !near[i];
     if (distance_within(grown, near, slab->dim, slab->spacing, radius_mm, error))
         return error->status;
+
+    /* Closing: what the dilated complement does not reach is filled, provisionally as 2. */
     for (int64_t i = slab->from; i < slab->end; i++)
         if (!grown[i] && !slab->other[i])
             mask[i] = 2;
     for (int64_t i = 0; i < slab->n; i++)
+
+        /* Filled voxels farther than the radius from the implant are bone's own gaps: they go. */
         grown[i] = mask[i] == 1;
     if (distance_within(near, grown, slab->dim, slab->spacing, radius_mm, error))
         return error->status;
     for (int64_t i = slab->from; i < slab->end; i++)
         if (mask[i] == 2 && !near[i])
             mask[i] = 0;
+
     return STATUS_OK;
 }
 
@@ -212,26 +223,36 @@ static enum status postprocess_thicken_with(struct crop *crop, const double spac
 {
     const double EDGE = 0.8; /* corners of a plate reach 0.73 radii */
     int64_t n = crop_voxels(crop);
+
     for (int64_t i = 0; i < n; i++)
+
+        /* Depth: distance of each voxel from the outside. */
         seed[i] = !crop->mask[i];
     if (distance_to_mask(work, seed, crop->dim, spacing, error))
         return error->status;
     uint8_t *thick = memory_alloc((size_t)n, 1);
     if (!thick)
         return error_memory(error, (size_t)n, "the implant's thin parts");
+
     for (int64_t i = 0; i < n; i++) {
+        /* Thick: a ball of the wanted radius fits around the voxel. Seeds: the medial voxels of the rest. */
         thick[i] = (double)work[i] - postprocess_half_voxel(work, crop->dim, spacing, i) / 2 >= radius_mm;
         seed[i] = crop->mask[i] && !thick[i] && shape_on_ridge(work, crop->dim, spacing, i);
     }
+
+    /* Seeds near a thick part are only its edges. */
     enum status status = distance_to_mask(work, thick, crop->dim, spacing, error);
     for (int64_t i = 0; !status && i < n; i++)
         seed[i] = seed[i] && (double)work[i] > radius_mm * (1 + EDGE);
+
+    /* Balls of the wanted radius around the remaining seeds. */
     bool any = !status && mask_count(seed, n) > 0;
     if (any)
         status = distance_to_mask(work, seed, crop->dim, spacing, error);
     for (int64_t i = 0; !status && any && i < n; i++)
         crop->mask[i] =
             crop->mask[i] || (double)work[i] <= radius_mm + 0.999 * postprocess_half_voxel(work, crop->dim, spacing, i);
+
     memory_free(thick);
     return status;
 }
@@ -279,6 +300,7 @@ static enum status postprocess_apply(const struct postprocess_rule *rule, struct
         return postprocess_clear(crop, defective, rule->clearance_mm, error);
     if (rule->min_thickness_mm > 0)
         return postprocess_thicken(crop, &defective->grid, rule->min_thickness_mm, error);
+
     return mask_fill_holes(crop->mask, crop->dim, error);
 }
 
@@ -287,6 +309,7 @@ int64_t postprocess_bytes(const struct config_list *rules, const struct grid *gr
     enum { ANY_RULE = 2 /* the implant's box, and another mask or bits */, THICKEN = 7 };
     const int64_t voxels = grid_voxels(grid), area = grid->dim[0] * grid->dim[1];
     int64_t most = rules->n > 0 ? ANY_RULE * voxels : 0;
+
     for (int64_t i = 0; i < rules->n; i++) {
         const struct postprocess_rule *rule = rules->items[i].value;
         const double reach_mm = fmax(2 * rule->close_rim_mm, rule->clearance_mm);
@@ -296,6 +319,7 @@ int64_t postprocess_bytes(const struct config_list *rules, const struct grid *gr
             bytes = THICKEN * voxels;
         most = bytes > most ? bytes : most;
     }
+
     return most;
 }
 
@@ -318,5 +342,6 @@ enum status postprocess_run(struct volume *implant, const struct volume *defecti
         if (status)
             return error_while(error, "postprocessing the implant");
     }
+
     return STATUS_OK;
 }

@@ -1,5 +1,5 @@
-/* postprocess.h - what is done to a raw implant mask, as an ordered list of rules in the model: [ { open: 1 }, {
- * keep_largest: 1 } ]. */
+/* postprocess.h - what is done to a raw implant mask: an ordered list of rules in the model, as
+ *     [ { open: 1 }, { keep_largest: 1 } ] */
 #ifndef CALVARIA_INFER_POSTPROCESS_H
 #define CALVARIA_INFER_POSTPROCESS_H
 
@@ -19,7 +19,7 @@ struct postprocess_rule {
                                 clearance_mm */
 };
 extern const struct config_table postprocess_table;
-/* Bytes the rules take at most beside the masks, for any implant within a volume of this grid. */
+/* Bytes that the rules take at most in addition to the masks, for any implant within a volume of this grid. */
 int64_t postprocess_bytes(const struct config_list *rules, const struct grid *grid);
 
 /* Changes `implant` (u8 mask on defective's grid) in place, rule by rule, never onto the defective skull. Works inside

@@ -1,4 +1,4 @@
-/* restore.c - the restoration itself; see restore.h.
+/* restore.c - the restoration itself; see restore.h. Test: tests/infer/test_restore.c
  *
  * The network's values never stand in memory as a whole native volume: each block is compared with the threshold at
  * once. On a working grid they do (it is the coarser one), and are brought back a few native slices at a time. */
@@ -26,6 +26,7 @@ static void threshold_sink_block(void *context, const struct window_block *block
     const int64_t *dim = sink->skull->grid.dim;
     uint8_t *implant = sink->result->implant.data, *raw = sink->result->raw.data;
     int64_t changed = 0;
+
 #pragma omp parallel for schedule(static) reduction(+ : changed)
     for (int64_t z = block->box.lo[2]; z < block->box.hi[2]; z++)
         for (int64_t y = block->box.lo[1]; y < block->box.hi[1]; y++) {
@@ -41,6 +42,7 @@ static void threshold_sink_block(void *context, const struct window_block *block
                     raw[at + x] = is;
             }
         }
+
     sink->result->changed_vox += changed;
 }
 
@@ -62,7 +64,7 @@ struct volume_sink {
     struct volume *p;
     int64_t lo[3];
     const struct volume
-        *bone; /* the scanned volume: of the answer only what goes beyond it is kept; NULL: the answer itself */
+        *bone; /* the scanned volume: only what the prediction adds to it is kept; NULL: the prediction itself */
 };
 
 static void volume_sink_row(float *dst, const float *p, const float *bone, int64_t n)
@@ -82,6 +84,7 @@ static void volume_sink_block(void *context, const struct window_block *block)
     const int64_t *dim = p->grid.dim, *from = sink->bone ? sink->bone->grid.dim : dim;
     const int64_t first = sink->lo[0] + block->box.lo[0] < 0 ? -sink->lo[0] : block->box.lo[0];
     const int64_t end = sink->lo[0] + block->box.hi[0] > dim[0] ? dim[0] - sink->lo[0] : block->box.hi[0];
+
     for (int64_t z = block->box.lo[2]; z < block->box.hi[2]; z++)
         for (int64_t y = block->box.lo[1]; y < block->box.hi[1]; y++) {
             const int64_t to_y = y + sink->lo[1], to_z = z + sink->lo[2];
@@ -103,8 +106,11 @@ static struct box threshold_sink_box(const struct threshold_sink *sink, const st
     const int64_t *dim = working->dim;
     struct box box = {.lo = {dim[0], dim[1], dim[2]}}, whole = {.hi = {native->dim[0], native->dim[1], native->dim[2]}};
     double origin[3];
+
     if (sink->completion || sink->threshold < 0)
         return whole;
+
+    /* The working voxels above the threshold. */
     for (int64_t z = 0, i = 0; z < dim[2]; z++)
         for (int64_t y = 0; y < dim[1]; y++)
             for (int64_t x = 0; x < dim[0]; x++, i++) {
@@ -114,6 +120,8 @@ static struct box threshold_sink_box(const struct threshold_sink *sink, const st
                     box.hi[a] = at[a] + 1 > box.hi[a] ? at[a] + 1 : box.hi[a];
                 }
             }
+
+    /* One voxel wider on each side: linear interpolation reaches that far. */
     grid_to_index(working, native->origin, origin);
     for (int a = 0; a < 3 && !box_empty(box); a++) {
         const double step = grid_spacing_mm(native, a) / grid_spacing_mm(working, a);
@@ -122,6 +130,7 @@ static struct box threshold_sink_box(const struct threshold_sink *sink, const st
         box.lo[a] = lo < 0 ? 0 : lo;
         box.hi[a] = hi > native->dim[a] ? native->dim[a] : hi;
     }
+
     return box;
 }
 
@@ -130,11 +139,14 @@ static enum status restore_resample_to_native(struct threshold_sink *sink, const
 {
     const struct grid *native = &sink->skull->grid;
     const struct box box = threshold_sink_box(sink, p);
+
     for (int64_t z = box.lo[2]; z < box.hi[2]; z += RESTORE_SLAB) {
         struct grid slab = *native;
         const int64_t lo[3] = {box.lo[0], box.lo[1], z},
                       end = z + RESTORE_SLAB < box.hi[2] ? z + RESTORE_SLAB : box.hi[2];
         const int64_t dim[3] = {box.hi[0] - box.lo[0], box.hi[1] - box.lo[1], end - z};
+
+        /* A grid of a few native slices. */
         memcpy(slab.dim, dim, sizeof slab.dim);
         for (int k = 0; k < 3; k++)
             for (int a = 0; a < 3; a++)
@@ -148,6 +160,7 @@ static enum status restore_resample_to_native(struct threshold_sink *sink, const
                                                           .stride_z = dim[0] * dim[1]});
         volume_done(&values);
     }
+
     return STATUS_OK;
 }
 
@@ -174,20 +187,25 @@ static enum status restore_predict_resampled(struct volume *ret, struct window_s
 {
     const struct window_config *window = &restorer->config.window;
     struct volume src = {0}, p = {0}, frame = {0};
-    const bool missing = restorer->config.task == TASK_COMPLETION && !native->keep; /* as a coarse stage is asked */
+    const bool missing =
+        restorer->config.task == TASK_COMPLETION && !native->keep; /* a coarse stage: what is missing */
     struct window_source source = *native;
     struct volume_sink sink = {.p = &p};
+
     source.skull = &src;
     enum status status = resample_volume(&src, native->skull, working, RESAMPLE_AREA, error);
     if (!status)
         status = volume_new(&p, working, VOXEL_F32, error);
     if (!status && native->keep) /* what is not scanned stays as it is */
         memcpy(p.data, src.data, (size_t)grid_voxels(working) * sizeof(float));
+
+    /* A whole scan at a working spacing sees one frame, centred on the bone. */
     if (!status && window->scan == SCAN_WHOLE && restorer->config.working_spacing_mm[0] > 0) {
         status = restore_frame(&frame, sink.lo, &src, window->patch_vox, error);
         source.skull = &frame;
     }
     sink.bone = missing ? source.skull : NULL;
+
     if (!status)
         status = window_scan(stats, restorer->network, window, &source, volume_sink_block, &sink, progress, error);
     volume_done(&src);
@@ -207,7 +225,7 @@ static void restore_add_stats(struct window_stats *sum, const struct window_stat
     sum->network_s += more->network_s;
 }
 
-/* What the coarse stage says is missing from the whole skull: of completion, what its answer adds to the skull. */
+/* The missing part as the coarse stage predicts it for the whole skull; of completion: what it adds to the skull. */
 static enum status restore_predict_coarse(struct volume *ret, struct window_stats *stats, struct restorer *coarse,
                                           const struct volume *skull, struct error *error)
 {
@@ -215,7 +233,7 @@ static enum status restore_predict_coarse(struct volume *ret, struct window_stat
     struct grid working;
     restorer_working_grid(coarse, &skull->grid, &working);
     return restore_predict_resampled(ret, stats, coarse, &working, &source, NULL, error)
-               ? error_while(error, "asking the coarse stage")
+               ? error_while(error, "running the coarse stage")
                : STATUS_OK;
 }
 
@@ -246,8 +264,11 @@ static enum status restore_network(struct restoration *result, struct restorer *
     struct window_stats coarse = {0};
     struct volume prior = {0};
     enum status status = STATUS_OK;
+
     if (result->raw.data && sink.completion)
         memcpy(result->raw.data, skull->data, (size_t)grid_voxels(&skull->grid));
+
+    /* The coarse stage's prediction becomes the second channel. */
     if (restorer->coarse) {
         status = restore_predict_coarse(&prior, &coarse, restorer->coarse, skull, error);
         source.prior = &prior;
@@ -256,6 +277,7 @@ static enum status restore_network(struct restoration *result, struct restorer *
         status = restore_scan(&sink, restorer, &source, &result->stats, progress, error);
     restore_add_stats(&result->stats, &coarse);
     result->network_s = result->stats.network_s;
+
     volume_done(&prior);
     return status;
 }
@@ -333,10 +355,13 @@ static enum status restore_masks(struct restoration *result, struct restorer *re
         status = restore_shape(result, restorer, skull, error);
     if (!status && result->raw.data && restorer->kind != RESTORER_NETWORK)
         restore_unite(&result->raw, skull, &result->implant);
+
+    /* The model's rules, then the completed skull. */
     double begin = log_clock_s();
     if (!status)
         status = postprocess_run(&result->implant, skull, &restorer->config.postprocess, error);
     result->postprocess_s = log_clock_s() - begin;
+
     if (!status)
         status = restore_new_mask(&result->completed, skull, error);
     if (!status)

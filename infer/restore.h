@@ -1,4 +1,5 @@
-/* restore.h - from a defective skull to its implant: window scan, threshold, postprocessing. A model alone says how.
+/* restore.h - from a defective skull to its implant: window scan, threshold, postprocessing. The model states the
+ * pipeline.
  *
  *     struct restorer *restorer;
  *     restorer_open(&restorer, "model.h5", NULL, &error);
@@ -10,11 +11,11 @@
  * implant:    p is the implant itself;  implant = postprocess(p > threshold and not defective).
  * Either way completed = defective or implant.
  *
- * A shape model (shape/model.h) needs no network: it finds the holes itself, and says how sure it is of the implant.
+ * A shape model (shape/model.h) needs no network: it finds the holes itself, and states the uncertainty of the implant.
  *
- * Cascade: a model with a coarse stage inside. The coarse stage says for the whole skull, at its own spacing, what is
- * missing (of completion: what its answer adds to the skull); the fine one is asked only where that is above min_prior,
- * and sees it as a second channel. */
+ * Cascade: a model with a coarse stage inside. The coarse stage predicts the missing part of the whole
+ * skull at its own spacing (of completion: what it adds to the skull). The fine stage runs only where that prediction
+ * is above min_prior, and takes it as a second channel. */
 #ifndef CALVARIA_INFER_RESTORE_H
 #define CALVARIA_INFER_RESTORE_H
 
@@ -28,7 +29,7 @@
 struct restore_config {
     int task;
     struct window_config
-        window; /* its keys stand beside the others: scan, overlap_frac, patch_vox, top_vox, batch ... */
+        window; /* its keys stand among the others: scan, overlap_frac, patch_vox, top_vox, batch ... */
     double working_spacing_mm[3]; /* 0: the native grid; else the skull is resampled (each voxel the share of bone in
                                      its box), the network's values back (linear) */
     double threshold;
@@ -66,13 +67,13 @@ enum status restorer_find(const char **ret, const char *path, struct arena *aren
 enum status restorer_open(struct restorer **ret, const char *path, const struct config_strings *sets,
                           struct error *error);
 /* Over parameters that something else owns (validation during training). config is copied but for its postprocess list,
- * which must live on. coarse: the stage whose answer is the network's second channel, the caller's; NULL: there is
- * none. */
+ * which must live on. coarse: the stage whose prediction is the network's second channel, owned by the caller;
+ * NULL: there is none. */
 enum status restorer_new(struct restorer **ret, const struct network_config *network, struct params *params,
                          const struct restore_config *config, struct restorer *coarse, struct error *error);
 /* The coarse stage alone: of a model that has one inside, else the model itself. */
 enum status restorer_open_coarse(struct restorer **ret, const char *path, struct error *error);
-/* A coarse stage's answer to one frame of restorer_config()->window.patch_vox voxels, as restorer_run asks for it. */
+/* A coarse stage's prediction for one frame of restorer_config()->window.patch_vox voxels, as in restorer_run. */
 enum status restorer_predict(float *p, struct restorer *restorer, const float *frame, struct error *error);
 const struct restore_config *restorer_config(const struct restorer *restorer);
 const struct model *restorer_model(const struct restorer *restorer); /* NULL when made by restorer_new, or builtin */

@@ -1,4 +1,4 @@
-/* restore_config.c - the rows of the restoration pipeline; see restore.h. */
+/* restore_config.c - the option rows of the restoration pipeline; see restore.h. Test: tests/infer/test_restore.c */
 #include "infer/restore.h"
 
 #include "base/memory.h"
@@ -12,12 +12,12 @@ static const struct config_table *restore_config_variant(int index)
 /* clang-format off */
 static const struct config_field restore_fields[] = {
     {.key = "task", .type = CONFIG_ENUM, .offset = OFFSET(task), .text = "completion", .names = task_names,
-     .help = "what the network answers: the completed skull, or the implant alone; in a recipe the outer task holds"},
+     .help = "what the network predicts: the completed skull, or the implant alone; in a recipe the outer task holds"},
     {.key = "scan", .type = CONFIG_ENUM, .offset = OFFSET(window.scan), .text = "grid", .names = scan_names,
      .help = "grid: tiles side by side, as published; overlap: blended; whole: the volume resized to one patch, "
              "or with working_spacing_mm a frame of patch_vox on the skull"},
     {.key = "overlap_frac", .type = CONFIG_DOUBLE, .offset = OFFSET(window.overlap_frac), .text = "0.5", .min = 0,
-     .max = 0.75, .help = "scan overlap: the share of a patch that the next one sees again"},
+     .max = 0.75, .help = "scan overlap: the share of a patch that the next one covers too"},
     {.key = "patch_vox", .type = CONFIG_INT3, .offset = OFFSET(window.patch_vox), .text = "0", .min = 0, .max = 4096,
      .unit = "voxels", .help = "the network's input, x, y, z; 0: the network's own patch_vox"},
     {.key = "top_vox", .type = CONFIG_INT, .offset = OFFSET(window.top_vox), .text = "0", .min = 0, .max = 1000000,
@@ -26,17 +26,17 @@ static const struct config_field restore_fields[] = {
     {.key = "batch", .type = CONFIG_INT, .offset = OFFSET(window.batch), .text = "1", .min = 1, .max = 256,
      .unit = "patches", .help = "patches per forward pass"},
     {.key = "flip_average", .type = CONFIG_BOOL, .offset = OFFSET(window.flip_average), .text = "false",
-     .help = "each patch is answered twice, as it is and mirrored left to right, and averaged: steadier, at twice "
-             "the time"},
+     .help = "the mean of two predictions per patch, as it is and mirrored left to right: steadier, at twice the "
+             "time"},
     {.key = "min_prior", .type = CONFIG_DOUBLE, .offset = OFFSET(window.min_prior), .text = "0.1", .min = 0, .max = 1,
-     .help = "cascade: a tile is looked at where the coarse answer rises above this in the part of it that its "
-             "answer decides"},
+     .help = "cascade: the fine network runs on a tile whose decisive voxels (at least 10 % of the blending "
+             "weight) contain a coarse prediction above this"},
     {.key = "prior_weight", .type = CONFIG_DOUBLE, .offset = OFFSET(window.prior_weight), .text = "0", .min = 0,
-     .max = 1, .help = "cascade: the coarse answer's share of the answer, the rest is the fine one's"},
+     .max = 1, .help = "cascade: weight of the coarse prediction in the result; the rest is the fine one's"},
     {.key = "working_spacing_mm", .type = CONFIG_DOUBLE3, .offset = OFFSET(working_spacing_mm), .text = "0", .min = 0,
      .max = 20, .unit = "mm", .help = "spacing of the grid the network sees; 0: the skull's own"},
     {.key = "threshold", .type = CONFIG_DOUBLE, .offset = OFFSET(threshold), .text = "0.5", .min = -1e6, .max = 1e6,
-     .help = "bone is where the network's answer is above this"},
+     .help = "bone is where the network's prediction is above this"},
     {.key = "postprocess", .type = CONFIG_LIST, .offset = OFFSET(postprocess), .text = "[{open: 1}, {keep_largest: 1}]",
      .variant = restore_config_variant, .help = "steps of cleaning the implant, in order"},
     {0},

@@ -1,4 +1,5 @@
-/* restorer_open.c - a restorer's making and its bound on memory; restore.c runs it. See restore.h. */
+/* restorer_open.c - opening a model as a restorer, and the bound on its memory; restore.c runs it. See restore.h.
+ * Test: tests/infer/test_restore.c */
 #include "infer/restorer.h"
 
 #include <string.h>
@@ -10,7 +11,7 @@ struct builtin {
     enum restorer_kind kind;
 };
 
-/* Answers that need no network, for comparison; their pipelines as a model would state them. */
+/* Predictions without a network, for comparison; their pipelines as a model would state them. */
 static const struct builtin builtins[] = {
     {"builtin:nothing", "postprocess: []", RESTORER_NOTHING},
     {"builtin:mirror", "postprocess: [{open: 2}, {keep_largest: 1}, {fill_holes: true}]", RESTORER_MIRROR},
@@ -68,11 +69,15 @@ static enum status restorer_build(struct restorer *restorer, const struct networ
         return error_set(error, STATUS_USAGE,
                          "%s: the network takes %d channels: a skull has one (input_channels: 1)%s",
                          *restorer->path ? restorer->path : "restore", (int)network->input_channels,
-                         restorer->coarse ? ", the coarse answer another (input_channels: 2)" : "");
+                         restorer->coarse ? ", the coarse prediction another (input_channels: 2)" : "");
+
     const struct shape src = {window->batch, channels, window->patch_vox[2], window->patch_vox[1],
                               window->patch_vox[0]};
+
+    /* One network for batches of the pipeline's patch; the parameters stay with their owner. */
     restorer->network_config = network;
     restorer->params = params;
+
     return network_new(&restorer->network, network, params, src, NETWORK_INFER, error);
 }
 
@@ -96,6 +101,7 @@ enum status restorer_find(const char **ret, const char *path, struct arena *aren
 {
     static const char *const names[] = {"best.h5", "last.h5"};
     static const char *const shipped[] = {"../models/phantom.h5", "../share/calvaria/models/phantom.h5", NULL};
+
     *ret = path ? path : file_shipped(arena, shipped);
     if (!*ret)
         return error_set(error, STATUS_FAILED,
@@ -103,6 +109,8 @@ enum status restorer_find(const char **ret, const char *path, struct arena *aren
                          "there (name a model file or a run folder with --model)");
     if (!path || !file_is_folder(path))
         return STATUS_OK;
+
+    /* A run folder: the best validated state, else the last. */
     for (int i = 0; i < 2; i++) {
         char *file = file_join(arena, path, names[i]);
         if (!file)
@@ -112,6 +120,7 @@ enum status restorer_find(const char **ret, const char *path, struct arena *aren
             return STATUS_OK;
         }
     }
+
     return error_set(
         error, STATUS_FAILED,
         "%s: no model in this folder: neither best.h5 nor last.h5 (a run folder that has validated or saved once, "
@@ -119,23 +128,22 @@ enum status restorer_find(const char **ret, const char *path, struct arena *aren
         path);
 }
 
-/* The stage that `model` is, which lives on in its owner. */
+/* A stage over `model`, which belongs to its owner. */
 static enum status restorer_stage(struct restorer *restorer, struct model *model, const struct config_strings *sets,
                                   struct error *error)
 {
     const char *text = model_text(model, "restore");
     if (!text)
-        return error_set(
-            error, STATUS_FAILED,
-            "%s: the text 'restore' is missing: the model does not say how it restores (a model written by "
-            "calvaria train has it)",
-            restorer->path);
+        return error_set(error, STATUS_FAILED,
+                         "%s: the text 'restore' is missing: the model does not state its pipeline (a model written by "
+                         "calvaria train has it)",
+                         restorer->path);
     if (restorer_configure(restorer, text, sets, error))
         return error->status;
     return restorer_build(restorer, &model->network, &model->params, error);
 }
 
-/* A coarse stage sees a frame on the whole skull. */
+/* A coarse stage scans the whole skull at one spacing along all axes. */
 static enum status restorer_check_coarse(const struct restorer *coarse, struct error *error)
 {
     const double *mm = coarse->config.working_spacing_mm;
@@ -152,6 +160,8 @@ static enum status restorer_load(struct restorer *restorer, const struct config_
     if (model_read(&restorer->model, restorer->path, false, error))
         return error->status;
     restorer->has_model = true;
+
+    /* A cascade: the coarse stage has a network of its own over the same file. */
     if (restorer->model.coarse) {
         restorer->owns_coarse = true;
         if (restorer_alloc(&restorer->coarse, restorer->path, RESTORER_NETWORK, error) ||
@@ -162,7 +172,7 @@ static enum status restorer_load(struct restorer *restorer, const struct config_
     return restorer_stage(restorer, &restorer->model, sets, error);
 }
 
-/* The pair's model becomes its coarse stage. */
+/* A cascade's model is replaced by its coarse stage. */
 static void restorer_descend(struct model *model)
 {
     struct model *coarse = model->coarse;
@@ -180,6 +190,7 @@ enum status restorer_open_coarse(struct restorer **ret, const char *path, struct
     struct restorer *restorer = NULL;
     const char *file;
     enum status status = restorer_find(&file, path, &arena, error);
+
     if (!status)
         status = restorer_alloc(&restorer, file, RESTORER_NETWORK, error);
     if (!status)
@@ -197,6 +208,7 @@ enum status restorer_open_coarse(struct restorer **ret, const char *path, struct
         return error_while(error, "opening the coarse stage %s", path);
     }
     *ret = restorer;
+
     return STATUS_OK;
 }
 
@@ -206,12 +218,15 @@ static enum status restorer_find_builtin(const struct builtin **ret, const char 
     *ret = NULL;
     if (!path || strncmp(path, "builtin:", 8) != 0)
         return STATUS_OK;
+
     for (int i = 0; i < N_BUILTINS; i++) {
         names[i] = builtins[i].path;
         if (strcmp(path, builtins[i].path) == 0)
             *ret = &builtins[i];
     }
+
     const char *near = *ret ? NULL : config_nearest(path, names);
+
     return *ret ? STATUS_OK
                 : error_set(error, STATUS_USAGE,
                             "%s: unknown (did you mean '%s'? there are builtin:nothing and builtin:mirror)", path,
@@ -249,6 +264,7 @@ enum status restorer_open(struct restorer **ret, const char *path, const struct 
     const char *file = path;
     struct restorer *restorer = NULL;
     enum status status = restorer_find_builtin(&builtin, path, error);
+
     if (!status && !builtin)
         status = restorer_find(&file, path, &arena, error);
     if (!status)
@@ -308,12 +324,13 @@ static int64_t restorer_scan_bytes(const struct restorer *restorer, const struct
     struct grid working = *grid;
     bool resampled = restorer_working_grid(restorer, grid, &working);
     int64_t scan = window_bytes(&restorer->config.window, working.dim);
-    if (resampled) /* the network's input and its answer, and a few native slices */
+    if (resampled) /* the network's input and output, and a few native slices */
         scan += (2 * grid_voxels(&working) + grid->dim[0] * grid->dim[1] * RESTORE_SLAB) * (int64_t)sizeof(float);
     return scan;
 }
 
-/* The networks stay. Beside the skull, implant and raw: first the scan, then the rules, then the completed skull. */
+/* The networks, the skull, the implant and raw stay; added to them: first the scan, then the rules, then the completed
+ * skull. */
 int64_t restorer_bytes(const struct restorer *restorer, const struct grid *grid)
 {
     enum { PROGRAM_BYTES = 64 << 20 /* itself, its libraries and threads */ };

@@ -1,4 +1,4 @@
-/* window.c - see window.h.
+/* window.c - see window.h. Test: tests/infer/test_window.c
  *
  * Blending weights are whole numbers (1 to 63, a Gaussian of sigma = patch / 8 along each axis): up to 64 tiles over a
  * voxel their weighted sums of zeros and ones are exact in float, so blending binary values that agree gives exactly
@@ -14,7 +14,7 @@
 #include "data/volume/resample.h"
 
 const char *const scan_names[] = {"grid", "overlap", "whole", NULL};
-static const float MIN_BLEND_SHARE = 0.1F; /* a smaller share of a voxel's blend decides nothing */
+static const float MIN_BLEND_SHARE = 0.1F; /* of a voxel's blending weight: below, a tile does not decide the voxel */
 
 /* The tiles along one axis. */
 struct window_axis {
@@ -65,6 +65,7 @@ enum status window_starts(int64_t **ret_starts, int64_t *ret_n, int64_t size, in
         starts[i] = i + 1 < n || n == 1 ? i * step : size - patch;
     *ret_starts = starts;
     *ret_n = n;
+
     return STATUS_OK;
 }
 
@@ -93,13 +94,18 @@ static enum status window_axis_init(struct window_axis *axis, const struct windo
     axis->sum = memory_zalloc((size_t)size, sizeof *axis->sum);
     if (!axis->weight || !axis->sum)
         return error_memory(error, (size_t)(size + patch) * sizeof *axis->sum, "the weights of the scan");
+
     for (int64_t i = 0; i < patch; i++) {
         double from_middle = ((double)i - 0.5 * (double)(patch - 1)) / ((double)patch / 8);
+
+        /* Gaussian of sigma = patch / 8, as whole numbers from 1 to 63 (see above). */
         axis->weight[i] = (float)fmax(1, round(63 * exp(-0.5 * from_middle * from_middle)));
     }
+
     for (int64_t t = 0; t < axis->n; t++)
         for (int64_t i = 0; i < patch && axis->start[t] + i < size; i++)
             axis->sum[axis->start[t] + i] += axis->weight[i];
+
     return STATUS_OK;
 }
 
@@ -121,23 +127,28 @@ static enum status window_check(struct window *w, struct error *error)
     struct shape src = network_src_shape(w->network), dst = network_dst_shape(w->network);
     char text[SHAPE_TEXT];
     struct shape expected = {config->batch, w->sources, patch[2], patch[1], patch[0]};
+
     if (!shape_equal(src, expected))
         return error_set(error, STATUS_USAGE,
                          "scan: the network takes %s, the scan's patch is %" PRId64 "x%" PRId64 "x%" PRId64
                          " in batches of %" PRId64 " (of %s)",
                          shape_text(text, src), patch[0], patch[1], patch[2], config->batch,
                          w->prior ? "two channels: the skull and the coarse prediction" : "one channel");
+
     if (dst.n != src.n || dst.d != src.d || dst.h != src.h || dst.w != src.w)
         return error_set(error, STATUS_USAGE,
                          "scan: the network's output is %s for patches of %" PRId64 "x%" PRId64 "x%" PRId64
                          " (x,y,z): it must have the patch's size",
                          shape_text(text, dst), patch[0], patch[1], patch[2]);
+
     for (int a = 0; a < 3; a++)
         if (config->scan == SCAN_WHOLE && w->src->grid.dim[a] != patch[a])
             return error_set(error, STATUS_USAGE,
                              "scan: whole: the volume has %" PRId64 " voxels along axis %d, the patch %" PRId64,
                              w->src->grid.dim[a], a, patch[a]);
+
     w->channels = dst.c;
+
     return STATUS_OK;
 }
 
@@ -164,11 +175,14 @@ static enum status window_init(struct window *w, struct error *error)
     if (w->prior)
         window_place_prior(w);
     w->patch_voxels = config->patch_vox[0] * config->patch_vox[1] * config->patch_vox[2];
+
     int64_t depth = window_scanned_slices(config, dim[2]);
     w->z_base = dim[2] - depth;
     for (int a = 0; a < 3; a++)
         if (window_axis_init(&w->axis[a], config, a == 2 ? depth : dim[a], config->patch_vox[a], error))
             return error->status;
+
+    /* overlap keeps the sums of one row of tiles; grid and whole keep none. */
     int64_t slab_rows = depth < config->patch_vox[2] ? depth : config->patch_vox[2];
     int64_t slab_voxels = config->scan == SCAN_OVERLAP ? dim[0] * dim[1] * slab_rows : 0;
     w->batch = memory_alloc((size_t)(w->patch_voxels * w->sources * config->batch), sizeof(float));
@@ -179,6 +193,7 @@ static enum status window_init(struct window *w, struct error *error)
     if (!w->batch || !w->outputs || !w->empty || !w->slab || !w->queue)
         return error_memory(error, (size_t)window_bytes(config, dim), "the scan");
     w->stats.n_tiles = w->axis[0].n * w->axis[1].n * w->axis[2].n;
+
     return STATUS_OK;
 }
 
@@ -210,6 +225,7 @@ static bool window_load_row(float *out, const struct volume *src, int64_t from, 
             any |= row[i] != 0;
         }
     }
+
     return any;
 }
 
@@ -218,10 +234,12 @@ static bool window_load(const struct window *w, const struct window_tile *tile, 
 {
     const int64_t *dim = w->src->grid.dim, *patch = w->config->patch_vox;
     int64_t start[3], n[3];
+
     for (int a = 0; a < 3; a++) {
         start[a] = w->axis[a].start[tile->at[a]];
         n[a] = patch[a] < w->axis[a].size - start[a] ? patch[a] : w->axis[a].size - start[a];
     }
+
     int any = 0;
 #pragma omp parallel for schedule(static) reduction(| : any)
     for (int64_t z = 0; z < patch[2]; z++)
@@ -233,6 +251,7 @@ static bool window_load(const struct window *w, const struct window_tile *tile, 
                 any |= window_load_row(
                     row, w->src, ((w->z_base + start[2] + z) * dim[1] + start[1] + y) * dim[0] + start[0], in_row);
         }
+
     return any != 0;
 }
 
@@ -262,6 +281,8 @@ static bool window_prior_may_exceed(const struct window *w, const double at[3], 
         lo[a] = (int64_t)fmax(floor(at[a] + (double)core[a][0] * w->prior_step[a]), 0);
         hi[a] = (int64_t)fmin(floor(at[a] + (double)(core[a][1] - 1) * w->prior_step[a]) + 2, (double)dim[a]);
     }
+
+    /* Linear interpolation never exceeds its corners. */
     for (int64_t z = lo[2]; z < hi[2]; z++)
         for (int64_t y = lo[1]; y < hi[1]; y++)
             for (int64_t x = lo[0]; x < hi[0]; x++)
@@ -277,11 +298,14 @@ static bool window_load_prior(const struct window *w, const struct window_tile *
     double at[3];
     int64_t core[3][2];
     float most = 0;
+
     for (int a = 0; a < 3; a++) {
         const int64_t first = w->axis[a].start[tile->at[a]] + (a == 2 ? w->z_base : 0);
         at[a] = w->prior_at[a] + (double)first * w->prior_step[a];
         window_core(w, a, tile->at[a], core[a]);
     }
+
+    /* A cheap bound first: most tiles are far from the defect. */
     if (!window_prior_may_exceed(w, at, core))
         return false;
     resample_lattice(out, patch, w->prior->data, w->prior->grid.dim, at, w->prior_step);
@@ -290,6 +314,7 @@ static bool window_load_prior(const struct window *w, const struct window_tile *
         for (int64_t y = core[1][0]; y < core[1][1]; y++)
             for (int64_t x = core[0][0]; x < core[0][1]; x++)
                 most = fmaxf(most, out[(z * patch[1] + y) * patch[0] + x]);
+
     return (double)most > w->config->min_prior;
 }
 
@@ -310,6 +335,7 @@ static void window_average_mirrored(struct window *w)
 {
     const struct pass pass = {.training = false};
     const int64_t *patch = w->config->patch_vox, rows = patch[1] * patch[2], width = patch[0];
+
     window_mirror_rows(w->batch, rows * w->sources * w->n_slots, width);
     const float *out = network_forward(w->network, w->batch, &pass) + (w->channels - 1) * w->patch_voxels;
     window_mirror_rows(w->batch, rows * w->sources * w->n_slots, width);
@@ -330,13 +356,14 @@ static void window_mix_prior(float *output, const float *prior, float weight, in
         output[i] += weight * (prior[i] - output[i]);
 }
 
-/* The channel that is asked for, of every patch in the batch: *ret_stride floats from one to the next. */
+/* The last channel of every patch in the batch: *ret_stride floats from one to the next. */
 static const float *window_forward(struct window *w, int64_t *ret_stride)
 {
     const struct pass pass = {.training = false};
     const int64_t n = w->patch_voxels;
     double begin = log_clock_s();
     const float *out = network_forward(w->network, w->batch, &pass) + (w->channels - 1) * n;
+
     *ret_stride = w->channels * n;
     if (window_mixes(w->config)) {
         for (int64_t b = 0; b < w->config->batch; b++)
@@ -348,6 +375,7 @@ static const float *window_forward(struct window *w, int64_t *ret_stride)
         out = w->outputs;
         *ret_stride = n;
     }
+
     w->stats.network_s += log_clock_s() - begin;
     return out;
 }
@@ -381,6 +409,7 @@ static void window_blend(struct window *w, const struct window_tile *tile, const
     int64_t nx = x_axis->patch < x_axis->size - x0 ? x_axis->patch : x_axis->size - x0;
     int64_t ny = y_axis->patch < y_axis->size - y0 ? y_axis->patch : y_axis->size - y0;
     int64_t nz = z_axis->patch < z_axis->size - z0 ? z_axis->patch : z_axis->size - z0;
+
 #pragma omp parallel for schedule(static)
     for (int64_t z = 0; z < nz; z++)
         for (int64_t y = 0; y < ny; y++) {
@@ -415,7 +444,7 @@ static void window_flush(struct window *w)
     w->n_queue = w->n_slots = 0;
 }
 
-/* A tile that is not looked at: its values are its input, or 0, which adds nothing to a blend. */
+/* A tile below min_prior: its values are its input, or 0, which adds nothing to a blend. */
 static void window_skip(struct window *w, const struct window_tile *tile, float *values)
 {
     w->stats.n_skipped++;
@@ -438,8 +467,11 @@ static void window_add_tile(struct window *w, struct window_tile tile)
         window_skip(w, &tile, slot);
         return;
     }
+
+    /* The prediction for an empty patch is computed once and reused. */
     const bool any = window_load(w, &tile, slot);
     tile.slot = -1;
+
     if (any || w->prior) { /* a tile that got here has a prior above 0 */
         tile.slot = w->n_slots++;
     } else {
@@ -449,6 +481,7 @@ static void window_add_tile(struct window *w, struct window_tile tile)
             window_predict_empty(w);
         }
     }
+
     w->queue[w->n_queue++] = tile;
     if (w->n_slots == w->config->batch)
         window_flush(w);
@@ -459,6 +492,7 @@ static void window_pass_rows(struct window *w, int64_t t)
 {
     const struct window_axis *x_axis = &w->axis[0], *y_axis = &w->axis[1], *z_axis = &w->axis[2];
     int64_t z0 = z_axis->start[t], n = window_axis_end(z_axis, t) - z0, slice = x_axis->size * y_axis->size;
+
 #pragma omp parallel for schedule(static)
     for (int64_t z = 0; z < n; z++)
         for (int64_t y = 0; y < y_axis->size; y++) {
@@ -466,6 +500,8 @@ static void window_pass_rows(struct window *w, int64_t t)
             for (int64_t x = 0; x < x_axis->size; x++)
                 row[x] /= sum * x_axis->sum[x];
         }
+
+    /* Rows above the next row of tiles are final; the rest moves to the front of the slab. */
     w->sink(w->context,
             &(struct window_block){.box = {{0, 0, w->z_base + z0}, {x_axis->size, y_axis->size, w->z_base + z0 + n}},
                                    .p = w->slab,
@@ -490,6 +526,7 @@ enum status window_scan(struct window_stats *ret, struct network *network, const
                        .context = context,
                        .progress = progress};
     enum status status = window_init(&w, error);
+
     if (!status && progress)
         progress_start(progress, progress->label, "tiles", 0, w.stats.n_tiles);
     for (int64_t z = 0; !status && z < w.axis[2].n; z++) {
@@ -500,6 +537,7 @@ enum status window_scan(struct window_stats *ret, struct network *network, const
         if (config->scan == SCAN_OVERLAP)
             window_pass_rows(&w, z);
     }
+
     if (!status && progress)
         progress_end(progress);
     window_done(&w);

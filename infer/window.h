@@ -25,10 +25,9 @@ struct window_config {
     int64_t patch_vox[3]; /* x, y, z; the network's input */
     int64_t top_vox;      /* only the top this many slices are scanned (0: all) */
     int64_t batch;        /* patches per forward pass; the network's n */
-    bool flip_average; /* the mean of two answers: to the patch, and to its mirror image (left and right), mirrored back
-                        */
-    double prior_weight; /* where there is a prior: its share of the answer, beside the network's */
-    double min_prior;    /* where there is a prior: a tile with none above this is not looked at */
+    bool flip_average;    /* the mean over the patch and its mirror image (left and right), mirrored back */
+    double prior_weight;  /* with a prior: its weight in the result; the rest is the network's */
+    double min_prior;     /* with a prior: tiles without a value above this are not computed */
 };
 
 /* What is scanned. */
@@ -36,7 +35,7 @@ struct window_source {
     const struct volume *skull; /* VOXEL_U8 (0 and 1) or VOXEL_F32 */
     const struct volume *prior; /* VOXEL_F32, on any grid of parallel axes: the network's second channel, linear at the
                                    skull's voxels; or NULL */
-    bool keep;                  /* a tile that is not looked at keeps its input; else it is answered with 0 */
+    bool keep;                  /* a tile that is not computed keeps its input; else it is 0 */
 };
 
 struct window_stats {

@@ -1,4 +1,4 @@
-/* api.c - the short answers of the API; see http.h. */
+/* api.c - the short responses of the API; see http.h. Test: tests/serve/test_server.sh */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -28,6 +28,7 @@ enum MHD_Result api_info(struct request *request)
               cJSON_AddBoolToObject(object, "token", server->token != NULL) &&
               cJSON_AddRawToObject(object, "model", server->info);
     cJSON *limits = cJSON_AddObjectToObject(object, "limits"), *load = cJSON_AddObjectToObject(object, "load");
+
     ok = ok && cJSON_AddNumberToObject(limits, "max_upload_bytes", (double)server->max_upload_bytes) &&
          cJSON_AddNumberToObject(limits, "max_voxels", (double)server->max_voxels) &&
          cJSON_AddNumberToObject(limits, "queue", (double)config->queue) &&
@@ -61,6 +62,7 @@ enum MHD_Result api_example(struct request *request)
     struct error error = {0};
     char why[JOB_TEXT_BYTES], *folder = NULL;
     int status = store_reserve(store, EXAMPLE_BYTES, why);
+
     if (status)
         return respond_error(request, status, "%s", why);
     job_name_set(&job, "example");
@@ -70,11 +72,13 @@ enum MHD_Result api_example(struct request *request)
         store_abandon(store, &job);
         status = 507;
     }
+
     memory_free(folder);
     if (!status)
         return respond_job(request, 201, job.id);
     store_release(store);
-    return respond_error(request, status, "the server cannot store the job (tell its operator)");
+
+    return respond_error(request, status, "the server cannot store the job (contact its operator)");
 }
 
 static enum MHD_Result api_respond_absent(struct request *request)
@@ -107,6 +111,7 @@ static enum MHD_Result api_respond_file(struct request *request, int artefact, i
 {
     char disposition[HEADER_BYTES];
     struct MHD_Response *response = MHD_create_response_from_fd64((uint64_t)bytes, handle);
+
     if (!response) {
         close(handle);
         return MHD_NO;
@@ -115,13 +120,16 @@ static enum MHD_Result api_respond_file(struct request *request, int artefact, i
              artefacts[artefact].shown ? "inline" : "attachment", name);
     MHD_add_response_header(response, "Content-Type", artefacts[artefact].type);
     MHD_add_response_header(response, "Content-Disposition", disposition);
+
     if (strncmp(artefacts[artefact].type, "text/html", 9) == 0) { /* a report needs no script and no other file */
         MHD_add_response_header(
             response, "Content-Security-Policy",
             "default-src 'none'; img-src data:; style-src 'unsafe-inline'; frame-ancestors 'self'; sandbox");
         MHD_add_response_header(response, "X-Frame-Options", "SAMEORIGIN");
     }
+
     respond_within(request, http_time_s(bytes));
+
     return respond(request, 200, response);
 }
 
@@ -131,6 +139,7 @@ enum MHD_Result api_file(struct request *request)
     char saved[128];
     int64_t bytes = 0;
     int artefact = artefact_find(name, format);
+
     if (artefact < 0)
         return artefacts[request->artefact].format
                    ? respond_error(request, 400, "format: '%.20s': expected nii.gz or nrrd", format)
@@ -140,5 +149,6 @@ enum MHD_Result api_file(struct request *request)
         return api_respond_file(request, artefact, handle, bytes, saved);
     if (store_version(request->server->store, request->id) == 0)
         return api_respond_absent(request);
+
     return respond_error(request, 404, "%s: not there (the job's \"files\" lists what is)", name);
 }

@@ -1,6 +1,6 @@
-/* events.c - progress as server-sent events; see http.h.
+/* events.c - progress as server-sent events; see http.h. Test: tests/serve/test_server.sh
  *
- * A stream with nothing to say is suspended; a change, a beat or the end of the server resumes it. */
+ * A stream with nothing to send is suspended; a change, a heartbeat or the end of the server resumes it. */
 #include <stdio.h>
 #include <string.h>
 
@@ -15,23 +15,25 @@ struct stream {
     struct server *server;
     struct MHD_Connection *connection;
     char id[JOB_ID_LENGTH + 1];
-    uint64_t version; /* last told */
+    uint64_t version; /* last sent */
     char *text;       /* on its way */
     size_t length, sent;
-    double spoke_s;
+    double sent_s;
     bool over;
-    bool suspended, stirred; /* under stream_mutex; stirred: look again before falling asleep */
+    bool suspended, woken; /* under stream_mutex; woken: check once more before suspending */
     struct stream *next, **link;
 };
 
-/* The next words, or none. */
-static void stream_speak(struct stream *stream)
+/* The next event, or none. */
+static void stream_fill(struct stream *stream)
 {
     uint64_t version = store_version(stream->server->store, stream->id);
     bool final = false;
+
     memory_free(stream->text);
     stream->text = NULL;
     stream->sent = stream->length = 0;
+
     if (version == 0) {
         stream->text = memory_strdup("event: gone\ndata: {}\n\n");
         stream->over = true;
@@ -40,12 +42,13 @@ static void stream_speak(struct stream *stream)
         stream->text = json ? memory_printf("event: job\ndata: %s\n\n", json) : NULL;
         stream->over = final;
         cJSON_free(json);
-    } else if (log_clock_s() - stream->spoke_s >= BEAT_S) {
+    } else if (log_clock_s() - stream->sent_s >= BEAT_S) {
         stream->text = memory_strdup(": \n\n");
     }
+
     if (stream->text) {
         stream->length = strlen(stream->text);
-        stream->spoke_s = log_clock_s();
+        stream->sent_s = log_clock_s();
     }
 }
 
@@ -53,27 +56,32 @@ static ssize_t stream_read(void *context, uint64_t position, char *buffer, size_
 {
     struct stream *stream = context;
     struct server *server = stream->server;
+
     (void)position;
     while (stream->sent == stream->length) {
         if (stream->over || server->draining)
             return MHD_CONTENT_READER_END_OF_STREAM;
-        stream_speak(stream);
+        stream_fill(stream);
         if (stream->length > 0)
             break;
+
+        /* Under the lock: a wake-up between the check and the suspension must not be lost. */
         pthread_mutex_lock(&server->stream_mutex);
-        if (!stream->stirred && !server->draining) {
+        if (!stream->woken && !server->draining) {
             stream->suspended = true;
             MHD_suspend_connection(stream->connection);
         }
-        stream->stirred = false;
-        bool asleep = stream->suspended;
+        stream->woken = false;
+        bool suspended = stream->suspended;
         pthread_mutex_unlock(&server->stream_mutex);
-        if (asleep)
+        if (suspended)
             return 0;
     }
+
     size_t n = stream->length - stream->sent < most ? stream->length - stream->sent : most;
     memcpy(buffer, stream->text + stream->sent, n);
     stream->sent += n;
+
     return (ssize_t)n;
 }
 
@@ -90,9 +98,9 @@ static void stream_free(void *context)
     memory_free(stream);
 }
 
-static void stream_stir(struct stream *stream)
+static void stream_wake(struct stream *stream)
 {
-    stream->stirred = true;
+    stream->woken = true;
     if (!stream->suspended)
         return;
     stream->suspended = false;
@@ -103,7 +111,7 @@ void events_wake(struct server *server)
 {
     pthread_mutex_lock(&server->stream_mutex);
     for (struct stream *stream = server->streams; stream; stream = stream->next)
-        stream_stir(stream);
+        stream_wake(stream);
     pthread_mutex_unlock(&server->stream_mutex);
 }
 
@@ -112,8 +120,8 @@ void events_beat(struct server *server)
     double now_s = log_clock_s();
     pthread_mutex_lock(&server->stream_mutex);
     for (struct stream *stream = server->streams; stream; stream = stream->next)
-        if (now_s - stream->spoke_s >= BEAT_S)
-            stream_stir(stream);
+        if (now_s - stream->sent_s >= BEAT_S)
+            stream_wake(stream);
     pthread_mutex_unlock(&server->stream_mutex);
 }
 
@@ -142,13 +150,14 @@ enum MHD_Result events_respond(struct request *request)
     struct stream *stream = memory_zalloc(1, sizeof *stream);
     if (!stream)
         return MHD_NO;
-    *stream = (struct stream){.server = server, .connection = request->connection, .spoke_s = log_clock_s()};
+    *stream = (struct stream){.server = server, .connection = request->connection, .sent_s = log_clock_s()};
     memcpy(stream->id, request->id, sizeof stream->id);
     if (server->draining || !stream_enter(server, stream)) {
         memory_free(stream);
-        return respond_error(request, 503, "events: too many streams are open (ask GET /api/jobs/%s instead)",
+        return respond_error(request, 503, "events: too many streams are open (use GET /api/jobs/%s instead)",
                              request->id);
     }
+
     struct MHD_Response *response =
         MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, BLOCK_BYTES, stream_read, stream, stream_free);
     if (!response) {
@@ -158,5 +167,6 @@ enum MHD_Result events_respond(struct request *request)
     MHD_add_response_header(response, "Content-Type", "text/event-stream");
     MHD_add_response_header(response, "X-Accel-Buffering", "no");
     respond_within(request, 0);
+
     return respond(request, 200, response);
 }

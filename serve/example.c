@@ -1,4 +1,4 @@
-/* example.c - the skull a visitor can try; see work.h. */
+/* example.c - the skull that a visitor can try; see work.h. Test: tests/serve/test_server.sh */
 #include "data/defects/defect.h"
 #include "data/phantom/phantom.h"
 #include "data/volume/formats.h"
@@ -13,6 +13,7 @@ static enum status example_cut(struct volume *skull, struct arena *arena, struct
     struct yaml_node *root;
     struct region region = {0};
     enum status status = yaml_read_text(&root, example_defects, "example", arena, error);
+
     if (!status)
         status = config_bind(&defects_table, root, &defects, arena, error);
     if (!status)
@@ -21,11 +22,13 @@ static enum status example_cut(struct volume *skull, struct arena *arena, struct
     uint8_t *bone = skull->data;
     const uint8_t *cut = region.mask;
     const struct box *box = &region.box;
+
     for (int64_t z = box->lo[2]; !status && z < box->hi[2]; z++)
         for (int64_t y = box->lo[1]; y < box->hi[1]; y++)
             for (int64_t x = box->lo[0]; x < box->hi[0]; x++)
                 if (*cut++)
                     bone[(z * skull->grid.dim[1] + y) * skull->grid.dim[0] + x] = 0;
+
     region_done(&region);
     return status;
 }
@@ -36,6 +39,7 @@ enum status example_write(const char *path, struct error *error)
     struct phantom_config config;
     struct volume skull = {0};
     enum status status = config_bind(&phantom_table, NULL, &config, &arena, error);
+
     if (!status)
         status = phantom_skull(&skull, &config, EXAMPLE_SEED, EXAMPLE_SKULL, error);
     if (!status)

@@ -1,4 +1,4 @@
-/* folder.c - see folder.h. */
+/* folder.c - removing a folder; see folder.h. Test: tests/serve/test_server.sh */
 #define _XOPEN_SOURCE 700 /* nftw */
 #include "serve/folder.h"
 

@@ -1,4 +1,5 @@
-/* guard.c - who may ask: the token, its cookie, and the page's own origin; see http.h. */
+/* guard.c - access control: the token, its cookie, and the page's own origin; see http.h.
+ * Test: tests/serve/test_server.sh, tests/serve/attack.sh */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -79,6 +80,7 @@ int guard_check(struct request *request)
     if (request->server->token && !guard_has_token(request))
         return guard_refuse(request, 401,
                             "a token is needed (send 'Authorization: Bearer TOKEN', or log in on the page)");
+
     return 0;
 }
 
@@ -89,6 +91,7 @@ static enum status guard_open_session(struct server *server, struct error *error
     char line[64], mark[24];
     size_t bytes = 0;
     struct error ignored = {0};
+
     if (!path)
         return error_memory(error, 256, "a path");
     snprintf(mark, sizeof mark, " %016" PRIx64 "\n", (uint64_t)XXH64(server->token, strlen(server->token), 0));
@@ -97,8 +100,11 @@ static enum status guard_open_session(struct server *server, struct error *error
         memcpy(server->session, text, JOB_ID_LENGTH);
         server->session[JOB_ID_LENGTH] = '\0';
     }
+
     memory_free(text);
     enum status status = STATUS_OK;
+
+    /* A new token, or the first start: a new cookie. */
     if (!job_id_valid(server->session)) {
         status = job_id_make(server->session, error);
         snprintf(line, sizeof line, "%s%s", server->session, mark);
@@ -107,6 +113,7 @@ static enum status guard_open_session(struct server *server, struct error *error
         if (!status && chmod(path, 0600))
             status = error_set(error, STATUS_FAILED, "%s: cannot be kept from other users: %s", path, strerror(errno));
     }
+
     memory_free(path);
     return status;
 }
@@ -117,6 +124,7 @@ enum status guard_open(struct server *server, struct error *error)
     struct stat info;
     char *text = NULL;
     size_t bytes = 0;
+
     if (!config->token_file) {
         if (guard_host_is_loopback(config->address) || strcmp(config->address, "::1") == 0)
             return STATUS_OK;
@@ -125,23 +133,28 @@ enum status guard_open(struct server *server, struct error *error)
                          "--token-file token)",
                          config->address);
     }
+
     if (file_read(&text, &bytes, config->token_file, TOKEN_MOST, error))
         return error_while(error, "reading --token-file");
     text[strcspn(text, "\r\n")] = '\0';
     server->token = text;
+
     for (const char *c = text; *c; c++)
         if (*c <= ' ' || *c > '~')
             return error_set(
                 error, STATUS_USAGE,
                 "--token-file %s: the token holds a space or a character beyond ASCII (openssl rand -hex 24)",
                 config->token_file);
+
     if (strlen(text) < TOKEN_LEAST)
         return error_set(
             error, STATUS_USAGE,
             "--token-file %s: a token of %zu characters can be guessed (at least %d: openssl rand -hex 24)",
             config->token_file, strlen(text), TOKEN_LEAST);
+
     if (stat(config->token_file, &info) == 0 && (info.st_mode & (S_IRWXG | S_IRWXO)))
         log_warn("--token-file %s: other users of this machine can read it (chmod 600 %s)", config->token_file,
                  config->token_file);
+
     return guard_open_session(server, error);
 }

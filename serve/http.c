@@ -1,4 +1,4 @@
-/* http.c - libmicrohttpd's side; see http.h. */
+/* http.c - requests, responses and connections over libmicrohttpd; see http.h. Test: tests/serve/test_server.sh */
 #include "serve/http.h"
 
 #include <arpa/inet.h>
@@ -88,19 +88,21 @@ enum MHD_Result respond(struct request *request, int status, struct MHD_Response
     http_add_safety_headers(response);
     if (request->route && !http_route_documents(request->route, status)) {
         server->undocumented++;
-        log_warn("%s %s: responded with %d, which docs/openapi.yaml does not say", request->route->method,
+        log_warn("%s %s: responded with %d, which docs/openapi.yaml does not list", request->route->method,
                  request->route->path, status);
     }
+
     server->responses[status / 100 % 6]++;
     request->responded = status;
     enum MHD_Result result = MHD_queue_response(request->connection, (unsigned)status, response);
     MHD_destroy_response(response);
+
     return result;
 }
 
 enum MHD_Result respond_json(struct request *request, int status, char *text)
 {
-    static char empty[] = "{\"error\": \"the server is out of memory (try again later)\"}";
+    static char empty[] = "{\"error\": \"the server is out of memory (try later)\"}";
     struct MHD_Response *response = text
                                         ? MHD_create_response_from_buffer(strlen(text), text, MHD_RESPMEM_MUST_FREE)
                                         : MHD_create_response_from_buffer(strlen(empty), empty, MHD_RESPMEM_PERSISTENT);
@@ -118,6 +120,7 @@ static enum MHD_Result http_respond_failure(struct request *request, int status,
     cJSON_Delete(object);
     struct MHD_Response *response =
         text ? MHD_create_response_from_buffer(strlen(text), text, MHD_RESPMEM_MUST_FREE) : NULL;
+
     if (!response) {
         cJSON_free(text);
         return MHD_NO;
@@ -129,6 +132,7 @@ static enum MHD_Result http_respond_failure(struct request *request, int status,
         MHD_add_response_header(response, "WWW-Authenticate", "Bearer realm=\"calvaria\"");
     if (request->allow && status == 405)
         MHD_add_response_header(response, "Allow", request->allow);
+
     return respond(request, status, response);
 }
 
@@ -147,6 +151,7 @@ enum MHD_Result respond_job(struct request *request, int status, const char *id)
     uint64_t version;
     bool final;
     char *text = store_json(request->server->store, id, &version, &final), location[64];
+
     if (!text)
         return respond_error(request, 404, "%s: no such job (it was deleted, or kept for %g hours)", id,
                              request->server->config->keep_hours);
@@ -159,6 +164,7 @@ enum MHD_Result respond_job(struct request *request, int status, const char *id)
     snprintf(location, sizeof location, "/api/jobs/%s", id);
     if (status == 201)
         MHD_add_response_header(response, "Location", location);
+
     return respond(request, status, response);
 }
 
@@ -191,7 +197,7 @@ const char *request_argument(const struct request *request, const char *name)
     return MHD_lookup_connection_value(request->connection, MHD_GET_ARGUMENT_KIND, name);
 }
 
-/* -1: not said, or no number (libmicrohttpd refuses those itself). */
+/* -1: not given, or no number (libmicrohttpd refuses those itself). */
 static int64_t http_content_length(const struct request *request)
 {
     const char *text = request_header(request, "Content-Length");
@@ -212,6 +218,7 @@ static void request_refuse(struct request *request)
         snprintf(request->why, sizeof request->why, "%.20s: not served here (allowed: GET, HEAD)", request->method);
         return;
     }
+
     route_match(request);
     if (!request->refusal)
         request->refusal = guard_check(request);
@@ -230,6 +237,8 @@ static enum MHD_Result request_begin(struct server *server, struct MHD_Connectio
     *context = request;
     request_refuse(request);
     respond_within(request, http_time_s(request->body_bytes));
+
+    /* A large refused body is not read: the response goes out at once. */
     bool chunked = request_header(request, "Transfer-Encoding") != NULL;
     if (request->refusal && (chunked || request->body_bytes > DRAIN_BYTES || request_header(request, "Expect")))
         return http_respond_failure(request, request->refusal, request->why);
@@ -244,6 +253,7 @@ static enum MHD_Result request_handle(void *context, struct MHD_Connection *conn
     struct request *request = *request_context;
     if (!request)
         return request_begin(context, connection, path, method, request_context);
+
     if (*bytes > 0) {
         request->read_bytes += (int64_t)*bytes;
         bool ok = request->refusal || !request->route || !request->route->take
@@ -252,8 +262,10 @@ static enum MHD_Result request_handle(void *context, struct MHD_Connection *conn
         *bytes = 0;
         return ok ? MHD_YES : MHD_NO;
     }
+
     if (request->refusal)
         return http_respond_failure(request, request->refusal, request->why);
+
     return request->route ? request->route->respond(request) : page_respond(request);
 }
 
@@ -341,6 +353,7 @@ static int http_listen(const char *address, int port, int *ret_port, struct erro
 {
     char service[16];
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV}, *found = NULL;
+
     snprintf(service, sizeof service, "%d", port);
     int number = getaddrinfo(address, service, &hints, &found);
     if (number) {
@@ -348,6 +361,7 @@ static int http_listen(const char *address, int port, int *ret_port, struct erro
                   address, gai_strerror(number));
         return -1;
     }
+
     int handle = socket(found->ai_family, found->ai_socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), on = 1;
     struct sockaddr_storage name;
     socklen_t length = sizeof name;
@@ -356,6 +370,7 @@ static int http_listen(const char *address, int port, int *ret_port, struct erro
               getsockname(handle, (struct sockaddr *)&name, &length) == 0;
     number = errno;
     freeaddrinfo(found);
+
     if (!ok) {
         error_set(error, STATUS_FAILED, "--port %d on %s: %s%s", port, address, strerror(number),
                   number == EADDRINUSE ? " (give another --port; 0 takes a free one)" : "");
@@ -363,8 +378,10 @@ static int http_listen(const char *address, int port, int *ret_port, struct erro
             close(handle);
         return -1;
     }
+
     *ret_port = ntohs(name.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&name)->sin6_port
                                                  : ((struct sockaddr_in *)&name)->sin_port);
+
     return handle;
 }
 
@@ -373,6 +390,8 @@ enum status http_start(struct server *server, struct error *error)
     int handle = http_listen(server->config->address, (int)server->config->port, &server->port, error);
     if (handle < 0)
         return error->status;
+
+    /* Escapes stay as sent, so that no path has two spellings. */
     server->daemon = MHD_start_daemon(
         MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL, request_handle,
         server, MHD_OPTION_EXTERNAL_LOGGER, http_log, NULL, MHD_OPTION_LISTEN_SOCKET, handle,
@@ -382,6 +401,7 @@ enum status http_start(struct server *server, struct error *error)
         server, MHD_OPTION_UNESCAPE_CALLBACK, http_keep_escapes, NULL, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_END);
     if (!server->daemon)
         return error_set(error, STATUS_FAILED, "the HTTP library cannot start (too few file handles or threads?)");
+
     return STATUS_OK;
 }
 

@@ -65,9 +65,9 @@ enum MHD_Result respond_job(struct request *request, int status, const char *id)
 enum MHD_Result respond_text(struct request *request, const char *text);      /* copies */
 enum MHD_Result respond_nothing(struct request *request, const char *cookie); /* 204; cookie may be NULL */
 
-/* From now on the connection has so long; 0: as long as it likes. */
+/* From now on the connection has so long; 0: no limit. */
 void respond_within(struct request *request, double seconds);
-double http_time_s(int64_t bytes); /* what the slowest client we bear needs for so many */
+double http_time_s(int64_t bytes); /* what the slowest accepted client needs for so many */
 
 enum status http_start(struct server *server, struct error *error);
 void http_stop(struct server *server);
@@ -88,8 +88,8 @@ void page_close(struct server *server);
 
 /* events.c */
 enum MHD_Result events_respond(struct request *request);
-void events_wake(struct server *server); /* every stream looks again */
-void events_beat(struct server *server); /* those that were silent long */
+void events_wake(struct server *server); /* every stream checks for news */
+void events_beat(struct server *server); /* a heartbeat to idle streams */
 
 /* metrics.c */
 enum MHD_Result metrics_respond(struct request *request);

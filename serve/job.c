@@ -1,4 +1,4 @@
-/* job.c - the record of a job; see job.h. */
+/* job.c - the record of a job; see job.h. Test: tests/serve/test_route.c, tests/serve/test_server.sh */
 #include "serve/job.h"
 
 #include <errno.h>
@@ -78,14 +78,17 @@ static int job_utf8_length(const unsigned char *text)
     if (text[0] < 0xc2 || text[0] > 0xf4)
         return 0;
     uint32_t value = text[0] & (0xffu >> (n + 1));
+
     for (int i = 1; i < n; i++) {
         if ((text[i] & 0xc0) != 0x80)
             return 0;
         value = value << 6 | (text[i] & 0x3fu);
     }
+
     static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
     bool control = value < 0xa0 || (value >= 0x200b && value <= 0x200f) || (value >= 0x2028 && value <= 0x202e) ||
                    (value >= 0x2066 && value <= 0x2069) || value == 0xfeff;
+
     return value < least[n] || value > 0x10ffff || (value >= 0xd800 && value <= 0xdfff) || control ? 0 : n;
 }
 
@@ -94,10 +97,13 @@ static size_t job_clean_text(char *to, size_t size, int most_chars, const char *
 {
     size_t used = 0;
     const unsigned char *at = (const unsigned char *)text;
+
     for (int chars = 0; *at && chars < most_chars; chars++) {
         int n = job_utf8_length(at);
         if (used + (n > 0 ? (size_t)n : 1) >= size)
             break;
+
+        /* Invalid bytes and control characters are dropped. */
         if (n > 0 && !(used == 0 && *at == ' '))
             for (int i = 0; i < n; i++)
                 to[used++] = (char)at[i];
@@ -105,6 +111,7 @@ static size_t job_clean_text(char *to, size_t size, int most_chars, const char *
             to[used++] = ' ';
         at += n > 0 ? n : 1;
     }
+
     to[used] = '\0';
     return used;
 }
@@ -123,12 +130,15 @@ void job_download_name(char *text, size_t size, const struct job *job, int artef
 {
     enum { MOST = 60 };
     size_t used = 0;
+
     for (const char *at = job->name; *at && used < MOST && used + 1 < size; at++) {
         bool plain = (*at >= 'a' && *at <= 'z') || (*at >= 'A' && *at <= 'Z') || (*at >= '0' && *at <= '9') ||
                      *at == '-' || *at == '_' || (*at == '.' && used > 0);
         if (plain || (used > 0 && text[used - 1] != '_'))
             text[used++] = plain ? *at : '_';
     }
+
+    /* No trailing underscore; an empty name becomes "skull". */
     while (used > 0 && text[used - 1] == '_')
         used--;
     text[used] = '\0';
@@ -165,6 +175,7 @@ static bool job_add_files(cJSON *object, const struct job *job)
 {
     cJSON *list = cJSON_AddArrayToObject(object, "files");
     bool ok = list != NULL;
+
     for (int i = 0; ok && i < ARTEFACTS; i++) {
         if (job->bytes[i] < 0)
             continue;
@@ -183,6 +194,7 @@ static bool job_add_files(cJSON *object, const struct job *job)
             ok = false;
         }
     }
+
     return ok;
 }
 
@@ -210,6 +222,7 @@ cJSON *job_json(const struct job *job, int64_t place, double keep_hours)
         job_add_files(object, job) &&
         (job->mesh_grid_mm > 0 ? cJSON_AddNumberToObject(object, "mesh_grid_mm", job->mesh_grid_mm)
                                : cJSON_AddNullToObject(object, "mesh_grid_mm"));
+
     if (ok)
         return object;
     cJSON_Delete(object);
@@ -238,6 +251,7 @@ enum status job_write(const char *folder, const struct job *job, struct error *e
     char *path = memory_printf("%s/job.json", folder);
     enum status status = text && path ? file_write(path, text, strlen(text), error)
                                       : error_memory(error, JOB_FILE_MAX_BYTES, "a job's record");
+
     memory_free(path);
     cJSON_free(text);
     cJSON_Delete(object);
@@ -280,6 +294,7 @@ static bool job_parse(struct job *job, const cJSON *object)
     job->finished_ms = (int64_t)job_number(object, "finished_ms", 0);
     job->mesh_grid_mm = job_number(object, "mesh_grid_mm", 0);
     job_error_set(job, job_text(object, "error"));
+
     return true;
 }
 
@@ -316,6 +331,7 @@ static void job_summary(struct job *job, const cJSON *report)
     const cJSON *warnings = cJSON_GetObjectItemCaseSensitive(report, "warnings");
     cJSON *summary = cJSON_CreateObject();
     bool ok = summary && implant;
+
     for (size_t i = 0; ok && i < sizeof keys / sizeof *keys; i++)
         ok = job_add_copy(summary, keys[i], cJSON_GetObjectItemCaseSensitive(implant, keys[i]), false);
     ok = ok && job_add_copy(summary, "area_cm2", cJSON_GetObjectItemCaseSensitive(mesh, "area_cm2"), false) &&
@@ -338,6 +354,7 @@ void job_collect(struct job *job, const char *folder)
         job->bytes[i] = there ? (int64_t)info.st_size : -1;
         memory_free(path);
     }
+
     cJSON *report = job->bytes[ARTEFACT_REPORT] > 0
                         ? job_read_json(folder, artefacts[ARTEFACT_REPORT].path, REPORT_MAX_BYTES)
                         : NULL;

@@ -1,7 +1,7 @@
-/* job.h - one restoration: what was asked, how far it is, which files it has. Private to serve/.
+/* job.h - one restoration: its options, its progress, its files. Private to serve/.
  *
  * A job's folder, STATE/jobs/ID/:  job.json (written by the server, atomically), in/upload (as it came), work/ (the
- * child's own), out/ (results), log.txt (what the child said). No name in it comes from a user. */
+ * child's own), out/ (results), log.txt (standard error of the child). No name in it comes from a user. */
 #ifndef CALVARIA_SERVE_JOB_H
 #define CALVARIA_SERVE_JOB_H
 
@@ -67,11 +67,11 @@ void job_error_set(struct job *job, const char *text); /* likewise */
 /* The name a file is saved under: letters, digits, dots, dashes and underscores, then the artefact's ending. */
 void job_download_name(char *text, size_t size, const struct job *job, int artefact);
 
-/* As the API answers it; NULL when memory is out. place 0: not queued. */
+/* As the API returns it; NULL when memory is out. place 0: not queued. */
 cJSON *job_json(const struct job *job, int64_t place, double keep_hours);
 enum status job_write(const char *folder, const struct job *job, struct error *error); /* FOLDER/job.json */
 enum status job_read(struct job *ret, const char *folder, struct error *error);
-/* Looks which files are there and reads the report. */
+/* Finds the files that exist and reads the report. */
 void job_collect(struct job *job, const char *folder);
 void job_done(struct job *job);
 void job_time_text(char text[32], int64_t ms); /* 2026-01-02T03:04:05Z */

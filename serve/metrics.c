@@ -1,4 +1,4 @@
-/* metrics.c - the server in numbers, as Prometheus reads them; see http.h. */
+/* metrics.c - counters of the server in the format of Prometheus; see http.h. Test: tests/serve/test_server.sh */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -40,6 +40,7 @@ enum MHD_Result metrics_respond(struct request *request)
     struct server *server = request->server;
     struct store_count count = store_count(server->store);
     struct sheet sheet = {.used = 0};
+
     metrics_add(&sheet, "jobs_queued", "gauge", "jobs that wait", (double)count.queued);
     metrics_add(&sheet, "jobs_running", "gauge", "jobs worked on", (double)count.running);
     metrics_add(&sheet, "jobs_kept", "gauge", "ended jobs whose files are kept", (double)count.kept);
@@ -51,13 +52,15 @@ enum MHD_Result metrics_respond(struct request *request)
     metrics_add(&sheet, "jobs_cancelled_total", "counter", "jobs that were cancelled", (double)count.cancelled);
     metrics_add(&sheet, "work_seconds_total", "counter", "time spent on ended jobs", count.work_s);
     metrics_add(&sheet, "upload_bytes_total", "counter", "bytes of uploads written", (double)server->upload_bytes);
+
     for (int i = 2; i < 6; i++) {
         char name[32], help[48];
         snprintf(name, sizeof name, "answers_%dxx_total", i);
-        snprintf(help, sizeof help, "requests answered with %dxx", i);
+        snprintf(help, sizeof help, "responses with status %dxx", i);
         metrics_add(&sheet, name, "counter", help, (double)server->responses[i]);
     }
-    metrics_add(&sheet, "answers_undocumented_total", "counter", "answers docs/openapi.yaml does not say",
+
+    metrics_add(&sheet, "answers_undocumented_total", "counter", "responses that docs/openapi.yaml does not list",
                 (double)server->undocumented);
     metrics_add(&sheet, "connections_total", "counter", "connections taken", (double)server->connections);
     metrics_add(&sheet, "connections_reaped_total", "counter", "connections ended for being too slow",
@@ -65,5 +68,6 @@ enum MHD_Result metrics_respond(struct request *request)
     metrics_add(&sheet, "event_streams", "gauge", "event streams open", (double)server->n_streams);
     metrics_add(&sheet, "resident_bytes", "gauge", "memory of the server itself", (double)metrics_resident_bytes());
     metrics_add(&sheet, "uptime_seconds", "gauge", "since the start", log_clock_s() - server->begin_s);
+
     return respond_text(request, sheet.text);
 }

@@ -1,4 +1,5 @@
-/* page.c - the page's files, read once when the server starts: a request can name no other; see http.h. */
+/* page.c - the page's files, read once when the server starts: a request can name no other; see http.h.
+ * Test: tests/serve/test_server.sh, tests/browser */
 #include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -30,7 +31,7 @@ static const char no_page[] =
     "<style>body{font:16px sans-serif;max-width:40em;margin:3em auto;padding:0 1em}</style>"
     "<h1>calvaria serve</h1><p>The server runs, but it was built without its page (npm was missing). The API is there: "
     "<code>curl -F file=@skull.nrrd http://HOST:PORT/api/jobs</code>; docs/openapi.yaml describes it.</p>"
-    "<p>To get the page: install npm, build again, start again.</p><p>Research software: not for clinical "
+    "<p>To get the page: install npm, build, and restart the server.</p><p>Research software: not for clinical "
     "use.</p></html>";
 
 static const char *page_type(const char *path)
@@ -47,6 +48,7 @@ static const char *page_type(const char *path)
                                            {".woff2", "font/woff2"},
                                            {".txt", "text/plain; charset=utf-8"},
                                            {".webmanifest", "application/manifest+json"}};
+
     for (size_t i = 0; i < sizeof types / sizeof *types; i++)
         if (file_has_suffix(path, types[i][0]))
             return types[i][1];
@@ -59,6 +61,7 @@ static enum status page_add(struct server *server, const char *folder, const cha
     struct page_file file = {.type = page_type(url)};
     struct error ignored = {0};
     char *path = memory_printf("%s%s", folder, url), *packed = memory_printf("%s%s.gz", folder, url);
+
     file.path = memory_strdup(url);
     enum status status = path && packed && file.path ? file_read(&file.data, &file.bytes, path, PAGE_BYTES, error)
                                                      : error_memory(error, 256, "a file of the page");
@@ -70,14 +73,17 @@ static enum status page_add(struct server *server, const char *folder, const cha
                            PAGE_FILES, PAGE_BYTES >> 20);
     memory_free(path);
     memory_free(packed);
+
     if (status) {
         memory_free(file.path);
         memory_free(file.data);
         memory_free(file.packed);
         return status;
     }
+
     snprintf(file.tag, sizeof file.tag, "\"%016" PRIx64 "\"", (uint64_t)XXH64(file.data, file.bytes, 0));
     server->files[server->n_files++] = file;
+
     return STATUS_OK;
 }
 
@@ -89,6 +95,7 @@ static enum status page_scan(struct server *server, const char *folder, const ch
     struct config_strings names = {0};
     char *here = arena_printf(&arena, "%s%s", folder, under);
     enum status status = here ? file_list(&names, here, &arena, error) : error_memory(error, 256, "a path");
+
     for (int64_t i = 0; !status && i < names.n; i++) {
         struct stat info;
         const char *name = names.items[i];
@@ -102,11 +109,12 @@ static enum status page_scan(struct server *server, const char *folder, const ch
         else if (S_ISREG(info.st_mode) && !file_has_suffix(name, ".gz"))
             status = page_add(server, folder, url, bytes, error);
     }
+
     arena_done(&arena);
     return status;
 }
 
-/* --web, else beside the program: the build's web/, or the installed share/calvaria/web. In arena; NULL: nowhere. */
+/* --web, else next to the program: the build's web/, or the installed share/calvaria/web. In arena; NULL: nowhere. */
 static const char *page_folder(const struct server *server, struct arena *arena)
 {
     static const char *const places[] = {"web/index.html", "../share/calvaria/web/index.html", NULL};
@@ -130,6 +138,7 @@ enum status page_open(struct server *server, struct error *error)
     struct arena arena = {0};
     size_t bytes = 0;
     const char *folder = page_folder(server, &arena);
+
     server->files = memory_zalloc(PAGE_FILES, sizeof *server->files);
     enum status status =
         server->files ? STATUS_OK : error_memory(error, PAGE_FILES * sizeof *server->files, "the page");
@@ -139,6 +148,7 @@ enum status page_open(struct server *server, struct error *error)
         status = error_set(error, STATUS_FAILED, "%s: no index.html in it (is this the page's folder?)", folder);
     if (!status && !folder)
         log_warn("this build has no page (npm was missing when it was made): the API alone is served");
+
     arena_done(&arena);
     return status;
 }
@@ -164,6 +174,7 @@ enum MHD_Result page_respond(struct request *request)
     size_t bytes = file ? file->bytes : sizeof no_page - 1;
     bool packed = file && file->packed && page_takes_gzip(request),
          same = file && known && strcmp(known, file->tag) == 0;
+
     if (packed) {
         data = file->packed;
         bytes = file->packed_bytes;
@@ -181,6 +192,7 @@ enum MHD_Result page_respond(struct request *request)
     if (packed && !same)
         MHD_add_response_header(response, "Content-Encoding", "gzip");
     respond_within(request, http_time_s((int64_t)bytes));
+
     return respond(request, same ? 304 : 200, response);
 }
 

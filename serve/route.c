@@ -43,6 +43,7 @@ static bool route_fits(const struct route *route, struct request *request)
     const char *pattern = route->path, *path = request->path;
     request->id[0] = '\0';
     request->artefact = -1;
+
     while (*pattern == '/' && *path == '/') {
         size_t n = route_part_length(++pattern), m = route_part_length(++path);
         if (n == 4 && strncmp(pattern, "{id}", n) == 0) {
@@ -62,6 +63,7 @@ static bool route_fits(const struct route *route, struct request *request)
         pattern += n;
         path += m;
     }
+
     return !*pattern && !*path;
 }
 
@@ -71,6 +73,7 @@ void route_match(struct request *request)
     static const char *const allowed[] = {"GET, HEAD", "POST", "DELETE"};
     const char *allow = NULL;
     bool several = false;
+
     for (int i = 0; i < n_routes; i++) {
         if (!route_fits(&routes[i], request))
             continue;
@@ -81,6 +84,7 @@ void route_match(struct request *request)
         several = allow != NULL;
         allow = routes[i].method[0] == 'G' ? allowed[0] : routes[i].method[0] == 'P' ? allowed[1] : allowed[2];
     }
+
     request->refusal = allow ? 405 : 404;
     request->allow =
         several ? (strncmp(request->path, "/api/jobs/", 10) == 0 ? "GET, HEAD, DELETE" : "POST, DELETE") : allow;

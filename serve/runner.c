@@ -1,4 +1,4 @@
-/* runner.c - see runner.h. */
+/* runner.c - a child process for each job; see runner.h. Test: tests/serve/test_server.sh */
 #define _GNU_SOURCE /* posix_spawn_file_actions_addclosefrom_np */
 #include "serve/runner.h"
 
@@ -26,7 +26,7 @@ struct runners {
     int64_t n;
     pthread_t *threads;
     atomic_long ended;
-    atomic_bool killed; /* the drain is over: children that end now are queued again */
+    atomic_bool killed; /* the drain is over: jobs whose children end now return to the queue */
 };
 
 /* Where a stage begins and ends in the whole job, per cent. */
@@ -37,8 +37,8 @@ static const struct {
               {"restoring", 12, 78}, {"measuring", 78, 85}, {"writing", 85, 92},  {"meshing", 92, 100}};
 enum { STAGES = sizeof stages / sizeof *stages };
 
-/* What a child said so far. */
-struct talk {
+/* The progress that a child reported so far. */
+struct child_progress {
     struct runners *runners;
     struct store *store;
     struct job *job;
@@ -47,43 +47,43 @@ struct talk {
     size_t used;
 };
 
-static void talk_line(struct talk *talk)
+static void child_progress_line(struct child_progress *progress)
 {
     int64_t done = 0, total = 0;
-    const char *line = talk->line;
+    const char *line = progress->line;
     if (strncmp(line, "error ", 6) == 0) {
-        job_error_set(talk->job, line + 6);
+        job_error_set(progress->job, line + 6);
     } else if (strncmp(line, "stage ", 6) == 0) {
         for (int i = 0; i < STAGES; i++)
             if (strcmp(stages[i].name, line + 6) == 0)
-                talk->stage = i;
-        store_progress(talk->store, talk->job->id, stages[talk->stage].name, stages[talk->stage].begin);
+                progress->stage = i;
+        store_progress(progress->store, progress->job->id, stages[progress->stage].name, stages[progress->stage].begin);
     } else if (sscanf(line, "part %" SCNd64 " %" SCNd64, &done, &total) == 2 && done >= 0 && done <= total &&
                total > 0) {
-        double begin = stages[talk->stage].begin, end = stages[talk->stage].end;
-        store_progress(talk->store, talk->job->id, stages[talk->stage].name,
+        double begin = stages[progress->stage].begin, end = stages[progress->stage].end;
+        store_progress(progress->store, progress->job->id, stages[progress->stage].name,
                        begin + (end - begin) * (double)done / (double)total);
     } else if (strncmp(line, "mesh_grid_mm ", 13) == 0) {
         double mm = strtod(line + 13, NULL);
-        talk->job->mesh_grid_mm = isfinite(mm) && mm > 0 ? mm : 0;
+        progress->job->mesh_grid_mm = isfinite(mm) && mm > 0 ? mm : 0;
     }
 }
 
 /* Longer lines are cut. */
-static void talk_take(struct talk *talk, const char *text, size_t n)
+static void child_progress_add(struct child_progress *progress, const char *text, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         if (text[i] == '\n') {
-            talk->line[talk->used] = '\0';
-            talk_line(talk);
-            talk->used = 0;
-        } else if (talk->used + 1 < sizeof talk->line) {
-            talk->line[talk->used++] = text[i];
+            progress->line[progress->used] = '\0';
+            child_progress_line(progress);
+            progress->used = 0;
+        } else if (progress->used + 1 < sizeof progress->line) {
+            progress->line[progress->used++] = text[i];
         }
     }
 }
 
-/* The child's words. */
+/* The child's command line. */
 struct command {
     char *words[64];
     int n;
@@ -122,6 +122,7 @@ static struct command command_make(const struct runner_config *config, const str
         command_add(&command, memory_printf("--set=%s", config->set->items[i]));
     if (!isnan(job->threshold))
         command_add(&command, memory_printf("--set=threshold=%.17g", job->threshold));
+
     return command;
 }
 
@@ -131,8 +132,8 @@ static void command_done(struct command *command)
         memory_free(command->words[i]);
 }
 
-/* Ours and, where nobody said otherwise, threads that sleep while they wait: jobs share the machine with each other and
- * the server. memory_free; its strings are not ours. */
+/* The server's own environment; where OMP_WAIT_POLICY is not set, threads that sleep while they wait: jobs share the
+ * machine with each other and the server. Free the array by memory_free, not its strings. */
 static char **runner_child_environment(void)
 {
     static char passive[] = "OMP_WAIT_POLICY=passive";
@@ -140,6 +141,7 @@ static char **runner_child_environment(void)
     size_t n = 0, added = getenv("OMP_WAIT_POLICY") == NULL;
     while (environ[n])
         n++;
+
     char **copy = memory_alloc(n + added + 1, sizeof *copy);
     if (!copy)
         return NULL;
@@ -147,6 +149,7 @@ static char **runner_child_environment(void)
     if (added)
         copy[n] = passive;
     copy[n + added] = NULL;
+
     return copy;
 }
 
@@ -161,8 +164,11 @@ static int runner_spawn(pid_t *ret_pid, struct command *command, const char *log
     sigset_t none, all;
     sigemptyset(&none);
     sigfillset(&all);
+
     posix_spawn_file_actions_init(&actions);
     posix_spawnattr_init(&attributes);
+
+    /* Standard input is empty, output is the pipe, errors go to the job's log; no other handle survives. */
     posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
     posix_spawn_file_actions_adddup2(&actions, out, STDOUT_FILENO);
     posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, log, O_WRONLY | O_CREAT | O_TRUNC, 0600);
@@ -174,17 +180,19 @@ static int runner_spawn(pid_t *ret_pid, struct command *command, const char *log
     int number = posix_spawn(ret_pid, "/proc/self/exe", &actions, &attributes, command->words, environment);
     posix_spawnattr_destroy(&attributes);
     posix_spawn_file_actions_destroy(&actions);
+
     memory_free(environment);
     return number;
 }
 
 /* Reads the pipe to its end, then waits; a child that takes too long is ended (*ret_late). Returns the status of
  * waitpid. */
-static int runner_follow(struct talk *talk, pid_t pid, int in, double max_s, bool *ret_late)
+static int runner_follow(struct child_progress *progress, pid_t pid, int in, double max_s, bool *ret_late)
 {
     double begin_s = log_clock_s();
     int status = 0;
     bool open = true;
+
     *ret_late = false;
     for (;;) {
         struct pollfd waiting = {.fd = open ? in : -1, .events = POLLIN};
@@ -193,17 +201,19 @@ static int runner_follow(struct talk *talk, pid_t pid, int in, double max_s, boo
             char text[4096];
             ssize_t n = read(in, text, sizeof text);
             if (n > 0)
-                talk_take(talk, text, (size_t)n);
+                child_progress_add(progress, text, (size_t)n);
             else if (n == 0 || errno != EINTR)
                 open = false;
         }
+
+        /* The pipe is closed: the child ends. Its number is taken out first, so that no signal hits a stranger. */
         if (!open) {
-            store_child(talk->store, talk->job->id, 0); /* not to be signalled once it is waited for */
+            store_child(progress->store, progress->job->id, 0); /* not to be signalled once it is waited for */
             if (waitpid(pid, &status, WNOHANG) == pid)
                 return status;
         }
         if (log_clock_s() - begin_s > max_s ||
-            (!open && (talk->runners->killed || store_unwanted(talk->store, talk->job->id)))) {
+            (!open && (progress->runners->killed || store_unwanted(progress->store, progress->job->id)))) {
             *ret_late = log_clock_s() - begin_s > max_s;
             kill(pid, SIGKILL);
         }
@@ -236,20 +246,19 @@ static void runner_end_job(struct runners *runners, struct job *job, int status,
         job->percent = 0;
     } else if (WIFSIGNALED(status)) {
         snprintf(text, sizeof text,
-                 "the restoration was ended by signal %d: out of memory, or a file that its reader cannot bear (a "
-                 "smaller volume, or the "
-                 "file saved anew by another program, would work)",
+                 "the restoration was ended by signal %d: out of memory, or a file that crashes its reader "
+                 "(a smaller volume, or the file saved anew by another program, would work)",
                  WTERMSIG(status));
         runner_fail_job(job, text);
     } else {
-        runner_fail_job(job, job->error[0] ? job->error
-                                           : "the restoration failed without a word (the server's log may say more)");
+        runner_fail_job(job,
+                        job->error[0] ? job->error : "the restoration failed without a message (see the server's log)");
     }
 }
 
 static void runner_work(struct runners *runners, struct job *job, const char *folder)
 {
-    struct talk talk = {.runners = runners, .store = runners->store, .job = job};
+    struct child_progress progress = {.runners = runners, .store = runners->store, .job = job};
     struct command command = command_make(&runners->config, job, folder);
     char *log = memory_printf("%s/log.txt", folder);
     int ends[2] = {-1, -1}, status = 0;
@@ -258,16 +267,18 @@ static void runner_work(struct runners *runners, struct job *job, const char *fo
     int number = command.failed || !log   ? ENOMEM
                  : pipe2(ends, O_CLOEXEC) ? errno
                                           : runner_spawn(&pid, &command, log, ends[1]);
+
     if (ends[1] >= 0)
         close(ends[1]);
     if (number) {
-        runner_fail_job(job, "the server cannot start another process (try again later)");
+        runner_fail_job(job, "the server cannot start another process (try later)");
         log_warn("%s: no child process: %s", job->id, strerror(number));
     } else {
         store_child(runners->store, job->id, pid);
-        status = runner_follow(&talk, pid, ends[0], runners->config.max_s, &late);
+        status = runner_follow(&progress, pid, ends[0], runners->config.max_s, &late);
         runner_end_job(runners, job, status, late);
     }
+
     if (ends[0] >= 0)
         close(ends[0]);
     memory_free(log);
@@ -280,14 +291,16 @@ static void *runner_run(void *context)
     struct runners *runners = context;
     struct job job;
     char *folder = NULL;
+
     while (store_take(runners->store, &job, &folder)) {
         if (folder)
             runner_work(runners, &job, folder);
         else
-            runner_fail_job(&job, "the server is out of memory (try again later)");
+            runner_fail_job(&job, "the server is out of memory (try later)");
         memory_free(folder);
         store_finish(runners->store, &job);
     }
+
     runners->ended++;
     return NULL;
 }
@@ -297,11 +310,13 @@ enum status runners_start(struct runners **ret, struct store *store, const struc
 {
     struct runners *runners = memory_zalloc(1, sizeof *runners);
     pthread_t *threads = memory_zalloc((size_t)n, sizeof *threads);
+
     if (!runners || !threads) {
         memory_free(runners);
         memory_free(threads);
         return error_memory(error, (size_t)n * sizeof *threads, "the runners");
     }
+
     *runners = (struct runners){.store = store, .config = *config, .threads = threads};
     for (; runners->n < n; runners->n++) {
         int number = pthread_create(&threads[runners->n], NULL, runner_run, runners);
@@ -312,7 +327,9 @@ enum status runners_start(struct runners **ret, struct store *store, const struc
             return STATUS_FAILED;
         }
     }
+
     *ret = runners;
+
     return STATUS_OK;
 }
 
@@ -323,13 +340,18 @@ void runners_stop(struct runners *runners, double drain_s, bool (*tick)(void *co
     double begin_s = log_clock_s();
     while (runners->ended < runners->n && log_clock_s() - begin_s < drain_s && !(tick && tick(context)))
         poll(NULL, 0, 50);
+
+    /* The time is up: children end, their jobs return to the queue. */
     runners->killed = true;
+
     while (runners->ended < runners->n) {
         store_kill(runners->store);
         poll(NULL, 0, 20);
     }
+
     for (int64_t i = 0; i < runners->n; i++)
         pthread_join(runners->threads[i], NULL);
+
     memory_free(runners->threads);
     memory_free(runners);
 }

@@ -2,8 +2,8 @@
  *
  *     serve_run(&config, "0.1.0", &error);    // until SIGTERM or SIGINT
  *
- * Uploads become jobs in a bounded queue, each worked on by a child process (work.h); docs/openapi.yaml says what is
- * answered, docs/serve.md how to run it. */
+ * Uploads become jobs in a bounded queue, each worked on by a child process (work.h); docs/openapi.yaml is the
+ * API, docs/serve.md the manual. */
 #ifndef CALVARIA_SERVE_SERVE_H
 #define CALVARIA_SERVE_SERVE_H
 

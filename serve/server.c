@@ -1,4 +1,4 @@
-/* server.c - options, start, signals, end; see serve.h. */
+/* server.c - options, start, signals, end; see serve.h. Test: tests/serve/test_server.sh */
 #include "serve/server.h"
 
 #include <errno.h>
@@ -22,7 +22,7 @@
 /* clang-format off */
 static const struct config_field serve_fields[] = {
     {.key = "model", .type = CONFIG_STRING, .offset = OFFSET(model),
-     .help = "model file or run folder; default: the shipped one; builtin:mirror answers without a network"},
+     .help = "model file or run folder; default: the shipped one; builtin:mirror needs no network"},
     {.key = "port", .type = CONFIG_INT, .offset = OFFSET(port), .text = "8080", .min = 0, .max = 65535,
      .help = "0: a free one"},
     {.key = "address", .type = CONFIG_STRING, .offset = OFFSET(address), .text = "127.0.0.1",
@@ -97,6 +97,7 @@ static enum status server_model_info(struct server *server, struct error *error)
     static const char *const texts[] = {"name", "licence", "metrics", "dataset_hash", "step"};
     struct restorer *restorer;
     enum status status = restorer_open(&restorer, server->config->model, &server->config->set, error);
+
     if (status)
         return error_while(error, "opening --model");
     const struct model *model = restorer_model(restorer);
@@ -104,6 +105,7 @@ static enum status server_model_info(struct server *server, struct error *error)
     cJSON *object = cJSON_CreateObject();
     bool ok = cJSON_AddStringToObject(object, "file", model ? file_base(path) : path) &&
               cJSON_AddStringToObject(object, "task", task_names[restorer_config(restorer)->task]);
+
     if (model) {
         ok = ok && cJSON_AddStringToObject(object, "network", model->network.name ? model->network.name : "") &&
              cJSON_AddNumberToObject(object, "parameters", (double)model->params.n_floats);
@@ -111,10 +113,12 @@ static enum status server_model_info(struct server *server, struct error *error)
             ok = ok && (!model_text(model, texts[i]) ||
                         cJSON_AddStringToObject(object, texts[i], model_text(model, texts[i])));
     }
+
     char *text = ok ? cJSON_PrintUnformatted(object) : NULL;
     server->info = text ? memory_strdup(text) : NULL;
     cJSON_free(text);
     cJSON_Delete(object);
+
     restorer_free(restorer);
     return server->info ? STATUS_OK : error_memory(error, 4096, "the model's card");
 }
@@ -137,6 +141,7 @@ static enum status server_open(struct server *server, struct error *error)
                                          .no_picture = config->no_picture,
                                          .max_s = 60 * config->max_minutes};
     enum status status = server_state_folder(server, error);
+
     if (!status)
         status = guard_open(server, error);
     if (!status)
@@ -179,6 +184,7 @@ static void server_close(struct server *server)
     if (server->store)
         store_stop(server->store);
     runners_stop(server->runners, server->config->drain_s, server_hurried, server);
+
     for (int64_t ms = 0; server->daemon && ms < streams_wait_ms;
          ms += 20) { /* none may be suspended when the daemon stops */
         events_wake(server);
@@ -189,6 +195,7 @@ static void server_close(struct server *server)
             break;
         nanosleep(&(const struct timespec){0, 20000000}, NULL);
     }
+
     http_stop(server);
     store_close(server->store);
     page_close(server);
@@ -219,8 +226,11 @@ enum status serve_run(const struct serve_config *config, const char *version, st
                             .begin_s = log_clock_s(),
                             .max_voxels = (int64_t)(1e6 * config->max_voxels_million)};
     enum status status = server_parse_size(&server.max_upload_bytes, config->max_upload, error);
+
     if (status)
         return status;
+
+    /* Each connection and each file needs a handle. */
     if (getrlimit(RLIMIT_NOFILE, &handles) == 0 && handles.rlim_cur < HANDLES) {
         handles.rlim_cur = handles.rlim_max < HANDLES ? handles.rlim_max : HANDLES;
         setrlimit(RLIMIT_NOFILE, &handles);
@@ -229,6 +239,7 @@ enum status serve_run(const struct serve_config *config, const char *version, st
     pthread_mutex_init(&server.stream_mutex, NULL);
     server_signals();
     status = server_open(&server, error);
+
     if (!status) {
         bool v6 = strchr(config->address, ':') != NULL;
         log_info("calvaria serve: open http://%s%s%s:%d/ (research software, not for clinical use); Ctrl-C ends it",
@@ -237,6 +248,8 @@ enum status serve_run(const struct serve_config *config, const char *version, st
             continue;
         log_info("stopping: running jobs may end for %.0f s (once more: at once)", config->drain_s);
     }
+
     server_close(&server);
+
     return status;
 }

@@ -1,4 +1,4 @@
-/* store.c - the table of jobs and its folder; see store.h. */
+/* store.c - the table of jobs and its folder; see store.h. Test: tests/serve/test_server.sh */
 #include "serve/store.h"
 
 #include <errno.h>
@@ -19,7 +19,8 @@
 #include "base/memory.h"
 #include "serve/folder.h"
 
-static const int64_t DISK_MARGIN_BYTES = (int64_t)256 << 20; /* free beside what an upload and its results may take */
+static const int64_t DISK_MARGIN_BYTES = (int64_t)256
+                                         << 20; /* free in addition to what an upload and its results may take */
 enum { RESULTS_PER_UPLOAD = 4, RETRY_S = 15 };
 
 struct store {
@@ -89,12 +90,14 @@ static enum status store_put(struct store *store, struct job *job, struct error 
         store->jobs = grown;
         store->room = room;
     }
+
     struct job *copy = memory_alloc(1, sizeof *copy);
     if (!copy)
         return error_memory(error, sizeof *copy, "a job");
     *copy = *job;
     store->jobs[store->n++] = copy;
     store_touch(store, copy);
+
     return STATUS_OK;
 }
 
@@ -126,17 +129,18 @@ static enum status store_lock(struct store *store, const char *folder, struct er
     return STATUS_OK;
 }
 
-/* A job of an earlier run: what was not finished is queued again. */
+/* A job of an earlier run: what was not finished returns to the queue. */
 static void store_recover(struct store *store, const char *name)
 {
     struct error error = {0};
     struct job job;
     char *folder = store_folder(store, name);
+
     if (!folder)
         return;
     if (job_id_valid(name) && !job_read(&job, folder, &error) && strcmp(job.id, name) == 0) {
-        bool again = job.state == JOB_RUNNING && job.attempts >= STORE_ATTEMPTS;
-        if (again) {
+        bool gave_up = job.state == JOB_RUNNING && job.attempts >= STORE_ATTEMPTS;
+        if (gave_up) {
             job.state = JOB_FAILED;
             job.finished_ms = store_now_ms();
             job_error_set(
@@ -145,13 +149,14 @@ static void store_recover(struct store *store, const char *name)
             job.state = JOB_QUEUED;
         }
         job_collect(&job, folder);
-        if (!store_put(store, &job, &error) && again)
+        if (!store_put(store, &job, &error) && gave_up)
             job_write(folder, &job, &error);
         if (error.status)
             log_warn("%s", error.text);
     } else {
         folder_remove(folder); /* an upload that never ended */
     }
+
     memory_free(folder);
 }
 
@@ -171,12 +176,14 @@ enum status store_open(struct store **ret, const char *folder, const struct stor
     struct arena arena = {0};
     struct config_strings names = {0};
     struct store *store = memory_zalloc(1, sizeof *store);
+
     if (!store)
         return error_memory(error, sizeof *store, "the table of jobs");
     *store = (struct store){.lock = -1, .limits = *limits, .changed = changed, .context = context};
     pthread_mutex_init(&store->mutex, NULL);
     pthread_cond_init(&store->queued, NULL);
     store->folder = memory_printf("%s/jobs", folder);
+
     enum status status =
         store->folder ? file_make_folders(store->folder, error) : error_memory(error, strlen(folder), "a path");
     if (!status && (chmod(folder, 0700) || chmod(store->folder, 0700)))
@@ -186,6 +193,8 @@ enum status store_open(struct store **ret, const char *folder, const struct stor
         status = store_lock(store, folder, error);
     if (!status)
         status = file_list(&names, store->folder, &arena, error);
+
+    /* Jobs of earlier runs, oldest first. */
     for (int64_t i = 0; !status && i < names.n; i++)
         store_recover(store, names.items[i]);
     arena_done(&arena);
@@ -195,6 +204,7 @@ enum status store_open(struct store **ret, const char *folder, const struct stor
     }
     store_sort(store);
     *ret = store;
+
     return STATUS_OK;
 }
 
@@ -226,22 +236,23 @@ int store_reserve(struct store *store, int64_t bytes, char why[JOB_TEXT_BYTES])
     int status = 0;
     pthread_mutex_lock(&store->mutex);
     int64_t waiting = store_queued(store) + store->uploading;
+
     if (store->stopping) {
         status = 503;
-        snprintf(why, JOB_TEXT_BYTES, "the server is stopping (try again in a minute)");
+        snprintf(why, JOB_TEXT_BYTES, "the server is stopping (try in a minute)");
     } else if (waiting >= store->limits.queue) {
         status = 503;
-        snprintf(why, JOB_TEXT_BYTES, "queue: %" PRId64 " jobs wait already (try again in %d s)", waiting, RETRY_S);
+        snprintf(why, JOB_TEXT_BYTES, "queue: %" PRId64 " jobs wait already (try in %d s)", waiting, RETRY_S);
     } else if (store->n + store->uploading >= STORE_JOBS) {
         status = 503;
-        snprintf(why, JOB_TEXT_BYTES, "%d jobs are kept already (delete finished ones, or try again later)",
-                 STORE_JOBS);
+        snprintf(why, JOB_TEXT_BYTES, "%d jobs are kept already (delete finished ones, or try later)", STORE_JOBS);
     } else if (store_free_bytes(store) < DISK_MARGIN_BYTES + (1 + RESULTS_PER_UPLOAD) * bytes) {
         status = 507;
-        snprintf(why, JOB_TEXT_BYTES, "the server's disk is full (delete finished jobs, or tell its operator)");
+        snprintf(why, JOB_TEXT_BYTES, "the server's disk is full (delete finished jobs, or contact its operator)");
     } else {
         store->uploading++;
     }
+
     store->count.refused += status != 0;
     pthread_mutex_unlock(&store->mutex);
     return status;
@@ -263,6 +274,7 @@ enum status store_begin(struct store *store, struct job *job, char **ret_folder,
     char *folder = store_folder(store, job->id);
     if (!folder)
         return error_memory(error, 256, "a path");
+
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
         char *path = memory_printf("%s%s", folder, parts[i]);
         bool ok = path && mkdir(path, 0700) == 0;
@@ -274,7 +286,9 @@ enum status store_begin(struct store *store, struct job *job, char **ret_folder,
             return error->status;
         }
     }
+
     *ret_folder = folder;
+
     return STATUS_OK;
 }
 
@@ -285,6 +299,7 @@ enum status store_add(struct store *store, struct job *job, struct error *error)
         return error_memory(error, 256, "a path");
     job->state = JOB_QUEUED;
     job_collect(job, folder);
+
     enum status status = job_write(folder, job, error);
     if (!status) {
         pthread_mutex_lock(&store->mutex);
@@ -296,6 +311,7 @@ enum status store_add(struct store *store, struct job *job, struct error *error)
         }
         pthread_mutex_unlock(&store->mutex);
     }
+
     memory_free(folder);
     return status;
 }
@@ -308,14 +324,16 @@ void store_abandon(struct store *store, const struct job *job)
     memory_free(folder);
 }
 
-/* --- questions --- */
+/* --- queries --- */
 
 char *store_json(struct store *store, const char *id, uint64_t *ret_version, bool *ret_final)
 {
     char *text = NULL;
     pthread_mutex_lock(&store->mutex);
     const struct job *job = store_find(store, id);
+
     if (job) {
+        /* Its place: the queued jobs up to and including it. */
         int64_t place = 0;
         for (int64_t i = 0; job->state == JOB_QUEUED && i < store->n && (i == 0 || store->jobs[i - 1] != job); i++)
             place += store->jobs[i]->state == JOB_QUEUED && !store->jobs[i]->removed;
@@ -325,6 +343,7 @@ char *store_json(struct store *store, const char *id, uint64_t *ret_version, boo
         *ret_version = job->version;
         *ret_final = job_is_final(job);
     }
+
     pthread_mutex_unlock(&store->mutex);
     return text;
 }
@@ -352,6 +371,7 @@ int store_open_file(struct store *store, const char *id, int artefact, int64_t *
     char *path = NULL;
     pthread_mutex_lock(&store->mutex);
     const struct job *job = store_find(store, id);
+
     if (job && job->bytes[artefact] >= 0) {
         path = memory_printf("%s/%s/%s", store->folder, job->id, artefacts[artefact].path);
         job_download_name(name, 128, job, artefact);
@@ -368,6 +388,7 @@ int store_open_file(struct store *store, const char *id, int artefact, int64_t *
         *ret_bytes = info.st_size;
     if (handle >= 0 && artefact == 0)
         strncat(name, store_input_suffix(handle), 128 - strlen(name) - 1);
+
     return handle;
 }
 
@@ -385,7 +406,7 @@ struct store_count store_count(struct store *store)
     return count;
 }
 
-/* --- the end of a job, asked for --- */
+/* --- cancelling and removing --- */
 
 static void store_count_final(struct store *store, const struct job *job)
 {
@@ -401,6 +422,7 @@ int store_cancel(struct store *store, const char *id)
     pthread_mutex_lock(&store->mutex);
     struct job *job = store_find(store, id);
     int status = !job ? 404 : job_is_final(job) ? 409 : 0;
+
     if (!status) {
         job->cancel = true;
         if (job->pid > 0)
@@ -415,9 +437,11 @@ int store_cancel(struct store *store, const char *id)
         if (!folder || job_write(folder, job, &error)) /* under the lock: a removal must not come between */
             log_warn("%s: cancelled, but the record could not be written", id);
     }
+
     pthread_mutex_unlock(&store->mutex);
     memory_free(folder);
     store->changed(store->context);
+
     return status;
 }
 
@@ -440,6 +464,7 @@ int store_remove(struct store *store, const char *id)
     struct job *job = store_find(store, id);
     int status = job ? 0 : 404;
     bool running = job && job->state == JOB_RUNNING;
+
     if (job) {
         memcpy(removed, job->id, sizeof removed);
         job->removed = job->cancel = true;
@@ -449,11 +474,13 @@ int store_remove(struct store *store, const char *id)
             store_drop(store, job);
         store_touch_queued(store);
     }
+
     pthread_mutex_unlock(&store->mutex);
     if (!status) {
         store_unlink(store, removed, !running); /* of a running one the runner removes the rest */
         store->changed(store->context);
     }
+
     return status;
 }
 
@@ -480,13 +507,16 @@ bool store_take(struct store *store, struct job *ret, char **ret_folder)
     struct error error = {0};
     struct job *job = NULL;
     pthread_mutex_lock(&store->mutex);
+
     while (!store->stopping && !job) {
+        /* First come, first served. */
         for (int64_t i = 0; i < store->n && !job; i++)
             if (store->jobs[i]->state == JOB_QUEUED)
                 job = store->jobs[i];
         if (!job)
             pthread_cond_wait(&store->queued, &store->mutex);
     }
+
     if (store->stopping)
         job = NULL;
     if (job) {
@@ -500,6 +530,7 @@ bool store_take(struct store *store, struct job *ret, char **ret_folder)
         *ret = *job;
         ret->summary = ret->warnings = NULL;
     }
+
     pthread_mutex_unlock(&store->mutex);
     if (!job)
         return false;
@@ -507,6 +538,7 @@ bool store_take(struct store *store, struct job *ret, char **ret_folder)
     if (!*ret_folder || job_write(*ret_folder, ret, &error))
         log_warn("%s: started, but the record could not be written", ret->id);
     store->changed(store->context);
+
     return true;
 }
 
@@ -559,15 +591,19 @@ void store_finish(struct store *store, struct job *ended)
 {
     struct error error = {0};
     char *folder = store_folder(store, ended->id);
+
     if (job_is_final(ended))
         ended->finished_ms = store_now_ms();
     if (folder)
         job_collect(ended, folder);
     if (!folder || job_write(folder, ended, &error)) /* before anyone may remove it: `removed` is seen below */
         log_warn("%s: ended, but the record could not be written", ended->id);
+
+    /* The job may have been removed meanwhile: then only its folder is left to remove. */
     pthread_mutex_lock(&store->mutex);
     struct job *job = store_find_running(store, ended->id);
     bool removed = job->removed;
+
     if (removed) {
         store_drop(store, job);
     } else {
@@ -583,6 +619,7 @@ void store_finish(struct store *store, struct job *ended)
             store_touch_queued(store);
         store_touch(store, job);
     }
+
     pthread_mutex_unlock(&store->mutex);
     if (removed) {
         store_unlink(store, ended->id, true);

@@ -20,8 +20,8 @@ struct store_count {
 };
 
 /* Takes STATE for this process alone (a lock file), reads the jobs of earlier runs: finished ones stay, the others are
- * queued again, one that was started `STORE_ATTEMPTS` times in vain has failed. *changed is called, without the lock,
- * after every change a user would see. */
+ * returned to the queue, one that was started `STORE_ATTEMPTS` times in vain has failed. *changed is called, without
+ * the lock, after every change a user would see. */
 enum { STORE_ATTEMPTS = 3, STORE_JOBS = 4096 };
 enum status store_open(struct store **ret, const char *folder, const struct store_limits *limits,
                        void (*changed)(void *context), void *context, struct error *error);
@@ -55,7 +55,7 @@ bool store_take(struct store *store, struct job *ret, char **ret_folder);
 void store_child(struct store *store, const char *id, pid_t pid); /* 0: it is gone */
 bool store_unwanted(struct store *store, const char *id);         /* cancelled or removed meanwhile */
 void store_progress(struct store *store, const char *id, const char *stage, double percent);
-/* job->state says how it ended; JOB_QUEUED puts it back. */
+/* job->state is how it ended; JOB_QUEUED puts it back. */
 void store_finish(struct store *store, struct job *job);
 void store_stop(struct store *store); /* no job is taken or accepted any more */
 bool store_stopping(struct store *store);

@@ -1,4 +1,5 @@
-/* upload.c - POST /api/jobs: multipart/form-data, the file straight to disk; see http.h. */
+/* upload.c - POST /api/jobs: multipart/form-data, the file straight to disk; see http.h. Test:
+ * tests/serve/test_server.sh */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -58,10 +59,11 @@ static void upload_file(struct upload *upload, const char *name, const char *dat
     if (upload->bytes + (int64_t)bytes > server->max_upload_bytes)
         upload_fault(upload, 413, "file: larger than %" PRId64 " bytes (crop it, or save it compressed)",
                      server->max_upload_bytes);
+
     for (size_t done = 0; !upload->status && done < bytes;) {
         ssize_t n = write(upload->handle, data + done, bytes - done);
         if (n < 0 && errno != EINTR)
-            upload_fault(upload, 507, "the server cannot store the file: %s (tell its operator)", strerror(errno));
+            upload_fault(upload, 507, "the server cannot store the file: %s (contact its operator)", strerror(errno));
         for (ssize_t i = 0; i < n && upload->bytes + i < HEAD_BYTES; i++)
             upload->head[upload->bytes + i] = (uint8_t)data[done + (size_t)i];
         if (n > 0) {
@@ -81,6 +83,7 @@ static enum MHD_Result upload_part(void *context, enum MHD_ValueKind kind, const
         upload_file(upload, file_name, data, offset, bytes);
         return MHD_YES;
     }
+
     for (int i = 0; key && i < FIELDS; i++) {
         if (strcmp(key, field_names[i]) != 0)
             continue;
@@ -95,8 +98,10 @@ static enum MHD_Result upload_part(void *context, enum MHD_ValueKind kind, const
         }
         return MHD_YES;
     }
+
     upload_fault(upload, 400, "%.60s: unknown field (file, name, segment, threshold_hu and threshold are known)",
                  key ? key : "(no name)");
+
     return MHD_YES;
 }
 
@@ -107,13 +112,15 @@ int upload_begin(struct request *request)
     struct server *server = request->server;
     const char *type = request_header(request, "Content-Type");
     struct error error = {0};
+
     if (!type || strncasecmp(type, "multipart/form-data", 19) != 0 || !strstr(type, "boundary=")) {
         snprintf(request->why, sizeof request->why,
                  "Content-Type: expected multipart/form-data (curl -F file=@skull.nrrd)");
         return 415;
     }
+
     if (request->body_bytes < 0) {
-        snprintf(request->why, sizeof request->why, "Content-Length: missing (uploads say their size first)");
+        snprintf(request->why, sizeof request->why, "Content-Length: missing (uploads need their size)");
         return 411;
     }
     if (request->body_bytes > server->max_upload_bytes + OVERHEAD_BYTES) {
@@ -121,15 +128,18 @@ int upload_begin(struct request *request)
                  "file: larger than %" PRId64 " bytes (crop it, or save it compressed)", server->max_upload_bytes);
         return 413;
     }
+
+    /* A place in the queue is taken before the body is read. */
     int status = store_reserve(server->store, request->body_bytes, request->why);
     if (status)
         return status;
     struct upload *upload = memory_zalloc(1, sizeof *upload);
     if (!upload) {
         store_release(server->store);
-        snprintf(request->why, sizeof request->why, "the server is out of memory (try again later)");
+        snprintf(request->why, sizeof request->why, "the server is out of memory (try later)");
         return 503;
     }
+
     request->upload = upload;
     *upload = (struct upload){
         .request = request, .handle = -1, .reserved = true, .job = {.threshold_hu = NAN, .threshold = NAN}};
@@ -138,7 +148,7 @@ int upload_begin(struct request *request)
     upload->handle = path ? open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600) : -1;
     memory_free(path);
     if (upload->handle < 0) {
-        snprintf(request->why, sizeof request->why, "the server cannot store the file (tell its operator)");
+        snprintf(request->why, sizeof request->why, "the server cannot store the file (contact its operator)");
         return 507;
     }
     upload->parser = MHD_create_post_processor(request->connection, PARSER_BYTES, upload_part, upload);
@@ -146,6 +156,7 @@ int upload_begin(struct request *request)
         snprintf(request->why, sizeof request->why, "Content-Type: no usable boundary (curl -F file=@skull.nrrd)");
         return 415;
     }
+
     return 0;
 }
 
@@ -155,7 +166,7 @@ bool upload_take(struct request *request, const char *data, size_t bytes)
     if (!upload->status && MHD_post_process(upload->parser, data, bytes) != MHD_YES)
         upload_fault(upload, 400, "body: no well-formed multipart/form-data (curl -F file=@skull.nrrd)");
     request->server->upload_bytes += (long long)bytes;
-    return true; /* after a fault the rest is read, so that the client hears of it */
+    return true; /* after a fault the rest is read, so that the client receives the message */
 }
 
 /* A number of the whole text in [least, most]. */
@@ -202,6 +213,7 @@ enum MHD_Result upload_respond(struct request *request)
     struct upload *upload = request->upload;
     struct error error = {0};
     enum MHD_Result complete = MHD_destroy_post_processor(upload->parser);
+
     upload->parser = NULL;
     if (complete != MHD_YES)
         upload_fault(upload, 400, "body: multipart/form-data that does not end (a broken upload?)");
@@ -210,15 +222,18 @@ enum MHD_Result upload_respond(struct request *request)
     if (upload->bytes > 0 && !upload_is_volume(upload->head))
         upload_fault(upload, 400, "file: neither NIfTI nor NRRD (of a DICOM series 'dcm2niix' makes NIfTI)");
     upload_fields(upload);
+
+    /* On disk before the client receives the job's number. */
     bool stored = upload->status || fsync(upload->handle) == 0;
     if (!stored || close(upload->handle))
-        upload_fault(upload, 507, "the server cannot store the file: %s (tell its operator)", strerror(errno));
+        upload_fault(upload, 507, "the server cannot store the file: %s (contact its operator)", strerror(errno));
     upload->handle = -1;
     if (!upload->status && store_add(request->server->store, &upload->job, &error))
-        upload_fault(upload, 507, "the server cannot store the job (tell its operator)");
+        upload_fault(upload, 507, "the server cannot store the job (contact its operator)");
     if (upload->status)
         return respond_error(request, upload->status, "%s", upload->why);
     upload->queued = true;
+
     return respond_job(request, 201, upload->job.id);
 }
 

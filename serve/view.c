@@ -1,4 +1,4 @@
-/* view.c - meshes small enough for a phone; see work.h. */
+/* view.c - meshes small enough for a phone; see work.h. Test: tests/serve/test_server.sh, tests/browser */
 #include <math.h>
 
 #include "data/mask/morphology.h"
@@ -32,16 +32,19 @@ static enum status view_coarsen(struct volume *ret, const struct volume *mask, c
             grid.origin[k] += 0.5 * (double)(factor[a] - 1) * mask->grid.axis[a][k];
         }
     }
+
     if (volume_new(ret, &grid, VOXEL_U8, error))
         return error->status;
     uint8_t *coarse = ret->data;
     int64_t whole = factor[0] * factor[1] * factor[2];
+
 #pragma omp parallel for schedule(static)
     for (int64_t z = 0; z < grid.dim[2]; z++)
         for (int64_t y = 0; y < grid.dim[1]; y++)
             for (int64_t x = 0; x < grid.dim[0]; x++)
                 coarse[(z * grid.dim[1] + y) * grid.dim[0] + x] =
                     2 * view_count_block(mask, (int64_t[]){x, y, z}, factor) >= whole;
+
     return STATUS_OK;
 }
 
@@ -51,6 +54,7 @@ enum status view_write(const char *path, const struct volume *mask, double targe
     struct volume coarse = {0};
     struct mesh mesh = {0};
     int64_t factor[3];
+
     for (int a = 0; a < 3; a++)
         factor[a] = (int64_t)fmax(1, floor(target_mm / grid_spacing_mm(&mask->grid, a) + 0.5));
     enum status status = view_coarsen(&coarse, mask, factor, error);
@@ -68,6 +72,7 @@ enum status view_write(const char *path, const struct volume *mask, double targe
         if (!status)
             status = mesh_smooth(&mesh, VIEW_SMOOTHING, VIEW_SHIFT * finest, volume_ml, error);
     }
+
     if (!status)
         status = mesh_write_ply(path, &mesh, MESH_RAS, error);
     mesh_done(&mesh);

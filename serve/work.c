@@ -1,4 +1,4 @@
-/* work.c - one job from upload to results; see work.h. */
+/* work.c - one job from upload to results; see work.h. Test: tests/serve/test_server.sh */
 #include "serve/work.h"
 
 #include <errno.h>
@@ -91,6 +91,7 @@ static enum status work_segment(const struct work_config *config, struct error *
     struct segment_config segment;
     struct segment_report report;
     struct volume ct = {0}, skull = {0};
+
     progress_stage("segmenting");
     enum status status = config_bind(&segment_table, NULL, &segment, &arena, error);
     segment.threshold_hu = config->threshold_hu;
@@ -113,7 +114,9 @@ static enum status work_restore(const struct work_config *config, char *skull, s
     FILE *nowhere = fopen("/dev/null", "w");
     enum status status = nowhere ? config_bind(&batch_table, NULL, &batch, &arena, error)
                                  : error_set(error, STATUS_FAILED, "/dev/null: cannot be opened: %s", strerror(errno));
+
     if (!status) {
+        /* The same code as calvaria infer, without its table. */
         batch.model = config->model;
         batch.out = "out";
         batch.format = 1 + VOLUME_NIFTI_GZ;
@@ -121,6 +124,7 @@ static enum status work_restore(const struct work_config *config, char *skull, s
         batch.no_picture = config->no_picture;
         status = batch_run(&batch, 1, &skull, nowhere, error);
     }
+
     if (nowhere)
         fclose(nowhere);
     arena_done(&arena);
@@ -149,6 +153,7 @@ static enum status work_views(const char *skull, FILE *progress, struct error *e
     double mm = 0;
     struct volume mask = {0};
     struct progress views;
+
     progress_stage("meshing");
     progress_start(&views, "views", "mesh", 0, 3);
     enum status status = volume_read_mask(&mask, skull, error);
@@ -165,25 +170,28 @@ static enum status work_views(const char *skull, FILE *progress, struct error *e
         status = work_show("skull_implant", "implant", IMPLANT_VIEW_MM, NULL, error);
     progress_show(&views, 3, NULL);
     fprintf(progress, "mesh_grid_mm %.4g\n", mm);
+
     return status;
 }
 
-/* The first message, in the words of who sent the file: he knows no path of ours. */
-static void work_tell(FILE *progress, const struct error *error)
+/* The first message; the paths of the job's folder, which the sender does not know, become "the file". */
+static void work_report_error(FILE *progress, const struct error *error)
 {
-    static const char *const ours[] = {"work/skull.nii.gz", "work/skull", "in/upload"};
+    static const char *const internal[] = {"work/skull.nii.gz", "work/skull", "in/upload"};
     size_t length = strcspn(error->text, "\n");
+
     fputs("error ", progress);
     for (const char *at = error->text; at < error->text + length;) {
         size_t skip = 0;
-        for (size_t i = 0; i < sizeof ours / sizeof *ours && !skip; i++)
-            skip = strncmp(at, ours[i], strlen(ours[i])) == 0 ? strlen(ours[i]) : 0;
+        for (size_t i = 0; i < sizeof internal / sizeof *internal && !skip; i++)
+            skip = strncmp(at, internal[i], strlen(internal[i])) == 0 ? strlen(internal[i]) : 0;
         if (skip)
             fputs("the file", progress);
         else
             fputc(*at, progress);
         at += skip ? skip : 1;
     }
+
     if (strstr(error->text, "non-binary"))
         fputs("; if this is a CT, send it with segment=true", progress);
     fputc('\n', progress);
@@ -213,7 +221,8 @@ enum status work_run(const struct work_config *config, FILE *progress, struct er
     if (!status)
         status = work_views(skull, progress, error);
     progress_set_file(NULL);
+
     if (status)
-        work_tell(progress, error);
+        work_report_error(progress, error);
     return status;
 }

@@ -1,7 +1,7 @@
 /* work.h - what the child process of one job does: `calvaria serve-job --folder DIR ...`, see runner.h and job.h.
  *
- * It reads FOLDER/in/upload (or makes the example there), leaves results in FOLDER/out and tells on `progress`, line
- *   by line:
+ * It reads FOLDER/in/upload (or makes the example there), leaves results in FOLDER/out and reports on `progress`, line
+ * by line:
  *   stage NAME           part DONE TOTAL           mesh_grid_mm F           error TEXT
  * The restoration itself is infer/batch.h's, so its files are those of `calvaria infer`. */
 #ifndef CALVARIA_SERVE_WORK_H

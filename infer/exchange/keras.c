@@ -49,12 +49,14 @@ static bool keras_split_path(struct weight_name *ret, const char *path, struct a
     char *copy = arena_strdup(arena, path);
     const char *parts[MAX_PARTS];
     int n = 0;
+
     for (char *at = copy; at && n < MAX_PARTS; n++) {
         parts[n] = at;
         at = strchr(at, '/');
         if (at)
             *at++ = '\0';
     }
+
     if (n < 2)
         return false;
     char *colon = strchr(parts[n - 1], ':');
@@ -62,11 +64,13 @@ static bool keras_split_path(struct weight_name *ret, const char *path, struct a
         *colon = '\0';
     ret->n_parts = 0;
     ret->kind = parts[n - 1];
+
     bool numbered = isdigit((unsigned char)ret->kind[0]) && strcmp(parts[n - 2], "vars") == 0 && n >= 3;
     if (numbered)
         ret->kind = keras_numbered_kind(parts[n - 3], ret->kind);
     for (int i = n - (numbered ? 3 : 2); i >= 0; i--)
         ret->part[ret->n_parts++] = parts[i];
+
     return true;
 }
 
@@ -141,11 +145,14 @@ static enum status keras_number_layers(struct importing *importing)
     const struct network_config *network = &importing->model.network;
     struct arena *arena = &importing->file.arena;
     long last[4] = {-1, -1, -1, -1};
+
     importing->keras.n_layers = network->layers.n;
     importing->keras.layers = arena_alloc(arena, (size_t)network->layers.n, sizeof *importing->keras.layers);
     if (!importing->keras.layers)
         return error_memory(importing->error, (size_t)network->layers.n * sizeof *importing->keras.layers,
                             "the layers of the Keras file");
+
+    /* Layers without a name of the file's are numbered by class, in order. */
     for (int64_t i = 0; i < network->layers.n; i++) {
         struct keras_layer *layer = &importing->keras.layers[i];
         const char *type = network->layers.items[i].table->type, *class = keras_class_of_type(type);
@@ -165,6 +172,7 @@ static enum status keras_number_layers(struct importing *importing)
                 "%s: layer '%s' (%s) of the network: the file has no further %s layer (another architecture)",
                 importing->path, layer->name ? layer->name : "without a name", type, class);
     }
+
     return STATUS_OK;
 }
 
@@ -178,6 +186,7 @@ static void keras_reverse_axes(float *dst, const struct keras_weight *weight)
         stride[a] = step;
         step *= weight->dim[a];
     }
+
     for (int64_t i = 0; i < weight->count; i++) {
         int64_t to = 0;
         for (int a = 0; a < weight->n_dims; a++)
@@ -223,6 +232,7 @@ static bool keras_flattened_source(const struct network *network, int64_t index,
         if (!keeps)
             return false;
     }
+
     return false;
 }
 
@@ -231,6 +241,7 @@ static enum status keras_reorder_layers(struct importing *importing)
     struct model *model = &importing->model;
     struct network *network = NULL;
     const int64_t *patch = model->network.patch_vox;
+
     if (network_trace(&network, &model->network, &model->params,
                       (struct shape){1, model->network.input_channels, patch[2], patch[1], patch[0]}, importing->error))
         return importing->error->status;
@@ -249,6 +260,7 @@ static enum status keras_reorder_layers(struct importing *importing)
             keras_reorder_flattened(layer->value[p], dense ? layer->param[p]->dim[0] : 1, n, grid, row);
         memory_free(row);
     }
+
     network_free(network);
     return status;
 }
@@ -308,6 +320,7 @@ static enum status keras_take_weight(struct importing *importing, const struct k
     struct keras_weight *weight = keras_find_weight(importing, layer->keras, suffix, &twice);
     int64_t wanted[KERAS_MAX_DIMS];
     char has[PARAM_SHAPE_TEXT], wants[PARAM_SHAPE_TEXT];
+
     if (twice)
         return error_set(importing->error, STATUS_FAILED,
                          "%s: layer '%s': two weights of one name (a model used twice?)", importing->path,
@@ -319,6 +332,7 @@ static enum status keras_take_weight(struct importing *importing, const struct k
             value[i] = suffix[1] == 'g' ? 1 : 0;
         return STATUS_OK;
     }
+
     if (!weight)
         return error_set(importing->error, STATUS_FAILED,
                          "%s: layer '%s': no weight for %s (another architecture, or a damaged file)", importing->path,
@@ -330,13 +344,16 @@ static enum status keras_take_weight(struct importing *importing, const struct k
                          "%s: %s: shape %s, the network's %s wants %s (in Keras' order)", importing->path, weight->path,
                          param_shape_text(has, weight->n_dims, weight->dim), param->name,
                          param_shape_text(wants, param->n_dims, wanted));
+
     for (int64_t i = 0; i < weight->count; i++)
         if (!isfinite(weight->values[i]))
             return error_set(importing->error, STATUS_FAILED,
                              "%s: %s: value %" PRId64 " is not finite (a diverged training, or a damaged file)",
                              importing->path, weight->path, i);
+
     keras_reverse_axes(value, weight);
     weight->used = true;
+
     return STATUS_OK;
 }
 
@@ -362,11 +379,13 @@ static enum status keras_take_weights(struct importing *importing)
                 return importing->error->status;
         }
     }
+
     for (int64_t i = 0; i < importing->file.n_weights; i++)
         if (!importing->file.weights[i].used)
             return error_set(importing->error, STATUS_FAILED,
                              "%s: %s: no layer of the network takes it (another architecture)", importing->path,
                              importing->file.weights[i].path);
+
     return STATUS_OK;
 }
 
@@ -390,13 +409,14 @@ static enum status keras_choose_network(struct importing *importing)
     const struct keras_options *options = importing->options;
     struct network_config derived = {0};
     int64_t patch[3];
+
     for (int a = 0; a < 3; a++)
         patch[a] = options->patch_vox[a] ? options->patch_vox[a] : 128;
     if (!importing->file.config && !options->network)
-        return error_set(
-            importing->error, STATUS_USAGE,
-            "%s: weights without an architecture (say whose they are: --network configs/networks/mia_ae_patch.yaml)",
-            importing->path);
+        return error_set(importing->error, STATUS_USAGE,
+                         "%s: weights without an architecture (name it: --network configs/networks/mia_ae_patch.yaml)",
+                         importing->path);
+
     if (importing->file.config &&
         (keras_network_derive(&importing->keras, importing->file.config, importing->file.version, patch,
                               importing->path, arena, importing->error) ||
@@ -404,6 +424,7 @@ static enum status keras_choose_network(struct importing *importing)
         importing->error->status = STATUS_FAILED; /* the file's fault, not a configuration's */
         return STATUS_FAILED;
     }
+
     if (!options->network) {
         importing->model.network = derived;
         return STATUS_OK;
@@ -413,6 +434,7 @@ static enum status keras_choose_network(struct importing *importing)
         config_bind(&network_table, yaml_get(root, "network") ? yaml_get(root, "network") : root,
                     &importing->model.network, arena, importing->error))
         return importing->error->status;
+
     return importing->file.config ? keras_compare(&derived, &importing->model.network, &importing->keras,
                                                   importing->path, importing->error)
                                   : keras_number_layers(importing);
@@ -441,6 +463,7 @@ static enum status keras_put_texts(struct importing *importing)
     struct model *model = &importing->model;
     struct arena *arena = &model->arena;
     const char *base = strrchr(importing->path, '/'), *version = importing->file.version, *restore;
+
     if (keras_put_restore(importing, &restore))
         return importing->error->status;
     model->texts = arena_alloc(arena, 4, sizeof *model->texts);
@@ -454,9 +477,11 @@ static enum status keras_put_texts(struct importing *importing)
     model->texts[model->n_texts++] = (struct model_text){"restore", restore};
     model->texts[model->n_texts++] = (struct model_text){"name", name};
     model->texts[model->n_texts++] = (struct model_text){"source", source};
+
     const char *licence = importing->options->licence ? arena_strdup(arena, importing->options->licence) : NULL;
     if (licence)
         model->texts[model->n_texts++] = (struct model_text){"licence", licence};
+
     return STATUS_OK;
 }
 

@@ -3,7 +3,7 @@
  * `.weights.h5` of Keras 3. See docs/deployment.md.
  *
  * Weights are matched by name, never by position. With an architecture in the file, a weight belongs to the layer that
- * its path names. With weights alone, `network` says what they are for: a Keras layer of the same name as the
+ * its path names. With weights alone, `network` names the architecture: a Keras layer of the same name as the
  * network's, else Keras' own numbering of its kind (conv3d, conv3d_1, ... conv3d_10), which is the order of creation.
  * With both, they are compared, and the network's names are taken.
  *

@@ -35,6 +35,7 @@ static const char *keras_compare_value_text(char text[96], const struct config_f
 {
     const void *slot = (const char *)config + field->offset;
     const int64_t *triple = slot;
+
     switch (field->type) {
     case CONFIG_INT:
         snprintf(text, 96, "%" PRId64, *triple);
@@ -55,6 +56,7 @@ static const char *keras_compare_value_text(char text[96], const struct config_f
         text[0] = '\0';
         break;
     }
+
     return text;
 }
 
@@ -117,9 +119,11 @@ enum status keras_compare(const struct network_config *derived, const struct net
         if (keras_compare_keys(&comparing) || keras_compare_sources(&comparing, derived, given))
             return error->status;
     }
+
     if (derived->layers.n != given->layers.n)
         return error_set(error, STATUS_FAILED,
                          "%s: %" PRId64 " layers, the network has %" PRId64 " (another architecture)", path,
                          derived->layers.n, given->layers.n);
+
     return STATUS_OK;
 }

@@ -5,7 +5,7 @@
 #include "infer/exchange/keras_config.h"
 #include "nn/network/network.h"
 
-/* Layer by layer: type, sources, and every key that the answer depends on (not how weights are drawn or statistics
+/* Layer by layer: type, sources, and every key that the output depends on (not how weights are drawn or statistics
  * move). STATUS_FAILED names the first mismatch. */
 enum status keras_compare(const struct network_config *derived, const struct network_config *given,
                           const struct keras_network *keras, const char *path, struct error *error);

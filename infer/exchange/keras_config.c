@@ -148,6 +148,7 @@ static enum status keras_begin_layer(struct reading *reading, const char *type, 
 {
     struct deriving *deriving = reading->deriving;
     const char *name = keras_our_name(deriving, reading->keras, suffix);
+
     if (!name)
         return keras_refuse_memory(deriving);
     if (deriving->n_layers >= MAX_LAYERS)
@@ -158,6 +159,7 @@ static enum status keras_begin_layer(struct reading *reading, const char *type, 
     fprintf(deriving->yaml, "]");
     deriving->layers[deriving->n_layers++] = (struct keras_layer){.name = name, .type = type, .keras = reading->keras};
     reading->dst = name;
+
     return STATUS_OK;
 }
 
@@ -190,11 +192,13 @@ static enum status keras_activation(struct reading *reading, const char *src, co
 {
     static const char *const known[] = {"relu", "tanh", "sigmoid", "softmax"};
     const char *name = keras_text_of(reading->config, "activation");
+
     reading->dst = src;
     if (keras_is_absent(reading->config, "activation") || (name && strcmp(name, "linear") == 0))
         return STATUS_OK;
     if (name && strcmp(name, "leaky_relu") == 0)
         return keras_leaky_layer(reading, 0.2, suffix, src);
+
     for (size_t i = 0; name && i < sizeof known / sizeof *known; i++)
         if (strcmp(name, known[i]) == 0) {
             if (keras_begin_layer(reading, known[i], suffix, &src, 1))
@@ -202,6 +206,7 @@ static enum status keras_activation(struct reading *reading, const char *src, co
             keras_end_layer(reading);
             return STATUS_OK;
         }
+
     return keras_refuse(reading, "activation",
                         "unknown (relu, leaky_relu, tanh, sigmoid, softmax and linear are known)");
 }
@@ -219,6 +224,7 @@ static enum status keras_read_convolution(struct reading *reading, const char *t
     const char *padding = keras_text_of(config, "padding");
     int64_t filters = keras_whole_of(cJSON_GetObjectItemCaseSensitive(config, "filters")), kernel[3], stride[3];
     bool bias = keras_flag_of(config, "use_bias", true);
+
     if (filters < 1 || !keras_triple_of(config, "kernel_size", kernel) || !keras_triple_of(config, "strides", stride))
         return keras_refuse(reading, "filters, kernel_size, strides", "not whole numbers above 0");
     if (!padding || (strcmp(padding, "same") != 0 && strcmp(padding, "valid") != 0))
@@ -235,6 +241,7 @@ static enum status keras_read_convolution(struct reading *reading, const char *t
         if (smaller[0] || smaller[1] || smaller[2])
             return keras_refuse(reading, "kernel_size", "smaller than strides with padding: valid (same would do)");
     }
+
     if (keras_begin_layer(reading, type, "", reading->src, reading->n_src))
         return reading->deriving->error->status;
     fprintf(reading->deriving->yaml,
@@ -243,6 +250,7 @@ static enum status keras_read_convolution(struct reading *reading, const char *t
             filters, kernel[0], kernel[1], kernel[2], stride[0], stride[1], stride[2], padding,
             bias ? "true" : "false");
     keras_end_layer(reading);
+
     return keras_activation(reading, reading->dst, "_act");
 }
 
@@ -296,6 +304,7 @@ static enum status keras_read_batch_norm(struct reading *reading)
     struct deriving *deriving = reading->deriving;
     double momentum = keras_number_of(reading->config, "momentum", 0.99),
            eps = keras_number_of(reading->config, "epsilon", 1e-3);
+
     if (!keras_is_last_axis(reading))
         return keras_refuse(reading, "axis", "not the channels");
     if (!(momentum >= 0 && momentum <= 1) || !(eps > 0 && eps <= 1))
@@ -308,6 +317,7 @@ static enum status keras_read_batch_norm(struct reading *reading)
     fprintf(deriving->yaml, ", momentum: %.17g, eps: %.17g, moving_variance: %s", keras_tidy(momentum), keras_tidy(eps),
             deriving->keras2_variance ? "keras2" : "biased");
     keras_end_layer(reading);
+
     return STATUS_OK;
 }
 
@@ -340,6 +350,7 @@ static enum status keras_read_pool(struct reading *reading)
 {
     int64_t kernel[3], stride[3];
     const char *padding = keras_text_of(reading->config, "padding");
+
     if (!keras_triple_of(reading->config, "pool_size", kernel) || !keras_is_channels_last(reading->config) ||
         !padding || strcmp(padding, "valid") != 0)
         return keras_refuse(reading, "pool_size, padding, data_format",
@@ -353,6 +364,7 @@ static enum status keras_read_pool(struct reading *reading)
             ", kernel: [%" PRId64 ", %" PRId64 ", %" PRId64 "], stride: [%" PRId64 ", %" PRId64 ", %" PRId64 "]",
             kernel[0], kernel[1], kernel[2], stride[0], stride[1], stride[2]);
     keras_end_layer(reading);
+
     return STATUS_OK;
 }
 
@@ -413,6 +425,7 @@ static enum status keras_take_input(struct deriving *deriving, const cJSON *conf
         shape = cJSON_GetObjectItemCaseSensitive(config, "batch_shape");
     if (!cJSON_IsArray(shape) || deriving->channels)
         return STATUS_OK;
+
     int64_t channels = keras_whole_of(cJSON_GetArrayItem(shape, 4));
     if (cJSON_GetArraySize(shape) != 5 || channels < 1)
         return error_set(deriving->error, STATUS_FAILED,
@@ -422,6 +435,7 @@ static enum status keras_take_input(struct deriving *deriving, const cJSON *conf
     for (int a = 0; a < 3; a++)
         if (keras_whole_of(cJSON_GetArrayItem(shape, a + 1)) > 0)
             deriving->patch[a] = keras_whole_of(cJSON_GetArrayItem(shape, a + 1));
+
     return STATUS_OK;
 }
 
@@ -440,6 +454,7 @@ static enum status keras_derive_layer(struct deriving *deriving, const cJSON *la
     const char *class = keras_text_of(layer, "class_name");
     const cJSON *config = cJSON_GetObjectItemCaseSensitive(layer, "config");
     const char *name = keras_text_of(config, "name");
+
     if (++deriving->n_seen > MAX_LAYERS)
         return error_set(deriving->error, STATUS_FAILED, "%s: more than %d layers", deriving->path, MAX_LAYERS);
     if (!class || !config)
@@ -455,12 +470,14 @@ static enum status keras_derive_layer(struct deriving *deriving, const cJSON *la
     memcpy(reading.src, src, (size_t)n_src * sizeof *src);
     if (keras_take_input(deriving, config, reading.keras))
         return deriving->error->status;
+
     for (size_t i = 0; i < sizeof classes / sizeof *classes; i++)
         if (strcmp(class, classes[i].name) == 0) {
             enum status status = classes[i].read(&reading);
             *ret_dst = reading.dst;
             return status;
         }
+
     return keras_refuse(&reading, "class", "has no counterpart here (see docs/deployment.md for those that have)");
 }
 
@@ -511,10 +528,12 @@ static bool keras_collect_sources(const cJSON *item, const struct scope *scope, 
         src[(*n_src)++] = value;
         return true;
     }
+
     if (depth > 2 * MAX_DEPTH)
         return false;
     if (cJSON_IsArray(item) || cJSON_IsObject(item))
         cJSON_ArrayForEach(child, item) if (!keras_collect_sources(child, scope, src, n_src, depth + 1)) return false;
+
     return true;
 }
 
@@ -526,6 +545,7 @@ static enum status keras_derive_graph(struct deriving *deriving, const cJSON *co
         .items = arena_alloc(deriving->arena, (size_t)cJSON_GetArraySize(layers) + 1, sizeof *scope.items)};
     const char *sources[MAX_SRC];
     int n_inputs = 0, n_src;
+
     if (!scope.items)
         return keras_refuse_memory(deriving);
     cJSON_ArrayForEach(layer, layers)
@@ -560,7 +580,9 @@ static enum status keras_derive_graph(struct deriving *deriving, const cJSON *co
         return error_set(deriving->error, STATUS_FAILED,
                          "%s: model_config: output_layers: not one layer (networks here have one output)",
                          deriving->path);
+
     *ret_dst = sources[0];
+
     return STATUS_OK;
 }
 
@@ -569,6 +591,7 @@ static enum status keras_derive_model(struct deriving *deriving, const cJSON *mo
 {
     const cJSON *config = cJSON_GetObjectItemCaseSensitive(model, "config");
     const char *class = keras_text_of(model, "class_name");
+
     if (depth > MAX_DEPTH)
         return error_set(deriving->error, STATUS_FAILED, "%s: model_config: models nest deeper than %d", deriving->path,
                          MAX_DEPTH);
@@ -579,6 +602,7 @@ static enum status keras_derive_model(struct deriving *deriving, const cJSON *mo
     if (strcmp(class, "Sequential") != 0)
         return keras_derive_graph(deriving, config, src, ret_dst, depth);
     const cJSON *layers = cJSON_IsArray(config) ? config : cJSON_GetObjectItemCaseSensitive(config, "layers");
+
     return keras_derive_sequence(deriving, layers, src, ret_dst, depth);
 }
 
@@ -593,6 +617,7 @@ static enum status keras_derive(struct deriving *deriving, const char *json)
 {
     const char *last = NULL;
     cJSON *root = cJSON_Parse(json);
+
     if (!root)
         return error_set(deriving->error, STATUS_FAILED, "%s: attribute 'model_config': no JSON (a damaged file)",
                          deriving->path);
@@ -607,6 +632,7 @@ static enum status keras_derive(struct deriving *deriving, const char *json)
                       deriving->path, deriving->layers[deriving->n_layers - 1].keras, last);
     if (!status && !deriving->channels)
         status = error_set(deriving->error, STATUS_FAILED, "%s: model_config: no input shape in it", deriving->path);
+
     return status;
 }
 
@@ -617,11 +643,13 @@ enum status keras_network_derive(struct keras_network *ret, const char *json, co
     size_t bytes = 0;
     struct deriving deriving = {
         .path = path, .arena = arena, .error = error, .keras2_variance = keras_is_keras2(version)};
+
     deriving.layers = arena_alloc(arena, MAX_LAYERS, sizeof *deriving.layers);
     deriving.yaml = open_memstream(&text, &bytes);
     if (!deriving.layers || !deriving.yaml)
         return keras_refuse_memory(&deriving);
     memcpy(deriving.patch, patch_vox, sizeof deriving.patch);
+
     enum status status = keras_derive(&deriving, json);
     if (fclose(deriving.yaml) != 0 && !status)
         status = keras_refuse_memory(&deriving);
@@ -634,6 +662,7 @@ enum status keras_network_derive(struct keras_network *ret, const char *json, co
     free(text);
     if (!status && !yaml)
         status = keras_refuse_memory(&deriving);
+
     if (!status)
         *ret = (struct keras_network){.yaml = yaml, .n_layers = deriving.n_layers, .layers = deriving.layers};
     return status;

@@ -41,8 +41,8 @@ static bool keras_receive_bytes(int pipe, void *bytes, size_t n)
 static enum status keras_receive_died(const struct receiving *receiving)
 {
     return error_set(receiving->error, STATUS_FAILED,
-                     "%s: the HDF5 library breaks down on this file, or comes to no end (a damaged one; copy it again, "
-                     "or save it again from Keras)",
+                     "%s: the HDF5 library crashes on this file, or does not finish (is it damaged? copy it once more, "
+                     "or save it anew from Keras)",
                      receiving->path);
 }
 
@@ -66,6 +66,7 @@ static enum status keras_receive_weight(struct receiving *receiving, const struc
     struct keras_file *file = receiving->file;
     int64_t count = 1;
     bool sound = record->n_dims >= 0 && record->n_dims <= KERAS_MAX_DIMS && file->n_weights < MAX_WEIGHTS;
+
     for (int i = 0; sound && i < record->n_dims; i++)
         sound = record->dim[i] >= 0 && !__builtin_mul_overflow(count, record->dim[i], &count) && count <= INT32_MAX;
     if (!sound || record->data_bytes != count * (int64_t)sizeof(float))
@@ -75,9 +76,11 @@ static enum status keras_receive_weight(struct receiving *receiving, const struc
         return error_memory(receiving->error, (size_t)record->data_bytes, name);
     if (!keras_receive_bytes(receiving->pipe, values, (size_t)record->data_bytes))
         return keras_receive_died(receiving);
+
     struct keras_weight *weight = &file->weights[file->n_weights++];
     *weight = (struct keras_weight){.path = name, .n_dims = record->n_dims, .count = count, .values = values};
     memcpy(weight->dim, record->dim, sizeof weight->dim);
+
     return STATUS_OK;
 }
 
@@ -124,12 +127,14 @@ static enum status keras_read_through(struct keras_file *file, const char *path,
         return error_set(error, STATUS_FAILED, "%s: no pipe to read it through: %s", path, strerror(errno));
     hdf5_lock(); /* no thread is inside the library while the process is copied; the child inherits the silence */
     pid_t child = fork();
+
     if (child == 0) {
         signal(SIGPIPE, SIG_DFL);
         close(ends[0]);
         keras_limit_time(path);
         _Exit(keras_h5_send(path, ends[1]) ? 0 : 1);
     }
+
     hdf5_unlock();
     close(ends[1]);
     struct receiving receiving = {.file = file, .path = path, .pipe = ends[0], .error = error};
@@ -139,6 +144,7 @@ static enum status keras_read_through(struct keras_file *file, const char *path,
     close(ends[0]);
     while (child > 0 && waitpid(child, NULL, 0) < 0 && errno == EINTR)
         continue;
+
     return status;
 }
 
@@ -158,6 +164,7 @@ enum status keras_file_read(struct keras_file *ret, const char *path, struct err
         return status;
     }
     *ret = file;
+
     return STATUS_OK;
 }
 

@@ -52,6 +52,7 @@ static char *keras_read_text(struct sending *sending, hid_t attribute, hid_t typ
 {
     char *copy = NULL, *variable = NULL;
     hid_t memory = H5Tcopy(H5T_C_S1);
+
     if (H5Tis_variable_str(type) > 0) {
         H5Tset_size(memory, H5T_VARIABLE);
         H5Tset_cset(memory, H5Tget_cset(type));
@@ -63,6 +64,7 @@ static char *keras_read_text(struct sending *sending, hid_t attribute, hid_t typ
         if (copy && H5Aread(attribute, type, copy) < 0)
             copy = NULL;
     }
+
     H5Tclose(memory);
     return copy;
 }
@@ -86,6 +88,7 @@ static enum status keras_send_attribute(struct sending *sending, hid_t object, c
                          "%s: attribute '%s': not a text of less than %d MiB (a damaged file, or none of Keras')",
                          sending->path, name, MAX_TEXT >> 20);
     keras_send_text(sending, kind, text);
+
     return STATUS_OK;
 }
 
@@ -97,6 +100,7 @@ static enum status keras_send_weight(struct sending *sending, hid_t root, const 
     int n_dims;
     bool is_float;
     int64_t count = 1;
+
     if (++sending->n_weights > MAX_WEIGHTS)
         return error_set(&sending->error, STATUS_FAILED, "%s: more than %d weights (no network that could be imported)",
                          sending->path, MAX_WEIGHTS);
@@ -107,6 +111,7 @@ static enum status keras_send_weight(struct sending *sending, hid_t root, const 
     for (int i = 0; i < n_dims; i++)
         if (__builtin_mul_overflow(count, record.dim[i], &count) || count < 0 || count > INT32_MAX)
             return error_set(&sending->error, STATUS_FAILED, "%s: %s: more than 2^31 values", sending->path, name);
+
     float *values = memory_alloc((size_t)count, sizeof *values);
     if (!values)
         return error_memory(&sending->error, (size_t)count * sizeof *values, name);
@@ -118,6 +123,7 @@ static enum status keras_send_weight(struct sending *sending, hid_t root, const 
         keras_send_bytes(sending, name, strlen(name));
         keras_send_bytes(sending, values, (size_t)record.data_bytes);
     }
+
     memory_free(values);
     return status;
 }
@@ -127,6 +133,7 @@ static enum status keras_send_weights(struct sending *sending, hid_t root, const
     int64_t n;
     const char **names;
     hid_t group = strcmp(folder, ".") == 0 ? H5Gopen2(root, ".", H5P_DEFAULT) : hdf5_open_group(root, folder);
+
     if (group < 0 || depth > MAX_DEPTH)
         return depth > MAX_DEPTH ? error_set(&sending->error, STATUS_FAILED, "%s: %s: groups nest deeper than %d",
                                              sending->path, folder, MAX_DEPTH)
@@ -149,7 +156,9 @@ static enum status keras_send_weights(struct sending *sending, hid_t root, const
         else if (link.type != H5L_TYPE_HARD || object.type == H5O_TYPE_DATASET)
             status = keras_send_weight(sending, root, name); /* refuses links */
     }
+
     H5Gclose(group);
+
     return status;
 }
 

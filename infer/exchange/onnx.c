@@ -17,10 +17,10 @@ static const char doc_input[] = "The defective skull: 1 where it has bone, else 
                                 "(to the back), x (to the patient's left).";
 static const char doc_input_fine[] =
     "Channel 0 as the input of a single stage: 1 where the defective skull has bone, else 0. Channel 1: the coarse "
-    "stage's answer there "
+    "stage's prediction there "
     "(exported with --stage coarse). Axes: sample, channel, z (up), y (to the back), x (to the patient's left).";
 static const char doc_output[] =
-    "The network's answer, of the input's axes; its last channel is compared with calvaria.restore.threshold.";
+    "The network's prediction, of the input's axes; its last channel is compared with calvaria.restore.threshold.";
 
 /* ---- metadata ---- */
 
@@ -35,6 +35,7 @@ static void onnx_put(struct metadata *metadata, const char *key, const char *val
     Onnx__ModelProto *proto = metadata->proto;
     Onnx__StringStringEntryProto *entry = onnx_alloc(graph, 1, sizeof *entry);
     Onnx__StringStringEntryProto **list = onnx_alloc(graph, proto->n_metadata_props + 1, sizeof *list);
+
     if (!entry || !list)
         return;
     onnx__string_string_entry_proto__init(entry);
@@ -71,6 +72,7 @@ static void onnx_put_words(struct metadata *metadata, const struct restore_confi
         "that are at least a quarter bone, its top two voxels above the highest of them), else the whole volume "
         "resized to it"};
     struct onnx_graph *graph = metadata->graph;
+
     onnx_put(
         metadata, "preprocessing",
         onnx_name(graph,
@@ -83,11 +85,11 @@ static void onnx_put_words(struct metadata *metadata, const struct restore_confi
     onnx_put(
         metadata, "postprocessing",
         onnx_name(graph,
-                  "%sThe answers put back in place (and resampled back, linear between voxels); %s = answer > "
+                  "%sThe predictions put back in place (and resampled back, linear between voxels); %s = prediction > "
                   "restore.threshold; implant = that and not bone of the "
                   "input; then the steps of restore.postprocess in order (6-connected).",
                   config->window.prior_weight > 0
-                      ? "Each answer becomes (1 - restore.prior_weight) answer + restore.prior_weight second channel. "
+                      ? "Each prediction p becomes (1 - restore.prior_weight) p + restore.prior_weight second channel. "
                       : "",
                   config->task == TASK_COMPLETION ? "completed skull" : "implant"));
 }
@@ -99,16 +101,19 @@ static enum status onnx_put_restore(struct metadata *metadata, const char *text,
     struct arena *arena = &metadata->graph->arena;
     struct yaml_node *root;
     struct restore_config config;
+
     if (yaml_read_text(&root, text, "restore", arena, error) ||
         config_bind(&restore_table, root, &config, arena, error)) {
         error->status = STATUS_FAILED; /* a damaged model, not a user's configuration */
         return error_while(error, "reading how the model restores");
     }
+
     onnx_put(metadata, "restore", text);
     for (int i = 0; i < root->n_items; i++)
         onnx_put(metadata, onnx_name(metadata->graph, "restore.%s", root->keys[i]->text),
                  onnx_one_line(metadata->graph, root->items[i]));
     onnx_put_words(metadata, &config, config.window.patch_vox[0] ? config.window.patch_vox : model->network.patch_vox);
+
     return STATUS_OK;
 }
 
@@ -120,6 +125,7 @@ static enum status onnx_put_metadata(struct onnx_graph *graph, Onnx__ModelProto 
     struct metadata metadata = {.graph = graph, .proto = proto};
     const char *restore = model_text(model, "restore");
     char *network = config_dump_text(&network_table, &model->network);
+
     if (!network)
         return error_memory(error, 4096, "the network's YAML");
     onnx_put(&metadata, "version", CALVARIA_VERSION);
@@ -129,6 +135,7 @@ static enum status onnx_put_metadata(struct onnx_graph *graph, Onnx__ModelProto 
         if (model_text(model, copied[i]))
             onnx_put(&metadata, copied[i], model_text(model, copied[i]));
     onnx_put(&metadata, "notice", "Research software, not for clinical use.");
+
     return restore ? onnx_put_restore(&metadata, restore, model, error) : STATUS_OK;
 }
 
@@ -138,6 +145,7 @@ static enum status onnx_put_layers(struct onnx_graph *graph, const struct networ
 {
     int64_t n = network_n_layers(network);
     const char **values = onnx_alloc(graph, (size_t)n, sizeof *values);
+
     for (int64_t i = 0; values && i < n; i++) {
         const struct layer *layer = network_layer(network, i);
         const char *src[LAYER_MAX_SRC];
@@ -153,6 +161,7 @@ static enum status onnx_put_layers(struct onnx_graph *graph, const struct networ
                              "those that have)",
                              layer->name, layer->ops->config.type);
     }
+
     return STATUS_OK;
 }
 
@@ -165,6 +174,7 @@ static void onnx_put_ends(struct onnx_graph *graph, const struct network *networ
     const int64_t src_sizes[5] = {0, src.c, open * src.d, open * src.h, open * src.w};
     const int64_t dst_sizes[5] = {0, dst.c, open * dst.d, open * dst.h, open * dst.w};
     Onnx__ValueInfoProto **ends = onnx_alloc(graph, 2, sizeof *ends);
+
     if (!ends)
         return;
     ends[0] = onnx_value(graph, "input", src_sizes, from, src.c > 1 ? doc_input_fine : doc_input);
@@ -212,15 +222,18 @@ static enum status onnx_write_file(const char *path, const Onnx__ModelProto *pro
     char *part;
     if (file_begin(&part, path, error))
         return error->status;
+
     FILE *file = fopen(part, "wb");
     struct sink sink = {.base.append = onnx_sink_append, .file = file, .failed = file == NULL};
     if (file)
         onnx__model_proto__pack_to_buffer(proto, &sink.base);
     if (file && fclose(file) != 0)
         sink.failed = true;
+
     enum status status =
         sink.failed ? error_set(error, STATUS_FAILED, "%s: cannot be written (a full disk, or no right to?)", path)
                     : file_commit(&part, path, error);
+
     file_discard(&part);
     return status;
 }
@@ -247,6 +260,7 @@ static enum status onnx_put_model(struct onnx_graph *graph, Onnx__ModelProto *pr
     proto->producer_name = onnx_name(graph, "calvaria");
     proto->producer_version = onnx_name(graph, "%s", CALVARIA_VERSION);
     proto->graph = &graph->proto;
+
     return graph->failed ? error_memory(error, 0, "the ONNX graph") : STATUS_OK;
 }
 

@@ -5,8 +5,8 @@
  *     model_read(&model, "model.h5", false, &error);
  *     onnx_write("model.onnx", &model, &(struct onnx_options){0}, &error);
  *
- * One input "input" (N, C, z, y, x), one output "output", float32, 5 axes each (a dense layer answers N, units, 1, 1,
- * 1). N is symbolic, and so are z, y, x where no layer fixes the size and none was asked for. Operators are those of
+ * One input "input" (N, C, z, y, x), one output "output", float32, 5 axes each (a dense layer gives N, units, 1, 1,
+ * 1). N is symbolic, and so are z, y, x where no layer fixes the size and none was given. Operators are those of
  * opset ONNX_OPSET. */
 #ifndef CALVARIA_INFER_EXCHANGE_ONNX_H
 #define CALVARIA_INFER_EXCHANGE_ONNX_H

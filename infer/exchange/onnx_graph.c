@@ -15,14 +15,14 @@ void *onnx_alloc(struct onnx_graph *graph, size_t n, size_t size)
 char *onnx_name(struct onnx_graph *graph, const char *format, ...)
 {
     static char nothing[1];
-    va_list arguments, again;
+    va_list arguments, copy;
     va_start(arguments, format);
-    va_copy(again, arguments);
+    va_copy(copy, arguments);
     int length = vsnprintf(NULL, 0, format, arguments);
     char *name = length < 0 ? NULL : onnx_alloc(graph, (size_t)length + 1, 1);
     if (name)
-        vsnprintf(name, (size_t)length + 1, format, again);
-    va_end(again);
+        vsnprintf(name, (size_t)length + 1, format, copy);
+    va_end(copy);
     va_end(arguments);
     return name ? name : nothing;
 }
@@ -47,6 +47,7 @@ Onnx__NodeProto *onnx_node(struct onnx_graph *graph, const char *op, const char 
     char **inputs = onnx_alloc(graph, (size_t)n_src, sizeof *inputs), **outputs = onnx_alloc(graph, 1, sizeof *outputs);
     Onnx__NodeProto **list = onnx_graph_grown(graph, proto->node, proto->n_node);
     char *op_type = onnx_name(graph, "%s", op), *name_copy = onnx_name(graph, "%s", name);
+
     if (graph->failed)
         return NULL;
     onnx__node_proto__init(node);
@@ -61,6 +62,7 @@ Onnx__NodeProto *onnx_node(struct onnx_graph *graph, const char *op, const char 
     node->op_type = op_type;
     proto->node = list;
     proto->node[proto->n_node++] = node;
+
     return node;
 }
 
@@ -128,6 +130,7 @@ static const char *onnx_graph_constant(struct onnx_graph *graph, const char *nam
     int64_t *dims = onnx_alloc(graph, (size_t)n_dims, sizeof *dims);
     Onnx__TensorProto **list = onnx_graph_grown(graph, proto->initializer, proto->n_initializer);
     char *copy = onnx_name(graph, "%s", name);
+
     if (graph->failed)
         return copy;
     onnx__tensor_proto__init(tensor);
@@ -141,6 +144,7 @@ static const char *onnx_graph_constant(struct onnx_graph *graph, const char *nam
     tensor->raw_data = raw;
     proto->initializer = list;
     proto->initializer[proto->n_initializer++] = tensor;
+
     return copy;
 }
 
@@ -171,12 +175,14 @@ Onnx__ValueInfoProto *onnx_value(struct onnx_graph *graph, const char *name, con
     Onnx__TensorShapeProto *shape = onnx_alloc(graph, 1, sizeof *shape);
     Onnx__TensorShapeProto__Dimension *dims = onnx_alloc(graph, 5, sizeof *dims),
                                       **list = onnx_alloc(graph, 5, sizeof *list);
+
     if (graph->failed)
         return NULL;
     onnx__value_info_proto__init(value);
     onnx__type_proto__init(type);
     onnx__type_proto__tensor__init(tensor);
     onnx__tensor_shape_proto__init(shape);
+
     for (int i = 0; i < 5; i++) {
         onnx__tensor_shape_proto__dimension__init(&dims[i]);
         if (sizes[i] > 0) {
@@ -188,6 +194,7 @@ Onnx__ValueInfoProto *onnx_value(struct onnx_graph *graph, const char *name, con
         }
         list[i] = &dims[i];
     }
+
     shape->n_dim = 5;
     shape->dim = list;
     tensor->has_elem_type = 1;
@@ -198,5 +205,6 @@ Onnx__ValueInfoProto *onnx_value(struct onnx_graph *graph, const char *name, con
     value->name = onnx_name(graph, "%s", name);
     value->doc_string = onnx_name(graph, "%s", doc);
     value->type = type;
+
     return value;
 }

@@ -2,7 +2,7 @@
  * onnx.proto.
  *
  * Everything lives in the graph's arena, names included; weights are pointed at, never copied. When memory runs out the
- * graph says `failed`, and whatever is added afterwards is dropped: look once, at the end. */
+ * graph says `failed`, and whatever is added afterwards is dropped: check it once, at the end. */
 #ifndef CALVARIA_INFER_EXCHANGE_ONNX_GRAPH_H
 #define CALVARIA_INFER_EXCHANGE_ONNX_GRAPH_H
 
@@ -42,7 +42,7 @@ Onnx__ValueInfoProto *onnx_value(struct onnx_graph *graph, const char *name, con
 
 /* onnx_layers.c: the nodes of one layer, reading src[] and giving dst. False: no such type is known. */
 bool onnx_layer(struct onnx_graph *graph, const struct layer *layer, const char *const *src, const char *dst);
-/* Its answer depends on the grid's size being the one of the weights. */
+/* Its output depends on the grid's size being the one of the weights. */
 bool onnx_layer_fixes_size(const struct layer *layer);
 
 #endif

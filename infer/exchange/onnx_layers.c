@@ -147,6 +147,7 @@ static void onnx_emit_convolution(struct onnx_graph *graph, const struct layer *
         onnx_conv_transpose_pads(layer, &g);
     else
         onnx_conv_pads(graph, layer, &g);
+
     const char *inputs[3] = {src[0]};
     for (int i = 0; i < layer->n_params; i++)
         inputs[i + 1] = onnx_param(graph, layer, i);
@@ -256,6 +257,7 @@ static void onnx_emit_statistics(struct onnx_graph *graph, const struct layer *l
                *deviation = onnx_step(graph, layer, "deviation");
     const char *eps = onnx_constant(graph, layer, "eps", 1, (float)onnx_key_double(layer, "eps"));
     const char *sum = onnx_binary(graph, "Add", variance, eps, onnx_step(graph, layer, "variance_eps"));
+
     onnx_node(graph, "Sqrt", deviation, deviation, 1, &sum);
     if (!affine) {
         onnx_binary(graph, "Div", away, deviation, dst);
@@ -306,6 +308,7 @@ static void onnx_emit_group_norm(struct onnx_graph *graph, const struct layer *l
     const int64_t dim[3] = {0, onnx_key_int(layer, "groups"), -1};
     const char *merged = onnx_integers(graph, onnx_step(graph, layer, "merged"), 3, dim);
     const char *shape = onnx_step(graph, layer, "shape"), *deviation = onnx_step(graph, layer, "deviation");
+
     onnx_node(graph, "Shape", shape, shape, 1, src);
     const char *rows = onnx_binary(graph, "Reshape", src[0], merged, onnx_step(graph, layer, "rows"));
     const char *away = onnx_binary(graph, "Sub", rows, onnx_emit_group_mean(graph, layer, src[0], "mean", merged),
@@ -318,6 +321,7 @@ static void onnx_emit_group_norm(struct onnx_graph *graph, const struct layer *l
         onnx_binary(graph, "Add", variance, onnx_constant(graph, layer, "eps", 1, (float)onnx_key_double(layer, "eps")),
                     onnx_step(graph, layer, "variance_eps"));
     onnx_node(graph, "Sqrt", deviation, deviation, 1, &sum);
+
     const char *norm = onnx_binary(graph, "Div", away, deviation, onnx_step(graph, layer, "norm"));
     const char *grid = onnx_binary(graph, "Reshape", norm, shape, affine ? onnx_step(graph, layer, "grid") : dst);
     if (!affine)

@@ -1,4 +1,4 @@
-/* marching_cubes.c - see marching_cubes.h.
+/* marching_cubes.c - see marching_cubes.h. Test: tests/infer/test_mesh.c
  *
  * On each face, walked counter-clockwise from outside the cube, every run of inside corners is entered across one edge
  * and left across another: that is a piece of the outline. Each cut edge is entered on one of its two faces and left on
@@ -60,6 +60,7 @@ static bool marching_triangulate(struct marching_case *out, const int *polygon, 
         out->n++;
         return true;
     }
+
     for (int ear = 0; ear < n; ear++) {
         int before = polygon[(ear + n - 1) % n], after = polygon[(ear + 1) % n], rest[N_EDGES];
         if (marching_edges_share_face(before, after))
@@ -73,6 +74,7 @@ static bool marching_triangulate(struct marching_case *out, const int *polygon, 
             return true;
         out->n = (int8_t)n_before;
     }
+
     return false;
 }
 

@@ -1,5 +1,6 @@
-/* mesh.c - see mesh.h. The mask's box, grown by one voxel of nothing, is walked slice by slice; every cut edge of the
- * lattice gets its point once, so the surface is welded from the start and no search is needed. */
+/* mesh.c - see mesh.h; test: tests/infer/test_mesh.c. The mask's box, grown by one voxel of nothing, is walked slice by
+ * slice; every cut edge of the lattice gets its point once, so the surface is welded from the start and no search is
+ * needed. */
 #include "infer/mesh/mesh.h"
 
 #include <math.h>
@@ -177,6 +178,7 @@ static enum status mesher_triangles(struct mesher *m, struct error *error)
                     corner[m->mirrored ? 2 - k : k] = mesher_at(m, y * m->w + x, cube->edge[t][k]);
             }
         }
+
     return STATUS_OK;
 }
 
@@ -184,6 +186,7 @@ static enum status mesher_walk(struct mesher *m, struct error *error)
 {
     enum status status = STATUS_OK;
     int64_t n_slices = m->box.hi[2] - m->box.lo[2] + 2;
+
     mesher_load(m, m->slice[0], 0);
     for (int64_t z = 0; !status && z + 1 < n_slices; z++) {
         mesher_load(m, m->slice[1], z + 1);
@@ -192,6 +195,8 @@ static enum status mesher_walk(struct mesher *m, struct error *error)
             status = mesher_cut_rising(m, z, error);
         if (!status)
             status = mesher_triangles(m, error);
+
+        /* The upper slice becomes the lower one. */
         uint8_t *slice = m->slice[0];
         m->slice[0] = m->slice[1];
         m->slice[1] = slice;
@@ -201,6 +206,7 @@ static enum status mesher_walk(struct mesher *m, struct error *error)
             m->edge[1][axis] = edge;
         }
     }
+
     return status;
 }
 
@@ -226,6 +232,7 @@ enum status mesh_from_field(struct mesh *ret, const struct volume *mask, const s
                        .field = field,
                        .box = box_of_mask(mask->data, mask->grid.dim),
                        .mirrored = mesh_grid_is_left_handed(&mask->grid)};
+
     if (box_empty(m.box)) {
         *ret = mesh;
         return STATUS_OK;
@@ -238,6 +245,7 @@ enum status mesh_from_field(struct mesh *ret, const struct volume *mask, const s
     enum status status =
         slices && edges ? STATUS_OK : error_memory(error, n * (2 + 5 * sizeof *edges), "two slices of the implant");
     if (!status) {
+        /* Two slices of the lattice and the points on their edges; the walk swaps them. */
         m.slice[0] = slices;
         m.slice[1] = slices + n;
         for (int i = 0; i < 4; i++)
@@ -246,6 +254,7 @@ enum status mesh_from_field(struct mesh *ret, const struct volume *mask, const s
         marching_cases(m.cases);
         status = mesher_walk(&m, error);
     }
+
     memory_free(slices);
     memory_free(edges);
     if (status)

@@ -45,6 +45,7 @@ static bool mesh_put_stl(FILE *file, const struct mesh *mesh, enum mesh_space sp
     snprintf((char *)head, STL_HEADER_BYTES, "calvaria implant, millimetres. %s", mesh_space_text(space));
     mesh_put_u32(head + STL_HEADER_BYTES, (uint32_t)mesh->n_triangles);
     bool ok = fwrite(head, sizeof head, 1, file) == 1;
+
     for (int64_t t = 0; ok && t < mesh->n_triangles; t++) {
         uint8_t row[STL_TRIANGLE_BYTES] = {0};
         double normal[3];
@@ -57,6 +58,7 @@ static bool mesh_put_stl(FILE *file, const struct mesh *mesh, enum mesh_space sp
             mesh_put_point(row + 12 + 12 * k, mesh->point[mesh->triangle[t][k]], space);
         ok = fwrite(row, sizeof row, 1, file) == 1;
     }
+
     return ok;
 }
 
@@ -69,17 +71,20 @@ static bool mesh_put_ply(FILE *file, const struct mesh *mesh, enum mesh_space sp
             "\nproperty float x\nproperty float y\nproperty float z\nelement face %" PRId64
             "\nproperty list uchar int vertex_indices\nend_header\n",
             mesh_space_text(space), mesh->n_points, mesh->n_triangles) > 0;
+
     for (int64_t i = 0; ok && i < mesh->n_points; i++) {
         uint8_t row[12];
         mesh_put_point(row, mesh->point[i], space);
         ok = fwrite(row, sizeof row, 1, file) == 1;
     }
+
     for (int64_t t = 0; ok && t < mesh->n_triangles; t++) {
         uint8_t row[13] = {3};
         for (int k = 0; k < 3; k++)
             mesh_put_u32(row + 1 + 4 * k, (uint32_t)mesh->triangle[t][k]);
         ok = fwrite(row, sizeof row, 1, file) == 1;
     }
+
     return ok;
 }
 
@@ -98,8 +103,10 @@ static enum status mesh_write(const char *path, const struct mesh *mesh, enum me
     bool ok = file && write(file, mesh, space);
     if (file && fclose(file) != 0)
         ok = false;
+
     enum status status = ok ? file_commit(&part, path, error)
                             : error_set(error, STATUS_FAILED, "%s: cannot be written: %s", path, strerror(errno));
+
     file_discard(&part);
     return status;
 }

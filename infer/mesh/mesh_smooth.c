@@ -40,6 +40,7 @@ static void mesh_inflate(struct mesh *mesh, double (*sum)[4], double step)
             for (int a = 0; a < 3; a++)
                 sum[mesh->triangle[t][k]][a] += cross[a];
     }
+
     for (int64_t i = 0; i < mesh->n_points; i++) {
         double length = sqrt(sum[i][0] * sum[i][0] + sum[i][1] * sum[i][1] + sum[i][2] * sum[i][2]);
         for (int a = 0; a < 3 && length > 0; a++)
@@ -70,10 +71,13 @@ static enum status mesh_untangle(struct mesh *mesh, const double (*from)[3], str
     enum status status =
         tangled && back ? STATUS_OK
                         : error_memory(error, (size_t)(mesh->n_triangles + mesh->n_points), "untangling a surface");
+
     for (int round = 0; !status && n_tangled > 0 && round < UNTANGLE_ROUNDS; round++) {
         status = mesh_tangled(tangled, &n_tangled, mesh, error);
         for (int64_t t = 0; round > 0 && !status && n_tangled && t < mesh->n_triangles; t++)
             tangled[t] |= back[mesh->triangle[t][0]] | back[mesh->triangle[t][1]] | back[mesh->triangle[t][2]];
+
+        /* The points of these triangles return to marching cubes' surface. */
         for (int64_t t = 0; !status && t < mesh->n_triangles; t++)
             for (int k = 0; tangled[t] && k < 3; k++)
                 back[mesh->triangle[t][k]] = 1;
@@ -81,6 +85,7 @@ static enum status mesh_untangle(struct mesh *mesh, const double (*from)[3], str
             if (back[i])
                 memcpy(mesh->point[i], from[i], sizeof from[i]);
     }
+
     memory_free(tangled);
     memory_free(back);
     return status;
@@ -101,11 +106,15 @@ enum status mesh_smooth(struct mesh *mesh, int iterations, double max_shift_mm, 
         mesh_measure(mesh, &volume, &area);
         double target = volume_ml > 0 ? volume_ml * 1000 : volume;
         memcpy(from, mesh->point, n * sizeof *from);
+
+        /* Each round shrinks and inflates (Taubin); no point leaves its ball. */
         for (int i = 0; i < iterations; i++) {
             mesh_relax(mesh, sum, TAUBIN_LAMBDA);
             mesh_relax(mesh, sum, TAUBIN_MU);
             mesh_bound_shift(mesh, (const double(*)[3])from, max_shift_mm);
         }
+
+        /* Newton steps along the normals: dV/dh is the area. */
         for (int i = 0; i < VOLUME_STEPS; i++) {
             mesh_measure(mesh, &volume, &area);
             if (fabs(target - volume) <= 1e-6 * target)
@@ -115,6 +124,7 @@ enum status mesh_smooth(struct mesh *mesh, int iterations, double max_shift_mm, 
         }
         status = mesh_untangle(mesh, (const double(*)[3])from, error);
     }
+
     memory_free(from);
     memory_free(sum);
     return status;

@@ -1,4 +1,4 @@
-/* mesh_verify.c - is a surface closed, 2-manifold and oriented? See mesh.h. */
+/* mesh_verify.c - is a surface closed, 2-manifold and oriented? See mesh.h. Test: tests/infer/test_mesh.c */
 #include "infer/mesh/mesh.h"
 #include "infer/mesh/mesh_tangle.h"
 
@@ -13,6 +13,7 @@ static enum status ring_table_make(struct ring_table *ret, const struct mesh *me
     size_t n_points = (size_t)mesh->n_points, n_corners = 3 * (size_t)mesh->n_triangles;
     int64_t *first = memory_zalloc(n_points + 2, sizeof *first);
     int64_t(*out_in)[2] = memory_alloc(n_corners, sizeof *out_in);
+
     *ret = (struct ring_table){first, out_in};
     if (!first || !out_in)
         return error_memory(error, n_points * sizeof *first + n_corners * sizeof *out_in,
@@ -20,14 +21,18 @@ static enum status ring_table_make(struct ring_table *ret, const struct mesh *me
     for (int64_t t = 0; t < mesh->n_triangles; t++)
         for (int k = 0; k < 3; k++)
             first[mesh->triangle[t][k] + 2]++;
+
+    /* Counting sort by point: counts become starts, one place behind while the table is filled. */
     for (size_t i = 2; i < n_points + 2; i++)
         first[i] += first[i - 1];
+
     for (int64_t t = 0; t < mesh->n_triangles; t++)
         for (int k = 0; k < 3; k++) {
             int64_t *at = out_in[first[mesh->triangle[t][k] + 1]++];
             at[0] = mesh->triangle[t][(k + 1) % 3];
             at[1] = mesh->triangle[t][(k + 2) % 3];
         }
+
     return STATUS_OK;
 }
 
@@ -77,6 +82,7 @@ static void ring_verify(struct mesh_check *check, const int64_t (*ring)[2], int6
         if (out != in)
             check->oriented = regular = false;
     }
+
     if (regular && !ring_is_one(ring, n))
         check->manifold = false;
 }
@@ -85,6 +91,7 @@ enum status mesh_verify(struct mesh_check *ret, const struct mesh *mesh, struct 
 {
     struct ring_table rings = {0};
     struct mesh_check check = {.watertight = true, .manifold = true, .oriented = true};
+
     if (ring_table_make(&rings, mesh, error)) {
         ring_table_done(&rings);
         return error->status;
@@ -99,5 +106,6 @@ enum status mesh_verify(struct mesh_check *ret, const struct mesh *mesh, struct 
     if (mesh_tangled(NULL, &check.n_crossing, mesh, error))
         return error->status;
     *ret = check;
+
     return STATUS_OK;
 }

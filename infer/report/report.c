@@ -1,5 +1,5 @@
 /* report.c - the measurements of a report and its warnings; see report.h. All work is done in the implant's box grown
- * by 5 mm. */
+ * by 5 mm. Test: tests/infer/test_report.c */
 #include "infer/report/report.h"
 
 #include <inttypes.h>
@@ -51,6 +51,7 @@ static void report_bone_centre(const struct volume *bone, double ret[3])
     enum { STRIDE = 4 };
     const int64_t *dim = bone->grid.dim;
     double count = 0;
+
     memset(ret, 0, 3 * sizeof *ret);
     for (int64_t z = 0; z < dim[2]; z += STRIDE)
         for (int64_t y = 0; y < dim[1]; y += STRIDE)
@@ -61,6 +62,7 @@ static void report_bone_centre(const struct volume *bone, double ret[3])
                     ret[2] += (double)z;
                     count++;
                 }
+
     for (int a = 0; a < 3; a++)
         ret[a] = count > 0 ? ret[a] / count : 0.5 * (double)dim[a];
 }
@@ -83,6 +85,7 @@ static enum status report_measure_thickness(struct measurement *m, struct error 
     enum status status = outside && thickness ? STATUS_OK
                                               : error_memory(error, (size_t)n * (1 + sizeof *thickness),
                                                              "measuring the implant's thickness");
+
     for (int64_t i = 0; !status && i < n; i++)
         outside[i] = !m->implant.mask[i];
     if (!status)
@@ -95,6 +98,7 @@ static enum status report_measure_thickness(struct measurement *m, struct error 
     report_measure_offset(m, offset_mm);
     if (!status && m->thickness_png)
         status = shape_picture(m->thickness_png, &m->implant, thickness, m->spacing, offset_mm, error);
+
     memory_free(thickness);
     return status;
 }
@@ -166,13 +170,16 @@ static enum status report_measure_rim(struct measurement *m, struct error *error
 {
     int64_t n = crop_voxels(&m->implant), n_gaps = 0, n_touching = 0;
     const double widest = fmax(m->spacing[0], fmax(m->spacing[1], m->spacing[2]));
+
     m->report->rim_gap_mm = NAN;
     if (distance_to_mask(m->distance, m->bone.mask, m->bone.dim, m->spacing, error))
         return error->status;
     float *gap = memory_alloc((size_t)mask_count(m->implant.mask, n), sizeof *gap);
     if (!gap)
         return error_memory(error, (size_t)n * sizeof *gap, "measuring the implant's rim");
+
     for (int64_t i = 0; i < n; i++) {
+        /* Rim: surface voxels whose outward direction points at near bone. */
         double out[3], bone[3];
         int64_t at[3];
         if (!m->implant.mask[i] || (double)m->distance[i] > RIM_REACH_MM + widest)
@@ -188,17 +195,21 @@ static enum status report_measure_rim(struct measurement *m, struct error *error
         n_touching += free_mm < m->mean_spacing / 2;
         gap[n_gaps++] = (float)free_mm;
     }
+
+    /* The median: a few bridges or chips do not move it. */
     if (n_gaps) {
         qsort(gap, (size_t)n_gaps, sizeof *gap, report_compare_floats);
         m->report->rim_gap_mm = (double)gap[n_gaps / 2];
         m->report->rim_contact_frac = (double)n_touching / (double)n_gaps;
     }
+
     memory_free(gap);
     float *work = memory_alloc((size_t)n, sizeof *work);
     if (!work)
         return error_memory(error, (size_t)n * sizeof *work, "comparing with the other side of the head");
     enum status status =
         shape_symmetry(m->report, m->defective, m->implant_volume, &m->implant, m->distance, work, error);
+
     memory_free(work);
     return status;
 }
@@ -209,13 +220,17 @@ static bool report_lies_over_bone(const struct volume *bone, const double spacin
 {
     const int64_t *dim = bone->grid.dim;
     double way[3], length = 0, finest = fmin(spacing[0], fmin(spacing[1], spacing[2]));
+
     for (int a = 0; a < 3; a++) {
         way[a] = (double)at[a] - centre[a];
         length += way[a] * way[a] * spacing[a] * spacing[a];
     }
+
     length = sqrt(length);
     if (length <= SPILL_REACH_MM)
         return false;
+
+    /* Along the ray, in steps of the finest voxel side. */
     for (double step = -SPILL_REACH_MM; step <= SPILL_REACH_MM; step += finest) {
         int64_t v[3];
         bool inside = true;
@@ -227,6 +242,7 @@ static bool report_lies_over_bone(const struct volume *bone, const double spacin
         if (inside && ((const uint8_t *)bone->data)[(v[2] * dim[1] + v[1]) * dim[0] + v[0]])
             return true;
     }
+
     return false;
 }
 
@@ -234,6 +250,7 @@ static void report_measure_spill(struct measurement *m)
 {
     double centre[3], voxel_ml = grid_voxel_ml(&m->defective->grid);
     int64_t n = crop_voxels(&m->implant), over = 0, shared = 0;
+
     report_bone_centre(m->defective, centre);
 #pragma omp parallel for schedule(static) reduction(+ : over, shared)
     for (int64_t i = 0; i < n; i++) {
@@ -246,6 +263,7 @@ static void report_measure_spill(struct measurement *m)
         shared += m->bone.mask[i] != 0;
         over += report_lies_over_bone(m->defective, m->spacing, centre, at);
     }
+
     m->report->overlap_ml = (double)shared * voxel_ml;
     m->report->spill_ml = (double)over * voxel_ml;
 }
@@ -274,11 +292,14 @@ static enum status report_measure_box(struct measurement *m, struct box box, str
 {
     struct box grown = box;
     const int64_t *dim = m->defective->grid.dim;
+
     for (int a = 0; a < 3; a++) {
         int64_t margin = (int64_t)ceil(RIM_REACH_MM / m->spacing[a]) + 1;
         grown.lo[a] = box.lo[a] > margin ? box.lo[a] - margin : 0;
         grown.hi[a] = box.hi[a] + margin < dim[a] ? box.hi[a] + margin : dim[a];
     }
+
+    /* The box grown by the rim's reach, from implant and bone. */
     enum status status = crop_take(&m->implant, m->implant_volume, grown, error);
     if (!status)
         status = crop_take(&m->bone, m->defective, grown, error);
@@ -290,6 +311,7 @@ static enum status report_measure_box(struct measurement *m, struct box box, str
         report_measure_spill(m);
         status = report_measure_thickness(m, error);
     }
+
     if (!status)
         status = report_measure_rim(m, error);
     if (!status)
@@ -345,6 +367,7 @@ static void report_warn_fit(struct report *report)
     else if (report->rim_gap_mm > 1.5)
         report_warn(report, "The implant leaves a gap to the bone: %.1f mm in the median along its rim.",
                     report->rim_gap_mm);
+
     if (report->overlap_ml > 0)
         report_warn(report, "The implant and the bone share %.2f ml.", report->overlap_ml);
     if (report->spill_ml > 0.1 * report->volume_ml)
@@ -358,6 +381,7 @@ static void report_warn_fit(struct report *report)
         report_warn(report, "The implant is tiny (%.2f ml): perhaps nothing is missing.", report->volume_ml);
     if (report->volume_ml > 250)
         report_warn(report, "The implant is implausibly large (%.0f ml).", report->volume_ml);
+
     if (report->thickness_mean_mm < 2)
         report_warn(report, "The implant is thin: %.1f mm on average.", report->thickness_mean_mm);
     else if (report->thickness_p5_mm < 1)
@@ -366,11 +390,13 @@ static void report_warn_fit(struct report *report)
             "Parts of the implant are very thin: a twentieth is thinner than %.1f mm (--min-thickness-mm thickens "
             "them).",
             report->thickness_p5_mm);
+
     if (report->symmetry_plane_frac < 0.4)
         report_warn(report, "The head has no clear symmetry plane: the comparison with the other side means little.");
     else if (report->symmetry_mm > 5)
         report_warn(report, "The implant's surface lies %.1f mm off the mirrored other side on average.",
                     report->symmetry_mm);
+
     if (report->measured_step > 1)
         report_warn(report,
                     "The implant is so large that it was measured on a grid %" PRId64
@@ -384,13 +410,15 @@ static void report_warn_volume(struct report *report, const struct volume *volum
     const struct storage *storage = &volume->storage;
     const double *trained = restorer_config(restorer)->working_spacing_mm;
     double spacing[3], most = 0;
+
     for (int a = 0; a < 3; a++) {
         spacing[a] = grid_spacing_mm(grid, a);
         most = fmax(most, spacing[a]);
     }
+
     const bool nifti = storage->format == VOLUME_NIFTI || storage->format == VOLUME_NIFTI_GZ;
     if (nifti && storage->nifti_version > 0 && (storage->xyzt_units & 7) == 0)
-        report_warn(report, "The file does not say its unit of length: millimetres were taken.");
+        report_warn(report, "The file does not state its unit of length: millimetres were assumed.");
     if (most > 2)
         report_warn(report, "Thick slices: voxels are up to %.1f mm long; shapes finer than that are not known.", most);
     if (restorer_model(restorer) && trained[0] > 0 && (most > 2 * trained[0] || most < 0.25 * trained[0]))
@@ -406,6 +434,7 @@ static void report_warn_mesh(struct report *report, const struct mesh *mesh)
         report_warn(report, "The implant's surface is not a closed, oriented 2-manifold: it may not print.");
     if (report->mesh.n_crossing > 0)
         report_warn(report, "The implant's surface crosses itself: %" PRId64 " triangles.", report->mesh.n_crossing);
+
     if (fabs(report->mesh.volume_ml - report->volume_ml) > 0.01 * report->volume_ml)
         report_warn(
             report,
@@ -420,11 +449,13 @@ static enum status report_coarse_mask(struct volume *ret, const struct volume *m
 {
     struct grid grid = mask->grid;
     const int64_t *dim = mask->grid.dim;
+
     for (int a = 0; a < 3; a++) {
         grid.dim[a] = (dim[a] + step - 1) / step;
         for (int k = 0; k < 3; k++)
             grid.axis[a][k] *= (double)step;
     }
+
     if (volume_new(ret, &grid, VOXEL_U8, error))
         return error->status;
     int64_t i = 0;
@@ -432,6 +463,7 @@ static enum status report_coarse_mask(struct volume *ret, const struct volume *m
         for (int64_t y = 0; y < dim[1]; y += step)
             for (int64_t x = 0; x < dim[0]; x += step)
                 ((uint8_t *)ret->data)[i++] = ((const uint8_t *)mask->data)[(z * dim[1] + y) * dim[0] + x];
+
     return STATUS_OK;
 }
 
@@ -457,21 +489,27 @@ static enum status report_measure_all(struct report *report, struct box box, con
 {
     const struct grid *grid = &implant->grid;
     double voxels = 1;
+
     for (int a = 0; a < 3; a++) {
         double spacing = grid_spacing_mm(grid, a), extent = (double)(box.hi[a] - box.lo[a]);
         report->extent_mm[a] = extent * spacing;
         report->touches_border |= box.lo[a] == 0 || box.hi[a] == grid->dim[a];
         voxels *= fmin((double)grid->dim[a], extent + 2 * RIM_REACH_MM / spacing + 4);
     }
+
     report->volume_ml = (double)mask_count(implant->data, grid_voxels(grid)) * grid_voxel_ml(grid);
+
+    /* The smallest step that fits max_voxels. */
     while (request->max_voxels > 0 && voxels / pow((double)report->measured_step, 3) > (double)request->max_voxels)
         report->measured_step++;
     if (report_measure_pieces(report, implant, error))
         return error->status;
     if (report->measured_step == 1)
         return report_measure_masks(report, implant, defective, request, error);
+
     struct volume coarse[2] = {{.data = NULL}, {.data = NULL}};
     enum status status = report_coarse_mask(&coarse[0], implant, report->measured_step, error);
+
     if (!status)
         status = report_coarse_mask(&coarse[1], defective, report->measured_step, error);
     if (!status)
@@ -492,6 +530,7 @@ enum status report_make(struct report *ret, const struct restoration *restoratio
     struct box box = box_of_mask(restoration->implant.data, restoration->implant.grid.dim);
     enum status status =
         box_empty(box) ? STATUS_OK : report_measure_all(&report, box, &restoration->implant, defective, request, error);
+
     if (!status && request->mesh)
         status = mesh_verify(&report.mesh, request->mesh, error);
     if (status) {
@@ -504,6 +543,7 @@ enum status report_make(struct report *ret, const struct restoration *restoratio
         report_warn_fit(&report);
         report_warn_mesh(&report, request->mesh);
     }
+
     if (request->mesh_left_out)
         report_warn(
             &report,
@@ -513,6 +553,7 @@ enum status report_make(struct report *ret, const struct restoration *restoratio
     report_warn_volume(&report, defective, restorer);
     report_warn_model(&report, restorer_model(restorer));
     *ret = report;
+
     return STATUS_OK;
 }
 

@@ -14,12 +14,11 @@ struct report {
                              a voxel */
     double rim_gap_mm; /* median gap to the bone over the implant's surface voxels that face bone within 5 mm; NaN where
                           none does */
-    double rim_contact_frac; /* share of those that touch it */
-    double overlap_ml;       /* shared with the bone */
-    double spill_ml;         /* in front of or behind existing bone, seen from the skull's centroid (within 15 mm) */
-    double hollow_ml;        /* enclosed by the implant, without a way out */
-    double
-        symmetry_plane_frac; /* share of the bone that the skull's symmetry plane maps on bone; NaN: not looked for */
+    double rim_contact_frac;    /* share of those that touch it */
+    double overlap_ml;          /* shared with the bone */
+    double spill_ml;            /* in front of or behind existing bone, seen from the skull's centroid (within 15 mm) */
+    double hollow_ml;           /* enclosed by the implant, without a way out */
+    double symmetry_plane_frac; /* share of the bone that the skull's symmetry plane maps on bone; NaN: not computed */
     double symmetry_overlap_frac; /* share of the implant on the mirrored other side */
     double symmetry_mm;   /* mean distance of the implant's surface, off its rim, from that of the mirrored other side;
                              NaN: nothing there */
@@ -29,21 +28,21 @@ struct report {
     int64_t measured_step; /* 1: on the volume's voxels; 2: on every second along each axis, to spare memory ... */
     int64_t memory_bound_bytes, memory_limit_bytes; /* filled by the caller; 0: none */
     int64_t peak_bytes;                             /* filled by the caller: of the process, at the end of the case */
-    double read_s, mesh_s, write_s, picture_s, total_s; /* filled by the caller; writing runs beside mesh and picture.
-                                                           The other times are the restoration's */
+    double read_s, mesh_s, write_s, picture_s, total_s; /* filled by the caller; writing runs in parallel with mesh and
+                                                           picture. The other times are the restoration's */
     int64_t n_warnings;
     const char *warnings[REPORT_MAX_WARNINGS];
     struct arena arena;
 };
 
 struct report_request {
-    const struct mesh *mesh;              /* NULL: none was asked for */
+    const struct mesh *mesh;              /* NULL: none is wanted */
     const char *thickness_png;            /* NULL: no picture */
-    bool mesh_left_out, picture_left_out; /* for want of memory: told as warnings */
+    bool mesh_left_out, picture_left_out; /* for want of memory: become warnings */
     int64_t max_voxels; /* of the implant's box, measured on a coarser grid where it has more; 0: no bound */
 };
 
-/* An empty implant gives a report that says so. */
+/* An empty implant gives a report that states it. */
 enum status report_make(struct report *ret, const struct restoration *restoration, const struct volume *defective,
                         const struct restorer *restorer, const struct report_request *request, struct error *error);
 /* Bytes taken at most for one voxel of the implant's box, grown. */

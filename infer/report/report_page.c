@@ -1,5 +1,5 @@
-/* report_page.c - a report as one HTML page; see report.h. Nothing in it points elsewhere: pictures are data within the
- * page. */
+/* report_page.c - a report as one HTML page; see report.h. The page needs no other file: pictures are data within it.
+ * Test: tests/infer/test_report.c */
 #include "infer/report/report.h"
 
 #include <errno.h>
@@ -58,6 +58,7 @@ static enum status page_picture(FILE *file, const char *path, const char *what, 
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     char *data = NULL;
     size_t bytes = 0;
+
     if (file_read(&data, &bytes, path, PICTURE_BYTES_MAX, error))
         return error->status;
     fprintf(file, "<img alt=\"%s\" src=\"data:image/png;base64,", what);
@@ -68,7 +69,9 @@ static enum status page_picture(FILE *file, const char *path, const char *what, 
         for (size_t k = 0; k < 4; k++)
             fputc(i + k > bytes ? '=' : digits[three >> (18 - 6 * k) & 63], file);
     }
+
     fputs("\">\n", file);
+
     memory_free(data);
     return STATUS_OK;
 }
@@ -162,6 +165,7 @@ static enum status page_write(FILE *file, const struct report *report, const str
     static const char *const what[2] = {"views and slices of the skull with its implant",
                                         "the implant coloured by thickness"};
     enum status status = STATUS_OK;
+
     fputs(page_head, file);
     fputs("<title>Implant report: ", file);
     page_text(file, name);
@@ -172,14 +176,17 @@ static enum status page_write(FILE *file, const struct report *report, const str
     for (int i = 0; !status && i < 2; i++)
         if (pictures[i])
             status = page_picture(file, pictures[i], what[i], error);
+
     if (report->n_components > 0) {
         fputs("<div class=columns>\n", file);
         page_implant(file, report);
         page_fit(file, report);
         fputs("</div>\n", file);
     }
+
     page_work(file, report, restoration, restorer);
     fputs("</html>\n", file);
+
     return status;
 }
 
@@ -197,6 +204,7 @@ enum status report_page(const char *path, const struct report *report, const str
         broken = true;
     if (broken && !error->status)
         status = error_set(error, STATUS_FAILED, "%s: cannot be written: %s", path, strerror(errno));
+
     if (!status)
         status = file_commit(&part, path, error);
     file_discard(&part);

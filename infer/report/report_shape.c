@@ -1,4 +1,4 @@
-/* report_shape.c - see report_shape.h. */
+/* report_shape.c - thickness and symmetry of an implant; see report_shape.h. Test: tests/infer/test_report.c */
 #include "infer/report/report_shape.h"
 
 #include <math.h>
@@ -36,6 +36,7 @@ static void shape_paint_slice(float *thickness, const struct crop *implant, cons
 {
     const int64_t *dim = implant->dim, sx = seed % dim[0], sy = seed / dim[0] % dim[1], sz = seed / dim[0] / dim[1];
     double dz = (double)(z - sz) * spacing[2], left = radius * radius - dz * dz;
+
     if (left <= 0)
         return;
     int64_t ny = (int64_t)(sqrt(left) / spacing[1]);
@@ -64,11 +65,13 @@ static enum status shape_thickness_summary(struct report *report, const float *t
         return error_memory(error, (size_t)n_voxels * sizeof *sorted, "measuring the implant's thickness");
     int64_t count = 0;
     double sum = 0;
+
     for (int64_t i = 0; i < n && count < n_voxels; i++)
         if (thickness[i] > 0) {
             sorted[count++] = thickness[i];
             sum += (double)thickness[i];
         }
+
     if (count) {
         qsort(sorted, (size_t)count, sizeof *sorted, shape_compare_floats);
         report->thickness_mean_mm = sum / (double)count;
@@ -77,6 +80,7 @@ static enum status shape_thickness_summary(struct report *report, const float *t
         report->thickness_p95_mm = (double)sorted[(int64_t)(0.95 * (double)(count - 1))];
         report->thickness_max_mm = (double)sorted[count - 1];
     }
+
     memory_free(sorted);
     return STATUS_OK;
 }
@@ -87,11 +91,14 @@ enum status shape_thickness(float *thickness, struct report *report, const struc
     const int64_t *dim = implant->dim, n = crop_voxels(implant), slice = dim[0] * dim[1];
     const double voxel = (spacing[0] + spacing[1] + spacing[2]) / 3;
     int64_t n_voxels = mask_count(implant->mask, n);
+
 #pragma omp parallel for schedule(static)
     for (int64_t i = 0; i < n; i++) {
         double own = 2 * (double)depth[i] - voxel;
         thickness[i] = !implant->mask[i] ? 0 : (float)(own > voxel / 2 ? own : voxel / 2);
     }
+
+    /* Balls around the ridge of the depth contain all others. */
     int64_t *seeds = memory_alloc((size_t)n_voxels, sizeof *seeds), n_seeds = 0;
     if (!seeds)
         return error_memory(error, (size_t)n_voxels * sizeof *seeds, "measuring the implant's thickness");
@@ -99,6 +106,7 @@ enum status shape_thickness(float *thickness, struct report *report, const struc
         if (implant->mask[i] && shape_on_ridge(depth, dim, spacing, i))
             seeds[n_seeds++] = i;
             /* every slice gathers the balls that reach it: the same on any thread count */
+
 #pragma omp parallel for schedule(dynamic, 1)
     for (int64_t z = 0; z < dim[2]; z++)
         for (int64_t k = 0; k < n_seeds; k++) {
@@ -107,10 +115,12 @@ enum status shape_thickness(float *thickness, struct report *report, const struc
             if (fabs((double)(seeds[k] / slice - z)) * spacing[2] < reach)
                 shape_paint_slice(thickness, implant, spacing, seeds[k], reach, (float)(2 * deep - voxel / 2), z);
         }
+
     memory_free(seeds);
 #pragma omp parallel for schedule(static)
     for (int64_t i = 0; i < n; i++)
         thickness[i] = implant->mask[i] ? thickness[i] : 0;
+
     return shape_thickness_summary(report, thickness, n, n_voxels, error);
 }
 
@@ -157,10 +167,12 @@ static enum status shape_picture_draw(struct image *sheet, const struct grid *gr
     static const uint8_t ink[3] = {40, 44, 52};
     struct render_layer layers[BINS];
     const enum render_view outside = render_view_at(offset_mm), views[2] = {outside, render_view_opposite(outside)};
+
     for (int bin = 0; bin < BINS; bin++) {
         layers[bin] = (struct render_layer){.mask = masks + bin * grid_voxels(grid)};
         memcpy(layers[bin].rgb, bin_rgb[bin], sizeof layers[bin].rgb);
     }
+
     for (int i = 0; i < 2; i++) {
         struct image view;
         if (render_shaded(&view, grid, layers, BINS, views[i], VIEW_PX, error))
@@ -171,6 +183,7 @@ static enum status shape_picture_draw(struct image *sheet, const struct grid *gr
         image_text_scaled(sheet, FRAME + i * (VIEW_PX + FRAME), FRAME,
                           i ? "thickness, from inside" : "thickness, from outside", 2, ink);
     }
+
     shape_picture_scale(sheet, 3 * FRAME + 2 * VIEW_PX, CAPTION + 60);
     return STATUS_OK;
 }
@@ -184,6 +197,7 @@ enum status shape_picture(const char *path, const struct crop *implant, const fl
     uint8_t *masks = memory_zalloc((size_t)n, BINS);
     enum status status = masks ? image_new(&sheet, 3 * FRAME + 2 * VIEW_PX + BAR_ROOM, CAPTION + VIEW_PX + FRAME, error)
                                : error_memory(error, (size_t)n * BINS, "the picture of the implant's thickness");
+
     for (int64_t i = 0; !status && i < n; i++)
         if (implant->mask[i])
             masks[shape_bin((double)thickness[i]) * n + i] = 1;
@@ -228,10 +242,12 @@ static enum status shape_symmetry_compare(struct report *report, const struct cr
     int64_t n = crop_voxels(implant), on = 0, all = mask_count(implant->mask, n), n_surface = 0;
     int64_t n_faces = 0;
     double sum = 0, voxel = (spacing[0] + spacing[1] + spacing[2]) / 3;
+
     for (int64_t i = 0; i < n; i++) {
         on += implant->mask[i] && mirrored[i];
         n_faces += implant->mask[i] && shape_near_outside(implant, i);
     }
+
     report->symmetry_overlap_frac = all ? (double)on / (double)all : NAN;
     if (!all || report->symmetry_overlap_frac < SYMMETRY_LEAST)
         return STATUS_OK;
@@ -246,8 +262,10 @@ static enum status shape_symmetry_compare(struct report *report, const struct cr
         for (int64_t i = 0; i < n; i++)
             mirrored[i] = !mirrored[i];
     }
+
     if (n_surface > 0 && (double)n_surface >= SYMMETRY_LEAST * (double)n_faces)
         report->symmetry_mm = sum / (double)n_surface;
+
     return STATUS_OK;
 }
 
@@ -257,6 +275,7 @@ enum status shape_symmetry(struct report *report, const struct volume *skull, co
     const double spacing[3] = {grid_spacing_mm(&skull->grid, 0), grid_spacing_mm(&skull->grid, 1),
                                grid_spacing_mm(&skull->grid, 2)};
     struct mirror_plane plane;
+
     if (mirror_find(&plane, skull, error))
         return error->status;
     report->symmetry_plane_frac = plane.overlap_frac;
@@ -264,12 +283,16 @@ enum status shape_symmetry(struct report *report, const struct volume *skull, co
     uint8_t *mirrored = memory_alloc(n, 2), *places = mirrored + n;
     if (!mirrored)
         return error_memory(error, 2 * n, "the other side of the head");
+
+    /* Where the mirrored implant lies, the other side is missing too: not compared. */
     mirror_box(mirrored, all, &plane, implant->box);
+
     enum status status = shape_symmetry_places(places, implant, mirrored, near, work, spacing, error);
     if (!status) {
         mirror_box(mirrored, skull, &plane, implant->box);
         status = shape_symmetry_compare(report, implant, mirrored, places, work, spacing, error);
     }
+
     memory_free(mirrored);
     return status;
 }

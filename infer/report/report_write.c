@@ -1,5 +1,5 @@
-/* report_write.c - a report as JSON; see report.h. Keys say their unit. Numbers that do not exist (a gap where no bone
- * is near) are null. */
+/* report_write.c - a report as JSON; see report.h. Keys name their unit. Numbers that do not exist (a gap where no bone
+ * is near) are null. Test: tests/infer/test_report.c */
 #include "infer/report/report.h"
 #include "shape/restore.h"
 
@@ -14,7 +14,7 @@
 
 #include "base/file.h"
 
-/* Any failure to add is a failure of memory, told once at the end. */
+/* Any failure to add is a failure of memory, reported once at the end. */
 struct json {
     cJSON *root;
     bool failed;
@@ -82,16 +82,21 @@ static enum status report_file_hash(char text[17], const char *path, struct erro
     uint8_t *block = memory_alloc(BLOCK, 1);
     bool ok = file && block;
     XXH64_reset(&state, 0);
+
+    /* In blocks: a model may be larger than the memory. */
     for (size_t n = 1; ok && n > 0;) {
         n = fread(block, 1, BLOCK, file);
         XXH64_update(&state, block, n);
     }
+
     ok = ok && !ferror(file);
     if (file)
         fclose(file);
     memory_free(block);
     snprintf(text, 17, "%016" PRIx64, (uint64_t)XXH64_digest(&state));
-    return ok ? STATUS_OK : error_set(error, STATUS_FAILED, "%s: the model cannot be read again (was it moved?)", path);
+
+    return ok ? STATUS_OK
+              : error_set(error, STATUS_FAILED, "%s: the model cannot be read a second time (was it moved?)", path);
 }
 
 static enum status report_write_model(struct json *json, const struct restorer *restorer, struct error *error)
@@ -101,10 +106,12 @@ static enum status report_write_model(struct json *json, const struct restorer *
     const struct model *model = restorer_model(restorer);
     const struct shape_model *shape = restorer_shape(restorer);
     json_text(json, object, "file", model || shape ? file_base(restorer_path(restorer)) : restorer_path(restorer));
+
     json_text(json, object, "task", task_names[restorer_config(restorer)->task]);
     json_text(json, object, "scan", scan_names[restorer_config(restorer)->window.scan]);
     if (!model && !shape)
         return STATUS_OK;
+
     char hash[17];
     if (report_file_hash(hash, restorer_path(restorer), error))
         return error->status;
@@ -120,6 +127,7 @@ static enum status report_write_model(struct json *json, const struct restorer *
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         if (model_text(model, texts[i]))
             json_text(json, object, texts[i], model_text(model, texts[i]));
+
     return STATUS_OK;
 }
 
@@ -144,6 +152,7 @@ static void report_write_implant(struct json *json, const struct report *report)
     json_number(json, object, "symmetry_mm", report->symmetry_mm);
     json_number(json, object, "measured_every_vox", (double)report->measured_step);
     json_bool(json, object, "touches_border", report->touches_border);
+
     cJSON *mesh = json_object(json, json->root, "mesh");
     json_bool(json, mesh, "watertight", report->mesh.watertight);
     json_bool(json, mesh, "manifold", report->mesh.manifold);
@@ -160,6 +169,7 @@ static void report_write_work(struct json *json, const struct report *report, co
     json_number(json, scan, "tiles_empty", (double)restoration->stats.n_empty);
     json_number(json, scan, "tiles_skipped", (double)restoration->stats.n_skipped);
     json_number(json, scan, "changed_vox", (double)restoration->changed_vox);
+
     cJSON *times = json_object(json, json->root, "times_s");
     json_number(json, times, "read", report->read_s);
     json_number(json, times, "network", restoration->network_s);
@@ -175,6 +185,7 @@ static void report_write_work(struct json *json, const struct report *report, co
                 report->memory_bound_bytes ? (double)report->memory_bound_bytes : NAN);
     json_number(json, json->root, "memory_limit_bytes",
                 report->memory_limit_bytes ? (double)report->memory_limit_bytes : NAN);
+
     cJSON *warnings = cJSON_AddArrayToObject(json->root, "warnings");
     json_take(json, warnings);
     for (int64_t i = 0; i < report->n_warnings; i++)
@@ -190,6 +201,7 @@ enum status report_write(const char *path, const struct report *report, const st
     json_number(&json, json.root, "format_version", 1);
     json_text(&json, json.root, "notice", "Research software: not for clinical use.");
     report_write_input(&json, &restoration->implant, input);
+
     enum status status = report_write_model(&json, restorer, error);
     report_write_implant(&json, report);
     report_write_work(&json, report, restoration);
@@ -198,7 +210,9 @@ enum status report_write(const char *path, const struct report *report, const st
         status = error_memory(error, strlen(path), "the report");
     if (!status)
         status = file_write(path, text, strlen(text), error);
+
     cJSON_free(text);
     cJSON_Delete(json.root);
+
     return status;
 }

@@ -142,7 +142,7 @@ static void test_unknown_unit_is_told(void)
     struct restored r = restored_make(6, 0);
     r.skull.storage.xyzt_units = 8; /* seconds, and nothing of space */
     struct report report = measure(&r);
-    CHECK(warns(&report, "does not say its unit of length: millimetres were taken"));
+    CHECK(warns(&report, "does not state its unit of length: millimetres were assumed"));
     report_done(&report);
     r.skull.storage.format = VOLUME_NRRD;
     report = measure(&r);
