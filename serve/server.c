@@ -1,9 +1,12 @@
 /* server.c - options, start, signals, end; see serve.h. Test: tests/serve/test_server.sh */
+#define _GNU_SOURCE /* pipe2 */
 #include "serve/server.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <math.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -157,24 +160,34 @@ static enum status server_open(struct server *server, struct error *error)
     return status;
 }
 
-/* Once a second; a signal ends the wait. 0: none. */
-static int server_tick(struct server *server, double seconds)
+/* SIGTERM and SIGINT arrive as bytes in this pipe, whichever thread takes them: threads of OpenMP may exist already,
+ * and a mask set now does not reach them. */
+static int server_pipe[2] = {-1, -1};
+
+static void server_take_signal(int number)
 {
-    sigset_t ends;
-    sigemptyset(&ends);
-    sigaddset(&ends, SIGTERM);
-    sigaddset(&ends, SIGINT);
-    const struct timespec wait = {(time_t)seconds, (long)(1e9 * (seconds - floor(seconds)))};
-    int signal = sigtimedwait(&ends, NULL, &wait);
+    const int kept = errno;
+    const char byte = (char)number;
+    (void)!write(server_pipe[1], &byte, 1);
+    errno = kept;
+}
+
+/* Once a second, or sooner where a signal ends the wait. Returns whether one came. */
+static bool server_tick(struct server *server, double seconds)
+{
+    struct pollfd waiting = {.fd = server_pipe[0], .events = POLLIN};
+    char byte;
+    bool signalled = poll(&waiting, 1, (int)(1e3 * seconds)) > 0 && read(server_pipe[0], &byte, 1) == 1;
+
     http_reap(server);
     events_beat(server);
     store_expire(server->store);
-    return signal > 0 ? signal : 0;
+    return signalled;
 }
 
 static bool server_hurried(void *context)
 {
-    return server_tick(context, 0.01) != 0;
+    return server_tick(context, 0.01);
 }
 
 static void server_close(struct server *server)
@@ -206,15 +219,18 @@ static void server_close(struct server *server)
     pthread_mutex_destroy(&server->stream_mutex);
 }
 
-/* Signals go to the main thread, which waits for them; writing to a client that left is an error, no signal. */
-static void server_signals(void)
+/* Writing to a client that left is an error, not a signal. */
+static enum status server_signals(struct error *error)
 {
-    sigset_t ends;
-    sigemptyset(&ends);
-    sigaddset(&ends, SIGTERM);
-    sigaddset(&ends, SIGINT);
-    pthread_sigmask(SIG_BLOCK, &ends, NULL);
+    struct sigaction action = {.sa_handler = server_take_signal, .sa_flags = SA_RESTART};
+    if (pipe2(server_pipe, O_CLOEXEC | O_NONBLOCK))
+        return error_set(error, STATUS_FAILED, "serve: no pipe for signals: %s", strerror(errno));
+
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGINT, &action, NULL);
     signal(SIGPIPE, SIG_IGN);
+    return STATUS_OK;
 }
 
 enum status serve_run(const struct serve_config *config, const char *version, struct error *error)
@@ -237,8 +253,9 @@ enum status serve_run(const struct serve_config *config, const char *version, st
     }
     pthread_mutex_init(&server.watch_mutex, NULL);
     pthread_mutex_init(&server.stream_mutex, NULL);
-    server_signals();
-    status = server_open(&server, error);
+    status = server_signals(error);
+    if (!status)
+        status = server_open(&server, error);
 
     if (!status) {
         bool v6 = strchr(config->address, ':') != NULL;

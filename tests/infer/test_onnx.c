@@ -239,7 +239,7 @@ static void test_metadata(void)
     CHECK_TEXT(metadata(proto, "calvaria.restore.postprocess"), "[{open: 1}, {keep_largest: 2}]");
     CHECK_CONTAINS(metadata(proto, "calvaria.network"), "filters: 2");
     CHECK_CONTAINS(metadata(proto, "calvaria.preprocessing"), "16 x 12 x 8");
-    CHECK_CONTAINS(metadata(proto, "calvaria.postprocessing"), "implant = answer > restore.threshold");
+    CHECK_CONTAINS(metadata(proto, "calvaria.postprocessing"), "implant = prediction > restore.threshold");
     onnx__model_proto__free_unpacked(proto, NULL);
 }
 
