@@ -88,9 +88,9 @@ int64_t memory_alloc_count(void)
     return atomic_load(&memory_count);
 }
 
-void memory_fail_at(int64_t nth)
+int64_t memory_fail_at(int64_t nth)
 {
-    atomic_store(&memory_fail_in, nth);
+    return atomic_exchange(&memory_fail_in, nth);
 }
 
 /* VmHWM is this program's own; ru_maxrss lives on through exec and may be its parent's. */

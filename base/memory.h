@@ -20,8 +20,9 @@ void memory_free(void *pointer);
 
 /* Allocations made since the start of the process: constant from the second training step on (tested). */
 int64_t memory_alloc_count(void);
-/* For tests: let the n-th allocation from now (1 = the next) fail once; 0 switches off. */
-void memory_fail_at(int64_t nth);
+/* For tests: let the n-th allocation from now (1 = the next) fail once; 0 switches off. Returns how many
+ * allocations the last call still waited for: 0 when its failure has happened. */
+int64_t memory_fail_at(int64_t nth);
 /* Highest resident set of the process so far, in bytes. */
 int64_t memory_peak_bytes(void);
 

@@ -38,11 +38,6 @@ static const struct config_field loss_base_fields[] = {
 
 const struct config_table loss_base_table = {.size = sizeof(struct loss_config), .fields = loss_base_fields};
 
-const struct loss_ops *loss_ops_at(int index)
-{
-    return loss_types[index];
-}
-
 const struct config_table *loss_table_at(int index)
 {
     return loss_types[index] ? &loss_types[index]->config : NULL;

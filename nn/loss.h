@@ -40,7 +40,6 @@ struct loss_ops {
 };
 
 /* nn/registry.c style list, and the variant callback for recipes. NULL past the last. */
-const struct loss_ops *loss_ops_at(int index);
 const struct config_table *loss_table_at(int index);
 
 /* What the losses of a list need beside p and t: enum loss_needs, or'ed. */

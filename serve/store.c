@@ -637,14 +637,6 @@ void store_stop(struct store *store)
     pthread_mutex_unlock(&store->mutex);
 }
 
-bool store_stopping(struct store *store)
-{
-    pthread_mutex_lock(&store->mutex);
-    bool stopping = store->stopping;
-    pthread_mutex_unlock(&store->mutex);
-    return stopping;
-}
-
 void store_kill(struct store *store)
 {
     pthread_mutex_lock(&store->mutex);

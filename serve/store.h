@@ -58,7 +58,6 @@ void store_progress(struct store *store, const char *id, const char *stage, doub
 /* job->state is how it ended; JOB_QUEUED puts it back. */
 void store_finish(struct store *store, struct job *job);
 void store_stop(struct store *store); /* no job is taken or accepted any more */
-bool store_stopping(struct store *store);
 void store_kill(struct store *store); /* ends the children that still run */
 
 #endif

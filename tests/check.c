@@ -9,6 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/memory.h"
+
 struct kept_text {
     struct kept_text *next;
     char text[];
@@ -86,6 +88,24 @@ bool check_fails(enum status status, const struct error *error, enum status expe
         fprintf(stderr, "status %d, expected %d with \"%s\"; the message is \"%s\"\n", (int)status, (int)expected, part,
                 error->text);
     return ok;
+}
+
+void check_allocation_failures(enum status (*run)(void *context, struct error *error), void *context, int64_t at_least)
+{
+    enum { MOST = 5000 };
+    int64_t failures = 0, nth = 1;
+    for (bool reached = true; reached && nth < MOST; nth++) {
+        struct error error = {0};
+        memory_fail_at(nth);
+        const enum status status = run(context, &error);
+        reached = memory_fail_at(0) == 0;
+
+        failures += status != STATUS_OK;
+        if (status && !CHECK(reached && status == STATUS_FAILED && error.length > 0))
+            fprintf(stderr, "allocation %" PRId64 ": status %d, message \"%s\"\n", nth, (int)status, error.text);
+    }
+    CHECK(nth < MOST);
+    CHECK(failures >= at_least);
 }
 
 void check_skip(const char *why)

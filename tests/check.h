@@ -17,6 +17,10 @@
 
 #include "base/error.h"
 
+#ifdef NDEBUG
+#error "asserts guard medical data: no build may define NDEBUG"
+#endif
+
 struct check_test {
     const char *name;
     void (*run)(void);
@@ -30,6 +34,10 @@ const char *check_folder(void);
 const char *check_path(const char *name);
 /* The folder of real skulls, or NULL (then skip): $CALVARIA_DATA, or ../shared/data beside the sources. */
 const char *check_real_data(void);
+
+/* Calls `run` with its first allocation failing, then with its second, and so on until it needs no more. Each failure
+ * must be STATUS_FAILED with a message, and there must be at_least so many. `run` frees what it made. */
+void check_allocation_failures(enum status (*run)(void *context, struct error *error), void *context, int64_t at_least);
 
 bool check_true(bool ok, const char *what, const char *file, int line);
 bool check_int(int64_t got, int64_t expected, const char *what, const char *file, int line);

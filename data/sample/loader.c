@@ -325,8 +325,3 @@ double loader_wait_s(const struct loader *loader)
 {
     return loader->waited_s;
 }
-
-struct dataset *loader_dataset(struct loader *loader)
-{
-    return loader->source.set;
-}

@@ -63,7 +63,6 @@ enum status loader_new(struct loader **ret, const struct loader_config *config, 
 enum status loader_next(struct loader *loader, int64_t batch, float *src, float *target, float *distance,
                         struct loader_position *ret_position, struct error *error);
 double loader_wait_s(const struct loader *loader); /* time loader_next has waited so far */
-struct dataset *loader_dataset(struct loader *loader);
 void loader_free(struct loader *loader);
 
 #endif

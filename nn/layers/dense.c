@@ -1,6 +1,6 @@
 /* dense.c - fully connected layer.        dst[n,o] = b[o] + sum_i w[o,i] * src[n,i]
  *   src (N,I,1,1,1)   w (O,I)   b (O)   dst (N,O,1,1,1)
- * Keeps for backward: src.                Test: tests/nn/test_dense.c */
+ * Keeps for backward: src.                Test: tests/nn/test_upsample.c */
 #include "nn/engine/engine.h"
 #include "nn/layer.h"
 

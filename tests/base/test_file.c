@@ -214,34 +214,31 @@ static void test_paths(void)
     CHECK(!file_has_suffix("gz", ".gz"));
 }
 
+static enum status write_and_read(void *folder, struct error *error)
+{
+    char path[256];
+    snprintf(path, sizeof path, "%s/f", (const char *)folder);
+    struct arena own = {0};
+    struct config_strings names = {0};
+    char *text = NULL;
+    size_t bytes;
+    enum status status = file_make_folders(folder, error);
+    if (!status)
+        status = file_write(path, "content", 7, error);
+    if (!status)
+        status = file_read(&text, &bytes, path, 100, error);
+    if (!status)
+        status = file_list(&names, folder, &own, error);
+    memory_free(text);
+    arena_done(&own);
+    return status;
+}
+
 static void test_memory_out(void)
 {
     const char *folder = fresh_folder("memory");
-    const char *path = file_join(&arena, folder, "f");
-    int n = 0;
-    for (bool done = false; !done && n < 100; n++) {
-        struct error error = {0};
-        struct arena own = {0};
-        struct config_strings names = {0};
-        char *text = NULL;
-        size_t bytes;
-        memory_fail_at(n + 1);
-        enum status status = file_make_folders(folder, &error);
-        if (!status)
-            status = file_write(path, "content", 7, &error);
-        if (!status)
-            status = file_read(&text, &bytes, path, 100, &error);
-        if (!status)
-            status = file_list(&names, folder, &own, &error);
-        memory_fail_at(0);
-        done = status == STATUS_OK;
-        if (!done)
-            CHECK_FAILS(status, &error, STATUS_FAILED, "emory");
-        memory_free(text);
-        arena_done(&own);
-        CHECK(count_names(folder) <= 1); /* never a part left */
-    }
-    CHECK(n > 5 && n < 100);
+    check_allocation_failures(write_and_read, (void *)folder, 5);
+    CHECK_INT(count_names(folder), 1); /* never a part left */
 }
 
 int main(int argc, char **argv)

@@ -107,24 +107,21 @@ static void test_help(void)
     memory_free(text);
 }
 
+static enum status parse_and_free(void *unused, struct error *error)
+{
+    (void)unused;
+    char *words[] = {"--seed=3", "--freeze", "a", "x", "--patch-vox", "1,2,3"};
+    struct arena own = {0};
+    struct sample sample;
+    struct config_strings arguments = {0};
+    const enum status status = options_parse(&sample_table, &sample, 6, words, &arguments, &own, error);
+    arena_done(&own);
+    return status;
+}
+
 static void test_memory_out(void)
 {
-    int n = 0;
-    for (bool done = false; !done && n < 1000; n++) {
-        char *words[] = {"--seed=3", "--freeze", "a", "x", "--patch-vox", "1,2,3"};
-        struct arena own = {0};
-        struct error error = {0};
-        struct sample sample;
-        struct config_strings arguments = {0};
-        memory_fail_at(n + 1);
-        enum status status = options_parse(&sample_table, &sample, 6, words, &arguments, &own, &error);
-        memory_fail_at(0);
-        done = status == STATUS_OK;
-        if (!done)
-            CHECK_FAILS(status, &error, STATUS_FAILED, "emory");
-        arena_done(&own);
-    }
-    CHECK(n > 20 && n < 1000);
+    check_allocation_failures(parse_and_free, NULL, 20);
 }
 
 int main(int argc, char **argv)

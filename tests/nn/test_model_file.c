@@ -461,22 +461,18 @@ static void test_flipped_bytes(void)
     memory_free(data);
 }
 
+static enum status read_and_free(void *path, struct error *error)
+{
+    struct model model = {0};
+    const enum status status = model_read(&model, path, true, error);
+    CHECK(!status || model.params.value == NULL);
+    model_done(&model);
+    return status;
+}
+
 static void test_memory_runs_out(void)
 {
-    const char *path = write_model("memory.h5");
-    bool done = false;
-    for (int64_t nth = 1; !done && nth < 2000; nth++) {
-        struct model model = {0};
-        struct error error = {0};
-        memory_fail_at(nth);
-        enum status status = model_read(&model, path, true, &error);
-        memory_fail_at(0);
-        done = status == STATUS_OK;
-        if (!done)
-            CHECK(status == STATUS_FAILED && model.params.value == NULL);
-        model_done(&model);
-    }
-    CHECK(done);
+    check_allocation_failures(read_and_free, (void *)write_model("memory.h5"), 20);
 }
 
 static void test_cannot_be_written(void)

@@ -201,6 +201,21 @@ static void test_wrong_params(void)
 }
 
 /* Every allocation on the way to a first step fails once: an error each time, nothing lost, and success at the end. */
+static enum status build_and_free(void *config, struct error *error)
+{
+    struct params params = {0};
+    struct network *network = NULL;
+    enum status status = network_describe(&params, config, error);
+    if (!status)
+        status = params_allocate(&params, true, error);
+    if (!status)
+        status = network_new(&network, config, &params, small, NETWORK_TRAIN, error);
+    CHECK(!status || network == NULL);
+    network_free(network);
+    params_done(&params);
+    return status;
+}
+
 static void test_memory_runs_out(void)
 {
     const char layers[] = "[ { name: a, type: conv, filters: 9 }, { type: batch_norm }, { type: relu }, { name: d, "
@@ -211,25 +226,7 @@ static void test_memory_runs_out(void)
     struct network_bench bench = {0};
     struct error error = {0};
     CHECK_OK(network_bench_config(&bench, layers, 1, &error), &error);
-    bool done = false;
-    for (int64_t nth = 1; !done && nth < 2000; nth++) {
-        struct params params = {0};
-        struct network *network = NULL;
-        error = (struct error){0};
-        memory_fail_at(nth);
-        enum status status = network_describe(&params, &bench.config, &error);
-        if (!status)
-            status = params_allocate(&params, true, &error);
-        if (!status)
-            status = network_new(&network, &bench.config, &params, small, NETWORK_TRAIN, &error);
-        memory_fail_at(0);
-        done = status == STATUS_OK;
-        if (!done)
-            CHECK(status == STATUS_FAILED && error.n_errors > 0 && network == NULL);
-        network_free(network);
-        params_done(&params);
-    }
-    CHECK(done);
+    check_allocation_failures(build_and_free, &bench.config, 50);
     network_bench_close(&bench);
 }
 
