@@ -90,10 +90,13 @@ static enum status inject_skull(const struct inject_options *options, const stru
         status = volume_new(&implant, &skull.grid, VOXEL_U8, error);
     if (!status)
         implant.storage = skull.storage;
+
     /* Streams hang on the skull's name, so adding or dropping other files changes nothing. */
     uint64_t name_hash = 14695981039346656037u;
     for (const char *c = name; *c; c++)
         name_hash = (name_hash ^ (unsigned char)*c) * 1099511628211u;
+
+    /* One pair of files per defect, each from a random stream of its own */
     for (int64_t d = 0; !status && d < options->count; d++) {
         struct box box;
         const char *type = "";
@@ -106,6 +109,7 @@ static enum status inject_skull(const struct inject_options *options, const stru
         if (!status)
             progress_show(progress, progress->done + 1, name);
     }
+
     volume_done(&implant);
     volume_done(&skull);
     return status ? error_while(error, "injecting defects into %s", path) : STATUS_OK;
@@ -139,10 +143,12 @@ static enum status inject_run(const void *value, int n_inputs, char *const *inpu
         status = defects_read(&defects, options->defects, &arena, error);
     if (!status)
         status = inject_refuse_same_names(inputs, n_inputs, names, &arena, error);
+
     struct contact_sheet sheet = {0};
     if (!status && options->preview)
         status =
             contact_sheet_open(&sheet, options->preview, file_base(options->defects), n_inputs * options->count, error);
+
     if (!status)
         status = file_make_folders(options->out, error);
     if (!status) {

@@ -30,6 +30,7 @@ static enum status segment_list_cts(struct config_strings *ret, int n_inputs, ch
 {
     int64_t n = 0, room = 0;
     const char **paths = NULL;
+
     for (int i = 0; i < n_inputs; i++) {
         struct config_strings files = {.n = 1};
         const char *one[1] = {inputs[i]};
@@ -40,12 +41,16 @@ static enum status segment_list_cts(struct config_strings *ret, int n_inputs, ch
             if (status)
                 return status;
         }
+
+        /* The list grows by what this argument may add */
         const char **grown = arena_alloc(arena, (size_t)(room = n + files.n), sizeof *grown);
         if (!grown)
             return error_memory(error, (size_t)room * sizeof *grown, "the list of CTs");
         if (n)
             memcpy(grown, paths, (size_t)n * sizeof *paths);
         paths = grown;
+
+        /* A folder may hold other files; a file that was named is read whatever its ending */
         for (int64_t f = 0; f < files.n; f++)
             if (!folder || volume_format_of(files.items[f]) >= 0) {
                 paths[n] = folder ? file_join(arena, inputs[i], files.items[f]) : files.items[f];
@@ -53,6 +58,7 @@ static enum status segment_list_cts(struct config_strings *ret, int n_inputs, ch
                     return error_memory(error, 4096, "a path");
             }
     }
+
     if (n == 0)
         return error_set(error, STATUS_FAILED, "%s: no volume in this folder (.nii.gz, .nii, .nrrd or .nhdr)",
                          inputs[0]);
@@ -103,7 +109,7 @@ static enum status segment_run(const void *value, int n_inputs, char *const *inp
 
     for (int64_t i = 0; !status && i < cts.n; i++) {
         struct error one = {0};
-        if (segment_one(cts.items[i], options, &one)) { /* told at once; the rest goes on */
+        if (segment_one(cts.items[i], options, &one)) { /* logged at once; the other CTs still run */
             error_print(stderr, &one);
             n_failed++;
         }

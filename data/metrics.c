@@ -156,24 +156,30 @@ static enum status metrics_border_dice(double *ret, const struct border *border,
 {
     struct box wide = border->box;
     int64_t size[3];
+
+    /* Distances to the border need the bone around both implants, up to the limit */
     for (int a = 0; a < 3; a++) {
         int64_t margin = (int64_t)ceil(limit / spacing[a]) + 1;
         struct box grown = box_grow(border->box, margin, border->dim);
         wide.lo[a] = grown.lo[a];
         wide.hi[a] = grown.hi[a];
     }
+
     metrics_box_dims(size, wide);
     uint8_t *bone = metrics_mask_crop(border->defective, border->dim, wide),
             *within = memory_alloc((size_t)box_voxels(wide), 1);
     uint8_t *truth = metrics_mask_crop(border->truth, border->dim, wide),
             *predicted = metrics_mask_crop(border->predicted, border->dim, wide);
+
     enum status status = bone && within && truth && predicted
                              ? STATUS_OK
                              : error_memory(error, (size_t)box_voxels(wide), "border of an implant");
+
     if (!status)
         status = distance_within(within, bone, size, spacing, limit, error);
     if (!status)
         *ret = metrics_overlap_dice(metrics_overlap_count(truth, predicted, within, box_voxels(wide)));
+
     memory_free(predicted);
     memory_free(truth);
     memory_free(within);
@@ -183,7 +189,7 @@ static enum status metrics_border_dice(double *ret, const struct border *border,
 
 /* --- all of them --- */
 
-/* What can be said when a mask is empty. */
+/* The values that are defined when a mask is empty. */
 static void metrics_of_empty(struct metrics *metrics, bool with_border)
 {
     bool both = metrics->truth_vox + metrics->predicted_vox == 0;
@@ -206,16 +212,19 @@ enum status metrics_compare(struct metrics *ret, const uint8_t *truth, const uin
     struct overlap overlap = metrics_overlap_count(truth, predicted, NULL, dim[0] * dim[1] * dim[2]);
     struct metrics metrics = {
         .truth_vox = overlap.truth, .predicted_vox = overlap.predicted, .bdsc_mm = NAN, .bdsc_vox = NAN};
+
     if (overlap.truth == 0 || overlap.predicted == 0) {
         metrics_of_empty(&metrics, defective != NULL);
         *ret = metrics;
         return STATUS_OK;
     }
+
     metrics.dsc = metrics_overlap_dice(overlap);
     metrics.volume_error = (double)(overlap.predicted - overlap.truth) / (double)overlap.truth;
     metrics.precision = (double)overlap.both / (double)overlap.predicted;
     metrics.recall = (double)overlap.both / (double)overlap.truth;
 
+    /* Surfaces lie inside the box of both implants: the distance transform runs there alone */
     const struct border border = {truth, predicted, defective, dim,
                                   metrics_box_union(box_of_mask(truth, dim), box_of_mask(predicted, dim))};
     int64_t size[3];
@@ -226,10 +235,13 @@ enum status metrics_compare(struct metrics *ret, const uint8_t *truth, const uin
         status = metrics_surfaces(&metrics, t, p, size, spacing_mm, error);
     memory_free(p);
     memory_free(t);
+
+    /* Border Dice (bDSC) counts only voxels near the defective skull, in mm and in voxels, as the challenge did */
     if (!status && defective)
         status = metrics_border_dice(&metrics.bdsc_mm, &border, spacing_mm, border_mm, error);
     if (!status && defective)
         status = metrics_border_dice(&metrics.bdsc_vox, &border, unit, border_vox, error);
+
     if (!status)
         *ret = metrics;
     return status;

@@ -198,6 +198,7 @@ static enum status check_preview(struct checking *checking, const char *name, co
 {
     const bool bad = findings->bad.n_errors > 0, odd = findings->odd.n_errors > 0;
     const struct grid *grid = skull ? &skull->grid : NULL;
+
     char summary[200] = "";
     if (skull)
         snprintf(summary, sizeof summary,
@@ -209,6 +210,8 @@ static enum status check_preview(struct checking *checking, const char *name, co
                                findings->odd.text, summary);
     if (!text)
         return error_memory(error, 256, "a preview");
+
+    /* A skull without bone has no pictures, only its row of text */
     const bool shown = skull && mask_count(skull->data, grid_voxels(&skull->grid)) > 0;
     const struct contact_sheet_row row = {.grid = shown ? &skull->grid : NULL,
                                           .skull = skull ? skull->data : NULL,
@@ -218,6 +221,7 @@ static enum status check_preview(struct checking *checking, const char *name, co
                                           .mark = bad   ? CONTACT_BAD
                                                   : odd ? CONTACT_ODD
                                                         : CONTACT_GOOD};
+
     const enum status status = contact_sheet_add(&checking->sheet, &row, error);
     memory_free(text);
     return status;
@@ -245,7 +249,7 @@ static enum status check_report_case(struct checking *checking, const char *name
 
 /* ---- a dataset ---- */
 
-/* *keep: empty, or the first implant, which is shown. */
+/* *keep: empty, or the first implant, for the preview. */
 static void check_stored_implant(struct findings *findings, struct dataset *set, int64_t i, int64_t j,
                                  const struct volume *skull, struct volume *keep)
 {

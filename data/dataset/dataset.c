@@ -47,6 +47,7 @@ static const char *dataset_mask_flaw(hid_t mask, int64_t dim[3])
     const char *flaw = NULL;
     hsize_t size[3] = {0}, chunk[3] = {0};
 
+    /* Size limits first: later sizes are computed from these numbers, and an attacker may have written them */
     if (H5Tget_class(type) != H5T_INTEGER || H5Tget_size(type) != 1 || H5Tget_sign(type) != H5T_SGN_NONE)
         flaw = "its values are no 8-bit masks";
     else if (H5Sget_simple_extent_ndims(space) != 3)
@@ -89,7 +90,8 @@ static enum status dataset_link_name(const char **ret, hid_t group, int64_t i, s
     if (length <= 0 || length >= (ssize_t)sizeof name)
         return hdf5_error(error, set->path, "a case has no readable name");
     if (!dataset_name_is_plain(name) || H5Lget_info(group, name, &info, H5P_DEFAULT) < 0 || info.type != H5L_TYPE_HARD)
-        return error_set(error, STATUS_FAILED, "%s: '%s' is no case of ours: a link or an odd name", set->path, name);
+        return error_set(error, STATUS_FAILED, "%s: '%s' is not a case: a link, or a name with odd characters",
+                         set->path, name);
     *ret = arena_strdup(&set->arena, name);
     return *ret ? STATUS_OK : error_memory(error, (size_t)length, "a case's name");
 }
@@ -149,8 +151,11 @@ static enum status dataset_read_storage_attributes(struct storage *storage, hid_
         hdf5_get_text(&space, mask, "space", set->path, &set->arena, error) ||
         hdf5_get_text(&file_type, mask, "file_type", set->path, &set->arena, error))
         return error->status;
+
     const int known = volume_format_of(format);
     int seen = 0;
+
+    /* The three axes must be a permutation: each of the bits 1, 2 and 4 is set once */
     for (int a = 0; a < 3; a++) {
         seen |= axis[a] >= 0 && axis[a] < 3 ? 1 << axis[a] : 0;
         storage->axis[a] = (int)(axis[a] & 3);
@@ -161,6 +166,7 @@ static enum status dataset_read_storage_attributes(struct storage *storage, hid_
         nifti[1] > 32767 || nifti[2] < 0 || nifti[2] > 32767)
         return error_set(error, STATUS_FAILED, "%s: the attributes of the original file's layout make no sense",
                          set->path);
+
     storage->format = (enum volume_format)known;
     storage->nifti_version = (int)nifti[0];
     storage->xyzt_units = 2; /* mm */
@@ -365,7 +371,7 @@ void dataset_close(struct dataset *set)
     memory_free(set);
 }
 
-/* ---- asking ---- */
+/* ---- queries ---- */
 
 int64_t dataset_n_cases(const struct dataset *set)
 {
@@ -435,6 +441,8 @@ enum status dataset_read_box(uint8_t *out, struct dataset *set, int64_t i, int64
     const struct dataset_case *item = dataset_case(set, i);
     int64_t n = 1, n_part = 1;
     struct box part = box;
+
+    /* Only the part inside the volume is in the file; the rest of the box is air */
     for (int a = 0; a < 3; a++) {
         part.lo[a] = box.lo[a] > 0 ? box.lo[a] : 0;
         part.hi[a] = box.hi[a] < item->grid.dim[a] ? box.hi[a] : item->grid.dim[a];
@@ -445,6 +453,7 @@ enum status dataset_read_box(uint8_t *out, struct dataset *set, int64_t i, int64
         memset(out, 0, (size_t)n);
     if (n_part == 0)
         return STATUS_OK;
+
     char *name = implant < 0 ? memory_printf("/cases/%s/complete", item->name)
                              : memory_printf("/cases/%s/implants/%s", item->name, item->implant_names[implant]);
     if (!name)
@@ -455,6 +464,8 @@ enum status dataset_read_box(uint8_t *out, struct dataset *set, int64_t i, int64
     memory_free(name);
     if (status)
         return status;
+
+    /* Training assumes 0 and 1: a corrupt chunk must not reach it */
     uint8_t all = 0;
     for (int64_t v = 0; v < n; v++)
         all |= out[v];

@@ -30,7 +30,7 @@ struct dataset_case {
 
 struct dataset;
 
-/* The file says that it is a dataset (of any version). */
+/* The file has the attribute of a dataset (of any version). */
 bool dataset_is(const char *path);
 enum status dataset_open(struct dataset **ret, const char *path, struct error *error);
 void dataset_close(struct dataset *set);
@@ -62,7 +62,7 @@ enum status dataset_unpack(const char *path, int split, const char *folder, int 
 
 /* An integrity check of set.h5 or of a folder that could be packed: is each case a mask, of sane spacing and affine,
  * mostly one component, its implants parts of it? A bad case is named with every reason; what is only suspicious (vault
- * cut by the scan?) is a note. STATUS_OK when the check itself could run: n_bad says the result. */
+ * cut by the scan?) is a note. STATUS_OK when the check itself could run: n_bad is the result. */
 struct check_report {
     int64_t n_cases, n_bad;
     FILE *out;           /* one line per case; NULL: none */

@@ -80,10 +80,12 @@ static bool dataset_write_mask_write_chunks(hid_t mask, const uint8_t *values, c
 
     for (int a = 0; a < 3; a++)
         size[2 - a] = (hsize_t)dim[a];
+
     const hid_t file_space = H5Dget_space(mask), space = H5Screate_simple(3, size, NULL);
     bool ok = file_space >= 0 && space >= 0;
     struct box box;
 
+    /* HDF5 stores no chunk that was never written, and reads it as 0 */
     for (int64_t z = 0; z < dim[2]; z += DATASET_CHUNK)
         for (int64_t y = 0; y < dim[1]; y += DATASET_CHUNK)
             for (int64_t x = 0; ok && x < dim[0]; x += DATASET_CHUNK) {
@@ -100,6 +102,7 @@ static bool dataset_write_mask_write_chunks(hid_t mask, const uint8_t *values, c
                          H5Sselect_hyperslab(space, H5S_SELECT_SET, from, NULL, count, NULL) >= 0 &&
                          H5Dwrite(mask, H5T_NATIVE_UINT8, space, file_space, H5P_DEFAULT, values) >= 0;
             }
+
     H5Sclose(space);
     H5Sclose(file_space);
     return ok;

@@ -87,7 +87,7 @@ static bool layout_cut_suffix(char *text, const char *suffix)
     return true;
 }
 
-/* Hidden files, and the voxels beside a .nhdr. */
+/* Hidden files, and the voxel file of a .nhdr. */
 static bool layout_file_is_silent(const char *name)
 {
     return name[0] == '.' || file_has_suffix(name, ".raw") || file_has_suffix(name, ".raw.gz");
@@ -106,8 +106,10 @@ static enum status layout_collect_role(struct finder *finder, const char *folder
         enum status status = STATUS_OK;
         if (!path)
             return error_memory(finder->error, strlen(folder), "a path");
+        /* Hidden files, and the voxels of a .nhdr, are not cases and not worth a warning */
         if (layout_file_is_silent(names.items[i]))
             continue;
+
         if (file_is_folder(path) && role != ROLE_COMPLETE && !defect)
             status = layout_collect_role(finder, path, role, names.items[i]);
         else if (file_is_folder(path) || volume_format_of(names.items[i]) < 0)
@@ -145,6 +147,8 @@ static enum status layout_collect_flat(struct finder *finder, const char *folder
                 return finder->error->status;
             continue;
         }
+
+        /* The suffix of the name tells the role; without one the file is a complete skull */
         struct entry entry = {.path = path, .name = layout_file_stem(finder->arena, names->items[i])};
         char *stem = (char *)entry.name;
         if (stem && layout_cut_suffix(stem, "_implant"))
@@ -297,6 +301,8 @@ static enum status layout_build(struct finder *finder, struct layout *ret)
 {
     struct entry *entries = finder->entries;
     int64_t n = 0;
+
+    /* Sorted, files of one case follow each other, and doubles of one volume in two formats too */
     if (finder->n > 0)
         qsort(entries, (size_t)finder->n, sizeof *entries, layout_entry_compare);
 
@@ -315,6 +321,7 @@ static enum status layout_build(struct finder *finder, struct layout *ret)
     if (!ret->cases && n > 0)
         return error_memory(finder->error, (size_t)n * sizeof *ret->cases, "the list of cases");
 
+    /* One case per run of equal names; a case without skull and defects is dropped */
     for (int64_t i = 0, j; i < n; i = j) {
         for (j = i + 1; j < n && strcmp(entries[i].name, entries[j].name) == 0; j++)
             continue;

@@ -139,10 +139,13 @@ static enum status pack_case(struct set_writer *writer, const struct layout_case
     hid_t group;
     if (pack_skull(&skull, &native, from, spacing_mm, error))
         return error->status;
+
     *ret_hash = mask_hash(skull.data, skull.grid.dim);
     const char *source = file_base(from->complete ? from->complete : from->defects[0].defective);
     enum status status = set_write_case(&group, writer, from->name, source, &skull, *ret_hash, error);
     const bool begun = status == STATUS_OK;
+
+    /* Defects are computed on the native grid, where implant = complete - defective, and resampled afterwards */
     for (int64_t j = 0; !status && j < from->n_defects; j++) {
         const struct layout_defect *defect = &from->defects[j];
         if ((status = pack_read_implant(&implant, defect, native.data ? &native : &skull, error)))
@@ -155,6 +158,7 @@ static enum status pack_case(struct set_writer *writer, const struct layout_case
                                        skull.grid.dim, error);
         volume_done(&implant);
     }
+
     volume_done(&skull);
     volume_done(&native);
     if (begun)
@@ -172,6 +176,7 @@ static enum status pack_cases(struct set_writer *writer, const struct layout *la
     enum status status = STATUS_OK;
     if (!hashes || !splits)
         return error_memory(error, (size_t)n, "the list of cases");
+
     progress_start(&progress, "pack", "cases", 0, n);
     for (int64_t i = 0; !status && i < n; i++) {
         status = pack_case(writer, &layout->cases[i], config->spacing_mm, &hashes[i], error);
@@ -181,14 +186,18 @@ static enum status pack_cases(struct set_writer *writer, const struct layout *la
             progress_show(&progress, i + 1, layout->cases[i].name);
     }
     progress_end(&progress);
+
+    /* Copies of one skull are found by their hashes, so the split can only be drawn after all cases were read */
     if (!status)
         status = split_assign(splits, plan, hashes, config, error);
+
     int64_t counts[SPLIT_N] = {0}, n_implants = 0;
     for (int64_t i = 0; !status && i < n; i++) {
         status = set_write_split(writer, layout->cases[i].name, splits[i], error);
         counts[splits[i]]++;
         n_implants += layout->cases[i].n_defects;
     }
+
     if (!status)
         log_info("%" PRId64 " skulls (%" PRId64 " train, %" PRId64 " val, %" PRId64 " test), %" PRId64 " fixed defects",
                  n, counts[0], counts[1], counts[2], n_implants);
@@ -222,7 +231,7 @@ static enum status pack_into(const char *part, const struct layout *layout, cons
         status = pack_cases(&writer, layout, plan, config, arena, error);
     if (!status)
         return set_writer_close(&writer, error);
-    struct error ignored = {0}; /* the first error is the one to tell */
+    struct error ignored = {0}; /* the first error is the one that is returned */
     set_writer_close(&writer, &ignored);
     return status;
 }

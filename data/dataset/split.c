@@ -86,6 +86,7 @@ static enum status split_plan_file(struct split_plan *plan, const char *path, st
         return error_while(error, "reading the split");
     int64_t number = 0;
 
+    /* Errors are collected: one run lists every bad line of the file */
     for (char *line = text, *next; line && *line; line = next) {
         char *end = strchr(line, '\n');
         next = end ? end + 1 : NULL;
@@ -227,18 +228,23 @@ enum status split_assign(enum dataset_split *ret, const struct split_plan *plan,
         status = error_memory(error, (size_t)n * sizeof *leader, "the split");
         goto done;
     }
+
     if ((status = split_join_groups(leader, plan, hashes, error)))
         goto done;
+
     for (int64_t i = 0; i < n; i++) {
         sizes[i] = 0;
         side[i] = -1;
     }
+
+    /* A group takes the side that the file gives to any of its members; the rest is drawn */
     for (int64_t i = 0; i < n; i++) {
         leader[i] = split_leader_of(leader, i);
         sizes[leader[i]]++;
         if (plan->wanted[i] >= 0)
             side[leader[i]] = plan->wanted[i];
     }
+
     split_assign_random(side, leader, sizes, order, plan, config);
     for (int64_t i = 0; i < n; i++)
         ret[i] = (enum dataset_split)side[leader[i]];

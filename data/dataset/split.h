@@ -4,7 +4,7 @@
 
 #include "data/dataset/dataset.h"
 
-/* What the split file says, checked against the cases before any of them is read. Without a file: all at random. */
+/* The split file, checked against the cases before any of them is read. Without a file: all at random. */
 struct split_plan {
     int64_t n;
     const char *const *names; /* in byte order */
@@ -15,7 +15,7 @@ struct split_plan {
 enum status split_plan(struct split_plan *ret, const char *const *names, int64_t n, const struct pack_config *config,
                        struct arena *arena, struct error *error);
 /* Members of a group, and cases of equal hash (logged), land on one side. At random: groups in a seeded order, each to
- * the split that lacks most; a split that was asked for gets one group at least when there are enough. */
+ * the split that lacks most; a split with a share above 0 gets one group at least when there are enough. */
 enum status split_assign(enum dataset_split *ret, const struct split_plan *plan, const uint64_t *hashes,
                          const struct pack_config *config, struct error *error);
 

@@ -58,12 +58,15 @@ enum status dataset_unpack(const char *path, int split, const char *folder, int 
     struct progress progress;
     if (dataset_open(&set, path, error))
         return error->status;
+
     int64_t n = 0, done = 0;
     for (int64_t i = 0; i < dataset_n_cases(set); i++)
         n += split == SPLIT_N || (int)dataset_case(set, i)->split == split;
+
     enum status status =
         n > 0 ? file_make_folders(folder, error)
               : error_set(error, STATUS_FAILED, "%s: split '%s' is empty", path, dataset_split_names[split]);
+
     if (!status)
         progress_start(&progress, "unpack", "cases", 0, n);
 

@@ -20,18 +20,23 @@ static enum status anatomy_coarsen(struct anatomy *anatomy, const struct volume 
 {
     const int64_t *dim = skull->grid.dim;
     int64_t n = 1, *cell_x = memory_alloc((size_t)dim[0], sizeof *cell_x);
+
     for (int a = 0; a < 3; a++) {
         anatomy->spacing_mm[a] = grid_spacing_mm(&skull->grid, a);
         anatomy->size[a] = (int64_t)((double)dim[a] * anatomy->spacing_mm[a] / ANATOMY_CELL_MM) + 1;
         n *= anatomy->size[a];
     }
+
     anatomy->bone = memory_zalloc((size_t)n, 1);
     if (!cell_x || !anatomy->bone) {
         memory_free(cell_x);
         return error_memory(error, (size_t)n, "the skull's anatomy");
     }
+
     for (int64_t x = 0; x < dim[0]; x++)
         cell_x[x] = (int64_t)((double)x * anatomy->spacing_mm[0] / ANATOMY_CELL_MM);
+
+    /* A cell is bone where any of its voxels is */
     for (int64_t z = box.lo[2]; z < box.hi[2]; z++)
         for (int64_t y = box.lo[1]; y < box.hi[1]; y++) {
             const uint8_t *row = (const uint8_t *)skull->data + (z * dim[1] + y) * dim[0];
@@ -43,6 +48,7 @@ static enum status anatomy_coarsen(struct anatomy *anatomy, const struct volume 
                 if (row[x])
                     cells[cell_x[x]] = 1;
         }
+
     memory_free(cell_x);
     return STATUS_OK;
 }

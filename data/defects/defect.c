@@ -95,11 +95,14 @@ enum status defect_draw(struct region *ret, const char **ret_type, const struct 
     if (skull->type != VOXEL_U8 || box_empty(skull_box))
         return error_set(error, STATUS_FAILED,
                          "defect: the skull is empty or no mask: nothing to cut (segment the CT first)");
+
     struct rng mixture = rng_child(&rng, 0);
     const struct config_item *item = defect_pick(&config->defects, &mixture);
     const struct defect_ops *ops = defect_ops_of(item->table);
     const double min_ml = ((const struct defect_config *)item->value)->min_volume_ml;
     double most_ml = 0;
+
+    /* Every try has a stream of its own, so that try 3 does not depend on how many numbers try 2 used */
     for (int64_t try = 1; try <= config->max_tries; try++) {
         struct rng attempt = rng_child(&rng, (uint64_t)try);
         struct region region = {0};
@@ -119,6 +122,7 @@ enum status defect_draw(struct region *ret, const char **ret_type, const struct 
         most_ml = ml > most_ml ? ml : most_ml;
         region_done(&region);
     }
+
     return error_set(error, STATUS_FAILED,
                      "defect '%s': none of %" PRId64
                      " draws removed %g ml of bone (the most was %.3g ml): lower min_volume_ml or enlarge the defect",

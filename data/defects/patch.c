@@ -73,8 +73,8 @@ static void patch_curvature(struct vault_patch *patch, double (*sample)[3], cons
         depth_t2 += depth * t2;
         t4 += t2 * t2;
     }
-    const double bend = t4 > 0 ? depth_t2 / t4 + 1 / (2 * usual_mm) : 1 / usual_mm; /* twice 1 / (2 radius) */
-    const double radius = bend > 0 ? 1 / bend : RADIUS_MAX_MM;
+    const double curvature = t4 > 0 ? depth_t2 / t4 + 1 / (2 * usual_mm) : 1 / usual_mm; /* twice 1 / (2 radius) */
+    const double radius = curvature > 0 ? 1 / curvature : RADIUS_MAX_MM;
     patch->radius_mm = fmin(fmax(radius, RADIUS_MIN_MM), RADIUS_MAX_MM);
 }
 

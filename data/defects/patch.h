@@ -12,7 +12,7 @@ struct vault_patch {
     double radius_mm;           /* of curvature: the surface's normals meet near point - radius * normal */
 };
 
-/* The patch of reach_mm around the direction; false where there is no vault. */
+/* The patch of reach_mm around the direction; false where no ray meets the vault. */
 bool vault_patch_find(struct vault_patch *ret, const struct anatomy *anatomy, double azimuth, double elevation,
                       double reach_mm);
 

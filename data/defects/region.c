@@ -86,6 +86,7 @@ enum status region_cut(struct region *region, const struct volume *skull, int64_
     const int64_t size[3] = {box_size(box, 0), box_size(box, 1), box_size(box, 2)};
     const uint8_t *bone = skull->data;
 
+    /* A defect is bone that is removed: air in the shape does not count */
     for (int64_t z = box.lo[2]; z < box.hi[2]; z++)
         for (int64_t y = box.lo[1]; y < box.hi[1]; y++) {
             uint8_t *row = region_row(region, y, z);
@@ -93,9 +94,11 @@ enum status region_cut(struct region *region, const struct volume *skull, int64_
             for (int64_t x = 0; x < size[0]; x++)
                 row[x] = row[x] && bone_row[x];
         }
+
     struct box tight = box_of_mask(region->mask, size);
     struct region cut;
 
+    /* The tight box saves memory and the time of all that follows */
     for (int a = 0; a < 3; a++) {
         tight.lo[a] += box.lo[a];
         tight.hi[a] += box.lo[a];

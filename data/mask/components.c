@@ -68,11 +68,13 @@ static enum status components_cut(struct components *set, const uint8_t *mask, b
         goto done;
     }
 
+/* Counting first, so that one block holds the runs of all rows and each thread knows where its rows begin */
 #pragma omp parallel for schedule(static)
     for (int64_t row = 0; row < rows; row++)
         set->first[row + 1] = components_row_runs(NULL, &bits, row, background);
     for (int64_t row = 0; row < rows; row++)
         set->first[row + 1] += set->first[row];
+
     int64_t n = set->first[rows];
     if (n > INT32_MAX || set->dim[0] > INT32_MAX) {
         status = error_set(error, STATUS_FAILED, "components: %lld runs of voxels are too many to label", (long long)n);

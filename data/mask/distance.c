@@ -280,6 +280,8 @@ enum status distance_at(double **ret_values, int64_t *ret_n, const uint8_t *quer
     int64_t *column = memory_zalloc((size_t)area, sizeof *column);
     if (!column)
         return error_memory(error, (size_t)area * sizeof *column, "distance transform");
+
+    /* Where the values of each column of query voxels begin, so that columns are independent of each other */
     for (int64_t z = 0; z < dim[2]; z++)
         for (int64_t i = 0; i < area; i++)
             column[i] += query[z * area + i] != 0;
@@ -288,12 +290,14 @@ enum status distance_at(double **ret_values, int64_t *ret_n, const uint8_t *quer
         column[i] = total;
         total += count;
     }
+
     double *values = memory_alloc((size_t)total, sizeof *values);
     struct distance_plan plan = {.dim = {dim[0], dim[1], dim[2]},
                                  .sink = {.values = values, .query = query, .column = column}};
     enum status status = values ? distance_aside(&plan, mask, spacing, error)
                                 : error_memory(error, (size_t)total * sizeof *values, "distances");
     memory_free(column);
+
     if (status) {
         memory_free(values);
         return status;

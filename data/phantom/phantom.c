@@ -33,6 +33,8 @@ struct pose {
 static void phantom_draw_shape(struct phantom_shape *shape, struct rng *rng)
 {
     memset(shape, 0, sizeof *shape);
+
+    /* Millimetres and shares; the ranges are those of measured adult skulls (scripts/measure_skulls.py) */
     shape->length = fmin(fmax(rng_normal(rng, 174, 11), 152), 198);
     shape->breadth = fmin(fmax(rng_normal(rng, 137, 5.5), 123), 148);
     shape->height = fmin(fmax(rng_normal(rng, 74, 9), 56), 96);
@@ -56,6 +58,7 @@ static void phantom_draw_shape(struct phantom_shape *shape, struct rng *rng)
     shape->face_depth = rng_uniform(rng, 46, 52);
     shape->arch_w = shape->face_w + rng_uniform(rng, 4, 9);
 
+    /* Random plane waves: surfaces without them are smoother than any bone */
     for (int i = 0; i < PHANTOM_WAVES; i++) {
         const double wavelength = rng_uniform(rng, 12, 70);
         for (int a = 0; a < 3; a++)
@@ -85,7 +88,7 @@ static void phantom_draw_pose(struct pose *pose, struct rng *rng)
     pose->below_mm = fmin(fmax(rng_normal(rng, 86, 12), 62), 112);
 }
 
-/* Holds the whole skull with a margin of two voxels, or is as asked, centred on it. */
+/* Holds the whole skull with a margin of two voxels, or has the given size, centred on it. */
 static struct grid phantom_grid(const struct phantom_config *config, const struct phantom_shape *shape,
                                 const struct pose *pose)
 {

@@ -203,15 +203,19 @@ static enum status contact_sheet_pictures(struct image *page, int64_t x, int64_t
     const struct box focus = box_empty(missing) ? bone : missing;
     if (box_empty(bone))
         return STATUS_OK;
+
     const struct render_layer bone_layer = {.mask = row->skull, .rgb = {bone_rgb[0], bone_rgb[1], bone_rgb[2]}};
     const struct render_layer implant_layer = {.mask = row->implant,
                                                .rgb = {implant_rgb[0], implant_rgb[1], implant_rgb[2]}};
     const struct render_layer flat[2] = {bone_layer, implant_layer},
                               solid[2] = {implant_layer, bone_layer}; /* slices show the last, views the first */
     const int n_layers = row->implant ? 2 : 1;
+
     const struct box view = contact_sheet_cube(box_grow(bone, 4, grid->dim), grid);
     double offset_mm[3];
     struct image picture;
+
+    /* Three slices through the middle of the implant, or of the bone where nothing is missing */
     for (int axis = 0; axis < 3; axis++) {
         const double middle = 0.5 * (double)(focus.lo[axis] + focus.hi[axis]);
         const int64_t index =
@@ -221,6 +225,7 @@ static enum status contact_sheet_pictures(struct image *page, int64_t x, int64_t
             contact_sheet_tile(page, x + axis * (TILE + GAP), y, &picture, tile_ground, error))
             return error->status;
     }
+
     if (render_shaded(&picture, grid, row->implant ? solid : flat, n_layers, render_view_at(offset_mm), TILE, error))
         return error->status;
     return contact_sheet_tile(page, x + 3 * (TILE + GAP), y, &picture, ground, error);

@@ -60,15 +60,20 @@ enum status render_slice_box(struct image *ret, const struct grid *grid, const s
     if (axis < 0 || axis > 2 || index < 0 || index >= grid->dim[axis] || px < 1 || box_empty(box))
         return error_set(error, STATUS_FAILED, "picture: slice %" PRId64 " across axis %d: outside the volume", index,
                          axis);
+
     const int across = axis == 0 ? 1 : 0, down = axis == 2 ? 1 : 2; /* y down in axial slices, z up in the others */
     const int64_t step[3] = {1, grid->dim[0], grid->dim[0] * grid->dim[1]};
     const int64_t n_across = box.hi[across] - box.lo[across], n_down = box.hi[down] - box.lo[down];
+
+    /* The longer side fills the picture; pixels are square in mm */
     double across_mm = grid_spacing_mm(grid, across) * (double)n_across;
     double down_mm = grid_spacing_mm(grid, down) * (double)n_down;
     double mm = fmax(across_mm, down_mm) / (double)px;
     int64_t w = (int64_t)fmax(1, round(across_mm / mm)), h = (int64_t)fmax(1, round(down_mm / mm));
+
     if (image_new(ret, w, h, error))
         return error->status;
+/* Each pixel is the mean of SLICE_SAMPLES^2 points */
 #pragma omp parallel for schedule(static)
     for (int64_t y = 0; y < h; y++)
         for (int64_t x = 0; x < w; x++) {
@@ -188,19 +193,23 @@ enum status render_sheet(const char *path, const struct grid *grid, const struct
     if (image_new(&sheet, 4 * (SHEET_PANEL + SHEET_GAP) + SHEET_GAP, SHEET_TITLE + 2 * (SHEET_PANEL + SHEET_GAP),
                   error))
         return error->status;
+
     image_fill(&sheet, sheet_ground);
     render_middle(middle, &left, &back, grid, layers, n_layers, focus);
+
     enum status status = scene_make(&scene, grid, layers, n_layers, SHEET_CELLS, error);
     if (!status)
         status = render_views(&sheet, &scene, left, back, error);
     if (!status)
         status = render_slices(&sheet, grid, layers, n_layers, middle, error);
+
     if (!status) {
         render_legend(&sheet, grid, layers, n_layers);
         if (title)
             image_text_scaled(&sheet, SHEET_GAP + 4, 10, title, 2, sheet_ink);
         status = image_write_png(path, &sheet, error);
     }
+
     scene_done(&scene);
     image_done(&sheet);
     return status;

@@ -65,7 +65,7 @@ enum status render_shaded(struct image *ret, const struct grid *grid, const stru
 /* The slice at `index` across axis a (0 x, 1 y, 2 z), isotropic pixels, px on the longer side. */
 enum status render_slice(struct image *ret, const struct grid *grid, const struct render_layer *layers, int n_layers,
                          int axis, int64_t index, int64_t px, struct error *error);
-/* Where a slice is cut, and the box of the volume that is shown. */
+/* Where a slice is cut, and the box of the volume in the picture. */
 struct render_cut {
     int axis; /* 0 x, 1 y, 2 z */
     int64_t index;
@@ -73,7 +73,7 @@ struct render_cut {
 };
 enum status render_slice_box(struct image *ret, const struct grid *grid, const struct render_layer *layers,
                              int n_layers, struct render_cut cut, int64_t px, struct error *error);
-/* The oblique or side view that looks at a point this far (x, y, z, mm) from the skull's middle. */
+/* The oblique or side view that faces a point this far (x, y, z, mm) from the skull's middle. */
 enum render_view render_view_at(const double offset_mm[3]);
 /* The view from the other end of the same line. */
 enum render_view render_view_opposite(enum render_view view);

@@ -72,6 +72,8 @@ static void scene_smooth_plane(const struct smoothing *s, int64_t z, uint32_t *s
 {
     int64_t w = s->voxels.hi[0] - s->voxels.lo[0], h = s->voxels.hi[1] - s->voxels.lo[1];
     const struct taps *x_taps = &s->taps[0], *y_taps = &s->taps[1], *z_taps = &s->taps[2];
+
+    /* Along z: masks are 0 or 1, so a row is a sum of weights */
     for (int64_t y = 0; y < h; y++) {
         memset(sums, 0, (size_t)w * sizeof *sums);
         for (int64_t k = 0; k < z_taps->n_taps; k++) {
@@ -85,6 +87,8 @@ static void scene_smooth_plane(const struct smoothing *s, int64_t z, uint32_t *s
         for (int64_t x = 0; x < w; x++)
             a[y * w + x] = scene_smooth_round(sums[x]);
     }
+
+    /* Along y */
     for (int64_t y = 0; y < y_taps->n_cells; y++) {
         memset(sums, 0, (size_t)w * sizeof *sums);
         for (int64_t k = 0; k < y_taps->n_taps; k++) {
@@ -97,6 +101,8 @@ static void scene_smooth_plane(const struct smoothing *s, int64_t z, uint32_t *s
         for (int64_t x = 0; x < w; x++)
             b[y * w + x] = scene_smooth_round(sums[x]);
     }
+
+    /* Along x */
     for (int64_t y = 0; y < y_taps->n_cells; y++)
         for (int64_t x = 0; x < x_taps->n_cells; x++) {
             const uint8_t *from = b + y * w + x_taps->first[x] - s->voxels.lo[0];
@@ -288,6 +294,7 @@ enum status scene_make(struct scene *ret, const struct grid *grid, const struct 
     if (n_layers < 1 || n_layers > RENDER_MAX_LAYERS)
         return error_set(error, STATUS_FAILED, "picture: %d layers: out of range (1 to %d)", n_layers,
                          RENDER_MAX_LAYERS);
+
     for (int i = 0; i < n_layers; i++) {
         boxes[i] = box_of_mask(layers[i].mask, grid->dim);
         for (int a = 0; a < 3 && !box_empty(boxes[i]); a++) {
@@ -298,10 +305,12 @@ enum status scene_make(struct scene *ret, const struct grid *grid, const struct 
         for (int c = 0; c < 3; c++)
             scene.rgb[i][c] = (float)layers[i].rgb[c] / 255;
     }
+
     if (box_empty(all)) {
         *ret = scene;
         return STATUS_OK;
     }
+
     enum status status = scene_layout(&scene, grid, all, cells, error);
     for (int i = 0; i < n_layers && !status; i++)
         if (!box_empty(boxes[i]))
@@ -312,6 +321,7 @@ enum status scene_make(struct scene *ret, const struct grid *grid, const struct 
         scene_done(&scene);
         return status;
     }
+
     scene_blocks(&scene);
     *ret = scene;
     return STATUS_OK;

@@ -1,4 +1,4 @@
-/* scene.h - what the renderer looks at: layers of masks resampled to cubic cells and smoothed, so that surfaces and
+/* scene.h - what the renderer draws: layers of masks resampled to cubic cells and smoothed, so that surfaces and
  * normals are smooth. Private to the renderer. */
 #ifndef CALVARIA_DATA_PICTURE_SCENE_H
 #define CALVARIA_DATA_PICTURE_SCENE_H

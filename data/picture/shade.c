@@ -231,6 +231,7 @@ static double shade_ray_hit(const struct scene *scene, const struct camera *came
 
     shade_ray_clip(camera, start, zero, dim, &t, &end);
 
+    /* Blocks without density are skipped; elsewhere steps of `step` cells, then bisection to the surface */
     while (t < end) {
         double next = shade_ray_skip(scene, camera, start, t);
         if (next > t) {

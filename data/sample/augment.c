@@ -29,7 +29,7 @@ static const struct config_field augment_fields[] = {
     {.key = "elastic_grid_mm", .type = CONFIG_DOUBLE, .offset = OFFSET(elastic_grid_mm), .text = "32", .unit = "mm",
      .min = 5, .max = 500, .help = "distance of the control points (cubic B-splines)"},
     {.key = "slice_mm", .type = CONFIG_RANGE, .offset = OFFSET(slice_mm), .text = "[0, 0]", .unit = "mm", .min = 0,
-     .max = 20, .help = "shown as a scan of this slice spacing would: in steps; no effect below the skull's own "
+     .max = 20, .help = "resampled as a scan of this slice spacing would be, in steps; no effect below the skull's own "
              "spacing"},
     {.key = "noise_surface", .type = CONFIG_RANGE, .offset = OFFSET(noise_surface), .text = "[0, 0]", .min = 0,
      .max = 0.5, .help = "share of the bone's surface where a voxel of bone or air becomes the other, in source "
@@ -43,9 +43,9 @@ static const struct config_field augment_fields[] = {
     {.key = "crop_top", .type = CONFIG_RANGE, .offset = OFFSET(crop_top), .text = "[0, 0]", .min = 0, .max = 0.9,
      .help = "crop: share of the bone's height that is missing above"},
     {.key = "crop_top_mm", .old_key = "frame_up_mm",
-     .type = CONFIG_RANGE, .offset = OFFSET(crop_top_mm), .text = "[0, 0]", .unit = "mm",
-     .min = 0, .max = 100, .help = "a frame of the whole skull stands higher above the highest bone, so that its "
-             "top says less of where the vault was"},
+     .type = CONFIG_RANGE, .offset = OFFSET(crop_top_mm), .text = "[0, 0]", .unit = "mm", .min = 0, .max = 100,
+     .help = "the crop of a whole skull ends this much higher above the highest bone, so that its top does not give "
+             "the vault's height away"},
     {0}};
 /* clang-format on */
 
@@ -64,11 +64,10 @@ static enum status augment_check(const void *value, const struct yaml_node *node
     return STATUS_OK;
 }
 
-const struct config_table augment_table = {
-    .help = "augmentation of training pairs; everything is off until it is asked for",
-    .size = sizeof(struct augment_config),
-    .fields = augment_fields,
-    .check = augment_check};
+const struct config_table augment_table = {.help = "augmentation of training pairs; everything is off by default",
+                                           .size = sizeof(struct augment_config),
+                                           .fields = augment_fields,
+                                           .check = augment_check};
 
 /* Each has a stream of its own: switching one on leaves the others as they were. */
 enum {

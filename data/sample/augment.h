@@ -3,7 +3,7 @@
  * One transformation per drawn skull, a pure function of its random stream. Skull and implant are sampled together, so
  * that defective = complete - implant holds voxel for voxel whatever was done. Nothing but the voxels of the patches is
  * computed: a patch is filled by looking up where each of its voxels comes from. "Augmented" coordinates are voxel
- * indices of the volume the network is shown; it has the skull's own dims and spacing. */
+ * indices of the volume that the network gets; it has the skull's own dims and spacing. */
 #ifndef CALVARIA_DATA_SAMPLE_AUGMENT_H
 #define CALVARIA_DATA_SAMPLE_AUGMENT_H
 
@@ -41,7 +41,7 @@ struct augment {
     double slice_vox, slice_phase;     /* 0: slices as they are */
     double z_lo, z_hi;                 /* the field of view, augmented slices [lo, hi) */
     double noise_surface, noise_bits;
-    double crop_top_mm; /* a frame of the whole skull stands this much higher than where an implant is sought */
+    double crop_top_mm; /* a crop of the whole skull ends this much higher than at inference */
     /* Displacements at the points of a lattice over the bone, mm; n[0] = 0: none. */
     int64_t n[3];
     double lattice_vox[3], lattice_lo[3];
@@ -51,7 +51,7 @@ struct augment {
 enum status augment_draw(struct augment *ret, const struct augment_config *config, const struct grid *grid,
                          struct box bone, struct rng rng, struct error *error);
 void augment_done(struct augment *augment);
-/* Where a point of the skull is shown (the elastic warp, which is small, left aside). */
+/* Where a point of the skull is in augmented coordinates (without the elastic warp, which is small). */
 void augment_place(const struct augment *augment, double at[3]);
 
 /* Voxel i of a patch stands at lo + i * step, augmented coordinates. */

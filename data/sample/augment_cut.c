@@ -135,6 +135,7 @@ static bool augment_cut_codes_at(uint8_t *ret_code, float share[2], const uint8_
     int64_t lower[3];
     float part[3];
     bool inside = true;
+
     for (int a = 0; a < 3; a++) {
         if (!(at[a] > -1 && at[a] < (float)dim[a])) {
             *ret_code = 0;
@@ -145,8 +146,11 @@ static bool augment_cut_codes_at(uint8_t *ret_code, float share[2], const uint8_
         part[a] = at[a] - floor_at;
         inside = inside && lower[a] >= 0 && lower[a] + 1 < dim[a];
     }
+
     const int64_t row = dim[0], slice = dim[0] * dim[1];
     uint8_t corner[8];
+
+    /* The eight voxels around the point; beyond the volume there is air */
     if (inside) {
         const uint8_t *base = codes + lower[2] * slice + lower[1] * row + lower[0];
         memcpy(corner, base, 2);
@@ -159,6 +163,8 @@ static bool augment_cut_codes_at(uint8_t *ret_code, float share[2], const uint8_
             const bool there = x >= 0 && x < dim[0] && y >= 0 && y < dim[1] && z >= 0 && z < dim[2];
             corner[k] = there ? codes[z * slice + y * row + x] : 0;
         }
+
+    /* Nine points of ten have eight equal neighbours: nothing to interpolate */
     uint64_t all;
     memcpy(&all, corner, sizeof all);
     *ret_code = corner[0];
@@ -168,7 +174,7 @@ static bool augment_cut_codes_at(uint8_t *ret_code, float share[2], const uint8_
     return false;
 }
 
-/* The augmented slice that is shown at patch slice z, in patch slices; false: outside the field of view. */
+/* The augmented slice that stands for patch slice z, in patch slices; false: outside the field of view. */
 static bool augment_cut_slice_shown(double *ret, const struct augment *augment, double lo, double step, int64_t z)
 {
     double shown = lo + (double)z * step;

@@ -29,7 +29,7 @@ static const struct config_field loader_fields[] = {
      .help = "share of drawn skulls that stay whole, so that the network also learns to leave them alone"},
     {.key = "sampler", .type = CONFIG_ENUM, .offset = OFFSET(sampler), .text = "grid", .names = sampler_names,
      .help = "grid: all tiles in order, as published; random: around the bone; defect: around the defect; whole: "
-             "the whole volume, resampled to the patch where sizes differ; with spacing_mm: a frame of that size "
+             "the whole volume, resampled to the patch where sizes differ; with spacing_mm: a crop of that size "
              "on the skull"},
     {.key = "patch_vox", .type = CONFIG_INT3, .offset = OFFSET(patch_vox), .text = "[128, 128, 128]",
      .unit = "voxels", .min = 1, .max = 1024, .help = "size of a training patch"},
@@ -81,7 +81,7 @@ struct loader {
     pthread_t *threads;
 
     int64_t patch; /* of draw `head`, given next */
-    float *prior;  /* the answer to draw `prior_sample` */
+    float *prior;  /* the coarse prediction for sample `prior_sample` */
     int64_t prior_sample;
     double waited_s;
 };
@@ -113,6 +113,7 @@ static void *loader_work(void *context)
             pthread_cond_wait(&loader->changed, &loader->lock);
         if (loader->stop)
             break;
+        /* Numbers are given out in order under the lock; the sample itself is made outside it */
         const int64_t number = loader->next_sample++, n_patches = loader_count(loader, number);
         const bool wanted = loader_wants(loader, loader->next_patch, n_patches);
         struct slot *slot = &loader->slots[number % loader->config.queue];
@@ -120,11 +121,13 @@ static void *loader_work(void *context)
         slot->error = (struct error){0};
         slot->status = STATUS_OK;
         slot->sample.n_patches = n_patches;
+
         if (wanted) {
             pthread_mutex_unlock(&loader->lock);
             slot->status = sample_make(&slot->sample, &loader->source, number, &slot->error);
             pthread_mutex_lock(&loader->lock);
         }
+
         slot->ready = true;
         pthread_cond_broadcast(&loader->changed);
     }
@@ -185,26 +188,32 @@ static enum status loader_init(struct loader *loader, enum dataset_split split, 
         return error->status;
     if (config->defects && defects_read(&loader->defects, config->defects, &loader->arena, error))
         return error->status;
+
     if (split != SPLIT_TRAIN)
         config->augment = (struct augment_config){0};
     loader->source.config = config;
     loader->source.defects = config->defects ? &loader->defects : NULL;
     if (loader_find_cases(loader, split, error))
         return error->status;
+
+    /* A resumed run may name a position that a changed dataset no longer has */
     if (start.sample < 0 || start.patch < 0 || start.patch >= loader_count(loader, start.sample))
         return error_set(error, STATUS_FAILED,
                          "%s: no position (draw %" PRId64 ", patch %" PRId64 "): the data or its sampler changed since",
                          config->set, start.sample, start.patch);
+
     loader->head = loader->next_sample = start.sample;
     loader->patch = start.patch;
     loader->prior_sample = -1;
+
     if (config->prior.predict) {
         const int64_t *crop = config->prior.patch_vox;
         loader->prior = arena_alloc(&loader->arena, (size_t)(crop[0] * crop[1] * crop[2]), sizeof *loader->prior);
         if (!loader->prior)
             return error_memory(error, (size_t)(crop[0] * crop[1] * crop[2]) * sizeof *loader->prior,
-                                "the coarse answer");
+                                "the coarse prediction");
     }
+
     loader->next_patch = -start.patch;
     loader->slots = arena_alloc(&loader->arena, (size_t)config->queue, sizeof *loader->slots);
     loader->threads = arena_alloc(&loader->arena, (size_t)config->workers, sizeof *loader->threads);
@@ -279,7 +288,7 @@ static void loader_advance(struct loader *loader, struct slot *slot)
     loader->patch = 0;
 }
 
-/* The patch at hand: the skull, and the coarse answer beside it. */
+/* The current patch: the skull, and the coarse prediction as second channel. */
 static enum status loader_give(struct loader *loader, const struct sample *sample, float *src, float *target,
                                struct error *error)
 {

@@ -18,11 +18,11 @@
 
 enum sampler { SAMPLER_GRID, SAMPLER_RANDOM, SAMPLER_DEFECT, SAMPLER_WHOLE };
 
-/* What the network is told beside the skull: a coarse answer to the whole of it, sampled at the patch's voxels. */
+/* The second input channel: a coarse prediction for the whole skull, sampled at the patch's voxels. */
 struct loader_prior {
     double spacing_mm;
-    int64_t patch_vox[3]; /* the frame that holds the skull, data/volume/resample.h */
-    /* p and src: plain, patch_vox. Called by loader_next, on its thread, once for each drawn skull. NULL: there is no
+    int64_t patch_vox[3]; /* the crop that holds the skull, data/volume/resample.h */
+    /* p and src: plain, patch_vox. Called by loader_next, on its thread, once for each sample. NULL: there is no
      * prior. */
     enum status (*predict)(void *context, const float *src, float *p, struct error *error);
     void *context;
@@ -40,7 +40,7 @@ struct loader_config {
     double defect_ratio;       /* defect: share of patches centred on a random implant voxel */
     int64_t top_vox;           /* grid: tiles of the top this many slices (128 in the paper); 0: the whole height */
     int64_t workers, queue;
-    struct augment_config augment; /* of the split train alone: the others are shown as they are */
+    struct augment_config augment; /* of the split train alone: the others are not augmented */
     bool distance;                 /* no key: the caller's losses need the distance from each target's surface */
     struct loader_prior prior;     /* no key: set by the program */
     int64_t share,
@@ -57,7 +57,7 @@ struct loader;
 enum status loader_new(struct loader **ret, const struct loader_config *config, enum task task,
                        enum dataset_split split, uint64_t seed, struct loader_position start, struct error *error);
 /* Fills src and target with `batch` patches, each plain D x H x W floats: 0 or 1, shares where spacing_mm is set; src
- * has a second channel where there is a prior. Where config.distance asked for it, `distance` (else ignored):
+ * has a second channel where there is a prior. With config.distance, `distance` (else ignored):
  * distance_signed of each target above one half. Waits for the workers. *ret_position: where to resume after this
  * batch. */
 enum status loader_next(struct loader *loader, int64_t batch, float *src, float *target, float *distance,

@@ -82,7 +82,7 @@ static int64_t sampler_implant_voxels(const struct region *implant)
     return n > 0 ? mask_count(implant->mask, n) : 0;
 }
 
-/* Where a voxel of the skull is shown, on the grid of the patches. */
+/* Where a voxel of the skull lies after augmentation, on the grid of the patches. */
 static void sampler_centre_place(const struct augment *augment, const struct sampler_grid *on, int64_t centre[3])
 {
     double at[3] = {(double)centre[0], (double)centre[1], (double)centre[2]};

@@ -13,7 +13,7 @@ struct sampler_grid {
 };
 struct sampler_grid sampler_grid_of(const struct grid *grid, double spacing_mm); /* 0: the skull's own */
 /* The box of patch k on `on`. bone: the skull's box; implant: its missing part, on the skull's own grid; both are
- * looked up where `augment` shows them (NULL: as they are). Pure functions of the arguments. grid: tile k, x slowest
+ * placed where `augment` moves them (NULL: as they are). Pure functions of the arguments. grid: tile k, x slowest
  * and z fastest (the published order), as infer/window.c scans: the last tile of an axis shifted inward. random: the
  * centre uniform in the bone's box. defect: a share of defect_ratio centred on a random implant voxel, the rest as
  * random. whole: the volume. */

@@ -10,7 +10,7 @@
 #include "data/sample/sample_fraction.h"
 #include "data/volume/resample.h"
 
-/* Streams: epochs and draws count apart, what a draw needs is told apart by its children. */
+/* Streams of random numbers: one for epochs, one for samples. Each use within a sample has a child of its own. */
 enum { STREAM_EPOCH, STREAM_DRAW };
 enum { CHILD_DEFECT, CHILD_PATCHES, CHILD_AUGMENT, CHILD_NOISE, CHILD_KIND };
 

@@ -1,4 +1,4 @@
-/* sample.h - one drawn skull: read, given a defect, cut into patches. A pure function of (dataset, configuration, seed,
+/* sample.h - one training sample: a skull, its defect, its patches. A pure function of (dataset, configuration, seed,
  * number). */
 #ifndef CALVARIA_DATA_SAMPLE_SAMPLE_H
 #define CALVARIA_DATA_SAMPLE_SAMPLE_H
@@ -21,9 +21,9 @@ struct sample {
     int64_t n_patches;
     uint8_t *codes;  /* n_patches x patch */
     float *fraction; /* n_patches x (skull, implant) x patch */
-    float *crop;     /* for the coarse answer: the defective skull, prior.patch_vox */
-    double *at;      /* n_patches x 3: where on the frame voxel 0 of a patch stands */
-    double step[3];  /* from a patch's voxel to the next, in voxels of the frame */
+    float *crop;     /* for the coarse prediction: the defective skull, prior.patch_vox */
+    double *at;      /* n_patches x 3: where on the crop voxel 0 of a patch lies */
+    double step[3];  /* from a patch's voxel to the next, in voxels of the crop */
     float *distance; /* n_patches x patch, from the surface of each target; NULL unless config->distance */
 };
 
@@ -35,7 +35,7 @@ int64_t sample_count(const struct loader_config *config, const struct grid *grid
 int64_t sample_case(const struct sample_source *source, int64_t number);
 enum status sample_make(struct sample *ret, const struct sample_source *source, int64_t number, struct error *error);
 void sample_done(struct sample *sample);
-/* The coarse answer p at the voxels of patch k, linearly between its own; 0 beyond its frame. */
+/* The coarse prediction p at the voxels of patch k, trilinear; 0 beyond its crop. */
 void sample_prior(float *out, const struct sample *sample, int64_t k, const struct loader_config *config,
                   const float *p);
 /* Patch k as the network's source (the defective skull) and target, n voxels each. */

@@ -1,5 +1,5 @@
 /* sample_fraction.c - see sample_fraction.h. Three grids: the skull's own voxels; `on`, at the patches' spacing;
- * `view`, at the coarse stage's, of which a frame is cut. Places are in voxels of the grid they are named after.
+ * `view`, at the coarse stage's, of which the crop is cut. Places are in voxels of the grid they are named after.
  * Test: tests/data/test_loader.c. */
 #include "data/sample/sample_fraction.h"
 
@@ -32,10 +32,10 @@ static enum status sample_fraction_cut(float *skull, float *implant, const struc
     return augment_cut_fraction(skull, implant, &pair->augment, pair->skull.data, &patch, error);
 }
 
-/* ---- a frame on the whole skull ---- */
+/* ---- a crop of the whole skull ---- */
 
-/* A frame of the whole skull, of what is missing, of the defective skull; NULL: not asked for. Where it lies on the
- * grid `on` follows from the defective skull alone, as when an implant is sought. */
+/* A crop of the whole skull, of what is missing, of the defective skull; NULL: not wanted. Where it lies on the
+ * grid `on` follows from the defective skull alone, as at inference. */
 struct crop_views {
     float *whole, *missing, *defective;
 };
@@ -66,7 +66,7 @@ static enum status sample_fraction_crop_whole(const struct crop_views *out, int6
     return status;
 }
 
-/* ---- the coarse answer ---- */
+/* ---- the coarse prediction ---- */
 
 static enum status sample_fraction_crop(struct sample *sample, const struct sample_pair *pair,
                                         const struct loader_prior *prior, struct sampler_grid *on, int64_t lo[3],

@@ -16,7 +16,7 @@ static const struct config_field segment_fields[] = {
     {.key = "auto_threshold", .type = CONFIG_BOOL, .offset = offsetof(struct segment_config, auto_threshold),
      .text = "false", .help = "choose the threshold between soft tissue and bone by Otsu's method"},
     {.key = "min_bone_ml", .type = CONFIG_DOUBLE, .offset = offsetof(struct segment_config, min_bone_ml),
-     .text = "50", .min = 0, .max = 5000, .unit = "ml", .help = "a piece of bone smaller than this is no skull"},
+     .text = "50", .min = 0, .max = 5000, .unit = "ml", .help = "a piece of bone smaller than this is not a skull"},
     {0},
 };
 /* clang-format on */

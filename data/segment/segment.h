@@ -10,7 +10,7 @@ struct segment_config {
     double threshold_hu; /* bone from here up */
     bool auto_threshold; /* Otsu's threshold between soft tissue and bone instead (Otsu, IEEE Trans. SMC 9, 1979), over
                             60 .. 1500 HU */
-    double min_bone_ml;  /* less bone is no skull */
+    double min_bone_ml;  /* less bone is not a skull */
 };
 extern const struct config_table segment_table;
 

@@ -46,11 +46,12 @@ enum status byte_stream_open(struct byte_stream *ret, const char *path, int64_t 
 
     if (ret->gzip) {
         gzbuffer(ret->gzip, GZIP_BUFFER);
+        /* zlib passes bytes through that are not gzip: refused, since the header claimed gzip */
         if (gzdirect(ret->gzip)) {
             byte_stream_abandon(ret);
             return error_set(error, STATUS_FAILED,
-                             "%s: data at byte %" PRId64 ": not gzip, as the header says (a damaged file?)", path,
-                             offset);
+                             "%s: data at byte %" PRId64 ": not gzip, although the header claims it (a damaged file?)",
+                             path, offset);
         }
     }
 

@@ -25,7 +25,7 @@ enum status byte_stream_create(struct byte_stream *ret, const char *path, const 
                                struct error *error);
 /* A gzip stream after what `part` holds already. */
 enum status byte_stream_append(struct byte_stream *ret, const char *path, const char *part, struct error *error);
-/* All of `bytes`, or an error that says how many were missing. */
+/* All of `bytes`, or an error. */
 enum status byte_stream_read(struct byte_stream *stream, void *data, size_t bytes, struct error *error);
 enum status byte_stream_skip(struct byte_stream *stream, int64_t bytes, struct error *error);
 /* After the last wanted byte: lets zlib compare its checksum where the stream ends here. */

@@ -9,7 +9,7 @@
  * claims: missing, truncated, not 3D (trailing dims of 1 are fine), dims that overflow, zero or non-finite spacing,
  * singular affine, compressed data that ends early. */
 enum status volume_read(struct volume *ret, const char *path, struct error *error);
-/* Header only: data stays NULL, type is what disk says where it is one of ours, else VOXEL_F32. */
+/* Header only: data stays NULL, type is that of the file where it is one of ours, else VOXEL_F32. */
 enum status volume_read_header(struct volume *ret, const char *path, struct error *error);
 /* As volume_read, then refuses what is not a mask: values other than two (0 and one other), an empty one. Result u8 of
  * 0 and 1. */

@@ -38,7 +38,7 @@ static int64_t mask_file_bytes_to_mask(uint8_t *bytes, int64_t n, uint8_t on)
     return n_other;
 }
 
-/* The one value a mask has beside 0: its largest, or its smallest where none is above 0. Counts what is no number. */
+/* The one value other than 0 of a mask: its largest, or its smallest where none is above 0. Counts NaN. */
 static double mask_file_value_of(const struct volume *volume, int64_t *ret_nan)
 {
     int64_t n = grid_voxels(&volume->grid), n_nan = 0;

@@ -63,6 +63,8 @@ static enum status nifti_read_raw(nifti_2_header *ret, struct voxel_file *file, 
     const size_t first = sizeof header.one.sizeof_hdr;
     if (byte_stream_read(stream, &header, first, error))
         return STATUS_FAILED;
+
+    /* The header's own size is the test of byte order, and tells version 1 from 2 */
     int32_t size = header.one.sizeof_hdr, swapped = size;
     nifti_swap_4bytes(1, &swapped);
     file->swap = size != (int32_t)sizeof header.one && size != (int32_t)sizeof header.two;
@@ -72,6 +74,7 @@ static enum status nifti_read_raw(nifti_2_header *ret, struct voxel_file *file, 
         return error_set(error, STATUS_FAILED, "%s: neither NIfTI nor NRRD (.nii, .nii.gz, .nrrd and .nhdr are read)",
                          file->path);
     file->storage.nifti_version = size == (int32_t)sizeof header.one ? 1 : 2;
+
     if (byte_stream_read(stream, header.bytes + first, (size_t)size - first, error))
         return STATUS_FAILED;
     const char *magic = file->storage.nifti_version == 1 ? header.one.magic : header.two.magic;
@@ -79,6 +82,7 @@ static enum status nifti_read_raw(nifti_2_header *ret, struct voxel_file *file, 
         return error_set(error, STATUS_FAILED, "%s: magic is not \"n+%d\": %s", file->path, file->storage.nifti_version,
                          magic[0] == 'n' && magic[1] == 'i' ? "a header of a header/image pair (join it to one .nii)"
                                                             : "Analyze 7.5, or damaged (convert it to NIfTI)");
+
     if (file->swap)
         swap_nifti_header(&header, file->storage.nifti_version);
     if (file->storage.nifti_version == 1)
@@ -205,7 +209,7 @@ enum status nifti_open(struct voxel_file *ret, const char *path, bool gzip, stru
 
 /* --- writing --- */
 
-/* The three axes at right angles, so that a quaternion can say them. */
+/* The three axes at right angles, so that a quaternion can hold them. */
 static bool nifti_grid_orthogonal(const struct grid *grid)
 {
     for (int a = 0; a < 3; a++) {
@@ -259,7 +263,7 @@ static nifti_2_header nifti_header_of(const struct volume *volume)
         header.qoffset_z = storage->qoffset[2];
     } else if (header.qform_code > 0 && nifti_grid_orthogonal(&grid)) {
         nifti_set_qform(&header, &affine);
-    } else { /* the sform alone can say it */
+    } else { /* a sheared grid fits the sform alone */
         header.qform_code = 0;
         header.sform_code = header.sform_code > 0 ? header.sform_code : 1;
     }

@@ -23,8 +23,8 @@ enum { HEADER_MAX = 1 << 20, LINE_MAX_BYTES = 1024 };
 
 static pthread_mutex_t nrrd_teem = PTHREAD_MUTEX_INITIALIZER;
 
-/* What teem is shown, in the file's order: it wants the space before its vectors. The first N_REQUIRED must be there:
- * teem leaks where one is missing. */
+/* The fields passed to teem, in the file's order: it needs the space before its vectors. The first N_REQUIRED must be
+ * there: teem leaks where one is missing. */
 static const char *const nrrd_fields[] = {"type",         "dimension",   "sizes",           "encoding",
                                           "spacings",     "space",       "space dimension", "space directions",
                                           "space origin", "space units", "endian",          "byte skip",
@@ -104,9 +104,11 @@ static enum status nrrd_split(struct nrrd_text *text, const char *data, size_t b
     text->header = memory_alloc(bytes + sizeof magic + 1, 1);
     if (!text->header)
         return error_memory(error, bytes, path);
+
     char *out = text->header;
     const char *line = data, *end = data + bytes;
     bool first = true, blank = false;
+
     while (line < end && !blank) {
         const char *newline = memchr(line, '\n', (size_t)(end - line));
         size_t whole = (size_t)((newline ? newline : end) - line);
@@ -121,11 +123,13 @@ static enum status nrrd_split(struct nrrd_text *text, const char *data, size_t b
         first = false;
         line += whole + (newline ? 1 : 0);
     }
+
     *out = '\0';
     text->data_offset = line - data;
     if (!blank && !text->data_file)
         return error_set(error, STATUS_FAILED, "%s: the header does not end: no empty line in %zu bytes (truncated?)",
                          path, bytes);
+
     for (int f = 0; f < N_REQUIRED; f++)
         if (!text->seen[f])
             return error_set(error, STATUS_FAILED, "%s: the header has no field '%s' (damaged?)", path, nrrd_fields[f]);
@@ -235,6 +239,7 @@ static enum status nrrd_grid(struct storage *storage, const Nrrd *nrrd, const ch
         grid->dim[a] = size > INT64_MAX ? -1 : (int64_t)size;
     }
 
+    /* Spacings without a space: axes as they are, the origin in a corner */
     if (nrrd->spaceDim == 0) {
         for (int a = 0; a < 3; a++) {
             double spacing = nrrd->axis[spatial[a]].spacing;
@@ -278,7 +283,8 @@ static enum status nrrd_fill(struct voxel_file *file, const Nrrd *nrrd, const Nr
                          "%s: encoding '%s': only raw and gzip are read (unu save -f nrrd -e gzip)", path,
                          io->encoding ? io->encoding->name : "none");
     if (io->lineSkip)
-        return error_set(error, STATUS_FAILED, "%s: line skip %u: not read (say it as byte skip)", path, io->lineSkip);
+        return error_set(error, STATUS_FAILED, "%s: line skip %u: not read (write it as byte skip)", path,
+                         io->lineSkip);
     file->gzip = io->encoding == nrrdEncodingGzip;
     if (io->byteSkip < (file->gzip ? 0 : -1))
         return error_set(error, STATUS_FAILED, "%s: byte skip %ld: not possible with encoding %s", path, io->byteSkip,
@@ -297,8 +303,8 @@ static const char *nrrd_line_text(const char *line)
     return colon ? colon + 2 : line;
 }
 
-/* Teem explains a line per call level: the third names the field ("trouble parsing sizes info |0 4 4|"), the last says
- * why. */
+/* Teem explains a line per call level: the third names the field ("trouble parsing sizes info |0 4 4|"), the last gives
+ * the reason. */
 static enum status nrrd_complain(const char *path, struct error *error)
 {
     char *text = biffGetDone(NRRD), *rest = NULL;

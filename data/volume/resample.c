@@ -243,12 +243,15 @@ static enum status resample_parallel(struct volume *dst, const struct volume *sr
 {
     const int64_t *dim = dst->grid.dim;
     size_t entries = (size_t)(dim[0] + dim[1] + dim[2]), row = (size_t)(src->grid.dim[0] + 15) / 16 * 16, weights = 0;
+
     for (int a = 0; a < 3; a++)
         weights += (size_t)(dim[a] * resample_axis_width(map->step[a][a], order));
     int32_t *voxels = memory_alloc(2 * entries, sizeof *voxels);
     float *floats = memory_alloc(weights + row * (size_t)parallel_threads() + 16, sizeof *floats),
           *blends = floats + weights;
     enum status status = voxels && floats ? STATUS_OK : error_memory(error, row * sizeof *floats, "resampling");
+
+    /* One table of taps per axis: which source voxels, with which weights */
     struct axis_taps taps[3];
     int32_t *entry = voxels;
     float *weight = floats;
@@ -258,6 +261,7 @@ static enum status resample_parallel(struct volume *dst, const struct volume *sr
         weight += dim[a] * taps[a].width;
         resample_taps_fill(&taps[a], map->start[a], map->step[a][a], dim[a], src->grid.dim[a], order);
     }
+    /* A row of the result at a time; rows that lie outside the source stay 0 */
     if (!status) {
 #pragma omp parallel for schedule(static)
         for (int64_t i = 0; i < dim[1] * dim[2]; i++) {
@@ -270,6 +274,7 @@ static enum status resample_parallel(struct volume *dst, const struct volume *sr
                 resample_parallel_row(dst, src, taps, y, z, blends + row * (size_t)omp_get_thread_num());
         }
     }
+
     memory_free(floats);
     memory_free(voxels);
     return status;

@@ -26,7 +26,7 @@ enum status resample_mask(struct volume *ret, const struct volume *src, const st
  * stands at at + i * step, in src's voxels. */
 void resample_lattice(float *out, const int64_t size[3], const float *src, const int64_t dim[3], const double at[3],
                       const double step[3]);
-/* The view of a whole skull: where a crop of this size begins on the skull's volume (shares of bone, x fastest), in
+/* Where a crop of this size of a whole skull begins on the skull's volume (shares of bone, x fastest), in
  * voxels. Centred on the bone (voxels at least a quarter bone) from left to right and from front to back, its top two
  * voxels above the bone's: there the vault is. It may leave the volume, where nothing is. */
 void skull_crop(int64_t lo[3], const float *bone, const int64_t dim[3], const int64_t crop[3]);

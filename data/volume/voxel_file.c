@@ -32,12 +32,15 @@ enum status voxel_file_check(struct voxel_file *file, struct grid *ret_grid, str
 {
     if (grid_check(&file->storage.grid, file->path, error))
         return STATUS_FAILED;
+
     const char *path = file->data_path ? file->data_path : file->path;
     struct stat info;
     if (stat(path, &info))
         return error_set(error, STATUS_FAILED, "%s: its data file %s is missing", file->path, path);
     if (!S_ISREG(info.st_mode))
-        return error_set(error, STATUS_FAILED, "%s: data file %s is no plain file", file->path, path);
+        return error_set(error, STATUS_FAILED, "%s: data file %s is not a plain file", file->path, path);
+
+    /* No allocation before the file is long enough for what its header claims */
     int64_t bytes = grid_voxels(&file->storage.grid) * (int64_t)disk_types[file->type].bytes;
     int64_t held = byte_stream_bound(info.st_size - file->data_offset, file->gzip);
     if (file->skip_bytes < 0 && !file->gzip && bytes <= held)
@@ -49,9 +52,11 @@ enum status voxel_file_check(struct voxel_file *file, struct grid *ret_grid, str
                          " + %" PRId64 " on, but %" PRId64 " bytes of file hold less (truncated, or a damaged header)",
                          file->path, file->storage.grid.dim[0], file->storage.grid.dim[1], file->storage.grid.dim[2],
                          disk_types[file->type].name, file->data_offset, file->skip_bytes, (int64_t)info.st_size);
+
     if (!isfinite(file->slope) || !isfinite(file->intercept))
         return error_set(error, STATUS_FAILED, "%s: slope %g and intercept %g: not finite (a damaged header?)",
                          file->path, file->slope, file->intercept);
+
     snprintf(file->storage.file_type, sizeof file->storage.file_type, "%s", disk_types[file->type].name);
     *ret_grid = orient_canonical(&file->storage);
     return STATUS_OK;

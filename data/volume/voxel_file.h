@@ -1,4 +1,4 @@
-/* voxel_file.h - what a reader of one format tells about a file, and the voxels between disk and memory. Private to
+/* voxel_file.h - a file as its reader describes it, and the voxels between disk and memory. Private to
  * data/. */
 #ifndef CALVARIA_DATA_VOLUME_VOXEL_FILE_H
 #define CALVARIA_DATA_VOLUME_VOXEL_FILE_H
@@ -53,7 +53,7 @@ enum status voxel_file_read(struct volume *ret, const struct voxel_file *file, c
 /* Writes all voxels in storage's axis order, little-endian. */
 enum status voxel_file_write(struct byte_stream *stream, const struct volume *volume, struct error *error);
 
-/* The readers and writers, called by formats.c alone. What a header says is not yet checked. */
+/* The readers and writers, called by formats.c alone. Header values are checked later, by voxel_file_check. */
 enum status nifti_open(struct voxel_file *ret, const char *path, bool gzip, struct error *error);
 enum status nifti_write(const char *path, const struct volume *volume, bool gzip, struct error *error);
 enum status nrrd_open(struct voxel_file *ret, const char *path, struct error *error);

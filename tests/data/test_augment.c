@@ -130,7 +130,7 @@ static void test_identity(void)
     augment_done(&augment);
 }
 
-/* Rotations keep the volume, and what is missing lands where augment_place says. */
+/* Rotations keep the volume, and what is missing lands where augment_place puts it. */
 static void test_rotation(void)
 {
     const struct grid grid = skull_codes(true);

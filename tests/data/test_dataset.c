@@ -187,7 +187,7 @@ static void test_layout_folders(void)
     volume_done(&b);
 }
 
-/* NAME_d00_*, NAME_d01_*: with and without the skull beside them. */
+/* NAME_d00_*, NAME_d01_*: with and without a complete skull. */
 static void test_layout_injected(void)
 {
     struct error error = {0};

@@ -125,7 +125,7 @@ static void test_resume(void)
     }
 }
 
-/* Each epoch draws every skull once. The stored defects tell the skulls apart by size. */
+/* Each epoch draws every skull once. The stored defects identify the skulls by size. */
 /* Three loaders that share a sequence give, in turns, the patches of one that has it alone, at the same positions, also
  * from the middle on. */
 static void test_shares(void)
@@ -361,7 +361,7 @@ static void test_errors(void)
     CHECK_FAILS(loader_new(&loader, &config, TASK_IMPLANT, SPLIT_TRAIN, 1, zero, &error), &error, STATUS_FAILED,
                 "'h' holds no defect");
 
-    /* a worker's error reaches the caller, each time it asks */
+    /* a worker's error reaches the caller, at each call */
     text_put(check_path("impossible.yaml"), "max_tries: 3\ndefects: [{type: cube, min_volume_ml: 2000}]\n");
     config.defects = check_path("impossible.yaml");
     config.workers = 3;
@@ -409,7 +409,7 @@ static void test_no_memory(void)
     memory_free(src);
 }
 
-/* The distances given beside the targets are those of the targets, whichever way these were made, also from the middle
+/* The distances given with the targets are those of the targets, whichever way these were made, also from the middle
  * of a draw. */
 static void test_distance(void)
 {
@@ -445,7 +445,7 @@ static void test_distance(void)
 
 /* ---- patches at another spacing, and a prior ---- */
 
-/* The frame itself: at the loader's own spacing the second channel is then the first. */
+/* The crop itself: at the loader's own spacing the second channel is then the first. */
 static enum status predict_itself(void *context, const float *src, float *p, struct error *error)
 {
     int64_t *n_asked = context;
@@ -464,8 +464,8 @@ static struct loader_config soft_config(int sampler, int64_t *n_asked)
     return config;
 }
 
-/* Shares in [0, 1]; what is missing is not there; the coarse answer stands where its voxels are; asked once for each
- * skull. */
+/* Shares in [0, 1]; what is missing is not there; the coarse prediction stands where its voxels are; computed once for
+ * each skull. */
 static void test_spacing(void)
 {
     struct error error = {0};
@@ -496,7 +496,7 @@ static void test_spacing(void)
     }
 }
 
-/* crop_top_mm: the frame stands higher on the same skull: its slices are those of the other, shifted, and nothing is
+/* crop_top_mm: the crop ends higher on the same skull: its slices are those of the other, shifted, and nothing is
  * above. */
 static void test_frame_up(void)
 {
@@ -506,7 +506,7 @@ static void test_frame_up(void)
 
     higher.augment = (struct augment_config){.probability = 1, .scale = {1, 1}};
     higher.augment.crop_top_mm[0] = higher.augment.crop_top_mm[1] =
-        12; /* two voxels of 5 mm, and what is no voxel is left */
+        12; /* two voxels of 5 mm, and no voxel of the implant is left */
     struct loader *at_rest = loader_of(&config, TASK_IMPLANT, (struct loader_position){0});
     struct loader *shifted = loader_of(&higher, TASK_IMPLANT, (struct loader_position){0});
     const int64_t slice = 24 * 26, n = slice * 21;

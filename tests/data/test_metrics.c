@@ -1,4 +1,4 @@
-/* Against scipy's answers (scripts/golden/metrics_reference.py), and where masks are empty. */
+/* Against scipy's results (scripts/golden/metrics_reference.py), and where masks are empty. */
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>

@@ -125,7 +125,7 @@ static void test_check(void)
     memory_free(text);
     remove(path_in("set", "d.nrrd"));
 
-    /* pack keeps twins on one side whatever the split asks for; the check says so as a note */
+    /* pack keeps twins on one side whatever the split file has; the check adds a note */
     const struct pack_config config = {.split_frac = {0.5, 0.25, 0.25}, .seed = 3};
     CHECK_OK(dataset_pack(check_path("set"), check_path("set.h5"), &config, &error), &error);
     text = checked(check_path("set.h5"), check_path("sets.png"), 0);
