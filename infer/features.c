@@ -225,8 +225,9 @@ static enum status feature_layer_forward(struct feature_layer *layer, const stru
     const float *values = network_forward(network, features->src, &(struct pass){.training = false});
     memcpy(layer->values, values,
            (size_t)(layer->n_maps * layer->size[0] * layer->size[1] * layer->size[2]) * sizeof *values);
+    enum status status = network_status(network, error);
     network_free(network);
-    return STATUS_OK;
+    return status;
 }
 
 /* The patch as shares in the voxels of a map. */

@@ -536,6 +536,7 @@ enum status window_scan(struct window_stats *ret, struct network *network, const
         window_flush(&w);
         if (config->scan == SCAN_OVERLAP)
             window_pass_rows(&w, z);
+        status = network_status(network, error);
     }
 
     if (!status && progress)

@@ -101,6 +101,7 @@ struct layer_ops {
     enum status (*init)(struct layer *layer, struct error *error);    /* may be NULL */
     void (*forward)(struct layer *layer, const struct pass *pass);
     void (*backward)(struct layer *layer, const struct pass *pass);
+    enum status (*status)(const struct layer *layer, struct error *error); /* of the passes so far; NULL: cannot fail */
     void (*params_changed)(struct layer *layer); /* may be NULL; inference only: prepared weights are stale */
     void (*done)(struct layer *layer);           /* may be NULL; called on half-built layers too */
     /* Multiply-adds of a forward pass, for the table; NULL: none worth counting. */

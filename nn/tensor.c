@@ -5,14 +5,14 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "nn/engine/onednn.h"
+#include "nn/engine/cpu.h"
 
 /* Voxels copied per channel before the next channel's turn: keeps the destination lines in the first cache. */
 enum { TENSOR_STRIP = 256 };
 
 int64_t tensor_block(void)
 {
-    return onednn_lane();
+    return cpu_channel_block();
 }
 
 int64_t tensor_channel_block(int64_t c)

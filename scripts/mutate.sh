@@ -55,7 +55,7 @@ engine/polyphase.c|s/(a + grid->pad\[axis\] - q)/(a + grid->pad[axis] + q)/|conv
 engine/kernels/winograd.inc|s/sums\[l\] += n \* at + less/sums[l] += n * at - less/|engine|sums\[at\]
 engine/kernels/winograd.inc|s/+ at \* (2 \* less + n \* at)/+ at * (less + n * at)/|engine|sums\[dst
 engine/winograd.c|s/to\[squares + c\] += units\[block_c + c\];/to[squares + c] += units[c];/|engine|sums\[dst
-engine/kernels/direct.inc|s/return vec_max(vec_mul(fused->slope, y), y);/return y;/|engine|dst
+engine/kernels/table.inc|s/return vec_max(vec_mul(fused->slope, y), y);/return y;/|engine|dst
 engine/kernels/winograd.inc|s/fused ? fused_affine_apply(fused, value) : value);/value);/|engine|dst
 layers/norm.c|s/+= ab\[n \* stored + c\] \/ values/-= ab[n * stored + c] \/ values/|norm|norm
 network/graph.c|s/network->mode != NETWORK_INFER .. dst->n_uses != 1/network->mode != NETWORK_INFER/|network|test_network

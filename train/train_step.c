@@ -248,6 +248,8 @@ static enum status train_step_batch(struct train_step *train_step, int64_t k, st
 
     /* Losses are means over the batches of the step; gradients are summed and divided at its end. */
     network_backward(train_step->network, train_step->d_p, NULL, &pass);
+    if (network_status(train_step->network, error))
+        return error->status;
     result->loss += loss / n;
     for (int64_t i = 0; i < recipe->loss.n; i++)
         result->terms[i] += terms[i] / n;

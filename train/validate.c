@@ -112,6 +112,8 @@ static enum status validator_loss(double *ret, struct validator *validator, stru
         const float *p = network_forward(train_step->network, train_step->src, &pass);
         sum += train_step_loss(train_step, p, train_step->recipe->train.steps, NULL, NULL);
     }
+    if (network_status(train_step->network, error))
+        return error->status;
     *ret = validator->n_batches ? sum / (double)validator->n_batches : NAN;
     return STATUS_OK;
 }

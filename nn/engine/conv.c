@@ -1,4 +1,4 @@
-/* conv.c - engine.h's convolution, put together from gather, scatter and weights (direct.h).
+/* conv.c - engine.h's convolution, put together from gather, scatter and weights (direct_conv.h).
  *
  *                        large grid   small grid   forward   backward-data   plain weights      taps
  *   convolution             src          dst        gather      scatter       [small][large]     as they are
@@ -14,7 +14,9 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "nn/engine/direct.h"
+#include "nn/engine/polyphase.h"
+#include "nn/engine/space_to_depth.h"
+#include "nn/engine/weight_gradient.h"
 
 struct engine_conv {
     struct conv_shape shape;
@@ -22,7 +24,7 @@ struct engine_conv {
     struct weights_view view;
     bool forward_scatters;
     struct polyphase *forward, *backward_data;
-    struct direct_weights *backward_weights;
+    struct weight_gradient *backward_weights;
     struct weights_target gradient[PARITIES]; /* how backward_weights leaves d_w */
     int64_t n_gradients;                      /* targets: PARITIES where the large grid is split for it, or 1 */
     float *packed;                            /* inference: forward's weights, prepared once */
@@ -111,14 +113,14 @@ static enum status conv_build_weights(struct engine_conv *conv, struct error *er
     int32_t *tap = arena_alloc(&conv->arena, (size_t)(conv->n_gradients * n_taps), sizeof *tap);
     if (!tap)
         return error_memory(error, (size_t)(conv->n_gradients * n_taps) * sizeof *tap, "convolution");
-    if (direct_weights_new(&conv->backward_weights, &direct, error))
+    if (weight_gradient_new(&conv->backward_weights, &direct, error))
         return error->status;
     for (int64_t q = 0; q < conv->n_gradients; q++, tap += n_taps) {
         for (int64_t i = 0; i < n_taps && !split; i++)
             tap[i] = (int32_t)i;
         if (split)
             space_to_depth_taps(&conv->grid, q, false, tap);
-        conv->gradient[q] = (struct weights_target){.layout = direct_weights_layout(conv->backward_weights),
+        conv->gradient[q] = (struct weights_target){.layout = weight_gradient_layout(conv->backward_weights),
                                                     .n_taps = n_taps,
                                                     .tap = tap,
                                                     .first_i = q * conv->grid.src.c};
@@ -172,7 +174,7 @@ static size_t conv_scratch_bytes(const struct engine_conv *conv)
         bytes = other;
     if (conv->backward_weights) {
         other = scratch_bytes(conv_gradient_floats(conv)) + scratch_bytes(conv_split_floats(conv)) +
-                direct_weights_scratch_bytes(conv->backward_weights);
+                weight_gradient_scratch_bytes(conv->backward_weights);
         bytes = other > bytes ? other : bytes;
     }
     return bytes;
@@ -195,7 +197,7 @@ enum status engine_conv_new(struct engine_conv **ret, const struct conv_shape *s
     }
     snprintf(conv->description, sizeof conv->description, "%s | %s | %s", polyphase_name(conv->forward),
              conv->backward_data ? polyphase_name(conv->backward_data) : "-",
-             conv->backward_weights ? direct_weights_name(conv->backward_weights) : "-");
+             conv->backward_weights ? weight_gradient_name(conv->backward_weights) : "-");
     *ret_scratch_bytes = conv_scratch_bytes(conv);
     *ret = conv;
     return STATUS_OK;
@@ -207,7 +209,7 @@ void engine_conv_free(struct engine_conv *conv)
         return;
     polyphase_free(conv->forward);
     polyphase_free(conv->backward_data);
-    direct_weights_free(conv->backward_weights);
+    weight_gradient_free(conv->backward_weights);
     memory_free(conv->packed);
     arena_done(&conv->arena);
     memory_free(conv);
@@ -282,10 +284,17 @@ void engine_conv_backward_weights(struct engine_conv *conv, const float *src, co
         space_to_depth_split(&conv->grid, large, split);
         large = split;
     }
-    direct_weights_run(conv->backward_weights, large, small, packed, at);
+    weight_gradient_run(conv->backward_weights, large, small, packed, at);
     weights_unpack(&conv->view, conv->n_gradients, conv->gradient, packed, d_w);
     if (d_b)
         conv_backward_bias(conv->shape.dst, d_dst, d_b);
+}
+
+enum status engine_conv_status(const struct engine_conv *conv, struct error *error)
+{
+    if (polyphase_status(conv->forward, error))
+        return error->status;
+    return conv->backward_data ? polyphase_status(conv->backward_data, error) : STATUS_OK;
 }
 
 void engine_conv_weights_changed(struct engine_conv *conv)
@@ -305,6 +314,6 @@ int64_t engine_conv_forward_macs(const struct engine_conv *conv)
 
 int64_t engine_conv_backward_macs(const struct engine_conv *conv)
 {
-    int64_t macs = conv->backward_weights ? direct_weights_macs(conv->backward_weights) : 0;
+    int64_t macs = conv->backward_weights ? weight_gradient_macs(conv->backward_weights) : 0;
     return macs + (conv->backward_data ? polyphase_macs(conv->backward_data) : 0);
 }

@@ -1,9 +1,10 @@
 /* conv_transpose_2x2x2.c - a scatter with kernel = stride = 2: each voxel of the large grid is one tap of one voxel of
  * the small one, so that all eight phases are small matrix products, written where they belong. Weights: one phase
- * after the other, each as a 1x1x1 convolution's. */
+ * after the other, each as a 1x1x1 convolution's. Test: tests/nn/test_engine.c */
+#include "nn/engine/conv_transpose_2x2x2.h"
+
 #include <string.h>
 
-#include "nn/engine/direct.h"
 #include "nn/engine/kernels.h"
 
 bool conv_transpose_2x2x2_supports(const struct direct_conv *grid)

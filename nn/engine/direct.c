@@ -1,9 +1,14 @@
-/* direct.c - one direct convolution: picks the kernel, copies where layouts differ. */
+/* direct.c - one direct convolution: picks the kernel, copies where layouts differ.
+ * Test: tests/nn/test_engine.c */
+#include "nn/engine/direct.h"
+
 #include <stdio.h>
 
 #include "base/memory.h"
+#include "nn/engine/cpu.h"
 #include "nn/engine/kernels.h"
 #include "nn/engine/onednn.h"
+#include "nn/engine/weights_pack.h"
 #include "nn/engine/winograd.h"
 
 /* Up to this many plain input channels oneDNN reads as they lie (our kernel: one); more are blocked first. */
@@ -18,7 +23,7 @@ struct direct_forward {
     char name[48];
 };
 
-static int64_t round_up(int64_t n, int64_t step)
+static int64_t direct_round_up(int64_t n, int64_t step)
 {
     return (n + step - 1) / step * step;
 }
@@ -33,15 +38,15 @@ static bool direct_is_thin(const struct direct_conv *conv)
  * reference. */
 static bool direct_is_own(const struct direct_conv *conv)
 {
-    return conv->dst.c <= tensor_block() || onednn_isa() == ISA_PLAIN;
+    return conv->dst.c <= tensor_block() || cpu_isa() == CPU_PLAIN;
 }
 
 static struct direct_layout direct_layout_of(const struct direct_conv *conv)
 {
     int64_t block_c = tensor_block();
     bool plain_src = conv->src.c <= (direct_is_own(conv) ? 1 : DIRECT_PLAIN_MAX), thin = direct_is_thin(conv);
-    return (struct direct_layout){.src_c = plain_src ? conv->src.c : round_up(conv->src.c, block_c),
-                                  .dst_c = thin ? conv->dst.c : round_up(conv->dst.c, block_c),
+    return (struct direct_layout){.src_c = plain_src ? conv->src.c : direct_round_up(conv->src.c, block_c),
+                                  .dst_c = thin ? conv->dst.c : direct_round_up(conv->dst.c, block_c),
                                   .block_i = plain_src ? conv->src.c : block_c,
                                   .block_o = thin ? 1 : block_c};
 }
@@ -51,7 +56,7 @@ static int64_t direct_copy_floats(struct shape shape, int64_t block_c)
 {
     return tensor_channel_block(shape.c) == block_c || shape.c == block_c
                ? 0
-               : shape.n * round_up(shape.c, block_c) * shape_voxels(shape);
+               : shape.n * direct_round_up(shape.c, block_c) * shape_voxels(shape);
 }
 
 enum status direct_forward_new(struct direct_forward **ret, const struct direct_conv *conv, bool has_bias,
@@ -135,6 +140,11 @@ int64_t direct_forward_macs(const struct direct_forward *forward)
 const char *direct_forward_name(const struct direct_forward *forward)
 {
     return forward->name;
+}
+
+enum status direct_forward_status(const struct direct_forward *forward, struct error *error)
+{
+    return forward->onednn ? onednn_conv_status(forward->onednn, error) : STATUS_OK;
 }
 
 /* Whether all of a kernel's reads of src pass where an affine can be fused: own blocked source, no copy. */

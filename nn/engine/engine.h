@@ -1,16 +1,28 @@
-/* engine.h - convolutions, fast. The only files that know oneDNN (and our own micro-kernels) are nn/engine*; nothing
- * above knows that the engine is a CPU. From here down: conv.c turns a convolution into gather, scatter and weights'
- * gradient (direct.h says what those are); polyphase.c, space_to_depth.c, conv_transpose_2x2x2.c and weights_pack.c
- * turn those into direct convolutions with stride 1 and bring the weights along; direct.c and weight_gradient.c give
- * each to the fastest that takes it: onednn.c, winograd.c, or a kernel of direct.inc, which is compiled, with
- * engine_winograd*.inc, once per instruction set (engine_kernels_*.c).
+/* engine.h - convolutions, fast, on a CPU.
  *
  * A convolution is described once, its primitives are created once, and run many times:
- *   dst[n,o,z,y,x] = b[o] + sum_{c,i,j,k} w[o,c,i,j,k] * up(src)[n, c, z*s-p+i, y*s-p+j, x*s-p+k]
+ *
+ *     dst[n,o,z,y,x] = b[o] + sum_{c,i,j,k} w[o,c,i,j,k] * up(src)[n, c, z*s-p+i, y*s-p+j, x*s-p+k]
+ *
  * where up() repeats every voxel `scale` times along each axis (nearest upsampling; 1 = none) and values outside are
  * zero. Transposed convolution is the same with the roles of forward and backward-data exchanged. Weights are plain
  * O,C,D,H,W in the caller's flat block; src and dst lie as tensor.h says. Work-arounds for slow cases live here, never
- * in layers. */
+ * in layers.
+ *
+ * From here down: conv.c turns a convolution into gather, scatter and weights' gradient (direct_conv.h has their
+ * formulas). polyphase.c, space_to_depth.c, conv_transpose_2x2x2.c and weights_pack.c turn those into direct
+ * convolutions with stride 1 and bring the weights along. direct.c and weight_gradient.c give each to the fastest
+ * kernel that supports it: onednn.c, winograd.c, or one of kernels/, which are compiled once per instruction set (cpu.h
+ * picks). Only these files know oneDNN and the processor's instructions.
+ *
+ * A second engine, for a GPU, would have to provide more than this header. Layers read and write float pointers
+ * directly: norms, activations, pooling, concatenation, losses and optimizers are loops with OpenMP. It would need
+ *   - buffers: base/memory.h and network/arena_plan.c hand out host pointers, and tensor_from_plain and tensor_to_plain
+ *     would become transfers;
+ *   - convolutions and engine_matmul, as below;
+ *   - element-wise kernels and per-channel sums for nn/layers, nn/losses and nn/optimizers (the loops over `rows` of
+ *     nn/layers/rows.h);
+ *   - a fixed order of summation in each of them, for the same bits in every run. */
 #ifndef CALVARIA_NN_ENGINE_ENGINE_H
 #define CALVARIA_NN_ENGINE_ENGINE_H
 
@@ -55,6 +67,9 @@ void engine_conv_backward_data(struct engine_conv *conv, const float *d_dst, con
 /* d_w, d_b: '='. d_b NULL without bias. */
 void engine_conv_backward_weights(struct engine_conv *conv, const float *src, const float *d_dst, float *d_w,
                                   float *d_b, void *scratch);
+/* STATUS_FAILED once a library's kernel has failed while running (of memory, for instance): what the passes left is not
+ * valid. The passes themselves return nothing; callers check after a whole one. */
+enum status engine_conv_status(const struct engine_conv *conv, struct error *error);
 /* Inference reuses prepared weights until told that they changed; training prepares them every time. */
 void engine_conv_weights_changed(struct engine_conv *conv);
 /* The implementations picked, "forward | backward data | backward weights", for benches and info. */

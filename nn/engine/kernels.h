@@ -1,11 +1,10 @@
 /* kernels.h - private: our own micro-kernels, for what oneDNN does slowly (bench/README.md has the numbers).
  *
- * direct.inc is compiled once per instruction set (avx2.c ...), into one table each; the table is picked at
+ * table.inc is compiled once per instruction set (avx2.c ...), into one table each; the table is picked at
  * run time. Each function does the work of one thread on one tile; weight_gradient.c and direct.c share tiles out. */
 #ifndef CALVARIA_NN_ENGINE_KERNELS_H
 #define CALVARIA_NN_ENGINE_KERNELS_H
 
-#include "nn/engine/direct.h"
 #include "nn/engine/winograd.h"
 
 /* The gradient of the weights between one or two blocks of the small grid and channels of the large one, over small

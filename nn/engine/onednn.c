@@ -1,13 +1,13 @@
 /* onednn.c - the only file that includes oneDNN. Test: tests/nn/test_engine.c */
 #include "nn/engine/onednn.h"
 
-#include <assert.h>
 #include <inttypes.h>
 #include <oneapi/dnnl/dnnl.h>
 #include <pthread.h>
 #include <stdio.h>
 
 #include "base/memory.h"
+#include "nn/engine/cpu.h"
 #include "nn/engine/engine.h"
 
 struct onednn_conv {
@@ -16,20 +16,15 @@ struct onednn_conv {
     dnnl_memory_t src, w, b, dst, scratchpad;
     size_t scratch_bytes;
     bool has_bias;
+    dnnl_status_t failed; /* the first failure of a run */
     char name[48];
 };
 
 static dnnl_engine_t onednn_engine_shared;
-static enum isa onednn_isa_shared;
 static pthread_once_t onednn_once = PTHREAD_ONCE_INIT;
 
 static void onednn_start(void)
 {
-    unsigned isa = (unsigned)dnnl_get_effective_cpu_isa();
-    if ((isa & (unsigned)dnnl_cpu_isa_avx512_core) == (unsigned)dnnl_cpu_isa_avx512_core)
-        onednn_isa_shared = ISA_AVX512;
-    else
-        onednn_isa_shared = (isa & (unsigned)dnnl_cpu_isa_avx2) == (unsigned)dnnl_cpu_isa_avx2 ? ISA_AVX2 : ISA_PLAIN;
     if (dnnl_engine_create(&onednn_engine_shared, dnnl_cpu, 0) != dnnl_success)
         onednn_engine_shared = NULL;
 }
@@ -40,24 +35,12 @@ static dnnl_engine_t onednn_engine(void)
     return onednn_engine_shared;
 }
 
-enum isa onednn_isa(void)
-{
-    pthread_once(&onednn_once, onednn_start);
-    return onednn_isa_shared;
-}
-
-int64_t onednn_lane(void)
-{
-    return onednn_isa() == ISA_AVX512 ? 16 : 8;
-}
-
 const char *engine_version(void)
 {
     static char text[64];
-    static const char *const isa_name[] = {"no AVX2", "AVX2", "AVX-512"};
     const dnnl_version_t *version = dnnl_version();
     snprintf(text, sizeof text, "oneDNN %d.%d.%d, %s", version->major, version->minor, version->patch,
-             isa_name[onednn_isa()]);
+             cpu_isa_name(cpu_isa()));
     return text;
 }
 
@@ -267,35 +250,64 @@ const char *onednn_conv_name(const struct onednn_conv *conv)
     return conv->name;
 }
 
-static void onednn_set(dnnl_memory_t memory, const void *data)
+static dnnl_status_t onednn_set(dnnl_memory_t memory, const void *data)
 {
-    dnnl_status_t status = dnnl_memory_set_data_handle(memory, (void *)(uintptr_t)data);
-    assert(status == dnnl_success);
-    (void)status;
+    return dnnl_memory_set_data_handle(memory, (void *)(uintptr_t)data);
+}
+
+static dnnl_status_t onednn_execute(struct onednn_conv *conv, const float *src, const float *w, const float *b,
+                                    float *dst, void *scratch)
+{
+    dnnl_exec_arg_t args[5] = {{DNNL_ARG_SRC, conv->src}, {DNNL_ARG_WEIGHTS, conv->w}, {DNNL_ARG_DST, conv->dst}};
+    int n = 3;
+    dnnl_status_t status = onednn_set(conv->src, src);
+    if (status == dnnl_success)
+        status = onednn_set(conv->w, w);
+    if (status == dnnl_success)
+        status = onednn_set(conv->dst, dst);
+
+    if (status == dnnl_success && conv->has_bias) {
+        status = onednn_set(conv->b, b);
+        args[n++] = (dnnl_exec_arg_t){DNNL_ARG_BIAS, conv->b};
+    }
+    if (status == dnnl_success && conv->scratch_bytes) {
+        status = onednn_set(conv->scratchpad, scratch);
+        args[n++] = (dnnl_exec_arg_t){DNNL_ARG_SCRATCHPAD, conv->scratchpad};
+    }
+
+    if (status == dnnl_success)
+        status = dnnl_primitive_execute(conv->primitive, conv->stream, n, args);
+    return status == dnnl_success ? dnnl_stream_wait(conv->stream) : status;
 }
 
 void onednn_conv_run(struct onednn_conv *conv, const float *src, const float *w, const float *b, float *dst,
                      void *scratch)
 {
-    dnnl_exec_arg_t args[5] = {{DNNL_ARG_SRC, conv->src}, {DNNL_ARG_WEIGHTS, conv->w}, {DNNL_ARG_DST, conv->dst}};
-    int n = 3;
-    dnnl_status_t status;
-    onednn_set(conv->src, src);
-    onednn_set(conv->w, w);
-    onednn_set(conv->dst, dst);
-    if (conv->has_bias) {
-        onednn_set(conv->b, b);
-        args[n++] = (dnnl_exec_arg_t){DNNL_ARG_BIAS, conv->b};
-    }
-    if (conv->scratch_bytes) {
-        onednn_set(conv->scratchpad, scratch);
-        args[n++] = (dnnl_exec_arg_t){DNNL_ARG_SCRATCHPAD, conv->scratchpad};
-    }
-    status = dnnl_primitive_execute(conv->primitive, conv->stream, n, args);
-    if (status == dnnl_success)
-        status = dnnl_stream_wait(conv->stream);
-    assert(status == dnnl_success);
-    (void)status;
+    if (conv->failed == dnnl_success)
+        conv->failed = onednn_execute(conv, src, w, b, dst, scratch);
+}
+
+enum status onednn_conv_status(const struct onednn_conv *conv, struct error *error)
+{
+    return conv->failed == dnnl_success
+               ? STATUS_OK
+               : error_set(error, STATUS_FAILED,
+                           "convolution: oneDNN's kernel %s failed while running (status %d; more memory may help)",
+                           conv->name, (int)conv->failed);
+}
+
+/* What oneDNN refuses, which needs no speed. */
+static void onednn_matmul_plain(int64_t m, int64_t n, int64_t k, struct matrix a, struct matrix b, float *dst,
+                                bool accumulate)
+{
+    for (int64_t i = 0; i < m; i++)
+        for (int64_t j = 0; j < n; j++) {
+            double sum = accumulate ? (double)dst[i * n + j] : 0;
+            for (int64_t l = 0; l < k; l++)
+                sum += (double)a.data[a.transposed ? l * m + i : i * k + l] *
+                       (double)b.data[b.transposed ? j * k + l : l * n + j];
+            dst[i * n + j] = (float)sum;
+        }
 }
 
 void engine_matmul(int64_t m, int64_t n, int64_t k, struct matrix a, struct matrix b, float *dst, bool accumulate)
@@ -303,6 +315,6 @@ void engine_matmul(int64_t m, int64_t n, int64_t k, struct matrix a, struct matr
     dnnl_status_t status =
         dnnl_sgemm(a.transposed ? 'T' : 'N', b.transposed ? 'T' : 'N', m, n, k, 1.0f, a.data, a.transposed ? m : k,
                    b.data, b.transposed ? k : n, accumulate ? 1.0f : 0.0f, dst, n);
-    assert(status == dnnl_success);
-    (void)status;
+    if (status != dnnl_success)
+        onednn_matmul_plain(m, n, k, a, b, dst, accumulate);
 }

@@ -2,12 +2,7 @@
 #ifndef CALVARIA_NN_ENGINE_ONEDNN_H
 #define CALVARIA_NN_ENGINE_ONEDNN_H
 
-#include "nn/engine/direct.h"
-
-/* What this processor, or ONEDNN_MAX_CPU_ISA, allows. */
-enum isa { ISA_PLAIN, ISA_AVX2, ISA_AVX512 };
-enum isa onednn_isa(void);
-int64_t onednn_lane(void); /* floats per block: 8, or 16 with AVX-512 */
+#include "nn/engine/direct_conv.h"
 
 struct onednn_conv;
 
@@ -20,5 +15,7 @@ size_t onednn_conv_scratch_bytes(const struct onednn_conv *conv);
 const char *onednn_conv_name(const struct onednn_conv *conv); /* "jit:avx2" */
 void onednn_conv_run(struct onednn_conv *conv, const float *src, const float *w, const float *b, float *dst,
                      void *scratch);
+/* STATUS_FAILED once a run has failed: dst was not computed, then or since. */
+enum status onednn_conv_status(const struct onednn_conv *conv, struct error *error);
 
 #endif

@@ -6,13 +6,19 @@
  * convolution with as many times the channels. Phases without taps (kernel < stride) are the bias alone. Where a gather
  * is run by parity (space_to_depth.c) its scatter has one window for all phases, which are one convolution then. With
  * kernel = stride = 2 each phase is one tap of one voxel, and conv_transpose_2x2x2.c makes all eight where they belong.
- * The phases of one "pencil" (equal along z and y) make whole rows of the large grid; they are interleaved together. */
+ * The phases of one "pencil" (equal along z and y) make whole rows of the large grid; they are interleaved together.
+ *
+ * Test: tests/nn/test_engine.c */
+#include "nn/engine/polyphase.h"
+
 #include <stdio.h>
 #include <string.h>
 
 #include "base/memory.h"
+#include "nn/engine/conv_transpose_2x2x2.h"
 #include "nn/engine/direct.h"
 #include "nn/engine/kernels.h"
+#include "nn/engine/space_to_depth.h"
 
 /* One direct convolution and the phases that it computes. */
 struct phase_group {
@@ -44,8 +50,8 @@ struct polyphase {
     struct weights_target *targets; /* of the phases that have taps */
     int64_t n_targets, packed_floats, temp_floats, bias_floats;
     struct direct_conv grid;
-    bool split;   /* by parity: a gather reads the large grid so, a scatter's phases are merged */
-    bool doubles; /* a scatter: n_groups is 0 */
+    bool split;      /* by parity: a gather reads the large grid so, a scatter's phases are merged */
+    bool transposes; /* a scatter: n_groups is 0 */
     int64_t split_floats;
     size_t scratch; /* the largest a group needs */
     char name[64];
@@ -54,7 +60,7 @@ struct polyphase {
 
 /* ---- the window of one axis ---- */
 
-static void phase_axis(const struct direct_conv *grid, int axis, struct phase *phase)
+static void polyphase_axis(const struct direct_conv *grid, int axis, struct phase *phase)
 {
     const int64_t large[3] = {grid->src.d, grid->src.h, grid->src.w},
                   small[3] = {grid->dst.d, grid->dst.h, grid->dst.w};
@@ -80,13 +86,13 @@ static void phase_axis(const struct direct_conv *grid, int axis, struct phase *p
         phase->conv.kernel[axis] += short_by;
 }
 
-static int64_t phase_n_taps(const struct phase *phase)
+static int64_t polyphase_n_taps(const struct phase *phase)
 {
     return phase->conv.kernel[0] * phase->conv.kernel[1] * phase->conv.kernel[2];
 }
 
 /* tap[j] for the direct convolution's tap j. */
-static void phase_taps(const struct direct_conv *grid, const struct phase *phase, int32_t *tap)
+static void polyphase_taps(const struct direct_conv *grid, const struct phase *phase, int32_t *tap)
 {
     const int64_t *kernel = phase->conv.kernel;
     for (int64_t i = 0; i < kernel[0]; i++)
@@ -105,7 +111,7 @@ static void phase_taps(const struct direct_conv *grid, const struct phase *phase
             }
 }
 
-static bool phase_same_window(const struct phase *a, const struct phase *b)
+static bool polyphase_same_window(const struct phase *a, const struct phase *b)
 {
     return memcmp(a->conv.kernel, b->conv.kernel, sizeof a->conv.kernel) == 0 &&
            memcmp(a->conv.pad, b->conv.pad, sizeof a->conv.pad) == 0 && shape_equal(a->conv.dst, b->conv.dst);
@@ -127,7 +133,7 @@ static enum status polyphase_finish_group(struct polyphase *phases, struct phase
         phase->target.offset = phases->packed_floats;
         phases->targets[phases->n_targets++] = phase->target;
     }
-    group->weights_floats = weights_floats(&layout, phase_n_taps(&phases->phases[group->first]));
+    group->weights_floats = weights_floats(&layout, polyphase_n_taps(&phases->phases[group->first]));
     group->packed_floats = direct_forward_packed_floats(group->forward);
     phases->packed_floats += group->packed_floats;
     if (has_bias && layout.dst_c > phases->bias_floats)
@@ -200,18 +206,18 @@ enum status polyphase_new_gather(struct polyphase **ret, const struct direct_con
 /* Pencils are merged only while what waits for interleaving stays in the cache. */
 enum { PHASES_MERGE_BYTES = 8 << 20 };
 
-static bool phase_same_pencil(const struct phase *a, const struct phase *b)
+static bool polyphase_same_pencil(const struct phase *a, const struct phase *b)
 {
     return a->start[0] == b->start[0] && a->start[1] == b->start[1];
 }
 
 static bool polyphase_may_merge(const struct polyphase *phases, const struct phase *first, const struct phase *phase)
 {
-    if (phase_n_taps(phase) == 0 || !phase_same_window(first, phase))
+    if (polyphase_n_taps(phase) == 0 || !polyphase_same_window(first, phase))
         return false;
     bool small = tensor_floats(phases->dst) * (int64_t)sizeof(float) <= PHASES_MERGE_BYTES ||
                  tensor_channel_block(phases->dst.c) == 1;
-    return phases->split || phase_same_pencil(first, phase) || (small && first->start[2] == 0);
+    return phases->split || polyphase_same_pencil(first, phase) || (small && first->start[2] == 0);
 }
 
 /* Puts phase p, the last one, into a group with its equals, or into a new one. */
@@ -245,7 +251,7 @@ static enum status polyphase_add(struct polyphase *phases, const struct direct_c
                             .conv = {.src = grid->dst, .dst = grid->src, .winograd = grid->winograd}};
     int32_t *tap;
     for (int axis = 0; axis < 3; axis++)
-        phase_axis(grid, axis, phase);
+        polyphase_axis(grid, axis, phase);
     if (phases->split) {
         const struct direct_conv gather = space_to_depth_conv(grid);
         for (int axis = 0; axis < 3; axis++) {
@@ -255,14 +261,14 @@ static enum status polyphase_add(struct polyphase *phases, const struct direct_c
     }
     if (shape_voxels(phase->conv.dst) == 0)
         return STATUS_OK;
-    tap = arena_alloc(&phases->arena, (size_t)phase_n_taps(phase), sizeof *tap);
+    tap = arena_alloc(&phases->arena, (size_t)polyphase_n_taps(phase), sizeof *tap);
     if (!tap)
-        return error_memory(error, (size_t)phase_n_taps(phase) * sizeof *tap, "convolution");
+        return error_memory(error, (size_t)polyphase_n_taps(phase) * sizeof *tap, "convolution");
     if (phases->split)
         space_to_depth_taps(grid, phases->n_phases, true, tap);
     else
-        phase_taps(grid, phase, tap);
-    phase->target = (struct weights_target){.n_taps = phase_n_taps(phase), .tap = tap, .o_is_large = true};
+        polyphase_taps(grid, phase, tap);
+    phase->target = (struct weights_target){.n_taps = polyphase_n_taps(phase), .tap = tap, .o_is_large = true};
     polyphase_group(phases, phases->n_phases++);
     return STATUS_OK;
 }
@@ -275,7 +281,7 @@ static void polyphase_close_pencils(struct polyphase *phases)
         struct phase_group *group = &phases->groups[g];
         int64_t end = group->first + group->n;
         group->ends_pencil =
-            end == phases->n_phases || !phase_same_pencil(&phases->phases[end - 1], &phases->phases[end]);
+            end == phases->n_phases || !polyphase_same_pencil(&phases->phases[end - 1], &phases->phases[end]);
         pending += group->temp_floats;
         phases->temp_floats = pending > phases->temp_floats ? pending : phases->temp_floats;
         if (group->ends_pencil)
@@ -295,7 +301,7 @@ static enum status polyphase_new_transpose(struct polyphase **ret, const struct 
                                          block_c, block_c};
     const int64_t floats = weights_floats(&layout, 1);
     made->grid = *grid;
-    made->doubles = true;
+    made->transposes = true;
     made->dst = grid->src;
     made->n_targets = PARITIES;
     made->packed_floats = PARITIES * floats;
@@ -303,7 +309,7 @@ static enum status polyphase_new_transpose(struct polyphase **ret, const struct 
     for (int64_t p = 0; p < PARITIES; p++)
         made->targets[p] = (struct weights_target){
             .layout = layout, .n_taps = 1, .tap = tap + p, .o_is_large = true, .offset = p * floats};
-    snprintf(made->name, sizeof made->name, "doubling:%s", engine_kernels()->name);
+    snprintf(made->name, sizeof made->name, "transpose:%s", engine_kernels()->name);
     *ret = made;
     return STATUS_OK;
 }
@@ -327,7 +333,7 @@ enum status polyphase_new_scatter(struct polyphase **ret, const struct direct_co
     }
     for (int64_t g = 0; g < made->n_groups && !status; g++) {
         struct phase_group *group = &made->groups[g];
-        if (phase_n_taps(&made->phases[group->first]) == 0)
+        if (polyphase_n_taps(&made->phases[group->first]) == 0)
             continue;
         group->straight = n == 1;
         polyphase_merge(made, group);
@@ -368,10 +374,18 @@ size_t polyphase_scratch_bytes(const struct polyphase *phases)
 
 int64_t polyphase_macs(const struct polyphase *phases)
 {
-    int64_t macs = phases->doubles ? direct_conv_macs(&phases->grid) : 0;
+    int64_t macs = phases->transposes ? direct_conv_macs(&phases->grid) : 0;
     for (int64_t g = 0; g < phases->n_groups; g++)
         macs += phases->groups[g].forward ? direct_forward_macs(phases->groups[g].forward) : 0;
     return macs;
+}
+
+enum status polyphase_status(const struct polyphase *phases, struct error *error)
+{
+    for (int64_t g = 0; g < phases->n_groups; g++)
+        if (phases->groups[g].forward && direct_forward_status(phases->groups[g].forward, error))
+            return error->status;
+    return STATUS_OK;
 }
 
 const char *polyphase_name(const struct polyphase *phases)
@@ -387,7 +401,7 @@ void polyphase_pack(const struct polyphase *phases, const struct weights_view *v
         if (group->forward) /* padding channels */
             memset(packed + phases->phases[group->first].target.offset, 0,
                    (size_t)group->weights_floats * sizeof *packed);
-    if (phases->doubles)
+    if (phases->transposes)
         memset(packed, 0, (size_t)phases->packed_floats * sizeof *packed);
     weights_pack(view, w, phases->n_targets, phases->targets, packed);
     for (struct phase_group *group = phases->groups; group < phases->groups + phases->n_groups;
@@ -397,7 +411,7 @@ void polyphase_pack(const struct polyphase *phases, const struct weights_view *v
 }
 
 /* A line of a phase into its row of the large grid: `block_c` floats per voxel, `skip` voxels from one to the next. */
-static void phase_line(float *dst, const float *src, int64_t n, int64_t skip, int64_t block_c, int64_t src_block)
+static void polyphase_line(float *dst, const float *src, int64_t n, int64_t skip, int64_t block_c, int64_t src_block)
 {
     if (block_c == 1) {
         for (int64_t x = 0; x < n; x++)
@@ -412,7 +426,7 @@ static void phase_line(float *dst, const float *src, int64_t n, int64_t skip, in
 }
 
 /* A line of a phase without taps: the bias, or zero. */
-static void phase_fill(float *dst, int64_t n, int64_t skip, int64_t block_c, const float *b, int64_t n_b)
+static void polyphase_fill(float *dst, int64_t n, int64_t skip, int64_t block_c, const float *b, int64_t n_b)
 {
     for (int64_t x = 0; x < n; x++)
         for (int64_t c = 0; c < block_c; c++)
@@ -436,18 +450,18 @@ static void polyphase_interleave(const struct polyphase *phases, const struct ph
                                                      phase->start[1] + y * stride[1], phase->start[2]);
                         int64_t width = phase->conv.dst.w;
                         if (!phase->temp)
-                            phase_fill(row, width, stride[2], block_c, b ? b + plane * block_c : NULL,
-                                       whole.c - plane * block_c);
+                            polyphase_fill(row, width, stride[2], block_c, b ? b + plane * block_c : NULL,
+                                           whole.c - plane * block_c);
                         else
-                            phase_line(row,
-                                       phase->temp +
-                                           tensor_at(phase->temp_shape, n, phase->first_c + plane * block_c, z, y, 0),
-                                       width, stride[2], block_c, tensor_channel_block(phase->temp_shape.c));
+                            polyphase_line(row,
+                                           phase->temp + tensor_at(phase->temp_shape, n,
+                                                                   phase->first_c + plane * block_c, z, y, 0),
+                                           width, stride[2], block_c, tensor_channel_block(phase->temp_shape.c));
                     }
 }
 
 /* b for each of the group's channels. */
-static void phase_bias(const struct polyphase *phases, const struct phase_group *group, const float *b, float *ret)
+static void polyphase_bias(const struct polyphase *phases, const struct phase_group *group, const float *b, float *ret)
 {
     memset(ret, 0, (size_t)phases->bias_floats * sizeof *ret);
     for (int64_t p = group->first; p < group->first + group->n; p++)
@@ -477,7 +491,7 @@ void polyphase_run(struct polyphase *phases, const float *src, const float *pack
     float *bias = scratch_take(&at, phases->bias_floats), *temp = scratch_take(&at, phases->temp_floats), *next = temp;
     float *split = scratch_take(&at, phases->split_floats);
     struct phase *pending = phases->phases;
-    if (phases->doubles) {
+    if (phases->transposes) {
         conv_transpose_2x2x2_run(&phases->grid, src, packed, b, dst, bias);
         return;
     }
@@ -488,7 +502,7 @@ void polyphase_run(struct polyphase *phases, const float *src, const float *pack
         struct phase *last = phases->phases + group->first + group->n;
         if (group->forward) {
             if (b)
-                phase_bias(phases, group, b, bias);
+                polyphase_bias(phases, group, b, bias);
             direct_forward_run(group->forward, src, packed, b ? bias : NULL, fusion, group->straight ? dst : next, at);
         }
         for (struct phase *phase = phases->phases + group->first; phase < last; phase++) {
@@ -500,7 +514,7 @@ void polyphase_run(struct polyphase *phases, const float *src, const float *pack
         if (group->straight || !group->ends_pencil)
             continue;
         for (struct phase *end = pending; pending < last; pending = end) {
-            while (end < last && phase_same_pencil(end, pending))
+            while (end < last && polyphase_same_pencil(end, pending))
                 end++;
             polyphase_interleave(phases, pending, end, b, dst);
         }

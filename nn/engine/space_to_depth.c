@@ -1,10 +1,11 @@
 /* space_to_depth.c - a gather with stride 2 as a stride-1 convolution: the large grid is split by the parity of z, y
- * and x into eight times the channels at half the size, S[s,z] = sum_{q,f,m} w[s,f,t] * F[f, 2(z - pad' + m) + q] with
+ * and x into eight times the channels at half the size, S[s,z] = sum_{q,l,m} w[s,l,t] * L[l, 2(z - pad' + m) + q] with
  * t = 2(m - pad') + q + pad and no tap where t is none of the kernel's. Taken where minimal filtering of it needs less
- * than half the products: kernels of 5 and 6. */
+ * than half the products: kernels of 5 and 6. Test: tests/nn/test_engine.c */
+#include "nn/engine/space_to_depth.h"
+
 #include <string.h>
 
-#include "nn/engine/direct.h"
 #include "nn/engine/winograd.h"
 
 static int64_t space_to_depth_pad(int64_t pad)

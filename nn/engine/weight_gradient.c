@@ -4,18 +4,21 @@
  *
  * Work is cut into tasks (pairs of channel blocks) times splits (runs of rows). Each split sums into its own copy, and
  * the copies are added in order: how a shape is cut depends on the shape alone, so any number of threads gives the same
- * bits. */
+ * bits. Test: tests/nn/test_engine.c */
+#include "nn/engine/weight_gradient.h"
+
 #include <stdio.h>
 #include <string.h>
 
 #include "base/memory.h"
 #include "nn/engine/kernels.h"
+#include "nn/engine/weights_pack.h"
 #include "nn/engine/winograd.h"
 
 /* Enough pieces for the threads of one socket; more would cost memory for the copies. */
 enum { GRADIENT_PIECES = 32 };
 
-struct direct_weights {
+struct weight_gradient {
     struct direct_conv conv; /* of the kernel: with a border in memory, src is that */
     struct direct_layout layout;
     struct shape src;          /* the caller's */
@@ -26,14 +29,14 @@ struct direct_weights {
     char name[32];
 };
 
-static int64_t gradient_blocks(int64_t c, int64_t block_c)
+static int64_t weight_gradient_blocks(int64_t c, int64_t block_c)
 {
     return (c + block_c - 1) / block_c;
 }
 
 /* Tasks of a plain small side are (output channel, block of src); else (pair of blocks of dst, block or channel of
  * src). */
-static void gradient_cut(struct direct_weights *weights)
+static void weight_gradient_cut(struct weight_gradient *weights)
 {
     const struct direct_layout *layout = &weights->layout;
     int64_t rows = weights->conv.dst.d * weights->conv.dst.h;
@@ -47,9 +50,9 @@ static void gradient_cut(struct direct_weights *weights)
         weights->splits = rows;
 }
 
-enum status direct_weights_new(struct direct_weights **ret, const struct direct_conv *conv, struct error *error)
+enum status weight_gradient_new(struct weight_gradient **ret, const struct direct_conv *conv, struct error *error)
 {
-    struct direct_weights *made = memory_zalloc(1, sizeof *made);
+    struct weight_gradient *made = memory_zalloc(1, sizeof *made);
     int64_t block_c = tensor_block();
     if (!made)
         return error_memory(error, sizeof *made, "convolution");
@@ -58,11 +61,11 @@ enum status direct_weights_new(struct direct_weights **ret, const struct direct_
     made->src_is_plain = tensor_channel_block(conv->src.c) == 1;
     made->dst_is_plain = tensor_channel_block(conv->dst.c) == 1 && !made->src_is_plain;
     made->n_taps = conv->kernel[0] * conv->kernel[1] * conv->kernel[2];
-    made->layout = (struct direct_layout){.src_c = tensor_stored_channels(conv->src.c),
-                                          .block_i = made->src_is_plain ? conv->src.c : block_c,
-                                          .dst_c = made->dst_is_plain ? conv->dst.c
-                                                                      : gradient_blocks(conv->dst.c, block_c) * block_c,
-                                          .block_o = made->dst_is_plain ? 1 : block_c};
+    made->layout = (struct direct_layout){
+        .src_c = tensor_stored_channels(conv->src.c),
+        .block_i = made->src_is_plain ? conv->src.c : block_c,
+        .dst_c = made->dst_is_plain ? conv->dst.c : weight_gradient_blocks(conv->dst.c, block_c) * block_c,
+        .block_o = made->dst_is_plain ? 1 : block_c};
     if (made->src_is_plain) {
         struct shape *halo = &made->conv.src;
         halo->d = (conv->dst.d - 1) * conv->stride[0] + conv->kernel[0];
@@ -72,9 +75,9 @@ enum status direct_weights_new(struct direct_weights **ret, const struct direct_
         if (tensor_channel_block(conv->dst.c) == 1)
             made->dst_floats = conv->dst.n * made->layout.dst_c * shape_voxels(conv->dst);
     }
-    gradient_cut(made);
+    weight_gradient_cut(made);
     if (conv->winograd && winograd_supports(conv) && winograd_new(&made->winograd, conv, true, error)) {
-        direct_weights_free(made);
+        weight_gradient_free(made);
         return error->status;
     }
     snprintf(made->name, sizeof made->name, "%s:%s",
@@ -87,7 +90,7 @@ enum status direct_weights_new(struct direct_weights **ret, const struct direct_
     return STATUS_OK;
 }
 
-void direct_weights_free(struct direct_weights *weights)
+void weight_gradient_free(struct weight_gradient *weights)
 {
     if (!weights)
         return;
@@ -95,30 +98,30 @@ void direct_weights_free(struct direct_weights *weights)
     memory_free(weights);
 }
 
-static int64_t gradient_floats(const struct direct_weights *weights)
+static int64_t weight_gradient_floats(const struct weight_gradient *weights)
 {
     return weights_floats(&weights->layout, weights->n_taps);
 }
 
-size_t direct_weights_scratch_bytes(const struct direct_weights *weights)
+size_t weight_gradient_scratch_bytes(const struct weight_gradient *weights)
 {
     if (weights->winograd)
         return winograd_weights_scratch_bytes(weights->winograd);
     return scratch_bytes(weights->halo_floats) + scratch_bytes(weights->dst_floats) +
-           scratch_bytes((weights->splits - 1) * gradient_floats(weights));
+           scratch_bytes((weights->splits - 1) * weight_gradient_floats(weights));
 }
 
-struct direct_layout direct_weights_layout(const struct direct_weights *weights)
+struct direct_layout weight_gradient_layout(const struct weight_gradient *weights)
 {
     return weights->layout;
 }
 
-int64_t direct_weights_macs(const struct direct_weights *weights)
+int64_t weight_gradient_macs(const struct weight_gradient *weights)
 {
     return weights->winograd ? winograd_macs(weights->winograd) : direct_conv_macs(&weights->conv);
 }
 
-const char *direct_weights_name(const struct direct_weights *weights)
+const char *weight_gradient_name(const struct weight_gradient *weights)
 {
     return weights->name;
 }
@@ -126,7 +129,7 @@ const char *direct_weights_name(const struct direct_weights *weights)
 /* ---- running ---- */
 
 /* Copies a plain src into the middle of its halo; what src has beyond it is dropped, the rest is zero. */
-static void gradient_fill_halo(const struct direct_weights *weights, float *halo, const float *src)
+static void weight_gradient_fill_halo(const struct weight_gradient *weights, float *halo, const float *src)
 {
     const struct shape from = weights->src, to = weights->conv.src;
     const int64_t *pad = weights->conv.pad;
@@ -145,8 +148,8 @@ static void gradient_fill_halo(const struct direct_weights *weights, float *halo
 }
 
 /* The tile of one task for sample n; d_w: this split's copy. */
-static struct gradient_tile gradient_tile_of(const struct direct_weights *weights, int64_t task, int64_t n,
-                                             const float *src, const float *d_dst, float *d_w)
+static struct gradient_tile weight_gradient_tile_of(const struct weight_gradient *weights, int64_t task, int64_t n,
+                                                    const float *src, const float *d_dst, float *d_w)
 {
     const struct direct_layout *layout = &weights->layout;
     const struct direct_conv *conv = &weights->conv;
@@ -165,13 +168,13 @@ static struct gradient_tile gradient_tile_of(const struct direct_weights *weight
     return tile;
 }
 
-static void gradient_run_piece(const struct direct_weights *weights, int64_t task, int64_t split, const float *src,
-                               const float *d_dst, float *d_w)
+static void weight_gradient_run_piece(const struct weight_gradient *weights, int64_t task, int64_t split,
+                                      const float *src, const float *d_dst, float *d_w)
 {
     const struct engine_kernels *kernels = engine_kernels();
     int64_t rows = weights->conv.dst.d * weights->conv.dst.h;
     for (int64_t n = 0; n < weights->conv.dst.n; n++) {
-        struct gradient_tile tile = gradient_tile_of(weights, task, n, src, d_dst, d_w);
+        struct gradient_tile tile = weight_gradient_tile_of(weights, task, n, src, d_dst, d_w);
         tile.first = rows * split / weights->splits;
         tile.last = rows * (split + 1) / weights->splits;
         if (weights->src_is_plain)
@@ -183,7 +186,7 @@ static void gradient_run_piece(const struct direct_weights *weights, int64_t tas
     }
 }
 
-static void gradient_add_copies(float *d_w, const float *copies, int64_t n_copies, int64_t floats)
+static void weight_gradient_add_copies(float *d_w, const float *copies, int64_t n_copies, int64_t floats)
 {
 #pragma omp parallel for schedule(static)
     for (int64_t i = 0; i < floats; i++)
@@ -191,8 +194,8 @@ static void gradient_add_copies(float *d_w, const float *copies, int64_t n_copie
             d_w[i] += copies[copy * floats + i];
 }
 
-void direct_weights_run(struct direct_weights *weights, const float *src, const float *d_dst, float *d_packed,
-                        void *scratch)
+void weight_gradient_run(struct weight_gradient *weights, const float *src, const float *d_dst, float *d_packed,
+                         void *scratch)
 {
     if (weights->winograd) {
         winograd_weights_run(weights->winograd, src, d_dst, d_packed, scratch);
@@ -200,10 +203,10 @@ void direct_weights_run(struct direct_weights *weights, const float *src, const 
     }
     char *at = scratch;
     float *halo = scratch_take(&at, weights->halo_floats), *dst_copy = scratch_take(&at, weights->dst_floats);
-    int64_t floats = gradient_floats(weights), splits = weights->splits;
+    int64_t floats = weight_gradient_floats(weights), splits = weights->splits;
     float *copies = scratch_take(&at, (splits - 1) * floats);
     if (weights->halo_floats) {
-        gradient_fill_halo(weights, halo, src);
+        weight_gradient_fill_halo(weights, halo, src);
         src = halo;
     }
     if (weights->dst_floats) {
@@ -215,6 +218,7 @@ void direct_weights_run(struct direct_weights *weights, const float *src, const 
 #pragma omp parallel for collapse(2) schedule(dynamic)
     for (int64_t task = 0; task < weights->tasks; task++)
         for (int64_t split = 0; split < splits; split++)
-            gradient_run_piece(weights, task, split, src, d_dst, split ? copies + (split - 1) * floats : d_packed);
-    gradient_add_copies(d_packed, copies, splits - 1, floats);
+            weight_gradient_run_piece(weights, task, split, src, d_dst,
+                                      split ? copies + (split - 1) * floats : d_packed);
+    weight_gradient_add_copies(d_packed, copies, splits - 1, floats);
 }

@@ -33,7 +33,7 @@ struct winograd {
     int threads;
 };
 
-static int64_t divide_up(int64_t n, int64_t by)
+static int64_t winograd_divide_up(int64_t n, int64_t by)
 {
     return (n + by - 1) / by;
 }
@@ -50,8 +50,8 @@ static double winograd_work(const struct winograd_grid *grid)
 static struct winograd_grid winograd_grid_with(const struct direct_conv *conv, int64_t block_c, int64_t points_z)
 {
     struct winograd_grid grid = {.conv = *conv,
-                                 .blocks_i = divide_up(conv->src.c, block_c),
-                                 .blocks_o = divide_up(conv->dst.c, block_c),
+                                 .blocks_i = winograd_divide_up(conv->src.c, block_c),
+                                 .blocks_o = winograd_divide_up(conv->dst.c, block_c),
                                  .out = {points_z ? points_z - 2 : 1, WINOGRAD_POINTS + 1 - conv->kernel[1],
                                          WINOGRAD_POINTS + 1 - conv->kernel[2]},
                                  .points_z = points_z,
@@ -59,7 +59,7 @@ static struct winograd_grid winograd_grid_with(const struct direct_conv *conv, i
                                  .sums = points_z ? 1 : conv->kernel[0]};
     const int64_t size[3] = {conv->dst.d, conv->dst.h, conv->dst.w};
     for (int a = 0; a < 3; a++)
-        grid.tiles[a] = divide_up(size[a], grid.out[a]);
+        grid.tiles[a] = winograd_divide_up(size[a], grid.out[a]);
     return grid;
 }
 
@@ -110,10 +110,10 @@ enum status winograd_new(struct winograd **ret, const struct direct_conv *conv, 
     unit_bytes = unit_bytes < least ? least : unit_bytes > WINOGRAD_UNIT_MOST ? WINOGRAD_UNIT_MOST : unit_bytes;
     int64_t step = unit_bytes / tile_bytes / rows * rows;
     step = step < rows ? rows : step > WINOGRAD_STEP_MAX ? WINOGRAD_STEP_MAX / rows * rows : step;
-    made->units = divide_up(tiles, step);
+    made->units = winograd_divide_up(tiles, step);
     made->threads =
         parallel_threads() < conv->dst.n * made->units ? parallel_threads() : (int)(conv->dst.n * made->units);
-    made->step = divide_up(divide_up(tiles, made->units), rows) * rows;
+    made->step = winograd_divide_up(winograd_divide_up(tiles, made->units), rows) * rows;
     made->v_floats = grid.positions * (grid.sums * grid.blocks_i * made->step * made->block_c + WINOGRAD_GAP);
     made->m_floats = grid.positions * (grid.blocks_o * made->step * made->block_c + WINOGRAD_GAP);
     made->slab = WINOGRAD_SLAB_BYTES / ((made->v_floats + made->m_floats) * (int64_t)sizeof(float));

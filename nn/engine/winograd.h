@@ -13,7 +13,7 @@
 #ifndef CALVARIA_NN_ENGINE_WINOGRAD_H
 #define CALVARIA_NN_ENGINE_WINOGRAD_H
 
-#include "nn/engine/direct.h"
+#include "nn/engine/direct_conv.h"
 
 enum { WINOGRAD_POINTS = 6, WINOGRAD_KERNEL_MAX = 5 };
 

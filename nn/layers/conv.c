@@ -190,6 +190,12 @@ static void conv_params_changed(struct layer *layer)
     engine_conv_weights_changed(state->engine);
 }
 
+static enum status conv_status(const struct layer *layer, struct error *error)
+{
+    const struct conv_state *state = layer->state;
+    return engine_conv_status(state->engine, error);
+}
+
 static size_t conv_stats_bytes(const struct layer *layer)
 {
     const struct conv_state *state = layer->state;
@@ -232,7 +238,7 @@ const struct layer_ops layer_conv = {
     .state_size = sizeof(struct conv_state),
     .min_src = 1, .max_src = 1, .keeps = LAYER_KEEPS_SRC_TO_LEARN,
     .can_fuse_upsample = conv_can_fuse_upsample, .shape = conv_shape_of, .declare = conv_declare, .init = conv_init,
-    .forward = conv_forward, .backward = conv_backward,
+    .forward = conv_forward, .backward = conv_backward, .status = conv_status,
     .params_changed = conv_params_changed, .done = conv_done, .macs = conv_macs, .work = conv_work,
     .stats_bytes = conv_stats_bytes, .can_fuse_norm = conv_can_fuse_norm,
 };
@@ -246,7 +252,7 @@ const struct layer_ops layer_conv_transpose = {
     .state_size = sizeof(struct conv_state),
     .min_src = 1, .max_src = 1, .keeps = LAYER_KEEPS_SRC_TO_LEARN,
     .can_fuse_upsample = conv_can_fuse_upsample, .shape = conv_shape_of, .declare = conv_declare, .init = conv_init,
-    .forward = conv_forward, .backward = conv_backward,
+    .forward = conv_forward, .backward = conv_backward, .status = conv_status,
     .params_changed = conv_params_changed, .done = conv_done, .macs = conv_macs, .work = conv_work,
     .stats_bytes = conv_stats_bytes, .can_fuse_norm = conv_can_fuse_norm,
 };

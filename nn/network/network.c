@@ -152,6 +152,16 @@ void network_backward(struct network *network, const float *d_dst, float *d_src,
         tensor_to_plain(d_src, network->values[0].grad);
 }
 
+enum status network_status(const struct network *network, struct error *error)
+{
+    for (int64_t i = 0; i < network->n_layers; i++) {
+        const struct layer *layer = &network->nodes[i].layer;
+        if (!network->nodes[i].skipped && layer->ops->status && layer->ops->status(layer, error))
+            return error_while(error, "running layer '%s'", layer->name);
+    }
+    return STATUS_OK;
+}
+
 void network_params_changed(struct network *network)
 {
     for (int64_t i = 0; i < network->n_layers; i++) {

@@ -63,6 +63,8 @@ const float *network_forward(struct network *network, const float *src, const st
 /* d_dst: gradient of the loss by dst, plain. Writes params->grad ('=', zeros for frozen entries), and the gradient by
  * src where d_src is not NULL (NETWORK_TRAIN_SRC only). The values and gradients of the last forward are used up. */
 void network_backward(struct network *network, const float *d_dst, float *d_src, const struct pass *pass);
+/* STATUS_FAILED once a pass has failed (memory of a library's kernel): its values are not valid. Check after passes. */
+enum status network_status(const struct network *network, struct error *error);
 /* To be called when parameter values changed: inference networks prepare their weights from the new ones. */
 void network_params_changed(struct network *network);
 

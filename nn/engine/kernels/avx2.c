@@ -30,5 +30,5 @@ static inline float vec_sum(vec v)
     return _mm_cvtss_f32(_mm_add_ss(two, _mm_shuffle_ps(two, two, 1)));
 }
 
-#include "nn/engine/kernels/direct.inc"
+#include "nn/engine/kernels/table.inc"
 #endif

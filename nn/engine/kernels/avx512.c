@@ -24,5 +24,5 @@ typedef __m512 vec;
 #define vec_fnma _mm512_fnmadd_ps
 #define vec_sum _mm512_reduce_add_ps
 
-#include "nn/engine/kernels/direct.inc"
+#include "nn/engine/kernels/table.inc"
 #endif

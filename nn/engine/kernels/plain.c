@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "nn/engine/kernels/tables.h"
-#include "nn/engine/onednn.h"
+#include "nn/engine/cpu.h"
 
 #define VECTOR_WIDTH 8
 #define KERNELS engine_kernels_plain
@@ -85,17 +85,17 @@ static inline float vec_sum(vec v)
     return sum;
 }
 
-#include "nn/engine/kernels/direct.inc"
+#include "nn/engine/kernels/table.inc"
 
 const struct engine_kernels *engine_kernels(void)
 {
 #if defined(__x86_64__)
-    switch (onednn_isa()) {
-    case ISA_AVX512:
+    switch (cpu_isa()) {
+    case CPU_AVX512:
         return &engine_kernels_avx512;
-    case ISA_AVX2:
+    case CPU_AVX2:
         return &engine_kernels_avx2;
-    case ISA_PLAIN:
+    case CPU_PLAIN:
         break;
     }
 #endif

@@ -1,4 +1,4 @@
-/* tables.h - private: the tables of direct.inc's instruction sets. */
+/* tables.h - private: the tables of table.inc's instruction sets. */
 #ifndef CALVARIA_NN_ENGINE_KERNELS_TABLES_H
 #define CALVARIA_NN_ENGINE_KERNELS_TABLES_H
 
