@@ -100,7 +100,7 @@ enum status restorer_new(struct restorer **ret, const struct network_config *net
 enum status restorer_find(const char **ret, const char *path, struct arena *arena, struct error *error)
 {
     static const char *const names[] = {"best.h5", "last.h5"};
-    static const char *const shipped[] = {"../models/phantom.h5", "../share/calvaria/models/phantom.h5", NULL};
+    static const char *const shipped[] = {"models/phantom.h5", "../share/calvaria/models/phantom.h5", NULL};
 
     *ret = path ? path : file_shipped(arena, shipped);
     if (!*ret)

@@ -144,7 +144,7 @@ enum status disc_fill_nearest(float *image, const struct disc *disc, struct erro
     enum status status =
         finite && nearest ? STATUS_OK : error_memory(error, (size_t)pixels * sizeof *nearest, "filling an image");
     for (int64_t p = 0; p < pixels && !status; p++)
-        finite[p] = isfinite(image[p]);
+        finite[p] = isfinite(image[p]) != 0;
     if (!status)
         status = disc_nearest_marked(nearest, disc, finite, error);
     for (int64_t p = 0; p < pixels && !status; p++) /* a source is finite: it is never written */

@@ -51,7 +51,7 @@ static void test_positions(void)
     struct yaml_node *list = yaml_get(root, "b");
     check_node(list, YAML_LIST, NULL, 3, 3);
     if (!list || list->n_items != 2) {
-        CHECK(!"the list has two items");
+        CHECK(0 && "the list has two items");
         return;
     }
     check_node(list->items[0], YAML_SCALAR, "x y", 3, 5);

@@ -120,8 +120,8 @@ static void test_shipped_recipes(void)
 static void check_budget_grows(const struct budget *plain, struct arena *arena)
 {
     static char *const schemes[] = {"train.ema=0.99", "train.accumulate=2", "loss=[boundary]",
-                                    "adversary={type: gan, network: {layers: [{type: conv, filters: 4}, {type: "
-                                    "flatten}, {type: dense, units: 1}]}}"};
+                                    ("adversary={type: gan, network: {layers: [{type: conv, filters: 4}, "
+                                     "{type: flatten}, {type: dense, units: 1}]}}")};
     const int64_t largest[3] = {64, 64, 64}, n = 64 * 64 * 64;
     const int64_t added[] = {4, 4, 4 * n,
                              4 * n}; /* at least: a byte count of one parameter or of one patch of floats */
