@@ -19,7 +19,7 @@ struct dataset {
     char *path;
     hid_t file;
     struct arena arena;
-    int64_t n_cases;
+    int64_t n_cases, n_defective;
     struct case_entry *cases;
 };
 
@@ -228,11 +228,13 @@ static enum status dataset_read_implant_entries(struct case_entry *entry, hid_t 
 static enum status dataset_read_skull_entry(struct case_entry *entry, hid_t group, struct dataset *set,
                                             struct error *error)
 {
-    const hid_t mask = hdf5_open_dataset(group, "complete");
-    if (mask < 0)
-        return hdf5_error(error, set->path, "the skull 'complete' cannot be opened");
-    enum status status = STATUS_FAILED;
     struct dataset_case *item = &entry->item;
+    const hid_t mask = hdf5_open_dataset(group, DATASET_SKULL(item->defective));
+    if (mask < 0)
+        return hdf5_error(error, set->path,
+                          item->defective ? "the defective skull cannot be opened"
+                                          : "the skull 'complete' cannot be opened");
+    enum status status = STATUS_FAILED;
     const char *split = "", *flaw = dataset_mask_flaw(mask, item->grid.dim);
     if (flaw)
         error_set(error, status, "%s: the skull 'complete': %s", set->path, flaw);
@@ -241,7 +243,9 @@ static enum status dataset_read_skull_entry(struct case_entry *entry, hid_t grou
              !dataset_read_storage_attributes(&entry->storage, mask, set, error) &&
              !hdf5_get_numbers(&item->content_hash, 1, mask, "content_hash", H5T_NATIVE_UINT64, set->path, error) &&
              !hdf5_get_text(&item->source, mask, "source", set->path, &set->arena, error) &&
-             !hdf5_get_text(&split, mask, "split", set->path, &set->arena, error))
+             !hdf5_get_text(&split, mask, "split", set->path, &set->arena, error) &&
+             (H5Aexists(mask, "group") <= 0 ||
+              !hdf5_get_text(&item->group, mask, "group", set->path, &set->arena, error)))
         status = STATUS_OK;
     H5Dclose(mask);
 
@@ -254,31 +258,45 @@ static enum status dataset_read_skull_entry(struct case_entry *entry, hid_t grou
                   : error_set(error, STATUS_FAILED, "%s: split '%s' is none of train, val, test", set->path, split);
 }
 
-static enum status dataset_read_cases(struct dataset *set, hid_t cases, struct error *error)
+/* One case of /cases or /defective. */
+static enum status dataset_read_case(struct case_entry *entry, hid_t cases, int64_t i, struct dataset *set,
+                                     struct error *error)
 {
-    int64_t n = 0;
-    if (dataset_link_count(&n, cases, set, error))
+    if (dataset_link_name(&entry->item.name, cases, i, set, error))
         return error->status;
-    if (n == 0)
+    const hid_t group = hdf5_open_group(cases, entry->item.name);
+    enum status status = group < 0 ? hdf5_error(error, set->path, "it cannot be opened") : STATUS_OK;
+    if (!status)
+        status = dataset_read_skull_entry(entry, group, set, error);
+    if (!status && !entry->item.defective)
+        status = dataset_read_implant_entries(entry, group, set, error);
+    if (group >= 0)
+        H5Gclose(group);
+    return status ? error_while(error, "opening case '%s'", entry->item.name) : STATUS_OK;
+}
+
+/* Healthy skulls first, then the defective ones, if there are any (defective: negative otherwise). */
+static enum status dataset_read_cases(struct dataset *set, hid_t cases, hid_t defective, struct error *error)
+{
+    int64_t n = 0, n_defective = 0;
+    if (dataset_link_count(&n, cases, set, error) ||
+        (defective >= 0 && dataset_link_count(&n_defective, defective, set, error)))
+        return error->status;
+    if (n + n_defective == 0)
         return error_set(error, STATUS_FAILED, "%s: the dataset holds no case", set->path);
-    set->cases = arena_alloc(&set->arena, (size_t)n, sizeof *set->cases);
+    set->cases = arena_alloc(&set->arena, (size_t)(n + n_defective), sizeof *set->cases);
     if (!set->cases)
-        return error_memory(error, (size_t)n * sizeof *set->cases, "the list of cases");
+        return error_memory(error, (size_t)(n + n_defective) * sizeof *set->cases, "the list of cases");
 
-    for (; set->n_cases < n; set->n_cases++) {
-        struct case_entry *entry = &set->cases[set->n_cases];
-        if (dataset_link_name(&entry->item.name, cases, set->n_cases, set, error))
+    for (; set->n_cases < n; set->n_cases++)
+        if (dataset_read_case(&set->cases[set->n_cases], cases, set->n_cases, set, error))
             return error->status;
-        const hid_t group = hdf5_open_group(cases, entry->item.name);
-        enum status status = group < 0 ? hdf5_error(error, set->path, "it cannot be opened") : STATUS_OK;
-        if (!status && !(status = dataset_read_skull_entry(entry, group, set, error)))
-            status = dataset_read_implant_entries(entry, group, set, error);
-        if (group >= 0)
-            H5Gclose(group);
-        if (status)
-            return error_while(error, "opening case '%s'", entry->item.name);
+    for (; set->n_defective < n_defective; set->n_defective++) {
+        struct case_entry *entry = &set->cases[n + set->n_defective];
+        entry->item.defective = true;
+        if (dataset_read_case(entry, defective, set->n_defective, set, error))
+            return error->status;
     }
-
     return STATUS_OK;
 }
 
@@ -314,7 +332,10 @@ static enum status dataset_open_file(struct dataset *set, struct error *error)
     const hid_t cases = hdf5_open_group(set->file, "cases");
     if (cases < 0)
         return hdf5_error(error, set->path, "the group 'cases' cannot be opened");
-    const enum status status = dataset_read_cases(set, cases, error);
+    const hid_t defective = hdf5_has(set->file, "defective") ? hdf5_open_group(set->file, "defective") : -1;
+    const enum status status = dataset_read_cases(set, cases, defective, error);
+    if (defective >= 0)
+        H5Gclose(defective);
     H5Gclose(cases);
     return status;
 }
@@ -378,6 +399,11 @@ int64_t dataset_n_cases(const struct dataset *set)
     return set->n_cases;
 }
 
+int64_t dataset_n_defective(const struct dataset *set)
+{
+    return set->n_defective;
+}
+
 const struct dataset_case *dataset_case(const struct dataset *set, int64_t i)
 {
     return &set->cases[i].item;
@@ -392,7 +418,7 @@ uint64_t dataset_hash(const struct dataset *set)
 {
     XXH64_state_t state;
     XXH64_reset(&state, 0);
-    for (int64_t i = 0; i < set->n_cases; i++) {
+    for (int64_t i = 0; i < set->n_cases + set->n_defective; i++) {
         const struct dataset_case *item = &set->cases[i].item;
         const int64_t split = item->split;
         hash_add(&state, item->name, strlen(item->name) + 1);
@@ -454,7 +480,8 @@ enum status dataset_read_box(uint8_t *out, struct dataset *set, int64_t i, int64
     if (n_part == 0)
         return STATUS_OK;
 
-    char *name = implant < 0 ? memory_printf("/cases/%s/complete", item->name)
+    char *name = implant < 0 ? memory_printf("/%s/%s/%s", item->defective ? "defective" : "cases", item->name,
+                                             DATASET_SKULL(item->defective))
                              : memory_printf("/cases/%s/implants/%s", item->name, item->implant_names[implant]);
     if (!name)
         return error_memory(error, strlen(item->name), "a case's path");

@@ -5,6 +5,7 @@
  *   /cases/NAME/complete     u8 (z,y,x) chunks of 64^3, deflate, chunks without bone left out; attributes axis
  *     (3,3), origin, box, source,
  *                            content_hash, split, and how the file had it (format, storage_axis, ...)
+ *   /defective/NAME/skull    likewise: a skull with a hole that nobody has filled
  *   /cases/NAME/implants/DEFECT   u8, likewise; attributes box, content_hash, source */
 #ifndef CALVARIA_DATA_DATASET_DATASET_H
 #define CALVARIA_DATA_DATASET_DATASET_H
@@ -18,6 +19,8 @@ extern const char *const dataset_split_names[]; /* "train", "val", "test", NULL 
 
 struct dataset_case {
     const char *name, *source;
+    const char *group;     /* cases of one group are scans of one head; NULL: none was given */
+    bool defective;        /* a skull with a hole, of which no more is known */
     uint64_t content_hash; /* of the complete skull's dims and voxels (XXH64): the same skull twice has one hash,
                               whatever its affine */
     enum dataset_split split;
@@ -34,7 +37,10 @@ struct dataset;
 bool dataset_is(const char *path);
 enum status dataset_open(struct dataset **ret, const char *path, struct error *error);
 void dataset_close(struct dataset *set);
+/* Healthy skulls: cases 0 .. n - 1. Behind them stand the defective ones: cases n .. n + dataset_n_defective - 1.
+ * Nobody who asks for the cases of a set gets those by chance. */
 int64_t dataset_n_cases(const struct dataset *set);
+int64_t dataset_n_defective(const struct dataset *set);
 const struct dataset_case *dataset_case(const struct dataset *set, int64_t i);
 uint64_t dataset_hash(const struct dataset *set); /* of all cases' names, grids, contents and splits */
 /* Thread-safe. The whole complete skull (u8, storage as packed). */

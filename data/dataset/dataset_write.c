@@ -24,7 +24,7 @@ static enum status dataset_write_create(struct set_writer *writer, struct error 
 
 enum status set_writer_open(struct set_writer *writer, const char *path, struct error *error)
 {
-    *writer = (struct set_writer){.path = path, .file = -1, .cases = -1};
+    *writer = (struct set_writer){.path = path, .file = -1, .cases = -1, .defective = -1};
     hdf5_lock();
     const enum status status = dataset_write_create(writer, error);
     hdf5_unlock();
@@ -35,11 +35,13 @@ enum status set_writer_close(struct set_writer *writer, struct error *error)
 {
     bool ok = true;
     hdf5_lock();
+    if (writer->defective >= 0)
+        ok = H5Gclose(writer->defective) >= 0;
     if (writer->cases >= 0)
-        ok = H5Gclose(writer->cases) >= 0;
+        ok = H5Gclose(writer->cases) >= 0 && ok;
     if (writer->file >= 0) /* a full disk may only show here */
         ok = H5Fflush(writer->file, H5F_SCOPE_GLOBAL) >= 0 && H5Fclose(writer->file) >= 0 && ok;
-    writer->cases = writer->file = -1;
+    writer->cases = writer->defective = writer->file = -1;
     const enum status status =
         ok ? STATUS_OK : hdf5_error(error, writer->path, "cannot be written to its end (is the disk full?)");
     hdf5_unlock();
@@ -154,14 +156,23 @@ static enum status dataset_write_skull_put_attributes(hid_t mask, struct set_wri
     return STATUS_OK;
 }
 
-static enum status dataset_write_case(hid_t *ret_group, struct set_writer *writer, const char *name, const char *source,
+/* The group that this case belongs to; negative on failure. */
+static hid_t dataset_write_parent(struct set_writer *writer, const struct set_case *item)
+{
+    if (item->defective && writer->defective < 0)
+        writer->defective = H5Gcreate2(writer->file, "defective", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+    return item->defective ? writer->defective : writer->cases;
+}
+
+static enum status dataset_write_case(hid_t *ret_group, struct set_writer *writer, const struct set_case *item,
                                       const struct volume *skull, uint64_t hash, struct error *error)
 {
-    const hid_t group = H5Gcreate2(writer->cases, name, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+    const hid_t parent = dataset_write_parent(writer, item);
+    const hid_t group = parent < 0 ? -1 : H5Gcreate2(parent, item->name, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
     if (group < 0)
-        return hdf5_error(error, writer->path, name);
-    const hid_t mask =
-        dataset_write_mask_write(writer, group, "complete", source, skull->data, skull->grid.dim, hash, error);
+        return hdf5_error(error, writer->path, item->name);
+    const hid_t mask = dataset_write_mask_write(writer, group, DATASET_SKULL(item->defective), item->source,
+                                                skull->data, skull->grid.dim, hash, error);
     enum status status = mask < 0 ? error->status : dataset_write_skull_put_attributes(mask, writer, skull, error);
     if (mask >= 0)
         H5Dclose(mask);
@@ -172,11 +183,11 @@ static enum status dataset_write_case(hid_t *ret_group, struct set_writer *write
     return status;
 }
 
-enum status set_write_case(hid_t *ret_group, struct set_writer *writer, const char *name, const char *source,
+enum status set_write_case(hid_t *ret_group, struct set_writer *writer, const struct set_case *item,
                            const struct volume *skull, uint64_t hash, struct error *error)
 {
     hdf5_lock();
-    const enum status status = dataset_write_case(ret_group, writer, name, source, skull, hash, error);
+    const enum status status = dataset_write_case(ret_group, writer, item, skull, hash, error);
     hdf5_unlock();
     return status;
 }
@@ -208,13 +219,14 @@ enum status set_write_implant(struct set_writer *writer, hid_t group, const char
     return status;
 }
 
-static enum status dataset_write_split(struct set_writer *writer, const char *name, enum dataset_split split,
-                                       struct error *error)
+static enum status dataset_write_split(struct set_writer *writer, const struct set_case *item, struct error *error)
 {
-    const hid_t group = H5Gopen2(writer->cases, name, H5P_DEFAULT);
-    const hid_t mask = group < 0 ? -1 : H5Dopen2(group, "complete", H5P_DEFAULT);
-    const enum status status = mask < 0 ? hdf5_error(error, writer->path, name)
-                                        : hdf5_put_text(mask, "split", dataset_split_names[split], writer->path, error);
+    const hid_t group = H5Gopen2(dataset_write_parent(writer, item), item->name, H5P_DEFAULT);
+    const hid_t mask = group < 0 ? -1 : H5Dopen2(group, DATASET_SKULL(item->defective), H5P_DEFAULT);
+    enum status status = mask < 0 ? hdf5_error(error, writer->path, item->name)
+                                  : hdf5_put_text(mask, "split", dataset_split_names[item->split], writer->path, error);
+    if (!status && item->group)
+        status = hdf5_put_text(mask, "group", item->group, writer->path, error);
     if (mask >= 0)
         H5Dclose(mask);
     if (group >= 0)
@@ -222,10 +234,10 @@ static enum status dataset_write_split(struct set_writer *writer, const char *na
     return status;
 }
 
-enum status set_write_split(struct set_writer *writer, const char *name, enum dataset_split split, struct error *error)
+enum status set_write_split(struct set_writer *writer, const struct set_case *item, struct error *error)
 {
     hdf5_lock();
-    const enum status status = dataset_write_split(writer, name, split, error);
+    const enum status status = dataset_write_split(writer, item, error);
     hdf5_unlock();
     return status;
 }

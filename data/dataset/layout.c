@@ -288,12 +288,16 @@ static enum status layout_build_case(struct finder *finder, struct layout_case *
             *(e->role == ROLE_IMPLANT ? &defect.implant : &defect.defective) = e->path;
         if (made->complete || (defect.implant && defect.defective))
             made->defects[made->n_defects++] = defect;
+        else if (!defect.implant && first->role != ROLE_COMPLETE && !made->defective)
+            made->defective = defect.defective;
         else if (layout_finder_reject(finder, same->path,
                                       defect.implant
                                           ? "an implant whose skull is missing (NAME_complete or NAME_defective)"
-                                          : "a defective skull without its implant or complete skull"))
+                                          : "a second defective skull of a head without a complete skull"))
             return finder->error->status;
     }
+    if (made->n_defects > 0) /* another defect gives the whole skull */
+        made->defective = NULL;
     return STATUS_OK;
 }
 
@@ -328,7 +332,7 @@ static enum status layout_build(struct finder *finder, struct layout *ret)
         struct layout_case *made = &ret->cases[ret->n_cases];
         if (layout_build_case(finder, made, entries + i, entries + j))
             return finder->error->status;
-        ret->n_cases += made->complete || made->n_defects > 0;
+        ret->n_cases += made->complete || made->defective || made->n_defects > 0;
     }
 
     return STATUS_OK;

@@ -5,6 +5,7 @@
  *   there)
  *   folders       complete_skull/NAME, defective_skull/[CLASS/]NAME, implant/[CLASS/]NAME (SkullFix, SkullBreak)
  *   healthy       any other name: a healthy skull
+ *   defective     NAME_defective alone: a skull whose hole nobody has filled; shape models can learn from it
  * Without a skull's own file it is defective + implant. Where one mask is there in two formats, NRRD is taken (it keeps
  * the affine in full precision). */
 #ifndef CALVARIA_DATA_DATASET_LAYOUT_H
@@ -18,7 +19,8 @@ struct layout_defect {
 };
 
 struct layout_case {
-    const char *name, *complete; /* complete NULL: every defect has both files */
+    const char *name, *complete; /* complete NULL: every defect has both files, or there is `defective` alone */
+    const char *defective;       /* a defective skull of which no more is known; then there are no defects */
     int64_t n_defects;
     struct layout_defect *defects;
 };

@@ -49,6 +49,8 @@ static enum status pack_skull_from_defect(struct volume *ret, const struct layou
 
 enum status pack_read_skull(struct volume *ret, const struct layout_case *from, struct error *error)
 {
+    if (from->defective)
+        return volume_read_mask(ret, from->defective, error);
     return from->complete ? volume_read_mask(ret, from->complete, error)
                           : pack_skull_from_defect(ret, &from->defects[0], error);
 }
@@ -132,6 +134,14 @@ static enum status pack_skull(struct volume *ret, struct volume *ret_native, con
     return error->status;
 }
 
+static struct set_case pack_set_case(const struct layout_case *from)
+{
+    const char *source = from->complete    ? from->complete
+                         : from->defective ? from->defective
+                                           : from->defects[0].defective;
+    return (struct set_case){.name = from->name, .source = file_base(source), .defective = from->defective != NULL};
+}
+
 static enum status pack_case(struct set_writer *writer, const struct layout_case *from, double spacing_mm,
                              uint64_t *ret_hash, struct error *error)
 {
@@ -141,8 +151,8 @@ static enum status pack_case(struct set_writer *writer, const struct layout_case
         return error->status;
 
     *ret_hash = mask_hash(skull.data, skull.grid.dim);
-    const char *source = file_base(from->complete ? from->complete : from->defects[0].defective);
-    enum status status = set_write_case(&group, writer, from->name, source, &skull, *ret_hash, error);
+    const struct set_case item = pack_set_case(from);
+    enum status status = set_write_case(&group, writer, &item, &skull, *ret_hash, error);
     const bool begun = status == STATUS_OK;
 
     /* Defects are computed on the native grid, where implant = complete - defective, and resampled afterwards */
@@ -191,16 +201,23 @@ static enum status pack_cases(struct set_writer *writer, const struct layout *la
     if (!status)
         status = split_assign(splits, plan, hashes, config, error);
 
-    int64_t counts[SPLIT_N] = {0}, n_implants = 0;
+    int64_t counts[SPLIT_N] = {0}, n_implants = 0, n_defective = 0;
     for (int64_t i = 0; !status && i < n; i++) {
-        status = set_write_split(writer, layout->cases[i].name, splits[i], error);
-        counts[splits[i]]++;
+        struct set_case item = pack_set_case(&layout->cases[i]);
+        item.split = splits[i];
+        item.group = plan->groups[i];
+        status = set_write_split(writer, &item, error);
+        counts[splits[i]] += !item.defective;
+        n_defective += item.defective;
         n_implants += layout->cases[i].n_defects;
     }
 
     if (!status)
         log_info("%" PRId64 " skulls (%" PRId64 " train, %" PRId64 " val, %" PRId64 " test), %" PRId64 " fixed defects",
-                 n, counts[0], counts[1], counts[2], n_implants);
+                 n - n_defective, counts[0], counts[1], counts[2], n_implants);
+    if (!status && n_defective)
+        log_info("%" PRId64 " defective skulls whose hole nobody has filled: shape models alone learn from them",
+                 n_defective);
     return status;
 }
 

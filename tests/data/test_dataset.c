@@ -258,6 +258,50 @@ static void test_layout_unmatched(void)
     volume_done(&implant);
 }
 
+/* A defective skull without anything else is kept apart: who asks for the cases never gets it, a group is remembered.
+ */
+static void test_defective_alone(void)
+{
+    struct error error = {0};
+    struct volume skull, implant, got;
+    skull_oblique(&skull, 0);
+    implant_make(&implant, &skull, lo, hi);
+    volume_put("alone", "healthy_complete.nrrd", &skull);
+    mask_minus(&skull, &implant);
+    volume_put("alone", "patient_defective.nrrd", &skull);
+    volume_put("alone", "other_d01_defective.nrrd", &skull); /* a second one of a head of which no more is known */
+    ((uint8_t *)skull.data)[0] = 1;                          /* another skull */
+    volume_put("alone", "other_d00_defective.nrrd", &skull);
+    ((uint8_t *)skull.data)[0] = 0;
+
+    text_put(path_in("", "alone.tsv"), "healthy\ttrain\tA\npatient\ttrain\tA\nother\tval\n");
+    const struct pack_config config = {.split_frac = {0.8, 0.1, 0.1}, .seed = 1, .split_file = check_path("alone.tsv")};
+    struct dataset *set = packed("alone", "alone.h5", &config);
+    CHECK_INT(dataset_n_cases(set), 1);
+    CHECK_INT(dataset_n_defective(set), 2);
+    CHECK_TEXT(dataset_case(set, 0)->name, "healthy");
+    CHECK(!dataset_case(set, 0)->defective);
+    CHECK_TEXT(dataset_case(set, 0)->group, "A");
+    CHECK_TEXT(dataset_case(set, 1)->name, "other");
+    CHECK(dataset_case(set, 1)->defective && !dataset_case(set, 1)->group);
+    CHECK_INT(dataset_case(set, 1)->split, SPLIT_VAL);
+    CHECK_TEXT(dataset_case(set, 2)->name, "patient");
+    CHECK_TEXT(dataset_case(set, 2)->group, "A");
+    CHECK_OK(dataset_read_skull(&got, set, 2, &error), &error);
+    check_same(&got, &skull);
+    volume_done(&got);
+    dataset_close(set);
+
+    /* a set of such skulls alone holds no case for training */
+    volume_put("alone2", "p_defective.nrrd", &skull);
+    set = packed("alone2", "alone2.h5", &at_random);
+    CHECK_INT(dataset_n_cases(set), 0);
+    CHECK_INT(dataset_n_defective(set), 1);
+    dataset_close(set);
+    volume_done(&skull);
+    volume_done(&implant);
+}
+
 /* Triplets that do not fit each other are refused, naming the file, and leave no dataset behind. */
 static void test_bad_triplets(void)
 {
@@ -468,6 +512,7 @@ int main(int argc, char **argv)
                                        {"layout_folders", test_layout_folders},
                                        {"layout_injected", test_layout_injected},
                                        {"layout_unmatched", test_layout_unmatched},
+                                       {"defective_alone", test_defective_alone},
                                        {"bad_triplets", test_bad_triplets},
                                        {"split_random", test_split_random},
                                        {"split_file", test_split_file},
