@@ -17,7 +17,7 @@
 #define SAME_HEAD_MM 0.75 /* mean difference of two outer surfaces below which they are one head's */
 #define MAP_UNIT_MM \
     0.00390625 /* stored radii are multiples of this: the file shrinks, and reads back to the same bits */
-enum { TRIAL_HEADS_MAX = 66, TRIALS_MIN = 24 };
+enum { TRIAL_HEADS_MAX = 64, TRIALS_MIN = 24, TRIAL_THIN = 3, TUNE_EVERY = 2 };
 
 /* One skull on its way into the model. */
 struct fit_head {
@@ -41,10 +41,23 @@ struct fit {
     struct fit_report report;
     /* trials */
     int64_t n_trials;
-    struct head_trial *tuning, *checking; /* n_trials each */
+    int64_t n_tuning, every;              /* every so many trials also serve the search */
+    struct head_trial *tuning, *checking; /* n_tuning, n_trials */
 };
 
 /* ---- which skulls ---- */
+
+/* The skulls of the split, healthy ones or defective ones. */
+static void fit_add_heads(struct fit *fit, struct dataset *set, bool defective)
+{
+    const int64_t first = defective ? dataset_n_cases(set) : 0;
+    const int64_t n = defective ? dataset_n_defective(set) : dataset_n_cases(set);
+    for (int64_t k = first; k < first + n; k++) {
+        const struct dataset_case *shown = dataset_case(set, k);
+        if (fit->config->split == SPLIT_N || (int)shown->split == fit->config->split)
+            fit->head[fit->n++] = (struct fit_head){.set = set, .index = k, .shown = shown};
+    }
+}
 
 static enum status fit_open(struct fit *fit, struct error *error)
 {
@@ -56,18 +69,15 @@ static enum status fit_open(struct fit *fit, struct error *error)
     for (int64_t i = 0; i < config->sets.n; i++) {
         if (dataset_open(&fit->sets[i], config->sets.items[i], error))
             return error->status;
-        n_all += dataset_n_cases(fit->sets[i]);
+        n_all += dataset_n_cases(fit->sets[i]) + dataset_n_defective(fit->sets[i]);
     }
     fit->head = arena_alloc(&fit->arena, (size_t)n_all, sizeof *fit->head);
     fit->errors = arena_alloc(&fit->arena, (size_t)n_all, sizeof *fit->errors);
     if (!fit->head || !fit->errors)
         return error_memory(error, (size_t)n_all * sizeof *fit->errors, "the list of heads");
-    for (int64_t i = 0; i < config->sets.n; i++)
-        for (int64_t k = 0; k < dataset_n_cases(fit->sets[i]); k++) {
-            const struct dataset_case *shown = dataset_case(fit->sets[i], k);
-            if (config->split == SPLIT_N || (int)shown->split == config->split)
-                fit->head[fit->n++] = (struct fit_head){.set = fit->sets[i], .index = k, .shown = shown};
-        }
+    for (int defective = 0; defective < 2; defective++) /* whole skulls first: trials are on them */
+        for (int64_t i = 0; i < config->sets.n; i++)
+            fit_add_heads(fit, fit->sets[i], defective);
     return STATUS_OK;
 }
 
@@ -240,7 +250,8 @@ static enum status fit_describe(struct fit *fit, uint8_t *complete, struct error
     struct shape_model *model = &fit->model;
     for (int64_t h = 0; h < fit->n; h++) {
         const struct dataset_case *shown = fit->head[h].shown;
-        complete[h] = 1;
+        complete[h] = !shown->defective;
+        fit->report.n_defective += shown->defective;
         model->head[h] = (struct shape_head){.name = arena_strdup(&model->arena, shown->name),
                                              .content_hash = shown->content_hash,
                                              .complete = complete[h],
@@ -274,17 +285,21 @@ static double fit_distance(const struct shape_model *model, int64_t a, int64_t b
     return n > 200 ? sum / (double)n : INFINITY;
 }
 
-/* Scans of one head are one group: each is predicted without the others. */
+/* Scans of one head are one group: each is predicted without the others. Those the sets call so, and those whose
+ * surfaces are the same. */
 static void fit_groups(struct fit *fit)
 {
     struct shape_model *model = &fit->model;
     for (int64_t a = 0; a < fit->n; a++)
         for (int64_t b = a + 1; b < fit->n; b++) {
-            const double distance = fit_distance(model, a, b);
+            const char *const of_a = fit->head[a].shown->group, *const of_b = fit->head[b].shown->group;
+            const bool told = of_a && of_b && strcmp(of_a, of_b) == 0;
+            const double distance = told ? 0 : fit_distance(model, a, b);
             if (distance >= SAME_HEAD_MM)
                 continue;
-            log_info("'%s' and '%s' are taken for one head: their outer surfaces differ by %.2f mm on average",
-                     model->head[a].name, model->head[b].name, distance);
+            if (!told)
+                log_info("'%s' and '%s' are taken for one head: their outer surfaces differ by %.2f mm on average",
+                         model->head[a].name, model->head[b].name, distance);
             const int32_t from = model->heads.group[b], to = model->heads.group[a];
             for (int64_t h = 0; h < fit->n; h++)
                 if (model->heads.group[h] == from)
@@ -331,7 +346,7 @@ static enum status fit_gaps(struct fit *fit, struct error *error)
 static enum status fit_cut_cloud(struct cloud *ret, const struct fit_head *head, const struct disc *disc,
                                  const uint8_t *hole, struct error *error)
 {
-    if (cloud_thin(ret, &head->cloud, 1, error))
+    if (cloud_thin(ret, &head->cloud, TRIAL_THIN, error))
         return error->status;
     int64_t kept = 0;
     for (int64_t k = 0; k < ret->n; k++) {
@@ -342,7 +357,7 @@ static enum status fit_cut_cloud(struct cloud *ret, const struct fit_head *head,
         disc_locate(disc, direction, at);
         const int32_t ray = disc_nearest(disc, at);
         if (ray < 0 || !hole[ray])
-            memcpy(ret->point[kept++], head->cloud.point[k], sizeof ret->point[kept]);
+            memcpy(ret->point[kept++], ret->point[k], sizeof ret->point[kept]);
     }
     ret->n = kept;
     return STATUS_OK;
@@ -365,7 +380,7 @@ static enum status fit_trial(struct head_trial *ret, const struct fit *fit, int6
     if (!status)
         status = fit_cut_cloud(&cloud, &fit->head[h], disc, hole, error);
     if (!status)
-        status = pose_refine(&pose, &loss, &cloud, &model->template_disc, model->template, &pose_fit_new_skull, error);
+        status = pose_refine(&pose, &loss, &cloud, &model->template_disc, model->template, &pose_fit_refine, error);
     if (!status)
         status = radial_map_new(&map, disc->n_rays, error);
     if (!status) {
@@ -387,9 +402,9 @@ static void fit_head_trials(struct fit *fit, int64_t h, const struct hole_config
     if (dataset_read_skull(&skull, fit->head[h].set, fit->head[h].index, error))
         return;
     for (int64_t i = h; i < fit->n_trials && !error->status; i += fit->n) {
-        if (fit_trial(&fit->tuning[i], fit, h, &skull, 2 * i, quick, error) ||
-            fit_trial(&fit->checking[i], fit, h, &skull, 2 * i + 1, &hole_default, error))
+        if (i % fit->every == 0 && fit_trial(&fit->tuning[i / fit->every], fit, h, &skull, 2 * i, quick, error))
             break;
+        fit_trial(&fit->checking[i], fit, h, &skull, 2 * i + 1, &hole_default, error);
     }
     volume_done(&skull);
 }
@@ -403,7 +418,9 @@ static enum status fit_trials(struct fit *fit, struct error *error)
     quick.stride = 6;
     quick.dense_mm = 6;
     fit->n_trials = n_heads < TRIALS_MIN ? (TRIALS_MIN + n_heads - 1) / n_heads * n_heads : n_heads;
-    fit->tuning = arena_alloc(&fit->arena, (size_t)fit->n_trials, sizeof *fit->tuning);
+    fit->every = n_heads >= 2 * TRIALS_MIN ? TUNE_EVERY : 1;
+    fit->n_tuning = (fit->n_trials + fit->every - 1) / fit->every;
+    fit->tuning = arena_alloc(&fit->arena, (size_t)fit->n_tuning, sizeof *fit->tuning);
     fit->checking = arena_alloc(&fit->arena, (size_t)fit->n_trials, sizeof *fit->checking);
     if (!fit->tuning || !fit->checking)
         return error_memory(error, (size_t)fit->n_trials * sizeof *fit->tuning, "the trials");
@@ -422,16 +439,16 @@ static enum status fit_tune(struct fit *fit, struct error *error)
 {
     struct fit_report *report = &fit->report;
     struct covariance_params *params = &fit->model.covariance;
-    if (fit_trials(fit, error) || tune_evaluate(&report->standard, fit->tuning, fit->n_trials, params, true, error))
+    if (fit_trials(fit, error) || tune_evaluate(&report->standard, fit->tuning, fit->n_tuning, params, true, error))
         return error->status;
     if (fit->config->tune) {
         struct progress progress;
         progress_start(&progress, "hyper-parameters", "steps", 0, TUNE_STEPS);
-        if (tune_search(params, &report->tuned, fit->tuning, fit->n_trials, &progress, error))
+        if (tune_search(params, &report->tuned, fit->tuning, fit->n_tuning, &progress, error))
             return error->status;
         progress_end(&progress);
     }
-    if (tune_evaluate(&report->tuned, fit->tuning, fit->n_trials, params, true, error))
+    if (tune_evaluate(&report->tuned, fit->tuning, fit->n_tuning, params, true, error))
         return error->status;
     return tune_calibrate(&fit->model.calibration, &report->checked, fit->checking, fit->n_trials, params, error);
 }
@@ -459,12 +476,10 @@ enum status shape_fit(struct shape_model *ret, struct fit_report *ret_report, co
     const enum status status = fit_run(&fit, error);
     for (int64_t h = 0; h < fit.n; h++)
         cloud_done(&fit.head[h].cloud);
-    for (int64_t i = 0; i < fit.n_trials; i++) {
-        if (fit.tuning)
-            head_trial_done(&fit.tuning[i]);
-        if (fit.checking)
-            head_trial_done(&fit.checking[i]);
-    }
+    for (int64_t i = 0; fit.tuning && i < fit.n_tuning; i++)
+        head_trial_done(&fit.tuning[i]);
+    for (int64_t i = 0; fit.checking && i < fit.n_trials; i++)
+        head_trial_done(&fit.checking[i]);
     for (int64_t i = 0; fit.sets && i < config->sets.n; i++)
         dataset_close(fit.sets[i]);
     arena_done(&fit.arena);

@@ -42,18 +42,18 @@ enum status head_trial_hole(uint8_t *hole, const struct disc *disc, const uint8_
                             struct error *error)
 {
     struct rng rng = rng_make(seed, (uint64_t)number);
-    int64_t n_good = 0;
-    for (int64_t ray = 0; ray < disc->n_rays; ray++)
-        n_good += good[ray] && disc->ray[ray][2] > -0.1;
-    if (!n_good)
+    bool any = false;
+    for (int64_t ray = 0; ray < disc->n_rays && !any; ray++)
+        any = good[ray] && disc->ray[ray][2] > -0.1;
+    if (!any)
         return error_set(
             error, STATUS_FAILED,
             "shape model: no ray is good: the heads have no vault in common (are they upright, and heads?)");
     memset(hole, 0, (size_t)disc->n_rays);
-    int64_t chosen = rng_below(&rng, n_good), ray = 0;
-    for (;; ray++) /* rays are of equal area: the centre is uniform over the vault */
-        if (good[ray] && disc->ray[ray][2] > -0.1 && chosen-- == 0)
-            break;
+    int64_t ray; /* of equal area: the centre is uniform over the vault; the same one while that ray is good */
+    do
+        ray = rng_below(&rng, disc->n_rays);
+    while (!good[ray] || disc->ray[ray][2] <= -0.1);
 
     double centre[3];
     memcpy(centre, disc->ray[ray], sizeof centre);

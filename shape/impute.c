@@ -11,10 +11,9 @@
 #include "shape/blas.h"
 #include "shape/gaussian.h"
 
-#define GAP_MM 6.0     /* rays of a defective head this near to one that meets nothing are not believed */
-#define DENSE_MM 8.0   /* all believed rays this near to a gap are used */
-#define ENOUGH_MM 0.02 /* rounds end when radii change by less on average */
-enum { STRIDE = 4, ROWS_PER_HEAD = 8, ROWS_KEPT = 80, GAP_RAYS_FOR_ROWS = 40 };
+#define GAP_MM 6.0   /* rays of a defective head this near to one that meets nothing are not believed */
+#define DENSE_MM 8.0 /* all believed rays this near to a gap are used */
+enum { STRIDE = 6, ROWS_PER_HEAD = 8, ROWS_KEPT = 80, GAP_RAYS_FOR_ROWS = 40 };
 
 static float *head_radius(const struct heads *heads, int64_t h, int64_t ray)
 {
@@ -59,7 +58,7 @@ static void impute_ray(uint8_t *missing, uint8_t *good, struct heads *heads, int
 {
     const int64_t n = heads->n, n_rays = heads->n_rays;
     double median[2], mad[2];
-    int64_t n_masked = 0, n_bad = 0;
+    int64_t n_masked = 0, n_absent = 0;
     for (int s = 0; s < 2; s++)
         impute_spread(&median[s], &mad[s], heads, missing, ray, s, column);
     for (int64_t h = 0; h < n; h++) {
@@ -69,13 +68,13 @@ static void impute_ray(uint8_t *missing, uint8_t *good, struct heads *heads, int
         for (int s = 0; s < 2; s++)
             bad |= !(fabs(radius[s] - median[s]) <= fmax(5 * mad[s], 4));
         n_masked += *flag;
-        n_bad += bad && !*flag;
+        n_absent += !isfinite(radius[1]) && !*flag;
         *flag |= bad;
         for (int s = 0; s < 2 && *flag; s++)
             radius[s] = (float)median[s];
     }
     const double known = (double)(n - n_masked);
-    *good = mad[0] < 4 && mad[1] < 4 && (double)n_bad < 0.12 * known && 4 * (n - n_masked) >= n && n - n_masked >= 3;
+    *good = mad[1] < 6 && (double)n_absent < 0.12 * known && 4 * (n - n_masked) >= n && n - n_masked >= 3;
 }
 
 /* Holes of the defective heads, with a margin. */
@@ -105,6 +104,8 @@ enum status impute_find(uint8_t *missing, uint8_t *good, struct heads *heads, co
     enum status status = impute_mask(missing, heads, complete, disc, error);
     for (int64_t ray = 0; ray < heads->n_rays && !status; ray++)
         impute_ray(missing, &good[ray], heads, ray, column);
+    for (int64_t ray = 0; ray < heads->n_rays && !status; ray++) /* as good as the other side */
+        good[ray] = good[disc->mirror[ray]] = good[ray] && good[disc->mirror[ray]];
     memory_free(column);
     return status;
 }
@@ -239,10 +240,8 @@ static enum status impute_round(struct heads *heads, struct impute_work *work, f
                                 struct error *error)
 {
     double change = 0;
-    const int64_t before = result->n_filled;
     *ret_n = 0;
     result->n_filled = 0;
-    (void)before;
     for (int64_t h = 0; h < heads->n; h++) {
         struct gaussian_given given;
         if (impute_select(&given, work, h, error))
@@ -284,12 +283,13 @@ static enum status impute_rounds(struct heads *heads, struct impute_work *work, 
     enum status status = STATUS_OK;
     bool more = true;
     while (more && !status) {
+        const bool with_rows = result->rounds == IMPUTE_ROUNDS - 1; /* what stays unknown, given gaps filled once */
         int64_t n_rows;
         memset(rows, 0, bytes);
-        status = impute_round(heads, work, rows, &n_rows, params, result, error);
-        if (!status && n_rows)
+        status = impute_round(heads, work, with_rows ? rows : NULL, &n_rows, params, result, error);
+        if (!status && with_rows && n_rows)
             status = impute_spread_rows(heads, rows, n_rows, work->disc, error);
-        more = result->rounds < IMPUTE_ROUNDS && result->change_mm > ENOUGH_MM;
+        more = result->rounds < IMPUTE_ROUNDS;
         if (progress && !status)
             progress_show(progress, (more ? result->rounds : IMPUTE_ROUNDS) * heads->n, NULL);
     }

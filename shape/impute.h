@@ -12,9 +12,10 @@
 
 /* In: heads->map with NaN where nothing was met; complete: 1 where a head has no defect (n).
  * missing (n x rays): 1 where a radius is not to be believed: not met, or farther from the median of the heads than
- * max(5 MAD, 4 mm), on either surface; of a defective head also what lies within 6 mm of a ray that meets nothing. good
- * (rays): MAD below 4 mm on both surfaces, and believed in all but 12 % of the heads; holes of defective heads do not
- * count, as long as at least a quarter of the heads, and 3, are believed there. Values that are missing become the
+ * max(5 MAD, 4 mm), on either surface; of a defective head also what lies within 6 mm of a ray that meets nothing.
+ * good (rays): MAD below 6 mm on the outer surface, bone is met in all but 12 % of the heads, and the mirrored ray is
+ * good. Holes of defective heads do not count, as long as a quarter of the heads, and 3, are known there. Where the
+ * inner surface varies (brow, temple) that is part of the model. Values that are missing become the
  * median. */
 enum status impute_find(uint8_t *missing, uint8_t *good, struct heads *heads, const uint8_t *complete,
                         const struct disc *disc, struct error *error);
@@ -27,7 +28,7 @@ struct impute_result {
 
 /* Fills the missing radii of good rays in place and sets heads->spread (memory_free). progress, if not NULL, counts n *
  * IMPUTE_ROUNDS. */
-enum { IMPUTE_ROUNDS = 4 };
+enum { IMPUTE_ROUNDS = 2 };
 enum status impute_fill(struct heads *heads, const uint8_t *missing, const uint8_t *good, const struct disc *disc,
                         const struct covariance_params *params, struct impute_result *ret_result,
                         struct progress *progress, struct error *error);

@@ -6,7 +6,7 @@
 #include "base/log.h"
 #include "shape/pose.h"
 
-enum { TEMPLATE_ROUNDS = 7 };
+enum { TEMPLATE_ROUNDS = 8 };
 
 /* Alternates: T = median over the posed clouds, gaps from the nearest pixel, smoothed, made symmetric; then every
  * head's pose onto T. The geometric mean of the scales stays 1. template: disc n x n, mm. poses: in, where each head is

@@ -84,11 +84,6 @@ static const struct tune_axis {
     {offsetof(struct covariance_params, empirical), 0.4, 0.02, 5, false},
     {offsetof(struct covariance_params, taper_floor), 0.25, 0, 1, true},
     {offsetof(struct covariance_params, fine_mm), 0.4, 2, 60, false},
-    {offsetof(struct covariance_params, fine_coupling), 0.2, 0, 0.98, true},
-    {offsetof(struct covariance_params, coarse_coupling), 0.1, 0, 0.98, true},
-    {offsetof(struct covariance_params, fine_mirror), 0.2, 0, 1, true},
-    {offsetof(struct covariance_params, coarse_mirror), 0.2, 0, 1, true},
-    {offsetof(struct covariance_params, taper_mirror), 0.25, 0, 1, true},
     {offsetof(struct covariance_params, pose), 1, 0.02, 20, false},
 };
 

@@ -80,6 +80,8 @@ static void test_golden(void)
     CHECK_OK(disc_init(&disc, golden.disc_n, golden.reach, &error), &error);
     CHECK_INT(disc.n_rays, golden.n_rays);
     CHECK_OK(config_bind(&covariance_table, NULL, &params, &arena, &error), &error);
+    params.fine_coupling = 0.6; /* the reference's */
+    params.coarse_coupling = 0.8;
     const struct heads heads = {.n = golden.n_heads, .n_rays = golden.n_rays, .map = golden.map, .group = groups};
     CHECK_OK(population_new(&population, &disc, &heads, 4, &error), &error);
     for (int64_t ray = 0; ray < disc.n_rays; ray++) {
