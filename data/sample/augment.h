@@ -12,6 +12,7 @@
 #include "base/config.h"
 #include "base/rng.h"
 #include "data/mask/morphology.h"
+#include "data/sample/prior_field.h"
 #include "data/volume/volume.h"
 
 struct augment_config {
@@ -68,6 +69,10 @@ enum status augment_cut(uint8_t *out, const struct augment *augment, const uint8
 /* The same with the shares themselves, of bone and of missing bone. */
 enum status augment_cut_fraction(float *skull, float *implant, const struct augment *augment, const uint8_t *codes,
                                  const struct augment_patch *patch, struct error *error);
+/* A field on the skull's own voxels at a patch's: channel by channel, trilinear, 0 outside its box and the field of
+ * view. Samples are the middles of voxels. */
+enum status augment_cut_field(float *out, const struct augment *augment, const struct prior_field *field,
+                              const struct augment_patch *patch, struct error *error);
 /* Flips bone and air in a cut patch: at the bone's surface, and anywhere. What is missing stays. */
 void augment_noise(uint8_t *codes, const struct augment *augment, const int64_t size[3], struct rng rng);
 

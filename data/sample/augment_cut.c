@@ -185,17 +185,23 @@ static bool augment_cut_slice_shown(double *ret, const struct augment *augment, 
     return shown >= augment->z_lo && shown < augment->z_hi;
 }
 
+/* Where voxel x of the row at hand comes from. */
+static inline void augment_cut_row_at(float at[3], const struct nodes *nodes, int64_t x)
+{
+    const float *node = nodes->row + 3 * (x / NODE_STEP);
+    const float t = (float)(x % NODE_STEP) / NODE_STEP;
+    for (int a = 0; a < 3; a++)
+        at[a] = t > 0 ? (1 - t) * node[a] + t * node[3 + a] : node[a];
+}
+
 /* One row, hard (out) or soft (skull, implant). */
 static void augment_cut_row_fill(uint8_t *out, float *skull, float *implant, const struct nodes *nodes,
                                  const uint8_t *codes, const int64_t dim[3], int64_t w)
 {
     for (int64_t x = 0; x < w; x++) {
-        const float *node = nodes->row + 3 * (x / NODE_STEP);
-        const float t = (float)(x % NODE_STEP) / NODE_STEP;
-        float at[3] = {node[0], node[1], node[2]}, share[2];
+        float at[3], share[2];
         uint8_t code;
-        for (int a = 0; a < 3 && t > 0; a++)
-            at[a] = (1 - t) * node[a] + t * node[3 + a];
+        augment_cut_row_at(at, nodes, x);
         const bool uniform = augment_cut_codes_at(&code, share, codes, dim, at);
         if (out)
             out[x] = uniform           ? code
@@ -287,4 +293,60 @@ enum status augment_cut_fraction(float *skull, float *implant, const struct augm
     memset(implant, 0, n * sizeof *implant);
     return patch->samples > 1 ? augment_cut_sampled(skull, implant, augment, codes, patch, error)
                               : augment_cut_any(NULL, skull, implant, augment, codes, patch, error);
+}
+
+/* ---- a field beside the skull ---- */
+
+/* Channel c at a point of the skull. */
+static float augment_cut_field_at(const struct prior_field *field, int64_t c, const float at[3])
+{
+    const int64_t size[3] = {box_size(field->box, 0), box_size(field->box, 1), box_size(field->box, 2)};
+    const float *value = field->value + c * size[0] * size[1] * size[2];
+    int64_t lower[3];
+    float part[3], sum = 0;
+    for (int a = 0; a < 3; a++) {
+        const float in_box = at[a] - (float)field->box.lo[a], floor_at = floorf(in_box);
+        if (!(in_box > -1 && in_box < (float)size[a]))
+            return 0;
+        lower[a] = (int64_t)floor_at;
+        part[a] = in_box - floor_at;
+    }
+
+    for (int k = 0; k < 8; k++) {
+        const int64_t x = lower[0] + (k & 1), y = lower[1] + (k >> 1 & 1), z = lower[2] + (k >> 2);
+        const float w =
+            (k & 1 ? part[0] : 1 - part[0]) * (k & 2 ? part[1] : 1 - part[1]) * (k & 4 ? part[2] : 1 - part[2]);
+        if (x >= 0 && x < size[0] && y >= 0 && y < size[1] && z >= 0 && z < size[2])
+            sum += w * value[(z * size[1] + y) * size[0] + x];
+    }
+    return sum;
+}
+
+enum status augment_cut_field(float *out, const struct augment *augment, const struct prior_field *field,
+                              const struct augment_patch *patch, struct error *error)
+{
+    const int64_t *size = patch->size, n = size[0] * size[1] * size[2];
+    struct nodes nodes;
+    memset(out, 0, (size_t)(n * field->channels) * sizeof *out);
+    if (box_empty(field->box))
+        return STATUS_OK;
+    if (augment_cut_nodes_make(&nodes, augment, patch, error))
+        return error->status;
+
+    for (int64_t z = 0; z < size[2]; z++) {
+        double from;
+        if (!augment_cut_slice_shown(&from, augment, patch->lo[2], patch->step[2], z))
+            continue;
+        for (int64_t y = 0; y < size[1]; y++) {
+            augment_cut_nodes_row(&nodes, y, from);
+            for (int64_t x = 0; x < size[0]; x++) {
+                float at[3];
+                augment_cut_row_at(at, &nodes, x);
+                for (int64_t c = 0; c < field->channels; c++)
+                    out[c * n + (z * size[1] + y) * size[0] + x] = augment_cut_field_at(field, c, at);
+            }
+        }
+    }
+    memory_free(nodes.at);
+    return STATUS_OK;
 }

@@ -295,6 +295,9 @@ static enum status loader_give(struct loader *loader, const struct sample *sampl
     const struct loader_config *config = &loader->config;
     const int64_t n = config->patch_vox[0] * config->patch_vox[1] * config->patch_vox[2];
     sample_fill(sample, loader->patch, n, loader->source.task, src, target);
+    if (sample->prior)
+        memcpy(src + n, sample->prior + loader->patch * n * config->prior.field_channels,
+               (size_t)(n * config->prior.field_channels) * sizeof *src);
     if (!loader->prior)
         return STATUS_OK;
     if (loader->prior_sample != loader->head &&
@@ -310,6 +313,7 @@ enum status loader_next(struct loader *loader, int64_t batch, float *src, float 
 {
     const int64_t *patch = loader->config.patch_vox, n = patch[0] * patch[1] * patch[2];
     const int64_t shares = loader->config.shares > 1 ? loader->config.shares : 1;
+    const int64_t channels = 1 + loader_prior_channels(&loader->config.prior);
     for (int64_t k = 0, b = 0; k < batch * shares; k++) {
         struct slot *slot = loader_wait(loader);
         if (slot->status) {
@@ -317,7 +321,7 @@ enum status loader_next(struct loader *loader, int64_t batch, float *src, float 
             return slot->status;
         }
         if (loader->given++ % shares == loader->config.share) {
-            if (loader_give(loader, &slot->sample, src + b * n * (loader->prior ? 2 : 1), target + b * n, error))
+            if (loader_give(loader, &slot->sample, src + b * n * channels, target + b * n, error))
                 return error->status;
             if (loader->config.distance)
                 memcpy(distance + b * n, slot->sample.distance + loader->patch * n, (size_t)n * sizeof *distance);
@@ -328,6 +332,11 @@ enum status loader_next(struct loader *loader, int64_t batch, float *src, float 
     }
     *ret_position = (struct loader_position){loader->head, loader->patch};
     return STATUS_OK;
+}
+
+int64_t loader_prior_channels(const struct loader_prior *prior)
+{
+    return prior->field ? prior->field_channels : prior->predict != NULL;
 }
 
 double loader_wait_s(const struct loader *loader)

@@ -18,15 +18,23 @@
 
 enum sampler { SAMPLER_GRID, SAMPLER_RANDOM, SAMPLER_DEFECT, SAMPLER_WHOLE };
 
-/* The second input channel: a coarse prediction for the whole skull, sampled at the patch's voxels. */
+/* The network's further channels: a prediction of what is missing from the whole skull, interpolated at the patch's
+ * voxels. It comes from `predict` or from `field`; neither: there is no prior. */
 struct loader_prior {
-    double spacing_mm;
-    int64_t patch_vox[3]; /* the crop that holds the skull, data/volume/resample.h */
-    /* p and src: plain, patch_vox. Called by loader_next, on its thread, once for each sample. NULL: there is no
-     * prior. */
+    /* A coarse network. p and src: plain, patch_vox, the crop that holds the skull (data/volume/resample.h). Called by
+     * loader_next, on its thread, once for each sample. One channel. */
     enum status (*predict)(void *context, const float *src, float *p, struct error *error);
+    double spacing_mm;
+    int64_t patch_vox[3];
+    /* A model of the head. defective: u8, bone is not 0, on the grid of the case. Called by the workers, several at a
+     * time, once for each sample; the augmentation moves its values with the bone. */
+    enum status (*field)(void *context, struct prior_field *ret, const struct dataset_case *item,
+                         const struct volume *defective, struct error *error);
+    int64_t field_channels; /* of `field` */
     void *context;
 };
+/* Channels of the prior: 0, 1 or field_channels. */
+int64_t loader_prior_channels(const struct loader_prior *prior);
 
 struct loader_config {
     const char *set, *defects; /* paths; defects NULL: the stored implants */
@@ -57,7 +65,7 @@ struct loader;
 enum status loader_new(struct loader **ret, const struct loader_config *config, enum task task,
                        enum dataset_split split, uint64_t seed, struct loader_position start, struct error *error);
 /* Fills src and target with `batch` patches, each plain D x H x W floats: 0 or 1, shares where spacing_mm is set; src
- * has a second channel where there is a prior. With config.distance, `distance` (else ignored):
+ * has further channels where there is a prior. With config.distance, `distance` (else ignored):
  * distance_signed of each target above one half. Waits for the workers. *ret_position: where to resume after this
  * batch. */
 enum status loader_next(struct loader *loader, int64_t batch, float *src, float *target, float *distance,

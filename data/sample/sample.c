@@ -243,6 +243,7 @@ void sample_done(struct sample *sample)
 {
     memory_free(sample->codes);
     memory_free(sample->fraction);
+    memory_free(sample->prior);
     memory_free(sample->distance);
     memory_free(sample->crop);
     memory_free(sample->at);

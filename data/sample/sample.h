@@ -24,6 +24,7 @@ struct sample {
     float *crop;     /* for the coarse prediction: the defective skull, prior.patch_vox */
     double *at;      /* n_patches x 3: where on the crop voxel 0 of a patch lies */
     double step[3];  /* from a patch's voxel to the next, in voxels of the crop */
+    float *prior;    /* n_patches x prior.field_channels x patch; NULL without prior.field */
     float *distance; /* n_patches x patch, from the surface of each target; NULL unless config->distance */
 };
 

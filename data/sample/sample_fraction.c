@@ -86,6 +86,38 @@ void sample_prior(float *out, const struct sample *sample, int64_t k, const stru
     resample_lattice(out, config->patch_vox, p, config->prior.patch_vox, sample->at + 3 * k, sample->step);
 }
 
+/* ---- a prior of the whole head ---- */
+
+/* The field of the defective skull, in its own voxels. */
+static enum status sample_fraction_field(struct prior_field *ret, const struct loader_prior *prior,
+                                         const struct dataset_case *item, const struct sample_pair *pair,
+                                         struct error *error)
+{
+    const uint8_t *codes = pair->skull.data;
+    struct volume defective;
+    if (volume_new(&defective, &item->grid, VOXEL_U8, error))
+        return error->status;
+    const int64_t n = grid_voxels(&item->grid);
+    uint8_t *bone = defective.data;
+    for (int64_t v = 0; v < n; v++)
+        bone[v] = codes[v] == CODE_BONE;
+    const enum status status = prior->field(prior->context, ret, item, &defective, error);
+    volume_done(&defective);
+    return status;
+}
+
+static enum status sample_fraction_prior(float *out, const struct sample_pair *pair, const struct sampler_grid *on,
+                                         const struct prior_field *field, const struct box *box, struct error *error)
+{
+    struct augment_patch patch = {.samples = 1};
+    for (int a = 0; a < 3; a++) {
+        patch.lo[a] = on->lo[a] + (double)box->lo[a] * on->step[a];
+        patch.step[a] = on->step[a];
+        patch.size[a] = box_size(*box, a);
+    }
+    return augment_cut_field(out, &pair->augment, field, &patch, error);
+}
+
 /* ---- all ---- */
 
 static enum status sample_fraction_place(struct sample *sample, const struct sampler_grid *on,
@@ -102,8 +134,10 @@ static enum status sample_fraction_place(struct sample *sample, const struct sam
     return STATUS_OK;
 }
 
-enum status sample_fraction(struct sample *sample, const struct sample_source *source, const struct sample_pair *pair,
-                            struct rng rng, struct error *error)
+/* Patch after patch: shares of bone and of missing bone, and the prior beside them. */
+static enum status sample_fraction_patches(struct sample *sample, const struct sample_source *source,
+                                           const struct sample_pair *pair, const struct prior_field *field,
+                                           struct rng rng, struct error *error)
 {
     const struct loader_config *config = source->config;
     const struct dataset_case *item = dataset_case(source->set, pair->i);
@@ -111,12 +145,9 @@ enum status sample_fraction(struct sample *sample, const struct sample_source *s
     const struct sampler_grid on = sampler_grid_of(&item->grid, config->spacing_mm);
     struct sampler_grid view;
     int64_t view_lo[3];
-    sample->fraction = memory_alloc((size_t)(sample->n_patches * n), 2 * sizeof *sample->fraction);
-    if (!sample->fraction)
-        return error_memory(error, (size_t)(sample->n_patches * n) * 2 * sizeof *sample->fraction,
-                            "the patches of a skull");
     if (config->prior.predict && sample_fraction_crop(sample, pair, &config->prior, &view, view_lo, error))
         return error->status;
+
     for (int64_t k = 0; k < sample->n_patches; k++) {
         float *skull = sample->fraction + 2 * k * n;
         struct box box = sampler_box(config, &pair->augment, &on, item->box, &pair->implant, rng, k);
@@ -127,6 +158,30 @@ enum status sample_fraction(struct sample *sample, const struct sample_source *s
             return error->status;
         if (sample->crop && sample_fraction_place(sample, &on, &view, view_lo, box.lo, k, error))
             return error->status;
+        if (sample->prior &&
+            sample_fraction_prior(sample->prior + k * field->channels * n, pair, &on, field, &box, error))
+            return error->status;
     }
     return STATUS_OK;
+}
+
+enum status sample_fraction(struct sample *sample, const struct sample_source *source, const struct sample_pair *pair,
+                            struct rng rng, struct error *error)
+{
+    const struct loader_config *config = source->config;
+    const int64_t n = config->patch_vox[0] * config->patch_vox[1] * config->patch_vox[2] * sample->n_patches;
+    const int64_t channels = config->prior.field ? config->prior.field_channels : 0;
+    sample->fraction = memory_alloc((size_t)n, 2 * sizeof *sample->fraction);
+    sample->prior = channels ? memory_alloc((size_t)(n * channels), sizeof *sample->prior) : NULL;
+    if (!sample->fraction || (channels && !sample->prior))
+        return error_memory(error, (size_t)(n * (2 + channels)) * sizeof *sample->fraction, "the patches of a skull");
+
+    struct prior_field field = {.channels = channels};
+    enum status status = STATUS_OK;
+    if (channels)
+        status = sample_fraction_field(&field, &config->prior, dataset_case(source->set, pair->i), pair, error);
+    if (!status)
+        status = sample_fraction_patches(sample, source, pair, &field, rng, error);
+    memory_free(field.value);
+    return status;
 }

@@ -464,6 +464,60 @@ static struct loader_config soft_config(int sampler, int64_t *n_asked)
     return config;
 }
 
+/* A field that is the defective skull itself, and its half as the second channel. */
+static enum status field_itself(void *context, struct prior_field *ret, const struct dataset_case *item,
+                                const struct volume *defective, struct error *error)
+{
+    const int64_t n = grid_voxels(&defective->grid);
+    *ret = (struct prior_field){.box = box_of_grid(&item->grid), .channels = 2};
+    ret->value = memory_alloc((size_t)n, 2 * sizeof *ret->value);
+    if (!ret->value)
+        return error_memory(error, (size_t)n, "a field");
+    for (int64_t v = 0; v < n; v++) {
+        ret->value[v] = ((const uint8_t *)defective->data)[v];
+        ret->value[n + v] = 0.5F * ret->value[v];
+    }
+    __atomic_fetch_add((int64_t *)context, 1, __ATOMIC_RELAXED);
+    return STATUS_OK;
+}
+
+/* A field moves with the bone: under every augmentation it is the skull, at voxels as fine as the skull's. */
+static void test_field(void)
+{
+    struct error error = {0};
+    int64_t n_asked = 0, between = 0;
+    struct loader_config config = soft_config(SAMPLER_RANDOM, &n_asked);
+    config.spacing_mm = 4; /* as the skulls have it: one sample a voxel */
+    config.workers = 2;
+    config.augment = (struct augment_config){.probability = 1,
+                                             .flip_x = 0.5,
+                                             .rotate_deg = {10, 10, 10},
+                                             .scale = {0.95, 1.05},
+                                             .elastic_mm = 2,
+                                             .elastic_grid_mm = 32};
+    config.prior = (struct loader_prior){.field = field_itself, .field_channels = 2, .context = &n_asked};
+    CHECK_INT(loader_prior_channels(&config.prior), 2);
+    struct loader *loader = loader_of(&config, TASK_IMPLANT, (struct loader_position){0});
+    const int64_t n = config.patch_vox[0] * config.patch_vox[1] * config.patch_vox[2];
+    float *src = memory_alloc((size_t)n, 4 * sizeof *src), *target = src + 3 * n;
+    struct loader_position position;
+    double worst = 0, worst_half = 0;
+    for (int i = 0; i < 12; i++) {
+        CHECK_OK(loader_next(loader, 1, src, target, NULL, &position, &error), &error);
+        for (int64_t v = 0; v < n; v++) {
+            between += src[v] > 0.01F && src[v] < 0.99F;
+            worst = fmax(worst, fabs((double)(src[v] - src[n + v])));
+            worst_half = fmax(worst_half, fabs((double)(src[n + v] - 2 * src[2 * n + v])));
+        }
+    }
+    CHECK(between > 100);
+    CHECK_NEAR(worst, 0, 1e-5);
+    CHECK_NEAR(worst_half, 0, 1e-5);
+    CHECK(n_asked >= 4);
+    loader_free(loader);
+    memory_free(src);
+}
+
 /* Shares in [0, 1]; what is missing is not there; the coarse prediction stands where its voxels are; computed once for
  * each skull. */
 static void test_spacing(void)
@@ -613,6 +667,7 @@ int main(int argc, char **argv)
                                        {"tasks", test_tasks},
                                        {"distance", test_distance},
                                        {"whole", test_whole},
+                                       {"field", test_field},
                                        {"spacing", test_spacing},
                                        {"frame_up", test_frame_up},
                                        {"spacing_resumes", test_spacing_resumes},
