@@ -48,6 +48,19 @@ static hid_t hdf5_refuse(const char *why)
     return -1;
 }
 
+hid_t hdf5_open_image(const void *bytes, size_t n)
+{
+    /* The driver takes a buffer that it may write to, but not where the file is opened for reading. */
+    void *image = (void *)(uintptr_t)bytes;
+    const hid_t access = H5Pcreate(H5P_FILE_ACCESS);
+    H5PLset_loading_state(0);
+    hid_t file = -1;
+    if (H5Pset_fapl_core(access, (size_t)1 << 20, false) >= 0 && H5Pset_file_image(access, image, n) >= 0)
+        file = H5Fopen("image", H5F_ACC_RDONLY, access);
+    H5Pclose(access);
+    return file;
+}
+
 hid_t hdf5_open_file(const char *path)
 {
     H5PLset_loading_state(0);
@@ -279,6 +292,22 @@ enum status hdf5_put_array(hid_t group, const struct hdf5_array *array, const ch
     return status;
 }
 
+enum status hdf5_put_bytes(hid_t group, const char *name, const void *bytes, int64_t n, const char *path,
+                           struct error *error)
+{
+    const hsize_t dim = (hsize_t)n;
+    const hid_t space = H5Screate_simple(1, &dim, NULL);
+    const hid_t dataset =
+        space < 0 ? -1 : H5Dcreate2(group, name, H5T_STD_U8LE, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+    const bool ok = dataset >= 0 && H5Dwrite(dataset, H5T_NATIVE_UINT8, H5S_ALL, H5S_ALL, H5P_DEFAULT, bytes) >= 0;
+    enum status status = ok ? STATUS_OK : hdf5_error(error, path, name);
+    if (dataset >= 0 && H5Dclose(dataset) < 0 && !status)
+        status = hdf5_error(error, path, name);
+    if (space >= 0)
+        H5Sclose(space);
+    return status;
+}
+
 /* A float or integer dataset that is really stored: one that never was written, or hardly, could claim any size. */
 static enum status hdf5_check(hid_t dataset, hid_t type, hid_t space, const char *name, const char *path,
                               struct error *error)
@@ -292,6 +321,34 @@ static enum status hdf5_check(hid_t dataset, hid_t type, hid_t space, const char
         return error_set(error, STATUS_FAILED, "%s: %s: declared but not stored (a damaged or half-written file)", path,
                          name);
     return STATUS_OK;
+}
+
+enum status hdf5_get_bytes(const void **ret, int64_t *ret_n, hid_t group, const char *name, const char *path,
+                           struct arena *arena, struct error *error)
+{
+    const hid_t dataset = hdf5_open_dataset(group, name);
+    if (dataset < 0)
+        return hdf5_error(error, path, name);
+    const hid_t type = H5Dget_type(dataset), space = H5Dget_space(dataset);
+    enum status status = hdf5_check(dataset, type, space, name, path, error);
+    if (!status && (H5Tget_class(type) != H5T_INTEGER || H5Tget_size(type) != 1 ||
+                    H5Sget_simple_extent_ndims(space) != 1))
+        status = error_set(error, STATUS_FAILED, "%s: %s: not a list of bytes", path, name);
+
+    const hssize_t n = status ? 0 : H5Sget_simple_extent_npoints(space);
+    void *bytes = status ? NULL : arena_alloc(arena, (size_t)n, 1);
+    if (!status && !bytes)
+        status = error_memory(error, (size_t)n, name);
+    if (!status && H5Dread(dataset, H5T_NATIVE_UINT8, H5S_ALL, H5S_ALL, H5P_DEFAULT, bytes) < 0)
+        status = hdf5_error(error, path, name);
+    H5Tclose(type);
+    H5Sclose(space);
+    H5Dclose(dataset);
+    if (!status) {
+        *ret = bytes;
+        *ret_n = n;
+    }
+    return status;
 }
 
 enum status hdf5_array_shape(hid_t group, const char *name, bool *ret_is_float, int *ret_n_dims, int64_t *ret_dims,

@@ -30,6 +30,8 @@ enum status hdf5_error(struct error *error, const char *path, const char *what);
 
 /* For reading. Paths inside a file may have several parts; each is checked. */
 hid_t hdf5_open_file(const char *path);
+/* A file that lies in memory as it would on disk; the bytes must outlive it. */
+hid_t hdf5_open_image(const void *bytes, size_t n);
 hid_t hdf5_open_group(hid_t parent, const char *path);
 hid_t hdf5_open_dataset(hid_t parent, const char *path);
 /* Whether a link of this name exists. hdf5_open_* may still refuse it. */
@@ -66,6 +68,11 @@ enum status hdf5_put_array(hid_t group, const struct hdf5_array *array, const ch
  */
 enum status hdf5_array_shape(hid_t group, const char *name, bool *ret_is_float, int *ret_n_dims, int64_t *ret_dims,
                              int max_dims, const char *path, struct error *error);
+/* Bytes (unsigned 8-bit, one dimension). hdf5_get_bytes: into arena. */
+enum status hdf5_put_bytes(hid_t group, const char *name, const void *bytes, int64_t n, const char *path,
+                           struct error *error);
+enum status hdf5_get_bytes(const void **ret, int64_t *ret_n, hid_t group, const char *name, const char *path,
+                           struct arena *arena, struct error *error);
 /* The whole dataset, whose size hdf5_array_shape gave, into out (floats or int64_t). */
 enum status hdf5_get_array(hid_t group, const char *name, bool floats, void *out, const char *path,
                            struct error *error);

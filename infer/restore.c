@@ -272,6 +272,7 @@ static enum status restore_network(struct restoration *result, struct restorer *
     if (restorer->coarse) {
         status = restore_predict_coarse(&prior, &coarse, restorer->coarse, skull, error);
         source.prior = &prior;
+        source.prior_channels = 1;
     }
     if (!status)
         status = restore_scan(&sink, restorer, &source, &result->stats, progress, error);

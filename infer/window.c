@@ -133,7 +133,7 @@ static enum status window_check(struct window *w, struct error *error)
                          "scan: the network takes %s, the scan's patch is %" PRId64 "x%" PRId64 "x%" PRId64
                          " in batches of %" PRId64 " (of %s)",
                          shape_text(text, src), patch[0], patch[1], patch[2], config->batch,
-                         w->prior ? "two channels: the skull and the coarse prediction" : "one channel");
+                         w->prior ? "several channels: the skull and its prior" : "one channel");
 
     if (dst.n != src.n || dst.d != src.d || dst.h != src.h || dst.w != src.w)
         return error_set(error, STATUS_USAGE,
@@ -308,7 +308,10 @@ static bool window_load_prior(const struct window *w, const struct window_tile *
     /* A cheap bound first: most tiles are far from the defect. */
     if (!window_prior_may_exceed(w, at, core))
         return false;
-    resample_lattice(out, patch, w->prior->data, w->prior->grid.dim, at, w->prior_step);
+    for (int64_t c = 0; c < w->sources - 1; c++)
+        resample_lattice(out + c * w->patch_voxels, patch,
+                         (const float *)w->prior->data + c * grid_voxels(&w->prior->grid), w->prior->grid.dim, at,
+                         w->prior_step);
 #pragma omp parallel for schedule(static) reduction(max : most)
     for (int64_t z = core[2][0]; z < core[2][1]; z++)
         for (int64_t y = core[1][0]; y < core[1][1]; y++)
@@ -371,7 +374,8 @@ static const float *window_forward(struct window *w, int64_t *ret_stride)
         if (w->config->flip_average)
             window_average_mirrored(w);
         for (int64_t b = 0; b < w->config->batch && w->prior; b++)
-            window_mix_prior(w->outputs + b * n, w->batch + (2 * b + 1) * n, (float)w->config->prior_weight, n);
+            window_mix_prior(w->outputs + b * n, w->batch + (w->sources * b + 1) * n, (float)w->config->prior_weight,
+                             n);
         out = w->outputs;
         *ret_stride = n;
     }
@@ -521,7 +525,7 @@ enum status window_scan(struct window_stats *ret, struct network *network, const
                        .src = src->skull,
                        .prior = src->prior,
                        .keep = src->keep,
-                       .sources = src->prior ? 2 : 1,
+                       .sources = 1 + (src->prior ? src->prior_channels : 0),
                        .sink = sink,
                        .context = context,
                        .progress = progress};

@@ -33,8 +33,9 @@ struct window_config {
 /* What is scanned. */
 struct window_source {
     const struct volume *skull; /* VOXEL_U8 (0 and 1) or VOXEL_F32 */
-    const struct volume *prior; /* VOXEL_F32, on any grid of parallel axes: the network's second channel, linear at the
-                                   skull's voxels; or NULL */
+    const struct volume *prior; /* VOXEL_F32, on any grid of parallel axes: the network's further channels, linear at
+                                   the skull's voxels; or NULL */
+    int64_t prior_channels;     /* volumes of that grid, one behind the other in its data */
     bool keep;                  /* a tile that is not computed keeps its input; else it is 0 */
 };
 
@@ -58,7 +59,7 @@ struct window_block {
 /* Called once for every scanned voxel, in blocks, from one thread. Voxels below top_vox are never given. */
 typedef void window_sink(void *context, const struct window_block *block);
 
-/* The network's input is batch x 1 (2: with a prior) x patch, its output of the same d, h, w; STATUS_USAGE otherwise.
+/* The network's input is batch x (1 + prior_channels) x patch, its output of the same d, h, w; STATUS_USAGE otherwise.
  * progress may be NULL; its label is the caller's, it is started and ended here. */
 enum status window_scan(struct window_stats *ret, struct network *network, const struct window_config *config,
                         const struct window_source *src, window_sink *sink, void *context, struct progress *progress,

@@ -82,6 +82,8 @@ static enum status model_write_group(hid_t group, const struct model *model, con
         status = hdf5_error(error, path, "state");
     if (!status)
         status = model_write_state(state, model, path, error);
+    if (!status && model->shape)
+        status = hdf5_put_bytes(group, "shape", model->shape, model->shape_bytes, path, error);
     if (!status && model->coarse && (coarse = hdf5_make_group(group, "coarse")) < 0)
         status = hdf5_error(error, path, "coarse");
     if (!status && model->coarse)
@@ -356,6 +358,8 @@ static enum status model_read_file(struct model *model, const char *path, bool w
         status = model_read_group(model, file, path, with_state, error);
     if (!status)
         status = model_read_coarse(model, file, path, error);
+    if (!status && hdf5_has(file, "shape"))
+        status = hdf5_get_bytes(&model->shape, &model->shape_bytes, file, "shape", path, &model->arena, error);
     H5Fclose(file);
     return status;
 }

@@ -7,6 +7,7 @@
  *   /weights/NAME    one float32 dataset per parameter, in its plain shape; attribute trainable
  *   /state/NAME      training state (optimizer slots, sampler position ...): flat arrays of float32 or int64
  *   /coarse          of a fine stage: the coarse stage's model, with attributes and weights as above
+ *   /shape           of a fine stage on a shape model: the bytes of that model's file (shape/model.h)
  * A model alone can infer: nothing but this file is read. Written atomically; see docs/model_file.md. */
 #ifndef CALVARIA_NN_MODEL_MODEL_FILE_H
 #define CALVARIA_NN_MODEL_MODEL_FILE_H
@@ -33,7 +34,9 @@ struct model {
     int64_t n_texts, n_blocks;
     struct model_text *texts;
     struct model_block *blocks;
-    struct model *coarse; /* whose answer is this network's second channel; NULL: there is none */
+    struct model *coarse; /* whose prediction is this network's second channel; NULL: there is none */
+    const void *shape;    /* a shape model's file, whose prediction it is; NULL: there is none. In arena once read */
+    int64_t shape_bytes;
 };
 
 /* network YAML is dumped from model->network; texts and blocks are written as they are. */

@@ -364,7 +364,7 @@ static void test_tiles_are_chosen_by_the_coarse_answer(void)
     fixture_box(&src, box, 1);
     for (int64_t i = 0; i < grid_voxels(&src.grid); i++)
         ((float *)prior.data)[i] = (float)((uint8_t *)src.data)[i];
-    const struct window_source source = {.skull = &src, .prior = &prior};
+    const struct window_source source = {.skull = &src, .prior = &prior, .prior_channels = 1};
     CHECK_OK(window_scan(&stats, network, &config, &source, gather, &g, NULL, &error), &error);
     CHECK_INT(stats.n_tiles, 5 * 5 * 5);
     CHECK_INT(stats.n_skipped, 5 * 5 * 5 - 2 * 2 * 2); /* 4 x 4 x 4 of them touch the box */
@@ -408,7 +408,7 @@ static void test_prior_weighs(void)
                                              .batch = 2,
                                              .flip_average = flip,
                                              .prior_weight = 0.75};
-        const struct window_source source = {.skull = &src, .prior = &prior};
+        const struct window_source source = {.skull = &src, .prior = &prior, .prior_channels = 1};
         struct window_stats stats = {0};
         struct gathered g = {.times = memory_zalloc(24 * 20 * 16, 1)};
         float worst = 0;
