@@ -141,7 +141,8 @@ static enum status features_init(struct features *features, const struct config_
 enum status features_open(struct features *ret, struct restorer *restorer, const struct config_strings *layers,
                           struct error *error)
 {
-    struct features features = {.restorer = restorer->coarse ? restorer->coarse : restorer};
+    struct features features = {.restorer =
+                                    restorer->coarse && restorer->coarse->network ? restorer->coarse : restorer};
     if (!features.restorer->network)
         return error_set(error, STATUS_USAGE, "features: %s has no network, and so no feature maps", restorer->path);
     if (features_init(&features, layers, error)) {

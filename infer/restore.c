@@ -10,6 +10,7 @@
 #include "data/volume/resample.h"
 #include "infer/mirror.h"
 #include "infer/restorer.h"
+#include "shape/prior.h"
 
 /* Where finished values go. */
 struct threshold_sink {
@@ -253,6 +254,40 @@ static enum status restore_scan(struct threshold_sink *sink, struct restorer *re
     return status;
 }
 
+static enum status restore_shape(struct restoration *result, const struct restorer *restorer,
+                                 const struct volume *skull, bool with_depth, struct error *error)
+{
+    const struct shape_options options = {.with_sd = true, .with_depth = with_depth};
+    const double begin = log_clock_s();
+    result->shape = memory_zalloc(1, sizeof *result->shape);
+    if (!result->shape)
+        return error_memory(error, sizeof *result->shape, "a restoration");
+    if (shape_restore(result->implant.data, result->shape, &restorer->shape, skull, &options, "the skull", error))
+        return error->status;
+    result->network_s = log_clock_s() - begin;
+    result->changed_vox = mask_count(result->implant.data, grid_voxels(&skull->grid));
+    return STATUS_OK;
+}
+
+/* The shape model's prediction as a volume of the network's further channels. */
+static enum status restore_predict_shape(struct volume *ret, struct restoration *result, const struct restorer *coarse,
+                                         const struct volume *skull, int64_t channels, struct error *error)
+{
+    const struct shape_prior prior = {.model = &coarse->shape, .clip_mm = SHAPE_PRIOR_CLIP_MM, .with_sd = channels > 1};
+    struct prior_field field = {0};
+    if (restore_shape(result, coarse, skull, false, error) ||
+        shape_prior_of(&field, &prior, result->shape, &skull->grid, error))
+        return error->status;
+    memset(result->implant.data, 0, (size_t)grid_voxels(&skull->grid)); /* the network's is to come */
+    *ret = (struct volume){.grid = skull->grid, .type = VOXEL_F32, .data = field.value};
+    for (int a = 0; a < 3; a++) {
+        ret->grid.dim[a] = box_size(field.box, a);
+        for (int k = 0; k < 3; k++)
+            ret->grid.origin[k] += (double)field.box.lo[a] * skull->grid.axis[a][k];
+    }
+    return STATUS_OK;
+}
+
 static enum status restore_network(struct restoration *result, struct restorer *restorer, const struct volume *skull,
                                    struct progress *progress, struct error *error)
 {
@@ -268,8 +303,13 @@ static enum status restore_network(struct restoration *result, struct restorer *
     if (result->raw.data && sink.completion)
         memcpy(result->raw.data, skull->data, (size_t)grid_voxels(&skull->grid));
 
-    /* The coarse stage's prediction becomes the second channel. */
-    if (restorer->coarse) {
+    /* The coarse stage's prediction becomes the network's further channels. */
+    if (restorer->coarse && restorer->coarse->has_shape) {
+        const int64_t channels = restorer->network_config->input_channels - 1;
+        status = restore_predict_shape(&prior, result, restorer->coarse, skull, channels, error);
+        source.prior = &prior;
+        source.prior_channels = channels;
+    } else if (restorer->coarse) {
         status = restore_predict_coarse(&prior, &coarse, restorer->coarse, skull, error);
         source.prior = &prior;
         source.prior_channels = 1;
@@ -292,21 +332,6 @@ enum status restorer_predict(float *p, struct restorer *restorer, const float *f
     src.grid = dst.grid = grid_make(window->patch_vox, restorer->config.working_spacing_mm);
     return window_scan(&stats, restorer->network, window, &(struct window_source){.skull = &src}, volume_sink_block,
                        &sink, NULL, error);
-}
-
-static enum status restore_shape(struct restoration *result, struct restorer *restorer, const struct volume *skull,
-                                 struct error *error)
-{
-    const struct shape_options options = {.with_sd = true, .with_depth = true};
-    const double begin = log_clock_s();
-    result->shape = memory_zalloc(1, sizeof *result->shape);
-    if (!result->shape)
-        return error_memory(error, sizeof *result->shape, "a restoration");
-    if (shape_restore(result->implant.data, result->shape, &restorer->shape, skull, &options, "the skull", error))
-        return error->status;
-    result->network_s = log_clock_s() - begin;
-    result->changed_vox = mask_count(result->implant.data, grid_voxels(&skull->grid));
-    return STATUS_OK;
 }
 
 static enum status restore_mirror(struct restoration *result, const struct volume *skull, struct error *error)
@@ -353,7 +378,7 @@ static enum status restore_masks(struct restoration *result, struct restorer *re
     else if (!status && restorer->kind == RESTORER_MIRROR)
         status = restore_mirror(result, skull, error);
     else if (!status && restorer->kind == RESTORER_SHAPE)
-        status = restore_shape(result, restorer, skull, error);
+        status = restore_shape(result, restorer, skull, true, error);
     if (!status && result->raw.data && restorer->kind != RESTORER_NETWORK)
         restore_unite(&result->raw, skull, &result->implant);
 

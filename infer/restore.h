@@ -71,14 +71,16 @@ enum status restorer_open(struct restorer **ret, const char *path, const struct 
  * NULL: there is none. */
 enum status restorer_new(struct restorer **ret, const struct network_config *network, struct params *params,
                          const struct restore_config *config, struct restorer *coarse, struct error *error);
-/* The coarse stage alone: of a model that has one inside, else the model itself. */
+/* The coarse stage alone: of a model that has one inside (a network or a shape model), else the model itself. */
 enum status restorer_open_coarse(struct restorer **ret, const char *path, struct error *error);
 /* A coarse stage's prediction for one frame of restorer_config()->window.patch_vox voxels, as in restorer_run. */
 enum status restorer_predict(float *p, struct restorer *restorer, const float *frame, struct error *error);
 const struct restore_config *restorer_config(const struct restorer *restorer);
 const struct model *restorer_model(const struct restorer *restorer); /* NULL when made by restorer_new, or builtin */
 const struct shape_model *restorer_shape(const struct restorer *restorer); /* NULL where it is no shape model */
-const char *restorer_path(const struct restorer *restorer);                /* the model file, "builtin:...", or "" */
+/* The shape model's file as bytes, of a coarse stage; else NULL. */
+const void *restorer_shape_file(const struct restorer *restorer, int64_t *ret_bytes);
+const char *restorer_path(const struct restorer *restorer); /* the model file, "builtin:...", or "" */
 void restorer_params_changed(struct restorer *restorer);
 void restorer_keep_raw(struct restorer *restorer, bool keep);
 int64_t restorer_bytes(const struct restorer *restorer, const struct grid *grid); /* the bound, before any work */

@@ -17,6 +17,8 @@ struct restorer {
     struct params *params;
     struct model model;
     struct shape_model shape; /* RESTORER_SHAPE */
+    char *shape_file;         /* its file's bytes, for the models that it becomes a part of; NULL: not kept */
+    int64_t shape_file_bytes;
     bool has_model, has_shape, keep_raw;
     struct restorer *coarse; /* NULL: one stage */
     bool owns_coarse;

@@ -6,6 +6,10 @@
 
 #include "base/file.h"
 
+/* How a shape model restores: it cleans its implant itself. */
+#define RESTORE_SHAPE "task: implant\npostprocess: []"
+#define RESTORE_SHAPE_MAX_BYTES ((size_t)1 << 30)
+
 struct builtin {
     const char *path, *restore;
     enum restorer_kind kind;
@@ -44,6 +48,7 @@ void restorer_free(struct restorer *restorer)
         model_done(&restorer->model);
     if (restorer->has_shape)
         shape_model_done(&restorer->shape);
+    memory_free(restorer->shape_file);
     arena_done(&restorer->arena);
     memory_free(restorer->path);
     memory_free(restorer);
@@ -64,12 +69,17 @@ static enum status restorer_build(struct restorer *restorer, const struct networ
     for (int a = 0; a < 3; a++)
         if (window->patch_vox[a] == 0)
             window->patch_vox[a] = network->patch_vox[a];
-    const int64_t channels = restorer->coarse ? 2 : 1;
-    if (network->input_channels != channels)
+    const int64_t channels = network->input_channels, most = !restorer->coarse             ? 1
+                                                             : restorer->coarse->has_shape ? 3
+                                                                                           : 2;
+    if (channels > most || channels < (most == 1 ? 1 : 2))
         return error_set(error, STATUS_USAGE,
                          "%s: the network takes %d channels: a skull has one (input_channels: 1)%s",
-                         *restorer->path ? restorer->path : "restore", (int)network->input_channels,
-                         restorer->coarse ? ", the coarse prediction another (input_channels: 2)" : "");
+                         *restorer->path ? restorer->path : "restore", (int)channels,
+                         most == 1   ? ""
+                         : most == 2 ? ", the coarse prediction another (input_channels: 2)"
+                                     : ", the shape model's depth another, its deviation a third (input_channels: 2 "
+                                       "or 3)");
 
     const struct shape src = {window->batch, channels, window->patch_vox[2], window->patch_vox[1],
                               window->patch_vox[0]};
@@ -143,9 +153,11 @@ static enum status restorer_stage(struct restorer *restorer, struct model *model
     return restorer_build(restorer, &model->network, &model->params, error);
 }
 
-/* A coarse stage scans the whole skull at one spacing along all axes. */
+/* A coarse stage scans the whole skull at one spacing along all axes; a shape model has no scan. */
 static enum status restorer_check_coarse(const struct restorer *coarse, struct error *error)
 {
+    if (coarse->has_shape)
+        return STATUS_OK;
     const double *mm = coarse->config.working_spacing_mm;
     const bool cubes = mm[0] > 0 && mm[1] == mm[0] && mm[2] == mm[0];
     if (coarse->config.window.scan == SCAN_WHOLE && cubes)
@@ -155,14 +167,33 @@ static enum status restorer_check_coarse(const struct restorer *coarse, struct e
                      coarse->path);
 }
 
+/* A shape model from its file's bytes, of which a copy is kept. */
+static enum status restorer_shape_of(struct restorer *restorer, const void *bytes, int64_t n, struct error *error)
+{
+    if (shape_model_read_image(&restorer->shape, bytes, n, restorer->path, error))
+        return error->status;
+    restorer->has_shape = true;
+    restorer->shape_file = memory_alloc((size_t)n, 1);
+    if (!restorer->shape_file)
+        return error_memory(error, (size_t)n, "the shape model's file");
+    memcpy(restorer->shape_file, bytes, (size_t)n);
+    restorer->shape_file_bytes = n;
+    return restorer_configure(restorer, RESTORE_SHAPE, NULL, error);
+}
+
 static enum status restorer_load(struct restorer *restorer, const struct config_strings *sets, struct error *error)
 {
     if (model_read(&restorer->model, restorer->path, false, error))
         return error->status;
     restorer->has_model = true;
 
-    /* A cascade: the coarse stage has a network of its own over the same file. */
-    if (restorer->model.coarse) {
+    /* A coarse stage inside, a shape model or a network, is opened from the same file. */
+    if (restorer->model.shape) {
+        restorer->owns_coarse = true;
+        if (restorer_alloc(&restorer->coarse, restorer->path, RESTORER_SHAPE, error) ||
+            restorer_shape_of(restorer->coarse, restorer->model.shape, restorer->model.shape_bytes, error))
+            return error_while(error, "opening the shape model inside");
+    } else if (restorer->model.coarse) {
         restorer->owns_coarse = true;
         if (restorer_alloc(&restorer->coarse, restorer->path, RESTORER_NETWORK, error) ||
             restorer_stage(restorer->coarse, restorer->model.coarse, NULL, error) ||
@@ -184,22 +215,46 @@ static void restorer_descend(struct model *model)
     memory_free(coarse);
 }
 
+static enum status restorer_load_shape_file(struct restorer *restorer, struct error *error)
+{
+    char *bytes;
+    size_t n;
+    if (file_read(&bytes, &n, restorer->path, RESTORE_SHAPE_MAX_BYTES, error))
+        return error->status;
+    const enum status status = restorer_shape_of(restorer, bytes, (int64_t)n, error);
+    memory_free(bytes);
+    return status;
+}
+
+/* The coarse stage inside a model, or the model itself. */
+static enum status restorer_load_stage(struct restorer *restorer, struct error *error)
+{
+    struct model model;
+    if (model_read(&model, restorer->path, false, error))
+        return error->status;
+    if (model.shape) {
+        restorer->kind = RESTORER_SHAPE;
+        const enum status status = restorer_shape_of(restorer, model.shape, model.shape_bytes, error);
+        model_done(&model);
+        return status;
+    }
+    restorer->model = model;
+    restorer->has_model = true;
+    restorer_descend(&restorer->model);
+    return restorer_stage(restorer, &restorer->model, NULL, error);
+}
+
 enum status restorer_open_coarse(struct restorer **ret, const char *path, struct error *error)
 {
     struct arena arena = {0};
     struct restorer *restorer = NULL;
     const char *file;
     enum status status = restorer_find(&file, path, &arena, error);
-
+    const bool shape = !status && shape_model_is(file);
     if (!status)
-        status = restorer_alloc(&restorer, file, RESTORER_NETWORK, error);
+        status = restorer_alloc(&restorer, file, shape ? RESTORER_SHAPE : RESTORER_NETWORK, error);
     if (!status)
-        status = model_read(&restorer->model, file, false, error);
-    if (!status) {
-        restorer->has_model = true;
-        restorer_descend(&restorer->model);
-        status = restorer_stage(restorer, &restorer->model, NULL, error);
-    }
+        status = shape ? restorer_load_shape_file(restorer, error) : restorer_load_stage(restorer, error);
     if (!status)
         status = restorer_check_coarse(restorer, error);
     arena_done(&arena);
@@ -240,7 +295,7 @@ static enum status restorer_load_shape(struct restorer *restorer, const struct c
     if (shape_model_read(&restorer->shape, restorer->path, error))
         return error->status;
     restorer->has_shape = true;
-    return restorer_configure(restorer, "task: implant\npostprocess: []", sets, error);
+    return restorer_configure(restorer, RESTORE_SHAPE, sets, error);
 }
 
 static enum status restorer_fill(struct restorer *restorer, const struct builtin *builtin,
@@ -298,6 +353,12 @@ const struct shape_model *restorer_shape(const struct restorer *restorer)
     return restorer->has_shape ? &restorer->shape : NULL;
 }
 
+const void *restorer_shape_file(const struct restorer *restorer, int64_t *ret_bytes)
+{
+    *ret_bytes = restorer->shape_file_bytes;
+    return restorer->shape_file;
+}
+
 const char *restorer_path(const struct restorer *restorer)
 {
     return restorer->path;
@@ -334,16 +395,18 @@ static int64_t restorer_scan_bytes(const struct restorer *restorer, const struct
 int64_t restorer_bytes(const struct restorer *restorer, const struct grid *grid)
 {
     enum { PROGRAM_BYTES = 64 << 20 /* itself, its libraries and threads */ };
-    const struct restorer *const stages[] = {restorer->network ? restorer : NULL, restorer->coarse};
+    const struct restorer *const coarse = restorer->coarse, *const shape = coarse ? coarse : restorer;
+    const struct restorer *const stages[] = {restorer->network ? restorer : NULL,
+                                             coarse && coarse->network ? coarse : NULL};
     int64_t voxels = grid_voxels(grid), standing = PROGRAM_BYTES + (2 + restorer->keep_raw) * voxels, scan = 0;
     for (int i = 0; i < 2; i++)
         if (stages[i]) {
             standing += restorer_standing_bytes(stages[i]);
             scan += restorer_scan_bytes(stages[i], grid);
         }
-    if (restorer->has_shape) {
-        standing += shape_model_bytes(&restorer->shape);
-        scan += shape_restore_bytes(&restorer->shape, grid);
+    if (shape->has_shape) {
+        standing += shape_model_bytes(&shape->shape);
+        scan += shape_restore_bytes(&shape->shape, grid);
     }
     const int64_t rules = postprocess_bytes(&restorer->config.postprocess, grid), most = scan > rules ? scan : rules;
     return standing + (most > voxels ? most : voxels);

@@ -49,6 +49,9 @@ struct shape_model {
 
 /* Refuses what is no shape model, another version, wrong shapes, values that are not finite. */
 enum status shape_model_read(struct shape_model *ret, const char *path, struct error *error);
+/* The same from the file's bytes, as a network's model holds them; path: for messages. */
+enum status shape_model_read_image(struct shape_model *ret, const void *bytes, int64_t n, const char *path,
+                                   struct error *error);
 enum status shape_model_write(const char *path, const struct shape_model *model, struct error *error);
 void shape_model_done(struct shape_model *model);
 /* The file says that it is one (of any version). */

@@ -416,9 +416,9 @@ static enum status shape_read_arrays(struct shape_model *model, hid_t file, cons
     return shape_check_values(model, path, error);
 }
 
-static enum status shape_read_file(struct shape_model *model, const char *path, struct error *error)
+/* Closes the file. */
+static enum status shape_read_file(struct shape_model *model, hid_t file, const char *path, struct error *error)
 {
-    const hid_t file = hdf5_open_file(path);
     if (file < 0)
         return hdf5_error(error, path, "cannot be opened as an HDF5 file");
     enum status status = shape_read_version(file, path, &model->arena, error);
@@ -436,13 +436,14 @@ static enum status shape_read_file(struct shape_model *model, const char *path, 
     return status;
 }
 
-enum status shape_model_read(struct shape_model *ret, const char *path, struct error *error)
+/* From a file on disk, or (bytes not NULL) in memory. */
+static enum status shape_read_any(struct shape_model *ret, const void *bytes, int64_t n, const char *path,
+                                  struct error *error)
 {
     struct shape_model model = {0};
-    if (!file_exists(path))
-        return error_set(error, STATUS_FAILED, "%s: no such file", path);
     hdf5_lock();
-    enum status status = shape_read_file(&model, path, error);
+    enum status status =
+        shape_read_file(&model, bytes ? hdf5_open_image(bytes, (size_t)n) : hdf5_open_file(path), path, error);
     hdf5_unlock();
     if (!status)
         status = population_new(&model.population, &model.disc, &model.heads, -1, error);
@@ -453,6 +454,19 @@ enum status shape_model_read(struct shape_model *ret, const char *path, struct e
     *ret = model;
     ret->population.disc = &ret->disc; /* a model is not to be moved in memory */
     return STATUS_OK;
+}
+
+enum status shape_model_read(struct shape_model *ret, const char *path, struct error *error)
+{
+    if (!file_exists(path))
+        return error_set(error, STATUS_FAILED, "%s: no such file", path);
+    return shape_read_any(ret, NULL, 0, path, error);
+}
+
+enum status shape_model_read_image(struct shape_model *ret, const void *bytes, int64_t n, const char *path,
+                                   struct error *error)
+{
+    return shape_read_any(ret, bytes, n, path, error);
 }
 
 bool shape_model_is(const char *path)

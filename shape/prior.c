@@ -11,13 +11,10 @@
 
 #define PRIOR_STEP_MM 0.4 /* between samples along a ray, as in restoring */
 
-/* Everything of one prediction. */
+/* One prediction of a head by the others. */
 struct prior_work {
-    struct population without; /* the model's heads but one group; factor NULL: all of them are used */
-    const struct population *population;
-    struct pose pose;
-    struct radial_map map, filled, sd;
-    struct hole hole;
+    struct population without;       /* the model's heads but one group; factor NULL: all of them are used */
+    struct shape_restoration result; /* its poses, maps and holes */
 };
 
 int64_t shape_prior_channels(const struct shape_prior *prior)
@@ -30,13 +27,13 @@ static enum status prior_refine(struct prior_work *work, const struct shape_mode
                                 int64_t head, struct error *error)
 {
     struct cloud cloud = {0};
+    struct pose *pose = &work->result.pose.pose;
     double loss;
-    work->pose = model->head[head].pose;
-    radial_map_trace(&work->map, skull, &work->pose, &model->disc, PRIOR_STEP_MM);
-    enum status status = cloud_from_map(&cloud, &work->map, &work->pose, &model->disc, error);
+    *pose = model->head[head].pose;
+    radial_map_trace(&work->result.map, skull, pose, &model->disc, PRIOR_STEP_MM);
+    enum status status = cloud_from_map(&cloud, &work->result.map, pose, &model->disc, error);
     if (!status)
-        status =
-            pose_refine(&work->pose, &loss, &cloud, &model->template_disc, model->template, &pose_fit_refine, error);
+        status = pose_refine(pose, &loss, &cloud, &model->template_disc, model->template, &pose_fit_refine, error);
     cloud_done(&cloud);
     return status;
 }
@@ -45,34 +42,31 @@ static enum status prior_fill(struct prior_work *work, const struct shape_prior 
                               int64_t head, const char *name, struct error *error)
 {
     const struct shape_model *model = prior->model;
+    const struct population *population = &model->population;
     const int64_t n_rays = model->disc.n_rays;
-    if (radial_map_new(&work->map, n_rays, error) || radial_map_new(&work->filled, n_rays, error) ||
-        (prior->with_sd && radial_map_new(&work->sd, n_rays, error)))
+    struct shape_restoration *result = &work->result;
+    if (radial_map_new(&result->map, n_rays, error) || radial_map_new(&result->filled, n_rays, error) ||
+        (prior->with_sd && radial_map_new(&result->sd, n_rays, error)))
         return error->status;
 
-    work->population = &model->population;
     if (head >= 0) {
         if (population_new(&work->without, &model->disc, &model->heads, model->heads.group[head], error) ||
             prior_refine(work, model, skull, head, error))
             return error->status;
-        work->population = &work->without;
-    } else {
-        struct pose_found found;
-        if (pose_search(&found, skull, &model->template_disc, model->template, name, error))
-            return error->status;
-        work->pose = found.pose;
-    }
+        population = &work->without;
+    } else if (pose_search(&result->pose, skull, &model->template_disc, model->template, name, error))
+        return error->status;
 
-    radial_map_trace(&work->map, skull, &work->pose, &model->disc, PRIOR_STEP_MM);
-    if (hole_find(&work->hole, &model->disc, &work->map, &work->population->mean, &work->population->sd, model->good,
+    radial_map_trace(&result->map, skull, &result->pose.pose, &model->disc, PRIOR_STEP_MM);
+    if (hole_find(&result->hole, &model->disc, &result->map, &population->mean, &population->sd, model->good,
                   &hole_default, error))
         return error->status;
-    return shape_predict(&work->filled, prior->with_sd ? &work->sd : NULL, work->population, &model->covariance,
-                         &work->map, &work->hole, error);
+    return shape_predict(&result->filled, prior->with_sd ? &result->sd : NULL, population, &model->covariance,
+                         &result->map, &result->hole, error);
 }
 
 /* Channel 1: the deviation of the voxel's nearest ray. */
-static void prior_spread(float *out, const struct prior_work *work, const struct shape_prior *prior,
+static void prior_spread(float *out, const struct shape_restoration *result, const struct shape_prior *prior,
                          const struct grid *grid, const struct box *box, const uint8_t *in_hole)
 {
     const struct disc *disc = &prior->model->disc;
@@ -86,58 +80,62 @@ static void prior_spread(float *out, const struct prior_work *work, const struct
                                  (double)(box->lo[2] + v / (width * height))};
         double world[3], q[3], at[2];
         grid_to_world(grid, index, world);
-        pose_canonical(&work->pose, world, q);
+        pose_canonical(&result->pose.pose, world, q);
         const double r = fmax(sqrt(q[0] * q[0] + q[1] * q[1] + q[2] * q[2]), 1e-3);
         const double direction[3] = {q[0] / r, q[1] / r, q[2] / r};
         disc_locate(disc, direction, at);
         const int32_t ray = disc_nearest(disc, at);
-        const float sd = ray < 0 ? 0 : 0.5F * (work->sd.inner[ray] + work->sd.outer[ray]);
+        const float sd = ray < 0 ? 0 : 0.5F * (result->sd.inner[ray] + result->sd.outer[ray]);
         out[v] = isfinite(sd) ? fminf(sd / (float)prior->clip_mm, 1) : 0;
     }
 }
 
-static enum status prior_voxels(struct prior_field *field, const struct prior_work *work,
-                                const struct shape_prior *prior, const struct grid *grid, struct error *error)
+static enum status prior_values(struct prior_field *field, const struct shape_prior *prior,
+                                const struct shape_restoration *result, const struct grid *grid, struct error *error)
 {
-    const struct shell shell = {&prior->model->disc, &work->pose, &work->filled, &work->hole};
-    field->box = depth_box(grid, &shell);
+    const struct shell shell = {&prior->model->disc, &result->pose.pose, &result->filled, &result->hole};
     const int64_t n = box_voxels(field->box);
-    if (n == 0)
-        return STATUS_OK;
-
     uint8_t *in_hole = memory_alloc((size_t)n, 1);
-    field->value = memory_alloc((size_t)(n * field->channels), sizeof *field->value);
-    enum status status = in_hole && field->value
-                             ? depth_field(field->value, in_hole, grid, &field->box, &shell, error)
-                             : error_memory(error, (size_t)(n * field->channels) * sizeof *field->value, "a prior");
+    enum status status = in_hole ? depth_field(field->value, in_hole, grid, &field->box, &shell, error)
+                                 : error_memory(error, (size_t)n, "a prior");
     if (!status) {
         const float slope = (float)(0.5 / prior->clip_mm);
         for (int64_t v = 0; v < n; v++)
             field->value[v] = in_hole[v] ? fminf(fmaxf(0.5F + slope * field->value[v], 0), 1) : 0;
         if (prior->with_sd)
-            prior_spread(field->value + n, work, prior, grid, &field->box, in_hole);
+            prior_spread(field->value + n, result, prior, grid, &field->box, in_hole);
     }
     memory_free(in_hole);
     return status;
+}
+
+enum status shape_prior_of(struct prior_field *ret, const struct shape_prior *prior,
+                           const struct shape_restoration *restoration, const struct grid *grid, struct error *error)
+{
+    const struct shell shell = {&prior->model->disc, &restoration->pose.pose, &restoration->filled, &restoration->hole};
+    struct prior_field field = {.box = depth_box(grid, &shell), .channels = shape_prior_channels(prior)};
+    const int64_t n = box_voxels(field.box) * field.channels;
+    if (n > 0) {
+        field.value = memory_alloc((size_t)n, sizeof *field.value);
+        if (!field.value)
+            return error_memory(error, (size_t)n * sizeof *field.value, "a prior");
+        if (prior_values(&field, prior, restoration, grid, error)) {
+            memory_free(field.value);
+            return error->status;
+        }
+    }
+    *ret = field;
+    return STATUS_OK;
 }
 
 enum status shape_prior_predict(struct prior_field *ret, const struct shape_prior *prior, const struct volume *skull,
                                 int64_t head, const char *name, struct error *error)
 {
     struct prior_work work = {0};
-    struct prior_field field = {.channels = shape_prior_channels(prior)};
     enum status status = prior_fill(&work, prior, skull, head, name, error);
     if (!status)
-        status = prior_voxels(&field, &work, prior, &skull->grid, error);
+        status = shape_prior_of(ret, prior, &work.result, &skull->grid, error);
     population_done(&work.without);
-    radial_map_done(&work.map);
-    radial_map_done(&work.filled);
-    radial_map_done(&work.sd);
-    hole_done(&work.hole);
-    if (status) {
-        memory_free(field.value);
-        return error_while(error, "predicting what is missing of %s", name);
-    }
-    *ret = field;
-    return STATUS_OK;
+    shape_restoration_done(&work.result);
+    return status ? error_while(error, "predicting what is missing of %s", name) : STATUS_OK;
 }

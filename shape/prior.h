@@ -10,7 +10,7 @@
 #define CALVARIA_SHAPE_PRIOR_H
 
 #include "data/sample/prior_field.h"
-#include "shape/model.h"
+#include "shape/restore.h"
 
 #define SHAPE_PRIOR_CLIP_MM 3.0
 
@@ -26,5 +26,8 @@ int64_t shape_prior_channels(const struct shape_prior *prior);
  * empty box where no hole was found. STATUS_FAILED: no head (`name` starts the message), memory. */
 enum status shape_prior_predict(struct prior_field *ret, const struct shape_prior *prior, const struct volume *skull,
                                 int64_t head, const char *name, struct error *error);
+/* The same of a skull that was restored already, with_sd as the prior wants it. */
+enum status shape_prior_of(struct prior_field *ret, const struct shape_prior *prior,
+                           const struct shape_restoration *restoration, const struct grid *grid, struct error *error);
 
 #endif

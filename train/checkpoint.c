@@ -136,8 +136,10 @@ enum status checkpoint_write(const char *path, const struct train_step *train_st
     checkpoint_get_numbers(numbers, train_step, state);
     struct model model = {
         .network = train_step->recipe->network, .params = train_step->params, .texts = model_texts, .blocks = blocks};
-    if (train_step->coarse)
+    if (train_step->coarse) {
         model.coarse = (struct model *)(uintptr_t)restorer_model(train_step->coarse); /* only written */
+        model.shape = restorer_shape_file(train_step->coarse, &model.shape_bytes);
+    }
     if (train_step->average)
         model.params.value = train_step->average;
 

@@ -81,8 +81,9 @@ static const struct config_field recipe_fields[] = {
     {.key = "task", .type = CONFIG_ENUM, .offset = RECIPE(task), .text = "completion", .names = task_names,
      .help = "completion: the network gives the whole skull; implant: only what is missing"},
     {.key = "coarse", .type = CONFIG_PATH, .offset = RECIPE(coarse),
-     .help = "fine stage of a cascade: the coarse stage, a model or run folder trained with sampler whole and "
-             "spacing_mm, whose prediction is the network's second channel; it becomes part of the model"},
+     .help = "fine stage of a cascade: the coarse stage, whose prediction is the network's second channel and "
+             "becomes part of the model: a model or run folder trained with sampler whole and spacing_mm, or a "
+             "shape model (with input_channels 3 its deviation is the third channel)"},
     {.key = "network", .type = CONFIG_TABLE, .offset = RECIPE(network), .table = &network_table,
      .help = "the layers, usually by `extends`"},
     {.key = "data", .type = CONFIG_TABLE, .offset = RECIPE(data), .table = &loader_table,

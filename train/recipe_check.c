@@ -129,9 +129,10 @@ static void recipe_check_network(const struct recipe *recipe, struct error *erro
         return;
     }
 
-    const int64_t channels = recipe->coarse ? 2 : 1;
+    /* With a shape model there may be a third one; train_step_open knows what the coarse stage is. */
+    const int64_t least = recipe->coarse ? 2 : 1, most = recipe->coarse ? 3 : 1;
 
-    if (network->input_channels != channels) {
+    if (network->input_channels < least || network->input_channels > most) {
         yaml_error(error, recipe_key(recipe, "network.input_channels"),
                    "network.input_channels: %" PRId64 ", but training patches have %s", network->input_channels,
                    recipe->coarse ? "2 channels, the skull and the coarse prediction (2 would fit)"

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "shape/prior.h"
 #include "train/average.h"
 #include "train/diagnose.h"
 #include "train/gradient.h"
@@ -58,11 +59,28 @@ static enum status train_step_prior(void *context, const float *src, float *p, s
     return restorer_predict(p, context, src, error);
 }
 
+/* The same from a shape model. A skull that the model was fitted on is predicted without itself, so that the network
+ * sees priors as wrong as a new skull's. */
+static enum status train_step_field(void *context, struct prior_field *ret, const struct dataset_case *item,
+                                    const struct volume *defective, struct error *error)
+{
+    const struct train_step *train_step = context;
+    const struct shape_model *model = restorer_shape(train_step->coarse);
+    const struct shape_prior prior = {
+        .model = model, .clip_mm = SHAPE_PRIOR_CLIP_MM, .with_sd = train_step->recipe->network.input_channels > 2};
+    const int64_t head = shape_model_find(model, item->name, item->content_hash);
+    return shape_prior_predict(ret, &prior, defective, head, item->name, error);
+}
+
 void train_step_loader(struct loader_config *ret, const struct train_step *train_step)
 {
     *ret = train_step->recipe->data;
     ret->distance = train_step->distance != NULL;
-    if (train_step->coarse) {
+    if (train_step->coarse && restorer_shape(train_step->coarse))
+        ret->prior = (struct loader_prior){.field = train_step_field,
+                                           .field_channels = train_step->recipe->network.input_channels - 1,
+                                           .context = (void *)(uintptr_t)train_step}; /* only read */
+    else if (train_step->coarse) {
         const struct restore_config *coarse = restorer_config(train_step->coarse);
         ret->prior = (struct loader_prior){
             .spacing_mm = coarse->working_spacing_mm[0], .predict = train_step_prior, .context = train_step->coarse};
@@ -91,6 +109,11 @@ enum status train_step_open(struct train_step *train_step, const struct recipe *
     /* The coarse stage of a cascade is fixed; it only predicts. */
     if (!status && recipe->coarse)
         status = restorer_open_coarse(&train_step->coarse, recipe->coarse, error);
+    if (!status && recipe->coarse && !restorer_shape(train_step->coarse) && recipe->network.input_channels != 2)
+        status = yaml_error(error, recipe_key(recipe, "network.input_channels"),
+                            "network.input_channels: %" PRId64 ", but a coarse network's prediction is one channel "
+                            "beside the skull (2 would fit; 3 need a shape model)",
+                            recipe->network.input_channels);
     if (!status)
         status = network_new(&train_step->network, &recipe->network, params, src, NETWORK_TRAIN, error);
     if (!status)
