@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "infer/restore.h"
 #include "nn/model/model_file.h"
+#include "shape/fit.h"
 #include "tests/check.h"
 #include "tests/train/chain.h"
 #include "train/trainer.h"
@@ -112,6 +113,51 @@ static void test_completion(void)
     memory_free(fine_sets[6]);
 }
 
+/* A shape model of the heads themselves: each is predicted without itself. The run keeps it, and resumes to the same
+ * bits without its file. */
+static void test_shape(void)
+{
+    struct error error = {0};
+    struct shape_model shape = {0};
+    struct fit_report report;
+    struct model model = {0};
+    struct restorer *restorer = NULL;
+    const char *paths[] = {chain_set()}, *file = check_path("shape.h5"), *recipe = chain_recipe("plain.yaml", NULL);
+    const struct fit_config fit = {.sets = {1, paths}, .split = SPLIT_N};
+    char *coarse = memory_printf("coarse=%s", file), *steps = memory_printf("train.steps=2");
+    char *const sets[] = {"task=implant",
+                          "data.sampler=defect",
+                          "data.spacing_mm=5",
+                          "network.input_channels=3",
+                          "restore.scan=overlap",
+                          "restore.min_prior=0",
+                          "train.validate_every=1",
+                          "train.validate_cases=0",
+                          "train.validate_patches=1",
+                          "train.best=loss",
+                          coarse,
+                          steps};
+    char *const two[] = {"train.steps=2"};
+    const int n = sizeof sets / sizeof *sets;
+    if (CHECK(paths[0] != NULL) && CHECK_OK(shape_fit(&shape, &report, &fit, &error), &error) &&
+        CHECK_OK(shape_model_write(file, &shape, &error), &error) &&
+        CHECK_OK(trainer_start(recipe, n, sets, check_path("on_shape"), NULL, &error), &error)) {
+        steps[strlen(steps) - 1] = '1';
+        CHECK_OK(trainer_start(recipe, n, sets, check_path("on_shape_halves"), NULL, &error), &error);
+        remove(file);
+        CHECK_OK(trainer_resume(check_path("on_shape_halves"), 1, two, &error), &error);
+        CHECK(chain_same_model(in("on_shape", "last.h5"), in("on_shape_halves", "last.h5")));
+        CHECK_OK(model_read(&model, in("on_shape", "last.h5"), false, &error), &error);
+        CHECK(model.shape != NULL && model.coarse == NULL);
+        CHECK_OK(restorer_open(&restorer, check_path("on_shape"), NULL, &error), &error);
+        restorer_free(restorer);
+        model_done(&model);
+    }
+    shape_model_done(&shape);
+    memory_free(coarse);
+    memory_free(steps);
+}
+
 static void test_refused(void)
 {
     struct error none = {0}, channels = {0}, spacing = {0};
@@ -132,6 +178,7 @@ int main(int argc, char **argv)
     const struct check_test tests[] = {{"resume_same_bits", test_resume_same_bits},
                                        {"model_holds_both", test_model_holds_both},
                                        {"completion", test_completion},
+                                       {"shape", test_shape},
                                        {"refused", test_refused},
                                        {0}};
     log_set_level(LOG_QUIET);
