@@ -1,5 +1,5 @@
 # Every package from the distribution, found once, with the apt line that brings all of them when one is missing.
-set(CALVARIA_APT "apt-get install build-essential cmake pkg-config libdnnl-dev libhdf5-dev libnifti2-dev libteem-dev libyaml-dev libcjson-dev libpng-dev libxxhash-dev libmicrohttpd-dev libprotobuf-c-dev protobuf-c-compiler gnuplot-nox libopenmpi-dev libopenblas-dev liblapacke-dev")
+set(CALVARIA_APT "apt-get install build-essential cmake pkg-config libdnnl-dev libhdf5-dev libnifti2-dev libteem-dev libyaml-dev libcjson-dev libpng-dev libfreetype-dev fonts-dejavu-core libxxhash-dev libmicrohttpd-dev libprotobuf-c-dev protobuf-c-compiler gnuplot-nox libopenmpi-dev libopenblas-dev liblapacke-dev")
 
 find_package(PkgConfig)
 find_package(OpenMP COMPONENTS C)
@@ -34,11 +34,14 @@ find_path(LAPACKE_INCLUDE lapacke.h)
 find_library(OPENBLAS_LIBRARY openblas)
 if(PKG_CONFIG_FOUND)
   pkg_check_modules(HDF5 IMPORTED_TARGET hdf5)
+  pkg_check_modules(FREETYPE IMPORTED_TARGET freetype2)
 endif()
+find_file(CALVARIA_FONT DejaVuSans.ttf PATHS /usr/share/fonts /usr/local/share/fonts
+          PATH_SUFFIXES truetype/dejavu dejavu TTF dejavu-sans-fonts)
 
 foreach(need OpenMP_C_FOUND Threads_FOUND PNG_FOUND ZLIB_FOUND DNNL_LIBRARY DNNL_INCLUDE NIFTI_LIBRARY NIFTI_ZNZ_LIBRARY NIFTI_INCLUDE
              TEEM_LIBRARY TEEM_INCLUDE YAML_LIBRARY YAML_INCLUDE CJSON_LIBRARY CJSON_INCLUDE XXHASH_INCLUDE PROTOBUF_C_LIBRARY PROTOBUF_C_INCLUDE PROTOC_C MICROHTTPD_LIBRARY MICROHTTPD_INCLUDE
-             LAPACKE_LIBRARY LAPACKE_INCLUDE OPENBLAS_LIBRARY HDF5_FOUND)
+             LAPACKE_LIBRARY LAPACKE_INCLUDE OPENBLAS_LIBRARY HDF5_FOUND FREETYPE_FOUND CALVARIA_FONT)
   if(NOT ${need})
     list(APPEND missing ${need})
   endif()

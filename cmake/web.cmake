@@ -26,6 +26,7 @@ if(CMAKE_SCRIPT_MODE_FILE)
     endif()
   endif()
   if(NOT WEB_FAILED)
+    set(ENV{COLOURS} ${SOURCE}/../../data/picture/colours.h)
     web_run("build.mjs" ${NODE} build.mjs ${OUT})
   endif()
   return()
@@ -56,7 +57,7 @@ add_custom_command(
   OUTPUT ${CMAKE_BINARY_DIR}/web/index.html
   COMMAND ${CMAKE_COMMAND} -D SOURCE=${CMAKE_SOURCE_DIR}/serve/web -D STAGE=${CMAKE_BINARY_DIR}/web-stage -D OUT=${CMAKE_BINARY_DIR}/web
           -D NPM=${NPM_PROGRAM} -D NODE=${NODE_PROGRAM} -P ${CMAKE_CURRENT_LIST_FILE}
-  DEPENDS ${web_sources} ${CMAKE_CURRENT_LIST_FILE}
+  DEPENDS ${web_sources} ${CMAKE_SOURCE_DIR}/data/picture/colours.h ${CMAKE_CURRENT_LIST_FILE}
   COMMENT "Making the page (npm ci, esbuild)")
 add_custom_target(calvaria_web ALL DEPENDS ${CMAKE_BINARY_DIR}/web/index.html)
 install(DIRECTORY ${CMAKE_BINARY_DIR}/web/ DESTINATION share/calvaria/web COMPONENT calvaria OPTIONAL)

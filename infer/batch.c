@@ -199,8 +199,8 @@ static enum status case_picture(const struct batch *batch, const struct batch_ca
 {
     struct arena arena = {0};
     char title[256];
-    const struct render_layer layers[] = {{.mask = one->result.implant.data, .rgb = {214, 92, 51}, .name = "implant"},
-                                          {.mask = skull->data, .rgb = {226, 219, 201}, .name = "defective skull"}};
+    const struct render_layer layers[] = {{.mask = one->result.implant.data, .rgb = COLOUR_IMPLANT, .name = "implant"},
+                                          {.mask = skull->data, .rgb = COLOUR_BONE, .name = "defective skull"}};
     snprintf(title, sizeof title, "%.120s  %s: %.1f ml", one->name, "implant", one->report.volume_ml);
     char *path = case_file(batch, one, &arena, "_implant", ".png", error);
     enum status status = path ? render_sheet(path, &skull->grid, layers, 2, 0, title, error) : error->status;

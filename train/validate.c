@@ -138,10 +138,10 @@ static enum status validate_picture(struct trial *trial, const char *path, int64
     snprintf(title, sizeof title, "%s, step %" PRId64 ", DSC %.3f", trial->name, step, trial->metrics.dsc);
 
     const struct render_layer layers[] = {
-        {.mask = trial->skull.data, .rgb = {227, 218, 201}, .name = "defective skull"},
-        {.mask = hit, .rgb = {70, 160, 90}, .name = "correct"},
-        {.mask = truth, .rgb = {200, 60, 50}, .name = "missed"},
-        {.mask = predicted, .rgb = {60, 110, 200}, .name = "too much"},
+        {.mask = trial->skull.data, .rgb = COLOUR_BONE, .name = "defective skull"},
+        {.mask = hit, .rgb = COLOUR_CORRECT, .name = "correct"},
+        {.mask = truth, .rgb = COLOUR_MISSED, .name = "missed"},
+        {.mask = predicted, .rgb = COLOUR_EXTRA, .name = "too much"},
     };
 
     int focus = mask_count(hit, n) > 0 ? 1 : 2;

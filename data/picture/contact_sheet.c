@@ -19,13 +19,12 @@ enum {
     ROW_W = BAR + WORDS + 4 * (TILE + GAP) + 2 * GAP
 };
 
-static const uint8_t ground[3] = {255, 255, 255}, tile_ground[3] = {14, 17, 22}, ink[3] = {40, 44, 52},
-                     faint[3] = {110, 116, 126};
-static const uint8_t bone_rgb[3] = {227, 218, 201}, implant_rgb[3] = {224, 82, 48};
-static const uint8_t mark_rgb[][3] = {[CONTACT_PLAIN] = {190, 196, 204},
-                                      [CONTACT_GOOD] = {70, 160, 90},
-                                      [CONTACT_ODD] = {230, 165, 40},
-                                      [CONTACT_BAD] = {200, 40, 40}};
+static const uint8_t ground[3] = COLOUR_PAPER, tile_ground[3] = COLOUR_SLICE, ink[3] = COLOUR_INK,
+                     faint[3] = COLOUR_FAINT, bone_rgb[3] = COLOUR_BONE, implant_rgb[3] = COLOUR_IMPLANT;
+static const uint8_t mark_rgb[][3] = {[CONTACT_PLAIN] = COLOUR_FAINT,
+                                      [CONTACT_GOOD] = COLOUR_GOOD,
+                                      [CONTACT_ODD] = COLOUR_NOTE,
+                                      [CONTACT_BAD] = COLOUR_BAD};
 
 enum status contact_sheet_open(struct contact_sheet *ret, const char *path, const char *title, int64_t n,
                                struct error *error)
@@ -51,7 +50,7 @@ static void contact_sheet_swatch(struct image *page, int64_t x, const char *name
     image_fill(&swatch, rgb);
     image_paste(page, &swatch, x, 10);
     image_done(&swatch);
-    image_text_scaled(page, x + 26, 14, name, 1, ink);
+    image_text(page, x + 26, 11, name, TEXT_NORMAL, ink);
 }
 
 static enum status contact_sheet_begin_page(struct contact_sheet *sheet, struct error *error)
@@ -62,14 +61,14 @@ static enum status contact_sheet_begin_page(struct contact_sheet *sheet, struct 
     if (image_new(&sheet->page, sheet->columns * ROW_W + GAP, HEAD + rows * (ROW_H + GAP) + GAP, error))
         return error->status;
     image_fill(&sheet->page, ground);
-    snprintf(text, sizeof text, "%.56s", sheet->title);
-    image_text_scaled(&sheet->page, GAP + BAR, 10, text, 2, ink);
-    const int64_t right = sheet->page.w - 250;
+    snprintf(text, sizeof text, "%.48s", sheet->title);
+    image_text(&sheet->page, GAP + BAR, 7, text, TEXT_LARGE, ink);
+    const int64_t right = sheet->page.w - 330;
     contact_sheet_swatch(&sheet->page, right, "bone", bone_rgb);
-    contact_sheet_swatch(&sheet->page, right + 70, "implant", implant_rgb);
+    contact_sheet_swatch(&sheet->page, right + 96, "implant", implant_rgb);
     snprintf(text, sizeof text, "page %" PRId64 " of %" PRId64, sheet->done / sheet->per_page + 1,
              contact_sheet_pages(sheet));
-    image_text_scaled(&sheet->page, right + 160, 14, text, 1, faint);
+    image_text(&sheet->page, right + 208, 11, text, TEXT_NORMAL, faint);
     return STATUS_OK;
 }
 
@@ -89,43 +88,46 @@ static enum status contact_sheet_write_page(struct contact_sheet *sheet, struct 
 
 /* ---- a row ---- */
 
-/* Bytes of the text's next line, broken at a blank where there is one. */
-static size_t contact_sheet_line_length(const char *text, size_t columns)
+/* Bytes of the text's next line: as many words as fit, or as many characters where one word does not. */
+static size_t contact_sheet_line_length(const char *text, enum text_size size)
 {
-    const size_t n = strcspn(text, "\n");
-    if (n <= columns)
-        return n;
-    for (size_t blank = columns; blank > columns / 3; blank--)
-        if (text[blank] == ' ')
-            return blank;
-    return columns;
+    int64_t width = 0;
+    size_t blank = 0;
+    const char *c = text;
+
+    while (*c && *c != '\n') {
+        const char *next = c;
+        width += font_next(&fonts[size], &next)->advance;
+        if (width > WORDS - GAP)
+            return blank > 0 ? blank : (size_t)(c - text);
+        if (*c == ' ')
+            blank = (size_t)(c - text);
+        c = next;
+    }
+
+    return (size_t)(c - text);
 }
 
-static size_t contact_sheet_words_columns(int scale)
-{
-    return (size_t)(WORDS / (FONT_ADVANCE * scale));
-}
-
-static int64_t contact_sheet_words_height(const char *text, int scale)
+static int64_t contact_sheet_words_height(const char *text, enum text_size size)
 {
     int64_t n = 0;
     for (; *text; n++) {
-        text += contact_sheet_line_length(text, contact_sheet_words_columns(scale));
+        text += contact_sheet_line_length(text, size);
         text += *text == ' ' || *text == '\n';
     }
-    return n * FONT_LINE * scale;
+    return n * image_text_line(size);
 }
 
 /* Returns y below the last line; what does not fit is left out. */
-static int64_t contact_sheet_words(struct image *page, int64_t x, int64_t y, int64_t y_end, const char *text, int scale,
-                                   const uint8_t rgb[3])
+static int64_t contact_sheet_words(struct image *page, int64_t x, int64_t y, int64_t y_end, const char *text,
+                                   enum text_size size, const uint8_t rgb[3])
 {
-    while (*text && y + FONT_LINE * scale <= y_end) {
-        const size_t n = contact_sheet_line_length(text, contact_sheet_words_columns(scale));
-        char line[128];
+    while (*text && y + image_text_line(size) <= y_end) {
+        const size_t n = contact_sheet_line_length(text, size);
+        char line[256];
         snprintf(line, sizeof line, "%.*s", (int)n, text);
-        image_text_scaled(page, x, y, line, scale, rgb);
-        y += FONT_LINE * scale;
+        image_text(page, x, y, line, size, rgb);
+        y += image_text_line(size);
         text += n;
         text += *text == ' ' || *text == '\n';
     }
@@ -243,10 +245,12 @@ enum status contact_sheet_add(struct contact_sheet *sheet, const struct contact_
     image_fill(&bar, mark_rgb[row->mark]);
     image_paste(&sheet->page, &bar, x, y);
     image_done(&bar);
-    int64_t below = contact_sheet_words(&sheet->page, x + BAR + GAP, y + 2, y + TILE, row->name, 2, ink);
-    const int scale = row->text && below + 6 + contact_sheet_words_height(row->text, 2) <= y + TILE ? 2 : 1;
+    int64_t below = contact_sheet_words(&sheet->page, x + BAR + GAP, y + 2, y + TILE, row->name, TEXT_NORMAL, ink);
+    const enum text_size size = row->text && below + 6 + contact_sheet_words_height(row->text, TEXT_NORMAL) <= y + TILE
+                                    ? TEXT_NORMAL
+                                    : TEXT_SMALL;
     if (row->text)
-        contact_sheet_words(&sheet->page, x + BAR + GAP, below + 6, y + TILE, row->text, scale,
+        contact_sheet_words(&sheet->page, x + BAR + GAP, below + 6, y + TILE, row->text, size,
                             row->mark == CONTACT_BAD ? mark_rgb[CONTACT_BAD] : ink);
     if (row->grid && contact_sheet_pictures(&sheet->page, x + BAR + GAP + WORDS, y, row, error))
         return error->status;

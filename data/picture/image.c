@@ -50,36 +50,51 @@ void image_paste(struct image *dst, const struct image *src, int64_t x, int64_t 
             memcpy(dst->rgb + 3 * ((y + v) * dst->w + x + lo), src->rgb + 3 * (v * src->w + lo), (size_t)(hi - lo) * 3);
 }
 
-static void image_block(struct image *dst, int64_t x, int64_t y, int size, const uint8_t rgb[3])
+/* One glyph, its pen at x on the base line y, mixed over what is there by its coverage. */
+static void image_glyph(struct image *dst, int64_t x, int64_t y, const struct glyph *glyph, const uint8_t *coverage,
+                        const uint8_t rgb[3])
 {
-    for (int64_t v = y; v < y + size; v++)
-        for (int64_t u = x; u < x + size; u++)
-            if (u >= 0 && v >= 0 && u < dst->w && v < dst->h)
-                memcpy(dst->rgb + 3 * (v * dst->w + u), rgb, 3);
+    for (int64_t row = 0; row < glyph->h; row++)
+        for (int64_t column = 0; column < glyph->w; column++) {
+            const int64_t u = x + glyph->left + column, v = y - glyph->top + row;
+            const int part = coverage[glyph->at + row * glyph->w + column];
+            if (part == 0 || u < 0 || v < 0 || u >= dst->w || v >= dst->h)
+                continue;
+            uint8_t *pixel = dst->rgb + 3 * (v * dst->w + u);
+            for (int c = 0; c < 3; c++)
+                pixel[c] = (uint8_t)((pixel[c] * (255 - part) + rgb[c] * part + 127) / 255);
+        }
 }
 
-void image_text_scaled(struct image *dst, int64_t x, int64_t y, const char *text, int scale, const uint8_t rgb[3])
+void image_text(struct image *dst, int64_t x, int64_t y, const char *text, enum text_size size, const uint8_t rgb[3])
 {
-    int64_t left = x;
-    for (const unsigned char *c = (const unsigned char *)text; *c; c++) {
-        if (*c == '\n') {
+    const struct font *font = &fonts[size];
+    const int64_t left = x;
+    y += font->ascent;
+    while (*text) {
+        if (*text == '\n') {
             x = left;
-            y += FONT_LINE * scale;
+            y += font->line;
+            text++;
             continue;
         }
-        int known = *c >= FONT_FIRST && *c < FONT_FIRST + FONT_N;
-        const uint8_t *glyph = font_glyphs[known ? *c - FONT_FIRST : '?' - FONT_FIRST];
-        for (int row = 0; row < FONT_H; row++)
-            for (int column = 0; column < FONT_W; column++)
-                if (glyph[row] >> (FONT_W - 1 - column) & 1)
-                    image_block(dst, x + column * scale, y + row * scale, scale, rgb);
-        x += FONT_ADVANCE * scale;
+        const struct glyph *glyph = font_next(font, &text);
+        image_glyph(dst, x, y, glyph, font->coverage, rgb);
+        x += glyph->advance;
     }
 }
 
-void image_text(struct image *dst, int64_t x, int64_t y, const char *text, const uint8_t rgb[3])
+int64_t image_text_width(const char *text, enum text_size size)
 {
-    image_text_scaled(dst, x, y, text, 1, rgb);
+    int64_t width = 0;
+    while (*text && *text != '\n')
+        width += font_next(&fonts[size], &text)->advance;
+    return width;
+}
+
+int64_t image_text_line(enum text_size size)
+{
+    return fonts[size].line;
 }
 
 enum status image_write_png(const char *path, const struct image *image, struct error *error)

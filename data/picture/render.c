@@ -11,14 +11,14 @@
 enum {
     SLICE_SAMPLES = 3,
     SHEET_PANEL = 400,
-    SHEET_CAPTION = 16,
+    SHEET_CAPTION = 24,
     SHEET_GAP = 8,
     SHEET_TITLE = 40,
     SCENE_CELLS_MAX = 400,
     SHEET_CELLS = 300
 };
 
-static const uint8_t slice_ground[3] = {14, 17, 22}, sheet_ground[3] = {255, 255, 255}, sheet_ink[3] = {40, 44, 52};
+static const uint8_t slice_ground[3] = COLOUR_SLICE, sheet_ground[3] = COLOUR_PAPER, sheet_ink[3] = COLOUR_INK;
 
 enum status render_shaded(struct image *ret, const struct grid *grid, const struct render_layer *layers, int n_layers,
                           enum render_view view, int64_t px, struct error *error)
@@ -99,7 +99,7 @@ static void render_place(struct image *sheet, struct image *picture, int column,
 {
     int64_t x = SHEET_GAP + column * (SHEET_PANEL + SHEET_GAP), y = SHEET_TITLE + row * (SHEET_PANEL + SHEET_GAP);
     image_paste(sheet, picture, x + (SHEET_PANEL - picture->w) / 2, y + (SHEET_PANEL - SHEET_CAPTION - picture->h) / 2);
-    image_text_scaled(sheet, x + 4, y + SHEET_PANEL - SHEET_CAPTION + 4, label, 1, sheet_ink);
+    image_text(sheet, x + 4, y + SHEET_PANEL - SHEET_CAPTION, label, TEXT_NORMAL, sheet_ink);
     image_done(picture);
 }
 
@@ -138,12 +138,12 @@ static void render_legend(struct image *sheet, const struct grid *grid, const st
         }
         double ml = (double)mask_count(layers[i].mask, grid_voxels(grid)) * grid_voxel_ml(grid);
         snprintf(text, sizeof text, "%.20s\n%.1f ml", layers[i].name ? layers[i].name : "", ml);
-        image_text_scaled(sheet, x + 40, y - 6, text, 2, sheet_ink);
+        image_text(sheet, x + 40, y - 6, text, TEXT_NORMAL, sheet_ink);
     }
 
     snprintf(text, sizeof text, "%" PRId64 " x %" PRId64 " x %" PRId64 " voxels\n%.3g x %.3g x %.3g mm", grid->dim[0],
              grid->dim[1], grid->dim[2], grid_spacing_mm(grid, 0), grid_spacing_mm(grid, 1), grid_spacing_mm(grid, 2));
-    image_text_scaled(sheet, x, y + 20, text, 2, sheet_ink);
+    image_text(sheet, x, y + 20, text, TEXT_NORMAL, sheet_ink);
 }
 
 static enum status render_views(struct image *sheet, const struct scene *scene, bool left, bool back,
@@ -206,7 +206,7 @@ enum status render_sheet(const char *path, const struct grid *grid, const struct
     if (!status) {
         render_legend(&sheet, grid, layers, n_layers);
         if (title)
-            image_text_scaled(&sheet, SHEET_GAP + 4, 10, title, 2, sheet_ink);
+            image_text(&sheet, SHEET_GAP + 4, 7, title, TEXT_LARGE, sheet_ink);
         status = image_write_png(path, &sheet, error);
     }
 

@@ -1,7 +1,7 @@
 /* render.h - pictures of masks without a display: shaded first-hit views and slices, as PNG (libpng).
  *
- *     struct render_layer layers[] = {{.mask = skull, .rgb = {227, 218, 201}, .name = "defective skull"},
- *                                     {.mask = implant, .rgb = {214, 84, 60}, .name = "implant"}};
+ *     struct render_layer layers[] = {{.mask = skull, .rgb = COLOUR_BONE, .name = "defective skull"},
+ *                                     {.mask = implant, .rgb = COLOUR_IMPLANT, .name = "implant"}};
  *     if (render_sheet("case.png", &grid, layers, 2, 1, "case 000", error)) ...
  *
  * Views follow the volume's axes (x left, y posterior, z superior), not an oblique affine. The same pixels on any
@@ -13,6 +13,8 @@
 
 #include "base/error.h"
 #include "data/mask/morphology.h"
+#include "data/picture/colours.h"
+#include "data/picture/font.h"
 #include "data/volume/volume.h"
 
 struct image {
@@ -53,9 +55,10 @@ enum status image_new(struct image *ret, int64_t w, int64_t h, struct error *err
 void image_done(struct image *image);
 void image_fill(struct image *image, const uint8_t rgb[3]);
 void image_paste(struct image *dst, const struct image *src, int64_t x, int64_t y); /* parts outside dst are cut */
-/* A small bitmap font, x, y = top left, scaled by whole pixels; '\n' starts a line. Not ASCII: shown as '?'. */
-void image_text(struct image *dst, int64_t x, int64_t y, const char *text, const uint8_t rgb[3]);
-void image_text_scaled(struct image *dst, int64_t x, int64_t y, const char *text, int scale, const uint8_t rgb[3]);
+/* UTF-8, x, y = top left; '\n' starts a line. Characters that the font lacks are drawn as '?'. */
+void image_text(struct image *dst, int64_t x, int64_t y, const char *text, enum text_size size, const uint8_t rgb[3]);
+int64_t image_text_width(const char *text, enum text_size size); /* of its first line, pixels */
+int64_t image_text_line(enum text_size size);                    /* from one line to the next, pixels */
 enum status image_write_png(const char *path, const struct image *image, struct error *error); /* atomic */
 
 /* Orthographic, lit by the surface normal of the distance-smoothed mask; px pixels on the longer side. Empty masks give

@@ -142,8 +142,8 @@ static int shape_bin(double mm)
 
 static void shape_picture_scale(struct image *sheet, int64_t x, int64_t y)
 {
-    static const uint8_t ink[3] = {40, 44, 52};
-    image_text_scaled(sheet, x, y - 30, "mm", 2, ink);
+    static const uint8_t ink[3] = COLOUR_INK;
+    image_text(sheet, x, y - 30, "mm", TEXT_NORMAL, ink);
     for (int bin = BINS - 1; bin >= 0; bin--, y += BAR_STEP) {
         struct image swatch;
         struct error ignored = {0};
@@ -157,14 +157,14 @@ static void shape_picture_scale(struct image *sheet, int64_t x, int64_t y)
             snprintf(text, sizeof text, "over %g", bin_mm[bin]);
         else
             snprintf(text, sizeof text, "%g to %g", bin_mm[bin], bin_mm[bin + 1]);
-        image_text_scaled(sheet, x + BAR_WIDTH + 8, y + 9, text, 2, ink);
+        image_text(sheet, x + BAR_WIDTH + 8, y + 6, text, TEXT_NORMAL, ink);
     }
 }
 
 static enum status shape_picture_draw(struct image *sheet, const struct grid *grid, uint8_t *masks,
                                       const double offset_mm[3], struct error *error)
 {
-    static const uint8_t ink[3] = {40, 44, 52};
+    static const uint8_t ink[3] = COLOUR_INK;
     struct render_layer layers[BINS];
     const enum render_view outside = render_view_at(offset_mm), views[2] = {outside, render_view_opposite(outside)};
 
@@ -180,8 +180,8 @@ static enum status shape_picture_draw(struct image *sheet, const struct grid *gr
         image_paste(sheet, &view, FRAME + i * (VIEW_PX + FRAME) + (VIEW_PX - view.w) / 2,
                     CAPTION + (VIEW_PX - view.h) / 2);
         image_done(&view);
-        image_text_scaled(sheet, FRAME + i * (VIEW_PX + FRAME), FRAME,
-                          i ? "thickness, from inside" : "thickness, from outside", 2, ink);
+        image_text(sheet, FRAME + i * (VIEW_PX + FRAME), FRAME,
+                   i ? "thickness, from inside" : "thickness, from outside", TEXT_LARGE, ink);
     }
 
     shape_picture_scale(sheet, 3 * FRAME + 2 * VIEW_PX, CAPTION + 60);

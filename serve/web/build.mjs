@@ -9,12 +9,21 @@ import { gzipSync } from 'node:zlib'
 const here = dirname(fileURLToPath(import.meta.url))
 const out = resolve(process.argv[2] ?? join(here, 'web'))
 
+// The colours of pictures and report: COLOUR_BONE and so on are lists of red, green, blue, alpha in src/.
+async function colours() {
+  const text = await readFile(process.env.COLOURS ?? join(here, '../../data/picture/colours.h'), 'utf8')
+  const rows = [...text.matchAll(/^#define (COLOUR_\w+) \{(\d+), (\d+), (\d+)\}/gm)]
+  if (!rows.length) throw new Error('data/picture/colours.h defines no colour')
+  return Object.fromEntries(rows.map(([, name, ...rgb]) => [name, `[${rgb.join(',')},255]`]))
+}
+
 async function bundle() {
   const { metafile } = await build({
     absWorkingDir: here,
     entryPoints: ['src/app.js'],
     outdir: out,
     bundle: true,
+    define: await colours(),
     splitting: true,
     format: 'esm',
     target: 'es2022',

@@ -143,12 +143,21 @@ static void test_text_and_paste(void)
     image_fill(&stamp, red);
     image_paste(&page, &stamp, -5, 25); /* cut on two sides */
     CHECK_INT(count_red(&page, 0), 25);
-    image_text(&page, 20, 2, "I", black);
-    int64_t ink = 0;
-    for (int64_t i = 0; i < page.w * page.h; i++)
-        ink += page.rgb[3 * i] == 0;
-    CHECK_INT(ink, 3 + 5 + 3);
-    image_text_scaled(&page, -100, -100, "outside\n\x80", 3, black); /* drawn nowhere */
+    image_text(&page, 20, 2, "I", TEXT_SMALL, black);
+    int64_t ink = 0, tall = 0;
+    for (int64_t y = 0; y < page.h; y++) {
+        int64_t dark = 0;
+        for (int64_t x = 20; x < page.w; x++)
+            dark += page.rgb[3 * (y * page.w + x)] < 128 && page.rgb[3 * (y * page.w + x) + 1] < 128;
+        ink += dark;
+        tall += dark > 0;
+    }
+    CHECK(tall >= 9 && ink >= tall && ink <= 2 * tall); /* a stroke as high as a capital, one or two pixels wide */
+    image_text(&page, -100, -100, "outside\n\x80", TEXT_LARGE, black);                        /* drawn nowhere */
+    CHECK_INT(image_text_width("\xC3\xA9", TEXT_NORMAL), image_text_width("e", TEXT_NORMAL)); /* e acute */
+    CHECK_INT(image_text_width("\xE4\xBA\xBA\xFF", TEXT_NORMAL), image_text_width("??", TEXT_NORMAL));
+    CHECK_INT(image_text_width("mm\nmmmm", TEXT_SMALL), image_text_width("mm", TEXT_SMALL));
+    CHECK(image_text_width("implant", TEXT_LARGE) > image_text_width("implant", TEXT_SMALL));
     image_done(&stamp);
     image_done(&page);
     CHECK_FAILS(image_new(&page, 0, 5, &error), &error, STATUS_FAILED, "out of range");

@@ -4,8 +4,9 @@ import { NVImage, NVMesh, Niivue, SHOW_RENDER, SLICE_TYPE } from '@niivue/niivue
 import { cutShader, surfaceShader } from './shaders.js'
 import { thinVolume } from './volume.js'
 
-const BONE = [228, 217, 196, 255]
-const IMPLANT = [18, 160, 150, 255]
+// From data/picture/colours.h, by build.mjs.
+const BONE = COLOUR_BONE
+const IMPLANT = COLOUR_IMPLANT
 const NO_CUT = [0, 0, 0, 1]
 const TURN_DEG = 5
 const QUIET = {
