@@ -13,6 +13,6 @@ struct direct_layout weight_gradient_layout(const struct weight_gradient *weight
 const char *weight_gradient_name(const struct weight_gradient *weights);
 int64_t weight_gradient_macs(const struct weight_gradient *weights);
 void weight_gradient_run(struct weight_gradient *weights, const float *src, const float *d_dst, float *d_packed,
-                        void *scratch);
+                         void *scratch);
 
 #endif

@@ -21,6 +21,8 @@ enum {
 };
 /* Transformed weights are up to 7 times the plain ones: floats beyond which the memory is not worth it. */
 enum { WINOGRAD_WEIGHTS_MOST = 10 << 20 };
+/* With fewer the transforms cost more than the products that they save. */
+enum { WINOGRAD_CHANNELS_MIN = 16 };
 /* Tiles of a unit; floats between the positions' parts, so that they do not fall into the same sets. */
 enum { WINOGRAD_STEP_MAX = 48, WINOGRAD_GAP = 16 };
 
@@ -84,8 +86,8 @@ bool winograd_supports(const struct direct_conv *conv)
         return false;
     if (conv->stride[0] != 1 || conv->stride[1] != 1 || conv->stride[2] != 1)
         return false;
-    if (conv->src.c < 2 * block_c || conv->dst.c < 2 * block_c || tensor_channel_block(conv->src.c) != block_c ||
-        tensor_channel_block(conv->dst.c) != block_c)
+    if (conv->src.c < WINOGRAD_CHANNELS_MIN || conv->dst.c < WINOGRAD_CHANNELS_MIN ||
+        tensor_channel_block(conv->src.c) != block_c || tensor_channel_block(conv->dst.c) != block_c)
         return false;
     struct winograd_grid grid = winograd_grid_of(conv, block_c);
     if (winograd_weights_floats(&grid) > WINOGRAD_WEIGHTS_MOST)

@@ -92,6 +92,10 @@ static const struct conv_case cases[] = {
     {1, 32, 32, {6, 8, 12}, CUBE(3), CUBE(1), CUBE(1), CUBE(1), 1, false},
     {2, 33, 49, {5, 7, 13}, CUBE(3), CUBE(1), CUBE(1), CUBE(1), 1, false},
     {1, 40, 33, {7, 14, 10}, CUBE(3), CUBE(1), CUBE(0), CUBE(0), 1, false},
+    /* one block of channels, where 16 lie together */
+    {1, 16, 16, {8, 9, 13}, CUBE(3), CUBE(1), CUBE(1), CUBE(1), 1, false},
+    {2, 16, 40, {5, 8, 12}, CUBE(3), CUBE(1), CUBE(1), CUBE(0), 1, false},
+    {1, 32, 16, {12, 8, 9}, CUBE(3), CUBE(1), CUBE(0), CUBE(1), 1, false},
     {1, 32, 40, {4, 15, 16}, CUBE(3), CUBE(1), {0, 2, 1}, {1, 0, 2}, 1, false},
     {1, 36, 34, {8, 8, 10}, CUBE(5), CUBE(1), CUBE(2), CUBE(2), 1, true},
     {1, 32, 32, {6, 16, 15}, {1, 3, 3}, CUBE(1), {0, 1, 1}, {0, 1, 1}, 1, false},
