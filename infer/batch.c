@@ -259,6 +259,7 @@ static enum status case_measure(const struct batch *batch, struct batch_case *on
     char *thickness = status ? NULL : case_file(batch, one, &arena, "_thickness", ".png", error);
     const struct report_request request = {.mesh = meshed ? &mesh : NULL,
                                            .thickness_png = drawn ? thickness : NULL,
+                                           .notes = &batch->config->input_notes,
                                            .max_voxels = one->plan.report_voxels,
                                            .mesh_left_out = !fits,
                                            .picture_left_out = !one->plan.picture && !batch->config->no_picture};
@@ -271,6 +272,12 @@ static enum status case_measure(const struct batch *batch, struct batch_case *on
     one->report.mesh_s = log_clock_s() - begin;
 
     return status;
+}
+
+/* The input as its owner calls it: two files of one case name must not look alike in a report. */
+static const char *case_input(const struct batch *batch, const struct batch_case *one)
+{
+    return batch->config->input_name ? batch->config->input_name : file_base(one->path);
 }
 
 static enum status case_write_report(const struct batch *batch, struct batch_case *one, struct error *error)
@@ -288,9 +295,10 @@ static enum status case_write_report(const struct batch *batch, struct batch_cas
     one->report.memory_bound_bytes = one->plan.bound_bytes;
     one->report.memory_limit_bytes = batch->limit;
     if (!status)
-        status = report_write(json, &one->report, &one->result, batch->restorer, one->path, error);
+        status = report_write(json, &one->report, &one->result, batch->restorer, case_input(batch, one), error);
     if (!status && !batch->config->no_page)
-        status = report_page(page, &one->report, &one->result, batch->restorer, pictures, one->name, error);
+        status =
+            report_page(page, &one->report, &one->result, batch->restorer, pictures, case_input(batch, one), error);
 
     arena_done(&arena);
     return status;

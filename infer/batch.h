@@ -16,6 +16,8 @@ struct batch_config {
     double clearance_mm, min_thickness_mm; /* more rules, after the model's */
     const char *max_memory;                /* "800M"; NULL or "": no limit */
     bool no_mesh, no_picture, no_page, keep_raw;
+    const char *input_name;            /* in reports, in place of the input's file name; NULL: that. Not an option */
+    struct config_strings input_notes; /* what was done to the input before, for the report. Not an option */
 };
 extern const struct config_table batch_table; /* also the command's options */
 

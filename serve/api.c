@@ -1,4 +1,5 @@
 /* api.c - the short responses of the API; see http.h. Test: tests/serve/test_server.sh */
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -58,7 +59,7 @@ enum MHD_Result api_session_end(struct request *request)
 enum MHD_Result api_example(struct request *request)
 {
     struct store *store = request->server->store;
-    struct job job = {.example = true, .threshold_hu = NAN, .threshold = NAN};
+    struct job job = {.example = true, .segment = SEGMENT_NO, .threshold_hu = NAN, .threshold = NAN};
     struct error error = {0};
     char why[JOB_TEXT_BYTES], *folder = NULL;
     int status = store_reserve(store, EXAMPLE_BYTES, why);
@@ -106,47 +107,71 @@ enum MHD_Result api_cancel(struct request *request)
     return status ? api_respond_absent(request) : respond_job(request, 200, request->id);
 }
 
-static enum MHD_Result api_respond_file(struct request *request, int artefact, int handle, int64_t bytes,
-                                        const char *name)
+/* Headers of a file, whole or in part. */
+static void api_describe_file(struct MHD_Response *response, int artefact, const char *name, const char *tag)
 {
     char disposition[HEADER_BYTES];
-    struct MHD_Response *response = MHD_create_response_from_fd64((uint64_t)bytes, handle);
-
-    if (!response) {
-        close(handle);
-        return MHD_NO;
-    }
     snprintf(disposition, sizeof disposition, "%s; filename=\"%s\"",
              artefacts[artefact].shown ? "inline" : "attachment", name);
     MHD_add_response_header(response, "Content-Type", artefacts[artefact].type);
     MHD_add_response_header(response, "Content-Disposition", disposition);
-
+    MHD_add_response_header(response, "Accept-Ranges", "bytes");
+    MHD_add_response_header(response, "ETag", tag);
+    MHD_add_response_header(response, "Cache-Control", "private, no-cache");
     if (strncmp(artefacts[artefact].type, "text/html", 9) == 0) { /* a report needs no script and no other file */
         MHD_add_response_header(
             response, "Content-Security-Policy",
             "default-src 'none'; img-src data:; style-src 'unsafe-inline'; frame-ancestors 'self'; sandbox");
         MHD_add_response_header(response, "X-Frame-Options", "SAMEORIGIN");
     }
+}
 
-    respond_within(request, http_time_s(bytes));
+static enum MHD_Result api_respond_file(struct request *request, const struct store_file *file, int artefact)
+{
+    const char *range = request_header(request, "Range"), *match = request_header(request, "If-Range");
+    const bool same = http_tag_matches(request_header(request, "If-None-Match"), file->tag);
+    int64_t first = 0, last = file->bytes - 1;
+    int status = same ? 304 : 200;
 
-    return respond(request, 200, response);
+    /* If-Range: the part fits only to the file that the client has already. */
+    if (!same && range && (!match || strcmp(match, file->tag) == 0)) {
+        const int part = http_range(range, file->bytes, &first, &last);
+        status = part ? part : status;
+    }
+
+    const bool body = status == 200 || status == 206;
+    struct MHD_Response *response =
+        body ? MHD_create_response_from_fd_at_offset64((uint64_t)(last + 1 - first), file->handle, (uint64_t)first)
+             : MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
+    if (!body || !response)
+        close(file->handle);
+    if (!response)
+        return MHD_NO;
+
+    api_describe_file(response, artefact, file->name, file->tag);
+    char part[64];
+    if (status == 206)
+        snprintf(part, sizeof part, "bytes %" PRId64 "-%" PRId64 "/%" PRId64, first, last, file->bytes);
+    else
+        snprintf(part, sizeof part, "bytes */%" PRId64, file->bytes);
+    if (status == 206 || status == 416)
+        MHD_add_response_header(response, "Content-Range", part);
+    respond_within(request, http_time_s(body ? last + 1 - first : 0));
+    return respond(request, status, response);
 }
 
 enum MHD_Result api_file(struct request *request)
 {
     const char *format = request_argument(request, "format"), *name = artefacts[request->artefact].name;
-    char saved[128];
-    int64_t bytes = 0;
+    struct store_file file;
     int artefact = artefact_find(name, format);
 
     if (artefact < 0)
         return artefacts[request->artefact].format
                    ? respond_error(request, 400, "format: '%.20s': expected nii.gz or nrrd", format)
                    : respond_error(request, 400, "format: '%.20s': %s has one format alone", format, name);
-    int handle = store_open_file(request->server->store, request->id, artefact, &bytes, saved);
-    if (handle >= 0)
-        return api_respond_file(request, artefact, handle, bytes, saved);
+    if (store_open_file(request->server->store, request->id, artefact, &file))
+        return api_respond_file(request, &file, artefact);
     if (store_version(request->server->store, request->id) == 0)
         return api_respond_absent(request);
 

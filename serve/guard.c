@@ -46,6 +46,21 @@ static bool guard_origin_is_own(const char *origin, const char *host)
            (strncmp(origin, "https://", 8) == 0 && strcasecmp(origin + 8, host) == 0);
 }
 
+/* An origin that --allow-origin names. */
+static bool guard_origin_is_allowed(const struct server *server, const char *origin)
+{
+    for (int64_t i = 0; i < server->config->allow_origin.n; i++)
+        if (strcasecmp(server->config->allow_origin.items[i], origin) == 0)
+            return true;
+    return false;
+}
+
+const char *guard_foreign_origin(const struct request *request)
+{
+    const char *origin = request_header(request, "Origin");
+    return origin && guard_origin_is_allowed(request->server, origin) ? origin : NULL;
+}
+
 static int guard_refuse(struct request *request, int status, const char *why)
 {
     snprintf(request->why, sizeof request->why, "%s", why);
@@ -71,10 +86,11 @@ int guard_check(struct request *request)
     if (!host || (!request->server->token && !guard_host_is_loopback(host)))
         return guard_refuse(request, 403,
                             "Host: no name of this machine's loopback (open http://127.0.0.1 or http://localhost)");
-    if (origin && !guard_origin_is_own(origin, host))
+    const bool foreign = guard_foreign_origin(request) != NULL;
+    if (origin && !foreign && !guard_origin_is_own(origin, host))
         return guard_refuse(request, 403,
                             "Origin: another site's page sent this request (only this server's own page may)");
-    if (site && strcmp(site, "same-origin") != 0 && strcmp(site, "none") != 0)
+    if (site && !foreign && strcmp(site, "same-origin") != 0 && strcmp(site, "none") != 0)
         return guard_refuse(request, 403,
                             "Sec-Fetch-Site: another site's page sent this request (only this server's own page may)");
     if (request->server->token && !guard_has_token(request))

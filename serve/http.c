@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -80,11 +81,39 @@ static bool http_route_documents(const struct route *route, int status)
     return false;
 }
 
+/* For pages of another origin that --allow-origin names (Fetch standard, 3.2). */
+static void http_add_origin(const struct request *request, struct MHD_Response *response)
+{
+    const char *origin = guard_foreign_origin(request);
+    if (request->server->config->allow_origin.n > 0)
+        http_add_header(response, "Vary", "Origin");
+    if (!origin)
+        return;
+    http_add_header(response, "Access-Control-Allow-Origin", origin);
+    http_add_header(response, "Access-Control-Expose-Headers",
+                    "Content-Disposition, Content-Range, ETag, Location, Retry-After");
+    http_add_header(response, "Cross-Origin-Resource-Policy", "cross-origin");
+}
+
+/* A preflight request of such a page, which carries no token. */
+static enum MHD_Result http_respond_preflight(struct request *request)
+{
+    struct MHD_Response *response = MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
+    if (!response)
+        return MHD_NO;
+    MHD_add_response_header(response, "Access-Control-Allow-Methods", "GET, HEAD, POST, DELETE");
+    MHD_add_response_header(response, "Access-Control-Allow-Headers",
+                            "Authorization, Content-Type, If-None-Match, If-Range, Range");
+    MHD_add_response_header(response, "Access-Control-Max-Age", "600");
+    return respond(request, 204, response);
+}
+
 enum MHD_Result respond(struct request *request, int status, struct MHD_Response *response)
 {
     struct server *server = request->server;
     if (!response)
         return MHD_NO;
+    http_add_origin(request, response);
     http_add_safety_headers(response);
     if (request->route && !http_route_documents(request->route, status)) {
         server->undocumented++;
@@ -185,6 +214,63 @@ enum MHD_Result respond_nothing(struct request *request, const char *cookie)
     return respond(request, 204, response);
 }
 
+/* --- headers --- */
+
+bool http_tag_matches(const char *list, const char *tag)
+{
+    for (const char *at = list; at && *at;) {
+        at += strspn(at, " \t,");
+        if (*at == '*')
+            return true;
+        if (strncmp(at, "W/", 2) == 0)
+            at += 2;
+        if (*at != '"')
+            return false;
+        const char *end = strchr(at + 1, '"');
+        if (!end)
+            return false;
+        if ((size_t)(end + 1 - at) == strlen(tag) && strncmp(at, tag, strlen(tag)) == 0)
+            return true;
+        at = end + 1;
+    }
+    return false;
+}
+
+/* Digits alone; -1: none, or too many. */
+static int64_t http_digits(const char **at)
+{
+    const size_t n = strspn(*at, "0123456789");
+    const int64_t value = n > 0 && n < 19 ? (int64_t)strtoll(*at, NULL, 10) : -1;
+    *at += n;
+    return value;
+}
+
+int http_range(const char *header, int64_t bytes, int64_t *ret_first, int64_t *ret_last)
+{
+    if (!header || strncasecmp(header, "bytes=", 6) != 0)
+        return 0;
+    const char *at = header + 6;
+    int64_t first = http_digits(&at), last = -1;
+    if (*at++ != '-')
+        return 0;
+    last = http_digits(&at);
+    if (*at || (first < 0 && last < 0) || (first >= 0 && last >= 0 && last < first))
+        return 0;
+
+    /* "-500" is the last 500 bytes. */
+    if (first < 0) {
+        first = last < bytes ? bytes - last : 0;
+        last = last > 0 ? bytes - 1 : -2;
+    }
+    if (last == -1 || last >= bytes)
+        last = bytes - 1;
+    if (first >= bytes || last < first)
+        return 416;
+    *ret_first = first;
+    *ret_last = last;
+    return 206;
+}
+
 /* --- requests --- */
 
 const char *request_header(const struct request *request, const char *name)
@@ -219,6 +305,10 @@ static void request_refuse(struct request *request)
         return;
     }
 
+    if (strcmp(request->method, "OPTIONS") == 0 && guard_foreign_origin(request)) {
+        request->preflight = true;
+        return;
+    }
     route_match(request);
     if (!request->refusal)
         request->refusal = guard_check(request);
@@ -266,6 +356,8 @@ static enum MHD_Result request_handle(void *context, struct MHD_Connection *conn
     if (request->refusal)
         return http_respond_failure(request, request->refusal, request->why);
 
+    if (request->preflight)
+        return http_respond_preflight(request);
     return request->route ? request->route->respond(request) : page_respond(request);
 }
 

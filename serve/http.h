@@ -47,7 +47,8 @@ struct request {
     char why[JOB_TEXT_BYTES]; /* of the refusal */
     const char *allow;        /* of a 405 */
     void *upload;
-    int responded; /* status */
+    bool preflight; /* OPTIONS of a page that --allow-origin names */
+    int responded;  /* status */
 };
 
 /* Finds the route of method and path; fills route, id, artefact, or refusal and why. */
@@ -67,6 +68,11 @@ enum MHD_Result respond_nothing(struct request *request, const char *cookie); /*
 
 /* From now on the connection has so long; 0: no limit. */
 void respond_within(struct request *request, double seconds);
+/* Does If-None-Match (a list, or *) name this entity tag? Weak comparison (RFC 9110, 8.8.3.2). */
+bool http_tag_matches(const char *list, const char *tag);
+/* One range of a Range header, bytes first to last of `bytes`: 0 where the header is to be ignored (several ranges,
+ * other units, malformed), 206 with the range, 416 where it lies beyond the end (RFC 9110, 14.2). */
+int http_range(const char *header, int64_t bytes, int64_t *ret_first, int64_t *ret_last);
 double http_time_s(int64_t bytes); /* what the slowest accepted client needs for so many */
 
 enum status http_start(struct server *server, struct error *error);
@@ -76,6 +82,8 @@ void http_reap(struct server *server);
 
 /* guard.c: 0, or the status of a refusal with request->why. */
 int guard_check(struct request *request);
+/* The request's origin where --allow-origin names it, else NULL. */
+const char *guard_foreign_origin(const struct request *request);
 enum status guard_open(struct server *server, struct error *error); /* reads the token, makes or reads the session */
 /* Same time whatever the difference. */
 bool guard_equal(const char *given, const char *secret);

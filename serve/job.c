@@ -33,7 +33,13 @@ const struct artefact artefacts[ARTEFACTS] = {
     {"preview.png", NULL, "out/skull_implant.png", "image/png", "_implant.png", true},
 };
 
-enum { ARTEFACT_REPORT = 11, REPORT_MAX_BYTES = 1 << 20, JOB_FILE_MAX_BYTES = 1 << 16 };
+enum {
+    ARTEFACT_STL = 7,
+    ARTEFACT_IMPLANT_PLY = 10,
+    ARTEFACT_REPORT = 11,
+    REPORT_MAX_BYTES = 1 << 20,
+    JOB_FILE_MAX_BYTES = 1 << 16
+};
 
 int artefact_find(const char *name, const char *format)
 {
@@ -129,9 +135,18 @@ void job_error_set(struct job *job, const char *text)
 void job_download_name(char *text, size_t size, const struct job *job, int artefact)
 {
     enum { MOST = 60 };
+    static const char *const suffixes[] = {".nii.gz", ".nii", ".nrrd", ".nhdr"};
+    char name[JOB_NAME_BYTES];
     size_t used = 0;
 
-    for (const char *at = job->name; *at && used < MOST && used + 1 < size; at++) {
+    snprintf(name, sizeof name, "%s", job->name);
+    for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++)
+        if (file_has_suffix(name, suffixes[i])) {
+            name[strlen(name) - strlen(suffixes[i])] = '\0';
+            break;
+        }
+
+    for (const char *at = name; *at && used < MOST && used + 1 < size; at++) {
         bool plain = (*at >= 'a' && *at <= 'z') || (*at >= 'A' && *at <= 'Z') || (*at >= '0' && *at <= '9') ||
                      *at == '-' || *at == '_' || (*at == '.' && used > 0);
         if (plain || (used > 0 && text[used - 1] != '_'))
@@ -214,7 +229,8 @@ cJSON *job_json(const struct job *job, int64_t place, double keep_hours)
         job_add_time(object, "finished", job->finished_ms) &&
         job_add_time(object, "expires", job->finished_ms ? job->finished_ms + keep_ms : 0) &&
         cJSON_AddBoolToObject(object, "example", job->example) &&
-        cJSON_AddBoolToObject(object, "segment", job->segment) &&
+        (job->segment == SEGMENT_AUTO ? cJSON_AddNullToObject(object, "segment")
+                                      : cJSON_AddBoolToObject(object, "segment", job->segment == SEGMENT_YES)) &&
         cJSON_AddNumberToObject(object, "input_bytes", (double)(job->bytes[0] > 0 ? job->bytes[0] : 0)) &&
         (job->error[0] ? cJSON_AddStringToObject(object, "error", job->error)
                        : cJSON_AddNullToObject(object, "error")) &&
@@ -238,7 +254,8 @@ enum status job_write(const char *folder, const struct job *job, struct error *e
               cJSON_AddStringToObject(object, "name", job->name) &&
               cJSON_AddStringToObject(object, "state", job_state_names[job->state]) &&
               cJSON_AddBoolToObject(object, "example", job->example) &&
-              cJSON_AddBoolToObject(object, "segment", job->segment) &&
+              (job->segment == SEGMENT_AUTO ? cJSON_AddStringToObject(object, "segment", "auto")
+                                            : cJSON_AddBoolToObject(object, "segment", job->segment == SEGMENT_YES)) &&
               (isnan(job->threshold_hu) || cJSON_AddNumberToObject(object, "threshold_hu", job->threshold_hu)) &&
               (isnan(job->threshold) || cJSON_AddNumberToObject(object, "threshold", job->threshold)) &&
               cJSON_AddNumberToObject(object, "attempts", job->attempts) &&
@@ -285,7 +302,9 @@ static bool job_parse(struct job *job, const cJSON *object)
         return false;
     job->state = (enum job_state)found;
     job->example = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(object, "example"));
-    job->segment = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(object, "segment"));
+    job->segment = strcmp(job_text(object, "segment"), "auto") == 0                    ? SEGMENT_AUTO
+                   : cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(object, "segment")) ? SEGMENT_YES
+                                                                                       : SEGMENT_NO;
     job->threshold_hu = job_number(object, "threshold_hu", NAN);
     job->threshold = job_number(object, "threshold", NAN);
     job->attempts = (int)job_number(object, "attempts", 0);
@@ -360,6 +379,10 @@ void job_collect(struct job *job, const char *folder)
                         : NULL;
     if (report)
         job_summary(job, report);
+
+    /* An empty implant has nothing to print. */
+    if (job->summary && job_number(job->summary, "components", 1) == 0)
+        job->bytes[ARTEFACT_STL] = job->bytes[ARTEFACT_IMPLANT_PLY] = -1;
     cJSON_Delete(report);
 }
 

@@ -16,6 +16,9 @@
 enum job_state { JOB_QUEUED, JOB_RUNNING, JOB_DONE, JOB_FAILED, JOB_CANCELLED };
 extern const char *const job_state_names[];
 
+/* Is the upload a CT? AUTO: its values decide, which the child reports. */
+enum job_segment { SEGMENT_NO, SEGMENT_YES, SEGMENT_AUTO };
+
 enum {
     JOB_ID_LENGTH = 32,
     JOB_NAME_CHARS = 100,
@@ -39,7 +42,8 @@ int artefact_find(const char *name, const char *format);
 struct job {
     char id[JOB_ID_LENGTH + 1], name[JOB_NAME_BYTES];
     enum job_state state;
-    bool example, segment;
+    bool example;
+    enum job_segment segment;
     double threshold_hu, threshold;              /* NaN: the default */
     int attempts;                                /* times it was started */
     int64_t created_ms, started_ms, finished_ms; /* since 1970; 0: not yet */

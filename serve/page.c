@@ -172,8 +172,7 @@ enum MHD_Result page_respond(struct request *request)
     const char *known = request_header(request, "If-None-Match");
     const char *data = file ? file->data : no_page, *type = file ? file->type : "text/html; charset=utf-8";
     size_t bytes = file ? file->bytes : sizeof no_page - 1;
-    bool packed = file && file->packed && page_takes_gzip(request),
-         same = file && known && strcmp(known, file->tag) == 0;
+    bool packed = file && file->packed && page_takes_gzip(request), same = file && http_tag_matches(known, file->tag);
 
     if (packed) {
         data = file->packed;

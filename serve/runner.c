@@ -63,6 +63,8 @@ static void child_progress_line(struct child_progress *progress)
         double begin = stages[progress->stage].begin, end = stages[progress->stage].end;
         store_progress(progress->store, progress->job->id, stages[progress->stage].name,
                        begin + (end - begin) * (double)done / (double)total);
+    } else if (strncmp(line, "segment ", 8) == 0) {
+        progress->job->segment = strcmp(line + 8, "true") == 0 ? SEGMENT_YES : SEGMENT_NO;
     } else if (strncmp(line, "mesh_grid_mm ", 13) == 0) {
         double mm = strtod(line + 13, NULL);
         progress->job->mesh_grid_mm = isfinite(mm) && mm > 0 ? mm : 0;
@@ -114,8 +116,9 @@ static struct command command_make(const struct runner_config *config, const str
         command_add(&command, memory_strdup("--no-picture"));
     if (job->example)
         command_add(&command, memory_strdup("--example"));
-    if (job->segment)
-        command_add(&command, memory_strdup("--ct"));
+    command_add(&command, memory_printf("--kind=%s", job->segment == SEGMENT_AUTO  ? "auto"
+                                                     : job->segment == SEGMENT_YES ? "ct"
+                                                                                   : "mask"));
     if (!isnan(job->threshold_hu))
         command_add(&command, memory_printf("--threshold-hu=%.17g", job->threshold_hu));
     for (int64_t i = 0; i < config->set->n; i++)

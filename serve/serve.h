@@ -15,7 +15,7 @@ struct serve_config {
     double keep_hours, max_memory_gb, max_minutes, drain_s;
     double max_voxels_million;
     bool no_picture;
-    struct config_strings set; /* over the model's restoration */
+    struct config_strings set, allow_origin; /* set: over the model's restoration */
 };
 extern const struct config_table serve_table; /* also the command's options */
 

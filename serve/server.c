@@ -54,6 +54,8 @@ static const struct config_field serve_fields[] = {
      .help = "make no preview.png: seconds less per job"},
     {.key = "set", .type = CONFIG_STRINGS, .offset = OFFSET(set),
      .help = "KEY=VALUE over the model's restoration, as infer takes it"},
+    {.key = "allow_origin", .type = CONFIG_STRINGS, .offset = OFFSET(allow_origin),
+     .help = "ORIGIN (as https://viewer.example) whose pages may use the API too; may be repeated"},
     {.key = "drain_s", .type = CONFIG_DOUBLE, .offset = OFFSET(drain_s), .text = "30", .min = 0, .max = 86400,
      .unit = "s", .help = "after SIGTERM running jobs may end for so long; then they are queued for the next start"},
     {0},
@@ -92,6 +94,22 @@ static enum status server_state_folder(struct server *server, struct error *erro
         return error_set(error, STATUS_USAGE,
                          "--state: is missing, and there is no $HOME to put it in (--state /var/lib/calvaria)");
     return server->state ? file_make_folders(server->state, error) : error_memory(error, 256, "a path");
+}
+
+/* Jobs work in folders of their own: a path relative to the server's folder must not change its meaning there. */
+static enum status server_model_path(struct server *server, struct error *error)
+{
+    const char *model = server->config->model;
+    if (!model || strncmp(model, "builtin:", 8) == 0) {
+        server->model = model ? memory_strdup(model) : NULL;
+        return !model || server->model ? STATUS_OK : error_memory(error, strlen(model), "the model's path");
+    }
+    char *whole = realpath(model, NULL);
+    if (!whole)
+        return error_set(error, STATUS_FAILED, "--model %s: %s (a model file or a run folder)", model, strerror(errno));
+    server->model = memory_strdup(whole);
+    free(whole);
+    return server->model ? STATUS_OK : error_memory(error, strlen(model), "the model's path");
 }
 
 /* The model is opened once, so that a wrong one stops the server and not its first user. */
@@ -136,15 +154,18 @@ static enum status server_open(struct server *server, struct error *error)
     const struct serve_config *config = server->config;
     const struct store_limits limits = {.queue = config->queue, .keep_hours = config->keep_hours};
     int64_t threads = parallel_threads() / config->workers;
-    const struct runner_config runner = {.model = config->model,
-                                         .set = &config->set,
-                                         .threads = threads > 0 ? threads : 1,
-                                         .max_voxels = server->max_voxels,
-                                         .max_memory_bytes = (int64_t)(config->max_memory_gb * 1e9),
-                                         .no_picture = config->no_picture,
-                                         .max_s = 60 * config->max_minutes};
+    struct runner_config runner = {.model = config->model,
+                                   .set = &config->set,
+                                   .threads = threads > 0 ? threads : 1,
+                                   .max_voxels = server->max_voxels,
+                                   .max_memory_bytes = (int64_t)(config->max_memory_gb * 1e9),
+                                   .no_picture = config->no_picture,
+                                   .max_s = 60 * config->max_minutes};
     enum status status = server_state_folder(server, error);
 
+    if (!status)
+        status = server_model_path(server, error);
+    runner.model = server->model;
     if (!status)
         status = guard_open(server, error);
     if (!status)
@@ -213,6 +234,7 @@ static void server_close(struct server *server)
     store_close(server->store);
     page_close(server);
     memory_free(server->info);
+    memory_free(server->model);
     memory_free(server->token);
     memory_free(server->state);
     pthread_mutex_destroy(&server->watch_mutex);

@@ -19,6 +19,7 @@ struct server {
     const char *version;
     char *state; /* --state, or where such things go */
     int64_t max_upload_bytes, max_voxels;
+    char *model; /* --model as an absolute path; NULL: the shipped one */
     char *token; /* NULL: none wanted */
     char session[JOB_ID_LENGTH + 1];
     char *info; /* the part of /api/info that never changes: JSON of the model */

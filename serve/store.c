@@ -366,30 +366,36 @@ static const char *store_input_suffix(int handle)
     return head[0] == 0x1f && head[1] == 0x8b ? ".nii.gz" : memcmp(head, "NRRD", 4) == 0 ? ".nrrd" : ".nii";
 }
 
-int store_open_file(struct store *store, const char *id, int artefact, int64_t *ret_bytes, char name[128])
+bool store_open_file(struct store *store, const char *id, int artefact, struct store_file *ret)
 {
+    struct store_file file = {.handle = -1};
     char *path = NULL;
     pthread_mutex_lock(&store->mutex);
     const struct job *job = store_find(store, id);
-
     if (job && job->bytes[artefact] >= 0) {
         path = memory_printf("%s/%s/%s", store->folder, job->id, artefacts[artefact].path);
-        job_download_name(name, 128, job, artefact);
+        job_download_name(file.name, sizeof file.name, job, artefact);
     }
     pthread_mutex_unlock(&store->mutex);
-    struct stat info;
-    int handle = path ? open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW) : -1;
-    memory_free(path);
-    if (handle >= 0 && (fstat(handle, &info) || !S_ISREG(info.st_mode))) {
-        close(handle);
-        return -1;
-    }
-    if (handle >= 0)
-        *ret_bytes = info.st_size;
-    if (handle >= 0 && artefact == 0)
-        strncat(name, store_input_suffix(handle), 128 - strlen(name) - 1);
 
-    return handle;
+    /* Outside the lock: opening may wait for a disk. */
+    struct stat info;
+    file.handle = path ? open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW) : -1;
+    memory_free(path);
+    if (file.handle < 0)
+        return false;
+    if (fstat(file.handle, &info) || !S_ISREG(info.st_mode)) {
+        close(file.handle);
+        return false;
+    }
+
+    file.bytes = info.st_size;
+    if (artefact == 0)
+        strncat(file.name, store_input_suffix(file.handle), sizeof file.name - strlen(file.name) - 1);
+    snprintf(file.tag, sizeof file.tag, "\"%" PRIx64 "-%" PRIx64 "-%" PRIx64 "\"", (uint64_t)file.bytes,
+             (uint64_t)info.st_mtim.tv_sec, (uint64_t)info.st_mtim.tv_nsec);
+    *ret = file;
+    return true;
 }
 
 struct store_count store_count(struct store *store)

@@ -41,8 +41,15 @@ void store_abandon(struct store *store,
 char *store_json(struct store *store, const char *id, uint64_t *ret_version, bool *ret_final);
 /* The version alone; 0 where there is none. */
 uint64_t store_version(struct store *store, const char *id);
-/* Opens a job's file; *ret_bytes its size, `name` as it is saved. -1: no such job or file. */
-int store_open_file(struct store *store, const char *id, int artefact, int64_t *ret_bytes, char name[128]);
+/* An open file of a job. */
+struct store_file {
+    int handle;
+    int64_t bytes;
+    char name[128]; /* as it is saved */
+    char tag[40];   /* an entity tag: changes with the content */
+};
+/* false: no such job or file. */
+bool store_open_file(struct store *store, const char *id, int artefact, struct store_file *ret);
 /* 0, 404, or 409 where it has ended. */
 int store_cancel(struct store *store, const char *id);
 int store_remove(struct store *store, const char *id);

@@ -183,20 +183,31 @@ static void upload_number(struct upload *upload, enum field field, double least,
         *ret = value;
 }
 
+/* Without folders, whichever way they are written. */
+static const char *upload_base(const char *path)
+{
+    const char *base = path;
+    for (const char *at = path; *at; at++)
+        if (*at == '/' || *at == '\\')
+            base = at + 1;
+    return base;
+}
+
 static void upload_fields(struct upload *upload)
 {
-    struct arena arena = {0};
     struct job *job = &upload->job;
     const char *segment = upload->field[FIELD_SEGMENT];
-    job->segment = strcmp(segment, "true") == 0;
-    if (*segment && !job->segment && strcmp(segment, "false") != 0)
-        upload_fault(upload, 400, "segment: '%.40s': expected true or false", segment);
+    job->segment = strcmp(segment, "true") == 0    ? SEGMENT_YES
+                   : strcmp(segment, "false") == 0 ? SEGMENT_NO
+                                                   : SEGMENT_AUTO;
+    if (*segment && job->segment == SEGMENT_AUTO && strcmp(segment, "auto") != 0)
+        upload_fault(upload, 400, "segment: '%.40s': expected true, false or auto", segment);
     upload_number(upload, FIELD_THRESHOLD_HU, -1000, 3000, &job->threshold_hu);
     upload_number(upload, FIELD_THRESHOLD, 0, 1, &job->threshold);
-    char *name = upload->field[FIELD_NAME][0] ? upload->field[FIELD_NAME] : volume_case_name(&arena, upload->file_name);
-    if (!name || !job_name_set(job, name))
+    /* The whole file name: "000_defective" and "000_complete" are two skulls. */
+    const char *name = upload->field[FIELD_NAME][0] ? upload->field[FIELD_NAME] : upload_base(upload->file_name);
+    if (!job_name_set(job, name))
         job_name_set(job, "skull");
-    arena_done(&arena);
 }
 
 /* What it must begin with, whatever its name; the readers see the rest when its turn comes. */

@@ -12,6 +12,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "serve/job.h"
 #include "data/segment/segment.h"
 #include "data/volume/formats.h"
 #include "infer/batch.h"
@@ -19,6 +20,8 @@
 static const double SKULL_VIEW_MM = 1.5, IMPLANT_VIEW_MM = 0.8;
 static const char UPLOAD[] = "in/upload", SKULL[] = "work/skull", SEGMENTED[] = "work/skull.nii.gz",
                   MADE[] = "work/example.nii.gz";
+
+static const char *const work_kind_names[] = {"auto", "mask", "ct", NULL};
 
 #define OFFSET(member) offsetof(struct work_config, member)
 /* clang-format off */
@@ -31,7 +34,8 @@ static const struct config_field work_fields[] = {
      .max = 9e15, .help = "of this process; 0: any"},
     {.key = "example", .type = CONFIG_BOOL, .offset = OFFSET(example), .text = "false",
      .help = "make the example first"},
-    {.key = "ct", .type = CONFIG_BOOL, .offset = OFFSET(ct), .text = "false", .help = "take the skull from a CT first"},
+    {.key = "kind", .type = CONFIG_ENUM, .offset = OFFSET(kind), .text = "mask", .names = work_kind_names,
+     .help = "ct: the skull is segmented first; auto: the values decide"},
     {.key = "no_picture", .type = CONFIG_BOOL, .offset = OFFSET(no_picture), .text = "false", .help = "write no PNG"},
     {.key = "threshold_hu", .type = CONFIG_DOUBLE, .offset = OFFSET(threshold_hu), .text = "150", .min = -1000,
      .max = 3000, .unit = "HU", .help = "with ct: bone from here up"},
@@ -41,6 +45,15 @@ static const struct config_field work_fields[] = {
 /* clang-format on */
 const struct config_table work_table = {
     .help = "one job of calvaria serve", .size = sizeof(struct work_config), .fields = work_fields};
+
+/* One job under way. */
+struct work {
+    const struct work_config *config;
+    struct job job; /* its record; name: of the upload */
+    bool segmented;
+    struct config_strings notes; /* for the report */
+    struct arena arena;
+};
 
 /* A sanitizer's shadow does not fit under a bound of address space. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -85,30 +98,75 @@ static enum status work_example(struct error *error)
     return status;
 }
 
-static enum status work_segment(const struct work_config *config, struct error *error)
+/* Hounsfield units of a head: a share of air and a share of bone. A mask has two values, and neither is air. */
+static bool work_is_ct(const struct volume *volume)
+{
+    const double AIR_HU = -300, BONE_HU = 150, AIR_FRAC = 0.02, BONE_FRAC = 0.002;
+    const int64_t n = grid_voxels(&volume->grid);
+    int64_t air = 0, bone = 0;
+
+    for (int64_t i = 0; i < n && volume->type != VOXEL_U8; i++) {
+        const double value = volume->type == VOXEL_I16 ? (double)((const int16_t *)volume->data)[i]
+                                                       : (double)((const float *)volume->data)[i];
+        air += value < AIR_HU;
+        bone += value > BONE_HU;
+    }
+
+    return (double)air > AIR_FRAC * (double)n && (double)bone > BONE_FRAC * (double)n;
+}
+
+/* What the segmentation did and noticed becomes notes of the report. */
+static enum status work_note(struct work *work, const struct segment_report *report, struct error *error)
+{
+    const char **notes = arena_alloc(&work->arena, SEGMENT_MAX_WARNINGS + 1, sizeof *notes);
+    if (!notes)
+        return error_memory(error, SEGMENT_MAX_WARNINGS * sizeof *notes, "the notes of the segmentation");
+
+    notes[0] = arena_printf(&work->arena,
+                            "The skull was segmented from a CT: bone from %.0f HU up, %.0f ml; %" PRId64
+                            " other pieces (%.1f ml) were removed.",
+                            report->threshold_hu, report->bone_ml, report->n_removed, report->removed_ml);
+    work->notes = (struct config_strings){.n = 1 + report->n_warnings, .items = notes};
+    for (int i = 0; i < report->n_warnings; i++)
+        notes[1 + i] = arena_printf(&work->arena, "Segmentation: %s.", report->warnings[i]);
+    for (int64_t i = 0; i < work->notes.n; i++)
+        if (!notes[i])
+            return error_memory(error, 256, "the notes of the segmentation");
+    return STATUS_OK;
+}
+
+static enum status work_segment(struct work *work, FILE *progress, struct error *error)
 {
     struct arena arena = {0};
     struct segment_config segment;
     struct segment_report report;
     struct volume ct = {0}, skull = {0};
-
-    progress_stage("segmenting");
     enum status status = config_bind(&segment_table, NULL, &segment, &arena, error);
-    segment.threshold_hu = config->threshold_hu;
+
+    segment.threshold_hu = work->config->threshold_hu;
     if (!status)
         status = volume_read(&ct, UPLOAD, error);
-    if (!status)
+    work->segmented = !status && (work->config->kind == WORK_CT || work_is_ct(&ct));
+    fprintf(progress, "segment %s\n", work->segmented ? "true" : "false");
+
+    if (work->segmented) {
+        progress_stage("segmenting");
         status = segment_skull(&skull, &report, &ct, &segment, UPLOAD, error);
-    if (!status)
-        status = volume_write(SEGMENTED, &skull, error);
+        if (!status)
+            status = work_note(work, &report, error);
+        if (!status)
+            status = volume_write(SEGMENTED, &skull, error);
+    }
+
     volume_done(&ct);
     volume_done(&skull);
     arena_done(&arena);
     return status;
 }
 
-static enum status work_restore(const struct work_config *config, char *skull, struct error *error)
+static enum status work_restore(const struct work *work, char *skull, struct error *error)
 {
+    const struct work_config *config = work->config;
     struct arena arena = {0};
     struct batch_config batch;
     FILE *nowhere = fopen("/dev/null", "w");
@@ -122,6 +180,8 @@ static enum status work_restore(const struct work_config *config, char *skull, s
         batch.format = 1 + VOLUME_NIFTI_GZ;
         batch.set = config->set;
         batch.no_picture = config->no_picture;
+        batch.input_name = work->job.name;
+        batch.input_notes = work->notes;
         status = batch_run(&batch, 1, &skull, nowhere, error);
     }
 
@@ -175,7 +235,7 @@ static enum status work_views(const char *skull, FILE *progress, struct error *e
 }
 
 /* The first message; the paths of the job's folder, which the sender does not know, become "the file". */
-static void work_report_error(FILE *progress, const struct error *error)
+static void work_report_error(const struct work *work, FILE *progress, const struct error *error)
 {
     static const char *const internal[] = {"work/skull.nii.gz", "work/skull", "in/upload"};
     size_t length = strcspn(error->text, "\n");
@@ -193,36 +253,45 @@ static void work_report_error(FILE *progress, const struct error *error)
     }
 
     if (strstr(error->text, "non-binary"))
-        fputs("; if this is a CT, send it with segment=true", progress);
+        fputs(work->config->kind == WORK_MASK ? "; if this is a CT, send it with segment=true"
+                                              : "; nor are its values those of a CT in Hounsfield units",
+              progress);
     fputc('\n', progress);
     fflush(progress);
 }
 
 enum status work_run(const struct work_config *config, FILE *progress, struct error *error)
 {
+    struct work work = {.config = config};
     char skull[32];
     work_bound(config);
     progress_set_file(progress);
     enum status status = chdir(config->folder) ? error_set(error, STATUS_FAILED, "%s: no folder of a job: %s",
                                                            config->folder, strerror(errno))
                                                : STATUS_OK;
+
+    if (!status)
+        status = job_read(&work.job, ".", error);
     if (!status && config->example)
         status = work_example(error);
     progress_stage("reading");
     if (!status)
         status = work_check_size(config, error);
-    if (!status && config->ct)
-        status = work_segment(config, error);
-    snprintf(skull, sizeof skull, "%s", config->ct ? SEGMENTED : SKULL);
-    if (!status && !config->ct && link(UPLOAD, SKULL) && errno != EEXIST)
+    if (!status && config->kind != WORK_MASK)
+        status = work_segment(&work, progress, error);
+
+    snprintf(skull, sizeof skull, "%s", work.segmented ? SEGMENTED : SKULL);
+    if (!status && !work.segmented && link(UPLOAD, SKULL) && errno != EEXIST)
         status = error_set(error, STATUS_FAILED, "the file: cannot be put in place: %s", strerror(errno));
     if (!status)
-        status = work_restore(config, skull, error);
+        status = work_restore(&work, skull, error);
     if (!status)
         status = work_views(skull, progress, error);
-    progress_set_file(NULL);
 
+    progress_set_file(NULL);
     if (status)
-        work_report_error(progress, error);
+        work_report_error(&work, progress, error);
+    job_done(&work.job);
+    arena_done(&work.arena);
     return status;
 }

@@ -2,7 +2,7 @@
  *
  * It reads FOLDER/in/upload (or makes the example there), leaves results in FOLDER/out and reports on `progress`, line
  * by line:
- *   stage NAME           part DONE TOTAL           mesh_grid_mm F           error TEXT
+ *   stage NAME       part DONE TOTAL       segment true|false       mesh_grid_mm F       error TEXT
  * The restoration itself is infer/batch.h's, so its files are those of `calvaria infer`. */
 #ifndef CALVARIA_SERVE_WORK_H
 #define CALVARIA_SERVE_WORK_H
@@ -10,10 +10,13 @@
 #include "base/config.h"
 #include "data/volume/volume.h"
 
+enum work_kind { WORK_AUTO, WORK_MASK, WORK_CT };
+
 struct work_config {
     const char *folder, *model;
     int64_t max_voxels, max_memory_bytes;
-    bool example, ct, no_picture;
+    bool example, no_picture;
+    int kind; /* enum work_kind */
     double threshold_hu;
     struct config_strings set;
 };

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "data/mask/distance.h"
 #include "infer/crop.h"
@@ -519,6 +520,15 @@ static enum status report_measure_all(struct report *report, struct box box, con
     return status;
 }
 
+static void report_date(char text[REPORT_DATE_BYTES])
+{
+    const time_t now = time(NULL);
+    struct tm utc;
+    text[0] = '\0';
+    if (gmtime_r(&now, &utc))
+        strftime(text, REPORT_DATE_BYTES, "%Y-%m-%dT%H:%M:%SZ", &utc);
+}
+
 enum status report_make(struct report *ret, const struct restoration *restoration, const struct volume *defective,
                         const struct restorer *restorer, const struct report_request *request, struct error *error)
 {
@@ -528,6 +538,7 @@ enum status report_make(struct report *ret, const struct restoration *restoratio
                             .symmetry_mm = NAN,
                             .measured_step = 1};
     struct box box = box_of_mask(restoration->implant.data, restoration->implant.grid.dim);
+    report_date(report.created);
     enum status status =
         box_empty(box) ? STATUS_OK : report_measure_all(&report, box, &restoration->implant, defective, request, error);
 
@@ -551,6 +562,8 @@ enum status report_make(struct report *ret, const struct restoration *restoratio
     if (request->picture_left_out)
         report_warn(&report, "No pictures were made: the memory allowed would not do (--max-memory).");
     report_warn_volume(&report, defective, restorer);
+    for (int64_t i = 0; request->notes && i < request->notes->n; i++)
+        report_warn(&report, "%s", request->notes->items[i]);
     report_warn_model(&report, restorer_model(restorer));
     *ret = report;
 

@@ -5,10 +5,11 @@
 #include "infer/mesh/mesh.h"
 #include "infer/restore.h"
 
-enum { REPORT_MAX_WARNINGS = 16 };
+enum { REPORT_MAX_WARNINGS = 28, REPORT_DATE_BYTES = 32 };
 
 struct report {
-    double volume_ml, extent_mm[3]; /* extent along the volume's axes x, y, z */
+    char created[REPORT_DATE_BYTES]; /* 2026-01-02T03:04:05Z */
+    double volume_ml, extent_mm[3];  /* extent along the volume's axes x, y, z */
     double thickness_mean_mm, thickness_min_mm, thickness_p5_mm, thickness_p95_mm,
         thickness_max_mm; /* over its voxels, of the largest ball within the implant that holds the voxel; right to half
                              a voxel */
@@ -36,6 +37,7 @@ struct report {
 };
 
 struct report_request {
+    const struct config_strings *notes;   /* of what was done to the input before: become warnings; NULL: none */
     const struct mesh *mesh;              /* NULL: none is wanted */
     const char *thickness_png;            /* NULL: no picture */
     bool mesh_left_out, picture_left_out; /* for want of memory: become warnings */

@@ -171,7 +171,8 @@ static enum status page_write(FILE *file, const struct report *report, const str
     page_text(file, name);
     fputs("</title><h1>", file);
     page_text(file, name);
-    fputs("</h1><p class=soft>Cranial implant report. Research software: not for clinical use.</p>\n", file);
+    fprintf(file, "</h1><p class=soft>Cranial implant report of %s. Research software: not for clinical use.</p>\n",
+            report->created);
     page_warnings(file, report);
     for (int i = 0; !status && i < 2; i++)
         if (pictures[i])

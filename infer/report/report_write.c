@@ -199,6 +199,7 @@ enum status report_write(const char *path, const struct report *report, const st
     json_take(&json, json.root);
     json_text(&json, json.root, "format", "calvaria-report");
     json_number(&json, json.root, "format_version", 1);
+    json_text(&json, json.root, "created", report->created);
     json_text(&json, json.root, "notice", "Research software: not for clinical use.");
     report_write_input(&json, &restoration->implant, input);
 

@@ -161,6 +161,8 @@ static void test_names(void)
          "Sch_del_implant.stl"},
         {"\xff\xfe<b>\"", "<b>\"", "b_implant.stl"},
         {"\xe2\x80\xaegpj.exe", "gpj.exe", "gpj.exe_implant.stl"},
+        {"000_defective.nii.gz", "000_defective.nii.gz", "000_defective_implant.stl"},
+        {"000_complete.NRRD", "000_complete.NRRD", "000_complete_implant.stl"},
         {".hidden", ".hidden", "hidden_implant.stl"},
         {"\xe9\xa0\xad\xe8\x93\x8b", "\xe9\xa0\xad\xe8\x93\x8b", "skull_implant.stl"},
     };
@@ -201,14 +203,41 @@ static void test_equal(void)
     CHECK(!guard_equal("Secret", "secret"));
 }
 
+static void test_tags(void)
+{
+    CHECK(http_tag_matches("\"a-1\"", "\"a-1\""));
+    CHECK(http_tag_matches("\"b\", W/\"a-1\"", "\"a-1\""));
+    CHECK(http_tag_matches("*", "\"a-1\""));
+    CHECK(!http_tag_matches(NULL, "\"a-1\""));
+    CHECK(!http_tag_matches("\"a-1", "\"a-1\""));
+    CHECK(!http_tag_matches("\"a-10\", \"\", a-1", "\"a-1\""));
+}
+
+static void test_ranges(void)
+{
+    static const struct {
+        const char *header;
+        int status;
+        int64_t first, last;
+    } cases[] = {
+        {"bytes=0-0", 206, 0, 0},      {"bytes=0-", 206, 0, 99},   {"bytes=10-19", 206, 10, 19},
+        {"bytes=90-500", 206, 90, 99}, {"bytes=-10", 206, 90, 99}, {"bytes=-500", 206, 0, 99},
+        {"bytes=100-", 416, 0, 0},     {"bytes=-0", 416, 0, 0},    {"bytes=5-4", 0, 0, 0},
+        {"bytes=-", 0, 0, 0},          {"bytes=0-1,5-6", 0, 0, 0}, {"lines=0-1", 0, 0, 0},
+        {"bytes=x-1", 0, 0, 0},        {"bytes=0-1x", 0, 0, 0},    {"bytes=99999999999999999999-", 0, 0, 0},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        int64_t first = 0, last = 0;
+        if (!CHECK_INT(http_range(cases[i].header, 100, &first, &last), cases[i].status) ||
+            !CHECK_INT(first, cases[i].first) || !CHECK_INT(last, cases[i].last))
+            printf("    %s\n", cases[i].header);
+    }
+}
+
 int main(int argc, char **argv)
 {
-    const struct check_test tests[] = {{"same", test_same},
-                                       {"files", test_files},
-                                       {"match", test_match},
-                                       {"names", test_names},
-                                       {"ids", test_ids},
-                                       {"equal", test_equal},
-                                       {0}};
+    const struct check_test tests[] = {{"same", test_same},   {"files", test_files},   {"match", test_match},
+                                       {"names", test_names}, {"ids", test_ids},       {"equal", test_equal},
+                                       {"tags", test_tags},   {"ranges", test_ranges}, {0}};
     return check_main(argc, argv, tests);
 }

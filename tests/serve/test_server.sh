@@ -3,6 +3,7 @@
 # restart in the middle. usage: test_server.sh CALVARIA
 calvaria=$1
 . "$(dirname "$0")/lib.sh"
+root=$(cd "$(dirname "$0")/../.." && pwd)
 
 # Small skulls with a defect, in both formats.
 ok "$calvaria" phantom --out "$work/skulls" --count 1 --seed 5 --spacing-mm 4
@@ -103,6 +104,8 @@ answers 400 'twice' /api/jobs -F "file=@$skull" -F "file=@$skull"
 answers 400 'missing' /api/jobs -H 'Content-Type: multipart/form-data; boundary=xyz' --data-binary 'no boundary in here'
 answers 400 'end' /api/jobs -H 'Content-Type: multipart/form-data; boundary=xyz' \
     --data-binary $'--xyz\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\nNRRD0004'
+tries=0 # a folder goes once the response is sent
+while [ -n "$(ls "$state/jobs")" ] && [ $tries -lt 50 ]; do sleep 0.1; tries=$((tries + 1)); done
 for id in $(ls "$state/jobs"); do verdict 1 "a refused upload left $id"; done
 
 # An upload that is cut off leaves nothing.
@@ -127,7 +130,8 @@ answers 200 'event: job' "/api/jobs/$id/events" -N
 holds 'the events end with the job' grep -q '"state":"done"' "$work/body"
 holds 'they told of a stage' grep -q '"stage":"restoring"' "$work/body"
 answers 200 '"state":"done"' "/api/jobs/$id"
-holds 'named as the file was' grep -q '"name":"Patient 7","state"' "$work/body"
+holds 'named as the file was' grep -q '"name":"Patient 7_defective.nii.gz","state"' "$work/body"
+holds 'recognised as a mask' grep -q '"segment":false' "$work/body"
 holds 'it has numbers' grep -q '"summary":{"volume_ml":[0-9]' "$work/body"
 for url in $(grep -o '"url":"[^"]*"' "$work/body" | cut -d'"' -f4); do
     bytes=$(curl -s "$at$url" | wc -c)
@@ -147,11 +151,23 @@ same implant "$work/infer/${name}_implant.nii.gz"
 same 'completed?format=nii.gz' "$work/infer/${name}_completed.nii.gz"
 same 'completed?format=nrrd' "$work/infer/${name}_completed.nrrd"
 same implant.stl "$work/infer/${name}_implant.stl"
-answers 200 'filename="Patient_7_implant.stl"' "/api/jobs/$id/implant.stl"
-answers 200 'filename="Patient_7.nii.gz"' "/api/jobs/$id/input"
+answers 200 'filename="Patient_7_defective_implant.stl"' "/api/jobs/$id/implant.stl"
+answers 200 'filename="Patient_7_defective.nii.gz"' "/api/jobs/$id/input"
 answers 200 'SPACE=RAS' "/api/jobs/$id/skull.ply"
 answers 404 'not there' "/api/jobs/$id/preview.png" # --no-picture
 answers 200 'volume_ml' "/api/jobs/$id/report.json"
+holds 'the report names the upload' grep -q '"file":.*"Patient 7_defective.nii.gz"' "$work/body"
+answers 200 "created\":	\"$(date -u +%Y-)" "/api/jobs/$id/report.json"
+
+# --- parts of files, and what the client has already
+tag=$(curl -sI "$at/api/jobs/$id/implant.stl" | sed -n 's/^ETag: //p' | tr -d '\r')
+answers 304 'ETag' "/api/jobs/$id/implant.stl" -H "If-None-Match: \"other\", W/$tag"
+answers 200 'Accept-Ranges: bytes' "/api/jobs/$id/implant.stl" -H 'If-None-Match: "other"'
+answers 206 'Content-Range: bytes 80-83/' "/api/jobs/$id/implant.stl" -H 'Range: bytes=80-83'
+holds 'four bytes of it' cmp -s "$work/body" <(tail -c +81 "$work/infer/${name}_implant.stl" | head -c 4)
+answers 206 'Content-Length: 5' "/api/jobs/$id/implant.stl" -H 'Range: bytes=-5' -H "If-Range: $tag"
+answers 200 'Content-Length' "/api/jobs/$id/implant.stl" -H 'Range: bytes=-5' -H 'If-Range: "other"'
+answers 416 'Content-Range: bytes */' "/api/jobs/$id/implant.stl" -H 'Range: bytes=99999999-'
 answers 400 'format' "/api/jobs/$id/implant?format=dcm"
 answers 400 'one format' "/api/jobs/$id/implant.stl?format=ply"
 answers 409 'ended' "/api/jobs/$id/cancel" -X POST -d ''
@@ -169,7 +185,8 @@ fails_with() { # FILE TEXT CURL...
     answers 404 'not there' "/api/jobs/$id/implant"
     answers 204 '' "/api/jobs/$id" -X DELETE
 }
-fails_with "$work/grey.nrrd" 'segment=true'
+fails_with "$work/grey.nrrd" 'Hounsfield'
+fails_with "$work/grey.nrrd" 'segment=true' -F segment=false
 fails_with "$work/bomb.nrrd" 'the file'
 fails_with "$work/large.nrrd" '8 million'
 fails_with "$work/detached.nrrd" 'the file'
@@ -276,4 +293,33 @@ while [ -n "$(ls "$state/jobs")" ] && [ $tries -lt 300 ]; do sleep 0.1; tries=$(
 holds 'results go when their time is over' test -z "$(ls "$state/jobs")"
 stop
 holds 'a clean end' test "$ended" -eq 0
+
+# --- a model given by a relative path, pages of another origin, and a CT that is recognised
+mkdir -p "$work/runs/first"
+cp "$root/models/phantom.h5" "$work/runs/first/best.h5"
+cd "$work" || exit 1
+serve --model runs/first --no-picture --allow-origin https://viewer.example
+cd "$root" || exit 1
+answers 200 'Access-Control-Allow-Origin: https://viewer.example' /api/info -H 'Origin: https://viewer.example' -H 'Sec-Fetch-Site: cross-site'
+answers 204 'Access-Control-Allow-Headers: Authorization' /api/jobs -X OPTIONS -H 'Origin: https://viewer.example'
+answers 403 'Origin' /api/info -H 'Origin: https://evil.example'
+holds 'no CORS header for others' test "$(grep -ci access-control "$work/head")" -eq 0
+answers 405 'Allow' /api/info -X OPTIONS -H 'Origin: https://evil.example'
+answers 201 '"state":"' /api/jobs -F "file=@$skull"
+id=$(field id)
+holds 'a relative model restores' wait_for "$id" done
+perl -e '
+    print "NRRD0004\ntype: short\ndimension: 3\nsizes: 44 44 44\nspace: left-posterior-superior\nspace directions: (4.5,0,0) (0,4.5,0) (0,0,4.5)\n",
+        "space origin: (0,0,0)\nendian: little\nencoding: raw\n\n";
+    for $z (0..43) { for $y (0..43) { for $x (0..43) {
+        $r = sqrt(($x - 22) ** 2 + ($y - 22) ** 2 + ($z - 20) ** 2);
+        print pack("s<", $r > 19 ? -1000 : $r > 17 && !($x > 30 && $z > 24) ? 800 : 40);
+    } } }' >"$work/head_ct.nrrd"
+answers 201 '"segment":null' /api/jobs -F "file=@$work/head_ct.nrrd"
+id=$(field id)
+holds 'a CT restores' wait_for "$id" done
+holds 'it was recognised' grep -q '"segment":true' "$work/body"
+holds 'the page learns what was segmented' grep -q '"warnings":\[.*The skull was segmented from a CT' "$work/body"
+stop
+holds 'a clean end once more' test "$ended" -eq 0
 finish
