@@ -68,6 +68,7 @@ static enum status main_check_input_count(const struct command *command, int n, 
                      command->name, command->arguments);
 }
 
+/* argv: the whole command line. */
 static enum status main_run_command(const struct command *command, int argc, char **argv, struct error *error)
 {
     struct arena arena = {0};
@@ -76,10 +77,11 @@ static enum status main_run_command(const struct command *command, int argc, cha
     enum status status = options ? STATUS_OK : error_memory(error, command->options.size, "the options");
 
     if (!status)
-        status = options_parse(&command->options, options, argc, argv, &inputs, &arena, error);
+        status = options_parse(&command->options, options, argc - 2, argv + 2, &inputs, &arena, error);
     if (!status)
         status = main_check_input_count(command, (int)inputs.n, error);
     if (!status) {
+        parallel_sleep_when_idle(argv);
         parallel_set_threads((int)options->threads);
         if (options->quiet)
             log_set_level(LOG_WARN);
@@ -101,7 +103,6 @@ static bool main_wants_help(int argc, char **argv)
 int main(int argc, char **argv)
 {
     struct error error = {0};
-
     if (argc < 2) {
         main_print_usage(stderr);
         return STATUS_USAGE;
@@ -127,7 +128,7 @@ int main(int argc, char **argv)
     }
 
     if (command)
-        status = main_run_command(command, argc - 2, argv + 2, &error);
+        status = main_run_command(command, argc, argv, &error);
     if (status)
         error_print(stderr, &error);
 

@@ -65,6 +65,7 @@ static enum status main_run(int argc, char **argv, struct error *error)
     struct config_strings inputs = {0};
     enum status status = options_parse(&infer_table, &options, argc - 1, argv + 1, &inputs, &arena, error);
     if (!status) {
+        parallel_sleep_when_idle(argv);
         parallel_set_threads((int)options.threads);
         if (options.quiet)
             log_set_level(LOG_WARN);

@@ -75,8 +75,9 @@ char *environment_text(struct arena *arena)
     return arena_printf(arena,
                         "calvaria: '%s'\ncommit: '%s'\ncompiler: '%s'\nflags: '%s'\nlibraries: '%s, HDF5 %s'\ncpu: "
                         "'%s'\nprocessors: %ld\n"
-                        "threads: %d\nmemory_gb: %.1f\nos: '%s'\nkernel: '%s %s %s'\n",
+                        "threads: %d\nidle_threads: '%s'\nmemory_gb: %.1f\nos: '%s'\nkernel: '%s %s %s'\n",
                         BUILD_VERSION, BUILD_COMMIT, BUILD_COMPILER, BUILD_FLAGS, engine_version(), BUILD_HDF5,
                         *cpu ? cpu : uts.machine, sysconf(_SC_NPROCESSORS_ONLN), parallel_threads(),
-                        (double)memory / 1e9, *os ? os : uts.sysname, uts.sysname, uts.release, uts.machine);
+                        parallel_idle_setting(), (double)memory / 1e9, *os ? os : uts.sysname, uts.sysname, uts.release,
+                        uts.machine);
 }

@@ -2,12 +2,19 @@
 # Run folders listed: finished, stopped on request, killed, running, unborn. usage: test_runs.sh CALVARIA
 . "$(dirname "$0")/lib.sh"
 calvaria=$1
+export OMP_WAIT_POLICY=passive
 ok "$calvaria" phantom --out "$work/skulls" --count 4 --seed 3 --spacing-mm 5
 ok "$calvaria" pack "$work/skulls" --out "$work/set.h5" --split 0.5,0.5,0
 set=(--set "data.set=$work/set.h5" --set data.patch_vox=32 --set train.validate_patches=1 --set train.validate_cases=0 --set train.best=loss
      --set train.plot_every=0 --set train.threads=1)
 recipe=configs/recipes/demo_completion.yaml
 ok "$calvaria" train "$recipe" "${set[@]}" --set train.steps=2 --run "$work/runs/done"
+# Idle threads sleep soon, unless the user has set it; the run records which.
+holds 'the setting of idle threads is recorded' grep -q "^idle_threads: 'OMP_WAIT_POLICY=passive'" "$work/runs/done/environment.txt"
+ok env -u OMP_WAIT_POLICY "$calvaria" train "$recipe" "${set[@]}" --set train.steps=1 --run "$work/idle"
+if [ "$(nproc)" -gt 1 ]; then
+    holds 'idle threads sleep soon' grep -q "^idle_threads: 'GOMP_SPINCOUNT=2000'" "$work/idle/environment.txt"
+fi
 "$calvaria" train "$recipe" "${set[@]}" --set train.steps=100000 --set train.validate_every=0 --run "$work/runs/deep/long" >"$work/log" 2>&1 &
 pid=$!
 for _ in $(seq 200); do [ -s "$work/runs/deep/long/metrics.tsv" ] && [ "$(wc -l <"$work/runs/deep/long/metrics.tsv")" -gt 3 ] && break; sleep 0.1; done
