@@ -22,7 +22,8 @@
 
 struct bench_options {
     int64_t size, batch, threads, repeats;
-    int serve; /* enum bench_serve */
+    int serve;     /* enum bench_serve */
+    int precision; /* enum network_precision */
     bool direct, brief;
 };
 
@@ -42,6 +43,8 @@ static const struct config_field bench_fields[] = {
      .help = "runs; medians count"},
     {.key = "serve", .type = CONFIG_ENUM, BENCH_OPTION(serve), .text = "nothing", .names = bench_serve_names,
      .help = "a pass per line of input"},
+    {.key = "precision", .type = CONFIG_ENUM, BENCH_OPTION(precision), .text = "float32",
+     .names = network_precision_names, .help = "of the activations"},
     {.key = "direct", .type = CONFIG_BOOL, BENCH_OPTION(direct), .text = "false", .help = "no Winograd"},
     {.key = "brief", .type = CONFIG_BOOL, BENCH_OPTION(brief), .text = "false", .help = "no line per layer"},
     {0}};
@@ -127,6 +130,7 @@ static enum status bench_open(struct bench *bench, const char *path, const struc
         return error->status;
     if (options->direct)
         bench->config.winograd = false;
+    bench->config.precision = options->precision;
     const int64_t *patch = bench->config.patch_vox, size = options->size;
     const struct shape shape = {options->batch, bench->config.input_channels, size ? size : patch[2],
                                 size ? size : patch[1], size ? size : patch[0]};
@@ -181,10 +185,7 @@ static double bench_layer_s(struct node *node, const struct pass *pass, bool bac
 {
     double start = bench_processor_s();
     node->layer.scratch = backward ? node->scratch_backward : node->scratch_forward;
-    if (backward)
-        node->layer.ops->backward(&node->layer, pass);
-    else
-        node->layer.ops->forward(&node->layer, pass);
+    network_run_layer(&node->layer, pass, backward);
     return bench_processor_s() - start;
 }
 

@@ -40,6 +40,11 @@ struct pass_replicas {
     void *context;
 };
 
+/* How a layer meets tensors of bfloat16 values. STAGED: the network converts them for each call, whole.
+ * ELEMENTWISE: dst[i] depends on the sources' [i] alone, so that it converts a few thousand at a time. NATIVE: the
+ * layer reads and writes them, and where it cannot it sets `staged` in init. */
+enum layer_bfloat16 { LAYER_BFLOAT16_STAGED, LAYER_BFLOAT16_ELEMENTWISE, LAYER_BFLOAT16_NATIVE };
+
 /* One forward or forward+backward pass. */
 struct pass {
     bool training;  /* dropout draws, batch norm uses batch statistics */
@@ -78,6 +83,7 @@ struct layer_ops {
     int min_src, max_src;
     int keeps;            /* enum layer_keeps, or'ed */
     int in_place;         /* enum layer_in_place */
+    int bfloat16;         /* enum layer_bfloat16 */
     bool concat_in_place; /* dst is the sources' channels behind each other: each may lie there already (and d_src in
                              d_dst) */
     /* Absorbing a nearest upsampling: `scale` is its factor (1 or NULL: the layer is none); a convolution that
@@ -124,6 +130,7 @@ struct layer {
     bool training; /* built for training: backward will be called */
     bool frozen;   /* parameters do not learn: their grad is NULL, batch norm uses moving statistics */
     bool winograd; /* the network allows minimal filtering (engine.h) */
+    bool staged;   /* in init: converts no bfloat16 itself after all; later: its tensors are float32 copies */
     bool needs_d_src[LAYER_MAX_SRC]; /* known before init; false: d_src[i].data will be NULL */
     /* Absorbed nearest upsampling: convolutions see src scaled by this factor (1: none). */
     int64_t src_scale;

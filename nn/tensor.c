@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "nn/engine/bfloat16.h"
 #include "nn/engine/cpu.h"
 
 /* Voxels copied per channel before the next channel's turn: keeps the destination lines in the first cache. */
@@ -53,6 +54,36 @@ int64_t tensor_floats(struct shape shape)
         __builtin_mul_overflow(floats, shape.h, &floats) || __builtin_mul_overflow(floats, shape.w, &floats))
         return -1;
     return floats;
+}
+
+size_t tensor_bytes(struct tensor tensor)
+{
+    return (size_t)tensor_floats(tensor.shape) * (tensor.bfloat16 ? sizeof(uint16_t) : sizeof(float));
+}
+
+struct tensor tensor_offset(struct tensor tensor, int64_t at)
+{
+    if (tensor.bfloat16)
+        tensor.data = (float *)(void *)((uint16_t *)(void *)tensor.data + at);
+    else
+        tensor.data += at;
+    return tensor;
+}
+
+void tensor_load(float *dst, struct tensor src, int64_t at, int64_t n)
+{
+    if (src.bfloat16)
+        bfloat16_kernels()->load(dst, (const uint16_t *)(const void *)src.data + at, n);
+    else
+        memcpy(dst, src.data + at, (size_t)n * sizeof *dst);
+}
+
+void tensor_store(struct tensor dst, int64_t at, const float *src, int64_t n)
+{
+    if (dst.bfloat16)
+        bfloat16_kernels()->store((uint16_t *)(void *)dst.data + at, src, n);
+    else
+        memcpy(dst.data + at, src, (size_t)n * sizeof *src);
 }
 
 int64_t tensor_at(struct shape shape, int64_t n, int64_t c, int64_t z, int64_t y, int64_t x)

@@ -19,7 +19,8 @@ struct shape {
 
 struct tensor {
     struct shape shape;
-    float *data; /* tensor_floats(shape) floats */
+    float *data;   /* tensor_floats(shape) values */
+    bool bfloat16; /* of 16 bits: data points at uint16_t (engine/bfloat16.h) */
 };
 
 /* Values that their reader takes as scale * x + shift, and `slope` times that below zero (0 to 1; 1: no leaky ReLU).
@@ -41,7 +42,14 @@ bool shape_equal(struct shape a, struct shape b);
 int64_t tensor_floats(struct shape shape);
 /* Offset of value (n, c, z, y, x). */
 int64_t tensor_at(struct shape shape, int64_t n, int64_t c, int64_t z, int64_t y, int64_t x);
-/* Between plain NCDHW and the tensor's own layout; padding channels become zero. */
+/* Of a tensor's values in memory, padding included. */
+size_t tensor_bytes(struct tensor tensor);
+/* n values from offset `at` on, as float32. Done by the calling thread alone. */
+void tensor_load(float *dst, struct tensor src, int64_t at, int64_t n);
+void tensor_store(struct tensor dst, int64_t at, const float *src, int64_t n);
+/* The tensor from offset `at` on. */
+struct tensor tensor_offset(struct tensor tensor, int64_t at);
+/* Between plain NCDHW and the tensor's own layout, float32; padding channels become zero. */
 void tensor_from_plain(struct tensor dst, const float *src);
 void tensor_to_plain(float *dst, struct tensor src);
 /* The same for any block_c (1: a copy): plain NCDHW <-> N (C/block_c) D H W block_c, padding zero. */

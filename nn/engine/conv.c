@@ -28,7 +28,7 @@ struct engine_conv {
     struct weights_target gradient[PARITIES]; /* how backward_weights leaves d_w */
     int64_t n_gradients;                      /* targets: PARITIES where the large grid is split for it, or 1 */
     float *packed;                            /* inference: forward's weights, prepared once */
-    bool packed_valid;
+    bool packed_valid, backward_packed_valid; /* where packed weights outlive a call */
     struct arena arena;
     char description[256];
 };
@@ -224,7 +224,7 @@ void engine_conv_forward(struct engine_conv *conv, const float *src, const float
     float *packed = conv->packed ? conv->packed : scratch_take(&at, polyphase_packed_floats(conv->forward));
     if (!conv->packed_valid)
         polyphase_pack(conv->forward, &conv->view, w, packed);
-    conv->packed_valid = conv->packed != NULL;
+    conv->packed_valid = conv->packed != NULL || conv->shape.slabs;
     polyphase_run(conv->forward, src, packed, b, fusion ? fusion : &(struct conv_fusion){0}, dst, at);
 }
 
@@ -233,7 +233,9 @@ void engine_conv_backward_data(struct engine_conv *conv, const float *d_dst, con
 {
     char *at = scratch;
     float *packed = scratch_take(&at, polyphase_packed_floats(conv->backward_data));
-    polyphase_pack(conv->backward_data, &conv->view, w, packed);
+    if (!conv->backward_packed_valid)
+        polyphase_pack(conv->backward_data, &conv->view, w, packed);
+    conv->backward_packed_valid = conv->shape.slabs;
     polyphase_run(conv->backward_data, d_dst, packed, NULL, &(struct conv_fusion){0}, d_src, at);
 }
 
@@ -299,7 +301,7 @@ enum status engine_conv_status(const struct engine_conv *conv, struct error *err
 
 void engine_conv_weights_changed(struct engine_conv *conv)
 {
-    conv->packed_valid = false;
+    conv->packed_valid = conv->backward_packed_valid = false;
 }
 
 const char *engine_conv_describe(const struct engine_conv *conv)

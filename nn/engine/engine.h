@@ -42,6 +42,8 @@ struct conv_shape {
     bool needs_d_src; /* false for the first layer: no backward-data is prepared */
     bool winograd;    /* minimal filtering where it pays: winograd.h states its error */
     bool frozen;      /* no gradient of the weights is prepared */
+    bool slabs;       /* one of several calls per pass, all with the same scratch: weights packed by the first one stay
+                         until engine_conv_weights_changed */
 };
 
 struct engine_conv;

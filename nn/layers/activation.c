@@ -64,6 +64,7 @@ static double relu_slope(const struct layer *layer)
 const struct layer_ops layer_relu = {
     .config = {.type = "relu", .help = "max(x, 0)", .base = &layer_base_table, .size = sizeof(struct layer_config)},
     .min_src = 1, .max_src = 1, .keeps = LAYER_KEEPS_DST, .in_place = LAYER_IN_PLACE_ALWAYS,
+    .bfloat16 = LAYER_BFLOAT16_ELEMENTWISE,
     .slope = relu_slope, .shape = activation_shape, .forward = relu_forward, .backward = relu_backward,
 };
 /* clang-format on */
@@ -97,6 +98,7 @@ const struct layer_ops layer_leaky_relu = {
     .config = {.type = "leaky_relu", .help = "x, or slope * x where x is negative", .base = &layer_base_table,
                .size = sizeof(struct leaky_relu_config), .fields = leaky_relu_fields},
     .min_src = 1, .max_src = 1, .keeps = LAYER_KEEPS_DST, .in_place = LAYER_IN_PLACE_ALWAYS,
+    .bfloat16 = LAYER_BFLOAT16_ELEMENTWISE,
     .slope = leaky_relu_slope, .shape = activation_shape, .forward = leaky_relu_forward,
     .backward = leaky_relu_backward,
 };
@@ -161,6 +163,7 @@ const struct layer_ops layer_tanh = {
     .config = {.type = "tanh", .help = "hyperbolic tangent", .base = &layer_base_table,
     .size = sizeof(struct layer_config)},
     .min_src = 1, .max_src = 1, .keeps = LAYER_KEEPS_DST, .in_place = LAYER_IN_PLACE_ALWAYS,
+    .bfloat16 = LAYER_BFLOAT16_ELEMENTWISE,
     .shape = activation_shape, .forward = tanh_forward, .backward = tanh_backward,
 };
 /* clang-format on */
@@ -199,6 +202,7 @@ const struct layer_ops layer_sigmoid = {
     .config = {.type = "sigmoid", .help = "1 / (1 + exp(-x))", .base = &layer_base_table,
     .size = sizeof(struct layer_config)},
     .min_src = 1, .max_src = 1, .keeps = LAYER_KEEPS_DST, .in_place = LAYER_IN_PLACE_ALWAYS,
+    .bfloat16 = LAYER_BFLOAT16_ELEMENTWISE,
     .shape = activation_shape, .forward = sigmoid_forward, .backward = sigmoid_backward,
 };
 /* clang-format on */

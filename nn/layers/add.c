@@ -44,6 +44,7 @@ const struct layer_ops layer_add = {
     .config = {.type = "add", .help = "sum of its sources", .base = &layer_base_table,
     .size = sizeof(struct layer_config)},
     .min_src = 2, .max_src = LAYER_MAX_SRC, .keeps = LAYER_KEEPS_NOTHING, .in_place = LAYER_IN_PLACE_ALWAYS,
+    .bfloat16 = LAYER_BFLOAT16_ELEMENTWISE,
     .shape = add_shape, .forward = add_forward, .backward = add_backward,
 };
 /* clang-format on */

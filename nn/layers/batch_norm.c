@@ -137,15 +137,15 @@ static void batch_norm_backward(struct layer *layer, const struct pass *pass)
     const struct batch_norm_state *state = layer->state;
     const double *mean = layer->kept;
     norm_backward(&state->norm,
-                  &(struct norm_gradient){.src = layer->src[0].data,
-                                          .d_dst = layer->d_dst.data,
+                  &(struct norm_gradient){.src = layer->src[0],
+                                          .d_dst = layer->d_dst,
                                           .gamma = layer->value[BATCH_NORM_GAMMA],
                                           .beta = layer->value[BATCH_NORM_BETA],
                                           .mean = mean,
                                           .inv = mean + layer->src[0].shape.c,
                                           .constant = !state->of_batch,
                                           .replicas = state->shares,
-                                          .d_src = layer->d_src[0].data,
+                                          .d_src = layer->d_src[0],
                                           .d_gamma = layer->grad[BATCH_NORM_GAMMA],
                                           .d_beta = layer->grad[BATCH_NORM_BETA]},
                   layer->scratch);
@@ -174,6 +174,7 @@ const struct layer_ops layer_batch_norm = {
                .size = sizeof(struct batch_norm_config), .fields = batch_norm_fields},
     .state_size = sizeof(struct batch_norm_state),
     .min_src = 1, .max_src = 1, .keeps = LAYER_KEEPS_SRC, .in_place = LAYER_IN_PLACE_INFER,
+    .bfloat16 = LAYER_BFLOAT16_NATIVE,
     .can_fuse_activation = norm_can_fuse_activation,
     .needs_src_stats = batch_norm_needs_src_stats,
     .shape = batch_norm_shape, .declare = batch_norm_declare, .init = batch_norm_init,

@@ -32,31 +32,49 @@ static enum status concat_shape(const struct layer *layer, struct shape *ret_dst
     return STATUS_OK;
 }
 
-/* Channel c of sample n: its first value, and the distance to its next voxel's. */
-static float *concat_channel(struct tensor tensor, int64_t n, int64_t c, int64_t *ret_step)
+/* Copies values as they lie, so that all its tensors must be of one kind. */
+static enum status concat_init(struct layer *layer, struct error *error)
+{
+    (void)error;
+    for (int k = 0; k < layer->n_src; k++)
+        layer->staged = layer->staged || layer->src[k].bfloat16 != layer->dst.bfloat16;
+    return STATUS_OK;
+}
+
+/* From channel c of sample n on; *ret_step: the distance to its next voxel's value. */
+static struct tensor concat_channel(struct tensor tensor, int64_t n, int64_t c, int64_t *ret_step)
 {
     *ret_step = tensor_channel_block(tensor.shape.c);
-    return tensor.data + tensor_at(tensor.shape, n, c, 0, 0, 0);
+    return tensor_offset(tensor, tensor_at(tensor.shape, n, c, 0, 0, 0));
+}
+
+/* One channel. */
+static void concat_copy_voxels(struct tensor to, int64_t to_step, struct tensor from, int64_t from_step, int64_t voxels)
+{
+    uint16_t *to_half = (uint16_t *)(void *)to.data;
+    const uint16_t *from_half = (const uint16_t *)(const void *)from.data;
+    for (int64_t v = 0; v < voxels && to.bfloat16; v++)
+        to_half[v * to_step] = from_half[v * from_step];
+    for (int64_t v = 0; v < voxels && !to.bfloat16; v++)
+        to.data[v * to_step] = from.data[v * from_step];
 }
 
 /* Copies `channels` channels of sample n from src (from channel src_c) to dst (from dst_c). */
 static void concat_copy(struct tensor dst, int64_t dst_c, struct tensor src, int64_t src_c, int64_t channels, int64_t n)
 {
     int64_t voxels = shape_voxels(dst.shape), dst_step, src_step;
-    float *to = concat_channel(dst, n, dst_c, &dst_step);
-    const float *from = concat_channel(src, n, src_c, &src_step);
-    if (to == from) /* made there */
+    struct tensor to = concat_channel(dst, n, dst_c, &dst_step), from = concat_channel(src, n, src_c, &src_step);
+    if (to.data == from.data) /* made there */
         return;
     if (dst_step == src_step && dst_c % dst_step == 0 && src_c % dst_step == 0 &&
         channels % dst_step == 0) { /* whole blocks */
-        memcpy(to, from, (size_t)(channels * voxels) * sizeof *to);
+        memcpy(to.data, from.data, (size_t)(channels * voxels) * (to.bfloat16 ? sizeof(uint16_t) : sizeof(float)));
         return;
     }
     for (int64_t c = 0; c < channels; c++) {
         to = concat_channel(dst, n, dst_c + c, &dst_step);
         from = concat_channel(src, n, src_c + c, &src_step);
-        for (int64_t v = 0; v < voxels; v++)
-            to[v * dst_step] = from[v * src_step];
+        concat_copy_voxels(to, dst_step, from, src_step, voxels);
     }
 }
 
@@ -91,8 +109,8 @@ const struct layer_ops layer_concat = {
     .base = &layer_base_table,
                .size = sizeof(struct layer_config)},
     .min_src = 2, .max_src = LAYER_MAX_SRC, .keeps = LAYER_KEEPS_NOTHING, .in_place = LAYER_IN_PLACE_NEVER,
-    .concat_in_place = true,
-    .shape = concat_shape, .forward = concat_forward, .backward = concat_backward,
+    .concat_in_place = true, .bfloat16 = LAYER_BFLOAT16_NATIVE,
+    .shape = concat_shape, .init = concat_init, .forward = concat_forward, .backward = concat_backward,
 };
 /* clang-format on */
 

@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "nn/engine/engine.h"
+#include "nn/engine/slab_conv.h"
 #include "nn/layer.h"
 
 enum conv_padding { CONV_SAME, CONV_SYMMETRIC, CONV_VALID };
@@ -47,8 +48,10 @@ static const struct config_field conv_fields[] = {
     {0}};
 /* clang-format on */
 
+/* One of the two: slabs where src or dst has bfloat16 values. */
 struct conv_state {
     struct engine_conv *engine;
+    struct slab_conv *slabs;
 };
 
 static bool conv_is_transposed(const struct layer *layer);
@@ -166,6 +169,10 @@ static enum status conv_init(struct layer *layer, struct error *error)
 {
     struct conv_state *state = layer->state;
     struct conv_shape shape = conv_describe(layer);
+    const bool bfloat16 = layer->src[0].bfloat16 || layer->dst.bfloat16;
+    if (bfloat16 && slab_conv_supports(&shape))
+        return slab_conv_new(&state->slabs, &shape, SLAB_CONV_BYTES, &layer->scratch_bytes, error);
+    layer->staged = bfloat16;
     return engine_conv_new(&state->engine, &shape, &layer->scratch_bytes, error);
 }
 
@@ -173,12 +180,17 @@ static void conv_done(struct layer *layer)
 {
     struct conv_state *state = layer->state;
     engine_conv_free(state->engine);
-    state->engine = NULL;
+    slab_conv_free(state->slabs);
+    *state = (struct conv_state){0};
 }
 
 static struct layer_work conv_work(const struct layer *layer)
 {
     const struct conv_state *state = layer->state;
+    if (state->slabs)
+        return (struct layer_work){.forward = slab_conv_forward_macs(state->slabs),
+                                   .backward = slab_conv_backward_macs(state->slabs),
+                                   .kernels = slab_conv_describe(state->slabs)};
     return (struct layer_work){.forward = engine_conv_forward_macs(state->engine),
                                .backward = engine_conv_backward_macs(state->engine),
                                .kernels = engine_conv_describe(state->engine)};
@@ -187,7 +199,10 @@ static struct layer_work conv_work(const struct layer *layer)
 static void conv_params_changed(struct layer *layer)
 {
     struct conv_state *state = layer->state;
-    engine_conv_weights_changed(state->engine);
+    if (state->slabs)
+        slab_conv_weights_changed(state->slabs);
+    else
+        engine_conv_weights_changed(state->engine);
 }
 
 static enum status conv_status(const struct layer *layer, struct error *error)
@@ -199,13 +214,14 @@ static enum status conv_status(const struct layer *layer, struct error *error)
 static size_t conv_stats_bytes(const struct layer *layer)
 {
     const struct conv_state *state = layer->state;
-    return (size_t)engine_conv_stats(state->engine) * sizeof(double);
+    const int64_t stats = state->slabs ? slab_conv_stats(state->slabs) : engine_conv_stats(state->engine);
+    return (size_t)stats * sizeof(double);
 }
 
 static bool conv_can_fuse_norm(const struct layer *layer)
 {
     const struct conv_state *state = layer->state;
-    return engine_conv_can_fuse_norm(state->engine);
+    return state->slabs || engine_conv_can_fuse_norm(state->engine);
 }
 
 /* ---- forward and backward ---- */
@@ -216,7 +232,10 @@ static void conv_forward(struct layer *layer, const struct pass *pass)
     const float *w = layer->value[0], *b = layer->n_params > 1 ? layer->value[1] : NULL;
     const struct conv_fusion fusion = {.affine = &layer->src_affine,
                                        .stats = pass->recompute ? NULL : layer->dst_stats};
-    engine_conv_forward(state->engine, layer->src[0].data, w, b, &fusion, layer->dst.data, layer->scratch);
+    if (state->slabs)
+        slab_conv_forward(state->slabs, layer->src[0], w, b, &fusion, layer->dst, layer->scratch);
+    else
+        engine_conv_forward(state->engine, layer->src[0].data, w, b, &fusion, layer->dst.data, layer->scratch);
 }
 
 static void conv_backward(struct layer *layer, const struct pass *pass)
@@ -224,6 +243,13 @@ static void conv_backward(struct layer *layer, const struct pass *pass)
     struct conv_state *state = layer->state;
     float *d_w = layer->grad[0], *d_b = layer->n_params > 1 ? layer->grad[1] : NULL;
     (void)pass;
+    if (state->slabs) {
+        if (d_w)
+            slab_conv_backward_weights(state->slabs, layer->src[0], layer->d_dst, d_w, d_b, layer->scratch);
+        if (layer->d_src[0].data)
+            slab_conv_backward_data(state->slabs, layer->d_dst, layer->value[0], layer->d_src[0], layer->scratch);
+        return;
+    }
     if (d_w)
         engine_conv_backward_weights(state->engine, layer->src[0].data, layer->d_dst.data, d_w, d_b, layer->scratch);
     if (layer->d_src[0].data)
@@ -236,7 +262,7 @@ const struct layer_ops layer_conv = {
     .config = {.type = "conv", .help = "3D convolution", .base = &layer_base_table,
     .size = sizeof(struct conv_config), .fields = conv_fields},
     .state_size = sizeof(struct conv_state),
-    .min_src = 1, .max_src = 1, .keeps = LAYER_KEEPS_SRC_TO_LEARN,
+    .min_src = 1, .max_src = 1, .keeps = LAYER_KEEPS_SRC_TO_LEARN, .bfloat16 = LAYER_BFLOAT16_NATIVE,
     .can_fuse_upsample = conv_can_fuse_upsample, .shape = conv_shape_of, .declare = conv_declare, .init = conv_init,
     .forward = conv_forward, .backward = conv_backward, .status = conv_status,
     .params_changed = conv_params_changed, .done = conv_done, .macs = conv_macs, .work = conv_work,
@@ -250,7 +276,7 @@ const struct layer_ops layer_conv_transpose = {
     .base = &layer_base_table,
                .size = sizeof(struct conv_config), .fields = conv_fields},
     .state_size = sizeof(struct conv_state),
-    .min_src = 1, .max_src = 1, .keeps = LAYER_KEEPS_SRC_TO_LEARN,
+    .min_src = 1, .max_src = 1, .keeps = LAYER_KEEPS_SRC_TO_LEARN, .bfloat16 = LAYER_BFLOAT16_NATIVE,
     .can_fuse_upsample = conv_can_fuse_upsample, .shape = conv_shape_of, .declare = conv_declare, .init = conv_init,
     .forward = conv_forward, .backward = conv_backward, .status = conv_status,
     .params_changed = conv_params_changed, .done = conv_done, .macs = conv_macs, .work = conv_work,

@@ -79,13 +79,13 @@ static void instance_norm_backward(struct layer *layer, const struct pass *pass)
     const struct instance_norm_state *state = layer->state;
     const double *mean = layer->kept;
     norm_backward(&state->norm,
-                  &(struct norm_gradient){.src = layer->src[0].data,
-                                          .d_dst = layer->d_dst.data,
+                  &(struct norm_gradient){.src = layer->src[0],
+                                          .d_dst = layer->d_dst,
                                           .gamma = layer->value[0],
                                           .beta = layer->value[1],
                                           .mean = mean,
                                           .inv = mean + norm_stats(&state->norm),
-                                          .d_src = layer->d_src[0].data,
+                                          .d_src = layer->d_src[0],
                                           .d_gamma = layer->grad[0],
                                           .d_beta = layer->grad[1]},
                   layer->scratch);
@@ -107,6 +107,7 @@ const struct layer_ops layer_instance_norm = {
                .size = sizeof(struct instance_norm_config), .fields = instance_norm_fields},
     .state_size = sizeof(struct instance_norm_state),
     .min_src = 1, .max_src = 1, .keeps = LAYER_KEEPS_SRC, .in_place = LAYER_IN_PLACE_INFER,
+    .bfloat16 = LAYER_BFLOAT16_NATIVE,
     .can_fuse_activation = norm_can_fuse_activation,
     .needs_src_stats = instance_norm_needs_src_stats,
     .shape = instance_norm_shape, .declare = instance_norm_declare, .init = instance_norm_init,
@@ -147,6 +148,7 @@ const struct layer_ops layer_group_norm = {
                .size = sizeof(struct group_norm_config), .fields = group_norm_fields},
     .state_size = sizeof(struct instance_norm_state),
     .min_src = 1, .max_src = 1, .keeps = LAYER_KEEPS_SRC, .in_place = LAYER_IN_PLACE_INFER,
+    .bfloat16 = LAYER_BFLOAT16_NATIVE,
     .can_fuse_activation = norm_can_fuse_activation,
     .needs_src_stats = instance_norm_needs_src_stats,
     .shape = group_norm_shape, .declare = instance_norm_declare, .init = group_norm_init,

@@ -8,6 +8,8 @@
 
 /* Rows are summed in this many pieces whatever the number of threads, so that every run gives the same bits. */
 enum { NORM_PIECES = 16 };
+/* bfloat16 values converted at a time: a multiple of every block, small enough for the first cache. */
+enum { NORM_CHUNK = 1024 };
 
 /* Sums of a and of a * b, per channel of a block. */
 struct norm_piece {
@@ -119,27 +121,67 @@ static void norm_sum_plain(const struct norm_work *work, struct norm_piece *piec
     }
 }
 
-/* work->a[n,c] = sum a, work->ab[n,c] = sum a * b, over the voxels. has_leaky: a is has_leaky by b first. */
-static void norm_sums(struct norm_work *work, const float *a, const float *b, bool has_leaky)
+static void norm_sum_block(const struct norm_work *work, struct norm_piece *piece, int64_t row, const float *a,
+                           const float *b, int64_t n, bool has_leaky)
+{
+    const int64_t block_c = work->rows.block_c;
+    if (block_c == 1)
+        norm_sum_plain(work, piece, a, b, n);
+    else if (block_c == 8 && has_leaky)
+        norm_sum_lanes(work, piece, row, a, b, n, 8, true);
+    else if (block_c == 8)
+        norm_sum_lanes(work, piece, row, a, b, n, 8, false);
+    else if (has_leaky)
+        norm_sum_lanes(work, piece, row, a, b, n, ROWS_MAX_BLOCK, true);
+    else
+        norm_sum_lanes(work, piece, row, a, b, n, ROWS_MAX_BLOCK, false);
+}
+
+/* n values of `tensor` from `at` on as float32: where they lie, or in `buffer`. */
+static const float *norm_floats(struct tensor tensor, int64_t at, int64_t n, float *buffer)
+{
+    if (!tensor.bfloat16)
+        return tensor.data + at;
+    tensor_load(buffer, tensor, at, n);
+    return buffer;
+}
+
+/* Values that are taken at a time: all, or a chunk where they must be converted. */
+static int64_t norm_step(bool converts, int64_t left)
+{
+    return converts && left > NORM_CHUNK ? NORM_CHUNK : left;
+}
+
+/* Values at .. last - 1 of row `row`. */
+static void norm_sum_piece(const struct norm_work *work, struct norm_piece *piece, int64_t row, struct tensor a,
+                           struct tensor b, int64_t at, int64_t last, bool has_leaky)
+{
+    const bool converts = a.bfloat16 || b.bfloat16;
+    float buffer_a[NORM_CHUNK], buffer_b[NORM_CHUNK];
+    memset(piece, 0, sizeof *piece);
+    for (int64_t n; at < last; at += n) {
+        struct norm_piece part = {{0}, {0}};
+        n = norm_step(converts, last - at);
+        norm_sum_block(work, &part, row, norm_floats(a, at, n, buffer_a), norm_floats(b, at, n, buffer_b), n,
+                       has_leaky);
+        for (int64_t c = 0; c < work->rows.block_c; c++) {
+            piece->a[c] += part.a[c];
+            piece->ab[c] += part.ab[c];
+        }
+    }
+}
+
+/* work->a[n,c] = sum a, work->ab[n,c] = sum a * b, over the voxels. has_leaky: a is the gradient behind a slope, which
+ * b decides. */
+static void norm_sums(struct norm_work *work, struct tensor a, struct tensor b, bool has_leaky)
 {
     const struct rows *rows = &work->rows;
 #pragma omp parallel for schedule(static) collapse(2)
     for (int64_t row = 0; row < rows->n; row++)
         for (int64_t k = 0; k < NORM_PIECES; k++) {
-            int64_t first = rows->voxels * k / NORM_PIECES * rows->block_c,
-                    last = rows->voxels * (k + 1) / NORM_PIECES * rows->block_c;
-            int64_t at = row * rows->floats + first;
-            struct norm_piece *piece = &work->pieces[row * NORM_PIECES + k];
-            if (rows->block_c == 1)
-                norm_sum_plain(work, piece, a + at, b + at, last - first);
-            else if (rows->block_c == 8 && has_leaky)
-                norm_sum_lanes(work, piece, row, a + at, b + at, last - first, 8, true);
-            else if (rows->block_c == 8)
-                norm_sum_lanes(work, piece, row, a + at, b + at, last - first, 8, false);
-            else if (has_leaky)
-                norm_sum_lanes(work, piece, row, a + at, b + at, last - first, ROWS_MAX_BLOCK, true);
-            else
-                norm_sum_lanes(work, piece, row, a + at, b + at, last - first, ROWS_MAX_BLOCK, false);
+            const int64_t first = row * rows->floats + rows->voxels * k / NORM_PIECES * rows->block_c,
+                          last = row * rows->floats + rows->voxels * (k + 1) / NORM_PIECES * rows->block_c;
+            norm_sum_piece(work, &work->pieces[row * NORM_PIECES + k], row, a, b, first, last, has_leaky);
         }
     for (int64_t i = 0; i < work->channels; i++) {
         const struct norm_piece *piece = &work->pieces[i / rows->block_c * NORM_PIECES];
@@ -158,7 +200,7 @@ void norm_measure(const struct norm *norm, const struct layer *layer, double *me
     double values = (double)norm_stat_values(norm);
     const double *a = layer->src_stats ? layer->src_stats : work.a, *ab = a + work.channels;
     if (!layer->src_stats)
-        norm_sums(&work, layer->src[0].data, layer->src[0].data, false);
+        norm_sums(&work, layer->src[0], layer->src[0], false);
     memset(mean, 0, (size_t)norm_stats(norm) * sizeof *mean);
     memset(var, 0, (size_t)norm_stats(norm) * sizeof *var);
     for (int64_t n = 0; n < norm->shape.n; n++)
@@ -173,20 +215,17 @@ void norm_measure(const struct norm *norm, const struct layer *layer, double *me
 /* What norm_combine does, see there. */
 enum norm_way { NORM_TO, NORM_TO_LEAKY, NORM_BACK, NORM_BACK_LEAKY };
 
-/* Inlined with block_c and way constants, so that it becomes vector code. */
+/* n values of row `row`. Inlined with block_c and way constants, so that it becomes vector code. */
 static inline __attribute__((always_inline)) void norm_combine_lanes(const struct norm_work *work, int64_t row,
-                                                                     int64_t piece, const float *d, const float *x,
-                                                                     float *dst, const int block_c,
+                                                                     const float *d, const float *x, float *dst,
+                                                                     int64_t n, const int block_c,
                                                                      const enum norm_way way)
 {
-    const struct rows *rows = &work->rows;
     const float *coef_d = work->coef_d + row * block_c, *coef_x = work->coef_x + row * block_c,
                 *offset = work->offset + row * block_c;
     const float *fwd_scale = work->fwd_scale + row * block_c, *fwd_shift = work->fwd_shift + row * block_c,
                 slope = work->slope;
-    int64_t first = row * rows->floats + rows->voxels * piece / NORM_PIECES * block_c;
-    int64_t last = row * rows->floats + rows->voxels * (piece + 1) / NORM_PIECES * block_c;
-    for (int64_t i = first; i < last; i += block_c)
+    for (int64_t i = 0; i < n; i += block_c)
 #pragma omp simd
         for (int l = 0; l < block_c; l++) {
             float value = way == NORM_BACK_LEAKY
@@ -199,44 +238,68 @@ static inline __attribute__((always_inline)) void norm_combine_lanes(const struc
         }
 }
 
-static inline __attribute__((always_inline)) void norm_combine_piece(const struct norm_work *work, int64_t row,
-                                                                     int64_t piece, const float *d, const float *x,
-                                                                     float *dst, const int block_c, enum norm_way way)
+static inline __attribute__((always_inline)) void norm_combine_way(const struct norm_work *work, int64_t row,
+                                                                   const float *d, const float *x, float *dst,
+                                                                   int64_t n, const int block_c, enum norm_way way)
 {
     switch (way) {
     case NORM_TO:
-        norm_combine_lanes(work, row, piece, d, x, dst, block_c, NORM_TO);
+        norm_combine_lanes(work, row, d, x, dst, n, block_c, NORM_TO);
         break;
     case NORM_TO_LEAKY:
-        norm_combine_lanes(work, row, piece, d, x, dst, block_c, NORM_TO_LEAKY);
+        norm_combine_lanes(work, row, d, x, dst, n, block_c, NORM_TO_LEAKY);
         break;
     case NORM_BACK:
-        norm_combine_lanes(work, row, piece, d, x, dst, block_c, NORM_BACK);
+        norm_combine_lanes(work, row, d, x, dst, n, block_c, NORM_BACK);
         break;
     case NORM_BACK_LEAKY:
-        norm_combine_lanes(work, row, piece, d, x, dst, block_c, NORM_BACK_LEAKY);
+        norm_combine_lanes(work, row, d, x, dst, n, block_c, NORM_BACK_LEAKY);
         break;
     }
 }
 
-/* dst = coef_d * d + coef_x * x + offset, channel by channel; x only on the way back. Bent: the result (to), or d
- * (back). Padding channels have zero factors. */
-static void norm_combine(const struct norm_work *work, const float *d, const float *x, float *dst, enum norm_way way)
+static void norm_combine_block(const struct norm_work *work, int64_t row, const float *d, const float *x, float *dst,
+                               int64_t n, enum norm_way way)
+{
+    if (work->rows.block_c == 8)
+        norm_combine_way(work, row, d, x, dst, n, 8, way);
+    else if (work->rows.block_c == ROWS_MAX_BLOCK)
+        norm_combine_way(work, row, d, x, dst, n, ROWS_MAX_BLOCK, way);
+    else
+        norm_combine_way(work, row, d, x, dst, n, 1, way);
+}
+
+/* Values at .. last - 1 of row `row`. */
+static void norm_combine_piece(const struct norm_work *work, int64_t row, struct tensor d, struct tensor x,
+                               struct tensor dst, int64_t at, int64_t last, enum norm_way way)
+{
+    const bool converts = d.bfloat16 || x.bfloat16 || dst.bfloat16;
+    float buffer_d[NORM_CHUNK], buffer_x[NORM_CHUNK], buffer_dst[NORM_CHUNK];
+    for (int64_t n; at < last; at += n) {
+        n = norm_step(converts, last - at);
+        const float *d_at = norm_floats(d, at, n, buffer_d), *x_at = x.data ? norm_floats(x, at, n, buffer_x) : NULL;
+        norm_combine_block(work, row, d_at, x_at, dst.bfloat16 ? buffer_dst : dst.data + at, n, way);
+        if (dst.bfloat16)
+            tensor_store(dst, at, buffer_dst, n);
+    }
+}
+
+/* dst = coef_d * d + coef_x * x + offset, channel by channel; x only on the way back. *_LEAKY: a slope on the result
+ * (forward), or on d (back). Padding channels have zero factors. */
+static void norm_combine(const struct norm_work *work, struct tensor d, struct tensor x, struct tensor dst,
+                         enum norm_way way)
 {
     const struct rows *rows = &work->rows;
 #pragma omp parallel for schedule(static) collapse(2)
     for (int64_t row = 0; row < rows->n; row++)
         for (int64_t piece = 0; piece < NORM_PIECES; piece++) {
-            if (rows->block_c == 8)
-                norm_combine_piece(work, row, piece, d, x, dst, 8, way);
-            else if (rows->block_c == ROWS_MAX_BLOCK)
-                norm_combine_piece(work, row, piece, d, x, dst, ROWS_MAX_BLOCK, way);
-            else
-                norm_combine_piece(work, row, piece, d, x, dst, 1, way);
+            const int64_t first = row * rows->floats + rows->voxels * piece / NORM_PIECES * rows->block_c,
+                          last = row * rows->floats + rows->voxels * (piece + 1) / NORM_PIECES * rows->block_c;
+            norm_combine_piece(work, row, d, x, dst, first, last, way);
         }
 }
 
-/* dst = by * src + one: forward's factors. */
+/* dst = by * src + offset: forward's factors. */
 static void norm_factors(const struct norm *norm, const double *mean, const double *inv, const float *gamma,
                          const float *beta, float *by, float *offset)
 {
@@ -261,7 +324,7 @@ void norm_apply(const struct norm *norm, const struct layer *layer, const double
     }
     struct norm_work work = norm_work(norm, layer->scratch);
     norm_factors(norm, mean, inv, gamma, beta, work.coef_d, work.offset);
-    norm_combine(&work, layer->src[0].data, NULL, layer->dst.data, norm->slope == 1 ? NORM_TO : NORM_TO_LEAKY);
+    norm_combine(&work, layer->src[0], (struct tensor){0}, layer->dst, norm->slope == 1 ? NORM_TO : NORM_TO_LEAKY);
 }
 
 /* d_gamma = sum d * (x - mean) * inv, d_beta = sum d, over samples and voxels. */
@@ -326,7 +389,7 @@ void norm_backward(const struct norm *norm, const struct norm_gradient *gradient
         norm_sums(&work, gradient->d_dst, gradient->src, has_leaky);
     if (learns)
         norm_backward_affine(norm, gradient, &work);
-    if (!gradient->d_src)
+    if (!gradient->d_src.data)
         return;
     norm_backward_factors(norm, gradient, &work);
     norm_combine(&work, gradient->d_dst, gradient->src, gradient->d_src,

@@ -36,11 +36,13 @@ void norm_apply(const struct norm *norm, const struct layer *layer, const double
                 const float *gamma, const float *beta);
 
 struct norm_gradient {
-    const float *src, *d_dst, *gamma, *beta;
+    struct tensor src, d_dst;
+    const float *gamma, *beta;
     const double *mean, *inv;
     bool constant;                        /* mean and inv do not depend on src (moving statistics) */
     const struct pass_replicas *replicas; /* they are of the whole batch, this is a part of it; NULL: it is all */
-    float *d_src, *d_gamma, *d_beta;      /* each may be NULL */
+    struct tensor d_src;                  /* data NULL: not wanted */
+    float *d_gamma, *d_beta;              /* each may be NULL */
 };
 void norm_backward(const struct norm *norm, const struct norm_gradient *gradient, void *scratch);
 

@@ -34,11 +34,18 @@ static inline int64_t rows_used(const struct rows *rows, struct shape shape, int
 /* Channels of padding must be zero; only a tensor's last block has any. */
 static inline void rows_clear_padding(struct tensor tensor)
 {
-    struct rows rows = rows_of(tensor.shape);
-    for (int64_t row = rows.blocks - 1; row < rows.n && tensor.shape.c % rows.block_c; row += rows.blocks)
+    const struct rows rows = rows_of(tensor.shape);
+    for (int64_t row = rows.blocks - 1; row < rows.n && tensor.shape.c % rows.block_c; row += rows.blocks) {
+        const struct tensor first = tensor_offset(tensor, row * rows.floats);
+        uint16_t *half = (uint16_t *)(void *)first.data;
         for (int64_t v = 0; v < rows.voxels; v++)
-            for (int64_t c = rows_used(&rows, tensor.shape, row); c < rows.block_c; c++)
-                tensor.data[row * rows.floats + v * rows.block_c + c] = 0;
+            for (int64_t c = rows_used(&rows, tensor.shape, row); c < rows.block_c; c++) {
+                if (tensor.bfloat16)
+                    half[v * rows.block_c + c] = 0;
+                else
+                    first.data[v * rows.block_c + c] = 0;
+            }
+    }
 }
 
 #endif

@@ -11,7 +11,7 @@ static const struct config_table *network_layer_table(int index)
     return ops ? &ops->config : NULL;
 }
 
-static const char *const network_precision_names[] = {"float32", "bfloat16", NULL};
+const char *const network_precision_names[] = {"float32", "bfloat16", NULL};
 const char *const network_recompute_names[] = {"nothing", "cheap", "most", NULL};
 
 /* clang-format off */
@@ -27,8 +27,8 @@ static const struct config_field network_fields[] = {
      .help = "minimal filtering for convolutions where it is faster: up to 8 times fewer products, up to 3.4 "
              "times the rounding error"},
     {.key = "precision", .type = CONFIG_ENUM, .offset = offsetof(struct network_config, precision), .text = "float32",
-     .names = network_precision_names, .help = "float32; bfloat16 is refused: the engine has no bfloat16 kernels "
-             "yet (bench/README.md has what it would cost in accuracy)"},
+     .names = network_precision_names, .help = "of the activations between layers and their gradients: bfloat16 "
+             "halves their memory; sums, parameters, statistics and losses stay float32"},
     {.key = "recompute", .type = CONFIG_ENUM, .offset = offsetof(struct network_config, recompute), .text = "nothing",
      .names = network_recompute_names, .help = "training memory against time, same bits: outputs recomputed "
              "in backward; cheap: all but convolutions' and dense layers'; most: whatever lowers the memory"},
@@ -198,11 +198,6 @@ enum status network_graph(struct network *network, const struct network_config *
     network->config = config;
     network->params = params;
     network->mode = mode;
-    if (config->precision != PRECISION_FLOAT32)
-        return error_set(error, STATUS_USAGE,
-                         "network '%s': precision: bfloat16 is not there: the engine (%s) has no bfloat16 kernels "
-                         "(float32 would work)",
-                         config->name, engine_version());
     if (n < 1)
         return error_set(error, STATUS_USAGE, "network '%s': it has no layers", config->name);
     network->nodes = arena_alloc(&network->arena, (size_t)n, sizeof *network->nodes);
@@ -364,6 +359,7 @@ void network_graph_simplify(struct network *network)
     for (int64_t i = 0; i < network->n_layers && graph_may_join(network); i++)
         if (network->nodes[i].layer.ops->concat_in_place)
             graph_join(network, i);
+    network_precision_assign(network);
 }
 
 /* Node `index` is a norm: the layer before it may sum on the way, the one behind it may normalise. */

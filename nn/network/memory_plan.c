@@ -89,9 +89,9 @@ static void plan_grad(const struct network *network, struct plan_item *grad)
         plan_extend(&grad[network->values[0].shares], plan_last_step(network));
 }
 
-static int64_t plan_tensor_bytes(struct shape shape)
+static int64_t plan_tensor_bytes(struct tensor tensor)
 {
-    return tensor_floats(shape) * (int64_t)sizeof(float); /* checked by network_graph */
+    return (int64_t)tensor_bytes(tensor); /* checked by network_graph */
 }
 
 /* The last reader of a value writes its gradient; the readers before it, and further reads by the same layer, write
@@ -105,7 +105,7 @@ static void plan_stats(struct network *network, struct plan_requests *requests)
             if (!node->layer.needs_d_src[k])
                 continue;
             if (value->has_writer)
-                plan_request(requests, &node->src[k].sum, plan_tensor_bytes(value->grad.shape), node->backward_step,
+                plan_request(requests, &node->src[k].sum, plan_tensor_bytes(value->grad), node->backward_step,
                              node->backward_step);
             value->has_writer = true;
         }
@@ -117,13 +117,21 @@ static int64_t plan_factors(const struct layer *layer)
     return layer->dst.shape.n * tensor_stored_channels(layer->dst.shape.c);
 }
 
+/* Of one call: the layer's own, and behind it float32 copies of what it does not read as it lies. */
+static int64_t plan_scratch_bytes(const struct layer *layer, bool backward)
+{
+    const size_t staging = network_staging_bytes(layer, backward);
+    return (int64_t)(staging ? (layer->scratch_bytes + PLAN_ALIGN - 1) / PLAN_ALIGN * PLAN_ALIGN + staging
+                             : layer->scratch_bytes);
+}
+
 static void plan_layers(struct network *network, struct plan_requests *requests)
 {
     for (int64_t i = 0; i < network->n_layers; i++) {
         struct node *node = &network->nodes[i];
         struct layer *layer = &node->layer;
-        int64_t bytes = (int64_t)layer->scratch_bytes, forward = plan_forward_step(i), recompute = node->recompute_step,
-                backward = node->backward_step;
+        const int64_t forward = plan_forward_step(i), recompute = node->recompute_step, backward = node->backward_step;
+        const int64_t bytes = plan_scratch_bytes(layer, false);
         if (node->skipped)
             continue;
         if (node->stats_reader)
@@ -140,7 +148,7 @@ static void plan_layers(struct network *network, struct plan_requests *requests)
         if (recompute > 0)
             plan_request(requests, &node->scratch_recompute, bytes, recompute, recompute);
         if (backward > 0)
-            plan_request(requests, &node->scratch_backward, bytes, backward, backward);
+            plan_request(requests, &node->scratch_backward, plan_scratch_bytes(layer, true), backward, backward);
     }
 }
 
@@ -154,7 +162,7 @@ static void plan_values(struct network *network, struct plan_requests *requests)
     plan_grad(network, requests->items + n);
     for (int64_t i = 0; i < 3 * n; i++)
         if (requests->items[i].last >= 0)
-            requests->items[i].bytes = plan_tensor_bytes(network->values[i % n].data.shape);
+            requests->items[i].bytes = plan_tensor_bytes(network->values[i % n].data);
 }
 
 void network_point(struct network *network, struct node *node, bool backward)
@@ -194,9 +202,14 @@ static void plan_attach_layer(struct network *network, struct node *node)
                                                       : network->values[node->src[k].value].grad.data;
 }
 
-static float *plan_address(const struct network *network, const struct plan_item *item, int64_t part)
+/* The values from `part` on of the buffer that `item` is. */
+static float *plan_address(const struct network *network, const struct plan_item *item, const struct value *value)
 {
-    return item->bytes ? (float *)(void *)(network->memory + item->offset) + part : NULL;
+    struct tensor tensor = value->data;
+    if (!item->bytes)
+        return NULL;
+    tensor.data = (float *)(void *)(network->memory + item->offset);
+    return tensor_offset(tensor, value->part).data;
 }
 
 /* Takes the arena and sets every pointer into it. */
@@ -211,10 +224,10 @@ static enum status plan_attach(struct network *network, const struct plan_reques
     for (int64_t i = 0; i < n; i++) {
         struct value *value = &network->values[i];
         const struct plan_item *data = &requests->items[value->shares];
-        value->data.data = plan_address(network, &data[0], value->part);
-        value->grad.data = value->wants_grad ? plan_address(network, &data[n], value->part) : NULL;
-        value->backward_data = network->values[value->shares].dropped ? plan_address(network, &data[2 * n], value->part)
-                                                                      : value->data.data;
+        value->data.data = plan_address(network, &data[0], value);
+        value->grad.data = value->wants_grad ? plan_address(network, &data[n], value) : NULL;
+        value->backward_data =
+            network->values[value->shares].dropped ? plan_address(network, &data[2 * n], value) : value->data.data;
     }
     for (int64_t i = 0; i < network->n_layers; i++) {
         plan_attach_layer(network, &network->nodes[i]);

@@ -97,7 +97,7 @@ const float *network_forward(struct network *network, const float *src, const st
             continue;
         node->layer.scratch = node->scratch_forward;
         network_point(network, node, false);
-        node->layer.ops->forward(&node->layer, pass);
+        network_run_layer(&node->layer, pass, false);
     }
     struct tensor dst = network->values[network->n_layers].data;
     if (!network->dst_plain)
@@ -106,31 +106,24 @@ const float *network_forward(struct network *network, const float *src, const st
     return network->dst_plain;
 }
 
-static void network_add(float *dst, const float *src, int64_t n)
-{
-#pragma omp parallel for schedule(static)
-    for (int64_t i = 0; i < n; i++)
-        dst[i] += src[i];
-}
-
 static void network_recompute_node(struct network *network, struct node *node, const struct pass *pass)
 {
     struct pass recompute = *pass;
     recompute.recompute = true;
     node->layer.scratch = node->scratch_recompute;
     network_point(network, node, true);
-    node->layer.ops->forward(&node->layer, &recompute);
+    network_run_layer(&node->layer, &recompute, false);
 }
 
 static void network_backward_node(struct network *network, struct node *node, const struct pass *pass)
 {
     node->layer.scratch = node->scratch_backward;
     network_point(network, node, true);
-    node->layer.ops->backward(&node->layer, pass);
+    network_run_layer(&node->layer, pass, true);
     for (int k = 0; k < node->layer.n_src; k++) {
         struct tensor grad = network->values[node->src[k].value].grad;
         if (node->src[k].sum)
-            network_add(grad.data, node->src[k].sum, tensor_floats(grad.shape));
+            network_add_tensor(grad, node->layer.d_src[k]);
     }
 }
 

@@ -26,8 +26,9 @@ enum network_recompute {
     RECOMPUTE_MODES
 };
 
-/* What the engine multiplies in. */
+/* Of the values between layers. */
 enum network_precision { PRECISION_FLOAT32, PRECISION_BFLOAT16 };
+extern const char *const network_precision_names[];
 
 struct network_config {
     const char *name;

@@ -5,6 +5,7 @@
 #define CALVARIA_NN_NETWORK_NETWORK_IMPL_H
 
 #include "base/memory.h"
+#include "nn/network/arena_plan.h"
 #include "nn/network/network.h"
 
 /* One read of a value by a layer. */
@@ -80,6 +81,14 @@ extern const char *const network_recompute_names[];
 /* recompute.c: which values are dropped (finding them by planning the memory, where the mode says so), then the order
  * of the backward pass. */
 enum status network_recompute(struct network *network, enum network_recompute mode, struct error *error);
+/* precision.c: which values have 16 bits, from who shares whose buffers, before init. */
+void network_precision_assign(struct network *network);
+/* Float32 copies that a staged layer needs behind its scratch. */
+size_t network_staging_bytes(const struct layer *layer, bool backward);
+/* forward or backward of a layer, whatever its tensors' values are. */
+void network_run_layer(struct layer *layer, const struct pass *pass, bool backward);
+/* dst += src, both of one kind. */
+void network_add_tensor(struct tensor dst, struct tensor src);
 /* Points a layer's data at forward's buffers or at backward's. */
 void network_point(struct network *network, struct node *node, bool backward);
 /* memory_plan.c: lifetimes and the arena's size; with `allocate` also the arena and every pointer into it. */

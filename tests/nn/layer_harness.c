@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "nn/engine/bfloat16.h"
+#include "nn/network/network_impl.h"
 #include "tests/check.h"
 
 enum {
@@ -90,11 +92,6 @@ static bool bench_guards_stand(struct bench *bench)
     return true;
 }
 
-static size_t tensor_bytes(struct shape shape)
-{
-    return (size_t)tensor_floats(shape) * sizeof(float);
-}
-
 /* ---- the layer ---- */
 
 static bool bench_configure(struct bench *bench, struct error *error)
@@ -139,27 +136,39 @@ static bool bench_open(struct bench *bench, bool needs_d_src)
         layer->param[k] = &bench->params.items[k]; /* the table moved while it grew */
     layer->d_dst.shape = layer->dst.shape;
     layer->frozen = bench->is->frozen;
+    for (int k = 0; k < layer->n_src; k++)
+        layer->src[k].bfloat16 = layer->d_src[k].bfloat16 = bench->is->bfloat16;
+    layer->dst.bfloat16 = layer->d_dst.bfloat16 = bench->is->bfloat16;
+    layer->staged = bench->is->bfloat16 && layer->ops->bfloat16 == LAYER_BFLOAT16_STAGED;
     if (layer->ops->init && layer->ops->init(layer, &error))
         return bench_fail(bench, "%s", error.text);
     return true;
+}
+
+/* The layer's own, and the float32 copies behind it that a staged layer needs. */
+static size_t bench_scratch_bytes(const struct layer *layer)
+{
+    const size_t forward = network_staging_bytes(layer, false), backward = network_staging_bytes(layer, true);
+    const size_t staging = forward > backward ? forward : backward;
+    return staging ? (layer->scratch_bytes + PLAN_ALIGN - 1) / PLAN_ALIGN * PLAN_ALIGN + staging : layer->scratch_bytes;
 }
 
 static void bench_allocate(struct bench *bench, bool needs_d_src)
 {
     struct layer *layer = &bench->layer;
     for (int k = 0; k < layer->n_src; k++) {
-        layer->src[k].data = bench_guarded(bench, tensor_bytes(layer->src[k].shape));
-        layer->d_src[k].data = needs_d_src ? bench_guarded(bench, tensor_bytes(layer->src[k].shape)) : NULL;
+        layer->src[k].data = bench_guarded(bench, tensor_bytes(layer->src[k]));
+        layer->d_src[k].data = needs_d_src ? bench_guarded(bench, tensor_bytes(layer->src[k])) : NULL;
     }
-    layer->dst.data = bench_guarded(bench, tensor_bytes(layer->dst.shape));
-    layer->d_dst.data = bench_guarded(bench, tensor_bytes(layer->dst.shape));
+    layer->dst.data = bench_guarded(bench, tensor_bytes(layer->dst));
+    layer->d_dst.data = bench_guarded(bench, tensor_bytes(layer->dst));
     for (int k = 0; k < layer->n_params; k++) {
         size_t bytes = (size_t)layer->param[k]->count * sizeof(float);
         layer->value[k] = bench_guarded(bench, bytes);
         layer->grad[k] = layer->param[k]->trainable && !layer->frozen ? bench_guarded(bench, bytes) : NULL;
     }
     layer->kept = bench_guarded(bench, layer->kept_bytes);
-    layer->scratch = bench_guarded(bench, layer->scratch_bytes);
+    layer->scratch = bench_guarded(bench, bench_scratch_bytes(layer));
 }
 
 static void bench_close(struct bench *bench)
@@ -184,6 +193,13 @@ static double draw(struct rng *rng, double keep_away)
 {
     double value = rng_uniform(rng, keep_away, 1);
     return (double)(float)(rng_u32(rng) & 1 ? value : -value);
+}
+
+/* So that a tensor of the case's kind holds the values exactly. */
+static void bench_round(const struct bench *bench, double *values, int64_t n)
+{
+    for (int64_t i = 0; i < n && bench->is->bfloat16; i++)
+        values[i] = (double)bfloat16_to_float(bfloat16_from_float((float)values[i]));
 }
 
 static double *draw_many(struct bench *bench, int64_t n, uint64_t stream, double keep_away)
@@ -214,6 +230,7 @@ static void bench_draw(struct bench *bench)
         bench->src[k] = draw_many(bench, shape_count(layer->src[k].shape), (uint64_t)k, bench->is->keep_away);
         if (bench->is->distinct)
             draw_distinct(bench->src[k], shape_count(layer->src[k].shape));
+        bench_round(bench, bench->src[k], shape_count(layer->src[k].shape));
     }
     for (int k = 0; k < layer->n_params; k++) {
         bench->param[k] = draw_many(bench, layer->param[k]->count, 20 + (uint64_t)k, 0);
@@ -222,6 +239,7 @@ static void bench_draw(struct bench *bench)
     }
     bench->dst = bench_plain(bench, (size_t)shape_count(layer->dst.shape), sizeof(double));
     bench->upstream = draw_many(bench, shape_count(layer->dst.shape), 40, 0);
+    bench_round(bench, bench->upstream, shape_count(layer->dst.shape));
 }
 
 static void put_tensor(struct tensor tensor, const double *values)
@@ -232,7 +250,12 @@ static void put_tensor(struct tensor tensor, const double *values)
         abort();
     for (int64_t i = 0; i < n; i++)
         plain[i] = (float)values[i];
-    tensor_from_plain(tensor, plain);
+    float *floats = malloc((size_t)tensor_floats(tensor.shape) * sizeof *floats);
+    if (!floats)
+        abort();
+    tensor_from_plain((struct tensor){.shape = tensor.shape, .data = floats}, plain);
+    tensor_store(tensor, 0, floats, tensor_floats(tensor.shape));
+    free(floats);
     free(plain);
 }
 
@@ -260,10 +283,17 @@ static double bench_max(const double *values, int64_t n)
     return largest;
 }
 
+/* Of one value, relative to the largest: float32 sums, and where tensors are bfloat16 their own rounding (2^-9), twice
+ * where backward reads a rounded dst. */
+static double bench_roundoff(const struct bench *bench)
+{
+    const double terms = bench->is->terms ? (double)bench->is->terms : 1;
+    return MARGIN * (double)FLT_EPSILON * sqrt(terms) + (bench->is->bfloat16 ? 0x1p-7 : 0);
+}
+
 static bool bench_compare(struct bench *bench, const char *what, const float *got, const double *expected, int64_t n)
 {
-    double terms = bench->is->terms ? (double)bench->is->terms : 1;
-    double tolerance = MARGIN * (double)FLT_EPSILON * sqrt(terms) * bench_max(expected, n);
+    double tolerance = bench_roundoff(bench) * bench_max(expected, n);
     double allowed = bench->is->max_zero_frac > 0 ? bench->is->max_zero_frac : 0.3;
     int64_t zeros = 0;
     for (int64_t i = 0; i < n; i++) {
@@ -283,6 +313,9 @@ static float *bench_read(struct bench *bench, const char *what, struct tensor te
 {
     float *plain = bench_plain(bench, (size_t)shape_count(tensor.shape), sizeof *plain);
     float *again = bench_plain(bench, (size_t)tensor_floats(tensor.shape), sizeof *again);
+    float *floats = bench_plain(bench, (size_t)tensor_floats(tensor.shape), sizeof *floats);
+    tensor_load(floats, tensor, 0, tensor_floats(tensor.shape));
+    tensor = (struct tensor){.shape = tensor.shape, .data = floats};
     tensor_to_plain(plain, tensor);
     tensor_from_plain((struct tensor){.shape = tensor.shape, .data = again}, plain);
     for (int64_t i = 0; i < tensor_floats(tensor.shape); i++)
@@ -291,6 +324,7 @@ static float *bench_read(struct bench *bench, const char *what, struct tensor te
             break;
         }
     free(again);
+    free(floats);
     return plain;
 }
 
@@ -341,7 +375,7 @@ static double bench_slope(struct bench *bench, double *values, int64_t n, const 
 /* Along random directions, of which no element is longer than 1. */
 static bool bench_check_directions(struct bench *bench, const char *what, double *values, const float *got, int64_t n)
 {
-    double terms = bench->is->terms ? (double)bench->is->terms : 1, largest = 0;
+    double largest = 0;
     for (int64_t i = 0; i < n; i++)
         largest = fmax(largest, fabs((double)got[i]));
     for (int d = 0; d < DIRECTIONS; d++) {
@@ -349,7 +383,7 @@ static bool bench_check_directions(struct bench *bench, const char *what, double
         for (int64_t i = 0; i < n; i++)
             along += direction[i] * (double)got[i];
         double slope = bench_slope(bench, values, n, direction, 0);
-        double tolerance = MARGIN * (double)FLT_EPSILON * sqrt(terms * (double)n) * largest + 1e-7 * fabs(slope);
+        double tolerance = bench_roundoff(bench) * sqrt((double)n) * largest + 1e-7 * fabs(slope);
         free(direction);
         if (!(fabs(along - slope) <= tolerance))
             return bench_fail(bench, "%s: along random direction %d it is %.9g, expected %.9g within %.3g", what, d,
@@ -383,10 +417,10 @@ static bool bench_run(struct bench *bench)
     struct layer *layer = &bench->layer;
     bench_fill(bench);
     int64_t allocations = memory_alloc_count();
-    layer->ops->forward(layer, &bench->pass);
-    if (layer->scratch_bytes)
-        memset(layer->scratch, 0xFF, layer->scratch_bytes); /* scratch lives for one call */
-    layer->ops->backward(layer, &bench->pass);
+    network_run_layer(layer, &bench->pass, false);
+    if (bench_scratch_bytes(layer))
+        memset(layer->scratch, 0xFF, bench_scratch_bytes(layer)); /* scratch lives for one call */
+    network_run_layer(layer, &bench->pass, true);
     if (memory_alloc_count() != allocations)
         return bench_fail(bench, "forward or backward allocates");
     return bench_guards_stand(bench);
@@ -445,18 +479,18 @@ struct outcome {
     float *dst, *d_src[LAYER_MAX_SRC], *grad[LAYER_MAX_PARAMS];
 };
 
-static float *outcome_copy(struct bench *bench, const float *data, size_t bytes)
+static void *outcome_copy(struct bench *bench, const void *data, size_t bytes)
 {
-    float *copy = data ? bench_plain(bench, 1, bytes) : NULL;
+    void *copy = data ? bench_plain(bench, 1, bytes) : NULL;
     return data ? memcpy(copy, data, bytes) : NULL;
 }
 
 static struct outcome outcome_take(struct bench *bench)
 {
     const struct layer *layer = &bench->layer;
-    struct outcome outcome = {.dst = outcome_copy(bench, layer->dst.data, tensor_bytes(layer->dst.shape))};
+    struct outcome outcome = {.dst = outcome_copy(bench, layer->dst.data, tensor_bytes(layer->dst))};
     for (int k = 0; k < layer->n_src; k++)
-        outcome.d_src[k] = outcome_copy(bench, layer->d_src[k].data, tensor_bytes(layer->src[k].shape));
+        outcome.d_src[k] = outcome_copy(bench, layer->d_src[k].data, tensor_bytes(layer->src[k]));
     for (int k = 0; k < layer->n_params; k++)
         outcome.grad[k] = outcome_copy(bench, layer->grad[k], (size_t)layer->param[k]->count * sizeof(float));
     return outcome;
@@ -485,9 +519,9 @@ static bool bench_check_again(struct bench *bench, const struct outcome *before,
     if (!bench_run(bench))
         return false;
     struct outcome now = outcome_take(bench);
-    bool ok = same_bits(bench, how, "dst", now.dst, before->dst, tensor_bytes(layer->dst.shape));
+    bool ok = same_bits(bench, how, "dst", now.dst, before->dst, tensor_bytes(layer->dst));
     for (int k = 0; k < layer->n_src && ok; k++)
-        ok = same_bits(bench, how, "d_src", now.d_src[k], before->d_src[k], tensor_bytes(layer->src[k].shape));
+        ok = same_bits(bench, how, "d_src", now.d_src[k], before->d_src[k], tensor_bytes(layer->src[k]));
     for (int k = 0; k < layer->n_params && ok; k++)
         ok = same_bits(bench, how, layer->param[k]->name, now.grad[k], before->grad[k],
                        (size_t)layer->param[k]->count * sizeof(float));
@@ -553,10 +587,19 @@ const char *layer_check(const struct layer_case *layer_case)
     return failure[0] ? failure : NULL;
 }
 
-void check_layer(const struct layer_case *layer_case)
+static void check_layer_once(const struct layer_case *layer_case)
 {
     const char *failure = layer_check(layer_case);
     if (failure)
-        fprintf(stderr, "%s\n", failure);
+        fprintf(stderr, "%s%s\n", layer_case->bfloat16 ? "bfloat16: " : "", failure);
     CHECK(failure == NULL);
+}
+
+void check_layer(const struct layer_case *layer_case)
+{
+    struct layer_case halved = *layer_case;
+    halved.bfloat16 = true;
+    check_layer_once(layer_case);
+    if (!layer_case->distinct) /* rounding would make ties */
+        check_layer_once(&halved);
 }

@@ -34,6 +34,7 @@ struct layer_case {
     double max_zero_frac; /* 0: the default, 0.3 */
     int samples;          /* elements of each tensor checked one by one; 0: 48 */
     bool testing, frozen;
+    bool bfloat16;               /* its tensors, as with `precision: bfloat16`; check_layer runs every case both ways */
     const struct layer_ops *ops; /* NULL: the registered one (the harness' own tests put broken ones here) */
 };
 

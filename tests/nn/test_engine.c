@@ -271,7 +271,7 @@ static float *plain_floats(const double *from, int64_t n)
 
 static struct tensor tensor_of(struct shape shape, const double *from)
 {
-    struct tensor tensor = {shape, floats(tensor_floats(shape))};
+    struct tensor tensor = {.shape = shape, .data = floats(tensor_floats(shape))};
     if (from) {
         float *plain = plain_floats(from, shape_count(shape));
         tensor_from_plain(tensor, plain);

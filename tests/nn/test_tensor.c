@@ -26,7 +26,7 @@ static void test_round_trip(void)
         struct shape shape = {2, channels[i], 3, 19, 5};
         int64_t count = shape_count(shape), floats = tensor_floats(shape);
         float *plain = memory_alloc((size_t)count, sizeof *plain), *back = memory_zalloc((size_t)count, sizeof *back);
-        struct tensor tensor = {shape, memory_alloc((size_t)floats, sizeof(float))};
+        struct tensor tensor = {.shape = shape, .data = memory_alloc((size_t)floats, sizeof(float))};
         struct rng rng = rng_make(1, (uint64_t)i);
         double sum = 0, stored = 0;
         int64_t wrong = 0, at = 0;
