@@ -183,7 +183,6 @@ static enum status evaluate_find_cases(struct evaluation **ret, int64_t *ret_n, 
 
 enum { SUMMARY_ROWS = 5 };
 static const char *const summary_names[SUMMARY_ROWS] = {"mean", "median", "p95", "worst", "n"};
-static const double failure_dsc = 0.7; /* below it a restoration is counted as failed */
 
 /* The better first, as COLUMN sees it; by size without one. */
 static void evaluate_sort(double *values, int64_t n, const struct metrics_column *column)
@@ -264,7 +263,7 @@ static enum status evaluate_print_table(FILE *file, const struct evaluation *cas
                                                      : cases[i].metrics.failed     ? "failed: one is empty"
                                                      : cases[i].metrics.both_empty ? "both empty"
                                                                                    : "";
-        n_failures += cases[i].metrics.dsc < failure_dsc;
+        n_failures += metrics_is_failure(&cases[i].metrics);
     }
 
     for (int row = 0; row < SUMMARY_ROWS; row++) {
@@ -288,7 +287,7 @@ static enum status evaluate_print_table(FILE *file, const struct evaluation *cas
         if (!cells[i])
             return error_memory(error, 64, "a cell of the table");
     table_print(file, (int)n_rows, n_columns, cells);
-    fprintf(file, "failures (DSC below %.1f): %" PRId64 " of %" PRId64 "\n", failure_dsc, n_failures, n);
+    fprintf(file, "failures (DSC below %.1f): %" PRId64 " of %" PRId64 "\n", METRICS_FAILURE_DSC, n_failures, n);
 
     return STATUS_OK;
 }

@@ -249,6 +249,11 @@ enum status metrics_compare(struct metrics *ret, const uint8_t *truth, const uin
 
 /* --- table --- */
 
+bool metrics_is_failure(const struct metrics *metrics)
+{
+    return metrics->failed || metrics->dsc < METRICS_FAILURE_DSC;
+}
+
 static double metrics_column_dsc(const struct metrics *metrics)
 {
     return metrics->dsc;

@@ -27,6 +27,10 @@ enum status metrics_compare(struct metrics *ret, const uint8_t *truth, const uin
                             const uint8_t *defective, const int64_t dim[3], const double spacing_mm[3],
                             struct error *error);
 
+/* A restoration that counts as failed, in every table: DSC below 0.7, which one that is empty has, too. */
+#define METRICS_FAILURE_DSC 0.7
+bool metrics_is_failure(const struct metrics *metrics);
+
 /* Table columns: name (the field of the struct), unit and value of each metric, in order. name is NULL past the last.
  */
 struct metrics_column {

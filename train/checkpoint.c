@@ -10,23 +10,24 @@
 #include "nn/model/model_file.h"
 #include "train/environment.h"
 
-/* The numbers of a run under their names in /state, one int64 each; `best` goes as its bits. */
+/* The numbers of a run under their names in /state, one int64 each; floating-point numbers go as their bits. */
 enum {
-    N_NUMBERS = 11,
+    N_NUMBERS = 13,
     N_OLD_NUMBERS = 9,
     N_SLOTS_MAX = 4,
     N_BLOCKS_MAX = N_NUMBERS + 2 * N_SLOTS_MAX + 2,
     BLOCK_NAME = 32
 };
 static const char *const number_names[N_NUMBERS] = {
-    "step",      "optimizer_steps", "loader_draw",  "loader_patch", "validated_step", "best_step",
-    "best_bits", "threads",         "dataset_hash", "waited",       "adversary_steps"};
+    "step",    "optimizer_steps", "loader_draw", "loader_patch",    "validated_step", "best_step",    "best_bits",
+    "threads", "dataset_hash",    "waited",      "adversary_steps", "best_loss_bits", "best_is_empty"};
 
 static void checkpoint_get_numbers(int64_t numbers[N_NUMBERS], const struct train_step *train_step,
                                    const struct run_state *state)
 {
-    int64_t best_bits;
+    int64_t best_bits, best_loss_bits;
     memcpy(&best_bits, &state->best, sizeof best_bits);
+    memcpy(&best_loss_bits, &state->best_loss, sizeof best_loss_bits);
     const int64_t values[N_NUMBERS] = {train_step->step,
                                        train_step->optimizer.n_steps,
                                        train_step->position.sample,
@@ -37,7 +38,9 @@ static void checkpoint_get_numbers(int64_t numbers[N_NUMBERS], const struct trai
                                        state->threads,
                                        (int64_t)state->dataset_hash,
                                        state->waited,
-                                       train_step->adversary ? train_step->adversary->optimizer.n_steps : 0};
+                                       train_step->adversary ? train_step->adversary->optimizer.n_steps : 0,
+                                       best_loss_bits,
+                                       state->best_is_empty};
     memcpy(numbers, values, sizeof values);
 }
 
@@ -51,10 +54,12 @@ static void checkpoint_put_numbers(struct train_step *train_step, struct run_sta
                                 .best_step = numbers[5],
                                 .threads = numbers[7],
                                 .dataset_hash = (uint64_t)numbers[8],
-                                .waited = numbers[9]};
+                                .waited = numbers[9],
+                                .best_is_empty = numbers[12] != 0};
     if (train_step->adversary)
         train_step->adversary->optimizer.n_steps = numbers[10];
     memcpy(&state->best, &numbers[6], sizeof state->best);
+    memcpy(&state->best_loss, &numbers[11], sizeof state->best_loss);
 }
 
 /* Every flat block of floats that a run's state has, in addition to the weights of the model. */

@@ -15,6 +15,8 @@ struct run_state {
     int64_t validated_step; /* the last validation that was completed; 0: none */
     int64_t best_step;      /* 0: none */
     double best;            /* value of train.best there; NaN: none */
+    double best_loss;       /* of the validation patches there, which decides between equal values; NaN, 0: unknown */
+    bool best_is_empty;     /* no validation skull got an implant there: the network restores nothing yet */
     int64_t threads;        /* that the bits depend on */
     uint64_t dataset_hash;
     int64_t waited; /* validations since the best */

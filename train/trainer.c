@@ -127,14 +127,25 @@ static void trainer_interrupted(void *context)
 static void trainer_keep_metrics(struct trainer *trainer, const struct validation *validation)
 {
     size_t capacity = sizeof trainer->metrics;
-    size_t at = (size_t)snprintf(trainer->metrics, capacity, "step: %" PRId64 "\ncases: %" PRId64 "\n",
-                                 trainer->train_step.step, validation->n_cases);
+    size_t at =
+        (size_t)snprintf(trainer->metrics, capacity, "step: %" PRId64 "\ncases: %" PRId64 "\nfailed: %" PRId64 "\n",
+                         trainer->train_step.step, validation->n_cases, validation->n_failed);
     if (isfinite(validation->loss))
         at += (size_t)snprintf(trainer->metrics + at, capacity - at, "loss: %.6g\n", validation->loss);
     for (int k = 0; k < validation->n_columns && at < capacity; k++)
         if (isfinite(validation->mean[k]))
             at += (size_t)snprintf(trainer->metrics + at, capacity - at, "%s: %.6g\n", metrics_columns[k].name,
                                    validation->mean[k]);
+}
+
+/* Better than the best so far. Equal values, as the DSC 0 of a network that restores nothing yet, go by the loss. */
+static bool trainer_is_better(const struct trainer *trainer, double value, double loss)
+{
+    const struct run_state *state = &trainer->state;
+    if (!isfinite(value) || !isfinite(state->best))
+        return isfinite(value);
+    double gain = (value - state->best) * recipe_metric_sign(trainer->recipe.train.best);
+    return gain > 0 || (gain >= 0 && loss < state->best_loss);
 }
 
 static enum status trainer_validate(struct trainer *trainer, struct error *error)
@@ -149,11 +160,12 @@ static enum status trainer_validate(struct trainer *trainer, struct error *error
         return STATUS_OK;
     int64_t step = trainer->train_step.step;
     double value = validation_value(&validation, best);
-    bool better = isfinite(value) && (!isfinite(state->best) || (value - state->best) * recipe_metric_sign(best) > 0);
+    bool better = trainer_is_better(trainer, value, validation.loss);
 
-    log_info("step %" PRId64 ": validation: loss %.5g, DSC %.4f, %" PRId64 " of %" PRId64 " failed, %.1f s%s", step,
-             validation.loss, validation_value(&validation, "dsc"), validation.n_failed, validation.n_cases,
-             validation.total_s, better ? ", the best so far" : "");
+    log_info("step %" PRId64 ": validation: loss %.5g, DSC %.4f, %" PRId64 " of %" PRId64
+             " failed (DSC below %.1f), %.1f s%s",
+             step, validation.loss, validation_value(&validation, "dsc"), validation.n_failed, validation.n_cases,
+             METRICS_FAILURE_DSC, validation.total_s, better ? ", the best so far" : "");
 
     /* Recorded at once, in state, model texts and metrics.tsv: a resumed run does not validate this step twice. */
     state->validated_step = step;
@@ -167,7 +179,9 @@ static enum status trainer_validate(struct trainer *trainer, struct error *error
 
     if (better) {
         state->best = value;
+        state->best_loss = validation.loss;
         state->best_step = step;
+        state->best_is_empty = validation.n_cases > 0 && validation.n_empty == validation.n_cases;
         if (trainer_save(trainer, "best.h5", error))
             return error->status;
     }
@@ -298,11 +312,17 @@ static enum status trainer_loop(struct trainer *trainer, struct error *error)
 static enum status trainer_finish(struct trainer *trainer, enum status status, struct error *error)
 {
     static const char *const states[] = {"finished", "failed", "failed", "stopped"};
+    static const char empty[] = "best.h5 restores none of the validation skulls: the network needs more training";
     struct error ignored = {0};
+    const char *note = status ? error->text : NULL;
+
     if (status && trainer->run.log)
         error_print(trainer->run.log, error);
-    enum status written =
-        trainer_status(trainer, states[status], status ? error->text : NULL, status ? &ignored : error);
+    if (!status && trainer->state.best_is_empty && trainer_leads(trainer)) {
+        log_warn("step %" PRId64 ": %s (train.steps)", trainer->state.best_step, empty);
+        note = empty;
+    }
+    enum status written = trainer_status(trainer, states[status], note, status ? &ignored : error);
     return status ? status : written;
 }
 

@@ -223,7 +223,8 @@ enum status trainer_create(struct trainer *trainer, const char *recipe_path, int
         return error->status;
     if (train_step_open(&trainer->train_step, recipe, true, error) || trainer_open_validator(trainer, error))
         return error->status;
-    trainer->state = (struct run_state){.best = NAN, .threads = recipe->train.threads, .dataset_hash = facts.hash};
+    trainer->state =
+        (struct run_state){.best = NAN, .best_loss = NAN, .threads = recipe->train.threads, .dataset_hash = facts.hash};
     trainer->train_step.replicas = trainer->replicas;
     if (!trainer_leads(trainer))
         return train_step_start(&trainer->train_step, error);
@@ -267,7 +268,8 @@ static enum status trainer_take_checkpoint(struct trainer *trainer, const struct
     if (!file_exists(path)) { /* it ended before its first checkpoint: from the beginning, with the same bits */
         log_warn("%s: no last.h5: the run ended before its first checkpoint and starts from the beginning",
                  trainer->run.folder);
-        trainer->state = (struct run_state){.best = NAN, .threads = recipe->train.threads, .dataset_hash = facts->hash};
+        trainer->state = (struct run_state){
+            .best = NAN, .best_loss = NAN, .threads = recipe->train.threads, .dataset_hash = facts->hash};
         train_step_close(&trainer->train_step);
         return train_step_open(&trainer->train_step, recipe, true, error);
     }
@@ -344,7 +346,7 @@ enum status trainer_reopen(struct trainer *trainer, const char *folder, int n_se
 {
     struct set_facts facts;
 
-    trainer->state.best = NAN;
+    trainer->state.best = trainer->state.best_loss = NAN;
 
     if (trainer_check_sets(n_sets, sets, error) ||
         (trainer_leads(trainer) ? run_open(&trainer->run, folder, error) : run_look(&trainer->run, folder, error)) ||

@@ -161,7 +161,8 @@ static void validate_add(struct validation *ret, int64_t count[VALIDATION_MAX_CO
         }
     }
     ret->n_cases++;
-    ret->n_failed += trial->metrics.failed;
+    ret->n_failed += metrics_is_failure(&trial->metrics);
+    ret->n_empty += trial->metrics.failed;
 }
 
 static enum status validator_restore(struct validation *ret, struct validator *validator, FILE *table,

@@ -13,7 +13,8 @@ struct validation {
     double loss;                         /* mean over the patches; NaN: none */
     int n_columns;                       /* of metrics_columns */
     double mean[VALIDATION_MAX_COLUMNS]; /* each over its finite values; NaN: none */
-    int64_t n_cases, n_failed;           /* failed: implant or truth empty, not both */
+    int64_t n_cases;                     /* restored */
+    int64_t n_failed, n_empty;           /* metrics_is_failure; of them, implant or truth is empty, not both */
     double total_s;
     bool stopped; /* on request, before it was complete: the numbers are incomplete */
 };

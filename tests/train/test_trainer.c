@@ -79,6 +79,40 @@ static void test_run_folder(void)
     model_done(&model);
 }
 
+/* The number after "KEY: " in a text of the model at path; NaN: it has none. */
+static double metric_of(const char *path, const char *key)
+{
+    struct error error = {0};
+    struct model model = {0};
+    double value = NAN;
+    if (!CHECK_OK(model_read(&model, path, false, &error), &error))
+        return NAN;
+    const char *text = model_text(&model, "metrics"), *at = text ? strstr(text, key) : NULL;
+    if (at)
+        value = strtod(at + strlen(key) + 2, NULL);
+    model_done(&model);
+    return value;
+}
+
+/* A threshold that no prediction reaches: every validation has DSC 0. The best checkpoint is then the one of the lower
+ * loss, and the run records that it restores nothing. */
+static void test_tied_metric_goes_by_loss(void)
+{
+    char *const sets[] = {"restore.threshold=1", "train.steps=40", "train.validate_every=20",
+                          "train.validate_patches=4"};
+    if (!ready() || !run_plain("tied", 4, sets))
+        return;
+
+    char *status = chain_text(in("tied", "STATUS"));
+    const double best = metric_of(in("tied", "best.h5"), "loss"), last = metric_of(in("tied", "last.h5"), "loss");
+    CHECK_NEAR(metric_of(in("tied", "best.h5"), "dsc"), 0, 0);
+    CHECK_NEAR(metric_of(in("tied", "best.h5"), "failed"), metric_of(in("tied", "best.h5"), "cases"), 0);
+    CHECK_NEAR(best, last, 0); /* it learns: the last validation has the lowest loss */
+    CHECK_CONTAINS(status, "best: { metric: dsc, value: 0, step: 40 }");
+    CHECK_CONTAINS(status, "best.h5 restores none of the validation skulls");
+    memory_free(status);
+}
+
 /* The resolved recipe states every key and loads back to the same bytes. */
 static void test_recipe_round_trip(void)
 {
@@ -326,6 +360,7 @@ int main(int argc, char **argv)
 {
     log_set_level(LOG_WARN);
     const struct check_test tests[] = {{"run_folder", test_run_folder},
+                                       {"tied_metric_goes_by_loss", test_tied_metric_goes_by_loss},
                                        {"recipe_round_trip", test_recipe_round_trip},
                                        {"rerun_same_bits", test_rerun_same_bits},
                                        {"resume_same_bits", test_resume_same_bits},
