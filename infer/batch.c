@@ -240,7 +240,7 @@ static enum status case_rules(const struct batch *batch, struct batch_case *one,
                          "bound allows (leave them out, or give more --max-memory)",
                          one->name, (double)grid_voxels(&grown) / 1e6);
 
-    if (postprocess_run(&one->result.implant, skull, &list, error))
+    if (postprocess_run(&one->result.implant, skull, &(struct postprocess_config){.rules = &list}, error))
         return error->status;
     restoration_complete(&one->result, skull);
 
@@ -395,6 +395,9 @@ static enum status case_run(struct batch *batch, struct batch_case *one, struct 
 
 static void case_log_warnings(const struct batch_case *one)
 {
+    if (one->report.removed.n > 0)
+        log_info("%s: %" PRId64 " pieces of the prediction (%.2f ml, the largest %.2f ml) were removed", one->name,
+                 one->report.removed.n, one->report.removed.volume_ml, one->report.removed.largest_ml);
     for (int64_t i = 0; i < one->report.n_warnings; i++)
         log_warn("%s: %s", one->name, one->report.warnings[i]);
 }

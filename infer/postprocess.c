@@ -17,7 +17,7 @@ static const struct config_field postprocess_fields[] = {
     {.key = "close", .type = CONFIG_INT, .offset = OFFSET(close), .text = "0", .min = 0, .max = 64, .unit = "voxels",
      .help = "morphological closing: cracks are filled"},
     {.key = "keep_largest", .type = CONFIG_INT, .offset = OFFSET(keep_largest), .text = "0", .min = 0, .max = 1000,
-     .help = "keep this many of the largest pieces"},
+     .help = "keep this many of the largest pieces, and with pieces: by_size every further one that closes a hole"},
     {.key = "min_volume_ml", .type = CONFIG_DOUBLE, .offset = OFFSET(min_volume_ml), .text = "0", .min = 0, .max = 1000,
      .unit = "ml", .help = "smaller pieces go"},
     {.key = "fill_holes", .type = CONFIG_BOOL, .offset = OFFSET(fill_holes), .text = "false",
@@ -276,24 +276,28 @@ static int64_t postprocess_margin(const struct postprocess_rule *rule, const str
 {
     if (rule->close)
         return rule->close;
+    if (rule->keep_largest) /* the bone around a piece is needed to judge it */
+        return (int64_t)ceil(PIECE_REACH_MM /
+                             fmin(grid_spacing_mm(grid, 0), fmin(grid_spacing_mm(grid, 1), grid_spacing_mm(grid, 2)))) +
+               1;
     double smallest = fmin(grid_spacing_mm(grid, 0), fmin(grid_spacing_mm(grid, 1), grid_spacing_mm(grid, 2)));
     double reach_mm = fmax(3 * rule->close_rim_mm, fmax(rule->clearance_mm, rule->min_thickness_mm));
     return reach_mm > 0 ? (int64_t)ceil(reach_mm / smallest) + 2 : 0;
 }
 
-static enum status postprocess_apply(const struct postprocess_rule *rule, struct crop *crop,
-                                     const struct volume *defective, struct error *error)
+static enum status postprocess_apply(const struct postprocess_rule *rule, const struct postprocess_config *config,
+                                     struct crop *crop, const struct volume *defective, struct error *error)
 {
-    enum { PIECES = 6 };
     if (rule->open)
         return mask_open(crop->mask, crop->dim, (int)rule->open, error);
     if (rule->close)
         return mask_close(crop->mask, crop->dim, (int)rule->close, error);
     if (rule->keep_largest)
-        return mask_keep_largest(crop->mask, crop->dim, rule->keep_largest, PIECES, error);
+        return pieces_keep(crop, defective, rule->keep_largest, config->pieces, config->removed, error);
     if (rule->min_volume_ml > 0)
-        return mask_remove_small(crop->mask, crop->dim,
-                                 (int64_t)ceil(rule->min_volume_ml / grid_voxel_ml(&defective->grid)), PIECES, error);
+        return pieces_remove_small(crop, defective,
+                                   (int64_t)ceil(rule->min_volume_ml / grid_voxel_ml(&defective->grid)),
+                                   config->removed, error);
     if (rule->close_rim_mm > 0)
         return postprocess_close_rim(crop, defective, rule->close_rim_mm, error);
     if (rule->clearance_mm > 0)
@@ -306,7 +310,11 @@ static enum status postprocess_apply(const struct postprocess_rule *rule, struct
 
 int64_t postprocess_bytes(const struct config_list *rules, const struct grid *grid)
 {
-    enum { ANY_RULE = 2 /* the implant's box, and another mask or bits */, THICKEN = 7 };
+    enum {
+        ANY_RULE = 2 /* the implant's box, and another mask or bits */,
+        PIECES = 5 /* ranks, bone, what lies near it */,
+        THICKEN = 7
+    };
     const int64_t voxels = grid_voxels(grid), area = grid->dim[0] * grid->dim[1];
     int64_t most = rules->n > 0 ? ANY_RULE * voxels : 0;
 
@@ -315,6 +323,8 @@ int64_t postprocess_bytes(const struct config_list *rules, const struct grid *gr
         const double reach_mm = fmax(2 * rule->close_rim_mm, rule->clearance_mm);
         const int64_t slab = SLAB_VOXELS + area * (1 + 2 * slab_reach(reach_mm, grid_spacing_mm(grid, 2)));
         int64_t bytes = ANY_RULE * voxels + (reach_mm > 0 ? SLAB_BYTES * (slab < voxels ? slab : voxels) : 0);
+        if (rule->keep_largest)
+            bytes = PIECES * voxels;
         if (rule->min_thickness_mm > 0)
             bytes = THICKEN * voxels;
         most = bytes > most ? bytes : most;
@@ -323,9 +333,10 @@ int64_t postprocess_bytes(const struct config_list *rules, const struct grid *gr
     return most;
 }
 
-enum status postprocess_run(struct volume *implant, const struct volume *defective, const struct config_list *rules,
-                            struct error *error)
+enum status postprocess_run(struct volume *implant, const struct volume *defective,
+                            const struct postprocess_config *config, struct error *error)
 {
+    const struct config_list *rules = config->rules;
     for (int64_t i = 0; i < rules->n; i++) {
         const struct postprocess_rule *rule = rules->items[i].value;
         struct box box = box_of_mask(implant->data, implant->grid.dim);
@@ -335,7 +346,7 @@ enum status postprocess_run(struct volume *implant, const struct volume *defecti
         enum status status = crop_take(
             &crop, implant, box_grow(box, postprocess_margin(rule, &implant->grid), implant->grid.dim), error);
         if (!status)
-            status = postprocess_apply(rule, &crop, defective, error);
+            status = postprocess_apply(rule, config, &crop, defective, error);
         if (!status)
             crop_put(&crop, implant, defective);
         crop_done(&crop);

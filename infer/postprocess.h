@@ -5,6 +5,7 @@
 
 #include "base/config.h"
 #include "data/volume/volume.h"
+#include "infer/pieces.h"
 
 /* One rule: exactly one key is given. Pieces are 6-connected: voxels that meet only at an edge would break apart when
  * printed. */
@@ -19,12 +20,18 @@ struct postprocess_rule {
                                 clearance_mm */
 };
 extern const struct config_table postprocess_table;
+
+struct postprocess_config {
+    const struct config_list *rules; /* struct postprocess_rule each */
+    enum pieces_rule pieces;
+    struct pieces_removed *removed; /* is added to; may be NULL */
+};
 /* Bytes that the rules take at most in addition to the masks, for any implant within a volume of this grid. */
 int64_t postprocess_bytes(const struct config_list *rules, const struct grid *grid);
 
 /* Changes `implant` (u8 mask on defective's grid) in place, rule by rule, never onto the defective skull. Works inside
  * the implant's box. */
-enum status postprocess_run(struct volume *implant, const struct volume *defective, const struct config_list *rules,
-                            struct error *error);
+enum status postprocess_run(struct volume *implant, const struct volume *defective,
+                            const struct postprocess_config *config, struct error *error);
 
 #endif

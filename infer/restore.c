@@ -385,7 +385,11 @@ static enum status restore_masks(struct restoration *result, struct restorer *re
     /* The model's rules, then the completed skull. */
     double begin = log_clock_s();
     if (!status)
-        status = postprocess_run(&result->implant, skull, &restorer->config.postprocess, error);
+        status = postprocess_run(&result->implant, skull,
+                                 &(struct postprocess_config){.rules = &restorer->config.postprocess,
+                                                              .pieces = (enum pieces_rule)restorer->config.pieces,
+                                                              .removed = &result->removed},
+                                 error);
     result->postprocess_s = log_clock_s() - begin;
 
     if (!status)

@@ -34,6 +34,7 @@ struct restore_config {
                                      its box), the network's values back (linear) */
     double threshold;
     struct config_list postprocess; /* struct postprocess_rule each */
+    int pieces;                     /* enum pieces_rule */
 };
 extern const struct config_table restore_table;
 /* A pipeline from its text, with "key=value" over it (sets may be NULL); errors name `where`. Points into arena. */
@@ -53,6 +54,7 @@ struct restoration {
     double network_s, postprocess_s, total_s;
     struct shape_restoration *shape; /* of a shape model: pose, holes, surfaces and how sure it is; NULL of any other */
     int64_t peak_bytes;              /* of the process, when the restoration was done */
+    struct pieces_removed removed;   /* by the model's rules */
     int64_t changed_vox;             /* raw and input (implant task: raw and nothing) differ, on the scanned slices */
 };
 

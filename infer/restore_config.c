@@ -39,6 +39,9 @@ static const struct config_field restore_fields[] = {
      .help = "bone is where the network's prediction is above this"},
     {.key = "postprocess", .type = CONFIG_LIST, .offset = OFFSET(postprocess), .text = "[{open: 1}, {keep_largest: 1}]",
      .variant = restore_config_variant, .help = "steps of cleaning the implant, in order"},
+    {.key = "pieces", .type = CONFIG_ENUM, .offset = OFFSET(pieces), .text = "by_size", .names = pieces_rule_names,
+     .help = "by_size: keep_largest keeps further pieces too, of 0.5 ml and 5 % of the largest, that close a hole; "
+             "by_rule: exactly as many as it states"},
     {0},
 };
 /* clang-format on */

@@ -343,8 +343,9 @@ enum status job_read(struct job *ret, const char *folder, struct error *error)
 
 static void job_summary(struct job *job, const cJSON *report)
 {
-    static const char *const keys[] = {"volume_ml",  "extent_mm",        "thickness_mean_mm", "thickness_max_mm",
-                                       "rim_gap_mm", "rim_contact_frac", "components"};
+    static const char *const keys[] = {"volume_ml",        "extent_mm",      "thickness_mean_mm",
+                                       "thickness_max_mm", "rim_gap_mm",     "rim_contact_frac",
+                                       "components",       "removed_pieces", "removed_ml"};
     const cJSON *implant = cJSON_GetObjectItemCaseSensitive(report, "implant");
     const cJSON *mesh = cJSON_GetObjectItemCaseSensitive(report, "mesh");
     const cJSON *warnings = cJSON_GetObjectItemCaseSensitive(report, "warnings");

@@ -12,6 +12,7 @@
 
 #include "data/mask/distance.h"
 #include "infer/crop.h"
+#include "infer/pieces.h"
 #include "infer/report/report_shape.h"
 
 static const double RIM_REACH_MM = 5, RIM_FACING_COS = 0.7, SPILL_REACH_MM = 15;
@@ -46,33 +47,11 @@ static void report_voxel(const struct crop *crop, int64_t i, int64_t ret_at[3])
     ret_at[2] = i / crop->dim[0] / crop->dim[1];
 }
 
-/* The middle of the bone, in voxels; every fourth voxel along each axis is enough. */
-static void report_bone_centre(const struct volume *bone, double ret[3])
-{
-    enum { STRIDE = 4 };
-    const int64_t *dim = bone->grid.dim;
-    double count = 0;
-
-    memset(ret, 0, 3 * sizeof *ret);
-    for (int64_t z = 0; z < dim[2]; z += STRIDE)
-        for (int64_t y = 0; y < dim[1]; y += STRIDE)
-            for (int64_t x = 0; x < dim[0]; x += STRIDE)
-                if (((const uint8_t *)bone->data)[(z * dim[1] + y) * dim[0] + x]) {
-                    ret[0] += (double)x;
-                    ret[1] += (double)y;
-                    ret[2] += (double)z;
-                    count++;
-                }
-
-    for (int a = 0; a < 3; a++)
-        ret[a] = count > 0 ? ret[a] / count : 0.5 * (double)dim[a];
-}
-
 /* Where the implant's middle stands, seen from the bone's. */
 static void report_measure_offset(const struct measurement *m, double ret_mm[3])
 {
     double centre[3];
-    report_bone_centre(m->defective, centre);
+    bone_centre(m->defective, centre);
     for (int a = 0; a < 3; a++)
         ret_mm[a] = (0.5 * (double)(m->implant.box.lo[a] + m->implant.box.hi[a]) - centre[a]) * m->spacing[a];
 }
@@ -215,44 +194,12 @@ static enum status report_measure_rim(struct measurement *m, struct error *error
     return status;
 }
 
-/* Is there bone on the ray from the centre through the voxel, within SPILL_REACH_MM of it? */
-static bool report_lies_over_bone(const struct volume *bone, const double spacing[3], const double centre[3],
-                                  const int64_t at[3])
-{
-    const int64_t *dim = bone->grid.dim;
-    double way[3], length = 0, finest = fmin(spacing[0], fmin(spacing[1], spacing[2]));
-
-    for (int a = 0; a < 3; a++) {
-        way[a] = (double)at[a] - centre[a];
-        length += way[a] * way[a] * spacing[a] * spacing[a];
-    }
-
-    length = sqrt(length);
-    if (length <= SPILL_REACH_MM)
-        return false;
-
-    /* Along the ray, in steps of the finest voxel side. */
-    for (double step = -SPILL_REACH_MM; step <= SPILL_REACH_MM; step += finest) {
-        int64_t v[3];
-        bool inside = true;
-        for (int a = 0; a < 3; a++) {
-            double place = (double)at[a] + way[a] * step / length + 0.5;
-            inside &= place >= 0 && place < (double)dim[a];
-            v[a] = inside ? (int64_t)place : 0;
-        }
-        if (inside && ((const uint8_t *)bone->data)[(v[2] * dim[1] + v[1]) * dim[0] + v[0]])
-            return true;
-    }
-
-    return false;
-}
-
 static void report_measure_spill(struct measurement *m)
 {
     double centre[3], voxel_ml = grid_voxel_ml(&m->defective->grid);
     int64_t n = crop_voxels(&m->implant), over = 0, shared = 0;
 
-    report_bone_centre(m->defective, centre);
+    bone_centre(m->defective, centre);
 #pragma omp parallel for schedule(static) reduction(+ : over, shared)
     for (int64_t i = 0; i < n; i++) {
         int64_t at[3];
@@ -262,7 +209,7 @@ static void report_measure_spill(struct measurement *m)
         for (int a = 0; a < 3; a++)
             at[a] += m->implant.box.lo[a];
         shared += m->bone.mask[i] != 0;
-        over += report_lies_over_bone(m->defective, m->spacing, centre, at);
+        over += bone_lies_on_ray(m->defective, centre, at, SPILL_REACH_MM);
     }
 
     m->report->overlap_ml = (double)shared * voxel_ml;
@@ -361,8 +308,17 @@ static void report_warn_fit(struct report *report)
     if (report->touches_border)
         report_warn(report, "The implant touches the volume's border: part of the skull may lie outside the scan.");
     if (report->n_components > 1)
-        report_warn(report, "The implant has several components: %" PRId64 " pieces that do not hold together.",
+        report_warn(report,
+                    "The implant has several components: %" PRId64
+                    " pieces that do not hold together (each closes a hole "
+                    "of its own, or a gap divides it).",
                     report->n_components);
+    if (report->removed.n_large > 0)
+        report_warn(report,
+                    "%" PRId64
+                    " pieces of %.1f ml or more (the largest %.1f ml) were removed from the prediction: they "
+                    "close no hole, or are less than %.0f %% of the implant.",
+                    report->removed.n_large, PIECE_LEAST_ML, report->removed.largest_ml, 100 * PIECE_LEAST_FRAC);
     if (isnan(report->rim_gap_mm))
         report_warn(report, "The implant meets no bone within %g mm: it would float.", RIM_REACH_MM);
     else if (report->rim_gap_mm > 1.5)
@@ -539,6 +495,7 @@ enum status report_make(struct report *ret, const struct restoration *restoratio
                             .measured_step = 1};
     struct box box = box_of_mask(restoration->implant.data, restoration->implant.grid.dim);
     report_date(report.created);
+    report.removed = restoration->removed;
     enum status status =
         box_empty(box) ? STATUS_OK : report_measure_all(&report, box, &restoration->implant, defective, request, error);
 

@@ -24,6 +24,7 @@ struct report {
     double symmetry_mm;   /* mean distance of the implant's surface, off its rim, from that of the mirrored other side;
                              NaN: nothing there */
     int64_t n_components; /* 6-connected pieces */
+    struct pieces_removed removed; /* by the model's rules */
     bool touches_border;
     struct mesh_check mesh;
     int64_t measured_step; /* 1: on the volume's voxels; 2: on every second along each axis, to spare memory ... */

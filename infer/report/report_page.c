@@ -83,6 +83,8 @@ static void page_implant(FILE *file, const struct report *report)
     fprintf(file, "<tr><td>width, depth, height<td>%.1f &times; %.1f &times; %.1f mm\n", report->extent_mm[0],
             report->extent_mm[1], report->extent_mm[2]);
     page_row(file, "separate pieces", "%.0f", (double)report->n_components);
+    page_row(file, "pieces removed", "%.0f", (double)report->removed.n);
+    page_row(file, "volume removed", "%.2f ml", report->removed.volume_ml);
     page_row(file, "enclosed hollows", "%.2f ml", report->hollow_ml);
     fputs("</table><h2>Surface</h2><table>\n", file);
     fprintf(file, "<tr><td>closed, 2-manifold, oriented<td>%s, %s, %s\n", report->mesh.watertight ? "yes" : "no",

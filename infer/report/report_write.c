@@ -147,6 +147,9 @@ static void report_write_implant(struct json *json, const struct report *report)
     json_number(json, object, "spill_ml", report->spill_ml);
     json_number(json, object, "hollow_ml", report->hollow_ml);
     json_number(json, object, "components", (double)report->n_components);
+    json_number(json, object, "removed_pieces", (double)report->removed.n);
+    json_number(json, object, "removed_ml", report->removed.volume_ml);
+    json_number(json, object, "removed_largest_ml", report->removed.largest_ml);
     json_number(json, object, "symmetry_plane_frac", report->symmetry_plane_frac);
     json_number(json, object, "symmetry_overlap_frac", report->symmetry_overlap_frac);
     json_number(json, object, "symmetry_mm", report->symmetry_mm);

@@ -100,7 +100,7 @@ export async function see(page, view) {
       const [r, g, b] = data.subarray(i, i + 3)
       const x = (i / 4) % width
       if (Math.abs(r - ground[0]) + Math.abs(g - ground[1]) + Math.abs(b - ground[2]) > 30) drawn++
-      if (g - r > 40 && b - r > 35 && Math.abs(g - b) < 40) implantX.push(x)
+      if (r - g > 45 && r - b > 60) implantX.push(x)
       else if (r > 150 && r > b + 12 && r - g < 40) columns[x]++
       else if (b > 110 && b > r + 8 && b - r < 40) letters.push([x, Math.floor(i / 4 / width)])
     }

@@ -47,7 +47,8 @@ test('an upload behind another visitor\'s: place in the queue, reload in the mid
   assert.equal(first.url(), address)
   await drawn(first)
   assert.match(await first.textContent('#status'), /ready/)
-  assert.equal(await first.textContent('#result [data-name]'), basename(skull).replace(/_defective.*/, ''))
+  assert.equal(await first.textContent('#result [data-name]'), basename(skull), 'the whole file name')
+  assert.match(await first.textContent('#result [data-date]'), /Uploaded .*20\d\d/)
   result.id = address.slice(-32)
   await drawn(other)
   result.other = other
@@ -115,6 +116,28 @@ test('the views are linked; keys, opacity and cut change them', async () => {
   assert.equal((await see(first, 'slices')).implant.count, 0)
   await first.fill('#implant-opacity', '100')
   assert.ok(Math.abs((await see(first, 'slices')).implant.count - slices.implant.count) < 50)
+})
+
+test('the wheel scrolls the page over a view that was not clicked, and zooms a clicked one', async () => {
+  await first.click('[data-look=left]')
+  await first.evaluate(() => { document.activeElement.blur(); scrollTo(0, 0) })
+  const whole = await see(first, 'completed')
+  await first.hover('figure[data-view=completed] canvas')
+  const before = await first.evaluate(() => scrollY)
+  await first.mouse.wheel(0, 120)
+  await first.waitForFunction((y) => scrollY > y, before)
+  const same = await see(first, 'completed')
+  assert.ok(Math.abs(same.drawn - whole.drawn) < 0.02, 'not zoomed')
+  await first.click('figure[data-view=completed] canvas')
+  const at = await first.evaluate(() => scrollY)
+  for (let i = 0; i < 4; i++) await first.mouse.wheel(0, -120)
+  const near = await see(first, 'completed')
+  assert.ok(near.drawn > 1.1 * whole.drawn, `forwards is nearer: ${near.drawn} of ${whole.drawn}`)
+  assert.equal(await first.evaluate(() => scrollY), at, 'the page stays')
+  for (let i = 0; i < 8; i++) await first.mouse.wheel(0, 120)
+  const far = await see(first, 'completed')
+  assert.ok(far.drawn < whole.drawn, `backwards is farther: ${far.drawn} of ${whole.drawn}`)
+  await first.click('[data-look=left]')
 })
 
 test('the downloads are what calvaria infer writes', async () => {

@@ -1,6 +1,6 @@
 // test_page_parts.mjs - what of the page needs no browser: words, errors, thinned volumes. usage: node test_page_parts.mjs
 import { gzipSync } from 'node:zlib'
-import { Failure } from '../../serve/web/src/server.js'
+import { Failure, follow } from '../../serve/web/src/server.js'
 import { thinVolume } from '../../serve/web/src/volume.js'
 import { bytes, downloads, hours, measures, number } from '../../serve/web/src/words.js'
 import { assert, runAll, test } from './check.mjs'
@@ -73,6 +73,32 @@ test('an error of the server falls apart into what happened and what would work'
   assert.equal(Failure.from('a (b) c', 500, 'wait').message, 'a (b) c')
   assert.equal(Failure.from('a (b) c', 500, 'wait').hint, 'wait')
   assert.equal(Failure.from('mask: 7 values (a CT? use segment (HU) first)', 400).hint, 'a CT? use segment (HU) first')
+})
+
+test('a lost connection is reported, and its return', async () => {
+  const sources = []
+  globalThis.EventSource = class {
+    static CLOSED = 2
+    readyState = 1
+    heard = {}
+    constructor() { sources.push(this) }
+    addEventListener(name, run) { this.heard[name] = run }
+    close() { this.readyState = 2 }
+  }
+  const log = []
+  follow('0'.repeat(32), (job) => log.push(job.state), () => log.push('failed'), (lost) => log.push(lost ? 'lost' : 'back'))
+  const [source] = sources
+  const job = (state) => source.heard.job({ data: JSON.stringify({ state }) })
+  job('running')
+  source.readyState = 0
+  source.onerror() // the browser connects once more
+  source.onerror()
+  source.onopen()
+  job('running')
+  source.onerror()
+  job('done')
+  source.onerror()
+  assert.deepEqual(log, ['running', 'lost', 'back', 'running', 'lost', 'back', 'done'])
 })
 
 test('numbers in words', () => {

@@ -25,7 +25,7 @@ static enum status run_rules(struct volume *implant, const struct volume *defect
     struct restore_config config;
     enum status status = read_rules(&config, yaml, &arena, error);
     if (!status)
-        status = postprocess_run(implant, defective, &config.postprocess, error);
+        status = postprocess_run(implant, defective, &(struct postprocess_config){.rules = &config.postprocess}, error);
     arena_done(&arena);
     return status;
 }
@@ -212,7 +212,7 @@ static void test_failing_memory_is_an_error(void)
         fixture_box(&implant, (struct box){{3, 3, 3}, {11, 11, 11}}, 1);
         fixture_box(&bone, (struct box){{0, 0, 0}, {3, 14, 14}}, 1);
         memory_fail_at(n);
-        done = postprocess_run(&implant, &bone, &rules, &error) == STATUS_OK;
+        done = postprocess_run(&implant, &bone, &(struct postprocess_config){.rules = &rules}, &error) == STATUS_OK;
         memory_fail_at(0);
         CHECK(done || error.status == STATUS_FAILED);
         volume_done(&implant);
@@ -359,7 +359,8 @@ static void test_memory_promised_is_kept(void)
         fixture_box(&implant, (struct box){{1, 1, 1}, {255, 255, 159}}, 1);
         fixture_box(&implant, (struct box){{60, 60, 60}, {70, 70, 70}}, 0);
         CHECK_OK(read_rules(&config, rules[k], &arena, &error), &error);
-        CHECK_OK(postprocess_run(&implant, &bone, &config.postprocess, &error), &error);
+        CHECK_OK(postprocess_run(&implant, &bone, &(struct postprocess_config){.rules = &config.postprocess}, &error),
+                 &error);
         const int64_t took = memory_peak_bytes() - before,
                       promised = postprocess_bytes(&config.postprocess, &implant.grid);
 #ifndef __SANITIZE_ADDRESS__
@@ -403,9 +404,59 @@ static void test_slabs_join_without_a_trace(void)
     }
 }
 
+/* A round skull of radius 22 to 26 with a hole on either side, and an implant of both plugs, a ball in the middle of
+ * the head, a cap that lies on the bone, and a speck. */
+static void fill_two_holes(struct volume *bone, struct volume *implant)
+{
+    const int64_t *dim = bone->grid.dim;
+    for (int64_t z = 0, i = 0; z < dim[2]; z++)
+        for (int64_t y = 0; y < dim[1]; y++)
+            for (int64_t x = 0; x < dim[0]; x++, i++) {
+                const double dx = (double)x - 35, dy = (double)y - 35, dz = (double)z - 35,
+                             r = sqrt(dx * dx + dy * dy + dz * dz);
+                const bool shell = r >= 22 && r <= 26, left = dx<-18, right = dx> 19, lies = r > 27 && r < 31;
+                ((uint8_t *)bone->data)[i] = shell && !left && !right;
+                ((uint8_t *)implant->data)[i] =
+                    (shell && (left || right)) || r < 6 || (lies && dz > 26) || (x == 2 && y == 2 && z == 2);
+            }
+}
+
+static void test_each_hole_keeps_its_piece(void)
+{
+    static const struct {
+        const char *yaml;
+        int64_t right, left, removed;
+    } cases[] = {{"postprocess: [{keep_largest: 1}]", 1, 1, 3},
+                 {"postprocess: [{keep_largest: 1}]\npieces: by_rule", 0, 1, 4},
+                 {"postprocess: [{min_volume_ml: 0.1}, {keep_largest: 1}]", 1, 1, 3},
+                 {"postprocess: [{keep_largest: 4}]", 1, 1, 1}};
+    for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
+        struct error error = {0};
+        struct arena arena = {0};
+        struct restore_config config;
+        struct pieces_removed removed = {0};
+        struct volume bone = fixture_volume(70, 70, 70, 1, 1, 1), implant = fixture_volume(70, 70, 70, 1, 1, 1);
+        fill_two_holes(&bone, &implant);
+        const int64_t before = count(&implant);
+        CHECK_OK(read_rules(&config, cases[k].yaml, &arena, &error), &error);
+        const struct postprocess_config rules = {
+            .rules = &config.postprocess, .pieces = (enum pieces_rule)config.pieces, .removed = &removed};
+        CHECK_OK(postprocess_run(&implant, &bone, &rules, &error), &error);
+        CHECK_INT(fixture_at(&implant, 35 - 24, 35, 35), cases[k].left);
+        CHECK_INT(fixture_at(&implant, 35 + 24, 35, 35), cases[k].right);
+        CHECK_INT(fixture_at(&implant, 2, 2, 2), 0);
+        CHECK_INT(removed.n, cases[k].removed);
+        CHECK_NEAR(removed.volume_ml, 1e-3 * (double)(before - count(&implant)), 1e-9);
+        arena_done(&arena);
+        volume_done(&implant);
+        volume_done(&bone);
+    }
+}
+
 int main(int argc, char **argv)
 {
     const struct check_test tests[] = {
+        {"each_hole_keeps_its_piece", test_each_hole_keeps_its_piece},
         {"memory_promised_is_kept", test_memory_promised_is_kept},
         {"opening_and_largest", test_opening_and_largest},
         {"order_matters", test_order_matters},

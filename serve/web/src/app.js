@@ -1,7 +1,7 @@
 // app.js - one page, one state at a time: loading, token, start, progress, result or problem. The address's #job=ID says which job it
 // shows, so that a reload, a bookmark or another window goes on with it.
 import { Failure, cancelJob, deleteJob, fetchInfo, fetchJob, follow, isFinal, openSession, startExample, upload } from './server.js'
-import { bytes, hours, stageText } from './words.js'
+import { bytes, dateTime, hours, stageText } from './words.js'
 import { closeResult, openResult } from './result.js'
 
 const $ = (id) => document.getElementById(id)
@@ -18,14 +18,17 @@ function say(text) {
 
 function show(state, { focus = true } = {}) {
   const before = document.body.dataset.state
+  if (state !== 'progress') $('lost').hidden = true
   document.body.dataset.state = state
   if (state !== 'result') closeResult()
   if (focus && before !== state && before !== 'loading') $(titles[state]).focus({ preventScroll: state === 'start' })
   if (before !== state) scrollTo({ top: 0 })
 }
 
-function name(text) {
+// The whole file name and when it came: "000_defective" and "000_complete" must not look alike.
+function name(text, created = null) {
   for (const element of document.querySelectorAll('[data-name]')) element.textContent = text
+  for (const element of document.querySelectorAll('[data-date]')) element.textContent = created ? `Uploaded ${dateTime(created)}` : ''
   document.title = text ? `${text} · calvaria` : 'calvaria · cranial implant'
 }
 
@@ -82,7 +85,7 @@ function showProgress({ text, percent, hint = '', cancel = true }) {
 }
 
 function showJob(job) {
-  name(job.example ? 'Example skull' : job.name)
+  name(job.example ? 'Example skull' : job.name, job.created)
   if (job.state === 'done') {
     say(job.summary?.components ? 'Done. The implant is ready.' : 'Done. There is no implant: see the warnings.')
     show('result')
@@ -104,7 +107,10 @@ function showJob(job) {
 function openJob(id) {
   stopFollowing()
   address(id)
-  stopFollowing = follow(id, showJob, (failure) => showProblem(failure))
+  stopFollowing = follow(id, showJob, (failure) => showProblem(failure), (lost) => {
+    $('lost').hidden = !lost
+    say(lost ? 'The connection is lost.' : 'The connection is back.')
+  })
 }
 
 // ---- actions -----------------------------------------------------------------------------------------------------------------------
@@ -130,7 +136,7 @@ async function send(file) {
     return
   }
   stopFollowing()
-  const fields = kind() === 'ct' ? { segment: 'true', threshold_hu: $('hu').value || '150' } : {}
+  const fields = { auto: {}, skull: { segment: 'false' }, ct: { segment: 'true', threshold_hu: $('hu').value || '150' } }[kind()]
   sending = new AbortController()
   try {
     showProgress({ text: 'Uploading', percent: 0 })

@@ -1,6 +1,6 @@
 // result.js - the result of one job: measurements, files, and the views (whose code is fetched when the first result is shown).
 import { fetchFile } from './server.js'
-import { bytes, downloads, extension, measures, number } from './words.js'
+import { bytes, dateTime, downloads, extension, measures, number } from './words.js'
 
 const $ = (id) => document.getElementById(id)
 const dark = matchMedia('(prefers-color-scheme: dark)')
@@ -105,7 +105,7 @@ export function openResult(job) {
   $('confirm').hidden = true
   const grid = number(job.mesh_grid_mm, 'mm', 2)
   $('grid').textContent = job.mesh_grid_mm ? `The views show surfaces made at ${grid}; the files have the upload's own grid.` : ''
-  $('expires').textContent = job.expires ? `, until ${new Date(job.expires).toLocaleString([], { dateStyle: 'medium', timeStyle: 'short' })}` : ''
+  $('expires').textContent = job.expires ? `, until ${dateTime(job.expires)}` : ''
   draw(job)
 }
 

@@ -15,16 +15,16 @@ export class Failure extends Error {
 }
 
 const unreachable = () =>
-  new Failure('The server does not answer.', { hint: 'check that calvaria serve is running and that this computer reaches it, then try again' })
+  new Failure('The server cannot be reached.', { hint: 'check that calvaria serve is running and that this computer reaches it, then retry' })
 
 function failure(status, body, retryAfter) {
   const otherwise = {
     401: 'enter the token that the server was started with',
-    413: 'crop or resample the volume, or ask for a larger --max-upload',
-    503: `try again in ${retryAfter || 30} s`,
-    507: 'delete results that are no longer needed, or try again later',
+    413: 'crop or resample the volume, or start the server with a larger --max-upload',
+    503: `try in ${retryAfter || 30} s`,
+    507: 'delete results that are no longer needed, or try later',
   }[status]
-  let text = `The server answered ${status}.`
+  let text = `The server responded with ${status}.`
   try {
     text = JSON.parse(body).error ?? text
   } catch {
@@ -75,9 +75,11 @@ export function upload(file, fields, onProgress, signal) {
 const FINAL = new Set(['done', 'failed', 'cancelled'])
 export const isFinal = (job) => FINAL.has(job.state)
 
-// Calls onJob with every change until the job has ended, onFailure(Failure) when it cannot be followed any more. Returns a function that stops.
-export function follow(id, onJob, onFailure) {
+// Calls onJob with every change until the job has ended, onFailure(Failure) when it cannot be followed any more, onLost(true) when the
+// connection breaks and onLost(false) when it is back. Returns a function that stops.
+export function follow(id, onJob, onFailure, onLost = () => {}) {
   const POLL_MS = 2000
+  let lost = false
   let source = new EventSource(`/api/jobs/${id}/events`)
   let timer = 0
   let stopped = false
@@ -87,12 +89,16 @@ export function follow(id, onJob, onFailure) {
     source?.close()
     clearTimeout(timer)
   }
+  const connection = (broken) => {
+    if (!stopped && broken !== lost) onLost((lost = broken))
+  }
   const take = (job) => {
     if (stopped) return
+    connection(false)
     if (isFinal(job)) stop()
     onJob(job)
   }
-  // Where the stream is refused (too many, a proxy that will not stream) the state is asked for instead.
+  // Where the stream is refused (too many, a proxy that will not stream) the state is fetched instead.
   const poll = async () => {
     try {
       take(await fetchJob(id))
@@ -101,7 +107,7 @@ export function follow(id, onJob, onFailure) {
       if (error.status) {
         stop()
         onFailure(error)
-      }
+      } else connection(true)
     }
     if (!stopped) timer = setTimeout(poll, POLL_MS)
   }
@@ -110,8 +116,13 @@ export function follow(id, onJob, onFailure) {
     stop()
     onFailure(new Failure('This job was deleted.', { status: 404, hint: 'upload the file again' }))
   })
+  source.onopen = () => connection(false)
   source.onerror = () => {
-    if (stopped || source?.readyState !== EventSource.CLOSED) return
+    if (stopped) return
+    if (source?.readyState !== EventSource.CLOSED) {
+      connection(true) // the browser tries once more by itself
+      return
+    }
     source = null
     poll()
   }

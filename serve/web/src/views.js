@@ -15,7 +15,7 @@ const QUIET = {
   loadingText: '',
   logLevel: 'error',
   crosshairWidthUnit: 'mm',
-  crosshairColor: [0.86, 0.3, 0.16, 0.9],
+  crosshairColor: [0.34, 0.71, 0.91, 0.9],
 }
 
 // Which surfaces each view shows, and how.
@@ -210,6 +210,11 @@ export class Views {
     }
     this.slices.nv.onLocationChange = ({ mm }) => this.point(mm, this.slices)
     this.slices.canvas.parentElement.addEventListener('keydown', (event) => this.keyOnSlices(event), true)
+    for (const view of [...all, this.slices]) {
+      const area = view.canvas.parentElement
+      area.addEventListener('pointerdown', () => view.canvas.focus({ preventScroll: true }), true)
+      area.addEventListener('wheel', (event) => this.wheel(event, view), { capture: true, passive: false })
+    }
   }
 
   // files: ArrayBuffers by name: skull.ply, completed.ply, implant.ply (absent when empty), skull, implant (NIfTI masks).
@@ -314,6 +319,20 @@ export class Views {
     }
     for (const scene of Object.values(this.scenes)) scene.cut(plane)
     this.draw()
+  }
+
+  // Over a view that was not clicked the wheel scrolls the page. In a clicked one it zooms the skull, towards the viewer when it is
+  // turned away from the user, or steps through the slices.
+  wheel(event, view) {
+    if (document.activeElement !== view.canvas) {
+      event.stopPropagation()
+      return
+    }
+    if (view === this.slices) return // NiiVue's own
+    event.stopPropagation()
+    event.preventDefault()
+    const { volScaleMultiplier: zoom } = view.nv.scene
+    this.zoomTo(Math.max(0.5, Math.min(8, zoom * 1.1 ** -Math.sign(event.deltaY))))
   }
 
   keyOnScene(event, { nv }) {

@@ -28,6 +28,8 @@ export function hours(n) {
   return n === 1 ? '1 hour' : n % 24 === 0 && n > 24 ? `${n / 24} days` : `${n} hours`
 }
 
+export const dateTime = (iso) => new Date(iso).toLocaleString([], { dateStyle: 'medium', timeStyle: 'short' })
+
 export function number(value, unit, digits = 1) {
   return value === null || value === undefined ? '–' : `${value.toFixed(digits)} ${unit}`.trim()
 }
@@ -45,6 +47,7 @@ export function measures(summary) {
     ['Rim touching the bone', contact],
     ['Surface', number(summary.area_cm2, 'cm²')],
     ['Pieces', String(summary.components ?? '–')],
+    ['Pieces removed', summary.removed_pieces ? `${summary.removed_pieces} (${number(summary.removed_ml, 'ml', 2)})` : '0'],
     ['Watertight mesh', summary.watertight ? 'yes' : 'no'],
   ]
 }
