@@ -158,7 +158,11 @@ enum status head_trial_new(struct head_trial *ret, const struct head_trial_head 
         for (int64_t ray = 0; ray < disc->n_rays; ray++)
             if (head->hole[ray])
                 cut.inner[ray] = cut.outer[ray] = NAN;
-        status = hole_find(&hole, disc, &cut, &population.mean, &population.sd, head->good, rules, error);
+        status = hole_find(
+            &hole,
+            &(struct hole_given){
+                .disc = disc, .map = &cut, .mean = &population.mean, .sd = &population.sd, .good = head->good},
+            rules, error);
     }
     if (!status)
         status = head_trial_fill(&trial, head, &population, &hole, error);

@@ -176,17 +176,18 @@ static void hole_choose(struct hole *hole, const struct hole_work *work)
     }
 }
 
-enum status hole_find(struct hole *ret, const struct disc *disc, const struct radial_map *map,
-                      const struct radial_map *mean, const struct radial_map *sd, const uint8_t *good,
-                      const struct hole_config *config, struct error *error)
+enum status hole_find(struct hole *ret, const struct hole_given *given, const struct hole_config *config,
+                      struct error *error)
 {
+    const struct disc *disc = given->disc;
     struct hole hole = {0};
-    struct hole_work work = {.disc = disc, .map = map, .mean = mean, .sd = sd, .good = good, .config = config};
+    struct hole_work work = {
+        .disc = disc, .map = given->map, .mean = given->mean, .sd = given->sd, .good = given->good, .config = config};
     enum status status = hole_alloc(&hole, &work, error);
     for (int64_t k = 0; k < disc->n_rays && !status; k++) {
-        const bool met = isfinite(map->outer[k]);
-        work.missing[k] = !met;
-        work.marked[k] = work.missing[k] && good[k] && !hole_ray_ends(&work, k);
+        const bool met = isfinite(given->map->outer[k]), lacking = given->lacking && given->lacking[k];
+        work.missing[k] = !met || lacking;
+        work.marked[k] = given->good[k] && (lacking || (!met && !hole_ray_ends(&work, k)));
     }
 
     if (!status)

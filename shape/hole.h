@@ -33,10 +33,16 @@ struct hole {
     int64_t n_unseen;
 };
 
-/* mean and sd: of the model, over the same disc; good: rays the model vouches for. */
-enum status hole_find(struct hole *ret, const struct disc *disc, const struct radial_map *map,
-                      const struct radial_map *mean, const struct radial_map *sd, const uint8_t *good,
-                      const struct hole_config *config, struct error *error);
+/* What the rays are judged by, all over the same disc. */
+struct hole_given {
+    const struct disc *disc;
+    const struct radial_map *map;       /* as measured */
+    const struct radial_map *mean, *sd; /* of the population */
+    const uint8_t *good;                /* rays the model vouches for */
+    const uint8_t *lacking;             /* rays that meet bone and belong to a hole all the same; NULL: none */
+};
+enum status hole_find(struct hole *ret, const struct hole_given *given, const struct hole_config *config,
+                      struct error *error);
 void hole_done(struct hole *hole);
 
 #endif

@@ -22,6 +22,8 @@ struct pose_found {
     double loss;                         /* mean Tukey loss, 0..1: below 0.35 for a head */
     double pitch_deg, roll_deg, yaw_deg; /* of the head in the volume: nodding, leaning, turning */
     bool upside_down;                    /* feet first: the vertex points down in the file */
+    double seen_share; /* of the vault's directions, those in which bone is seen: less by holes and by a cropped field
+                          of view */
     int64_t n_points;
 };
 /* STATUS_FAILED: "no head": nothing fits (too little bone, a sphere, two heads). `name` starts the message. */

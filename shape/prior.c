@@ -30,8 +30,7 @@ static enum status prior_refine(struct prior_work *work, const struct shape_mode
     struct pose *pose = &work->result.pose.pose;
     double loss;
     *pose = model->head[head].pose;
-    radial_map_trace(&work->result.map, skull, pose, &model->disc, PRIOR_STEP_MM);
-    enum status status = cloud_from_map(&cloud, &work->result.map, pose, &model->disc, error);
+    enum status status = cloud_trace(&cloud, skull, pose, &model->disc, PRIOR_STEP_MM, error);
     if (!status)
         status = pose_refine(pose, &loss, &cloud, &model->template_disc, model->template, &pose_fit_refine, error);
     cloud_done(&cloud);
@@ -43,11 +42,7 @@ static enum status prior_fill(struct prior_work *work, const struct shape_prior 
 {
     const struct shape_model *model = prior->model;
     const struct population *population = &model->population;
-    const int64_t n_rays = model->disc.n_rays;
     struct shape_restoration *result = &work->result;
-    if (radial_map_new(&result->map, n_rays, error) || radial_map_new(&result->filled, n_rays, error) ||
-        (prior->with_sd && radial_map_new(&result->sd, n_rays, error)))
-        return error->status;
 
     if (head >= 0) {
         if (population_new(&work->without, &model->disc, &model->heads, model->heads.group[head], error) ||
@@ -57,12 +52,9 @@ static enum status prior_fill(struct prior_work *work, const struct shape_prior 
     } else if (pose_search(&result->pose, skull, &model->template_disc, model->template, name, error))
         return error->status;
 
-    radial_map_trace(&result->map, skull, &result->pose.pose, &model->disc, PRIOR_STEP_MM);
-    if (hole_find(&result->hole, &model->disc, &result->map, &population->mean, &population->sd, model->good,
-                  &hole_default, error))
-        return error->status;
-    return shape_predict(&result->filled, prior->with_sd ? &result->sd : NULL, population, &model->covariance,
-                         &result->map, &result->hole, error);
+    const struct surfaces_request request = {
+        .model = model, .population = population, .skull = skull, .pose = &result->pose.pose};
+    return surfaces_find(&result->surfaces, &request, prior->with_sd, error);
 }
 
 /* Channel 1: the deviation of the voxel's nearest ray. */
@@ -85,7 +77,7 @@ static void prior_spread(float *out, const struct shape_restoration *result, con
         const double direction[3] = {q[0] / r, q[1] / r, q[2] / r};
         disc_locate(disc, direction, at);
         const int32_t ray = disc_nearest(disc, at);
-        const float sd = ray < 0 ? 0 : 0.5F * (result->sd.inner[ray] + result->sd.outer[ray]);
+        const float sd = ray < 0 ? 0 : 0.5F * (result->surfaces.sd.inner[ray] + result->surfaces.sd.outer[ray]);
         out[v] = isfinite(sd) ? fminf(sd / (float)prior->clip_mm, 1) : 0;
     }
 }
@@ -93,7 +85,8 @@ static void prior_spread(float *out, const struct shape_restoration *result, con
 static enum status prior_values(struct prior_field *field, const struct shape_prior *prior,
                                 const struct shape_restoration *result, const struct grid *grid, struct error *error)
 {
-    const struct shell shell = {&prior->model->disc, &result->pose.pose, &result->filled, &result->hole};
+    const struct shell shell = {&prior->model->disc, &result->pose.pose, &result->surfaces.filled,
+                                &result->surfaces.hole};
     const int64_t n = box_voxels(field->box);
     uint8_t *in_hole = memory_alloc((size_t)n, 1);
     enum status status = in_hole ? depth_field(field->value, in_hole, grid, &field->box, &shell, error)
@@ -112,7 +105,8 @@ static enum status prior_values(struct prior_field *field, const struct shape_pr
 enum status shape_prior_of(struct prior_field *ret, const struct shape_prior *prior,
                            const struct shape_restoration *restoration, const struct grid *grid, struct error *error)
 {
-    const struct shell shell = {&prior->model->disc, &restoration->pose.pose, &restoration->filled, &restoration->hole};
+    const struct shell shell = {&prior->model->disc, &restoration->pose.pose, &restoration->surfaces.filled,
+                                &restoration->surfaces.hole};
     struct prior_field field = {.box = depth_box(grid, &shell), .channels = shape_prior_channels(prior)};
     const int64_t n = box_voxels(field.box) * field.channels;
     if (n > 0) {

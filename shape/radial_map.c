@@ -2,6 +2,7 @@
 #include "shape/radial_map.h"
 
 #include <math.h>
+#include <string.h>
 
 #include "base/memory.h"
 
@@ -82,51 +83,107 @@ static void radial_clip(const struct radial_ray *ray, double *ret_enter, double 
     *ret_leave = leave;
 }
 
+/* The stretch of a ray that is looked at: samples every step_mm from near_mm on, up to far_mm. */
+struct radial_stretch {
+    double near_mm, far_mm, step_mm;
+};
+
 /* First entry and last exit: from the inside to the first sample in bone, from the outside to the last one. */
-static void radial_trace_ray(float *inner, float *outer, const struct radial_ray *ray, double enter, double leave,
-                             double step)
+static void radial_trace_ray(float *inner, float *outer, const struct radial_ray *ray,
+                             const struct radial_stretch *stretch)
 {
-    const int64_t samples = (int64_t)ceil((RADIAL_FAR_MM - RADIAL_NEAR_MM) / step - 1e-9);
-    int64_t first = (int64_t)fmax(0, floor((enter - RADIAL_NEAR_MM) / step));
-    int64_t last = (int64_t)fmin((double)samples - 1, ceil((leave - RADIAL_NEAR_MM) / step));
+    const double near = stretch->near_mm, step = stretch->step_mm;
+    const int64_t samples = (int64_t)ceil((stretch->far_mm - near) / step - 1e-9);
+    double enter, leave;
+    radial_clip(ray, &enter, &leave);
+    int64_t first = (int64_t)fmax(0, floor((enter - near) / step));
+    int64_t last = (int64_t)fmin((double)samples - 1, ceil((leave - near) / step));
     const int64_t end = last;
     float value = 0, before = 0;
     *inner = *outer = NAN;
 
     for (; first <= end; first++, before = value)
-        if ((value = radial_value(ray, RADIAL_NEAR_MM + (double)first * step)) > 0.5F)
+        if ((value = radial_value(ray, near + (double)first * step)) > 0.5F)
             break;
     if (first > end)
         return;
     const double back =
         before <= 0.5F && first > 0 ? (0.5 - (double)before) / fmax((double)value - (double)before, 1e-6) - 1 : 0;
-    *inner = (float)(RADIAL_NEAR_MM + ((double)first + back) * step);
+    *inner = (float)(near + ((double)first + back) * step);
 
     for (before = 0; last > first; last--, before = value)
-        if ((value = radial_value(ray, RADIAL_NEAR_MM + (double)last * step)) > 0.5F)
+        if ((value = radial_value(ray, near + (double)last * step)) > 0.5F)
             break;
     if (last == first) /* the loop above ended without a look at it; what follows it was seen */
-        value = radial_value(ray, RADIAL_NEAR_MM + (double)last * step);
+        value = radial_value(ray, near + (double)last * step);
     const double on = last < samples - 1 ? ((double)value - 0.5) / fmax((double)value - (double)before, 1e-6) : 0;
-    *outer = (float)(RADIAL_NEAR_MM + ((double)last + fmin(fmax(on, 0), 1)) * step);
+    *outer = (float)(near + ((double)last + fmin(fmax(on, 0), 1)) * step);
+}
+
+/* Ray k of the disc among the voxels; base: the volume and the centre. */
+static struct radial_ray radial_ray_of(const struct radial_ray *base, const struct volume *skull,
+                                       const struct pose *pose, const double direction[3])
+{
+    struct radial_ray ray = *base;
+    double world[3], index[3];
+    pose_world(pose, direction, world);
+    grid_to_index(&skull->grid, world, index);
+    for (int a = 0; a < 3; a++)
+        ray.travel[a] = index[a] - ray.start[a];
+    return ray;
+}
+
+static struct radial_ray radial_base(const struct volume *skull, const struct pose *pose)
+{
+    struct radial_ray base = {.mask = skull->data};
+    memcpy(base.dim, skull->grid.dim, sizeof base.dim);
+    grid_to_index(&skull->grid, pose->centre, base.start);
+    return base;
 }
 
 void radial_map_trace(struct radial_map *map, const struct volume *skull, const struct pose *pose,
                       const struct disc *disc, double step_mm)
 {
-    struct radial_ray base = {.mask = skull->data, .dim = {skull->grid.dim[0], skull->grid.dim[1], skull->grid.dim[2]}};
-    grid_to_index(&skull->grid, pose->centre, base.start);
+    const struct radial_ray base = radial_base(skull, pose);
+    const struct radial_stretch stretch = {RADIAL_NEAR_MM, RADIAL_FAR_MM, step_mm};
 #pragma omp parallel for schedule(dynamic, 256)
     for (int64_t k = 0; k < disc->n_rays; k++) {
-        struct radial_ray ray = base;
-        double world[3], index[3], enter, leave;
-        pose_world(pose, disc->ray[k], world);
-        grid_to_index(&skull->grid, world, index);
-        for (int a = 0; a < 3; a++)
-            ray.travel[a] = index[a] - ray.start[a];
+        const struct radial_ray ray = radial_ray_of(&base, skull, pose, disc->ray[k]);
+        double enter, leave;
         radial_clip(&ray, &enter, &leave);
         map->enter[k] = (float)enter;
         map->leave[k] = (float)leave;
-        radial_trace_ray(&map->inner[k], &map->outer[k], &ray, enter, leave, step_mm);
+        radial_trace_ray(&map->inner[k], &map->outer[k], &ray, &stretch);
+    }
+}
+
+void radial_map_retrace(struct radial_map *map, const struct volume *skull, const struct pose *pose,
+                        const struct disc *disc, const struct radial_window *window, double step_mm)
+{
+    const struct radial_ray base = radial_base(skull, pose);
+#pragma omp parallel for schedule(dynamic, 256)
+    for (int64_t k = 0; k < disc->n_rays; k++) {
+        if (!window->marked[k])
+            continue;
+        const struct radial_ray ray = radial_ray_of(&base, skull, pose, disc->ray[k]);
+        const struct radial_stretch stretch = {(double)window->nearest[k], (double)window->farthest[k], step_mm};
+        radial_trace_ray(&map->inner[k], &map->outer[k], &ray, &stretch);
+    }
+}
+
+void radial_map_crop(struct radial_map *map, const struct volume *skull, const struct pose *pose,
+                     const struct disc *disc, const struct box *box)
+{
+    struct radial_ray base = radial_base(skull, pose);
+    for (int64_t k = 0; k < disc->n_rays; k++) {
+        struct radial_ray ray = radial_ray_of(&base, skull, pose, disc->ray[k]);
+        double enter, leave;
+        for (int a = 0; a < 3; a++) {
+            ray.start[a] = base.start[a] - (double)box->lo[a];
+            ray.dim[a] = box->hi[a] - box->lo[a];
+        }
+        radial_clip(&ray, &enter, &leave);
+        map->enter[k] = (float)enter;
+        map->leave[k] = (float)leave;
     }
 }

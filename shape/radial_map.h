@@ -3,6 +3,7 @@
 #ifndef CALVARIA_SHAPE_RADIAL_MAP_H
 #define CALVARIA_SHAPE_RADIAL_MAP_H
 
+#include "data/mask/morphology.h"
 #include "data/volume/volume.h"
 #include "shape/disc.h"
 #include "shape/pose.h"
@@ -22,5 +23,16 @@ void radial_map_done(struct radial_map *map);
  * number of them. */
 void radial_map_trace(struct radial_map *map, const struct volume *skull, const struct pose *pose,
                       const struct disc *disc, double step_mm);
+
+/* Marked rays once more, each between two radii: what stands elsewhere (a strap, a table, a loose piece) is not met. */
+struct radial_window {
+    const uint8_t *marked;
+    const float *nearest, *farthest; /* mm */
+};
+void radial_map_retrace(struct radial_map *map, const struct volume *skull, const struct pose *pose,
+                        const struct disc *disc, const struct radial_window *window, double step_mm);
+/* enter and leave anew, as if the volume were this box of it. */
+void radial_map_crop(struct radial_map *map, const struct volume *skull, const struct pose *pose,
+                     const struct disc *disc, const struct box *box);
 
 #endif

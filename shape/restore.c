@@ -5,16 +5,10 @@
 
 #include "base/log.h"
 #include "base/memory.h"
-#include "shape/predict.h"
-
-#define RESTORE_STEP_MM 0.4 /* between samples along a ray */
 
 void shape_restoration_done(struct shape_restoration *restoration)
 {
-    hole_done(&restoration->hole);
-    radial_map_done(&restoration->map);
-    radial_map_done(&restoration->filled);
-    radial_map_done(&restoration->sd);
+    surfaces_done(&restoration->surfaces);
     memory_free(restoration->depth);
     *restoration = (struct shape_restoration){0};
 }
@@ -31,7 +25,7 @@ static double restore_lap(double *clock)
 static enum status restore_voxels(uint8_t *implant, struct shape_restoration *result, const struct shape_model *model,
                                   const struct volume *skull, struct error *error)
 {
-    const struct shell shell = {&model->disc, &result->pose.pose, &result->filled, &result->hole};
+    const struct shell shell = {&model->disc, &result->pose.pose, &result->surfaces.filled, &result->surfaces.hole};
     result->box = depth_box(&skull->grid, &shell);
     const struct box *box = &result->box;
     const int64_t voxels = (box->hi[0] - box->lo[0]) * (box->hi[1] - box->lo[1]) * (box->hi[2] - box->lo[2]);
@@ -60,22 +54,13 @@ static enum status restore_steps(uint8_t *implant, struct shape_restoration *res
         return error->status;
     result->pose_s = restore_lap(&clock);
 
-    if (radial_map_new(&result->map, model->disc.n_rays, error) ||
-        radial_map_new(&result->filled, model->disc.n_rays, error) ||
-        (options->with_sd && radial_map_new(&result->sd, model->disc.n_rays, error)))
-        return error->status;
-    radial_map_trace(&result->map, skull, &result->pose.pose, &model->disc, RESTORE_STEP_MM);
-    if (hole_find(&result->hole, &model->disc, &result->map, &model->population.mean, &model->population.sd,
-                  model->good, &hole_default, error))
-        return error->status;
-    result->map_s = restore_lap(&clock);
-
-    if (shape_predict(&result->filled, options->with_sd ? &result->sd : NULL, &model->population, &model->covariance,
-                      &result->map, &result->hole, error))
-        return error_while(error, "predicting what is missing of %s", name);
+    const struct surfaces_request request = {
+        .model = model, .population = &model->population, .skull = skull, .pose = &result->pose.pose};
+    if (surfaces_find(&result->surfaces, &request, options->with_sd, error))
+        return error_while(error, "finding what is missing of %s", name);
     const double pixel_cm = DISC_HEAD_RADIUS_MM * model->disc.step / 10;
-    result->hole_cm2 = (double)result->hole.n_unseen * pixel_cm * pixel_cm;
-    result->predict_s = restore_lap(&clock);
+    result->hole_cm2 = (double)result->surfaces.hole.n_unseen * pixel_cm * pixel_cm;
+    result->surfaces_s = restore_lap(&clock);
 
     const enum status status = restore_voxels(implant, result, model, skull, error);
     result->depth_s = restore_lap(&clock);

@@ -9,6 +9,7 @@
 #include "shape/depth.h"
 #include "shape/model.h"
 #include "shape/pose_search.h"
+#include "shape/surfaces.h"
 
 struct shape_options {
     bool with_sd, with_depth;
@@ -16,13 +17,11 @@ struct shape_options {
 
 struct shape_restoration {
     struct pose_found pose;
-    struct hole hole;
-    struct radial_map map, filled; /* as measured; with the holes filled */
-    struct radial_map sd;          /* mm at the filled rays, NaN elsewhere; n_rays 0 where not wanted */
-    struct box box;                /* of the volume: where the implant can be */
+    struct surfaces surfaces; /* measured, filled; sd empty where not wanted */
+    struct box box;           /* of the volume: where the implant can be */
     float *depth;    /* of the box, canonical mm, positive inside the shell; NULL where not wanted or no hole */
     double hole_cm2; /* area of the rays filled, on a head of 85 mm */
-    double pose_s, map_s, predict_s, depth_s;
+    double pose_s, surfaces_s, depth_s;
 };
 
 /* implant: u8 on the skull's grid; empty where no hole was found. skull: a u8 mask. STATUS_FAILED: no head (`name`

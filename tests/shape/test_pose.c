@@ -146,10 +146,67 @@ static void test_angles(void)
     volume_done(&turned);
 }
 
+/* A ball of bone, a shell without features. */
+static struct volume ball_make(double inner_mm, double outer_mm)
+{
+    struct error error = {0};
+    struct volume ball = {0};
+    const int64_t dim[3] = {120, 120, 120};
+    const double spacing[3] = {2, 2, 2};
+    const struct grid grid = grid_make(dim, spacing);
+    CHECK_OK(volume_new(&ball, &grid, VOXEL_U8, &error), &error);
+    for (int64_t i = 0; i < grid_voxels(&grid); i++) {
+        const double x = (double)(i % 120) - 59.5, y = (double)(i / 120 % 120) - 59.5, z = (double)(i / 14400) - 59.5;
+        const double r = 2 * sqrt(x * x + y * y + z * z);
+        ((uint8_t *)ball.data)[i] = r > inner_mm && r < outer_mm;
+    }
+    return ball;
+}
+
+/* What is no head is said to be none, in words. */
+static void test_no_head(void)
+{
+    struct error error = {0};
+    struct pose_found found;
+    make_head();
+    const int64_t n = grid_voxels(&head.grid), *dim = head.grid.dim;
+
+    struct volume bad = head_copy();
+    memset(bad.data, 0, (size_t)n);
+    CHECK_FAILS(pose_search(&found, &bad, &disc, template, "empty.nrrd", &error), &error, STATUS_FAILED,
+                "empty.nrrd: no head: hardly any bone");
+    for (int64_t i = 0; i < n; i++)
+        ((uint8_t *)bad.data)[i] = !((const uint8_t *)head.data)[i];
+    CHECK_FAILS(pose_search(&found, &bad, &disc, template, "inverted.nrrd", &error), &error, STATUS_FAILED,
+                "inside out");
+    for (int64_t i = 0; i < n; i++) /* the left third alone */
+        ((uint8_t *)bad.data)[i] = ((const uint8_t *)head.data)[i] && i % dim[0] > 2 * dim[0] / 3;
+    CHECK_FAILS(pose_search(&found, &bad, &disc, template, "third.nrrd", &error), &error, STATUS_FAILED,
+                "third.nrrd: ");
+    volume_done(&bad);
+
+    struct volume shell = ball_make(40, 46);
+    CHECK_FAILS(pose_search(&found, &shell, &disc, template, "ball.nrrd", &error), &error, STATUS_FAILED,
+                "ball.nrrd: no head: nothing in it fits a vault");
+    volume_done(&shell);
+
+    struct volume two = {0}; /* one beside the other */
+    struct grid wide = head.grid;
+    wide.dim[0] *= 2;
+    CHECK_OK(volume_new(&two, &wide, VOXEL_U8, &error), &error);
+    for (int64_t i = 0; i < n; i++) {
+        const int64_t row = i / dim[0], x = i % dim[0];
+        ((uint8_t *)two.data)[row * wide.dim[0] + x] = ((const uint8_t *)head.data)[i];
+        ((uint8_t *)two.data)[row * wide.dim[0] + dim[0] + x] = ((const uint8_t *)head.data)[i];
+    }
+    CHECK_FAILS(pose_search(&found, &two, &disc, template, "two.nrrd", &error), &error, STATUS_FAILED, "two heads?");
+    volume_done(&two);
+}
+
 int main(int argc, char **argv)
 {
-    const struct check_test tests[] = {
-        {"frames", test_frames}, {"fit", test_fit}, {"search", test_search}, {"angles", test_angles}, {0}};
+    const struct check_test tests[] = {{"frames", test_frames}, {"fit", test_fit},         {"search", test_search},
+                                       {"angles", test_angles}, {"no_head", test_no_head}, {0}};
     const int rc = check_main(argc, argv, tests);
     memory_free(template);
     volume_done(&head);
