@@ -21,18 +21,20 @@
 /* clang-format off */
 static const struct config_field covariance_fields[] = {
     PARAM(empirical, "1", 0, 10, "weight of the empirical covariance"),
-    PARAM(taper_mm, "90", 1, 1000, "half the reach of the taper on the empirical covariance, mm"),
+    PARAM(taper_mm, "60", 1, 1000, "half the reach of the taper on the empirical covariance, mm"),
     PARAM(taper_mirror, "0.6", 0, 1, "weight of the taper about the mirrored ray"),
-    PARAM(taper_floor, "0.5", 0, 1, "share of the empirical covariance kept at any distance"),
-    PARAM(fine, "0.2", 0, 10, "amplitude of the fine kernel (Matern 3/2), as a share of a radius's standard deviation"),
+    PARAM(taper_floor, "0.3", 0, 1, "share of the empirical covariance kept at any distance"),
+    PARAM(fine, "0.3", 0, 10, "amplitude of the fine kernel (Matern 3/2), as a share of a radius's standard deviation"),
     PARAM(fine_mm, "8", 0.5, 1000, "its length, mm"),
     PARAM(fine_mirror, "0.7", 0, 1, "its share about the mirrored ray"),
     PARAM(fine_coupling, "0", 0, 1, "its coupling of the inner and the outer surface"),
-    PARAM(coarse, "1.5", 0, 20, "amplitude of the coarse kernel (Matern 5/2), mm"),
+    PARAM(coarse, "1", 0, 20, "amplitude of the coarse kernel (Matern 5/2), mm"),
     PARAM(coarse_mm, "80", 1, 1000, "its length, mm"),
     PARAM(coarse_mirror, "0.7", 0, 1, "its share about the mirrored ray"),
     PARAM(coarse_coupling, "0", 0, 1, "its coupling of the inner and the outer surface"),
-    PARAM(noise_mm, "0.4", 0.02, 5, "standard deviation of a measured radius, mm"),
+    PARAM(noise_inner_mm, "1", 0.02, 5, "standard deviation of a measured inner radius, mm"),
+    PARAM(noise_outer_mm, "0.5", 0.02, 5, "standard deviation of a measured outer radius, mm"),
+    PARAM(roughness, "1.5", 0, 10, "times the roughness of the surface that is added to it, at most 4 mm"),
     PARAM(pose, "1", 0, 100, "weight of the pose modes"),
     {0},
 };
@@ -64,6 +66,16 @@ double covariance_matern52(double r)
 {
     const double x = sqrt(5) * r;
     return (1 + x + x * x / 3) * exp(-x);
+}
+
+#define ROUGH_MAX_MM 4.0
+
+double covariance_noise(const struct population *population, const struct covariance_params *params, int32_t ray,
+                        int surface)
+{
+    const double noise = surface ? params->noise_outer_mm : params->noise_inner_mm;
+    const double rough = fmin(params->roughness * population->rough[2 * (int64_t)ray + surface], ROUGH_MAX_MM);
+    return noise * noise + rough * rough;
 }
 
 /* ---- tables over the chord ---- */

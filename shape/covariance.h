@@ -20,7 +20,7 @@ struct covariance_params {
     double taper_mm, taper_mirror, taper_floor;               /* L, rho, g0 */
     double fine, fine_mm, fine_mirror, fine_coupling;         /* delta (of sigma), l, kappa_f, b_f */
     double coarse, coarse_mm, coarse_mirror, coarse_coupling; /* delta2 (mm), l2, kappa_c, b_c */
-    double noise_mm;                                          /* n: of a measured radius */
+    double noise_inner_mm, noise_outer_mm, roughness;         /* n: of a measured radius, see covariance_noise */
     double pose;                                              /* w */
 };
 extern const struct config_table covariance_table; /* their names, defaults and limits */
@@ -38,6 +38,10 @@ struct covariance_block {
 };
 enum status covariance_fill(float *out, const struct covariance_block *block, const struct population *population,
                             const struct covariance_params *params, struct error *error);
+/* Variance of a measured radius: n^2 + min(k rough(d), 4 mm)^2. rough: what a smooth surface cannot follow, learnt from
+ * the heads (grooves of the inner table, brows); k: roughness. */
+double covariance_noise(const struct population *population, const struct covariance_params *params, int32_t ray,
+                        int surface);
 /* The diagonal alone: 2 n_a values. */
 void covariance_diagonal(float *out, const int32_t *a, int64_t n_a, const struct population *population,
                          const struct covariance_params *params);

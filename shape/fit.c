@@ -333,6 +333,8 @@ static enum status fit_gaps(struct fit *fit, struct error *error)
     log_info("%" PRId64 " of %" PRId64 " rays are good; %" PRId64 " radii were filled in %" PRId64
              " rounds (last change %.3f mm)",
              fit->report.n_good, model->disc.n_rays, result.n_filled, result.rounds, result.change_mm);
+    if (heads_measure_roughness(&model->heads, model->missing, model->good, &model->disc, error))
+        return error->status;
     for (int64_t k = 0; k < fit->n * model->disc.n_rays * 2; k++)
         model->heads.map[k] = (float)(rint(model->heads.map[k] / MAP_UNIT_MM) * MAP_UNIT_MM);
     for (int64_t k = 0; k < model->heads.n_spread * model->disc.n_rays * 2; k++)

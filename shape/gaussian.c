@@ -168,11 +168,11 @@ static enum status gaussian_factor(struct gaussian_work *work, const struct gaus
     if (covariance_fill(work->seen, &block, population, params, error))
         return error->status;
     for (int64_t i = 0; i < n; i++)
-        work->seen[i * n + i] += (float)(params->noise_mm * params->noise_mm);
+        work->seen[i * n + i] += (float)covariance_noise(population, params, given->seen[i / 2], i & 1);
     if (!gaussian_cholesky(work->seen, n))
         return error_set(error, STATUS_FAILED,
                          "shape model: the covariance of %lld observed rays is not positive definite (a damaged model, "
-                         "or noise_mm too small?)",
+                         "or too little noise?)",
                          (long long)given->n_seen);
 
     cblas_strsv(CblasRowMajor, CblasLower, CblasNoTrans, CblasNonUnit, (int)n, work->seen, (int)n, work->residual, 1);
@@ -249,6 +249,144 @@ static enum status gaussian_posterior(struct gaussian *gaussian, const struct ga
     return status;
 }
 
+/* ---- the rim ---- */
+
+const struct gaussian_rim gaussian_rim_default = {.away_mm = 3, .within_mm = {0.9, 0.7}, .sds = 2};
+
+/* Is the chord between two rays longer than mm? */
+static bool rim_is_away(const struct disc *disc, int32_t a, int32_t b, double mm)
+{
+    double squares = 0;
+    for (int i = 0; i < 3; i++)
+        squares += (disc->ray[a][i] - disc->ray[b][i]) * (disc->ray[a][i] - disc->ray[b][i]);
+    return squares * DISC_HEAD_RADIUS_MM * DISC_HEAD_RADIUS_MM > mm * mm;
+}
+
+/* May unseen ray number k be believed? */
+static bool rim_is_sound(const struct gaussian *gaussian, const struct gaussian_given *given,
+                         const struct population *population, int64_t k)
+{
+    const struct gaussian_rim *rim = given->rim;
+    const struct radial_map *map = given->map;
+    const int32_t ray = given->unseen[k];
+    for (int s = 0; s < 2; s++) {
+        const double sd = gaussian->sd[2 * k + s],
+                     off = (double)(s ? map->outer : map->inner)[ray] - gaussian->mean[2 * k + s];
+        if (!(fabs(off) < fmin(rim->within_mm[s], rim->sds * sqrt(sd * sd + 0.09))))
+            return false;
+    }
+    for (int64_t i = 0; i < given->n_unseen; i++)
+        if (!isfinite(map->outer[given->unseen[i]]) &&
+            !rim_is_away(population->disc, ray, given->unseen[i], rim->away_mm))
+            return false;
+    return true;
+}
+
+/* Rays believed after all; a: their numbers among the unseen, then as rays. */
+struct rim_work {
+    int64_t n;
+    int32_t *number, *ray;
+    float *rows;     /* 2 n x m: their posterior covariance with all unseen values, then L^-1 of it */
+    float *own;      /* 2 n x 2 n: among themselves, with noise, then its Cholesky factor L */
+    float *columns;  /* seen values x 2 n: theirs of L^-1 C_oh */
+    float *residual; /* 2 n: measured minus predicted, then L^-1 of it */
+};
+
+/* The posterior covariance of the believed values with all unseen ones: C_ah - (L^-1 C_oa)^T (L^-1 C_oh). */
+static enum status rim_covariance(struct rim_work *rim, const struct gaussian_work *work,
+                                  const struct gaussian_given *given, const struct population *population,
+                                  const struct covariance_params *params, struct error *error)
+{
+    const int64_t n = 2 * rim->n, m = work->m;
+    const struct covariance_block block = {
+        .a = rim->ray, .b = given->unseen, .n_a = rim->n, .n_b = given->n_unseen, .stride = m};
+    if (covariance_fill(rim->rows, &block, population, params, error))
+        return error->status;
+    for (int64_t i = 0; i < work->n; i++)
+        for (int64_t k = 0; k < n; k++)
+            rim->columns[i * n + k] = work->between[i * m + 2 * rim->number[k / 2] + (k & 1)];
+#pragma omp parallel for schedule(static, 1)
+    for (int64_t c = 0; c < m; c += STRIP)
+        if (work->n)
+            cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, (int)n, (int)(m - c < STRIP ? m - c : STRIP),
+                        (int)work->n, -1, rim->columns, (int)n, work->between + c, (int)m, 1, rim->rows + c, (int)m);
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t k = 0; k < n; k++)
+            rim->own[i * n + k] = rim->rows[i * m + 2 * rim->number[k / 2] + (k & 1)];
+    for (int64_t i = 0; i < n; i++)
+        rim->own[i * n + i] += (float)covariance_noise(population, params, rim->ray[i / 2], i & 1);
+    return STATUS_OK;
+}
+
+/* mean += P_ha (P_aa + n^2)^-1 (r_a - mean_a), the variance shrinks likewise: the same as if these rays had been seen.
+ */
+static enum status rim_update(struct gaussian *gaussian, struct rim_work *rim, const struct gaussian_given *given,
+                              struct error *error)
+{
+    const int64_t n = 2 * rim->n, m = 2 * given->n_unseen;
+    for (int64_t k = 0; k < n; k++)
+        rim->residual[k] = (k & 1 ? given->map->outer : given->map->inner)[rim->ray[k / 2]] -
+                           gaussian->mean[2 * rim->number[k / 2] + (k & 1)];
+    if (!gaussian_cholesky(rim->own, n))
+        return error_set(error, STATUS_FAILED,
+                         "shape model: the covariance of the hole's rim is not positive definite");
+    cblas_strsv(CblasRowMajor, CblasLower, CblasNoTrans, CblasNonUnit, (int)n, rim->own, (int)n, rim->residual, 1);
+    gaussian_forward(rim->rows, m, rim->own, n);
+    for (int64_t k = 0; k < m; k++) {
+        double mean = gaussian->mean[k], variance = (double)gaussian->sd[k] * gaussian->sd[k];
+        for (int64_t i = 0; i < n; i++) {
+            mean += (double)rim->rows[i * m + k] * rim->residual[i];
+            variance -= (double)rim->rows[i * m + k] * rim->rows[i * m + k];
+        }
+        gaussian->mean[k] = (float)mean;
+        gaussian->sd[k] = (float)sqrt(fmax(variance, 0));
+    }
+    return STATUS_OK;
+}
+
+static enum status gaussian_believe(struct gaussian *gaussian, const struct gaussian_work *work,
+                                    const struct gaussian_given *given, const struct population *population,
+                                    const struct covariance_params *params, struct error *error)
+{
+    struct rim_work rim = {0};
+    struct arena arena = {0};
+    rim.number = arena_alloc(&arena, (size_t)given->n_unseen, sizeof *rim.number);
+    rim.ray = arena_alloc(&arena, (size_t)given->n_unseen, sizeof *rim.ray);
+    if (!rim.number || !rim.ray) {
+        arena_done(&arena);
+        return error_memory(error, (size_t)given->n_unseen * sizeof *rim.ray, "the rim of the hole");
+    }
+    for (int64_t k = 0; k < given->n_unseen; k++)
+        if (rim_is_sound(gaussian, given, population, k)) {
+            rim.number[rim.n] = (int32_t)k;
+            rim.ray[rim.n++] = given->unseen[k];
+        }
+    gaussian->n_believed = rim.n;
+
+    const size_t n = (size_t)(2 * rim.n);
+    enum status status = STATUS_OK;
+    if (n) {
+        rim.rows = memory_alloc(n, (size_t)work->m * sizeof *rim.rows);
+        rim.own = memory_alloc(n, n * sizeof *rim.own);
+        rim.columns = memory_alloc(n, (size_t)work->n * sizeof *rim.columns);
+        rim.residual = memory_alloc(n, sizeof *rim.residual);
+        if (!rim.rows || !rim.own || !rim.columns || !rim.residual)
+            status = error_memory(error, n * (size_t)work->m * sizeof *rim.rows, "the rim of the hole");
+        else
+            status = rim_covariance(&rim, work, given, population, params, error);
+        if (!status)
+            status = rim_update(gaussian, &rim, given, error);
+    }
+    memory_free(rim.rows);
+    memory_free(rim.own);
+    memory_free(rim.columns);
+    memory_free(rim.residual);
+    arena_done(&arena);
+    return status;
+}
+
+/* ---- all ---- */
+
 static enum status gaussian_run(struct gaussian *gaussian, struct gaussian_work *work,
                                 const struct gaussian_given *given, const struct population *population,
                                 const struct covariance_params *params, struct error *error)
@@ -268,6 +406,8 @@ static enum status gaussian_run(struct gaussian *gaussian, struct gaussian_work 
         gaussian_forward(work->between, work->m, work->seen, work->n);
     if (gaussian->sd)
         gaussian_spread(gaussian->sd, work, given, population, params);
+    if (given->rim && gaussian_believe(gaussian, work, given, population, params, error))
+        return error->status;
     return gaussian->rows ? gaussian_posterior(gaussian, work, given, population, params, error) : STATUS_OK;
 }
 
@@ -283,14 +423,14 @@ enum status gaussian_condition(struct gaussian *ret, const struct gaussian_given
                                  .between = memory_alloc((size_t)n, (size_t)m * sizeof *work.between),
                                  .residual = memory_alloc((size_t)n, sizeof *work.residual),
                                  .weights = memory_alloc((size_t)n, sizeof *work.weights)};
-    if (given->with_sd)
+    if (given->with_sd || given->rim)
         gaussian.sd = memory_alloc((size_t)m, sizeof *gaussian.sd);
     gaussian.n_rows = given->n_rows < m ? given->n_rows : m;
     if (gaussian.n_rows > 0)
         gaussian.rows = memory_alloc((size_t)(gaussian.n_rows * m), sizeof *gaussian.rows);
     enum status status;
     if (!gaussian.mean || !work.seen || !work.between || !work.residual || !work.weights ||
-        (given->with_sd && !gaussian.sd) || (gaussian.n_rows > 0 && !gaussian.rows))
+        ((given->with_sd || given->rim) && !gaussian.sd) || (gaussian.n_rows > 0 && !gaussian.rows))
         status = error_memory(error, (size_t)n * (size_t)(n + m) * sizeof *work.seen, "the covariance of the rays");
     else
         status = gaussian_run(&gaussian, &work, given, population, params, error);
@@ -298,6 +438,10 @@ enum status gaussian_condition(struct gaussian *ret, const struct gaussian_given
     memory_free(work.between);
     memory_free(work.residual);
     memory_free(work.weights);
+    if (!given->with_sd) {
+        memory_free(gaussian.sd);
+        gaussian.sd = NULL;
+    }
     if (status)
         gaussian_done(&gaussian);
     else

@@ -11,19 +11,29 @@
 
 #include "shape/covariance.h"
 
+/* Around a hole some rays cross its wall; most are sound. An unseen ray that the map has, farther than away_mm from
+ * every unseen ray that it lacks, is believed after all where both its radii are within min(within_mm, sds sqrt(sd^2 +
+ * .3^2)) of what was predicted without it; the prediction is then conditioned on those rays too. */
+struct gaussian_rim {
+    double away_mm, within_mm[2], sds;
+};
+extern const struct gaussian_rim gaussian_rim_default; /* 3; .9 inner, .7 outer; 2 */
+
 struct gaussian_given {
     const struct radial_map *map; /* finite on both surfaces at the rays seen */
     const int32_t *seen, *unseen; /* rays, ascending */
     int64_t n_seen, n_unseen;
     bool with_sd;
-    int64_t n_rows; /* principal rows of the posterior covariance wanted, at most 2 n_unseen; 0: none */
+    const struct gaussian_rim *rim; /* NULL: unseen rays stay unseen */
+    int64_t n_rows;                 /* principal rows of the posterior covariance wanted, at most 2 n_unseen; 0: none */
 };
 
 /* The posterior at the unseen rays. */
 struct gaussian {
     int64_t n;
-    float *mean; /* n x 2: inner, outer, mm */
-    float *sd;   /* n x 2, mm; NULL where not wanted */
+    int64_t n_believed; /* rays of the rim */
+    float *mean;        /* n x 2: inner, outer, mm */
+    float *sd;          /* n x 2, mm; NULL where not wanted */
     float *rows; /* n_rows x n x 2, mm: the sum of their outer products is nearest to the posterior covariance; NULL
                     where not wanted */
     int64_t n_rows;

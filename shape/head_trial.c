@@ -84,9 +84,10 @@ static enum status head_trial_pick(struct head_trial *trial, const struct popula
     picked->n_heads = population->n_heads;
     picked->n_factors = m;
     picked->factor = memory_alloc((size_t)(2 * n * m), sizeof *picked->factor);
+    picked->rough = memory_alloc((size_t)(2 * n), sizeof *picked->rough);
     picked->mode = memory_alloc((size_t)(2 * n * POSE_MODES), sizeof *picked->mode);
     trial->disc = (struct disc){.n_rays = n, .ray = memory_alloc((size_t)n, sizeof *trial->disc.ray)};
-    if (!picked->factor || !picked->mode || !trial->disc.ray)
+    if (!picked->factor || !picked->mode || !picked->rough || !trial->disc.ray)
         return error_memory(error, (size_t)(2 * n * m) * sizeof *picked->factor, "the rays of a trial");
     if (radial_map_new(&picked->mean, n, error) || radial_map_new(&picked->sd, n, error))
         return error->status;
@@ -96,6 +97,7 @@ static enum status head_trial_pick(struct head_trial *trial, const struct popula
         memcpy(picked->mode + 2 * k * POSE_MODES, population->mode + 2 * ray * POSE_MODES,
                2 * POSE_MODES * sizeof *picked->mode);
         memcpy(trial->disc.ray[k], population->disc->ray[ray], sizeof trial->disc.ray[k]);
+        memcpy(picked->rough + 2 * k, population->rough + 2 * ray, 2 * sizeof *picked->rough);
         picked->mean.inner[k] = population->mean.inner[ray];
         picked->mean.outer[k] = population->mean.outer[ray];
         picked->sd.inner[k] = population->sd.inner[ray];
@@ -123,8 +125,8 @@ static enum status head_trial_fill(struct head_trial *trial, const struct head_t
         trial->n_unseen = hole->n_unseen;
         for (int64_t k = 0; k < n; k++) {
             const int64_t ray = rays[k] = k < hole->n_seen ? hole->seen[k] : hole->unseen[k - hole->n_seen];
-            trial->map.inner[k] = head->map->inner[ray];
-            trial->map.outer[k] = head->map->outer[ray];
+            trial->map.inner[k] = head->hole[ray] ? NAN : head->map->inner[ray];
+            trial->map.outer[k] = head->hole[ray] ? NAN : head->map->outer[ray];
             if (k < hole->n_seen)
                 trial->seen[k] = (int32_t)k;
             else {
@@ -238,7 +240,8 @@ enum status head_trial_run(struct head_trial_score *ret, float *z, const struct 
                                          .n_seen = trial->n_seen,
                                          .unseen = trial->unseen,
                                          .n_unseen = trial->n_unseen,
-                                         .with_sd = with_sd};
+                                         .with_sd = with_sd,
+                                         .rim = with_sd ? &gaussian_rim_default : NULL};
     struct gaussian gaussian;
     if (gaussian_condition(&gaussian, &given, &population, params, error))
         return error->status;

@@ -120,6 +120,7 @@ struct impute_work {
     struct radial_map map;
     uint8_t *gap, *rim, *near;
     int32_t *seen, *unseen;
+    float *low, *high; /* rays x 2: between these lie the radii that were measured */
 };
 
 /* What is missing and what is believed of head h, and its map as two surfaces. */
@@ -147,7 +148,7 @@ static enum status impute_select(struct gaussian_given *given, struct impute_wor
 
 /* Fills head h; *ret_change: the sum of absolute changes. rows (may be NULL): ROWS_PER_HEAD rows of what is not known.
  */
-static enum status impute_head(struct heads *heads, struct impute_work *work, const struct gaussian_given *given,
+static enum status impute_head(struct heads *heads, const struct impute_work *work, const struct gaussian_given *given,
                                int64_t h, float *rows, const struct covariance_params *params, double *ret_change,
                                struct error *error)
 {
@@ -164,13 +165,34 @@ static enum status impute_head(struct heads *heads, struct impute_work *work, co
 
     for (int64_t k = 0; k < 2 * given->n_unseen; k++) {
         float *radius = head_radius(heads, h, given->unseen[k / 2]) + (k & 1);
-        *ret_change += fabsf(*radius - gaussian.mean[k]);
-        *radius = gaussian.mean[k];
+        const int64_t at = 2 * (int64_t)given->unseen[k / 2] + (k & 1);
+        const float filled = fminf(fmaxf(gaussian.mean[k], work->low[at]), work->high[at]);
+        *ret_change += fabsf(*radius - filled);
+        *radius = filled;
         for (int64_t i = 0; i < gaussian.n_rows; i++)
             rows[(i * heads->n_rays + given->unseen[k / 2]) * 2 + (k & 1)] = gaussian.rows[i * 2 * given->n_unseen + k];
     }
     gaussian_done(&gaussian);
     return STATUS_OK;
+}
+
+/* No head is filled far beyond what was measured on any other: where a ray meets one bone or another (orbit, nose), a
+ * Gaussian would. */
+static void impute_ranges(const struct impute_work *work)
+{
+    const struct heads *heads = work->heads;
+    for (int64_t k = 0; k < 2 * heads->n_rays; k++) {
+        float low = INFINITY, high = -INFINITY;
+        for (int64_t h = 0; h < heads->n; h++)
+            if (!work->missing[h * heads->n_rays + k / 2]) {
+                const float value = heads->map[h * 2 * heads->n_rays + k];
+                low = fminf(low, value);
+                high = fmaxf(high, value);
+            }
+        const float margin = 0.25f * (high - low);
+        work->low[k] = fmaxf(low - margin, 1);
+        work->high[k] = high + margin;
+    }
 }
 
 /* ---- the rows of all heads, made few ---- */
@@ -310,9 +332,13 @@ enum status impute_fill(struct heads *heads, const uint8_t *missing, const uint8
     work.near = arena_alloc(&arena, n, 1);
     work.seen = arena_alloc(&arena, n, sizeof *work.seen);
     work.unseen = arena_alloc(&arena, n, sizeof *work.unseen);
+    work.low = arena_alloc(&arena, n, 2 * sizeof *work.low);
+    work.high = arena_alloc(&arena, n, 2 * sizeof *work.high);
     enum status status = radial_map_new(&work.map, disc->n_rays, error);
-    if (!status && (!work.gap || !work.rim || !work.near || !work.seen || !work.unseen))
+    if (!status && (!work.gap || !work.rim || !work.near || !work.seen || !work.unseen || !work.low || !work.high))
         status = error_memory(error, n * sizeof *work.seen, "the rays of a head");
+    if (!status)
+        impute_ranges(&work);
     if (!status)
         status = impute_rounds(heads, &work, params, &result, progress, error);
     radial_map_done(&work.map);

@@ -1,18 +1,22 @@
 /* model.h - shape.h5: all that is learnt about heads. Readable with h5py; see docs/shape.md.
  *
- *   /                attributes: format "calvaria-shape", format_version 1, texts (set_hash, licence, made_by ...),
- * every hyper-parameter by its name /template        float32 (n, n): outer radius over the template disc, mm /good
- * uint8 (rays): 1 where the model vouches for its radii /heads/map       float32 (heads, rays, 2): inner and outer
- * radius, mm, gaps filled /heads/missing   uint8 (heads, rays): 1 where the radius was filled, not measured
- *   /heads/spread    float32 (rows, rays, 2): uncertainty of what was filled, mm
- *   /heads/pose      float64 (heads, 15): rotation, centre, scale of the head in its volume
- *   /heads/group     int32 (heads); /heads/name and /heads/hash: what each is
+ *   /               attributes: format "calvaria-shape", format_version 1, set_hash, licence,
+ *                   disc_n, disc_reach, factor_50, factor_90, and every hyper-parameter by its name
+ *   /template       float32 (n, n): outer radius over the template disc, mm
+ *   /good           uint8 (rays): 1 where the model vouches for its radii
+ *   /rough          float32 (rays, 2): roughness of the two surfaces, mm
+ *   /heads/map      float32 (heads, rays, 2): inner and outer radius, mm, gaps filled
+ *   /heads/missing  uint8 (heads, rays): 1 where the radius was filled, not measured
+ *   /heads/spread   float32 (rows, rays, 2): uncertainty of what was filled, mm
+ *   /heads/pose     float64 (heads, 15): rotation, centre, scale of the head in its volume
+ *   /heads/group    int32 (heads); /heads/name, /heads/hash, /heads/complete: what each is
  *
  *     struct shape_model model;
  *     if (shape_model_read(&model, "shape.h5", error)) ...
- *     hole_find(&hole, &model.disc, &map, &model.population.mean, &model.population.sd, model.good, &hole_default,
- * error); gaussian_condition(&gaussian, &given, &model.population, &model.covariance, error); shape_model_done(&model);
- */
+ *     struct population *all = &model.population;
+ *     hole_find(&hole, &model.disc, &map, &all->mean, &all->sd, model.good, &hole_default, error);
+ *     shape_predict(&filled, &sd, all, &model.covariance, &map, &hole, error);
+ *     shape_model_done(&model); */
 #ifndef CALVARIA_SHAPE_MODEL_H
 #define CALVARIA_SHAPE_MODEL_H
 

@@ -130,8 +130,12 @@ static enum status shape_write_all(hid_t file, const struct shape_model *model, 
                        good = {"good", H5T_NATIVE_UINT8, 1, {rays}},
                        map = {"heads/map", H5T_NATIVE_FLOAT, 3, {n, rays, 2}},
                        missing = {"heads/missing", H5T_NATIVE_UINT8, 2, {n, rays}},
+                       rough = {"rough", H5T_NATIVE_FLOAT, 2, {rays, 2}},
                        spread = {"heads/spread", H5T_NATIVE_FLOAT, 3, {(hsize_t)model->heads.n_spread, rays, 2}};
-    const hid_t group = H5Gcreate2(file, "heads", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+    const hid_t create = H5Pcreate(H5P_GROUP_CREATE);
+    H5Pset_obj_track_times(create, false);
+    const hid_t group = H5Gcreate2(file, "heads", H5P_DEFAULT, create, H5P_DEFAULT);
+    H5Pclose(create);
     if (group < 0)
         return hdf5_error(error, path, "heads");
     H5Gclose(group);
@@ -139,6 +143,8 @@ static enum status shape_write_all(hid_t file, const struct shape_model *model, 
         array_write(file, &template, model->template, path, error) ||
         array_write(file, &good, model->good, path, error) || array_write(file, &map, model->heads.map, path, error) ||
         array_write(file, &missing, model->missing, path, error) || shape_write_heads(file, model, path, error))
+        return error->status;
+    if (model->heads.rough && array_write(file, &rough, model->heads.rough, path, error))
         return error->status;
     return model->heads.n_spread ? array_write(file, &spread, model->heads.spread, path, error) : STATUS_OK;
 }
@@ -372,6 +378,9 @@ static enum status shape_check_values(const struct shape_model *model, const cha
         if (!(value > 0 && value < 1000) && (model->good[k / 2 % n_rays] || !isnan(value)))
             return error_set(error, STATUS_FAILED, "%s: heads/map: value %" PRId64 " is no radius", path, k);
     }
+    for (int64_t k = 0; model->heads.rough && k < n_rays * 2; k++)
+        if (!(model->heads.rough[k] >= 0 && model->heads.rough[k] < 1000))
+            return error_set(error, STATUS_FAILED, "%s: rough: value %" PRId64 " is no roughness", path, k);
     for (int64_t k = 0; k < model->heads.n_spread * n_rays * 2; k++)
         if (!(fabsf(model->heads.spread[k]) < 1000))
             return error_set(error, STATUS_FAILED, "%s: heads/spread: value %" PRId64 " is not finite", path, k);
@@ -394,7 +403,7 @@ static enum status shape_read_arrays(struct shape_model *model, hid_t file, cons
     model->heads.n_rays = model->disc.n_rays;
     model->heads.n_spread = (int64_t)spread.dim[0];
 
-    void *template = NULL, *good = NULL, *values = NULL, *missing = NULL, *rows = NULL;
+    void *template = NULL, *good = NULL, *values = NULL, *missing = NULL, *rows = NULL, *rough = NULL;
     enum status status =
         array_read(&template, file, (struct array){"template", H5T_NATIVE_FLOAT, 2, {side, side}}, path, error);
     if (!status)
@@ -406,11 +415,14 @@ static enum status shape_read_arrays(struct shape_model *model, hid_t file, cons
                             path, error);
     if (!status && spread.dim[0])
         status = array_read(&rows, file, spread, path, error);
+    if (!status && hdf5_has(file, "rough"))
+        status = array_read(&rough, file, (struct array){"rough", H5T_NATIVE_FLOAT, 2, {rays, 2}}, path, error);
     model->template = template;
     model->good = good;
     model->heads.map = values;
     model->missing = missing;
     model->heads.spread = rows;
+    model->heads.rough = rough;
     if (status || shape_read_heads(model, file, path, error))
         return error->status;
     return shape_check_values(model, path, error);

@@ -131,7 +131,8 @@ enum status population_new(struct population *ret, const struct disc *disc, cons
     population.factor = memory_alloc((size_t)(2 * n * population.n_factors), sizeof *population.factor);
     population.mode = memory_alloc((size_t)(2 * n * POSE_MODES), sizeof *population.mode);
     enum status status = STATUS_OK;
-    if (!population.factor || !population.mode)
+    population.rough = memory_zalloc((size_t)(2 * n), sizeof *population.rough);
+    if (!population.factor || !population.mode || !population.rough)
         status = error_memory(error, (size_t)(2 * n * population.n_factors) * sizeof *population.factor,
                               "the covariance's factors");
     if (!status)
@@ -139,6 +140,8 @@ enum status population_new(struct population *ret, const struct disc *disc, cons
     if (!status)
         status = radial_map_new(&population.sd, n, error);
     if (!status) {
+        if (heads->rough)
+            memcpy(population.rough, heads->rough, (size_t)(2 * n) * sizeof *population.rough);
 #pragma omp parallel for schedule(static)
         for (int64_t ray = 0; ray < n; ray++)
             for (int surface = 0; surface < 2; surface++)
@@ -157,7 +160,112 @@ void population_done(struct population *population)
 {
     memory_free(population->factor);
     memory_free(population->mode);
+    memory_free(population->rough);
     radial_map_done(&population->mean);
     radial_map_done(&population->sd);
-    population->factor = population->mode = NULL;
+    population->factor = population->mode = population->rough = NULL;
+}
+
+/* ---- roughness ---- */
+
+#define ROUGH_SMOOTH 2.0 /* pixels */
+#define ROUGH_SPREAD 1.5
+
+/* values over good rays into an image, smoothed there and divided by what the good rays themselves give. */
+static enum status rough_smooth(float *image, const float *weight, double sigma, const struct disc *disc,
+                                struct error *error)
+{
+    if (disc_smooth(image, disc, sigma, error))
+        return error->status;
+    for (int64_t p = 0; p < disc->n * disc->n; p++)
+        image[p] = weight[p] > 1e-3f ? image[p] / weight[p] : 0;
+    return STATUS_OK;
+}
+
+static enum status rough_weight(float *weight, const uint8_t *good, double sigma, const struct disc *disc,
+                                struct error *error)
+{
+    memset(weight, 0, (size_t)(disc->n * disc->n) * sizeof *weight);
+    for (int64_t ray = 0; ray < disc->n_rays; ray++)
+        weight[disc->pixel[ray]] = good[ray];
+    return disc_smooth(weight, disc, sigma, error);
+}
+
+struct rough_work {
+    const struct disc *disc;
+    const uint8_t *good, *missing;
+    float *image, *weight; /* n x n */
+    double *squares;       /* rays */
+    int32_t *counts;
+};
+
+/* One surface of all heads: the sums of squares, and how many heads were measured. */
+static enum status rough_sum(struct rough_work *work, const struct heads *heads, int surface, struct error *error)
+{
+    const struct disc *disc = work->disc;
+    const int64_t n_rays = disc->n_rays;
+    memset(work->squares, 0, (size_t)n_rays * sizeof *work->squares);
+    memset(work->counts, 0, (size_t)n_rays * sizeof *work->counts);
+    for (int64_t h = 0; h < heads->n; h++) {
+        const float *map = heads->map + h * n_rays * 2 + surface;
+        memset(work->image, 0, (size_t)(disc->n * disc->n) * sizeof *work->image);
+        for (int64_t ray = 0; ray < n_rays; ray++)
+            work->image[disc->pixel[ray]] = work->good[ray] ? map[2 * ray] : 0;
+        if (rough_smooth(work->image, work->weight, ROUGH_SMOOTH, disc, error))
+            return error->status;
+        for (int64_t ray = 0; ray < n_rays; ray++)
+            if (work->good[ray] && !work->missing[h * n_rays + ray]) {
+                const double off = (double)map[2 * ray] - work->image[disc->pixel[ray]];
+                work->squares[ray] += off * off;
+                work->counts[ray]++;
+            }
+    }
+    return STATUS_OK;
+}
+
+static enum status rough_surface(float *rough, struct rough_work *work, const struct heads *heads, int surface,
+                                 struct error *error)
+{
+    const struct disc *disc = work->disc;
+    if (rough_weight(work->weight, work->good, ROUGH_SMOOTH, disc, error) || rough_sum(work, heads, surface, error))
+        return error->status;
+    memset(work->image, 0, (size_t)(disc->n * disc->n) * sizeof *work->image);
+    for (int64_t ray = 0; ray < disc->n_rays; ray++) {
+        const int32_t other = disc->mirror[ray];
+        const int32_t count = work->counts[ray] + work->counts[other];
+        if (count > 0)
+            work->image[disc->pixel[ray]] = (float)((work->squares[ray] + work->squares[other]) / count);
+    }
+    if (rough_weight(work->weight, work->good, ROUGH_SPREAD, disc, error) ||
+        rough_smooth(work->image, work->weight, ROUGH_SPREAD, disc, error))
+        return error->status;
+    for (int64_t ray = 0; ray < disc->n_rays; ray++)
+        rough[2 * ray + surface] = sqrtf(fmaxf(work->image[disc->pixel[ray]], 0));
+    return STATUS_OK;
+}
+
+enum status heads_measure_roughness(struct heads *heads, const uint8_t *missing, const uint8_t *good,
+                                    const struct disc *disc, struct error *error)
+{
+    const size_t n = (size_t)disc->n_rays, size = (size_t)(disc->n * disc->n);
+    struct arena arena = {0};
+    struct rough_work work = {.disc = disc, .good = good, .missing = missing};
+    float *rough = memory_zalloc(n, 2 * sizeof *rough);
+    work.image = arena_alloc(&arena, size, sizeof *work.image);
+    work.weight = arena_alloc(&arena, size, sizeof *work.weight);
+    work.squares = arena_alloc(&arena, n, sizeof *work.squares);
+    work.counts = arena_alloc(&arena, n, sizeof *work.counts);
+    enum status status = STATUS_OK;
+    if (!rough || !work.image || !work.weight || !work.squares || !work.counts)
+        status = error_memory(error, size * sizeof *work.image, "the roughness of the surfaces");
+    for (int surface = 0; surface < 2 && !status; surface++)
+        status = rough_surface(rough, &work, heads, surface, error);
+    arena_done(&arena);
+    if (status) {
+        memory_free(rough);
+        return status;
+    }
+    memory_free(heads->rough);
+    heads->rough = rough;
+    return STATUS_OK;
 }

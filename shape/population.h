@@ -19,6 +19,8 @@ struct heads {
      * n_rays x 2, or NULL. */
     int64_t n_spread;
     float *spread;
+    /* Roughness of the surfaces, n_rays x 2, mm: what a smoothed map misses; NULL: not measured, 0. */
+    float *rough;
 };
 
 enum { POSE_MODES = 9 };
@@ -30,6 +32,7 @@ struct population {
     float *factor; /* n_rays x 2 x n_factors, mm: E_ij = sum_m factor[i][m] factor[j][m] */
     float *mode;   /* n_rays x 2 x POSE_MODES, mm: change of the mean under 1 degree, 1 mm, 1 % of scale about and along
                       each axis */
+    float *rough;  /* n_rays x 2, mm */
     struct radial_map mean, sd; /* mm */
 };
 
@@ -37,6 +40,11 @@ struct population {
  * STATUS_FAILED: fewer than 2 heads are left. */
 enum status population_new(struct population *ret, const struct disc *disc, const struct heads *heads, int32_t without,
                            struct error *error);
+/* Sets heads->rough (memory_free): the root mean square over the heads, where they were measured (missing: n x rays),
+ * of a map minus itself smoothed by a Gaussian of 2 pixels over the good rays; the same on both sides, smoothed by 1.5.
+ */
+enum status heads_measure_roughness(struct heads *heads, const uint8_t *missing, const uint8_t *good,
+                                    const struct disc *disc, struct error *error);
 void population_done(struct population *population);
 
 #endif

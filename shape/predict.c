@@ -13,7 +13,8 @@ enum status shape_predict(struct radial_map *filled, struct radial_map *sd, cons
                                          .n_seen = hole->n_seen,
                                          .unseen = hole->unseen,
                                          .n_unseen = hole->n_unseen,
-                                         .with_sd = sd != NULL};
+                                         .with_sd = sd != NULL,
+                                         .rim = &gaussian_rim_default};
     struct gaussian gaussian;
     if (gaussian_condition(&gaussian, &given, population, params, error))
         return error->status;

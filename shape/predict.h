@@ -5,7 +5,8 @@
 #include "shape/gaussian.h"
 #include "shape/hole.h"
 
-/* filled: a copy of map in which the rays unseen have their conditional mean given those seen. sd (NULL: not wanted):
+/* filled: a copy of map in which the rays unseen have their conditional mean given those seen, and given
+ * those of the rim that prove sound (gaussian_rim). sd (NULL: not wanted):
  * its standard deviation there, mm, NaN elsewhere. Both are maps of the population's disc. */
 enum status shape_predict(struct radial_map *filled, struct radial_map *sd, const struct population *population,
                           const struct covariance_params *params, const struct radial_map *map, const struct hole *hole,

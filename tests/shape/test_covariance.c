@@ -80,8 +80,21 @@ static void test_golden(void)
     CHECK_OK(disc_init(&disc, golden.disc_n, golden.reach, &error), &error);
     CHECK_INT(disc.n_rays, golden.n_rays);
     CHECK_OK(config_bind(&covariance_table, NULL, &params, &arena, &error), &error);
-    params.fine_coupling = 0.6; /* the reference's */
-    params.coarse_coupling = 0.8;
+    params = (struct covariance_params){.empirical = 1, /* the reference's */
+                                        .taper_mm = 90,
+                                        .taper_mirror = 0.6,
+                                        .taper_floor = 0.5,
+                                        .fine = 0.2,
+                                        .fine_mm = 8,
+                                        .fine_mirror = 0.7,
+                                        .fine_coupling = 0.6,
+                                        .coarse = 1.5,
+                                        .coarse_mm = 80,
+                                        .coarse_mirror = 0.7,
+                                        .coarse_coupling = 0.8,
+                                        .noise_inner_mm = 0.4,
+                                        .noise_outer_mm = 0.4,
+                                        .pose = 1};
     const struct heads heads = {.n = golden.n_heads, .n_rays = golden.n_rays, .map = golden.map, .group = groups};
     CHECK_OK(population_new(&population, &disc, &heads, 4, &error), &error);
     for (int64_t ray = 0; ray < disc.n_rays; ray++) {

@@ -149,7 +149,7 @@ static struct covariance_params params_empirical(double noise_mm)
     struct covariance_params params = params_default();
     params.taper_floor = 1;
     params.fine = params.coarse = params.pose = 0;
-    params.noise_mm = noise_mm;
+    params.noise_inner_mm = params.noise_outer_mm = noise_mm;
     return params;
 }
 
@@ -239,7 +239,8 @@ static void test_against_double(void)
     for (int64_t i = 0; i < n; i++) {
         const int32_t ray = split.seen[i / 2];
         for (int64_t j = 0; j < n; j++)
-            system[i * width + j] = c[i * n + j] + (i == j ? params.noise_mm * params.noise_mm : 0);
+            system[i * width + j] =
+                c[i * n + j] + (i == j ? covariance_noise(&population, &params, split.seen[i / 2], i & 1) : 0);
         for (int64_t j = 0; j < m; j++)
             system[i * width + n + j] = b[i * m + j];
         system[i * width + n + m] = i & 1 ? (double)map.outer[ray] - population.mean.outer[ray]
@@ -271,6 +272,90 @@ static void test_against_double(void)
     gaussian_done(&gaussian);
     radial_map_done(&map);
     split_free(&split);
+    population_done(&population);
+    field_done(&field);
+}
+
+/* Rays of the rim believed after all: the same as if they had been seen from the start; unsound ones are not believed.
+ */
+static void test_rim(void)
+{
+    struct error error = {0};
+    struct field field;
+    struct population population;
+    struct gaussian at_once, later;
+    field_make(&field, 25, 20, 0.3, 6);
+    const struct disc *disc = &field.disc;
+    const struct covariance_params params = params_default();
+    const double at[3] = {0.5, 0.5, 0.7};
+    uint8_t *hole = memory_alloc((size_t)disc->n_rays, 1), *core = memory_alloc((size_t)disc->n_rays, 1);
+    int32_t *rays[3]; /* outside, with the rim, the hole */
+    int64_t n[3] = {0}, n_core = 0;
+    for (int i = 0; i < 3; i++)
+        rays[i] = memory_alloc((size_t)disc->n_rays, sizeof(int32_t));
+    CHECK_OK(population_new(&population, disc, &field.heads, 0, &error), &error);
+    struct radial_map map = field_map(&field, 0);
+    field_cap(hole, disc, at, 0.6);
+    field_cap(core, disc, at, 0.4);
+    for (int64_t ray = 0; ray < disc->n_rays; ray++) {
+        if (core[ray])
+            map.inner[ray] = map.outer[ray] = NAN;
+        n_core += core[ray];
+        if (hole[ray])
+            rays[2][n[2]++] = (int32_t)ray;
+        else if (ray % 2)
+            rays[0][n[0]++] = (int32_t)ray;
+        if ((hole[ray] && !core[ray]) || (!hole[ray] && ray % 2))
+            rays[1][n[1]++] = (int32_t)ray;
+    }
+    struct gaussian_rim rim = {.away_mm = 0.1, .within_mm = {50, 50}, .sds = 1e3};
+    struct gaussian_given given = {.map = &map,
+                                   .seen = rays[0],
+                                   .unseen = rays[2],
+                                   .n_seen = n[0],
+                                   .n_unseen = n[2],
+                                   .with_sd = true,
+                                   .rim = &rim};
+    CHECK_OK(gaussian_condition(&later, &given, &population, &params, &error), &error);
+    CHECK_INT(later.n_believed, n[2] - n_core);
+    CHECK(n_core > 10 && later.n_believed > 10);
+    given.rim = NULL;
+    given.seen = rays[1];
+    given.n_seen = n[1];
+    CHECK_OK(gaussian_condition(&at_once, &given, &population, &params, &error), &error);
+    double mean_off = 0, sd_off = 0;
+    for (int64_t k = 0; k < 2 * n[2]; k++) {
+        mean_off = fmax(mean_off, fabs((double)at_once.mean[k] - later.mean[k]));
+        sd_off = fmax(sd_off, fabs((double)at_once.sd[k] - later.sd[k]));
+    }
+    CHECK_NEAR(mean_off, 0, 2e-3);
+    CHECK_NEAR(sd_off, 0, 2e-3);
+    gaussian_done(&later);
+
+    /* a ray that crosses the wall of the hole, and one beside the hole */
+    int32_t crossing = -1;
+    for (int64_t k = 0; k < n[2] && crossing < 0; k++)
+        crossing = core[rays[2][k]] ? -1 : rays[2][k];
+    map.outer[crossing] -= 6;
+    rim = gaussian_rim_default;
+    rim.within_mm[0] = rim.within_mm[1] = 3;
+    rim.sds = 1e3;
+    given.rim = &rim;
+    given.seen = rays[0];
+    given.n_seen = n[0];
+    CHECK_OK(gaussian_condition(&later, &given, &population, &params, &error), &error);
+    CHECK(later.n_believed < n[2] - n_core && later.n_believed > 0);
+    rim.away_mm = 200;
+    gaussian_done(&later);
+    CHECK_OK(gaussian_condition(&later, &given, &population, &params, &error), &error);
+    CHECK_INT(later.n_believed, 0);
+    gaussian_done(&later);
+    gaussian_done(&at_once);
+    for (int i = 0; i < 3; i++)
+        memory_free(rays[i]);
+    memory_free(hole);
+    memory_free(core);
+    radial_map_done(&map);
     population_done(&population);
     field_done(&field);
 }
@@ -424,6 +509,7 @@ int main(int argc, char **argv)
                                        {"principal", test_principal},
                                        {"recovers_field", test_recovers_field},
                                        {"against_double", test_against_double},
+                                       {"rim", test_rim},
                                        {"left_out", test_left_out},
                                        {"threads", test_threads},
                                        {"bad_input", test_bad_input},

@@ -45,7 +45,7 @@ static void model_make(struct shape_model *ret)
             .complete = h != 1,
             .pose = {.rotation = {{1, 0, 0}, {0, 1, 0}, {0, 0, 1}}, .centre = {h, 2, 3}, .scale = {1, 1.01, 0.99}}};
     CHECK_OK(config_bind(&covariance_table, NULL, &ret->covariance, &ret->arena, &error), &error);
-    ret->covariance.noise_mm = 0.37;
+    ret->covariance.noise_outer_mm = 0.37;
     ret->calibration = (struct shape_calibration){0.7, 1.8};
     ret->set_hash = "0123456789abcdef";
     ret->licence = "non-commercial";
@@ -136,7 +136,8 @@ static void test_refused(void)
         H5Fclose(file);
         check_refused("gone.h5", gone[i]);
     }
-    static const char *const attributes[] = {"format", "format_version", "noise_mm", "factor_50", "disc_n", "licence"};
+    static const char *const attributes[] = {"format",    "format_version", "noise_outer_mm",
+                                             "factor_50", "disc_n",         "licence"};
     for (size_t i = 0; i < sizeof attributes / sizeof *attributes; i++) {
         file_with("attribute.h5", &model);
         const hid_t file = file_change("attribute.h5");
@@ -145,10 +146,10 @@ static void test_refused(void)
         check_refused("attribute.h5", attributes[i]);
     }
 
-    model.covariance.noise_mm = 0; /* would make the covariance singular */
+    model.covariance.noise_outer_mm = 0; /* would make the covariance singular */
     file_with("bad.h5", &model);
-    check_refused("bad.h5", "noise_mm");
-    model.covariance.noise_mm = 0.4;
+    check_refused("bad.h5", "noise_outer_mm");
+    model.covariance.noise_outer_mm = 0.4;
     model.calibration.factor_50 = NAN;
     file_with("bad.h5", &model);
     check_refused("bad.h5", "factor_50");
