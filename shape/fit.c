@@ -309,6 +309,71 @@ static void fit_groups(struct fit *fit)
         fit->report.n_groups += model->heads.group[h] == h;
 }
 
+/* ---- a centre ---- */
+
+/* Which heads are the centre; every name must be one of a head. */
+static enum status fit_find_centre(uint8_t *in_centre, const struct fit *fit, struct error *error)
+{
+    const struct config_strings *centre = &fit->config->centre;
+    memset(in_centre, 0, (size_t)fit->n);
+    for (int64_t i = 0; i < centre->n; i++) {
+        bool found = false;
+        for (int64_t h = 0; h < fit->n; h++)
+            if (strcmp(fit->model.head[h].name, centre->items[i]) == 0)
+                in_centre[h] = found = true;
+        if (!found)
+            return error_set(error, STATUS_USAGE, "--centre: no head '%s' among those that are learnt",
+                             centre->items[i]);
+    }
+    return STATUS_OK;
+}
+
+/* shift[ray] = mean of the centre minus mean of the others, on both sides of the head; NaN where either is not there.
+ */
+static void fit_centre_shift(float *shift, const struct fit *fit, const uint8_t *in_centre, int surface)
+{
+    const struct heads *heads = &fit->model.heads;
+    const struct disc *disc = &fit->model.disc;
+    for (int64_t ray = 0; ray < disc->n_rays; ray++) {
+        double sum[2] = {0};
+        int64_t count[2] = {0};
+        for (int64_t h = 0; h < fit->n; h++)
+            for (int side = 0; side < 2; side++) {
+                const int64_t at = side ? disc->mirror[ray] : ray;
+                const float value = heads->map[(h * heads->n_rays + at) * 2 + surface];
+                sum[in_centre[h]] += isfinite(value) ? value : 0;
+                count[in_centre[h]] += isfinite(value);
+            }
+        shift[ray] = count[0] && count[1] ? (float)(sum[1] / (double)count[1] - sum[0] / (double)count[0]) : NAN;
+    }
+}
+
+/* Before anything is judged: what is odd for a phantom is not for a head. Smoothed, so that one head's flaws stay its
+ * own. */
+static enum status fit_centre(struct fit *fit, struct error *error)
+{
+    struct shape_model *model = &fit->model;
+    const struct disc *disc = &model->disc;
+    uint8_t *in_centre = arena_alloc(&fit->arena, (size_t)fit->n, 1);
+    float *shift = arena_alloc(&fit->arena, (size_t)disc->n_rays, sizeof *shift);
+    float *image = arena_alloc(&fit->arena, (size_t)(disc->n * disc->n), sizeof *image);
+    if (!in_centre || !shift || !image)
+        return error_memory(error, (size_t)(disc->n * disc->n) * sizeof *image, "the centre of the heads");
+    if (!fit->config->centre.n)
+        return STATUS_OK;
+    if (fit_find_centre(in_centre, fit, error))
+        return error->status;
+    for (int surface = 0; surface < 2; surface++) {
+        fit_centre_shift(shift, fit, in_centre, surface);
+        if (disc_image(image, disc, shift, error) || disc_smooth(image, disc, 1.5, error))
+            return error->status;
+        for (int64_t h = 0; h < fit->n; h++)
+            for (int64_t ray = 0; ray < disc->n_rays && !in_centre[h]; ray++)
+                model->heads.map[(h * disc->n_rays + ray) * 2 + surface] += image[disc->pixel[ray]];
+    }
+    return STATUS_OK;
+}
+
 /* ---- gaps ---- */
 
 static enum status fit_gaps(struct fit *fit, struct error *error)
@@ -319,7 +384,7 @@ static enum status fit_gaps(struct fit *fit, struct error *error)
     struct progress progress;
     if (!complete)
         return error_memory(error, (size_t)fit->n, "the heads");
-    if (fit_describe(fit, complete, error) ||
+    if (fit_describe(fit, complete, error) || fit_centre(fit, error) ||
         impute_find(model->missing, model->good, &model->heads, complete, &model->disc, error))
         return error->status;
     for (int64_t ray = 0; ray < model->disc.n_rays; ray++)
@@ -460,8 +525,8 @@ static enum status fit_tune(struct fit *fit, struct error *error)
 static enum status fit_run(struct fit *fit, struct error *error)
 {
     struct shape_model *model = &fit->model;
-    if (config_bind(&covariance_table, NULL, &model->covariance, &model->arena, error) ||
-        disc_init(&model->disc, DISC_MAP_N, DISC_MAP_REACH, error) ||
+    model->covariance = fit->config->covariance;
+    if (disc_init(&model->disc, DISC_MAP_N, DISC_MAP_REACH, error) ||
         disc_init(&model->template_disc, DISC_TEMPLATE_N, DISC_TEMPLATE_REACH, error))
         return error->status;
     if (fit_open(fit, error) || fit_choose(fit, error) || fit_surfaces(fit, error) || fit_poses(fit, error) ||

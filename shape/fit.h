@@ -13,8 +13,11 @@ struct fit_config {
     int split;                  /* enum dataset_split; SPLIT_N: all */
     int64_t few;                /* use this many heads alone, drawn with the seed; 0: all */
     int64_t seed;
-    bool tune;           /* search hyper-parameters; else the reference's are kept */
-    const char *licence; /* a note, or NULL */
+    bool tune;                    /* search hyper-parameters; else the reference's are kept */
+    const char *licence;          /* a note, or NULL */
+    struct config_strings centre; /* names of heads whose mean is the model's: all others are shifted onto it, and add
+                                     to the covariance alone (phantoms beside real heads). None: the mean of all */
+    struct covariance_params covariance; /* to start from, or to keep */
 };
 
 struct fit_report {

@@ -251,35 +251,91 @@ static enum status gaussian_posterior(struct gaussian *gaussian, const struct ga
 
 /* ---- the rim ---- */
 
-const struct gaussian_rim gaussian_rim_default = {.away_mm = 3, .within_mm = {0.9, 0.7}, .sds = 2};
+const struct gaussian_rim gaussian_rim_default = {
+    .within_mm = {1.5, 1.2}, .jump_mm = {0.5, 0.35}, .neighbours = 3, .rounds = 8};
 
-/* Is the chord between two rays longer than mm? */
-static bool rim_is_away(const struct disc *disc, int32_t a, int32_t b, double mm)
-{
-    double squares = 0;
-    for (int i = 0; i < 3; i++)
-        squares += (disc->ray[a][i] - disc->ray[b][i]) * (disc->ray[a][i] - disc->ray[b][i]);
-    return squares * DISC_HEAD_RADIUS_MM * DISC_HEAD_RADIUS_MM > mm * mm;
-}
+enum {
+    RIM_REACH = 2,
+    RIM_NOBODY = -1,
+    RIM_SEEN = -2
+}; /* pixels to each side; what a pixel may hold beside an unseen ray */
 
-/* May unseen ray number k be believed? */
-static bool rim_is_sound(const struct gaussian *gaussian, const struct gaussian_given *given,
-                         const struct population *population, int64_t k)
+/* The raster about the hole. */
+struct rim_raster {
+    const struct gaussian_given *given;
+    const struct disc *disc;
+    int32_t *at;     /* n x n: number of an unseen ray, or one of the above */
+    float *residual; /* unseen x 2: measured minus predicted; NaN: no candidate */
+    uint8_t *joined; /* unseen: the round in which it was believed, 0: not */
+};
+
+static enum status rim_raster_new(struct rim_raster *ret, const struct gaussian *gaussian,
+                                  const struct gaussian_given *given, const struct disc *disc, struct arena *arena,
+                                  struct error *error)
 {
     const struct gaussian_rim *rim = given->rim;
-    const struct radial_map *map = given->map;
-    const int32_t ray = given->unseen[k];
-    for (int s = 0; s < 2; s++) {
-        const double sd = gaussian->sd[2 * k + s],
-                     off = (double)(s ? map->outer : map->inner)[ray] - gaussian->mean[2 * k + s];
-        if (!(fabs(off) < fmin(rim->within_mm[s], rim->sds * sqrt(sd * sd + 0.09))))
-            return false;
+    const int64_t n = disc->n;
+    struct rim_raster raster = {.given = given, .disc = disc};
+    raster.at = arena_alloc(arena, (size_t)(n * n), sizeof *raster.at);
+    raster.residual = arena_alloc(arena, (size_t)given->n_unseen, 2 * sizeof *raster.residual);
+    raster.joined = arena_alloc(arena, (size_t)given->n_unseen, 1);
+    if (!raster.at || !raster.residual || !raster.joined)
+        return error_memory(error, (size_t)(n * n) * sizeof *raster.at, "the rim of the hole");
+    for (int64_t p = 0; p < n * n; p++)
+        raster.at[p] = RIM_NOBODY;
+    for (int64_t k = 0; k < given->n_seen; k++)
+        raster.at[disc->pixel[given->seen[k]]] = RIM_SEEN;
+    for (int64_t k = 0; k < given->n_unseen; k++) {
+        const int32_t ray = given->unseen[k];
+        float *residual = raster.residual + 2 * k;
+        raster.at[disc->pixel[ray]] = (int32_t)k;
+        residual[0] = given->map->inner[ray] - gaussian->mean[2 * k];
+        residual[1] = given->map->outer[ray] - gaussian->mean[2 * k + 1];
+        if (!(fabsf(residual[0]) < rim->within_mm[0] && fabsf(residual[1]) < rim->within_mm[1]))
+            residual[0] = residual[1] = NAN;
     }
-    for (int64_t i = 0; i < given->n_unseen; i++)
-        if (!isfinite(map->outer[given->unseen[i]]) &&
-            !rim_is_away(population->disc, ray, given->unseen[i], rim->away_mm))
-            return false;
-    return true;
+    *ret = raster;
+    return STATUS_OK;
+}
+
+/* May unseen ray k join those believed before this round? */
+static bool rim_joins(const struct rim_raster *raster, int64_t k, int round)
+{
+    const struct gaussian_rim *rim = raster->given->rim;
+    const int64_t n = raster->disc->n, pixel = raster->disc->pixel[raster->given->unseen[k]];
+    const int64_t u = pixel / n, v = pixel % n;
+    const float *residual = raster->residual + 2 * k;
+    double sum[2] = {0};
+    int64_t count = 0;
+    if (raster->joined[k] || isnan(residual[0]))
+        return false;
+    for (int64_t i = u - RIM_REACH; i <= u + RIM_REACH; i++)
+        for (int64_t j = v - RIM_REACH; j <= v + RIM_REACH; j++) {
+            const int32_t who = i < 0 || i >= n || j < 0 || j >= n ? RIM_NOBODY : raster->at[i * n + j];
+            if (who == RIM_NOBODY || (who >= 0 && (!raster->joined[who] || raster->joined[who] >= round)))
+                continue;
+            count++;
+            for (int s = 0; s < 2 && who >= 0; s++)
+                sum[s] += raster->residual[2 * who + s];
+        }
+    if (count < rim->neighbours)
+        return false;
+    return fabs(residual[0] - sum[0] / (double)count) < rim->jump_mm[0] &&
+           fabs(residual[1] - sum[1] / (double)count) < rim->jump_mm[1];
+}
+
+/* Grows inwards, all candidates of a round at once. */
+static void rim_grow(struct rim_raster *raster)
+{
+    bool any = true;
+    for (int round = 1; round <= raster->given->rim->rounds && any; round++) {
+        any = false;
+        for (int64_t k = 0; k < raster->given->n_unseen; k++)
+            if (rim_joins(raster, k, round)) {
+                raster->joined[k] = (uint8_t)round;
+                any = true;
+            }
+    }
 }
 
 /* Rays believed after all; a: their numbers among the unseen, then as rays. */
@@ -349,15 +405,19 @@ static enum status gaussian_believe(struct gaussian *gaussian, const struct gaus
                                     const struct covariance_params *params, struct error *error)
 {
     struct rim_work rim = {0};
+    struct rim_raster raster = {0};
     struct arena arena = {0};
     rim.number = arena_alloc(&arena, (size_t)given->n_unseen, sizeof *rim.number);
     rim.ray = arena_alloc(&arena, (size_t)given->n_unseen, sizeof *rim.ray);
-    if (!rim.number || !rim.ray) {
+    if (!rim.number || !rim.ray)
+        error_memory(error, (size_t)given->n_unseen * sizeof *rim.ray, "the rim of the hole");
+    if (!rim.number || !rim.ray || rim_raster_new(&raster, gaussian, given, population->disc, &arena, error)) {
         arena_done(&arena);
-        return error_memory(error, (size_t)given->n_unseen * sizeof *rim.ray, "the rim of the hole");
+        return error->status;
     }
+    rim_grow(&raster);
     for (int64_t k = 0; k < given->n_unseen; k++)
-        if (rim_is_sound(gaussian, given, population, k)) {
+        if (raster.joined[k]) {
             rim.number[rim.n] = (int32_t)k;
             rim.ray[rim.n++] = given->unseen[k];
         }

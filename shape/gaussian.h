@@ -11,13 +11,16 @@
 
 #include "shape/covariance.h"
 
-/* Around a hole some rays cross its wall; most are sound. An unseen ray that the map has, farther than away_mm from
- * every unseen ray that it lacks, is believed after all where both its radii are within min(within_mm, sds sqrt(sd^2 +
- * .3^2)) of what was predicted without it; the prediction is then conditioned on those rays too. */
+/* Around a hole some rays cross its wall; most are sound. Where a sound ray and one that crosses meet, the residual
+ * (measured minus predicted without the rim) jumps by about a pixel; on a true surface it varies slowly. So the rays
+ * believed grow inwards: an unseen ray that the map has joins where its residual is within within_mm, and within
+ * jump_mm of the mean residual of those of its 5 x 5 pixels that are believed (seen rays: 0), at least `neighbours` of
+ * them. The prediction is then conditioned on those that joined too. */
 struct gaussian_rim {
-    double away_mm, within_mm[2], sds;
+    double within_mm[2], jump_mm[2]; /* inner, outer */
+    int64_t neighbours, rounds;
 };
-extern const struct gaussian_rim gaussian_rim_default; /* 3; .9 inner, .7 outer; 2 */
+extern const struct gaussian_rim gaussian_rim_default; /* 1.5, 1.2; .5, .35; 3; 8 */
 
 struct gaussian_given {
     const struct radial_map *map; /* finite on both surfaces at the rays seen */

@@ -86,8 +86,11 @@ static enum status head_trial_pick(struct head_trial *trial, const struct popula
     picked->factor = memory_alloc((size_t)(2 * n * m), sizeof *picked->factor);
     picked->rough = memory_alloc((size_t)(2 * n), sizeof *picked->rough);
     picked->mode = memory_alloc((size_t)(2 * n * POSE_MODES), sizeof *picked->mode);
-    trial->disc = (struct disc){.n_rays = n, .ray = memory_alloc((size_t)n, sizeof *trial->disc.ray)};
-    if (!picked->factor || !picked->mode || !picked->rough || !trial->disc.ray)
+    trial->disc = (struct disc){.n = population->disc->n,
+                                .n_rays = n,
+                                .ray = memory_alloc((size_t)n, sizeof *trial->disc.ray),
+                                .pixel = memory_alloc((size_t)n, sizeof *trial->disc.pixel)};
+    if (!picked->factor || !picked->mode || !picked->rough || !trial->disc.ray || !trial->disc.pixel)
         return error_memory(error, (size_t)(2 * n * m) * sizeof *picked->factor, "the rays of a trial");
     if (radial_map_new(&picked->mean, n, error) || radial_map_new(&picked->sd, n, error))
         return error->status;
@@ -96,6 +99,7 @@ static enum status head_trial_pick(struct head_trial *trial, const struct popula
         memcpy(picked->factor + 2 * k * m, population->factor + 2 * ray * m, (size_t)(2 * m) * sizeof *picked->factor);
         memcpy(picked->mode + 2 * k * POSE_MODES, population->mode + 2 * ray * POSE_MODES,
                2 * POSE_MODES * sizeof *picked->mode);
+        trial->disc.pixel[k] = population->disc->pixel[ray];
         memcpy(trial->disc.ray[k], population->disc->ray[ray], sizeof trial->disc.ray[k]);
         memcpy(picked->rough + 2 * k, population->rough + 2 * ray, 2 * sizeof *picked->rough);
         picked->mean.inner[k] = population->mean.inner[ray];
@@ -183,6 +187,7 @@ void head_trial_done(struct head_trial *trial)
     population_done(&trial->population);
     radial_map_done(&trial->map);
     memory_free(trial->disc.ray);
+    memory_free(trial->disc.pixel);
     memory_free(trial->seen);
     memory_free(trial->unseen);
     memory_free(trial->truth);

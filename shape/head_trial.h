@@ -9,7 +9,7 @@
 
 /* A population restricted to the rays of the trial, numbered anew: what a prediction needs and no more. */
 struct head_trial {
-    struct disc disc;             /* ray alone */
+    struct disc disc;             /* ray and pixel alone */
     struct population population; /* without the head's group */
     struct radial_map map;
     int32_t *seen, *unseen;

@@ -102,7 +102,10 @@ static void test_fit(void)
     struct shape_model model, other, read;
     struct fit_report report;
     const char *paths[] = {set_make("heads", HEADS, true)};
-    const struct fit_config config = {.sets = {1, paths}, .split = SPLIT_TRAIN, .seed = 1, .licence = "free"};
+    struct fit_config config = {.sets = {1, paths}, .split = SPLIT_TRAIN, .seed = 1, .licence = "free"};
+    struct arena arena = {0};
+    CHECK_OK(config_bind(&covariance_table, NULL, &config.covariance, &arena, &error), &error);
+    arena_done(&arena);
     const int threads = parallel_threads();
     CHECK_OK(shape_fit(&model, &report, &config, &error), &error);
     CHECK_INT(report.n_heads, HEADS + 1);

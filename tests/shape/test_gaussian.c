@@ -308,7 +308,7 @@ static void test_rim(void)
         if ((hole[ray] && !core[ray]) || (!hole[ray] && ray % 2))
             rays[1][n[1]++] = (int32_t)ray;
     }
-    struct gaussian_rim rim = {.away_mm = 0.1, .within_mm = {50, 50}, .sds = 1e3};
+    struct gaussian_rim rim = {.within_mm = {50, 50}, .jump_mm = {50, 50}, .neighbours = 1, .rounds = 30};
     struct gaussian_given given = {.map = &map,
                                    .seen = rays[0],
                                    .unseen = rays[2],
@@ -339,13 +339,13 @@ static void test_rim(void)
     map.outer[crossing] -= 6;
     rim = gaussian_rim_default;
     rim.within_mm[0] = rim.within_mm[1] = 3;
-    rim.sds = 1e3;
+    rim.jump_mm[0] = rim.jump_mm[1] = 2;
     given.rim = &rim;
     given.seen = rays[0];
     given.n_seen = n[0];
     CHECK_OK(gaussian_condition(&later, &given, &population, &params, &error), &error);
     CHECK(later.n_believed < n[2] - n_core && later.n_believed > 0);
-    rim.away_mm = 200;
+    rim.neighbours = 100;
     gaussian_done(&later);
     CHECK_OK(gaussian_condition(&later, &given, &population, &params, &error), &error);
     CHECK_INT(later.n_believed, 0);
