@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "cli/command.h"
+#include "cli/differences.h"
 #include "cli/truth.h"
 #include "data/metrics.h"
 #include "data/volume/formats.h"
@@ -17,7 +18,7 @@
 
 struct evaluate_options {
     struct command_options common;
-    const char *truth, *predicted, *out;
+    const char *truth, *predicted, *against, *out;
     bool json;
     int intact; /* 0: not requested, else 1 + enum task */
     int64_t patch_vox[3], top_vox;
@@ -32,6 +33,8 @@ static const struct config_field evaluate_fields[] = {
      .help = "folder with NAME_implant, and NAME_defective or NAME_complete for bDSC"},
     {.key = "predicted", .type = CONFIG_PATH, .offset = OFFSET(predicted), .required = true,
      .help = "folder with NAME_implant"},
+    {.key = "against", .type = CONFIG_PATH, .offset = OFFSET(against),
+     .help = "another folder with NAME_implant: also test whether the two differ, case by case"},
     {.key = "out", .type = CONFIG_PATH, .offset = OFFSET(out), .help = "folder for metrics.csv and metrics.png"},
     {.key = "json", .type = CONFIG_BOOL, .offset = OFFSET(json), .text = "false",
      .help = "the table as JSON on stdout"},
@@ -349,8 +352,13 @@ static void evaluate_print_json_string(FILE *file, const char *text)
     fputc('"', file);
 }
 
-static void evaluate_print_json(FILE *file, const struct evaluation *cases, int64_t n)
+/* differences: NULL: none. */
+static void evaluate_print_json(FILE *file, const struct evaluation *cases, int64_t n,
+                                const struct difference *differences)
 {
+    cJSON *list = differences ? differences_json(differences) : NULL;
+    char *text = list ? cJSON_PrintUnformatted(list) : NULL;
+
     fputs("{\"cases\": [", file);
     for (int64_t i = 0; i < n; i++) {
         fprintf(file, "%s\n  {\"case\": ", i ? "," : "");
@@ -362,7 +370,9 @@ static void evaluate_print_json(FILE *file, const struct evaluation *cases, int6
         fprintf(file, ", \"missing\": %s, \"failed\": %s}", cases[i].missing ? "true" : "false",
                 cases[i].metrics.failed ? "true" : "false");
     }
-    fputs("\n]}\n", file);
+    fprintf(file, "\n]%s%s}\n", text ? ", \"differences\": " : "", text ? text : "");
+    cJSON_free(text);
+    cJSON_Delete(list);
 }
 
 /* DSC and bDSC of every case as bars, HD95 below. */
@@ -409,12 +419,36 @@ static enum status evaluate_write_files(const char *folder, const struct evaluat
     return status;
 }
 
+/* The same cases of another folder of predictions, and how they differ. */
+static enum status evaluate_against(struct difference **ret, const struct evaluate_options *options,
+                                    const struct evaluation *cases, int64_t n, struct arena *arena, struct error *error)
+{
+    struct evaluate_options other = *options;
+    struct metrics *a = arena_alloc(arena, (size_t)n, sizeof *a), *b = arena_alloc(arena, (size_t)n, sizeof *b);
+    if (!a || !b)
+        return error_memory(error, 2 * (size_t)n * sizeof *a, "the metrics");
+    if (!file_is_folder(options->against))
+        return error_set(error, STATUS_FAILED, "--against %s: no such folder", options->against);
+    other.predicted = options->against;
+    other.intact = 0;
+
+    for (int64_t i = 0; i < n; i++) {
+        struct evaluation one = {.name = cases[i].name};
+        if (evaluate_case(&one, &other, error))
+            return error->status;
+        a[i] = cases[i].metrics;
+        b[i] = one.metrics;
+    }
+    return differences_make(ret, a, b, n, arena, error);
+}
+
 static enum status evaluate_command(const void *value, int n_inputs, char *const *inputs, struct error *error)
 {
     const struct evaluate_options *options = value;
     (void)n_inputs, (void)inputs;
     struct arena arena = {0};
     struct evaluation *cases = NULL;
+    struct difference *differences = NULL;
     int64_t n = 0;
     enum status status = evaluate_find_cases(&cases, &n, options->truth, &arena, error);
     struct progress progress;
@@ -427,10 +461,14 @@ static enum status evaluate_command(const void *value, int n_inputs, char *const
     }
 
     progress_end(&progress);
+    if (!status && options->against)
+        status = evaluate_against(&differences, options, cases, n, &arena, error);
     if (!status && options->json)
-        evaluate_print_json(stdout, cases, n);
+        evaluate_print_json(stdout, cases, n, differences);
     else if (!status)
         status = evaluate_print_table(stdout, cases, n, &arena, error);
+    if (!status && differences && !options->json)
+        status = differences_print(stdout, differences, &arena, error);
     if (!status && options->intact && !options->json)
         evaluate_print_intact(stdout, cases, n);
     if (!status && options->out)
@@ -442,7 +480,7 @@ static enum status evaluate_command(const void *value, int n_inputs, char *const
 
 const struct command command_evaluate = {
     .name = "evaluate",
-    .arguments = "--truth DIR --predicted DIR [--out DIR] [--json]",
+    .arguments = "--truth DIR --predicted DIR [--against DIR] [--out DIR] [--json]",
     .example = "calvaria evaluate --truth held_out --predicted restored --out restored",
     .options =
         {

@@ -218,6 +218,7 @@ static enum status ablate_prepare(struct ablation *ablation, struct error *error
     const struct ablate_config *config = ablation->config;
     struct recipe first;
     struct cell cell;
+    const int64_t n_runs = ablate_points(config) * config->seeds.n;
     static const char *const folders[] = {"runs", "evaluations"};
 
     if (ablate_cell_make(&cell, ablation, 0, 0, error) ||
@@ -232,6 +233,14 @@ static enum status ablate_prepare(struct ablation *ablation, struct error *error
     if (ablate_open_holdout(&ablation->holdout, &config->measure, first.data.set, error))
         return error->status;
 
+    for (int64_t run = 0; run < n_runs; run++) {
+        const int64_t n = ablation->holdout.n_cases, n_metrics = config->measure.metrics.n;
+        double *values = arena_alloc(ablation->arena, (size_t)(n * n_metrics), sizeof *values);
+        if (!values)
+            return error_memory(error, (size_t)(n * n_metrics) * sizeof *values, "the measurements");
+        ablation->measured[run].max_cases = n;
+        ablation->measured[run].values = values;
+    }
     for (int i = 0; i < 2; i++) {
         char *folder = file_join(ablation->arena, ablation->out, folders[i]);
         if (!folder || file_make_folders(folder, error))

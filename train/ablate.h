@@ -14,7 +14,7 @@
  *
  * An axis whose values change only `restore.` keys trains nothing: the same models restore once for each value. OUT
  * holds ablation.yaml, runs/POINT_sSEED (run folders), evaluations/POINT_sSEED.tsv, runs.tsv, table.tsv, table.md,
- * metrics.gp and metrics.png. */
+ * differences.tsv, and metrics with .gp, .png, .svg and .pdf. */
 #ifndef CALVARIA_TRAIN_ABLATE_H
 #define CALVARIA_TRAIN_ABLATE_H
 

@@ -136,12 +136,17 @@ static void ablate_measure_sum(struct ablate_measured *ret, char *rows, const in
     int64_t count[ABLATE_MAX_METRICS] = {0};
     char *line;
 
+    for (int64_t i = 0; i < ret->max_cases * n_metrics; i++)
+        ret->values[i] = NAN;
+
     while ((line = ablate_next_line(&rows)) != NULL) {
         bool has_nan = false;
         ablate_next_cell(&line);
         for (int c = 1; c < MEASURE_MAX_COLUMNS && line; c++) {
             double value = strtod(ablate_next_cell(&line), NULL);
             has_nan |= !isfinite(value); /* distances to an empty mask */
+            if (column_of[c] >= 0 && ret->n_cases < ret->max_cases)
+                ret->values[ret->n_cases * n_metrics + column_of[c]] = value;
             if (column_of[c] >= 0 && isfinite(value)) {
                 ret->mean[column_of[c]] += value;
                 count[column_of[c]]++;
@@ -160,7 +165,7 @@ static bool ablate_measure_read(struct ablate_measured *ret, const char *path, c
                                 const struct config_strings *metrics)
 {
     struct error error = {0};
-    struct ablate_measured measured = {.done = true};
+    struct ablate_measured measured = {.done = true, .max_cases = ret->max_cases, .values = ret->values};
     int column_of[MEASURE_MAX_COLUMNS];
     char *text = NULL;
     size_t bytes;

@@ -9,6 +9,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "data/significance.h"
 #include "train/plot.h"
 
 static void ablate_summarise_metric(struct ablate_point_result *point, const struct ablate_measured *seeds,
@@ -166,15 +167,79 @@ static void ablate_print_markdown(FILE *file, const struct ablate_result *result
     }
 }
 
+/* --- differences to the first point --- */
+
+/* Skull by skull the mean over the seeds: seeds of one skull are no independent cases. NaN: no seed has it. */
+static void ablate_case_means(double *ret, const struct ablate_measured *seeds, int64_t n_seeds, int64_t n_cases,
+                              int64_t n_metrics, int64_t m)
+{
+    for (int64_t c = 0; c < n_cases; c++) {
+        double sum = 0, n = 0;
+        for (int64_t s = 0; s < n_seeds; s++) {
+            const double value = seeds[s].done ? seeds[s].values[c * n_metrics + m] : NAN;
+            sum += isfinite(value) ? value : 0;
+            n += isfinite(value);
+        }
+        ret[c] = n > 0 ? sum / n : NAN;
+    }
+}
+
+/* A row for each point but the first and each metric; Markdown, or tabs. */
+static enum status ablate_print_differences(FILE *file, const struct ablate_result *result,
+                                            const struct ablate_config *config, const struct ablate_measured *measured,
+                                            bool markdown, struct error *error)
+{
+    const struct config_strings *metrics = &config->measure.metrics;
+    const int64_t n_cases = measured[0].max_cases, n_seeds = config->seeds.n;
+    double *values = memory_alloc(2 * (size_t)n_cases + 1, sizeof *values);
+    enum status status = values ? STATUS_OK : error_memory(error, (size_t)n_cases, "the differences");
+
+    fputs(markdown ? "\nDifferences to the first row, skull by skull (means over the seeds): mean, 95 % interval "
+                     "(bootstrap), p of the Wilcoxon\nsigned-rank test.\n\n| row | metric | skulls | difference | p "
+                     "|\n|---|---|---|---|---|\n"
+                   : "point\tlabel\tmetric\tskulls\tdifference\tlow\thigh\tp\n",
+          file);
+    for (int64_t p = 1; !status && p < result->n_points; p++)
+        for (int64_t m = 0; !status && m < metrics->n; m++) {
+            struct significance test;
+            const int digits = ablate_metric_in_mm(metrics->items[m]) ? 1 : 3;
+            ablate_case_means(values, measured + p * n_seeds, n_seeds, n_cases, metrics->n, m);
+            ablate_case_means(values + n_cases, measured, n_seeds, n_cases, metrics->n, m);
+            status = significance_paired(&test, values, values + n_cases, n_cases, 1, error);
+            if (status || test.n == 0)
+                continue;
+            if (markdown)
+                fputs("| ", file);
+            else
+                fprintf(file, "%" PRId64 "\t", p);
+            ablate_print_axes(file, config, p, " ");
+            fprintf(file, markdown ? " | %s | %" PRId64 " |" : "\t%s\t%" PRId64, metrics->items[m], test.n);
+            if (markdown) {
+                fprintf(file, " %+.*f", digits, test.mean);
+                if (isfinite(test.low))
+                    fprintf(file, " (%+.*f to %+.*f)", digits, test.low, digits, test.high);
+                fprintf(file, " | %.2g |\n", test.p);
+            } else {
+                const double numbers[] = {test.mean, test.low, test.high, test.p};
+                for (int i = 0; i < 4; i++)
+                    ablate_print_value(file, numbers[i]);
+                fputc('\n', file);
+            }
+        }
+
+    memory_free(values);
+    return status;
+}
+
 enum status ablate_write_tables(const struct ablate_result *result, const struct ablate_config *config,
                                 const struct ablate_measured *measured, const char *out, struct error *error)
 {
-    static const char *const names[] = {"runs.tsv", "table.tsv", "table.md"};
+    static const char *const names[] = {"runs.tsv", "table.tsv", "differences.tsv", "table.md"};
     struct arena arena = {0};
     enum status status = STATUS_OK;
 
     /* Each table is made in memory and written at once: a reader never sees half of one. */
-    for (int i = 0; !status && i < 3; i++) {
+    for (int i = 0; !status && i < 4; i++) {
         char *text = NULL;
         size_t bytes = 0;
         char *path = file_join(&arena, out, names[i]);
@@ -187,9 +252,16 @@ enum status ablate_write_tables(const struct ablate_result *result, const struct
             ablate_print_runs(file, result, config, measured);
         else if (i == 1)
             ablate_print_table(file, result, config);
+        else if (i == 2)
+            status = ablate_print_differences(file, result, config, measured, false, error);
         else
             ablate_print_markdown(file, result, config);
-        status = fclose(file) == 0 ? file_write(path, text, bytes, error) : error_memory(error, bytes, names[i]);
+        if (i == 3 && result->n_points > 1)
+            status = ablate_print_differences(file, result, config, measured, true, error);
+        if (fclose(file) != 0 && !status)
+            status = error_memory(error, bytes, names[i]);
+        if (!status)
+            status = file_write(path, text, bytes, error);
         free(text); /* open_memstream's */
     }
 

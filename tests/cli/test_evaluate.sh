@@ -23,4 +23,11 @@ holds 'the worst volume error is the farthest from zero' test "$(cell worst volu
 holds 'three cases' test "$(cell n dsc)" = 3
 expected=$(awk -v dsc="$other" 'BEGIN { print dsc < 0.7 ? 2 : 1 }')
 holds 'failures' test "$(grep '^failures' "$work/table")" = "failures (DSC below 0.7): $expected of 3"
+
+# Paired differences: against itself all are 0; against nothing handed in, all cases are better
+"$calvaria" evaluate --truth "$work/truth" --predicted "$work/predicted" --against "$work/predicted" > "$work/same" 2> /dev/null
+holds 'no difference with itself' test "$(awk '$1 == "dsc" && NF >= 6 { print $2, $3, $6 }' "$work/same" | tail -1)" = '3 +0.0000 1'
+"$calvaria" evaluate --truth "$work/truth" --predicted "$work/truth" --against "$work/predicted" --json > "$work/json" 2> /dev/null
+holds 'the differences as JSON' grep -q '"differences": \[{"metric":"dsc","pairs":3,"mean":0.[0-9]*,"low":0,"high":1,"p":0.[0-9]*}' "$work/json"
+expect 1 'no such folder' "$calvaria" evaluate --truth "$work/truth" --predicted "$work/truth" --against "$work/nowhere"
 finish

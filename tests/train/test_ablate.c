@@ -175,7 +175,21 @@ static void test_run(void)
     char *table = chain_text(check_path("out/table.md"));
     CHECK_CONTAINS(table, "| loss | scan | seeds | dsc | volume_error | hd95_mm | empty |\n");
     CHECK_CONTAINS(table, "| both | overlap | 2 |");
+    CHECK_CONTAINS(table, "| both overlap | volume_error | 1 | ");
     memory_free(table);
+
+    /* The one skull has a volume error with every seed: the mean difference is that of the means. */
+    char *differences = chain_text(check_path("out/differences.tsv"));
+    for (int64_t p = 1; differences && p < 4; p++) {
+        char start[32];
+        double got = NAN;
+        snprintf(start, sizeof start, "\n%d\t", (int)p);
+        const char *row = strstr(differences, start);
+        row = row ? strstr(row, "\tvolume_error\t") : NULL; /* the next metric of the same point */
+        CHECK(row && sscanf(row, "\tvolume_error\t1\t%lf", &got) == 1);
+        CHECK_NEAR(got, result.points[p].mean[1] - result.points[0].mean[1], 1e-3);
+    }
+    memory_free(differences);
 
     /* Again: nothing is done anew, and the table is the same. */
     struct stat before, after;
