@@ -26,6 +26,9 @@
 #include "nn/model/model_file.h"
 
 /* The whole pipeline: stored in every model as the text "restore". */
+/* Of the network's activations: as the model says, or another one. */
+enum restore_precision { RESTORE_PRECISION_MODEL, RESTORE_PRECISION_FLOAT32, RESTORE_PRECISION_BFLOAT16 };
+
 struct restore_config {
     int task;
     struct window_config
@@ -35,6 +38,7 @@ struct restore_config {
     double threshold;
     struct config_list postprocess; /* struct postprocess_rule each */
     int pieces;                     /* enum pieces_rule */
+    int precision;                  /* enum restore_precision */
 };
 extern const struct config_table restore_table;
 /* A pipeline from its text, with "key=value" over it (sets may be NULL); errors name `where`. Points into arena. */

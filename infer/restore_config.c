@@ -8,6 +8,8 @@ static const struct config_table *restore_config_variant(int index)
     return index == 0 ? &postprocess_table : NULL;
 }
 
+static const char *const restore_precision_names[] = {"model", "float32", "bfloat16", NULL};
+
 #define OFFSET(member) offsetof(struct restore_config, member)
 /* clang-format off */
 static const struct config_field restore_fields[] = {
@@ -42,6 +44,9 @@ static const struct config_field restore_fields[] = {
     {.key = "pieces", .type = CONFIG_ENUM, .offset = OFFSET(pieces), .text = "by_size", .names = pieces_rule_names,
      .help = "by_size: keep_largest keeps further pieces too, of 0.5 ml and 5 % of the largest, that close a hole; "
              "by_rule: exactly as many as it states"},
+    {.key = "precision", .type = CONFIG_ENUM, .offset = OFFSET(precision), .text = "model",
+     .names = restore_precision_names, .help = "of the activations between layers; model: as it was trained; "
+             "bfloat16: half their memory, rounded to 8 bits of mantissa"},
     {0},
 };
 /* clang-format on */

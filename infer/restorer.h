@@ -14,6 +14,7 @@ struct restorer {
     struct restore_config config;
     struct network *network; /* NULL: builtin */
     const struct network_config *network_config;
+    struct network_config precise; /* the model's, with another precision where the configuration says so */
     struct params *params;
     struct model model;
     struct shape_model shape; /* RESTORER_SHAPE */

@@ -85,7 +85,11 @@ static enum status restorer_build(struct restorer *restorer, const struct networ
                               window->patch_vox[0]};
 
     /* One network for batches of the pipeline's patch; the parameters stay with their owner. */
-    restorer->network_config = network;
+    restorer->precise = *network;
+    if (restorer->config.precision != RESTORE_PRECISION_MODEL)
+        restorer->precise.precision =
+            restorer->config.precision == RESTORE_PRECISION_BFLOAT16 ? PRECISION_BFLOAT16 : PRECISION_FLOAT32;
+    restorer->network_config = network = &restorer->precise;
     restorer->params = params;
 
     return network_new(&restorer->network, network, params, src, NETWORK_INFER, error);
@@ -181,8 +185,23 @@ static enum status restorer_shape_of(struct restorer *restorer, const void *byte
     return restorer_configure(restorer, RESTORE_SHAPE, NULL, error);
 }
 
+/* Of the caller's settings, those that hold for the coarse stage inside a model too. */
+static enum status restorer_coarse_sets(struct restorer *restorer, struct config_strings *ret,
+                                        const struct config_strings *sets, struct error *error)
+{
+    const int64_t n = sets ? sets->n : 0;
+    *ret = (struct config_strings){.items = arena_alloc(&restorer->arena, (size_t)n + 1, sizeof *ret->items)};
+    if (!ret->items)
+        return error_memory(error, (size_t)n * sizeof *ret->items, "the restorer");
+    for (int64_t i = 0; i < n; i++)
+        if (strncmp(sets->items[i], "precision=", 10) == 0)
+            ret->items[ret->n++] = sets->items[i];
+    return STATUS_OK;
+}
+
 static enum status restorer_load(struct restorer *restorer, const struct config_strings *sets, struct error *error)
 {
+    struct config_strings coarse_sets;
     if (model_read(&restorer->model, restorer->path, false, error))
         return error->status;
     restorer->has_model = true;
@@ -196,7 +215,8 @@ static enum status restorer_load(struct restorer *restorer, const struct config_
     } else if (restorer->model.coarse) {
         restorer->owns_coarse = true;
         if (restorer_alloc(&restorer->coarse, restorer->path, RESTORER_NETWORK, error) ||
-            restorer_stage(restorer->coarse, restorer->model.coarse, NULL, error) ||
+            restorer_coarse_sets(restorer, &coarse_sets, sets, error) ||
+            restorer_stage(restorer->coarse, restorer->model.coarse, &coarse_sets, error) ||
             restorer_check_coarse(restorer->coarse, error))
             return error_while(error, "opening the coarse stage");
     }

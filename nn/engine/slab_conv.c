@@ -377,6 +377,13 @@ void slab_conv_backward_weights(struct slab_conv *conv, struct tensor src, struc
         }
 }
 
+enum status slab_conv_status(const struct slab_conv *conv, struct error *error)
+{
+    if (engine_conv_status(conv->forward.engine, error))
+        return error->status;
+    return conv->backward.engine ? engine_conv_status(conv->backward.engine, error) : STATUS_OK;
+}
+
 int64_t slab_conv_stats(const struct slab_conv *conv)
 {
     const struct shape dst = conv->shape.dst;

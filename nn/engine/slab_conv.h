@@ -31,6 +31,8 @@ void slab_conv_backward_data(struct slab_conv *conv, struct tensor d_dst, const 
                              void *scratch);
 void slab_conv_backward_weights(struct slab_conv *conv, struct tensor src, struct tensor d_dst, float *d_w, float *d_b,
                                 void *scratch);
+/* As engine_conv_status. */
+enum status slab_conv_status(const struct slab_conv *conv, struct error *error);
 /* Doubles of fusion->stats. */
 int64_t slab_conv_stats(const struct slab_conv *conv);
 int64_t slab_conv_forward_macs(const struct slab_conv *conv);

@@ -208,7 +208,7 @@ static void conv_params_changed(struct layer *layer)
 static enum status conv_status(const struct layer *layer, struct error *error)
 {
     const struct conv_state *state = layer->state;
-    return engine_conv_status(state->engine, error);
+    return state->slabs ? slab_conv_status(state->slabs, error) : engine_conv_status(state->engine, error);
 }
 
 static size_t conv_stats_bytes(const struct layer *layer)

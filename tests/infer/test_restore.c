@@ -74,6 +74,27 @@ static void test_identity_completion_is_empty(void)
     }
 }
 
+/* precision is the restoration's to choose; 0 and 1 are exact in bfloat16. A misspelt one is refused. */
+static void test_precision_is_a_setting(void)
+{
+    struct fixture_network identity;
+    struct volume skull = fixture_volume(21, 19, 17, 1, 1, 1);
+    struct restore_config config = config_of(TASK_COMPLETION, (struct config_list){0}), wrong;
+    struct arena arena = {0};
+    struct error error = {0};
+    config.precision = RESTORE_PRECISION_BFLOAT16;
+    fixture_identity(&identity, 8, 8, 8);
+    fixture_noise(&skull, 4, 0.4);
+    struct restoration result = restore(&identity, &config, &skull, true);
+    CHECK(same(&result.raw, &skull));
+    CHECK_FAILS(restore_config_read(&wrong, "precision: bfloat\n", "m.h5", NULL, &arena, &error), &error, STATUS_USAGE,
+                "did you mean 'bfloat16'?");
+    arena_done(&arena);
+    restoration_done(&result);
+    volume_done(&skull);
+    fixture_network_done(&identity);
+}
+
 /* The same network as an implant network: its answer is the skull, and what is bone already is no implant. */
 static void test_implant_never_takes_bone(void)
 {
@@ -513,6 +534,7 @@ int main(int argc, char **argv)
 {
     const struct check_test tests[] = {
         {"identity_completion_is_empty", test_identity_completion_is_empty},
+        {"precision_is_a_setting", test_precision_is_a_setting},
         {"implant_never_takes_bone", test_implant_never_takes_bone},
         {"counts_and_masks_of_a_changing_network", test_counts_and_masks_of_a_changing_network},
         {"below_the_top_nothing_changes", test_below_the_top_nothing_changes},

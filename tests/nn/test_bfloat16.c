@@ -285,6 +285,7 @@ static void test_beside_float32(void)
     const int64_t n = shape_count(whole.dst_shape), n_grad = whole.params.n_trainable;
     step(&whole, dst[0]);
     step(&half, dst[1]);
+    CHECK_OK(network_status(half.network, &(struct error){0}), &(struct error){0});
     const double off = relative(dst[1], dst[0], n), off_grad = relative(half.params.grad, whole.params.grad, n_grad);
     printf("    output off by %.3f %%, gradient by %.3f %%\n", 100 * off, 100 * off_grad);
     CHECK(off > 0 && off < 0.01);
