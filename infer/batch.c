@@ -169,6 +169,21 @@ static enum status case_write_volume(const struct batch *batch, const struct bat
     return status;
 }
 
+/* How sure a shape model is of every point, for the colours of a PLY. */
+static enum status case_mesh_intervals(struct mesh *mesh, const struct batch *batch,
+                                       const struct shape_restoration *shape, struct error *error)
+{
+    mesh->value = memory_alloc((size_t)mesh->n_points, sizeof *mesh->value);
+    if (!mesh->value)
+        return error_memory(error, (size_t)mesh->n_points * sizeof *mesh->value, "the surface's colours");
+    mesh->value_most = 4;
+    for (int64_t i = 0; i < mesh->n_points; i++) {
+        const double mm = shape_restoration_interval_mm(shape, restorer_shape(batch->restorer), mesh->point[i]);
+        mesh->value[i] = isfinite(mm) ? (float)mm : 0; /* on the rim, beyond the rays filled: measured */
+    }
+    return STATUS_OK;
+}
+
 static enum status case_mesh(const struct batch *batch, struct batch_case *one, struct mesh *mesh, struct error *error)
 {
     const struct volume *implant = &one->result.implant;
@@ -186,6 +201,8 @@ static enum status case_mesh(const struct batch *batch, struct batch_case *one, 
 
     if (!status)
         status = mesh_smooth(mesh, SMOOTHING, SMOOTHING_SHIFT * finest, volume_ml, error);
+    if (!status && shape)
+        status = case_mesh_intervals(mesh, batch, shape, error);
     if (!status && batch->config->mesh_format != BATCH_PLY)
         status = mesh_write_stl(stl, mesh, space, error);
     if (!status && batch->config->mesh_format != BATCH_STL)
@@ -257,16 +274,19 @@ static enum status case_measure(const struct batch *batch, struct batch_case *on
     bool meshed = !batch->config->no_mesh && fits, drawn = !batch->config->no_picture && one->plan.picture;
     enum status status = meshed ? case_mesh(batch, one, &mesh, error) : STATUS_OK;
     char *thickness = status ? NULL : case_file(batch, one, &arena, "_thickness", ".png", error);
+    char *interval = status ? NULL : case_file(batch, one, &arena, "_uncertainty", ".png", error);
     const struct report_request request = {.mesh = meshed ? &mesh : NULL,
                                            .thickness_png = drawn ? thickness : NULL,
+                                           .interval_png = drawn ? interval : NULL,
                                            .notes = &batch->config->input_notes,
                                            .max_voxels = one->plan.report_voxels,
                                            .mesh_left_out = !fits,
                                            .picture_left_out = !one->plan.picture && !batch->config->no_picture};
 
     if (!status)
-        status = thickness ? report_make(&one->report, &one->result, skull, batch->restorer, &request, error)
-                           : error->status;
+        status = thickness && interval
+                     ? report_make(&one->report, &one->result, skull, batch->restorer, &request, error)
+                     : error->status;
     mesh_done(&mesh);
     arena_done(&arena);
     one->report.mesh_s = log_clock_s() - begin;
@@ -287,9 +307,11 @@ static enum status case_write_report(const struct batch *batch, struct batch_cas
     char *json = case_file(batch, one, &arena, "_report", ".json", error),
          *page = case_file(batch, one, &arena, "_report", ".html", error),
          *sheet = case_file(batch, one, &arena, "_implant", ".png", error),
-         *thickness = case_file(batch, one, &arena, "_thickness", ".png", error);
-    enum status status = json && page && sheet && thickness ? STATUS_OK : error->status;
-    const char *const pictures[2] = {drawn ? sheet : NULL, drawn && one->report.volume_ml > 0 ? thickness : NULL};
+         *thickness = case_file(batch, one, &arena, "_thickness", ".png", error),
+         *interval = case_file(batch, one, &arena, "_uncertainty", ".png", error);
+    enum status status = json && page && sheet && thickness && interval ? STATUS_OK : error->status;
+    const bool some = drawn && one->report.volume_ml > 0, sure = some && one->report.prediction.made;
+    const char *const pictures[3] = {drawn ? sheet : NULL, some ? thickness : NULL, sure ? interval : NULL};
 
     one->report.peak_bytes = memory_peak_bytes();
     one->report.memory_bound_bytes = one->plan.bound_bytes;

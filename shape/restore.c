@@ -1,6 +1,7 @@
 /* restore.c - the steps from skull to implant: see restore.h. Test: tests/shape/test_shape_restore.c */
 #include "shape/restore.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "base/log.h"
@@ -82,6 +83,26 @@ enum status shape_restore(uint8_t *implant, struct shape_restoration *ret, const
     }
     *ret = result;
     return STATUS_OK;
+}
+
+double shape_restoration_interval_mm(const struct shape_restoration *restoration, const struct shape_model *model,
+                                     const double world[3])
+{
+    const struct pose *pose = &restoration->pose.pose;
+    const struct radial_map *filled = &restoration->surfaces.filled, *sd = &restoration->surfaces.sd;
+    double q[3], at[2], apart = 0;
+    pose_canonical(pose, world, q);
+    const double r = fmax(sqrt(q[0] * q[0] + q[1] * q[1] + q[2] * q[2]), 1e-9);
+    const double direction[3] = {q[0] / r, q[1] / r, q[2] / r};
+    disc_locate(&model->disc, direction, at);
+    const int32_t ray = disc_nearest(&model->disc, at);
+    if (ray < 0 || sd->n_rays == 0 || !isfinite(sd->outer[ray]))
+        return NAN;
+
+    for (int a = 0; a < 3; a++)
+        apart += (world[a] - pose->centre[a]) * (world[a] - pose->centre[a]);
+    const bool outer = fabs((double)filled->outer[ray] - r) < fabs((double)filled->inner[ray] - r);
+    return model->calibration.factor_90 * (double)(outer ? sd->outer[ray] : sd->inner[ray]) * sqrt(apart) / r;
 }
 
 int64_t shape_model_bytes(const struct shape_model *model)

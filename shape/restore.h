@@ -29,6 +29,10 @@ struct shape_restoration {
 enum status shape_restore(uint8_t *implant, struct shape_restoration *ret, const struct shape_model *model,
                           const struct volume *skull, const struct shape_options *options, const char *name,
                           struct error *error);
+/* Half the width, world mm, of the interval that holds the surface nearer to a world position with a probability of 90
+ * % (the model's calibration); NaN where its ray was not filled. */
+double shape_restoration_interval_mm(const struct shape_restoration *restoration, const struct shape_model *model,
+                                     const double world[3]);
 void shape_restoration_done(struct shape_restoration *restoration);
 int64_t shape_model_bytes(const struct shape_model *model);
 /* The bound on memory beside the skull, the implant and the model, before any work. */

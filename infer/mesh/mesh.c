@@ -29,6 +29,7 @@ void mesh_done(struct mesh *mesh)
 {
     memory_free(mesh->point);
     memory_free(mesh->triangle);
+    memory_free(mesh->value);
     *mesh = (struct mesh){0};
 }
 

@@ -10,6 +10,8 @@ struct mesh {
     int64_t n_points, n_triangles;
     double (*point)[3];     /* LPS mm */
     int64_t (*triangle)[3]; /* counter-clockwise from outside */
+    float *value;           /* n_points, of a PLY's property "quality" and its colours; NULL: none */
+    double value_most;      /* the value of the last colour */
 };
 
 enum mesh_space { MESH_LPS, MESH_RAS };

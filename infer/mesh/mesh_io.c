@@ -62,20 +62,46 @@ static bool mesh_put_stl(FILE *file, const struct mesh *mesh, enum mesh_space sp
     return ok;
 }
 
+/* viridis (Smith, van der Walt; CC0), linear between eight samples. */
+static void mesh_colour(uint8_t rgb[3], double share)
+{
+    enum { SAMPLES = 8 };
+    static const uint8_t sample[SAMPLES][3] = {{68, 1, 84},    {70, 50, 127},  {54, 92, 141},  {39, 127, 142},
+                                               {31, 161, 135}, {74, 194, 109}, {159, 218, 58}, {253, 231, 37}};
+    const double at = share > 0 ? (share < 1 ? share : 1) * (SAMPLES - 1) : 0;
+    const int low = at < SAMPLES - 1 ? (int)at : SAMPLES - 2;
+    for (int k = 0; k < 3; k++)
+        rgb[k] = (uint8_t)(sample[low][k] + (at - low) * (sample[low + 1][k] - sample[low][k]) + 0.5);
+}
+
+static void mesh_put_float(uint8_t *to, float value)
+{
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    mesh_put_u32(to, bits);
+}
+
 static bool mesh_put_ply(FILE *file, const struct mesh *mesh, enum mesh_space space)
 {
+    const char *values = "\nproperty uchar red\nproperty uchar green\nproperty uchar blue\nproperty float quality";
     bool ok =
         fprintf(
             file,
             "ply\nformat binary_little_endian 1.0\ncomment calvaria implant, millimetres. %s\nelement vertex %" PRId64
-            "\nproperty float x\nproperty float y\nproperty float z\nelement face %" PRId64
+            "\nproperty float x\nproperty float y\nproperty float z%s\nelement face %" PRId64
             "\nproperty list uchar int vertex_indices\nend_header\n",
-            mesh_space_text(space), mesh->n_points, mesh->n_triangles) > 0;
+            mesh_space_text(space), mesh->n_points, mesh->value ? values : "", mesh->n_triangles) > 0;
 
     for (int64_t i = 0; ok && i < mesh->n_points; i++) {
-        uint8_t row[12];
+        uint8_t row[19];
+        size_t bytes = 12;
         mesh_put_point(row, mesh->point[i], space);
-        ok = fwrite(row, sizeof row, 1, file) == 1;
+        if (mesh->value) {
+            mesh_colour(row + 12, (double)mesh->value[i] / mesh->value_most);
+            mesh_put_float(row + 15, mesh->value[i]);
+            bytes = sizeof row;
+        }
+        ok = fwrite(row, bytes, 1, file) == 1;
     }
 
     for (int64_t t = 0; ok && t < mesh->n_triangles; t++) {

@@ -13,6 +13,7 @@
 #include "data/mask/distance.h"
 #include "infer/crop.h"
 #include "infer/pieces.h"
+#include "infer/report/report_prediction.h"
 #include "infer/report/report_shape.h"
 
 static const double RIM_REACH_MM = 5, RIM_FACING_COS = 0.7, SPILL_REACH_MM = 15;
@@ -77,7 +78,8 @@ static enum status report_measure_thickness(struct measurement *m, struct error 
         status = shape_thickness(thickness, m->report, &m->implant, m->distance, m->spacing, error);
     report_measure_offset(m, offset_mm);
     if (!status && m->thickness_png)
-        status = shape_picture(m->thickness_png, &m->implant, thickness, m->spacing, offset_mm, error);
+        status =
+            shape_picture(m->thickness_png, &m->implant, thickness, m->spacing, offset_mm, &picture_thickness, error);
 
     memory_free(thickness);
     return status;
@@ -270,9 +272,7 @@ static enum status report_measure_box(struct measurement *m, struct box box, str
     return status;
 }
 
-static void report_warn(struct report *report, const char *format, ...) ERROR_PRINTF(2, 3);
-
-static void report_warn(struct report *report, const char *format, ...)
+void report_warn(struct report *report, const char *format, ...)
 {
     char text[512];
     va_list args;
@@ -499,6 +499,8 @@ enum status report_make(struct report *ret, const struct restoration *restoratio
     enum status status =
         box_empty(box) ? STATUS_OK : report_measure_all(&report, box, &restoration->implant, defective, request, error);
 
+    if (!status && restoration->shape)
+        status = report_prediction(&report, restoration, restorer_shape(restorer), request->interval_png, error);
     if (!status && request->mesh)
         status = mesh_verify(&report.mesh, request->mesh, error);
     if (status) {
@@ -512,6 +514,8 @@ enum status report_make(struct report *ret, const struct restoration *restoratio
         report_warn_mesh(&report, request->mesh);
     }
 
+    if (restoration->shape)
+        report_prediction_warnings(&report, restoration->shape);
     if (request->mesh_left_out)
         report_warn(
             &report,

@@ -7,6 +7,17 @@
 
 enum { REPORT_MAX_WARNINGS = 28, REPORT_DATE_BYTES = 32 };
 
+/* Of a shape model: what it found, and how sure it is. */
+struct report_prediction {
+    bool made; /* false: the model is none */
+    int64_t n_holes;
+    double hole_cm2;   /* on a head of 85 mm */
+    int64_t n_outside; /* rays that leave the field of view before the vault */
+    int64_t n_open;    /* rays of a hole at the end of what the model knows */
+    double interval_mean_mm,
+        interval_p95_mm; /* half the 90 % interval of the nearer surface, over the implant's voxels */
+};
+
 struct report {
     char created[REPORT_DATE_BYTES]; /* 2026-01-02T03:04:05Z */
     double volume_ml, extent_mm[3];  /* extent along the volume's axes x, y, z */
@@ -26,6 +37,7 @@ struct report {
     int64_t n_components; /* 6-connected pieces */
     struct pieces_removed removed; /* by the model's rules */
     bool touches_border;
+    struct report_prediction prediction;
     struct mesh_check mesh;
     int64_t measured_step; /* 1: on the volume's voxels; 2: on every second along each axis, to spare memory ... */
     int64_t memory_bound_bytes, memory_limit_bytes; /* filled by the caller; 0: none */
@@ -41,6 +53,7 @@ struct report_request {
     const struct config_strings *notes;   /* of what was done to the input before: become warnings; NULL: none */
     const struct mesh *mesh;              /* NULL: none is wanted */
     const char *thickness_png;            /* NULL: no picture */
+    const char *interval_png;             /* of a shape model; NULL: no picture */
     bool mesh_left_out, picture_left_out; /* for want of memory: become warnings */
     int64_t max_voxels; /* of the implant's box, measured on a coarser grid where it has more; 0: no bound */
 };
@@ -54,7 +67,7 @@ enum status report_write(const char *path, const struct report *report, const st
                          const struct restorer *restorer, const char *input, struct error *error);
 /* One page for people, self-contained: the numbers, the warnings, and the pictures named (NULL: left out). */
 enum status report_page(const char *path, const struct report *report, const struct restoration *restoration,
-                        const struct restorer *restorer, const char *const pictures[2], const char *name,
+                        const struct restorer *restorer, const char *const pictures[3], const char *name,
                         struct error *error);
 void report_done(struct report *report);
 

@@ -115,6 +115,17 @@ static void page_fit(FILE *file, const struct report *report)
     fputs("</table></div>\n", file);
 }
 
+static void page_prediction(FILE *file, const struct report *report)
+{
+    const struct report_prediction *prediction = &report->prediction;
+    fputs("<div><h2>Prediction</h2><table>\n", file);
+    page_row(file, "surface known to, 90 %, mean", "&plusmn; %.1f mm", prediction->interval_mean_mm);
+    page_row(file, "a twentieth is less sure than", "&plusmn; %.1f mm", prediction->interval_p95_mm);
+    page_row(file, "holes", "%.0f", (double)prediction->n_holes);
+    page_row(file, "their area", "%.1f cm&sup2;", prediction->hole_cm2);
+    fputs("</table></div>\n", file);
+}
+
 static void page_fact(FILE *file, const char *name, const char *format, ...) ERROR_PRINTF(3, 4);
 
 static void page_fact(FILE *file, const char *name, const char *format, ...)
@@ -161,11 +172,12 @@ static void page_warnings(FILE *file, const struct report *report)
 }
 
 static enum status page_write(FILE *file, const struct report *report, const struct restoration *restoration,
-                              const struct restorer *restorer, const char *const pictures[2], const char *name,
+                              const struct restorer *restorer, const char *const pictures[3], const char *name,
                               struct error *error)
 {
-    static const char *const what[2] = {"views and slices of the skull with its implant",
-                                        "the implant coloured by thickness"};
+    static const char *const what[3] = {"views and slices of the skull with its implant",
+                                        "the implant coloured by thickness",
+                                        "the implant coloured by how sure the model is of it"};
     enum status status = STATUS_OK;
 
     fputs(page_head, file);
@@ -176,7 +188,7 @@ static enum status page_write(FILE *file, const struct report *report, const str
     fprintf(file, "</h1><p class=soft>Cranial implant report of %s. Research software: not for clinical use.</p>\n",
             report->created);
     page_warnings(file, report);
-    for (int i = 0; !status && i < 2; i++)
+    for (int i = 0; !status && i < 3; i++)
         if (pictures[i])
             status = page_picture(file, pictures[i], what[i], error);
 
@@ -184,6 +196,8 @@ static enum status page_write(FILE *file, const struct report *report, const str
         fputs("<div class=columns>\n", file);
         page_implant(file, report);
         page_fit(file, report);
+        if (report->prediction.made)
+            page_prediction(file, report);
         fputs("</div>\n", file);
     }
 
@@ -194,7 +208,7 @@ static enum status page_write(FILE *file, const struct report *report, const str
 }
 
 enum status report_page(const char *path, const struct report *report, const struct restoration *restoration,
-                        const struct restorer *restorer, const char *const pictures[2], const char *name,
+                        const struct restorer *restorer, const char *const pictures[3], const char *name,
                         struct error *error)
 {
     char *part = NULL;

@@ -126,21 +126,22 @@ enum status shape_thickness(float *thickness, struct report *report, const struc
 
 /* --- the picture --- */
 
-enum { BINS = 8, VIEW_PX = 420, BAR_WIDTH = 22, BAR_STEP = 34, FRAME = 12, BAR_ROOM = 150, CAPTION = 40 };
+enum { BINS = PICTURE_BINS, VIEW_PX = 420, BAR_WIDTH = 22, BAR_STEP = 34, FRAME = 12, BAR_ROOM = 150, CAPTION = 40 };
 /* viridis, sampled evenly (Smith, van der Walt; CC0): even steps to the eye, also without colour vision */
 static const uint8_t bin_rgb[BINS][3] = {{68, 1, 84},    {70, 50, 127},  {54, 92, 141},  {39, 127, 142},
                                          {31, 161, 135}, {74, 194, 109}, {159, 218, 58}, {253, 231, 37}};
-static const double bin_mm[BINS] = {0, 1, 2, 3, 4, 5, 6, 8}; /* where each begins */
+const struct picture_scale picture_thickness = {"thickness", {0, 1, 2, 3, 4, 5, 6, 8}};
+const struct picture_scale picture_interval = {"+- mm, 90 %", {0, 0.5, 1, 1.5, 2, 2.5, 3, 4}};
 
-static int shape_bin(double mm)
+static int shape_bin(const struct picture_scale *scale, double mm)
 {
     int bin = 0;
-    while (bin + 1 < BINS && mm >= bin_mm[bin + 1])
+    while (bin + 1 < BINS && mm >= scale->from_mm[bin + 1])
         bin++;
     return bin;
 }
 
-static void shape_picture_scale(struct image *sheet, int64_t x, int64_t y)
+static void shape_picture_scale(struct image *sheet, const struct picture_scale *scale, int64_t x, int64_t y)
 {
     static const uint8_t ink[3] = COLOUR_INK;
     image_text(sheet, x, y - 30, "mm", TEXT_NORMAL, ink);
@@ -154,15 +155,15 @@ static void shape_picture_scale(struct image *sheet, int64_t x, int64_t y)
         image_paste(sheet, &swatch, x, y);
         image_done(&swatch);
         if (bin + 1 == BINS)
-            snprintf(text, sizeof text, "over %g", bin_mm[bin]);
+            snprintf(text, sizeof text, "over %g", scale->from_mm[bin]);
         else
-            snprintf(text, sizeof text, "%g to %g", bin_mm[bin], bin_mm[bin + 1]);
+            snprintf(text, sizeof text, "%g to %g", scale->from_mm[bin], scale->from_mm[bin + 1]);
         image_text(sheet, x + BAR_WIDTH + 8, y + 6, text, TEXT_NORMAL, ink);
     }
 }
 
 static enum status shape_picture_draw(struct image *sheet, const struct grid *grid, uint8_t *masks,
-                                      const double offset_mm[3], struct error *error)
+                                      const double offset_mm[3], const struct picture_scale *scale, struct error *error)
 {
     static const uint8_t ink[3] = COLOUR_INK;
     struct render_layer layers[BINS];
@@ -180,29 +181,30 @@ static enum status shape_picture_draw(struct image *sheet, const struct grid *gr
         image_paste(sheet, &view, FRAME + i * (VIEW_PX + FRAME) + (VIEW_PX - view.w) / 2,
                     CAPTION + (VIEW_PX - view.h) / 2);
         image_done(&view);
-        image_text(sheet, FRAME + i * (VIEW_PX + FRAME), FRAME,
-                   i ? "thickness, from inside" : "thickness, from outside", TEXT_LARGE, ink);
+        char title[64];
+        snprintf(title, sizeof title, "%s, from %s", scale->what, i ? "inside" : "outside");
+        image_text(sheet, FRAME + i * (VIEW_PX + FRAME), FRAME, title, TEXT_LARGE, ink);
     }
 
-    shape_picture_scale(sheet, 3 * FRAME + 2 * VIEW_PX, CAPTION + 60);
+    shape_picture_scale(sheet, scale, 3 * FRAME + 2 * VIEW_PX, CAPTION + 60);
     return STATUS_OK;
 }
 
-enum status shape_picture(const char *path, const struct crop *implant, const float *thickness, const double spacing[3],
-                          const double offset_mm[3], struct error *error)
+enum status shape_picture(const char *path, const struct crop *implant, const float *values, const double spacing[3],
+                          const double offset_mm[3], const struct picture_scale *scale, struct error *error)
 {
     const struct grid grid = grid_make(implant->dim, spacing);
     int64_t n = crop_voxels(implant);
     struct image sheet = {0};
     uint8_t *masks = memory_zalloc((size_t)n, BINS);
     enum status status = masks ? image_new(&sheet, 3 * FRAME + 2 * VIEW_PX + BAR_ROOM, CAPTION + VIEW_PX + FRAME, error)
-                               : error_memory(error, (size_t)n * BINS, "the picture of the implant's thickness");
+                               : error_memory(error, (size_t)n * BINS, "a picture of the implant");
 
     for (int64_t i = 0; !status && i < n; i++)
         if (implant->mask[i])
-            masks[shape_bin((double)thickness[i]) * n + i] = 1;
+            masks[shape_bin(scale, (double)values[i]) * n + i] = 1;
     if (!status)
-        status = shape_picture_draw(&sheet, &grid, masks, offset_mm, error);
+        status = shape_picture_draw(&sheet, &grid, masks, offset_mm, scale, error);
     if (!status)
         status = image_write_png(path, &sheet, error);
     image_done(&sheet);

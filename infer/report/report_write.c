@@ -165,6 +165,28 @@ static void report_write_implant(struct json *json, const struct report *report)
     json_number(json, mesh, "area_cm2", report->mesh.area_cm2);
 }
 
+/* Of a shape model alone. */
+static void report_write_prediction(struct json *json, const struct report *report,
+                                    const struct shape_restoration *shape)
+{
+    const struct report_prediction *prediction = &report->prediction;
+    cJSON *object = json_object(json, json->root, "prediction");
+    json_number(json, object, "interval90_mean_mm", prediction->interval_mean_mm);
+    json_number(json, object, "interval90_p95_mm", prediction->interval_p95_mm);
+    json_number(json, object, "holes", (double)prediction->n_holes);
+    json_number(json, object, "hole_cm2", prediction->hole_cm2);
+    json_number(json, object, "rays_filled", (double)shape->surfaces.hole.n_unseen);
+    json_number(json, object, "rays_observed", (double)shape->surfaces.hole.n_seen);
+    json_number(json, object, "rays_outside", (double)prediction->n_outside);
+    json_number(json, object, "rays_open", (double)prediction->n_open);
+    json_number(json, object, "pose_loss", shape->pose.loss);
+    json_number(json, object, "pose_pitch_deg", shape->pose.pitch_deg);
+    json_number(json, object, "pose_roll_deg", shape->pose.roll_deg);
+    json_number(json, object, "pose_yaw_deg", shape->pose.yaw_deg);
+    json_bool(json, object, "pose_upside_down", shape->pose.upside_down);
+    json_number(json, object, "vault_seen_frac", shape->pose.seen_share);
+}
+
 static void report_write_work(struct json *json, const struct report *report, const struct restoration *restoration)
 {
     cJSON *scan = json_object(json, json->root, "scan");
@@ -208,6 +230,8 @@ enum status report_write(const char *path, const struct report *report, const st
 
     enum status status = report_write_model(&json, restorer, error);
     report_write_implant(&json, report);
+    if (restoration->shape)
+        report_write_prediction(&json, report, restoration->shape);
     report_write_work(&json, report, restoration);
     char *text = json.failed ? NULL : cJSON_Print(json.root);
     if (!status && !text)

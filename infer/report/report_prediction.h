@@ -1,0 +1,16 @@
+/* report_prediction.h - private to infer/: what a shape model found of the head, and how sure it is of the implant. */
+#ifndef CALVARIA_INFER_REPORT_REPORT_PREDICTION_H
+#define CALVARIA_INFER_REPORT_REPORT_PREDICTION_H
+
+#include "infer/report/report.h"
+#include "shape/restore.h"
+
+/* Fills report->prediction and, where png is not NULL and the implant not empty, draws the implant coloured by its 90 %
+ * interval. */
+enum status report_prediction(struct report *report, const struct restoration *restoration,
+                              const struct shape_model *model, const char *png, struct error *error);
+/* Its warnings, by report_warn. */
+void report_prediction_warnings(struct report *report, const struct shape_restoration *shape);
+void report_warn(struct report *report, const char *format, ...) ERROR_PRINTF(2, 3);
+
+#endif
