@@ -8,12 +8,12 @@
 #include "base/memory.h"
 
 const struct hole_config hole_default = {
-    .grow_mm = 6, .odd_sd = 5, .odd_mm = 6, .dense_mm = 8, .stride = 4, .min_hole_mm2 = 60};
+    .grow_mm = 6, .odd_sd = 5, .odd_mm = 6, .end_mm = 5, .dense_mm = 8, .stride = 4, .min_hole_mm2 = 60};
 
 struct hole_work {
     const struct disc *disc;
     const struct radial_map *map, *mean, *sd;
-    const uint8_t *good;
+    const uint8_t *good, *sure;
     const struct hole_config *config;
     uint8_t *missing, *marked;   /* rays */
     float *from_hole, *from_gap; /* mm to the nearest ray of a hole, of any gap */
@@ -56,8 +56,9 @@ void hole_done(struct hole *hole)
 /* The volume ends before the outer surface can be met, or begins behind it. */
 static bool hole_ray_ends(const struct hole_work *work, int64_t k)
 {
-    const float reach = work->mean->outer[k] + 2 * work->sd->outer[k];
-    return work->map->leave[k] < reach || work->map->enter[k] > work->mean->inner[k] - 2 * work->sd->inner[k];
+    const float beyond = fmaxf(2 * work->sd->outer[k], (float)work->config->end_mm);
+    const float before = fmaxf(2 * work->sd->inner[k], (float)work->config->end_mm);
+    return work->map->leave[k] < work->mean->outer[k] + beyond || work->map->enter[k] > work->mean->inner[k] - before;
 }
 
 /* Farther from the mean than heads are: metal, a strap, a loose piece. */
@@ -97,7 +98,7 @@ static enum status hole_number(struct hole *hole, const struct hole_work *work, 
         for (int64_t i = 0; i <= n; i++)
             parts[i].label = (int32_t)i;
         for (int64_t k = 0; k < hole->n_rays; k++)
-            parts[hole->part[k]].size += hole->part[k] > 0;
+            parts[hole->part[k]].size += hole->part[k] > 0 && (!work->sure || work->sure[k]);
         qsort(parts, (size_t)n + 1, sizeof *parts, hole_part_compare);
 
         const double pixel_mm = DISC_HEAD_RADIUS_MM * work->disc->step;
@@ -131,7 +132,8 @@ static enum status hole_grow(struct hole *hole, const struct hole_work *work, st
             work->marked[k] = core[k] == part;
         status = disc_distance(away, work->disc, work->marked, error);
         for (int64_t k = 0; k < hole->n_rays && !status; k++)
-            if (work->good[k] && away[k] <= (float)work->config->grow_mm && away[k] < nearest[k]) {
+            if (work->good[k] && !hole_ray_ends(work, k) && away[k] <= (float)work->config->grow_mm &&
+                away[k] < nearest[k]) {
                 nearest[k] = away[k];
                 hole->part[k] = part;
             }

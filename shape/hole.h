@@ -18,7 +18,8 @@ struct hole_config {
     double odd_sd, odd_mm; /* 5, 6: farther from the mean than max(odd_sd * sd, odd_mm) is not bone of this head */
     double dense_mm;       /* 8: all observed rays this near the hole are used, elsewhere one in stride x stride */
     int64_t stride;        /* 4 */
-    double min_hole_mm2;   /* smaller ones are no hole but a suture, a foramen, noise */
+    double end_mm;       /* 5: a ray that leaves the volume less than this behind the mean shell may not have met it */
+    double min_hole_mm2; /* smaller ones are no hole but a suture, a foramen, noise */
 };
 extern const struct hole_config hole_default;
 
@@ -39,6 +40,8 @@ struct hole_given {
     const struct radial_map *map;       /* as measured */
     const struct radial_map *mean, *sd; /* of the population */
     const uint8_t *good;                /* rays the model vouches for */
+    const uint8_t *sure;                /* good rays on which nearly every head has bone: a hole's size is counted on
+                                           these; NULL: on all good ones */
     const uint8_t *lacking;             /* rays that meet bone and belong to a hole all the same; NULL: none */
 };
 enum status hole_find(struct hole *ret, const struct hole_given *given, const struct hole_config *config,

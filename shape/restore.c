@@ -28,8 +28,16 @@ static enum status restore_voxels(uint8_t *implant, struct shape_restoration *re
 {
     const struct shell shell = {&model->disc, &result->pose.pose, &result->surfaces.filled, &result->surfaces.hole};
     result->box = depth_box(&skull->grid, &shell);
+    for (int a = 0; a < 3; a++) { /* nothing is made where the field of view does not reach */
+        result->box.lo[a] =
+            result->box.lo[a] > result->surfaces.field.lo[a] ? result->box.lo[a] : result->surfaces.field.lo[a];
+        result->box.hi[a] =
+            result->box.hi[a] < result->surfaces.field.hi[a] ? result->box.hi[a] : result->surfaces.field.hi[a];
+    }
+    if (box_empty(result->box))
+        result->box = (struct box){{0}, {0}};
     const struct box *box = &result->box;
-    const int64_t voxels = (box->hi[0] - box->lo[0]) * (box->hi[1] - box->lo[1]) * (box->hi[2] - box->lo[2]);
+    const int64_t voxels = box_voxels(*box);
     memset(implant, 0, (size_t)grid_voxels(&skull->grid));
     if (voxels == 0)
         return STATUS_OK;

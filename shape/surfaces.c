@@ -58,18 +58,35 @@ struct surfaces_work {
     const struct surfaces_request *request;
     const struct disc *disc;
     const struct radial_map *mean, *sd;
-    uint8_t *marked; /* rays */
+    uint8_t *marked, *sure; /* rays */
     float *nearest, *farthest, *away;
 };
+
+/* Good rays on which at most 3 % of the model's heads had no bone, or bone that was not believed. */
+static void surfaces_sure(struct surfaces_work *work)
+{
+    const struct shape_model *model = work->request->model;
+    const int64_t n_rays = work->disc->n_rays;
+    for (int64_t k = 0; k < n_rays; k++) {
+        int64_t missing = 0, complete = 0;
+        for (int64_t h = 0; h < model->heads.n; h++) {
+            missing += model->missing[h * n_rays + k] && model->head[h].complete;
+            complete += model->head[h].complete;
+        }
+        work->sure[k] = model->good[k] && 100 * missing <= 3 * complete;
+    }
+}
 
 static enum status surfaces_alloc(struct surfaces *result, struct surfaces_work *work, bool with_sd,
                                   struct error *error)
 {
     const size_t n = (size_t)work->disc->n_rays;
-    work->marked = memory_zalloc(n, 1);
+    work->marked = memory_zalloc(n, 2);
     work->nearest = memory_alloc(n, 3 * sizeof *work->nearest);
     if (!work->marked || !work->nearest)
-        return error_memory(error, n * 13, "the rays of a skull");
+        return error_memory(error, n * 14, "the rays of a skull");
+    work->sure = work->marked + n;
+    surfaces_sure(work);
     work->farthest = work->nearest + n;
     work->away = work->nearest + 2 * n;
     if (radial_map_new(&result->map, (int64_t)n, error) || radial_map_new(&result->filled, (int64_t)n, error) ||
@@ -86,6 +103,7 @@ static enum status surfaces_hole(struct hole *ret, const struct surfaces *result
                                      .mean = work->mean,
                                      .sd = work->sd,
                                      .good = work->request->model->good,
+                                     .sure = work->sure,
                                      .lacking = lacking};
     return hole_find(ret, &given, &hole_default, error);
 }
@@ -101,8 +119,8 @@ static void surfaces_trace(struct surfaces *result, struct surfaces_work *work)
     const struct surfaces_request *request = work->request;
     struct radial_map *map = &result->map;
     radial_map_trace(map, request->skull, request->pose, work->disc, SURFACES_STEP_MM);
-    const struct box field = surfaces_field(&result->notes, request->skull);
-    radial_map_crop(map, request->skull, request->pose, work->disc, &field);
+    result->field = surfaces_field(&result->notes, request->skull);
+    radial_map_crop(map, request->skull, request->pose, work->disc, &result->field);
 
     for (int64_t k = 0; k < work->disc->n_rays; k++) {
         const double inner = (double)work->mean->inner[k], outer = (double)work->mean->outer[k];
@@ -133,7 +151,8 @@ static enum status surfaces_suspect(struct surfaces_work *work, const struct sur
         return error->status;
     *ret_n = 0;
     for (int64_t k = 0; k < hole->n_rays; k++) {
-        const bool bone = isfinite(result->map.outer[k]) && work->request->model->good[k];
+        const bool ends = result->map.leave[k] < work->mean->outer[k] + (float)hole_default.end_mm;
+        const bool bone = isfinite(result->map.outer[k]) && work->request->model->good[k] && !ends;
         const double lack =
             surfaces_lack(&result->map, k, (double)work->mean->inner[k] + 2 * (double)work->sd->inner[k],
                           (double)work->mean->outer[k] - 2 * (double)work->sd->outer[k]);
@@ -142,6 +161,35 @@ static enum status surfaces_suspect(struct surfaces_work *work, const struct sur
         *ret_n += work->marked[k];
     }
     return STATUS_OK;
+}
+
+/* Of the marked rays those stay that are connected with rays of a hole that meet nothing: elsewhere a sinus or a thin
+ * brow looks the same. */
+static enum status surfaces_connect(struct surfaces *result, struct surfaces_work *work, struct error *error)
+{
+    const int64_t n_rays = work->disc->n_rays;
+    int64_t n = 0;
+    int32_t *label = memory_alloc((size_t)n_rays, sizeof *label);
+    uint8_t *either = memory_alloc((size_t)n_rays, 1), *open = NULL;
+    enum status status = label && either ? STATUS_OK : error_memory(error, (size_t)n_rays * 5, "the rays of a hole");
+    for (int64_t k = 0; k < n_rays && !status; k++)
+        either[k] = work->marked[k] || (result->hole.class[k] == RAY_HOLE && !isfinite(result->map.outer[k]));
+    if (!status)
+        status = disc_components(label, &n, work->disc, either, error);
+    open = status ? NULL : memory_zalloc((size_t)n + 1, 1);
+    if (!status && !open)
+        status = error_memory(error, (size_t)n, "the rays of a hole");
+    for (int64_t k = 0; k < n_rays && !status; k++)
+        if (either[k] && !work->marked[k])
+            open[label[k]] = 1;
+    for (int64_t k = 0; k < n_rays && !status; k++) {
+        work->marked[k] = work->marked[k] && open[label[k]];
+        result->notes.n_joined += work->marked[k];
+    }
+    memory_free(open);
+    memory_free(either);
+    memory_free(label);
+    return status;
 }
 
 /* Of the suspects, those stay marked that lack more than the prediction from all other rays leaves open. */
@@ -163,8 +211,9 @@ static enum status surfaces_judge(struct surfaces *result, struct surfaces_work 
             continue;
         const double open = fmax(3, 3 * fmax((double)sd.inner[k], (double)sd.outer[k]));
         work->marked[k] = surfaces_lack(&result->map, k, (double)filled.inner[k], (double)filled.outer[k]) > open;
-        result->notes.n_joined += work->marked[k];
     }
+    if (!status)
+        status = surfaces_connect(result, work, error);
     radial_map_done(&filled);
     radial_map_done(&sd);
     hole_done(&hole);

@@ -31,6 +31,7 @@ struct surfaces_notes {
 struct surfaces {
     struct radial_map map, filled, sd;
     struct hole hole;
+    struct box field; /* of the volume: where bone could be seen */
     struct surfaces_notes notes;
 };
 enum status surfaces_find(struct surfaces *ret, const struct surfaces_request *request, bool with_sd,

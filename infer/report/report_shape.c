@@ -131,7 +131,7 @@ enum { BINS = PICTURE_BINS, VIEW_PX = 420, BAR_WIDTH = 22, BAR_STEP = 34, FRAME 
 static const uint8_t bin_rgb[BINS][3] = {{68, 1, 84},    {70, 50, 127},  {54, 92, 141},  {39, 127, 142},
                                          {31, 161, 135}, {74, 194, 109}, {159, 218, 58}, {253, 231, 37}};
 const struct picture_scale picture_thickness = {"thickness", {0, 1, 2, 3, 4, 5, 6, 8}};
-const struct picture_scale picture_interval = {"+- mm, 90 %", {0, 0.5, 1, 1.5, 2, 2.5, 3, 4}};
+const struct picture_scale picture_interval = {"known to +- mm (90 %)", {0, 0.5, 1, 1.5, 2, 2.5, 3, 4}};
 
 static int shape_bin(const struct picture_scale *scale, double mm)
 {
