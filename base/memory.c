@@ -7,9 +7,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 
 enum { MEMORY_ALIGN = 64, ARENA_ALIGN = 16 };
+/* Large blocks lie on the processor's huge pages where the system has them: a convolution touches rows of many planes
+ * at once, and with pages of 4 KiB a fifth of its time goes into finding them. */
+enum { MEMORY_PAGE = 2 << 20, MEMORY_LARGE = 2 * MEMORY_PAGE };
 
 static const size_t arena_first_bytes = 4096, arena_most_bytes = 1 << 20;
 
@@ -28,12 +32,16 @@ static bool memory_must_fail(void)
 
 void *memory_alloc(size_t n, size_t size)
 {
-    if (memory_must_fail() || (size && n > (SIZE_MAX - MEMORY_ALIGN) / size))
+    if (memory_must_fail() || (size && n > (SIZE_MAX - MEMORY_PAGE) / size))
         return NULL;
     size_t bytes = n * size;
     void *pointer;
-    if (posix_memalign(&pointer, MEMORY_ALIGN, bytes ? bytes : 1))
+    if (posix_memalign(&pointer, bytes < MEMORY_LARGE ? MEMORY_ALIGN : MEMORY_PAGE, bytes ? bytes : 1))
         return NULL;
+#ifdef MADV_HUGEPAGE
+    if (bytes >= MEMORY_LARGE)
+        madvise(pointer, bytes / MEMORY_PAGE * MEMORY_PAGE, MADV_HUGEPAGE);
+#endif
     atomic_fetch_add(&memory_count, 1);
     return pointer;
 }
