@@ -18,11 +18,19 @@ struct stream {
     uint64_t version; /* last sent */
     char *text;       /* on its way */
     size_t length, sent;
-    double sent_s;
+    double sent_s; /* under stream_mutex: events_beat reads it from another thread */
     bool over;
     bool suspended, woken; /* under stream_mutex; woken: check once more before suspending */
     struct stream *next, **link;
 };
+
+static bool stream_is_idle(struct stream *stream)
+{
+    pthread_mutex_lock(&stream->server->stream_mutex);
+    const bool idle = log_clock_s() - stream->sent_s >= BEAT_S;
+    pthread_mutex_unlock(&stream->server->stream_mutex);
+    return idle;
+}
 
 /* The next event, or none. */
 static void stream_fill(struct stream *stream)
@@ -42,13 +50,15 @@ static void stream_fill(struct stream *stream)
         stream->text = json ? memory_printf("event: job\ndata: %s\n\n", json) : NULL;
         stream->over = final;
         cJSON_free(json);
-    } else if (log_clock_s() - stream->sent_s >= BEAT_S) {
+    } else if (stream_is_idle(stream)) {
         stream->text = memory_strdup(": \n\n");
     }
 
     if (stream->text) {
         stream->length = strlen(stream->text);
+        pthread_mutex_lock(&stream->server->stream_mutex);
         stream->sent_s = log_clock_s();
+        pthread_mutex_unlock(&stream->server->stream_mutex);
     }
 }
 

@@ -77,6 +77,13 @@ static bool guard_has_token(const struct request *request)
     return cookie && guard_equal(cookie, server->session);
 }
 
+/* A guess, as opposed to a request that does not know of the token. */
+static bool guard_gives_token(const struct request *request)
+{
+    return request_header(request, "Authorization") ||
+           MHD_lookup_connection_value(request->connection, MHD_COOKIE_KIND, "calvaria");
+}
+
 int guard_check(struct request *request)
 {
     if (request->route->open)
@@ -93,6 +100,7 @@ int guard_check(struct request *request)
     if (site && !foreign && strcmp(site, "same-origin") != 0 && strcmp(site, "none") != 0)
         return guard_refuse(request, 403,
                             "Sec-Fetch-Site: another site's page sent this request (only this server's own page may)");
+    request->wrong_token = request->server->token && guard_gives_token(request) && !guard_has_token(request);
     if (request->server->token && !guard_has_token(request))
         return guard_refuse(request, 401,
                             "a token is needed (send 'Authorization: Bearer TOKEN', or log in on the page)");

@@ -21,19 +21,6 @@ enum { THREADS = 4, CONNECTIONS = 512, CONNECTION_BYTES = 64 << 10, IDLE_S = 60 
 enum {
     DRAIN_BYTES = 16 << 20
 }; /* a refused body up to this size is read to its end, so that the client reads the response */
-static const double HEADER_S = 20, RESPONSE_S = 60, SLOWEST_BYTES_PER_S = 32 << 10; /* what a client may take */
-
-/* One connection, from its first byte to its end. */
-struct watch {
-    int handle;
-    double deadline_s; /* 0: none */
-    struct watch *next, **link;
-};
-
-double http_time_s(int64_t bytes)
-{
-    return RESPONSE_S + (bytes > 0 ? (double)bytes / SLOWEST_BYTES_PER_S : 0);
-}
 
 /* --- responses --- */
 
@@ -59,18 +46,6 @@ static void http_add_safety_headers(struct MHD_Response *response)
     http_add_header(response, "Cross-Origin-Opener-Policy", "same-origin");
     http_add_header(response, "Cross-Origin-Resource-Policy", "same-origin");
     http_add_header(response, "Cache-Control", "no-store");
-}
-
-void respond_within(struct request *request, double seconds)
-{
-    const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
-    struct watch *watch = info ? info->socket_context : NULL;
-    if (!watch)
-        return;
-    pthread_mutex_lock(&request->server->watch_mutex);
-    watch->deadline_s = seconds > 0 ? log_clock_s() + seconds : 0;
-    pthread_mutex_unlock(&request->server->watch_mutex);
 }
 
 static bool http_route_documents(const struct route *route, int status)
@@ -326,7 +301,7 @@ static enum MHD_Result request_begin(struct server *server, struct MHD_Connectio
         (struct request){.server = server, .connection = connection, .path = path, .method = method, .artefact = -1};
     *context = request;
     request_refuse(request);
-    respond_within(request, http_time_s(request->body_bytes));
+    watch_request(request);
 
     /* A large refused body is not read: the response goes out at once. */
     bool chunked = request_header(request, "Transfer-Encoding") != NULL;
@@ -346,6 +321,7 @@ static enum MHD_Result request_handle(void *context, struct MHD_Connection *conn
 
     if (*bytes > 0) {
         request->read_bytes += (int64_t)*bytes;
+        watch_body(request, *bytes);
         bool ok = request->refusal || !request->route || !request->route->take
                       ? request->read_bytes <= DRAIN_BYTES
                       : request->route->take(request, data, *bytes);
@@ -353,9 +329,12 @@ static enum MHD_Result request_handle(void *context, struct MHD_Connection *conn
         return ok ? MHD_YES : MHD_NO;
     }
 
+    if (request->wrong_token && !request->delayed && !request->server->draining) {
+        watch_delay(request); /* this function runs once more when the request is resumed */
+        return MHD_YES;
+    }
     if (request->refusal)
         return http_respond_failure(request, request->refusal, request->why);
-
     if (request->preflight)
         return http_respond_preflight(request);
     return request->route ? request->route->respond(request) : page_respond(request);
@@ -370,57 +349,9 @@ static void request_completed(void *context, struct MHD_Connection *connection, 
         return;
     if (request->route && request->route->end)
         request->route->end(request);
-    respond_within(request, IDLE_S);
+    watch_request_end(request);
     memory_free(request);
     *request_context = NULL;
-}
-
-/* --- connections --- */
-
-static void http_notify_connection(void *context, struct MHD_Connection *connection, void **socket_context,
-                                   enum MHD_ConnectionNotificationCode code)
-{
-    struct server *server = context;
-    struct watch *watch = *socket_context;
-    if (code == MHD_CONNECTION_NOTIFY_STARTED) {
-        const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
-        watch = memory_zalloc(1, sizeof *watch);
-        *socket_context = watch;
-        if (!watch || !info)
-            return;
-        *watch = (struct watch){.handle = info->connect_fd, .deadline_s = log_clock_s() + HEADER_S};
-        server->connections++;
-        pthread_mutex_lock(&server->watch_mutex);
-        watch->next = server->watches;
-        watch->link = &server->watches;
-        if (watch->next)
-            watch->next->link = &watch->next;
-        server->watches = watch;
-        pthread_mutex_unlock(&server->watch_mutex);
-    } else if (watch) {
-        pthread_mutex_lock(&server->watch_mutex);
-        if (watch->link) {
-            *watch->link = watch->next;
-            if (watch->next)
-                watch->next->link = watch->link;
-        }
-        pthread_mutex_unlock(&server->watch_mutex);
-        memory_free(watch);
-        *socket_context = NULL;
-    }
-}
-
-void http_reap(struct server *server)
-{
-    double now_s = log_clock_s();
-    pthread_mutex_lock(&server->watch_mutex);
-    for (struct watch *watch = server->watches; watch; watch = watch->next)
-        if (watch->deadline_s > 0 && watch->deadline_s < now_s) {
-            shutdown(watch->handle, SHUT_RDWR); /* libmicrohttpd sees the end and tidies up */
-            watch->deadline_s = 0;
-            server->reaped++;
-        }
-    pthread_mutex_unlock(&server->watch_mutex);
 }
 
 /* --- the daemon --- */
@@ -489,8 +420,8 @@ enum status http_start(struct server *server, struct error *error)
         server, MHD_OPTION_EXTERNAL_LOGGER, http_log, NULL, MHD_OPTION_LISTEN_SOCKET, handle,
         MHD_OPTION_THREAD_POOL_SIZE, (unsigned)THREADS, MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS,
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BYTES, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_S,
-        MHD_OPTION_NOTIFY_COMPLETED, request_completed, NULL, MHD_OPTION_NOTIFY_CONNECTION, http_notify_connection,
-        server, MHD_OPTION_UNESCAPE_CALLBACK, http_keep_escapes, NULL, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_END);
+        MHD_OPTION_NOTIFY_COMPLETED, request_completed, NULL, MHD_OPTION_NOTIFY_CONNECTION, watch_connection, server,
+        MHD_OPTION_UNESCAPE_CALLBACK, http_keep_escapes, NULL, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_END);
     if (!server->daemon)
         return error_set(error, STATUS_FAILED, "the HTTP library cannot start (too few file handles or threads?)");
 

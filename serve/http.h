@@ -47,8 +47,11 @@ struct request {
     char why[JOB_TEXT_BYTES]; /* of the refusal */
     const char *allow;        /* of a 405 */
     void *upload;
-    bool preflight; /* OPTIONS of a page that --allow-origin names */
-    int responded;  /* status */
+    bool wrong_token, delayed; /* delayed: by watch_delay */
+    double resume_s;
+    struct request *next, **link; /* of the delayed ones; under watch_mutex */
+    bool preflight;               /* OPTIONS of a page that --allow-origin names */
+    int responded;                /* status */
 };
 
 /* Finds the route of method and path; fills route, id, artefact, or refusal and why. */
@@ -77,8 +80,18 @@ double http_time_s(int64_t bytes); /* what the slowest accepted client needs for
 
 enum status http_start(struct server *server, struct error *error);
 void http_stop(struct server *server);
-/* Ends connections that are past their time: slow headers, bodies that crawl. Once a second. */
-void http_reap(struct server *server);
+
+/* watch.c: the time a connection may take. */
+void watch_connection(void *context, struct MHD_Connection *connection, void **socket_context,
+                      enum MHD_ConnectionNotificationCode code);
+void watch_request(struct request *request); /* its head was read, its body comes */
+void watch_body(struct request *request, size_t bytes);
+void watch_request_end(struct request *request);
+const char *watch_address(const struct request *request); /* "127.0.0.1" */
+/* Ends connections that are past their time, and resumes delayed ones. Once a second. */
+void watch_reap(struct server *server);
+/* A wrong token: the response waits, so that guessing is slow. */
+void watch_delay(struct request *request);
 
 /* guard.c: 0, or the status of a refusal with request->why. */
 int guard_check(struct request *request);

@@ -53,6 +53,8 @@ struct job {
     cJSON *summary, *warnings; /* of the report; NULL before; owned */
 
     /* While the server runs. */
+    double final_s; /* log_clock_s() when it ended, or where an earlier run ended it: its age does not follow the wall
+                       clock */
     char stage[JOB_STAGE_BYTES];
     double percent;
     uint64_t version; /* changes whenever a user would see a change */

@@ -62,10 +62,14 @@ enum MHD_Result metrics_respond(struct request *request)
 
     metrics_add(&sheet, "answers_undocumented_total", "counter", "responses that docs/openapi.yaml does not list",
                 (double)server->undocumented);
+    metrics_add(&sheet, "wrong_tokens_total", "counter", "requests with a wrong token", (double)server->wrong_tokens);
     metrics_add(&sheet, "connections_total", "counter", "connections taken", (double)server->connections);
     metrics_add(&sheet, "connections_reaped_total", "counter", "connections ended for being too slow",
                 (double)server->reaped);
-    metrics_add(&sheet, "event_streams", "gauge", "event streams open", (double)server->n_streams);
+    pthread_mutex_lock(&server->stream_mutex);
+    const int64_t n_streams = server->n_streams;
+    pthread_mutex_unlock(&server->stream_mutex);
+    metrics_add(&sheet, "event_streams", "gauge", "event streams open", (double)n_streams);
     metrics_add(&sheet, "resident_bytes", "gauge", "memory of the server itself", (double)metrics_resident_bytes());
     metrics_add(&sheet, "uptime_seconds", "gauge", "since the start", log_clock_s() - server->begin_s);
 

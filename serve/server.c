@@ -200,7 +200,7 @@ static bool server_tick(struct server *server, double seconds)
     char byte;
     bool signalled = poll(&waiting, 1, (int)(1e3 * seconds)) > 0 && read(server_pipe[0], &byte, 1) == 1;
 
-    http_reap(server);
+    watch_reap(server);
     events_beat(server);
     store_expire(server->store);
     return signalled;
@@ -222,6 +222,7 @@ static void server_close(struct server *server)
     for (int64_t ms = 0; server->daemon && ms < streams_wait_ms;
          ms += 20) { /* none may be suspended when the daemon stops */
         events_wake(server);
+        watch_reap(server);
         pthread_mutex_lock(&server->stream_mutex);
         bool open = server->n_streams > 0;
         pthread_mutex_unlock(&server->stream_mutex);
@@ -230,6 +231,7 @@ static void server_close(struct server *server)
         nanosleep(&(const struct timespec){0, 20000000}, NULL);
     }
 
+    watch_reap(server);
     http_stop(server);
     store_close(server->store);
     page_close(server);

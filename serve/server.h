@@ -10,7 +10,7 @@
 #include "serve/serve.h"
 #include "serve/store.h"
 
-struct watch;  /* http.c */
+struct watch;  /* watch.c */
 struct stream; /* events.c */
 struct page_file;
 
@@ -31,6 +31,7 @@ struct server {
 
     pthread_mutex_t watch_mutex; /* connections and when they must be done */
     struct watch *watches;
+    struct request *delayed;      /* with a wrong token */
     pthread_mutex_t stream_mutex; /* event streams */
     struct stream *streams;
     int64_t n_streams;
@@ -39,7 +40,7 @@ struct server {
     int64_t n_files;
 
     /* For /metrics. */
-    atomic_llong responses[6], upload_bytes, undocumented, connections, reaped;
+    atomic_llong responses[6], wrong_tokens, upload_bytes, undocumented, connections, reaped;
     double begin_s;
 };
 

@@ -148,6 +148,7 @@ static void store_recover(struct store *store, const char *name)
         } else if (job.state == JOB_RUNNING) {
             job.state = JOB_QUEUED;
         }
+        job.final_s = log_clock_s() - 1e-3 * (double)(store_now_ms() - job.finished_ms);
         job_collect(&job, folder);
         if (!store_put(store, &job, &error) && gave_up)
             job_write(folder, &job, &error);
@@ -437,6 +438,7 @@ int store_cancel(struct store *store, const char *id)
     if (!status && job->state == JOB_QUEUED) { /* a running one: its runner sees to the rest */
         job->state = JOB_CANCELLED;
         job->finished_ms = store_now_ms();
+        job->final_s = log_clock_s();
         store_count_final(store, job);
         store_touch(store, job);
         store_touch_queued(store);
@@ -492,12 +494,12 @@ int store_remove(struct store *store, const char *id)
 
 void store_expire(struct store *store)
 {
-    int64_t oldest_ms = store_now_ms() - (int64_t)(store->limits.keep_hours * 3600e3);
+    const double oldest_s = log_clock_s() - store->limits.keep_hours * 3600;
     for (;;) {
         char id[JOB_ID_LENGTH + 1] = "";
         pthread_mutex_lock(&store->mutex);
         for (int64_t i = 0; i < store->n && !*id; i++)
-            if (job_is_final(store->jobs[i]) && store->jobs[i]->finished_ms < oldest_ms)
+            if (job_is_final(store->jobs[i]) && store->jobs[i]->final_s < oldest_s)
                 memcpy(id, store->jobs[i]->id, sizeof id);
         pthread_mutex_unlock(&store->mutex);
         if (!*id)
@@ -598,8 +600,10 @@ void store_finish(struct store *store, struct job *ended)
     struct error error = {0};
     char *folder = store_folder(store, ended->id);
 
-    if (job_is_final(ended))
+    if (job_is_final(ended)) {
         ended->finished_ms = store_now_ms();
+        ended->final_s = log_clock_s();
+    }
     if (folder)
         job_collect(ended, folder);
     if (!folder || job_write(folder, ended, &error)) /* before anyone may remove it: `removed` is seen below */

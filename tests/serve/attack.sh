@@ -127,6 +127,30 @@ exec 7<>"/dev/tcp/127.0.0.1/$port" && printf 'GET /healthz HTTP/1.1\r\nHost: loc
 tries=0
 while [ "$(count connections_reaped_total)" = 0 ] && [ $tries -lt 60 ]; do printf 'x' >&7 2>/dev/null; sleep 0.5; tries=$((tries + 1)); done
 holds 'a head that never ends is cut' test "$(count connections_reaped_total)" -ge 1
+
+# A body that crawls gives its place in the queue back; the address that holds 640 heads open shuts nobody out.
+exec 8<>"/dev/tcp/127.0.0.1/$port" && { head_of 3000000; printf -- '--xyz\r\n'; } >&8
+tries=0
+while [ "$(count uploads_running)" != 1 ] && [ $tries -lt 50 ]; do sleep 0.1; tries=$((tries + 1)); done
+holds 'the slow upload has its place' test "$(count uploads_running)" = 1
+ulimit -Sn "$(ulimit -Hn)"
+heads=()
+for i in $(seq 640); do
+    exec {handle}<>"/dev/tcp/127.0.0.1/$port" && printf 'GET /healthz HTTP/1.1\r\n' >&"$handle" 2>/dev/null && heads+=("$handle")
+done
+alive "${#heads[@]} half-open heads"
+holds 'most of them were ended' test "$(count connections_reaped_total)" -ge 500
+for handle in "${heads[@]}"; do exec {handle}>&-; done
+tries=0
+while [ "$(count uploads_running)" != 0 ] && [ $tries -lt 60 ]; do printf 'x' >&8 2>/dev/null; sleep 0.5; tries=$((tries + 1)); done
+holds 'a body that crawls is cut' test "$(count uploads_running)" = 0
+exec 8>&-
+
+# A wrong token is slow and logged; the right one is not.
+slow_cs=$({ time -p curl -s -o /dev/null "$at/api/info" -H "${token}x"; } 2>&1 | sed -n 's/^real //p' | tr -d .)
+holds "a wrong token takes half a second or more ($slow_cs hundredths)" test "$slow_cs" -ge 50
+holds 'it is logged' grep -q 'a wrong token from 127.0.0.1' "$work/server.log"
+holds 'it is counted' test "$(count wrong_tokens_total)" -ge 1
 after=$(resident)
 printf 'memory of the server: %s bytes after the first round, %s after the last, %s once started again and done\n' "$before" "$last" "$after"
 holds 'memory is bounded' test "$last" -lt $((before + 32000000))
