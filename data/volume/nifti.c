@@ -14,6 +14,8 @@
 #include "data/volume/voxel_file.h"
 
 enum { EXTENDER_BYTES = 4 }; /* after the header: four zeros, no extensions */
+static const int64_t MOST_SKIPPED_BYTES = (int64_t)1
+                                          << 28; /* of extensions: skipping more costs minutes, and none has that */
 enum { UNITS_SPACE = 7, UNITS_MM = NIFTI_UNITS_MM };
 
 /* NIFTI-1 widened to -2's fields: one code for both from here on. */
@@ -202,6 +204,10 @@ enum status nifti_open(struct voxel_file *ret, const char *path, bool gzip, stru
         return error_set(error, STATUS_FAILED,
                          "%s: data offset %" PRId64 " lies inside the header of %d bytes (a damaged header?)", path,
                          header.vox_offset, header.sizeof_hdr + EXTENDER_BYTES);
+    if (header.vox_offset > MOST_SKIPPED_BYTES)
+        return error_set(error, STATUS_FAILED,
+                         "%s: data offset %" PRId64 ": more than %" PRId64 " MiB of extensions (a damaged header?)",
+                         path, header.vox_offset, MOST_SKIPPED_BYTES >> 20);
     nifti_store(&file, &header);
     *ret = file;
     return STATUS_OK;
