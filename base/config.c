@@ -1,4 +1,5 @@
-/* config.c - binds a YAML map to a struct by its table. See config.h; single values are read in config_value.c. */
+/* config.c - binds a YAML map to a struct by its table. See config.h; single values are read in config_value.c. Test:
+ * tests/base/test_config.c */
 #include "base/config.h"
 
 #include <inttypes.h>
@@ -116,9 +117,12 @@ static void binding_item(struct binding *binding, const struct config_path *path
         binding_fail(binding, path, node, "expected a map of keys, got %s", config_given(node));
         return;
     }
+
     const struct config_table *table = plain ? field->variant(0) : binding_type(binding, path, field, node);
     if (!table)
         return;
+
+    /* A scalar alone stands for { type: scalar }, all keys by default. */
     const struct yaml_node *map = node;
     if (node->kind == YAML_SCALAR)
         map = yaml_node_new(binding->arena, YAML_MAP, node->file, node->line, node->column);
@@ -127,6 +131,7 @@ static void binding_item(struct binding *binding, const struct config_path *path
         binding_fail_memory(binding);
         return;
     }
+
     item->table = table;
     item->node = binding->is_default ? NULL : map;
     binding_table(binding, path, table, map, item->value);
@@ -183,6 +188,7 @@ static void binding_default(struct binding *binding, const struct config_path *p
         binding_fail(binding, path, map, "missing (%s)", field->help);
         return;
     }
+
     if (field->type == CONFIG_TABLE && !field->text) {
         struct yaml_node *empty = yaml_node_new(binding->arena, YAML_MAP, map->file, map->line, map->column);
         if (empty)
@@ -191,14 +197,18 @@ static void binding_default(struct binding *binding, const struct config_path *p
             binding_fail_memory(binding);
         return;
     }
+
     if (!field->text)
         return;
+
+    /* A default is written as text in its row and read as if a file had it. */
     struct yaml_node *node;
     enum status status = config_text_node(&node, field->type, field->text, "default", binding->arena, binding->error);
     if (status) {
         binding->status = status;
         return;
     }
+
     bool outer = binding->is_default;
     binding->is_default = true;
     binding_field(binding, path, field, node, value);
@@ -275,6 +285,8 @@ static void binding_table(struct binding *binding, const struct config_path *pat
     const struct config_field *fields[CONFIG_MAX_KEYS];
     int n = config_fields(table, fields);
     enum status outer = binding->status;
+
+    /* Each table is bound on its own, so that an error above does not hide the rules of this one. */
     binding->status = STATUS_OK;
     memset(value, 0, table->size);
     for (int i = 0; i < n && binding->status != STATUS_FAILED; i++) {
@@ -285,6 +297,7 @@ static void binding_table(struct binding *binding, const struct config_path *pat
         else
             binding_default(binding, &at, fields[i], node, value);
     }
+
     if (binding->status != STATUS_FAILED)
         binding_unknown(binding, path, table, node, n, fields);
     if (!binding->status && !binding->only_defaults)

@@ -2,17 +2,15 @@
  * configuration and the reference page.
  *
  *     struct adam_config { double lr, beta1; };
+ *     #define OFFSET(member) offsetof(struct adam_config, member)
  *     static const struct config_field adam_fields[] = {
- *         {.key = "lr", .type = CONFIG_DOUBLE, .offset = offsetof(struct adam_config, lr), .text = "1e-4", .min = 0,
- *           .max = 10,
+ *         {.key = "lr", .type = CONFIG_DOUBLE, .offset = OFFSET(lr), .text = "1e-4", .min = 0, .max = 10,
  *          .help = "learning rate"},
- *         {.key = "beta1", .type = CONFIG_DOUBLE, .offset = offsetof(struct adam_config, beta1), .text = "0.9", .min
- *           = 0, .max = 1,
+ *         {.key = "beta1", .type = CONFIG_DOUBLE, .offset = OFFSET(beta1), .text = "0.9", .min = 0, .max = 1,
  *          .help = "decay of the first moment"},
  *         {0}};
- *     const struct config_table adam_table = {.type = "adam", .help = "Adam (Kingma and Ba 2015)", .size =
- *       sizeof(struct adam_config),
- *                                             .fields = adam_fields};
+ *     const struct config_table adam_table = {.type = "adam", .help = "Adam (Kingma and Ba 2015)",
+ *                                             .size = sizeof(struct adam_config), .fields = adam_fields};
  *
  * Strict: unknown key, duplicate key, wrong type, trailing junk, NaN and out of range are errors with file:line:column
  * and the nearest valid key; up to ERROR_MAX of them are collected in one run. */

@@ -1,4 +1,5 @@
-/* config_dump.c - a bound struct as YAML that reads back to the same bytes. See config.h. */
+/* config_dump.c - a bound struct as YAML that reads back to the same bytes. See config.h. Test:
+ * tests/base/test_config_dump.c */
 #include <ctype.h>
 #include <inttypes.h>
 #include <math.h>
@@ -93,10 +94,12 @@ static void dump_string(struct dump *dump, const char *text)
         dump_text(dump, "null");
         return;
     }
+
     if (dump_is_plain(text)) {
         dump_text(dump, text);
         return;
     }
+
     dump_text(dump, "\"");
     for (; *text; text++) {
         unsigned char letter = (unsigned char)*text;
@@ -117,12 +120,15 @@ static void dump_path(struct dump *dump, const char *path)
         dump_string(dump, path && dump->base_names ? file_base(path) : path);
         return;
     }
+
     char *whole = realpath(path, NULL); /* from malloc, as getcwd's */
     if (whole) {
         dump_string(dump, whole);
         free(whole);
         return;
     }
+
+    /* realpath fails for what does not exist yet, as the folder of a run. */
     char *folder = getcwd(NULL, 0), *joined = folder ? memory_printf("%s/%s", folder, path) : NULL;
     if (joined)
         dump_string(dump, joined);
@@ -136,6 +142,7 @@ static void dump_value(struct dump *dump, const struct config_field *field, cons
 {
     const struct config_strings *strings = slot;
     int n = field->type == CONFIG_RANGE ? 2 : 3;
+
     switch (field->type) {
     case CONFIG_INT:
         dump_format(dump, "%" PRId64, *(const int64_t *)slot);
@@ -223,6 +230,7 @@ static void dump_field(struct dump *dump, const struct config_field *field, cons
 {
     const void *slot = (const char *)value + field->offset;
     const struct config_item *item = slot;
+
     dump_indent(dump, indent);
     dump_text(dump, field->key);
     dump_text(dump, ":");
@@ -261,18 +269,22 @@ static void dump_table(struct dump *dump, const struct config_table *table, cons
     int n = config_fields(table, fields);
     struct arena arena = {0};
     void *defaults = NULL;
+
+    /* Of sparse tables, only keys that differ from their defaults are written. */
     if (table->sparse) {
         struct error error = {0};
         defaults = arena_alloc(&arena, 1, table->size);
         if (!defaults || config_bind(table, NULL, defaults, &arena, &error))
             dump->failed = true;
     }
+
     if (table->type) {
         dump_indent(dump, indent);
         dump_text(dump, "type: ");
         dump_string(dump, table->type);
         dump_text(dump, "\n");
     }
+
     for (int i = 0; i < n && !dump->failed; i++)
         if (!defaults || !dump_is_default(dump, fields[i], value, defaults))
             dump_field(dump, fields[i], value, indent);

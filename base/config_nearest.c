@@ -1,5 +1,5 @@
 /* config_nearest.c - "did you mean": optimal string alignment distance (a swap of neighbours counts once), case
- * ignored. */
+ * ignored. Test: tests/base/test_config.c */
 #include <ctype.h>
 #include <string.h>
 
@@ -16,10 +16,13 @@ static int nearest_distance(const char *a, const char *b)
 {
     int n_a = (int)strlen(a), n_b = (int)strlen(b);
     int cost[NEAREST_MAX + 1][NEAREST_MAX + 1]; /* cost[i][j]: the first i letters of a to the first j of b */
+
     for (int i = 0; i <= n_a; i++)
         cost[i][0] = i;
     for (int j = 0; j <= n_b; j++)
         cost[0][j] = j;
+
+    /* Levenshtein's recurrence: delete, insert or replace a letter. */
     for (int i = 1; i <= n_a; i++)
         for (int j = 1; j <= n_b; j++) {
             int x = tolower((unsigned char)a[i - 1]), y = tolower((unsigned char)b[j - 1]);

@@ -1,4 +1,5 @@
-/* config_reference.c - the reference page: one Markdown table per table that can be reached. See config.h. */
+/* config_reference.c - the reference page: one Markdown table per table that can be reached. See config.h. Test:
+ * tests/base/test_config_dump.c */
 #include <string.h>
 
 #include "base/config_bind.h"
@@ -61,6 +62,7 @@ static void reference_row(FILE *file, const struct config_field *field)
         reference_cell(file, field->text);
         fputs("`", file);
     }
+
     fputs(" | ", file);
     reference_values(file, field);
     fputs(" | ", file);

@@ -1,4 +1,5 @@
-/* config_value.c - single values and short lists of them: text to number, bool, name, path. Strict; see config.h. */
+/* config_value.c - single values and short lists of them: text to number, bool, name, path. Strict; see config.h. Test:
+ * tests/base/test_config.c */
 #include <errno.h>
 #include <inttypes.h>
 #include <math.h>
@@ -28,6 +29,7 @@ const char *config_expected(enum config_type type)
         [CONFIG_LIST] = "a list",
         [CONFIG_CHOICE] = "a map with the key 'type'",
     };
+
     return expected[type];
 }
 
@@ -49,6 +51,8 @@ static bool config_is_number(const char *text, bool *ret_integer)
 {
     const char *digits = "0123456789", *at = text + (*text == '-' || *text == '+');
     size_t whole = strspn(at, digits), fraction = 0;
+
+    /* strtod takes more than YAML does (hex, inf, leading zeros), so the form is checked by hand. */
     if (whole > 1 && *at == '0')
         return false;
     at += whole;
@@ -58,6 +62,7 @@ static bool config_is_number(const char *text, bool *ret_integer)
         at += fraction;
         *ret_integer = false;
     }
+
     if (whole + fraction == 0)
         return false;
     if (*at == 'e' || *at == 'E') {
@@ -69,6 +74,7 @@ static bool config_is_number(const char *text, bool *ret_integer)
         if (!exponent)
             return false;
     }
+
     return *at == '\0';
 }
 
@@ -119,12 +125,14 @@ static void binding_int(struct binding *binding, const struct config_path *path,
             binding_fail(binding, path, node, "'%.*s' is not an integer", SHOWN, text);
         return;
     }
+
     errno = 0;
     long long value = strtoll(text, NULL, 10);
     if (errno) {
         binding_fail(binding, path, node, "%.*s is too large for an integer of 64 bits", SHOWN, text);
         return;
     }
+
     *slot = value;
     binding_range(binding, path, field, node, (double)value);
 }
@@ -169,6 +177,7 @@ static void binding_enum(struct binding *binding, const struct config_path *path
         binding_fail(binding, path, node, "expected one of %s, got %s", names, config_given(node));
         return;
     }
+
     for (int i = 0; field->names[i]; i++)
         if (strcmp(node->text, field->names[i]) == 0) {
             *slot = i;
@@ -217,12 +226,14 @@ static void binding_strings(struct binding *binding, const struct config_path *p
         binding_fail(binding, path, node, "expected a list of texts, got a map");
         return;
     }
+
     int n = node->kind == YAML_LIST ? node->n_items : 1;
     slot->items = arena_alloc(binding->arena, (size_t)n, sizeof *slot->items);
     if (!slot->items) {
         binding_fail_memory(binding);
         return;
     }
+
     slot->n = n;
     for (int i = 0; i < n && binding->status != STATUS_FAILED; i++) {
         struct config_path item = {.above = path, .index = i};
@@ -243,6 +254,7 @@ static void binding_numbers(struct binding *binding, const struct config_path *p
             binding_fail(binding, path, node, "expected %s, got %s", config_expected(field->type), config_given(node));
         return;
     }
+
     for (int i = 0; i < n; i++) {
         bool listed = node->kind == YAML_LIST;
         struct config_path item = {.above = path, .index = i};
@@ -346,6 +358,7 @@ enum status config_text_node(struct yaml_node **ret, enum config_type type, cons
             return status;
         yaml_unplace(node);
     }
+
     if (!node)
         return error_memory(error, strlen(text), "a value");
     *ret = node;

@@ -1,4 +1,4 @@
-/* error.c - see error.h. */
+/* error.c - statuses and the message stack; see error.h. Test: tests/base/test_error.c */
 #include "base/error.h"
 
 #include <stdarg.h>

@@ -1,4 +1,4 @@
-/* file.c - see file.h. */
+/* file.c - files written whole or not at all, folders, paths; see file.h. Test: tests/base/test_file.c */
 #include "base/file.h"
 
 #include <dirent.h>
@@ -35,6 +35,7 @@ static char *file_create_part(const char *path)
     enum { NAME_BYTES = 200, TRIES = 1000 }; /* a long name is cut: the system allows 255 bytes */
     static atomic_int count;
     const char *name = file_base(path);
+
     for (int i = 0; i < TRIES; i++) {
         char *part = memory_printf("%.*s.%.*s.%ld-%d.part", (int)(name - path), path, NAME_BYTES, name, (long)getpid(),
                                    atomic_fetch_add(&count, 1));
@@ -53,6 +54,7 @@ static char *file_create_part(const char *path)
         if (number != EEXIST)
             return NULL;
     }
+
     return NULL;
 }
 
@@ -126,6 +128,7 @@ static int file_read_all(char **ret_data, size_t *ret_bytes, int handle, size_t 
     if (!data)
         return ENOMEM;
     int number = 0;
+
     for (;;) {
         ssize_t n = read(handle, data + used, room - used);
         if (n < 0 && errno == EINTR)
@@ -149,10 +152,12 @@ static int file_read_all(char **ret_data, size_t *ret_bytes, int handle, size_t 
             room *= 2;
         }
     }
+
     if (number) {
         memory_free(data);
         return number;
     }
+
     data[used] = '\0';
     *ret_data = data;
     *ret_bytes = used;
@@ -228,6 +233,7 @@ enum status file_make_folders(const char *path, struct error *error)
     if (!partial)
         return error_memory(error, strlen(path) + 1, "a path");
     enum status status = STATUS_OK;
+
     for (char *end = partial; *end && !status;) {
         end += strspn(end, "/");
         end += strcspn(end, "/");
@@ -239,6 +245,7 @@ enum status file_make_folders(const char *path, struct error *error)
                          : file_fail(error, path, "cannot make the folder", errno);
         *end = kept;
     }
+
     memory_free(partial);
     return status;
 }
@@ -275,6 +282,7 @@ enum status file_list(struct config_strings *ret_names, const char *folder, stru
     struct config_strings names = {0};
     int64_t capacity = 0;
     enum status status = STATUS_OK;
+
     while (!status) {
         errno = 0;
         struct dirent *entry = readdir(handle);
@@ -288,12 +296,14 @@ enum status file_list(struct config_strings *ret_names, const char *folder, stru
         if (!file_list_add(&names, &capacity, entry->d_name, arena))
             status = error_memory(error, sizeof entry->d_name, "the names in a folder");
     }
+
     closedir(handle);
     if (status)
         return status;
     if (names.n)
         qsort(names.items, (size_t)names.n, sizeof *names.items, file_compare_names);
     *ret_names = names;
+
     return STATUS_OK;
 }
 

@@ -73,6 +73,8 @@ static const char *hdf5_walk(hid_t parent, const char *path, bool last_too)
     char part[HDF5_PATH_MAX];
     if (strlen(path) >= sizeof part)
         return "a path too long";
+
+    /* Each prefix that ends at a slash is a link of its own. */
     for (const char *at = path; at; at = *at ? at + 1 : NULL) {
         at += strcspn(at, "/");
         const size_t length = (size_t)(at - path);
@@ -87,6 +89,7 @@ static const char *hdf5_walk(hid_t parent, const char *path, bool last_too)
             return link.type == H5L_TYPE_SOFT ? "a soft link (only the file's own objects are read)"
                                               : "a link out of the file (only the file's own objects are read)";
     }
+
     return NULL;
 }
 
@@ -110,7 +113,10 @@ static const char *hdf5_dataset_flaw(hid_t dataset)
         flaw = "a virtual dataset: its values lie in other files";
     else if (!flaw && H5Pget_external_count(create) != 0)
         flaw = "its values lie in another file";
+
+    /* A filter that the library would load from disk runs foreign code. */
     const int n_filters = flaw ? 0 : H5Pget_nfilters(create);
+
     for (int i = 0; i < n_filters; i++) {
         unsigned flags, config;
         size_t n_values = 0;
@@ -118,6 +124,7 @@ static const char *hdf5_dataset_flaw(hid_t dataset)
         if (filter != H5Z_FILTER_DEFLATE && filter != H5Z_FILTER_SHUFFLE && filter != H5Z_FILTER_FLETCHER32)
             flaw = "it is compressed in an unknown way (gzip, shuffle and fletcher32 are known)";
     }
+
     if (create >= 0)
         H5Pclose(create);
     return flaw;
@@ -145,6 +152,7 @@ enum status hdf5_list(int64_t *ret_n, const char ***ret_names, hid_t group, cons
     const char **names = arena_alloc(arena, (size_t)info.nlinks + 1, sizeof *names);
     if (!names)
         return error_memory(error, (size_t)info.nlinks * sizeof *names, "the names in an HDF5 file");
+
     for (hsize_t i = 0; i < info.nlinks; i++) {
         ssize_t length = H5Lget_name_by_idx(group, ".", H5_INDEX_NAME, H5_ITER_INC, i, NULL, 0, H5P_DEFAULT);
         char *name = length < 0 ? NULL : arena_alloc(arena, (size_t)length + 1, 1);
@@ -155,6 +163,7 @@ enum status hdf5_list(int64_t *ret_n, const char ***ret_names, hid_t group, cons
             return hdf5_error(error, path, "a group");
         names[i] = name;
     }
+
     *ret_n = (int64_t)info.nlinks;
     *ret_names = names;
     return STATUS_OK;
@@ -198,6 +207,7 @@ enum status hdf5_get_numbers(void *out, int64_t n, hid_t object, const char *nam
     H5Tclose(stored);
     H5Sclose(space);
     H5Aclose(attribute);
+
     return status;
 }
 
@@ -271,6 +281,7 @@ enum status hdf5_get_text(const char **ret, hid_t object, const char *name, cons
     H5Sclose(space);
     H5Tclose(type);
     H5Aclose(attribute);
+
     return status;
 }
 
@@ -331,8 +342,8 @@ enum status hdf5_get_bytes(const void **ret, int64_t *ret_n, hid_t group, const 
         return hdf5_error(error, path, name);
     const hid_t type = H5Dget_type(dataset), space = H5Dget_space(dataset);
     enum status status = hdf5_check(dataset, type, space, name, path, error);
-    if (!status && (H5Tget_class(type) != H5T_INTEGER || H5Tget_size(type) != 1 ||
-                    H5Sget_simple_extent_ndims(space) != 1))
+    if (!status &&
+        (H5Tget_class(type) != H5T_INTEGER || H5Tget_size(type) != 1 || H5Sget_simple_extent_ndims(space) != 1))
         status = error_set(error, STATUS_FAILED, "%s: %s: not a list of bytes", path, name);
 
     const hssize_t n = status ? 0 : H5Sget_simple_extent_npoints(space);
@@ -374,6 +385,7 @@ enum status hdf5_array_shape(hid_t group, const char *name, bool *ret_is_float, 
         for (int i = 0; i < rank; i++)
             ret_dims[i] = (int64_t)dims[i];
     }
+
     H5Sclose(space);
     H5Tclose(type);
     H5Dclose(dataset);

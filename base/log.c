@@ -1,4 +1,4 @@
-/* log.c - see log.h. */
+/* log.c - lines of the log and the progress line; see log.h. Test: tests/base/test_log.c */
 #include "base/log.h"
 
 #include <inttypes.h>
@@ -57,6 +57,7 @@ static void log_line(enum log_level level, const char *prefix, const char *forma
         fputc('\n', stderr);
         va_end(again);
     }
+
     if (sink.file && (level <= sink.level || level <= LOG_INFO)) {
         time_t now = time(NULL);
         struct tm local;
@@ -160,6 +161,7 @@ static void progress_figures(char *text, size_t size, const struct progress *pro
     char rate[64], left[32] = "", count[96];
     double elapsed_s = now_s - progress->start_s;
     double per_s = elapsed_s > 0 ? (double)(progress->done - progress->first) / elapsed_s : 0;
+
     progress_rate(rate, sizeof rate, progress->unit, per_s);
     if (progress->total > 0)
         snprintf(count, sizeof count, "%" PRId64 "/%" PRId64, progress->done, progress->total);
@@ -187,6 +189,7 @@ static void progress_draw(const struct progress *progress, const char *figures)
     char bar[MOST + 1] = "", line[512];
     int columns = progress_columns() - 1;
     int width = columns - (int)strlen(progress->label) - (int)strlen(" [] 100 %  ") - (int)strlen(figures);
+
     width = width < LEAST ? LEAST : width > MOST ? MOST : width;
     double part = progress->total > 0 ? (double)progress->done / (double)progress->total : 0;
     int filled = part >= 1 ? width : part <= 0 ? 0 : (int)(part * width);
@@ -268,6 +271,7 @@ void progress_show(struct progress *progress, int64_t done, const char *note)
 {
     const double redraw_s = 0.1, line_s = 10;
     double now_s = log_clock_s(), since_s = now_s - progress->shown_s;
+
     progress->done = done;
     progress_tell(progress);
     bool tenth = progress->total > 0 && done * 10 / progress->total > progress->shown * 10 / progress->total;

@@ -1,4 +1,4 @@
-/* memory.c - see memory.h. */
+/* memory.c - allocation, its counters, and arenas; see memory.h. Test: tests/base/test_memory.c */
 #include "base/memory.h"
 
 #include <stdarg.h>

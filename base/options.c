@@ -1,4 +1,5 @@
-/* options.c - see options.h. The table and the tables nested in it are first laid out flat. */
+/* options.c - see options.h. The table and the tables nested in it are first laid out flat. Test:
+ * tests/base/test_options.c */
 #include "base/options.h"
 
 #include <string.h>
@@ -55,6 +56,7 @@ static enum status options_add(struct options *options, const struct config_fiel
         options->items = items;
         options->capacity = capacity;
     }
+
     char *name = option_name(options->arena, prefix, field->key);
     char *old_name = field->old_key ? option_name(options->arena, prefix, field->old_key) : NULL;
     if (!name || (field->old_key && !old_name))
@@ -145,6 +147,7 @@ static enum status options_take(struct options *options, int argc, char *const *
     const char *word = argv[i] + 2;
     size_t length = strcspn(word, "=");
     struct option *option = options_find(options, word, length);
+
     *ret_used = 1;
     if (!option && length > 3 && memcmp(word, "no-", 3) == 0 && !word[length]) {
         option = options_find(options, word + 3, length - 3);
@@ -152,6 +155,7 @@ static enum status options_take(struct options *options, int argc, char *const *
             return option_set(options, option, "false");
         option = NULL;
     }
+
     if (!option)
         return options_unknown(options, argv[i]);
     if (word[length])
@@ -162,6 +166,7 @@ static enum status options_take(struct options *options, int argc, char *const *
         return error_add(options->error, STATUS_USAGE, "--%s: a value is missing (give --%s VALUE)", option->name,
                          option->name);
     *ret_used = 2;
+
     return option_set(options, option, argv[i + 1]);
 }
 
@@ -209,6 +214,7 @@ enum status options_parse(const struct config_table *table, void *value, int arg
     if (options_flatten(&options, table, 0, "") || options_default(&options))
         return error->status;
     int64_t n = 0;
+
     for (int i = 0, used = 1; i < argc; i += used) {
         used = 1;
         if (strcmp(argv[i], "--") == 0) {
@@ -222,29 +228,32 @@ enum status options_parse(const struct config_table *table, void *value, int arg
             arguments[n++] = argv[i];
         }
     }
+
     if (!error->status)
         options_require(&options);
     if (!error->status)
         options_check(&options, table, 0);
     if (!error->status)
         *ret_arguments = (struct config_strings){n, arguments};
+
     return error->status;
 }
 
-static void print_choices(const char *const *names, FILE *file)
+static void options_print_choices(const char *const *names, FILE *file)
 {
     for (int i = 0; names[i]; i++)
         fprintf(file, "%s%s", i ? "|" : "", names[i]);
 }
 
 /* "--space lps|ras"; file NULL: only its length. */
-static int print_left(const struct option *option, FILE *file)
+static int options_print_left(const struct option *option, FILE *file)
 {
     static const char *const words[] = {
         [CONFIG_INT] = " N",     [CONFIG_DOUBLE] = " F",     [CONFIG_BOOL] = "",       [CONFIG_STRING] = " TEXT",
         [CONFIG_PATH] = " PATH", [CONFIG_ENUM] = " ",        [CONFIG_INT3] = " X,Y,Z", [CONFIG_DOUBLE3] = " X,Y,Z",
         [CONFIG_RANGE] = " A,B", [CONFIG_STRINGS] = " TEXT",
     };
+
     const char *word = words[option->field->type];
     size_t length = 2 + strlen(option->name) + strlen(word);
     if (option->field->type == CONFIG_ENUM)
@@ -253,16 +262,17 @@ static int print_left(const struct option *option, FILE *file)
     if (file) {
         fprintf(file, "--%s%s", option->name, word);
         if (option->field->type == CONFIG_ENUM)
-            print_choices(option->field->names, file);
+            options_print_choices(option->field->names, file);
     }
+
     return (int)length;
 }
 
-static void print_option(const struct option *option, int width, FILE *file)
+static void options_print_option(const struct option *option, int width, FILE *file)
 {
     const struct config_field *field = option->field;
     fprintf(file, "  ");
-    int pad = width - print_left(option, file);
+    int pad = width - options_print_left(option, file);
     fprintf(file, "%*s  %s", pad > 0 ? pad : 0, "", field->help ? field->help : "");
     if (field->unit)
         fprintf(file, " [%s]", field->unit);
@@ -283,11 +293,11 @@ void options_help(const struct config_table *table, FILE *file)
     if (options_flatten(&options, table, 0, "") == STATUS_OK) {
         int width = 0;
         for (int i = 0; i < options.n; i++) {
-            int left = print_left(&options.items[i], NULL);
+            int left = options_print_left(&options.items[i], NULL);
             width = left > width && left <= 40 ? left : width;
         }
         for (int i = 0; i < options.n; i++)
-            print_option(&options.items[i], width, file);
+            options_print_option(&options.items[i], width, file);
     }
     arena_done(&arena);
 }

@@ -1,4 +1,4 @@
-/* parallel.c - see parallel.h. */
+/* parallel.c - how many threads; see parallel.h. Test: tests/nn/test_bfloat16.c (bits on one thread and on all) */
 #include "base/parallel.h"
 
 #include <stdint.h>

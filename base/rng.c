@@ -1,11 +1,11 @@
-/* rng.c - see rng.h. */
+/* rng.c - counter-based random numbers; see rng.h. Test: tests/base/test_rng.c */
 #include "base/rng.h"
 
 #include <math.h>
 
 /* Philox4x32-10: Salmon, Moraes, Dror and Shaw, SC 2011, section 3.3 and table 2. Words of the counter: block number,
  * stream. */
-static void philox(uint32_t out[4], uint64_t low, uint64_t high, uint64_t key)
+static void rng_philox(uint32_t out[4], uint64_t low, uint64_t high, uint64_t key)
 {
     uint32_t c0 = (uint32_t)low, c1 = (uint32_t)(low >> 32), c2 = (uint32_t)high, c3 = (uint32_t)(high >> 32);
     uint32_t k0 = (uint32_t)key, k1 = (uint32_t)(key >> 32);
@@ -28,14 +28,14 @@ struct rng rng_child(const struct rng *rng, uint64_t id)
     /* Another key than the parent's, so that no child is a piece of its parent's own sequence. */
     const uint64_t apart = 0xA0761D6478BD642Fu;
     uint32_t word[4];
-    philox(word, id, rng->stream, rng->key ^ apart);
+    rng_philox(word, id, rng->stream, rng->key ^ apart);
     return rng_make((uint64_t)word[1] << 32 | word[0], (uint64_t)word[3] << 32 | word[2]);
 }
 
 uint32_t rng_u32(struct rng *rng)
 {
     if (rng->used == 4) {
-        philox(rng->block, rng->counter++, rng->stream, rng->key);
+        rng_philox(rng->block, rng->counter++, rng->stream, rng->key);
         rng->used = 0;
     }
     return rng->block[rng->used++];
@@ -91,7 +91,7 @@ void rng_fill_uniform(const struct rng *rng, float *out, int64_t n)
 #pragma omp parallel for schedule(static) if (n > 65536)
     for (int64_t block = 0; block < (n + 3) / 4; block++) {
         uint32_t word[4];
-        philox(word, (uint64_t)block, source.stream, source.key);
+        rng_philox(word, (uint64_t)block, source.stream, source.key);
         for (int64_t i = block * 4; i < n && i < block * 4 + 4; i++)
             out[i] = (float)(word[i % 4] >> 8) * 0x1p-24f;
     }

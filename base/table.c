@@ -1,4 +1,4 @@
-/* table.c - rows of cells as aligned columns. See log.h. */
+/* table.c - rows of cells as aligned columns. See log.h. Test: tests/base/test_log.c */
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,4 +1,5 @@
-/* yaml.c - see yaml.h. The tree is built from libyaml's events, in one pass and with a bounded depth. */
+/* yaml.c - see yaml.h. The tree is built from libyaml's events, in one pass and with a bounded depth. Test:
+ * tests/base/test_yaml.c */
 #include "base/yaml.h"
 
 #include <stdarg.h>
@@ -84,6 +85,7 @@ static enum status yaml_fail_syntax(struct yaml_reader *reader)
         return error_add(reader->error, STATUS_USAGE, "%s:%zu:%zu: not text: %s (save the file as UTF-8)", reader->file,
                          mark.line + 1, mark.column + 1, problem);
     }
+
     yaml_mark_t at = parser->problem_mark;
     const char *hint = yaml_has_tab(reader->text, at.line) ? " (indent with spaces, not tabs)" : "";
     if (!parser->context)
@@ -261,6 +263,7 @@ static enum status yaml_build_document(struct yaml_reader *reader, struct yaml_n
             return yaml_fail(reader, reader->event.start_mark,
                              "a second document begins here (one file holds one document)");
     }
+
     *ret_root = root;
     return STATUS_OK;
 }

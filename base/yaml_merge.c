@@ -1,4 +1,4 @@
-/* yaml_merge.c - `extends:` and `--set`: trees put over trees. See yaml.h. */
+/* yaml_merge.c - `extends:` and `--set`: trees put over trees. See yaml.h. Test: tests/base/test_yaml.c */
 #include <stdlib.h>
 #include <string.h>
 
@@ -84,6 +84,7 @@ static enum status yaml_merge_items(struct yaml_node *list, const struct yaml_no
                 status = yaml_put(item, old->keys[name], old->items[name], arena, error);
         }
     }
+
     return status;
 }
 
@@ -139,6 +140,7 @@ static enum status yaml_extend(struct yaml_node *into, const struct yaml_node *n
     if (root->kind != YAML_MAP)
         return yaml_error(error, root, "expected a map of keys");
     status = yaml_resolve(&root, depth + 1, arena, error);
+
     return status ? status : yaml_merge(into, root, arena, error);
 }
 
@@ -213,6 +215,8 @@ static enum status yaml_slot(struct yaml_node ***ret_slot, struct yaml_node *par
 {
     if (!*word)
         return yaml_error(error, where, "empty key in the path (write it as train.steps=10)");
+
+    /* A list is indexed by number or by its items' `name`; it cannot grow. */
     if (parent->kind == YAML_LIST) {
         int index = yaml_item(parent, word);
         if (index < 0)
@@ -220,12 +224,15 @@ static enum status yaml_slot(struct yaml_node ***ret_slot, struct yaml_node *par
         *ret_slot = &parent->items[index];
         return STATUS_OK;
     }
+
     if (parent->kind != YAML_MAP)
         return yaml_error(error, where, "%s: what is above it is a single value, not a map or list", word);
     struct yaml_node *key = yaml_node_new(arena, YAML_SCALAR, where->file, 0, 0);
     if (!key)
         return error_memory(error, sizeof *key, "a YAML key");
     key->text = word;
+
+    /* A key that is not there yet becomes an empty map, for the rest of the path. */
     int index = yaml_find(parent, word);
     if (index < 0) {
         struct yaml_node *map = yaml_node_new(arena, YAML_MAP, where->file, 0, 0);
@@ -233,6 +240,7 @@ static enum status yaml_slot(struct yaml_node ***ret_slot, struct yaml_node *par
             return error_memory(error, sizeof *key, "a YAML map");
         index = parent->n_items - 1;
     }
+
     *ret_slot = &parent->items[index];
     return STATUS_OK;
 }

@@ -1,4 +1,4 @@
-/* layer.c - what every layer has: its base keys and its parameters. */
+/* layer.c - what every layer has: its base keys and its parameters. Test: tests/nn/test_harness.c */
 #include "nn/layer.h"
 
 #include <assert.h>
@@ -50,6 +50,7 @@ enum status layer_param(struct layer *layer, const char *suffix, int n_dims, con
         if (!param)
             error_memory(error, sizeof *param, "parameter table");
     }
+
     memory_free(name);
     if (!param)
         return error->status;

@@ -1,4 +1,4 @@
-/* loss.c - the list of losses, and their weighted sum. */
+/* loss.c - the list of losses, and their weighted sum. Test: tests/nn/test_loss.c */
 #include "nn/loss.h"
 
 #include <string.h>

@@ -1,4 +1,4 @@
-/* optimizer.c - the list of optimizers, and what they share. */
+/* optimizer.c - the list of optimizers, and what they share. Test: tests/nn/test_optimizer.c */
 #include "nn/optimizer.h"
 
 extern const struct optimizer_ops optimizer_sgd, optimizer_adam, optimizer_adamw;

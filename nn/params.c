@@ -1,4 +1,5 @@
-/* params.c - see params.h. */
+/* params.c - the table of parameters and their first values; see params.h. Test: tests/nn/test_optimizer.c,
+ * tests/nn/test_golden.c */
 #include "nn/params.h"
 
 #include <assert.h>
@@ -64,6 +65,7 @@ enum status params_allocate(struct params *params, bool training, struct error *
     if (params_sort(params, error))
         return error->status;
     params->n_trainable = params->n_floats = 0;
+
     for (int64_t i = 0; i < params->n; i++) {
         params->items[i].offset = params->n_floats;
         if (__builtin_add_overflow(params->n_floats, params->items[i].count, &params->n_floats))
@@ -71,6 +73,7 @@ enum status params_allocate(struct params *params, bool training, struct error *
         if (params->items[i].trainable)
             params->n_trainable = params->n_floats;
     }
+
     params->value = memory_zalloc((size_t)params->n_floats, sizeof *params->value);
     if (!params->value)
         return error_memory(error, (size_t)params->n_floats * sizeof *params->value, "network parameters");
@@ -79,6 +82,7 @@ enum status params_allocate(struct params *params, bool training, struct error *
     params->grad = memory_zalloc((size_t)params->n_trainable, sizeof *params->grad);
     if (!params->grad)
         return error_memory(error, (size_t)params->n_trainable * sizeof *params->grad, "parameter gradients");
+
     return STATUS_OK;
 }
 
@@ -151,6 +155,7 @@ enum status params_copy(struct params *dst, const struct params *src, int64_t *r
         memcpy(dst->value + to->offset, src->value + from->offset, (size_t)from->count * sizeof *dst->value);
         n_copied++;
     }
+
     if (ret_n_copied)
         *ret_n_copied = n_copied;
     return STATUS_OK;

@@ -1,4 +1,4 @@
-/* registry.c - the one list of layer types: a new layer adds its line here. */
+/* registry.c - the one list of layer types: a new layer adds its line here. Test: tests/nn/test_harness.c */
 #include "nn/layer.h"
 
 #include <string.h>

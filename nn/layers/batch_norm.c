@@ -106,16 +106,22 @@ static void batch_norm_measure(struct layer *layer, const struct pass *pass)
     int64_t channels = layer->src[0].shape.c;
     double *mean = layer->kept, *inv = mean + channels;
     bool learning = pass->training && !layer->frozen;
+
     state->of_batch = learning || config->batch_statistics_at_test;
     if (state->of_batch)
         norm_measure(&state->norm, layer, mean, inv);
+
+    /* With processes that hold a part of the batch each, the statistics are those of all parts. */
     state->shares = learning && pass->replicas && pass->replicas->average ? pass->replicas : NULL;
     if (state->shares)
         batch_norm_share(state->shares, mean, inv, channels);
+
+    /* Testing and frozen layers use the moving statistics. */
     for (int64_t c = 0; c < channels && !state->of_batch; c++) {
         mean[c] = (double)layer->value[BATCH_NORM_MEAN][c];
         inv[c] = (double)layer->value[BATCH_NORM_VARIANCE][c];
     }
+
     if (learning)
         batch_norm_move(layer, mean, inv);
     for (int64_t c = 0; c < channels; c++)

@@ -28,6 +28,7 @@ static enum status concat_shape(const struct layer *layer, struct shape *ret_dst
                               shape_text(b, layer->src[k].shape));
         }
     }
+
     *ret_dst = dst;
     return STATUS_OK;
 }

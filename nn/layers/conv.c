@@ -77,6 +77,7 @@ static int64_t conv_axis(enum conv_padding padding, bool transposed, int64_t n, 
         pad[1] -= n * s - out;
         out = n * s;
     }
+
     return out;
 }
 
@@ -96,6 +97,7 @@ static struct conv_shape conv_describe(const struct layer *layer)
                                .frozen = layer->frozen};
     const int64_t size[3] = {src.d, src.h, src.w};
     int64_t *const out[3] = {&shape.dst.d, &shape.dst.h, &shape.dst.w};
+
     for (int a = 0; a < 3; a++) {
         int64_t pad[2];
         shape.kernel[a] = config->kernel[2 - a];
@@ -105,6 +107,7 @@ static struct conv_shape conv_describe(const struct layer *layer)
         shape.pad_before[a] = pad[0];
         shape.pad_after[a] = pad[1];
     }
+
     return shape;
 }
 

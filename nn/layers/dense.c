@@ -75,19 +75,26 @@ static void dense_backward(struct layer *layer, const struct pass *pass)
     int64_t inputs = layer->src[0].shape.c;
     float *src = layer->scratch, *d_dst = src + shape_count(layer->src[0].shape),
           *d_src = src; /* src is done with by then */
+
     (void)pass;
     tensor_to_plain(d_dst, layer->d_dst);
+
+    /* d_w[o,i] = sum_n d_dst[n,o] * src[n,i] */
     if (layer->grad[0]) {
         tensor_to_plain(src, layer->src[0]);
         engine_matmul(shape.c, inputs, shape.n, (struct matrix){d_dst, true}, (struct matrix){src, false},
                       layer->grad[0], false);
     }
+
+    /* d_b[o] = sum_n d_dst[n,o], in double */
     for (int64_t o = 0; layer->n_params > 1 && layer->grad[1] && o < shape.c; o++) {
         double sum = 0;
         for (int64_t n = 0; n < shape.n; n++)
             sum += (double)d_dst[n * shape.c + o];
         layer->grad[1][o] = (float)sum;
     }
+
+    /* d_src[n,i] = sum_o d_dst[n,o] * w[o,i] */
     if (layer->d_src[0].data) {
         engine_matmul(shape.n, inputs, shape.c, (struct matrix){d_dst, false}, (struct matrix){layer->value[0], false},
                       d_src, false);

@@ -183,6 +183,8 @@ static void norm_sums(struct norm_work *work, struct tensor a, struct tensor b, 
                           last = row * rows->floats + rows->voxels * (k + 1) / NORM_PIECES * rows->block_c;
             norm_sum_piece(work, &work->pieces[row * NORM_PIECES + k], row, a, b, first, last, has_leaky);
         }
+
+    /* Each piece is one thread's: their sums are added in order, whatever the number of threads. */
     for (int64_t i = 0; i < work->channels; i++) {
         const struct norm_piece *piece = &work->pieces[i / rows->block_c * NORM_PIECES];
         work->a[i] = work->ab[i] = 0;
@@ -353,6 +355,8 @@ static void norm_backward_factors(const struct norm *norm, const struct norm_gra
 {
     int64_t stored = work->channels / norm->shape.n;
     double values = (double)norm_stat_values(norm);
+
+    /* stat_a = sum(g) / M, stat_b = sum(g * xh) / M */
     memset(work->stat_a, 0, 2 * (size_t)norm_stats(norm) * sizeof *work->stat_a);
     memset(work->coef_d, 0, 3 * (size_t)work->channels * sizeof *work->coef_d);
     for (int64_t n = 0; n < norm->shape.n && !gradient->constant; n++)
@@ -366,6 +370,8 @@ static void norm_backward_factors(const struct norm *norm, const struct norm_gra
         !gradient->constant) /* each loss is a mean over its own part, the whole's the mean of them */
         gradient->replicas->average(gradient->replicas->context, work->stat_a,
                                     2 * norm_stats(norm)); /* stat_b lies behind stat_a */
+
+    /* The formula above sorted by d, x and 1: d_src = coef_d * d + coef_x * x + offset */
     for (int64_t n = 0; n < norm->shape.n; n++)
         for (int64_t c = 0; c < norm->shape.c; c++) {
             int64_t i = n * stored + c, s = norm_stat(norm, n, c);

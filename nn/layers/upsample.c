@@ -79,6 +79,7 @@ static void upsample_forward(struct layer *layer, const struct pass *pass)
     const struct upsample_config *config = layer->config;
     const struct shape from = layer->src[0].shape, to = layer->dst.shape;
     int64_t block_c = tensor_channel_block(to.c), planes = to.n * tensor_stored_channels(to.c) / block_c;
+
     (void)pass;
 #pragma omp parallel for collapse(2) schedule(static)
     for (int64_t plane = 0; plane < planes; plane++)
@@ -116,10 +117,13 @@ static void upsample_gather(const struct upsample_config *config, struct shape t
     float sum[UPSAMPLE_LANE_MAX] = {0};
     int64_t first[3], last[3];
     const int64_t size[3] = {from.d, from.h, from.w}, limit[3] = {to.d, to.h, to.w};
+
+    /* The voxels of dst that read this one: a factor of them, and `reach` more on both sides. */
     for (int a = 0; a < 3; a++) {
         first[a] = at[a] * f - reach > 0 ? at[a] * f - reach : 0;
         last[a] = (at[a] + 1) * f + reach < limit[a] ? (at[a] + 1) * f + reach : limit[a];
     }
+
     for (int64_t z = first[0]; z < last[0]; z++)
         for (int64_t y = first[1]; y < last[1]; y++) {
             float row = upsample_weight(config, z, at[0], size[0]) * upsample_weight(config, y, at[1], size[1]);
@@ -139,6 +143,7 @@ static void upsample_backward(struct layer *layer, const struct pass *pass)
     const struct upsample_config *config = layer->config;
     const struct shape from = layer->src[0].shape, to = layer->dst.shape;
     int64_t block_c = tensor_channel_block(to.c), planes = to.n * tensor_stored_channels(to.c) / block_c;
+
     (void)pass;
     if (!layer->d_src[0].data)
         return;

@@ -78,10 +78,13 @@ static double dice_part(const struct dice_config *dice, const struct loss_batch 
     int64_t voxels = shape_voxels(shape), samples = dice->over == DICE_BATCH ? shape.n : 1,
             first = part / shape.c * samples, c = part % shape.c;
     double sums[2] = {0, 0}, epsilon = dice->form == DICE_N1 ? 0 : dice->epsilon, whole = dice->form == DICE_N1 ? 0 : 1;
+
     for (int64_t n = first; n < first + samples; n++) {
         int64_t at = (n * shape.c + c) * voxels;
         dice_add_sums(dice, other, voxels, batch->p + at, batch->t + at, sums);
     }
+
+    /* 1 - (2 sum(p t) + eps) / (sum(p) + sum(t) + eps), or its squared form */
     double ab[2] = {2 * sums[0] + epsilon, sums[1] + epsilon};
     if (ab[1] == 0) /* both empty and no epsilon: nothing to learn, and no division by it */
         ab[0] = whole, ab[1] = 1;
@@ -90,6 +93,7 @@ static double dice_part(const struct dice_config *dice, const struct loss_batch 
         const struct dice_values values = {.p = batch->p + at, .t = batch->t + at};
         dice_gradient(dice, other, ab, share, voxels, &values, d_p + at, accumulate);
     }
+
     return whole - ab[0] / ab[1];
 }
 

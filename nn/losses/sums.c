@@ -1,4 +1,4 @@
-/* sums.c - see sums.h. */
+/* sums.c - sums that threads do not change; see sums.h. Test: tests/nn/test_loss.c */
 #include "nn/losses/sums.h"
 
 void sums_run(int64_t n, int n_sums, sums_piece *piece, const void *context, double *sums)

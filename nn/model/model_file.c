@@ -54,6 +54,7 @@ static enum status model_write_weights(hid_t group, const struct params *params,
         if (status)
             return status;
     }
+
     return STATUS_OK;
 }
 
@@ -72,6 +73,7 @@ static enum status model_write_state(hid_t group, const struct model *model, con
 /* All of a model into a group, its coarse stage into one inside it. */
 static enum status model_write_group(hid_t group, const struct model *model, const char *path, struct error *error)
 {
+    /* Groups are opened as they are needed and closed together below. */
     hid_t weights = -1, state = -1, coarse = -1;
     enum status status = model_write_texts(group, model, path, error);
     if (!status && (weights = hdf5_make_group(group, "weights")) < 0)
@@ -94,6 +96,7 @@ static enum status model_write_group(hid_t group, const struct model *model, con
         H5Gclose(state);
     if (coarse >= 0)
         H5Gclose(coarse);
+
     return status;
 }
 
@@ -216,6 +219,7 @@ static enum status model_check_weights(struct model *model, hid_t group, const c
     const char **names;
     if (hdf5_list(&n, &names, group, path, &model->arena, error))
         return error->status;
+
     for (int64_t i = 0; i < n; i++)
         if (!params_find(&model->params, names[i]))
             return error_set(error, STATUS_FAILED, "%s: weights/%s: the network has no such parameter", path, names[i]);
@@ -234,6 +238,7 @@ static enum status model_check_weights(struct model *model, hid_t group, const c
                              param_shape_text(has, n_dims, dim), param_shape_text(wants, param->n_dims, param->dim));
         }
     }
+
     return STATUS_OK;
 }
 
@@ -289,6 +294,7 @@ static enum status model_read_state(struct model *model, hid_t file, const char 
         if (!model->blocks)
             status = error_memory(error, (size_t)n * sizeof *model->blocks, "training state of the model");
     }
+
     for (int64_t i = 0; !status && i < n; i++)
         status = model_read_block(model, group, names[i], path, error);
     H5Gclose(group);
@@ -405,6 +411,7 @@ enum status model_portable(struct model *ret, const struct model *model, const c
     if (!out.texts)
         return error_memory(error, (size_t)model->n_texts * sizeof *out.texts, "the model's texts");
     out.n_texts = out.n_blocks = 0;
+
     for (int64_t i = 0; i < model->n_texts; i++) {
         struct model_text *text = &out.texts[out.n_texts];
         *text = model->texts[i];
@@ -412,6 +419,7 @@ enum status model_portable(struct model *ret, const struct model *model, const c
             return error_memory(error, strlen(model->texts[i].value), "the model's recipe");
         out.n_texts += !licence || strcmp(text->key, "licence") != 0;
     }
+
     if (licence)
         out.texts[out.n_texts++] = (struct model_text){"licence", licence};
     out.coarse = model->coarse ? arena_alloc(arena, 1, sizeof *out.coarse) : NULL;
@@ -420,6 +428,7 @@ enum status model_portable(struct model *ret, const struct model *model, const c
     if (out.coarse && model_portable(out.coarse, model->coarse, NULL, arena, error))
         return error->status;
     *ret = out;
+
     return STATUS_OK;
 }
 

@@ -1,4 +1,4 @@
-/* arena_plan.c - see arena_plan.h. */
+/* arena_plan.c - buffers placed in one arena; see arena_plan.h. Test: tests/nn/test_plan.c */
 #include "nn/network/arena_plan.h"
 
 #include <stdbool.h>
@@ -73,13 +73,17 @@ enum status plan_place(struct plan_item *items, int64_t n, int64_t *ret_bytes, s
     for (int64_t i = 0; i < n; i++)
         order[i] = &items[i];
     qsort(order, (size_t)n, sizeof *order, plan_compare_size);
+
+    /* The largest first; each into the tightest gap between those that live at the same time. */
     int64_t total = 0;
+
     for (int64_t i = 0; i < n; i++) {
         order[i]->offset = plan_gap(order[i], placed, i);
         plan_insert(placed, i, order[i]);
         if (order[i]->offset + order[i]->bytes > total)
             total = order[i]->offset + order[i]->bytes;
     }
+
     memory_free(order);
     *ret_bytes = total;
     return STATUS_OK;

@@ -1,11 +1,12 @@
-/* graph.c - from the YAML's list of layers to a checked graph with shapes. */
+/* graph.c - from the YAML's list of layers to a checked graph with shapes. Test: tests/nn/test_network.c,
+ * tests/nn/test_network_errors.c */
 #include <inttypes.h>
 #include <string.h>
 
 #include "nn/engine/engine.h"
 #include "nn/network/network_impl.h"
 
-static const struct config_table *network_layer_table(int index)
+static const struct config_table *graph_layer_table(int index)
 {
     const struct layer_ops *ops = layer_ops_at(index);
     return ops ? &ops->config : NULL;
@@ -33,7 +34,7 @@ static const struct config_field network_fields[] = {
      .names = network_recompute_names, .help = "training memory against time, same bits: outputs recomputed "
              "in backward; cheap: all but convolutions' and dense layers'; most: whatever lowers the memory"},
     {.key = "layers", .type = CONFIG_LIST, .offset = offsetof(struct network_config, layers),
-     .variant = network_layer_table, .required = true, .help = "from input to output"},
+     .variant = graph_layer_table, .required = true, .help = "from input to output"},
     {0}};
 /* clang-format on */
 
@@ -102,6 +103,7 @@ static enum status graph_sources(struct network *network, struct node *node, str
         return yaml_error(error, layer->node, "%s: from: %" PRId64 " sources, %s takes %d to %d", layer->name, n,
                           ops->config.type, ops->min_src, ops->max_src);
     layer->n_src = (int)n;
+
     for (int64_t k = 0; k < n; k++) {
         int64_t value = from->n ? graph_find(network, layer->index, from->items[k]) : layer->index;
         if (value < 0)
@@ -110,6 +112,7 @@ static enum status graph_sources(struct network *network, struct node *node, str
         network->values[value].n_uses++;
         node->written_src[k] = layer->src[k].shape = layer->d_src[k].shape = network->values[value].data.shape;
     }
+
     return STATUS_OK;
 }
 
@@ -123,6 +126,7 @@ static enum status graph_shape(struct network *network, struct layer *layer, str
         return yaml_error(error, layer->node, "%s: its output would be %s (a larger patch would fit)", layer->name,
                           shape_text(text, dst));
     }
+
     int64_t floats = tensor_floats(dst);
     if (floats < 0 || floats > INT64_MAX / (int64_t)sizeof(float))
         return yaml_error(error, layer->node, "%s: its output overflows 64 bits (a smaller patch or batch would fit)",
@@ -157,6 +161,7 @@ static enum status graph_layer(struct network *network, int64_t index, struct er
     struct node *node = &network->nodes[index];
     struct layer *layer = &node->layer;
     const struct config_item *item = &network->config->layers.items[index];
+
     layer->ops = layer_ops_find(item->table->type);
     layer->index = index;
     layer->node = item->node;
@@ -207,11 +212,15 @@ enum status network_graph(struct network *network, const struct network_config *
         return error_memory(error, (size_t)n * sizeof *network->nodes, "network graph");
     if (graph_input(network, src, error))
         return error->status;
+
+    /* Layers in order, so that each finds its sources' shapes. */
     for (int64_t i = 0; i < n; i++) {
         network->n_layers = i + 1;
         if (graph_layer(network, i, error))
             return error_while(error, "planning network '%s'", config->name);
     }
+
+    /* The parameter table has stopped growing: its entries stay where they are from now on. */
     for (int64_t i = 0; i < n; i++)
         graph_point_at_params(&network->nodes[i]);
     for (int64_t i = 0; i + 1 < n; i++)
@@ -220,6 +229,7 @@ enum status network_graph(struct network *network, const struct network_config *
             return yaml_error(error, layer->node, "%s: no layer reads it (name it in a `from`, or remove it)",
                               layer->name);
         }
+
     return STATUS_OK;
 }
 
@@ -231,6 +241,7 @@ static void graph_absorb(struct network *network, int64_t index)
     int64_t scale = node->layer.ops->scale ? node->layer.ops->scale(&node->layer) : 1;
     if (scale == 1 || network->values[index + 1].n_uses != 1)
         return;
+
     for (int64_t i = index + 1; i < network->n_layers; i++) {
         struct node *reader = &network->nodes[i];
         const struct layer_ops *ops = reader->layer.ops;
@@ -260,6 +271,8 @@ static void graph_absorb_activation(struct network *network, int64_t index)
         return;
     maker->activation = &node->layer;
     node->skipped = true;
+
+    /* Its readers read the maker's value from now on. */
     for (int64_t i = index + 1; i < network->n_layers; i++)
         for (int k = 0; k < network->nodes[i].layer.n_src; k++)
             if (network->nodes[i].src[k].value == made)
@@ -317,6 +330,7 @@ static void graph_join(struct network *network, int64_t index)
     const struct shape dst = node->layer.dst.shape;
     const int64_t block_c = tensor_channel_block(dst.c), made = index + 1;
     int64_t first = 0;
+
     for (int64_t i = 0; i <= network->n_layers; i++)
         if (i != made && network->values[i].shares == made)
             return; /* overwritten */
@@ -351,11 +365,14 @@ void network_graph_simplify(struct network *network)
     graph_want_gradients(network);
     for (int64_t i = 0; i <= network->n_layers; i++)
         network->values[i].shares = i;
+
+    /* First the layers that may overwrite their source, then the concats that their sources are made in. */
     for (int64_t i = 0; i < network->n_layers && !network->options.no_in_place; i++) {
         const struct node *node = &network->nodes[i];
         if (!node->skipped && graph_may_overwrite(network, node))
             network->values[i + 1].shares = network->values[node->src[0].value].shares;
     }
+
     for (int64_t i = 0; i < network->n_layers && graph_may_join(network); i++)
         if (network->nodes[i].layer.ops->concat_in_place)
             graph_join(network, i);

@@ -63,6 +63,7 @@ static void plan_data(const struct network *network, struct plan_item *data, str
                 plan_extend(backward, node->backward_step);
         }
     }
+
     plan_extend(&data[network->values[0].shares], 0);
     /* The caller reads the output until the next pass; one that must be copied to lie plain only until then. */
     plan_extend(&data[network->values[n].shares],
@@ -221,6 +222,8 @@ static enum status plan_attach(struct network *network, const struct plan_reques
         return error_memory(error, (size_t)network->bytes, "activations (a smaller patch or batch would fit)");
     for (int64_t i = 3 * n; i < requests->n; i++)
         *requests->pointers[i] = network->memory + requests->items[i].offset;
+
+    /* Values that share buffers point at their owner's, from their part on. */
     for (int64_t i = 0; i < n; i++) {
         struct value *value = &network->values[i];
         const struct plan_item *data = &requests->items[value->shares];
@@ -229,10 +232,12 @@ static enum status plan_attach(struct network *network, const struct plan_reques
         value->backward_data =
             network->values[value->shares].dropped ? plan_address(network, &data[2 * n], value) : value->data.data;
     }
+
     for (int64_t i = 0; i < network->n_layers; i++) {
         plan_attach_layer(network, &network->nodes[i]);
         plan_attach_beside(network, &network->nodes[i]);
     }
+
     return STATUS_OK;
 }
 
@@ -246,24 +251,31 @@ enum status network_plan(struct network *network, bool allocate, struct error *e
         status = error_memory(error, (size_t)capacity * sizeof *requests.items, "memory plan");
         goto done;
     }
+
     for (int64_t i = 0; i <= n; i++)
         network->values[i].has_writer = false;
     plan_values(network, &requests);
     plan_stats(network, &requests);
     plan_layers(network, &requests);
+
+    /* A blocked output is copied for the caller, who wants it plain. */
     struct shape dst = network->values[n].data.shape;
     if (tensor_channel_block(dst.c) > 1)
         plan_request(&requests, &network->dst_plain, shape_count(dst) * (int64_t)sizeof(float), n + 1,
                      plan_last_step(network));
+
+    /* Where buffers may not be shared (tests), every one lives all the time. */
     for (int64_t i = 0; i < requests.n && network->options.no_reuse; i++) {
         requests.items[i].first = 0;
         requests.items[i].last = plan_last_step(network);
     }
+
     status = plan_place(requests.items, requests.n, &network->bytes, error);
     if (!status && allocate)
         status = plan_attach(network, &requests, error);
 done:
     memory_free(requests.items);
     memory_free(requests.pointers);
+
     return status;
 }

@@ -1,4 +1,4 @@
-/* network.c - builds a network and runs it. */
+/* network.c - builds a network and runs it. Test: tests/nn/test_network.c */
 #include "nn/network/network_impl.h"
 
 #include <assert.h>

@@ -1,11 +1,12 @@
-/* print.c - what a network would cost and how it looks, before anything is allocated. */
+/* print.c - what a network would cost and how it looks, before anything is allocated. Test:
+ * tests/nn/test_network_errors.c */
 #include <inttypes.h>
 #include <string.h>
 
 #include "base/log.h"
 #include "nn/network/network_impl.h"
 
-static struct shape network_config_shape(const struct network_config *config)
+static struct shape print_config_shape(const struct network_config *config)
 {
     return (struct shape){1, config->input_channels, config->patch_vox[2], config->patch_vox[1], config->patch_vox[0]};
 }
@@ -13,14 +14,14 @@ static struct shape network_config_shape(const struct network_config *config)
 enum status network_describe(struct params *params, const struct network_config *config, struct error *error)
 {
     struct network network = {0};
-    enum status status = network_graph(&network, config, params, network_config_shape(config), NETWORK_INFER, error);
+    enum status status = network_graph(&network, config, params, print_config_shape(config), NETWORK_INFER, error);
     network_done(&network);
     return status;
 }
 
 /* Bytes of the arena in one mode: primitives are prepared, no tensor is allocated. */
-static enum status cost_bytes(int64_t *ret, const struct network_config *config, struct shape src,
-                              enum network_mode mode, struct error *error)
+static enum status print_cost_bytes(int64_t *ret, const struct network_config *config, struct shape src,
+                                    enum network_mode mode, struct error *error)
 {
     struct params params = {0};
     struct network network = {0};
@@ -38,7 +39,7 @@ enum status network_cost_recompute(int64_t ret_bytes[RECOMPUTE_MODES], const str
     enum status status = STATUS_OK;
     for (int mode = 0; mode < RECOMPUTE_MODES && !status; mode++) {
         with.recompute = mode;
-        status = cost_bytes(&ret_bytes[mode], &with, src, NETWORK_TRAIN, error);
+        status = print_cost_bytes(&ret_bytes[mode], &with, src, NETWORK_TRAIN, error);
     }
     return status;
 }
@@ -50,10 +51,12 @@ enum status network_cost(struct network_cost *ret, const struct network_config *
     struct params params = {0};
     struct network network = {0};
     enum status status = network_graph(&network, config, &params, src, NETWORK_INFER, error);
+
     for (int64_t i = 0; i < params.n; i++) {
         cost.n_params += params.items[i].count;
         cost.n_trainable += params.items[i].trainable ? params.items[i].count : 0;
     }
+
     for (int64_t i = 0; i < network.n_layers; i++)
         cost.macs += network.nodes[i].macs;
     if (!status)
@@ -61,11 +64,12 @@ enum status network_cost(struct network_cost *ret, const struct network_config *
     network_done(&network);
     params_done(&params);
     if (!status)
-        status = cost_bytes(&cost.infer_bytes, config, src, NETWORK_INFER, error);
+        status = print_cost_bytes(&cost.infer_bytes, config, src, NETWORK_INFER, error);
     if (!status)
-        status = cost_bytes(&cost.train_bytes, config, src, NETWORK_TRAIN, error);
+        status = print_cost_bytes(&cost.train_bytes, config, src, NETWORK_TRAIN, error);
     if (!status)
         *ret = cost;
+
     return status;
 }
 
@@ -98,6 +102,7 @@ static enum status print_rows(FILE *file, struct network *network, struct error 
     if (!cells)
         return error_memory(error, (size_t)n_cells * sizeof *cells, "layer table");
     memcpy(cells, head, sizeof head);
+
     for (int64_t i = 0; i < network->n_layers; i++) {
         const struct node *node = &network->nodes[i];
         const char **cell = cells + (i + 1) * PRINT_COLUMNS;
@@ -110,6 +115,7 @@ static enum status print_rows(FILE *file, struct network *network, struct error 
         cell[6] = node->n_written_params ? arena_printf(arena, "%" PRId64, node->n_written_params) : "-";
         cell[7] = node->macs ? arena_printf(arena, "%.3f", 1e-9 * (double)node->macs) : "-";
     }
+
     for (int64_t i = 0; i < n_cells; i++)
         if (!cells[i])
             return error_memory(error, 64, "layer table");
@@ -155,6 +161,7 @@ enum status network_print(FILE *file, const struct network_config *config, struc
     fprintf(file, "forward: %.1f GMAC (%.1f GFLOP) as written\n", 1e-9 * (double)cost.macs, 2e-9 * (double)cost.macs);
     fprintf(file, "memory of activations: inference %.1f MB, training %.1f MB; parameters %.1f MB\n",
             1e-6 * (double)cost.infer_bytes, 1e-6 * (double)cost.train_bytes, 4e-6 * (double)cost.n_params);
+
     for (int r = 0; r < RECOMPUTE_MODES; r++)
         fprintf(file, "%s%s %.1f MB%s", r ? ", " : "training with recompute: ", network_recompute_names[r],
                 1e-6 * (double)recompute_bytes[r], r == config->recompute ? " (chosen)" : "");

@@ -103,6 +103,7 @@ static enum status recompute_search(struct network *network, const bool *may_dro
         if (best >= 0)
             network->values[best].dropped = !network->values[best].dropped;
     }
+
     return STATUS_OK;
 }
 
@@ -133,6 +134,8 @@ static enum status recompute_most(struct network *network, struct error *error)
     recompute_drop(network, false);
     if (!status)
         status = recompute_search(network, may_drop, &from_cheap, error);
+
+    /* The better of the two: from all there is, or from all that is cheap. */
     for (int64_t i = 0; i < n && !status && from_all < from_cheap; i++)
         network->values[i].dropped = found[i];
     memory_free(may_drop);

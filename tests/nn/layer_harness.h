@@ -3,11 +3,10 @@
  * A case names a layer in YAML, its sources' shapes and a naive reference in double. The harness compares
  *   forward            with the reference;
  *   backward           with the numeric gradient OF THE REFERENCE (central differences) under a random upstream
- *     gradient: at sampled
- *                      elements, and along random directions that touch all of them;
+ *                      gradient: at sampled elements, and along random directions that touch all of them;
  * and requires: nothing read that was not written, nothing written outside its buffer, padding channels zero, inputs
  * left alone, the same bits in a second run, in place, and without the gradients nobody asked for; no allocation.
- * Comparisons of which most are zero against zero are refused. */
+ * Comparisons of which most are zero against zero are refused. Every case runs in float32 and with bfloat16 tensors. */
 #ifndef CALVARIA_TESTS_NN_LAYER_HARNESS_H
 #define CALVARIA_TESTS_NN_LAYER_HARNESS_H
 
