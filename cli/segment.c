@@ -116,7 +116,7 @@ static enum status segment_run(const void *value, int n_inputs, char *const *inp
     }
 
     if (!status && n_failed)
-        status = error_set(error, STATUS_FAILED, "%lld of %lld CTs gave no skull (each is told above)",
+        status = error_set(error, STATUS_FAILED, "%lld of %lld CTs gave no skull (see above)",
                            (long long)n_failed, (long long)cts.n);
     arena_done(&arena);
     return status;

@@ -32,7 +32,7 @@ static const struct config_field shape_fields[] = {
     {.key = "set", .type = CONFIG_STRINGS, .offset = OFFSET(set),
      .help = "KEY=VALUE: a hyper-parameter to start from, as coarse=3"},
     {.key = "centre", .type = CONFIG_STRINGS, .offset = OFFSET(centre),
-     .help = "heads whose mean is the model's; all others are shifted onto it (phantoms beside real heads)"},
+     .help = "heads whose mean is the model's; all others are shifted onto it (phantoms together with real heads)"},
     {.key = "licence", .type = CONFIG_STRING, .offset = OFFSET(licence),
      .help = "a note for the file: what the skulls' licence allows"},
     {0},
@@ -115,7 +115,7 @@ const struct command command_shape = {
     .arguments = "SET.h5... --out SHAPE.h5 [--split train|all] "
                  "[--few N] [--set KEY=VALUE]... [--centre NAME]... [--licence TEXT]",
     .example = "calvaria shape set.h5 --out shape.h5",
-    .options = {.help = "learn a statistical shape model of the vault: no training, minutes on two cores",
+    .options = {.help = "fit a statistical shape model of the vault, in minutes on two cores",
                 .size = sizeof(struct shape_options),
                 .base = &command_base_table,
                 .fields = shape_fields},

@@ -127,7 +127,7 @@ library=$(sources base nn data shape infer train serve | grep -v '^infer/main\.c
 everything=$(sources base nn data shape infer train serve cli bench tests)
 # shellcheck disable=SC2086
 {
-    forbid "unchecked or unbounded call (see STYLE)" 'atoi|atol|atoll|atof|strcpy|strcat|sprintf|vsprintf|strtok|gets' $everything
+    forbid "unchecked or unbounded call (see CONTRIBUTING.md)" 'atoi|atol|atoll|atof|strcpy|strcat|sprintf|vsprintf|strtok|gets' $everything
     forbid "a library prints to stdout or ends the program" 'printf|puts|putchar|vprintf|perror|exit|_exit|quick_exit' $library
     forbid "memory comes from base/memory.h" 'malloc|calloc|realloc|aligned_alloc|posix_memalign|strdup' \
         $(printf '%s\n' $library | grep -v '^base/memory\.c$')
