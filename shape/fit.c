@@ -17,7 +17,7 @@
 #define SAME_HEAD_MM 0.75 /* mean difference of two outer surfaces below which they are one head's */
 #define MAP_UNIT_MM \
     0.00390625 /* stored radii are multiples of this: the file shrinks, and reads back to the same bits */
-enum { TRIAL_HEADS_MAX = 64, TRIALS_MIN = 24, TRIAL_THIN = 3, TUNE_EVERY = 2 };
+enum { TRIAL_HEADS_MAX = 64, TRIALS_MIN = 24, TRIAL_THIN = 3, TUNE_EVERY = 2, CHECKS = 2 }; /* CHECKS: holes a trial */
 
 /* One skull on its way into the model. */
 struct fit_head {
@@ -42,7 +42,7 @@ struct fit {
     /* trials */
     int64_t n_trials;
     int64_t n_tuning, every;              /* every so many trials also serve the search */
-    struct head_trial *tuning, *checking; /* n_tuning, n_trials */
+    struct head_trial *tuning, *checking; /* n_tuning, CHECKS * n_trials */
 };
 
 /* ---- which skulls ---- */
@@ -469,9 +469,10 @@ static void fit_head_trials(struct fit *fit, int64_t h, const struct hole_config
     if (dataset_read_skull(&skull, fit->head[h].set, fit->head[h].index, error))
         return;
     for (int64_t i = h; i < fit->n_trials && !error->status; i += fit->n) {
-        if (i % fit->every == 0 && fit_trial(&fit->tuning[i / fit->every], fit, h, &skull, 2 * i, quick, error))
+        if (i % fit->every == 0 && fit_trial(&fit->tuning[i / fit->every], fit, h, &skull, 3 * i, quick, error))
             break;
-        fit_trial(&fit->checking[i], fit, h, &skull, 2 * i + 1, &hole_default, error);
+        for (int k = 0; k < CHECKS && !error->status; k++)
+            fit_trial(&fit->checking[CHECKS * i + k], fit, h, &skull, 3 * i + 1 + k, &hole_default, error);
     }
     volume_done(&skull);
 }
@@ -488,7 +489,7 @@ static enum status fit_trials(struct fit *fit, struct error *error)
     fit->every = n_heads >= 2 * TRIALS_MIN ? TUNE_EVERY : 1;
     fit->n_tuning = (fit->n_trials + fit->every - 1) / fit->every;
     fit->tuning = arena_alloc(&fit->arena, (size_t)fit->n_tuning, sizeof *fit->tuning);
-    fit->checking = arena_alloc(&fit->arena, (size_t)fit->n_trials, sizeof *fit->checking);
+    fit->checking = arena_alloc(&fit->arena, (size_t)fit->n_trials, CHECKS * sizeof *fit->checking);
     if (!fit->tuning || !fit->checking)
         return error_memory(error, (size_t)fit->n_trials * sizeof *fit->tuning, "the trials");
     progress_start(&progress, "trials", "heads", 0, n_heads);
@@ -517,7 +518,8 @@ static enum status fit_tune(struct fit *fit, struct error *error)
     }
     if (tune_evaluate(&report->tuned, fit->tuning, fit->n_tuning, params, true, error))
         return error->status;
-    return tune_calibrate(&fit->model.calibration, &report->checked, fit->checking, fit->n_trials, params, error);
+    const struct tune_trials checking = {fit->checking, CHECKS * fit->n_trials, &fit->model.disc};
+    return tune_calibrate(&fit->model.calibration, &fit->model.heads, &report->checked, &checking, params, error);
 }
 
 /* ---- all ---- */
@@ -545,7 +547,7 @@ enum status shape_fit(struct shape_model *ret, struct fit_report *ret_report, co
         cloud_done(&fit.head[h].cloud);
     for (int64_t i = 0; fit.tuning && i < fit.n_tuning; i++)
         head_trial_done(&fit.tuning[i]);
-    for (int64_t i = 0; fit.checking && i < fit.n_trials; i++)
+    for (int64_t i = 0; fit.checking && i < CHECKS * fit.n_trials; i++)
         head_trial_done(&fit.checking[i]);
     for (int64_t i = 0; fit.sets && i < config->sets.n; i++)
         dataset_close(fit.sets[i]);

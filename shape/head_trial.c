@@ -118,9 +118,10 @@ static enum status head_trial_fill(struct head_trial *trial, const struct head_t
     int32_t *rays = memory_alloc((size_t)n, sizeof *rays);
     trial->seen = memory_alloc((size_t)hole->n_seen, sizeof *trial->seen);
     trial->unseen = memory_alloc((size_t)hole->n_unseen, sizeof *trial->unseen);
+    trial->ray = memory_alloc((size_t)hole->n_unseen, sizeof *trial->ray);
     trial->truth = memory_alloc((size_t)hole->n_unseen, 2 * sizeof *trial->truth);
     enum status status = STATUS_OK;
-    if (!rays || !trial->seen || !trial->unseen || !trial->truth)
+    if (!rays || !trial->seen || !trial->unseen || !trial->ray || !trial->truth)
         status = error_memory(error, (size_t)n * sizeof *rays, "the rays of a trial");
     if (!status)
         status = radial_map_new(&trial->map, n, error);
@@ -139,6 +140,7 @@ static enum status head_trial_fill(struct head_trial *trial, const struct head_t
                                  !(fabs(head->map->outer[ray] - population->mean.outer[ray]) <=
                                    fmax(5 * population->sd.outer[ray], 6));
                 trial->unseen[k - hole->n_seen] = (int32_t)k;
+                trial->ray[k - hole->n_seen] = (int32_t)ray;
                 trial->truth[2 * (k - hole->n_seen)] = odd ? NAN : head->map->inner[ray];
                 trial->truth[2 * (k - hole->n_seen) + 1] = odd ? NAN : head->map->outer[ray];
             }
@@ -190,6 +192,7 @@ void head_trial_done(struct head_trial *trial)
     memory_free(trial->disc.pixel);
     memory_free(trial->seen);
     memory_free(trial->unseen);
+    memory_free(trial->ray);
     memory_free(trial->truth);
     *trial = (struct head_trial){0};
 }

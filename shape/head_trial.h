@@ -12,7 +12,7 @@ struct head_trial {
     struct disc disc;             /* ray and pixel alone */
     struct population population; /* without the head's group */
     struct radial_map map;
-    int32_t *seen, *unseen;
+    int32_t *seen, *unseen, *ray; /* ray: of each unseen one, its number on the whole disc */
     int64_t n_seen, n_unseen;
     float *truth; /* n_unseen x 2; NaN where the head has none */
 };

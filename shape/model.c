@@ -17,6 +17,7 @@ void shape_model_done(struct shape_model *model)
     memory_free(model->heads.group);
     memory_free(model->heads.spread);
     memory_free(model->heads.rough);
+    memory_free(model->heads.scale);
     arena_done(&model->arena);
     *model = (struct shape_model){0};
 }

@@ -5,6 +5,7 @@
  *   /template       float32 (n, n): outer radius over the template disc, mm
  *   /good           uint8 (rays): 1 where the model vouches for its radii
  *   /rough          float32 (rays, 2): roughness of the two surfaces, mm
+ *   /scale          float32 (rays, 2): factor of the two surfaces' predicted sd, from skulls left out
  *   /heads/map      float32 (heads, rays, 2): inner and outer radius, mm, gaps filled
  *   /heads/missing  uint8 (heads, rays): 1 where the radius was filled, not measured
  *   /heads/spread   float32 (rows, rays, 2): uncertainty of what was filled, mm

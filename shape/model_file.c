@@ -131,6 +131,7 @@ static enum status shape_write_all(hid_t file, const struct shape_model *model, 
                        map = {"heads/map", H5T_NATIVE_FLOAT, 3, {n, rays, 2}},
                        missing = {"heads/missing", H5T_NATIVE_UINT8, 2, {n, rays}},
                        rough = {"rough", H5T_NATIVE_FLOAT, 2, {rays, 2}},
+                       scale = {"scale", H5T_NATIVE_FLOAT, 2, {rays, 2}},
                        spread = {"heads/spread", H5T_NATIVE_FLOAT, 3, {(hsize_t)model->heads.n_spread, rays, 2}};
     const hid_t create = H5Pcreate(H5P_GROUP_CREATE);
     H5Pset_obj_track_times(create, false);
@@ -145,6 +146,8 @@ static enum status shape_write_all(hid_t file, const struct shape_model *model, 
         array_write(file, &missing, model->missing, path, error) || shape_write_heads(file, model, path, error))
         return error->status;
     if (model->heads.rough && array_write(file, &rough, model->heads.rough, path, error))
+        return error->status;
+    if (model->heads.scale && array_write(file, &scale, model->heads.scale, path, error))
         return error->status;
     return model->heads.n_spread ? array_write(file, &spread, model->heads.spread, path, error) : STATUS_OK;
 }
@@ -381,6 +384,9 @@ static enum status shape_check_values(const struct shape_model *model, const cha
     for (int64_t k = 0; model->heads.rough && k < n_rays * 2; k++)
         if (!(model->heads.rough[k] >= 0 && model->heads.rough[k] < 1000))
             return error_set(error, STATUS_FAILED, "%s: rough: value %" PRId64 " is no roughness", path, k);
+    for (int64_t k = 0; model->heads.scale && k < n_rays * 2; k++)
+        if (!(model->heads.scale[k] > 0 && model->heads.scale[k] < 100))
+            return error_set(error, STATUS_FAILED, "%s: scale: value %" PRId64 " is no factor", path, k);
     for (int64_t k = 0; k < model->heads.n_spread * n_rays * 2; k++)
         if (!(fabsf(model->heads.spread[k]) < 1000))
             return error_set(error, STATUS_FAILED, "%s: heads/spread: value %" PRId64 " is not finite", path, k);
@@ -403,7 +409,7 @@ static enum status shape_read_arrays(struct shape_model *model, hid_t file, cons
     model->heads.n_rays = model->disc.n_rays;
     model->heads.n_spread = (int64_t)spread.dim[0];
 
-    void *template = NULL, *good = NULL, *values = NULL, *missing = NULL, *rows = NULL, *rough = NULL;
+    void *template = NULL, *good = NULL, *values = NULL, *missing = NULL, *rows = NULL, *rough = NULL, *scale = NULL;
     enum status status =
         array_read(&template, file, (struct array){"template", H5T_NATIVE_FLOAT, 2, {side, side}}, path, error);
     if (!status)
@@ -417,12 +423,15 @@ static enum status shape_read_arrays(struct shape_model *model, hid_t file, cons
         status = array_read(&rows, file, spread, path, error);
     if (!status && hdf5_has(file, "rough"))
         status = array_read(&rough, file, (struct array){"rough", H5T_NATIVE_FLOAT, 2, {rays, 2}}, path, error);
+    if (!status && hdf5_has(file, "scale"))
+        status = array_read(&scale, file, (struct array){"scale", H5T_NATIVE_FLOAT, 2, {rays, 2}}, path, error);
     model->template = template;
     model->good = good;
     model->heads.map = values;
     model->missing = missing;
     model->heads.spread = rows;
     model->heads.rough = rough;
+    model->heads.scale = scale;
     if (status || shape_read_heads(model, file, path, error))
         return error->status;
     return shape_check_values(model, path, error);

@@ -132,7 +132,8 @@ enum status population_new(struct population *ret, const struct disc *disc, cons
     population.mode = memory_alloc((size_t)(2 * n * POSE_MODES), sizeof *population.mode);
     enum status status = STATUS_OK;
     population.rough = memory_zalloc((size_t)(2 * n), sizeof *population.rough);
-    if (!population.factor || !population.mode || !population.rough)
+    population.scale = memory_alloc((size_t)(2 * n), sizeof *population.scale);
+    if (!population.factor || !population.mode || !population.rough || !population.scale)
         status = error_memory(error, (size_t)(2 * n * population.n_factors) * sizeof *population.factor,
                               "the covariance's factors");
     if (!status)
@@ -140,6 +141,8 @@ enum status population_new(struct population *ret, const struct disc *disc, cons
     if (!status)
         status = radial_map_new(&population.sd, n, error);
     if (!status) {
+        for (int64_t k = 0; k < 2 * n; k++)
+            population.scale[k] = heads->scale ? heads->scale[k] : 1;
         if (heads->rough)
             memcpy(population.rough, heads->rough, (size_t)(2 * n) * sizeof *population.rough);
 #pragma omp parallel for schedule(static)
@@ -161,9 +164,10 @@ void population_done(struct population *population)
     memory_free(population->factor);
     memory_free(population->mode);
     memory_free(population->rough);
+    memory_free(population->scale);
     radial_map_done(&population->mean);
     radial_map_done(&population->sd);
-    population->factor = population->mode = population->rough = NULL;
+    population->factor = population->mode = population->rough = population->scale = NULL;
 }
 
 /* ---- roughness ---- */

@@ -21,6 +21,8 @@ struct heads {
     float *spread;
     /* Roughness of the surfaces, n_rays x 2, mm: what a smoothed map misses; NULL: not measured, 0. */
     float *rough;
+    /* n_rays x 2: by how much the sd of a prediction is to be multiplied there, from skulls left out; NULL: by 1. */
+    float *scale;
 };
 
 enum { POSE_MODES = 9 };
@@ -33,6 +35,7 @@ struct population {
     float *mode;   /* n_rays x 2 x POSE_MODES, mm: change of the mean under 1 degree, 1 mm, 1 % of scale about and along
                       each axis */
     float *rough;  /* n_rays x 2, mm */
+    float *scale;  /* n_rays x 2: of a predicted sd */
     struct radial_map mean, sd; /* mm */
 };
 

@@ -26,8 +26,8 @@ enum status shape_predict(struct radial_map *filled, struct radial_map *sd, cons
         filled->inner[ray] = gaussian.mean[2 * k];
         filled->outer[ray] = gaussian.mean[2 * k + 1];
         if (sd) {
-            sd->inner[ray] = gaussian.sd[2 * k];
-            sd->outer[ray] = gaussian.sd[2 * k + 1];
+            sd->inner[ray] = gaussian.sd[2 * k] * population->scale[2 * ray];
+            sd->outer[ray] = gaussian.sd[2 * k + 1] * population->scale[2 * ray + 1];
         }
     }
     gaussian_done(&gaussian);

@@ -158,35 +158,102 @@ static int tune_compare(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-enum status tune_calibrate(struct shape_calibration *ret, struct tune_score *ret_score, const struct head_trial *trials,
-                           int64_t n, const struct covariance_params *params, struct error *error)
+#define SCALE_SMOOTH 8.0       /* pixels: 17 mm */
+#define SCALE_TRUST 400.0      /* radii of scale 1 that each pixel is averaged with: the area of the Gaussian */
+#define MEAN_OF_NORMAL 0.79788 /* of |z| */
+
+/* sums and counts of |z| per ray become the scale of one surface. image, weight: n x n. */
+static enum status tune_scale_surface(float *scale, float *image, float *weight, int surface, const struct disc *disc,
+                                      struct error *error)
 {
-    struct arena arena = {0};
-    struct head_trial_score *scores = arena_alloc(&arena, (size_t)n, sizeof *scores);
-    int64_t *start = arena_alloc(&arena, (size_t)n, sizeof *start), n_values = 0, kept = 0;
-    for (int64_t i = 0; start && i < n; i++) {
-        start[i] = n_values;
-        n_values += 2 * trials[i].n_unseen;
+    if (disc_smooth(image, disc, SCALE_SMOOTH, error) || disc_smooth(weight, disc, SCALE_SMOOTH, error))
+        return error->status;
+    const float prior = (float)(SCALE_TRUST / (2 * 3.14159265358979323846 * SCALE_SMOOTH * SCALE_SMOOTH));
+    for (int64_t ray = 0; ray < disc->n_rays; ray++) {
+        const int64_t p = disc->pixel[ray];
+        const float mean = (image[p] + prior * (float)MEAN_OF_NORMAL) / (weight[p] + prior);
+        scale[2 * ray + surface] = fminf(fmaxf(mean / (float)MEAN_OF_NORMAL, 0.2f), 5);
     }
-    float *z = arena_alloc(&arena, (size_t)n_values, sizeof *z);
+    return STATUS_OK;
+}
+
+/* z: of trial i from start[i] on. */
+static enum status tune_scale(float *scale, const float *z, const int64_t *start, const struct tune_trials *trials,
+                              struct error *error)
+{
+    const struct disc *disc = trials->disc;
+    const size_t size = (size_t)(disc->n * disc->n);
+    float *image = memory_alloc(size, sizeof *image), *weight = memory_alloc(size, sizeof *weight);
     enum status status = STATUS_OK;
-    if (!scores || !start || !z)
+    if (!image || !weight)
+        status = error_memory(error, size * sizeof *image, "the calibration");
+    for (int surface = 0; surface < 2 && !status; surface++) {
+        memset(image, 0, size * sizeof *image);
+        memset(weight, 0, size * sizeof *weight);
+        for (int64_t i = 0; i < trials->n; i++)
+            for (int64_t k = 0; k < trials->item[i].n_unseen; k++) {
+                const float value = fminf(fabsf(z[start[i] + 2 * k + surface]), 5);
+                const int32_t ray = trials->item[i].ray[k], sides[2] = {ray, disc->mirror[ray]};
+                for (int side = 0; side < 2 && !isnan(z[start[i] + 2 * k + surface]); side++) {
+                    image[disc->pixel[sides[side]]] += value;
+                    weight[disc->pixel[sides[side]]] += 1;
+                }
+            }
+        status = tune_scale_surface(scale, image, weight, surface, disc, error);
+    }
+    memory_free(image);
+    memory_free(weight);
+    return status;
+}
+
+/* |z| over the scale, the finite ones, sorted; *ret_n of them. */
+static void tune_scaled(float *z, int64_t *ret_n, const float *scale, const int64_t *start,
+                        const struct tune_trials *trials)
+{
+    int64_t kept = 0;
+    for (int64_t i = 0; i < trials->n; i++)
+        for (int64_t k = 0; k < 2 * trials->item[i].n_unseen; k++) {
+            const float value = fabsf(z[start[i] + k]) / scale[2 * trials->item[i].ray[k / 2] + (k & 1)];
+            if (isfinite(value))
+                z[kept++] = value; /* never ahead of what is read */
+        }
+    qsort(z, (size_t)kept, sizeof *z, tune_compare);
+    *ret_n = kept;
+}
+
+enum status tune_calibrate(struct shape_calibration *ret, struct heads *heads, struct tune_score *ret_score,
+                           const struct tune_trials *trials, const struct covariance_params *params,
+                           struct error *error)
+{
+    const size_t n = (size_t)trials->n, n_rays = (size_t)trials->disc->n_rays;
+    struct arena arena = {0};
+    struct head_trial_score *scores = arena_alloc(&arena, n, sizeof *scores);
+    int64_t *start = arena_alloc(&arena, n, sizeof *start), n_values = 0, kept = 0;
+    for (size_t i = 0; start && i < n; i++) {
+        start[i] = n_values;
+        n_values += 2 * trials->item[i].n_unseen;
+    }
+    float *z = arena_alloc(&arena, (size_t)n_values, sizeof *z), *scale = memory_alloc(n_rays, 2 * sizeof *scale);
+    enum status status = STATUS_OK;
+    if (!scores || !start || !z || !scale)
         status = error_memory(error, (size_t)n_values * sizeof *z, "the trials");
-    else
-        status = tune_run(scores, z, start, trials, n, params, true, error);
+    if (!status)
+        status = tune_run(scores, z, start, trials->item, trials->n, params, true, error);
+    if (!status)
+        status = tune_scale(scale, z, start, trials, error);
     if (!status) {
-        for (int64_t k = 0; k < n_values; k++)
-            if (isfinite(z[k]))
-                z[kept++] = fabsf(z[k]);
+        tune_scaled(z, &kept, scale, start, trials);
         if (kept < 100)
             status = error_set(error, STATUS_FAILED, "shape model: only %lld radii to calibrate its uncertainty with",
                                (long long)kept);
     }
     if (!status) {
-        qsort(z, (size_t)kept, sizeof *z, tune_compare);
         *ret = (struct shape_calibration){z[kept / 2], z[kept * 9 / 10]};
-        *ret_score = tune_mean(scores, n);
-    }
+        *ret_score = tune_mean(scores, trials->n);
+        memory_free(heads->scale);
+        heads->scale = scale;
+    } else
+        memory_free(scale);
     arena_done(&arena);
     return status;
 }

@@ -15,14 +15,23 @@ struct tune_score {
 enum status tune_evaluate(struct tune_score *ret, const struct head_trial *trials, int64_t n,
                           const struct covariance_params *params, bool with_sd, struct error *error);
 
+struct tune_trials {
+    const struct head_trial *item;
+    int64_t n;
+    const struct disc *disc; /* of the maps */
+};
+
 /* Coordinate search in place, from the parameters given: each is stepped up and down while the mean overlap grows.
  * progress, if not NULL, counts TUNE_STEPS. */
 enum { TUNE_PARAMS = 10, TUNE_ROUNDS = 1, TUNE_STEPS = TUNE_PARAMS * TUNE_ROUNDS };
 enum status tune_search(struct covariance_params *params, struct tune_score *ret_score, const struct head_trial *trials,
                         int64_t n, struct progress *progress, struct error *error);
 
-/* Factors of the sd such that half and 90 % of the true radii of the trials lie within. */
-enum status tune_calibrate(struct shape_calibration *ret, struct tune_score *ret_score, const struct head_trial *trials,
-                           int64_t n, const struct covariance_params *params, struct error *error);
+/* Where the prediction is less sure, or surer, than it claims: heads->scale is set (memory_free), the mean of |error| /
+ * sd of the trials there, smoothed over the disc and both sides of the head, over what a Gaussian has. Then the factors
+ * of this scaled sd within which half and 90 % of the true radii lie. */
+enum status tune_calibrate(struct shape_calibration *ret, struct heads *heads, struct tune_score *ret_score,
+                           const struct tune_trials *trials, const struct covariance_params *params,
+                           struct error *error);
 
 #endif
