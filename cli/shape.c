@@ -1,6 +1,5 @@
 /* shape.c - `calvaria shape`: a statistical shape model of the vault from packed sets of skulls. */
 #include <stdio.h>
-#include <string.h>
 
 #include "base/log.h"
 #include "cli/command.h"
@@ -8,7 +7,7 @@
 
 struct shape_options {
     struct command_options common;
-    const char *out, *licence;
+    const char *out, *licence, *from;
     int split;
     int64_t few, seed;
     bool tune;
@@ -29,6 +28,8 @@ static const struct config_field shape_fields[] = {
     {.key = "seed", .type = CONFIG_INT, .offset = OFFSET(seed), .text = "1", .min = 0, .max = 1e15, .help = "of --few"},
     {.key = "tune", .type = CONFIG_BOOL, .offset = OFFSET(tune), .text = "true",
      .help = "choose hyper-parameters by predicting each head without itself; else the standard ones"},
+    {.key = "from", .type = CONFIG_PATH, .offset = OFFSET(from),
+     .help = "a shape model of these skulls: only its hyper-parameters and intervals are found anew"},
     {.key = "set", .type = CONFIG_STRINGS, .offset = OFFSET(set),
      .help = "KEY=VALUE: a hyper-parameter to start from, as coarse=3"},
     {.key = "centre", .type = CONFIG_STRINGS, .offset = OFFSET(centre),
@@ -45,52 +46,21 @@ static void shape_print_score(const char *name, const struct tune_score *score)
            score->overlap, score->error_mm[0], score->error_mm[1], score->log_density, (long long)score->n_trials);
 }
 
-/* KEY=VALUE over the defaults. Mistakes are collected. */
-static enum status shape_set(struct covariance_params *params, const struct config_strings *set, struct arena *arena,
-                             struct error *error)
-{
-    const char *keys[32] = {0};
-    if (config_bind(&covariance_table, NULL, params, arena, error))
-        return error->status;
-    for (int64_t i = 0; i < set->n; i++) {
-        const char *text = set->items[i];
-        const size_t length = strcspn(text, "=");
-        const struct config_field *field = covariance_table.fields;
-        size_t n = 0;
-        for (; field->key && !(strlen(field->key) == length && strncmp(field->key, text, length) == 0); field++)
-            keys[n++] = field->key;
-        char *where = arena_printf(arena, "--set %.*s", (int)length, text);
-        if (!where)
-            return error_memory(error, length, "an option");
-        if (field->key && text[length])
-            config_set_text(field, params, text + length + 1, where, arena, error);
-        else {
-            const char *near = field->key ? NULL : config_nearest(text, keys);
-            error_add(error, STATUS_USAGE, "%s: %s%s%s%s", where,
-                      field->key ? "no value (KEY=VALUE)" : "no such hyper-parameter", near ? " (did you mean '" : "",
-                      near ? near : "", near ? "'?)" : "");
-        }
-    }
-    return error->status;
-}
-
 static enum status run_shape(const void *value, int n_inputs, char *const *inputs, struct error *error)
 {
     const struct shape_options *options = value;
-    struct arena arena = {0};
-    struct fit_config config = {.sets = {n_inputs, (const char **)inputs},
-                                .split = options->split,
-                                .few = options->few,
-                                .seed = options->seed,
-                                .tune = options->tune,
-                                .licence = options->licence,
-                                .centre = options->centre};
+    const struct fit_config config = {.sets = {n_inputs, (const char **)inputs},
+                                      .split = options->split,
+                                      .few = options->few,
+                                      .seed = options->seed,
+                                      .tune = options->tune,
+                                      .licence = options->licence,
+                                      .centre = options->centre,
+                                      .set = options->set,
+                                      .from = options->from};
     struct shape_model model;
     struct fit_report report;
-    enum status status = shape_set(&config.covariance, &options->set, &arena, error);
-    if (!status)
-        status = shape_fit(&model, &report, &config, error);
-    arena_done(&arena);
+    enum status status = shape_fit(&model, &report, &config, error);
     if (status)
         return status;
     status = shape_model_write(options->out, &model, error);

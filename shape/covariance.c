@@ -43,6 +43,32 @@ static const struct config_field covariance_fields[] = {
 const struct config_table covariance_table = {
     .help = "covariance of the shape model", .size = sizeof(struct covariance_params), .fields = covariance_fields};
 
+enum status covariance_set(struct covariance_params *params, const struct config_strings *set, struct arena *arena,
+                           struct error *error)
+{
+    const char *keys[32] = {0};
+    for (int64_t i = 0; i < set->n; i++) {
+        const char *text = set->items[i];
+        const size_t length = strcspn(text, "=");
+        const struct config_field *field = covariance_table.fields;
+        size_t n = 0;
+        for (; field->key && !(strlen(field->key) == length && strncmp(field->key, text, length) == 0); field++)
+            keys[n++] = field->key;
+        char *where = arena_printf(arena, "--set %.*s", (int)length, text);
+        if (!where)
+            return error_memory(error, length, "an option");
+        if (field->key && text[length])
+            config_set_text(field, params, text + length + 1, where, arena, error);
+        else {
+            const char *near = field->key ? NULL : config_nearest(text, keys);
+            error_add(error, STATUS_USAGE, "%s: %s%s%s%s", where,
+                      field->key ? "no value (KEY=VALUE)" : "no such hyper-parameter", near ? " (did you mean '" : "",
+                      near ? near : "", near ? "'?)" : "");
+        }
+    }
+    return error->status;
+}
+
 /* ---- kernels ---- */
 
 double covariance_gaspari_cohn(double r)

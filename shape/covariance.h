@@ -25,6 +25,10 @@ struct covariance_params {
 };
 extern const struct config_table covariance_table; /* their names, defaults and limits */
 
+/* KEY=VALUE each, over what params hold. Mistakes are collected, STATUS_USAGE. */
+enum status covariance_set(struct covariance_params *params, const struct config_strings *set, struct arena *arena,
+                           struct error *error);
+
 double covariance_gaspari_cohn(double r); /* 1 at 0, 0 from 2 on */
 double covariance_matern32(double r);
 double covariance_matern52(double r);

@@ -22,7 +22,7 @@ enum { TRIAL_HEADS_MAX = 64, TRIALS_MIN = 24, TRIAL_THIN = 3, TUNE_EVERY = 2, CH
 /* One skull on its way into the model. */
 struct fit_head {
     struct dataset *set;
-    int64_t index; /* in its set */
+    int64_t index, row; /* in its set, in the model */
     const struct dataset_case *shown;
     struct cloud cloud;
     struct pose pose;
@@ -257,6 +257,7 @@ static enum status fit_describe(struct fit *fit, uint8_t *complete, struct error
                                              .complete = complete[h],
                                              .pose = fit->head[h].pose};
         model->heads.group[h] = (int32_t)h;
+        fit->head[h].row = h;
         if (!model->head[h].name)
             return error_memory(error, 64, "a head's name");
     }
@@ -453,7 +454,7 @@ static enum status fit_trial(struct head_trial *ret, const struct fit *fit, int6
     if (!status) {
         radial_map_trace(&map, skull, &pose, disc, TRACE_STEP_MM);
         const struct head_trial_head head = {
-            .map = &map, .hole = hole, .good = model->good, .without = model->heads.group[h]};
+            .map = &map, .hole = hole, .good = model->good, .without = model->heads.group[fit->head[h].row]};
         status = head_trial_new(ret, &head, disc, &model->heads, rules, error);
     }
     radial_map_done(&map);
@@ -522,12 +523,72 @@ static enum status fit_tune(struct fit *fit, struct error *error)
     return tune_calibrate(&fit->model.calibration, &fit->model.heads, &report->checked, &checking, params, error);
 }
 
+/* ---- from a model ---- */
+
+/* The skulls of the sets that are whole heads of the model, in its order, as many as serve trials. */
+static enum status fit_match(struct fit *fit, struct error *error)
+{
+    const struct shape_model *model = &fit->model;
+    struct fit_head *heads = arena_alloc(&fit->arena, (size_t)model->heads.n, sizeof *heads);
+    int64_t n = 0;
+    if (!heads)
+        return error_memory(error, (size_t)model->heads.n * sizeof *heads, "the list of heads");
+    for (int64_t row = 0; row < model->heads.n && n < TRIAL_HEADS_MAX; row++)
+        for (int64_t h = 0; h < fit->n; h++)
+            if (model->head[row].complete && fit->head[h].shown->content_hash == model->head[row].content_hash) {
+                heads[n] = fit->head[h];
+                heads[n++].row = row;
+                break;
+            }
+    if (n < FIT_HEADS_MIN)
+        return error_set(error, STATUS_FAILED,
+                         "%s: %" PRId64 " of its heads are skulls of these sets (at least %d are needed)",
+                         fit->config->from, n, FIT_HEADS_MIN);
+    fit->head = heads;
+    fit->n = n;
+    return STATUS_OK;
+}
+
+static enum status fit_from(struct fit *fit, struct error *error)
+{
+    struct shape_model *model = &fit->model;
+    const struct fit_config *config = fit->config;
+    if (shape_model_read(model, config->from, error) ||
+        covariance_set(&model->covariance, &config->set, &model->arena, error) || fit_open(fit, error) ||
+        fit_match(fit, error) || fit_surfaces(fit, error))
+        return error->status;
+    for (int64_t h = 0; h < fit->n; h++)
+        fit->head[h].pose = model->head[fit->head[h].row].pose;
+    if (config->licence && !(model->licence = arena_strdup(&model->arena, config->licence)))
+        return error_memory(error, strlen(config->licence), "a text");
+    population_done(&model->population);
+    if (fit_tune(fit, error))
+        return error->status;
+
+    struct fit_report *report = &fit->report;
+    report->n_heads = model->heads.n;
+    for (int64_t row = 0; row < model->heads.n; row++) {
+        report->n_defective += !model->head[row].complete;
+        bool first = true;
+        for (int64_t other = 0; other < row && first; other++)
+            first = model->heads.group[other] != model->heads.group[row];
+        report->n_groups += first;
+    }
+    for (int64_t ray = 0; ray < model->disc.n_rays; ray++)
+        report->n_good += model->good[ray];
+    return population_new(&model->population, &model->disc, &model->heads, -1, error);
+}
+
 /* ---- all ---- */
 
 static enum status fit_run(struct fit *fit, struct error *error)
 {
     struct shape_model *model = &fit->model;
-    model->covariance = fit->config->covariance;
+    if (fit->config->from)
+        return fit_from(fit, error);
+    if (config_bind(&covariance_table, NULL, &model->covariance, &model->arena, error) ||
+        covariance_set(&model->covariance, &fit->config->set, &model->arena, error))
+        return error->status;
     if (disc_init(&model->disc, DISC_MAP_N, DISC_MAP_REACH, error) ||
         disc_init(&model->template_disc, DISC_TEMPLATE_N, DISC_TEMPLATE_REACH, error))
         return error->status;

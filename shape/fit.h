@@ -17,7 +17,9 @@ struct fit_config {
     const char *licence;          /* a note, or NULL */
     struct config_strings centre; /* names of heads whose mean is the model's: all others are shifted onto it, and add
                                      to the covariance alone (phantoms beside real heads). None: the mean of all */
-    struct covariance_params covariance; /* to start from, or to keep */
+    struct config_strings set;    /* hyper-parameters to start from, or to keep: KEY=VALUE over the standard ones */
+    const char *from;             /* a model of skulls of these sets, or NULL: heads, template and poses are its; only
+                                     hyper-parameters, intervals and the note are found anew */
 };
 
 struct fit_report {

@@ -103,9 +103,6 @@ static void test_fit(void)
     struct fit_report report;
     const char *paths[] = {set_make("heads", HEADS, true)};
     struct fit_config config = {.sets = {1, paths}, .split = SPLIT_TRAIN, .seed = 1, .licence = "free"};
-    struct arena arena = {0};
-    CHECK_OK(config_bind(&covariance_table, NULL, &config.covariance, &arena, &error), &error);
-    arena_done(&arena);
     const int threads = parallel_threads();
     CHECK_OK(shape_fit(&model, &report, &config, &error), &error);
     CHECK_INT(report.n_heads, HEADS + 1);
@@ -120,6 +117,19 @@ static void test_fit(void)
     const size_t n = (size_t)(2 * model.disc.n_rays * model.population.n_factors);
     CHECK(memcmp(read.population.factor, model.population.factor, n * sizeof(float)) == 0);
     shape_model_done(&read);
+
+    /* from that model: the same heads, other hyper-parameters, intervals found anew */
+    static const char *sets[] = {"coarse=3"};
+    struct fit_config from = config;
+    from.from = check_path("one.h5");
+    from.set = (struct config_strings){1, sets};
+    CHECK_OK(shape_fit(&other, &report, &from, &error), &error);
+    CHECK_INT(report.n_groups, HEADS);
+    CHECK_NEAR(other.covariance.coarse, 3, 0);
+    CHECK(memcmp(other.heads.map, model.heads.map, (size_t)(2 * model.heads.n * model.disc.n_rays) * sizeof(float)) ==
+          0);
+    CHECK(other.calibration.factor_90 != model.calibration.factor_90);
+    shape_model_done(&other);
 
     parallel_set_threads(threads == 1 ? 2 : 1);
     CHECK_OK(shape_fit(&other, &report, &config, &error), &error);
