@@ -47,6 +47,7 @@ enum status covariance_set(struct covariance_params *params, const struct config
                            struct error *error)
 {
     const char *keys[32] = {0};
+    bool ok = true;
     for (int64_t i = 0; i < set->n; i++) {
         const char *text = set->items[i];
         const size_t length = strcspn(text, "=");
@@ -58,15 +59,16 @@ enum status covariance_set(struct covariance_params *params, const struct config
         if (!where)
             return error_memory(error, length, "an option");
         if (field->key && text[length])
-            config_set_text(field, params, text + length + 1, where, arena, error);
+            ok = !config_set_text(field, params, text + length + 1, where, arena, error) && ok;
         else {
+            ok = false;
             const char *near = field->key ? NULL : config_nearest(text, keys);
             error_add(error, STATUS_USAGE, "%s: %s%s%s%s", where,
                       field->key ? "no value (KEY=VALUE)" : "no such hyper-parameter", near ? " (did you mean '" : "",
                       near ? near : "", near ? "'?)" : "");
         }
     }
-    return error->status;
+    return ok ? STATUS_OK : error->status;
 }
 
 /* ---- kernels ---- */

@@ -209,7 +209,7 @@ static enum status surfaces_judge(struct surfaces *result, struct surfaces_work 
     for (int64_t k = 0; k < work->disc->n_rays && !status; k++) {
         if (!work->marked[k])
             continue;
-        const double open = fmax(3, 3 * fmax((double)sd.inner[k], (double)sd.outer[k]));
+        const double open = fmax(3, 4 * fmax((double)sd.inner[k], (double)sd.outer[k]));
         work->marked[k] = surfaces_lack(&result->map, k, (double)filled.inner[k], (double)filled.outer[k]) > open;
     }
     if (!status)

@@ -76,8 +76,6 @@ static const struct tune_axis {
     double step, low, high;
     bool share;
 } tune_axes[TUNE_PARAMS] = {
-    {offsetof(struct covariance_params, noise_inner_mm), 0.4, 0.05, 3, false},
-    {offsetof(struct covariance_params, noise_outer_mm), 0.4, 0.05, 3, false},
     {offsetof(struct covariance_params, fine), 0.5, 0.02, 3, false},
     {offsetof(struct covariance_params, coarse), 0.6, 0.1, 10, false},
     {offsetof(struct covariance_params, coarse_mm), 0.35, 15, 400, false},

@@ -21,9 +21,10 @@ struct tune_trials {
     const struct disc *disc; /* of the maps */
 };
 
-/* Coordinate search in place, from the parameters given: each is stepped up and down while the mean overlap grows.
+/* The noise is not searched: the rims of trials are sharper than those of holes.
+ * Coordinate search in place, from the parameters given: each is stepped up and down while the mean overlap grows.
  * progress, if not NULL, counts TUNE_STEPS. */
-enum { TUNE_PARAMS = 10, TUNE_ROUNDS = 1, TUNE_STEPS = TUNE_PARAMS * TUNE_ROUNDS };
+enum { TUNE_PARAMS = 8, TUNE_ROUNDS = 1, TUNE_STEPS = TUNE_PARAMS * TUNE_ROUNDS };
 enum status tune_search(struct covariance_params *params, struct tune_score *ret_score, const struct head_trial *trials,
                         int64_t n, struct progress *progress, struct error *error);
 
