@@ -187,9 +187,9 @@ enum status hole_find(struct hole *ret, const struct hole_given *given, const st
         .disc = disc, .map = given->map, .mean = given->mean, .sd = given->sd, .good = given->good, .config = config};
     enum status status = hole_alloc(&hole, &work, error);
     for (int64_t k = 0; k < disc->n_rays && !status; k++) {
-        const bool met = isfinite(given->map->outer[k]), lacking = given->lacking && given->lacking[k];
-        work.missing[k] = !met || lacking;
-        work.marked[k] = given->good[k] && (lacking || (!met && !hole_ray_ends(&work, k)));
+        const bool met = isfinite(given->map->outer[k]);
+        work.missing[k] = !met;
+        work.marked[k] = !met && given->good[k] && !hole_ray_ends(&work, k);
     }
 
     if (!status)

@@ -42,7 +42,6 @@ struct hole_given {
     const uint8_t *good;                /* rays the model vouches for */
     const uint8_t *sure;                /* good rays on which nearly every head has bone: a hole's size is counted on
                                            these; NULL: on all good ones */
-    const uint8_t *lacking;             /* rays that meet bone and belong to a hole all the same; NULL: none */
 };
 enum status hole_find(struct hole *ret, const struct hole_given *given, const struct hole_config *config,
                       struct error *error);

@@ -10,6 +10,7 @@
 
 #include "base/memory.h"
 #include "data/mask/morphology.h"
+#include "shape/field.h"
 
 #define SEARCH_PI 3.14159265358979323846
 #define SEARCH_CELL_MM 2.0
@@ -164,14 +165,16 @@ enum status cloud_from_map(struct cloud *ret, const struct radial_map *map, cons
     return STATUS_OK;
 }
 
-enum status cloud_trace(struct cloud *ret, const struct volume *skull, const struct pose *pose, const struct disc *disc,
-                        double step_mm, struct error *error)
+/* Without the surface at the field's border: that is a cut, none of the head's. */
+static enum status search_trace(struct cloud *ret, const struct volume *skull, const struct field *field,
+                                const struct pose *pose, const struct disc *disc, double step_mm, struct error *error)
 {
     struct radial_map map;
     if (radial_map_new(&map, disc->n_rays, error))
         return STATUS_FAILED;
     radial_map_trace(&map, skull, pose, disc, step_mm);
-    /* a surface at the volume's border is a cut, none of the head's */
+    if (field)
+        radial_map_crop(&map, skull, pose, disc, &field->box);
     for (int64_t k = 0; k < disc->n_rays; k++)
         if (map.outer[k] > map.leave[k] - 1.0F)
             map.outer[k] = NAN;
@@ -180,10 +183,17 @@ enum status cloud_trace(struct cloud *ret, const struct volume *skull, const str
     return status;
 }
 
+enum status cloud_trace(struct cloud *ret, const struct volume *skull, const struct pose *pose, const struct disc *disc,
+                        double step_mm, struct error *error)
+{
+    return search_trace(ret, skull, NULL, pose, disc, step_mm, error);
+}
+
 /* --- the search --- */
 
 struct search {
     const struct volume *coarse;
+    struct field field, coarse_field;
     const struct disc *disc; /* of the template */
     const float *template;
     struct disc rays; /* few rays */
@@ -201,7 +211,8 @@ static void search_fit(struct candidate *candidate, const struct search *search,
     struct cloud cloud = {0};
     struct error error = {0};
     double loss = 1;
-    enum status status = cloud_trace(&cloud, search->coarse, &candidate->pose, &search->rays, SEARCH_CELL_MM, &error);
+    enum status status = search_trace(&cloud, search->coarse, &search->coarse_field, &candidate->pose, &search->rays,
+                                      SEARCH_CELL_MM, &error);
     if (!status && cloud.n > search->rays.n_rays / 4)
         status = pose_refine(&candidate->pose, &loss, &cloud, search->disc, search->template, fit, &error);
     candidate->score = status ? 1 : loss;
@@ -289,7 +300,7 @@ static enum status search_about(struct pose_found *found, const struct pose *sta
     for (int a = 0; a < 3; a++)
         centred.scale[a] = 1;
     search_centre(&centred, &search->bone);
-    enum status status = cloud_trace(&cloud, skull, &centred, search->disc, POSE_STEP_MM, error);
+    enum status status = search_trace(&cloud, skull, &search->field, &centred, search->disc, POSE_STEP_MM, error);
     found->n_points = cloud.n;
     if (!status)
         status = pose_best(&found->pose, &found->loss, &cloud, search->disc, search->template, &centred,
@@ -309,10 +320,15 @@ static enum status search_all(struct pose_found *found, const struct search *sea
     struct error none = {0};
     if (search_about(found, &upright, search, skull, &none))
         found->loss = INFINITY;
-    if (found->loss < surely)
-        return STATUS_OK;
-    struct pose start;
+    struct pose start = found->pose;
     double loss;
+    if (found->loss < surely) { /* of a head tilted far, once more along its own axes, as the model's heads were seen */
+        const double trace = start.rotation[0][0] + start.rotation[1][1] + start.rotation[2][2];
+        const bool tilted = trace < 1 + 2 * cos(25 * SEARCH_PI / 180);
+        if (tilted && !search_about(&other, &start, search, skull, &none) && other.loss < surely)
+            *found = other;
+        return STATUS_OK;
+    }
     enum status status = search_coarse(&start, &loss, search, error);
     if (!status)
         status = search_about(&other, &start, search, skull, error);
@@ -417,6 +433,10 @@ enum status pose_search(struct pose_found *ret, const struct volume *skull, cons
     enum status status = search_check_mask(&coarse, name, error);
     if (!status)
         status = search_points(&search.bone, &coarse, 8000, error);
+    if (!status) {
+        search.field = field_of_view(skull);
+        search.coarse_field = field_of_view(&coarse);
+    }
     if (!status)
         status = disc_init(&search.rays, SEARCH_DISC_N, DISC_TEMPLATE_REACH, error);
     if (!status)

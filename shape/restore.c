@@ -30,9 +30,9 @@ static enum status restore_voxels(uint8_t *implant, struct shape_restoration *re
     result->box = depth_box(&skull->grid, &shell);
     for (int a = 0; a < 3; a++) { /* nothing is made where the field of view does not reach */
         result->box.lo[a] =
-            result->box.lo[a] > result->surfaces.field.lo[a] ? result->box.lo[a] : result->surfaces.field.lo[a];
+            result->box.lo[a] > result->surfaces.field.box.lo[a] ? result->box.lo[a] : result->surfaces.field.box.lo[a];
         result->box.hi[a] =
-            result->box.hi[a] < result->surfaces.field.hi[a] ? result->box.hi[a] : result->surfaces.field.hi[a];
+            result->box.hi[a] < result->surfaces.field.box.hi[a] ? result->box.hi[a] : result->surfaces.field.box.hi[a];
     }
     if (box_empty(result->box))
         result->box = (struct box){{0}, {0}};

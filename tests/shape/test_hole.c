@@ -38,12 +38,11 @@ static int64_t cut(int64_t i, int64_t j, double mm)
     return n;
 }
 
-static struct hole find(const uint8_t *lacking)
+static struct hole find(void)
 {
     struct error error = {0};
     struct hole hole = {0};
-    const struct hole_given given = {
-        .disc = &disc, .map = &map, .mean = &mean, .sd = &sd, .good = good, .lacking = lacking};
+    const struct hole_given given = {.disc = &disc, .map = &map, .mean = &mean, .sd = &sd, .good = good};
     CHECK_OK(hole_find(&hole, &given, &hole_default, &error), &error);
     return hole;
 }
@@ -64,7 +63,7 @@ static int32_t ray_at(int64_t i, int64_t j)
 static void test_none(void)
 {
     make_head();
-    struct hole hole = find(NULL);
+    struct hole hole = find();
     CHECK_INT(hole.n_parts, 0);
     CHECK_INT(hole.n_unseen, 0);
     CHECK_INT(count(&hole, RAY_OBSERVED), disc.n_rays);
@@ -76,7 +75,7 @@ static void test_several(void)
 {
     make_head();
     const int64_t small = cut(40, 70, 12), large = cut(100, 70, 25), speck = cut(70, 40, 3);
-    struct hole hole = find(NULL);
+    struct hole hole = find();
     CHECK(speck > 0 && small > speck);
     CHECK_INT(hole.n_parts, 2); /* the speck is a suture or noise */
     CHECK_INT(hole.part[ray_at(100, 70)], 1);
@@ -95,7 +94,7 @@ static void test_several(void)
     hole_done(&hole);
 }
 
-/* A cut vertex is no hole; metal is not believed; rays without a say stay unknown; rays that lack bone join. */
+/* A cut vertex is no hole; metal is not believed; rays without a say stay unknown. */
 static void test_classes(void)
 {
     make_head();
@@ -105,22 +104,12 @@ static void test_classes(void)
             map.leave[k] = 60;
     map.outer[ray_at(100, 40)] = 95;
     good[ray_at(20, 70)] = 0;
-    struct hole hole = find(NULL);
+    struct hole hole = find();
     CHECK_INT(hole.n_parts, 0);
     CHECK_INT(hole.class[ray_at(70, 70)], RAY_OUTSIDE);
     CHECK_INT(hole.class[ray_at(100, 40)], RAY_DOUBTFUL);
     CHECK_INT(hole.class[ray_at(20, 70)], RAY_UNKNOWN);
     hole_done(&hole);
-
-    make_head();
-    uint8_t *lacking = memory_zalloc((size_t)disc.n_rays, 1);
-    for (int64_t k = 0; k < disc.n_rays; k++)
-        lacking[k] = hypot((double)(disc.pixel[k] / disc.n - 90), (double)(disc.pixel[k] % disc.n - 70)) < 6;
-    hole = find(lacking);
-    CHECK_INT(hole.n_parts, 1);
-    CHECK_INT(hole.class[ray_at(90, 70)], RAY_HOLE);
-    hole_done(&hole);
-    memory_free(lacking);
 }
 
 int main(int argc, char **argv)

@@ -130,7 +130,7 @@ static void test_cropped(void)
     const int64_t *dim = head.grid.dim, top = box_of_mask(head.data, dim).hi[2] - 14;
     memset((uint8_t *)skull.data + top * dim[0] * dim[1], 0, (size_t)((dim[2] - top) * dim[0] * dim[1]));
     uint8_t *implant = restore(&result, &skull);
-    CHECK(result.surfaces.notes.end_high[2]);
+    CHECK(result.surfaces.field.end_high[2]);
     CHECK_INT(result.surfaces.hole.n_parts, 1);
     const int64_t above = mask_count(implant + (top + 1) * dim[0] * dim[1], (dim[2] - top - 1) * dim[0] * dim[1]);
     CHECK_INT(above, 0);
@@ -162,7 +162,7 @@ static void test_strap(void)
         ((uint8_t *)strapped.data)[i] = ((const uint8_t *)before.data)[i] || strap;
     }
     uint8_t *implant = restore(&result, &strapped);
-    CHECK(result.surfaces.notes.n_retraced > 50);
+    CHECK(result.surfaces.n_retraced > 50);
     CHECK_INT(result.surfaces.hole.n_parts, 1);
     CHECK(overlap_with_cut(&skull, implant) > 0.8);
     memory_free(implant);
