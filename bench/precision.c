@@ -1,5 +1,5 @@
-/* precision.c - what bfloat16 would cost in accuracy: a forward pass with parameters and every layer's output rounded
- * to bfloat16, sums in float32 as such hardware keeps them, beside the same pass in float32.
+/* precision.c - what bfloat16 costs in accuracy: a forward pass and the gradient of a network with `precision:
+ * bfloat16` beside the same in float32.
  *
  *     build/bench_precision NETWORK.yaml [EDGE]      parameters are drawn, the input is a block of bone with noise */
 #include <math.h>
@@ -8,77 +8,88 @@
 #include <string.h>
 
 #include "base/rng.h"
-#include "nn/network/network_impl.h"
+#include "nn/network/network.h"
 
-/* To the nearest of 8 bits of mantissa, ties to even. */
-static void round_values(float *values, int64_t n)
+/* ||a - b|| / ||b|| */
+static double relative(const float *a, const float *b, int64_t n)
 {
+    double squares = 0, all = 0;
     for (int64_t i = 0; i < n; i++) {
-        uint32_t bits;
-        memcpy(&bits, &values[i], sizeof bits);
-        bits = (bits + 0x7FFF + (bits >> 16 & 1)) & 0xFFFF0000U;
-        memcpy(&values[i], &bits, sizeof bits);
+        squares += pow((double)a[i] - (double)b[i], 2);
+        all += pow((double)b[i], 2);
     }
+    return sqrt(squares / all);
 }
 
-static void forward_rounded(struct network *network, const float *src, float *dst)
+static void compare(const float *exact, const float *half, int64_t n)
 {
-    tensor_from_plain(network->values[0].data, src);
-    for (int64_t i = 0; i < network->n_layers; i++) {
-        struct node *node = &network->nodes[i];
-        if (node->skipped)
-            continue;
-        node->layer.scratch = node->scratch_forward;
-        node->layer.ops->forward(&node->layer, &(struct pass){0});
-        round_values(node->layer.dst.data, tensor_floats(node->layer.dst.shape));
-    }
-    tensor_to_plain(dst, network->values[network->n_layers].data);
-}
-
-static void compare(const float *exact, const float *rounded, int64_t n)
-{
-    double worst = 0, squares = 0, all = 0;
+    double worst = 0;
     int64_t flipped = 0;
     for (int64_t i = 0; i < n; i++) {
-        double off = (double)rounded[i] - (double)exact[i];
-        worst = fmax(worst, fabs(off));
-        squares += off * off;
-        all += (double)exact[i] * (double)exact[i];
-        flipped += (rounded[i] > 0.5F) != (exact[i] > 0.5F);
+        worst = fmax(worst, fabs((double)half[i] - (double)exact[i]));
+        flipped += (half[i] > 0.5F) != (exact[i] > 0.5F);
     }
-    printf("output: largest difference %.3g, relative L2 %.3g, on the other side of 0.5: %.4f %% of voxels\n", worst,
-           sqrt(squares / all), 100.0 * (double)flipped / (double)n);
+    printf("output: largest difference %.3g, relative L2 %.3g, on the other side of 0.5: %.4f %% of voxels", worst,
+           relative(half, exact, n), 100.0 * (double)flipped / (double)n);
+}
+
+/* dst and, in params->grad, the gradient of the mean squared difference to a block. */
+static enum status step(const struct network_config *config, struct params *params, struct shape src,
+                        const float *values, float *dst, struct error *error)
+{
+    const struct pass pass = {.training = true, .seed = 1, .step = 1};
+    struct network *network = NULL;
+    if (network_new(&network, config, params, src, NETWORK_TRAIN, error))
+        return error->status;
+    const int64_t n = shape_count(network_dst_shape(network));
+    float *d_dst = memory_alloc((size_t)n, sizeof *d_dst);
+    if (!d_dst) {
+        network_free(network);
+        return error_memory(error, (size_t)n * sizeof *d_dst, "a gradient");
+    }
+    memcpy(dst, network_forward(network, values, &pass), (size_t)n * sizeof *dst);
+    for (int64_t i = 0; i < n; i++)
+        d_dst[i] = 2 * (dst[i] - (i > n / 3 && i < n / 2 ? 1.0F : 0.0F)) / (float)n;
+    network_backward(network, d_dst, NULL, &pass);
+    memory_free(d_dst);
+    network_free(network);
+    return STATUS_OK;
 }
 
 static enum status run(const char *path, int64_t edge, struct arena *arena, struct error *error)
 {
     struct yaml_node *root;
     struct network_config config;
+    struct network_cost cost;
     struct params params = {0};
-    struct network *network = NULL;
     if (yaml_read_file(&root, path, arena, error) ||
         config_bind(&network_table, yaml_get(root, "network"), &config, arena, error) ||
-        network_describe(&params, &config, error) || params_allocate(&params, false, error))
+        network_describe(&params, &config, error) || params_allocate(&params, true, error))
         return error->status;
     params_initialise(&params, 1);
-    struct shape src = {1, config.input_channels, edge, edge, edge};
-    if (network_new(&network, &config, &params, src, NETWORK_INFER, error))
+    const struct shape src = {1, config.input_channels, edge, edge, edge};
+    if (network_cost(&cost, &config, src, error))
         return error->status;
-    int64_t n = shape_count(src), n_dst = shape_count(network_dst_shape(network));
-    float *values = arena_alloc(arena, (size_t)(n + 2 * n_dst), sizeof *values), *exact = values + n,
-          *rounded = exact + n_dst;
-    struct rng rng = rng_make(1, 2);
+
+    const int64_t n = shape_count(src), n_dst = shape_count(cost.dst), n_grad = params.n_trainable;
+    float *values = arena_alloc(arena, (size_t)(n + 2 * n_dst + n_grad), sizeof *values);
     if (!values)
-        return error_memory(error, (size_t)(n + 2 * n_dst) * sizeof *values, "values");
+        return error_memory(error, (size_t)(n + 2 * n_dst + n_grad) * sizeof *values, "values");
+    float *exact = values + n, *half = exact + n_dst, *grad = half + n_dst;
+    struct rng rng = rng_make(1, 2);
     for (int64_t i = 0; i < n; i++)
         values[i] = rng_uniform(&rng, 0, 1) < (i / edge % edge > edge / 2 ? 0.95 : 0.05) ? 1 : 0;
-    memcpy(exact, network_forward(network, values, &(struct pass){0}), (size_t)n_dst * sizeof *exact);
-    round_values(params.value, params.n_floats);
-    network_params_changed(network);
-    forward_rounded(network, values, rounded);
+
+    config.precision = PRECISION_FLOAT32;
+    if (step(&config, &params, src, values, exact, error))
+        return error->status;
+    memcpy(grad, params.grad, (size_t)n_grad * sizeof *grad);
+    config.precision = PRECISION_BFLOAT16;
+    if (step(&config, &params, src, values, half, error))
+        return error->status;
     printf("%s, %d^3: ", config.name, (int)edge);
-    compare(exact, rounded, n_dst);
-    network_free(network);
+    compare(exact, half, n_dst);
+    printf("; gradient: relative L2 %.3g\n", relative(params.grad, grad, n_grad));
     params_done(&params);
     return STATUS_OK;
 }
