@@ -215,6 +215,13 @@ enum status file_write(const char *path, const void *data, size_t bytes, struct 
     return file_commit(&part, path, error);
 }
 
+enum status file_check_free(const char *path, bool overwrite, struct error *error)
+{
+    if (overwrite || !file_exists(path))
+        return STATUS_OK;
+    return error_add(error, STATUS_USAGE, "%s: exists already (--overwrite replaces it; or give another --out)", path);
+}
+
 bool file_exists(const char *path)
 {
     struct stat info;

@@ -22,6 +22,8 @@ void file_discard(char **part);
 enum status file_read(char **ret_data, size_t *ret_bytes, const char *path, size_t max_bytes, struct error *error);
 enum status file_write(const char *path, const void *data, size_t bytes, struct error *error); /* atomic */
 
+/* STATUS_USAGE where the file exists and `overwrite` was not given: no command replaces results unasked. */
+enum status file_check_free(const char *path, bool overwrite, struct error *error);
 bool file_exists(const char *path);
 bool file_is_folder(const char *path);
 enum status file_make_folders(const char *path, struct error *error); /* mkdir -p */

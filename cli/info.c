@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/log.h"
 #include "cli/command.h"
 #include "data/dataset/dataset.h"
 #include "data/defects/defect.h"
@@ -58,6 +59,9 @@ static enum status info_volume(const char *path, struct error *error)
     for (int a = 0; a < 3; a++)
         printf(" %s%c", volume.storage.flip[a] ? "-" : "+", "xyz"[volume.storage.axis[a]]);
     printf("\n");
+    for (int d = 0; d < VOLUME_DOUBTS; d++)
+        if (volume.storage.doubts >> d & 1)
+            log_warn("%s: %s", path, volume_doubt_texts[d]);
 
     volume_done(&volume);
     return STATUS_OK;

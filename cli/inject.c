@@ -13,6 +13,8 @@ struct inject_options {
     struct command_options common;
     const char *defects, *out, *preview;
     int64_t count, seed;
+    bool overwrite;
+    struct mask_choice mask;
 };
 
 #define OFFSET(member) offsetof(struct inject_options, member)
@@ -28,14 +30,17 @@ static const struct config_field inject_fields[] = {
      .help = "the same seed, the same bytes"},
     {.key = "preview", .type = CONFIG_PATH, .offset = OFFSET(preview),
      .help = "FILE.png: a contact sheet, a row for each defect (FILE_01.png ... where they fill several pages)"},
+    {.key = "overwrite", .type = CONFIG_BOOL, .offset = OFFSET(overwrite), .text = "false",
+     .help = "replace pairs that are there already"},
+    {.key = "", .type = CONFIG_TABLE, .offset = OFFSET(mask), .table = &mask_table},
     {0},
 };
 /* clang-format on */
 
 /* Writes the pair NAME_dNN_defective, NAME_dNN_implant in the skull's format. `skull` becomes the defective skull and
  * is restored. */
-static enum status inject_write_pair(struct volume *skull, struct volume *implant, const char *out, const char *name,
-                                     int64_t d, struct error *error)
+static enum status inject_write_pair(struct volume *skull, struct volume *implant, const struct inject_options *options,
+                                     const char *name, int64_t d, struct error *error)
 {
     struct arena arena = {0};
     const char *suffix = volume_suffix(skull->storage.format);
@@ -43,11 +48,17 @@ static enum status inject_write_pair(struct volume *skull, struct volume *implan
     const uint8_t *removed = implant->data;
     const int64_t n = grid_voxels(&skull->grid);
     char *stem = arena_printf(&arena, "%s_d%02" PRId64, name, d);
-    char *defective_path = stem ? file_join(&arena, out, arena_printf(&arena, "%s_defective%s", stem, suffix)) : NULL;
-    char *implant_path = stem ? file_join(&arena, out, arena_printf(&arena, "%s_implant%s", stem, suffix)) : NULL;
+    char *defective_path =
+        stem ? file_join(&arena, options->out, arena_printf(&arena, "%s_defective%s", stem, suffix)) : NULL;
+    char *implant_path =
+        stem ? file_join(&arena, options->out, arena_printf(&arena, "%s_implant%s", stem, suffix)) : NULL;
     enum status status = STATUS_OK;
     if (!defective_path || !implant_path)
-        status = error_memory(error, strlen(out), "a path");
+        status = error_memory(error, strlen(options->out), "a path");
+    if (!status)
+        status = file_check_free(implant_path, options->overwrite, error);
+    if (!status)
+        status = file_check_free(defective_path, options->overwrite, error);
     if (!status)
         status = volume_write(implant_path, implant, error);
     if (!status) {
@@ -85,7 +96,7 @@ static enum status inject_skull(const struct inject_options *options, const stru
                                 struct progress *progress, struct error *error)
 {
     struct volume skull = {0}, implant = {0};
-    enum status status = volume_read_mask(&skull, path, error);
+    enum status status = volume_read_mask_by(&skull, path, &options->mask, error);
     if (!status)
         status = volume_new(&implant, &skull.grid, VOXEL_U8, error);
     if (!status)
@@ -103,7 +114,7 @@ static enum status inject_skull(const struct inject_options *options, const stru
         struct rng stream = rng_make((uint64_t)options->seed, name_hash);
         status = defect_inject(implant.data, &box, &type, &skull, defects, rng_child(&stream, (uint64_t)d), error);
         if (!status)
-            status = inject_write_pair(&skull, &implant, options->out, name, d, error);
+            status = inject_write_pair(&skull, &implant, options, name, d, error);
         if (!status && options->preview)
             status = inject_preview_row(sheet, &skull, &implant, box, type, name, d, error);
         if (!status)

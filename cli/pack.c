@@ -2,6 +2,7 @@
  * Test: tests/data/test_dataset.c. */
 #include <stdio.h>
 
+#include "base/file.h"
 #include "cli/command.h"
 #include "data/dataset/dataset.h"
 
@@ -12,6 +13,7 @@ struct pack_options {
     const char *split_file;
     int64_t seed;
     double spacing_mm;
+    bool overwrite;
 };
 
 #define OFFSET(member) offsetof(struct pack_options, member)
@@ -28,6 +30,8 @@ static const struct config_field pack_fields[] = {
     {.key = "spacing_mm", .type = CONFIG_DOUBLE, .offset = OFFSET(spacing_mm), .text = "0", .min = 0, .max = 20,
      .unit = "mm", .help = "store skulls on a grid of this spacing: quicker to draw from than 512 x 512 slices; "
              "0: as they are"},
+    {.key = "overwrite", .type = CONFIG_BOOL, .offset = OFFSET(overwrite), .text = "false",
+     .help = "replace a dataset that is there already"},
     {0},
 };
 /* clang-format on */
@@ -40,6 +44,8 @@ static enum status pack_run_pack(const void *value, int n_inputs, char *const *i
                                        .seed = options->seed,
                                        .spacing_mm = options->spacing_mm,
                                        .split_file = options->split_file};
+    if (file_check_free(options->out, options->overwrite, error))
+        return error->status;
     return dataset_pack(inputs[0], options->out, &config, error);
 }
 
@@ -62,6 +68,7 @@ struct unpack_options {
     struct command_options common;
     const char *out;
     int split, format;
+    bool overwrite;
 };
 
 static const char *const split_names[] = {"train", "val", "test", "all", NULL}; /* enum dataset_split, SPLIT_N */
@@ -77,6 +84,8 @@ static const struct config_field unpack_fields[] = {
      .names = split_names, .help = "which cases"},
     {.key = "format", .type = CONFIG_ENUM, .offset = offsetof(struct unpack_options, format), .text = "packed",
      .names = format_names, .help = "file format; packed: the one each skull came in"},
+    {.key = "overwrite", .type = CONFIG_BOOL, .offset = offsetof(struct unpack_options, overwrite), .text = "false",
+     .help = "replace volumes that are there already"},
     {0},
 };
 /* clang-format on */
@@ -86,7 +95,7 @@ static enum status pack_run_unpack(const void *value, int n_inputs, char *const 
     const struct unpack_options *options = value;
     (void)n_inputs;
     return dataset_unpack(inputs[0], options->split, options->out,
-                          options->format == FORMAT_PACKED ? -1 : options->format, error);
+                          options->format == FORMAT_PACKED ? -1 : options->format, options->overwrite, error);
 }
 
 /* clang-format off */

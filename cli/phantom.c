@@ -14,6 +14,7 @@ struct phantom_options {
     const char *out;
     int64_t count, seed;
     int format;
+    bool overwrite;
     struct phantom_config phantom;
 };
 
@@ -30,6 +31,8 @@ static const struct config_field phantom_fields[] = {
     {.key = "", .type = CONFIG_TABLE, .offset = OFFSET(phantom), .table = &phantom_table},
     {.key = "format", .type = CONFIG_ENUM, .offset = OFFSET(format), .text = "nii.gz", .names = format_names,
      .help = "file format"},
+    {.key = "overwrite", .type = CONFIG_BOOL, .offset = OFFSET(overwrite), .text = "false",
+     .help = "replace skulls that are there already"},
     {0},
 };
 /* clang-format on */
@@ -42,7 +45,9 @@ static enum status phantom_write(const struct phantom_options *options, int64_t 
     char *path = name ? file_join(arena, options->out, name) : NULL;
     if (!path)
         return error_memory(error, strlen(options->out), "a path");
-    enum status status = phantom_skull(&skull, &options->phantom, (uint64_t)options->seed, i, error);
+    enum status status = file_check_free(path, options->overwrite, error);
+    if (!status)
+        status = phantom_skull(&skull, &options->phantom, (uint64_t)options->seed, i, error);
     if (!status)
         status = volume_write(path, &skull, error);
     volume_done(&skull);

@@ -23,6 +23,7 @@ struct batch_case {
     bool failed;
     double begin, read_s; /* when it began; reading took */
     struct memory_plan plan;
+    struct skull_report input;
     struct report report;
     struct restoration result;
 };
@@ -59,6 +60,17 @@ static enum status batch_names(struct batch *batch, char *const *inputs, struct 
     return STATUS_OK;
 }
 
+/* OUT/NAME + ending, in arena; NULL with the error set. */
+static char *case_file(const struct batch *batch, const struct batch_case *one, struct arena *arena, const char *ending,
+                       const char *suffix, struct error *error)
+{
+    char *name = arena_printf(arena, "%s%s%s", one->name, ending, suffix);
+    char *path = name ? file_join(arena, batch->config->out, name) : NULL;
+    if (!path)
+        error_memory(error, strlen(one->name), "a path");
+    return path;
+}
+
 /* NAME_implant in an input's own folder may well be the truth. */
 static enum status batch_folder(const struct batch *batch, struct error *error)
 {
@@ -75,6 +87,16 @@ static enum status batch_folder(const struct batch *batch, struct error *error)
                 error, STATUS_USAGE,
                 "--out: %s: is the folder of %s: a true implant in it could be overwritten (give another folder)",
                 batch->config->out, batch->cases[i].path);
+    }
+
+    /* Every case writes its report last: where that exists, an earlier run's results do. */
+    for (int i = 0; i < batch->n; i++) {
+        struct arena arena = {0};
+        char *report = case_file(batch, &batch->cases[i], &arena, "_report", ".json", error);
+        enum status status = report ? file_check_free(report, batch->config->overwrite, error) : error->status;
+        arena_done(&arena);
+        if (status)
+            return status;
     }
 
     return STATUS_OK;
@@ -144,17 +166,6 @@ static enum status batch_open(struct batch *batch, struct error *error)
     batch_log_memory(batch, true);
 
     return STATUS_OK;
-}
-
-/* OUT/NAME + ending, in arena; NULL with the error set. */
-static char *case_file(const struct batch *batch, const struct batch_case *one, struct arena *arena, const char *ending,
-                       const char *suffix, struct error *error)
-{
-    char *name = arena_printf(arena, "%s%s%s", one->name, ending, suffix);
-    char *path = name ? file_join(arena, batch->config->out, name) : NULL;
-    if (!path)
-        error_memory(error, strlen(one->name), "a path");
-    return path;
 }
 
 static enum status case_write_volume(const struct batch *batch, const struct batch_case *one,
@@ -365,6 +376,19 @@ static enum status case_writer_end(struct case_writer *writer, enum status statu
     return status ? status : writer->error.status;
 }
 
+/* What is odd about the input stands first among the report's warnings. */
+static void case_input_warnings(struct batch_case *one)
+{
+    struct report *report = &one->report;
+    const int n = one->input.warnings.n;
+    for (int64_t i = report->n_warnings - 1; i >= 0; i--)
+        if (i + n < REPORT_MAX_WARNINGS)
+            report->warnings[i + n] = report->warnings[i];
+    for (int i = 0; i < n && i < REPORT_MAX_WARNINGS; i++)
+        report->warnings[i] = one->input.warnings.text[i];
+    report->n_warnings = report->n_warnings + n < REPORT_MAX_WARNINGS ? report->n_warnings + n : REPORT_MAX_WARNINGS;
+}
+
 static enum status case_outputs(struct batch *batch, struct batch_case *one, const struct volume *skull,
                                 struct error *error)
 {
@@ -372,6 +396,8 @@ static enum status case_outputs(struct batch *batch, struct batch_case *one, con
     case_writer_start(&writer);
     progress_stage("measuring");
     enum status status = case_measure(batch, one, skull, error);
+    if (!status)
+        case_input_warnings(one);
     progress_stage("writing");
 
     double drawing = log_clock_s();
@@ -398,7 +424,9 @@ static enum status case_run(struct batch *batch, struct batch_case *one, struct 
 
     enum status status = case_plan(&one->plan, batch, one, error);
     if (!status)
-        status = volume_read_mask(&skull, one->path, error);
+        status = skull_read(&skull, &one->input, one->path, &batch->config->input, error);
+    if (!status && one->input.segmented)
+        status = case_write_volume(batch, one, &skull, "_skull", error);
     one->read_s = log_clock_s() - one->begin;
     progress_stage("restoring");
 

@@ -2,6 +2,7 @@
 #ifndef CALVARIA_INFER_BATCH_H
 #define CALVARIA_INFER_BATCH_H
 
+#include "data/segment/skull_file.h"
 #include "infer/mesh/mesh.h"
 #include "infer/restore.h"
 
@@ -18,13 +19,16 @@ struct batch_config {
     bool no_mesh, no_picture, no_page, keep_raw;
     const char *input_name;            /* in reports, in place of the input's file name; NULL: that. Not an option */
     struct config_strings input_notes; /* what was done to the input before, for the report. Not an option */
+    bool overwrite;                    /* results of an earlier run are replaced */
+    struct skull_options input;        /* how an input is read: masks, labels, CTs */
 };
 extern const struct config_table batch_table; /* also the command's options */
 
 /* Writes NAME_completed, NAME_implant, NAME_implant.stl, NAME_report.json, NAME_report.html, NAME_implant.png,
  * NAME_thickness.png (and NAME_raw, NAME_implant.ply on request). A case that fails is reported on stderr and does not
- * stop the rest: then STATUS_FAILED with the list. Two inputs of one NAME are refused before any work; so is a folder
- * that cannot be made. The memory bound is logged before the work; one line per restored case goes to `table`. */
+ * stop the rest: then STATUS_FAILED with the list. Refused before any work: two inputs of one NAME, results that
+ * exist (unless config->overwrite), a folder that cannot be made. A CT is segmented first; its skull is NAME_skull. The
+ * memory bound is logged before the work; one line per restored case goes to `table`. */
 enum status batch_run(const struct batch_config *config, int n_inputs, char *const *inputs, FILE *table,
                       struct error *error);
 

@@ -34,6 +34,9 @@ static const struct config_field batch_fields[] = {
      .help = "write no NAME_report.html"},
     {.key = "keep_raw", .type = CONFIG_BOOL, .offset = OFFSET(keep_raw), .text = "false",
      .help = "write NAME_raw: the network's thresholded prediction before the rules"},
+    {.key = "overwrite", .type = CONFIG_BOOL, .offset = OFFSET(overwrite), .text = "false",
+     .help = "replace results that are there already"},
+    {.key = "", .type = CONFIG_TABLE, .offset = OFFSET(input), .table = &skull_table},
     {0},
 };
 /* clang-format on */

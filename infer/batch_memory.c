@@ -53,13 +53,14 @@ int64_t memory_surface(const struct volume *mask)
     return n;
 }
 
-/* Bytes a voxel takes until it is a mask: the file's own numbers are widened where they do not fit a byte. */
+/* Bytes a voxel takes until it is a mask. Numbers that do not fit a byte may be a CT's: its values, the mask, and the
+ * labels of the pieces of bone. */
 static int64_t reading_bytes(const struct volume *header)
 {
     const char *type = header->storage.file_type;
     if (strcmp(type, "uint8") == 0 || strcmp(type, "int8") == 0)
         return 2;
-    return strcmp(type, "float") == 0 || strcmp(type, "double") == 0 ? 6 : 3;
+    return strcmp(type, "float") == 0 || strcmp(type, "double") == 0 ? 9 : 7;
 }
 
 static int64_t plan_bytes(const struct memory_plan *plan, const struct batch_config *config,

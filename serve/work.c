@@ -118,17 +118,17 @@ static bool work_is_ct(const struct volume *volume)
 /* What the segmentation did and noticed becomes notes of the report. */
 static enum status work_note(struct work *work, const struct segment_report *report, struct error *error)
 {
-    const char **notes = arena_alloc(&work->arena, SEGMENT_MAX_WARNINGS + 1, sizeof *notes);
+    const char **notes = arena_alloc(&work->arena, WARNINGS_MAX + 1, sizeof *notes);
     if (!notes)
-        return error_memory(error, SEGMENT_MAX_WARNINGS * sizeof *notes, "the notes of the segmentation");
+        return error_memory(error, WARNINGS_MAX * sizeof *notes, "the notes of the segmentation");
 
     notes[0] = arena_printf(&work->arena,
                             "The skull was segmented from a CT: bone from %.0f HU up, %.0f ml; %" PRId64
                             " other pieces (%.1f ml) were removed.",
                             report->threshold_hu, report->bone_ml, report->n_removed, report->removed_ml);
-    work->notes = (struct config_strings){.n = 1 + report->n_warnings, .items = notes};
-    for (int i = 0; i < report->n_warnings; i++)
-        notes[1 + i] = arena_printf(&work->arena, "Segmentation: %s.", report->warnings[i]);
+    work->notes = (struct config_strings){.n = 1 + report->warnings.n, .items = notes};
+    for (int i = 0; i < report->warnings.n; i++)
+        notes[1 + i] = arena_printf(&work->arena, "Segmentation: %s.", report->warnings.text[i]);
     for (int64_t i = 0; i < work->notes.n; i++)
         if (!notes[i])
             return error_memory(error, 256, "the notes of the segmentation");

@@ -9,15 +9,11 @@
 #include "data/picture/contact_sheet.h"
 #include "data/dataset/dataset_file.h"
 #include "data/dataset/pack.h"
+#include "data/segment/plausible.h"
 
 static const double SPACING_MIN_MM = 0.05, SPACING_MAX_MM = 6, SHEAR_MAX = 0.02, MAIN_PIECE_MIN = 0.9,
                     MAIN_PIECE_CLEAN = 0.99;
-static const double BONE_MIN_ML = 150, BONE_MAX_ML = 2500;
-
-/* Rays from the middle of the bone's box, up from 25 degrees above the horizon: the share that may meet no bone.
- * Sutures and vessels let a few through; a vault cut by the scan or a craniectomy many. */
-enum { VAULT_RAYS = 2000 };
-static const double VAULT_LOWEST = 0.4226, VAULT_OPEN_MAX = 0.01; /* sin 25 degrees */
+static const double VAULT_OPEN_MAX = 0.01; /* sutures and vessels let a few rays through */
 
 /* What is wrong with one case, and what is only odd; both collected. */
 struct findings {
@@ -74,46 +70,14 @@ static enum status check_pieces(struct findings *findings, const struct volume *
     return status;
 }
 
-static bool check_ray_meets_bone(const struct volume *skull, const double from_mm[3], const double direction[3])
-{
-    const struct grid *grid = &skull->grid;
-    double spacing[3], step_mm = INFINITY;
-
-    for (int a = 0; a < 3; a++) {
-        spacing[a] = grid_spacing_mm(grid, a);
-        step_mm = fmin(step_mm, 0.7 * spacing[a]);
-    }
-
-    for (double t = 0;; t += step_mm) {
-        int64_t i[3];
-        for (int a = 0; a < 3; a++) {
-            i[a] = (int64_t)floor((from_mm[a] + t * direction[a]) / spacing[a]);
-            if (i[a] < 0 || i[a] >= grid->dim[a])
-                return false;
-        }
-        if (((const uint8_t *)skull->data)[(i[2] * grid->dim[1] + i[1]) * grid->dim[0] + i[0]])
-            return true;
-    }
-}
-
-/* Is the vault complete? Directions on a golden spiral: equal areas. */
 static void check_vault(struct findings *findings, const struct volume *skull, struct box box)
 {
-    int open = 0;
-    double from_mm[3];
-    for (int a = 0; a < 3; a++)
-        from_mm[a] = 0.5 * (double)(box.lo[a] + box.hi[a]) * grid_spacing_mm(&skull->grid, a);
-    for (int k = 0; k < VAULT_RAYS; k++) {
-        const double z = VAULT_LOWEST + (1 - VAULT_LOWEST) * (k + 0.5) / VAULT_RAYS, r = sqrt(1 - z * z),
-                     angle = 2.39996322972865332 * k;
-        const double direction[3] = {r * cos(angle), r * sin(angle), z};
-        open += !check_ray_meets_bone(skull, from_mm, direction);
-    }
-    if (open > VAULT_OPEN_MAX * VAULT_RAYS)
-        error_add(
-            &findings->odd, STATUS_FAILED,
-            "the vault is not closed: %.1f %% of the looks up from within meet no bone (cut by the scan, or a defect?)",
-            100.0 * open / VAULT_RAYS);
+    const double open = plausible_vault_open_frac(skull, box);
+    if (open > VAULT_OPEN_MAX)
+        error_add(&findings->odd, STATUS_FAILED,
+                  "the vault is not closed: %.1f %% of the rays up from within meet no bone (cut by the scan, or a "
+                  "defect?)",
+                  100 * open);
 }
 
 static enum status check_skull(struct findings *findings, const struct volume *skull, struct error *error)
@@ -128,9 +92,9 @@ static enum status check_skull(struct findings *findings, const struct volume *s
     }
 
     const double ml = (double)mask_count(skull->data, grid_voxels(&skull->grid)) * grid_voxel_ml(&skull->grid);
-    if (ml < BONE_MIN_ML || ml > BONE_MAX_ML)
-        error_add(&findings->odd, STATUS_FAILED, "%.0f ml of bone (a skull has %g to %g)", ml, BONE_MIN_ML,
-                  BONE_MAX_ML);
+    if (ml < plausible_bone_min_ml || ml > plausible_bone_max_ml)
+        error_add(&findings->odd, STATUS_FAILED, "%.0f ml of bone (a skull has %g to %g)", ml, plausible_bone_min_ml,
+                  plausible_bone_max_ml);
     if (box.hi[2] == dim[2])
         error_add(&findings->odd, STATUS_FAILED, "bone in the top slice: the scan may have cut the vault");
     if (box.lo[0] == 0 || box.lo[1] == 0 || box.hi[0] == dim[0] || box.hi[1] == dim[1])

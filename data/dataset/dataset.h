@@ -64,7 +64,8 @@ struct pack_config {
  * in memory at a time. */
 enum status dataset_pack(const char *folder, const char *out, const struct pack_config *config, struct error *error);
 /* split: enum dataset_split, or SPLIT_N for all. format: enum volume_format, or -1 for the packed one. */
-enum status dataset_unpack(const char *path, int split, const char *folder, int format, struct error *error);
+enum status dataset_unpack(const char *path, int split, const char *folder, int format, bool overwrite,
+                           struct error *error);
 
 /* An integrity check of set.h5 or of a folder that could be packed: is each case a mask, of sane spacing and affine,
  * mostly one component, its implants parts of it? A bad case is named with every reason; what is only suspicious (vault

@@ -105,7 +105,7 @@ enum { N_FORMATS = sizeof formats / sizeof formats[0] };
 /* ---- reading ---- */
 
 /* By content: the first bytes of the first file. */
-static enum status formats_open(struct voxel_file *ret, const struct file_series *files, struct error *error)
+enum status formats_open(struct voxel_file *ret, const struct file_series *files, struct error *error)
 {
     unsigned char head[HEAD_BYTES] = {0};
     const char *path = files->paths[0];

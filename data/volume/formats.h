@@ -2,6 +2,7 @@
 #ifndef CALVARIA_DATA_VOLUME_FORMATS_H
 #define CALVARIA_DATA_VOLUME_FORMATS_H
 
+#include "base/config.h"
 #include "data/volume/volume.h"
 
 /* Reads by content (magic), not by name. Values come as u8 where all are integers 0..255, as i16 where all are integers
@@ -11,8 +12,22 @@
 enum status volume_read(struct volume *ret, const char *path, struct error *error);
 /* Header only: data stays NULL, type is that of the file where it is one of ours, else VOXEL_F32. */
 enum status volume_read_header(struct volume *ret, const char *path, struct error *error);
-/* As volume_read, then refuses what is not a mask: values other than two (0 and one other), an empty one. Result u8 of
- * 0 and 1. */
+/* Which values of a file are bone, where there are more than two. */
+struct mask_choice {
+    const char *label; /* a number, or the name of a segment of a .seg.nrrd; NULL: not given */
+    double threshold;  /* bone from this value up; 0: not given */
+};
+extern const struct config_table mask_table; /* keys label and threshold */
+
+/* As volume_read, then a u8 mask of 0 and 1. Without a choice the file has two values, 0 and one other, or one value
+ * and NaN. Refused, with what was found and the choice that would read it: an empty or full one, an inverted one,
+ * several labels or segments, values in between, a CT. */
+enum status volume_read_mask_by(struct volume *ret, const char *path, const struct mask_choice *choice,
+                                struct error *error);
+/* The same for a volume in memory; path starts the messages. */
+enum status volume_to_mask(struct volume *volume, const char *path, const struct mask_choice *choice,
+                           struct error *error);
+/* Without a choice. */
 enum status volume_read_mask(struct volume *ret, const char *path, struct error *error);
 /* Writes in the format of the path's ending (.nii.gz .nii .nrrd .nhdr), in storage's axis order, atomically. */
 enum status volume_write(const char *path, const struct volume *volume, struct error *error);

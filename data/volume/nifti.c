@@ -138,6 +138,13 @@ static enum status nifti_dims(struct grid *grid, const nifti_2_header *header, c
     return STATUS_OK;
 }
 
+static nifti_dmat44 nifti_qform(const nifti_2_header *header)
+{
+    return nifti_quatern_to_dmat44(header->quatern_b, header->quatern_c, header->quatern_d, header->qoffset_x,
+                                   header->qoffset_y, header->qoffset_z, header->pixdim[1], header->pixdim[2],
+                                   header->pixdim[3], header->pixdim[0] < 0 ? -1 : 1);
+}
+
 /* rows[k][a]: RAS component k of the step along axis a; rows[k][3]: of the origin. */
 static void nifti_affine(double rows[3][4], const nifti_2_header *header)
 {
@@ -150,11 +157,32 @@ static void nifti_affine(double rows[3][4], const nifti_2_header *header)
     nifti_dmat44 q = {
         {{header->pixdim[1], 0, 0, 0}, {0, header->pixdim[2], 0, 0}, {0, 0, header->pixdim[3], 0}, {0, 0, 0, 1}}};
     if (header->qform_code > 0)
-        q = nifti_quatern_to_dmat44(header->quatern_b, header->quatern_c, header->quatern_d, header->qoffset_x,
-                                    header->qoffset_y, header->qoffset_z, header->pixdim[1], header->pixdim[2],
-                                    header->pixdim[3], header->pixdim[0] < 0 ? -1 : 1);
+        q = nifti_qform(header);
     for (int k = 0; k < 3; k++)
         memcpy(rows[k], q.m[k], sizeof rows[k]);
+}
+
+/* Where two parts of the header disagree by more than a hundredth of a voxel's edge (places: half a voxel's edge). */
+static unsigned nifti_doubts(const nifti_2_header *header)
+{
+    const double *const rows[3] = {header->srow_x, header->srow_y, header->srow_z};
+    unsigned doubts = 0;
+    if (header->qform_code <= 0 && header->sform_code <= 0)
+        return 1U << DOUBT_NO_PLACE;
+    if (header->sform_code <= 0)
+        return 0;
+
+    const nifti_dmat44 q = nifti_qform(header);
+    for (int a = 0; a < 3; a++) {
+        const double mm = sqrt(rows[0][a] * rows[0][a] + rows[1][a] * rows[1][a] + rows[2][a] * rows[2][a]);
+        if (fabs(mm - header->pixdim[a + 1]) > 0.01 * header->pixdim[a + 1])
+            doubts |= 1U << DOUBT_SFORM_SPACING;
+    }
+    for (int k = 0; k < 3 && header->qform_code > 0; k++)
+        for (int a = 0; a < 4; a++)
+            if (fabs(q.m[k][a] - rows[k][a]) > (a < 3 ? 0.02 * header->pixdim[a + 1] : 0.5 * header->pixdim[1]))
+                doubts |= 1U << DOUBT_FORMS_DIFFER;
+    return doubts;
 }
 
 static void nifti_store(struct voxel_file *file, const nifti_2_header *header)
@@ -175,6 +203,7 @@ static void nifti_store(struct voxel_file *file, const nifti_2_header *header)
     storage->xyzt_units = header->xyzt_units & 0xff;
     storage->qform_code = header->qform_code;
     storage->sform_code = header->sform_code;
+    storage->doubts = nifti_doubts(header);
     const double quatern[3] = {header->quatern_b, header->quatern_c, header->quatern_d};
     const double qoffset[3] = {header->qoffset_x, header->qoffset_y, header->qoffset_z};
     memcpy(storage->quatern, quatern, sizeof quatern);

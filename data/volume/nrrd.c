@@ -34,6 +34,8 @@ enum { N_FIELDS = sizeof nrrd_fields / sizeof nrrd_fields[0], N_REQUIRED = 4 };
 struct nrrd_text {
     char *header; /* for teem */
     bool seen[N_FIELDS];
+    struct segment_entry *segments; /* SEGMENTS_MAX of them, or NULL */
+    int n_segments;
     char *data_file;     /* NULL: attached */
     int64_t data_offset; /* after the blank line */
 };
@@ -41,6 +43,7 @@ struct nrrd_text {
 static void nrrd_text_done(struct nrrd_text *text)
 {
     memory_free(text->header);
+    memory_free(text->segments);
     memory_free(text->data_file);
 }
 
@@ -69,11 +72,37 @@ static enum status nrrd_take_data_file(struct nrrd_text *text, const char *name,
     return text->data_file ? STATUS_OK : error_memory(error, length, path);
 }
 
+/* "Segment3_Name:=bone", "Segment3_LabelValue:=1", "Segment3_Layer:=0": the keys of 3D Slicer. */
+static enum status nrrd_take_segment(struct nrrd_text *text, const char *line, size_t length, const char *path,
+                                     struct error *error)
+{
+    char key[32] = "", value[64] = "", copy[128];
+    int s = -1;
+    snprintf(copy, sizeof copy, "%.*s", (int)(length < sizeof copy ? length : sizeof copy - 1), line);
+    if (sscanf(copy, "Segment%d_%31[A-Za-z]:=%63[^\r\n]", &s, key, value) != 3 || s < 0 || s >= SEGMENTS_MAX)
+        return STATUS_OK;
+    if (!text->segments && !(text->segments = memory_zalloc(SEGMENTS_MAX, sizeof *text->segments)))
+        return error_memory(error, SEGMENTS_MAX * sizeof *text->segments, path);
+
+    struct segment_entry *segment = &text->segments[s];
+    if (s >= text->n_segments)
+        text->n_segments = s + 1;
+    if (strcmp(key, "Name") == 0)
+        snprintf(segment->name, sizeof segment->name, "%s", value);
+    else if (strcmp(key, "LabelValue") == 0)
+        segment->value = (int)strtol(value, NULL, 10);
+    else if (strcmp(key, "Layer") == 0)
+        segment->layer = (int)strtol(value, NULL, 10);
+    return STATUS_OK;
+}
+
 /* One line of the header goes to teem, to us, or nowhere. *out is where teem's text goes on. */
 static enum status nrrd_take_line(struct nrrd_text *text, char **out, const char *line, size_t length, const char *path,
                                   struct error *error)
 {
     const char *colon = memchr(line, ':', length);
+    if (colon && (size_t)(colon - line) + 1 < length && colon[1] == '=' && strncmp(line, "Segment", 7) == 0)
+        return nrrd_take_segment(text, line, length, path, error);
     if (line[0] == '#' || !colon || (size_t)(colon - line) + 1 >= length || colon[1] == '=')
         return STATUS_OK; /* comment, key := value, or a line of something newer */
     size_t field = (size_t)(colon - line);
@@ -174,15 +203,19 @@ static enum status nrrd_type(enum disk_type *ret, const Nrrd *nrrd, const char *
 
 /* Which of the nrrd's axes are x, y, z of the file: those with a direction, or the first three. All others have one
  * entry. */
-static enum status nrrd_spatial_axes(unsigned spatial[3], const Nrrd *nrrd, const char *path, struct error *error)
+static enum status nrrd_spatial_axes(unsigned spatial[3], struct voxel_file *file, const Nrrd *nrrd,
+                                     struct error *error)
 {
+    const char *path = file->path;
     unsigned n = 0;
     for (unsigned a = 0; a < nrrd->dim; a++) {
         bool is = nrrd->spaceDim > 0 ? isfinite(nrrd->axis[a].spaceDirection[0]) : a < 3;
         if (is && n < 3)
             spatial[n] = a;
         n += is;
-        if (!is && nrrd->axis[a].size != 1)
+        if (!is && a == 0 && file->n_segments > 0 && nrrd->axis[a].size <= SEGMENTS_MAX)
+            file->n_layers = (int)nrrd->axis[a].size;
+        else if (!is && nrrd->axis[a].size != 1)
             return error_set(error, STATUS_FAILED,
                              "%s: axis %u has %zu entries and no place in space, expected one 3D volume (cut one out)",
                              path, a, nrrd->axis[a].size);
@@ -225,13 +258,15 @@ static enum status nrrd_space(double turn[3], struct storage *storage, const Nrr
     return STATUS_OK;
 }
 
-static enum status nrrd_grid(struct storage *storage, const Nrrd *nrrd, const char *path, struct error *error)
+static enum status nrrd_grid(struct voxel_file *file, const Nrrd *nrrd, struct error *error)
 {
+    struct storage *storage = &file->storage;
+    const char *path = file->path;
     unsigned spatial[3];
     double turn[3];
     struct grid *grid = &storage->grid;
 
-    if (nrrd_spatial_axes(spatial, nrrd, path, error))
+    if (nrrd_spatial_axes(spatial, file, nrrd, error))
         return STATUS_FAILED;
 
     for (int a = 0; a < 3; a++) {
@@ -241,6 +276,7 @@ static enum status nrrd_grid(struct storage *storage, const Nrrd *nrrd, const ch
 
     /* Spacings without a space: axes as they are, the origin in a corner */
     if (nrrd->spaceDim == 0) {
+        storage->doubts = 1U << DOUBT_NO_SPACE;
         for (int a = 0; a < 3; a++) {
             double spacing = nrrd->axis[spatial[a]].spacing;
             if (isnan(spacing))
@@ -276,7 +312,7 @@ static enum status nrrd_fill(struct voxel_file *file, const Nrrd *nrrd, const Nr
                              const struct nrrd_text *text, struct error *error)
 {
     const char *path = file->path;
-    if (nrrd_type(&file->type, nrrd, path, error) || nrrd_grid(&file->storage, nrrd, path, error))
+    if (nrrd_type(&file->type, nrrd, path, error) || nrrd_grid(file, nrrd, error))
         return STATUS_FAILED;
     if (io->encoding != nrrdEncodingRaw && io->encoding != nrrdEncodingGzip)
         return error_set(error, STATUS_FAILED,
@@ -347,16 +383,25 @@ enum status nrrd_open(struct voxel_file *ret, const char *path, struct error *er
     struct voxel_file file = {.path = path, .slope = 1};
     struct nrrd_text text = {0};
     enum status status = nrrd_read_text(&text, path, error);
+    file.n_segments = text.n_segments;
     if (!status)
         status = nrrd_parse(&file, &text, error);
+    for (int s = 0; !status && s < text.n_segments; s++)
+        if (text.segments[s].layer < 0 || text.segments[s].layer >= (file.n_layers > 1 ? file.n_layers : 1))
+            status =
+                error_set(error, STATUS_FAILED, "%s: segment '%s' is in layer %d, and there are %d (damaged?)", path,
+                          text.segments[s].name, text.segments[s].layer, file.n_layers > 1 ? file.n_layers : 1);
     if (!status && text.data_file) {
         file.data_path = memory_printf("%.*s%s", (int)(file_base(path) - path), path, text.data_file);
         if (!file.data_path)
             status = error_memory(error, strlen(path) + strlen(text.data_file), path);
     }
-    nrrd_text_done(&text);
-    if (!status)
+    if (!status) {
+        file.segments = text.segments;
+        text.segments = NULL;
         *ret = file;
+    }
+    nrrd_text_done(&text);
     return status;
 }
 

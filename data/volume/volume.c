@@ -6,6 +6,17 @@
 #include "data/volume/orient.h"
 #include "data/volume/voxel_file.h"
 
+const char *const volume_doubt_texts[VOLUME_DOUBTS] = {
+    [DOUBT_NO_PLACE] =
+        "the header has neither qform nor sform: left, right, front and back are unknown and taken as the "
+        "axes' order",
+    [DOUBT_SFORM_SPACING] = "the header contradicts itself: the sform's spacing is not pixdim's (the sform is used)",
+    [DOUBT_FORMS_DIFFER] = "the header contradicts itself: qform and sform give different places (the sform is used)",
+    [DOUBT_NAN] = "voxels without a number (NaN) are taken as background",
+    [DOUBT_NO_SPACE] =
+        "the header names no space: left, right, front and back are unknown and taken as the axes' order",
+};
+
 size_t voxel_bytes(enum voxel_type type)
 {
     return type == VOXEL_U8 ? 1 : type == VOXEL_I16 ? 2 : 4;

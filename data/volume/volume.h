@@ -20,6 +20,10 @@ size_t voxel_bytes(enum voxel_type type);
 
 enum volume_format { VOLUME_NIFTI_GZ, VOLUME_NIFTI, VOLUME_NRRD, VOLUME_NHDR };
 
+/* What a header leaves open or contradicts: read all the same, with a warning. */
+enum volume_doubt { DOUBT_NO_PLACE, DOUBT_SFORM_SPACING, DOUBT_FORMS_DIFFER, DOUBT_NO_SPACE, DOUBT_NAN, VOLUME_DOUBTS };
+extern const char *const volume_doubt_texts[VOLUME_DOUBTS];
+
 /* How the file had it. File axis a (fastest first) is canonical axis `axis[a]`, reversed where `flip[a]`. */
 struct storage {
     enum volume_format format;
@@ -37,9 +41,11 @@ struct storage {
 
     /* NRRD */
     char space[32];          /* "left-posterior-superior" ...; empty: spacings without a space */
+    int n_segments;          /* of a .seg.nrrd; 0: another file */
     char space_units[3][16]; /* "mm" "mm" "mm" or another word for it; empty: not given */
 
     char file_type[16]; /* the data type on disk, for info: "int32" */
+    unsigned doubts;    /* bits of enum volume_doubt: where the header contradicts itself */
 };
 
 struct volume {

@@ -25,7 +25,9 @@ enum disk_type disk_type_of(enum voxel_type type)
 void voxel_file_done(struct voxel_file *file)
 {
     memory_free(file->data_path);
+    memory_free(file->segments);
     file->data_path = NULL;
+    file->segments = NULL;
 }
 
 enum status voxel_file_check(struct voxel_file *file, struct grid *ret_grid, struct error *error)
@@ -41,7 +43,8 @@ enum status voxel_file_check(struct voxel_file *file, struct grid *ret_grid, str
         return error_set(error, STATUS_FAILED, "%s: data file %s is not a plain file", file->path, path);
 
     /* No allocation before the file is long enough for what its header claims */
-    int64_t bytes = grid_voxels(&file->storage.grid) * (int64_t)disk_types[file->type].bytes;
+    int64_t layers = file->n_layers > 1 ? file->n_layers : 1;
+    int64_t bytes = grid_voxels(&file->storage.grid) * layers * (int64_t)disk_types[file->type].bytes;
     int64_t held = byte_stream_bound(info.st_size - file->data_offset, file->gzip);
     if (file->skip_bytes < 0 && !file->gzip && bytes <= held)
         file->skip_bytes = held - bytes;
@@ -58,6 +61,7 @@ enum status voxel_file_check(struct voxel_file *file, struct grid *ret_grid, str
                          file->path, file->slope, file->intercept);
 
     snprintf(file->storage.file_type, sizeof file->storage.file_type, "%s", disk_types[file->type].name);
+    file->storage.n_segments = file->n_segments;
     *ret_grid = orient_canonical(&file->storage);
     return STATUS_OK;
 }
@@ -240,12 +244,15 @@ static enum status voxel_file_read_chunks(struct volume *volume, struct byte_str
 {
     struct file_walk walk = voxel_file_walk_start(&file->storage, &volume->grid);
     size_t size = disk_types[file->type].bytes;
+    const int64_t layers = file->n_layers > 1 ? file->n_layers : 1, chunk = CHUNK / layers;
     bool scaled = file->slope != 1 || file->intercept != 0;
     int64_t n = grid_voxels(&volume->grid);
     for (int64_t done = 0; done < n;) {
-        int64_t part = n - done < CHUNK ? n - done : CHUNK;
-        if (byte_stream_read(stream, raw, (size_t)part * size, error))
+        int64_t part = n - done < chunk ? n - done : chunk;
+        if (byte_stream_read(stream, raw, (size_t)(part * layers) * size, error))
             return STATUS_FAILED;
+        for (int64_t i = 0; layers > 1 && i < part; i++) /* of each voxel's values the one that is read */
+            memmove((char *)raw + (size_t)i * size, (char *)raw + (size_t)(i * layers + file->layer) * size, size);
         if (voxel_file_chunk_is_zero(raw, (size_t)part * size) && file->intercept == 0) { /* memory is zero already */
             for (int64_t i = 0, at; i < part;)
                 i += voxel_file_walk_next(&walk, part - i, &at);

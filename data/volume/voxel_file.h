@@ -32,6 +32,13 @@ struct file_series {
     const char *const *paths;
 };
 
+/* A segment of a .seg.nrrd (3D Slicer). */
+enum { SEGMENTS_MAX = 256 };
+struct segment_entry {
+    char name[64];
+    int value, layer;
+};
+
 struct voxel_file {
     const char *path;    /* the header's, for messages */
     char *data_path;     /* detached data: memory_free with voxel_file_done; NULL: in `path` */
@@ -39,8 +46,11 @@ struct voxel_file {
     int64_t skip_bytes;  /* from there, after inflating, to the first voxel; -1: the voxels are the file's last bytes */
     bool gzip, swap;     /* swap: not this machine's byte order */
     enum disk_type type;
-    double slope, intercept; /* value = stored * slope + intercept; 1 and 0: as stored */
-    struct storage storage;  /* format, grid (file order), codes; axis and flip are filled by voxel_file_check */
+    double slope, intercept;        /* value = stored * slope + intercept; 1 and 0: as stored */
+    int n_layers, layer;            /* values stored per voxel, and which of them is read; 0 layers: one */
+    struct segment_entry *segments; /* of a .seg.nrrd: memory_free by voxel_file_done */
+    int n_segments;
+    struct storage storage; /* format, grid (file order), codes; axis and flip are filled by voxel_file_check */
 };
 
 void voxel_file_done(struct voxel_file *file);
@@ -52,6 +62,9 @@ enum status voxel_file_read(struct volume *ret, const struct voxel_file *file, c
                             struct error *error);
 /* Writes all voxels in storage's axis order, little-endian. */
 enum status voxel_file_write(struct byte_stream *stream, const struct volume *volume, struct error *error);
+
+/* Opens by the first bytes of the first file. Header values are not yet checked. */
+enum status formats_open(struct voxel_file *ret, const struct file_series *files, struct error *error);
 
 /* The readers and writers, called by formats.c alone. Header values are checked later, by voxel_file_check. */
 enum status nifti_open(struct voxel_file *ret, const char *path, bool gzip, struct error *error);

@@ -14,7 +14,7 @@ done
 shift
 mkdir -p "$out"
 for family in $families; do
-    "$calvaria" infer "$@" "$truth/$family"/*_defective.nrrd --out "$out/$family" --no-mesh --no-picture --no-page >"$out/$family.infer.txt"
+    "$calvaria" infer "$@" "$truth/$family"/*_defective.nrrd --out "$out/$family" --no-mesh --no-picture --no-page --overwrite >"$out/$family.infer.txt"
     "$calvaria" evaluate --truth "$truth/$family" --predicted "$out/$family" --out "$out/$family" >"$out/$family.txt"
     rm -f "$out/$family"/*_completed.nrrd
 done

@@ -82,6 +82,27 @@ holds 'the good case was restored' test -s "$work/restored/good_implant.nii.gz"
 expect 2 'good' "$calvaria" infer --model builtin:nothing "$work/good_defective.nii.gz" "$work/good.nii.gz" --out "$work/restored2"
 absent "$work/restored2"
 
+# results that are there already are replaced on request alone, by every command alike
+mkdir "$work/twin"
+cp "$skull" "$work/twin/"
+ok "$calvaria" inject "$skull" --defects configs/defects/cube.yaml --out "$work/again"
+expect 2 'exists already (--overwrite' "$calvaria" inject "$skull" --defects configs/defects/cube.yaml --out "$work/again"
+ok "$calvaria" inject "$skull" --defects configs/defects/cube.yaml --out "$work/again" --overwrite
+expect 2 'exists already (--overwrite' "$calvaria" phantom --out "$work/skulls" --count 1 --spacing-mm 4
+expect 2 'exists already (--overwrite' "$calvaria" pack "$work/skulls" --out "$work/set.h5"
+ok "$calvaria" unpack "$work/set.h5" --out "$work/back"
+expect 2 'exists already (--overwrite' "$calvaria" unpack "$work/set.h5" --out "$work/back"
+expect 2 'exists already (--overwrite' "$calvaria" infer --model builtin:nothing "$work/good.nii.gz" --out "$work/restored"
+ok "$calvaria" infer --model builtin:nothing "$work/good.nii.gz" --out "$work/restored" --overwrite --no-picture
+expect 2 "has the name 'phantom_000' of" "$calvaria" segment "$skull" "$work/twin/phantom_000.nii.gz" --out "$work/segmented"
+
+# messages that send nobody in a circle: a mask is no CT, and a map of labels is read by --label
+expect 1 "give it to 'calvaria infer' as it is" "$calvaria" segment "$skull" --out "$work/segmented"
+nrrd3 labels.nrrd '\0\1\2\0\0\0\0\0'
+expect 1 '3 labels: 0, 1 (0.0 ml), 2 (0.0 ml) (--label N' "$calvaria" infer --model builtin:nothing "$work/labels.nrrd" --out "$work/labels"
+ok "$calvaria" infer --model builtin:nothing "$work/labels.nrrd" --label 2 --out "$work/labels" --no-picture
+expect 1 '(--strict)' "$calvaria" infer --model builtin:nothing "$work/labels.nrrd" --label 2 --strict --overwrite --out "$work/labels"
+
 # an output folder that is a file; a full disk
 touch "$work/file"
 expect 1 'file' "$calvaria" phantom --out "$work/file" --count 1 --spacing-mm 4

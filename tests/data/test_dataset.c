@@ -87,7 +87,7 @@ static void test_round_trip(void)
         CHECK(memcmp(&bone, &dataset_case(set, 0)->box, sizeof bone) == 0);
         dataset_close(set);
 
-        CHECK_OK(dataset_unpack(check_path("flat.h5"), SPLIT_N, check_path(outs[e]), -1, &error), &error);
+        CHECK_OK(dataset_unpack(check_path("flat.h5"), SPLIT_N, check_path(outs[e]), -1, true, &error), &error);
         snprintf(file, sizeof file, "%s/007_complete%s", outs[e], endings[e]);
         CHECK_OK(volume_read_mask(&got, check_path(file), &error), &error);
         check_same(&got, &skull);

@@ -234,7 +234,7 @@ static void test_mask(void)
     const char *path = check_path("mask.nrrd");
 
     CHECK_FAILS(volume_read_mask(&mask, "tests/data/golden/volumes/lps_i32.nrrd", &error), &error, STATUS_FAILED,
-                "non-binary skull: 58 of 60 voxels are neither 0 nor 234 ('calvaria segment'");
+                "non-binary skull: 60 labels: 0, 1 (0.0 ml), 2 (0.0 ml)");
     const int64_t dim[3] = {5, 4, 3};
     const double spacing[3] = {1, 1, 1};
     struct grid grid = grid_make(dim, spacing);
@@ -256,9 +256,131 @@ static void test_mask(void)
     CHECK_FAILS(volume_read_mask(&mask, path, &error), &error, STATUS_FAILED, "non-binary skull: 1 of 60");
     values[7] = values[59] = 0;
     CHECK_OK(volume_write(path, &volume, &error), &error);
-    CHECK_FAILS(volume_read_mask(&mask, path, &error), &error, STATUS_FAILED, "non-binary skull: 1 of 60");
+    CHECK_FAILS(volume_read_mask(&mask, path, &error), &error, STATUS_FAILED,
+                "empty skull: all 60 voxels are 0 or NaN");
     CHECK(mask.data == NULL);
     volume_done(&volume);
+}
+
+/* What was found is named, and the choice that the message names reads the file. */
+static void test_mask_choice(void)
+{
+    enum { N = 4 * 4 * 4 };
+    static const struct {
+        float background, bone, edge; /* of most voxels, of 8 in the middle, of one more */
+        const char *refused;          /* NULL: read without a choice */
+        const char *label;
+        double threshold;
+    } cases[] = {
+        {0, 1, 1, NULL, NULL, 0},
+        {1, 0, 0, "an inverted mask: 1, in 86 % of the voxels", "0", 0},
+        {-1024, 0, 0, "an inverted mask: -1024", "0", 0},
+        {5, 7, 7, "two values, 5 and 7, and neither is 0", "7", 0},
+        {0, 2, 1, "3 labels: 0, 1 (0.0 ml), 2 (0.0 ml)", "2", 0},
+        {0, 1, 0.4F, "values between 0 and 1, as an interpolated mask", NULL, 0.5},
+        {NAN, 1, 1, NULL, NULL, 0},
+        {1, 1, 1, "all 64 voxels are 1: a mask has a background", NULL, 0},
+        {NAN, NAN, NAN, "empty skull: all 64 voxels are NaN", NULL, 0},
+    };
+    const int64_t dim[3] = {4, 4, 4};
+    const double spacing[3] = {1, 1, 1};
+    const struct grid grid = grid_make(dim, spacing);
+    const char *path = check_path("choice.nrrd");
+
+    for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
+        struct error error = {0};
+        struct volume volume, mask = {0};
+        CHECK_OK(volume_new(&volume, &grid, VOXEL_F32, &error), &error);
+        float *values = volume.data;
+        for (int i = 0; i < N; i++) {
+            const int x = i % 4, y = i / 4 % 4, z = i / 16;
+            const bool middle = x % 3 && y % 3 && z % 3;
+            values[i] = middle ? cases[c].bone : i == 1 ? cases[c].edge : cases[c].background;
+        }
+        CHECK_OK(volume_write(path, &volume, &error), &error);
+        const struct mask_choice choice = {cases[c].label, cases[c].threshold};
+        if (cases[c].refused)
+            CHECK_FAILS(volume_read_mask(&mask, path, &error), &error, STATUS_FAILED, cases[c].refused);
+        error = (struct error){0};
+        if ((!cases[c].refused || choice.label || choice.threshold != 0) &&
+            CHECK_OK(volume_read_mask_by(&mask, path, &choice, &error), &error)) {
+            int n = 0, n_middle = 0;
+            for (int i = 0; i < N; i++)
+                n += ((const uint8_t *)mask.data)[i];
+            n_middle = ((const uint8_t *)mask.data)[21] + ((const uint8_t *)mask.data)[42];
+            CHECK_INT(n, 8 + (cases[c].edge == cases[c].bone));
+            CHECK_INT(n_middle, 2);
+            volume_done(&mask);
+        }
+        volume_done(&volume);
+    }
+}
+
+/* A .seg.nrrd as 3D Slicer writes it: two layers, three segments. */
+static void test_segments(void)
+{
+    static const char header[] = "NRRD0004\ntype: unsigned char\ndimension: 4\nspace: left-posterior-superior\n"
+                                 "sizes: 2 2 2 2\nspace directions: none (1,0,0) (0,1,0) (0,0,1)\n"
+                                 "kinds: list domain domain domain\nencoding: raw\nspace origin: (0,0,0)\n"
+                                 "Segment0_ID:=Segment_1\nSegment0_LabelValue:=1\nSegment0_Layer:=0\n"
+                                 "Segment0_Name:=bone\nSegment1_LabelValue:=2\nSegment1_Layer:=0\n"
+                                 "Segment1_Name:=tumour bed\nSegment2_LabelValue:=1\nSegment2_Layer:=1\n"
+                                 "Segment2_Name:=flap\n\n";
+    static const uint8_t voxels[16] = {1, 0, 1, 1, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}; /* layer fastest */
+    static const struct {
+        const char *label;
+        uint8_t mask[8];
+    } cases[] = {{"bone", {1, 1, 0, 0, 0, 0, 0, 0}},
+                 {"Tumour Bed", {0, 0, 1, 0, 0, 0, 0, 0}},
+                 {"flap", {0, 1, 0, 0, 0, 0, 0, 1}}};
+    const char *path = check_path("two.seg.nrrd");
+    struct error error = {0};
+    struct volume mask = {0};
+
+    FILE *file = fopen(path, "wb");
+    CHECK(file && fwrite(header, 1, sizeof header - 1, file) == sizeof header - 1 && fwrite(voxels, 1, 16, file) == 16);
+    CHECK(file && fclose(file) == 0);
+    CHECK_FAILS(volume_read_mask(&mask, path, &error), &error, STATUS_FAILED,
+                "3 segments: 'bone', 'tumour bed', 'flap' (--label NAME");
+    for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
+        const struct mask_choice choice = {cases[c].label, 0};
+        error = (struct error){0};
+        if (CHECK_OK(volume_read_mask_by(&mask, path, &choice, &error), &error))
+            CHECK(memcmp(mask.data, cases[c].mask, 8) == 0);
+        volume_done(&mask);
+    }
+    const struct mask_choice none = {"brain", 0};
+    error = (struct error){0};
+    CHECK_FAILS(volume_read_mask_by(&mask, path, &none, &error), &error, STATUS_FAILED,
+                "--label brain: no segment of this name");
+}
+
+/* Headers that contradict themselves are read, and marked. */
+static void test_doubts(void)
+{
+    struct error error = {0};
+    struct volume volume;
+    enum { QFORM_CODE = 252, SFORM_CODE = 254, SROW_X = 280 };
+    CHECK_OK(volume_read_header(&volume, "tests/data/golden/volumes/lps_u8.nii", &error), &error);
+    CHECK_INT(volume.storage.doubts, 0);
+
+    const char *path = check_path("doubts.nii");
+    const struct grid grid = grid_make((const int64_t[3]){3, 3, 3}, (const double[3]){2, 2, 2});
+    struct volume out;
+    CHECK_OK(volume_new(&out, &grid, VOXEL_U8, &error), &error);
+    CHECK_OK(volume_write(path, &out, &error), &error);
+    const int16_t none = 0;
+    const float one = -1;
+    FILE *file = fopen(path, "r+b");
+    CHECK(file && fseek(file, SROW_X, SEEK_SET) == 0 && fwrite(&one, sizeof one, 1, file) == 1 && fclose(file) == 0);
+    CHECK_OK(volume_read_header(&volume, path, &error), &error);
+    CHECK_INT(volume.storage.doubts, 1U << DOUBT_SFORM_SPACING | 1U << DOUBT_FORMS_DIFFER);
+    file = fopen(path, "r+b");
+    CHECK(file && fseek(file, QFORM_CODE, SEEK_SET) == 0 && fwrite(&none, 2, 1, file) == 1 &&
+          fwrite(&none, 2, 1, file) == 1 && fclose(file) == 0);
+    CHECK_OK(volume_read_header(&volume, path, &error), &error);
+    CHECK_INT(volume.storage.doubts, 1U << DOUBT_NO_PLACE);
+    volume_done(&out);
 }
 
 static void test_grid(void)
@@ -334,6 +456,9 @@ int main(int argc, char **argv)
                                        {"space_units", test_space_units},
                                        {"scaled", test_scaled},
                                        {"mask", test_mask},
+                                       {"mask_choice", test_mask_choice},
+                                       {"segments", test_segments},
+                                       {"doubts", test_doubts},
                                        {"grid", test_grid},
                                        {"names", test_names},
                                        {"write_errors", test_write_errors},

@@ -121,7 +121,7 @@ holds 'its place in the queue is free again' test "$(metric uploads_running)" = 
 
 # --- a job, and what it gives, beside calvaria infer
 ok "$calvaria" infer --model builtin:mirror "${set[@]}" "$skull" --out "$work/infer" --no-picture --quiet
-ok "$calvaria" infer --model builtin:mirror "${set[@]}" "$skull" --out "$work/infer" --no-picture --format nrrd --quiet
+ok "$calvaria" infer --model builtin:mirror "${set[@]}" "$skull" --out "$work/infer" --no-picture --format nrrd --overwrite --quiet
 holds 'there is an implant to compare' test "$(stat -c %s "$work/infer/phantom_000_d00_implant.stl")" -gt 5000
 answers 201 'Location: /api/jobs/' /api/jobs -F "file=@$skull;filename=../../Patient 7_defective.nii.gz"
 id=$(field id)

@@ -1,0 +1,31 @@
+/* skull_file.h - a skull from a file, whatever it holds: a mask is read, a CT is segmented; either way it is checked.
+ */
+#ifndef CALVARIA_DATA_SEGMENT_SKULL_FILE_H
+#define CALVARIA_DATA_SEGMENT_SKULL_FILE_H
+
+#include "data/segment/segment.h"
+#include "data/volume/formats.h"
+
+struct skull_options {
+    struct mask_choice mask;
+    struct segment_config segment;
+    bool strict; /* warnings are errors */
+};
+extern const struct config_table skull_table;
+
+struct skull_report {
+    bool segmented; /* the file was a CT */
+    struct segment_report segment;
+    int64_t
+        n_outlying; /* voxels left out: pieces outside the head that would shift it in the network's field of view */
+    struct warnings warnings;
+};
+
+enum status skull_read(struct volume *ret, struct skull_report *report, const char *path,
+                       const struct skull_options *options, struct error *error);
+/* Checks a mask and takes out the pieces that lie beside or above the main one; a mask without such stays as it is. */
+enum status skull_check(struct volume *skull, struct skull_report *report, struct error *error);
+/* STATUS_FAILED with all warnings where there are any and options->strict. */
+enum status skull_strict(const struct warnings *warnings, bool strict, const char *path, struct error *error);
+
+#endif
