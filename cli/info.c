@@ -10,6 +10,7 @@
 #include "cli/command.h"
 #include "data/dataset/dataset.h"
 #include "data/defects/defect.h"
+#include "data/volume/dicom.h"
 #include "data/volume/formats.h"
 #include "nn/model/model_file.h"
 #include "shape/model.h"
@@ -64,6 +65,23 @@ static enum status info_volume(const char *path, struct error *error)
             log_warn("%s: %s", path, volume_doubt_texts[d]);
 
     volume_done(&volume);
+    return STATUS_OK;
+}
+
+static enum status info_dicom(const char *path, struct error *error)
+{
+    struct dicom dicom;
+    if (dicom_open(&dicom, path, error))
+        return error->status;
+    printf("DICOM      %s\n", path);
+    for (int s = 0; s < dicom.n; s++) {
+        const struct dicom_series *one = &dicom.series[s];
+        printf("  series %-6" PRId64 " %-4s %" PRId64 "x%" PRId64 "x%" PRId64 "  %.3g x %.3g x %.3g mm  '%s'%s%s\n",
+               one->number, one->modality, one->grid.dim[0], one->grid.dim[1], one->grid.dim[2],
+               grid_spacing_mm(&one->grid, 0), grid_spacing_mm(&one->grid, 1), grid_spacing_mm(&one->grid, 2),
+               one->description, *one->note ? "  " : "", one->note);
+    }
+    dicom_done(&dicom);
     return STATUS_OK;
 }
 
@@ -223,7 +241,9 @@ static enum status info_command(const void *value, int n_inputs, char *const *in
     struct arena arena = {0};
     enum status status;
 
-    if (file_is_folder(path))
+    if (dicom_is(path))
+        status = info_dicom(path, error);
+    else if (file_is_folder(path))
         status = info_run(path, &arena, error);
     else if (!file_exists(path))
         status = error_set(error, STATUS_FAILED, "%s: no such file", path);

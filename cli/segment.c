@@ -12,7 +12,7 @@
 struct segment_options {
     struct command_options common;
     struct segment_config segment;
-    const char *out;
+    const char *out, *series;
     bool overwrite, strict;
 };
 
@@ -21,6 +21,8 @@ static const struct config_field segment_fields[] = {
     {.key = "out", .type = CONFIG_PATH, .offset = offsetof(struct segment_options, out), .required = true,
      .help = "folder for NAME_skull"},
     {.key = "", .type = CONFIG_TABLE, .offset = offsetof(struct segment_options, segment), .table = &segment_table},
+    {.key = "series", .type = CONFIG_STRING, .offset = offsetof(struct segment_options, series),
+     .help = "DICOM folder or zip: the series, by number or a part of its description; else the CT of most slices"},
     {.key = "overwrite", .type = CONFIG_BOOL, .offset = offsetof(struct segment_options, overwrite), .text = "false",
      .help = "replace skulls that are there already"},
     {.key = "strict", .type = CONFIG_BOOL, .offset = offsetof(struct segment_options, strict), .text = "false",
@@ -39,7 +41,7 @@ static enum status segment_list_cts(struct config_strings *ret, int n_inputs, ch
     for (int i = 0; i < n_inputs; i++) {
         struct config_strings files = {.n = 1};
         const char *one[1] = {inputs[i]};
-        const bool folder = file_is_folder(inputs[i]);
+        const bool folder = file_is_folder(inputs[i]) && !dicom_is(inputs[i]);
         files.items = one;
         if (folder) {
             enum status status = file_list(&files, inputs[i], arena, error);
@@ -65,8 +67,8 @@ static enum status segment_list_cts(struct config_strings *ret, int n_inputs, ch
     }
 
     if (n == 0)
-        return error_set(error, STATUS_FAILED, "%s: no volume in this folder (.nii.gz, .nii, .nrrd or .nhdr)",
-                         inputs[0]);
+        return error_set(error, STATUS_FAILED,
+                         "%s: neither volumes (.nii.gz, .nii, .nrrd, .nhdr) nor DICOM files in this folder", inputs[0]);
     *ret = (struct config_strings){.n = n, .items = paths};
     return STATUS_OK;
 }
@@ -117,16 +119,20 @@ static enum status segment_one(const struct segment_case *one, const struct segm
     struct volume ct = {0}, skull = {0};
     struct segment_report report;
     char *out = NULL;
-    enum status status = volume_read_header(&ct, one->path, error);
+    struct skull_input input;
+    if (skull_input_open(&input, one->path, options->series, error))
+        return error->status;
+    enum status status = volume_read_header(&ct, input.path, error);
 
     /* The file that would be written is known from the header: no work for one that may not be */
     if (!status) {
-        char *file = arena_printf(&arena, "%s_skull%s", one->name, volume_suffix(ct.storage.format));
+        char *file = arena_printf(&arena, "%s_skull%s", one->name,
+                                  volume_suffix(input.is_dicom ? VOLUME_NIFTI_GZ : ct.storage.format));
         out = file ? file_join(&arena, options->out, file) : NULL;
         status = out ? file_check_free(out, options->overwrite, error) : error_memory(error, 4096, "a path");
     }
     if (!status)
-        status = volume_read(&ct, one->path, error);
+        status = volume_read(&ct, input.path, error);
     if (!status)
         status = segment_skull(&skull, &report, &ct, &options->segment, one->path, error);
     if (!status)
@@ -144,6 +150,7 @@ static enum status segment_one(const struct segment_case *one, const struct segm
     volume_done(&skull);
     volume_done(&ct);
     arena_done(&arena);
+    skull_input_close(&input);
     return status;
 }
 

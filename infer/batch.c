@@ -24,6 +24,7 @@ struct batch_case {
     double begin, read_s; /* when it began; reading took */
     struct memory_plan plan;
     struct skull_report input;
+    struct skull_input file; /* what is read: the input, or of DICOM the converted series */
     struct report report;
     struct restoration result;
 };
@@ -107,7 +108,7 @@ static enum status case_plan(struct memory_plan *ret, const struct batch *batch,
                              struct error *error)
 {
     struct volume header;
-    if (volume_read_header(&header, one->path, error))
+    if (volume_read_header(&header, one->file.path, error))
         return error->status;
     enum status status = memory_plan_make(ret, batch->config, batch->restorer, &header, batch->limit, error);
     volume_done(&header);
@@ -172,8 +173,9 @@ static enum status case_write_volume(const struct batch *batch, const struct bat
                                      const struct volume *volume, const char *ending, struct error *error)
 {
     struct arena arena = {0};
-    enum volume_format format =
-        batch->config->format ? (enum volume_format)(batch->config->format - 1) : volume->storage.format;
+    enum volume_format format = batch->config->format ? (enum volume_format)(batch->config->format - 1)
+                                : one->file.is_dicom  ? VOLUME_NIFTI_GZ
+                                                      : volume->storage.format;
     char *path = volume->data ? case_file(batch, one, &arena, ending, volume_suffix(format), error) : NULL;
     enum status status = path ? volume_write(path, volume, error) : volume->data ? error->status : STATUS_OK;
     arena_done(&arena);
@@ -424,7 +426,7 @@ static enum status case_run(struct batch *batch, struct batch_case *one, struct 
 
     enum status status = case_plan(&one->plan, batch, one, error);
     if (!status)
-        status = skull_read(&skull, &one->input, one->path, &batch->config->input, error);
+        status = skull_read(&skull, &one->input, one->file.path, &batch->config->input, error);
     if (!status && one->input.segmented)
         status = case_write_volume(batch, one, &skull, "_skull", error);
     one->read_s = log_clock_s() - one->begin;
@@ -542,6 +544,8 @@ enum status batch_run(const struct batch_config *config, int n_inputs, char *con
 
     if (!status)
         status = batch_folder(&batch, error);
+    for (int i = 0; !status && i < batch.n; i++)
+        status = skull_input_open(&batch.cases[i].file, batch.cases[i].path, config->input.series, error);
     if (!status)
         status = batch_open(&batch, error);
     if (!status) {
@@ -553,8 +557,10 @@ enum status batch_run(const struct batch_config *config, int n_inputs, char *con
         }
     }
 
-    for (int i = 0; batch.cases && i < batch.n; i++)
+    for (int i = 0; batch.cases && i < batch.n; i++) {
         report_done(&batch.cases[i].report);
+        skull_input_close(&batch.cases[i].file);
+    }
 
     restorer_free(batch.restorer);
     arena_done(&batch.arena);

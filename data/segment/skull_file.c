@@ -14,6 +14,8 @@
 static const struct config_field skull_fields[] = {
     {.key = "", .type = CONFIG_TABLE, .offset = OFFSET(mask), .table = &mask_table},
     {.key = "", .type = CONFIG_TABLE, .offset = OFFSET(segment), .table = &segment_table},
+    {.key = "series", .type = CONFIG_STRING, .offset = OFFSET(series),
+     .help = "DICOM folder or zip: the series, by number or a part of its description; else the CT of most slices"},
     {.key = "strict", .type = CONFIG_BOOL, .offset = OFFSET(strict), .text = "false",
      .help = "warnings about the input are errors"},
     {0},
@@ -196,6 +198,31 @@ enum status skull_check(struct volume *skull, struct skull_report *report, struc
 }
 
 /* ---- reading ---- */
+
+enum status skull_input_open(struct skull_input *ret, const char *path, const char *series, struct error *error)
+{
+    const struct dicom_series *chosen;
+    *ret = (struct skull_input){.path = path, .is_dicom = dicom_is(path)};
+    if (!ret->is_dicom)
+        return STATUS_OK;
+    progress_stage("converting");
+    if (dicom_open(&ret->dicom, path, error) || dicom_choose(&chosen, &ret->dicom, series, error)) {
+        skull_input_close(ret);
+        return error->status;
+    }
+    log_info("%s: series %" PRId64 " '%s', %" PRId64 " slices of %.3g mm%s%s", path, chosen->number,
+             chosen->description, chosen->grid.dim[2], grid_spacing_mm(&chosen->grid, 2), *chosen->note ? ", " : "",
+             chosen->note);
+    ret->path = chosen->path;
+    return STATUS_OK;
+}
+
+void skull_input_close(struct skull_input *input)
+{
+    if (input->is_dicom)
+        dicom_done(&input->dicom);
+    *input = (struct skull_input){0};
+}
 
 enum status skull_strict(const struct warnings *warnings, bool strict, const char *path, struct error *error)
 {

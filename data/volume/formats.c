@@ -57,7 +57,8 @@ static enum status formats_open_dicom(struct voxel_file *ret, const struct file_
 {
     (void)ret;
     return error_set(error, STATUS_FAILED,
-                     "%s: a DICOM file: only NIfTI and NRRD are read (dcm2niix turns a series into NIfTI)",
+                     "%s: one slice of a DICOM series ('calvaria segment' and 'calvaria infer' read the series: its "
+                     "folder or a zip)",
                      files->paths[0]);
 }
 
@@ -199,11 +200,21 @@ int volume_format_of(const char *path)
 char *volume_case_name(struct arena *arena, const char *path)
 {
     static const char *const endings[] = {"_defective", "_complete", "_ct"};
-    const char *base = file_base(path);
+    size_t whole = strlen(path);
+    while (whole > 1 && path[whole - 1] == '/') /* a folder of slices */
+        whole--;
+    char *trimmed = arena_printf(arena, "%.*s", (int)whole, path);
+    if (!trimmed)
+        return NULL;
+    const char *base = file_base(trimmed);
     size_t length = strlen(base);
     int format = volume_format_of(base);
-    if (format >= 0 && strlen(formats[format].suffix) < length)
-        length -= strlen(formats[format].suffix);
+    const char *suffix = format >= 0                     ? formats[format].suffix
+                         : file_has_suffix(base, ".zip") ? ".zip"
+                         : file_has_suffix(base, ".dcm") ? ".dcm"
+                                                         : "";
+    if (strlen(suffix) < length)
+        length -= strlen(suffix);
     for (size_t i = 0; i < sizeof endings / sizeof endings[0]; i++) {
         size_t ending = strlen(endings[i]);
         if (length > ending && strncasecmp(base + length - ending, endings[i], ending) == 0) {

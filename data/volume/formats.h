@@ -35,7 +35,8 @@ enum status volume_write(const char *path, const struct volume *volume, struct e
 /* ".nii.gz" ... for a format; the format for a path's ending, or -1. */
 const char *volume_suffix(enum volume_format format);
 int volume_format_of(const char *path);
-/* NAME of a case: base name without extension and without a trailing _defective, _complete, _ct. In arena. */
+/* NAME of a case: base name (of a file, a zip or a folder) without extension and without a trailing _defective,
+ * _complete, _ct. In arena. */
 char *volume_case_name(struct arena *arena, const char *path);
 
 #endif
