@@ -6,9 +6,12 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+
+#include "base/hdf5_probe.h"
 
 /* MAX_PACKED: what calvaria and Keras write is not compressed; what others compressed shrinks by less than this. */
-enum { HDF5_PATH_MAX = 4096, HDF5_REASON_MAX = 256, HDF5_MAX_PACKED = 64 };
+enum { HDF5_PATH_MAX = 4096, HDF5_REASON_MAX = 256, HDF5_MAX_PACKED = 64, HDF5_KNOWN = 16 };
 
 /* Global because the library's state is. */
 static pthread_mutex_t hdf5_mutex = PTHREAD_MUTEX_INITIALIZER;
@@ -48,23 +51,75 @@ static hid_t hdf5_refuse(const char *why)
     return -1;
 }
 
-hid_t hdf5_open_image(const void *bytes, size_t n)
+struct hdf5_image {
+    const void *bytes;
+    size_t n;
+};
+
+static hid_t hdf5_open_image_here(const void *context)
 {
+    const struct hdf5_image *from = context;
     /* The driver takes a buffer that it may write to, but not where the file is opened for reading. */
-    void *image = (void *)(uintptr_t)bytes;
+    void *image = (void *)(uintptr_t)from->bytes;
     const hid_t access = H5Pcreate(H5P_FILE_ACCESS);
     H5PLset_loading_state(0);
     hid_t file = -1;
-    if (H5Pset_fapl_core(access, (size_t)1 << 20, false) >= 0 && H5Pset_file_image(access, image, n) >= 0)
+    if (H5Pset_fapl_core(access, (size_t)1 << 20, false) >= 0 && H5Pset_file_image(access, image, from->n) >= 0)
         file = H5Fopen("image", H5F_ACC_RDONLY, access);
     H5Pclose(access);
     return file;
 }
 
-hid_t hdf5_open_file(const char *path)
+hid_t hdf5_open_image(const void *bytes, size_t n)
+{
+    const struct hdf5_image image = {bytes, n};
+    const char *why = hdf5_probe(hdf5_open_image_here, &image, n);
+    return why ? hdf5_refuse(why) : hdf5_open_image_here(&image);
+}
+
+static hid_t hdf5_open_file_here(const void *path)
 {
     H5PLset_loading_state(0);
     return H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT);
+}
+
+/* Files that came through hdf5_probe and have not changed since. Under the lock. */
+static bool hdf5_is_known(const struct stat *info, bool remember)
+{
+    static struct {
+        dev_t device;
+        ino_t inode;
+        off_t bytes;
+        struct timespec changed;
+    } known[HDF5_KNOWN];
+    static int next;
+
+    for (int i = 0; i < HDF5_KNOWN; i++)
+        if (known[i].device == info->st_dev && known[i].inode == info->st_ino && known[i].bytes == info->st_size &&
+            known[i].changed.tv_sec == info->st_ctim.tv_sec && known[i].changed.tv_nsec == info->st_ctim.tv_nsec)
+            return true;
+    if (remember) {
+        known[next].device = info->st_dev;
+        known[next].inode = info->st_ino;
+        known[next].bytes = info->st_size;
+        known[next].changed = info->st_ctim;
+        next = (next + 1) % HDF5_KNOWN;
+    }
+    return false;
+}
+
+hid_t hdf5_open_file(const char *path)
+{
+    struct stat info;
+    if (stat(path, &info) == 0 && !S_ISREG(info.st_mode))
+        return hdf5_refuse("it is no ordinary file");
+    if (stat(path, &info) == 0 && !hdf5_is_known(&info, false)) {
+        const char *why = hdf5_probe(hdf5_open_file_here, path, (size_t)info.st_size);
+        if (why)
+            return hdf5_refuse(why);
+        hdf5_is_known(&info, true);
+    }
+    return hdf5_open_file_here(path);
 }
 
 /* Walks to the path's last part over the file's own groups alone. NULL, or why that is not possible. */
@@ -173,8 +228,18 @@ enum status hdf5_list(int64_t *ret_n, const char ***ret_names, hid_t group, cons
  * without one. */
 void hdf5_keep_in_header(hid_t create)
 {
+    H5Pset_obj_track_times(create, false);
     H5Pset_link_phase_change(create, UINT16_MAX, 0);
     H5Pset_attr_phase_change(create, UINT16_MAX, 0);
+}
+
+hid_t hdf5_make_dataset(hid_t group, const char *name, hid_t type, hid_t space)
+{
+    const hid_t create = H5Pcreate(H5P_DATASET_CREATE);
+    H5Pset_obj_track_times(create, false);
+    const hid_t dataset = H5Dcreate2(group, name, type, space, H5P_DEFAULT, create, H5P_DEFAULT);
+    H5Pclose(create);
+    return dataset;
 }
 
 hid_t hdf5_make_group(hid_t parent, const char *name)
@@ -292,7 +357,7 @@ enum status hdf5_put_array(hid_t group, const struct hdf5_array *array, const ch
         dims[i] = (hsize_t)array->dim[i];
     hid_t space = H5Screate_simple(array->n_dims, dims, NULL);
     hid_t type = array->floats ? H5T_IEEE_F32LE : H5T_STD_I64LE;
-    hid_t dataset = space < 0 ? -1 : H5Dcreate2(group, array->name, type, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+    hid_t dataset = space < 0 ? -1 : hdf5_make_dataset(group, array->name, type, space);
     bool ok = dataset >= 0 && H5Dwrite(dataset, array->floats ? H5T_NATIVE_FLOAT : H5T_NATIVE_INT64, H5S_ALL, H5S_ALL,
                                        H5P_DEFAULT, array->floats ? (const void *)array->floats : array->ints) >= 0;
     enum status status = ok ? STATUS_OK : hdf5_error(error, path, array->name);
@@ -308,8 +373,7 @@ enum status hdf5_put_bytes(hid_t group, const char *name, const void *bytes, int
 {
     const hsize_t dim = (hsize_t)n;
     const hid_t space = H5Screate_simple(1, &dim, NULL);
-    const hid_t dataset =
-        space < 0 ? -1 : H5Dcreate2(group, name, H5T_STD_U8LE, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+    const hid_t dataset = space < 0 ? -1 : hdf5_make_dataset(group, name, H5T_STD_U8LE, space);
     const bool ok = dataset >= 0 && H5Dwrite(dataset, H5T_NATIVE_UINT8, H5S_ALL, H5S_ALL, H5P_DEFAULT, bytes) >= 0;
     enum status status = ok ? STATUS_OK : hdf5_error(error, path, name);
     if (dataset >= 0 && H5Dclose(dataset) < 0 && !status)

@@ -11,7 +11,8 @@
  *
  * Files come from anywhere. The hdf5_open_* calls open no other file than the one they are given: links out of it (and
  * soft links, which may lead there), values stored in other files, virtual datasets and filters that would have to be
- * loaded are refused. On failure they return a negative number and leave the reason to hdf5_error. */
+ * loaded are refused. So is a file that crashes the library: a child process reads it first (hdf5_probe.h). On failure
+ * they return a negative number and leave the reason to hdf5_error. */
 #ifndef CALVARIA_BASE_HDF5_H
 #define CALVARIA_BASE_HDF5_H
 
@@ -40,10 +41,13 @@ bool hdf5_has(hid_t parent, const char *path);
 enum status hdf5_list(int64_t *ret_n, const char ***ret_names, hid_t group, const char *path, struct arena *arena,
                       struct error *error);
 
-/* For H5Fcreate and H5Gcreate2: names and attributes are stored in the object's header, under its checksum. */
+/* For H5Fcreate and H5Gcreate2: names and attributes are stored in the object's header, under its checksum. No object
+ * of ours has a time in it: the same content gives the same bytes. */
 void hdf5_keep_in_header(hid_t create);
 /* A group whose header keeps its names; negative on failure. */
 hid_t hdf5_make_group(hid_t parent, const char *name);
+/* A contiguous dataset; negative on failure. */
+hid_t hdf5_make_dataset(hid_t group, const char *name, hid_t type, hid_t space);
 
 /* Attributes. Numbers: exactly n of class `type` (H5T_NATIVE_DOUBLE, H5T_NATIVE_INT64, H5T_NATIVE_UINT64); rank 0 is
  * one number without dimensions. Texts: one string of fixed length, read into arena. */

@@ -7,14 +7,25 @@
 
 enum { DEFLATE_LEVEL = 6 };
 
+/* A group or (name NULL) a file without times: the same content gives the same bytes. */
+static hid_t dataset_write_make(hid_t parent, const char *name, const char *path)
+{
+    const hid_t create = H5Pcreate(name ? H5P_GROUP_CREATE : H5P_FILE_CREATE);
+    H5Pset_obj_track_times(create, false);
+    const hid_t made = name ? H5Gcreate2(parent, name, H5P_DEFAULT, create, H5P_DEFAULT)
+                            : H5Fcreate(path, H5F_ACC_TRUNC, create, H5P_DEFAULT);
+    H5Pclose(create);
+    return made;
+}
+
 static enum status dataset_write_create(struct set_writer *writer, struct error *error)
 {
     const int64_t version = DATASET_VERSION;
     const char *path = writer->path;
-    writer->file = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
+    writer->file = dataset_write_make(-1, NULL, path);
     if (writer->file < 0)
         return hdf5_error(error, path, "cannot be created");
-    writer->cases = H5Gcreate2(writer->file, "cases", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+    writer->cases = dataset_write_make(writer->file, "cases", NULL);
     if (writer->cases < 0)
         return hdf5_error(error, path, "cannot be written");
     if (hdf5_put_text(writer->file, "format", DATASET_FORMAT, path, error))
@@ -57,6 +68,7 @@ static hid_t dataset_write_mask_create(hid_t group, const char *name, const int6
         chunk[2 - a] = (hsize_t)(dim[a] < DATASET_CHUNK ? dim[a] : DATASET_CHUNK);
     }
     const hid_t space = H5Screate_simple(3, size, NULL), properties = H5Pcreate(H5P_DATASET_CREATE);
+    H5Pset_obj_track_times(properties, false);
     H5Pset_chunk(properties, 3, chunk);
     H5Pset_deflate(properties, DEFLATE_LEVEL);
     const hid_t mask = H5Dcreate2(group, name, H5T_STD_U8LE, space, H5P_DEFAULT, properties, H5P_DEFAULT);
@@ -160,7 +172,7 @@ static enum status dataset_write_skull_put_attributes(hid_t mask, struct set_wri
 static hid_t dataset_write_parent(struct set_writer *writer, const struct set_case *item)
 {
     if (item->defective && writer->defective < 0)
-        writer->defective = H5Gcreate2(writer->file, "defective", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+        writer->defective = dataset_write_make(writer->file, "defective", NULL);
     return item->defective ? writer->defective : writer->cases;
 }
 
@@ -168,7 +180,7 @@ static enum status dataset_write_case(hid_t *ret_group, struct set_writer *write
                                       const struct volume *skull, uint64_t hash, struct error *error)
 {
     const hid_t parent = dataset_write_parent(writer, item);
-    const hid_t group = parent < 0 ? -1 : H5Gcreate2(parent, item->name, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+    const hid_t group = parent < 0 ? -1 : dataset_write_make(parent, item->name, NULL);
     if (group < 0)
         return hdf5_error(error, writer->path, item->name);
     const hid_t mask = dataset_write_mask_write(writer, group, DATASET_SKULL(item->defective), item->source,
@@ -199,7 +211,7 @@ static enum status dataset_write_implant(struct set_writer *writer, hid_t group,
     if (H5Lexists(group, "implants", H5P_DEFAULT) > 0)
         implants = H5Gopen2(group, "implants", H5P_DEFAULT);
     else
-        implants = H5Gcreate2(group, "implants", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+        implants = dataset_write_make(group, "implants", NULL);
     if (implants < 0)
         return hdf5_error(error, writer->path, name);
     const hid_t mask =

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -131,6 +132,7 @@ static enum status keras_read_through(struct keras_file *file, const char *path,
 
     if (child == 0) {
         signal(SIGPIPE, SIG_DFL);
+        prctl(PR_SET_PDEATHSIG, SIGKILL); /* it ends with its parent */
         close(ends[0]);
         keras_limit_time(path);
         _Exit(keras_h5_send(path, ends[1]) ? 0 : 1);

@@ -1,0 +1,121 @@
+/* hdf5_probe.c - A first look at an HDF5 file in a process of its own; see hdf5_probe.h.
+ * Test: tests/base/test_hdf5_probe.c */
+#include "base/hdf5_probe.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/memory.h"
+
+/* --- in the child --- */
+
+/* Numbers and strings of fixed length: what the project reads. */
+static bool hdf5_probe_is_plain(hid_t type)
+{
+    const H5T_class_t class = H5Tget_class(type);
+    return class == H5T_INTEGER || class == H5T_FLOAT || (class == H5T_STRING && H5Tis_variable_str(type) == 0);
+}
+
+/* Room for n values of a type, or NULL where that is too much, or nothing. */
+static void *hdf5_probe_room(hssize_t n, hid_t type)
+{
+    const size_t size = H5Tget_size(type);
+    const bool fits = n > 0 && size > 0 && (size_t)n <= HDF5_PROBE_MAX_BYTES / size;
+    return fits ? memory_alloc((size_t)n, size) : NULL;
+}
+
+static herr_t hdf5_probe_attribute(hid_t object, const char *name, const H5A_info_t *info, void *context)
+{
+    const hid_t attribute = H5Aopen(object, name, H5P_DEFAULT);
+    const hid_t type = H5Aget_type(attribute), space = H5Aget_space(attribute);
+    void *values = hdf5_probe_is_plain(type) ? hdf5_probe_room(H5Sget_simple_extent_npoints(space), type) : NULL;
+    (void)info, (void)context;
+
+    if (values)
+        H5Aread(attribute, type, values);
+    memory_free(values);
+    H5Sclose(space);
+    H5Tclose(type);
+    H5Aclose(attribute);
+    return 0;
+}
+
+static void hdf5_probe_dataset(hid_t dataset)
+{
+    const hid_t type = H5Dget_type(dataset), space = H5Dget_space(dataset), create = H5Dget_create_plist(dataset);
+    const bool here = H5Pget_external_count(create) == 0 && H5Pget_layout(create) != H5D_VIRTUAL;
+    void *values =
+        here && hdf5_probe_is_plain(type) ? hdf5_probe_room(H5Sget_simple_extent_npoints(space), type) : NULL;
+
+    H5Dget_storage_size(dataset); /* walks the index of chunks */
+    if (values)
+        H5Dread(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, values);
+    memory_free(values);
+    H5Pclose(create);
+    H5Sclose(space);
+    H5Tclose(type);
+}
+
+static herr_t hdf5_probe_object(hid_t group, const char *name, const H5L_info_t *link, void *context)
+{
+    if (link->type != H5L_TYPE_HARD)
+        return 0;
+    const hid_t object = H5Oopen(group, name, H5P_DEFAULT);
+    (void)context;
+
+    if (object >= 0 && H5Iget_type(object) == H5I_DATASET)
+        hdf5_probe_dataset(object);
+    if (object >= 0) {
+        H5Aiterate2(object, H5_INDEX_NAME, H5_ITER_NATIVE, NULL, hdf5_probe_attribute, NULL);
+        H5Oclose(object);
+    }
+    return 0;
+}
+
+/* Errors of the library are no finding: this process meets the same ones later and reports them. */
+static void hdf5_probe_child(hdf5_probe_open open, const void *context, size_t bytes)
+{
+    const rlim_t seconds = 10 + (rlim_t)bytes / 20000000; /* whole files take well under a second for each 100 MB */
+
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    setrlimit(RLIMIT_CPU, &(struct rlimit){seconds, seconds});
+    setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
+    for (int number = 1; number < NSIG; number++)
+        signal(number, SIG_DFL);
+
+    const hid_t file = open(context);
+    if (file >= 0) {
+        H5Aiterate2(file, H5_INDEX_NAME, H5_ITER_NATIVE, NULL, hdf5_probe_attribute, NULL);
+        H5Lvisit(file, H5_INDEX_NAME, H5_ITER_NATIVE, hdf5_probe_object, NULL);
+        H5Fclose(file);
+    }
+    _Exit(0);
+}
+
+/* --- in this process --- */
+
+const char *hdf5_probe(hdf5_probe_open open, const void *context, size_t bytes)
+{
+    int how = 0;
+    const pid_t child = fork();
+
+    if (child == 0)
+        hdf5_probe_child(open, context, bytes);
+    if (child < 0)
+        return "no process to look at it first (too many of them, or no memory)";
+    while (waitpid(child, &how, 0) < 0)
+        if (errno != EINTR)
+            return "the process that looked at it first is lost";
+
+    if (WIFEXITED(how) && WEXITSTATUS(how) == 0)
+        return NULL;
+    const bool slow = WIFSIGNALED(how) && (WTERMSIG(how) == SIGXCPU || WTERMSIG(how) == SIGKILL);
+    return slow ? "reading it takes too long: it is damaged, or made to do harm"
+                : "it crashes the HDF5 library: it is damaged, or made to do harm";
+}
