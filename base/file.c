@@ -5,7 +5,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -29,7 +31,13 @@ const char *file_base(const char *path)
     return slash ? slash + 1 : path;
 }
 
-/* DIR/.NAME.PID-N.part, created empty and not there before. NULL with errno. */
+/* The machine's part of a part's name: another machine's processes are not known here. */
+static unsigned long file_host(void)
+{
+    return (unsigned long)gethostid() & 0xffffffffUL;
+}
+
+/* DIR/.NAME.HOST-PID-N.part, created empty and not there before. NULL with errno. */
 static char *file_create_part(const char *path)
 {
     enum { NAME_BYTES = 200, TRIES = 1000 }; /* a long name is cut: the system allows 255 bytes */
@@ -37,8 +45,8 @@ static char *file_create_part(const char *path)
     const char *name = file_base(path);
 
     for (int i = 0; i < TRIES; i++) {
-        char *part = memory_printf("%.*s.%.*s.%ld-%d.part", (int)(name - path), path, NAME_BYTES, name, (long)getpid(),
-                                   atomic_fetch_add(&count, 1));
+        char *part = memory_printf("%.*s.%.*s.%08lx-%ld-%d.part", (int)(name - path), path, NAME_BYTES, name,
+                                   file_host(), (long)getpid(), atomic_fetch_add(&count, 1));
         if (!part) {
             errno = ENOMEM;
             return NULL;
@@ -56,6 +64,45 @@ static char *file_create_part(const char *path)
     }
 
     return NULL;
+}
+
+/* Is this the part of a process of this machine that is no more? */
+static bool file_is_orphan(const char *name)
+{
+    unsigned long host;
+    long pid;
+    int number, end = 0;
+    const char *at = name + strlen(name);
+
+    if (*name != '.' || !file_has_suffix(name, ".part"))
+        return false;
+    for (int dots = 0; at > name && dots < 2; dots += *at == '.')
+        at--;
+    return sscanf(at, ".%8lx-%ld-%d.part%n", &host, &pid, &number, &end) == 3 && at[end] == '\0' &&
+           host == file_host() && pid > 0 && kill((pid_t)pid, 0) != 0 && errno == ESRCH;
+}
+
+void file_sweep(const char *folder)
+{
+    DIR *dir = opendir(*folder ? folder : ".");
+    struct dirent *entry;
+
+    while (dir && (entry = readdir(dir)))
+        if (file_is_orphan(entry->d_name))
+            unlinkat(dirfd(dir), entry->d_name, 0);
+    if (dir)
+        closedir(dir);
+}
+
+enum status file_check_ordinary(const char *path, struct error *error)
+{
+    struct stat info;
+    if (stat(path, &info) != 0 || S_ISREG(info.st_mode))
+        return STATUS_OK; /* one that is not there is for the reader to report */
+    return error_set(error, STATUS_FAILED, "%s: %s, not a file (name an ordinary file)", path,
+                     S_ISDIR(info.st_mode)    ? "a folder"
+                     : S_ISFIFO(info.st_mode) ? "a pipe"
+                                              : "a device or socket");
 }
 
 enum status file_begin(char **ret_part, const char *path, struct error *error)
@@ -166,10 +213,13 @@ static int file_read_all(char **ret_data, size_t *ret_bytes, int handle, size_t 
 
 enum status file_read(char **ret_data, size_t *ret_bytes, const char *path, size_t max_bytes, struct error *error)
 {
+    struct stat info;
+    /* A pipe of a name would be waited for without end; /dev/fd/N is one that the caller holds open. */
+    if (strncmp(path, "/dev/", 5) != 0 && stat(path, &info) == 0 && S_ISFIFO(info.st_mode))
+        return file_check_ordinary(path, error);
     int handle = open(path, O_RDONLY | O_CLOEXEC);
     if (handle < 0)
         return file_fail(error, path, "cannot read", errno);
-    struct stat info;
     int number = fstat(handle, &info) ? errno : S_ISDIR(info.st_mode) ? EISDIR : 0;
     size_t bytes = !number && S_ISREG(info.st_mode) ? (size_t)info.st_size : 4096;
     if (!number)
@@ -254,6 +304,8 @@ enum status file_make_folders(const char *path, struct error *error)
     }
 
     memory_free(partial);
+    if (!status)
+        file_sweep(path);
     return status;
 }
 

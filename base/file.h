@@ -1,6 +1,6 @@
 /* file.h - files that are whole or absent: temp + fsync + rename; paths; folders.
  *
- *     char *part;                                       // DIR/.NAME.part: write here with any library ...
+ *     char *part;                                       // DIR/.NAME.HOST-PID-N.part: write here with any library ...
  *     if (file_begin(&part, path, error)) ...
  *     if (file_commit(&part, path, error)) ...          // ... then fsync, rename onto path, fsync the folder
  *     file_discard(&part);                              // on failure: removes the part; NULL allowed */
@@ -17,6 +17,14 @@
 enum status file_begin(char **ret_part, const char *path, struct error *error);
 enum status file_commit(char **part, const char *path, struct error *error);
 void file_discard(char **part);
+
+/* Removes the parts that processes of this machine left in a folder when they were killed. file_make_folders does it.
+ */
+void file_sweep(const char *folder);
+
+/* Nothing that is not an ordinary file is opened for reading: a pipe would be waited for without end. STATUS_OK where
+ * there is nothing of this name. */
+enum status file_check_ordinary(const char *path, struct error *error);
 
 /* Whole small files. The text is NUL-ended; free with memory_free. max_bytes guards against surprises. */
 enum status file_read(char **ret_data, size_t *ret_bytes, const char *path, size_t max_bytes, struct error *error);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "cli/command.h"
 #include "infer/exchange/onnx.h"
 #include "infer/restore.h"
@@ -127,6 +128,11 @@ static enum status export_command(const void *value, int n_inputs, char *const *
         status = error_set(error, STATUS_USAGE, "--stage: coarse: the model has no coarse stage (leave --stage out)");
     if (!status)
         status = export_set(stage, &options->set, error);
+    for (int i = 0; i < 2; i++) { /* what an export left when it was killed */
+        const char *out = i ? options->model : options->onnx, *folder = out ? file_folder(&arena, out) : NULL;
+        if (!status && folder)
+            file_sweep(folder);
+    }
     if (!status && options->onnx)
         status = export_onnx(options, stage, error);
     if (!status && options->model)

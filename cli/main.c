@@ -1,4 +1,5 @@
 /* main.c - The program `calvaria`: one table of commands. Test: tests/cli/test_front_door.sh */
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -82,6 +83,7 @@ static enum status main_run_command(const struct command *command, int argc, cha
         status = main_check_input_count(command, (int)inputs.n, error);
     if (!status) {
         parallel_sleep_when_idle(argv);
+        signal(SIGXFSZ, SIG_IGN); /* a limit of the file size is an error like a full disk */
         parallel_set_threads((int)options->threads);
         if (options->quiet)
             log_set_level(LOG_WARN);

@@ -1,5 +1,6 @@
 /* main.c - calvaria-infer: the deployed inference as a program of its own, without training code.
  * Test: tests/infer/test_program.sh */
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -66,6 +67,7 @@ static enum status main_run(int argc, char **argv, struct error *error)
     enum status status = options_parse(&infer_table, &options, argc - 1, argv + 1, &inputs, &arena, error);
     if (!status) {
         parallel_sleep_when_idle(argv);
+        signal(SIGXFSZ, SIG_IGN); /* a limit of the file size is an error like a full disk */
         parallel_set_threads((int)options.threads);
         if (options.quiet)
             log_set_level(LOG_WARN);

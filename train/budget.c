@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "data/sample/patch_sampler.h"
+#include "train/environment.h"
 
 /* Bytes per voxel of a skull that is being restored and measured: skull, truth, implant, completed, raw (1 each), a
  * distance map (4) and the float volume of a scan that blends (4), rounded up. */
@@ -139,11 +140,12 @@ enum status budget_check(const struct recipe *recipe, const int64_t largest[3], 
     if (budget_estimate(&budget, recipe, largest, error))
         return error->status;
 
+    const int64_t process_bytes = environment_resident_bytes(); /* no longer among those available */
     log_info("memory: weights and optimizer %.2f GB, activations %.2f GB, batch and loader %.2f GB, validation %.2f "
-             "GB: %.2f GB in all",
+             "GB, the program itself %.2f GB: %.2f GB in all",
              1e-9 * (double)budget.params_bytes, 1e-9 * (double)budget.activations_bytes,
-             1e-9 * (double)budget.batch_bytes, 1e-9 * (double)budget.validation_bytes,
-             1e-9 * (double)budget.total_bytes);
+             1e-9 * (double)budget.batch_bytes, 1e-9 * (double)budget.validation_bytes, 1e-9 * (double)process_bytes,
+             1e-9 * (double)(budget.total_bytes + process_bytes));
 
     if (available_bytes < 0 || budget.total_bytes <= available_bytes)
         return STATUS_OK;

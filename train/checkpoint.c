@@ -7,6 +7,8 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/log.h"
+#include "nn/engine/engine.h"
 #include "nn/model/model_file.h"
 #include "train/environment.h"
 
@@ -164,6 +166,7 @@ enum status checkpoint_write(const char *path, const struct train_step *train_st
 static enum status checkpoint_take(struct train_step *train_step, struct run_state *state, const struct model *model,
                                    const char *path, struct error *error)
 {
+    const char *versions = model_text(model, "versions");
     struct model_block own[N_BLOCKS_MAX];
     char names[N_BLOCKS_MAX][BLOCK_NAME];
     int64_t numbers[N_NUMBERS], n_copied;
@@ -200,6 +203,10 @@ static enum status checkpoint_take(struct train_step *train_step, struct run_sta
                          n_copied, train_step->params.n);
     checkpoint_put_numbers(train_step, state, numbers);
 
+    /* Library and instruction set: the same steps give other bits with others. */
+    if (versions && !strstr(versions, engine_version()))
+        log_warn("%s: written by %s, resumed with %s: the results will differ in the last bits", path, versions,
+                 engine_version());
     return STATUS_OK;
 }
 

@@ -57,6 +57,12 @@ int64_t environment_available_bytes(void)
     return available;
 }
 
+int64_t environment_resident_bytes(void)
+{
+    char line[256];
+    return strtoll(environment_line("/proc/self/status", "VmRSS", line, sizeof line), NULL, 10) * 1024;
+}
+
 char *environment_versions(struct arena *arena)
 {
     return arena_printf(arena, "calvaria %s (%s), %s, HDF5 %s", BUILD_VERSION, BUILD_COMMIT, engine_version(),

@@ -6,7 +6,7 @@
 #include <string.h>
 
 static volatile sig_atomic_t stop_flag;
-static struct sigaction stop_before_int, stop_before_term, stop_before_pipe, stop_before_size;
+static struct sigaction stop_before_int, stop_before_term, stop_before_hangup, stop_before_pipe, stop_before_size;
 
 static void stop_handler(int number)
 {
@@ -23,6 +23,9 @@ void stop_install(void)
     stop_flag = 0;
     sigaction(SIGINT, &action, &stop_before_int);
     sigaction(SIGTERM, &action, &stop_before_term);
+    sigaction(SIGHUP, &action, &stop_before_hangup);
+    if (stop_before_hangup.sa_handler == SIG_IGN) /* nohup: the run outlives its terminal */
+        sigaction(SIGHUP, &stop_before_hangup, NULL);
     action.sa_handler = SIG_IGN;
     action.sa_flags = 0;
     sigaction(SIGPIPE, &action, &stop_before_pipe);
@@ -33,6 +36,7 @@ void stop_uninstall(void)
 {
     sigaction(SIGINT, &stop_before_int, NULL);
     sigaction(SIGTERM, &stop_before_term, NULL);
+    sigaction(SIGHUP, &stop_before_hangup, NULL);
     sigaction(SIGPIPE, &stop_before_pipe, NULL);
     sigaction(SIGXFSZ, &stop_before_size, NULL);
     stop_flag = 0;
@@ -45,5 +49,14 @@ bool stop_requested(void)
 
 const char *stop_signal(void)
 {
-    return stop_flag == SIGINT ? "SIGINT" : stop_flag == SIGTERM ? "SIGTERM" : NULL;
+    switch (stop_flag) {
+    case SIGINT:
+        return "SIGINT";
+    case SIGTERM:
+        return "SIGTERM";
+    case SIGHUP:
+        return "SIGHUP";
+    default:
+        return NULL;
+    }
 }

@@ -1,4 +1,5 @@
-/* stop.h - on SIGINT or SIGTERM a run finishes its step, saves and ends; a second one ends the process at once. */
+/* stop.h - on SIGINT, SIGTERM or SIGHUP a run finishes its step, saves and ends; a second one ends the process at once.
+ */
 #ifndef CALVARIA_TRAIN_STOP_H
 #define CALVARIA_TRAIN_STOP_H
 
@@ -9,6 +10,6 @@
 void stop_install(void);
 void stop_uninstall(void); /* puts the earlier handlers back and forgets a request */
 bool stop_requested(void);
-const char *stop_signal(void); /* "SIGINT", "SIGTERM", or NULL */
+const char *stop_signal(void); /* "SIGINT", "SIGTERM", "SIGHUP", or NULL */
 
 #endif

@@ -253,6 +253,15 @@ static enum status pack_into(const char *part, const struct layout *layout, cons
     return status;
 }
 
+/* What an earlier pack left in this folder when it was killed goes first. */
+static enum status pack_begin(char **ret_part, const char *out, struct arena *arena, struct error *error)
+{
+    const char *folder = file_folder(arena, out);
+    if (folder)
+        file_sweep(folder);
+    return file_begin(ret_part, out, error);
+}
+
 enum status dataset_pack(const char *folder, const char *out, const struct pack_config *config, struct error *error)
 {
     struct arena arena = {0};
@@ -268,7 +277,7 @@ enum status dataset_pack(const char *folder, const char *out, const struct pack_
     if (!(names = pack_case_names(&layout, &arena)))
         status = error_memory(error, (size_t)layout.n_cases, "the list of cases");
     else if (!(status = split_plan(&plan, names, layout.n_cases, config, &arena, error)) &&
-             !(status = file_begin(&part, out, error)) &&
+             !(status = pack_begin(&part, out, &arena, error)) &&
              !(status = pack_into(part, &layout, &plan, config, &arena, error)))
         status = file_commit(&part, out, error);
 

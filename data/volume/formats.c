@@ -132,7 +132,9 @@ enum status volume_read(struct volume *ret, const char *path, struct error *erro
 {
     struct voxel_file file = {0};
     struct grid grid;
-    enum status status = formats_open(&file, &(struct file_series){1, &path}, error);
+    enum status status = file_check_ordinary(path, error);
+    if (!status)
+        status = formats_open(&file, &(struct file_series){1, &path}, error);
     if (!status)
         status = voxel_file_check(&file, &grid, error);
     if (!status)
@@ -145,7 +147,9 @@ enum status volume_read_header(struct volume *ret, const char *path, struct erro
 {
     struct voxel_file file = {0};
     struct grid grid;
-    enum status status = formats_open(&file, &(struct file_series){1, &path}, error);
+    enum status status = file_check_ordinary(path, error);
+    if (!status)
+        status = formats_open(&file, &(struct file_series){1, &path}, error);
     if (!status)
         status = voxel_file_check(&file, &grid, error);
     if (!status) {

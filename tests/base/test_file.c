@@ -78,6 +78,39 @@ static void test_parts(void)
     CHECK_INT(count_names(folder), 1);
 }
 
+/* What a killed process left goes when a folder is prepared for writing; what is being written stays. */
+static void test_sweep(void)
+{
+    struct error error = {0};
+    const char *folder = fresh_folder("sweep");
+    const char *path = file_join(&arena, folder, "m.h5");
+    char *own = NULL;
+
+    const pid_t child = fork();
+    if (child == 0) {
+        char *left;
+        _exit(file_begin(&left, path, &error) ? 1 : 0);
+    }
+    int how = 1;
+    CHECK(child > 0 && waitpid(child, &how, 0) == child && how == 0);
+    CHECK_OK(file_begin(&own, path, &error), &error);
+    CHECK_OK(file_write(file_join(&arena, folder, ".m.h5.ffffffff-1-1.part"), "x", 1, &error), &error);
+    CHECK_INT(count_names(folder), 3);
+    CHECK_OK(file_make_folders(folder, &error), &error);
+    CHECK_INT(count_names(folder), 2); /* of this process, and of another machine */
+    file_discard(&own);
+}
+
+static void test_pipe_refused(void)
+{
+    struct error error = {0};
+    char *text = NULL;
+    size_t bytes;
+    const char *pipe = file_join(&arena, fresh_folder("pipe"), "in.yaml");
+    CHECK_INT(mkfifo(pipe, 0600), 0);
+    CHECK_FAILS(file_read(&text, &bytes, pipe, 100, &error), &error, STATUS_FAILED, "a pipe, not a file");
+}
+
 static void test_commit_fails(void)
 {
     struct error error = {0};
@@ -245,6 +278,8 @@ int main(int argc, char **argv)
 {
     const struct check_test tests[] = {{"write_read", test_write_read},
                                        {"parts", test_parts},
+                                       {"sweep", test_sweep},
+                                       {"pipe_refused", test_pipe_refused},
                                        {"commit_fails", test_commit_fails},
                                        {"begin_refused", test_begin_refused},
                                        {"full_disk", test_full_disk},

@@ -134,7 +134,10 @@ static void check_stop(int signal_number, const char *name, const char *recipe, 
     kill(child, signal_number);
     CHECK_INT(wait_child(child), STATUS_STOPPED);
     char *status = chain_text(in(folder, "STATUS")), *log = chain_text(in(folder, "log.txt"));
-    snprintf(stopped_by, sizeof stopped_by, "stopped by %s after step", signal_number == SIGINT ? "SIGINT" : "SIGTERM");
+    snprintf(stopped_by, sizeof stopped_by, "stopped by %s after step",
+             signal_number == SIGINT   ? "SIGINT"
+             : signal_number == SIGHUP ? "SIGHUP"
+                                       : "SIGTERM");
     CHECK_CONTAINS(status, "state: stopped\n");
     CHECK_CONTAINS(log, stopped_by);
     CHECK_CONTAINS(log, "calvaria train --resume");
@@ -156,6 +159,8 @@ static void test_signals(void)
     CHECK_INT(wait_child(start_child(plain, "long", 4, sets)), 0);
     check_stop(SIGTERM, "terminated", plain, 4, sets);
     CHECK(chain_same_model(in("long", "last.h5"), in("terminated", "last.h5")));
+    check_stop(SIGHUP, "hung_up", plain, 4, sets);
+    CHECK(chain_same_model(in("long", "last.h5"), in("hung_up", "last.h5")));
     CHECK_INT(wait_child(start_child(gan, "long_gan", 4 + N_EVERYTHING, sets)), 0);
     check_stop(SIGINT, "interrupted", gan, 4 + N_EVERYTHING, sets);
     CHECK(chain_same_model(in("long_gan", "last.h5"), in("interrupted", "last.h5")));
