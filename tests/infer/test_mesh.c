@@ -395,6 +395,58 @@ static void test_smoothing_crosses_nothing(void)
     }
 }
 
+/* A ball whose field is its signed distance: points stand on the sphere, not on the voxels' faces. */
+static void test_field(void)
+{
+    enum { SIDE = 32 };
+    struct error error = {0};
+    struct volume ball = {0};
+    const int64_t dim[3] = {SIDE, SIDE, SIDE};
+    const double spacing[3] = {1, 1, 1}, radius = 11.3;
+    const struct grid grid = grid_make(dim, spacing);
+    CHECK_OK(volume_new(&ball, &grid, VOXEL_U8, &error), &error);
+    float *value = memory_alloc((size_t)grid_voxels(&grid), sizeof *value);
+    for (int64_t i = 0; i < grid_voxels(&grid); i++) {
+        const double index[3] = {(double)(i % SIDE), (double)(i / SIDE % SIDE), (double)(i / SIDE / SIDE)};
+        double at[3];
+        grid_to_world(&grid, index, at);
+        value[i] = (float)(radius - sqrt(at[0] * at[0] + at[1] * at[1] + at[2] * at[2]));
+        ((uint8_t *)ball.data)[i] = value[i] > 0;
+    }
+
+    double worst[2] = {0};
+    const struct mesh_field field = {{{0, 0, 0}, {SIDE, SIDE, SIDE}}, value};
+    for (int sharp = 0; sharp < 2; sharp++) {
+        struct mesh mesh;
+        struct mesh_check check;
+        CHECK_OK(mesh_from_field(&mesh, &ball, sharp ? &field : NULL, &error), &error);
+        CHECK_OK(mesh_verify(&check, &mesh, &error), &error);
+        CHECK(check.watertight && check.manifold && check.oriented && check.n_crossing == 0);
+        for (int64_t i = 0; i < mesh.n_points; i++) {
+            const double *p = mesh.point[i];
+            worst[sharp] = fmax(worst[sharp], fabs(sqrt(p[0] * p[0] + p[1] * p[1] + p[2] * p[2]) - radius));
+        }
+        if (sharp)
+            CHECK_NEAR(check.volume_ml, 4.0 / 3 * acos(-1) * radius * radius * radius / 1000, 0.05);
+        mesh_done(&mesh);
+    }
+    CHECK(worst[0] > 0.3);
+    CHECK(worst[1] < 0.11); /* a tenth of a voxel is kept from either */
+
+    /* where the field has no crossing, and outside its box: midway */
+    struct mesh mesh;
+    const struct mesh_field part = {{{0, 0, 0}, {SIDE, SIDE, 1}}, value};
+    CHECK_OK(mesh_from_field(&mesh, &ball, &part, &error), &error);
+    double off = 0;
+    for (int64_t i = 0; i < mesh.n_points; i++)
+        for (int a = 0; a < 3; a++)
+            off = fmax(off, fabs(mesh.point[i][a] * 2 - round(mesh.point[i][a] * 2)));
+    CHECK_NEAR(off, 0, 1e-9);
+    mesh_done(&mesh);
+    memory_free(value);
+    volume_done(&ball);
+}
+
 int main(int argc, char **argv)
 {
     const struct check_test tests[] = {
@@ -410,6 +462,7 @@ int main(int argc, char **argv)
         {"verify_finds_pinched_points", test_verify_finds_pinched_points},
         {"files", test_files},
         {"empty_mask", test_empty_mask},
+        {"field", test_field},
         {"crossing_triangles_are_found", test_crossing_triangles_are_found},
         {"smoothing_crosses_nothing", test_smoothing_crosses_nothing},
         {"admesh_agrees", test_admesh_agrees},
