@@ -44,9 +44,9 @@ layers/instance_norm.c|s/.inv = mean + norm_stats(&state->norm)/.inv = mean/|nor
 layers/pool.c|s/float share = (float)(1 /float share = (float)(-1 /|pool|global_pool
 layers/dense.c|s/sum += (double)d_dst/sum -= (double)d_dst/|upsample|dense
 layers/dense.c|s/layer->grad\[0\], false)/layer->grad[0], true)/|upsample|dense
-layers/dense.c|s/(struct matrix){layer->value\[0\], false}, d_src/(struct matrix){layer->value[0], true}, d_src/|upsample|dense
+layers/dense.c|s/(struct matrix){d_dst, false}, (struct matrix){layer->value\[0\], false}/(struct matrix){d_dst, false}, (struct matrix){layer->value[0], true}/|upsample|dense
 layers/conv.c|s/layer->d_dst.data, d_w, d_b,/layer->d_dst.data, d_w, d_b ? d_w : d_b,/|conv|conv
-layers/conv.c|s/size\[a\] \* shape.scale, shape.kernel\[a\]/size[a], shape.kernel[a]/|conv|conv
+layers/conv.c|s/size\[a\] \* shape.scale,/size[a],/|conv|conv
 engine/conv.c|s/d_b\[block \* block_c + c\] = (float)sum\[c\]/d_b[block * block_c + c] = (float)-sum[c]/|conv|d_b
 engine/conv.c|s/conv_backward_bias(conv->shape.dst, d_dst, d_b)/conv_backward_bias(conv->shape.dst, d_dst + 1, d_b)/|conv|d_b
 engine/weights_pack.c|s/dst\[i\] = src\[i\] + src\[inner + i\];/dst[i] = src[i] - src[inner + i];/|conv|d_w
@@ -67,7 +67,10 @@ losses/dice.c|s/(float)(-2 \* share/(float)(2 * share/|loss|dice
 losses/dice.c|s/: (float)(share \* a/: (float)(-share * a/|loss|dice
 optimizers/adam.c|s/w\[i\] - by.scale/w[i] + by.scale/|optimizer|value
 optimizers/sgd.c|s/w\[i\] -= lr/w[i] += lr/|optimizer|value
-network/network.c|s/dst\[i\] += src\[i\];/dst[i] -= src[i];/|network|test_network
+network/precision.c|s/dst.data\[i\] += src.data\[i\];/dst.data[i] -= src.data[i];/|network|test_network
+network/precision.c|s/        precision_unstage(stored.dst, layer->dst);/        (void)0;/|dropout|bfloat16
+engine/slab_conv.c|s/slab->start = -p;/slab->start = 1 - p;/|bfloat16|dst
+engine/slab_conv.c|s/slab_add(d_w, part_w, conv->w_floats);/(void)0;/|bfloat16|d_w
 network/graph.c|s/LAYER_KEEPS_DST);/LAYER_KEEPS_NOTHING);/|network|test_network
 layer.c|s/return layer->training \&\& ((keeps \& LAYER_KEEPS_SRC)/return false \&\& ((keeps \& LAYER_KEEPS_SRC)/|network|test_network
 network/recompute.c|s/if (layer_reads_dst(&node->layer))/if (false)/|recompute|test_recompute
