@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "nn/engine/cpu.h"
 #include "nn/layers/rows.h"
 
 /* Rows are summed in this many pieces whatever the number of threads, so that every run gives the same bits. */
@@ -79,62 +80,50 @@ static struct norm_work norm_work(const struct norm *norm, void *scratch)
     return work;
 }
 
-/* The gradient d before a slope that forward took on the negative side of fwd_scale * x + fwd_shift. */
-static inline float norm_leaky_gradient(float d, float x, float fwd_scale, float fwd_shift, float slope)
-{
-    float lower = slope * d;
-    return fwd_scale * x + fwd_shift > 0 ? d : lower;
-}
+/* What norm_combine does, see there. */
+enum norm_way { NORM_TO, NORM_TO_LEAKY, NORM_BACK, NORM_BACK_LEAKY };
 
-/* n is a multiple of lanes. Inlined with lanes and has_leaky constants, so that it becomes vector code. has_leaky: a is
- * has_leaky by b; factors of row `row`. */
-static inline __attribute__((always_inline)) void norm_sum_lanes(const struct norm_work *work, struct norm_piece *piece,
-                                                                 int64_t row, const float *a, const float *b, int64_t n,
-                                                                 const int lanes, const bool has_leaky)
-{
-    double sum_a[ROWS_MAX_BLOCK] = {0}, sum_ab[ROWS_MAX_BLOCK] = {0};
-    const float *fwd_scale = work->fwd_scale + row * lanes, *fwd_shift = work->fwd_shift + row * lanes;
-    for (int64_t i = 0; i < n; i += lanes)
-#pragma omp simd
-        for (int l = 0; l < lanes; l++) {
-            float value =
-                has_leaky ? norm_leaky_gradient(a[i + l], b[i + l], fwd_scale[l], fwd_shift[l], work->slope) : a[i + l];
-            sum_a[l] += (double)value;
-            sum_ab[l] += (double)value * (double)b[i + l];
-        }
-    memcpy(piece->a, sum_a, sizeof sum_a);
-    memcpy(piece->ab, sum_ab, sizeof sum_ab);
-}
+/* The loops over values, once per instruction set: none changes the order of a sum, so all give the same bits. */
+struct norm_loops {
+    void (*sum)(const struct norm_work *work, struct norm_piece *piece, int64_t row, const float *a, const float *b,
+                int64_t n, bool has_leaky);
+    void (*combine)(const struct norm_work *work, int64_t row, const float *d, const float *x, float *dst, int64_t n,
+                    enum norm_way way);
+};
 
-/* A piece of a plain row: eight sums side by side, then folded into one. */
-static void norm_sum_plain(const struct norm_work *work, struct norm_piece *piece, const float *a, const float *b,
-                           int64_t n)
+#define NORM_LOOPS(name) norm_##name##_plain
+#include "nn/layers/norm_loops.inc"
+#undef NORM_LOOPS
+
+#if defined(__x86_64__)
+#pragma GCC push_options
+#pragma GCC target("avx2")
+#define NORM_LOOPS(name) norm_##name##_avx2
+#include "nn/layers/norm_loops.inc"
+#undef NORM_LOOPS
+#pragma GCC pop_options
+
+#pragma GCC push_options
+#pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,prefer-vector-width=512")
+#define NORM_LOOPS(name) norm_##name##_avx512
+#include "nn/layers/norm_loops.inc"
+#undef NORM_LOOPS
+#pragma GCC pop_options
+#endif
+
+static const struct norm_loops *norm_loops(void)
 {
-    norm_sum_lanes(work, piece, 0, a, b, n / 8 * 8, 8, false);
-    for (int l = 1; l < 8; l++) {
-        piece->a[0] += piece->a[l];
-        piece->ab[0] += piece->ab[l];
+#if defined(__x86_64__)
+    switch (cpu_isa()) {
+    case CPU_AVX512:
+        return &norm_table_avx512;
+    case CPU_AVX2:
+        return &norm_table_avx2;
+    case CPU_PLAIN:
+        break;
     }
-    for (int64_t i = n / 8 * 8; i < n; i++) {
-        piece->a[0] += (double)a[i];
-        piece->ab[0] += (double)a[i] * (double)b[i];
-    }
-}
-
-static void norm_sum_block(const struct norm_work *work, struct norm_piece *piece, int64_t row, const float *a,
-                           const float *b, int64_t n, bool has_leaky)
-{
-    const int64_t block_c = work->rows.block_c;
-    if (block_c == 1)
-        norm_sum_plain(work, piece, a, b, n);
-    else if (block_c == 8 && has_leaky)
-        norm_sum_lanes(work, piece, row, a, b, n, 8, true);
-    else if (block_c == 8)
-        norm_sum_lanes(work, piece, row, a, b, n, 8, false);
-    else if (has_leaky)
-        norm_sum_lanes(work, piece, row, a, b, n, ROWS_MAX_BLOCK, true);
-    else
-        norm_sum_lanes(work, piece, row, a, b, n, ROWS_MAX_BLOCK, false);
+#endif
+    return &norm_table_plain;
 }
 
 /* n values of `tensor` from `at` on as float32: where they lie, or in `buffer`. */
@@ -162,8 +151,8 @@ static void norm_sum_piece(const struct norm_work *work, struct norm_piece *piec
     for (int64_t n; at < last; at += n) {
         struct norm_piece part = {{0}, {0}};
         n = norm_step(converts, last - at);
-        norm_sum_block(work, &part, row, norm_floats(a, at, n, buffer_a), norm_floats(b, at, n, buffer_b), n,
-                       has_leaky);
+        norm_loops()->sum(work, &part, row, norm_floats(a, at, n, buffer_a), norm_floats(b, at, n, buffer_b), n,
+                          has_leaky);
         for (int64_t c = 0; c < work->rows.block_c; c++) {
             piece->a[c] += part.a[c];
             piece->ab[c] += part.ab[c];
@@ -214,63 +203,6 @@ void norm_measure(const struct norm *norm, const struct layer *layer, double *me
         var[s] = fmax(var[s] - mean[s] * mean[s], 0);
 }
 
-/* What norm_combine does, see there. */
-enum norm_way { NORM_TO, NORM_TO_LEAKY, NORM_BACK, NORM_BACK_LEAKY };
-
-/* n values of row `row`. Inlined with block_c and way constants, so that it becomes vector code. */
-static inline __attribute__((always_inline)) void norm_combine_lanes(const struct norm_work *work, int64_t row,
-                                                                     const float *d, const float *x, float *dst,
-                                                                     int64_t n, const int block_c,
-                                                                     const enum norm_way way)
-{
-    const float *coef_d = work->coef_d + row * block_c, *coef_x = work->coef_x + row * block_c,
-                *offset = work->offset + row * block_c;
-    const float *fwd_scale = work->fwd_scale + row * block_c, *fwd_shift = work->fwd_shift + row * block_c,
-                slope = work->slope;
-    for (int64_t i = 0; i < n; i += block_c)
-#pragma omp simd
-        for (int l = 0; l < block_c; l++) {
-            float value = way == NORM_BACK_LEAKY
-                              ? norm_leaky_gradient(d[i + l], x[i + l], fwd_scale[l], fwd_shift[l], slope)
-                              : d[i + l];
-            value =
-                coef_d[l] * value + (way == NORM_BACK || way == NORM_BACK_LEAKY ? coef_x[l] * x[i + l] : 0) + offset[l];
-            float lower = slope * value;
-            dst[i + l] = way != NORM_TO_LEAKY || value > 0 ? value : lower;
-        }
-}
-
-static inline __attribute__((always_inline)) void norm_combine_way(const struct norm_work *work, int64_t row,
-                                                                   const float *d, const float *x, float *dst,
-                                                                   int64_t n, const int block_c, enum norm_way way)
-{
-    switch (way) {
-    case NORM_TO:
-        norm_combine_lanes(work, row, d, x, dst, n, block_c, NORM_TO);
-        break;
-    case NORM_TO_LEAKY:
-        norm_combine_lanes(work, row, d, x, dst, n, block_c, NORM_TO_LEAKY);
-        break;
-    case NORM_BACK:
-        norm_combine_lanes(work, row, d, x, dst, n, block_c, NORM_BACK);
-        break;
-    case NORM_BACK_LEAKY:
-        norm_combine_lanes(work, row, d, x, dst, n, block_c, NORM_BACK_LEAKY);
-        break;
-    }
-}
-
-static void norm_combine_block(const struct norm_work *work, int64_t row, const float *d, const float *x, float *dst,
-                               int64_t n, enum norm_way way)
-{
-    if (work->rows.block_c == 8)
-        norm_combine_way(work, row, d, x, dst, n, 8, way);
-    else if (work->rows.block_c == ROWS_MAX_BLOCK)
-        norm_combine_way(work, row, d, x, dst, n, ROWS_MAX_BLOCK, way);
-    else
-        norm_combine_way(work, row, d, x, dst, n, 1, way);
-}
-
 /* Values at .. last - 1 of row `row`. */
 static void norm_combine_piece(const struct norm_work *work, int64_t row, struct tensor d, struct tensor x,
                                struct tensor dst, int64_t at, int64_t last, enum norm_way way)
@@ -280,7 +212,7 @@ static void norm_combine_piece(const struct norm_work *work, int64_t row, struct
     for (int64_t n; at < last; at += n) {
         n = norm_step(converts, last - at);
         const float *d_at = norm_floats(d, at, n, buffer_d), *x_at = x.data ? norm_floats(x, at, n, buffer_x) : NULL;
-        norm_combine_block(work, row, d_at, x_at, dst.bfloat16 ? buffer_dst : dst.data + at, n, way);
+        norm_loops()->combine(work, row, d_at, x_at, dst.bfloat16 ? buffer_dst : dst.data + at, n, way);
         if (dst.bfloat16)
             tensor_store(dst, at, buffer_dst, n);
     }
