@@ -36,6 +36,12 @@ static bool formats_is_dicom(const unsigned char *head)
     return memcmp(head + 128, "DICM", 4) == 0;
 }
 
+static bool formats_is_metaimage(const unsigned char *head)
+{
+    const char *text = (const char *)head;
+    return strncmp(text, "ObjectType", 10) == 0 || strncmp(text, "NDims", 5) == 0;
+}
+
 /* ---- the table ---- */
 
 static enum status formats_open_nifti(struct voxel_file *ret, const struct file_series *files, struct error *error)
@@ -51,6 +57,11 @@ static enum status formats_open_nifti_gz(struct voxel_file *ret, const struct fi
 static enum status formats_open_nrrd(struct voxel_file *ret, const struct file_series *files, struct error *error)
 {
     return nrrd_open(ret, files->paths[0], error);
+}
+
+static enum status formats_open_metaimage(struct voxel_file *ret, const struct file_series *files, struct error *error)
+{
+    return metaimage_open(ret, files->paths[0], error);
 }
 
 static enum status formats_open_dicom(struct voxel_file *ret, const struct file_series *files, struct error *error)
@@ -98,6 +109,7 @@ static const struct format formats[] = {
     [VOLUME_NIFTI]    = {".nii",    formats_is_nifti, formats_open_nifti,    formats_write_nifti},
     [VOLUME_NRRD]     = {".nrrd",   formats_is_nrrd,  formats_open_nrrd,     formats_write_nrrd},
     [VOLUME_NHDR]     = {".nhdr",   formats_is_nrrd,  formats_open_nrrd,     formats_write_nhdr},
+                        {".mha",    formats_is_metaimage, formats_open_metaimage, NULL},
                         {".dcm",    formats_is_dicom, formats_open_dicom,    NULL},
 };
 /* clang-format on */
@@ -124,8 +136,8 @@ enum status formats_open(struct voxel_file *ret, const struct file_series *files
             return formats[f].open(ret, files, error);
     if (bytes < 4)
         return error_set(error, STATUS_FAILED, "%s: the file ends early: %zu bytes (truncated?)", path, bytes);
-    return error_set(error, STATUS_FAILED, "%s: neither NIfTI nor NRRD (.nii, .nii.gz, .nrrd and .nhdr are read)",
-                     path);
+    return error_set(error, STATUS_FAILED,
+                     "%s: neither NIfTI nor NRRD (.nii, .nii.gz, .hdr, .nrrd, .nhdr, .mha and .mhd are read)", path);
 }
 
 enum status volume_read(struct volume *ret, const char *path, struct error *error)
@@ -216,6 +228,9 @@ char *volume_case_name(struct arena *arena, const char *path)
     const char *suffix = format >= 0                     ? formats[format].suffix
                          : file_has_suffix(base, ".zip") ? ".zip"
                          : file_has_suffix(base, ".dcm") ? ".dcm"
+                         : file_has_suffix(base, ".mha") ? ".mha"
+                         : file_has_suffix(base, ".mhd") ? ".mhd"
+                         : file_has_suffix(base, ".hdr") ? ".hdr"
                                                          : "";
     if (strlen(suffix) < length)
         length -= strlen(suffix);

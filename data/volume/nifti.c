@@ -10,6 +10,7 @@
 #include <nifti/nifti2_io.h>
 
 #include "base/file.h"
+#include "base/memory.h"
 #include "data/volume/orient.h"
 #include "data/volume/voxel_file.h"
 
@@ -80,10 +81,16 @@ static enum status nifti_read_raw(nifti_2_header *ret, struct voxel_file *file, 
     if (byte_stream_read(stream, header.bytes + first, (size_t)size - first, error))
         return STATUS_FAILED;
     const char *magic = file->storage.nifti_version == 1 ? header.one.magic : header.two.magic;
-    if (magic[0] != 'n' || magic[1] != '+' || magic[2] != '0' + file->storage.nifti_version || magic[3] != '\0')
+    if (magic[0] == 'n' && magic[1] == 'i' && magic[2] == '0' + file->storage.nifti_version && magic[3] == '\0' &&
+        file_has_suffix(file->path, ".hdr")) { /* a header/image pair: the voxels are in NAME.img */
+        file->data_path = memory_printf("%.*s.img", (int)(strlen(file->path) - strlen(".hdr")), file->path);
+        if (!file->data_path)
+            return error_memory(error, strlen(file->path), file->path);
+    } else if (magic[0] != 'n' || magic[1] != '+' || magic[2] != '0' + file->storage.nifti_version || magic[3] != '\0')
         return error_set(error, STATUS_FAILED, "%s: magic is not \"n+%d\": %s", file->path, file->storage.nifti_version,
-                         magic[0] == 'n' && magic[1] == 'i' ? "a header of a header/image pair (join it to one .nii)"
-                                                            : "Analyze 7.5, or damaged (convert it to NIfTI)");
+                         magic[0] == 'n' && magic[1] == 'i'
+                             ? "a header of a header/image pair (name it NAME.hdr, beside NAME.img)"
+                             : "Analyze 7.5, or damaged (convert it to NIfTI)");
 
     if (file->swap)
         swap_nifti_header(&header, file->storage.nifti_version);
@@ -217,6 +224,20 @@ static void nifti_store(struct voxel_file *file, const nifti_2_header *header)
     file->skip_bytes = header->vox_offset;
 }
 
+/* What a header claims about the data's place, before it is believed. */
+static enum status nifti_check_offset(const struct voxel_file *file, const nifti_2_header *header, struct error *error)
+{
+    if (!file->data_path && header->vox_offset < header->sizeof_hdr + EXTENDER_BYTES)
+        return error_set(error, STATUS_FAILED,
+                         "%s: data offset %" PRId64 " lies inside the header of %d bytes (a damaged header?)",
+                         file->path, header->vox_offset, header->sizeof_hdr + EXTENDER_BYTES);
+    if (header->vox_offset > MOST_SKIPPED_BYTES)
+        return error_set(error, STATUS_FAILED,
+                         "%s: data offset %" PRId64 ": more than %" PRId64 " MiB of extensions (a damaged header?)",
+                         file->path, header->vox_offset, MOST_SKIPPED_BYTES >> 20);
+    return STATUS_OK;
+}
+
 enum status nifti_open(struct voxel_file *ret, const char *path, bool gzip, struct error *error)
 {
     struct voxel_file file = {.path = path, .gzip = gzip};
@@ -227,16 +248,11 @@ enum status nifti_open(struct voxel_file *ret, const char *path, bool gzip, stru
         return STATUS_FAILED;
     enum status status = nifti_read_raw(&header, &file, &stream, error);
     byte_stream_abandon(&stream);
-    if (status || nifti_type(&file.type, &header, path, error) || nifti_dims(&file.storage.grid, &header, path, error))
+    if (status || nifti_type(&file.type, &header, path, error) ||
+        nifti_dims(&file.storage.grid, &header, path, error) || nifti_check_offset(&file, &header, error)) {
+        voxel_file_done(&file);
         return STATUS_FAILED;
-    if (header.vox_offset < header.sizeof_hdr + EXTENDER_BYTES)
-        return error_set(error, STATUS_FAILED,
-                         "%s: data offset %" PRId64 " lies inside the header of %d bytes (a damaged header?)", path,
-                         header.vox_offset, header.sizeof_hdr + EXTENDER_BYTES);
-    if (header.vox_offset > MOST_SKIPPED_BYTES)
-        return error_set(error, STATUS_FAILED,
-                         "%s: data offset %" PRId64 ": more than %" PRId64 " MiB of extensions (a damaged header?)",
-                         path, header.vox_offset, MOST_SKIPPED_BYTES >> 20);
+    }
     nifti_store(&file, &header);
     *ret = file;
     return STATUS_OK;

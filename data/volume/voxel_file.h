@@ -70,6 +70,7 @@ enum status formats_open(struct voxel_file *ret, const struct file_series *files
 enum status nifti_open(struct voxel_file *ret, const char *path, bool gzip, struct error *error);
 enum status nifti_write(const char *path, const struct volume *volume, bool gzip, struct error *error);
 enum status nrrd_open(struct voxel_file *ret, const char *path, struct error *error);
+enum status metaimage_open(struct voxel_file *ret, const char *path, struct error *error);
 enum status nrrd_write(const char *path, const struct volume *volume, bool detached, struct error *error);
 
 #endif

@@ -355,6 +355,83 @@ static void test_segments(void)
                 "--label brain: no segment of this name");
 }
 
+static void text_file(const char *path, const char *text, const void *data, size_t bytes)
+{
+    FILE *file = fopen(path, "wb");
+    CHECK(file && fwrite(text, 1, strlen(text), file) == strlen(text) && fwrite(data, 1, bytes, file) == bytes);
+    CHECK(file && fclose(file) == 0);
+}
+
+/* MetaImage with its voxels, beside them, big-endian, turned; and what is refused. */
+static void test_metaimage(void)
+{
+    static const char head[] = "ObjectType = Image\nNDims = 3\nBinaryData = True\nBinaryDataByteOrderMSB = %s\n"
+                               "CompressedData = %s\nTransformMatrix = -1 0 0 0 1 0 0 0 1\nOffset = 10 -20 30\n"
+                               "ElementSpacing = 0.5 2 3\nDimSize = 3 2 1\nElementType = MET_SHORT\n"
+                               "ElementDataFile = %s\n";
+    static const uint8_t little[12] = {0x18, 0xFC, 1, 0, 2, 0, 3, 0, 4, 0, 0x2C, 1}, /* -1000, 1 ... 4, 300 */
+        big[12] = {0xFC, 0x18, 0, 1, 0, 2, 0, 3, 0, 4, 1, 0x2C};
+    const char *paths[3] = {check_path("local.mha"), check_path("beside.mhd"), check_path("big.mha")};
+    char text[600];
+    struct error error = {0};
+    struct volume volume;
+    snprintf(text, sizeof text, head, "False", "False", "LOCAL");
+    text_file(paths[0], text, little, sizeof little);
+    snprintf(text, sizeof text, head, "False", "False", "beside.raw");
+    text_file(paths[1], text, "", 0);
+    text_file(check_path("beside.raw"), "", little, sizeof little);
+    snprintf(text, sizeof text, head, "True", "False", "LOCAL");
+    text_file(paths[2], text, big, sizeof big);
+
+    for (int i = 0; i < 3; i++) {
+        if (!CHECK_OK(volume_read(&volume, paths[i], &error), &error))
+            continue;
+        /* the file's x runs to the right: x is reversed, and voxel 0 lies at 10 - 2 * 0.5 */
+        const int16_t *v = volume.data;
+        CHECK(volume.type == VOXEL_I16 && v[0] == 2 && v[1] == 1 && v[2] == -1000 && v[3] == 300 && v[5] == 3);
+        CHECK_NEAR(volume.grid.origin[0], 9, 1e-12);
+        CHECK_NEAR(volume.grid.origin[1], -20, 1e-12);
+        CHECK_NEAR(grid_spacing_mm(&volume.grid, 1), 2, 1e-12);
+        volume_done(&volume);
+    }
+
+    snprintf(text, sizeof text, head, "False", "True", "LOCAL");
+    text_file(paths[0], text, little, sizeof little);
+    CHECK_FAILS(volume_read(&volume, paths[0], &error), &error, STATUS_FAILED, "with compressed data");
+    error = (struct error){0};
+    snprintf(text, sizeof text, head, "False", "False", "../etc");
+    text_file(paths[0], text, little, sizeof little);
+    CHECK_FAILS(volume_read(&volume, paths[0], &error), &error, STATUS_FAILED, "header's own folder");
+    error = (struct error){0};
+    text_file(paths[0], "NDims = 3\nDimSize = 1 2\n", "", 0);
+    CHECK_FAILS(volume_read(&volume, paths[0], &error), &error, STATUS_FAILED, "DimSize = 1 2: not readable");
+}
+
+/* NIfTI as a pair: the single file cut after its header, "n+1" made "ni1". */
+static void test_nifti_pair(void)
+{
+    struct error error = {0};
+    struct volume one, pair;
+    uint8_t bytes[4096];
+    FILE *file = fopen("tests/data/golden/volumes/lps_u8.nii", "rb");
+    const size_t n = file ? fread(bytes, 1, sizeof bytes, file) : 0;
+    CHECK(file && fclose(file) == 0 && n > 352);
+    CHECK_OK(volume_read(&one, "tests/data/golden/volumes/lps_u8.nii", &error), &error);
+    float offset = 0;
+    memcpy(&offset, bytes + 108, sizeof offset);
+    const size_t from = (size_t)offset;
+    memset(bytes + 108, 0, 4);
+    memcpy(bytes + 344, "ni1", 4);
+    text_file(check_path("pair.hdr"), "", bytes, 348);
+    text_file(check_path("pair.img"), "", bytes + from, n - from);
+    if (CHECK_OK(volume_read(&pair, check_path("pair.hdr"), &error), &error)) {
+        CHECK(grid_same(&one.grid, &pair.grid, 0));
+        CHECK(memcmp(one.data, pair.data, (size_t)grid_voxels(&one.grid) * voxel_bytes(one.type)) == 0);
+        volume_done(&pair);
+    }
+    volume_done(&one);
+}
+
 /* Headers that contradict themselves are read, and marked. */
 static void test_doubts(void)
 {
@@ -419,7 +496,7 @@ static void test_write_errors(void)
                 "skull.nii");
     CHECK_FAILS(volume_write(check_path("a%d.nhdr"), &volume, &error), &error, STATUS_USAGE, "pattern");
     CHECK_FAILS(volume_read(&volume, check_path("nowhere.nii"), &error), &error, STATUS_FAILED, "No such file");
-    CHECK_FAILS(volume_read(&volume, check_folder(), &error), &error, STATUS_FAILED, "it is a folder");
+    CHECK_FAILS(volume_read(&volume, check_folder(), &error), &error, STATUS_FAILED, "a folder, not a file");
     volume.grid.axis[1][1] = NAN;
     CHECK_FAILS(volume_write(check_path("nan.nrrd"), &volume, &error), &error, STATUS_FAILED,
                 "spacing of axis 1: nan mm");
@@ -458,6 +535,8 @@ int main(int argc, char **argv)
                                        {"mask", test_mask},
                                        {"mask_choice", test_mask_choice},
                                        {"segments", test_segments},
+                                       {"metaimage", test_metaimage},
+                                       {"nifti_pair", test_nifti_pair},
                                        {"doubts", test_doubts},
                                        {"grid", test_grid},
                                        {"names", test_names},
