@@ -1,0 +1,91 @@
+/* fuzz.c - one reader on one made-up file; compiled once for each reader, with FUZZ_READER as its name.
+ *
+ *     cmake --preset fuzz && cmake --build --preset fuzz --target fuzz_nifti          (Clang; ASan and UBSan)
+ *     build/fuzz/tests/fuzz/fuzz_nifti -max_total_time=3600 NEW tests/fuzz/corpus/nifti
+ *
+ * Elsewhere main replays the files named on the command line: ctest does so with the corpus. A file that crashed a
+ * reader goes there and stays. A reader may refuse a file; it must not crash, hang, leak, or read outside its buffers.
+ */
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/yaml.h"
+#include "data/dataset/dataset.h"
+#include "data/volume/formats.h"
+#include "data/volume/volume.h"
+#include "nn/model/model_file.h"
+
+enum reader { nifti, nrrd, yaml, model, dataset };
+static const char *const fuzz_suffixes[] = {".nii", ".nrrd", ".yaml", ".h5", ".h5"};
+
+static void fuzz_read(const char *path)
+{
+    struct error error = {0};
+    struct arena arena = {0};
+    struct volume volume = {0};
+    struct yaml_node *root;
+    struct model read = {0};
+    struct dataset *set;
+
+    switch ((enum reader)FUZZ_READER) {
+    case nifti:
+    case nrrd:
+        if (!volume_read_mask(&volume, path, &error))
+            volume_done(&volume);
+        break;
+    case yaml:
+        (void)yaml_read_file(&root, path, &arena, &error);
+        break;
+    case model:
+        if (!model_read(&read, path, true, &error))
+            model_done(&read);
+        break;
+    case dataset:
+        if (!dataset_open(&set, path, &error)) {
+            for (int64_t i = 0; i < dataset_n_cases(set); i++)
+                if (!dataset_read_skull(&volume, set, i, &error))
+                    volume_done(&volume);
+            dataset_close(set);
+        }
+        break;
+    }
+    arena_done(&arena);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/tmp/calvaria_fuzz_%ld%s", (long)getpid(), fuzz_suffixes[FUZZ_READER]);
+    FILE *file = fopen(path, "wb");
+    if (!file)
+        return 0;
+    const int written = n == 0 || fwrite(data, n, 1, file) == 1;
+    fclose(file);
+    if (written)
+        fuzz_read(path);
+    unlink(path);
+    return 0;
+}
+
+#ifndef FUZZ_LIBFUZZER
+int main(int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++) {
+        struct error error = {0};
+        char *data;
+        size_t n;
+        if (file_read(&data, &n, argv[i], (size_t)1 << 24, &error)) {
+            error_print(stderr, &error);
+            return 1;
+        }
+        LLVMFuzzerTestOneInput((const uint8_t *)data, n);
+        memory_free(data);
+    }
+    printf("%d passed, 0 failed, 0 skipped\n", argc - 1);
+    return argc > 1 ? 0 : 1;
+}
+#endif
