@@ -510,15 +510,16 @@ static enum status fit_tune(struct fit *fit, struct error *error)
     struct covariance_params *params = &fit->model.covariance;
     if (fit_trials(fit, error) || tune_evaluate(&report->standard, fit->tuning, fit->n_tuning, params, true, error))
         return error->status;
+    report->tuned = report->standard;
     if (fit->config->tune) {
         struct progress progress;
         progress_start(&progress, "hyper-parameters", "steps", 0, TUNE_STEPS);
         if (tune_search(params, &report->tuned, fit->tuning, fit->n_tuning, &progress, error))
             return error->status;
         progress_end(&progress);
+        if (tune_evaluate(&report->tuned, fit->tuning, fit->n_tuning, params, true, error))
+            return error->status;
     }
-    if (tune_evaluate(&report->tuned, fit->tuning, fit->n_tuning, params, true, error))
-        return error->status;
     const struct tune_trials checking = {fit->checking, CHECKS * fit->n_trials, &fit->model.disc};
     return tune_calibrate(&fit->model.calibration, &fit->model.heads, &report->checked, &checking, params, error);
 }
