@@ -40,7 +40,7 @@ struct fit {
     struct shape_model model;
     struct fit_report report;
     /* trials */
-    int64_t n_trials;
+    int64_t n_trials, n_trial_heads;
     int64_t n_tuning, every;              /* every so many trials also serve the search */
     struct head_trial *tuning, *checking; /* n_tuning, CHECKS * n_trials */
 };
@@ -469,7 +469,7 @@ static void fit_head_trials(struct fit *fit, int64_t h, const struct hole_config
     struct volume skull;
     if (dataset_read_skull(&skull, fit->head[h].set, fit->head[h].index, error))
         return;
-    for (int64_t i = h; i < fit->n_trials && !error->status; i += fit->n) {
+    for (int64_t i = h; i < fit->n_trials && !error->status; i += fit->n_trial_heads) {
         if (i % fit->every == 0 && fit_trial(&fit->tuning[i / fit->every], fit, h, &skull, 3 * i, quick, error))
             break;
         for (int k = 0; k < CHECKS && !error->status; k++)
@@ -480,13 +480,15 @@ static void fit_head_trials(struct fit *fit, int64_t h, const struct hole_config
 
 static enum status fit_trials(struct fit *fit, struct error *error)
 {
-    const int64_t n_heads = fit->n < TRIAL_HEADS_MAX ? fit->n : TRIAL_HEADS_MAX;
+    const int64_t n_heads = fit->n_trial_heads = fit->n < TRIAL_HEADS_MAX ? fit->n : TRIAL_HEADS_MAX;
     struct hole_config quick = hole_default; /* fewer rays, so that the search takes minutes */
     struct progress progress;
     int64_t done = 0;
     quick.stride = 6;
     quick.dense_mm = 6;
     fit->n_trials = n_heads < TRIALS_MIN ? (TRIALS_MIN + n_heads - 1) / n_heads * n_heads : n_heads;
+    if (fit->config->trials > 0)
+        fit->n_trials = fit->config->trials;
     fit->every = n_heads >= 2 * TRIALS_MIN ? TUNE_EVERY : 1;
     fit->n_tuning = (fit->n_trials + fit->every - 1) / fit->every;
     fit->tuning = arena_alloc(&fit->arena, (size_t)fit->n_tuning, sizeof *fit->tuning);

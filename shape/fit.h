@@ -13,6 +13,7 @@ struct fit_config {
     int split;                  /* enum dataset_split; SPLIT_N: all */
     int64_t few;                /* use this many heads alone, drawn with the seed; 0: all */
     int64_t seed;
+    int64_t trials;               /* heads predicted without themselves; 0: up to 64, 24 at least (heads serve again) */
     bool tune;                    /* search hyper-parameters; else the reference's are kept */
     const char *licence;          /* a note, or NULL */
     struct config_strings centre; /* names of heads whose mean is the model's: all others are shifted onto it, and add

@@ -106,7 +106,7 @@ static void test_fit(void)
     struct shape_model model, other, read;
     struct fit_report report;
     const char *paths[] = {set_make("heads", HEADS, true)};
-    struct fit_config config = {.sets = {1, paths}, .split = SPLIT_TRAIN, .seed = 1, .licence = "free"};
+    struct fit_config config = {.sets = {1, paths}, .split = SPLIT_TRAIN, .seed = 1, .trials = 6, .licence = "free"};
     const int threads = parallel_threads();
     CHECK_OK(shape_fit(&model, &report, &config, &error), &error);
     CHECK_INT(report.n_heads, HEADS + 1);
