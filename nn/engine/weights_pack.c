@@ -83,47 +83,98 @@ static int64_t weights_target_at(const struct weights_target *target, int64_t s,
            o % layout->block_o;
 }
 
-/* Channel pairs are visited in tiles of this edge, so that threads write to separate blocks. */
-enum { PACK_TILE = 16 };
+/* Output channels whose taps are brought together before they are written (or read) as whole vectors: as many as fill
+ * this many floats, which stay in the first cache. */
+enum { PACK_FLOATS = 8192, PACK_CHANNELS = 16 };
+
+static int64_t weights_view_taps(const struct weights_view *view)
+{
+    const int64_t *k = view->kernel, more = view->fold;
+    return (k[0] + more) * (k[1] + more) * (k[2] + more);
+}
+
+static int64_t weights_channels_together(int64_t n_taps)
+{
+    int64_t n = PACK_FLOATS / n_taps;
+    return n < 1 ? 1 : n > PACK_CHANNELS ? PACK_CHANNELS : n;
+}
+
+/* Of n output channels from o on: how many lie next to each other in the target. */
+static int64_t weights_run(const struct weights_target *target, int64_t o, int64_t n)
+{
+    int64_t left = target->layout.block_o - (target->first_o + o) % target->layout.block_o;
+    return left < n ? left : n;
+}
+
+/* Taps [channel][n_taps] of n output channels from o on and one input channel into a target. */
+static void weights_pack_target(const struct weights_target *target, const float *taps, int64_t n_taps, int64_t o,
+                                int64_t n, int64_t i, float *packed)
+{
+    const int64_t step = target->layout.block_i * target->layout.block_o;
+    for (int64_t first = 0, run; first < n; first += run) {
+        float *to = packed + (target->o_is_large ? weights_target_at(target, i, o + first)
+                                                 : weights_target_at(target, o + first, i));
+        run = weights_run(target, o + first, n - first);
+        for (int64_t j = 0; j < target->n_taps; j++, to += step) {
+            const float *from = taps + first * n_taps + target->tap[j];
+            for (int64_t c = 0; c < run; c++)
+                to[c] = target->tap[j] < 0 ? 0.0f : from[c * n_taps];
+        }
+    }
+}
+
+static void weights_unpack_target(const struct weights_target *target, const float *packed, int64_t n_taps, int64_t o,
+                                  int64_t n, int64_t i, float *taps)
+{
+    const int64_t step = target->layout.block_i * target->layout.block_o;
+    for (int64_t first = 0, run; first < n; first += run) {
+        const float *from = packed + (target->o_is_large ? weights_target_at(target, i, o + first)
+                                                         : weights_target_at(target, o + first, i));
+        run = weights_run(target, o + first, n - first);
+        for (int64_t j = 0; j < target->n_taps; j++, from += step)
+            for (int64_t c = 0; c < run && target->tap[j] >= 0; c++)
+                taps[(first + c) * n_taps + target->tap[j]] = from[c];
+    }
+}
 
 void weights_pack(const struct weights_view *view, const float *w, int64_t n_targets,
                   const struct weights_target *targets, float *packed)
 {
-    int64_t tiles_s = (view->n_small + PACK_TILE - 1) / PACK_TILE,
-            tiles_f = (view->n_large + PACK_TILE - 1) / PACK_TILE;
-#pragma omp parallel for schedule(static)
-    for (int64_t tile = 0; tile < tiles_s * tiles_f; tile++) {
-        float a[CONV_TAPS_MAX], b[CONV_TAPS_MAX];
-        for (int64_t pair = 0; pair < PACK_TILE * PACK_TILE; pair++) {
-            int64_t s = tile / tiles_f * PACK_TILE + pair / PACK_TILE,
-                    f = tile % tiles_f * PACK_TILE + pair % PACK_TILE;
-            if (s >= view->n_small || f >= view->n_large)
-                continue;
-            const float *taps = weights_read(view, w, s, f, a, b);
-            for (const struct weights_target *target = targets; target < targets + n_targets; target++) {
-                float *to = packed + weights_target_at(target, s, f);
-                int64_t step = target->layout.block_i * target->layout.block_o;
-                for (int64_t j = 0; j < target->n_taps; j++)
-                    to[j * step] = target->tap[j] < 0 ? 0.0f : taps[target->tap[j]];
-            }
+    const bool o_is_large = targets->o_is_large;
+    const int64_t n_o = o_is_large ? view->n_large : view->n_small, n_i = o_is_large ? view->n_small : view->n_large;
+    const int64_t n_taps = weights_view_taps(view), together = weights_channels_together(n_taps);
+#pragma omp parallel for collapse(2) schedule(static)
+    for (int64_t first = 0; first < n_o; first += together)
+        for (int64_t i = 0; i < n_i; i++) {
+            const int64_t n = first + together < n_o ? together : n_o - first;
+            float a[CONV_TAPS_MAX], b[CONV_TAPS_MAX], taps[PACK_FLOATS];
+
+            for (int64_t c = 0; c < n; c++)
+                memcpy(taps + c * n_taps,
+                       weights_read(view, w, o_is_large ? i : first + c, o_is_large ? first + c : i, a, b),
+                       (size_t)n_taps * sizeof *taps);
+            for (const struct weights_target *target = targets; target < targets + n_targets; target++)
+                weights_pack_target(target, taps, n_taps, first, n, i, packed);
         }
-    }
 }
 
 void weights_unpack(const struct weights_view *view, int64_t n_targets, const struct weights_target *targets,
                     const float *packed, float *d_w)
 {
+    const bool o_is_large = targets->o_is_large;
+    const int64_t n_o = o_is_large ? view->n_large : view->n_small, n_i = o_is_large ? view->n_small : view->n_large;
+    const int64_t n_taps = weights_view_taps(view), together = weights_channels_together(n_taps);
 #pragma omp parallel for collapse(2) schedule(static)
-    for (int64_t s = 0; s < view->n_small; s++)
-        for (int64_t f = 0; f < view->n_large; f++) {
-            float a[CONV_TAPS_MAX], b[CONV_TAPS_MAX];
-            for (const struct weights_target *target = targets; target < targets + n_targets; target++) {
-                const float *from = packed + weights_target_at(target, s, f);
-                int64_t step = target->layout.block_i * target->layout.block_o;
-                for (int64_t j = 0; j < target->n_taps; j++)
-                    if (target->tap[j] >= 0)
-                        a[target->tap[j]] = from[j * step];
+    for (int64_t first = 0; first < n_o; first += together)
+        for (int64_t i = 0; i < n_i; i++) {
+            const int64_t n = first + together < n_o ? together : n_o - first;
+            float a[CONV_TAPS_MAX], b[CONV_TAPS_MAX], taps[PACK_FLOATS];
+
+            for (const struct weights_target *target = targets; target < targets + n_targets; target++)
+                weights_unpack_target(target, packed, n_taps, first, n, i, taps);
+            for (int64_t c = 0; c < n; c++) {
+                memcpy(a, taps + c * n_taps, (size_t)n_taps * sizeof *a);
+                weights_write(view, d_w, o_is_large ? i : first + c, o_is_large ? first + c : i, a, b);
             }
-            weights_write(view, d_w, s, f, a, b);
         }
 }
