@@ -18,12 +18,13 @@ struct gradient_tile {
     int64_t first, last;
 };
 
-/* One block of output channels for rows first <= z*H + y < last of one sample. */
+/* One or two blocks of output channels for rows first <= z*H + y < last of one sample. */
 struct forward_tile {
     const struct direct_conv *conv;
-    const float *src, *w, *b; /* all of src; w [unit][tap][block_i][block_c]; b: a block, or NULL */
+    const float *src, *w, *b; /* all of src; w [block][unit][tap][block_i][block_c]; b: of the blocks, or NULL */
     float *dst;
-    int64_t units, block_i; /* src: units blocks of block_i channels; plain channels are units of 1 */
+    int64_t blocks, units,
+        block_i; /* blocks: 1 or 2. src: units blocks of block_i channels; plain channels are units of 1 */
     int64_t first, last;
 };
 
