@@ -340,26 +340,26 @@ static void test_admesh_agrees(void)
     volume_done(&mask);
 }
 
+static enum status mesh_and_free(void *mask, struct error *error)
+{
+    struct mesh mesh = {0};
+    struct mesh_check check;
+    enum status status = mesh_from_mask(&mesh, mask, error);
+    if (!status)
+        status = mesh_smooth(&mesh, 2, 0.4, 0, error);
+    if (!status)
+        status = mesh_verify(&check, &mesh, error);
+    if (!status)
+        status = mesh_write_stl(check_path("m.stl"), &mesh, MESH_LPS, error);
+    mesh_done(&mesh);
+    return status;
+}
+
 static void test_failing_memory_is_an_error(void)
 {
     struct volume mask = fixture_volume(12, 12, 12, 1, 1, 1);
     fixture_noise(&mask, 3, 0.5);
-    bool done = false;
-    int64_t n;
-    for (n = 1; !done && n < 100; n++) {
-        struct error error = {0};
-        struct mesh mesh = {0};
-        struct mesh_check check;
-        memory_fail_at(n);
-        done = mesh_from_mask(&mesh, &mask, &error) == STATUS_OK &&
-               mesh_smooth(&mesh, 2, 0.4, 0, &error) == STATUS_OK && mesh_verify(&check, &mesh, &error) == STATUS_OK &&
-               mesh_write_stl(check_path("m.stl"), &mesh, MESH_LPS, &error) == STATUS_OK;
-        memory_fail_at(0);
-        CHECK(done || error.status == STATUS_FAILED);
-        mesh_done(&mesh);
-    }
-    CHECK(done);
-    CHECK(n > 6);
+    check_allocation_failures(mesh_and_free, &mask, 6);
     volume_done(&mask);
 }
 
