@@ -307,11 +307,11 @@ enum status dicom_choose(const struct dicom_series **ret, const struct dicom *di
         const struct dicom_series *series = &dicom->series[s];
         if (choice ? !dicom_fits(series, choice) : dicom->n > 1 && strcmp(series->modality, "CT") != 0)
             continue;
-        tie = best && (choice || series->grid.dim[2] == best->grid.dim[2]);
-        if (!best || series->grid.dim[2] > best->grid.dim[2])
+        /* A converter may split a series: of what fits, the part of most slices is the volume */
+        const int64_t more = best ? series->grid.dim[2] - best->grid.dim[2] : 1;
+        tie = more == 0 || (tie && more < 0);
+        if (more > 0)
             best = series;
-        if (tie && choice)
-            break;
     }
 
     dicom_names(names, sizeof names, dicom);

@@ -118,6 +118,9 @@ static void test_choice(void)
         dicom_choose(&series, &dicom, "9", &error), &error, STATUS_USAGE,
         "no such series: there are 2 'HEAD 4.0 BONE' (40 slices of 4 mm), 3 'HEAD 8.0 SOFT' (20 slices of 8 mm)");
     error = (struct error){0};
+    CHECK_OK(dicom_choose(&series, &dicom, "head", &error), &error); /* both fit: the one of more slices */
+    CHECK_INT(series->number, 2);
+    dicom.series[1].grid.dim[2] = 40;
     CHECK_FAILS(dicom_choose(&series, &dicom, "head", &error), &error, STATUS_USAGE, "several series fit");
 
     char *folder = memory_strdup(dicom.folder);
