@@ -26,6 +26,7 @@ struct batch_case {
     struct skull_report input;
     struct skull_input file; /* what is read: the input, or of DICOM the converted series */
     struct report report;
+    struct insertion insertion;
     struct restoration result;
 };
 
@@ -234,6 +235,13 @@ static enum status case_picture(const struct batch *batch, const struct batch_ca
     snprintf(title, sizeof title, "%.120s  %s: %.1f ml", one->name, "implant", one->report.volume_ml);
     char *path = case_file(batch, one, &arena, "_implant", ".png", error);
     enum status status = path ? render_sheet(path, &skull->grid, layers, 2, 0, title, error) : error->status;
+
+    char *insertion = status ? NULL : case_file(batch, one, &arena, "_insertion", ".png", error);
+    if (!status && !insertion)
+        status = error->status;
+    snprintf(title, sizeof title, "%.120s  insertion", one->name);
+    if (!status && one->insertion.n > 0)
+        status = insertion_picture(insertion, &one->insertion, &one->result.implant, skull, title, error);
     arena_done(&arena);
     return status;
 }
@@ -277,6 +285,19 @@ static enum status case_rules(const struct batch *batch, struct batch_case *one,
     return STATUS_OK;
 }
 
+/* The way into the hole, and the cut that makes it free. */
+static enum status case_insertion(const struct batch *batch, struct batch_case *one, const struct volume *skull,
+                                  struct error *error)
+{
+    if (insertion_find(&one->insertion, &one->result.implant, skull, error))
+        return error->status;
+    if (batch->config->insertable) {
+        insertion_trim(&one->result.implant, &one->insertion);
+        restoration_complete(&one->result, skull);
+    }
+    return STATUS_OK;
+}
+
 static enum status case_measure(const struct batch *batch, struct batch_case *one, const struct volume *skull,
                                 struct error *error)
 {
@@ -291,6 +312,7 @@ static enum status case_measure(const struct batch *batch, struct batch_case *on
     const struct report_request request = {.mesh = meshed ? &mesh : NULL,
                                            .thickness_png = drawn ? thickness : NULL,
                                            .interval_png = drawn ? interval : NULL,
+                                           .insertion = &one->insertion,
                                            .notes = &batch->config->input_notes,
                                            .max_voxels = one->plan.report_voxels,
                                            .mesh_left_out = !fits,
@@ -321,10 +343,13 @@ static enum status case_write_report(const struct batch *batch, struct batch_cas
          *page = case_file(batch, one, &arena, "_report", ".html", error),
          *sheet = case_file(batch, one, &arena, "_implant", ".png", error),
          *thickness = case_file(batch, one, &arena, "_thickness", ".png", error),
-         *interval = case_file(batch, one, &arena, "_uncertainty", ".png", error);
-    enum status status = json && page && sheet && thickness && interval ? STATUS_OK : error->status;
+         *interval = case_file(batch, one, &arena, "_uncertainty", ".png", error),
+         *insertion = case_file(batch, one, &arena, "_insertion", ".png", error);
+    enum status status = json && page && sheet && thickness && interval && insertion ? STATUS_OK : error->status;
     const bool some = drawn && one->report.volume_ml > 0, sure = some && one->report.prediction.made;
-    const char *const pictures[3] = {drawn ? sheet : NULL, some ? thickness : NULL, sure ? interval : NULL};
+    const char *const pictures[REPORT_PICTURES] = {drawn ? sheet : NULL, some ? thickness : NULL,
+                                                   sure ? interval : NULL,
+                                                   some && one->insertion.n > 0 ? insertion : NULL};
 
     one->report.peak_bytes = memory_peak_bytes();
     one->report.memory_bound_bytes = one->plan.bound_bytes;
@@ -437,7 +462,10 @@ static enum status case_run(struct batch *batch, struct batch_case *one, struct 
     if (!status)
         status = case_rules(batch, one, &skull, error);
     if (!status)
+        status = case_insertion(batch, one, &skull, error);
+    if (!status)
         status = case_outputs(batch, one, &skull, error);
+    insertion_done(&one->insertion);
     volume_done(&skull);
     volume_done(&one->result.completed); /* the numbers stay, for the table */
     volume_done(&one->result.implant);

@@ -16,7 +16,7 @@ struct batch_config {
     int mesh_format;                       /* enum batch_mesh */
     double clearance_mm, min_thickness_mm; /* more rules, after the model's */
     const char *max_memory;                /* "800M"; NULL or "": no limit */
-    bool no_mesh, no_picture, no_page, keep_raw;
+    bool no_mesh, no_picture, no_page, keep_raw, insertable;
     const char *input_name;            /* in reports, in place of the input's file name; NULL: that. Not an option */
     struct config_strings input_notes; /* what was done to the input before, for the report. Not an option */
     bool overwrite;                    /* results of an earlier run are replaced */
@@ -25,10 +25,10 @@ struct batch_config {
 extern const struct config_table batch_table; /* also the command's options */
 
 /* Writes NAME_completed, NAME_implant, NAME_implant.stl, NAME_report.json, NAME_report.html, NAME_implant.png,
- * NAME_thickness.png (and NAME_raw, NAME_implant.ply on request). A case that fails is reported on stderr and does not
- * stop the rest: then STATUS_FAILED with the list. Refused before any work: two inputs of one NAME, results that
- * exist (unless config->overwrite), a folder that cannot be made. A CT is segmented first; its skull is NAME_skull. The
- * memory bound is logged before the work; one line per restored case goes to `table`. */
+ * NAME_thickness.png, NAME_insertion.png (and NAME_raw, NAME_implant.ply on request). A case that fails is reported on
+ * stderr and does not stop the rest: then STATUS_FAILED with the list. Refused before any work: two inputs of one NAME,
+ * results that exist (unless config->overwrite), a folder that cannot be made. A CT is segmented first; its skull is
+ * NAME_skull. The memory bound is logged before the work; one line per restored case goes to `table`. */
 enum status batch_run(const struct batch_config *config, int n_inputs, char *const *inputs, FILE *table,
                       struct error *error);
 

@@ -361,6 +361,23 @@ static void report_warn_fit(struct report *report)
                     report->measured_step);
 }
 
+static void report_warn_insertion(struct report *report)
+{
+    const double LEAST_ML = 0.1, LEAST_FRAC = 0.005; /* less is within the voxels' steps */
+    for (int k = 0; k < report->insertion.n; k++) {
+        const struct insertion_piece *piece = &report->insertion.piece[k];
+        if (piece->trimmed_ml > 0)
+            report_warn(report, "%.2f ml of the implant were trimmed so that it can be put in by a straight move.",
+                        piece->trimmed_ml);
+        else if (piece->undercut_ml > LEAST_ML && piece->undercut_ml > LEAST_FRAC * piece->volume_ml)
+            report_warn(
+                report,
+                "The implant cannot be put in by a straight move: along the best direction %.2f ml of it lie behind "
+                "bone, up to %.1f mm (--insertable trims them).",
+                piece->undercut_ml, piece->interference_mm);
+    }
+}
+
 static void report_warn_volume(struct report *report, const struct volume *volume, const struct restorer *restorer)
 {
     const struct grid *grid = &volume->grid;
@@ -495,6 +512,9 @@ enum status report_make(struct report *ret, const struct restoration *restoratio
                             .measured_step = 1};
     struct box box = box_of_mask(restoration->implant.data, restoration->implant.grid.dim);
     report_date(report.created);
+    if (request->insertion)
+        report.insertion = *request->insertion;
+    report.insertion.undercut = (struct crop){0};
     report.removed = restoration->removed;
     enum status status =
         box_empty(box) ? STATUS_OK : report_measure_all(&report, box, &restoration->implant, defective, request, error);
@@ -511,6 +531,7 @@ enum status report_make(struct report *ret, const struct restoration *restoratio
         report_warn(&report, "Nothing is missing: the implant is empty, and its surface file holds no triangles.");
     } else {
         report_warn_fit(&report);
+        report_warn_insertion(&report);
         report_warn_mesh(&report, request->mesh);
     }
 

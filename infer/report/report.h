@@ -3,9 +3,10 @@
 #define CALVARIA_INFER_REPORT_REPORT_H
 
 #include "infer/mesh/mesh.h"
+#include "infer/insertion.h"
 #include "infer/restore.h"
 
-enum { REPORT_MAX_WARNINGS = 28, REPORT_DATE_BYTES = 32 };
+enum { REPORT_PICTURES = 4, REPORT_MAX_WARNINGS = 28, REPORT_DATE_BYTES = 32 };
 
 /* Of a shape model: what it found, and how sure it is. */
 struct report_prediction {
@@ -44,12 +45,14 @@ struct report {
     int64_t peak_bytes;                             /* filled by the caller: of the process, at the end of the case */
     double read_s, mesh_s, write_s, picture_s, total_s; /* filled by the caller; writing runs in parallel with mesh and
                                                            picture. The other times are the restoration's */
+    struct insertion insertion;                         /* its numbers; n 0: not looked for */
     int64_t n_warnings;
     const char *warnings[REPORT_MAX_WARNINGS];
     struct arena arena;
 };
 
 struct report_request {
+    const struct insertion *insertion;    /* NULL: not looked for */
     const struct config_strings *notes;   /* of what was done to the input before: become warnings; NULL: none */
     const struct mesh *mesh;              /* NULL: none is wanted */
     const char *thickness_png;            /* NULL: no picture */
@@ -67,7 +70,7 @@ enum status report_write(const char *path, const struct report *report, const st
                          const struct restorer *restorer, const char *input, struct error *error);
 /* One page for people, self-contained: the numbers, the warnings, and the pictures named (NULL: left out). */
 enum status report_page(const char *path, const struct report *report, const struct restoration *restoration,
-                        const struct restorer *restorer, const char *const pictures[3], const char *name,
+                        const struct restorer *restorer, const char *const pictures[REPORT_PICTURES], const char *name,
                         struct error *error);
 void report_done(struct report *report);
 

@@ -95,6 +95,22 @@ static void page_implant(FILE *file, const struct report *report)
     fputs("</table></div>\n", file);
 }
 
+static void page_insertion(FILE *file, const struct insertion *insertion)
+{
+    for (int k = 0; k < insertion->n; k++) {
+        const struct insertion_piece *piece = &insertion->piece[k];
+        fprintf(file, "<h2>Insertion%s</h2><table>\n", insertion->n > 1 ? " of a piece" : "");
+        if (insertion->n > 1)
+            page_row(file, "volume", "%.2f ml", piece->volume_ml);
+        fprintf(file, "<tr><td>best direction (L, P, S)<td>%.2f, %.2f, %.2f\n", piece->direction[0],
+                piece->direction[1], piece->direction[2]);
+        page_row(file, "undercut: behind bone along it", "%.2f ml", piece->undercut_ml);
+        page_row(file, "largest interference", "%.1f mm", piece->interference_mm);
+        page_row(file, "trimmed", "%.2f ml", piece->trimmed_ml);
+        fputs("</table>\n", file);
+    }
+}
+
 static void page_fit(FILE *file, const struct report *report)
 {
     fputs("<div><h2>Thickness</h2><table>\n", file);
@@ -112,7 +128,9 @@ static void page_fit(FILE *file, const struct report *report)
     page_row(file, "off the mirrored other side, mean", "%.1f mm", report->symmetry_mm);
     page_row(file, "implant on the mirrored other side", "%.0f %%", 100 * report->symmetry_overlap_frac);
     page_row(file, "bone on bone when mirrored", "%.0f %%", 100 * report->symmetry_plane_frac);
-    fputs("</table></div>\n", file);
+    fputs("</table>\n", file);
+    page_insertion(file, &report->insertion);
+    fputs("</div>\n", file);
 }
 
 static void page_prediction(FILE *file, const struct report *report)
@@ -172,12 +190,13 @@ static void page_warnings(FILE *file, const struct report *report)
 }
 
 static enum status page_write(FILE *file, const struct report *report, const struct restoration *restoration,
-                              const struct restorer *restorer, const char *const pictures[3], const char *name,
-                              struct error *error)
+                              const struct restorer *restorer, const char *const pictures[REPORT_PICTURES],
+                              const char *name, struct error *error)
 {
-    static const char *const what[3] = {"views and slices of the skull with its implant",
-                                        "the implant coloured by thickness",
-                                        "the implant coloured by how sure the model is of it"};
+    static const char *const what[REPORT_PICTURES] = {"views and slices of the skull with its implant",
+                                                      "the implant coloured by thickness",
+                                                      "the implant coloured by how sure the model is of it",
+                                                      "the direction of insertion, and what lies behind bone along it"};
     enum status status = STATUS_OK;
 
     fputs(page_head, file);
@@ -188,7 +207,7 @@ static enum status page_write(FILE *file, const struct report *report, const str
     fprintf(file, "</h1><p class=soft>Cranial implant report of %s. Research software: not for clinical use.</p>\n",
             report->created);
     page_warnings(file, report);
-    for (int i = 0; !status && i < 3; i++)
+    for (int i = 0; !status && i < REPORT_PICTURES; i++)
         if (pictures[i])
             status = page_picture(file, pictures[i], what[i], error);
 
@@ -208,7 +227,7 @@ static enum status page_write(FILE *file, const struct report *report, const str
 }
 
 enum status report_page(const char *path, const struct report *report, const struct restoration *restoration,
-                        const struct restorer *restorer, const char *const pictures[3], const char *name,
+                        const struct restorer *restorer, const char *const pictures[REPORT_PICTURES], const char *name,
                         struct error *error)
 {
     char *part = NULL;

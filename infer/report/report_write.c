@@ -187,6 +187,23 @@ static void report_write_prediction(struct json *json, const struct report *repo
     json_number(json, object, "vault_seen_frac", shape->pose.seen_share);
 }
 
+/* Directions in LPS, as the meshes. */
+static void report_write_insertion(struct json *json, const struct insertion *insertion)
+{
+    cJSON *list = cJSON_AddArrayToObject(json->root, "insertion");
+    json_take(json, list);
+    for (int k = 0; k < insertion->n; k++) {
+        const struct insertion_piece *piece = &insertion->piece[k];
+        cJSON *object = cJSON_CreateObject();
+        json->failed |= !cJSON_AddItemToArray(list, object);
+        json_number(json, object, "volume_ml", piece->volume_ml);
+        json_triple(json, object, "direction_lps", piece->direction);
+        json_number(json, object, "undercut_ml", piece->undercut_ml);
+        json_number(json, object, "interference_mm", piece->interference_mm);
+        json_number(json, object, "trimmed_ml", piece->trimmed_ml);
+    }
+}
+
 static void report_write_work(struct json *json, const struct report *report, const struct restoration *restoration)
 {
     cJSON *scan = json_object(json, json->root, "scan");
@@ -230,6 +247,7 @@ enum status report_write(const char *path, const struct report *report, const st
 
     enum status status = report_write_model(&json, restorer, error);
     report_write_implant(&json, report);
+    report_write_insertion(&json, &report->insertion);
     if (restoration->shape)
         report_write_prediction(&json, report, restoration->shape);
     report_write_work(&json, report, restoration);

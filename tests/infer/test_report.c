@@ -203,7 +203,7 @@ static void test_page(void)
         "Thickness",       "width, depth, height", "gap along the rim", "overlap",          "spill",
         "separate pieces", "mirrored other side",  "a &#60;b&#62;",     "Research software"};
     struct restored r = restored_make(6, 2);
-    const char *const pictures[3] = {NULL, NULL, NULL}, *path = check_path("page.html");
+    const char *const pictures[REPORT_PICTURES] = {NULL}, *path = check_path("page.html");
     for (int empty = 0; empty < 2; empty++) {
         struct error error = {0};
         char *page = NULL;
