@@ -198,30 +198,84 @@ static enum status case_mesh_intervals(struct mesh *mesh, const struct batch *ba
     return STATUS_OK;
 }
 
+/* A mesh in every format that --mesh-format names: OUT/NAME + ending. */
+static enum status case_write_mesh(const struct batch *batch, const struct batch_case *one, const struct mesh *mesh,
+                                   const char *ending, struct error *error)
+{
+    static const bool stl[] = {true, false, true, false, true, true}, ply[] = {false, true, true, false, false, true},
+                      mf[] = {false, false, false, true, true, true};
+    const int format = batch->config->mesh_format;
+    const enum mesh_space space = (enum mesh_space)batch->config->mesh_space;
+    struct arena arena = {0};
+    char *path[3] = {case_file(batch, one, &arena, ending, ".stl", error),
+                     case_file(batch, one, &arena, ending, ".ply", error),
+                     case_file(batch, one, &arena, ending, ".3mf", error)};
+    enum status status = path[0] && path[1] && path[2] ? STATUS_OK : error->status;
+
+    if (!status && stl[format])
+        status = mesh_write_stl(path[0], mesh, space, error);
+    if (!status && ply[format])
+        status = mesh_write_ply(path[1], mesh, space, error);
+    if (!status && mf[format])
+        status = mesh_write_3mf(path[2], mesh, space, error);
+    arena_done(&arena);
+    return status;
+}
+
+/* A whole mask as a mesh, for a test print. */
+static enum status case_skull_mesh(const struct batch *batch, const struct batch_case *one, const struct volume *mask,
+                                   const char *ending, struct error *error)
+{
+    const struct grid *grid = &mask->grid;
+    const double finest = fmin(grid_spacing_mm(grid, 0), fmin(grid_spacing_mm(grid, 1), grid_spacing_mm(grid, 2)));
+    struct mesh mesh = {0};
+    enum status status = mesh_from_mask(&mesh, mask, error);
+    if (!status)
+        status = mesh_smooth(&mesh, SMOOTHING, SMOOTHING_SHIFT * finest, 0, error);
+    if (!status)
+        status = case_write_mesh(batch, one, &mesh, ending, error);
+    mesh_done(&mesh);
+    return status;
+}
+
+/* Several pieces: each in a file of its own too, the largest as _1. */
+static enum status case_piece_meshes(const struct batch *batch, const struct batch_case *one, const struct mesh *mesh,
+                                     struct error *error)
+{
+    enum { MOST = 9 };
+    struct mesh piece = {0};
+    char ending[32];
+    int64_t n = 0;
+    enum status status = mesh_piece(&piece, &n, mesh, 0, error);
+    mesh_done(&piece);
+    for (int64_t k = 0; !status && n > 1 && k < n && k < MOST; k++) {
+        status = mesh_piece(&piece, &n, mesh, k, error);
+        snprintf(ending, sizeof ending, "_implant_%d", (int)k + 1);
+        if (!status)
+            status = case_write_mesh(batch, one, &piece, ending, error);
+        mesh_done(&piece);
+    }
+    return status;
+}
+
 static enum status case_mesh(const struct batch *batch, struct batch_case *one, struct mesh *mesh, struct error *error)
 {
     const struct volume *implant = &one->result.implant;
     const struct grid *grid = &implant->grid;
     double finest = fmin(grid_spacing_mm(grid, 0), fmin(grid_spacing_mm(grid, 1), grid_spacing_mm(grid, 2)));
     double volume_ml = (double)mask_count(implant->data, grid_voxels(grid)) * grid_voxel_ml(grid);
-    enum mesh_space space = (enum mesh_space)batch->config->mesh_space;
-    struct arena arena = {0};
-    char *stl = case_file(batch, one, &arena, "_implant", ".stl", error),
-         *ply = case_file(batch, one, &arena, "_implant", ".ply", error);
     const struct shape_restoration *shape = one->result.shape;
     const struct mesh_field field = {shape ? shape->box : (struct box){{0}, {0}}, shape ? shape->depth : NULL};
-    enum status status =
-        stl && ply ? mesh_from_field(mesh, implant, field.value ? &field : NULL, error) : error->status;
+    enum status status = mesh_from_field(mesh, implant, field.value ? &field : NULL, error);
 
     if (!status)
         status = mesh_smooth(mesh, SMOOTHING, SMOOTHING_SHIFT * finest, volume_ml, error);
     if (!status && shape)
         status = case_mesh_intervals(mesh, batch, shape, error);
-    if (!status && batch->config->mesh_format != BATCH_PLY)
-        status = mesh_write_stl(stl, mesh, space, error);
-    if (!status && batch->config->mesh_format != BATCH_STL)
-        status = mesh_write_ply(ply, mesh, space, error);
-    arena_done(&arena);
+    if (!status)
+        status = case_write_mesh(batch, one, mesh, "_implant", error);
+    if (!status)
+        status = case_piece_meshes(batch, one, mesh, error);
     return status;
 }
 
@@ -307,6 +361,10 @@ static enum status case_measure(const struct batch *batch, struct batch_case *on
     bool fits = batch->config->no_mesh || memory_surface(&one->result.implant) <= one->plan.mesh_points;
     bool meshed = !batch->config->no_mesh && fits, drawn = !batch->config->no_picture && one->plan.picture;
     enum status status = meshed ? case_mesh(batch, one, &mesh, error) : STATUS_OK;
+    if (!status && batch->config->skull_meshes)
+        status = case_skull_mesh(batch, one, skull, "_skull", error);
+    if (!status && batch->config->skull_meshes)
+        status = case_skull_mesh(batch, one, &one->result.completed, "_completed", error);
     char *thickness = status ? NULL : case_file(batch, one, &arena, "_thickness", ".png", error);
     char *interval = status ? NULL : case_file(batch, one, &arena, "_uncertainty", ".png", error);
     const struct report_request request = {.mesh = meshed ? &mesh : NULL,

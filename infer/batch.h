@@ -6,7 +6,7 @@
 #include "infer/mesh/mesh.h"
 #include "infer/restore.h"
 
-enum batch_mesh { BATCH_STL, BATCH_PLY, BATCH_STL_AND_PLY };
+enum batch_mesh { BATCH_STL, BATCH_PLY, BATCH_STL_AND_PLY, BATCH_3MF, BATCH_STL_AND_3MF, BATCH_ALL };
 
 struct batch_config {
     const char *model, *out;
@@ -16,7 +16,7 @@ struct batch_config {
     int mesh_format;                       /* enum batch_mesh */
     double clearance_mm, min_thickness_mm; /* more rules, after the model's */
     const char *max_memory;                /* "800M"; NULL or "": no limit */
-    bool no_mesh, no_picture, no_page, keep_raw, insertable;
+    bool no_mesh, no_picture, no_page, keep_raw, insertable, skull_meshes;
     const char *input_name;            /* in reports, in place of the input's file name; NULL: that. Not an option */
     struct config_strings input_notes; /* what was done to the input before, for the report. Not an option */
     bool overwrite;                    /* results of an earlier run are replaced */

@@ -2,7 +2,7 @@
 #include "infer/batch.h"
 
 static const char *const format_names[] = {"input", "nii.gz", "nii", "nrrd", "nhdr", NULL};
-static const char *const mesh_format_names[] = {"stl", "ply", "both", NULL};
+static const char *const mesh_format_names[] = {"stl", "ply", "both", "3mf", "stl_and_3mf", "all", NULL};
 
 #define OFFSET(member) offsetof(struct batch_config, member)
 /* clang-format off */
@@ -20,7 +20,10 @@ static const struct config_field batch_fields[] = {
      .help = "KEY=VALUE over the model's restoration, as threshold=0.4 or scan=overlap"},
     {.key = "no_mesh", .type = CONFIG_BOOL, .offset = OFFSET(no_mesh), .text = "false", .help = "write no mesh"},
     {.key = "mesh_format", .type = CONFIG_ENUM, .offset = OFFSET(mesh_format), .text = "stl",
-     .names = mesh_format_names, .help = "binary STL, binary PLY, or both"},
+     .names = mesh_format_names,
+     .help = "binary STL, binary PLY, both, 3MF (with its unit), STL and 3MF, or all three"},
+    {.key = "skull_meshes", .type = CONFIG_BOOL, .offset = OFFSET(skull_meshes), .text = "false",
+     .help = "write NAME_skull and NAME_completed as meshes too, for a test print"},
     {.key = "clearance_mm", .type = CONFIG_DOUBLE, .offset = OFFSET(clearance_mm), .text = "0", .min = 0, .max = 20,
      .unit = "mm", .help = "gap kept between implant and bone, after the model's own rules"},
     {.key = "min_thickness_mm", .type = CONFIG_DOUBLE, .offset = OFFSET(min_thickness_mm), .text = "0", .min = 0,

@@ -31,12 +31,14 @@ const struct artefact artefacts[ARTEFACTS] = {
     {"report.json", NULL, "out/skull_report.json", "application/json", "_report.json", true},
     {"report.html", NULL, "out/skull_report.html", "text/html; charset=utf-8", "_report.html", true},
     {"preview.png", NULL, "out/skull_implant.png", "image/png", "_implant.png", true},
+    {"implant.3mf", NULL, "out/skull_implant.3mf", "model/3mf", "_implant.3mf", false},
 };
 
 enum {
     ARTEFACT_STL = 7,
     ARTEFACT_IMPLANT_PLY = 10,
     ARTEFACT_REPORT = 11,
+    ARTEFACT_3MF = 14,
     REPORT_MAX_BYTES = 1 << 20,
     JOB_FILE_MAX_BYTES = 1 << 16
 };
@@ -383,7 +385,7 @@ void job_collect(struct job *job, const char *folder)
 
     /* An empty implant has nothing to print. */
     if (job->summary && job_number(job->summary, "components", 1) == 0)
-        job->bytes[ARTEFACT_STL] = job->bytes[ARTEFACT_IMPLANT_PLY] = -1;
+        job->bytes[ARTEFACT_STL] = job->bytes[ARTEFACT_3MF] = job->bytes[ARTEFACT_IMPLANT_PLY] = -1;
     cJSON_Delete(report);
 }
 

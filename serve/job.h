@@ -34,7 +34,7 @@ struct artefact {
     const char *type, *ending; /* content type; "_implant.stl" as it follows the job's name when saved */
     bool shown;                /* inline, not as a download */
 };
-enum { ARTEFACTS = 14 };
+enum { ARTEFACTS = 15 };
 extern const struct artefact artefacts[ARTEFACTS];
 /* -1: no such name, -2: no such format of it. format may be NULL. */
 int artefact_find(const char *name, const char *format);

@@ -46,10 +46,15 @@ enum status mesh_smooth(struct mesh *mesh, int iterations, double max_shift_mm, 
 void mesh_cross(const struct mesh *mesh, int64_t t, double cross[3]);
 /* Volume within (negative when inside out) and area. */
 void mesh_measure(const struct mesh *mesh, double *ret_volume_mm3, double *ret_area_mm2);
+/* Connected piece k of a mesh, by falling number of triangles; *ret_n is how many there are. Values go with their
+ * points. */
+enum status mesh_piece(struct mesh *ret, int64_t *ret_n, const struct mesh *mesh, int64_t k, struct error *error);
 enum status mesh_verify(struct mesh_check *ret, const struct mesh *mesh, struct error *error);
 /* Binary, atomic. The STL header and a PLY comment say SPACE=LPS or SPACE=RAS, as 3D Slicer does. No triangles: a
  * valid, empty file. */
 enum status mesh_write_stl(const char *path, const struct mesh *mesh, enum mesh_space space, struct error *error);
+/* 3MF: the unit stands in the file; SPACE in its description. Values are not written. */
+enum status mesh_write_3mf(const char *path, const struct mesh *mesh, enum mesh_space space, struct error *error);
 enum status mesh_write_ply(const char *path, const struct mesh *mesh, enum mesh_space space, struct error *error);
 void mesh_done(struct mesh *mesh);
 

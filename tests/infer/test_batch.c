@@ -52,13 +52,14 @@ static void test_every_output_is_written(void)
     CHECK_OK(run(out, 2, inputs, "builtin:mirror", 0, &error), &error);
     const char *names[] = {"a_completed.nrrd", "a_implant.nrrd", "a_raw.nrrd",    "a_implant.stl",
                            "a_implant.ply",    "a_implant.png",  "a_report.json", "b_completed.nii.gz",
-                           "b_implant.nii.gz", "b_implant.stl",  "a_report.html", "a_thickness.png"};
+                           "b_implant.nii.gz", "b_implant.stl",  "a_report.html", "a_thickness.png",
+                           "a_insertion.png"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         CHECK(written(out, names[i]));
     struct config_strings all;
     struct arena arena = {0};
     CHECK_OK(file_list(&all, out, &arena, &error), &error);
-    CHECK_INT(all.n, 18); /* and no part left over */
+    CHECK_INT(all.n, 20); /* and no part left over */
     struct volume implant, skull, completed;
     CHECK_OK(volume_read(&implant, file_join(&arena, out, "a_implant.nrrd"), &error), &error);
     CHECK_OK(volume_read(&completed, file_join(&arena, out, "a_completed.nrrd"), &error), &error);

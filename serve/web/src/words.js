@@ -54,6 +54,7 @@ export function measures(summary) {
 
 const FILES = {
   'implant.stl': 'Implant, mesh for printing',
+  'implant.3mf': 'Implant, mesh with its unit',
   'implant.nii.gz': 'Implant, volume',
   'implant.nrrd': 'Implant, volume',
   'completed.nii.gz': 'Completed skull, volume',
