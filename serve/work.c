@@ -179,6 +179,7 @@ static enum status work_restore(const struct work *work, char *skull, struct err
         batch.out = "out";
         batch.format = 1 + VOLUME_NIFTI_GZ;
         batch.mesh_format = BATCH_STL_AND_3MF;
+        batch.overwrite = true; /* a job that is started once more begins anew */
         batch.set = config->set;
         batch.no_picture = config->no_picture;
         batch.input_name = work->job.name;
