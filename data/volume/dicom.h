@@ -40,8 +40,8 @@ bool dicom_is(const char *path);
 /* Converts all series. STATUS_FAILED: dcm2niix (or unzip) is not installed, the message names the package; nothing is
  * there; more than DICOM_MAX_BYTES unpacked. */
 enum status dicom_open(struct dicom *ret, const char *path, struct error *error);
-/* choice: a series number or a part of a description; NULL: the CT of most slices. STATUS_USAGE with the list where
- * none fits, or where two CTs have as many slices. */
+/* choice: a series number or a part of a description; NULL: any CT. Of those that fit, the one of most slices.
+ * STATUS_USAGE with the list where none fits, or where two have as many slices. */
 enum status dicom_choose(const struct dicom_series **ret, const struct dicom *dicom, const char *choice,
                          struct error *error);
 void dicom_done(struct dicom *dicom);
