@@ -123,26 +123,31 @@ static enum status bench_open(struct bench *bench, const char *path, const struc
                               enum network_mode mode, struct error *error)
 {
     struct yaml_node *root, *node;
+
     if (yaml_read_file(&root, path, &bench->arena, error))
         return error->status;
     node = yaml_get(root, "network");
     if (config_bind(&network_table, node ? node : root, &bench->config, &bench->arena, error))
         return error->status;
+
     if (options->direct)
         bench->config.winograd = false;
     bench->config.precision = options->precision;
     const int64_t *patch = bench->config.patch_vox, size = options->size;
+
     const struct shape shape = {options->batch, bench->config.input_channels, size ? size : patch[2],
                                 size ? size : patch[1], size ? size : patch[0]};
     if (network_describe(&bench->params, &bench->config, error) ||
         params_allocate(&bench->params, mode == NETWORK_TRAIN, error))
         return error->status;
     params_initialise(&bench->params, 1);
+
     if (network_new(&bench->network, &bench->config, &bench->params, shape, mode, error) ||
         (mode == NETWORK_TRAIN && bench_open_optimizer(bench, error)))
         return error->status;
     bench->src = bench_draw(shape_count(shape));
     bench->d_dst = bench_draw(shape_count(network_dst_shape(bench->network)));
+
     return bench->src && bench->d_dst ? STATUS_OK
                                       : error_memory(error, (size_t)shape_count(shape) * sizeof(float), "bench");
 }
@@ -242,6 +247,7 @@ static enum status bench_layers(struct bench *bench, const struct bench_options 
     const struct network *network = bench->network;
     int64_t n = network->n_layers;
     double *seconds = memory_zalloc((size_t)(2 * n * BENCH_RUNS), sizeof *seconds);
+
     if (!seconds)
         return error_memory(error, (size_t)(2 * n * BENCH_RUNS) * sizeof *seconds, "bench");
     bench_measure_layers(bench, options->repeats, training, seconds);
@@ -249,6 +255,7 @@ static enum status bench_layers(struct bench *bench, const struct bench_options 
         printf("| layer | type | shapes | GMAC written | forward ms | done / written %% | backward ms | done / written "
                "%% | kernels |\n"
                "|---|---|---|---|---|---|---|---|---|\n");
+
     for (int64_t i = 0; i < n; i++) {
         const struct node *node = &network->nodes[i];
         const double median[2] = {bench_median(seconds + 2 * i * BENCH_RUNS, options->repeats),
@@ -259,12 +266,14 @@ static enum status bench_layers(struct bench *bench, const struct bench_options 
         if (!options->brief && training && !node->skipped)
             bench_print_layer(node, median, peak);
     }
+
     for (const struct bench_part *part = bench->parts; part->type; part++)
         if (part->forward + part->backward > 0.002)
             printf("%s%s %.3f", part == bench->parts ? "  of processor, by kind: " : ", ", part->type,
                    part->forward + part->backward);
     printf("\n");
     memory_free(seconds);
+
     return STATUS_OK;
 }
 
@@ -273,6 +282,7 @@ static enum status bench_run(const char *path, const struct bench_options *optio
 {
     struct bench bench = {0};
     double wall[BENCH_RUNS], processor[BENCH_RUNS];
+
     if (!bench_open(&bench, path, options, training ? NETWORK_TRAIN : NETWORK_INFER, error)) {
         bench_clocked(&bench, training);
         for (int64_t r = 0; r < options->repeats; r++) {
@@ -289,6 +299,7 @@ static enum status bench_run(const char *path, const struct bench_options *optio
         bench_layers(&bench, options, training, peak, error);
         fflush(stdout);
     }
+
     bench_close(&bench);
     return error->status;
 }
@@ -298,6 +309,7 @@ static enum status bench_serve(const char *path, const struct bench_options *opt
 {
     bool training = options->serve == SERVE_STEP;
     struct bench bench = {0};
+
     if (!bench_open(&bench, path, options, training ? NETWORK_TRAIN : NETWORK_INFER, error)) {
         bench_clocked(&bench, training);
         printf("ready %s\n", engine_version());
@@ -315,6 +327,7 @@ static enum status bench_serve(const char *path, const struct bench_options *opt
             fflush(stdout);
         }
     }
+
     bench_close(&bench);
     return error->status;
 }
@@ -325,21 +338,25 @@ int main(int argc, char **argv)
     struct config_strings arguments;
     struct arena arena = {0};
     struct error error = {0};
+
     if (options_parse(&bench_table, &options, argc - 1, argv + 1, &arguments, &arena, &error)) {
         error_print(stderr, &error);
         options_help(&bench_table, stderr);
         return (int)error.status;
     }
+
     parallel_set_threads((int)options.threads);
     if (options.serve && arguments.n)
         bench_serve(arguments.items[0], &options, &error);
     double peak = options.serve ? 0 : peak_flops() / parallel_threads();
+
     if (!options.serve)
         printf("%s, %d threads, %.0f GFLOP/s peak each; medians of %d\n", engine_version(), parallel_threads(),
                peak / 1e9, (int)options.repeats);
     for (int64_t i = 0; i < arguments.n && !error.status && !options.serve; i++)
         for (int training = 0; training < 2 && !error.status; training++)
             bench_run(arguments.items[i], &options, training, peak, &error);
+
     if (error.status)
         error_print(stderr, &error);
     arena_done(&arena);

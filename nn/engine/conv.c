@@ -40,16 +40,19 @@ static void conv_set_grid(struct engine_conv *conv)
     const struct conv_shape *shape = &conv->shape;
     bool fold = shape->scale == 2, small_is_src = shape->transposed || fold, swapped = fold && !shape->transposed;
     int64_t taps = shape->kernel[0] * shape->kernel[1] * shape->kernel[2];
+
     conv->forward_scatters = small_is_src;
     conv->grid.src = small_is_src ? shape->dst : shape->src;
     conv->grid.dst = small_is_src ? shape->src : shape->dst;
     conv->grid.winograd = shape->winograd;
+
     for (int a = 0; a < 3; a++) {
         conv->grid.kernel[a] = shape->kernel[a] + fold;
         conv->grid.stride[a] = fold ? 2 : shape->stride[a];
         /* Folding a convolution turns it round: its last tap comes first. */
         conv->grid.pad[a] = swapped ? shape->kernel[a] - 1 - shape->pad_before[a] : shape->pad_before[a];
     }
+
     conv->view = (struct weights_view){.n_small = conv->grid.dst.c,
                                        .n_large = conv->grid.src.c,
                                        .small_step = swapped ? taps : conv->grid.src.c * taps,
@@ -83,10 +86,12 @@ static enum status conv_check(const struct conv_shape *shape, struct error *erro
 {
     if (shape->src.n < 1 || shape->src.c < 1 || shape->dst.c < 1 || shape->src.n != shape->dst.n)
         return conv_refuse(shape, "batch and channels must be at least 1, and the batch equal on both sides", error);
+
     if (tensor_floats(shape->src) <= 0 || tensor_floats(shape->dst) <= 0)
         return conv_refuse(shape, "an empty grid, or more values than 64 bits can count", error);
     if (shape->scale != 1 && shape->scale != 2)
         return conv_refuse(shape, "only an upsampling by 2 can be absorbed", error);
+
     for (int a = 0; a < 3; a++) {
         if (shape->kernel[a] < 1 || shape->kernel[a] > CONV_KERNEL_MAX || shape->stride[a] < 1 ||
             shape->stride[a] > CONV_STRIDE_MAX)
@@ -99,6 +104,7 @@ static enum status conv_check(const struct conv_shape *shape, struct error *erro
         if (!conv_axis_fits(shape, a))
             return conv_refuse(shape, "sizes, kernel, stride and padding do not fit together", error);
     }
+
     return STATUS_OK;
 }
 
@@ -109,10 +115,12 @@ static enum status conv_build_weights(struct engine_conv *conv, struct error *er
     const bool split = space_to_depth_supports(&conv->grid);
     const struct direct_conv direct = split ? space_to_depth_conv(&conv->grid) : conv->grid;
     int64_t n_taps = direct.kernel[0] * direct.kernel[1] * direct.kernel[2];
+
     conv->n_gradients = split ? PARITIES : 1;
     int32_t *tap = arena_alloc(&conv->arena, (size_t)(conv->n_gradients * n_taps), sizeof *tap);
     if (!tap)
         return error_memory(error, (size_t)(conv->n_gradients * n_taps) * sizeof *tap, "convolution");
+
     if (weight_gradient_new(&conv->backward_weights, &direct, error))
         return error->status;
     for (int64_t q = 0; q < conv->n_gradients; q++, tap += n_taps) {
@@ -125,6 +133,7 @@ static enum status conv_build_weights(struct engine_conv *conv, struct error *er
                                                     .tap = tap,
                                                     .first_i = q * conv->grid.src.c};
     }
+
     return STATUS_OK;
 }
 
@@ -135,6 +144,7 @@ static enum status conv_build(struct engine_conv *conv, struct error *error)
         conv->forward_scatters ? polyphase_new_scatter : polyphase_new_gather;
     enum status (*backward)(struct polyphase **, const struct direct_conv *, bool, struct error *) =
         conv->forward_scatters ? polyphase_new_gather : polyphase_new_scatter;
+
     if (forward(&conv->forward, &conv->grid, shape->has_bias, error))
         return error->status;
     if (!shape->training) {
@@ -143,6 +153,7 @@ static enum status conv_build(struct engine_conv *conv, struct error *error)
                    ? STATUS_OK
                    : error_memory(error, (size_t)polyphase_packed_floats(conv->forward) * sizeof(float), "convolution");
     }
+
     if (shape->needs_d_src && backward(&conv->backward_data, &conv->grid, false, error))
         return error->status;
     return shape->frozen ? STATUS_OK : conv_build_weights(conv, error);
@@ -184,6 +195,7 @@ enum status engine_conv_new(struct engine_conv **ret, const struct conv_shape *s
                             struct error *error)
 {
     struct engine_conv *conv;
+
     if (conv_check(shape, error))
         return error->status;
     conv = memory_zalloc(1, sizeof *conv);
@@ -191,15 +203,18 @@ enum status engine_conv_new(struct engine_conv **ret, const struct conv_shape *s
         return error_memory(error, sizeof *conv, "convolution");
     conv->shape = *shape;
     conv_set_grid(conv);
+
     if (conv_build(conv, error)) {
         engine_conv_free(conv);
         return error->status;
     }
+
     snprintf(conv->description, sizeof conv->description, "%s | %s | %s", polyphase_name(conv->forward),
              conv->backward_data ? polyphase_name(conv->backward_data) : "-",
              conv->backward_weights ? weight_gradient_name(conv->backward_weights) : "-");
     *ret_scratch_bytes = conv_scratch_bytes(conv);
     *ret = conv;
+
     return STATUS_OK;
 }
 
@@ -253,6 +268,7 @@ bool engine_conv_can_fuse_norm(const struct engine_conv *conv)
 static void conv_backward_bias(struct shape shape, const float *d_dst, float *d_b)
 {
     int64_t block_c = tensor_channel_block(shape.c), blocks = tensor_stored_channels(shape.c) / block_c;
+
 #pragma omp parallel for schedule(static)
     for (int64_t block = 0; block < blocks; block++) {
         double sum[16] = {0};

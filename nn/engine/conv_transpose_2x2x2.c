@@ -25,10 +25,12 @@ void conv_transpose_2x2x2_run(const struct direct_conv *grid, const float *src, 
     const struct engine_kernels *kernels = engine_kernels();
     const int64_t block_c = tensor_block(), blocks = tensor_stored_channels(large.c) / block_c,
                   units = tensor_stored_channels(small.c) / block_c;
+
     if (b) {
         memset(bias, 0, (size_t)(blocks * block_c) * sizeof *bias);
         memcpy(bias, b, (size_t)large.c * sizeof *bias);
     }
+
 #pragma omp parallel for collapse(3) schedule(static)
     for (int64_t n = 0; n < small.n; n++)
         for (int64_t z = 0; z < small.d; z++)

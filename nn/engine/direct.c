@@ -77,6 +77,7 @@ enum status direct_forward_new(struct direct_forward **ret, const struct direct_
     made->layout = direct_layout_of(conv);
     made->src_floats = direct_copy_floats(conv->src, made->layout.block_i);
     made->dst_floats = direct_copy_floats(conv->dst, made->layout.block_o);
+
     if (direct_is_thin(conv)) {
         snprintf(made->name, sizeof made->name, "thin:%s", engine_kernels()->name);
     } else if (conv->winograd && winograd_supports(conv)) {
@@ -93,6 +94,7 @@ enum status direct_forward_new(struct direct_forward **ret, const struct direct_
     } else {
         snprintf(made->name, sizeof made->name, "%s", onednn_conv_name(made->onednn));
     }
+
     *ret = made;
     return STATUS_OK;
 }
@@ -175,6 +177,7 @@ static void direct_run_thin(const struct direct_forward *forward, const float *s
     const struct engine_kernels *kernels = engine_kernels();
     int64_t blocks = forward->layout.src_c / forward->layout.block_i,
             taps = conv->kernel[0] * conv->kernel[1] * conv->kernel[2];
+
 #pragma omp parallel for collapse(3) schedule(static)
     for (int64_t n = 0; n < conv->dst.n; n++)
         for (int64_t o = 0; o < conv->dst.c; o++)
@@ -200,6 +203,7 @@ static void direct_run_blocked(const struct direct_forward *forward, const float
     const struct direct_layout *layout = &forward->layout;
     const struct engine_kernels *kernels = engine_kernels();
     int64_t blocks = layout->dst_c / layout->block_o, taps = conv->kernel[0] * conv->kernel[1] * conv->kernel[2];
+
 #pragma omp parallel for collapse(3) schedule(static)
     for (int64_t n = 0; n < conv->dst.n; n++)
         for (int64_t block = 0; block < blocks; block += 2)
@@ -224,10 +228,12 @@ void direct_forward_run(struct direct_forward *forward, const float *src, const 
 {
     char *at = scratch;
     float *src_copy = scratch_take(&at, forward->src_floats), *dst_copy = scratch_take(&at, forward->dst_floats);
+
     if (forward->layout.block_o == 1) {
         direct_run_thin(forward, src, packed, b, fusion->affine, dst);
         return;
     }
+
     if (forward->src_floats)
         tensor_pack_blocks(src_copy, src, forward->conv.src, forward->layout.block_i);
     src = forward->src_floats ? src_copy : src;
@@ -237,6 +243,7 @@ void direct_forward_run(struct direct_forward *forward, const float *src, const 
         onednn_conv_run(forward->onednn, src, packed, b, forward->dst_floats ? dst_copy : dst, at);
     else
         direct_run_blocked(forward, src, packed, b, forward->dst_floats ? dst_copy : dst);
+
     if (forward->dst_floats)
         tensor_unpack_blocks(dst, dst_copy, forward->conv.dst, forward->layout.block_o);
 }

@@ -144,6 +144,7 @@ static struct onednn_problem onednn_describe(const struct direct_conv *conv, con
         .dst_tag = blocked,
         .w_tag = plain_src ? (wide ? dnnl_Acdeb16a : dnnl_Acdeb8a) : (wide ? dnnl_ABcde16b16a : dnnl_ABcde8b8a),
     };
+
     for (int a = 0; a < 3; a++) {
         int64_t after =
             (problem.dst[a + 2] - 1) * conv->stride[a] + conv->kernel[a] - problem.src[a + 2] - conv->pad[a];
@@ -151,6 +152,7 @@ static struct onednn_problem onednn_describe(const struct direct_conv *conv, con
         problem.pad_before[a] = conv->pad[a];
         problem.pad_after[a] = after > 0 ? after : 0;
     }
+
     return problem;
 }
 
@@ -161,30 +163,37 @@ static dnnl_status_t onednn_build(struct onednn_conv *conv, const struct onednn_
     dnnl_primitive_desc_t primitive_desc = NULL;
     const char *name = NULL;
     dnnl_status_t status = dnnl_stream_create(&conv->stream, onednn_engine(), dnnl_stream_default_flags);
+
     if (status == dnnl_success)
         status = dnnl_primitive_attr_create(&attr);
     if (status == dnnl_success)
         status = dnnl_primitive_attr_set_scratchpad_mode(attr, dnnl_scratchpad_mode_user);
+
     if (status == dnnl_success)
         status = onednn_desc_init(&desc[0], 5, problem->src, problem->src_tag);
     if (status == dnnl_success)
         status = onednn_desc_init(&desc[1], 5, problem->w, problem->w_tag);
+
     if (status == dnnl_success)
         status = onednn_desc_init(&desc[2], 1, problem->b, dnnl_a);
     if (status == dnnl_success)
         status = onednn_desc_init(&desc[3], 5, problem->dst, problem->dst_tag);
+
     if (status == dnnl_success)
         status = onednn_primitive_desc(&primitive_desc, problem, desc, conv->has_bias, attr);
     if (status == dnnl_success)
         status = dnnl_primitive_create(&conv->primitive, primitive_desc);
+
     if (status == dnnl_success)
         status = onednn_memory(&conv->src, &desc[0]);
     if (status == dnnl_success)
         status = onednn_memory(&conv->w, &desc[1]);
+
     if (status == dnnl_success)
         status = onednn_memory(&conv->b, &desc[2]);
     if (status == dnnl_success)
         status = onednn_memory(&conv->dst, &desc[3]);
+
     if (status == dnnl_success) {
         conv->scratch_bytes = onednn_scratchpad(primitive_desc, &conv->scratchpad);
         if (dnnl_primitive_desc_query(primitive_desc, dnnl_query_impl_info_str, 0, (void *)&name) == dnnl_success &&
@@ -193,10 +202,12 @@ static dnnl_status_t onednn_build(struct onednn_conv *conv, const struct onednn_
         if (conv->scratch_bytes && !conv->scratchpad)
             status = dnnl_out_of_memory;
     }
+
     if (primitive_desc)
         dnnl_primitive_desc_destroy(primitive_desc);
     if (attr)
         dnnl_primitive_attr_destroy(attr);
+
     for (int i = 0; i < 4; i++)
         onednn_desc_done(&desc[i]);
     return status;
@@ -209,10 +220,12 @@ enum status onednn_conv_new(struct onednn_conv **ret, const struct direct_conv *
     struct onednn_conv *made = memory_zalloc(1, sizeof *made);
     char src[SHAPE_TEXT], dst[SHAPE_TEXT];
     dnnl_status_t status;
+
     if (!made)
         return error_memory(error, sizeof *made, "convolution");
     made->has_bias = has_bias;
     status = onednn_engine() ? onednn_build(made, &problem) : dnnl_runtime_error;
+
     if (status != dnnl_success) {
         onednn_conv_free(made);
         return error_set(error, STATUS_FAILED,
@@ -221,6 +234,7 @@ enum status onednn_conv_new(struct onednn_conv **ret, const struct direct_conv *
                          shape_text(src, conv->src), shape_text(dst, conv->dst), conv->kernel[0], conv->kernel[1],
                          conv->kernel[2], (int)status);
     }
+
     *ret = made;
     return STATUS_OK;
 }
@@ -261,6 +275,7 @@ static dnnl_status_t onednn_execute(struct onednn_conv *conv, const float *src, 
     dnnl_exec_arg_t args[5] = {{DNNL_ARG_SRC, conv->src}, {DNNL_ARG_WEIGHTS, conv->w}, {DNNL_ARG_DST, conv->dst}};
     int n = 3;
     dnnl_status_t status = onednn_set(conv->src, src);
+
     if (status == dnnl_success)
         status = onednn_set(conv->w, w);
     if (status == dnnl_success)
@@ -270,6 +285,7 @@ static dnnl_status_t onednn_execute(struct onednn_conv *conv, const float *src, 
         status = onednn_set(conv->b, b);
         args[n++] = (dnnl_exec_arg_t){DNNL_ARG_BIAS, conv->b};
     }
+
     if (status == dnnl_success && conv->scratch_bytes) {
         status = onednn_set(conv->scratchpad, scratch);
         args[n++] = (dnnl_exec_arg_t){DNNL_ARG_SCRATCHPAD, conv->scratchpad};

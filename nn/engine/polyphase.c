@@ -69,10 +69,12 @@ static void polyphase_axis(const struct direct_conv *grid, int axis, struct phas
     int64_t taps = grid->kernel[axis] > q ? (grid->kernel[axis] - q + s - 1) / s : 0;
     int64_t size = large[axis] > a ? (large[axis] - a + s - 1) / s : 0, pad = taps - 1 - offset;
     int64_t *dst = axis == 0 ? &phase->conv.dst.d : axis == 1 ? &phase->conv.dst.h : &phase->conv.dst.w;
+
     *dst = size;
     phase->conv.stride[axis] = 1;
     phase->conv.kernel[axis] = taps;
     phase->conv.pad[axis] = pad;
+
     if (taps == 0)
         return;
     if (pad < 0) { /* read further right: zero taps in front */
@@ -80,6 +82,7 @@ static void polyphase_axis(const struct direct_conv *grid, int axis, struct phas
         phase->conv.kernel[axis] += -pad;
         phase->conv.pad[axis] = 0;
     }
+
     /* The window must reach the end of the small grid: zero taps behind. */
     int64_t short_by = small[axis] - (size - 1 + phase->conv.kernel[axis] - phase->conv.pad[axis]);
     if (short_by > 0)
@@ -123,6 +126,7 @@ static enum status polyphase_finish_group(struct polyphase *phases, struct phase
                                           struct error *error)
 {
     struct direct_layout layout;
+
     if (direct_forward_new(&group->forward, &group->conv, has_bias, error))
         return error->status;
     layout = direct_forward_layout(group->forward);
@@ -133,12 +137,14 @@ static enum status polyphase_finish_group(struct polyphase *phases, struct phase
         phase->target.offset = phases->packed_floats;
         phases->targets[phases->n_targets++] = phase->target;
     }
+
     group->weights_floats = weights_floats(&layout, polyphase_n_taps(&phases->phases[group->first]));
     group->packed_floats = direct_forward_packed_floats(group->forward);
     phases->packed_floats += group->packed_floats;
     if (has_bias && layout.dst_c > phases->bias_floats)
         phases->bias_floats = layout.dst_c;
     group->temp_floats = group->straight ? 0 : tensor_floats(group->conv.dst);
+
     if (direct_forward_scratch_bytes(group->forward) > phases->scratch)
         phases->scratch = direct_forward_scratch_bytes(group->forward);
     return STATUS_OK;
@@ -184,6 +190,7 @@ enum status polyphase_new_gather(struct polyphase **ret, const struct direct_con
 {
     const bool split = space_to_depth_supports(grid);
     struct polyphase *made = polyphase_alloc(split ? PARITIES : 1);
+
     if (!made)
         return error_memory(error, sizeof *made, "convolution");
     made->grid = *grid;
@@ -192,11 +199,13 @@ enum status polyphase_new_gather(struct polyphase **ret, const struct direct_con
     made->dst = grid->dst;
     made->n_groups = 1;
     made->n_phases = split ? PARITIES : 1;
+
     if (polyphase_gather_targets(made, grid, error) ||
         polyphase_finish_group(made, &made->groups[0], has_bias, error)) {
         polyphase_free(made);
         return error->status;
     }
+
     snprintf(made->name, sizeof made->name, split ? "%s, by parity" : "%s",
              direct_forward_name(made->groups[0].forward));
     *ret = made;
@@ -247,11 +256,13 @@ static enum status polyphase_add(struct polyphase *phases, const struct direct_c
                                  struct error *error)
 {
     struct phase *phase = &phases->phases[phases->n_phases];
+
     *phase = (struct phase){.start = {start[0], start[1], start[2]},
                             .conv = {.src = grid->dst, .dst = grid->src, .winograd = grid->winograd}};
     int32_t *tap;
     for (int axis = 0; axis < 3; axis++)
         polyphase_axis(grid, axis, phase);
+
     if (phases->split) {
         const struct direct_conv gather = space_to_depth_conv(grid);
         for (int axis = 0; axis < 3; axis++) {
@@ -259,17 +270,20 @@ static enum status polyphase_add(struct polyphase *phases, const struct direct_c
             phase->conv.pad[axis] = gather.kernel[axis] - 1 - gather.pad[axis];
         }
     }
+
     if (shape_voxels(phase->conv.dst) == 0)
         return STATUS_OK;
     tap = arena_alloc(&phases->arena, (size_t)polyphase_n_taps(phase), sizeof *tap);
     if (!tap)
         return error_memory(error, (size_t)polyphase_n_taps(phase) * sizeof *tap, "convolution");
+
     if (phases->split)
         space_to_depth_taps(grid, phases->n_phases, true, tap);
     else
         polyphase_taps(grid, phase, tap);
     phase->target = (struct weights_target){.n_taps = polyphase_n_taps(phase), .tap = tap, .o_is_large = true};
     polyphase_group(phases, phases->n_phases++);
+
     return STATUS_OK;
 }
 
@@ -294,11 +308,13 @@ static enum status polyphase_new_transpose(struct polyphase **ret, const struct 
 {
     static const int32_t tap[PARITIES] = {0, 1, 2, 3, 4, 5, 6, 7};
     struct polyphase *made = polyphase_alloc(PARITIES);
+
     if (!made)
         return error_memory(error, sizeof *made, "convolution");
     const int64_t block_c = tensor_block();
     const struct direct_layout layout = {tensor_stored_channels(grid->dst.c), tensor_stored_channels(grid->src.c),
                                          block_c, block_c};
+
     const int64_t floats = weights_floats(&layout, 1);
     made->grid = *grid;
     made->transposes = true;
@@ -306,6 +322,7 @@ static enum status polyphase_new_transpose(struct polyphase **ret, const struct 
     made->n_targets = PARITIES;
     made->packed_floats = PARITIES * floats;
     made->bias_floats = has_bias ? layout.dst_c : 0;
+
     for (int64_t p = 0; p < PARITIES; p++)
         made->targets[p] = (struct weights_target){
             .layout = layout, .n_taps = 1, .tap = tap + p, .o_is_large = true, .offset = p * floats};
@@ -318,19 +335,23 @@ enum status polyphase_new_scatter(struct polyphase **ret, const struct direct_co
                                   struct error *error)
 {
     const int64_t *stride = grid->stride, n = stride[0] * stride[1] * stride[2];
+
     if (conv_transpose_2x2x2_supports(grid))
         return polyphase_new_transpose(ret, grid, has_bias, error);
     struct polyphase *made = polyphase_alloc(n);
     enum status status = made ? STATUS_OK : error_memory(error, (size_t)n * sizeof *made->phases, "convolution");
+
     if (!made)
         return status;
     made->split = space_to_depth_supports(grid);
     made->dst = grid->src;
     memcpy(made->stride, stride, sizeof made->stride);
+
     for (int64_t i = 0; i < n && !status; i++) {
         const int64_t start[3] = {i / (stride[1] * stride[2]), i / stride[2] % stride[1], i % stride[2]};
         status = polyphase_add(made, grid, start, error);
     }
+
     for (int64_t g = 0; g < made->n_groups && !status; g++) {
         struct phase_group *group = &made->groups[g];
         if (polyphase_n_taps(&made->phases[group->first]) == 0)
@@ -342,10 +363,12 @@ enum status polyphase_new_scatter(struct polyphase **ret, const struct direct_co
             snprintf(made->name, sizeof made->name, n == 1 ? "%s" : "%s, %d phase%s in %d",
                      direct_forward_name(group->forward), (int)n, "s", (int)made->n_groups);
     }
+
     if (status) {
         polyphase_free(made);
         return status;
     }
+
     polyphase_close_pencils(made);
     *ret = made;
     return STATUS_OK;
@@ -440,6 +463,7 @@ static void polyphase_interleave(const struct polyphase *phases, const struct ph
     const struct shape whole = phases->dst;
     const int64_t block_c = tensor_channel_block(whole.c), planes = tensor_stored_channels(whole.c) / block_c,
                   *stride = phases->stride;
+
 #pragma omp parallel for collapse(3) schedule(static)
     for (int64_t n = 0; n < whole.n; n++)
         for (int64_t plane = 0; plane < planes; plane++)
@@ -491,10 +515,12 @@ void polyphase_run(struct polyphase *phases, const float *src, const float *pack
     float *bias = scratch_take(&at, phases->bias_floats), *temp = scratch_take(&at, phases->temp_floats), *next = temp;
     float *split = scratch_take(&at, phases->split_floats);
     struct phase *pending = phases->phases;
+
     if (phases->transposes) {
         conv_transpose_2x2x2_run(&phases->grid, src, packed, b, dst, bias);
         return;
     }
+
     if (phases->split_floats)
         space_to_depth_split(&phases->grid, src, split);
     src = phases->split_floats ? split : src;

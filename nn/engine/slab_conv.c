@@ -88,6 +88,7 @@ static enum status slab_build_forward(struct slab_conv *conv, int64_t bytes_per_
     const int64_t k = shape->kernel[0], s = shape->stride[0], p = shape->pad_before[0];
     struct slab *slab = &conv->forward;
     struct conv_shape part = *shape;
+
     slab_cut(slab, shape->dst.d, shape->scale == 2 ? 2 : shape->transposed ? s : 1, conv->bytes / bytes_per_plane);
     slab->by = slab->per = 1;
 
@@ -110,6 +111,7 @@ static enum status slab_build_forward(struct slab_conv *conv, int64_t bytes_per_
         slab->reads = (slab->n - 1) * s + k;
         part.pad_before[0] = part.pad_after[0] = 0;
     }
+
     part.src.d = slab->reads;
     part.dst.d = slab->n + slab->lead;
     part.needs_d_src = false;
@@ -122,6 +124,7 @@ static enum status slab_build_backward(struct slab_conv *conv, int64_t bytes_per
     const int64_t k = shape->kernel[0], s = shape->stride[0], p = shape->pad_before[0];
     struct slab *slab = &conv->backward;
     struct conv_shape part = *shape;
+
     slab_cut(slab, shape->src.d, shape->scale == 2 || shape->transposed ? 1 : s, conv->bytes / bytes_per_plane);
     slab->by = slab->per = 1;
 
@@ -142,10 +145,12 @@ static enum status slab_build_backward(struct slab_conv *conv, int64_t bytes_per
         part.pad_before[0] = p - slab->start * s;
         part.pad_after[0] = (slab->reads - 1) * s + k - part.pad_before[0] - slab->n;
     }
+
     part.src.d = slab->n;
     part.dst.d = slab->reads;
     part.frozen = true;
     part.has_bias = false;
+
     return slab_build(slab, part, error);
 }
 
@@ -173,6 +178,7 @@ enum status slab_conv_new(struct slab_conv **ret, const struct conv_shape *shape
                           size_t *ret_scratch_bytes, struct error *error)
 {
     struct slab_conv *conv = memory_zalloc(1, sizeof *conv);
+
     if (!conv)
         return error_memory(error, sizeof *conv, "convolution");
     conv->shape = *shape;
@@ -184,6 +190,7 @@ enum status slab_conv_new(struct slab_conv **ret, const struct conv_shape *shape
                   dst_bytes = slab_plane_floats(shape->dst) * (int64_t)sizeof(float);
     const int64_t pair_dst = dst_bytes + slab_most(src_bytes * shape->src.d / shape->dst.d, 1),
                   pair_src = src_bytes + slab_most(dst_bytes * shape->dst.d / shape->src.d, 1);
+
     if (slab_build_forward(conv, pair_dst, error) ||
         (shape->training && shape->needs_d_src && slab_build_backward(conv, pair_src, error))) {
         slab_conv_free(conv);
@@ -195,6 +202,7 @@ enum status slab_conv_new(struct slab_conv **ret, const struct conv_shape *shape
     conv->dst_floats = slab_plane_floats(shape->dst) * slab_most(forward->n + forward->lead, backward->reads);
     *ret_scratch_bytes = slab_scratch_bytes(conv);
     *ret = conv;
+
     return STATUS_OK;
 }
 
@@ -227,6 +235,7 @@ static void slab_load(float *to, struct tensor from, struct slab_planes at, cons
     const int64_t block_c = tensor_channel_block(shape.c), stored = tensor_stored_channels(shape.c),
                   blocks = stored / block_c, voxels = shape.h * shape.w, floats = voxels * block_c;
     const bool fused = affine && affine->scale;
+
 #pragma omp parallel for collapse(2) schedule(static)
     for (int64_t block = 0; block < blocks; block++)
         for (int64_t plane = 0; plane < at.planes; plane++) {

@@ -72,6 +72,7 @@ void space_to_depth_split(const struct direct_conv *grid, const float *src, floa
     const struct shape whole = grid->src;
     const int64_t block_c = tensor_block(), blocks = whole.c / block_c, d = whole.d / 2, h = whole.h / 2,
                   w = whole.w / 2;
+
 #pragma omp parallel for collapse(3) schedule(static)
     for (int64_t n = 0; n < whole.n; n++)
         for (int64_t row = 0; row < PARITIES * blocks; row++)

@@ -54,6 +54,7 @@ enum status weight_gradient_new(struct weight_gradient **ret, const struct direc
 {
     struct weight_gradient *made = memory_zalloc(1, sizeof *made);
     int64_t block_c = tensor_block();
+
     if (!made)
         return error_memory(error, sizeof *made, "convolution");
     made->conv = *conv;
@@ -66,6 +67,7 @@ enum status weight_gradient_new(struct weight_gradient **ret, const struct direc
         .block_i = made->src_is_plain ? conv->src.c : block_c,
         .dst_c = made->dst_is_plain ? conv->dst.c : weight_gradient_blocks(conv->dst.c, block_c) * block_c,
         .block_o = made->dst_is_plain ? 1 : block_c};
+
     if (made->src_is_plain) {
         struct shape *halo = &made->conv.src;
         halo->d = (conv->dst.d - 1) * conv->stride[0] + conv->kernel[0];
@@ -75,11 +77,13 @@ enum status weight_gradient_new(struct weight_gradient **ret, const struct direc
         if (tensor_channel_block(conv->dst.c) == 1)
             made->dst_floats = conv->dst.n * made->layout.dst_c * shape_voxels(conv->dst);
     }
+
     weight_gradient_cut(made);
     if (conv->winograd && winograd_supports(conv) && winograd_new(&made->winograd, conv, true, error)) {
         weight_gradient_free(made);
         return error->status;
     }
+
     snprintf(made->name, sizeof made->name, "%s:%s",
              made->winograd       ? "winograd"
              : made->src_is_plain ? "plain_src"
@@ -201,18 +205,22 @@ void weight_gradient_run(struct weight_gradient *weights, const float *src, cons
         winograd_weights_run(weights->winograd, src, d_dst, d_packed, scratch);
         return;
     }
+
     char *at = scratch;
     float *halo = scratch_take(&at, weights->halo_floats), *dst_copy = scratch_take(&at, weights->dst_floats);
     int64_t floats = weight_gradient_floats(weights), splits = weights->splits;
     float *copies = scratch_take(&at, (splits - 1) * floats);
+
     if (weights->halo_floats) {
         weight_gradient_fill_halo(weights, halo, src);
         src = halo;
     }
+
     if (weights->dst_floats) {
         tensor_pack_blocks(dst_copy, d_dst, weights->conv.dst, weights->layout.block_o);
         d_dst = dst_copy;
     }
+
     memset(d_packed, 0, (size_t)floats * sizeof *d_packed);
     memset(copies, 0, (size_t)((splits - 1) * floats) * sizeof *copies);
 #pragma omp parallel for collapse(2) schedule(dynamic)

@@ -143,6 +143,7 @@ void weights_pack(const struct weights_view *view, const float *w, int64_t n_tar
     const bool o_is_large = targets->o_is_large;
     const int64_t n_o = o_is_large ? view->n_large : view->n_small, n_i = o_is_large ? view->n_small : view->n_large;
     const int64_t n_taps = weights_view_taps(view), together = weights_channels_together(n_taps);
+
 #pragma omp parallel for collapse(2) schedule(static)
     for (int64_t first = 0; first < n_o; first += together)
         for (int64_t i = 0; i < n_i; i++) {
@@ -164,6 +165,7 @@ void weights_unpack(const struct weights_view *view, int64_t n_targets, const st
     const bool o_is_large = targets->o_is_large;
     const int64_t n_o = o_is_large ? view->n_large : view->n_small, n_i = o_is_large ? view->n_small : view->n_large;
     const int64_t n_taps = weights_view_taps(view), together = weights_channels_together(n_taps);
+
 #pragma omp parallel for collapse(2) schedule(static)
     for (int64_t first = 0; first < n_o; first += together)
         for (int64_t i = 0; i < n_i; i++) {

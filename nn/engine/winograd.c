@@ -103,6 +103,8 @@ enum status winograd_new(struct winograd **ret, const struct direct_conv *conv, 
         return error_memory(error, sizeof *made, "convolution");
     const struct winograd_grid grid = winograd_grid_of(conv, tensor_block());
     int64_t rows = engine_kernels()->winograd_rows, tiles = grid.tiles[0] * grid.tiles[1] * grid.tiles[2];
+
+    /* A unit is as many tiles as fit the second cache, or a share of the weights, which every unit reads again. */
     made->grid = grid;
     made->block_c = tensor_block();
     int64_t blocks = grid.sums * grid.blocks_i + grid.blocks_o,
@@ -112,6 +114,8 @@ enum status winograd_new(struct winograd **ret, const struct direct_conv *conv, 
     unit_bytes = unit_bytes < least ? least : unit_bytes > WINOGRAD_UNIT_MOST ? WINOGRAD_UNIT_MOST : unit_bytes;
     int64_t step = unit_bytes / tile_bytes / rows * rows;
     step = step < rows ? rows : step > WINOGRAD_STEP_MAX ? WINOGRAD_STEP_MAX / rows * rows : step;
+
+    /* Units of equal length, so that the last one is not nearly empty. */
     made->units = winograd_divide_up(tiles, step);
     made->threads =
         parallel_threads() < conv->dst.n * made->units ? parallel_threads() : (int)(conv->dst.n * made->units);
@@ -120,6 +124,7 @@ enum status winograd_new(struct winograd **ret, const struct direct_conv *conv, 
     made->m_floats = grid.positions * (grid.blocks_o * made->step * made->block_c + WINOGRAD_GAP);
     made->slab = WINOGRAD_SLAB_BYTES / ((made->v_floats + made->m_floats) * (int64_t)sizeof(float));
     made->slab = made->slab < 1 ? 1 : made->slab;
+
     *ret = made;
     return STATUS_OK;
 }
@@ -223,11 +228,13 @@ void winograd_run(const struct winograd *winograd, const float *src, const float
     const int64_t n_src = winograd->grid.blocks_i * winograd->block_c, unit_stats = winograd_unit_stats(winograd);
     double *sums = fusion->stats ? fusion->stats + winograd->grid.conv.dst.n * unit_stats : NULL;
     int threads = parallel_threads() < winograd->threads ? parallel_threads() : winograd->threads;
+
 #pragma omp parallel num_threads(threads)
     {
         char *at = (char *)scratch +
                    (size_t)omp_get_thread_num() * (winograd_scratch_bytes(winograd) / (size_t)winograd->threads);
         float *v = scratch_take(&at, winograd->v_floats), *m = scratch_take(&at, winograd->m_floats);
+
 #pragma omp for schedule(dynamic)
         for (int64_t i = 0; i < winograd_units(winograd); i++) {
             struct winograd_tile tile = winograd_unit(winograd, i, src, dst);
@@ -242,6 +249,8 @@ void winograd_run(const struct winograd *winograd, const float *src, const float
             kernels->winograd_dst(&tile);
         }
     }
+
+    /* After all units, in their order: the same bits for any number of threads. */
     if (sums)
         winograd_finish_stats(winograd, sums, fusion->stats);
 }
@@ -280,6 +289,7 @@ void winograd_weights_run(const struct winograd *winograd, const float *src, con
     float *v = scratch_take(&at, winograd->slab * winograd->v_floats),
           *m = scratch_take(&at, winograd->slab * winograd->m_floats);
     float *d_u = scratch_take(&at, winograd_packed_floats(winograd));
+
 #pragma omp parallel
     {
 #pragma omp for schedule(static)
@@ -287,6 +297,7 @@ void winograd_weights_run(const struct winograd *winograd, const float *src, con
             memset(d_u + p * per_position, 0, (size_t)per_position * sizeof *d_u);
         for (int64_t first = 0; first < units; first += winograd->slab) {
             int64_t last = first + winograd->slab < units ? first + winograd->slab : units;
+
 #pragma omp for schedule(static)
             for (int64_t i = first; i < last; i++) {
                 struct winograd_tile tile = winograd_unit(winograd, i, src, NULL);
@@ -297,6 +308,7 @@ void winograd_weights_run(const struct winograd *winograd, const float *src, con
                     d_dst + i / winograd->units * grid->blocks_o * winograd->block_c * shape_voxels(grid->conv.dst);
                 kernels->winograd_d_dst(&tile);
             }
+
 #pragma omp for schedule(static)
             for (int64_t p = 0; p < grid->positions; p++)
                 for (int64_t i = first; i < last; i++) {

@@ -118,6 +118,7 @@ static struct conv_shape case_shape(const struct conv_case *c)
                                .training = true,
                                .needs_d_src = true};
     int64_t *dst[3] = {&shape.dst.d, &shape.dst.h, &shape.dst.w};
+
     for (int a = 0; a < 3; a++) {
         int64_t up = c->size[a] * c->scale, pads = c->pad_before[a] + c->pad_after[a];
         shape.kernel[a] = c->kernel[a];
@@ -127,6 +128,7 @@ static struct conv_shape case_shape(const struct conv_case *c)
         *dst[a] = c->transposed ? (up - 1) * c->stride[a] + c->kernel[a] - pads
                                 : (up + pads - c->kernel[a]) / c->stride[a] + 1;
     }
+
     return shape;
 }
 
@@ -162,6 +164,7 @@ static void reference_voxel(struct reference *r, int64_t n, int64_t z, int64_t y
     const int64_t taps = s->kernel[0] * s->kernel[1] * s->kernel[2];
     const int64_t dst_voxels = shape_voxels(s->dst), src_voxels = shape_voxels(s->src),
                   at = (z * s->dst.h + y) * s->dst.w + x;
+
     for (int64_t t = 0; t < taps; t++) {
         int64_t u = reference_meets(s, 0, z, t / (s->kernel[1] * s->kernel[2]), s->src.d);
         int64_t v = reference_meets(s, 1, y, t / s->kernel[2] % s->kernel[1], s->src.h);
@@ -209,6 +212,7 @@ static struct reference reference_draw(const struct conv_case *c)
     struct reference r = {.shape = case_shape(c)};
     struct rng rng = rng_make(7, (uint64_t)(c - cases));
     int64_t taps = c->kernel[0] * c->kernel[1] * c->kernel[2];
+
     r.n_src = shape_count(r.shape.src);
     r.n_dst = shape_count(r.shape.dst);
     r.n_w = c->src_c * c->dst_c * taps;
@@ -224,6 +228,7 @@ static struct reference reference_draw(const struct conv_case *c)
     r.d_src = doubles(r.n_src, NULL);
     r.d_w = doubles(r.n_w, NULL);
     r.d_b = doubles(c->dst_c, NULL);
+
     return r;
 }
 
@@ -321,11 +326,13 @@ static void run_case(const struct conv_case *c, bool winograd)
     struct reference r = reference_new(c);
     struct engine_conv *conv = NULL;
     size_t bytes = 0;
+
     r.shape.winograd = winograd;
     if (!CHECK_OK(engine_conv_new(&conv, &r.shape, &bytes, &error), &error)) {
         reference_done(&r);
         return;
     }
+
     struct tensor src = tensor_of(r.shape.src, r.src), d_dst = tensor_of(r.shape.dst, r.d_dst);
     struct tensor dst = tensor_of(r.shape.dst, NULL), d_src = tensor_of(r.shape.src, NULL);
     float *w = plain_floats(r.w, r.n_w), *b = plain_floats(r.b, c->dst_c), *d_w = floats(r.n_w),
@@ -344,6 +351,7 @@ static void run_case(const struct conv_case *c, bool winograd)
     CHECK(canary_alive(d_w, r.n_w));
     CHECK(canary_alive(d_b, c->dst_c));
     float *all[] = {src.data, d_dst.data, dst.data, d_src.data, w, b, d_w, d_b, scratch};
+
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         memory_free(all[i]);
     engine_conv_free(conv);
@@ -427,6 +435,7 @@ static void run_fused(const struct conv_case *c, bool ret[2])
     struct conv_shape shape = case_shape(c);
     struct engine_conv *conv = NULL;
     size_t bytes = 0;
+
     shape.training = shape.needs_d_src = false;
     shape.winograd = true;
     ret[0] = ret[1] = false;
@@ -434,6 +443,7 @@ static void run_fused(const struct conv_case *c, bool ret[2])
         return;
     ret[0] = engine_conv_can_fuse_norm(conv);
     ret[1] = engine_conv_stats(conv) > 0;
+
     if (ret[0] || ret[1]) {
         struct rng rng = rng_make(11, (uint64_t)(c - cases));
         struct reference r = reference_draw(c);
@@ -458,6 +468,7 @@ static void run_fused(const struct conv_case *c, bool ret[2])
             memory_free(all[i]);
         reference_done(&r);
     }
+
     engine_conv_free(conv);
 }
 
@@ -487,6 +498,7 @@ static void test_threads(void)
     float *sums[2];
     int64_t n_sums = 4 * c->n * tensor_stored_channels(c->dst_c);
     int before = parallel_threads();
+
     r.shape.winograd = true;
     for (int i = 0; i < 2; i++) {
         struct engine_conv *conv = NULL;
@@ -507,6 +519,7 @@ static void test_threads(void)
         memory_free(scratch);
         engine_conv_free(conv);
     }
+
     parallel_set_threads(before);
     CHECK(memcmp(dst[0].data, dst[1].data, (size_t)tensor_floats(r.shape.dst) * sizeof(float)) == 0);
     CHECK(memcmp(d_src[0].data, d_src[1].data, (size_t)tensor_floats(r.shape.src) * sizeof(float)) == 0);
@@ -514,6 +527,7 @@ static void test_threads(void)
     CHECK(memcmp(d_w[0], d_w[1], (size_t)r.n_w * sizeof(float)) == 0);
     float *all[] = {src.data,      d_dst.data,    w,      b,      dst[0].data, dst[1].data,
                     d_src[0].data, d_src[1].data, d_w[0], d_w[1], sums[0],     sums[1]};
+
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         memory_free(all[i]);
     reference_done(&r);
@@ -527,6 +541,7 @@ static void test_cached_weights(void)
     struct engine_conv *conv = NULL;
     size_t bytes = 0;
     struct reference r = reference_new(&cases[0]);
+
     shape.training = shape.needs_d_src = false;
     if (!CHECK_OK(engine_conv_new(&conv, &shape, &bytes, &error), &error))
         return;
@@ -542,6 +557,7 @@ static void test_cached_weights(void)
     engine_conv_forward(conv, src.data, w, b, NULL, second.data, scratch);
     CHECK_NEAR((double)second.data[tensor_at(shape.dst, 0, 3, 1, 1, 1)], r.b[3], 0);
     float *all[] = {src.data, first.data, second.data, w, b, scratch};
+
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         memory_free(all[i]);
     engine_conv_free(conv);
@@ -556,6 +572,7 @@ static void test_many_channels(void)
     struct reference r = reference_new(&c);
     struct engine_conv *conv = NULL;
     size_t bytes = 0;
+
     if (!CHECK_OK(engine_conv_new(&conv, &r.shape, &bytes, &error), &error)) {
         reference_done(&r);
         return;
@@ -573,6 +590,7 @@ static void test_many_channels(void)
         error_sum += ((double)plain[i] - r.dst[i]) * ((double)plain[i] - r.dst[i]);
         sum += r.dst[i] * r.dst[i];
     }
+
     if (strncmp(engine_conv_describe(conv), "own:avx512", 10) == 0)
         CHECK(sqrt(error_sum / sum) < 6e-7);
     CHECK(sqrt(error_sum / sum) < 4e-6);
@@ -590,6 +608,7 @@ static void test_refusals(void)
     struct engine_conv *conv = NULL;
     size_t bytes;
     struct conv_shape shape = case_shape(&cases[0]);
+
     shape.dst.w++;
     CHECK_FAILS(engine_conv_new(&conv, &shape, &bytes, &error), &error, STATUS_USAGE, "do not fit together");
     shape = case_shape(&cases[0]);
@@ -609,10 +628,12 @@ static void test_matmul(void)
     enum { M = 3, N = 5, K = 7 };
     struct rng rng = rng_make(3, 0);
     float a[M * K], at[K * M], b[K * N], bt[N * K], dst[M * N];
+
     for (int i = 0; i < M * K; i++)
         at[i % K * M + i / K] = a[i] = (float)rng_uniform(&rng, -1, 1);
     for (int i = 0; i < K * N; i++)
         bt[i % N * K + i / N] = b[i] = (float)rng_uniform(&rng, -1, 1);
+
     for (int variant = 0; variant < 8; variant++) {
         bool accumulate = variant & 4;
         for (int i = 0; i < M * N; i++)
