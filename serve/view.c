@@ -1,5 +1,6 @@
 /* view.c - meshes small enough for a phone; see work.h. Test: tests/serve/test_server.sh, tests/browser */
 #include <math.h>
+#include <string.h>
 
 #include "data/mask/morphology.h"
 #include "infer/mesh/mesh.h"
@@ -48,6 +49,37 @@ static enum status view_coarsen(struct volume *ret, const struct volume *mask, c
     return STATUS_OK;
 }
 
+/* The mean of each voxel's 27 neighbours, less a half: the surface stands where it is 0, between the steps of voxels.
+ */
+static float *view_field(const struct volume *mask)
+{
+    const int64_t *dim = mask->grid.dim, n = grid_voxels(&mask->grid);
+    const int64_t step[3] = {1, dim[0], dim[0] * dim[1]};
+    float *field = memory_alloc((size_t)n, 2 * sizeof *field);
+    if (!field)
+        return NULL;
+    float *from = field, *to = field + n;
+    for (int64_t i = 0; i < n; i++)
+        from[i] = ((const uint8_t *)mask->data)[i] != 0;
+
+    /* Along one axis after the other; nothing lies beyond the volume. */
+    for (int a = 0; a < 3; a++) {
+#pragma omp parallel for schedule(static)
+        for (int64_t i = 0; i < n; i++) {
+            const int64_t at = i / step[a] % dim[a];
+            to[i] = (from[i] + (at > 0 ? from[i - step[a]] : 0) + (at + 1 < dim[a] ? from[i + step[a]] : 0)) / 3;
+        }
+        float *swap = from;
+        from = to;
+        to = swap;
+    }
+    if (from != field)
+        memcpy(field, from, (size_t)n * sizeof *field);
+    for (int64_t i = 0; i < n; i++)
+        field[i] -= 0.5F;
+    return field;
+}
+
 enum status view_write(const char *path, const struct volume *mask, double target_mm, double *ret_mm,
                        struct error *error)
 {
@@ -68,7 +100,11 @@ enum status view_write(const char *path, const struct volume *mask, double targe
         if (ret_mm)
             *ret_mm = widest;
         double volume_ml = (double)mask_count(coarse.data, grid_voxels(grid)) * grid_voxel_ml(grid);
-        status = mesh_from_mask(&mesh, &coarse, error);
+        float *value = view_field(&coarse);
+        const struct mesh_field field = {{{0, 0, 0}, {grid->dim[0], grid->dim[1], grid->dim[2]}}, value};
+        status = value ? mesh_from_field(&mesh, &coarse, &field, error)
+                       : error_memory(error, (size_t)grid_voxels(grid) * 2 * sizeof *value, "a surface to view");
+        memory_free(value);
         if (!status)
             status = mesh_smooth(&mesh, VIEW_SMOOTHING, VIEW_SHIFT * finest, volume_ml, error);
     }
