@@ -343,6 +343,11 @@ static enum status case_rules(const struct batch *batch, struct batch_case *one,
 static enum status case_insertion(const struct batch *batch, struct batch_case *one, const struct volume *skull,
                                   struct error *error)
 {
+    if (batch->limit > 0 && insertion_bytes(&one->result.implant) > one->plan.report_voxels * REPORT_VOXEL_BYTES) {
+        log_warn("%s: the direction of insertion is not computed: the memory allowed would not do (--max-memory)",
+                 one->name);
+        return STATUS_OK;
+    }
     if (insertion_find(&one->insertion, &one->result.implant, skull, error))
         return error->status;
     if (batch->config->insertable) {

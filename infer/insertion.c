@@ -46,13 +46,13 @@ static enum status insertion_field_make(struct insertion_field *ret, const struc
     }
 
     const int64_t n = grid_voxels(&field.grid), whole = factor[0] * factor[1] * factor[2], *dim = skull->grid.dim;
-    uint16_t *count = memory_zalloc((size_t)n, 2 * sizeof *count);
-    field.piece = memory_alloc((size_t)n, 1);
-    field.bone = memory_alloc((size_t)n, 1);
-    if (!count || !field.piece || !field.bone) {
+    uint16_t *count = whole > 1 ? memory_zalloc((size_t)n, 2 * sizeof *count) : NULL;
+    field.piece = memory_zalloc((size_t)n, 1);
+    field.bone = memory_zalloc((size_t)n, 1);
+    if ((whole > 1 && !count) || !field.piece || !field.bone) {
         memory_free(count);
         insertion_field_done(&field);
-        return error_memory(error, 6 * (size_t)n, "the way of the implant");
+        return error_memory(error, (whole > 1 ? 6 : 2) * (size_t)n, "the way of the implant");
     }
 
     /* Voxels of each kind in a cell; at most factor^3, which 16 bits hold. */
@@ -65,12 +65,17 @@ static enum status insertion_field_make(struct insertion_field *ret, const struc
                 bool in = true;
                 for (int a = 0; a < 3; a++)
                     in = in && at[a] >= 0 && at[a] < piece->dim[a];
-                count[2 * i] = (uint16_t)(count[2 * i] +
-                                          (in && piece->mask[(at[2] * piece->dim[1] + at[1]) * piece->dim[0] + at[0]]));
-                count[2 * i + 1] =
-                    (uint16_t)(count[2 * i + 1] + (((const uint8_t *)skull->data)[(z * dim[1] + y) * dim[0] + x] != 0));
+                const bool own = in && piece->mask[(at[2] * piece->dim[1] + at[1]) * piece->dim[0] + at[0]],
+                           bone = ((const uint8_t *)skull->data)[(z * dim[1] + y) * dim[0] + x] != 0;
+                if (count) {
+                    count[2 * i] = (uint16_t)(count[2 * i] + own);
+                    count[2 * i + 1] = (uint16_t)(count[2 * i + 1] + bone);
+                } else {
+                    field.piece[i] = own;
+                    field.bone[i] = bone ? 255 : 0;
+                }
             }
-    for (int64_t i = 0; i < n; i++) {
+    for (int64_t i = 0; count && i < n; i++) {
         field.piece[i] = 2 * count[2 * i] >= whole;
         field.bone[i] = (uint8_t)(255 * count[2 * i + 1] / whole);
     }
@@ -253,23 +258,34 @@ static void insertion_place(struct insertion_piece *ret, const struct crop *piec
     ret->volume_ml = (double)n * grid_voxel_ml(&skull->grid);
 }
 
-/* How far the undercut reaches from what passes; field-sized masks. */
+/* How far the undercut (field-sized) reaches from what passes; computed in the piece's own box. */
 static enum status insertion_interference(double *ret_mm, const struct insertion_field *field, const uint8_t *undercut,
                                           struct error *error)
 {
-    const double spacing[3] = {grid_spacing_mm(&field->grid, 0), grid_spacing_mm(&field->grid, 1),
-                               grid_spacing_mm(&field->grid, 2)};
-    const int64_t n = grid_voxels(&field->grid);
-    uint8_t *passes = memory_alloc((size_t)n, 1);
+    const struct box *box = &field->box;
+    double spacing[3];
+    int64_t dim[3];
+    for (int a = 0; a < 3; a++) {
+        spacing[a] = grid_spacing_mm(&field->grid, a);
+        dim[a] = box->hi[a] - box->lo[a];
+    }
+    const int64_t n = dim[0] * dim[1] * dim[2];
+    uint8_t *passes = memory_alloc((size_t)n, 2), *blocked = passes + n;
     float *distance = memory_alloc((size_t)n, sizeof *distance);
-    enum status status = passes && distance ? STATUS_OK : error_memory(error, 5 * (size_t)n, "the undercut");
-    for (int64_t i = 0; !status && i < n; i++)
-        passes[i] = field->piece[i] && !undercut[i];
+    enum status status = passes && distance ? STATUS_OK : error_memory(error, 6 * (size_t)n, "the undercut");
+
+    for (int64_t z = 0, i = 0; !status && z < dim[2]; z++)
+        for (int64_t y = 0; y < dim[1]; y++)
+            for (int64_t x = 0; x < dim[0]; x++, i++) {
+                const int64_t at = insertion_at(&field->grid, box->lo[0] + x, box->lo[1] + y, box->lo[2] + z);
+                blocked[i] = undercut[at];
+                passes[i] = field->piece[at] && !undercut[at];
+            }
     if (!status)
-        status = distance_to_mask(distance, passes, field->grid.dim, spacing, error);
+        status = distance_to_mask(distance, passes, dim, spacing, error);
     *ret_mm = 0;
     for (int64_t i = 0; !status && i < n; i++)
-        if (undercut[i] && isfinite(distance[i]))
+        if (blocked[i] && isfinite(distance[i]))
             *ret_mm = fmax(*ret_mm, (double)distance[i]);
     memory_free(passes);
     memory_free(distance);
@@ -446,6 +462,22 @@ void insertion_trim(struct volume *implant, struct insertion *insertion)
         piece->undercut_ml = piece->interference_mm = 0;
     }
     memset(undercut->mask, 0, (size_t)crop_voxels(undercut));
+}
+
+int64_t insertion_bytes(const struct volume *implant)
+{
+    enum { FIELD = 3 /* piece, bone, marks */, PIECE = 10 /* pieces, undercut, distance */ };
+    const struct grid *grid = &implant->grid;
+    const struct box box = box_of_mask(implant->data, grid->dim);
+    double grown = 1, own = 1;
+    if (box_empty(box))
+        return 0;
+    for (int a = 0; a < 3; a++) {
+        const double extent = (double)(box.hi[a] - box.lo[a]);
+        own *= extent;
+        grown *= fmin((double)grid->dim[a], extent + 2 * REACH_MM / grid_spacing_mm(grid, a) + 2);
+    }
+    return (int64_t)(FIELD * grown + PIECE * own);
 }
 
 void insertion_done(struct insertion *insertion)

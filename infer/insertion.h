@@ -36,6 +36,8 @@ enum status insertion_find(struct insertion *ret, const struct volume *implant, 
                            struct error *error);
 /* Removes the undercut from the implant; every piece then passes along its direction. */
 void insertion_trim(struct volume *implant, struct insertion *insertion);
+/* Bytes that insertion_find takes at most for an implant on this grid. */
+int64_t insertion_bytes(const struct volume *implant);
 void insertion_done(struct insertion *insertion);
 /* A picture: the implant with its undercut and an arrow along each direction, in front of the skull. */
 enum status insertion_picture(const char *path, const struct insertion *insertion, const struct volume *implant,
