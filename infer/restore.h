@@ -83,8 +83,8 @@ enum status restorer_open_coarse(struct restorer **ret, const char *path, struct
 enum status restorer_predict(float *p, struct restorer *restorer, const float *frame, struct error *error);
 const struct restore_config *restorer_config(const struct restorer *restorer);
 const struct model *restorer_model(const struct restorer *restorer); /* NULL when made by restorer_new, or builtin */
-const struct shape_model *restorer_shape(const struct restorer *restorer); /* NULL where it is no shape model */
-/* The shape model's file as bytes, of a coarse stage; else NULL. */
+/* The shape model that predicts: the restorer itself, or the coarse stage of a network; NULL: there is none. */
+const struct shape_model *restorer_shape(const struct restorer *restorer);
 const void *restorer_shape_file(const struct restorer *restorer, int64_t *ret_bytes);
 const char *restorer_path(const struct restorer *restorer); /* the model file, "builtin:...", or "" */
 void restorer_params_changed(struct restorer *restorer);

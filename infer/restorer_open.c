@@ -370,7 +370,8 @@ const struct model *restorer_model(const struct restorer *restorer)
 
 const struct shape_model *restorer_shape(const struct restorer *restorer)
 {
-    return restorer->has_shape ? &restorer->shape : NULL;
+    const struct restorer *of = restorer->coarse ? restorer->coarse : restorer;
+    return of->has_shape ? &of->shape : NULL;
 }
 
 const void *restorer_shape_file(const struct restorer *restorer, int64_t *ret_bytes)
