@@ -9,6 +9,7 @@
 #include "data/dataset/dataset.h"
 #include "data/volume/formats.h"
 #include "nn/model/model_file.h"
+#include "shape/fit.h"
 #include "tests/check.h"
 
 enum { N_HEADS = 6 };
@@ -102,6 +103,21 @@ const char chain_adversary[] = "adversary:\n"
                                "      - { type: flatten }\n"
                                "      - { name: real, type: dense, units: 1 }\n"
                                "      - { type: sigmoid }\n";
+
+const char *chain_shape(void)
+{
+    static const char *file;
+    struct error error = {0};
+    struct shape_model shape = {0};
+    struct fit_report report;
+    const char *paths[] = {chain_set()}, *path = check_path("chain_shape.h5");
+    const struct fit_config fit = {.sets = {1, paths}, .split = SPLIT_N};
+    if (!file && CHECK(paths[0] != NULL) && CHECK_OK(shape_fit(&shape, &report, &fit, &error), &error) &&
+        CHECK_OK(shape_model_write(path, &shape, &error), &error))
+        file = path;
+    shape_model_done(&shape);
+    return file;
+}
 
 const char *chain_recipe(const char *name, const char *extra)
 {

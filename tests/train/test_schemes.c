@@ -381,8 +381,8 @@ static void check_shipped(const char *name)
             sets_add(&sets, "restore.scan=whole");
         sets.list[sets.n++] = set;
         snprintf(coarse, sizeof coarse, "coarse=%s",
-                 check_path("skullfix_coarse.yaml")); /* made before: names come sorted */
-        if (recipe.coarse)
+                 recipe.network.input_channels == 3 ? chain_shape() : check_path("skullfix_coarse.yaml"));
+        if (recipe.coarse) /* the coarse stage was made before: names come sorted */
             sets.list[sets.n++] = coarse;
         if (!CHECK_OK(trainer_start(path, sets.n, sets.list, check_path(name), NULL, &error), &error))
             printf("    in %s\n", path);
