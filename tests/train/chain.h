@@ -10,7 +10,8 @@
  * failed check) when it cannot be made. */
 const char *chain_set(void);
 
-/* A shape model of all heads of that set, fitted on the first call; NULL (and a failed check) when it cannot be made. */
+/* A shape model of all heads of that set, fitted on the first call; NULL (and a failed check) when it cannot be made.
+ */
 const char *chain_shape(void);
 
 /* Writes FOLDER/name with a recipe whose network has convolutions, batch norm, dropout and a skip, Adam, 16^3 patches
