@@ -531,7 +531,7 @@ enum status insertion_picture(const char *path, const struct insertion *insertio
         insertion_draw_arrow(arrow, &implant->grid, &insertion->piece[k]);
 
     const struct render_layer layers[] = {{.mask = masks, .rgb = COLOUR_EXTRA, .name = "undercut"},
-                                          {.mask = arrow, .rgb = COLOUR_NOTE, .name = "direction"},
+                                          {.mask = arrow, .rgb = COLOUR_NOTE, .name = "direction", .is_mark = true},
                                           {.mask = implant->data, .rgb = COLOUR_IMPLANT, .name = "implant"},
                                           {.mask = skull->data, .rgb = COLOUR_BONE, .name = "skull"}};
     enum status status = render_sheet(path, &implant->grid, layers, 4, 2, title, error);

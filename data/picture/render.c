@@ -137,7 +137,11 @@ static void render_legend(struct image *sheet, const struct grid *grid, const st
             image_done(&swatch);
         }
         double ml = (double)mask_count(layers[i].mask, grid_voxels(grid)) * grid_voxel_ml(grid);
-        snprintf(text, sizeof text, "%.20s\n%.1f ml", layers[i].name ? layers[i].name : "", ml);
+        const char *name = layers[i].name ? layers[i].name : "";
+        if (layers[i].is_mark)
+            snprintf(text, sizeof text, "%.20s", name);
+        else
+            snprintf(text, sizeof text, "%.20s\n%.1f ml", name, ml);
         image_text(sheet, x + 40, y - 6, text, TEXT_NORMAL, sheet_ink);
     }
 

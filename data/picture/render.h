@@ -9,6 +9,7 @@
 #ifndef CALVARIA_DATA_PICTURE_RENDER_H
 #define CALVARIA_DATA_PICTURE_RENDER_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/error.h"
@@ -49,6 +50,7 @@ struct render_layer {
     const uint8_t *mask;
     uint8_t rgb[3];
     const char *name; /* for the sheet's legend; may be NULL */
+    bool is_mark;     /* an arrow or the like: its volume is not in the legend */
 };
 
 enum status image_new(struct image *ret, int64_t w, int64_t h, struct error *error); /* white */

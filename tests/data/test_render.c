@@ -57,8 +57,8 @@ static void test_views_look_from_where_they_say(void)
 
     for (int i = 0; i < 3; i++) {
         make_ball(ball, wart, cases[i].axis);
-        const struct render_layer layers[] = {{ball, {bone[0], bone[1], bone[2]}, NULL},
-                                              {wart, {red[0], red[1], red[2]}, NULL}};
+        const struct render_layer layers[] = {{.mask = ball, .rgb = {bone[0], bone[1], bone[2]}, .name = NULL},
+                                              {.mask = wart, .rgb = {red[0], red[1], red[2]}, .name = NULL}};
         struct image image;
         if (!CHECK_OK(render_shaded(&image, &grid, layers, 2, cases[i].facing, 100, &error), &error))
             break;
@@ -87,8 +87,8 @@ static void test_same_pixels_on_any_thread_count(void)
     uint8_t *ball = malloc((size_t)N * N * N), *wart = malloc((size_t)N * N * N);
 
     make_ball(ball, wart, 1);
-    const struct render_layer layers[] = {{ball, {bone[0], bone[1], bone[2]}, NULL},
-                                          {wart, {red[0], red[1], red[2]}, NULL}};
+    const struct render_layer layers[] = {{.mask = ball, .rgb = {bone[0], bone[1], bone[2]}, .name = NULL},
+                                          {.mask = wart, .rgb = {red[0], red[1], red[2]}, .name = NULL}};
     struct image one, three;
     struct error error = {0};
     const int threads = parallel_threads();
@@ -115,7 +115,7 @@ static void test_slices_lie_as_in_the_clinic(void)
     uint8_t mask[20 * 30 * 10] = {0};
 
     mask[(9 * 30 + 15) * 20 + 19] = 1; /* left, top */
-    const struct render_layer layer = {mask, {red[0], red[1], red[2]}, NULL};
+    const struct render_layer layer = {.mask = mask, .rgb = {red[0], red[1], red[2]}, .name = NULL};
     struct image image;
     struct error error = {0};
     CHECK_OK(render_slice(&image, &grid, &layer, 1, 1, 15, 200, &error), &error);
@@ -171,15 +171,15 @@ static void test_sheet_is_a_png(void)
     struct error error = {0};
 
     make_ball(ball, wart, 0);
-    const struct render_layer layers[] = {{ball, {bone[0], bone[1], bone[2]}, "skull"},
-                                          {wart, {red[0], red[1], red[2]}, "implant"}};
+    const struct render_layer layers[] = {{.mask = ball, .rgb = {bone[0], bone[1], bone[2]}, .name = "skull"},
+                                          {.mask = wart, .rgb = {red[0], red[1], red[2]}, .name = "implant"}};
     const char *path = check_path("sheet.png");
     CHECK_OK(render_sheet(path, &grid, layers, 2, 1, "a ball", &error), &error);
     png_image png = {.version = PNG_IMAGE_VERSION};
     CHECK(png_image_begin_read_from_file(&png, path));
     CHECK(png.width > 1000 && png.height > 500);
     png_image_free(&png);
-    const struct render_layer empty = {nothing, {bone[0], bone[1], bone[2]}, NULL};
+    const struct render_layer empty = {.mask = nothing, .rgb = {bone[0], bone[1], bone[2]}, .name = NULL};
     CHECK_OK(render_sheet(check_path("empty.png"), &grid, &empty, 1, 0, NULL, &error), &error);
     CHECK_FAILS(render_sheet(path, &grid, layers, 2, 2, "", &error), &error, STATUS_FAILED, "layer 2 of 2");
     CHECK_FAILS(render_sheet(check_path("none/sheet.png"), &grid, layers, 1, 0, "", &error), &error, STATUS_FAILED,
@@ -195,7 +195,7 @@ static void test_memory_runs_out(void)
     uint8_t *ball = malloc((size_t)N * N * N), *wart = malloc((size_t)N * N * N);
 
     make_ball(ball, wart, 0);
-    const struct render_layer layer = {ball, {bone[0], bone[1], bone[2]}, NULL};
+    const struct render_layer layer = {.mask = ball, .rgb = {bone[0], bone[1], bone[2]}, .name = NULL};
     bool done = false;
     parallel_set_threads(1);
 
