@@ -172,13 +172,16 @@ static void test_signals(void)
  * alone. */
 static void check_kills(const char *recipe, const char *alone, const char *killed, int n_sets, char *const *sets)
 {
+    const double begin_s = log_clock_s();
     CHECK_INT(wait_child(start_child(recipe, alone, n_sets, sets)), 0);
+    const double alone_s = log_clock_s() - begin_s;
     struct rng rng = rng_make((uint64_t)time(NULL), 0);
     int n_killed = 0, status = -1;
     for (int i = 0; i < 100 && status != 0; i++) {
         pid_t child = start_child(recipe, killed, n_sets, sets);
-        nap(rng_uniform(&rng, 0.02, 0.3 + 0.1 * i)); /* longer and longer, so that a busy machine gets through too */
-        kill(child, SIGKILL);                        /* of a child that has ended already: nothing */
+        /* Within the run alone at first; longer and longer, so that a busy machine gets through too. */
+        nap(alone_s * rng_uniform(&rng, 0.05, 0.6 + 0.1 * i));
+        kill(child, SIGKILL); /* of a child that has ended already: nothing */
         status = wait_child(child);
         n_killed += status == -1;
     }
