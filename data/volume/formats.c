@@ -140,15 +140,21 @@ enum status formats_open(struct voxel_file *ret, const struct file_series *files
                      "%s: neither NIfTI nor NRRD (.nii, .nii.gz, .hdr, .nrrd, .nhdr, .mha and .mhd are read)", path);
 }
 
+/* One file, its header checked; voxel_file_done either way. */
+static enum status formats_open_checked(struct voxel_file *file, struct grid *grid, const char *path,
+                                        struct error *error)
+{
+    enum status status = file_check_ordinary(path, error);
+    if (!status)
+        status = formats_open(file, &(struct file_series){1, &path}, error);
+    return status ? status : voxel_file_check(file, grid, error);
+}
+
 enum status volume_read(struct volume *ret, const char *path, struct error *error)
 {
     struct voxel_file file = {0};
     struct grid grid;
-    enum status status = file_check_ordinary(path, error);
-    if (!status)
-        status = formats_open(&file, &(struct file_series){1, &path}, error);
-    if (!status)
-        status = voxel_file_check(&file, &grid, error);
+    enum status status = formats_open_checked(&file, &grid, path, error);
     if (!status)
         status = voxel_file_read(ret, &file, &grid, error);
     voxel_file_done(&file);
@@ -159,11 +165,7 @@ enum status volume_read_header(struct volume *ret, const char *path, struct erro
 {
     struct voxel_file file = {0};
     struct grid grid;
-    enum status status = file_check_ordinary(path, error);
-    if (!status)
-        status = formats_open(&file, &(struct file_series){1, &path}, error);
-    if (!status)
-        status = voxel_file_check(&file, &grid, error);
+    enum status status = formats_open_checked(&file, &grid, path, error);
     if (!status) {
         bool scaled = file.slope != 1 || file.intercept != 0;
         enum voxel_type type = file.type == DISK_U8 && !scaled    ? VOXEL_U8

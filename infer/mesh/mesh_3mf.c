@@ -3,7 +3,6 @@
  * surfaces give equal bytes. See mesh.h. Test: tests/infer/test_mesh.c */
 #include "infer/mesh/mesh.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -11,7 +10,7 @@
 
 #include <zlib.h>
 
-#include "base/file.h"
+#include "infer/mesh/mesh_write.h"
 
 enum { ENTRIES = 3, LOCAL_BYTES = 30, CENTRAL_BYTES = 46, END_BYTES = 22, CHUNK_BYTES = 1 << 16, LINE_BYTES = 256 };
 enum { ZIP_VERSION = 20, ZIP_DEFLATED = 8, ZIP_DATE = 0x21 /* 1980-01-01 */ };
@@ -178,18 +177,8 @@ static bool mesh_put_3mf(FILE *file, const struct mesh *mesh, enum mesh_space sp
 
 enum status mesh_write_3mf(const char *path, const struct mesh *mesh, enum mesh_space space, struct error *error)
 {
-    char *part = NULL;
     if (mesh->n_triangles > INT32_MAX / 64)
         return error_set(error, STATUS_FAILED, "%s: %" PRId64 " triangles: too many for a ZIP archive of 4 GB", path,
                          mesh->n_triangles);
-    if (file_begin(&part, path, error))
-        return error->status;
-    FILE *file = fopen(part, "wb");
-    bool ok = file && mesh_put_3mf(file, mesh, space);
-    if (file && fclose(file) != 0)
-        ok = false;
-    enum status status = ok ? file_commit(&part, path, error)
-                            : error_set(error, STATUS_FAILED, "%s: cannot be written: %s", path, strerror(errno));
-    file_discard(&part);
-    return status;
+    return mesh_write(path, mesh, space, mesh_put_3mf, error);
 }

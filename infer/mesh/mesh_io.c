@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "infer/mesh/mesh_write.h"
 
 enum { STL_HEADER_BYTES = 80, STL_TRIANGLE_BYTES = 50 };
 
@@ -114,10 +115,8 @@ static bool mesh_put_ply(FILE *file, const struct mesh *mesh, enum mesh_space sp
     return ok;
 }
 
-typedef bool mesh_writer(FILE *file, const struct mesh *mesh, enum mesh_space space);
-
-static enum status mesh_write(const char *path, const struct mesh *mesh, enum mesh_space space, mesh_writer *write,
-                              struct error *error)
+enum status mesh_write(const char *path, const struct mesh *mesh, enum mesh_space space, mesh_writer *write,
+                       struct error *error)
 {
     if (mesh->n_triangles > UINT32_MAX || mesh->n_points > INT32_MAX)
         return error_set(error, STATUS_FAILED, "%s: %" PRId64 " triangles: too many for the file format", path,
