@@ -23,20 +23,24 @@ static bool hdf5_probe_is_plain(hid_t type)
     return class == H5T_INTEGER || class == H5T_FLOAT || (class == H5T_STRING && H5Tis_variable_str(type) == 0);
 }
 
-/* Room for n values of a type, or NULL where that is too much, or nothing. */
-static void *hdf5_probe_room(hssize_t n, hid_t type)
+/* Room for n values of a type out of the bytes left, or NULL where that is too much, or nothing. */
+static void *hdf5_probe_room(hssize_t n, hid_t type, size_t *left)
 {
     const size_t size = H5Tget_size(type);
-    const bool fits = n > 0 && size > 0 && (size_t)n <= HDF5_PROBE_MAX_BYTES / size;
-    return fits ? memory_alloc((size_t)n, size) : NULL;
+    const bool fits = n > 0 && size > 0 && (size_t)n <= *left / size;
+    if (!fits)
+        return NULL;
+    *left -= (size_t)n * size;
+    return memory_alloc((size_t)n, size);
 }
 
 static herr_t hdf5_probe_attribute(hid_t object, const char *name, const H5A_info_t *info, void *context)
 {
     const hid_t attribute = H5Aopen(object, name, H5P_DEFAULT);
     const hid_t type = H5Aget_type(attribute), space = H5Aget_space(attribute);
-    void *values = hdf5_probe_is_plain(type) ? hdf5_probe_room(H5Sget_simple_extent_npoints(space), type) : NULL;
-    (void)info, (void)context;
+    void *values =
+        hdf5_probe_is_plain(type) ? hdf5_probe_room(H5Sget_simple_extent_npoints(space), type, context) : NULL;
+    (void)info;
 
     if (values)
         H5Aread(attribute, type, values);
@@ -47,12 +51,12 @@ static herr_t hdf5_probe_attribute(hid_t object, const char *name, const H5A_inf
     return 0;
 }
 
-static void hdf5_probe_dataset(hid_t dataset)
+static void hdf5_probe_dataset(hid_t dataset, size_t *left)
 {
     const hid_t type = H5Dget_type(dataset), space = H5Dget_space(dataset), create = H5Dget_create_plist(dataset);
     const bool here = H5Pget_external_count(create) == 0 && H5Pget_layout(create) != H5D_VIRTUAL;
     void *values =
-        here && hdf5_probe_is_plain(type) ? hdf5_probe_room(H5Sget_simple_extent_npoints(space), type) : NULL;
+        here && hdf5_probe_is_plain(type) ? hdf5_probe_room(H5Sget_simple_extent_npoints(space), type, left) : NULL;
 
     H5Dget_storage_size(dataset); /* walks the index of chunks */
     if (values)
@@ -79,14 +83,13 @@ static herr_t hdf5_probe_object(hid_t group, const char *name, const H5L_info_t 
     if (link->type != H5L_TYPE_HARD)
         return 0;
     const hid_t object = H5Oopen(group, name, H5P_DEFAULT);
-    (void)context;
 
     if (object >= 0 && H5Iget_type(object) == H5I_DATASET)
-        hdf5_probe_dataset(object);
+        hdf5_probe_dataset(object, context);
     if (object >= 0 && H5Iget_type(object) == H5I_GROUP)
         hdf5_probe_names(object);
     if (object >= 0) {
-        H5Aiterate2(object, H5_INDEX_NAME, H5_ITER_NATIVE, NULL, hdf5_probe_attribute, NULL);
+        H5Aiterate2(object, H5_INDEX_NAME, H5_ITER_NATIVE, NULL, hdf5_probe_attribute, context);
         H5Oclose(object);
     }
     return 0;
@@ -108,10 +111,11 @@ static void hdf5_probe_child(hdf5_probe_open open, const void *context, size_t b
     mallopt(M_PERTURB, 0xa5);
 
     const hid_t file = open(context);
+    size_t left = HDF5_PROBE_MAX_BYTES;
     if (file >= 0) {
-        H5Aiterate2(file, H5_INDEX_NAME, H5_ITER_NATIVE, NULL, hdf5_probe_attribute, NULL);
+        H5Aiterate2(file, H5_INDEX_NAME, H5_ITER_NATIVE, NULL, hdf5_probe_attribute, &left);
         hdf5_probe_names(file);
-        H5Lvisit(file, H5_INDEX_NAME, H5_ITER_NATIVE, hdf5_probe_object, NULL);
+        H5Lvisit(file, H5_INDEX_NAME, H5_ITER_NATIVE, hdf5_probe_object, &left);
         H5Fclose(file);
     }
     _Exit(0);

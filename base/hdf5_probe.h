@@ -4,8 +4,8 @@
  * nothing else opens the file, walks over all its objects, and reads what the project would read. When it dies, the
  * file is refused; when it comes through, this process does the same steps on the same bytes.
  *
- * What remains: a file that is changed between the two, and data of more than HDF5_PROBE_MAX_BYTES in one dataset,
- * whose index is walked but whose chunks are not unpacked. */
+ * What remains: a file that is changed between the two, and what exceeds HDF5_PROBE_MAX_BYTES of data in one file: the
+ * index of such datasets is walked, their chunks are not unpacked. A packed set holds gigabytes; models stay below. */
 #ifndef CALVARIA_BASE_HDF5_PROBE_H
 #define CALVARIA_BASE_HDF5_PROBE_H
 
