@@ -9,7 +9,7 @@
 #include "data/picture/render.h"
 #include "infer/pieces.h"
 
-enum { CANDIDATES = 240, RING = 12, RINGS = 3, CONNECTIVITY = 6 };
+enum { CANDIDATES = 240, RING = 12, RINGS = 3, CONNECTIVITY = 6, BLOCK = 4 /* cells */, FAR = 64 /* blocks */ };
 static const double CONE_COS = 0.342 /* 70 degrees */, COARSE_MM = 1.5, REACH_MM = 40, SOLID = 0.8, EQUAL = 1.12,
                     EQUAL_FRAC = 0.01, PI = 3.14159265358979;
 
@@ -18,12 +18,15 @@ struct insertion_field {
     struct grid grid;
     struct box box; /* of the piece, within the field */
     uint8_t *piece, *bone;
+    int64_t block_dim[3];
+    uint8_t *away; /* of each block: blocks to the nearest in which a ray can meet bone (Chebyshev), at most FAR */
 };
 
 static void insertion_field_done(struct insertion_field *field)
 {
     memory_free(field->piece);
     memory_free(field->bone);
+    memory_free(field->away);
 }
 
 static int64_t insertion_at(const struct grid *grid, int64_t x, int64_t y, int64_t z)
@@ -31,7 +34,105 @@ static int64_t insertion_at(const struct grid *grid, int64_t x, int64_t y, int64
     return (z * grid->dim[1] + y) * grid->dim[0] + x;
 }
 
-/* The voxels of piece and bone, `factor` to one along each axis. box: of the volume; piece: a crop within it. */
+/* One pass over the blocks, forward or backward: each takes what its neighbours passed before have, and one more. Two
+ * passes give the Chebyshev distance (Rosenfeld and Pfaltz, "Distance functions on digital pictures", Pattern
+ * Recognition 1, 1968). */
+static void insertion_spread(const struct insertion_field *field, bool backward)
+{
+    const int64_t *dim = field->block_dim, n = dim[0] * dim[1] * dim[2];
+    for (int64_t k = 0; k < n; k++) {
+        const int64_t i = backward ? n - 1 - k : k, at[3] = {i % dim[0], i / dim[0] % dim[1], i / dim[0] / dim[1]};
+        int least = field->away[i];
+        for (int side = 0; side < 13; side++) {
+            const int64_t sign = backward ? -1 : 1, x = at[0] + sign * (side % 3 - 1),
+                          y = at[1] + sign * (side / 3 % 3 - 1), z = at[2] + sign * (side / 9 - 1);
+            if (x < 0 || y < 0 || z < 0 || x >= dim[0] || y >= dim[1] || z >= dim[2])
+                continue;
+            const int near = field->away[(z * dim[1] + y) * dim[0] + x] + 1;
+            least = near < least ? near : least;
+        }
+        field->away[i] = (uint8_t)least;
+    }
+}
+
+/* A trilinear value reaches SOLID only where a corner does: blocks without one can be skipped. A block holds the cells
+ * whose lower corner lies in it, so a solid corner counts in the blocks before it as well. */
+static enum status insertion_blocks(struct insertion_field *field, struct error *error)
+{
+    const int64_t *dim = field->grid.dim;
+    for (int a = 0; a < 3; a++)
+        field->block_dim[a] = (dim[a] + BLOCK - 1) / BLOCK;
+    const int64_t *blocks = field->block_dim, n = blocks[0] * blocks[1] * blocks[2];
+    field->away = memory_alloc((size_t)n, 1);
+    if (!field->away)
+        return error_memory(error, (size_t)n, "the way of the implant");
+    memset(field->away, FAR, (size_t)n);
+
+    for (int64_t z = 0; z < dim[2]; z++)
+        for (int64_t y = 0; y < dim[1]; y++) {
+            const uint8_t *row = field->bone + insertion_at(&field->grid, 0, y, z);
+            for (int64_t x = 0; x < dim[0]; x++) {
+                if ((double)row[x] < SOLID * 255)
+                    continue;
+                for (int c = 0; c < 8; c++) {
+                    const int64_t bx = (x - (c & 1)) / BLOCK, by = (y - (c >> 1 & 1)) / BLOCK,
+                                  bz = (z - (c >> 2)) / BLOCK;
+                    field->away[(bz * blocks[1] + by) * blocks[0] + bx] = 0;
+                }
+            }
+        }
+    insertion_spread(field, false);
+    insertion_spread(field, true);
+    return STATUS_OK;
+}
+
+/* Voxels of each kind in a cell; at most factor^3, which 16 bits hold. */
+static void insertion_count_cells(uint16_t *count, const struct insertion_field *field, const struct crop *piece,
+                                  const struct volume *skull, struct box box, const int64_t factor[3])
+{
+    const int64_t *dim = skull->grid.dim, *own = piece->dim;
+    for (int64_t z = box.lo[2]; z < box.hi[2]; z++)
+        for (int64_t y = box.lo[1]; y < box.hi[1]; y++) {
+            const uint8_t *bone = (const uint8_t *)skull->data + (z * dim[1] + y) * dim[0];
+            uint16_t *row =
+                count + 2 * insertion_at(&field->grid, 0, (y - box.lo[1]) / factor[1], (z - box.lo[2]) / factor[2]);
+            for (int64_t x = box.lo[0], part = 0; x < box.hi[0]; x++) {
+                row[1] = (uint16_t)(row[1] + (bone[x] != 0));
+                part = part + 1 < factor[0] ? part + 1 : 0;
+                row += part == 0 ? 2 : 0;
+            }
+        }
+
+    for (int64_t z = 0, i = 0; z < own[2]; z++)
+        for (int64_t y = 0; y < own[1]; y++)
+            for (int64_t x = 0; x < own[0]; x++, i++) {
+                const int64_t at = insertion_at(&field->grid, (piece->box.lo[0] + x - box.lo[0]) / factor[0],
+                                                (piece->box.lo[1] + y - box.lo[1]) / factor[1],
+                                                (piece->box.lo[2] + z - box.lo[2]) / factor[2]);
+                count[2 * at] = (uint16_t)(count[2 * at] + (piece->mask[i] != 0));
+            }
+}
+
+/* On the volume's own voxels: a row of bone is copied, the piece set into its place. */
+static void insertion_copy_cells(struct insertion_field *field, const struct crop *piece, const struct volume *skull,
+                                 struct box box)
+{
+    const int64_t *dim = skull->grid.dim, *own = piece->dim;
+    for (int64_t z = box.lo[2]; z < box.hi[2]; z++)
+        for (int64_t y = box.lo[1]; y < box.hi[1]; y++) {
+            const uint8_t *bone = (const uint8_t *)skull->data + (z * dim[1] + y) * dim[0] + box.lo[0];
+            uint8_t *to = field->bone + insertion_at(&field->grid, 0, y - box.lo[1], z - box.lo[2]);
+            for (int64_t x = 0; x < box.hi[0] - box.lo[0]; x++)
+                to[x] = bone[x] ? 255 : 0;
+        }
+    for (int64_t z = 0; z < own[2]; z++)
+        for (int64_t y = 0; y < own[1]; y++)
+            memcpy(field->piece + insertion_at(&field->grid, piece->box.lo[0] - box.lo[0],
+                                               piece->box.lo[1] + y - box.lo[1], piece->box.lo[2] + z - box.lo[2]),
+                   piece->mask + (z * own[1] + y) * own[0], (size_t)own[0]);
+}
+
+/* The voxels of piece and bone, `factor` to one along each axis. box: of the volume, around the piece's crop. */
 static enum status insertion_field_make(struct insertion_field *ret, const struct crop *piece,
                                         const struct volume *skull, struct box box, const int64_t factor[3],
                                         struct error *error)
@@ -45,42 +146,30 @@ static enum status insertion_field_make(struct insertion_field *ret, const struc
         }
     }
 
-    const int64_t n = grid_voxels(&field.grid), whole = factor[0] * factor[1] * factor[2], *dim = skull->grid.dim;
+    const int64_t n = grid_voxels(&field.grid), whole = factor[0] * factor[1] * factor[2];
     uint16_t *count = whole > 1 ? memory_zalloc((size_t)n, 2 * sizeof *count) : NULL;
     field.piece = memory_zalloc((size_t)n, 1);
-    field.bone = memory_zalloc((size_t)n, 1);
+    field.bone = memory_alloc((size_t)n, 1);
     if ((whole > 1 && !count) || !field.piece || !field.bone) {
         memory_free(count);
         insertion_field_done(&field);
         return error_memory(error, (whole > 1 ? 6 : 2) * (size_t)n, "the way of the implant");
     }
 
-    /* Voxels of each kind in a cell; at most factor^3, which 16 bits hold. */
-    for (int64_t z = box.lo[2]; z < box.hi[2]; z++)
-        for (int64_t y = box.lo[1]; y < box.hi[1]; y++)
-            for (int64_t x = box.lo[0]; x < box.hi[0]; x++) {
-                const int64_t at[3] = {x - piece->box.lo[0], y - piece->box.lo[1], z - piece->box.lo[2]};
-                const int64_t i = insertion_at(&field.grid, (x - box.lo[0]) / factor[0], (y - box.lo[1]) / factor[1],
-                                               (z - box.lo[2]) / factor[2]);
-                bool in = true;
-                for (int a = 0; a < 3; a++)
-                    in = in && at[a] >= 0 && at[a] < piece->dim[a];
-                const bool own = in && piece->mask[(at[2] * piece->dim[1] + at[1]) * piece->dim[0] + at[0]],
-                           bone = ((const uint8_t *)skull->data)[(z * dim[1] + y) * dim[0] + x] != 0;
-                if (count) {
-                    count[2 * i] = (uint16_t)(count[2 * i] + own);
-                    count[2 * i + 1] = (uint16_t)(count[2 * i + 1] + bone);
-                } else {
-                    field.piece[i] = own;
-                    field.bone[i] = bone ? 255 : 0;
-                }
-            }
+    if (count)
+        insertion_count_cells(count, &field, piece, skull, box, factor);
+    else
+        insertion_copy_cells(&field, piece, skull, box);
     for (int64_t i = 0; count && i < n; i++) {
         field.piece[i] = 2 * count[2 * i] >= whole;
         field.bone[i] = (uint8_t)(255 * count[2 * i + 1] / whole);
     }
-
     memory_free(count);
+
+    if (insertion_blocks(&field, error)) {
+        insertion_field_done(&field);
+        return error->status;
+    }
     field.box = box_of_mask(field.piece, field.grid.dim);
     *ret = field;
     return STATUS_OK;
@@ -121,18 +210,25 @@ static void insertion_step(const struct grid *grid, const double out[3], double 
         step[a] = to[a] - from[a];
 }
 
-/* Does the ray from a voxel along `step` meet bone before it leaves the field? */
-static bool insertion_blocked(const struct insertion_field *field, const int64_t voxel[3], const double step[3])
+/* Does the ray from a voxel along `step` meet bone before it leaves the field? Where no bone is within some blocks, the
+ * ray goes on to their end at once. longest: of a step's components. */
+static bool insertion_blocked(const struct insertion_field *field, const int64_t voxel[3], const double step[3],
+                              double longest)
 {
-    double at[3] = {(double)voxel[0], (double)voxel[1], (double)voxel[2]};
-    for (;;) {
+    for (int64_t k = 1;;) {
+        double at[3];
+        int64_t block[3];
         for (int a = 0; a < 3; a++) {
-            at[a] += step[a];
+            at[a] = (double)voxel[a] + (double)k * step[a];
             if (!(at[a] > -1 && at[a] < (double)field->grid.dim[a]))
                 return false;
+            block[a] = at[a] > 0 ? (int64_t)at[a] / BLOCK : 0;
         }
-        if (insertion_bone(field, at) >= SOLID)
+
+        const int away = field->away[(block[2] * field->block_dim[1] + block[1]) * field->block_dim[0] + block[0]];
+        if (away == 0 && insertion_bone(field, at) >= SOLID)
             return true;
+        k += away > 1 ? 1 + (int64_t)((double)((away - 1) * BLOCK) / longest) : 1;
     }
 }
 
@@ -143,11 +239,13 @@ static int64_t insertion_count(const struct insertion_field *field, const double
     int64_t n = 0;
     double step[3];
     insertion_step(&field->grid, out, step);
+    const double longest = fmax(fabs(step[0]), fmax(fabs(step[1]), fabs(step[2])));
     for (int64_t z = box->lo[2]; z < box->hi[2]; z++)
         for (int64_t y = box->lo[1]; y < box->hi[1]; y++)
             for (int64_t x = box->lo[0]; x < box->hi[0]; x++) {
                 const int64_t i = insertion_at(&field->grid, x, y, z);
-                const bool blocked = field->piece[i] && insertion_blocked(field, (const int64_t[3]){x, y, z}, step);
+                const bool blocked =
+                    field->piece[i] && insertion_blocked(field, (const int64_t[3]){x, y, z}, step, longest);
                 n += blocked;
                 if (undercut)
                     undercut[i] = blocked;
