@@ -34,27 +34,6 @@ static int64_t insertion_at(const struct grid *grid, int64_t x, int64_t y, int64
     return (z * grid->dim[1] + y) * grid->dim[0] + x;
 }
 
-/* One pass over the blocks, forward or backward: each takes what its neighbours passed before have, and one more. Two
- * passes give the Chebyshev distance (Rosenfeld and Pfaltz, "Distance functions on digital pictures", Pattern
- * Recognition 1, 1968). */
-static void insertion_spread(const struct insertion_field *field, bool backward)
-{
-    const int64_t *dim = field->block_dim, n = dim[0] * dim[1] * dim[2];
-    for (int64_t k = 0; k < n; k++) {
-        const int64_t i = backward ? n - 1 - k : k, at[3] = {i % dim[0], i / dim[0] % dim[1], i / dim[0] / dim[1]};
-        int least = field->away[i];
-        for (int side = 0; side < 13; side++) {
-            const int64_t sign = backward ? -1 : 1, x = at[0] + sign * (side % 3 - 1),
-                          y = at[1] + sign * (side / 3 % 3 - 1), z = at[2] + sign * (side / 9 - 1);
-            if (x < 0 || y < 0 || z < 0 || x >= dim[0] || y >= dim[1] || z >= dim[2])
-                continue;
-            const int near = field->away[(z * dim[1] + y) * dim[0] + x] + 1;
-            least = near < least ? near : least;
-        }
-        field->away[i] = (uint8_t)least;
-    }
-}
-
 /* A trilinear value reaches SOLID only where a corner does: blocks without one can be skipped. A block holds the cells
  * whose lower corner lies in it, so a solid corner counts in the blocks before it as well. */
 static enum status insertion_blocks(struct insertion_field *field, struct error *error)
@@ -81,8 +60,7 @@ static enum status insertion_blocks(struct insertion_field *field, struct error 
                 }
             }
         }
-    insertion_spread(field, false);
-    insertion_spread(field, true);
+    distance_chebyshev(field->away, blocks);
     return STATUS_OK;
 }
 
@@ -586,20 +564,46 @@ void insertion_done(struct insertion *insertion)
 
 /* --- the picture --- */
 
-/* A rod of 2 mm with a head from outside down to the piece's middle, as a mask. */
-static void insertion_draw_arrow(uint8_t *mask, const struct grid *grid, const struct insertion_piece *piece)
+/* A rod of 3 mm with a head, from outside down to the piece's middle. */
+enum { ARROW_MM = 45 };
+
+static double insertion_arrow_tip(const struct insertion_piece *piece)
 {
-    const double LENGTH_MM = 45, ROD_MM = 1.5, HEAD_MM = 10, HEAD_RADIUS_MM = 4.5;
-    const double tip_mm = piece->extent_mm > 20 ? 12 : 8;
-    for (int64_t z = 0, i = 0; z < grid->dim[2]; z++)
-        for (int64_t y = 0; y < grid->dim[1]; y++)
-            for (int64_t x = 0; x < grid->dim[0]; x++, i++) {
+    return piece->extent_mm > 20 ? 12 : 8;
+}
+
+/* The voxels that an arrow can reach. */
+static struct box insertion_arrow_box(const struct grid *grid, const struct insertion_piece *piece)
+{
+    const double tip_mm = insertion_arrow_tip(piece), ROUND_MM = 6;
+    double end[2][3];
+    struct box box;
+    for (int e = 0; e < 2; e++) {
+        double world[3];
+        for (int k = 0; k < 3; k++)
+            world[k] = piece->middle_mm[k] - (tip_mm + e * ARROW_MM) * piece->direction[k];
+        grid_to_index(grid, world, end[e]);
+    }
+    for (int a = 0; a < 3; a++) {
+        const double round = ROUND_MM / grid_spacing_mm(grid, a) + 1;
+        box.lo[a] = (int64_t)fmax(0, floor(fmin(end[0][a], end[1][a]) - round));
+        box.hi[a] = (int64_t)fmin((double)grid->dim[a], ceil(fmax(end[0][a], end[1][a]) + round));
+    }
+    return box_empty(box) ? (struct box){{0}, {0}} : box;
+}
+
+static void insertion_draw_arrow(struct crop *arrow, const struct grid *grid, const struct insertion_piece *piece)
+{
+    const double ROD_MM = 1.5, HEAD_MM = 10, HEAD_RADIUS_MM = 4.5, tip_mm = insertion_arrow_tip(piece);
+    for (int64_t z = arrow->box.lo[2], i = 0; z < arrow->box.hi[2]; z++)
+        for (int64_t y = arrow->box.lo[1]; y < arrow->box.hi[1]; y++)
+            for (int64_t x = arrow->box.lo[0]; x < arrow->box.hi[0]; x++, i++) {
                 const double index[3] = {(double)x, (double)y, (double)z};
                 double world[3], along = 0, across = 0;
                 grid_to_world(grid, index, world);
                 for (int k = 0; k < 3; k++)
                     along -= (world[k] - piece->middle_mm[k]) * piece->direction[k];
-                if (along < tip_mm || along > tip_mm + LENGTH_MM)
+                if (along < tip_mm || along > tip_mm + ARROW_MM)
                     continue;
                 for (int k = 0; k < 3; k++) {
                     const double off = world[k] - piece->middle_mm[k] + along * piece->direction[k];
@@ -607,32 +611,42 @@ static void insertion_draw_arrow(uint8_t *mask, const struct grid *grid, const s
                 }
                 const double from_tip = along - tip_mm,
                              radius = from_tip < HEAD_MM ? HEAD_RADIUS_MM * from_tip / HEAD_MM : ROD_MM;
-                mask[i] |= across <= radius * radius;
+                arrow->mask[i] |= across <= radius * radius;
             }
+}
+
+/* All arrows, in the box that holds them. */
+static enum status insertion_arrows(struct crop *ret, const struct grid *grid, const struct insertion *insertion,
+                                    struct error *error)
+{
+    struct crop arrow = {0};
+    for (int k = 0; k < insertion->n; k++)
+        arrow.box = box_join(arrow.box, insertion_arrow_box(grid, &insertion->piece[k]));
+    for (int a = 0; a < 3; a++)
+        arrow.dim[a] = box_size(arrow.box, a);
+    arrow.mask = memory_zalloc((size_t)crop_voxels(&arrow), 1);
+    if (!arrow.mask)
+        return error_memory(error, (size_t)crop_voxels(&arrow), "the picture of the insertion");
+    for (int k = 0; k < insertion->n; k++)
+        insertion_draw_arrow(&arrow, grid, &insertion->piece[k]);
+    *ret = arrow;
+    return STATUS_OK;
 }
 
 enum status insertion_picture(const char *path, const struct insertion *insertion, const struct volume *implant,
                               const struct volume *skull, const char *title, struct error *error)
 {
     const struct crop *undercut = &insertion->undercut;
-    const int64_t *dim = implant->grid.dim, n = grid_voxels(&implant->grid);
-    uint8_t *masks = memory_zalloc((size_t)n, 2), *arrow = masks + n;
-    if (!masks)
-        return error_memory(error, 2 * (size_t)n, "the picture of the insertion");
+    struct crop arrow = {0};
+    if (insertion_arrows(&arrow, &implant->grid, insertion, error))
+        return error->status;
 
-    for (int64_t z = 0; insertion->n && z < undercut->dim[2]; z++)
-        for (int64_t y = 0; y < undercut->dim[1]; y++)
-            memcpy(masks + ((undercut->box.lo[2] + z) * dim[1] + undercut->box.lo[1] + y) * dim[0] +
-                       undercut->box.lo[0],
-                   undercut->mask + (z * undercut->dim[1] + y) * undercut->dim[0], (size_t)undercut->dim[0]);
-    for (int k = 0; k < insertion->n; k++)
-        insertion_draw_arrow(arrow, &implant->grid, &insertion->piece[k]);
-
-    const struct render_layer layers[] = {{.mask = masks, .rgb = COLOUR_EXTRA, .name = "undercut"},
-                                          {.mask = arrow, .rgb = COLOUR_NOTE, .name = "direction", .is_mark = true},
-                                          {.mask = implant->data, .rgb = COLOUR_IMPLANT, .name = "implant"},
-                                          {.mask = skull->data, .rgb = COLOUR_BONE, .name = "skull"}};
+    const struct render_layer layers[] = {
+        {.mask = undercut->mask, .rgb = COLOUR_EXTRA, .name = "undercut", .within = &undercut->box},
+        {.mask = arrow.mask, .rgb = COLOUR_NOTE, .name = "direction", .is_mark = true, .within = &arrow.box},
+        {.mask = implant->data, .rgb = COLOUR_IMPLANT, .name = "implant"},
+        {.mask = skull->data, .rgb = COLOUR_BONE, .name = "skull"}};
     enum status status = render_sheet(path, &implant->grid, layers, 4, 2, title, error);
-    memory_free(masks);
+    crop_done(&arrow);
     return status;
 }

@@ -5,6 +5,7 @@
  * (dz*sz)^2 in double, in this order, as scipy.ndimage does. Each line is one thread's: the result does not depend on
  * the number of threads. Test: tests/data/test_distance.c. */
 #include <math.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include <omp.h>
@@ -334,4 +335,30 @@ enum status distance_signed(float *out, const uint8_t *mask, const int64_t dim[3
     memory_free(depth);
     memory_free(outside);
     return status;
+}
+
+/* One pass over the grid, forward or backward: each voxel takes what those passed before it have, and one more. */
+static void distance_chebyshev_pass(uint8_t *away, const int64_t dim[3], bool backward)
+{
+    const int64_t n = dim[0] * dim[1] * dim[2], sign = backward ? -1 : 1;
+    for (int64_t k = 0; k < n; k++) {
+        const int64_t i = backward ? n - 1 - k : k, at[3] = {i % dim[0], i / dim[0] % dim[1], i / dim[0] / dim[1]};
+        int least = away[i];
+        for (int side = 0; side < 13; side++) {
+            const int64_t x = at[0] + sign * (side % 3 - 1), y = at[1] + sign * (side / 3 % 3 - 1),
+                          z = at[2] + sign * (side / 9 - 1);
+            if (x < 0 || y < 0 || z < 0 || x >= dim[0] || y >= dim[1] || z >= dim[2])
+                continue;
+            const int near = away[(z * dim[1] + y) * dim[0] + x] + 1;
+            least = near < least ? near : least;
+        }
+        away[i] = (uint8_t)least;
+    }
+}
+
+/* Two passes do (Rosenfeld and Pfaltz, "Distance functions on digital pictures", Pattern Recognition 1, 1968). */
+void distance_chebyshev(uint8_t *away, const int64_t dim[3])
+{
+    distance_chebyshev_pass(away, dim, false);
+    distance_chebyshev_pass(away, dim, true);
 }

@@ -23,4 +23,8 @@ enum status distance_within(uint8_t *within, const uint8_t *mask, const int64_t 
  * authors' code). */
 enum status distance_signed(float *out, const uint8_t *mask, const int64_t dim[3], struct error *error);
 
+/* away: 0 at the seeds, elsewhere a cap; then steps to the nearest seed where diagonal ones count as one (Chebyshev),
+ * at most the cap. */
+void distance_chebyshev(uint8_t *away, const int64_t dim[3]);
+
 #endif

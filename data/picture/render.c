@@ -20,26 +20,39 @@ enum {
 
 static const uint8_t slice_ground[3] = COLOUR_SLICE, sheet_ground[3] = COLOUR_PAPER, sheet_ink[3] = COLOUR_INK;
 
+enum status render_shaded_views(struct image *ret, const struct grid *grid, const struct render_layer *layers,
+                                int n_layers, const enum render_view *views, int n_views, int64_t px,
+                                struct error *error)
+{
+    struct scene scene;
+    for (int i = 0; i < n_views; i++)
+        if (px < 1 || (int)views[i] < 0 || views[i] >= VIEW_N)
+            return error_set(error, STATUS_FAILED,
+                             "picture: view %d of %" PRId64 " pixels: out of range (a view, at least 1 pixel)",
+                             (int)views[i], px);
+    if (scene_make(&scene, grid, layers, n_layers, px < SCENE_CELLS_MAX ? px : SCENE_CELLS_MAX, error))
+        return error->status;
+    int done = 0;
+    while (done < n_views && !scene_shade(&ret[done], &scene, views[done], px, error))
+        done++;
+    for (int i = 0; done < n_views && i < done; i++)
+        image_done(&ret[i]);
+    scene_done(&scene);
+    return done < n_views ? error->status : STATUS_OK;
+}
+
 enum status render_shaded(struct image *ret, const struct grid *grid, const struct render_layer *layers, int n_layers,
                           enum render_view view, int64_t px, struct error *error)
 {
-    struct scene scene;
-    if (px < 1 || (int)view < 0 || view >= VIEW_N)
-        return error_set(error, STATUS_FAILED,
-                         "picture: view %d of %" PRId64 " pixels: out of range (a view, at least 1 pixel)", (int)view,
-                         px);
-    if (scene_make(&scene, grid, layers, n_layers, px < SCENE_CELLS_MAX ? px : SCENE_CELLS_MAX, error))
-        return error->status;
-    enum status status = scene_shade(ret, &scene, view, px, error);
-    scene_done(&scene);
-    return status;
+    return render_shaded_views(ret, grid, layers, n_layers, &view, 1, px, error);
 }
 
-/* Index of the layer at voxel i, or -1. */
-static int render_slice_layer(const struct render_layer *layers, int n_layers, int64_t i)
+/* Index of the layer at a voxel, or -1. */
+static int render_slice_layer(const struct grid *grid, const struct render_layer *layers, int n_layers,
+                              const int64_t at[3])
 {
     for (int k = n_layers - 1; k >= 0; k--)
-        if (layers[k].mask[i])
+        if (scene_layer_at(grid, &layers[k], at))
             return k;
     return -1;
 }
@@ -62,7 +75,6 @@ enum status render_slice_box(struct image *ret, const struct grid *grid, const s
                          axis);
 
     const int across = axis == 0 ? 1 : 0, down = axis == 2 ? 1 : 2; /* y down in axial slices, z up in the others */
-    const int64_t step[3] = {1, grid->dim[0], grid->dim[0] * grid->dim[1]};
     const int64_t n_across = box.hi[across] - box.lo[across], n_down = box.hi[down] - box.lo[down];
 
     /* The longer side fills the picture; pixels are square in mm */
@@ -83,8 +95,11 @@ enum status render_slice_box(struct image *ret, const struct grid *grid, const s
                 double v = ((double)y + (s / SLICE_SAMPLES + 0.5) / SLICE_SAMPLES) / (double)h;
                 int64_t i = box.lo[across] + (int64_t)(u * (double)n_across), j = (int64_t)(v * (double)n_down);
                 j = down == 2 ? box.hi[2] - 1 - j : box.lo[1] + j;
-                int layer =
-                    render_slice_layer(layers, n_layers, index * step[axis] + i * step[across] + j * step[down]);
+                int64_t at[3];
+                at[axis] = index;
+                at[across] = i;
+                at[down] = j;
+                int layer = render_slice_layer(grid, layers, n_layers, at);
                 for (int c = 0; c < 3; c++)
                     sum[c] += layer < 0 ? slice_ground[c] : layers[layer].rgb[c];
             }
@@ -108,13 +123,11 @@ static void render_place(struct image *sheet, struct image *picture, int column,
 static void render_middle(int64_t middle[3], bool *ret_left, bool *ret_back, const struct grid *grid,
                           const struct render_layer *layers, int n_layers, int focus)
 {
-    struct box all = {{0}, {0}}, box = box_of_mask(layers[focus].mask, grid->dim);
+    struct box all = {{0}, {0}}, box = {{0}, {0}};
     for (int i = 0; i < n_layers; i++) {
-        struct box other = box_of_mask(layers[i].mask, grid->dim);
-        for (int a = 0; a < 3 && !box_empty(other); a++) {
-            all.lo[a] = all.hi[a] == 0 || other.lo[a] < all.lo[a] ? other.lo[a] : all.lo[a];
-            all.hi[a] = other.hi[a] > all.hi[a] ? other.hi[a] : all.hi[a];
-        }
+        const struct box own = scene_layer_box(grid, &layers[i]);
+        all = box_join(all, own);
+        box = i == focus ? own : box;
     }
     for (int a = 0; a < 3; a++)
         middle[a] = box_empty(box) ? grid->dim[a] / 2 : (box.lo[a] + box.hi[a]) / 2;
@@ -136,7 +149,8 @@ static void render_legend(struct image *sheet, const struct grid *grid, const st
             image_paste(sheet, &swatch, x, y);
             image_done(&swatch);
         }
-        double ml = (double)mask_count(layers[i].mask, grid_voxels(grid)) * grid_voxel_ml(grid);
+        const int64_t n = layers[i].within ? box_voxels(*layers[i].within) : grid_voxels(grid);
+        double ml = layers[i].is_mark ? 0 : (double)mask_count(layers[i].mask, n) * grid_voxel_ml(grid);
         const char *name = layers[i].name ? layers[i].name : "";
         if (layers[i].is_mark)
             snprintf(text, sizeof text, "%.20s", name);

@@ -49,8 +49,9 @@ enum { RENDER_MAX_LAYERS = 8 };
 struct render_layer {
     const uint8_t *mask;
     uint8_t rgb[3];
-    const char *name; /* for the sheet's legend; may be NULL */
-    bool is_mark;     /* an arrow or the like: its volume is not in the legend */
+    const char *name;         /* for the sheet's legend; may be NULL */
+    bool is_mark;             /* an arrow or the like: its volume is not in the legend */
+    const struct box *within; /* the mask holds the voxels of this box alone; NULL: those of the whole grid */
 };
 
 enum status image_new(struct image *ret, int64_t w, int64_t h, struct error *error); /* white */
@@ -67,6 +68,10 @@ enum status image_write_png(const char *path, const struct image *image, struct 
  * a blank image. */
 enum status render_shaded(struct image *ret, const struct grid *grid, const struct render_layer *layers, int n_layers,
                           enum render_view view, int64_t px, struct error *error);
+/* Several views of the same masks, into ret[0 .. n_views - 1]. */
+enum status render_shaded_views(struct image *ret, const struct grid *grid, const struct render_layer *layers,
+                                int n_layers, const enum render_view *views, int n_views, int64_t px,
+                                struct error *error);
 /* The slice at `index` across axis a (0 x, 1 y, 2 z), isotropic pixels, px on the longer side. */
 enum status render_slice(struct image *ret, const struct grid *grid, const struct render_layer *layers, int n_layers,
                          int axis, int64_t index, int64_t px, struct error *error);

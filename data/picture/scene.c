@@ -5,9 +5,40 @@
 #include <math.h>
 #include <string.h>
 
+#include "data/mask/distance.h"
 #include "data/mask/morphology.h"
 
-enum { SCENE_MARGIN = 5 }; /* the widest reach of the blur and the gradient */
+enum {
+    SCENE_MARGIN = 5, /* the widest reach of the blur and the gradient */
+    FAR = 64          /* blocks: distances count up to here */
+};
+
+struct box scene_layer_box(const struct grid *grid, const struct render_layer *layer)
+{
+    if (!layer->within)
+        return box_of_mask(layer->mask, grid->dim);
+    const int64_t dim[3] = {box_size(*layer->within, 0), box_size(*layer->within, 1), box_size(*layer->within, 2)};
+    if (box_empty(*layer->within))
+        return (struct box){{0}, {0}};
+    struct box box = box_of_mask(layer->mask, dim);
+    for (int a = 0; a < 3 && !box_empty(box); a++) {
+        box.lo[a] += layer->within->lo[a];
+        box.hi[a] += layer->within->lo[a];
+    }
+    return box;
+}
+
+bool scene_layer_at(const struct grid *grid, const struct render_layer *layer, const int64_t at[3])
+{
+    const struct box *within = layer->within;
+    if (!within)
+        return layer->mask[(at[2] * grid->dim[1] + at[1]) * grid->dim[0] + at[0]] != 0;
+    for (int a = 0; a < 3; a++)
+        if (at[a] < within->lo[a] || at[a] >= within->hi[a])
+            return false;
+    return layer->mask[((at[2] - within->lo[2]) * box_size(*within, 1) + at[1] - within->lo[1]) * box_size(*within, 0) +
+                       at[0] - within->lo[0]] != 0;
+}
 
 /* The tent filter of one axis: cell c = sum_k weight[c * n_taps + k] * voxel[first[c] + k], weights sum to 256. */
 struct taps {
@@ -54,7 +85,7 @@ static enum status scene_taps_make(struct taps *taps, int64_t n_cells, double ce
 /* What smoothing one layer needs: its filters, the voxels and cells it covers. */
 struct smoothing {
     const uint8_t *mask;
-    const int64_t *dim;
+    struct box within; /* of the mask's voxels on the grid */
     struct box voxels, cells;
     struct taps taps[3]; /* indexed by cell - cells.lo */
 };
@@ -70,7 +101,8 @@ static uint8_t scene_smooth_round(uint32_t sum)
 static void scene_smooth_plane(const struct smoothing *s, int64_t z, uint32_t *sums, uint8_t *a, uint8_t *b,
                                uint8_t *out)
 {
-    int64_t w = s->voxels.hi[0] - s->voxels.lo[0], h = s->voxels.hi[1] - s->voxels.lo[1];
+    const int64_t w = box_size(s->voxels, 0), h = box_size(s->voxels, 1), row_vox = box_size(s->within, 0),
+                  rows = box_size(s->within, 1);
     const struct taps *x_taps = &s->taps[0], *y_taps = &s->taps[1], *z_taps = &s->taps[2];
 
     /* Along z: masks are 0 or 1, so a row is a sum of weights */
@@ -78,8 +110,9 @@ static void scene_smooth_plane(const struct smoothing *s, int64_t z, uint32_t *s
         memset(sums, 0, (size_t)w * sizeof *sums);
         for (int64_t k = 0; k < z_taps->n_taps; k++) {
             uint32_t weight = z_taps->weight[z * z_taps->n_taps + k] * 255u;
-            const uint8_t *row =
-                s->mask + ((z_taps->first[z] + k) * s->dim[1] + y + s->voxels.lo[1]) * s->dim[0] + s->voxels.lo[0];
+            const int64_t from_z = z_taps->first[z] + k - s->within.lo[2],
+                          from_y = y + s->voxels.lo[1] - s->within.lo[1];
+            const uint8_t *row = s->mask + (from_z * rows + from_y) * row_vox + s->voxels.lo[0] - s->within.lo[0];
             if (weight)
                 for (int64_t x = 0; x < w; x++)
                     sums[x] += row[x] ? weight : 0;
@@ -165,7 +198,8 @@ static enum status scene_smooth_mask(struct scene *scene, const struct smoothing
 static enum status scene_add(struct scene *scene, const struct grid *grid, const struct render_layer *layer,
                              struct box box, int label, struct error *error)
 {
-    struct smoothing s = {.mask = layer->mask, .dim = grid->dim, .voxels = box};
+    struct smoothing s = {
+        .mask = layer->mask, .within = layer->within ? *layer->within : box_of_grid(grid), .voxels = box};
     enum status status = STATUS_OK;
     for (int a = 0; a < 3 && !status; a++) {
         double spacing = grid_spacing_mm(grid, a), reach = 1.5 * fmax(scene->cell_mm, spacing);
@@ -208,8 +242,9 @@ static void scene_blocks(struct scene *scene)
     for (int64_t row = 0; row < n; row++)
         for (int64_t x = 0; x < scene->block_dim[0]; x++) {
             const int64_t b[3] = {x, row % scene->block_dim[1], row / scene->block_dim[1]};
-            scene->block[row * scene->block_dim[0] + x] = scene_block_max(scene, b);
+            scene->away[row * scene->block_dim[0] + x] = scene_block_max(scene, b) >= SCENE_SURFACE ? 0 : FAR;
         }
+    distance_chebyshev(scene->away, scene->block_dim);
 }
 
 /* One pass of the binomial filter 1 4 6 4 1 along an axis, taps `stride` cells apart. */
@@ -280,8 +315,8 @@ static enum status scene_layout(struct scene *scene, const struct grid *grid, st
     }
     scene->density = memory_zalloc((size_t)n, 1);
     scene->label = memory_zalloc((size_t)n, 1);
-    scene->block = memory_alloc((size_t)n_blocks, 1);
-    if (!scene->density || !scene->label || !scene->block)
+    scene->away = memory_alloc((size_t)n_blocks, 1);
+    if (!scene->density || !scene->label || !scene->away)
         return error_memory(error, (size_t)n * 2, "a view's cells");
     return STATUS_OK;
 }
@@ -296,12 +331,8 @@ enum status scene_make(struct scene *ret, const struct grid *grid, const struct 
                          RENDER_MAX_LAYERS);
 
     for (int i = 0; i < n_layers; i++) {
-        boxes[i] = box_of_mask(layers[i].mask, grid->dim);
-        for (int a = 0; a < 3 && !box_empty(boxes[i]); a++) {
-            bool first = all.hi[a] == 0;
-            all.lo[a] = first || boxes[i].lo[a] < all.lo[a] ? boxes[i].lo[a] : all.lo[a];
-            all.hi[a] = boxes[i].hi[a] > all.hi[a] ? boxes[i].hi[a] : all.hi[a];
-        }
+        boxes[i] = scene_layer_box(grid, &layers[i]);
+        all = box_join(all, boxes[i]);
         for (int c = 0; c < 3; c++)
             scene.rgb[i][c] = (float)layers[i].rgb[c] / 255;
     }
@@ -334,6 +365,6 @@ void scene_done(struct scene *scene)
     memory_free(scene->density);
     memory_free(scene->smooth);
     memory_free(scene->label);
-    memory_free(scene->block);
+    memory_free(scene->away);
     *scene = (struct scene){0};
 }

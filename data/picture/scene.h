@@ -5,7 +5,10 @@
 
 #include "data/picture/render.h"
 
-enum { SCENE_BLOCK = 4 }; /* cells on a side of the blocks that let rays skip empty space */
+enum {
+    SCENE_BLOCK = 4,    /* cells on a side of the blocks that let rays skip empty space */
+    SCENE_SURFACE = 100 /* density of the surface seen: below the half, so that thin bone stays whole */
+};
 
 struct scene {
     double cell_mm;
@@ -15,7 +18,7 @@ struct scene {
     uint8_t *smooth;  /* the density blurred over about 2 cells: its gradient does not see the voxels' stairs */
     uint8_t *label;   /* index of the layer seen there */
     int64_t block_dim[3];
-    uint8_t *block; /* highest density any interpolation inside the block can meet */
+    uint8_t *away; /* of each block: blocks to the nearest in which a surface can be met (Chebyshev), at most 64 */
     float rgb[RENDER_MAX_LAYERS][3];
 };
 
@@ -23,6 +26,10 @@ struct scene {
 enum status scene_make(struct scene *ret, const struct grid *grid, const struct render_layer *layers, int n_layers,
                        int64_t cells, struct error *error);
 void scene_done(struct scene *scene);
+
+/* The box of a layer's voxels on the grid; whether one of them is at a voxel of the grid. */
+struct box scene_layer_box(const struct grid *grid, const struct render_layer *layer);
+bool scene_layer_at(const struct grid *grid, const struct render_layer *layer, const int64_t at[3]);
 
 /* Draws one view into a fresh white image, px on the longer side. */
 enum status scene_shade(struct image *ret, const struct scene *scene, enum render_view view, int64_t px,

@@ -14,7 +14,7 @@ enum {
     SHADE_AO_BLUR = 2
 }; /* samples per pixel on a side; taps; pixels around */
 
-static const float shade_surface = 100; /* density of the surface seen: below the half, so that thin bone stays whole */
+static const float shade_surface = SCENE_SURFACE;
 static const double shade_ao_mm = 18;
 
 /* Camera axes in volume axes: right, up, forward (unit vectors). */
@@ -23,6 +23,7 @@ struct camera {
     double origin[3];  /* cells: top left corner of the image, before all bone */
     double step;       /* cells per sample */
     double far;        /* cells from origin to behind all bone */
+    double longest;    /* component of forward */
     double inverse[3]; /* 1 / forward: what all rays share; INFINITY where they run along a plane of cells */
     int64_t w, h;      /* samples */
 };
@@ -113,7 +114,7 @@ static void shade_camera_bounds(const struct camera *camera, const struct scene 
         for (int64_t z = 0; z < scene->block_dim[2]; z++)
             for (int64_t y = 0; y < scene->block_dim[1]; y++)
                 for (int64_t x = 0; x < scene->block_dim[0]; x++, i++) {
-                    if ((float)scene->block[i] < shade_surface)
+                    if (scene->away[i] > 0)
                         continue;
                     double at = ((double)x * SCENE_BLOCK + half) * camera->axis[k][0] +
                                 ((double)y * SCENE_BLOCK + half) * camera->axis[k][1] +
@@ -148,6 +149,7 @@ static struct camera shade_camera_make(const struct scene *scene, enum render_vi
     camera.w = SHADE_SAMPLES * (int64_t)ceil((hi[0] - lo[0]) / pixel - 1e-6);
     camera.h = SHADE_SAMPLES * (int64_t)ceil((hi[1] - lo[1]) / pixel - 1e-6);
     camera.far = hi[2] - lo[2];
+    camera.longest = fmax(fabs(camera.axis[2][0]), fmax(fabs(camera.axis[2][1]), fabs(camera.axis[2][2])));
     for (int i = 0; i < 3; i++)
         camera.inverse[i] = fabs(camera.axis[2][i]) < 1e-9 ? INFINITY : 1 / camera.axis[2][i];
     for (int i = 0; i < 3; i++)
@@ -202,7 +204,7 @@ static void shade_ray_clip(const struct camera *camera, const double start[3], c
     }
 }
 
-/* Leaves an empty block: the t behind it, or t itself when the block at t holds something. */
+/* Leaves empty blocks: the t behind them, or t itself when the block at t holds something. */
 static double shade_ray_skip(const struct scene *scene, const struct camera *camera, const double start[3], double t)
 {
     double p[3], lo[3], hi[3], t0 = t, t1 = INFINITY;
@@ -215,8 +217,11 @@ static double shade_ray_skip(const struct scene *scene, const struct camera *cam
         lo[a] = (double)(b * SCENE_BLOCK);
         hi[a] = lo[a] + SCENE_BLOCK;
     }
-    if ((float)scene->block[index] >= shade_surface)
+    const int away = scene->away[index];
+    if (away == 0)
         return t;
+    if (away > 1) /* no surface within that many blocks, whatever the ray's direction */
+        return t + (away - 1) * SCENE_BLOCK / camera->longest;
     shade_ray_clip(camera, start, lo, hi, &t0, &t1);
     return (t1 > t ? t1 : t) + 1e-3;
 }

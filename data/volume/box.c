@@ -29,6 +29,17 @@ struct box box_meet(struct box a, struct box b)
     return a;
 }
 
+struct box box_join(struct box a, struct box b)
+{
+    if (box_empty(a) || box_empty(b))
+        return box_empty(a) ? b : a;
+    for (int k = 0; k < 3; k++) {
+        a.lo[k] = a.lo[k] < b.lo[k] ? a.lo[k] : b.lo[k];
+        a.hi[k] = a.hi[k] > b.hi[k] ? a.hi[k] : b.hi[k];
+    }
+    return a;
+}
+
 struct box box_grow(struct box box, int64_t margin, const int64_t dim[3])
 {
     for (int a = 0; a < 3 && !box_empty(box); a++) {

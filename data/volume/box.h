@@ -19,6 +19,8 @@ struct box box_of_grid(const struct grid *grid);
 struct box box_of_mask(const uint8_t *mask, const int64_t dim[3]);
 /* The common part; empty: lo = hi = 0. */
 struct box box_meet(struct box a, struct box b);
+/* The smallest box around both; an empty one adds nothing. */
+struct box box_join(struct box a, struct box b);
 /* Larger by `margin` voxels on each side, cut at the volume's borders. An empty one stays empty. */
 struct box box_grow(struct box box, int64_t margin, const int64_t dim[3]);
 

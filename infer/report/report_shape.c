@@ -174,13 +174,13 @@ static enum status shape_picture_draw(struct image *sheet, const struct grid *gr
         memcpy(layers[bin].rgb, bin_rgb[bin], sizeof layers[bin].rgb);
     }
 
+    struct image view[2];
+    if (render_shaded_views(view, grid, layers, BINS, views, 2, VIEW_PX, error))
+        return error->status;
     for (int i = 0; i < 2; i++) {
-        struct image view;
-        if (render_shaded(&view, grid, layers, BINS, views[i], VIEW_PX, error))
-            return error->status;
-        image_paste(sheet, &view, FRAME + i * (VIEW_PX + FRAME) + (VIEW_PX - view.w) / 2,
-                    CAPTION + (VIEW_PX - view.h) / 2);
-        image_done(&view);
+        image_paste(sheet, &view[i], FRAME + i * (VIEW_PX + FRAME) + (VIEW_PX - view[i].w) / 2,
+                    CAPTION + (VIEW_PX - view[i].h) / 2);
+        image_done(&view[i]);
         char title[64];
         snprintf(title, sizeof title, "%s, from %s", scale->what, i ? "inside" : "outside");
         image_text(sheet, FRAME + i * (VIEW_PX + FRAME), FRAME, title, TEXT_LARGE, ink);
