@@ -120,8 +120,8 @@ int64_t shape_model_bytes(const struct shape_model *model)
     return rays * (2 * rows * (int64_t)sizeof(float) + heads + 128);
 }
 
-/* The deepest step is voxels: bytes per voxel of the box, for depth, hole numbers, four masks, distances and labels. A
- * hole's box is no larger than a vault's. */
+/* The covariance is freed before the voxels are made, so the larger of the two counts. Bytes per voxel of the box:
+ * depth, hole numbers, four masks, distances and labels. A hole's box is no larger than a vault's. */
 int64_t shape_restore_bytes(const struct shape_model *model, const struct grid *grid)
 {
     enum { BOX_BYTES = 18, COVARIANCE_RAYS = 5000 };
@@ -129,5 +129,5 @@ int64_t shape_restore_bytes(const struct shape_model *model, const struct grid *
     const double voxels = (double)grid_voxels(grid), box = vault_mm3 / voxel_mm3;
     const double maps = (double)model->disc.n_rays * 4 * RADIAL_MAP_PLANES * sizeof(float);
     const double covariance = 8.0 * COVARIANCE_RAYS * COVARIANCE_RAYS;
-    return (int64_t)(maps + covariance + BOX_BYTES * (box < voxels ? box : voxels));
+    return (int64_t)(maps + fmax(covariance, BOX_BYTES * fmin(box, voxels)));
 }
