@@ -25,7 +25,7 @@ static const struct config_field ablate_option_fields[] = {
     {.key = "out", .type = CONFIG_PATH, .offset = OFFSET(out),
      .help = "folder of the runs, tables and plots (default runs/NAME); goes on there"},
     {.key = "set", .type = CONFIG_STRINGS, .offset = OFFSET(set),
-     .help = "KEY=VALUE over the base recipe, for every run; may be repeated"},
+     .help = "KEY=VALUE over the base recipe, for every run"},
     {.key = "json", .type = CONFIG_BOOL, .offset = OFFSET(json), .text = "false",
      .help = "the table as JSON on stdout"},
     {0},

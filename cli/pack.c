@@ -6,8 +6,28 @@
 #include "cli/command.h"
 #include "data/dataset/dataset.h"
 
-struct pack_options {
+/* Of the commands that read a folder of cases, or a table of them. */
+struct layout_command_options {
     struct command_options common;
+    struct layout_options layout;
+};
+
+/* clang-format off */
+static const struct config_field layout_fields[] = {
+    {.key = "pattern", .type = CONFIG_STRINGS, .offset = offsetof(struct layout_command_options, layout.patterns),
+     .help = "[ROLE=]PATH of files below DIR, with {case}, {defect} and *; ROLE is complete (default), defective or "
+             "implant"},
+    {.key = "group_column", .type = CONFIG_STRING,
+     .offset = offsetof(struct layout_command_options, layout.group_column),
+     .help = "the column of a table that names scans of one head (default group)"},
+    {0},
+};
+/* clang-format on */
+static const struct config_table layout_base_table = {
+    .size = sizeof(struct layout_command_options), .base = &command_base_table, .fields = layout_fields};
+
+struct pack_options {
+    struct layout_command_options from;
     const char *out;
     double split[3];
     const char *split_file;
@@ -43,7 +63,8 @@ static enum status pack_run_pack(const void *value, int n_inputs, char *const *i
     const struct pack_config config = {.split_frac = {options->split[0], options->split[1], options->split[2]},
                                        .seed = options->seed,
                                        .spacing_mm = options->spacing_mm,
-                                       .split_file = options->split_file};
+                                       .split_file = options->split_file,
+                                       .layout = options->from.layout};
     if (file_check_free(options->out, options->overwrite, error))
         return error->status;
     return dataset_pack(inputs[0], options->out, &config, error);
@@ -52,11 +73,11 @@ static enum status pack_run_pack(const void *value, int n_inputs, char *const *i
 /* clang-format off */
 const struct command command_pack = {
     .name = "pack",
-    .arguments = "DIR --out SET.h5 [--split 0.8,0.1,0.1 --seed S | --split-file F.tsv] [--spacing-mm F]",
+    .arguments = "DIR|CASES.tsv --out SET.h5 [--split 0.8,0.1,0.1 --seed S | --split-file F.tsv] [--spacing-mm F]",
     .example = "calvaria pack skulls --out set.h5 --split 0.8,0.1,0.1 --seed 1",
     .options = {.help = "pack healthy skulls or ready triplets into one dataset",
                 .size = sizeof(struct pack_options),
-                .base = &command_base_table,
+                .base = &layout_base_table,
                 .fields = pack_fields},
     .min_inputs = 1,
     .max_inputs = 1,
@@ -114,7 +135,7 @@ const struct command command_unpack = {
 /* clang-format on */
 
 struct check_options {
-    struct command_options common;
+    struct layout_command_options from;
     const char *preview;
 };
 
@@ -132,7 +153,7 @@ static enum status pack_run_check(const void *value, int n_inputs, char *const *
 {
     const struct check_options *options = value;
     (void)n_inputs;
-    struct check_report report = {.out = stdout, .preview = options->preview};
+    struct check_report report = {.out = stdout, .preview = options->preview, .layout = options->from.layout};
     enum status status = dataset_check(inputs[0], &report, error);
     if (status)
         return status;
@@ -146,11 +167,11 @@ static enum status pack_run_check(const void *value, int n_inputs, char *const *
 /* clang-format off */
 const struct command command_check = {
     .name = "check",
-    .arguments = "SET.h5|DIR [--preview FILE.png]",
+    .arguments = "SET.h5|DIR|CASES.tsv [--preview FILE.png]",
     .example = "calvaria check set.h5",
     .options = {.help = "report the integrity of a dataset or a folder, naming each bad case",
                 .size = sizeof(struct check_options),
-                .base = &command_base_table,
+                .base = &layout_base_table,
                 .fields = check_fields},
     .min_inputs = 1,
     .max_inputs = 1,

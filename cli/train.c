@@ -18,7 +18,7 @@ struct train_options {
 /* clang-format off */
 static const struct config_field train_fields[] = {
     {.key = "set", .type = CONFIG_STRINGS, .offset = OFFSET(set),
-     .help = "KEY=VALUE over the recipe's, as train.steps=100; may be repeated"},
+     .help = "KEY=VALUE over the recipe's, as train.steps=100"},
     {.key = "run", .type = CONFIG_PATH, .offset = OFFSET(run),
      .help = "the run folder to make (default runs/NAME-DATE-TIME)"},
     {.key = "init", .type = CONFIG_PATH, .offset = OFFSET(init),

@@ -317,7 +317,7 @@ static enum status check_folder(struct checking *checking, const char *path, str
 {
     struct layout layout;
     FILE *out = checking->report->out;
-    enum status status = layout_find(&layout, path, &checking->arena, error);
+    enum status status = layout_find(&layout, path, &checking->report->layout, &checking->arena, error);
     for (int64_t i = 0; !status && out && i < layout.unmatched.n; i++)
         fprintf(out, "note  left out: %s\n", layout.unmatched.items[i]);
     if (!status)
@@ -332,8 +332,9 @@ enum status dataset_check(const char *path, struct check_report *report, struct 
 {
     struct checking checking = {.report = report};
     report->n_cases = report->n_bad = 0;
-    const enum status status =
-        file_is_folder(path) ? check_folder(&checking, path, error) : check_set(&checking, path, error);
+    const enum status status = file_is_folder(path) || file_has_suffix(path, ".tsv")
+                                   ? check_folder(&checking, path, error)
+                                   : check_set(&checking, path, error);
     arena_done(&checking.arena);
     return status ? error_while(error, "checking %s", path) : STATUS_OK;
 }

@@ -11,6 +11,7 @@
 #define CALVARIA_DATA_DATASET_DATASET_H
 
 #include "base/config.h"
+#include "data/dataset/layout.h"
 #include "data/mask/morphology.h"
 #include "data/volume/volume.h"
 
@@ -58,8 +59,9 @@ struct pack_config {
     int64_t seed;
     double spacing_mm;      /* skulls and implants are brought to this grid; 0: their own */
     const char *split_file; /* case<TAB>train|val|test[<TAB>group], "-" for a split: at random; NULL: all at random */
+    struct layout_options layout;
 };
-/* Packs what a folder holds, found by name (data/dataset/layout.h); what did not match is logged, and listed in the
+/* Packs what a folder or a table holds (data/dataset/layout.h); what did not match is logged, and listed in the
  * error when nothing did. Cases of one group, and skulls with the same content, stay on one side of the split. One case
  * in memory at a time. */
 enum status dataset_pack(const char *folder, const char *out, const struct pack_config *config, struct error *error);
@@ -74,6 +76,7 @@ struct check_report {
     int64_t n_cases, n_bad;
     FILE *out;           /* one line per case; NULL: none */
     const char *preview; /* FILE.png: a contact sheet with a row per case (data/picture/contact_sheet.h); NULL: none */
+    struct layout_options layout; /* of a folder or a table */
 };
 enum status dataset_check(const char *path, struct check_report *report, struct error *error);
 

@@ -1,5 +1,5 @@
 /* layout.c - finds the cases of a folder: which files are complete skulls, defective ones and implants. See layout.h.
- * Test: tests/data/test_dataset.c. */
+ * Test: tests/data/test_layout.c, tests/data/test_dataset.c. */
 #include "data/dataset/layout.h"
 
 #include <ctype.h>
@@ -8,27 +8,16 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "data/dataset/layout_finder.h"
 #include "data/volume/formats.h"
 
-enum role { ROLE_COMPLETE, ROLE_DEFECTIVE, ROLE_IMPLANT, ROLE_N };
+const char *const layout_role_names[] = {"complete", "defective", "implant", NULL};
 
 static const struct {
     const char *suffix, *folder;
 } roles[ROLE_N] = {{"_complete", "complete_skull"}, {"_defective", "defective_skull"}, {"_implant", "implant"}};
 
-/* One file: what it is, of which case, of which defect (NULL: still to be found, or a skull). */
-struct entry {
-    const char *path, *name, *defect;
-    enum role role;
-};
-
-struct finder {
-    struct arena *arena;
-    struct error *error;
-    int64_t n, capacity, n_unmatched, capacity_unmatched;
-    struct entry *entries;
-    const char **unmatched;
-};
+enum { SUBFOLDERS_MAX = 8 };
 
 /* A larger copy of an arena's array. */
 static void *layout_array_grown(struct arena *arena, const void *old, int64_t n, int64_t capacity, size_t size)
@@ -39,7 +28,7 @@ static void *layout_array_grown(struct arena *arena, const void *old, int64_t n,
     return larger;
 }
 
-static enum status layout_finder_reject(struct finder *finder, const char *path, const char *why)
+enum status layout_finder_reject(struct layout_finder *finder, const char *path, const char *why)
 {
     if (finder->n_unmatched == finder->capacity_unmatched) {
         finder->capacity_unmatched = finder->capacity_unmatched ? 2 * finder->capacity_unmatched : 16;
@@ -53,7 +42,7 @@ static enum status layout_finder_reject(struct finder *finder, const char *path,
     return STATUS_OK;
 }
 
-static enum status layout_finder_add(struct finder *finder, struct entry entry)
+enum status layout_finder_add(struct layout_finder *finder, struct layout_entry entry)
 {
     if (entry.name && strpbrk(entry.name, "\n\t"))
         return layout_finder_reject(finder, entry.path, "a tab or line end in its name");
@@ -68,9 +57,14 @@ static enum status layout_finder_add(struct finder *finder, struct entry entry)
     return STATUS_OK;
 }
 
-/* The file's name without its extension. */
-static char *layout_file_stem(struct arena *arena, const char *name)
+bool layout_is_volume(const char *path)
 {
+    return volume_format_of(path) >= 0;
+}
+
+char *layout_file_stem(struct arena *arena, const char *path)
+{
+    const char *name = file_base(path);
     char *stem = arena_strdup(arena, name);
     if (stem)
         stem[strlen(name) - strlen(volume_suffix((enum volume_format)volume_format_of(name)))] = '\0';
@@ -93,9 +87,37 @@ static bool layout_file_is_silent(const char *name)
     return name[0] == '.' || file_has_suffix(name, ".raw") || file_has_suffix(name, ".raw.gz");
 }
 
+enum status layout_finder_walk(struct layout_finder *finder, const char *folder, const char *relative, int max_depth,
+                               enum status (*visit)(struct layout_finder *finder, const char *path,
+                                                    const char *relative, const void *context),
+                               const void *context)
+{
+    struct config_strings names;
+    if (file_list(&names, folder, finder->arena, finder->error))
+        return finder->error->status;
+
+    enum status status = STATUS_OK;
+    for (int64_t i = 0; !status && i < names.n; i++) {
+        if (layout_file_is_silent(names.items[i]))
+            continue;
+        const char *path = file_join(finder->arena, folder, names.items[i]);
+        const char *below = file_join(finder->arena, relative, names.items[i]);
+        if (!path || !below)
+            return error_memory(finder->error, strlen(folder), "a path");
+        if (!file_is_folder(path))
+            status = visit(finder, path, below, context);
+        else if (max_depth > 0)
+            status = layout_finder_walk(finder, path, below, max_depth - 1, visit, context);
+        else
+            status = layout_finder_reject(finder, path, "a folder below all that is searched");
+    }
+    return status;
+}
+
 /* ---- collecting files ---- */
 
-static enum status layout_collect_role(struct finder *finder, const char *folder, enum role role, const char *defect)
+static enum status layout_collect_role(struct layout_finder *finder, const char *folder, enum layout_role role,
+                                       const char *defect)
 {
     struct config_strings names;
     if (file_list(&names, folder, finder->arena, finder->error))
@@ -115,14 +137,14 @@ static enum status layout_collect_role(struct finder *finder, const char *folder
         else if (file_is_folder(path) || volume_format_of(names.items[i]) < 0)
             status = layout_finder_reject(finder, path, "no volume");
         else {
+            struct layout_entry entry = {.path = path, .role = role, .split = LAYOUT_SPLIT_NONE};
             char *stem = layout_file_stem(finder->arena, names.items[i]);
             if (stem)
                 layout_cut_suffix(stem, roles[role].suffix);
-            status = layout_finder_add(finder, (struct entry){path, stem,
-                                                              role == ROLE_COMPLETE ? NULL
-                                                              : defect              ? defect
-                                                                                    : "d00",
-                                                              role});
+            entry.name = stem;
+            if (role != ROLE_COMPLETE)
+                entry.defect = defect ? defect : "d00";
+            status = layout_finder_add(finder, entry);
         }
         if (status)
             return status;
@@ -131,40 +153,81 @@ static enum status layout_collect_role(struct finder *finder, const char *folder
     return STATUS_OK;
 }
 
-static enum status layout_collect_flat(struct finder *finder, const char *folder, const struct config_strings *names)
+/* The names of the folders of `relative`, joined by '_'; "" where it has none. *ret_last is the innermost of them. */
+static char *layout_folder_prefix(struct arena *arena, const char *relative, const char **ret_last)
 {
-    for (int64_t i = 0; i < names->n; i++) {
-        const char *path = file_join(finder->arena, folder, names->items[i]);
-        if (!path)
-            return error_memory(finder->error, strlen(folder), "a path");
-        if (layout_file_is_silent(names->items[i]))
-            continue;
-        if (file_is_folder(path) || volume_format_of(names->items[i]) < 0) {
-            if (layout_finder_reject(finder, path,
-                                     file_is_folder(path)
-                                         ? "a folder of another name than complete_skull, defective_skull, implant"
-                                         : "no volume (.nii.gz .nii .nrrd .nhdr)"))
-                return finder->error->status;
-            continue;
-        }
-
-        /* The suffix of the name tells the role; without one the file is a complete skull */
-        struct entry entry = {.path = path, .name = layout_file_stem(finder->arena, names->items[i])};
-        char *stem = (char *)entry.name;
-        if (stem && layout_cut_suffix(stem, "_implant"))
-            entry.role = ROLE_IMPLANT;
-        else if (stem && layout_cut_suffix(stem, "_defective"))
-            entry.role = ROLE_DEFECTIVE;
-        else if (stem && !layout_cut_suffix(stem, "_complete"))
-            layout_cut_suffix(stem, "_ct");
-        if (layout_finder_add(finder, entry))
-            return finder->error->status;
+    const char *base = file_base(relative);
+    char *prefix = arena_strdup(arena, relative);
+    *ret_last = "";
+    if (!prefix || base == relative) {
+        if (prefix)
+            prefix[0] = '\0';
+        return prefix;
     }
-
-    return STATUS_OK;
+    prefix[base - relative - 1] = '\0';
+    *ret_last = arena_strdup(arena, file_base(prefix));
+    for (char *c = prefix; *c; c++)
+        *c = *c == '/' ? '_' : *c;
+    return *ret_last ? prefix : NULL;
 }
 
-static enum status layout_collect(struct finder *finder, const char *folder)
+/* The stem of a file in a subfolder is a role alone, as "implant" or "implant_d01": the folder names the case. */
+static bool layout_stem_is_role(const char *stem, struct layout_entry *entry)
+{
+    for (int r = 0; r < ROLE_N; r++) {
+        const size_t n = strlen(layout_role_names[r]);
+        if (strncmp(stem, layout_role_names[r], n) != 0 || (stem[n] && (stem[n] != '_' || !stem[n + 1])))
+            continue;
+        entry->role = (enum layout_role)r;
+        if (stem[n] && r != ROLE_COMPLETE)
+            entry->defect = stem + n + 1;
+        return r != ROLE_COMPLETE || !stem[n];
+    }
+    return false;
+}
+
+/* The suffix of the name tells the role; without one the file is a complete skull. */
+static enum layout_role layout_cut_role(char *stem)
+{
+    if (layout_cut_suffix(stem, "_implant"))
+        return ROLE_IMPLANT;
+    if (layout_cut_suffix(stem, "_defective"))
+        return ROLE_DEFECTIVE;
+    if (!layout_cut_suffix(stem, "_complete"))
+        layout_cut_suffix(stem, "_ct");
+    return ROLE_COMPLETE;
+}
+
+static enum status layout_visit_flat(struct layout_finder *finder, const char *path, const char *relative,
+                                     const void *context)
+{
+    (void)context;
+    if (!layout_is_volume(path))
+        return layout_finder_reject(finder, path, "no volume (.nii.gz .nii .nrrd .nhdr)");
+
+    struct layout_entry entry = {.path = path, .split = LAYOUT_SPLIT_NONE};
+    const char *last;
+    char *stem = layout_file_stem(finder->arena, path);
+    char *prefix = layout_folder_prefix(finder->arena, relative, &last);
+    if (!stem || !prefix)
+        return error_memory(finder->error, strlen(path), "a name");
+    if (prefix[0] && layout_stem_is_role(stem, &entry)) {
+        entry.name = prefix;
+        return layout_finder_add(finder, entry);
+    }
+
+    /* 001/001_implant is 001; siteA/001_implant is siteA_001 */
+    entry.role = layout_cut_role(stem);
+    const size_t n = strlen(last);
+    if (strncmp(stem, last, n) == 0 && (!stem[n] || stem[n] == '_'))
+        prefix[strlen(prefix) - n] = '\0';
+    else if (n > 0)
+        prefix = arena_printf(finder->arena, "%s_", prefix);
+    entry.name = prefix ? arena_printf(finder->arena, "%s%s", prefix, stem) : NULL;
+    return layout_finder_add(finder, entry);
+}
+
+static enum status layout_collect(struct layout_finder *finder, const char *folder)
 {
     struct config_strings names;
     if (file_list(&names, folder, finder->arena, finder->error))
@@ -177,17 +240,20 @@ static enum status layout_collect(struct finder *finder, const char *folder)
         if (!file_is_folder(path))
             continue;
         any = true;
-        if (layout_collect_role(finder, path, (enum role)r, NULL))
+        if (layout_collect_role(finder, path, (enum layout_role)r, NULL))
             return finder->error->status;
     }
-    return any ? STATUS_OK : layout_collect_flat(finder, folder, &names);
+    if (any)
+        return STATUS_OK;
+    return layout_is_bids(&names) ? layout_collect_bids(finder, folder)
+                                  : layout_finder_walk(finder, folder, "", SUBFOLDERS_MAX, layout_visit_flat, NULL);
 }
 
 /* ---- which defect of which case ---- */
 
 static int layout_entry_compare(const void *a, const void *b)
 {
-    const struct entry *p = a, *q = b;
+    const struct layout_entry *p = a, *q = b;
     int order = strcmp(p->name, q->name);
     if (order == 0)
         order = strcmp(p->defect ? p->defect : "", q->defect ? q->defect : "");
@@ -216,7 +282,7 @@ static size_t layout_numbered_prefix(const char *name)
 
 /* Splits an implant's or defective skull's name: the longest known skull it starts with and the rest; else NAME_d00;
  * else all of it. */
-static enum status layout_entry_resolve(struct finder *finder, struct entry *entry, const char **skulls,
+static enum status layout_entry_resolve(struct layout_finder *finder, struct layout_entry *entry, const char **skulls,
                                         int64_t n_skulls)
 {
     const char *whole = entry->name;
@@ -244,7 +310,7 @@ static enum status layout_entry_resolve(struct finder *finder, struct entry *ent
     return name ? STATUS_OK : error_memory(finder->error, strlen(whole), "a name");
 }
 
-static enum status layout_resolve(struct finder *finder)
+static enum status layout_resolve(struct layout_finder *finder)
 {
     int64_t n_skulls = 0;
     const char **skulls = arena_alloc(finder->arena, (size_t)finder->n, sizeof *skulls);
@@ -264,26 +330,28 @@ static enum status layout_resolve(struct finder *finder)
 
 /* ---- cases from sorted entries ---- */
 
-static bool layout_entry_twice(const struct entry *a, const struct entry *b)
+static bool layout_entry_twice(const struct layout_entry *a, const struct layout_entry *b)
 {
     return a->role == b->role && strcmp(a->name, b->name) == 0 &&
            strcmp(a->defect ? a->defect : "", b->defect ? b->defect : "") == 0;
 }
 
 /* The entries [first, last) of one case. A defect that cannot be used is rejected. */
-static enum status layout_build_case(struct finder *finder, struct layout_case *made, const struct entry *first,
-                                     const struct entry *last)
+static enum status layout_build_case(struct layout_finder *finder, struct layout_case *made,
+                                     const struct layout_entry *first, const struct layout_entry *last)
 {
     *made = (struct layout_case){.name = first->name,
-                                 .defects = arena_alloc(finder->arena, (size_t)(last - first), sizeof *made->defects)};
+                                 .defects = arena_alloc(finder->arena, (size_t)(last - first), sizeof *made->defects),
+                                 .group = first->group,
+                                 .split = first->split};
     if (!made->defects)
         return error_memory(finder->error, sizeof *made, "a case");
-    const struct entry *e = first;
+    const struct layout_entry *e = first;
     if (e->role == ROLE_COMPLETE)
         made->complete = (e++)->path;
     while (e < last) {
         struct layout_defect defect = {.name = e->defect};
-        const struct entry *same = e;
+        const struct layout_entry *same = e;
         for (; e < last && strcmp(e->defect, defect.name) == 0; e++)
             *(e->role == ROLE_IMPLANT ? &defect.implant : &defect.defective) = e->path;
         if (made->complete || (defect.implant && defect.defective))
@@ -301,17 +369,41 @@ static enum status layout_build_case(struct finder *finder, struct layout_case *
     return STATUS_OK;
 }
 
-static enum status layout_build(struct finder *finder, struct layout *ret)
+/* What one file of a case says of its group and split holds for the next file too, unless that says otherwise. */
+static enum status layout_pass_on(struct layout_finder *finder, const struct layout_entry *from,
+                                  struct layout_entry *to)
 {
-    struct entry *entries = finder->entries;
+    if (strcmp(from->name, to->name) != 0)
+        return STATUS_OK;
+    const bool other_group = from->group && to->group && strcmp(from->group, to->group) != 0;
+    if (other_group || (from->split != LAYOUT_SPLIT_NONE && to->split != LAYOUT_SPLIT_NONE && from->split != to->split))
+        return error_set(finder->error, STATUS_USAGE, "case '%s': its files name two %s", to->name,
+                         other_group ? "groups" : "splits");
+    to->group = to->group ? to->group : from->group;
+    to->split = to->split != LAYOUT_SPLIT_NONE ? to->split : from->split;
+    return STATUS_OK;
+}
+
+static enum status layout_build(struct layout_finder *finder, struct layout *ret)
+{
+    struct layout_entry *entries = finder->entries;
     int64_t n = 0;
 
     /* Sorted, files of one case follow each other, and doubles of one volume in two formats too */
     if (finder->n > 0)
         qsort(entries, (size_t)finder->n, sizeof *entries, layout_entry_compare);
 
+    for (int64_t i = 1; i < finder->n; i++)
+        if (layout_pass_on(finder, &entries[i - 1], &entries[i]))
+            return finder->error->status;
+    for (int64_t i = finder->n - 1; i > 0; i--)
+        if (layout_pass_on(finder, &entries[i], &entries[i - 1]))
+            return finder->error->status;
+
     for (int64_t i = 0; i < finder->n; i++) {
         if (n > 0 && layout_entry_twice(&entries[n - 1], &entries[i])) {
+            if (strcmp(entries[n - 1].path, entries[i].path) == 0) /* a table names one skull in several lines */
+                continue;
             const char *why =
                 arena_printf(finder->arena, "the same as %s, which is used", file_base(entries[n - 1].path));
             if (!why || layout_finder_reject(finder, entries[i].path, why))
@@ -338,21 +430,35 @@ static enum status layout_build(struct finder *finder, struct layout *ret)
     return STATUS_OK;
 }
 
-enum status layout_find(struct layout *ret, const char *folder, struct arena *arena, struct error *error)
+enum status layout_find(struct layout *ret, const char *path, const struct layout_options *options, struct arena *arena,
+                        struct error *error)
 {
-    struct finder finder = {.arena = arena, .error = error};
+    static const struct layout_options by_name = {0};
+    struct layout_finder finder = {.arena = arena, .error = error};
+    const bool is_table = file_has_suffix(path, ".tsv") && !file_is_folder(path);
+    if (!options)
+        options = &by_name;
     *ret = (struct layout){0};
-    if (!file_is_folder(folder))
-        return error_set(error, STATUS_FAILED, "%s: %s", folder, file_exists(folder) ? "no folder" : "no such folder");
-    if (layout_collect(&finder, folder) || layout_resolve(&finder) || layout_build(&finder, ret))
+
+    if (!is_table && !file_is_folder(path))
+        return error_set(error, STATUS_FAILED, "%s: %s", path,
+                         file_exists(path) ? "no folder and no table (.tsv)" : "no such folder");
+    if (is_table && options->patterns.n > 0)
+        return error_set(error, STATUS_USAGE, "%s: a table names its files; --pattern is for a folder", path);
+    const enum status found = is_table                  ? layout_collect_table(&finder, path, options->group_column)
+                              : options->patterns.n > 0 ? layout_collect_patterns(&finder, path, &options->patterns)
+                                                        : layout_collect(&finder, path);
+    if (found || layout_resolve(&finder) || layout_build(&finder, ret))
         return error->status;
+
     ret->unmatched = (struct config_strings){finder.n_unmatched, finder.unmatched};
     if (ret->n_cases > 0)
         return STATUS_OK;
     error_set(
         error, STATUS_FAILED,
-        "%s: no skull found (expected NAME_complete and NAME_implant, complete_skull/ and implant/, or healthy skulls)",
-        folder);
+        "%s: no skull found (expected NAME_complete and NAME_implant, complete_skull/ and implant/, BIDS, healthy "
+        "skulls, or files that --pattern names)",
+        path);
     for (int64_t i = 0; i < finder.n_unmatched && i < 10; i++)
         error_while(error, "looking at %s", finder.unmatched[i]);
     return STATUS_FAILED;

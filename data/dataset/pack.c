@@ -230,6 +230,17 @@ static void pack_log_unmatched(const struct config_strings *unmatched)
         log_warn("left out: %" PRId64 " more", unmatched->n - n_listed);
 }
 
+/* What a table or BIDS says of groups and splits, where the split file says nothing. */
+static void pack_plan_layout(struct split_plan *plan, const struct layout *layout, bool has_split_file)
+{
+    for (int64_t i = 0; i < plan->n; i++) {
+        if (!plan->groups[i])
+            plan->groups[i] = layout->cases[i].group;
+        if (!has_split_file)
+            plan->wanted[i] = layout->cases[i].split;
+    }
+}
+
 /* Names of the cases, NULL-terminated. */
 static const char **pack_case_names(const struct layout *layout, struct arena *arena)
 {
@@ -269,17 +280,22 @@ enum status dataset_pack(const char *folder, const char *out, const struct pack_
     struct split_plan plan;
     char *part = NULL;
     const char **names = NULL;
-    enum status status = layout_find(&layout, folder, &arena, error);
+    enum status status = layout_find(&layout, folder, &config->layout, &arena, error);
 
     if (status)
         goto done;
     pack_log_unmatched(&layout.unmatched);
-    if (!(names = pack_case_names(&layout, &arena)))
+    if (!(names = pack_case_names(&layout, &arena))) {
         status = error_memory(error, (size_t)layout.n_cases, "the list of cases");
-    else if (!(status = split_plan(&plan, names, layout.n_cases, config, &arena, error)) &&
-             !(status = pack_begin(&part, out, &arena, error)) &&
-             !(status = pack_into(part, &layout, &plan, config, &arena, error)))
-        status = file_commit(&part, out, error);
+        goto done;
+    }
+    if ((status = split_plan(&plan, names, layout.n_cases, config, &arena, error)))
+        goto done;
+    pack_plan_layout(&plan, &layout, config->split_file != NULL);
+    if ((status = pack_begin(&part, out, &arena, error)) ||
+        (status = pack_into(part, &layout, &plan, config, &arena, error)))
+        goto done;
+    status = file_commit(&part, out, error);
 
 done:
     file_discard(&part);

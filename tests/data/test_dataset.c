@@ -234,7 +234,7 @@ static void test_layout_unmatched(void)
     implant_make(&implant, &skull, lo, hi);
     volume_put("odd", "lonely_implant.nrrd", &implant);
     text_put(path_in("odd", "README.txt"), "hello");
-    CHECK_FAILS(layout_find(&layout, check_path("odd"), &arena, &error), &error, STATUS_FAILED, "no skull found");
+    CHECK_FAILS(layout_find(&layout, check_path("odd"), NULL, &arena, &error), &error, STATUS_FAILED, "no skull found");
     CHECK_CONTAINS(error.text, "lonely_implant.nrrd");
     CHECK_CONTAINS(error.text, "README.txt");
     volume_put("odd", "healthy.nii.gz", &skull);
@@ -244,7 +244,7 @@ static void test_layout_unmatched(void)
     volume_put("odd", "a_1_implant.nrrd", &implant);
     volume_put("odd", "a_left_implant.nrrd", &implant);
     error = (struct error){0};
-    CHECK_OK(layout_find(&layout, check_path("odd"), &arena, &error), &error);
+    CHECK_OK(layout_find(&layout, check_path("odd"), NULL, &arena, &error), &error);
     CHECK_INT(layout.n_cases, 3);
     CHECK_TEXT(layout.cases[0].name, "a");
     CHECK_TEXT(layout.cases[0].defects[0].name, "left");
@@ -252,7 +252,8 @@ static void test_layout_unmatched(void)
     CHECK_TEXT(layout.cases[1].defects[0].name, "d00");
     CHECK(file_has_suffix(layout.cases[2].complete, "healthy.nrrd"));
     CHECK_INT(layout.unmatched.n, 3);
-    CHECK_FAILS(layout_find(&layout, check_path("nowhere"), &arena, &error), &error, STATUS_FAILED, "no such folder");
+    CHECK_FAILS(layout_find(&layout, check_path("nowhere"), NULL, &arena, &error), &error, STATUS_FAILED,
+                "no such folder");
     arena_done(&arena);
     volume_done(&skull);
     volume_done(&implant);
