@@ -11,8 +11,7 @@
 #include "data/picture/render.h"
 #include "data/volume/formats.h"
 #include "infer/batch_memory.h"
-#include "infer/report/report.h"
-#include "shape/restore.h"
+#include "infer/report/report_prediction.h"
 
 enum { SMOOTHING = 15 };
 static const double SMOOTHING_SHIFT = 0.45; /* of a voxel's shortest side: less than half */
@@ -522,6 +521,10 @@ static enum status case_run(struct batch *batch, struct batch_case *one, struct 
 
     if (!status)
         status = restorer_run(&one->result, batch->restorer, &skull, &progress, error);
+    if (!status && one->result.shape) { /* how the head lies is known only now */
+        report_pose_warnings(&one->input.warnings, &one->result.shape->pose);
+        status = skull_strict(&one->input.warnings, batch->config->input.strict, one->path, error);
+    }
     if (!status)
         status = case_rules(batch, one, &skull, error);
     if (!status)

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "data/volume/resample.h"
+#include "data/volume/turn.h"
 #include "infer/mirror.h"
 #include "infer/restorer.h"
 #include "shape/prior.h"
@@ -269,16 +270,15 @@ static enum status restore_shape(struct restoration *result, const struct restor
     return STATUS_OK;
 }
 
-/* The shape model's prediction as a volume of the network's further channels. */
-static enum status restore_predict_shape(struct volume *ret, struct restoration *result, const struct restorer *coarse,
-                                         const struct volume *skull, int64_t channels, struct error *error)
+/* The shape model's prediction on a skull's grid, as a volume of the network's further channels. */
+static enum status restore_shape_prior(struct volume *ret, const struct restoration *result,
+                                       const struct restorer *coarse, const struct volume *skull, int64_t channels,
+                                       struct error *error)
 {
     const struct shape_prior prior = {.model = &coarse->shape, .clip_mm = SHAPE_PRIOR_CLIP_MM, .with_sd = channels > 1};
     struct prior_field field = {0};
-    if (restore_shape(result, coarse, skull, false, error) ||
-        shape_prior_of(&field, &prior, result->shape, &skull->grid, error))
+    if (shape_prior_of(&field, &prior, result->shape, &skull->grid, error))
         return error->status;
-    memset(result->implant.data, 0, (size_t)grid_voxels(&skull->grid)); /* the network's is to come */
     *ret = (struct volume){.grid = skull->grid, .type = VOXEL_F32, .data = field.value};
     for (int a = 0; a < 3; a++) {
         ret->grid.dim[a] = box_size(field.box, a);
@@ -288,8 +288,10 @@ static enum status restore_predict_shape(struct volume *ret, struct restoration 
     return STATUS_OK;
 }
 
-static enum status restore_network(struct restoration *result, struct restorer *restorer, const struct volume *skull,
-                                   struct progress *progress, struct error *error)
+/* Scan of a skull that stands upright in its volume; result->shape, where the coarse stage is a shape model, is there.
+ */
+static enum status restore_network_upright(struct restoration *result, struct restorer *restorer,
+                                           const struct volume *skull, struct progress *progress, struct error *error)
 {
     struct threshold_sink sink = {.result = result,
                                   .skull = skull,
@@ -304,9 +306,9 @@ static enum status restore_network(struct restoration *result, struct restorer *
         memcpy(result->raw.data, skull->data, (size_t)grid_voxels(&skull->grid));
 
     /* The coarse stage's prediction becomes the network's further channels. */
-    if (restorer->coarse && restorer->coarse->has_shape) {
+    if (result->shape) {
         const int64_t channels = restorer->network_config->input_channels - 1;
-        status = restore_predict_shape(&prior, result, restorer->coarse, skull, channels, error);
+        status = restore_shape_prior(&prior, result, restorer->coarse, skull, channels, error);
         source.prior = &prior;
         source.prior_channels = channels;
     } else if (restorer->coarse) {
@@ -321,6 +323,64 @@ static enum status restore_network(struct restoration *result, struct restorer *
 
     volume_done(&prior);
     return status;
+}
+
+/* What was predicted for the turned skull, in the order of the skull as it is. */
+static enum status restore_turn_back(struct volume *mask, const struct volume *turned, struct error *error)
+{
+    struct volume back;
+    if (!turned->data)
+        return STATUS_OK;
+    if (turn_volume(&back, turned, turn_lps, error))
+        return error->status;
+    memcpy(mask->data, back.data, (size_t)grid_voxels(&mask->grid));
+    volume_done(&back);
+    return STATUS_OK;
+}
+
+/* A head that does not stand upright: its volume is turned by quarter turns, scanned, and turned back. */
+static enum status restore_network_turned(struct restoration *result, struct restorer *restorer,
+                                          const struct volume *skull, struct progress *progress, struct error *error)
+{
+    const double(*head)[3] = (const double(*)[3])result->shape->pose.pose.rotation;
+    struct restoration turned = {.shape = result->shape};
+    struct volume upright = {0};
+
+    enum status status = turn_volume(&upright, skull, head, error);
+    if (!status)
+        status = volume_new(&turned.implant, &upright.grid, VOXEL_U8, error);
+    if (!status && result->raw.data)
+        status = volume_new(&turned.raw, &upright.grid, VOXEL_U8, error);
+    if (!status)
+        status = restore_network_upright(&turned, restorer, &upright, progress, error);
+    volume_done(&upright);
+
+    if (!status)
+        status = restore_turn_back(&result->implant, &turned.implant, error);
+    if (!status)
+        status = restore_turn_back(&result->raw, &turned.raw, error);
+    result->stats = turned.stats;
+    result->network_s = turned.network_s;
+    result->changed_vox = turned.changed_vox;
+    volume_done(&turned.implant);
+    volume_done(&turned.raw);
+    return status;
+}
+
+static enum status restore_network(struct restoration *result, struct restorer *restorer, const struct volume *skull,
+                                   struct progress *progress, struct error *error)
+{
+    if (!restorer->coarse || !restorer->coarse->has_shape)
+        return restore_network_upright(result, restorer, skull, progress, error);
+
+    /* The shape model finds the head whichever way it lies; the network has seen upright heads alone. */
+    if (restore_shape(result, restorer->coarse, skull, false, error))
+        return error->status;
+    memset(result->implant.data, 0, (size_t)grid_voxels(&skull->grid)); /* the network's is to come */
+    result->changed_vox = 0;
+    return turn_is_needed(&skull->grid, (const double(*)[3])result->shape->pose.pose.rotation)
+               ? restore_network_turned(result, restorer, skull, progress, error)
+               : restore_network_upright(result, restorer, skull, progress, error);
 }
 
 enum status restorer_predict(float *p, struct restorer *restorer, const float *frame, struct error *error)

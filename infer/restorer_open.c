@@ -427,7 +427,7 @@ int64_t restorer_bytes(const struct restorer *restorer, const struct grid *grid)
         }
     if (shape->has_shape) {
         standing += shape_model_bytes(&shape->shape);
-        scan += shape_restore_bytes(&shape->shape, grid);
+        scan += shape_restore_bytes(&shape->shape, grid) + (restorer->network ? 4 * voxels : 0); /* turned, and back */
     }
     const int64_t rules = postprocess_bytes(&restorer->config.postprocess, grid), most = scan > rules ? scan : rules;
     return standing + (most > voxels ? most : voxels);

@@ -6,8 +6,7 @@
 
 static const int orient_permutations[6][3] = {{0, 1, 2}, {0, 2, 1}, {1, 0, 2}, {1, 2, 0}, {2, 0, 1}, {2, 1, 0}};
 
-/* The canonical grid for a given axis and flip. */
-static struct grid orient_turn(const struct storage *storage)
+struct grid orient_turn(const struct storage *storage)
 {
     const struct grid *file = &storage->grid;
     struct grid grid = {0};

@@ -7,6 +7,8 @@
 /* From storage->grid: fills storage->axis and ->flip with the permutation nearest to LPS, returns the canonical grid.
  */
 struct grid orient_canonical(struct storage *storage);
+/* The canonical grid for the axis and flip that storage has. */
+struct grid orient_turn(const struct storage *storage);
 /* The grid in file order: storage->grid itself where `grid` is what orient_canonical gave for it, else `grid` turned
  * back. */
 struct grid orient_file(const struct storage *storage, const struct grid *grid);

@@ -114,27 +114,28 @@ enum status report_prediction(struct report *report, const struct restoration *r
     return prediction_intervals(prediction, restoration, model, png, error);
 }
 
-static void prediction_warn_of_pose(struct report *report, const struct pose_found *pose)
+void report_pose_warnings(struct warnings *warnings, const struct pose_found *pose)
 {
     if (pose->upside_down)
-        report_warn(report, "The head lies upside down in the volume, its vertex down (scanned feet first?).");
+        warnings_add(warnings,
+                     "the head lies upside down in the volume, its vertex down: a wrong header? It was restored as it "
+                     "lies. (Where the slices are in reverse order, left and right are swapped too.)");
     if (fabs(pose->yaw_deg) > 60)
-        report_warn(report, "The head is turned by %.0f degrees about its long axis in the volume.", pose->yaw_deg);
+        warnings_add(warnings, "the head is turned by %.0f degrees about its long axis in the volume", pose->yaw_deg);
     if (fabs(pose->pitch_deg) > 45 || fabs(pose->roll_deg) > 35)
-        report_warn(report, "The head is tilted in the volume: %.0f degrees nodding, %.0f degrees to the side.",
-                    pose->pitch_deg, pose->roll_deg);
+        warnings_add(warnings, "the head is tilted in the volume: %.0f degrees nodding, %.0f degrees to the side",
+                     pose->pitch_deg, pose->roll_deg);
     if (pose->loss > 0.2)
-        report_warn(report,
-                    "The skull fits the mean head poorly (loss %.2f; of most heads below .16): straps or a table about "
-                    "it, or an unusual head.",
-                    pose->loss);
+        warnings_add(warnings,
+                     "the skull fits the mean head poorly (loss %.2f; of most heads below .16): straps or a table "
+                     "about it, or an unusual head",
+                     pose->loss);
 }
 
 void report_prediction_warnings(struct report *report, const struct shape_restoration *shape)
 {
     const struct report_prediction *prediction = &report->prediction;
     enum { FEW_RAYS = 12 };
-    prediction_warn_of_pose(report, &shape->pose);
     if (prediction->n_holes > 1)
         report_warn(report, "%" PRId64 " holes were found; each has its piece of the implant.", prediction->n_holes);
     if (prediction->n_outside > FEW_RAYS)

@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "data/volume/formats.h"
+#include "data/volume/turn.h"
 #include "tests/check.h"
 
 static const struct grid expected = {
@@ -524,6 +525,36 @@ static void test_names(void)
     arena_done(&arena);
 }
 
+/* Into a frame and back: the same voxels; in between each has its place in the world. */
+static void test_turn(void)
+{
+    static const double frame[3][3] = {{0, -0.96, 0.28}, {-1, 0, 0}, {0, -0.28, -0.96}};
+    struct error error = {0};
+    struct volume volume = {0}, turned = {0}, back = {0};
+    CHECK_OK(volume_new(&volume, &expected, VOXEL_I16, &error), &error);
+    for (int64_t i = 0; i < grid_voxels(&volume.grid); i++)
+        ((int16_t *)volume.data)[i] = (int16_t)i;
+    CHECK(!turn_is_needed(&volume.grid, turn_lps));
+    CHECK(turn_is_needed(&volume.grid, frame));
+    CHECK_OK(turn_volume(&turned, &volume, frame, &error), &error);
+    CHECK(turned.grid.dim[0] == 4 && turned.grid.dim[1] == 5 && turned.grid.dim[2] == 3);
+    for (int64_t i = 0; i < grid_voxels(&turned.grid); i++) {
+        const int64_t stored = ((int16_t *)turned.data)[i];
+        const double to[3] = {(double)(i % 4), (double)(i / 4 % 5), (double)(i / 20)},
+                     from[3] = {(double)(stored % 5), (double)(stored / 5 % 4), (double)(stored / 20)};
+        double a[3], b[3];
+        grid_to_world(&turned.grid, to, a);
+        grid_to_world(&volume.grid, from, b);
+        CHECK(fabs(a[0] - b[0]) + fabs(a[1] - b[1]) + fabs(a[2] - b[2]) < 1e-9);
+    }
+    CHECK_OK(turn_volume(&back, &turned, turn_lps, &error), &error);
+    CHECK(grid_same(&back.grid, &volume.grid, 1e-9));
+    CHECK(memcmp(back.data, volume.data, 60 * sizeof(int16_t)) == 0);
+    volume_done(&volume);
+    volume_done(&turned);
+    volume_done(&back);
+}
+
 int main(int argc, char **argv)
 {
     const struct check_test tests[] = {{"read", test_read},
@@ -540,6 +571,7 @@ int main(int argc, char **argv)
                                        {"doubts", test_doubts},
                                        {"grid", test_grid},
                                        {"names", test_names},
+                                       {"turn", test_turn},
                                        {"write_errors", test_write_errors},
                                        {0}};
     return check_main(argc, argv, tests);

@@ -3,9 +3,11 @@
 
 #include "base/file.h"
 #include "data/volume/formats.h"
+#include "data/volume/turn.h"
 #include "infer/batch.h"
 #include "infer/report/report_prediction.h"
 #include "tests/check.h"
+#include "tests/infer/fixture.h"
 #include "tests/shape/models.h"
 #include "tests/shape/phantoms.h"
 
@@ -97,9 +99,99 @@ static void test_batch(void)
     arena_done(&arena);
 }
 
+/* A mask against another in the same order: Dice. */
+static double overlap(const struct volume *a, const struct volume *b)
+{
+    const int64_t voxels = grid_voxels(&a->grid);
+    int64_t both = 0;
+    for (int64_t i = 0; i < voxels; i++)
+        both += ((uint8_t *)a->data)[i] && ((uint8_t *)b->data)[i];
+    return 2.0 * (double)both / (double)(mask_count(a->data, voxels) + mask_count(b->data, voxels));
+}
+
+/* The skull with another header, in LPS order: as a file of that header would be read. */
+static struct volume with_header(double x_deg, double y_deg, double z_deg)
+{
+    struct error error = {0};
+    struct volume wrong = skull, read = {0};
+    phantom_turn(&wrong, x_deg, y_deg, z_deg);
+    CHECK_OK(turn_volume(&read, &wrong, turn_lps, &error), &error);
+    return read;
+}
+
+/* A network that returns its prior two voxels towards the vertex: of a head in any quarter turn the same voxels. */
+static void test_network_turned(void)
+{
+    static const double turns[][3] = {{0, 180, 0}, {90, 0, 0}};
+    struct error error = {0};
+    struct fixture_network up;
+    struct restorer *coarse = NULL, *network = NULL;
+    struct restoration upright = {0}, turned = {0};
+    struct restore_config config = {.task = TASK_IMPLANT,
+                                    .threshold = 0.5,
+                                    .window = {.scan = SCAN_OVERLAP, .patch_vox = {32, 32, 32}, .batch = 1}};
+    make_files();
+    fixture_network(
+        &up, "input_channels: 2\npatch_vox: 32\nlayers: [ { name: up, type: conv, filters: 1, kernel: 5 } ]\n", 1);
+    memset(up.params.value, 0, (size_t)up.params.n_floats * sizeof(float));
+    up.params.value[params_find(&up.params, "up.w")->offset + 125 + 0 * 25 + 2 * 5 + 2] = 1; /* channel 1, z - 2 */
+    CHECK_OK(restorer_open(&coarse, model_path, NULL, &error), &error);
+    CHECK_OK(restorer_new(&network, &up.config, &up.params, &config, coarse, &error), &error);
+    CHECK_OK(restorer_run(&upright, network, &skull, NULL, &error), &error);
+    CHECK(mask_count(upright.implant.data, grid_voxels(&skull.grid)) > 1000);
+
+    for (size_t t = 0; t < sizeof turns / sizeof *turns; t++) {
+        struct volume other = with_header(turns[t][0], turns[t][1], turns[t][2]), back = {0};
+        CHECK_OK(restorer_run(&turned, network, &other, NULL, &error), &error);
+        CHECK(turned.implant.grid.dim[0] == other.grid.dim[0] && turned.implant.grid.dim[2] == other.grid.dim[2]);
+        CHECK_OK(turn_volume(&back, &turned.implant, (const double(*)[3])turned.shape->pose.pose.rotation, &error),
+                 &error);
+        CHECK(overlap(&back, &upright.implant) > 0.9);
+        volume_done(&back);
+        volume_done(&other);
+        restoration_done(&turned);
+    }
+    restoration_done(&upright);
+    restorer_free(network);
+    restorer_free(coarse);
+    fixture_network_done(&up);
+}
+
+/* Said in the report, and an error with --strict. */
+static void test_upside_down(void)
+{
+    struct error error = {0}, strict = {0};
+    struct batch_config config;
+    struct arena arena = {0};
+    make_files();
+    struct volume other = with_header(0, 180, 0);
+    char *path = arena_strdup(&arena, check_path("feet_first.nrrd")), *text = NULL;
+    size_t bytes;
+    CHECK_OK(volume_write(path, &other, &error), &error);
+    CHECK_OK(config_bind(&batch_table, NULL, &config, &arena, &error), &error);
+    config.model = model_path;
+    config.out = check_path("out_feet_first");
+    config.no_mesh = config.no_picture = config.no_page = true;
+    FILE *table = tmpfile();
+    CHECK_OK(batch_run(&config, 1, &path, table, &error), &error);
+    CHECK_OK(file_read(&text, &bytes, file_join(&arena, config.out, "feet_first_report.json"), 1 << 20, &error),
+             &error);
+    CHECK_CONTAINS(text ? text : "", "the head lies upside down in the volume");
+    memory_free(text);
+    config.overwrite = config.input.strict = true;
+    CHECK_FAILS(batch_run(&config, 1, &path, table, &strict), &strict, STATUS_FAILED, "upside down");
+    fclose(table);
+    volume_done(&other);
+    arena_done(&arena);
+}
+
 int main(int argc, char **argv)
 {
-    const struct check_test tests[] = {{"restorer", test_restorer}, {"batch", test_batch}, {0}};
+    const struct check_test tests[] = {{"restorer", test_restorer},
+                                       {"batch", test_batch},
+                                       {"network_turned", test_network_turned},
+                                       {"upside_down", test_upside_down},
+                                       {0}};
     const int rc = check_main(argc, argv, tests);
     volume_done(&skull);
     return rc;
