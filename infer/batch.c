@@ -11,7 +11,9 @@
 #include "data/picture/render.h"
 #include "data/volume/formats.h"
 #include "infer/batch_memory.h"
+#include "infer/edit.h"
 #include "infer/report/report_prediction.h"
+#include "infer/restoration_file.h"
 
 enum { SMOOTHING = 15 };
 static const double SMOOTHING_SHIFT = 0.45; /* of a voxel's shortest side: less than half */
@@ -24,6 +26,7 @@ struct batch_case {
     struct memory_plan plan;
     struct skull_report input;
     struct skull_input file; /* what is read: the input, or of DICOM the converted series */
+    struct edit_report edit;
     struct report report;
     struct insertion insertion;
     struct restoration result;
@@ -374,6 +377,7 @@ static enum status case_measure(const struct batch *batch, struct batch_case *on
     const struct report_request request = {.mesh = meshed ? &mesh : NULL,
                                            .thickness_png = drawn ? thickness : NULL,
                                            .interval_png = drawn ? interval : NULL,
+                                           .edit = &one->edit,
                                            .insertion = &one->insertion,
                                            .notes = &batch->config->input_notes,
                                            .max_voxels = one->plan.report_voxels,
@@ -501,6 +505,24 @@ static enum status case_outputs(struct batch *batch, struct batch_case *one, con
     return status ? status : case_write_report(batch, one, error);
 }
 
+/* By the model, or as an earlier run kept it; then what was changed by hand. */
+static enum status case_restore(struct batch *batch, struct batch_case *one, const struct volume *skull,
+                                struct progress *progress, struct error *error)
+{
+    const struct batch_config *config = batch->config;
+    enum status status = config->from_result ? restoration_read(&one->result, config->from_result, skull, error)
+                                             : restorer_run(&one->result, batch->restorer, skull, progress, error);
+    if (!status && config->keep_result)
+        status = restoration_write(config->keep_result, &one->result, error);
+    if (!status && config->edit) {
+        status =
+            edit_apply_file(&one->result.implant, &one->edit, config->edit, grid_voxels(&skull->grid), skull, error);
+        if (!status)
+            restoration_complete(&one->result, skull);
+    }
+    return status;
+}
+
 static enum status case_run(struct batch *batch, struct batch_case *one, struct error *error)
 {
     struct volume skull = {0};
@@ -520,7 +542,7 @@ static enum status case_run(struct batch *batch, struct batch_case *one, struct 
     progress_stage("restoring");
 
     if (!status)
-        status = restorer_run(&one->result, batch->restorer, &skull, &progress, error);
+        status = case_restore(batch, one, &skull, &progress, error);
     if (!status && one->result.shape) { /* how the head lies is known only now */
         report_pose_warnings(&one->input.warnings, &one->result.shape->pose);
         status = skull_strict(&one->input.warnings, batch->config->input.strict, one->path, error);

@@ -19,8 +19,11 @@ struct batch_config {
     bool no_mesh, no_picture, no_page, keep_raw, insertable, skull_meshes;
     const char *input_name;            /* in reports, in place of the input's file name; NULL: that. Not an option */
     struct config_strings input_notes; /* what was done to the input before, for the report. Not an option */
-    bool overwrite;                    /* results of an earlier run are replaced */
-    struct skull_options input;        /* how an input is read: masks, labels, CTs */
+    /* Not options: where the restoration is kept, or taken from in place of the network, and labels painted by hand
+     * (edit.h). NULL: none. */
+    const char *keep_result, *from_result, *edit;
+    bool overwrite;             /* results of an earlier run are replaced */
+    struct skull_options input; /* how an input is read: masks, labels, CTs */
 };
 extern const struct config_table batch_table; /* also the command's options */
 

@@ -361,6 +361,18 @@ static void report_warn_fit(struct report *report)
                     report->measured_step);
 }
 
+/* Whoever reads the numbers must know that they are not the model's alone. */
+static void report_warn_edit(struct report *report)
+{
+    const struct edit_report *edit = &report->edit;
+    if (edit->made)
+        report_warn(
+            report,
+            "The implant was edited by hand: %.2f ml added, %.2f ml erased, %.2f ml outside the regions allowed "
+            "removed.",
+            edit->added_ml, edit->removed_ml, edit->excluded_ml);
+}
+
 static void report_warn_insertion(struct report *report)
 {
     const double LEAST_ML = 0.1, LEAST_FRAC = 0.005; /* less is within the voxels' steps */
@@ -512,6 +524,8 @@ enum status report_make(struct report *ret, const struct restoration *restoratio
                             .measured_step = 1};
     struct box box = box_of_mask(restoration->implant.data, restoration->implant.grid.dim);
     report_date(report.created);
+    if (request->edit)
+        report.edit = *request->edit;
     if (request->insertion)
         report.insertion = *request->insertion;
     report.insertion.undercut = (struct crop){0};
@@ -527,6 +541,7 @@ enum status report_make(struct report *ret, const struct restoration *restoratio
         report_done(&report);
         return error_while(error, "measuring the implant");
     }
+    report_warn_edit(&report);
     if (box_empty(box)) {
         report_warn(&report, "Nothing is missing: the implant is empty, and its surface file holds no triangles.");
     } else {

@@ -3,6 +3,7 @@
 #define CALVARIA_INFER_REPORT_REPORT_H
 
 #include "infer/mesh/mesh.h"
+#include "infer/edit.h"
 #include "infer/insertion.h"
 #include "infer/restore.h"
 
@@ -45,6 +46,7 @@ struct report {
     int64_t peak_bytes;                             /* filled by the caller: of the process, at the end of the case */
     double read_s, mesh_s, write_s, picture_s, total_s; /* filled by the caller; writing runs in parallel with mesh and
                                                            picture. The other times are the restoration's */
+    struct edit_report edit;                            /* by hand */
     struct insertion insertion;                         /* its numbers; n 0: not looked for */
     int64_t n_warnings;
     const char *warnings[REPORT_MAX_WARNINGS];
@@ -52,6 +54,7 @@ struct report {
 };
 
 struct report_request {
+    const struct edit_report *edit;       /* NULL: none */
     const struct insertion *insertion;    /* NULL: not looked for */
     const struct config_strings *notes;   /* of what was done to the input before: become warnings; NULL: none */
     const struct mesh *mesh;              /* NULL: none is wanted */

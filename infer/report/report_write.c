@@ -204,6 +204,20 @@ static void report_write_insertion(struct json *json, const struct insertion *in
     }
 }
 
+/* What was changed by hand; null: nothing. */
+static void report_write_edit(struct json *json, const struct edit_report *edit)
+{
+    if (!edit->made) {
+        json_take(json, cJSON_AddNullToObject(json->root, "edit"));
+        return;
+    }
+    cJSON *object = json_object(json, json->root, "edit");
+    json_number(json, object, "added_ml", edit->added_ml);
+    json_number(json, object, "removed_ml", edit->removed_ml);
+    json_number(json, object, "excluded_ml", edit->excluded_ml);
+    json_bool(json, object, "restricted", edit->restricted);
+}
+
 static void report_write_work(struct json *json, const struct report *report, const struct restoration *restoration)
 {
     cJSON *scan = json_object(json, json->root, "scan");
@@ -247,6 +261,7 @@ enum status report_write(const char *path, const struct report *report, const st
 
     enum status status = report_write_model(&json, restorer, error);
     report_write_implant(&json, report);
+    report_write_edit(&json, &report->edit);
     report_write_insertion(&json, &report->insertion);
     if (restoration->shape)
         report_write_prediction(&json, report, restoration->shape);

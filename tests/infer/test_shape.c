@@ -6,6 +6,7 @@
 #include "data/volume/turn.h"
 #include "infer/batch.h"
 #include "infer/report/report_prediction.h"
+#include "infer/restoration_file.h"
 #include "tests/check.h"
 #include "tests/infer/fixture.h"
 #include "tests/shape/models.h"
@@ -57,6 +58,23 @@ static void test_restorer(void)
     CHECK(report.prediction.interval_p95_mm >= report.prediction.interval_mean_mm);
     CHECK(file_exists(request.interval_png));
     report_done(&report);
+
+    /* Kept and taken up again: the same implant, depth and certainty. */
+    struct restoration kept = {0};
+    const char *path = check_path("kept");
+    CHECK_OK(restoration_write(path, &result, &error), &error);
+    if (CHECK_OK(restoration_read(&kept, path, &skull, &error), &error)) {
+        const struct box *box = &result.shape->box;
+        const size_t n = (size_t)(box_size(*box, 0) * box_size(*box, 1) * box_size(*box, 2));
+        CHECK(memcmp(kept.implant.data, result.implant.data, (size_t)grid_voxels(&skull.grid)) == 0);
+        CHECK(n > 1000 && memcmp(kept.shape->depth, result.shape->depth, n * sizeof(float)) == 0);
+        CHECK(kept.shape->surfaces.hole.n_unseen == result.shape->surfaces.hole.n_unseen);
+        const double world[3] = {skull.grid.origin[0], skull.grid.origin[1], skull.grid.origin[2]};
+        const double was = shape_restoration_interval_mm(result.shape, restorer_shape(restorer), world);
+        const double is = shape_restoration_interval_mm(kept.shape, restorer_shape(restorer), world);
+        CHECK(memcmp(&was, &is, sizeof was) == 0);
+    }
+    restoration_done(&kept);
     restoration_done(&result);
 
     /* a rule over the model's pipeline holds */
