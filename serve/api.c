@@ -27,7 +27,10 @@ enum MHD_Result api_info(struct request *request)
               cJSON_AddStringToObject(object, "engine", engine_version()) &&
               cJSON_AddStringToObject(object, "notice", "Research software: not for clinical use.") &&
               cJSON_AddBoolToObject(object, "token", server->token != NULL) &&
-              cJSON_AddRawToObject(object, "model", server->info);
+              cJSON_AddRawToObject(object, "model", server->models.item[0].info);
+    cJSON *models = cJSON_AddArrayToObject(object, "models");
+    for (int i = 0; ok && i < server->models.n; i++)
+        ok = cJSON_AddItemToArray(models, cJSON_CreateRaw(server->models.item[i].info));
     cJSON *limits = cJSON_AddObjectToObject(object, "limits"), *load = cJSON_AddObjectToObject(object, "load");
 
     ok = ok && cJSON_AddNumberToObject(limits, "max_upload_bytes", (double)server->max_upload_bytes) &&
@@ -67,6 +70,7 @@ enum MHD_Result api_example(struct request *request)
     if (status)
         return respond_error(request, status, "%s", why);
     job_name_set(&job, "example");
+    snprintf(job.model, sizeof job.model, "%s", request->server->models.item[0].name);
     if (store_begin(store, &job, &folder, &error)) {
         status = 507;
     } else if (store_add(store, &job, &error)) {

@@ -13,7 +13,7 @@
 
 #include "serve/job.h"
 
-enum { ROUTE_PARTS = 4, ROUTE_STATUSES = 10, HEADER_BYTES = 256 };
+enum { ROUTE_PARTS = 4, ROUTE_STATUSES = 12, HEADER_BYTES = 256 };
 
 struct request;
 
@@ -120,6 +120,13 @@ int upload_begin(struct request *request);
 bool upload_take(struct request *request, const char *data, size_t bytes);
 enum MHD_Result upload_respond(struct request *request);
 void upload_end(struct request *request);
+
+/* revise.c */
+int revise_begin(struct request *request);
+bool revise_take(struct request *request, const char *data, size_t bytes);
+enum MHD_Result revise_respond(struct request *request);
+void revise_end(struct request *request);
+enum MHD_Result copy_respond(struct request *request);
 
 /* api.c */
 enum MHD_Result api_health(struct request *request);

@@ -17,7 +17,7 @@ const char *const job_state_names[] = {"queued", "running", "done", "failed", "c
 
 /* The child's names: serve/work.c. */
 const struct artefact artefacts[ARTEFACTS] = {
-    {"input", NULL, "in/upload", "application/octet-stream", "", false},
+    {"input", NULL, JOB_UPLOAD, "application/octet-stream", "", false},
     {"skull", "nii.gz", "out/skull.nii.gz", "application/gzip", "_skull.nii.gz", false},
     {"skull", "nrrd", "out/skull.nrrd", "application/octet-stream", "_skull.nrrd", false},
     {"completed", "nii.gz", "out/skull_completed.nii.gz", "application/gzip", "_completed.nii.gz", false},
@@ -32,6 +32,8 @@ const struct artefact artefacts[ARTEFACTS] = {
     {"report.html", NULL, "out/skull_report.html", "text/html; charset=utf-8", "_report.html", true},
     {"preview.png", NULL, "out/skull_implant.png", "image/png", "_implant.png", true},
     {"implant.3mf", NULL, "out/skull_implant.3mf", "model/3mf", "_implant.3mf", false},
+    {"edit", NULL, JOB_EDIT, "application/gzip", "_edit.nii.gz", false},
+    {"ct", NULL, "out/ct.nii.gz", "application/gzip", "_ct.nii.gz", false},
 };
 
 enum {
@@ -42,6 +44,22 @@ enum {
     REPORT_MAX_BYTES = 1 << 20,
     JOB_FILE_MAX_BYTES = 1 << 16
 };
+
+#define OFFSET(member) offsetof(struct job_settings, member)
+/* clang-format off */
+static const struct config_field job_settings_fields[] = {
+    {.key = "clearance_mm", .type = CONFIG_DOUBLE, .offset = OFFSET(clearance_mm), .text = "0", .min = 0, .max = 20,
+     .unit = "mm", .help = "gap kept between implant and bone"},
+    {.key = "min_thickness_mm", .type = CONFIG_DOUBLE, .offset = OFFSET(min_thickness_mm), .text = "0", .min = 0,
+     .max = 20, .unit = "mm", .help = "thinner parts are thickened to this"},
+    {.key = "insertable", .type = CONFIG_BOOL, .offset = OFFSET(insertable), .text = "false",
+     .help = "trim what cannot pass on a straight way into the hole"},
+    {0},
+};
+/* clang-format on */
+const struct config_table job_settings_table = {.help = "What of a job can be changed once it is done",
+                                                .size = sizeof(struct job_settings),
+                                                .fields = job_settings_fields};
 
 int artefact_find(const char *name, const char *format)
 {
@@ -134,6 +152,22 @@ void job_error_set(struct job *job, const char *text)
     job_clean_text(job->error, sizeof job->error, JOB_TEXT_BYTES, text);
 }
 
+void job_end(struct job *job, enum job_state state, const char *why)
+{
+    job_error_set(job, why);
+    if (!job->revising) {
+        job->state = state;
+        return;
+    }
+
+    /* A revision: the results of before stay where the new ones were not made. */
+    if (state == JOB_DONE)
+        job->settings = job->wanted;
+    job->wanted = job->settings;
+    job->revising = false;
+    job->state = JOB_DONE;
+}
+
 void job_download_name(char *text, size_t size, const struct job *job, int artefact)
 {
     enum { MOST = 60 };
@@ -215,6 +249,19 @@ static bool job_add_files(cJSON *object, const struct job *job)
     return ok;
 }
 
+/* The rows of job_settings_table, numbers and flags. */
+static bool job_add_settings(cJSON *parent, const char *key, const struct job_settings *settings)
+{
+    cJSON *object = cJSON_AddObjectToObject(parent, key);
+    bool ok = object != NULL;
+    for (const struct config_field *row = job_settings_table.fields; ok && row->key; row++) {
+        const void *at = (const char *)settings + row->offset;
+        ok = row->type == CONFIG_BOOL ? cJSON_AddBoolToObject(object, row->key, *(const bool *)at) != NULL
+                                      : cJSON_AddNumberToObject(object, row->key, *(const double *)at) != NULL;
+    }
+    return ok && cJSON_AddBoolToObject(object, "edited", settings->edited);
+}
+
 cJSON *job_json(const struct job *job, int64_t place, double keep_hours)
 {
     cJSON *object = cJSON_CreateObject();
@@ -233,6 +280,9 @@ cJSON *job_json(const struct job *job, int64_t place, double keep_hours)
         cJSON_AddBoolToObject(object, "example", job->example) &&
         (job->segment == SEGMENT_AUTO ? cJSON_AddNullToObject(object, "segment")
                                       : cJSON_AddBoolToObject(object, "segment", job->segment == SEGMENT_YES)) &&
+        cJSON_AddStringToObject(object, "model", job->model) && job_add_settings(object, "settings", &job->settings) &&
+        cJSON_AddBoolToObject(object, "revising", job->revising) &&
+        cJSON_AddNumberToObject(object, "revision", (double)job->revision) &&
         cJSON_AddNumberToObject(object, "input_bytes", (double)(job->bytes[0] > 0 ? job->bytes[0] : 0)) &&
         (job->error[0] ? cJSON_AddStringToObject(object, "error", job->error)
                        : cJSON_AddNullToObject(object, "error")) &&
@@ -252,20 +302,24 @@ cJSON *job_json(const struct job *job, int64_t place, double keep_hours)
 enum status job_write(const char *folder, const struct job *job, struct error *error)
 {
     cJSON *object = cJSON_CreateObject();
-    bool ok = cJSON_AddNumberToObject(object, "format_version", 1) && cJSON_AddStringToObject(object, "id", job->id) &&
-              cJSON_AddStringToObject(object, "name", job->name) &&
-              cJSON_AddStringToObject(object, "state", job_state_names[job->state]) &&
-              cJSON_AddBoolToObject(object, "example", job->example) &&
-              (job->segment == SEGMENT_AUTO ? cJSON_AddStringToObject(object, "segment", "auto")
-                                            : cJSON_AddBoolToObject(object, "segment", job->segment == SEGMENT_YES)) &&
-              (isnan(job->threshold_hu) || cJSON_AddNumberToObject(object, "threshold_hu", job->threshold_hu)) &&
-              (isnan(job->threshold) || cJSON_AddNumberToObject(object, "threshold", job->threshold)) &&
-              cJSON_AddNumberToObject(object, "attempts", job->attempts) &&
-              cJSON_AddNumberToObject(object, "created_ms", (double)job->created_ms) &&
-              cJSON_AddNumberToObject(object, "started_ms", (double)job->started_ms) &&
-              cJSON_AddNumberToObject(object, "finished_ms", (double)job->finished_ms) &&
-              cJSON_AddNumberToObject(object, "mesh_grid_mm", job->mesh_grid_mm) &&
-              cJSON_AddStringToObject(object, "error", job->error);
+    bool ok =
+        cJSON_AddNumberToObject(object, "format_version", 1) && cJSON_AddStringToObject(object, "id", job->id) &&
+        cJSON_AddStringToObject(object, "name", job->name) &&
+        cJSON_AddStringToObject(object, "state", job_state_names[job->state]) &&
+        cJSON_AddBoolToObject(object, "example", job->example) &&
+        (job->segment == SEGMENT_AUTO ? cJSON_AddStringToObject(object, "segment", "auto")
+                                      : cJSON_AddBoolToObject(object, "segment", job->segment == SEGMENT_YES)) &&
+        (isnan(job->threshold_hu) || cJSON_AddNumberToObject(object, "threshold_hu", job->threshold_hu)) &&
+        (isnan(job->threshold) || cJSON_AddNumberToObject(object, "threshold", job->threshold)) &&
+        cJSON_AddStringToObject(object, "model", job->model) && job_add_settings(object, "settings", &job->settings) &&
+        job_add_settings(object, "wanted", &job->wanted) && cJSON_AddBoolToObject(object, "revising", job->revising) &&
+        cJSON_AddNumberToObject(object, "revision", (double)job->revision) &&
+        cJSON_AddNumberToObject(object, "attempts", job->attempts) &&
+        cJSON_AddNumberToObject(object, "created_ms", (double)job->created_ms) &&
+        cJSON_AddNumberToObject(object, "started_ms", (double)job->started_ms) &&
+        cJSON_AddNumberToObject(object, "finished_ms", (double)job->finished_ms) &&
+        cJSON_AddNumberToObject(object, "mesh_grid_mm", job->mesh_grid_mm) &&
+        cJSON_AddStringToObject(object, "error", job->error);
     char *text = ok ? cJSON_Print(object) : NULL;
     char *path = memory_printf("%s/job.json", folder);
     enum status status = text && path ? file_write(path, text, strlen(text), error)
@@ -289,6 +343,21 @@ static const char *job_text(const cJSON *object, const char *key)
     return text ? text : "";
 }
 
+static struct job_settings job_read_settings(const cJSON *parent, const char *key)
+{
+    struct job_settings settings = {0};
+    const cJSON *object = cJSON_GetObjectItemCaseSensitive(parent, key);
+    for (const struct config_field *row = job_settings_table.fields; row->key; row++) {
+        void *at = (char *)&settings + row->offset;
+        if (row->type == CONFIG_BOOL)
+            *(bool *)at = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(object, row->key));
+        else
+            *(double *)at = fmin(row->max, fmax(row->min, job_number(object, row->key, 0)));
+    }
+    settings.edited = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(object, "edited"));
+    return settings;
+}
+
 static bool job_parse(struct job *job, const cJSON *object)
 {
     const char *id = job_text(object, "id"), *state = job_text(object, "state");
@@ -309,6 +378,11 @@ static bool job_parse(struct job *job, const cJSON *object)
                                                                                        : SEGMENT_NO;
     job->threshold_hu = job_number(object, "threshold_hu", NAN);
     job->threshold = job_number(object, "threshold", NAN);
+    snprintf(job->model, sizeof job->model, "%s", job_text(object, "model"));
+    job->settings = job_read_settings(object, "settings");
+    job->wanted = job_read_settings(object, "wanted");
+    job->revising = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(object, "revising"));
+    job->revision = (int64_t)job_number(object, "revision", 0);
     job->attempts = (int)job_number(object, "attempts", 0);
     job->created_ms = (int64_t)job_number(object, "created_ms", 0);
     job->started_ms = (int64_t)job_number(object, "started_ms", 0);
@@ -372,7 +446,8 @@ void job_collect(struct job *job, const char *folder)
     for (int i = 0; i < ARTEFACTS; i++) {
         struct stat info;
         char *path = memory_printf("%s/%s", folder, artefacts[i].path);
-        bool there = path && (i == 0 || job->state == JOB_DONE) && stat(path, &info) == 0 && S_ISREG(info.st_mode);
+        bool there = path && (i == 0 || job->state == JOB_DONE || job->revising) && stat(path, &info) == 0 &&
+                     S_ISREG(info.st_mode);
         job->bytes[i] = there ? (int64_t)info.st_size : -1;
         memory_free(path);
     }

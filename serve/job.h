@@ -1,7 +1,11 @@
 /* job.h - one restoration: its options, its progress, its files. Private to serve/.
  *
- * A job's folder, STATE/jobs/ID/:  job.json (written by the server, atomically), in/upload (as it came), work/ (the
- * child's own), out/ (results), log.txt (standard error of the child). No name in it comes from a user. */
+ * A job's folder, STATE/jobs/ID/:  job.json (written by the server, atomically), in/upload (as it came), in/edit (what
+ * was painted by hand), work/ (the child's own, the kept restoration among it), out/ (results), log.txt (standard error
+ * of the child). No name in it comes from a user.
+ *
+ * A job that is done may be revised: other settings or another edit, without the network. It is queued once more, its
+ * results stay until the new ones take their place (out.new becomes out), and they stay for good where that fails. */
 #ifndef CALVARIA_SERVE_JOB_H
 #define CALVARIA_SERVE_JOB_H
 
@@ -11,6 +15,7 @@
 
 #include <cjson/cJSON.h>
 
+#include "base/config.h"
 #include "base/error.h"
 
 enum job_state { JOB_QUEUED, JOB_RUNNING, JOB_DONE, JOB_FAILED, JOB_CANCELLED };
@@ -24,8 +29,23 @@ enum {
     JOB_NAME_CHARS = 100,
     JOB_NAME_BYTES = 4 * JOB_NAME_CHARS + 1,
     JOB_TEXT_BYTES = 2048,
-    JOB_STAGE_BYTES = 16
+    JOB_STAGE_BYTES = 16,
+    JOB_MODEL_BYTES = 64
 };
+
+/* What of a job can be changed once it is done. */
+struct job_settings {
+    double clearance_mm, min_thickness_mm; /* 0: none */
+    bool insertable;
+    bool edited; /* by in/edit */
+};
+extern const struct config_table job_settings_table; /* of the numbers: keys, limits, help */
+
+/* Names in a job's folder that more than one part of the server uses. */
+#define JOB_UPLOAD "in/upload"
+#define JOB_EDIT "in/edit"         /* of the results */
+#define JOB_EDIT_NEW "in/edit.new" /* of the revision under way */
+#define JOB_RESULT "work/restoration"
 
 /* A file a job may have. */
 struct artefact {
@@ -34,23 +54,27 @@ struct artefact {
     const char *type, *ending; /* content type; "_implant.stl" as it follows the job's name when saved */
     bool shown;                /* inline, not as a download */
 };
-enum { ARTEFACTS = 15 };
+enum { ARTEFACTS = 17 };
 extern const struct artefact artefacts[ARTEFACTS];
 /* -1: no such name, -2: no such format of it. format may be NULL. */
 int artefact_find(const char *name, const char *format);
 
 struct job {
     char id[JOB_ID_LENGTH + 1], name[JOB_NAME_BYTES];
+    char model[JOB_MODEL_BYTES]; /* its name on this server */
     enum job_state state;
     bool example;
     enum job_segment segment;
     double threshold_hu, threshold;              /* NaN: the default */
+    struct job_settings settings, wanted;        /* of the results; of the revision under way */
+    bool revising;                               /* queued or running once more: the results of before are there */
+    int64_t revision;                            /* times it was revised */
     int attempts;                                /* times it was started */
     int64_t created_ms, started_ms, finished_ms; /* since 1970; 0: not yet */
-    char error[JOB_TEXT_BYTES];
-    double mesh_grid_mm;       /* 0: not known */
-    int64_t bytes[ARTEFACTS];  /* -1: not there */
-    cJSON *summary, *warnings; /* of the report; NULL before; owned */
+    char error[JOB_TEXT_BYTES];                  /* of a job that is done: why its last revision was not made */
+    double mesh_grid_mm;                         /* 0: not known */
+    int64_t bytes[ARTEFACTS];                    /* -1: not there */
+    cJSON *summary, *warnings;                   /* of the report; NULL before; owned */
 
     /* While the server runs. */
     double final_s; /* log_clock_s() when it ended, or where an earlier run ended it: its age does not follow the wall
@@ -70,6 +94,8 @@ enum status job_id_make(char id[JOB_ID_LENGTH + 1], struct error *error);
  * left. */
 bool job_name_set(struct job *job, const char *text);
 void job_error_set(struct job *job, const char *text); /* likewise */
+/* The job ended: by `state`, or, of a revision that came to nothing, with the results it had. */
+void job_end(struct job *job, enum job_state state, const char *why);
 /* The name a file is saved under: letters, digits, dots, dashes and underscores, then the artefact's ending. */
 void job_download_name(char *text, size_t size, const struct job *job, int artefact);
 

@@ -101,14 +101,15 @@ static void command_add(struct command *command, char *word)
         memory_free(word);
 }
 
-static struct command command_make(const struct runner_config *config, const struct job *job, const char *folder)
+static struct command command_make(const struct runner_config *config, const struct served_model *model,
+                                   const struct job *job, const char *folder)
 {
     struct command command = {0};
     command_add(&command, memory_strdup("calvaria"));
     command_add(&command, memory_strdup("serve-job"));
     command_add(&command, memory_printf("--folder=%s", folder));
-    if (config->model)
-        command_add(&command, memory_printf("--model=%s", config->model));
+    if (model->path)
+        command_add(&command, memory_printf("--model=%s", model->path));
     command_add(&command, memory_printf("--threads=%" PRId64, config->threads));
     command_add(&command, memory_printf("--max-voxels=%" PRId64, config->max_voxels));
     command_add(&command, memory_printf("--max-memory-bytes=%" PRId64, config->max_memory_bytes));
@@ -223,25 +224,17 @@ static int runner_follow(struct child_progress *progress, pid_t pid, int in, dou
     }
 }
 
-static void runner_fail_job(struct job *job, const char *text)
-{
-    job->state = JOB_FAILED;
-    job_error_set(job, text);
-}
-
 static void runner_end_job(struct runners *runners, struct job *job, int status, bool late)
 {
     char text[256];
     if (store_unwanted(runners->store, job->id)) {
-        job->state = JOB_CANCELLED;
-        job->error[0] = '\0';
+        job_end(job, JOB_CANCELLED, "");
     } else if (late) {
         snprintf(text, sizeof text, "the restoration took longer than %.0f minutes (a smaller volume would work)",
                  runners->config.max_s / 60);
-        runner_fail_job(job, text);
+        job_end(job, JOB_FAILED, text);
     } else if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
-        job->state = JOB_DONE;
-        job->error[0] = '\0';
+        job_end(job, JOB_DONE, "");
     } else if (WIFSIGNALED(status) && runners->killed) {
         job->state = JOB_QUEUED;
         job->attempts--; /* the server's doing, not the job's */
@@ -252,17 +245,25 @@ static void runner_end_job(struct runners *runners, struct job *job, int status,
                  "the restoration was ended by signal %d: out of memory, or a file that crashes its reader "
                  "(a smaller volume, or the file saved anew by another program, would work)",
                  WTERMSIG(status));
-        runner_fail_job(job, text);
+        job_end(job, JOB_FAILED, text);
     } else {
-        runner_fail_job(job,
-                        job->error[0] ? job->error : "the restoration failed without a message (see the server's log)");
+        char why[JOB_TEXT_BYTES];
+        snprintf(why, sizeof why, "%s", job->error);
+        job_end(job, JOB_FAILED, why[0] ? why : "the restoration failed without a message (see the server's log)");
     }
 }
 
 static void runner_work(struct runners *runners, struct job *job, const char *folder)
 {
     struct child_progress progress = {.runners = runners, .store = runners->store, .job = job};
-    struct command command = command_make(&runners->config, job, folder);
+    const struct served_model *model = models_find(runners->config.models, job->model);
+    if (!model) {
+        job_end(job, JOB_FAILED, "its model is not on this server any more (upload the file again)");
+        return;
+    }
+
+    job->error[0] = '\0';
+    struct command command = command_make(&runners->config, model, job, folder);
     char *log = memory_printf("%s/log.txt", folder);
     int ends[2] = {-1, -1}, status = 0;
     pid_t pid = 0;
@@ -274,7 +275,7 @@ static void runner_work(struct runners *runners, struct job *job, const char *fo
     if (ends[1] >= 0)
         close(ends[1]);
     if (number) {
-        runner_fail_job(job, "the server cannot start another process (try later)");
+        job_end(job, JOB_FAILED, "the server cannot start another process (try later)");
         log_warn("%s: no child process: %s", job->id, strerror(number));
     } else {
         store_child(runners->store, job->id, pid);
@@ -299,7 +300,7 @@ static void *runner_run(void *context)
         if (folder)
             runner_work(runners, &job, folder);
         else
-            runner_fail_job(&job, "the server is out of memory (try later)");
+            job_end(&job, JOB_FAILED, "the server is out of memory (try later)");
         memory_free(folder);
         store_finish(runners->store, &job);
     }

@@ -7,10 +7,11 @@
 #define CALVARIA_SERVE_RUNNER_H
 
 #include "base/config.h"
+#include "serve/models.h"
 #include "serve/store.h"
 
 struct runner_config {
-    const char *model;
+    const struct served_models *models;
     const struct config_strings *set;
     int64_t threads; /* of each child */
     int64_t max_voxels, max_memory_bytes;

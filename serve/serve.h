@@ -10,12 +10,12 @@
 #include "base/config.h"
 
 struct serve_config {
-    const char *model, *address, *token_file, *max_upload, *state, *web;
+    const char *address, *token_file, *max_upload, *state, *web;
     int64_t port, workers, queue;
     double keep_hours, max_memory_gb, max_minutes, drain_s;
     double max_voxels_million;
     bool no_picture;
-    struct config_strings set, allow_origin; /* set: over the model's restoration */
+    struct config_strings model, set, allow_origin; /* set: over the models' restorations */
 };
 extern const struct config_table serve_table; /* also the command's options */
 

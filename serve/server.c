@@ -19,13 +19,13 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/parallel.h"
-#include "infer/restore.h"
 
 #define OFFSET(member) offsetof(struct serve_config, member)
 /* clang-format off */
 static const struct config_field serve_fields[] = {
-    {.key = "model", .type = CONFIG_STRING, .offset = OFFSET(model),
-     .help = "model file or run folder; default: the shipped one; builtin:mirror needs no network"},
+    {.key = "model", .type = CONFIG_STRINGS, .offset = OFFSET(model),
+     .help = "model file or run folder; default: the shipped one; builtin:mirror needs no network; repeated: users "
+             "choose and compare"},
     {.key = "port", .type = CONFIG_INT, .offset = OFFSET(port), .text = "8080", .min = 0, .max = 65535,
      .help = "0: a free one"},
     {.key = "address", .type = CONFIG_STRING, .offset = OFFSET(address), .text = "127.0.0.1",
@@ -96,54 +96,6 @@ static enum status server_state_folder(struct server *server, struct error *erro
     return server->state ? file_make_folders(server->state, error) : error_memory(error, 256, "a path");
 }
 
-/* Jobs work in folders of their own: a path relative to the server's folder must not change its meaning there. */
-static enum status server_model_path(struct server *server, struct error *error)
-{
-    const char *model = server->config->model;
-    if (!model || strncmp(model, "builtin:", 8) == 0) {
-        server->model = model ? memory_strdup(model) : NULL;
-        return !model || server->model ? STATUS_OK : error_memory(error, strlen(model), "the model's path");
-    }
-    char *whole = realpath(model, NULL);
-    if (!whole)
-        return error_set(error, STATUS_FAILED, "--model %s: %s (a model file or a run folder)", model, strerror(errno));
-    server->model = memory_strdup(whole);
-    free(whole);
-    return server->model ? STATUS_OK : error_memory(error, strlen(model), "the model's path");
-}
-
-/* The model is opened once, so that a wrong one stops the server and not its first user. */
-static enum status server_model_info(struct server *server, struct error *error)
-{
-    static const char *const texts[] = {"name", "licence", "metrics", "dataset_hash", "step"};
-    struct restorer *restorer;
-    enum status status = restorer_open(&restorer, server->config->model, &server->config->set, error);
-
-    if (status)
-        return error_while(error, "opening --model");
-    const struct model *model = restorer_model(restorer);
-    const char *path = restorer_path(restorer);
-    cJSON *object = cJSON_CreateObject();
-    bool ok = cJSON_AddStringToObject(object, "file", model ? file_base(path) : path) &&
-              cJSON_AddStringToObject(object, "task", task_names[restorer_config(restorer)->task]);
-
-    if (model) {
-        ok = ok && cJSON_AddStringToObject(object, "network", model->network.name ? model->network.name : "") &&
-             cJSON_AddNumberToObject(object, "parameters", (double)model->params.n_floats);
-        for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
-            ok = ok && (!model_text(model, texts[i]) ||
-                        cJSON_AddStringToObject(object, texts[i], model_text(model, texts[i])));
-    }
-
-    char *text = ok ? cJSON_PrintUnformatted(object) : NULL;
-    server->info = text ? memory_strdup(text) : NULL;
-    cJSON_free(text);
-    cJSON_Delete(object);
-
-    restorer_free(restorer);
-    return server->info ? STATUS_OK : error_memory(error, 4096, "the model's card");
-}
-
 static void server_changed(void *context)
 {
     events_wake(context);
@@ -154,7 +106,7 @@ static enum status server_open(struct server *server, struct error *error)
     const struct serve_config *config = server->config;
     const struct store_limits limits = {.queue = config->queue, .keep_hours = config->keep_hours};
     int64_t threads = parallel_threads() / config->workers;
-    struct runner_config runner = {.model = config->model,
+    struct runner_config runner = {.models = &server->models,
                                    .set = &config->set,
                                    .threads = threads > 0 ? threads : 1,
                                    .max_voxels = server->max_voxels,
@@ -164,12 +116,9 @@ static enum status server_open(struct server *server, struct error *error)
     enum status status = server_state_folder(server, error);
 
     if (!status)
-        status = server_model_path(server, error);
-    runner.model = server->model;
-    if (!status)
         status = guard_open(server, error);
     if (!status)
-        status = server_model_info(server, error);
+        status = models_open(&server->models, &config->model, &config->set, error);
     if (!status)
         status = page_open(server, error);
     if (!status)
@@ -235,8 +184,7 @@ static void server_close(struct server *server)
     http_stop(server);
     store_close(server->store);
     page_close(server);
-    memory_free(server->info);
-    memory_free(server->model);
+    models_done(&server->models);
     memory_free(server->token);
     memory_free(server->state);
     pthread_mutex_destroy(&server->watch_mutex);

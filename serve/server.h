@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 
 #include "serve/http.h"
+#include "serve/models.h"
 #include "serve/runner.h"
 #include "serve/serve.h"
 #include "serve/store.h"
@@ -19,10 +20,9 @@ struct server {
     const char *version;
     char *state; /* --state, or where such things go */
     int64_t max_upload_bytes, max_voxels;
-    char *model; /* --model as an absolute path; NULL: the shipped one */
+    struct served_models models;
     char *token; /* NULL: none wanted */
     char session[JOB_ID_LENGTH + 1];
-    char *info; /* the part of /api/info that never changes: JSON of the model */
     struct store *store;
     struct runners *runners;
     struct MHD_Daemon *daemon;

@@ -141,10 +141,9 @@ static void store_recover(struct store *store, const char *name)
     if (job_id_valid(name) && !job_read(&job, folder, &error) && strcmp(job.id, name) == 0) {
         bool gave_up = job.state == JOB_RUNNING && job.attempts >= STORE_ATTEMPTS;
         if (gave_up) {
-            job.state = JOB_FAILED;
             job.finished_ms = store_now_ms();
-            job_error_set(
-                &job, "the server stopped each of the three times it worked on this (is the volume too large for it?)");
+            job_end(&job, JOB_FAILED,
+                    "the server stopped each of the three times it worked on this (is the volume too large for it?)");
         } else if (job.state == JOB_RUNNING) {
             job.state = JOB_QUEUED;
         }
@@ -325,7 +324,90 @@ void store_abandon(struct store *store, const struct job *job)
     memory_free(folder);
 }
 
+/* 0, or why it cannot be revised. */
+static int store_check_revision(const struct store *store, const struct job *job, const char *folder, char *why)
+{
+    int status = 0;
+    char *result = memory_printf("%s/%s", folder, JOB_RESULT);
+    if (store->stopping) {
+        status = 503;
+        snprintf(why, JOB_TEXT_BYTES, "the server is stopping (try in a minute)");
+    } else if (job->state != JOB_DONE) {
+        status = 409;
+        snprintf(why, JOB_TEXT_BYTES, "%s: is %s (only a job that is done can be revised)", job->id,
+                 job_state_names[job->state]);
+    } else if (!result || !file_exists(result)) {
+        status = 409;
+        snprintf(why, JOB_TEXT_BYTES, "%s: its restoration was not kept (upload the file again)", job->id);
+    }
+    memory_free(result);
+    return status;
+}
+
+/* The files first: a record that wants an edit must find it. */
+static bool store_move_edit(const char *folder, const char *edit)
+{
+    char *to = memory_printf("%s/%s", folder, JOB_EDIT_NEW);
+    bool ok = to && (edit ? rename(edit, to) == 0 : unlink(to) == 0 || errno == ENOENT);
+    memory_free(to);
+    return ok;
+}
+
+int store_revise(struct store *store, const char *id, const struct job_settings *wanted, const char *edit,
+                 char why[JOB_TEXT_BYTES])
+{
+    struct error error = {0};
+    char *folder = store_folder(store, id);
+    pthread_mutex_lock(&store->mutex);
+    struct job *job = folder ? store_find(store, id) : NULL;
+    int status = job ? store_check_revision(store, job, folder, why) : 404;
+
+    if (!status && !store_move_edit(folder, edit)) {
+        status = 507;
+        snprintf(why, JOB_TEXT_BYTES, "the server cannot store the edit (contact its operator)");
+    }
+    if (!status) {
+        job->wanted = *wanted;
+        job->revising = true;
+        job->revision++;
+        job->attempts = 0;
+        job->error[0] = '\0';
+        job->percent = 0;
+        job->state = JOB_QUEUED;
+        if (job_write(folder, job, &error)) {
+            job_end(job, JOB_FAILED, "");
+            status = 507;
+            snprintf(why, JOB_TEXT_BYTES, "the server cannot store the job (contact its operator)");
+        }
+    }
+    if (!status) {
+        store->uploading--;
+        store->count.accepted++;
+        store_touch_queued(store);
+        pthread_cond_signal(&store->queued);
+    }
+    pthread_mutex_unlock(&store->mutex);
+    memory_free(folder);
+    if (!status)
+        store->changed(store->context);
+    return status;
+}
+
 /* --- queries --- */
+
+bool store_copy(struct store *store, const char *id, struct job *ret, char **ret_folder)
+{
+    pthread_mutex_lock(&store->mutex);
+    const struct job *job = store_find(store, id);
+    char *folder = job ? store_folder(store, id) : NULL;
+    if (folder) {
+        *ret = *job;
+        ret->summary = ret->warnings = NULL;
+    }
+    pthread_mutex_unlock(&store->mutex);
+    *ret_folder = folder;
+    return folder != NULL;
+}
 
 char *store_json(struct store *store, const char *id, uint64_t *ret_version, bool *ret_final)
 {
@@ -436,7 +518,8 @@ int store_cancel(struct store *store, const char *id)
             kill(job->pid, SIGKILL);
     }
     if (!status && job->state == JOB_QUEUED) { /* a running one: its runner sees to the rest */
-        job->state = JOB_CANCELLED;
+        job_end(job, JOB_CANCELLED, "");
+        job->cancel = false;
         job->finished_ms = store_now_ms();
         job->final_s = log_clock_s();
         store_count_final(store, job);

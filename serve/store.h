@@ -37,6 +37,13 @@ enum status store_add(struct store *store, struct job *job, struct error *error)
 void store_abandon(struct store *store,
                    const struct job *job); /* after store_begin, in place of store_add: removes the folder */
 
+/* Queues a job that is done once more, with other settings; a place was reserved. edit: a file that becomes the job's
+ * edit (moved); NULL: no new one. 0, or 404, 409, 503, 507 with *ret_why. */
+int store_revise(struct store *store, const char *id, const struct job_settings *wanted, const char *edit,
+                 char why[JOB_TEXT_BYTES]);
+/* The job's record as it is now, without summary and warnings, and its folder (memory_free); false: there is none. */
+bool store_copy(struct store *store, const char *id, struct job *ret, char **ret_folder);
+
 /* The job as JSON (cJSON_free), or NULL where there is none. */
 char *store_json(struct store *store, const char *id, uint64_t *ret_version, bool *ret_final);
 /* The version alone; 0 where there is none. */

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "data/mask/morphology.h"
+#include "data/volume/formats.h"
 #include "infer/mesh/mesh.h"
 #include "serve/work.h"
 
@@ -22,18 +23,22 @@ static int64_t view_count_block(const struct volume *mask, const int64_t at[3], 
 }
 
 /* factor voxels become one, whose centre is theirs. */
+static void view_thin_grid(struct grid *grid, const int64_t factor[3])
+{
+    for (int a = 0; a < 3; a++) {
+        grid->dim[a] = (grid->dim[a] + factor[a] - 1) / factor[a];
+        for (int k = 0; k < 3; k++) {
+            grid->origin[k] += 0.5 * (double)(factor[a] - 1) * grid->axis[a][k];
+            grid->axis[a][k] *= (double)factor[a];
+        }
+    }
+}
+
 static enum status view_coarsen(struct volume *ret, const struct volume *mask, const int64_t factor[3],
                                 struct error *error)
 {
     struct grid grid = mask->grid;
-    for (int a = 0; a < 3; a++) {
-        grid.dim[a] = (mask->grid.dim[a] + factor[a] - 1) / factor[a];
-        for (int k = 0; k < 3; k++) {
-            grid.axis[a][k] *= (double)factor[a];
-            grid.origin[k] += 0.5 * (double)(factor[a] - 1) * mask->grid.axis[a][k];
-        }
-    }
-
+    view_thin_grid(&grid, factor);
     if (volume_new(ret, &grid, VOXEL_U8, error))
         return error->status;
     uint8_t *coarse = ret->data;
@@ -78,6 +83,52 @@ static float *view_field(const struct volume *mask)
     for (int64_t i = 0; i < n; i++)
         field[i] -= 0.5F;
     return field;
+}
+
+/* The mean of a block, from -32768 to 32767. */
+static double view_mean_block(const struct volume *ct, const int64_t at[3], int64_t factor)
+{
+    const int64_t *dim = ct->grid.dim;
+    double sum = 0;
+    int64_t n = 0;
+    for (int64_t z = at[2] * factor; z < (at[2] + 1) * factor && z < dim[2]; z++)
+        for (int64_t y = at[1] * factor; y < (at[1] + 1) * factor && y < dim[1]; y++)
+            for (int64_t x = at[0] * factor; x < (at[0] + 1) * factor && x < dim[0]; x++, n++) {
+                const int64_t i = (z * dim[1] + y) * dim[0] + x;
+                const double value = ct->type == VOXEL_U8    ? (double)((const uint8_t *)ct->data)[i]
+                                     : ct->type == VOXEL_I16 ? (double)((const int16_t *)ct->data)[i]
+                                                             : (double)((const float *)ct->data)[i];
+                sum += isfinite(value) ? value : -1000;
+            }
+    return fmin(32767, fmax(-32768, sum / (double)n));
+}
+
+enum status view_write_ct(const char *path, const struct volume *ct, struct error *error)
+{
+    struct grid grid = ct->grid;
+    struct volume thin = {0};
+    int64_t factor = 0, voxels = INT64_MAX;
+    while (voxels > VIEW_MOST_VOXELS) {
+        factor++;
+        voxels = 1;
+        for (int a = 0; a < 3; a++)
+            voxels *= (ct->grid.dim[a] + factor - 1) / factor;
+    }
+    view_thin_grid(&grid, (int64_t[]){factor, factor, factor});
+
+    if (volume_new(&thin, &grid, VOXEL_I16, error))
+        return error->status;
+    int16_t *values = thin.data;
+#pragma omp parallel for schedule(static)
+    for (int64_t z = 0; z < grid.dim[2]; z++)
+        for (int64_t y = 0; y < grid.dim[1]; y++)
+            for (int64_t x = 0; x < grid.dim[0]; x++)
+                values[(z * grid.dim[1] + y) * grid.dim[0] + x] =
+                    (int16_t)lround(view_mean_block(ct, (int64_t[]){x, y, z}, factor));
+
+    enum status status = volume_write(path, &thin, error);
+    volume_done(&thin);
+    return status;
 }
 
 enum status view_write(const char *path, const struct volume *mask, double target_mm, double *ret_mm,

@@ -8,17 +8,20 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/file.h"
 #include "base/log.h"
+#include "serve/folder.h"
 #include "serve/job.h"
 #include "data/segment/segment.h"
 #include "data/volume/formats.h"
 #include "infer/batch.h"
 
 static const double SKULL_VIEW_MM = 1.5, IMPLANT_VIEW_MM = 0.8;
-static const char UPLOAD[] = "in/upload", SKULL[] = "work/skull", SEGMENTED[] = "work/skull.nii.gz",
+static const char UPLOAD[] = JOB_UPLOAD, NOTES[] = "work/notes", OUT[] = "out", OUT_NEW[] = "out.new",
+                  OUT_OLD[] = "out.old", SKULL[] = "work/skull", SEGMENTED[] = "work/skull.nii.gz",
                   MADE[] = "work/example.nii.gz";
 
 static const char *const work_kind_names[] = {"auto", "mask", "ct", NULL};
@@ -51,6 +54,7 @@ struct work {
     const struct work_config *config;
     struct job job; /* its record; name: of the upload */
     bool segmented;
+    const char *out, *edit;      /* where results go; what was painted, NULL: nothing */
     struct config_strings notes; /* for the report */
     struct arena arena;
 };
@@ -115,6 +119,19 @@ static bool work_is_ct(const struct volume *volume)
     return (double)air > AIR_FRAC * (double)n && (double)bone > BONE_FRAC * (double)n;
 }
 
+static enum status work_keep_notes(const struct work *work, struct error *error)
+{
+    char *text = NULL;
+    for (int64_t i = 0; i < work->notes.n; i++) {
+        char *longer = memory_printf("%s%s\n", text ? text : "", work->notes.items[i]);
+        memory_free(text);
+        text = longer;
+    }
+    enum status status = text ? file_write(NOTES, text, strlen(text), error) : error_memory(error, 256, "the notes");
+    memory_free(text);
+    return status;
+}
+
 /* What the segmentation did and noticed becomes notes of the report. */
 static enum status work_note(struct work *work, const struct segment_report *report, struct error *error)
 {
@@ -132,7 +149,29 @@ static enum status work_note(struct work *work, const struct segment_report *rep
     for (int64_t i = 0; i < work->notes.n; i++)
         if (!notes[i])
             return error_memory(error, 256, "the notes of the segmentation");
-    return STATUS_OK;
+    return work_keep_notes(work, error);
+}
+
+/* A revision states them again. */
+static enum status work_read_notes(struct work *work, struct error *error)
+{
+    enum { MOST_BYTES = 64 << 10 };
+    char *text = NULL;
+    size_t bytes = 0;
+    if (!file_exists(NOTES))
+        return STATUS_OK;
+    const char **notes = arena_alloc(&work->arena, WARNINGS_MAX + 1, sizeof *notes);
+    enum status status = notes ? file_read(&text, &bytes, NOTES, MOST_BYTES, error)
+                               : error_memory(error, WARNINGS_MAX * sizeof *notes, "the notes of the segmentation");
+    for (char *line = text, *end; !status && *line && work->notes.n <= WARNINGS_MAX; line = end + 1) {
+        end = line + strcspn(line, "\n");
+        notes[work->notes.n++] = arena_printf(&work->arena, "%.*s", (int)(end - line), line);
+        if (!*end)
+            break;
+    }
+    work->notes.items = notes;
+    memory_free(text);
+    return status;
 }
 
 static enum status work_segment(struct work *work, FILE *progress, struct error *error)
@@ -156,6 +195,8 @@ static enum status work_segment(struct work *work, FILE *progress, struct error 
             status = work_note(work, &report, error);
         if (!status)
             status = volume_write(SEGMENTED, &skull, error);
+        if (!status)
+            status = view_write_ct("out/ct.nii.gz", &ct, error);
     }
 
     volume_done(&ct);
@@ -167,6 +208,7 @@ static enum status work_segment(struct work *work, FILE *progress, struct error 
 static enum status work_restore(const struct work *work, char *skull, struct error *error)
 {
     const struct work_config *config = work->config;
+    const struct job_settings *settings = &work->job.wanted;
     struct arena arena = {0};
     struct batch_config batch;
     FILE *nowhere = fopen("/dev/null", "w");
@@ -176,7 +218,7 @@ static enum status work_restore(const struct work *work, char *skull, struct err
     if (!status) {
         /* The same code as calvaria infer, without its table. */
         batch.model = config->model;
-        batch.out = "out";
+        batch.out = work->out;
         batch.format = 1 + VOLUME_NIFTI_GZ;
         batch.mesh_format = BATCH_STL_AND_3MF;
         batch.overwrite = true; /* a job that is started once more begins anew */
@@ -184,6 +226,12 @@ static enum status work_restore(const struct work *work, char *skull, struct err
         batch.no_picture = config->no_picture;
         batch.input_name = work->job.name;
         batch.input_notes = work->notes;
+        batch.clearance_mm = settings->clearance_mm;
+        batch.min_thickness_mm = settings->min_thickness_mm;
+        batch.insertable = settings->insertable;
+        batch.edit = work->edit;
+        batch.from_result = work->job.revising ? JOB_RESULT : NULL;
+        batch.keep_result = work->job.revising ? NULL : JOB_RESULT;
         status = batch_run(&batch, 1, &skull, nowhere, error);
     }
 
@@ -193,13 +241,15 @@ static enum status work_restore(const struct work *work, char *skull, struct err
     return status;
 }
 
-/* out/NAME.nii.gz (as mask) once more as out/NAME.nrrd, and its surface. */
-static enum status work_show(const char *name, const char *mesh, double target_mm, double *ret_mm, struct error *error)
+/* OUT/NAME.nii.gz (as mask) once more as OUT/NAME.nrrd, and its surface. */
+static enum status work_show(const struct work *work, const char *name, const char *mesh, double target_mm,
+                             double *ret_mm, struct error *error)
 {
     struct arena arena = {0};
     struct volume mask = {0};
-    char *from = arena_printf(&arena, "out/%s.nii.gz", name), *to = arena_printf(&arena, "out/%s.nrrd", name),
-         *ply = arena_printf(&arena, "out/%s.ply", mesh);
+    char *from = arena_printf(&arena, "%s/%s.nii.gz", work->out, name),
+         *to = arena_printf(&arena, "%s/%s.nrrd", work->out, name),
+         *ply = arena_printf(&arena, "%s/%s.ply", work->out, mesh);
     enum status status = from && to && ply ? volume_read(&mask, from, error) : error_memory(error, 256, "a path");
     if (!status)
         status = volume_write(to, &mask, error);
@@ -210,36 +260,87 @@ static enum status work_show(const char *name, const char *mesh, double target_m
     return status;
 }
 
-static enum status work_views(const char *skull, FILE *progress, struct error *error)
+/* The skull as the network saw it: a revision leaves it as it is. */
+static enum status work_show_skull(const struct work *work, const char *skull, double *ret_mm, struct error *error)
+{
+    static const char *const names[] = {"skull.nii.gz", "skull.nrrd", "skull.ply", "ct.nii.gz"};
+    struct volume mask = {0};
+    if (!work->job.revising) {
+        enum status status = volume_read_mask(&mask, skull, error);
+        if (!status)
+            status = volume_write("out/skull.nii.gz", &mask, error);
+        volume_done(&mask);
+        return status ? status : work_show(work, "skull", "skull", SKULL_VIEW_MM, ret_mm, error);
+    }
+
+    *ret_mm = work->job.mesh_grid_mm;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        char from[64], to[64];
+        snprintf(from, sizeof from, "%s/%s", OUT, names[i]);
+        snprintf(to, sizeof to, "%s/%s", OUT_NEW, names[i]);
+        if (link(from, to) && errno != ENOENT)
+            return error_set(error, STATUS_FAILED, "%s: cannot be linked: %s", from, strerror(errno));
+    }
+    return STATUS_OK;
+}
+
+static enum status work_views(const struct work *work, const char *skull, FILE *progress, struct error *error)
 {
     double mm = 0;
-    struct volume mask = {0};
     struct progress views;
 
     progress_stage("meshing");
     progress_start(&views, "views", "mesh", 0, 3);
-    enum status status = volume_read_mask(&mask, skull, error);
-    if (!status)
-        status = volume_write("out/skull.nii.gz", &mask, error);
-    volume_done(&mask);
-    if (!status)
-        status = work_show("skull", "skull", SKULL_VIEW_MM, &mm, error);
+    enum status status = work_show_skull(work, skull, &mm, error);
     progress_show(&views, 1, NULL);
     if (!status)
-        status = work_show("skull_completed", "completed", SKULL_VIEW_MM, NULL, error);
+        status = work_show(work, "skull_completed", "completed", SKULL_VIEW_MM, NULL, error);
     progress_show(&views, 2, NULL);
     if (!status)
-        status = work_show("skull_implant", "implant", IMPLANT_VIEW_MM, NULL, error);
+        status = work_show(work, "skull_implant", "implant", IMPLANT_VIEW_MM, NULL, error);
     progress_show(&views, 3, NULL);
     fprintf(progress, "mesh_grid_mm %.4g\n", mm);
 
     return status;
 }
 
+/* --- once more --- */
+
+/* Where an earlier try was killed between the two renamings of work_replace, its old results return. */
+static enum status work_begin_revision(struct work *work, struct error *error)
+{
+    if (!file_exists(OUT) && rename(OUT_OLD, OUT))
+        return error_set(error, STATUS_FAILED, "the results of before: are gone: %s", strerror(errno));
+    folder_remove(OUT_OLD);
+    folder_remove(OUT_NEW);
+    if (mkdir(OUT_NEW, 0700))
+        return error_set(error, STATUS_FAILED, "%s: cannot be made: %s", OUT_NEW, strerror(errno));
+    work->out = OUT_NEW;
+    work->segmented = file_exists(SEGMENTED);
+    if (work->job.wanted.edited)
+        work->edit = file_exists(JOB_EDIT_NEW) ? JOB_EDIT_NEW : JOB_EDIT;
+    return work_read_notes(work, error);
+}
+
+/* The new results take the place of the old ones, and the edit they were made with its own. */
+static enum status work_replace(const struct work *work, struct error *error)
+{
+    if (rename(OUT, OUT_OLD) || rename(OUT_NEW, OUT))
+        return error_set(error, STATUS_FAILED, "the results: cannot be put in place: %s", strerror(errno));
+    if (work->edit && strcmp(work->edit, JOB_EDIT_NEW) == 0 && rename(JOB_EDIT_NEW, JOB_EDIT))
+        return error_set(error, STATUS_FAILED, "the edit: cannot be put in place: %s", strerror(errno));
+    if (!work->edit)
+        unlink(JOB_EDIT);
+    folder_remove(OUT_OLD);
+    return STATUS_OK;
+}
+
+/* --- the whole --- */
+
 /* The first message; the paths of the job's folder, which the sender does not know, become "the file". */
 static void work_report_error(const struct work *work, FILE *progress, const struct error *error)
 {
-    static const char *const internal[] = {"work/skull.nii.gz", "work/skull", "in/upload"};
+    static const char *const internal[] = {"work/skull.nii.gz", "work/skull", JOB_EDIT_NEW, JOB_EDIT, JOB_UPLOAD};
     size_t length = strcspn(error->text, "\n");
 
     fputs("error ", progress);
@@ -262,9 +363,24 @@ static void work_report_error(const struct work *work, FILE *progress, const str
     fflush(progress);
 }
 
+/* The upload, seen for the first time: what it holds, and the skull in it. */
+static enum status work_begin(struct work *work, FILE *progress, struct error *error)
+{
+    const struct work_config *config = work->config;
+    enum status status = config->example ? work_example(error) : STATUS_OK;
+    progress_stage("reading");
+    if (!status)
+        status = work_check_size(config, error);
+    if (!status && config->kind != WORK_MASK)
+        status = work_segment(work, progress, error);
+    if (!status && !work->segmented && link(UPLOAD, SKULL) && errno != EEXIST)
+        status = error_set(error, STATUS_FAILED, "the file: cannot be put in place: %s", strerror(errno));
+    return status;
+}
+
 enum status work_run(const struct work_config *config, FILE *progress, struct error *error)
 {
-    struct work work = {.config = config};
+    struct work work = {.config = config, .out = OUT};
     char skull[32];
     work_bound(config);
     progress_set_file(progress);
@@ -274,21 +390,15 @@ enum status work_run(const struct work_config *config, FILE *progress, struct er
 
     if (!status)
         status = job_read(&work.job, ".", error);
-    if (!status && config->example)
-        status = work_example(error);
-    progress_stage("reading");
     if (!status)
-        status = work_check_size(config, error);
-    if (!status && config->kind != WORK_MASK)
-        status = work_segment(&work, progress, error);
-
+        status = work.job.revising ? work_begin_revision(&work, error) : work_begin(&work, progress, error);
     snprintf(skull, sizeof skull, "%s", work.segmented ? SEGMENTED : SKULL);
-    if (!status && !work.segmented && link(UPLOAD, SKULL) && errno != EEXIST)
-        status = error_set(error, STATUS_FAILED, "the file: cannot be put in place: %s", strerror(errno));
     if (!status)
         status = work_restore(&work, skull, error);
     if (!status)
-        status = work_views(skull, progress, error);
+        status = work_views(&work, skull, progress, error);
+    if (!status && work.job.revising)
+        status = work_replace(&work, error);
 
     progress_set_file(NULL);
     if (status)

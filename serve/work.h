@@ -30,6 +30,10 @@ enum status work_run(const struct work_config *config, FILE *progress, struct er
  * that grid's largest spacing. */
 enum status view_write(const char *path, const struct volume *mask, double target_mm, double *ret_mm,
                        struct error *error);
+/* A CT for the slices behind skull and implant: 16-bit HU, thinned by a whole factor (the mean of each block) to at
+ * most VIEW_MOST_VOXELS, as the page thins masks. */
+enum { VIEW_MOST_VOXELS = 1 << 24 };
+enum status view_write_ct(const char *path, const struct volume *ct, struct error *error);
 /* FILE: the example, a phantom skull with a piece missing, always the same. */
 enum status example_write(const char *path, struct error *error);
 
