@@ -52,6 +52,19 @@ function(calvaria_library name)
   target_link_libraries(calvaria_${name} PUBLIC calvaria_flags ${LIBRARY_USES})
 endfunction()
 
+# C code from a protobuf schema, in generated/: NAME.pb-c.c, NAME.pb-c.h. ret_code names both; the target calvaria_NAME_code makes them alone.
+function(calvaria_protobuf name schema ret_code)
+  set(folder ${CMAKE_BINARY_DIR}/generated)
+  get_filename_component(schema_folder ${CMAKE_CURRENT_SOURCE_DIR}/${schema} DIRECTORY)
+  set(code ${folder}/${name}.pb-c.c ${folder}/${name}.pb-c.h)
+  add_custom_command(OUTPUT ${code} DEPENDS ${schema} VERBATIM
+    COMMAND ${CMAKE_COMMAND} -E make_directory ${folder} # no other target has to come first
+    COMMAND ${PROTOC_C} --c_out=${folder} -I ${schema_folder} ${CMAKE_CURRENT_SOURCE_DIR}/${schema})
+  add_custom_target(calvaria_${name}_code DEPENDS ${code})
+  set_source_files_properties(${folder}/${name}.pb-c.c PROPERTIES COMPILE_OPTIONS "-w")
+  set(${ret_code} ${code} PARENT_SCOPE)
+endfunction()
+
 function(calvaria_program name)
   cmake_parse_arguments(PROGRAM "" "" "SOURCES;USES" ${ARGN})
   add_executable(${name} ${PROGRAM_SOURCES})

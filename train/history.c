@@ -76,10 +76,36 @@ static enum status history_titles(struct history *history, const struct recipe *
     history_title(history, "val_s");
 
     /* Titles made by arena_printf are NULL when memory is out. */
-    for (int i = 0; i < history->n_columns; i++)
-        if (!history->titles[i])
+    for (int i = 0; i < history->n_columns; i++) {
+        const char *title = history->titles[i];
+        if (title)
+            history->tags[i] = strncmp(title, "val_", 4) == 0 ? arena_printf(arena, "val/%s", title + 4)
+                                                              : arena_printf(arena, "train/%s", title);
+        if (!title || !history->tags[i])
             return error_memory(error, 0, "the metrics table");
+    }
 
+    return STATUS_OK;
+}
+
+/* A run goes on without its event file: metrics.tsv has all that is in it. */
+static void history_events_failed(struct history *history, const struct error *error)
+{
+    log_warn("TensorBoard's file is no longer written: %.*s", (int)strcspn(error->text, "\n"), error->text);
+    events_close(history->events);
+    history->events = NULL;
+}
+
+/* A row of metrics.tsv, there and in the event file; the first two columns are the step and the draw. */
+static enum status history_row(struct history *history, int64_t step, const double *row, struct error *error)
+{
+    enum { N_COUNTERS = 2 };
+    struct error ignored = {0};
+    if (metrics_table_row(&history->table, row, error))
+        return error->status;
+    if (history->events && events_scalars(history->events, step, history->n_columns - N_COUNTERS,
+                                          history->tags + N_COUNTERS, row + N_COUNTERS, &ignored))
+        history_events_failed(history, &ignored);
     return STATUS_OK;
 }
 
@@ -110,9 +136,13 @@ enum status history_open(struct history *ret, struct run *run, const struct reci
     enum status status = resumed ? metrics_table_resume(&history.table, path, history.n_columns, history.titles,
                                                         history_keep, &cut, error)
                                  : metrics_table_create(&history.table, path, history.n_columns, history.titles, error);
-    if (!status)
-        *ret = history;
-    return status;
+    if (status)
+        return status;
+    struct error ignored = {0};
+    if (recipe->train.tensorboard && events_open(&history.events, run->folder, step, &ignored))
+        history_events_failed(&history, &ignored);
+    *ret = history;
+    return STATUS_OK;
 }
 
 static void history_clear(const struct history *history, double *row, int64_t step)
@@ -161,7 +191,7 @@ enum status history_step(struct history *history, const struct train_step *train
     row[c++] = result->grad_norm;
     row[c++] = result->step_s;
     row[c++] = result->wait_s;
-    if (metrics_table_row(&history->table, row, error))
+    if (history_row(history, train_step->step, row, error))
         return error->status;
     history_show(history);
 
@@ -179,7 +209,14 @@ enum status history_validation(struct history *history, int64_t step, const stru
     for (int k = 0; k < history->n_metrics; k++)
         row[c++] = validation->mean[k];
     row[c++] = validation->total_s;
-    return metrics_table_row(&history->table, row, error);
+    if (history_row(history, step, row, error))
+        return error->status;
+
+    const char *picture = history->events ? validation_path(history->run, step, "png") : NULL;
+    struct error ignored = {0};
+    if (picture && events_png(history->events, step, "validation", picture, &ignored))
+        history_events_failed(history, &ignored);
+    return STATUS_OK;
 }
 
 static void history_draw(struct history *history, const struct plot *plot)
@@ -220,6 +257,7 @@ void history_watch(struct history *history)
 void history_close(struct history *history)
 {
     plot_window_close(history->window);
+    events_close(history->events);
     metrics_table_close(&history->table);
     *history = (struct history){0};
 }

@@ -1,8 +1,10 @@
-/* history.h - what a run reports while it goes: rows of metrics.tsv, and the plots drawn from it. */
+/* history.h - what a run reports while it goes: rows of metrics.tsv, the same in an event file, and the plots drawn
+ * from the rows. */
 #ifndef CALVARIA_TRAIN_HISTORY_H
 #define CALVARIA_TRAIN_HISTORY_H
 
 #include "train/checkpoint.h"
+#include "train/events.h"
 #include "train/metrics_table.h"
 #include "train/run.h"
 #include "train/validate.h"
@@ -14,6 +16,8 @@ struct history {
     bool adversary;
     const char *titles[METRICS_TABLE_MAX_COLUMNS]; /* step draw loss [loss_TYPE ...] [adversary_real _fake _fooled] lr
                                                grad_norm step_s wait_s val_loss val_METRIC ... val_s */
+    const char *tags[METRICS_TABLE_MAX_COLUMNS];   /* the columns as TensorBoard groups them: train/loss, val/dsc */
+    struct events *events;                         /* NULL: not wanted, or it could not be written */
     double plotted_s;
     bool has_metrics;           /* whole skulls were measured: there is something to draw */
     bool no_plots;              /* gnuplot is not there: said once */

@@ -35,6 +35,8 @@ static const struct config_field train_fields[] = {
              "alone"},
     {.key = "plot_every", .type = CONFIG_INT, .offset = TRAIN(plot_every), .text = "100", .min = 0, .max = 1e9,
      .unit = "steps", .help = "how often the plots are drawn, at most every 10 s, and at validations; 0: never"},
+    {.key = "tensorboard", .type = CONFIG_BOOL, .offset = TRAIN(tensorboard), .text = "true",
+     .help = "write an event file that TensorBoard shows beside metrics.tsv"},
     {.key = "best", .type = CONFIG_STRING, .offset = TRAIN(best), .text = "loss",
      .help = "the validation metric that chooses best.h5: loss (of the validation patches) or a column of "
              "`calvaria evaluate`, as dsc"},

@@ -16,6 +16,7 @@ enum norm_statistics { NORM_LOCAL, NORM_SYNCHRONISED };
 
 struct train_config {
     int64_t steps, batch, checkpoint_every, plot_every;
+    bool tensorboard;
     int64_t validate_every, validate_patches, validate_cases;
     const char *best;   /* the validation metric that chooses best.h5: loss, dsc, bdsc ... */
     bool pictures;      /* a picture of the first skull at each validation */

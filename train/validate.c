@@ -192,13 +192,17 @@ static enum status validator_restore(struct validation *ret, struct validator *v
     return STATUS_OK;
 }
 
+const char *validation_path(struct run *run, int64_t step, const char *ending)
+{
+    const char *name = arena_printf(&run->arena, "validation/step_%06" PRId64 ".%s", step, ending);
+    return name ? run_path(run, name) : NULL;
+}
+
 static enum status validator_cases(struct validation *ret, struct validator *validator, struct run *run,
                                    struct error *error)
 {
-    char tsv[64], png[64];
-    snprintf(tsv, sizeof tsv, "validation/step_%06" PRId64 ".tsv", validator->train_step->step);
-    snprintf(png, sizeof png, "validation/step_%06" PRId64 ".png", validator->train_step->step);
-    const char *table_path = run_path(run, tsv), *picture = run_path(run, png);
+    const int64_t step = validator->train_step->step;
+    const char *table_path = validation_path(run, step, "tsv"), *picture = validation_path(run, step, "png");
     if (!table_path || !picture)
         return error_memory(error, 0, "a path");
     FILE *table = fopen(table_path, "we");

@@ -26,6 +26,8 @@ struct validator;
 enum status validator_open(struct validator **ret, struct train_step *train_step, struct error *error);
 /* At train_step->step: writes validation/step_N.tsv and .png into the run folder. */
 enum status validator_run(struct validation *ret, struct validator *validator, struct run *run, struct error *error);
+/* validation/step_N.ENDING in the run's arena; NULL when memory is out. */
+const char *validation_path(struct run *run, int64_t step, const char *ending);
 void validator_close(struct validator *validator);
 
 /* The value of a metric by name ("loss", "dsc"); NaN when it was not measured. */
