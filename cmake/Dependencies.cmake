@@ -1,11 +1,12 @@
 # Every package from the distribution, found once, with the apt line that brings all of them when one is missing.
-set(CALVARIA_APT "apt-get install build-essential cmake pkg-config libdnnl-dev libhdf5-dev libnifti2-dev libteem-dev libyaml-dev libcjson-dev libpng-dev libfreetype-dev fonts-dejavu-core libxxhash-dev libmicrohttpd-dev libprotobuf-c-dev protobuf-c-compiler gnuplot-nox libopenmpi-dev libopenblas-dev liblapacke-dev")
+set(CALVARIA_APT "apt-get install build-essential cmake pkg-config libdnnl-dev libhdf5-dev libnifti2-dev libteem-dev libbz2-dev libyaml-dev libcjson-dev libpng-dev libfreetype-dev fonts-dejavu-core libxxhash-dev libmicrohttpd-dev libprotobuf-c-dev protobuf-c-compiler gnuplot-nox libopenmpi-dev libopenblas-dev liblapacke-dev")
 
 find_package(PkgConfig)
 find_package(OpenMP COMPONENTS C)
 find_package(Threads)
 find_package(PNG)
 find_package(ZLIB)
+find_package(BZip2)
 if(CALVARIA_MPI)
   find_package(MPI COMPONENTS C)
   if(NOT MPI_C_FOUND)
@@ -39,7 +40,7 @@ endif()
 find_file(CALVARIA_FONT DejaVuSans.ttf PATHS /usr/share/fonts /usr/local/share/fonts
           PATH_SUFFIXES truetype/dejavu dejavu TTF dejavu-sans-fonts)
 
-foreach(need OpenMP_C_FOUND Threads_FOUND PNG_FOUND ZLIB_FOUND DNNL_LIBRARY DNNL_INCLUDE NIFTI_LIBRARY NIFTI_ZNZ_LIBRARY NIFTI_INCLUDE
+foreach(need OpenMP_C_FOUND Threads_FOUND PNG_FOUND ZLIB_FOUND BZIP2_FOUND DNNL_LIBRARY DNNL_INCLUDE NIFTI_LIBRARY NIFTI_ZNZ_LIBRARY NIFTI_INCLUDE
              TEEM_LIBRARY TEEM_INCLUDE YAML_LIBRARY YAML_INCLUDE CJSON_LIBRARY CJSON_INCLUDE XXHASH_INCLUDE PROTOBUF_C_LIBRARY PROTOBUF_C_INCLUDE PROTOC_C MICROHTTPD_LIBRARY MICROHTTPD_INCLUDE
              LAPACKE_LIBRARY LAPACKE_INCLUDE OPENBLAS_LIBRARY HDF5_FOUND FREETYPE_FOUND CALVARIA_FONT)
   if(NOT ${need})

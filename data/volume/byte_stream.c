@@ -1,13 +1,22 @@
-/* byte_stream.c - bytes of a file in order, raw or gzip. Test: tests/data/test_volume_hostile.c. */
+/* byte_stream.c - bytes of a file in order, packed or not. Test: tests/data/test_volume_hostile.c. */
+#include "data/volume/byte_stream.h"
+
+#include <bzlib.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "data/volume/byte_stream.h"
+#include "base/memory.h"
 
 enum { GZIP_BUFFER = 1 << 18, CALL_MAX = 1 << 30 /* zlib counts in int */, GZIP_LEVEL = 6 /* as in the modes below */ };
+
+/* A zlib stream on its way; gzip files go through zlib's own gzread. */
+struct byte_inflate {
+    z_stream z;
+    unsigned char buffer[1 << 16];
+};
 
 static const char *byte_stream_reason(struct byte_stream *stream)
 {
@@ -23,9 +32,27 @@ static const char *byte_stream_reason(struct byte_stream *stream)
     return errno ? strerror(errno) : "the file ends early";
 }
 
-enum status byte_stream_open(struct byte_stream *ret, const char *path, int64_t offset, bool gzip, struct error *error)
+/* What unpacks the file, which is open. */
+static enum status byte_stream_unpacker(struct byte_stream *stream, struct error *error)
 {
-    *ret = (struct byte_stream){.path = path};
+    int code = BZ_OK;
+    if (stream->packing == PACKING_ZLIB) {
+        stream->inflate = memory_zalloc(1, sizeof *stream->inflate);
+        if (!stream->inflate || inflateInit(&stream->inflate->z) != Z_OK)
+            return error_memory(error, sizeof *stream->inflate, stream->path);
+    }
+    if (stream->packing == PACKING_BZIP2) {
+        stream->bzip2 = BZ2_bzReadOpen(&code, stream->raw, 0, 0, NULL, 0);
+        if (!stream->bzip2)
+            return error_memory(error, GZIP_BUFFER, stream->path);
+    }
+    return STATUS_OK;
+}
+
+enum status byte_stream_open(struct byte_stream *ret, const char *path, int64_t offset, enum packing packing,
+                             struct error *error)
+{
+    *ret = (struct byte_stream){.path = path, .packing = packing};
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return error_set(error, STATUS_FAILED, "%s: cannot be opened: %s", path, strerror(errno));
@@ -35,7 +62,7 @@ enum status byte_stream_open(struct byte_stream *ret, const char *path, int64_t 
                          strerror(errno));
     }
 
-    if (gzip)
+    if (packing == PACKING_GZIP)
         ret->gzip = gzdopen(fd, "rb");
     else
         ret->raw = fdopen(fd, "rb");
@@ -53,6 +80,9 @@ enum status byte_stream_open(struct byte_stream *ret, const char *path, int64_t 
                              "%s: data at byte %" PRId64 ": not gzip, although the header claims it (a damaged file?)",
                              path, offset);
         }
+    } else if (byte_stream_unpacker(ret, error)) {
+        byte_stream_abandon(ret);
+        return error->status;
     }
 
     return STATUS_OK;
@@ -61,8 +91,8 @@ enum status byte_stream_open(struct byte_stream *ret, const char *path, int64_t 
 static enum status byte_stream_start(struct byte_stream *ret, const char *path, const char *part, const char *mode,
                                      struct error *error)
 {
-    *ret = (struct byte_stream){.path = path};
     bool gzip = mode[2] != '\0';
+    *ret = (struct byte_stream){.path = path, .packing = gzip ? PACKING_GZIP : PACKING_PLAIN};
     if (gzip)
         ret->gzip = gzopen(part, mode);
     else
@@ -85,15 +115,75 @@ enum status byte_stream_append(struct byte_stream *ret, const char *path, const 
     return byte_stream_start(ret, path, part, "ab6", error);
 }
 
+/* Some of the bytes, at least one; 0 at an early end, below 0 where they are damaged. */
+static int64_t byte_stream_inflate(struct byte_stream *stream, void *to, size_t want)
+{
+    z_stream *z = &stream->inflate->z;
+    z->next_out = to;
+    z->avail_out = (unsigned)want;
+    while (z->avail_out == (unsigned)want) {
+        if (z->avail_in == 0) {
+            z->next_in = stream->inflate->buffer;
+            z->avail_in = (unsigned)fread(stream->inflate->buffer, 1, sizeof stream->inflate->buffer, stream->raw);
+            if (z->avail_in == 0)
+                return 0;
+        }
+        const int code = inflate(z, Z_NO_FLUSH);
+        if (code == Z_STREAM_END)
+            break;
+        if (code != Z_OK)
+            return -1;
+    }
+    return (int64_t)(want - z->avail_out);
+}
+
+static int64_t byte_stream_bunzip(struct byte_stream *stream, void *to, size_t want)
+{
+    int code = BZ_OK;
+    const int got = BZ2_bzRead(&code, stream->bzip2, to, (int)want);
+    if (code == BZ_UNEXPECTED_EOF || code == BZ_SEQUENCE_ERROR) /* SEQUENCE: after the end */
+        return 0;
+    return code == BZ_OK || code == BZ_STREAM_END ? got : -1;
+}
+
+/* Numbers between blanks. */
+static int64_t byte_stream_scan(struct byte_stream *stream, void *to, size_t want)
+{
+    double *out = to;
+    size_t n = 0;
+    for (; n < want / sizeof *out; n++)
+        if (fscanf(stream->raw, "%lf", &out[n]) != 1)
+            break;
+    return n > 0 ? (int64_t)(n * sizeof *out) : feof(stream->raw) ? 0 : -1;
+}
+
+static int64_t byte_stream_some(struct byte_stream *stream, void *to, size_t want)
+{
+    switch (stream->packing) {
+    case PACKING_GZIP:
+        return gzread(stream->gzip, to, (unsigned)want);
+    case PACKING_ZLIB:
+        return byte_stream_inflate(stream, to, want);
+    case PACKING_BZIP2:
+        return byte_stream_bunzip(stream, to, want);
+    case PACKING_TEXT:
+        return byte_stream_scan(stream, to, want);
+    case PACKING_PLAIN:
+        break;
+    }
+    return (int64_t)fread(to, 1, want, stream->raw);
+}
+
 enum status byte_stream_read(struct byte_stream *stream, void *data, size_t bytes, struct error *error)
 {
     size_t done = 0;
     errno = 0;
     while (done < bytes) {
         size_t want = bytes - done < CALL_MAX ? bytes - done : CALL_MAX;
-        char *to = (char *)data + done;
-        int64_t got =
-            stream->gzip ? gzread(stream->gzip, to, (unsigned)want) : (int64_t)fread(to, 1, want, stream->raw);
+        int64_t got = byte_stream_some(stream, (char *)data + done, want);
+        if (got < 0 && !stream->gzip && stream->packing != PACKING_PLAIN)
+            return error_set(error, STATUS_FAILED, "%s: data: %s (a damaged file?)", stream->path,
+                             stream->packing == PACKING_TEXT ? "text that is no number" : "damaged compressed data");
         if (got <= 0)
             return error_set(error, STATUS_FAILED, "%s: data: %s (a truncated copy or download?)", stream->path,
                              byte_stream_reason(stream));
@@ -119,6 +209,11 @@ enum status byte_stream_verify(struct byte_stream *stream, struct error *error)
     char one;
     int code = Z_OK;
     errno = 0;
+    if (stream->inflate || stream->bzip2)
+        return byte_stream_some(stream, &one, 1) >= 0
+                   ? STATUS_OK
+                   : error_set(error, STATUS_FAILED, "%s: data: damaged compressed data (a damaged copy?)",
+                               stream->path);
     if (!stream->gzip)
         return STATUS_OK;
     int got = gzread(stream->gzip, &one, 1);
@@ -166,17 +261,25 @@ enum status byte_stream_close(struct byte_stream *stream, struct error *error)
 
 void byte_stream_abandon(struct byte_stream *stream)
 {
+    int code;
+    if (stream->inflate)
+        inflateEnd(&stream->inflate->z);
+    memory_free(stream->inflate);
+    if (stream->bzip2)
+        BZ2_bzReadClose(&code, stream->bzip2);
     if (stream->gzip)
         gzclose(stream->gzip);
     if (stream->raw)
         fclose(stream->raw);
-    stream->gzip = NULL;
-    stream->raw = NULL;
+    *stream = (struct byte_stream){.path = stream->path};
 }
 
-int64_t byte_stream_bound(int64_t bytes, bool gzip)
+int64_t byte_stream_bound(int64_t bytes, enum packing packing)
 {
-    if (!gzip)
-        return bytes;
-    return bytes > INT64_MAX / 1032 ? INT64_MAX : bytes * 1032;
+    static const int64_t most[] = {[PACKING_PLAIN] = 1,
+                                   [PACKING_GZIP] = 1032,
+                                   [PACKING_ZLIB] = 1032,
+                                   [PACKING_BZIP2] = 1200000,
+                                   [PACKING_TEXT] = sizeof(double)};
+    return bytes > INT64_MAX / most[packing] ? INT64_MAX : bytes * most[packing];
 }

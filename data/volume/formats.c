@@ -134,6 +134,9 @@ enum status formats_open(struct voxel_file *ret, const struct file_series *files
     for (size_t f = 0; f < N_FORMATS; f++)
         if (formats[f].matches(head))
             return formats[f].open(ret, files, error);
+    if (file_has_suffix(path, ".img") || file_has_suffix(path, ".img.gz"))
+        return error_set(error, STATUS_FAILED, "%s: the voxels of a header/image pair (name the header: NAME.hdr)",
+                         path);
     if (bytes < 4)
         return error_set(error, STATUS_FAILED, "%s: the file ends early: %zu bytes (truncated?)", path, bytes);
     return error_set(error, STATUS_FAILED,

@@ -1,5 +1,5 @@
-/* metaimage.c - MetaImage of ITK (.mha with its voxels, .mhd beside a raw file), uncompressed. World coordinates are
- * LPS. Test: tests/data/test_volume.c. */
+/* metaimage.c - MetaImage of ITK (.mha with its voxels, .mhd beside a raw file), plain, zlib-compressed or in ASCII.
+ * World coordinates are LPS. Test: tests/data/test_volume.c. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -116,12 +116,11 @@ static enum status metaimage_parse(struct metaimage *meta, struct voxel_file *fi
         return error_set(error, STATUS_FAILED,
                          "%s: header: NDims = 3, DimSize, ElementSpacing, ElementType and ElementDataFile are needed",
                          file->path);
-    if (meta->compressed || meta->ascii || meta->channels > 1)
-        return error_set(error, STATUS_FAILED, "%s: a MetaImage %s is not read (save it as plain binary, or as NRRD)",
-                         file->path,
-                         meta->compressed ? "with compressed data"
-                         : meta->ascii    ? "in ASCII"
-                                          : "of several channels");
+    if (meta->channels > 1)
+        return error_set(error, STATUS_FAILED, "%s: a MetaImage of several channels is not read (save one of them)",
+                         file->path);
+    file->packing = meta->ascii ? PACKING_TEXT : meta->compressed ? PACKING_ZLIB : PACKING_PLAIN;
+    file->type = meta->ascii ? DISK_F64 : file->type;
     return STATUS_OK;
 }
 
@@ -132,17 +131,13 @@ static enum status metaimage_place(struct voxel_file *file, const struct metaima
     for (int a = 0; a < 3; a++) {
         const double mm = grid->axis[a][a];
         for (int k = 0; k < 3; k++)
-            grid->axis[a][k] = mm * meta->matrix[3 * a + k];
+            grid->axis[a][k] = mm * meta->matrix[3 * a + k] + 0.0; /* no -0 */
     }
     if (strcmp(meta->data, "LOCAL") == 0) {
         file->data_offset = header_bytes;
         return STATUS_OK;
     }
-    if (strchr(meta->data, '/') || strchr(meta->data, '%') || strncmp(meta->data, "LIST", 4) == 0)
-        return error_set(error, STATUS_FAILED, "%s: data file '%s': it must be one file in the header's own folder",
-                         file->path, meta->data);
-    file->data_path = memory_printf("%.*s%s", (int)(file_base(file->path) - file->path), file->path, meta->data);
-    return file->data_path ? STATUS_OK : error_memory(error, strlen(file->path), file->path);
+    return voxel_file_detach(file, meta->data, error);
 }
 
 enum status metaimage_open(struct voxel_file *ret, const char *path, struct error *error)
@@ -171,7 +166,7 @@ enum status metaimage_open(struct voxel_file *ret, const char *path, struct erro
         uint16_t word;
         uint8_t byte;
     } one = {1};
-    file.swap = meta.big_endian == (one.byte == 1);
+    file.swap = meta.big_endian == (one.byte == 1) && !meta.ascii;
     file.storage.format = VOLUME_NIFTI_GZ; /* results: MetaImage is read only */
     file.storage.nifti_version = 1;
     file.storage.xyzt_units = 2; /* mm */

@@ -80,10 +80,11 @@ static enum status nifti_read_raw(nifti_2_header *ret, struct voxel_file *file, 
 
     if (byte_stream_read(stream, header.bytes + first, (size_t)size - first, error))
         return STATUS_FAILED;
+    const char *const pair = file->packing == PACKING_GZIP ? ".hdr.gz" : ".hdr";
     const char *magic = file->storage.nifti_version == 1 ? header.one.magic : header.two.magic;
     if (magic[0] == 'n' && magic[1] == 'i' && magic[2] == '0' + file->storage.nifti_version && magic[3] == '\0' &&
-        file_has_suffix(file->path, ".hdr")) { /* a header/image pair: the voxels are in NAME.img */
-        file->data_path = memory_printf("%.*s.img", (int)(strlen(file->path) - strlen(".hdr")), file->path);
+        file_has_suffix(file->path, pair)) { /* a header/image pair: the voxels are in NAME.img */
+        file->data_path = memory_printf("%.*s.img%s", (int)(strlen(file->path) - strlen(pair)), file->path, pair + 4);
         if (!file->data_path)
             return error_memory(error, strlen(file->path), file->path);
     } else if (magic[0] != 'n' || magic[1] != '+' || magic[2] != '0' + file->storage.nifti_version || magic[3] != '\0')
@@ -206,7 +207,7 @@ static void nifti_store(struct voxel_file *file, const nifti_2_header *header)
         storage->grid.origin[k] = turn * rows[k][3] + 0.0;
     }
 
-    storage->format = file->gzip ? VOLUME_NIFTI_GZ : VOLUME_NIFTI;
+    storage->format = file->packing == PACKING_GZIP ? VOLUME_NIFTI_GZ : VOLUME_NIFTI;
     storage->xyzt_units = header->xyzt_units & 0xff;
     storage->qform_code = header->qform_code;
     storage->sform_code = header->sform_code;
@@ -240,11 +241,11 @@ static enum status nifti_check_offset(const struct voxel_file *file, const nifti
 
 enum status nifti_open(struct voxel_file *ret, const char *path, bool gzip, struct error *error)
 {
-    struct voxel_file file = {.path = path, .gzip = gzip};
+    struct voxel_file file = {.path = path, .packing = gzip ? PACKING_GZIP : PACKING_PLAIN};
     struct byte_stream stream = {0};
     nifti_2_header header;
 
-    if (byte_stream_open(&stream, path, 0, gzip, error))
+    if (byte_stream_open(&stream, path, 0, file.packing, error))
         return STATUS_FAILED;
     enum status status = nifti_read_raw(&header, &file, &stream, error);
     byte_stream_abandon(&stream);

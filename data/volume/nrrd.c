@@ -1,11 +1,12 @@
-/* nrrd.c - NRRD, attached (.nrrd) and detached (.nhdr), raw and gzip. The header's fields are teem's to parse; the data
- * is streamed.
+/* nrrd.c - NRRD, attached (.nrrd) and detached (.nhdr), raw, gzip, bzip2 and ASCII. The header's fields are teem's to
+ * parse; the data is streamed.
  *
  * Teem is an old parser in front of hostile files and not thread-safe: it sees only the lines of fields that are used
  * here, each of a bounded length, never opens a file, and one thread at a time is inside it.
  * Test: tests/data/test_volume.c, tests/data/test_volume_hostile.c. */
 #include <ctype.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <math.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -55,19 +56,8 @@ static bool nrrd_field_is(const char *line, size_t length, const char *name)
 static enum status nrrd_take_data_file(struct nrrd_text *text, const char *name, size_t length, const char *path,
                                        struct error *error)
 {
-    const char *why = NULL;
     if (text->data_file)
-        why = "named twice";
-    else if (length == 0)
-        why = "empty name";
-    else if (memchr(name, '%', length) || nrrd_field_is(name, length, "LIST"))
-        why = "a list of files (join them: unu save -f nrrd)";
-    if (!why && length > 2 && name[0] == '.' && name[1] == '/')
-        name += 2, length -= 2;
-    if (!why && memchr(name, '/', length))
-        why = "it must lie in the header's own folder";
-    if (why)
-        return error_set(error, STATUS_FAILED, "%s: data file '%.*s': %s", path, (int)length, name, why);
+        return error_set(error, STATUS_FAILED, "%s: data file '%.*s': named twice", path, (int)length, name);
     text->data_file = memory_printf("%.*s", (int)length, name);
     return text->data_file ? STATUS_OK : error_memory(error, length, path);
 }
@@ -308,25 +298,45 @@ static enum status nrrd_grid(struct voxel_file *file, const Nrrd *nrrd, struct e
     return STATUS_OK;
 }
 
+static enum status nrrd_packing(enum packing *ret, const NrrdEncoding *encoding, const char *path, struct error *error)
+{
+    const struct {
+        const NrrdEncoding *encoding;
+        enum packing packing;
+    } known[] = {{nrrdEncodingRaw, PACKING_PLAIN},
+                 {nrrdEncodingGzip, PACKING_GZIP},
+                 {nrrdEncodingBzip2, PACKING_BZIP2},
+                 {nrrdEncodingAscii, PACKING_TEXT}};
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (encoding == known[i].encoding) {
+            *ret = known[i].packing;
+            return STATUS_OK;
+        }
+    return error_set(error, STATUS_FAILED,
+                     "%s: encoding '%s': raw, gzip, bzip2 and ascii are read (unu save -f nrrd -e gzip)", path,
+                     encoding ? encoding->name : "none");
+}
+
 static enum status nrrd_fill(struct voxel_file *file, const Nrrd *nrrd, const NrrdIoState *io,
                              const struct nrrd_text *text, struct error *error)
 {
     const char *path = file->path;
     if (nrrd_type(&file->type, nrrd, path, error) || nrrd_grid(file, nrrd, error))
         return STATUS_FAILED;
-    if (io->encoding != nrrdEncodingRaw && io->encoding != nrrdEncodingGzip)
-        return error_set(error, STATUS_FAILED,
-                         "%s: encoding '%s': only raw and gzip are read (unu save -f nrrd -e gzip)", path,
-                         io->encoding ? io->encoding->name : "none");
+    if (nrrd_packing(&file->packing, io->encoding, path, error))
+        return STATUS_FAILED;
     if (io->lineSkip)
         return error_set(error, STATUS_FAILED, "%s: line skip %u: not read (write it as byte skip)", path,
                          io->lineSkip);
-    file->gzip = io->encoding == nrrdEncodingGzip;
-    if (io->byteSkip < (file->gzip ? 0 : -1))
+    const long least = file->packing == PACKING_PLAIN ? -1 : 0, most = file->packing == PACKING_TEXT ? 0 : LONG_MAX;
+    if (io->byteSkip < least || io->byteSkip > most)
         return error_set(error, STATUS_FAILED, "%s: byte skip %ld: not possible with encoding %s", path, io->byteSkip,
                          io->encoding->name);
     file->skip_bytes = io->byteSkip;
-    file->swap = io->endian != airEndianUnknown && io->endian != airMyEndian();
+    if (file->packing == PACKING_TEXT)
+        file->type = DISK_F64;
+    else
+        file->swap = io->endian != airEndianUnknown && io->endian != airMyEndian();
     file->data_offset = text->data_file ? 0 : text->data_offset;
     file->storage.format = text->data_file ? VOLUME_NHDR : VOLUME_NRRD;
     return STATUS_OK;
@@ -391,11 +401,8 @@ enum status nrrd_open(struct voxel_file *ret, const char *path, struct error *er
             status =
                 error_set(error, STATUS_FAILED, "%s: segment '%s' is in layer %d, and there are %d (damaged?)", path,
                           text.segments[s].name, text.segments[s].layer, file.n_layers > 1 ? file.n_layers : 1);
-    if (!status && text.data_file) {
-        file.data_path = memory_printf("%.*s%s", (int)(file_base(path) - path), path, text.data_file);
-        if (!file.data_path)
-            status = error_memory(error, strlen(path) + strlen(text.data_file), path);
-    }
+    if (!status && text.data_file)
+        status = voxel_file_detach(&file, text.data_file, error);
     if (!status) {
         file.segments = text.segments;
         text.segments = NULL;

@@ -3,8 +3,10 @@
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 
+#include "base/file.h"
 #include "base/memory.h"
 #include "data/volume/orient.h"
 #include "data/volume/voxel_file.h"
@@ -30,6 +32,23 @@ void voxel_file_done(struct voxel_file *file)
     file->segments = NULL;
 }
 
+enum status voxel_file_detach(struct voxel_file *file, const char *name, struct error *error)
+{
+    const char *why = NULL;
+    if (strncmp(name, "./", 2) == 0)
+        name += 2;
+    if (!*name)
+        why = "empty name";
+    else if (strchr(name, '%') || strncasecmp(name, "LIST", 4) == 0)
+        why = "a list of files (join them: unu save -f nrrd)";
+    else if (name[0] == '/' || strncmp(name, "../", 3) == 0 || strstr(name, "/../"))
+        why = "it must lie in the header's own folder or below it";
+    if (why)
+        return error_set(error, STATUS_FAILED, "%s: data file '%s': %s", file->path, name, why);
+    file->data_path = memory_printf("%.*s%s", (int)(file_base(file->path) - file->path), file->path, name);
+    return file->data_path ? STATUS_OK : error_memory(error, strlen(file->path) + strlen(name), file->path);
+}
+
 enum status voxel_file_check(struct voxel_file *file, struct grid *ret_grid, struct error *error)
 {
     if (grid_check(&file->storage.grid, file->path, error))
@@ -45,8 +64,8 @@ enum status voxel_file_check(struct voxel_file *file, struct grid *ret_grid, str
     /* No allocation before the file is long enough for what its header claims */
     int64_t layers = file->n_layers > 1 ? file->n_layers : 1;
     int64_t bytes = grid_voxels(&file->storage.grid) * layers * (int64_t)disk_types[file->type].bytes;
-    int64_t held = byte_stream_bound(info.st_size - file->data_offset, file->gzip);
-    if (file->skip_bytes < 0 && !file->gzip && bytes <= held)
+    int64_t held = byte_stream_bound(info.st_size - file->data_offset, file->packing);
+    if (file->skip_bytes < 0 && file->packing == PACKING_PLAIN && bytes <= held)
         file->skip_bytes = held - bytes;
     if (file->skip_bytes < 0 || file->data_offset > info.st_size || file->skip_bytes > held ||
         bytes > held - file->skip_bytes)
@@ -283,7 +302,7 @@ enum status voxel_file_read(struct volume *ret, const struct voxel_file *file, c
         error_memory(error, (size_t)grid_voxels(grid), file->path);
         goto done;
     }
-    if (byte_stream_open(&stream, file->data_path ? file->data_path : file->path, file->data_offset, file->gzip,
+    if (byte_stream_open(&stream, file->data_path ? file->data_path : file->path, file->data_offset, file->packing,
                          error) ||
         byte_stream_skip(&stream, file->skip_bytes, error) ||
         voxel_file_read_chunks(&volume, &stream, file, values, raw, error))

@@ -42,9 +42,10 @@ struct segment_entry {
 struct voxel_file {
     const char *path;    /* the header's, for messages */
     char *data_path;     /* detached data: memory_free with voxel_file_done; NULL: in `path` */
-    int64_t data_offset; /* in the file: where the gzip stream or the raw bytes begin */
-    int64_t skip_bytes;  /* from there, after inflating, to the first voxel; -1: the voxels are the file's last bytes */
-    bool gzip, swap;     /* swap: not this machine's byte order */
+    int64_t data_offset; /* in the file: where the packed or the raw bytes begin */
+    int64_t skip_bytes;  /* from there, unpacked, to the first voxel; -1: the voxels are the file's last bytes */
+    enum packing packing;
+    bool swap; /* not this machine's byte order */
     enum disk_type type;
     double slope, intercept;        /* value = stored * slope + intercept; 1 and 0: as stored */
     int n_layers, layer;            /* values stored per voxel, and which of them is read; 0 layers: one */
@@ -62,6 +63,10 @@ enum status voxel_file_read(struct volume *ret, const struct voxel_file *file, c
                             struct error *error);
 /* Writes all voxels in storage's axis order, little-endian. */
 enum status voxel_file_write(struct byte_stream *stream, const struct volume *volume, struct error *error);
+
+/* The file of a detached header's voxels: in the header's folder or below it. STATUS_FAILED for any other place, a list
+ * or a pattern. In file->data_path. */
+enum status voxel_file_detach(struct voxel_file *file, const char *name, struct error *error);
 
 /* Opens by the first bytes of the first file. Header values are not yet checked. */
 enum status formats_open(struct voxel_file *ret, const struct file_series *files, struct error *error);

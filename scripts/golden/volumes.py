@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Writes tests/data/golden/volumes/: one small volume in many storages, by nibabel and pynrrd, for tests/data/test_volume_read.c.
+"""Writes tests/data/golden/volumes/: one small volume in many storages, by nibabel, pynrrd and SimpleITK, for tests/data/test_volume.c.
 
 In canonical order (LPS) it is 5 x 4 x 3 voxels, voxel x,y,z holds x + 10 y + 100 z, and its affine is AFFINE (LPS mm). Every file
-must come out of our reader as exactly that. Needs numpy, nibabel, pynrrd.
+must come out of our reader as exactly that. Needs numpy, nibabel, pynrrd, SimpleITK.
 
     scripts/golden/volumes.py tests/data/golden/volumes"""
 import pathlib
@@ -11,6 +11,7 @@ import sys
 import nibabel
 import nrrd
 import numpy as np
+import SimpleITK
 
 VALUES = np.fromfunction(lambda x, y, z: x + 10 * y + 100 * z, (5, 4, 3))
 AFFINE = np.array([[0.5, 0.0, 0.0, -20.0], [0.0, 0.59375, -0.125, 30.5], [0.0, 0.0625, 1.25, -7.25], [0, 0, 0, 1]])
@@ -53,6 +54,16 @@ def nrrd_file(path, axes, flips, dtype, space, **header):
     nrrd.write(str(path), values.astype(dtype), header)
 
 
+def metaimage(path, axes, flips, dtype, compressed):
+    values, affine = stored(axes, flips)
+    image = SimpleITK.GetImageFromArray(values.astype(dtype).transpose())
+    spacing = np.linalg.norm(affine[:3, :3], axis=0)
+    image.SetSpacing(spacing.tolist())
+    image.SetDirection((affine[:3, :3] / spacing).ravel().tolist())
+    image.SetOrigin(affine[:3, 3].tolist())
+    SimpleITK.WriteImage(image, str(path), compressed)
+
+
 def main(folder):
     nifti(folder / "ras_i16.nii.gz", (0, 1, 2), (1, 1, 0), np.int16)
     nifti(folder / "lps_u8.nii", (0, 1, 2), (0, 0, 0), np.uint8)
@@ -69,6 +80,19 @@ def main(folder):
     nrrd_file(folder / "big_endian_u16.nrrd", (0, 1, 2), (0, 0, 0), ">u2", ras, encoding="raw", endian="big")
     nrrd_file(folder / "detached_f32.nhdr", (0, 1, 2), (0, 1, 0), np.float32, lps, encoding="gzip")
     nrrd_file(folder / "detached_raw_i16.nhdr", (2, 0, 1), (0, 1, 1), np.int16, las, encoding="raw")
+    nrrd_file(folder / "bzip2_i16.nrrd", (0, 1, 2), (1, 0, 0), np.int16, lps, encoding="bzip2")
+    nrrd_file(folder / "ascii_i32.nrrd", (1, 0, 2), (0, 0, 1), np.int32, ras, encoding="ascii")
+    nrrd_file(folder / "ascii_f32.nhdr", (0, 1, 2), (0, 0, 0), np.float32, lps, encoding="ascii")
+    nrrd_file(folder / "below_u8.nhdr", (0, 1, 2), (0, 0, 1), np.uint8, lps, encoding="bzip2")
+    (folder / "below").mkdir(exist_ok=True)
+    (folder / "below_u8.raw.bz2").replace(folder / "below" / "below_u8.raw.bz2")
+    header = folder / "below_u8.nhdr"
+    header.write_text(header.read_text().replace("below_u8.raw.bz2", "below/below_u8.raw.bz2"))
+    metaimage(folder / "zlib_i16.mha", (0, 1, 2), (0, 0, 0), np.int16, True)
+    metaimage(folder / "zlib_f32.mhd", (2, 0, 1), (1, 0, 0), np.float32, True)
+    metaimage(folder / "plain_u16.mhd", (0, 1, 2), (0, 1, 0), np.uint16, False)
+    nifti(folder / "pair_i16.hdr", (0, 1, 2), (1, 1, 0), np.int16, kind=nibabel.Nifti1Pair)
+    nifti(folder / "pair_f32.hdr.gz", (2, 0, 1), (0, 1, 0), np.float32, kind=nibabel.Nifti1Pair)
 
 
 if __name__ == "__main__":
