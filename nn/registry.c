@@ -5,16 +5,16 @@
 
 extern const struct layer_ops layer_conv, layer_conv_transpose, layer_upsample, layer_max_pool, layer_avg_pool,
     layer_global_pool, layer_batch_norm, layer_instance_norm, layer_group_norm, layer_relu, layer_leaky_relu,
-    layer_tanh, layer_sigmoid, layer_softmax, layer_dropout, layer_add, layer_concat, layer_slice, layer_dense,
-    layer_flatten;
+    layer_tanh, layer_sigmoid, layer_scale, layer_softmax, layer_dropout, layer_add, layer_multiply, layer_concat,
+    layer_slice, layer_dense, layer_flatten;
 
-static const struct layer_ops *const layer_types[] = {&layer_conv,       &layer_conv_transpose, &layer_upsample,
-                                                      &layer_max_pool,   &layer_avg_pool,       &layer_global_pool,
-                                                      &layer_batch_norm, &layer_instance_norm,  &layer_group_norm,
-                                                      &layer_relu,       &layer_leaky_relu,     &layer_tanh,
-                                                      &layer_sigmoid,    &layer_softmax,        &layer_dropout,
-                                                      &layer_add,        &layer_concat,         &layer_slice,
-                                                      &layer_dense,      &layer_flatten,        NULL};
+/* clang-format off */
+static const struct layer_ops *const layer_types[] = {
+    &layer_conv, &layer_conv_transpose, &layer_upsample, &layer_max_pool, &layer_avg_pool, &layer_global_pool,
+    &layer_batch_norm, &layer_instance_norm, &layer_group_norm, &layer_relu, &layer_leaky_relu, &layer_tanh,
+    &layer_sigmoid, &layer_scale, &layer_softmax, &layer_dropout, &layer_add, &layer_multiply, &layer_concat,
+    &layer_slice, &layer_dense, &layer_flatten, NULL};
+/* clang-format on */
 
 const struct layer_ops *layer_ops_at(int index)
 {

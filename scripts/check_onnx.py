@@ -60,6 +60,8 @@ LAYERS = {  # name: (layers, sizes); HEAD gives each layer 5 channels
     "leaky_relu": ("{type: leaky_relu, slope: 0.3}", (EVEN, ODD)),
     "add": ("{name: a, type: relu}, {name: b, type: tanh}, {type: add, from: [a, b]}", (EVEN, ODD)),
     "add three": ("{name: a, type: relu}, {name: b, type: tanh}, {name: c, type: sigmoid}, {type: add, from: [a, b, c]}", (EVEN, ODD)),
+    "scale": ("{type: scale, factor: -2.5, offset: 0.75}", (EVEN, ODD)),
+    "multiply": ("{name: a, type: relu}, {name: b, type: tanh}, {type: multiply, from: [a, b]}", (EVEN, ODD)),
     "concat": ("{name: a, type: relu}, {name: b, type: tanh}, {type: concat, from: [a, b, a]}", (EVEN, ODD)),
     "slice": ("{type: slice, first: 1, channels: 3}", (EVEN, ODD)),
     "concat input": ("{name: output, type: relu}, {type: concat, from: [input, output]}", (EVEN, ODD)),

@@ -30,6 +30,8 @@ layers/norm.c|s/stat_b\[s\] += gamma/stat_b[s] -= gamma/|norm|d_src
 layers/dropout.c|s/layer->d_dst.data, layer->d_src\[0\].data)/layer->d_dst.data, layer->d_src[0].data), layer->d_src[0].data[0] *= -1/|dropout|dropout
 layers/dropout.c|s/src\[at\] \* scale : 0/src[at] : 0/|dropout|dropout
 layers/add.c|s/for (int k = 0; k < layer->n_src; k++)/for (int k = 1; k < layer->n_src; k++)/|join|add
+layers/add.c|s/layer->d_dst.data, layer->src\[1 - k\].data/layer->d_dst.data, layer->src[k].data/|join|multiply
+layers/activation.c|s/d_src\[i\] = factor \* d_dst\[i\]/d_src[i] = d_dst[i]/|activation|scale
 layers/concat.c|s/concat_copy(d_src, config->first, layer->d_dst, 0/concat_copy(d_src, 0, layer->d_dst, 0/|join|slice
 layers/concat.c|s/layer->d_dst, first, layer->src/layer->d_dst, 0, layer->src/|join|concat
 layers/flatten.c|s/flatten_sample(layer->d_dst, n).data)/flatten_sample(layer->d_dst, 0).data)/|join|flatten

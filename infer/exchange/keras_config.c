@@ -385,6 +385,11 @@ static enum status keras_read_add(struct reading *reading)
     return keras_plain_layer(reading, "add");
 }
 
+static enum status keras_read_multiply(struct reading *reading)
+{
+    return keras_plain_layer(reading, "multiply");
+}
+
 static enum status keras_read_concat(struct reading *reading)
 {
     return keras_is_last_axis(reading) ? keras_plain_layer(reading, "concat")
@@ -412,6 +417,7 @@ static const struct class
     {"GlobalAveragePooling3D", keras_read_global_pool},
     {"Flatten", keras_read_flatten},
     {"Add", keras_read_add},
+    {"Multiply", keras_read_multiply},
     {"Concatenate", keras_read_concat},
 };
 

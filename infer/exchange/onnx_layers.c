@@ -356,6 +356,15 @@ static void onnx_emit_sigmoid(struct onnx_graph *graph, const struct layer *laye
     onnx_node(graph, "Sigmoid", layer->name, dst, 1, src);
 }
 
+static void onnx_emit_scale(struct onnx_graph *graph, const struct layer *layer, const char *const *src,
+                            const char *dst)
+{
+    const char *factor = onnx_constant(graph, layer, "factor", 1, (float)onnx_key_double(layer, "factor")),
+               *offset = onnx_constant(graph, layer, "offset", 1, (float)onnx_key_double(layer, "offset"));
+    onnx_binary(graph, "Add", onnx_binary(graph, "Mul", src[0], factor, onnx_step(graph, layer, "scaled")), offset,
+                dst);
+}
+
 static void onnx_emit_softmax(struct onnx_graph *graph, const struct layer *layer, const char *const *src,
                               const char *dst)
 {
@@ -374,6 +383,12 @@ static void onnx_emit_dropout(struct onnx_graph *graph, const struct layer *laye
 static void onnx_emit_add(struct onnx_graph *graph, const struct layer *layer, const char *const *src, const char *dst)
 {
     onnx_node(graph, layer->n_src == 2 ? "Add" : "Sum", layer->name, dst, layer->n_src, src);
+}
+
+static void onnx_emit_multiply(struct onnx_graph *graph, const struct layer *layer, const char *const *src,
+                               const char *dst)
+{
+    onnx_node(graph, "Mul", layer->name, dst, 2, src);
 }
 
 static void onnx_emit_concat(struct onnx_graph *graph, const struct layer *layer, const char *const *src,
@@ -436,9 +451,11 @@ static const struct onnx_row {
     {"leaky_relu", onnx_emit_leaky_relu, false},
     {"tanh", onnx_emit_tanh, false},
     {"sigmoid", onnx_emit_sigmoid, false},
+    {"scale", onnx_emit_scale, false},
     {"softmax", onnx_emit_softmax, false},
     {"dropout", onnx_emit_dropout, false},
     {"add", onnx_emit_add, false},
+    {"multiply", onnx_emit_multiply, false},
     {"concat", onnx_emit_concat, false},
     {"slice", onnx_emit_slice, false},
     {"flatten", onnx_emit_flatten, true}, /* a dense layer's weights count voxels */

@@ -3,7 +3,9 @@
  *   leaky_relu  dst = src > 0 ? src : slope * src    d_src = d_dst where dst > 0, slope * d_dst elsewhere
  *   tanh        dst = tanh(src)                      d_src = d_dst * (1 - dst^2)
  *   sigmoid     dst = 1 / (1 + exp(-src))            d_src = d_dst * dst * (1 - dst)
- * Keeps for backward: dst, so all of them work in place.                     Test: tests/nn/test_activation.c */
+ *   scale       dst = factor * src + offset          d_src = factor * d_dst
+ * Keeps for backward: dst (scale: nothing), so all of them work in place.                     Test:
+ * tests/nn/test_activation.c */
 #include <math.h>
 #include <string.h>
 
@@ -204,5 +206,55 @@ const struct layer_ops layer_sigmoid = {
     .min_src = 1, .max_src = 1, .keeps = LAYER_KEEPS_DST, .in_place = LAYER_IN_PLACE_ALWAYS,
     .bfloat16 = LAYER_BFLOAT16_ELEMENTWISE,
     .shape = activation_shape, .forward = sigmoid_forward, .backward = sigmoid_backward,
+};
+/* clang-format on */
+
+/* --- scale --- */
+
+struct scale_config {
+    struct layer_config layer;
+    double factor, offset;
+};
+
+static void scale_forward(struct layer *layer, const struct pass *pass)
+{
+    (void)pass;
+    const struct scale_config *config = layer->config;
+    const float *src = layer->src[0].data, factor = (float)config->factor, offset = (float)config->offset;
+    float *dst = layer->dst.data;
+    int64_t n = tensor_floats(layer->dst.shape);
+#pragma omp parallel for simd schedule(static)
+    for (int64_t i = 0; i < n; i++)
+        dst[i] = factor * src[i] + offset;
+    rows_clear_padding(layer->dst); /* not the offset */
+}
+
+static void scale_backward(struct layer *layer, const struct pass *pass)
+{
+    (void)pass;
+    const float *d_dst = layer->d_dst.data, factor = (float)((const struct scale_config *)layer->config)->factor;
+    float *d_src = layer->d_src[0].data;
+    int64_t n = d_src ? tensor_floats(layer->dst.shape) : 0;
+#pragma omp parallel for simd schedule(static)
+    for (int64_t i = 0; i < n; i++)
+        d_src[i] = factor * d_dst[i];
+}
+
+/* clang-format off */
+static const struct config_field scale_fields[] = {
+    {.key = "factor", .type = CONFIG_DOUBLE, .offset = offsetof(struct scale_config, factor), .text = "1",
+     .min = -1e6, .max = 1e6, .help = "what each value is multiplied by"},
+    {.key = "offset", .type = CONFIG_DOUBLE, .offset = offsetof(struct scale_config, offset), .text = "0",
+     .min = -1e6, .max = 1e6, .help = "what is added then"},
+    {0}};
+/* clang-format on */
+
+/* clang-format off */
+const struct layer_ops layer_scale = {
+    .config = {.type = "scale", .help = "factor * x + offset, both fixed", .base = &layer_base_table,
+               .size = sizeof(struct scale_config), .fields = scale_fields},
+    .min_src = 1, .max_src = 1, .keeps = LAYER_KEEPS_NOTHING, .in_place = LAYER_IN_PLACE_ALWAYS,
+    .bfloat16 = LAYER_BFLOAT16_ELEMENTWISE,
+    .shape = activation_shape, .forward = scale_forward, .backward = scale_backward,
 };
 /* clang-format on */

@@ -20,8 +20,8 @@
 
 enum conv_padding { CONV_SAME, CONV_SYMMETRIC, CONV_VALID };
 static const char *const conv_padding_names[] = {"same", "symmetric", "valid", NULL};
-static const char *const conv_init_names[] = {"glorot_uniform", "he_normal", NULL};
-static const enum param_init conv_inits[] = {PARAM_GLOROT_UNIFORM, PARAM_HE_NORMAL};
+static const char *const conv_init_names[] = {"glorot_uniform", "he_normal", "zeros", NULL};
+static const enum param_init conv_inits[] = {PARAM_GLOROT_UNIFORM, PARAM_HE_NORMAL, PARAM_ZEROS};
 
 struct conv_config {
     struct layer_config layer;
@@ -44,7 +44,7 @@ static const struct config_field conv_fields[] = {
     {.key = "bias", .type = CONFIG_BOOL, .offset = offsetof(struct conv_config, bias), .text = "true",
      .help = "adds a learned constant per channel"},
     {.key = "init", .type = CONFIG_ENUM, .offset = offsetof(struct conv_config, init), .text = "glorot_uniform",
-     .names = conv_init_names, .help = "how the weights are drawn"},
+     .names = conv_init_names, .help = "how the weights are drawn; zeros: for a last convolution whose output begins as nothing"},
     {0}};
 /* clang-format on */
 

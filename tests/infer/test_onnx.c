@@ -21,8 +21,9 @@ static const char *const EVERY =
     "stride: 1},"
     "{name: t, type: conv_transpose, filters: 4, kernel: 2, stride: 3, bias: false}, {name: th, type: tanh}, {name: "
     "sg, type: sigmoid, from: t},"
-    "{name: sum, type: add, from: [th, sg]}, {name: sum3, type: add, from: [th, sg, sum]}, {name: cat, type: concat, "
-    "from: [sum, sum3]},"
+    "{name: half, type: scale, factor: 0.5, offset: 1}, {name: sum, type: add, from: [th, half]}, {name: sum3, type: "
+    "add, from: [th, sg, sum]}, {name: both, type: multiply, from: [th, sum]}, {name: cat, type: concat, from: [both, "
+    "sum3]},"
     "{name: cut, type: slice, first: 1, channels: 6}, {name: drop, type: dropout, rate: 0.5}, {name: output, type: "
     "upsample}, {name: gp, type: global_pool}, {name: flat, type: flatten},"
     "{name: fc, type: dense, units: 3}, {name: sm, type: softmax}]}";

@@ -35,6 +35,12 @@ static void sigmoid_reference(const struct reference *reference)
         reference->dst[i] = 1 / (1 + exp(-reference->src[0][i]));
 }
 
+static void scale_reference(const struct reference *reference)
+{
+    for (int64_t i = 0; i < values(reference); i++)
+        reference->dst[i] = -2.5 * reference->src[0][i] + 0.75;
+}
+
 static void softmax_reference(const struct reference *reference)
 {
     struct shape shape = reference->layer->dst.shape;
@@ -82,6 +88,12 @@ static void test_sigmoid(void)
     check_shapes((struct layer_case){.yaml = "{ type: sigmoid }", .reference = sigmoid_reference});
 }
 
+static void test_scale(void)
+{
+    check_shapes(
+        (struct layer_case){.yaml = "{ type: scale, factor: -2.5, offset: 0.75 }", .reference = scale_reference});
+}
+
 static void test_softmax(void)
 {
     struct layer_case layer_case = {
@@ -95,7 +107,12 @@ static void test_softmax(void)
 
 int main(int argc, char **argv)
 {
-    const struct check_test tests[] = {{"relu", test_relu},       {"leaky_relu", test_leaky_relu}, {"tanh", test_tanh},
-                                       {"sigmoid", test_sigmoid}, {"softmax", test_softmax},       {0}};
+    const struct check_test tests[] = {{"relu", test_relu},
+                                       {"leaky_relu", test_leaky_relu},
+                                       {"tanh", test_tanh},
+                                       {"sigmoid", test_sigmoid},
+                                       {"scale", test_scale},
+                                       {"softmax", test_softmax},
+                                       {0}};
     return check_main(argc, argv, tests);
 }

@@ -1,4 +1,4 @@
-/* add, concat, slice and flatten against double loops; concat at every kind of block boundary. */
+/* add, multiply, concat, slice and flatten against double loops; concat at every kind of block boundary. */
 #include <string.h>
 
 #include "tests/check.h"
@@ -21,6 +21,22 @@ static void test_add(void)
                                      .n_src = 3,
                                      .src = {b, b, b},
                                      .terms = 3});
+}
+
+static void multiply_reference(const struct reference *reference)
+{
+    for (int64_t i = 0; i < shape_count(reference->layer->dst.shape); i++)
+        reference->dst[i] = reference->src[0][i] * reference->src[1][i];
+}
+
+static void test_multiply(void)
+{
+    const struct shape shapes[] = {{2, 17, 3, 4, 5}, {1, 2, 5, 3, 4}, {1, 33, 1, 2, 3}};
+    for (int i = 0; i < 3; i++)
+        check_layer(&(struct layer_case){.yaml = "{ type: multiply, from: [a, b] }",
+                                         .reference = multiply_reference,
+                                         .n_src = 2,
+                                         .src = {shapes[i], shapes[i]}});
 }
 
 static void concat_reference(const struct reference *reference)
@@ -84,7 +100,7 @@ static void test_flatten(void)
 
 int main(int argc, char **argv)
 {
-    const struct check_test tests[] = {
-        {"add", test_add}, {"concat", test_concat}, {"slice", test_slice}, {"flatten", test_flatten}, {0}};
+    const struct check_test tests[] = {{"add", test_add},     {"multiply", test_multiply}, {"concat", test_concat},
+                                       {"slice", test_slice}, {"flatten", test_flatten},   {0}};
     return check_main(argc, argv, tests);
 }
