@@ -27,7 +27,7 @@ int64_t shape_model_find(const struct shape_model *model, const char *name, uint
     for (int64_t h = 0; h < model->heads.n; h++)
         if (model->head[h].content_hash == content_hash)
             return h;
-    for (int64_t h = 0; h < model->heads.n; h++)
+    for (int64_t h = 0; name && h < model->heads.n; h++)
         if (strcmp(model->head[h].name, name) == 0)
             return h;
     return -1;

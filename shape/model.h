@@ -67,7 +67,7 @@ bool shape_model_is(const char *path);
  * good rays and hyper-parameters are the model's. */
 enum status shape_model_without(struct population *ret, const struct shape_model *model, const char *name,
                                 uint64_t content_hash, struct error *error);
-/* The head with these voxels, else the one of this name; -1: none. */
+/* The head with these voxels, else the one of this name (NULL: by voxels alone); -1: none. */
 int64_t shape_model_find(const struct shape_model *model, const char *name, uint64_t content_hash);
 
 #endif

@@ -11,7 +11,15 @@ void shape_restoration_done(struct shape_restoration *restoration)
 {
     surfaces_done(&restoration->surfaces);
     memory_free(restoration->depth);
+    memory_free(restoration->in_hole);
     *restoration = (struct shape_restoration){0};
+}
+
+enum status shape_restoration_implant(uint8_t *implant, const struct shape_restoration *restoration,
+                                      const struct volume *skull, struct error *error)
+{
+    return depth_implant(implant, skull, &restoration->box, restoration->depth, restoration->in_hole, &implant_default,
+                         error);
 }
 
 /* Seconds since *clock, which moves on. */
@@ -38,20 +46,15 @@ static enum status restore_voxels(uint8_t *implant, struct shape_restoration *re
         result->box = (struct box){{0}, {0}};
     const struct box *box = &result->box;
     const int64_t voxels = box_voxels(*box);
-    memset(implant, 0, (size_t)grid_voxels(&skull->grid));
-    if (voxels == 0)
-        return STATUS_OK;
-
-    uint8_t *in_hole = memory_alloc((size_t)voxels, 1);
-    result->depth = memory_alloc((size_t)voxels, sizeof *result->depth);
-    enum status status =
-        in_hole && result->depth ? STATUS_OK : error_memory(error, (size_t)voxels * 5, "the depth field");
-    if (!status)
-        status = depth_field(result->depth, in_hole, &skull->grid, box, &shell, error);
-    if (!status)
-        status = depth_implant(implant, skull, box, result->depth, in_hole, &implant_default, error);
-    memory_free(in_hole);
-    return status;
+    if (voxels > 0) {
+        result->in_hole = memory_alloc((size_t)voxels, 1);
+        result->depth = memory_alloc((size_t)voxels, sizeof *result->depth);
+        if (!result->in_hole || !result->depth)
+            return error_memory(error, (size_t)voxels * 5, "the depth field");
+        if (depth_field(result->depth, result->in_hole, &skull->grid, box, &shell, error))
+            return error->status;
+    }
+    return implant ? shape_restoration_implant(implant, result, skull, error) : STATUS_OK;
 }
 
 static enum status restore_steps(uint8_t *implant, struct shape_restoration *result, const struct shape_model *model,
@@ -75,7 +78,9 @@ static enum status restore_steps(uint8_t *implant, struct shape_restoration *res
     result->depth_s = restore_lap(&clock);
     if (!options->with_depth) {
         memory_free(result->depth);
+        memory_free(result->in_hole);
         result->depth = NULL;
+        result->in_hole = NULL;
     }
     return status;
 }

@@ -68,7 +68,8 @@ static enum status train_step_field(void *context, struct prior_field *ret, cons
     const struct shape_model *model = restorer_shape(train_step->coarse);
     const struct shape_prior prior = {
         .model = model, .clip_mm = SHAPE_PRIOR_CLIP_MM, .with_sd = train_step->recipe->network.input_channels > 2};
-    const int64_t head = shape_model_find(model, item->name, item->content_hash);
+    /* By name as well where the set is another packing of the skulls. Other splits' names may be another head's. */
+    const int64_t head = shape_model_find(model, item->split == SPLIT_TRAIN ? item->name : NULL, item->content_hash);
     return shape_prior_predict(ret, &prior, defective, head, item->name, error);
 }
 

@@ -86,6 +86,7 @@ static void test_round_trip(void)
     CHECK_INT(shape_model_find(&got, "head_0", 1002), 2); /* the voxels say more than the name */
     CHECK_INT(shape_model_find(&got, "head_0", 7), 0);
     CHECK_INT(shape_model_find(&got, "nobody", 7), -1);
+    CHECK_INT(shape_model_find(&got, NULL, 7), -1); /* by voxels alone */
 
     /* heads 0 and 2 are one group: head 1 alone is too few; without head 1 two are left */
     struct population without;
