@@ -136,6 +136,18 @@ static struct box threshold_sink_box(const struct threshold_sink *sink, const st
     return box;
 }
 
+/* The part of a grid in a box. */
+static struct grid restore_grid_of(const struct grid *whole, const struct box *box)
+{
+    struct grid grid = *whole;
+    for (int a = 0; a < 3; a++) {
+        grid.dim[a] = box_size(*box, a);
+        for (int k = 0; k < 3; k++)
+            grid.origin[k] += (double)box->lo[a] * whole->axis[a][k];
+    }
+    return grid;
+}
+
 /* The working grid's values, linearly interpolated, to the native one. */
 static enum status restore_resample_to_native(struct threshold_sink *sink, const struct volume *p, struct error *error)
 {
@@ -143,23 +155,15 @@ static enum status restore_resample_to_native(struct threshold_sink *sink, const
     const struct box box = threshold_sink_box(sink, p);
 
     for (int64_t z = box.lo[2]; z < box.hi[2]; z += RESTORE_SLAB) {
-        struct grid slab = *native;
-        const int64_t lo[3] = {box.lo[0], box.lo[1], z},
-                      end = z + RESTORE_SLAB < box.hi[2] ? z + RESTORE_SLAB : box.hi[2];
-        const int64_t dim[3] = {box.hi[0] - box.lo[0], box.hi[1] - box.lo[1], end - z};
-
-        /* A grid of a few native slices. */
-        memcpy(slab.dim, dim, sizeof slab.dim);
-        for (int k = 0; k < 3; k++)
-            for (int a = 0; a < 3; a++)
-                slab.origin[k] += (double)lo[a] * native->axis[a][k];
+        const int64_t end = z + RESTORE_SLAB < box.hi[2] ? z + RESTORE_SLAB : box.hi[2];
+        const struct box slab = {{box.lo[0], box.lo[1], z}, {box.hi[0], box.hi[1], end}};
+        const struct grid grid = restore_grid_of(native, &slab); /* of a few native slices */
         struct volume values;
-        if (resample_volume(&values, p, &slab, RESAMPLE_LINEAR, error))
+        if (resample_volume(&values, p, &grid, RESAMPLE_LINEAR, error))
             return error->status;
-        threshold_sink_block(sink, &(struct window_block){.box = {{lo[0], lo[1], z}, {box.hi[0], box.hi[1], end}},
-                                                          .p = values.data,
-                                                          .stride_y = dim[0],
-                                                          .stride_z = dim[0] * dim[1]});
+        threshold_sink_block(
+            sink, &(struct window_block){
+                      .box = slab, .p = values.data, .stride_y = grid.dim[0], .stride_z = grid.dim[0] * grid.dim[1]});
         volume_done(&values);
     }
 
@@ -187,13 +191,15 @@ static enum status restore_predict_resampled(struct volume *ret, struct window_s
                                              const struct grid *working, const struct window_source *native,
                                              struct progress *progress, struct error *error)
 {
-    const struct window_config *window = &restorer->config.window;
+    struct window_config window = restorer->config.window;
     struct volume src = {0}, p = {0}, frame = {0};
     const bool missing =
         restorer->config.task == TASK_COMPLETION && !native->keep; /* a coarse stage: what is missing */
     struct window_source source = *native;
     struct volume_sink sink = {.p = &p};
 
+    if (restorer->config.correction) /* weighed where it is added */
+        window.prior_weight = 0;
     source.skull = &src;
     enum status status = resample_volume(&src, native->skull, working, RESAMPLE_AREA, error);
     if (!status)
@@ -202,14 +208,14 @@ static enum status restore_predict_resampled(struct volume *ret, struct window_s
         memcpy(p.data, src.data, (size_t)grid_voxels(working) * sizeof(float));
 
     /* A whole scan at a working spacing sees one frame, centred on the bone. */
-    if (!status && window->scan == SCAN_WHOLE && restorer->config.working_spacing_mm[0] > 0) {
-        status = restore_frame(&frame, sink.lo, &src, window->patch_vox, error);
+    if (!status && window.scan == SCAN_WHOLE && restorer->config.working_spacing_mm[0] > 0) {
+        status = restore_frame(&frame, sink.lo, &src, window.patch_vox, error);
         source.skull = &frame;
     }
     sink.bone = missing ? source.skull : NULL;
 
     if (!status)
-        status = window_scan(stats, restorer->network, window, &source, volume_sink_block, &sink, progress, error);
+        status = window_scan(stats, restorer->network, &window, &source, volume_sink_block, &sink, progress, error);
     volume_done(&src);
     volume_done(&frame);
     if (status)
@@ -255,18 +261,18 @@ static enum status restore_scan(struct threshold_sink *sink, struct restorer *re
     return status;
 }
 
+/* implant: NULL where a network is to make it. */
 static enum status restore_shape(struct restoration *result, const struct restorer *restorer,
-                                 const struct volume *skull, bool with_depth, struct error *error)
+                                 const struct volume *skull, uint8_t *implant, bool with_depth, struct error *error)
 {
     const struct shape_options options = {.with_sd = true, .with_depth = with_depth};
     const double begin = log_clock_s();
     result->shape = memory_zalloc(1, sizeof *result->shape);
     if (!result->shape)
         return error_memory(error, sizeof *result->shape, "a restoration");
-    if (shape_restore(result->implant.data, result->shape, &restorer->shape, skull, &options, "the skull", error))
+    if (shape_restore(implant, result->shape, &restorer->shape, skull, &options, "the skull", error))
         return error->status;
     result->network_s = log_clock_s() - begin;
-    result->changed_vox = mask_count(result->implant.data, grid_voxels(&skull->grid));
     return STATUS_OK;
 }
 
@@ -279,19 +285,15 @@ static enum status restore_shape_prior(struct volume *ret, const struct restorat
     struct prior_field field = {0};
     if (shape_prior_of(&field, &prior, result->shape, &skull->grid, error))
         return error->status;
-    *ret = (struct volume){.grid = skull->grid, .type = VOXEL_F32, .data = field.value};
-    for (int a = 0; a < 3; a++) {
-        ret->grid.dim[a] = box_size(field.box, a);
-        for (int k = 0; k < 3; k++)
-            ret->grid.origin[k] += (double)field.box.lo[a] * skull->grid.axis[a][k];
-    }
+    *ret = (struct volume){.grid = restore_grid_of(&skull->grid, &field.box), .type = VOXEL_F32, .data = field.value};
     return STATUS_OK;
 }
 
 /* Scan of a skull that stands upright in its volume; result->shape, where the coarse stage is a shape model, is there.
- */
+ * A network that corrects it fills `correction` instead of the masks. */
 static enum status restore_network_upright(struct restoration *result, struct restorer *restorer,
-                                           const struct volume *skull, struct progress *progress, struct error *error)
+                                           const struct volume *skull, struct volume *correction,
+                                           struct progress *progress, struct error *error)
 {
     struct threshold_sink sink = {.result = result,
                                   .skull = skull,
@@ -316,7 +318,11 @@ static enum status restore_network_upright(struct restoration *result, struct re
         source.prior = &prior;
         source.prior_channels = 1;
     }
-    if (!status)
+    struct grid working;
+    if (!status && restorer->config.correction) {
+        restorer_working_grid(restorer, &skull->grid, &working);
+        status = restore_predict_resampled(correction, &result->stats, restorer, &working, &source, progress, error);
+    } else if (!status)
         status = restore_scan(&sink, restorer, &source, &result->stats, progress, error);
     restore_add_stats(&result->stats, &coarse);
     result->network_s = result->stats.network_s;
@@ -340,7 +346,8 @@ static enum status restore_turn_back(struct volume *mask, const struct volume *t
 
 /* A head that does not stand upright: its volume is turned by quarter turns, scanned, and turned back. */
 static enum status restore_network_turned(struct restoration *result, struct restorer *restorer,
-                                          const struct volume *skull, struct progress *progress, struct error *error)
+                                          const struct volume *skull, struct volume *correction,
+                                          struct progress *progress, struct error *error)
 {
     const double(*head)[3] = (const double(*)[3])result->shape->pose.pose.rotation;
     struct restoration turned = {.shape = result->shape};
@@ -352,7 +359,7 @@ static enum status restore_network_turned(struct restoration *result, struct res
     if (!status && result->raw.data)
         status = volume_new(&turned.raw, &upright.grid, VOXEL_U8, error);
     if (!status)
-        status = restore_network_upright(&turned, restorer, &upright, progress, error);
+        status = restore_network_upright(&turned, restorer, &upright, correction, progress, error);
     volume_done(&upright);
 
     if (!status)
@@ -367,20 +374,51 @@ static enum status restore_network_turned(struct restoration *result, struct res
     return status;
 }
 
+/* depth += share * correction, linear between the voxels of its grid; then the shape model's implant of it. */
+static enum status restore_correct(struct restoration *result, const struct volume *skull,
+                                   const struct volume *correction, float share, struct error *error)
+{
+    const struct shape_restoration *shape = result->shape;
+    const struct box *box = &shape->box;
+    const int64_t slice = box_size(*box, 0) * box_size(*box, 1);
+
+    for (int64_t z = box->lo[2]; z < box->hi[2]; z += RESTORE_SLAB) {
+        const int64_t n = box->hi[2] - z < RESTORE_SLAB ? box->hi[2] - z : RESTORE_SLAB;
+        const struct box slab = {{box->lo[0], box->lo[1], z}, {box->hi[0], box->hi[1], z + n}};
+        const struct grid grid = restore_grid_of(&skull->grid, &slab);
+        float *depth = shape->depth + (z - box->lo[2]) * slice;
+        struct volume values;
+        if (resample_volume(&values, correction, &grid, RESAMPLE_LINEAR, error))
+            return error->status;
+#pragma omp parallel for schedule(static)
+        for (int64_t v = 0; v < n * slice; v++)
+            depth[v] += share * ((const float *)values.data)[v];
+        volume_done(&values);
+    }
+
+    return shape_restoration_implant(result->implant.data, shape, skull, error);
+}
+
 static enum status restore_network(struct restoration *result, struct restorer *restorer, const struct volume *skull,
                                    struct progress *progress, struct error *error)
 {
+    const bool corrects = restorer->config.correction != NULL;
+    struct volume correction = {0};
     if (!restorer->coarse || !restorer->coarse->has_shape)
-        return restore_network_upright(result, restorer, skull, progress, error);
+        return restore_network_upright(result, restorer, skull, NULL, progress, error);
 
     /* The shape model finds the head whichever way it lies; the network has seen upright heads alone. */
-    if (restore_shape(result, restorer->coarse, skull, false, error))
+    if (restore_shape(result, restorer->coarse, skull, NULL, corrects, error))
         return error->status;
-    memset(result->implant.data, 0, (size_t)grid_voxels(&skull->grid)); /* the network's is to come */
-    result->changed_vox = 0;
-    return turn_is_needed(&skull->grid, (const double(*)[3])result->shape->pose.pose.rotation)
-               ? restore_network_turned(result, restorer, skull, progress, error)
-               : restore_network_upright(result, restorer, skull, progress, error);
+    if (corrects && box_empty(result->shape->box)) /* no hole */
+        return STATUS_OK;
+    enum status status = turn_is_needed(&skull->grid, (const double(*)[3])result->shape->pose.pose.rotation)
+                             ? restore_network_turned(result, restorer, skull, &correction, progress, error)
+                             : restore_network_upright(result, restorer, skull, &correction, progress, error);
+    if (!status && corrects)
+        status = restore_correct(result, skull, &correction, (float)(1 - restorer->config.window.prior_weight), error);
+    volume_done(&correction);
+    return status;
 }
 
 enum status restorer_predict(float *p, struct restorer *restorer, const float *frame, struct error *error)
@@ -438,9 +476,11 @@ static enum status restore_masks(struct restoration *result, struct restorer *re
     else if (!status && restorer->kind == RESTORER_MIRROR)
         status = restore_mirror(result, skull, error);
     else if (!status && restorer->kind == RESTORER_SHAPE)
-        status = restore_shape(result, restorer, skull, true, error);
-    if (!status && result->raw.data && restorer->kind != RESTORER_NETWORK)
+        status = restore_shape(result, restorer, skull, result->implant.data, true, error);
+    if (!status && result->raw.data && (restorer->kind != RESTORER_NETWORK || restorer->config.correction))
         restore_unite(&result->raw, skull, &result->implant);
+    if (!status && result->shape && result->shape->depth) /* depth decided, no threshold */
+        result->changed_vox = mask_count(result->implant.data, grid_voxels(&skull->grid));
 
     /* The model's rules, then the completed skull. */
     double begin = log_clock_s();

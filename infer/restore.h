@@ -11,6 +11,10 @@
  * implant:    p is the implant itself;  implant = postprocess(p > threshold and not defective).
  * Either way completed = defective or implant.
  *
+ * correction: the network corrects the depth of the shape model that comes with it (positive inside the implant, mm).
+ * implant = shape model's rules of (depth + correction > 0 and not defective), on the skull's own grid: where the
+ * correction is nothing, the result is the shape model's to the bit.
+ *
  * A shape model (shape/model.h) needs no network: it finds the holes itself, and states the uncertainty of the implant.
  *
  * Cascade: a model with a coarse stage inside. The coarse stage predicts the missing part of the whole
@@ -36,6 +40,7 @@ struct restore_config {
     double working_spacing_mm[3]; /* 0: the native grid; else the skull is resampled (each voxel the share of bone in
                                      its box), the network's values back (linear) */
     double threshold;
+    const char *correction; /* the network's layer that corrects a shape model's depth, mm; NULL: it predicts p */
     struct config_list postprocess; /* struct postprocess_rule each */
     int pieces;                     /* enum pieces_rule */
     int precision;                  /* enum restore_precision */
@@ -44,6 +49,10 @@ extern const struct config_table restore_table;
 /* A pipeline from its text, with "key=value" over it (sets may be NULL); errors name `where`. Points into arena. */
 enum status restore_config_read(struct restore_config *ret, const char *text, const char *where,
                                 const struct config_strings *sets, struct arena *arena, struct error *error);
+/* Cuts the network behind the layer that holds the correction; without one it stays. STATUS_USAGE: no such layer, or no
+ * task in which there is a depth to correct. */
+enum status restore_config_cut(struct network_config *network, const struct restore_config *config,
+                               struct error *error);
 /* The text of a pipeline, every key written out. In arena. */
 enum status restore_config_text(const char **ret, const struct restore_config *config, struct arena *arena,
                                 struct error *error);

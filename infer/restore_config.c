@@ -1,6 +1,8 @@
 /* restore_config.c - the option rows of the restoration pipeline; see restore.h. Test: tests/infer/test_restore.c */
 #include "infer/restore.h"
 
+#include <string.h>
+
 #include "base/memory.h"
 
 static const struct config_table *restore_config_variant(int index)
@@ -39,6 +41,10 @@ static const struct config_field restore_fields[] = {
      .max = 20, .unit = "mm", .help = "spacing of the grid the network sees; 0: the skull's own"},
     {.key = "threshold", .type = CONFIG_DOUBLE, .offset = OFFSET(threshold), .text = "0.5", .min = -1e6, .max = 1e6,
      .help = "bone is where the network's prediction is above this"},
+    {.key = "correction", .type = CONFIG_STRING, .offset = OFFSET(correction),
+     .help = "the layer whose values, in mm, correct the depth that a shape model predicts; the implant is where their "
+             "sum is above 0, and the layers behind it serve the loss alone. Not given: the last layer is the "
+             "prediction"},
     {.key = "postprocess", .type = CONFIG_LIST, .offset = OFFSET(postprocess), .text = "[{open: 1}, {keep_largest: 1}]",
      .variant = restore_config_variant, .help = "steps of cleaning the implant, in order"},
     {.key = "pieces", .type = CONFIG_ENUM, .offset = OFFSET(pieces), .text = "by_size", .names = pieces_rule_names,
@@ -79,6 +85,31 @@ enum status restore_config_read(struct restore_config *ret, const char *text, co
     for (int64_t i = 0; !status && sets && i < sets->n; i++)
         status = yaml_set(root, sets->items[i], arena, error);
     return status ? status : config_bind(&restore_table, root, ret, arena, error);
+}
+
+enum status restore_config_cut(struct network_config *network, const struct restore_config *config, struct error *error)
+{
+    enum { NAMES = 256 };
+    const char *names[NAMES + 1], *wanted = config->correction;
+    int n = 0;
+    if (!wanted)
+        return STATUS_OK;
+    if (config->task != TASK_IMPLANT)
+        return error_set(error, STATUS_USAGE, "restore.correction: corrects what is missing (task: implant is needed)");
+
+    for (int64_t i = 0; i < network->layers.n; i++) {
+        const char *name = ((const struct layer_config *)network->layers.items[i].value)->name;
+        if (name && strcmp(name, wanted) == 0) {
+            network->layers.n = i + 1;
+            return STATUS_OK;
+        }
+        if (name && n < NAMES)
+            names[n++] = name;
+    }
+    names[n] = NULL;
+    const char *near = config_nearest(wanted, names);
+    return error_set(error, STATUS_USAGE, "restore.correction: no layer is called '%s' (%s%s%s)", wanted,
+                     near ? "did you mean '" : "`calvaria info` lists them", near ? near : "", near ? "'?" : "");
 }
 
 enum status restore_config_text(const char **ret, const struct restore_config *config, struct arena *arena,

@@ -89,6 +89,10 @@ static enum status restorer_build(struct restorer *restorer, const struct networ
     if (restorer->config.precision != RESTORE_PRECISION_MODEL)
         restorer->precise.precision =
             restorer->config.precision == RESTORE_PRECISION_BFLOAT16 ? PRECISION_BFLOAT16 : PRECISION_FLOAT32;
+    if (restorer->config.correction && (!restorer->coarse || !restorer->coarse->has_shape))
+        return error_set(error, STATUS_USAGE, "restore.correction: there is no shape model to correct");
+    if (restore_config_cut(&restorer->precise, &restorer->config, error))
+        return error->status;
     restorer->network_config = network = &restorer->precise;
     restorer->params = params;
 

@@ -256,6 +256,17 @@ static void recipe_check_adversary(const struct recipe *recipe, struct error *er
                    recipe->train.accumulate);
 }
 
+static void recipe_check_correction(const struct recipe *recipe, struct error *error)
+{
+    struct network_config network = recipe->network;
+    struct error cut = {0};
+    const struct yaml_node *node = recipe_key(recipe, "restore.correction");
+    if (restore_config_cut(&network, &recipe->restore, &cut))
+        yaml_error(error, node, "%s", cut.text);
+    if (recipe->restore.correction && !recipe->coarse)
+        yaml_error(error, node, "restore.correction: there is nothing to correct (name a shape model by `coarse`)");
+}
+
 static void recipe_check_spacing(const struct recipe *recipe, struct error *error)
 {
     const double mm = recipe->data.spacing_mm;
@@ -313,6 +324,7 @@ enum status recipe_check(const struct recipe *recipe, struct error *error)
     recipe_check_adversary(recipe, error);
     recipe_check_best(recipe, error);
     recipe_check_spacing(recipe, error);
+    recipe_check_correction(recipe, error);
     recipe_check_network(recipe, error);
     if (error->n_errors == before)
         recipe_check_layers(recipe, error);

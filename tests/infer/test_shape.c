@@ -1,4 +1,6 @@
-/* test_shape.c - a shape model as a restorer: opened like any model, its report, its pictures, its mesh. */
+/* test_shape.c - a shape model as a restorer: opened like any model, its report, its pictures, its mesh. And
+ * networks on it. */
+#include <math.h>
 #include <string.h>
 
 #include "base/file.h"
@@ -88,6 +90,126 @@ static void test_restorer(void)
     restorer_free(restorer);
 }
 
+/* A mask against another in the same order: Dice. */
+static double overlap(const struct volume *a, const struct volume *b)
+{
+    const int64_t voxels = grid_voxels(&a->grid);
+    int64_t both = 0;
+    for (int64_t i = 0; i < voxels; i++)
+        both += ((uint8_t *)a->data)[i] && ((uint8_t *)b->data)[i];
+    return 2.0 * (double)both / (double)(mask_count(a->data, voxels) + mask_count(b->data, voxels));
+}
+
+/* The skull with another header, in LPS order: as a file of that header would be read. */
+static struct volume with_header(double x_deg, double y_deg, double z_deg)
+{
+    struct error error = {0};
+    struct volume wrong = skull, read = {0};
+    phantom_turn(&wrong, x_deg, y_deg, z_deg);
+    CHECK_OK(turn_volume(&read, &wrong, turn_lps, &error), &error);
+    return read;
+}
+
+/* A model of a network that corrects the shape model. Its last convolution is zero but for the bias. */
+static const char *make_pair(const char *name, float bias)
+{
+    static const char yaml[] =
+        "{name: pair, input_channels: 3, patch_vox: 16, layers: ["
+        "{name: features, type: conv, filters: 4}, {name: last, type: conv, filters: 1, kernel: 1, init: zeros},"
+        "{name: bounded, type: tanh}, {name: deviation, from: input, type: slice, first: 2},"
+        "{name: gated, type: multiply, from: [bounded, deviation]}, {name: mm, type: scale, factor: 6},"
+        "{name: share, type: sigmoid}]}";
+    static const char restore[] = "task: implant\nscan: overlap\nworking_spacing_mm: [3, 3, 3]\ncorrection: mm\n"
+                                  "postprocess: []\n";
+    struct error error = {0};
+    struct fixture_network network;
+    struct model_text texts[] = {{"restore", restore}};
+    char *bytes = NULL;
+    size_t n = 0;
+    const char *path = check_path(name);
+    fixture_network(&network, yaml, 5);
+    const struct param *b = params_find(&network.params, "last.b"), *w = params_find(&network.params, "last.w");
+    for (int64_t i = 0; i < w->count; i++)
+        CHECK(network.params.value[w->offset + i] == 0);
+    network.params.value[b->offset] = bias;
+    CHECK_OK(file_read(&bytes, &n, model_path, 1 << 28, &error), &error);
+    const struct model model = {.network = network.config,
+                                .params = network.params,
+                                .texts = texts,
+                                .n_texts = 1,
+                                .shape = bytes,
+                                .shape_bytes = (int64_t)n};
+    CHECK_OK(model_write(path, &model, &error), &error);
+    memory_free(bytes);
+    fixture_network_done(&network);
+    return path;
+}
+
+static void restore_with(struct restoration *ret, const char *path, const char *set, const struct volume *of)
+{
+    struct error error = {0};
+    struct restorer *restorer = NULL;
+    const struct config_strings sets = {set != NULL, &set};
+    CHECK_OK(restorer_open(&restorer, path, &sets, &error), &error);
+    CHECK_OK(restorer_run(ret, restorer, of, NULL, &error), &error);
+    restorer_free(restorer);
+}
+
+static void check_same(const struct restoration *a, const struct restoration *b)
+{
+    const size_t n = (size_t)grid_voxels(&skull.grid);
+    CHECK(memcmp(a->implant.data, b->implant.data, n) == 0);
+    CHECK(memcmp(&a->shape->box, &b->shape->box, sizeof a->shape->box) == 0);
+    CHECK(memcmp(a->shape->depth, b->shape->depth, (size_t)box_voxels(a->shape->box) * sizeof(float)) == 0);
+}
+
+/* A correction of nothing leaves the shape model's depth and implant to the bit; a positive one grows them, never by
+ * more than two deviations. */
+static void test_correction(void)
+{
+    struct error error = {0};
+    struct restoration alone = {0}, begun = {0}, grown = {0}, weighed = {0};
+    make_files();
+    restore_with(&alone, model_path, NULL, &skull);
+    restore_with(&begun, make_pair("begun.h5", 0), NULL, &skull);
+    check_same(&alone, &begun);
+    CHECK(begun.stats.n_tiles > begun.stats.n_skipped);
+
+    const char *pair = make_pair("grown.h5", 2);
+    restore_with(&grown, pair, NULL, &skull);
+    CHECK(grown.changed_vox > alone.changed_vox);
+    const int64_t n = box_voxels(alone.shape->box);
+    float least = 0, most = 0;
+    for (int64_t v = 0; v < n; v++) {
+        least = fminf(least, grown.shape->depth[v] - alone.shape->depth[v]);
+        most = fmaxf(most, grown.shape->depth[v] - alone.shape->depth[v]);
+    }
+    CHECK(least > -1e-4F);
+    CHECK(most > 0.1F && most < 6.001F);
+    restore_with(&weighed, pair, "prior_weight=1", &skull); /* all of it the prior's */
+    check_same(&alone, &weighed);
+
+    /* a head upside down: scanned upright, corrected where it lies */
+    struct volume other = with_header(0, 180, 0), back = {0};
+    restoration_done(&weighed);
+    restore_with(&weighed, pair, NULL, &other);
+    CHECK_OK(turn_volume(&back, &weighed.implant, (const double(*)[3])weighed.shape->pose.pose.rotation, &error),
+             &error);
+    CHECK(overlap(&back, &grown.implant) > 0.97);
+    CHECK(overlap(&back, &grown.implant) > overlap(&back, &alone.implant));
+    volume_done(&back);
+    volume_done(&other);
+
+    struct restorer *restorer = NULL;
+    const char *item = "correction=mn";
+    const struct config_strings sets = {1, &item};
+    CHECK_FAILS(restorer_open(&restorer, pair, &sets, &error), &error, STATUS_USAGE, "did you mean 'mm'?");
+    restoration_done(&alone);
+    restoration_done(&begun);
+    restoration_done(&grown);
+    restoration_done(&weighed);
+}
+
 static void test_batch(void)
 {
     struct error error = {0};
@@ -115,26 +237,6 @@ static void test_batch(void)
     CHECK(file_exists(file_join(&arena, config.out, "case_uncertainty.png")));
     CHECK(file_exists(file_join(&arena, config.out, "case_implant.stl")));
     arena_done(&arena);
-}
-
-/* A mask against another in the same order: Dice. */
-static double overlap(const struct volume *a, const struct volume *b)
-{
-    const int64_t voxels = grid_voxels(&a->grid);
-    int64_t both = 0;
-    for (int64_t i = 0; i < voxels; i++)
-        both += ((uint8_t *)a->data)[i] && ((uint8_t *)b->data)[i];
-    return 2.0 * (double)both / (double)(mask_count(a->data, voxels) + mask_count(b->data, voxels));
-}
-
-/* The skull with another header, in LPS order: as a file of that header would be read. */
-static struct volume with_header(double x_deg, double y_deg, double z_deg)
-{
-    struct error error = {0};
-    struct volume wrong = skull, read = {0};
-    phantom_turn(&wrong, x_deg, y_deg, z_deg);
-    CHECK_OK(turn_volume(&read, &wrong, turn_lps, &error), &error);
-    return read;
 }
 
 /* A network that returns its prior two voxels towards the vertex: of a head in any quarter turn the same voxels. */
@@ -206,6 +308,7 @@ static void test_upside_down(void)
 int main(int argc, char **argv)
 {
     const struct check_test tests[] = {{"restorer", test_restorer},
+                                       {"correction", test_correction},
                                        {"batch", test_batch},
                                        {"network_turned", test_network_turned},
                                        {"upside_down", test_upside_down},
