@@ -44,7 +44,8 @@ static const struct config_field conv_fields[] = {
     {.key = "bias", .type = CONFIG_BOOL, .offset = offsetof(struct conv_config, bias), .text = "true",
      .help = "adds a learned constant per channel"},
     {.key = "init", .type = CONFIG_ENUM, .offset = offsetof(struct conv_config, init), .text = "glorot_uniform",
-     .names = conv_init_names, .help = "how the weights are drawn; zeros: for a last convolution whose output begins as nothing"},
+     .names = conv_init_names, .help = "how the weights are drawn; zeros: for a last convolution whose output begins "
+             "as nothing"},
     {0}};
 /* clang-format on */
 
