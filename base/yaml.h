@@ -34,6 +34,11 @@ enum status yaml_read_text(struct yaml_node **ret_root, const char *text, const 
  */
 enum status yaml_read_extended(struct yaml_node **ret_root, const char *path, struct arena *arena, struct error *error);
 
+/* Puts the map `from` over the map `into`, as `extends` does: `from` wins. Nodes are shared. */
+enum status yaml_merge(struct yaml_node *into, const struct yaml_node *from, struct arena *arena, struct error *error);
+/* Takes a key out of a map and returns its value; NULL: there is none. */
+struct yaml_node *yaml_remove(struct yaml_node *map, const char *key);
+
 /* Sets dotted.path=value in the tree ("train.steps=10", "loss.0.weight=2", "network.layers.out.type=sigmoid",
  * "data.patch_vox=[64,64,64]"), making maps on the way. */
 enum status yaml_set(struct yaml_node *root, const char *assignment, struct arena *arena, struct error *error);

@@ -62,9 +62,6 @@ static enum status yaml_no_item(const struct yaml_node *list, const struct yaml_
                       near ? near : "", near ? "'?)" : "");
 }
 
-static enum status yaml_merge(struct yaml_node *into, const struct yaml_node *from, struct arena *arena,
-                              struct error *error);
-
 /* A map over a list changes the items its keys tell; an item that becomes another `type` keeps its name. */
 static enum status yaml_merge_items(struct yaml_node *list, const struct yaml_node *from, struct arena *arena,
                                     struct error *error)
@@ -88,9 +85,7 @@ static enum status yaml_merge_items(struct yaml_node *list, const struct yaml_no
     return status;
 }
 
-/* `from` wins. Nodes are shared, `into` is changed. */
-static enum status yaml_merge(struct yaml_node *into, const struct yaml_node *from, struct arena *arena,
-                              struct error *error)
+enum status yaml_merge(struct yaml_node *into, const struct yaml_node *from, struct arena *arena, struct error *error)
 {
     enum status status = STATUS_OK;
     for (int i = 0; i < from->n_items && !status; i++) {
@@ -105,15 +100,17 @@ static enum status yaml_merge(struct yaml_node *into, const struct yaml_node *fr
     return status;
 }
 
-static void yaml_remove(struct yaml_node *map, const char *key)
+struct yaml_node *yaml_remove(struct yaml_node *map, const char *key)
 {
     int index = yaml_find(map, key);
     if (index < 0)
-        return;
+        return NULL;
+    struct yaml_node *item = map->items[index];
     size_t after = (size_t)(map->n_items - index - 1);
     memmove(map->keys + index, map->keys + index + 1, after * sizeof(struct yaml_node *));
     memmove(map->items + index, map->items + index + 1, after * sizeof(struct yaml_node *));
     map->n_items--;
+    return item;
 }
 
 static enum status yaml_resolve(struct yaml_node **node, int depth, struct arena *arena, struct error *error);

@@ -14,7 +14,7 @@
 #include "data/volume/formats.h"
 #include "nn/model/model_file.h"
 #include "shape/model.h"
-#include "train/recipe.h"
+#include "train/stages.h"
 
 struct info_options {
     struct command_options common;
@@ -195,6 +195,27 @@ static enum status info_run(const char *folder, struct arena *arena, struct erro
     return STATUS_OK;
 }
 
+static enum status info_stages(const char *path, const struct info_options *options, struct arena *arena,
+                               struct error *error)
+{
+    struct stages stages;
+    if (stages_read(&stages, path, 0, NULL, arena, error))
+        return error->status;
+    char *text = stages_text(&stages);
+    if (!text)
+        return error_memory(error, 0, "the recipe");
+    printf("recipe     %s\nstages     %" PRId64 "\n%s", path, stages.n, text);
+    memory_free(text);
+    for (int64_t i = 0; i < stages.n; i++) {
+        if (stages.items[i].kind != STAGE_NETWORK)
+            continue;
+        printf("--- %s\n", stages.items[i].name);
+        if (info_network(&stages.items[i].recipe.network, options, error))
+            return error->status;
+    }
+    return STATUS_OK;
+}
+
 static enum status info_yaml(const char *path, const struct info_options *options, struct arena *arena,
                              struct error *error)
 {
@@ -221,6 +242,9 @@ static enum status info_yaml(const char *path, const struct info_options *option
         status = config_bind(&network_table, yaml_get(root, "network"), &network, arena, error);
         return status ? status : info_network(&network, options, error);
     }
+
+    if (yaml_get(root, "stages"))
+        return info_stages(path, options, arena, error);
 
     struct recipe recipe;
     status = recipe_read(&recipe, path, 0, NULL, arena, error);

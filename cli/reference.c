@@ -5,6 +5,7 @@
 #include "cli/command.h"
 #include "data/defects/defect.h"
 #include "train/ablate.h"
+#include "train/stages.h"
 
 static enum status reference_command(const void *options, int n_inputs, char *const *inputs, struct error *error)
 {
@@ -13,6 +14,7 @@ static enum status reference_command(const void *options, int n_inputs, char *co
            "spacings are in x, y, z "
            "order.\n\n");
     config_reference(&recipe_table, "Recipe (configs/recipes) and network (configs/networks)", stdout);
+    config_reference(&stage_shape_table, "Stage of a shape model (in `stages` of a recipe)", stdout);
     config_reference(&ablate_table, "Ablation (experiments/*/ablation.yaml)", stdout);
     config_reference(&defects_table, "Defects (configs/defects)", stdout);
     return STATUS_OK;

@@ -113,9 +113,9 @@ static enum status runs_find(struct runs *runs, const char *folder, const char *
     if (!recipe || !log)
         return error_memory(error, 0, "a path");
 
-    /* A folder with recipe and log is a run; runs are not nested. */
-    if (file_exists(recipe) && file_exists(log))
-        return runs_add(runs, folder, *name ? name : folder, error);
+    /* A folder with recipe and log is a run; the runs of its stages stand below it. */
+    if (file_exists(recipe) && file_exists(log) && runs_add(runs, folder, *name ? name : folder, error))
+        return error->status;
     if (depth == RUNS_MAX_DEPTH)
         return STATUS_OK;
     enum status status = file_list(&names, folder, &runs->arena, error);

@@ -7,35 +7,15 @@
 
 struct shape_options {
     struct command_options common;
-    const char *out, *licence, *from;
-    int split;
-    int64_t few, seed;
-    bool tune;
-    struct config_strings set, centre;
+    const char *out;
+    struct fit_config fit;
 };
 
-static const char *const split_names[] = {"train", "val", "test", "all", NULL}; /* enum dataset_split, SPLIT_N */
-
-#define OFFSET(member) offsetof(struct shape_options, member)
 /* clang-format off */
 static const struct config_field shape_fields[] = {
-    {.key = "out", .type = CONFIG_PATH, .offset = OFFSET(out), .required = true,
+    {.key = "out", .type = CONFIG_PATH, .offset = offsetof(struct shape_options, out), .required = true,
      .help = "the shape model to write (shape.h5)"},
-    {.key = "split", .type = CONFIG_ENUM, .offset = OFFSET(split), .text = "train", .names = split_names,
-     .help = "whose skulls are learnt"},
-    {.key = "few", .type = CONFIG_INT, .offset = OFFSET(few), .text = "0", .min = 0, .max = 1e6, .unit = "heads",
-     .help = "learn from this many of them alone, at random; 0: all"},
-    {.key = "seed", .type = CONFIG_INT, .offset = OFFSET(seed), .text = "1", .min = 0, .max = 1e15, .help = "of --few"},
-    {.key = "tune", .type = CONFIG_BOOL, .offset = OFFSET(tune), .text = "true",
-     .help = "choose hyper-parameters by predicting each head without itself; else the standard ones"},
-    {.key = "from", .type = CONFIG_PATH, .offset = OFFSET(from),
-     .help = "a shape model of these skulls: only its hyper-parameters and intervals are found anew"},
-    {.key = "set", .type = CONFIG_STRINGS, .offset = OFFSET(set),
-     .help = "KEY=VALUE: a hyper-parameter to start from, as coarse=3"},
-    {.key = "centre", .type = CONFIG_STRINGS, .offset = OFFSET(centre),
-     .help = "heads whose mean is the model's; all others are shifted onto it (phantoms together with real heads)"},
-    {.key = "licence", .type = CONFIG_STRING, .offset = OFFSET(licence),
-     .help = "a note for the file: what the skulls' licence allows"},
+    {.key = "", .type = CONFIG_TABLE, .offset = offsetof(struct shape_options, fit), .table = &fit_table},
     {0},
 };
 /* clang-format on */
@@ -49,15 +29,8 @@ static void shape_print_score(const char *name, const struct tune_score *score)
 static enum status run_shape(const void *value, int n_inputs, char *const *inputs, struct error *error)
 {
     const struct shape_options *options = value;
-    const struct fit_config config = {.sets = {n_inputs, (const char **)inputs},
-                                      .split = options->split,
-                                      .few = options->few,
-                                      .seed = options->seed,
-                                      .tune = options->tune,
-                                      .licence = options->licence,
-                                      .centre = options->centre,
-                                      .set = options->set,
-                                      .from = options->from};
+    struct fit_config config = options->fit;
+    config.sets = (struct config_strings){n_inputs, (const char **)inputs};
     struct shape_model model;
     struct fit_report report;
     enum status status = shape_fit(&model, &report, &config, error);

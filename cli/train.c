@@ -1,6 +1,6 @@
-/* train.c - `calvaria train`: a recipe into a new run folder, or a run folder resumed.
+/* train.c - `calvaria train`: a recipe, or the stages it lists, into a new run folder, or a run folder resumed.
  * Test: tests/cli/test_runs.sh, tests/train/test_trainer.c */
-#include "train/trainer.h"
+#include "train/training.h"
 
 #include <stdio.h>
 
@@ -18,7 +18,7 @@ struct train_options {
 /* clang-format off */
 static const struct config_field train_fields[] = {
     {.key = "set", .type = CONFIG_STRINGS, .offset = OFFSET(set),
-     .help = "KEY=VALUE over the recipe's, as train.steps=100"},
+     .help = "KEY=VALUE over the recipe's, as train.steps=100 or stages.fine.train.steps=100"},
     {.key = "run", .type = CONFIG_PATH, .offset = OFFSET(run),
      .help = "the run folder to make (default runs/NAME-DATE-TIME)"},
     {.key = "init", .type = CONFIG_PATH, .offset = OFFSET(init),
@@ -54,7 +54,7 @@ static enum status train_request(const struct train_options *options, const char
             "calvaria train: no recipe (give RECIPE.yaml, as configs/recipes/demo_completion.yaml, or --resume "
             "RUN)");
 
-    return trainer_run(&request, error);
+    return training_run(&request, error);
 }
 
 static enum status train_command(const void *value, int n_inputs, char *const *inputs, struct error *error)

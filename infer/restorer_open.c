@@ -117,7 +117,8 @@ enum status restorer_new(struct restorer **ret, const struct network_config *net
 
 enum status restorer_find(const char **ret, const char *path, struct arena *arena, struct error *error)
 {
-    static const char *const names[] = {"best.h5", "last.h5"};
+    static const char *const names[] = {"model.h5", "best.h5", "last.h5"};
+    enum { N_NAMES = sizeof names / sizeof *names };
     static const char *const shipped[] = {"models/phantom.h5", "../share/calvaria/models/phantom.h5", NULL};
 
     *ret = path ? path : file_shipped(arena, shipped);
@@ -128,8 +129,8 @@ enum status restorer_find(const char **ret, const char *path, struct arena *aren
     if (!path || !file_is_folder(path))
         return STATUS_OK;
 
-    /* A run folder: the best validated state, else the last. */
-    for (int i = 0; i < 2; i++) {
+    /* A run folder: what all its stages gave, or the best validated state, else the last. */
+    for (int i = 0; i < N_NAMES; i++) {
         char *file = file_join(arena, path, names[i]);
         if (!file)
             return error_memory(error, strlen(path), "the model's path");
@@ -141,8 +142,8 @@ enum status restorer_find(const char **ret, const char *path, struct arena *aren
 
     return error_set(
         error, STATUS_FAILED,
-        "%s: no model in this folder: neither best.h5 nor last.h5 (a run folder that has validated or saved once, "
-        "or a model file)",
+        "%s: no model in this folder: none of model.h5, best.h5 and last.h5 (a run folder that has validated or saved "
+        "once, one of stages that has finished, or a model file)",
         path);
 }
 

@@ -19,6 +19,33 @@
     0.00390625 /* stored radii are multiples of this: the file shrinks, and reads back to the same bits */
 enum { TRIAL_HEADS_MAX = 64, TRIALS_MIN = 24, TRIAL_THIN = 3, TUNE_EVERY = 2, CHECKS = 2 }; /* CHECKS: holes a trial */
 
+static const char *const fit_split_names[] = {"train", "val", "test", "all", NULL}; /* enum dataset_split, SPLIT_N */
+
+#define OFFSET(member) offsetof(struct fit_config, member)
+/* clang-format off */
+static const struct config_field fit_fields[] = {
+    {.key = "split", .type = CONFIG_ENUM, .offset = OFFSET(split), .text = "train", .names = fit_split_names,
+     .help = "whose skulls are learnt"},
+    {.key = "few", .type = CONFIG_INT, .offset = OFFSET(few), .text = "0", .min = 0, .max = 1e6, .unit = "heads",
+     .help = "learn from this many of them alone, at random; 0: all"},
+    {.key = "seed", .type = CONFIG_INT, .offset = OFFSET(seed), .text = "1", .min = 0, .max = 9e15,
+     .help = "of `few`"},
+    {.key = "tune", .type = CONFIG_BOOL, .offset = OFFSET(tune), .text = "true",
+     .help = "choose hyper-parameters by predicting each head without itself; else the standard ones"},
+    {.key = "from", .type = CONFIG_PATH, .offset = OFFSET(from),
+     .help = "a shape model of these skulls: only its hyper-parameters and intervals are found anew"},
+    {.key = "set", .type = CONFIG_STRINGS, .offset = OFFSET(set),
+     .help = "KEY=VALUE: a hyper-parameter to start from, as coarse=3"},
+    {.key = "centre", .type = CONFIG_STRINGS, .offset = OFFSET(centre),
+     .help = "heads whose mean is the model's; all others are shifted onto it (phantoms together with real heads)"},
+    {.key = "licence", .type = CONFIG_STRING, .offset = OFFSET(licence),
+     .help = "a note for the file: what the skulls' licence allows"},
+    {0},
+};
+/* clang-format on */
+const struct config_table fit_table = {
+    .help = "Fitting a shape model", .size = sizeof(struct fit_config), .fields = fit_fields};
+
 /* One skull on its way into the model. */
 struct fit_head {
     struct dataset *set;

@@ -23,6 +23,8 @@ struct fit_config {
                                      hyper-parameters, intervals and the note are found anew */
 };
 
+extern const struct config_table fit_table; /* the keys of a fit: options of `calvaria shape`, keys of a stage */
+
 struct fit_report {
     int64_t n_heads, n_defective, n_groups, n_good;
     double loss;                       /* mean Tukey loss of the poses */

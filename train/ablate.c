@@ -138,32 +138,10 @@ static enum status ablate_cell_make(struct cell *ret, const struct ablation *abl
     return STATUS_OK;
 }
 
-/* A folder without a recipe was killed while it was made: nothing to go on with. It is set aside, not removed. */
-static enum status ablate_cell_set_aside(const struct ablation *ablation, const struct cell *cell, struct error *error)
-{
-    for (int i = 1; i < 1000; i++) {
-        char *aside = arena_printf(ablation->arena, "%s.unborn%d", cell->folder, i);
-        if (!aside)
-            return error_memory(error, 0, "a path");
-        if (file_exists(aside))
-            continue;
-        if (rename(cell->folder, aside) == 0)
-            return STATUS_OK;
-        break;
-    }
-    return error_set(error, STATUS_FAILED, "%s: holds no recipe.yaml and cannot be set aside (remove it)",
-                     cell->folder);
-}
-
 static enum status ablate_cell_train(const struct ablation *ablation, const struct cell *cell, struct error *error)
 {
-    struct run_status there = {0};
-    char *recipe = file_join(ablation->arena, cell->folder, "recipe.yaml");
-
-    if (!recipe)
-        return error_memory(error, 0, "a path");
     parallel_set_threads(ablation->threads); /* an earlier run may have had its own number */
-    if (file_exists(cell->folder) && !file_exists(recipe) && ablate_cell_set_aside(ablation, cell, error))
+    if (run_set_aside(cell->folder, error))
         return error->status;
 
     if (!file_exists(cell->folder))
@@ -172,11 +150,8 @@ static enum status ablate_cell_train(const struct ablation *ablation, const stru
     if (ablate_compare_recipes(ablation, cell, error))
         return error->status;
 
-    if (run_read_status(&there, cell->folder, ablation->arena, error) == STATUS_OK &&
-        strcmp(there.state, "finished") == 0)
+    if (run_is_finished(cell->folder))
         return STATUS_OK;
-
-    *error = (struct error){0}; /* killed before it had a status */
     return trainer_resume(cell->folder, 0, NULL, error);
 }
 

@@ -206,16 +206,9 @@ static enum status recipe_complete(struct recipe *recipe, struct arena *arena, s
     return STATUS_OK;
 }
 
-enum status recipe_read(struct recipe *ret, const char *path, int n_sets, char *const *sets, struct arena *arena,
-                        struct error *error)
+enum status recipe_bind(struct recipe *ret, const struct yaml_node *root, struct arena *arena, struct error *error)
 {
-    struct yaml_node *root;
     struct recipe recipe = {0};
-    if (yaml_read_extended(&root, path, arena, error))
-        return error->status;
-    for (int i = 0; i < n_sets; i++)
-        if (yaml_set(root, sets[i], arena, error))
-            return error->status;
     if (config_bind(&recipe_table, root, &recipe, arena, error))
         return error->status;
     recipe.node = root;
@@ -223,4 +216,19 @@ enum status recipe_read(struct recipe *ret, const char *path, int n_sets, char *
         return error->status;
     *ret = recipe;
     return STATUS_OK;
+}
+
+enum status recipe_read(struct recipe *ret, const char *path, int n_sets, char *const *sets, struct arena *arena,
+                        struct error *error)
+{
+    struct yaml_node *root;
+    if (yaml_read_extended(&root, path, arena, error))
+        return error->status;
+    if (yaml_get(root, "stages"))
+        return yaml_error(error, yaml_get(root, "stages"),
+                          "stages: a recipe of one stage is needed here (`calvaria train` runs stages)");
+    for (int i = 0; i < n_sets; i++)
+        if (yaml_set(root, sets[i], arena, error))
+            return error->status;
+    return recipe_bind(ret, root, arena, error);
 }

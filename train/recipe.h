@@ -54,6 +54,9 @@ extern const struct config_table recipe_table;
 enum status recipe_read(struct recipe *ret, const char *path, int n_sets, char *const *sets, struct arena *arena,
                         struct error *error);
 
+/* The same of a tree that is read already, and lives as long as the recipe. */
+enum status recipe_bind(struct recipe *ret, const struct yaml_node *root, struct arena *arena, struct error *error);
+
 /* The rules that span keys, all of them pure arithmetic: patch and network, task and pipeline, metric and validation.
  * Every message names file, line, column, key and what would work. */
 enum status recipe_check(const struct recipe *recipe, struct error *error);

@@ -85,7 +85,7 @@ static void run_remove_parts(struct run *run)
     }
 }
 
-enum status run_create(struct run *ret, const char *folder, const char *name, struct error *error)
+enum status run_create_around(struct run *ret, const char *folder, const char *name, struct error *error)
 {
     struct run run = {0};
     enum status status;
@@ -104,9 +104,22 @@ enum status run_create(struct run *ret, const char *folder, const char *name, st
     /* The lock comes with the log: from here on the folder is this process' own. */
     if (!status)
         status = run_open_log(&run, error);
+    if (status)
+        run_close(&run);
+    else
+        *ret = run;
+
+    return status;
+}
+
+enum status run_create(struct run *ret, const char *folder, const char *name, struct error *error)
+{
+    struct run run;
+    enum status status = run_create_around(&run, folder, name, error);
+    if (status)
+        return status;
     const char *plots = run_path(&run, "plots"), *validation = run_path(&run, "validation");
-    if (!status)
-        status = plots && validation ? file_make_folders(plots, error) : error_memory(error, 0, "a path");
+    status = plots && validation ? file_make_folders(plots, error) : error_memory(error, 0, "a path");
     if (!status)
         status = file_make_folders(validation, error);
     if (status)
@@ -249,6 +262,43 @@ enum status run_read_status(struct run_status *ret, const char *folder, struct a
                                .note = text.note};
 
     return STATUS_OK;
+}
+
+bool run_is_finished(const char *folder)
+{
+    struct arena arena = {0};
+    struct run_status there = {0};
+    struct error ignored = {0}; /* killed before it had a status */
+    const bool finished =
+        run_read_status(&there, folder, &arena, &ignored) == STATUS_OK && strcmp(there.state, "finished") == 0;
+    arena_done(&arena);
+    return finished;
+}
+
+static enum status run_rename_aside(const char *folder, struct arena *arena, struct error *error)
+{
+    for (int i = 1; i < 1000; i++) {
+        char *aside = arena_printf(arena, "%s.unborn%d", folder, i);
+        if (!aside)
+            return error_memory(error, 0, "a path");
+        if (file_exists(aside))
+            continue;
+        if (rename(folder, aside) == 0)
+            return STATUS_OK;
+        break;
+    }
+    return error_set(error, STATUS_FAILED, "%s: holds no recipe.yaml and cannot be set aside (remove it)", folder);
+}
+
+enum status run_set_aside(const char *folder, struct error *error)
+{
+    struct arena arena = {0};
+    const char *recipe = file_join(&arena, folder, "recipe.yaml");
+    enum status status = recipe ? STATUS_OK : error_memory(error, 0, "a path");
+    if (!status && file_exists(folder) && !file_exists(recipe))
+        status = run_rename_aside(folder, &arena, error);
+    arena_done(&arena);
+    return status;
 }
 
 bool run_busy(const char *folder)

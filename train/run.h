@@ -37,6 +37,8 @@ struct run_status {
 /* A fresh folder; folder NULL: runs/NAME-YYYYmmdd-HHMMSS. Refuses one that exists (STATUS_USAGE), so that no run writes
  * into another's. */
 enum status run_create(struct run *ret, const char *folder, const char *name, struct error *error);
+/* The same without the folders of plots and validations: for a run that consists of others (training.h). */
+enum status run_create_around(struct run *ret, const char *folder, const char *name, struct error *error);
 /* An existing one, for resume: the log is appended to. Refuses what is no run folder and one another process is
  * writing. */
 enum status run_open(struct run *ret, const char *folder, struct error *error);
@@ -45,6 +47,11 @@ enum status run_look(struct run *ret, const char *folder, struct error *error);
 /* FOLDER/name, atomically. */
 enum status run_write(struct run *run, const char *name, const char *text, struct error *error);
 enum status run_read_status(struct run_status *ret, const char *folder, struct arena *arena, struct error *error);
+/* STATUS says that the run is over and well. */
+bool run_is_finished(const char *folder);
+/* A folder without a recipe was killed while it was made: nothing to go on with. It is renamed, not removed. Nothing
+ * happens to a folder that has one, or is not there. */
+enum status run_set_aside(const char *folder, struct error *error);
 /* Another process holds the folder's lock: the run goes on at this moment. */
 bool run_busy(const char *folder);
 enum status run_write_status(struct run *run, const struct run_status *status, struct error *error);

@@ -330,8 +330,7 @@ static enum status trainer_open(struct trainer *trainer, const struct trainer_re
 {
     if (request->resume)
         return trainer_reopen(trainer, request->resume, request->n_sets, request->sets, error);
-    return trainer_create(trainer, request->recipe, request->n_sets, request->sets, request->folder, request->init,
-                          error);
+    return trainer_create(trainer, request, error);
 }
 
 /* A new run that failed records it in its STATUS. A resumed one keeps its STATUS; only its log gets the error. */

@@ -8,10 +8,11 @@
 #include "train/run.h"
 
 struct trainer_request {
-    const char *recipe; /* a new run ...                                            */
-    const char *resume; /* ... or on with this folder; one of the two               */
-    const char *folder; /* of a new run; NULL: runs/NAME-YYYYmmdd-HHMMSS            */
-    const char *init;   /* start from this model's weights; NULL: none              */
+    const char *recipe;        /* a new run ...                                            */
+    const struct recipe *read; /* ... or its recipe, read already: it lives on, and the sets are in it */
+    const char *resume;        /* ... or on with this folder; one of the two               */
+    const char *folder;        /* of a new run; NULL: runs/NAME-YYYYmmdd-HHMMSS            */
+    const char *init;          /* start from this model's weights; NULL: none              */
     int n_sets;
     char *const *sets;         /* key=value over the recipe                                */
     struct replicas *replicas; /* train together; NULL: alone. The first one writes the run folder */

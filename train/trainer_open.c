@@ -202,13 +202,23 @@ static enum status trainer_open_validator(struct trainer *trainer, struct error 
     return validator_open(&trainer->validator, &trainer->train_step, error);
 }
 
-enum status trainer_create(struct trainer *trainer, const char *recipe_path, int n_sets, char *const *sets,
-                           const char *folder, const char *init, struct error *error)
+static enum status trainer_read_recipe(struct trainer *trainer, const struct trainer_request *request,
+                                       struct error *error)
+{
+    if (request->read) {
+        trainer->recipe = *request->read;
+        return STATUS_OK;
+    }
+    return recipe_read(&trainer->recipe, request->recipe, request->n_sets, request->sets, &trainer->arena, error);
+}
+
+enum status trainer_create(struct trainer *trainer, const struct trainer_request *request, struct error *error)
 {
     struct recipe *recipe = &trainer->recipe;
+    const char *init = request->init;
     struct set_facts facts;
 
-    if (recipe_read(recipe, recipe_path, n_sets, sets, &trainer->arena, error))
+    if (trainer_read_recipe(trainer, request, error))
         return error->status;
     if (init)
         recipe->train.init = init;
@@ -230,8 +240,9 @@ enum status trainer_create(struct trainer *trainer, const char *recipe_path, int
         return train_step_start(&trainer->train_step, error);
 
     /* The first process alone writes the folder. */
-    if (run_create(&trainer->run, folder, recipe->name, error) || trainer_write_files(trainer, &facts, error) ||
-        trainer_write_overrides(trainer, "", n_sets, sets, init, error) ||
+    if (run_create(&trainer->run, request->folder, recipe->name, error) ||
+        trainer_write_files(trainer, &facts, error) ||
+        trainer_write_overrides(trainer, "", request->n_sets, request->sets, init, error) ||
         history_open(&trainer->history, &trainer->run, recipe, NULL, 0, error))
         return error->status;
 

@@ -3,6 +3,7 @@
 #define CALVARIA_TRAIN_TRAINER_OPEN_H
 
 #include "train/history.h"
+#include "train/trainer.h"
 
 struct trainer {
     struct arena arena;
@@ -22,8 +23,7 @@ struct trainer {
 
 /* On failure what was made is left for trainer_close; a run folder is made only when the recipe, the data and the
  * memory are in order. */
-enum status trainer_create(struct trainer *trainer, const char *recipe_path, int n_sets, char *const *sets,
-                           const char *folder, const char *init, struct error *error);
+enum status trainer_create(struct trainer *trainer, const struct trainer_request *request, struct error *error);
 enum status trainer_reopen(struct trainer *trainer, const char *folder, int n_sets, char *const *sets,
                            struct error *error);
 /* This process writes the run folder and validates: the only one, or the first. */

@@ -261,7 +261,8 @@ static void test_model_files(void)
     }
     CHECK_FAILS(restorer_open(&restorer, best, &typo, &bad), &bad, STATUS_USAGE, "did you mean 'threshold'");
     CHECK_FAILS(restorer_open(&restorer, mute, NULL, &none), &none, STATUS_FAILED, "restore");
-    CHECK_FAILS(restorer_open(&restorer, empty, NULL, &folder), &folder, STATUS_FAILED, "neither best.h5 nor last.h5");
+    CHECK_FAILS(restorer_open(&restorer, empty, NULL, &folder), &folder, STATUS_FAILED,
+                "none of model.h5, best.h5 and last.h5");
     CHECK_FAILS(restorer_open(&restorer, check_path("absent.h5"), NULL, &missing), &missing, STATUS_FAILED,
                 "absent.h5");
     fixture_network_done(&identity);

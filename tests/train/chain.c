@@ -130,6 +130,13 @@ const char *chain_recipe(const char *name, const char *extra)
     return path;
 }
 
+enum status chain_trainer(struct trainer *trainer, const char *recipe, int n_sets, char *const *sets,
+                          const char *folder, struct error *error)
+{
+    const struct trainer_request request = {.recipe = recipe, .n_sets = n_sets, .sets = sets, .folder = folder};
+    return trainer_create(trainer, &request, error);
+}
+
 char *chain_text(const char *path)
 {
     struct error error = {0};

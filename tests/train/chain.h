@@ -4,7 +4,7 @@
 
 #include <stdbool.h>
 
-#include "base/error.h"
+#include "train/trainer_open.h"
 
 /* The path of a packed dataset of 6 heads (4 train, 2 val) of 40x44x36 voxels, made on the first call; NULL (and a
  * failed check) when it cannot be made. */
@@ -20,6 +20,10 @@ const char *chain_recipe(const char *name, const char *extra);
 
 /* Lines for `extra`: a small discriminator whose layers are look, judge_norm and real. */
 extern const char chain_adversary[];
+
+/* trainer_create of a new run. */
+enum status chain_trainer(struct trainer *trainer, const char *recipe, int n_sets, char *const *sets,
+                          const char *folder, struct error *error);
 
 /* The whole file; free with memory_free. NULL when it cannot be read. */
 char *chain_text(const char *path);

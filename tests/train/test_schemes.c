@@ -12,6 +12,7 @@
 #include "tests/train/chain.h"
 #include "train/trainer.h"
 #include "train/trainer_open.h"
+#include "train/stages.h"
 
 static const char *in(const char *run, const char *name)
 {
@@ -93,9 +94,8 @@ static void test_average(void)
     static double expected[1 << 16];
     if (!ready())
         return;
-    if (CHECK_OK(
-            trainer_create(&trainer, chain_recipe("plain.yaml", NULL), 3, sets, check_path("average"), NULL, &error),
-            &error)) {
+    if (CHECK_OK(chain_trainer(&trainer, chain_recipe("plain.yaml", NULL), 3, sets, check_path("average"), &error),
+                 &error)) {
         struct train_step *train_step = &trainer.train_step;
         const struct params *params = &train_step->params;
         int64_t n = params->n_floats;
@@ -212,9 +212,9 @@ static void test_adversary(void)
     }
     if (!ready())
         return;
-    if (CHECK_OK(trainer_create(&trainer, chain_recipe("gan.yaml", chain_adversary), 1, sets, check_path("judged"),
-                                NULL, &error),
-                 &error)) {
+    if (CHECK_OK(
+            chain_trainer(&trainer, chain_recipe("gan.yaml", chain_adversary), 1, sets, check_path("judged"), &error),
+            &error)) {
         struct adversary *adversary = trainer.train_step.adversary;
         struct optimizer *optimizer = &adversary->optimizer;
         size_t bytes = (size_t)adversary->params.n_floats * sizeof(float);
@@ -272,9 +272,9 @@ static void test_adversary_not_finite(void)
     char *const sets[] = {"train.validate_every=0"};
     if (!ready())
         return;
-    if (CHECK_OK(trainer_create(&trainer, chain_recipe("gan.yaml", chain_adversary), 1, sets, check_path("lost"), NULL,
-                                &error),
-                 &error)) {
+    if (CHECK_OK(
+            chain_trainer(&trainer, chain_recipe("gan.yaml", chain_adversary), 1, sets, check_path("lost"), &error),
+            &error)) {
         struct train_step *train_step = &trainer.train_step;
         struct params *params = &train_step->adversary->params;
         const struct param *look = params_find(params, "look.w");
@@ -314,7 +314,7 @@ static void test_resume_everything(void)
     /* the same again, stopped in the middle: its checkpoint of step 3 is the one to go on from */
     struct trainer trainer = {0};
     struct train_step_result result;
-    if (CHECK_OK(trainer_create(&trainer, recipe, 4, straight, check_path("stopped"), NULL, &error), &error)) {
+    if (CHECK_OK(chain_trainer(&trainer, recipe, 4, straight, check_path("stopped"), &error), &error)) {
         for (int k = 0; k < 3; k++)
             CHECK_OK(train_step_run(&trainer.train_step, &result, &error), &error);
         const struct checkpoint_texts texts = {0};
@@ -365,6 +365,10 @@ static void check_shipped(const char *name)
     static struct sets sets;
     char set[4096], coarse[4096];
     char *path = file_join(&arena, "configs/recipes", name);
+    if (path && stages_are(path)) { /* of recipes that are here too */
+        arena_done(&arena);
+        return;
+    }
     sets.n = 0;
     snprintf(set, sizeof set, "data.set=%s", chain_set());
     const char *const small[] = {

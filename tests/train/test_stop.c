@@ -279,7 +279,7 @@ static void test_full_disk_at_checkpoint(void)
     if (!ready())
         return;
     signal(SIGXFSZ, SIG_IGN); /* as stop_install does for a run */
-    if (CHECK_OK(trainer_create(&trainer, chain_recipe("plain.yaml", NULL), 1, sets, check_path("tight"), NULL, &error),
+    if (CHECK_OK(chain_trainer(&trainer, chain_recipe("plain.yaml", NULL), 1, sets, check_path("tight"), &error),
                  &error)) {
         CHECK_OK(train_step_run(&trainer.train_step, &result, &error), &error);
         CHECK_OK(checkpoint_write(in("tight", "last.h5"), &trainer.train_step, &trainer.state, &texts, &error), &error);

@@ -317,7 +317,7 @@ static void test_steps_allocate_nothing(void)
     char *const sets[] = {"train.validate_every=0", "train.steps=50", "data.queue=1", "data.workers=1"};
     if (!ready())
         return;
-    if (CHECK_OK(trainer_create(&trainer, chain_recipe("plain.yaml", NULL), 4, sets, check_path("calm"), NULL, &error),
+    if (CHECK_OK(chain_trainer(&trainer, chain_recipe("plain.yaml", NULL), 4, sets, check_path("calm"), &error),
                  &error)) {
         CHECK_OK(train_step_run(&trainer.train_step, &result, &error), &error);
         nap(0.3);
@@ -342,9 +342,8 @@ static void test_learns(void)
     char *const sets[] = {"train.validate_every=0", "train.steps=80", "optimizer.lr=0.01"};
     if (!ready())
         return;
-    if (CHECK_OK(
-            trainer_create(&trainer, chain_recipe("plain.yaml", NULL), 3, sets, check_path("learns"), NULL, &error),
-            &error)) {
+    if (CHECK_OK(chain_trainer(&trainer, chain_recipe("plain.yaml", NULL), 3, sets, check_path("learns"), &error),
+                 &error)) {
         for (int i = 0; i < 80; i++) {
             CHECK_OK(train_step_run(&trainer.train_step, &result, &error), &error);
             first += i < 10 ? result.loss / 10 : 0;
