@@ -251,6 +251,11 @@ hid_t hdf5_make_group(hid_t parent, const char *name)
     return group;
 }
 
+enum status hdf5_close_written(hid_t dataset, const char *what, const char *path, struct error *error)
+{
+    return H5Dclose(dataset) < 0 ? hdf5_error(error, path, what) : STATUS_OK;
+}
+
 enum status hdf5_get_numbers(void *out, int64_t n, hid_t object, const char *name, hid_t type, const char *path,
                              struct error *error)
 {
@@ -361,8 +366,8 @@ enum status hdf5_put_array(hid_t group, const struct hdf5_array *array, const ch
     bool ok = dataset >= 0 && H5Dwrite(dataset, array->floats ? H5T_NATIVE_FLOAT : H5T_NATIVE_INT64, H5S_ALL, H5S_ALL,
                                        H5P_DEFAULT, array->floats ? (const void *)array->floats : array->ints) >= 0;
     enum status status = ok ? STATUS_OK : hdf5_error(error, path, array->name);
-    if (dataset >= 0 && H5Dclose(dataset) < 0 && !status)
-        status = hdf5_error(error, path, array->name);
+    if (dataset >= 0 && hdf5_close_written(dataset, array->name, path, error))
+        status = STATUS_FAILED;
     if (space >= 0)
         H5Sclose(space);
     return status;
@@ -376,8 +381,8 @@ enum status hdf5_put_bytes(hid_t group, const char *name, const void *bytes, int
     const hid_t dataset = space < 0 ? -1 : hdf5_make_dataset(group, name, H5T_STD_U8LE, space);
     const bool ok = dataset >= 0 && H5Dwrite(dataset, H5T_NATIVE_UINT8, H5S_ALL, H5S_ALL, H5P_DEFAULT, bytes) >= 0;
     enum status status = ok ? STATUS_OK : hdf5_error(error, path, name);
-    if (dataset >= 0 && H5Dclose(dataset) < 0 && !status)
-        status = hdf5_error(error, path, name);
+    if (dataset >= 0 && hdf5_close_written(dataset, name, path, error))
+        status = STATUS_FAILED;
     if (space >= 0)
         H5Sclose(space);
     return status;

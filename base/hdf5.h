@@ -46,6 +46,8 @@ enum status hdf5_list(int64_t *ret_n, const char ***ret_names, hid_t group, cons
 void hdf5_keep_in_header(hid_t create);
 /* A group whose header keeps its names; negative on failure. */
 hid_t hdf5_make_group(hid_t parent, const char *name);
+/* Closes a dataset that was written to: only now HDF5 may write its last values. */
+enum status hdf5_close_written(hid_t dataset, const char *what, const char *path, struct error *error);
 /* A contiguous dataset; negative on failure. */
 hid_t hdf5_make_dataset(hid_t group, const char *name, hid_t type, hid_t space);
 

@@ -186,8 +186,8 @@ static enum status dataset_write_case(hid_t *ret_group, struct set_writer *write
     const hid_t mask = dataset_write_mask_write(writer, group, DATASET_SKULL(item->defective), item->source,
                                                 skull->data, skull->grid.dim, hash, error);
     enum status status = mask < 0 ? error->status : dataset_write_skull_put_attributes(mask, writer, skull, error);
-    if (mask >= 0)
-        H5Dclose(mask);
+    if (mask >= 0 && hdf5_close_written(mask, item->name, writer->path, error))
+        status = STATUS_FAILED;
     if (status)
         H5Gclose(group);
     else
@@ -216,10 +216,10 @@ static enum status dataset_write_implant(struct set_writer *writer, hid_t group,
         return hdf5_error(error, writer->path, name);
     const hid_t mask =
         dataset_write_mask_write(writer, implants, name, source, implant, dim, mask_hash(implant, dim), error);
-    if (mask >= 0)
-        H5Dclose(mask);
-    H5Gclose(implants);
-    return mask < 0 ? error->status : STATUS_OK;
+    enum status status = mask < 0 ? error->status : hdf5_close_written(mask, name, writer->path, error);
+    if (H5Gclose(implants) < 0 && !status)
+        status = hdf5_error(error, writer->path, name);
+    return status;
 }
 
 enum status set_write_implant(struct set_writer *writer, hid_t group, const char *name, const char *source,
@@ -239,10 +239,10 @@ static enum status dataset_write_split(struct set_writer *writer, const struct s
                                   : hdf5_put_text(mask, "split", dataset_split_names[item->split], writer->path, error);
     if (!status && item->group)
         status = hdf5_put_text(mask, "group", item->group, writer->path, error);
-    if (mask >= 0)
-        H5Dclose(mask);
-    if (group >= 0)
-        H5Gclose(group);
+    if (mask >= 0 && hdf5_close_written(mask, item->name, writer->path, error))
+        status = STATUS_FAILED;
+    if (group >= 0 && H5Gclose(group) < 0 && !status)
+        status = hdf5_error(error, writer->path, item->name);
     return status;
 }
 

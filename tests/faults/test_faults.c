@@ -1,0 +1,487 @@
+/* test_faults.c - whole commands, each allocation and each write of which fails once: one clear error and exit code 1,
+ * nothing half-written, no memory left, no crash, no hang. Or the command does without, and its results are whole.
+ *
+ *     test_faults PROGRAM SHIM [--all] [COMMAND...]      --all: every fault (nightly); else a few of each kind
+ *     FAULT_CALL=7 test_faults PROGRAM SHIM pack         that one write alone, to find out more
+ *
+ * A command runs twice undisturbed first: what differs then (times, dates) is not compared later. Allocations are named
+ * by the calls that lead to them (fault_alloc.c); of each the first fails, with --all the last one too. */
+#define _XOPEN_SOURCE 700 /* nftw */
+#include <ftw.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/memory.h"
+#include "tests/check.h"
+#include "tests/faults/fault.h"
+
+enum { MAX_ARGS = 40, MAX_FILES = 64, FEW_STACKS = 12, FEW_CALLS = 8 };
+
+/* @in and @out stand for the folders of inputs and results. */
+struct scene_command {
+    const char *name;
+    bool quick;
+    const char *grows;  /* files that a failed run may leave in an earlier state */
+    const char *before; /* copied to @out first, or NULL */
+    const char *args[MAX_ARGS];
+};
+
+#define TRAIN_SETS                                                                                                     \
+    "--set", "data.set=@in/set.h5", "--set", "data.defects=@in/sphere.yaml", "--set", "train.steps=2", "--threads", "1"
+#define RUN_FILES "STATUS metrics.tsv log.txt environment.txt best.h5 last.h5"
+
+static const struct scene_command commands[] = {
+    {.name = "phantom",
+     .quick = true,
+     .args = {"phantom", "--out", "@out/skulls", "--count", "1", "--seed", "3", "--spacing-mm", "8"}},
+    {.name = "inject",
+     .args = {"inject", "@in/skulls/phantom_001.nii.gz", "--defects", "@in/sphere.yaml", "--out", "@out/defects"}},
+    {.name = "pack", .quick = true, .args = {"pack", "@in/skulls", "--out", "@out/set.h5", "--split", "0.5,0.5,0"}},
+    {.name = "unpack", .args = {"unpack", "@in/set.h5", "--out", "@out/unpacked"}},
+    {.name = "check", .args = {"check", "@in/set.h5"}},
+    {.name = "info", .args = {"info", "@in/run/best.h5"}},
+    {.name = "infer",
+     .quick = true,
+     .args = {"infer", "--model", "builtin:mirror", "--set", "postprocess=[{keep_largest: 1}]", "--mesh-format", "all",
+              "--no-picture", "@in/defects/phantom_001_d00_defective.nii.gz", "--out", "@out/restored", "--threads", "1"}},
+    {.name = "infer_network",
+     .quick = true,
+     .args = {"infer", "--model", "@in/run", "--no-mesh", "--no-picture", "--no-page", "--keep-raw",
+              "@in/defects/phantom_001_d00_defective.nii.gz", "--out", "@out/restored", "--threads", "1"}},
+    {.name = "infer_picture",
+     .args = {"infer", "--model", "builtin:mirror", "--set", "postprocess=[{keep_largest: 1}]", "--insertable",
+              "@in/defects/phantom_001_d00_defective.nii.gz", "--out", "@out/restored", "--threads", "1"}},
+    {.name = "infer_shape",
+     .args = {"infer", "--model", "@in/shape.h5", "--no-picture",
+              "@in/defects/phantom_001_d00_defective.nii.gz", "--out", "@out/restored", "--threads", "1"}},
+    {.name = "train",
+     .quick = true,
+     .grows = RUN_FILES,
+     .args = {"train", "@in/tiny.yaml", "--run", "@out/run", TRAIN_SETS}},
+    {.name = "train_resume",
+     .grows = RUN_FILES,
+     .before = "run",
+     .args = {"train", "--resume", "@out/run", "--threads", "1"}},
+    {.name = "export",
+     .quick = true,
+     .args = {"export", "@in/run", "--onnx", "@out/model.onnx", "--model", "@out/model.h5"}},
+    {.name = "import_keras",
+     .quick = true,
+     .args = {"import-keras", "tests/infer/keras/k3_joints.h5", "--out", "@out/keras.h5"}},
+    {.name = "evaluate",
+     .args = {"evaluate", "--truth", "@in/defects", "--predicted", "@in/defects", "--out", "@out/table"}},
+    {.name = "features",
+     .args = {"features", "--model", "@in/run", "@in/defects/phantom_001_d00_defective.nii.gz", "--out", "@out/features"}},
+    {.name = "shape",
+     .args = {"shape", "@in/set.h5", "--split", "all", "--from", "@in/shape.h5", "--no-tune", "--out", "@out/shape.h5"}},
+    {0},
+};
+
+/* A small network's recipe: convolution, activation, output. */
+static const char tiny_yaml[] =
+    "name: tiny\nseed: 1\ntask: completion\n"
+    "network:\n  name: tiny\n  input_channels: 1\n  patch_vox: [8, 8, 8]\n  layers:\n"
+    "    - { name: a, type: conv, filters: 4, kernel: 3, padding: symmetric, init: he_normal }\n"
+    "    - { type: instance_norm }\n    - { type: leaky_relu }\n"
+    "    - { name: head, type: conv, filters: 1, kernel: 1 }\n    - { type: sigmoid }\n"
+    "data: { set: set.h5, patch_vox: [8, 8, 8], workers: 1 }\nloss: [{ type: bce }, { type: dice }]\n"
+    "optimizer: { type: adam, lr: 2.0e-3 }\n"
+    "train: { steps: 2, batch: 1, validate_every: 1, validate_patches: 1, validate_cases: 0, checkpoint_every: 1, "
+    "plot_every: 0, best: loss }\nrestore: { scan: overlap, overlap_frac: 0.5, threshold: 0.5 }\n";
+static const char sphere_yaml[] = "defects:\n  - { type: sphere, radius_mm: [25, 35], min_volume_ml: 1 }\n";
+
+struct tree {
+    int n;
+    struct {
+        const char *name; /* below the folder */
+        char *data;
+        size_t bytes;
+        bool varies; /* between two undisturbed runs */
+    } files[MAX_FILES];
+};
+
+static struct {
+    const char *program, *shim, *work, *in, *out, *said, *report;
+    bool all;
+    int64_t n_runs, n_failed, n_unreached, n_allocations, n_calls;
+} scene;
+
+/* ---- folders ---- */
+
+static int scene_remove_one(const char *path, const struct stat *info, int kind, struct FTW *at)
+{
+    (void)info, (void)kind, (void)at;
+    return remove(path);
+}
+
+static void scene_empty(const char *folder)
+{
+    nftw(folder, scene_remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    if (mkdir(folder, 0777))
+        abort();
+}
+
+static struct tree *tree_reading;
+static size_t tree_skip;
+static struct arena *tree_arena;
+
+static int tree_add(const char *path, const struct stat *info, int kind, struct FTW *at)
+{
+    struct error error = {0};
+    (void)info, (void)at;
+    if (kind != FTW_F)
+        return 0;
+    if (tree_reading->n == MAX_FILES)
+        abort();
+    tree_reading->files[tree_reading->n].name = arena_strdup(tree_arena, path + tree_skip);
+    return file_read(&tree_reading->files[tree_reading->n].data, &tree_reading->files[tree_reading->n].bytes, path,
+                     (size_t)1 << 28, &error) ||
+           tree_reading->n++ < 0;
+}
+
+static void tree_read(struct tree *tree, const char *folder, struct arena *arena)
+{
+    *tree = (struct tree){0};
+    tree_reading = tree;
+    tree_skip = strlen(folder) + 1;
+    tree_arena = arena;
+    if (nftw(folder, tree_add, 16, FTW_PHYS))
+        abort();
+}
+
+static void tree_done(struct tree *tree)
+{
+    for (int i = 0; i < tree->n; i++)
+        memory_free(tree->files[i].data);
+}
+
+static int tree_find(const struct tree *tree, const char *name)
+{
+    for (int i = 0; i < tree->n; i++)
+        if (strcmp(tree->files[i].name, name) == 0)
+            return i;
+    return -1;
+}
+
+static bool tree_same(const struct tree *a, int i, const struct tree *b, int k)
+{
+    return a->files[i].bytes == b->files[k].bytes &&
+           memcmp(a->files[i].data, b->files[k].data, a->files[i].bytes) == 0;
+}
+
+/* ---- runs ---- */
+
+static char *scene_expand(const char *text, struct arena *arena)
+{
+    const char *at = strchr(text, '@');
+    if (!at)
+        return arena_strdup(arena, text);
+    const bool in = strncmp(at, "@in", 3) == 0;
+    return arena_printf(arena, "%.*s%s%s", (int)(at - text), text, in ? scene.in : scene.out, at + (in ? 3 : 4));
+}
+
+/* Runs a command line; `run` says which fault. */
+static void scene_run(struct fault_run *run, const char *const *args, struct arena *arena)
+{
+    char *argv[MAX_ARGS + 2] = {(char *)(uintptr_t)scene.program};
+    struct error error = {0};
+    for (int i = 0; args[i]; i++)
+        argv[i + 1] = scene_expand(args[i], arena);
+    run->argv = argv;
+    run->folder = scene.out;
+    run->said_path = scene.said;
+    unlink(scene.report);
+    CHECK_OK(fault_run(run, &error), &error);
+    scene.n_runs++;
+}
+
+static bool scene_prepare_one(const char *const *args)
+{
+    struct arena arena = {0};
+    struct fault_run run = {.limit_s = 600};
+    scene_run(&run, args, &arena);
+    arena_done(&arena);
+    return CHECK_INT(run.code, 0);
+}
+
+static bool scene_prepare(bool shape)
+{
+    struct error error = {0};
+    struct arena arena = {0};
+    bool ok = CHECK_OK(file_make_folders(scene.in, &error), &error) &&
+              CHECK_OK(file_make_folders(scene.out, &error), &error) &&
+              CHECK_OK(file_write(file_join(&arena, scene.in, "tiny.yaml"), tiny_yaml, strlen(tiny_yaml), &error), &error) &&
+              CHECK_OK(file_write(file_join(&arena, scene.in, "sphere.yaml"), sphere_yaml, strlen(sphere_yaml), &error), &error);
+    const char *const lines[][MAX_ARGS] = {
+        {"phantom", "--out", "@in/skulls", "--count", "5", "--seed", "3", "--spacing-mm", "6"},
+        {"inject", "@in/skulls/phantom_001.nii.gz", "--defects", "configs/defects/craniotomy.yaml", "--out", "@in/defects"},
+        {"pack", "@in/skulls", "--out", "@in/set.h5", "--split", "0.5,0.5,0"},
+        {"train", "@in/tiny.yaml", "--run", "@in/run", TRAIN_SETS},
+        {"shape", "@in/set.h5", "--split", "all", "--no-tune", "--out", "@in/shape.h5"},
+    };
+    for (size_t i = 0; ok && i < sizeof lines / sizeof *lines - !shape; i++)
+        ok = scene_prepare_one(lines[i]);
+    arena_done(&arena);
+    return ok;
+}
+
+/* The folder as the command finds it. */
+static void scene_reset(const struct scene_command *command)
+{
+    scene_empty(scene.out);
+    if (!command->before)
+        return;
+    char line[1024];
+    snprintf(line, sizeof line, "cp -r '%s/%s' '%s/' && sed -i 's/^  steps: 2/  steps: 3/' '%s/%s/recipe.yaml'", scene.in,
+             command->before, scene.out, scene.out, command->before);
+    if (system(line) != 0)
+        abort();
+}
+
+/* ---- what a disturbed run left ---- */
+
+static bool scene_may_grow(const struct scene_command *command, const char *name)
+{
+    const char *base = file_base(name), *at = command->grows ? strstr(command->grows, base) : NULL;
+    return at && (at == command->grows || at[-1] == ' ') && strchr(" ", at[strlen(base)]);
+}
+
+static bool scene_opens(const char *name)
+{
+    struct arena arena = {0};
+    struct fault_run run = {0};
+    const char *said = scene.said;
+    const char *const args[] = {"info", file_join(&arena, scene.out, name), NULL};
+    scene.said = file_join(&arena, scene.work, "info");
+    scene_run(&run, args, &arena);
+    scene.said = said;
+    arena_done(&arena);
+    return run.code == 0;
+}
+
+/* Why what lies there is wrong, or NULL. */
+static const char *scene_judge_files(const struct scene_command *command, const struct tree *whole, bool failed,
+                                     struct arena *arena)
+{
+    struct tree left;
+    const char *why = NULL;
+    tree_read(&left, scene.out, arena);
+    for (int i = 0; !why && i < left.n; i++) {
+        const char *name = left.files[i].name;
+        const int k = tree_find(whole, name);
+        const bool same = k >= 0 && (whole->files[k].varies ? left.files[i].bytes > 0 : tree_same(&left, i, whole, k));
+        if (k < 0)
+            why = arena_printf(arena, "%s is left", name);
+        else if (!same && !(failed && scene_may_grow(command, name)))
+            why = arena_printf(arena, "%s is half-written", name);
+        else if (!same && file_has_suffix(name, ".h5") && !scene_opens(name))
+            why = arena_printf(arena, "%s does not open", name);
+    }
+    for (int k = 0; !why && !failed && k < whole->n; k++)
+        if (tree_find(&left, whole->files[k].name) < 0)
+            why = arena_printf(arena, "%s is missing", whole->files[k].name);
+    tree_done(&left);
+    return why;
+}
+
+static const char *scene_judge(const struct scene_command *command, const struct fault_run *run, const struct tree *whole,
+                               struct arena *arena)
+{
+    struct error error = {0};
+    char *said = NULL, *report = NULL;
+    size_t bytes;
+    const char *why = NULL;
+    if (file_read(&said, &bytes, scene.said, 1 << 20, &error))
+        abort();
+    if (run->preload && file_read(&report, &bytes, scene.report, 1 << 22, &error))
+        report = NULL;
+
+    if (run->timed_out)
+        why = "it hangs";
+    else if (run->code != 0 && run->code != 1)
+        why = arena_printf(arena, "exit code %d", run->code);
+    else if (run->code == 1 && !strstr(said, "error: "))
+        why = "no error was printed";
+    else if (report && strstr(report, "\nleft "))
+        why = arena_printf(arena, "memory is %.30s", strstr(report, "\nleft ") + 1);
+    else
+        why = scene_judge_files(command, whole, run->code != 0, arena);
+    if (why)
+        printf("    %s\n", said);
+    memory_free(said);
+    memory_free(report);
+    return why;
+}
+
+static void scene_verdict(const struct scene_command *command, const struct fault_run *run, const struct tree *whole,
+                          const char *what)
+{
+    struct arena arena = {0};
+    const char *why = scene_judge(command, run, whole, &arena);
+    scene.n_failed += run->code != 0;
+    if (!CHECK(why == NULL))
+        fprintf(stderr, "%s: %s: %s\n", command->name, what, why);
+    arena_done(&arena);
+}
+
+/* ---- the faults ---- */
+
+static void scene_fail_calls(const struct scene_command *command, const struct tree *whole, int64_t n_calls, bool stays)
+{
+    const char *only = getenv("FAULT_CALL");
+    const int64_t few = stays ? FEW_CALLS / 2 : FEW_CALLS, step = scene.all || n_calls <= few ? 1 : n_calls / few;
+    for (int64_t at = 1; at <= n_calls; at += stays && scene.all ? 3 : step) {
+        struct arena arena = {0};
+        struct fault_run run = {.fail_at = only ? strtoll(only, NULL, 10) : at, .stays = stays};
+        char what[700];
+        scene_reset(command);
+        scene_run(&run, command->args, &arena);
+        arena_done(&arena);
+        if (run.failed_call == FAULT_N_CALLS) {
+            scene.n_unreached++;
+            continue;
+        }
+        snprintf(what, sizeof what, "call %" PRId64 " of %" PRId64 ", %s of %s, fails%s", at, n_calls,
+                 fault_call_names[run.failed_call], run.failed_path, stays ? " and all after it" : "");
+        scene_verdict(command, &run, whole, what);
+        scene.n_calls++;
+        if (only)
+            return;
+    }
+}
+
+static void scene_fail_allocation(const struct scene_command *command, const struct tree *whole, const char *stack,
+                                  const char *nth)
+{
+    struct arena arena = {0};
+    struct fault_run run = {.preload = scene.shim};
+    char what[100];
+    setenv("FAULT_STACK", stack, 1);
+    setenv("FAULT_NTH", nth, 1);
+    scene_reset(command);
+    scene_run(&run, command->args, &arena);
+    unsetenv("FAULT_STACK");
+    unsetenv("FAULT_NTH");
+    arena_done(&arena);
+    snprintf(what, sizeof what, "allocation %s of stack %s fails", nth, stack);
+    scene_verdict(command, &run, whole, what);
+    scene.n_allocations++;
+}
+
+static void scene_fail_allocations(const struct scene_command *command, const struct tree *whole, const char *report)
+{
+    int64_t n = 0, i = 0;
+    for (const char *line = report; (line = strstr(line, "stack ")); line++)
+        n++;
+    const int64_t step = scene.all || n <= FEW_STACKS ? 1 : n / FEW_STACKS;
+    for (const char *line = report; (line = strstr(line, "stack ")); line++, i++) {
+        char stack[32], count[32];
+        if (i % step || sscanf(line, "stack %31s %31s", stack, count) != 2)
+            continue;
+        scene_fail_allocation(command, whole, stack, "1");
+        if (scene.all && strcmp(count, "1") != 0)
+            scene_fail_allocation(command, whole, stack, count);
+    }
+}
+
+/* Two undisturbed runs, then each fault. */
+static void scene_command(const struct scene_command *command)
+{
+    struct arena arena = {0};
+    struct error error = {0};
+    struct tree whole, again;
+    struct fault_run run = {.preload = scene.shim};
+    char *report = NULL;
+    size_t bytes;
+    scene_reset(command);
+    scene_run(&run, command->args, &arena);
+    tree_read(&again, scene.out, &arena);
+    scene_reset(command);
+    scene_run(&run, command->args, &arena);
+    tree_read(&whole, scene.out, &arena);
+    if (CHECK_INT(run.code, 0) && CHECK_INT(whole.n, again.n) &&
+        CHECK_OK(file_read(&report, &bytes, scene.report, 1 << 24, &error), &error)) {
+        for (int i = 0; i < whole.n; i++)
+            whole.files[i].varies = !tree_same(&whole, i, &again, i);
+        if (!CHECK(!strstr(report, "\nleft ")))
+            fprintf(stderr, "%s: undisturbed: memory is %.30s\n", command->name, strstr(report, "\nleft ") + 1);
+        scene_fail_calls(command, &whole, run.n_calls, false);
+        if (!getenv("FAULT_CALL")) {
+            scene_fail_calls(command, &whole, run.n_calls, true);
+            scene_fail_allocations(command, &whole, report);
+        }
+    }
+    memory_free(report);
+    tree_done(&whole);
+    tree_done(&again);
+    arena_done(&arena);
+}
+
+static bool scene_wanted(const struct scene_command *command, int argc, char **argv)
+{
+    for (int i = 0; i < argc; i++)
+        if (strcmp(argv[i], command->name) == 0)
+            return true;
+    return argc == 0 && (scene.all || command->quick);
+}
+
+static int n_args;
+static char **arg_list;
+
+static void test_commands(void)
+{
+    bool shape = false;
+    for (const struct scene_command *command = commands; command->name; command++)
+        shape = shape || (scene_wanted(command, n_args, arg_list) && strstr(command->name, "shape"));
+    if (!scene_prepare(shape))
+        return;
+    for (const struct scene_command *command = commands; command->name; command++) {
+        if (!scene_wanted(command, n_args, arg_list))
+            continue;
+        const int64_t calls = scene.n_calls, allocations = scene.n_allocations, failed = scene.n_failed;
+        scene_command(command);
+        printf("    %-14s %4" PRId64 " writes and %4" PRId64 " allocations failed; %" PRId64 " runs ended with an error\n",
+               command->name, scene.n_calls - calls, scene.n_allocations - allocations, scene.n_failed - failed);
+        fflush(stdout);
+    }
+    printf("    %" PRId64 " runs, %" PRId64 " faults not reached\n", scene.n_runs, scene.n_unreached);
+}
+
+static const char *scene_path(const char *name)
+{
+    return memory_printf("%s/%s", scene.work, name); /* kept to the end */
+}
+
+int main(int argc, char **argv)
+{
+    const struct check_test tests[] = {{"commands", test_commands}, {0}};
+    if (argc < 3) {
+        fprintf(stderr, "usage: test_faults PROGRAM SHIM [--all] [COMMAND...]\n");
+        return 2;
+    }
+    scene.program = argv[1];
+    scene.shim = argv[2];
+    scene.all = argc > 3 && strcmp(argv[3], "--all") == 0;
+    arg_list = argv + 3 + scene.all;
+    n_args = argc - 3 - scene.all;
+    if (!fault_possible()) {
+        printf("    skipped: this system has no seccomp notifications\n0 passed, 0 failed, 1 skipped\n");
+        return 77;
+    }
+
+    scene.work = realpath(check_folder(), NULL);
+    scene.in = scene_path("in");
+    scene.out = scene_path("out");
+    scene.said = scene_path("said");
+    scene.report = scene_path("report");
+    setenv("FAULT_PROGRAM", scene.program, 1);
+    setenv("FAULT_REPORT", scene.report, 1);
+    setenv("OMP_NUM_THREADS", "1", 1);
+    setenv("OMP_WAIT_POLICY", "passive", 1);
+    return check_main(1, argv, tests);
+}
