@@ -167,6 +167,34 @@ void file_discard(char **part)
     *part = NULL;
 }
 
+enum status file_stream_open(struct file_stream *ret, const char *path, struct error *error)
+{
+    *ret = (struct file_stream){.path = path};
+    enum status status = file_begin(&ret->part, path, error);
+    if (status)
+        return status;
+    ret->file = fopen(ret->part, "wbe");
+    if (ret->file)
+        return STATUS_OK;
+    const int number = errno;
+    file_discard(&ret->part);
+    return file_fail(error, path, "cannot write", number);
+}
+
+enum status file_stream_close(struct file_stream *stream, enum status status, struct error *error)
+{
+    const bool broken = ferror(stream->file);
+    errno = 0;
+    const bool closed = fclose(stream->file) == 0;
+    stream->file = NULL;
+    if (!status && (broken || !closed))
+        status = file_fail(error, stream->path, "cannot write", errno ? errno : EIO);
+    if (!status)
+        return file_commit(&stream->part, stream->path, error);
+    file_discard(&stream->part);
+    return status;
+}
+
 /* Reads to the end; *ret_data has room for a '\0'. Returns errno's number, EFBIG past max_bytes. */
 static int file_read_all(char **ret_data, size_t *ret_bytes, int handle, size_t first_bytes, size_t max_bytes)
 {
@@ -284,6 +312,18 @@ bool file_is_folder(const char *path)
     return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
 }
 
+int file_make_folder(const char *path)
+{
+    if (mkdir(path, 0777))
+        return -1;
+    const int number = file_sync_folder(path);
+    if (number) {
+        rmdir(path);
+        errno = number;
+    }
+    return number ? -1 : 0;
+}
+
 enum status file_make_folders(const char *path, struct error *error)
 {
     char *partial = memory_strdup(path);
@@ -296,10 +336,11 @@ enum status file_make_folders(const char *path, struct error *error)
         end += strcspn(end, "/");
         char kept = *end;
         *end = '\0';
-        if (mkdir(partial, 0777) && !file_is_folder(partial))
-            status = errno == EEXIST
+        const int number = file_make_folder(partial) ? errno : 0;
+        if (number && !file_is_folder(partial))
+            status = number == EEXIST
                          ? error_set(error, STATUS_FAILED, "%s: cannot make the folder: %s is a file", path, partial)
-                         : file_fail(error, path, "cannot make the folder", errno);
+                         : file_fail(error, path, "cannot make the folder", number);
         *end = kept;
     }
 

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "base/config.h"
 #include "base/error.h"
@@ -17,6 +18,19 @@
 enum status file_begin(char **ret_part, const char *path, struct error *error);
 enum status file_commit(char **part, const char *path, struct error *error);
 void file_discard(char **part);
+
+/* The same for text and bytes that are written piece by piece:
+ *     struct file_stream stream;
+ *     if (file_stream_open(&stream, path, error)) ...
+ *     fprintf(stream.file, ...);
+ *     return file_stream_close(&stream, status, error);   // STATUS_OK: whole under its name; else nothing is left */
+struct file_stream {
+    FILE *file;
+    char *part;
+    const char *path; /* the caller's */
+};
+enum status file_stream_open(struct file_stream *ret, const char *path, struct error *error);
+enum status file_stream_close(struct file_stream *stream, enum status status, struct error *error);
 
 /* Removes the parts that processes of this machine left in a folder when they were killed. file_make_folders does it.
  */
@@ -34,6 +48,8 @@ enum status file_write(const char *path, const void *data, size_t bytes, struct 
 enum status file_check_free(const char *path, bool overwrite, struct error *error);
 bool file_exists(const char *path);
 bool file_is_folder(const char *path);
+/* mkdir(2), whose entry outlives a power loss. */
+int file_make_folder(const char *path);
 enum status file_make_folders(const char *path, struct error *error); /* mkdir -p */
 /* Names in a folder, sorted in byte order, without "." and ".."; strings live in arena. */
 enum status file_list(struct config_strings *ret_names, const char *folder, struct arena *arena, struct error *error);

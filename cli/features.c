@@ -1,6 +1,5 @@
 /* features.c - `calvaria features`: which feature maps of a network follow existing bone, and which the missing part.
  * Test: tests/cli/test_front_door.sh, tests/infer/test_features.c */
-#include <errno.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -263,35 +262,25 @@ static void features_layer_print(const struct study *study, int64_t l, const str
 static enum status features_write_table(struct study *study, struct error *error)
 {
     const char *path = file_join(&study->arena, study->options->out, "features.tsv");
-    char *part = NULL;
+    const bool other = study->other_restorer != NULL;
+    struct file_stream table;
 
     if (!path)
         return error_memory(error, strlen(study->options->out), "a path");
-    if (file_begin(&part, path, error))
+    if (file_stream_open(&table, path, error))
         return error->status;
-    FILE *table = fopen(part, "we");
-    enum status status =
-        table ? STATUS_OK : error_set(error, STATUS_FAILED, "%s: cannot be written: %s", path, strerror(errno));
 
     /* The file gets a row for each map, stdout a row for each layer. */
-    if (table) {
-        const bool other = study->other_restorer != NULL;
-        fprintf(table, "layer\tmap\tskulls\tr_bone\tr_bone_sd\tr_missing\tr_missing_sd\tkind\tsame_kind%s\n",
-                other ? "\tin_other\tin_own" : "");
-        printf("%-16s %5s %14s %14s %10s %10s%s\n", "layer", "maps", "most r(bone)", "most r(miss.)", "filling",
-               "same kind", other ? "   in other    in own" : "");
-        for (int64_t l = 0; l < study->features.n_layers; l++) {
-            const struct summary summary = features_layer_write(table, study, l);
-            features_layer_print(study, l, &summary);
-        }
-        const bool failed = ferror(table) != 0;
-        status = fclose(table) != 0 || failed
-                     ? error_set(error, STATUS_FAILED, "%s: cannot be written (a full disk?)", path)
-                     : file_commit(&part, path, error);
+    fprintf(table.file, "layer\tmap\tskulls\tr_bone\tr_bone_sd\tr_missing\tr_missing_sd\tkind\tsame_kind%s\n",
+            other ? "\tin_other\tin_own" : "");
+    printf("%-16s %5s %14s %14s %10s %10s%s\n", "layer", "maps", "most r(bone)", "most r(miss.)", "filling",
+           "same kind", other ? "   in other    in own" : "");
+    for (int64_t l = 0; l < study->features.n_layers; l++) {
+        const struct summary summary = features_layer_write(table.file, study, l);
+        features_layer_print(study, l, &summary);
     }
 
-    file_discard(&part);
-    return status;
+    return file_stream_close(&table, STATUS_OK, error);
 }
 
 static enum status features_study_draw(struct study *study, const char *path, struct error *error)

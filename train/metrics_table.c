@@ -8,6 +8,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "base/memory.h"
@@ -96,6 +97,13 @@ enum status metrics_table_row(struct metrics_table *table, const double *values,
     }
     fputc('\n', table->file);
     if (fflush(table->file) != 0 || ferror(table->file))
+        return error_set(error, STATUS_FAILED, "%s: cannot write: %s", table->path, strerror(errno));
+    return STATUS_OK;
+}
+
+enum status metrics_table_sync(struct metrics_table *table, struct error *error)
+{
+    if (table->file && fsync(fileno(table->file)) != 0 && errno != EINVAL)
         return error_set(error, STATUS_FAILED, "%s: cannot write: %s", table->path, strerror(errno));
     return STATUS_OK;
 }

@@ -30,6 +30,8 @@ enum status metrics_table_resume(struct metrics_table *ret, const char *path, in
                                  struct error *error);
 /* values[0] is the step; NaN: an empty cell. Flushed, so that a plot or a person sees it at once. */
 enum status metrics_table_row(struct metrics_table *table, const double *values, struct error *error);
+/* The rows so far outlive a power loss. */
+enum status metrics_table_sync(struct metrics_table *table, struct error *error);
 void metrics_table_close(struct metrics_table *table);
 
 #endif

@@ -70,6 +70,10 @@ static void recipe_check_patch(const struct recipe *recipe, const char *key, con
 
     if (recipe_patch_fits(recipe, patch, &network_error))
         return;
+    if (network_error.status == STATUS_FAILED) { /* memory: no fault of the recipe's */
+        error_add(error, STATUS_FAILED, "%.*s", (int)strcspn(network_error.text, "\n"), network_error.text);
+        return;
+    }
     int64_t good = recipe_good_cube(recipe);
     int n_bad = 0;
 

@@ -20,7 +20,7 @@ const char *run_path(struct run *run, const char *name)
 
 static enum status run_make(const char *folder, struct error *error)
 {
-    if (mkdir(folder, 0777) == 0)
+    if (file_make_folder(folder) == 0)
         return STATUS_OK;
     if (errno == EEXIST)
         return error_set(
@@ -48,7 +48,7 @@ static enum status run_make_dated(struct run *run, const char *name, struct erro
                              : arena_printf(&run->arena, "runs/%s-%s-%d", name, date, i);
         if (!run->folder)
             return error_memory(error, 0, "the run folder's name");
-        if (mkdir(run->folder, 0777) == 0)
+        if (file_make_folder(run->folder) == 0)
             return STATUS_OK;
         if (errno != EEXIST)
             return error_set(error, STATUS_FAILED, "%s: cannot make the run folder: %s", run->folder, strerror(errno));

@@ -56,6 +56,9 @@ static enum status trainer_save(struct trainer *trainer, const char *name, struc
     const char *path = run_path(&trainer->run, name);
     if (!path)
         return error_memory(error, 0, "a path");
+    /* A checkpoint never outlives the rows of the steps before it. */
+    if (metrics_table_sync(&trainer->history.table, error))
+        return error->status;
     if (checkpoint_write(path, &trainer->train_step, &trainer->state, &texts, error)) {
         if (trainer->saved_step > 0)
             error_while(error, "training in %s; its last.h5 still holds step %" PRId64, trainer->run.folder,

@@ -2,7 +2,6 @@
  * Test: tests/train/test_trainer.c */
 #include "train/trainer_open.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -148,15 +147,13 @@ static enum status trainer_write_overrides(struct trainer *trainer, const char *
 static enum status trainer_write_network(struct trainer *trainer, struct error *error)
 {
     const char *path = run_path(&trainer->run, "network.txt");
-    FILE *file = path ? fopen(path, "we") : NULL;
-    if (!file)
-        return error_set(error, STATUS_FAILED, "%s/network.txt: cannot write: %s", trainer->run.folder,
-                         strerror(errno));
-    enum status status = network_print(file, &trainer->recipe.network,
-                                       recipe_shape(&trainer->recipe, trainer->recipe.train.batch), error);
-    if (fclose(file) != 0 && !status)
-        status = error_set(error, STATUS_FAILED, "%s: cannot write: %s", path, strerror(errno));
-    return status;
+    const struct shape shape = recipe_shape(&trainer->recipe, trainer->recipe.train.batch);
+    struct file_stream stream;
+    if (!path)
+        return error_memory(error, 0, "a path");
+    if (file_stream_open(&stream, path, error))
+        return error->status;
+    return file_stream_close(&stream, network_print(stream.file, &trainer->recipe.network, shape, error), error);
 }
 
 static enum status trainer_write_files(struct trainer *trainer, const struct set_facts *facts, struct error *error)

@@ -2,12 +2,12 @@
  * Test: tests/train/test_trainer.c */
 #include "train/validate.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "base/log.h"
 #include "data/mask/distance.h"
 #include "data/picture/render.h"
@@ -205,14 +205,11 @@ static enum status validator_cases(struct validation *ret, struct validator *val
     const char *table_path = validation_path(run, step, "tsv"), *picture = validation_path(run, step, "png");
     if (!table_path || !picture)
         return error_memory(error, 0, "a path");
-    FILE *table = fopen(table_path, "we");
-    if (!table)
-        return error_set(error, STATUS_FAILED, "%s: cannot write: %s", table_path, strerror(errno));
-    trial_print_header(table);
-    enum status status = validator_restore(ret, validator, table, picture, error);
-    if (fclose(table) != 0 && !status)
-        status = error_set(error, STATUS_FAILED, "%s: cannot write: %s", table_path, strerror(errno));
-    return status;
+    struct file_stream table;
+    if (file_stream_open(&table, table_path, error))
+        return error->status;
+    trial_print_header(table.file);
+    return file_stream_close(&table, validator_restore(ret, validator, table.file, picture, error), error);
 }
 
 static enum status validator_measure(struct validation *ret, struct validator *validator, struct run *run,

@@ -219,23 +219,16 @@ static enum status onnx_write_file(const char *path, const Onnx__ModelProto *pro
         return error_set(error, STATUS_FAILED,
                          "%s: the file would have %zu bytes: ONNX files end at 2 GB (a narrower network would fit)",
                          path, bytes);
-    char *part;
-    if (file_begin(&part, path, error))
+    struct file_stream stream;
+    if (file_stream_open(&stream, path, error))
         return error->status;
 
-    FILE *file = fopen(part, "wb");
-    struct sink sink = {.base.append = onnx_sink_append, .file = file, .failed = file == NULL};
-    if (file)
-        onnx__model_proto__pack_to_buffer(proto, &sink.base);
-    if (file && fclose(file) != 0)
-        sink.failed = true;
-
-    enum status status =
-        sink.failed ? error_set(error, STATUS_FAILED, "%s: cannot be written (a full disk, or no right to?)", path)
-                    : file_commit(&part, path, error);
-
-    file_discard(&part);
-    return status;
+    struct sink sink = {.base.append = onnx_sink_append, .file = stream.file};
+    onnx__model_proto__pack_to_buffer(proto, &sink.base);
+    enum status status = STATUS_OK;
+    if (sink.failed)
+        status = error_set(error, STATUS_FAILED, "%s: cannot be written (a full disk, or no right to?)", path);
+    return file_stream_close(&stream, status, error);
 }
 
 static enum status onnx_put_model(struct onnx_graph *graph, Onnx__ModelProto *proto, const struct model *model,

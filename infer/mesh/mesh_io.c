@@ -121,19 +121,13 @@ enum status mesh_write(const char *path, const struct mesh *mesh, enum mesh_spac
     if (mesh->n_triangles > UINT32_MAX || mesh->n_points > INT32_MAX)
         return error_set(error, STATUS_FAILED, "%s: %" PRId64 " triangles: too many for the file format", path,
                          mesh->n_triangles);
-    char *part = NULL;
-    if (file_begin(&part, path, error))
+    struct file_stream stream;
+    if (file_stream_open(&stream, path, error))
         return error->status;
-    FILE *file = fopen(part, "wb");
-    bool ok = file && write(file, mesh, space);
-    if (file && fclose(file) != 0)
-        ok = false;
-
-    enum status status = ok ? file_commit(&part, path, error)
-                            : error_set(error, STATUS_FAILED, "%s: cannot be written: %s", path, strerror(errno));
-
-    file_discard(&part);
-    return status;
+    enum status status = STATUS_OK;
+    if (!write(stream.file, mesh, space))
+        status = error_set(error, STATUS_FAILED, "%s: cannot be written: %s", path, strerror(errno));
+    return file_stream_close(&stream, status, error);
 }
 
 enum status mesh_write_stl(const char *path, const struct mesh *mesh, enum mesh_space space, struct error *error)

@@ -2,7 +2,6 @@
  * Test: tests/infer/test_report.c */
 #include "infer/report/report.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdarg.h>
@@ -230,19 +229,9 @@ enum status report_page(const char *path, const struct report *report, const str
                         const struct restorer *restorer, const char *const pictures[REPORT_PICTURES], const char *name,
                         struct error *error)
 {
-    char *part = NULL;
-    if (file_begin(&part, path, error))
+    struct file_stream page;
+    if (file_stream_open(&page, path, error))
         return error->status;
-    FILE *file = fopen(part, "w");
-    enum status status = file ? page_write(file, report, restoration, restorer, pictures, name, error) : STATUS_FAILED;
-    bool broken = !file || ferror(file);
-    if (file && fclose(file) != 0)
-        broken = true;
-    if (broken && !error->status)
-        status = error_set(error, STATUS_FAILED, "%s: cannot be written: %s", path, strerror(errno));
-
-    if (!status)
-        status = file_commit(&part, path, error);
-    file_discard(&part);
-    return status;
+    const enum status status = page_write(page.file, report, restoration, restorer, pictures, name, error);
+    return file_stream_close(&page, status, error);
 }

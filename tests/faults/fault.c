@@ -1,4 +1,5 @@
-/* fault.c - see fault.h. The rules of seccomp's user notification: seccomp_unotify(2). Test: tests/faults/test_faults.c */
+/* fault.c - see fault.h. The rules of seccomp's user notification: seccomp_unotify(2). Test: tests/faults/test_faults.c
+ */
 #define _GNU_SOURCE
 #include "tests/faults/fault.h"
 
@@ -96,7 +97,8 @@ static bool fault_send_handle(int to, int handle)
 
 static void fault_child(const struct fault_run *run, int to)
 {
-    const int said = open(run->said_path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND, 0666), none = open("/dev/null", O_RDONLY);
+    const int said = open(run->said_path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND, 0666),
+              none = open("/dev/null", O_RDONLY);
     setpgid(0, 0);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (run->preload)
@@ -233,7 +235,8 @@ static int fault_decide(struct fault_run *run, const struct seccomp_notif *call,
     const uint64_t flags = rule->call == FAULT_CREATE ? call->data.args[rule->path + 1] : 0;
     if (rule->call == FAULT_CREATE && !(flags & (O_CREAT | O_TRUNC)))
         return 0;
-    if (!fault_read_path(path, call, rule->handle, rule->path) || strncmp(path, run->folder, n) != 0 || path[n] != '/')
+    if (!fault_read_path(path, call, rule->handle, rule->path) || strncmp(path, run->folder, n) != 0 ||
+        (path[n] != '/' && path[n] != '\0'))
         return 0;
     if (rule->call == FAULT_RENAME && !fault_read_path(to, call, rule->to_handle, rule->to))
         return 0;

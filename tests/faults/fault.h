@@ -1,7 +1,7 @@
 /* fault.h - runs a program whose writes to a folder are counted, can be made to fail, or are recorded.
  *
- * A seccomp filter lets this process decide each system call that changes files, of the program and of all its children:
- * what the C library, HDF5 and zlib write is seen as well. Linux 5.5 or newer.
+ * A seccomp filter lets this process decide each system call that changes files, of the program and of all its
+ * children: what the C library, HDF5 and zlib write is seen as well. Linux 5.5 or newer.
  *
  *     struct fault_run run = {.argv = argv, .folder = "/tmp/x/out", .said_path = "/tmp/x/said", .fail_at = 3};
  *     if (fault_run(&run, &error)) ...

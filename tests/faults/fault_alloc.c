@@ -1,12 +1,11 @@
 /* fault_alloc.c - preloaded into a program: makes one of its allocations fail, and lists those it never freed.
  *
- * All memory of the project comes from posix_memalign (base/memory.c). An allocation is named by the stack of calls that
- * led to it, as places inside the program, so that the same one is found in a second run whatever its threads do.
+ * All memory of the project comes from posix_memalign (base/memory.c). An allocation is named by the stack of calls
+ * that led to it, as places inside the program, so that the same one is found in a second run whatever its threads do.
  *   FAULT_PROGRAM  the program's real path; in every other process nothing is done
- *   FAULT_REPORT   at exit, one line for each stack: "stack NAME COUNT", and for each kind of block left: "left NAME COUNT"
- *   FAULT_STACK    the name of the stack whose FAULT_NTH-th allocation fails
- *   FAULT_SHOW     set: the frames follow a name, for addr2line
- * Test: tests/faults/test_faults.c */
+ *   FAULT_REPORT   at exit, one line for each stack: "stack NAME COUNT", and for each kind of block left: "left NAME
+ * COUNT" FAULT_STACK    the name of the stack whose FAULT_NTH-th allocation fails FAULT_SHOW     set: the frames follow
+ * a name, for addr2line Test: tests/faults/test_faults.c */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>

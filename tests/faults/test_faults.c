@@ -31,7 +31,7 @@ struct scene_command {
     const char *args[MAX_ARGS];
 };
 
-#define TRAIN_SETS                                                                                                     \
+#define TRAIN_SETS \
     "--set", "data.set=@in/set.h5", "--set", "data.defects=@in/sphere.yaml", "--set", "train.steps=2", "--threads", "1"
 #define RUN_FILES "STATUS metrics.tsv log.txt environment.txt best.h5 last.h5"
 
@@ -48,7 +48,8 @@ static const struct scene_command commands[] = {
     {.name = "infer",
      .quick = true,
      .args = {"infer", "--model", "builtin:mirror", "--set", "postprocess=[{keep_largest: 1}]", "--mesh-format", "all",
-              "--no-picture", "@in/defects/phantom_001_d00_defective.nii.gz", "--out", "@out/restored", "--threads", "1"}},
+              "--no-picture", "@in/defects/phantom_001_d00_defective.nii.gz", "--out", "@out/restored", "--threads",
+              "1"}},
     {.name = "infer_network",
      .quick = true,
      .args = {"infer", "--model", "@in/run", "--no-mesh", "--no-picture", "--no-page", "--keep-raw",
@@ -57,8 +58,8 @@ static const struct scene_command commands[] = {
      .args = {"infer", "--model", "builtin:mirror", "--set", "postprocess=[{keep_largest: 1}]", "--insertable",
               "@in/defects/phantom_001_d00_defective.nii.gz", "--out", "@out/restored", "--threads", "1"}},
     {.name = "infer_shape",
-     .args = {"infer", "--model", "@in/shape.h5", "--no-picture",
-              "@in/defects/phantom_001_d00_defective.nii.gz", "--out", "@out/restored", "--threads", "1"}},
+     .args = {"infer", "--model", "@in/shape.h5", "--no-picture", "@in/defects/phantom_001_d00_defective.nii.gz",
+              "--out", "@out/restored", "--threads", "1"}},
     {.name = "train",
      .quick = true,
      .grows = RUN_FILES,
@@ -76,9 +77,11 @@ static const struct scene_command commands[] = {
     {.name = "evaluate",
      .args = {"evaluate", "--truth", "@in/defects", "--predicted", "@in/defects", "--out", "@out/table"}},
     {.name = "features",
-     .args = {"features", "--model", "@in/run", "@in/defects/phantom_001_d00_defective.nii.gz", "--out", "@out/features"}},
+     .args = {"features", "--model", "@in/run", "@in/defects/phantom_001_d00_defective.nii.gz", "--out",
+              "@out/features"}},
     {.name = "shape",
-     .args = {"shape", "@in/set.h5", "--split", "all", "--from", "@in/shape.h5", "--no-tune", "--out", "@out/shape.h5"}},
+     .args = {"shape", "@in/set.h5", "--split", "all", "--from", "@in/shape.h5", "--no-tune", "--out",
+              "@out/shape.h5"}},
     {0},
 };
 
@@ -170,8 +173,7 @@ static int tree_find(const struct tree *tree, const char *name)
 
 static bool tree_same(const struct tree *a, int i, const struct tree *b, int k)
 {
-    return a->files[i].bytes == b->files[k].bytes &&
-           memcmp(a->files[i].data, b->files[k].data, a->files[i].bytes) == 0;
+    return a->files[i].bytes == b->files[k].bytes && memcmp(a->files[i].data, b->files[k].data, a->files[i].bytes) == 0;
 }
 
 /* ---- runs ---- */
@@ -213,13 +215,16 @@ static bool scene_prepare(bool shape)
 {
     struct error error = {0};
     struct arena arena = {0};
-    bool ok = CHECK_OK(file_make_folders(scene.in, &error), &error) &&
-              CHECK_OK(file_make_folders(scene.out, &error), &error) &&
-              CHECK_OK(file_write(file_join(&arena, scene.in, "tiny.yaml"), tiny_yaml, strlen(tiny_yaml), &error), &error) &&
-              CHECK_OK(file_write(file_join(&arena, scene.in, "sphere.yaml"), sphere_yaml, strlen(sphere_yaml), &error), &error);
+    bool ok =
+        CHECK_OK(file_make_folders(scene.in, &error), &error) &&
+        CHECK_OK(file_make_folders(scene.out, &error), &error) &&
+        CHECK_OK(file_write(file_join(&arena, scene.in, "tiny.yaml"), tiny_yaml, strlen(tiny_yaml), &error), &error) &&
+        CHECK_OK(file_write(file_join(&arena, scene.in, "sphere.yaml"), sphere_yaml, strlen(sphere_yaml), &error),
+                 &error);
     const char *const lines[][MAX_ARGS] = {
         {"phantom", "--out", "@in/skulls", "--count", "5", "--seed", "3", "--spacing-mm", "6"},
-        {"inject", "@in/skulls/phantom_001.nii.gz", "--defects", "configs/defects/craniotomy.yaml", "--out", "@in/defects"},
+        {"inject", "@in/skulls/phantom_001.nii.gz", "--defects", "configs/defects/craniotomy.yaml", "--out",
+         "@in/defects"},
         {"pack", "@in/skulls", "--out", "@in/set.h5", "--split", "0.5,0.5,0"},
         {"train", "@in/tiny.yaml", "--run", "@in/run", TRAIN_SETS},
         {"shape", "@in/set.h5", "--split", "all", "--no-tune", "--out", "@in/shape.h5"},
@@ -237,8 +242,8 @@ static void scene_reset(const struct scene_command *command)
     if (!command->before)
         return;
     char line[1024];
-    snprintf(line, sizeof line, "cp -r '%s/%s' '%s/' && sed -i 's/^  steps: 2/  steps: 3/' '%s/%s/recipe.yaml'", scene.in,
-             command->before, scene.out, scene.out, command->before);
+    snprintf(line, sizeof line, "cp -r '%s/%s' '%s/' && sed -i 's/^  steps: 2/  steps: 3/' '%s/%s/recipe.yaml'",
+             scene.in, command->before, scene.out, scene.out, command->before);
     if (system(line) != 0)
         abort();
 }
@@ -289,8 +294,8 @@ static const char *scene_judge_files(const struct scene_command *command, const 
     return why;
 }
 
-static const char *scene_judge(const struct scene_command *command, const struct fault_run *run, const struct tree *whole,
-                               struct arena *arena)
+static const char *scene_judge(const struct scene_command *command, const struct fault_run *run,
+                               const struct tree *whole, struct arena *arena)
 {
     struct error error = {0};
     char *said = NULL, *report = NULL;
@@ -445,7 +450,8 @@ static void test_commands(void)
             continue;
         const int64_t calls = scene.n_calls, allocations = scene.n_allocations, failed = scene.n_failed;
         scene_command(command);
-        printf("    %-14s %4" PRId64 " writes and %4" PRId64 " allocations failed; %" PRId64 " runs ended with an error\n",
+        printf("    %-14s %4" PRId64 " writes and %4" PRId64 " allocations failed; %" PRId64
+               " runs ended with an error\n",
                command->name, scene.n_calls - calls, scene.n_allocations - allocations, scene.n_failed - failed);
         fflush(stdout);
     }
