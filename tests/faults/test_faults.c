@@ -20,7 +20,7 @@
 #include "tests/check.h"
 #include "tests/faults/fault.h"
 
-enum { MAX_ARGS = 40, MAX_FILES = 64, FEW_STACKS = 12, FEW_CALLS = 8 };
+enum { MAX_ARGS = 40, MAX_FILES = 64, FEW_STACKS = 8, FEW_CALLS = 6 };
 
 /* @in and @out stand for the folders of inputs and results. */
 struct scene_command {
