@@ -11,6 +11,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/watch.h"
+
 enum { LOG_MAX_ONCE = 64 };
 
 static struct {
@@ -45,8 +47,22 @@ static void log_clear_bar(void)
     sink.bar = false;
 }
 
+/* In a watched thread a line goes to the watcher. */
+static bool log_line_watched(enum log_level level, const char *format, va_list args)
+{
+    const struct watch *watch = watch_get();
+    char line[ERROR_CAPACITY];
+    if (!watch || !watch->line)
+        return watch;
+    vsnprintf(line, sizeof line, format, args);
+    watch->line(watch->context, level, line);
+    return true;
+}
+
 static void log_line(enum log_level level, const char *prefix, const char *format, va_list args)
 {
+    if (log_line_watched(level, format, args))
+        return;
     pthread_mutex_lock(&sink.mutex);
     if (level <= sink.level) {
         va_list again;
@@ -104,7 +120,7 @@ void log_info_once(const char *format, ...)
     va_start(args, format);
     vsnprintf(line, sizeof line, format, args);
     va_end(args);
-    if (log_is_new(line))
+    if (watch_get() || log_is_new(line))
         log_info("%s", line);
 }
 
@@ -208,6 +224,8 @@ static void progress_draw(const struct progress *progress, const char *figures)
 
 static bool progress_is_wanted(void)
 {
+    if (watch_get())
+        return false;
     pthread_mutex_lock(&sink.mutex);
     bool wanted = sink.level >= LOG_INFO;
     pthread_mutex_unlock(&sink.mutex);
@@ -231,6 +249,12 @@ void progress_set_file(FILE *file)
 
 void progress_stage(const char *name)
 {
+    const struct watch *watch = watch_get();
+    if (watch) {
+        if (watch->stage)
+            watch->stage(watch->context, name);
+        return;
+    }
     pthread_mutex_lock(&sink.mutex);
     if (sink.progress) {
         fprintf(sink.progress, "stage %s\n", name);
@@ -243,6 +267,12 @@ void progress_stage(const char *name)
 static void progress_tell(const struct progress *progress)
 {
     const double tell_s = 0.1;
+    const struct watch *watch = watch_get();
+    if (watch) {
+        if (watch->part && progress->total > 0)
+            watch->part(watch->context, progress->done, progress->total);
+        return;
+    }
     double now_s = log_clock_s();
     pthread_mutex_lock(&sink.mutex);
     if (sink.progress && progress->total > 0 && (now_s - sink.told_s >= tell_s || progress->done == progress->total)) {

@@ -1,5 +1,5 @@
 /* log.h - lines for a person on stderr, progress bars, and aligned tables. The log sink is the project's only global.
- */
+ * In a watched thread (base/watch.h) lines and progress go to the watcher instead. */
 #ifndef CALVARIA_BASE_LOG_H
 #define CALVARIA_BASE_LOG_H
 

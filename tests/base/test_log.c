@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/watch.h"
 #include "tests/check.h"
 
 /* Sends stderr to a file until catch_end, which returns what was said (memory_free). */
@@ -206,6 +207,77 @@ static void test_table(void)
     }
 }
 
+struct seen {
+    char text[256];
+    bool stop;
+};
+
+static void seen_add(struct seen *seen, const char *what)
+{
+    strncat(seen->text, what, sizeof seen->text - strlen(seen->text) - 1);
+    strncat(seen->text, "|", sizeof seen->text - strlen(seen->text) - 1);
+}
+
+static void seen_line(void *context, enum log_level level, const char *line)
+{
+    seen_add(context, level == LOG_WARN ? "w" : "i");
+    seen_add(context, line);
+}
+
+static void seen_stage(void *context, const char *name)
+{
+    seen_add(context, name);
+}
+
+static void seen_part(void *context, int64_t done, int64_t total)
+{
+    char text[32];
+    snprintf(text, sizeof text, "%d/%d", (int)done, (int)total);
+    seen_add(context, text);
+}
+
+static bool seen_is_stopped(void *context)
+{
+    return ((struct seen *)context)->stop;
+}
+
+/* A watched thread's lines go to its watcher, however often; nothing to stderr, with a watcher that does not care too.
+ */
+static void test_watched(void)
+{
+    struct seen seen = {.stop = false};
+    const struct watch watch = {.context = &seen,
+                                .line = seen_line,
+                                .stage = seen_stage,
+                                .part = seen_part,
+                                .is_stopped = seen_is_stopped},
+                       deaf = {.context = NULL};
+    struct progress progress;
+    struct error error = {0};
+    int kept = catch_begin();
+    CHECK(watch_set(&watch) == NULL);
+    log_info("i %d", 1);
+    log_warn("w %d", 2);
+    log_info_once("once");
+    log_info_once("once");
+    progress_stage("a stage");
+    progress_start(&progress, "x", "steps", 0, 4);
+    progress_show(&progress, 3, NULL);
+    progress_end(&progress);
+    CHECK_OK(watch_check(&error), &error);
+    seen.stop = true;
+    CHECK_FAILS(watch_check(&error), &error, STATUS_STOPPED, "stopped on request");
+    CHECK(watch_set(&deaf) == &watch);
+    log_warn("nobody");
+    progress_show(&progress, 4, NULL);
+    CHECK_INT(watch_check(&error), STATUS_OK);
+    CHECK(watch_set(NULL) == &deaf);
+    char *text = catch_end(kept);
+    CHECK_TEXT(text, "");
+    memory_free(text);
+    CHECK_TEXT(seen.text, "i|i 1|w|w 2|i|once|i|once|a stage|3/4|");
+}
+
 static void test_clock(void)
 {
     double before = log_clock_s();
@@ -221,6 +293,7 @@ int main(int argc, char **argv)
                                        {"progress_terminal", test_progress_terminal},
                                        {"progress_file", test_progress_file},
                                        {"table", test_table},
+                                       {"watched", test_watched},
                                        {"clock", test_clock},
                                        {0}};
     return check_main(argc, argv, tests);
