@@ -197,32 +197,7 @@ enum status skull_check(struct volume *skull, struct skull_report *report, struc
     return status;
 }
 
-/* ---- reading ---- */
-
-enum status skull_input_open(struct skull_input *ret, const char *path, const char *series, struct error *error)
-{
-    const struct dicom_series *chosen;
-    *ret = (struct skull_input){.path = path, .is_dicom = dicom_is(path)};
-    if (!ret->is_dicom)
-        return STATUS_OK;
-    progress_stage("converting");
-    if (dicom_open(&ret->dicom, path, error) || dicom_choose(&chosen, &ret->dicom, series, error)) {
-        skull_input_close(ret);
-        return error->status;
-    }
-    log_info("%s: series %" PRId64 " '%s', %" PRId64 " slices of %.3g mm%s%s", path, chosen->number,
-             chosen->description, chosen->grid.dim[2], grid_spacing_mm(&chosen->grid, 2), *chosen->note ? ", " : "",
-             chosen->note);
-    ret->path = chosen->path;
-    return STATUS_OK;
-}
-
-void skull_input_close(struct skull_input *input)
-{
-    if (input->is_dicom)
-        dicom_done(&input->dicom);
-    *input = (struct skull_input){0};
-}
+/* ---- a volume in memory ---- */
 
 enum status skull_strict(const struct warnings *warnings, bool strict, const char *path, struct error *error)
 {
@@ -231,41 +206,34 @@ enum status skull_strict(const struct warnings *warnings, bool strict, const cha
     return error->status;
 }
 
-enum status skull_read(struct volume *ret, struct skull_report *report, const char *path,
-                       const struct skull_options *options, struct error *error)
+enum status skull_from_volume(struct volume *ret, struct skull_report *report, struct volume *volume, const char *path,
+                              const struct skull_options *options, struct error *error)
 {
-    struct volume volume = {0};
-    memset(report, 0, sizeof *report);
     const bool chosen = options->mask.label || options->mask.threshold != 0;
+    struct volume skull = {0};
+    enum status status = STATUS_OK;
+    memset(report, 0, sizeof *report);
 
     /* A choice of a label means a mask; else the values decide */
-    if (chosen)
-        return volume_read_mask_by(ret, path, &options->mask, error) || skull_check(ret, report, error)
-                   ? error->status
-                   : skull_strict(&report->warnings, options->strict, path, error);
-    enum status status = volume_read(&volume, path, error);
-    if (!status && volume.storage.n_segments > 0) { /* a .seg.nrrd: its only segment, or an error that lists them */
-        volume_done(&volume);
-        return volume_read_mask(ret, path, error) || skull_check(ret, report, error)
-                   ? error->status
-                   : skull_strict(&report->warnings, options->strict, path, error);
-    }
-    report->segmented = !status && volume.type != VOXEL_U8 && hounsfield_looks_like_ct(&volume);
-    if (!status && report->segmented) {
+    report->segmented = !chosen && volume->type != VOXEL_U8 && hounsfield_looks_like_ct(volume);
+    if (report->segmented) {
         progress_stage("segmenting");
-        status = segment_skull(ret, &report->segment, &volume, &options->segment, path, error);
+        status = segment_skull(&skull, &report->segment, volume, &options->segment, path, error);
         report->warnings = report->segment.warnings;
-        volume_done(&volume);
-    } else if (!status) {
-        *ret = volume;
-        status = volume_to_mask(ret, path, NULL, error);
+        volume_done(volume);
+    } else {
+        skull = *volume;
+        *volume = (struct volume){0};
+        status = volume_to_mask(&skull, path, chosen ? &options->mask : NULL, error);
         if (!status)
-            status = skull_check(ret, report, error);
+            status = skull_check(&skull, report, error);
     }
 
     if (!status)
         status = skull_strict(&report->warnings, options->strict, path, error);
     if (status)
-        volume_done(ret);
+        volume_done(&skull);
+    else
+        *ret = skull;
     return status;
 }

@@ -25,6 +25,9 @@ struct skull_report {
 
 enum status skull_read(struct volume *ret, struct skull_report *report, const char *path,
                        const struct skull_options *options, struct error *error);
+/* The same of a volume in memory, which it takes over (freed also on failure); path starts the messages. */
+enum status skull_from_volume(struct volume *ret, struct skull_report *report, struct volume *volume, const char *path,
+                              const struct skull_options *options, struct error *error);
 /* Checks a mask and takes out the pieces that lie beside or above the main one; a mask without such stays as it is. */
 enum status skull_check(struct volume *skull, struct skull_report *report, struct error *error);
 /* An input as a file that can be read: of a DICOM folder or zip the chosen series, converted; else the file itself. */

@@ -5,26 +5,7 @@
 
 #include "data/volume/byte_stream.h"
 #include "data/volume/volume.h"
-
-enum disk_type {
-    DISK_I8,
-    DISK_U8,
-    DISK_I16,
-    DISK_U16,
-    DISK_I32,
-    DISK_U32,
-    DISK_I64,
-    DISK_U64,
-    DISK_F32,
-    DISK_F64,
-    DISK_TYPES
-};
-struct disk_type_info {
-    const char *name; /* NRRD's and numpy's: "int32" */
-    size_t bytes;
-};
-extern const struct disk_type_info disk_types[DISK_TYPES];
-enum disk_type disk_type_of(enum voxel_type type);
+#include "data/volume/voxel_store.h"
 
 /* The files of one volume: one, or the slices of a series in any order. */
 struct file_series {
@@ -67,6 +48,9 @@ enum status voxel_file_write(struct byte_stream *stream, const struct volume *vo
 /* The file of a detached header's voxels: in the header's folder or below it. STATUS_FAILED for any other place, a list
  * or a pattern. In file->data_path. */
 enum status voxel_file_detach(struct voxel_file *file, const char *name, struct error *error);
+/* In place of the values: 1 where a voxel has the value of a label. `label` names it in messages. */
+enum status mask_of_label(struct volume *volume, double value, const char *label, const char *path,
+                          struct error *error);
 
 /* Opens by the first bytes of the first file. Header values are not yet checked. */
 enum status formats_open(struct voxel_file *ret, const struct file_series *files, struct error *error);
