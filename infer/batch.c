@@ -12,11 +12,9 @@
 #include "data/volume/formats.h"
 #include "infer/batch_memory.h"
 #include "infer/edit.h"
+#include "infer/outcome.h"
 #include "infer/report/report_prediction.h"
 #include "infer/restoration_file.h"
-
-enum { SMOOTHING = 15 };
-static const double SMOOTHING_SHIFT = 0.45; /* of a voxel's shortest side: less than half */
 
 /* One input on its way. */
 struct batch_case {
@@ -185,21 +183,6 @@ static enum status case_write_volume(const struct batch *batch, const struct bat
     return status;
 }
 
-/* How sure a shape model is of every point, for the colours of a PLY. */
-static enum status case_mesh_intervals(struct mesh *mesh, const struct batch *batch,
-                                       const struct shape_restoration *shape, struct error *error)
-{
-    mesh->value = memory_alloc((size_t)mesh->n_points, sizeof *mesh->value);
-    if (!mesh->value)
-        return error_memory(error, (size_t)mesh->n_points * sizeof *mesh->value, "the surface's colours");
-    mesh->value_most = 4;
-    for (int64_t i = 0; i < mesh->n_points; i++) {
-        const double mm = shape_restoration_interval_mm(shape, restorer_shape(batch->restorer), mesh->point[i]);
-        mesh->value[i] = isfinite(mm) ? (float)mm : 0; /* on the rim, beyond the rays filled: measured */
-    }
-    return STATUS_OK;
-}
-
 /* A mesh in every format that --mesh-format names: OUT/NAME + ending. */
 static enum status case_write_mesh(const struct batch *batch, const struct batch_case *one, const struct mesh *mesh,
                                    const char *ending, struct error *error)
@@ -228,12 +211,8 @@ static enum status case_write_mesh(const struct batch *batch, const struct batch
 static enum status case_skull_mesh(const struct batch *batch, const struct batch_case *one, const struct volume *mask,
                                    const char *ending, struct error *error)
 {
-    const struct grid *grid = &mask->grid;
-    const double finest = fmin(grid_spacing_mm(grid, 0), fmin(grid_spacing_mm(grid, 1), grid_spacing_mm(grid, 2)));
     struct mesh mesh = {0};
-    enum status status = mesh_from_mask(&mesh, mask, error);
-    if (!status)
-        status = mesh_smooth(&mesh, SMOOTHING, SMOOTHING_SHIFT * finest, 0, error);
+    enum status status = outcome_skull_mesh(&mesh, mask, error);
     if (!status)
         status = case_write_mesh(batch, one, &mesh, ending, error);
     mesh_done(&mesh);
@@ -262,18 +241,7 @@ static enum status case_piece_meshes(const struct batch *batch, const struct bat
 
 static enum status case_mesh(const struct batch *batch, struct batch_case *one, struct mesh *mesh, struct error *error)
 {
-    const struct volume *implant = &one->result.implant;
-    const struct grid *grid = &implant->grid;
-    double finest = fmin(grid_spacing_mm(grid, 0), fmin(grid_spacing_mm(grid, 1), grid_spacing_mm(grid, 2)));
-    double volume_ml = (double)mask_count(implant->data, grid_voxels(grid)) * grid_voxel_ml(grid);
-    const struct shape_restoration *shape = one->result.shape;
-    const struct mesh_field field = {shape ? shape->box : (struct box){{0}, {0}}, shape ? shape->depth : NULL};
-    enum status status = mesh_from_field(mesh, implant, field.value ? &field : NULL, error);
-
-    if (!status)
-        status = mesh_smooth(mesh, SMOOTHING, SMOOTHING_SHIFT * finest, volume_ml, error);
-    if (!status && shape)
-        status = case_mesh_intervals(mesh, batch, shape, error);
+    enum status status = outcome_mesh(mesh, &one->result, batch->restorer, error);
     if (!status)
         status = case_write_mesh(batch, one, mesh, "_implant", error);
     if (!status)
@@ -302,43 +270,14 @@ static enum status case_picture(const struct batch *batch, const struct batch_ca
     return status;
 }
 
-/* The rules of the command line: thickness first, so that the gap stays. */
+/* The rules of the command line. */
 static enum status case_rules(const struct batch *batch, struct batch_case *one, const struct volume *skull,
                               struct error *error)
 {
-    struct postprocess_rule rules[] = {{.min_thickness_mm = batch->config->min_thickness_mm},
-                                       {.clearance_mm = batch->config->clearance_mm}};
-    struct config_item items[2];
-    struct config_list list = {.items = items};
-
-    for (int i = 0; i < 2; i++)
-        if (rules[i].min_thickness_mm + rules[i].clearance_mm > 0)
-            items[list.n++] = (struct config_item){.table = &postprocess_table, .value = &rules[i]};
-    if (list.n == 0)
-        return STATUS_OK;
-
-    /* Only the implant's box and what the rules reach around it is copied and changed. */
-    const struct box box = box_of_mask(one->result.implant.data, skull->grid.dim);
-    const double margin_mm = 2 * (fmax(rules[0].min_thickness_mm, rules[1].clearance_mm) + 2);
-    struct grid grown = skull->grid;
-
-    for (int a = 0; a < 3; a++) {
-        const int64_t side = box.hi[a] - box.lo[a] + (int64_t)ceil(margin_mm / grid_spacing_mm(&skull->grid, a)) + 4;
-        grown.dim[a] = side < skull->grid.dim[a] ? side : skull->grid.dim[a];
-    }
-
-    if (postprocess_bytes(&list, &grown) > one->plan.report_voxels * REPORT_VOXEL_BYTES)
-        return error_set(error, STATUS_FAILED,
-                         "%s: the implant's box is of %.0f million voxels: --clearance-mm and --min-thickness-mm take "
-                         "more memory on it than the "
-                         "bound allows (leave them out, or give more --max-memory)",
-                         one->name, (double)grid_voxels(&grown) / 1e6);
-
-    if (postprocess_run(&one->result.implant, skull, &(struct postprocess_config){.rules = &list}, error))
-        return error->status;
-    restoration_complete(&one->result, skull);
-
-    return STATUS_OK;
+    const struct outcome_rules rules = {.min_thickness_mm = batch->config->min_thickness_mm,
+                                        .clearance_mm = batch->config->clearance_mm};
+    return outcome_apply_rules(&one->result, skull, &rules, one->plan.report_voxels * REPORT_VOXEL_BYTES, one->name,
+                               error);
 }
 
 /* The way into the hole, and the cut that makes it free. */
@@ -350,13 +289,7 @@ static enum status case_insertion(const struct batch *batch, struct batch_case *
                  one->name);
         return STATUS_OK;
     }
-    if (insertion_find(&one->insertion, &one->result.implant, skull, error))
-        return error->status;
-    if (batch->config->insertable) {
-        insertion_trim(&one->result.implant, &one->insertion);
-        restoration_complete(&one->result, skull);
-    }
-    return STATUS_OK;
+    return outcome_insertion(&one->insertion, &one->result, skull, batch->config->insertable, error);
 }
 
 static enum status case_measure(const struct batch *batch, struct batch_case *one, const struct volume *skull,
@@ -469,19 +402,6 @@ static enum status case_writer_end(struct case_writer *writer, enum status statu
     return status ? status : writer->error.status;
 }
 
-/* What is odd about the input stands first among the report's warnings. */
-static void case_input_warnings(struct batch_case *one)
-{
-    struct report *report = &one->report;
-    const int n = one->input.warnings.n;
-    for (int64_t i = report->n_warnings - 1; i >= 0; i--)
-        if (i + n < REPORT_MAX_WARNINGS)
-            report->warnings[i + n] = report->warnings[i];
-    for (int i = 0; i < n && i < REPORT_MAX_WARNINGS; i++)
-        report->warnings[i] = one->input.warnings.text[i];
-    report->n_warnings = report->n_warnings + n < REPORT_MAX_WARNINGS ? report->n_warnings + n : REPORT_MAX_WARNINGS;
-}
-
 static enum status case_outputs(struct batch *batch, struct batch_case *one, const struct volume *skull,
                                 struct error *error)
 {
@@ -490,7 +410,7 @@ static enum status case_outputs(struct batch *batch, struct batch_case *one, con
     progress_stage("measuring");
     enum status status = case_measure(batch, one, skull, error);
     if (!status)
-        case_input_warnings(one);
+        report_warn_input(&one->report, &one->input.warnings);
     progress_stage("writing");
 
     double drawing = log_clock_s();

@@ -7,6 +7,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/watch.h"
 #include "data/volume/resample.h"
 #include "data/volume/turn.h"
 #include "infer/mirror.h"
@@ -484,6 +485,8 @@ static enum status restore_masks(struct restoration *result, struct restorer *re
 
     /* The model's rules, then the completed skull. */
     double begin = log_clock_s();
+    if (!status)
+        status = watch_check(error);
     if (!status)
         status = postprocess_run(&result->implant, skull,
                                  &(struct postprocess_config){.rules = &restorer->config.postprocess,

@@ -81,6 +81,10 @@ enum status restorer_find(const char **ret, const char *path, struct arena *aren
  * "threshold=0.4" or "postprocess=[{open: 2}]". */
 enum status restorer_open(struct restorer **ret, const char *path, const struct config_strings *sets,
                           struct error *error);
+/* From the bytes of a model file or a shape model's file, which are not kept; name stands for the path in messages and
+ * reports. */
+enum status restorer_open_image(struct restorer **ret, const void *bytes, size_t n, const char *name,
+                                const struct config_strings *sets, struct error *error);
 /* Over parameters that something else owns (validation during training). config is copied but for its postprocess list,
  * which must live on. coarse: the stage whose prediction is the network's second channel, owned by the caller;
  * NULL: there is none. */
@@ -95,7 +99,8 @@ const struct model *restorer_model(const struct restorer *restorer); /* NULL whe
 /* The shape model that predicts: the restorer itself, or the coarse stage of a network; NULL: there is none. */
 const struct shape_model *restorer_shape(const struct restorer *restorer);
 const void *restorer_shape_file(const struct restorer *restorer, int64_t *ret_bytes);
-const char *restorer_path(const struct restorer *restorer); /* the model file, "builtin:...", or "" */
+const char *restorer_path(const struct restorer *restorer);         /* the model file, "builtin:...", or "" */
+bool restorer_hash(const struct restorer *restorer, uint64_t *ret); /* XXH64 of the bytes it was opened from, if so */
 void restorer_params_changed(struct restorer *restorer);
 void restorer_keep_raw(struct restorer *restorer, bool keep);
 int64_t restorer_bytes(const struct restorer *restorer, const struct grid *grid); /* the bound, before any work */

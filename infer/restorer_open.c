@@ -4,6 +4,9 @@
 
 #include <string.h>
 
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
 #include "base/file.h"
 
 /* How a shape model restores: it cleans its implant itself. */
@@ -207,8 +210,11 @@ static enum status restorer_coarse_sets(struct restorer *restorer, struct config
 static enum status restorer_load(struct restorer *restorer, const struct config_strings *sets, struct error *error)
 {
     struct config_strings coarse_sets;
-    if (model_read(&restorer->model, restorer->path, false, error))
-        return error->status;
+    const enum status read = restorer->image ? model_read_image(&restorer->model, restorer->image,
+                                                                restorer->image_bytes, restorer->path, error)
+                                             : model_read(&restorer->model, restorer->path, false, error);
+    if (read)
+        return read;
     restorer->has_model = true;
 
     /* A coarse stage inside, a shape model or a network, is opened from the same file. */
@@ -317,8 +323,12 @@ static enum status restorer_find_builtin(const struct builtin **ret, const char 
 static enum status restorer_load_shape(struct restorer *restorer, const struct config_strings *sets,
                                        struct error *error)
 {
-    if (shape_model_read(&restorer->shape, restorer->path, error))
-        return error->status;
+    const enum status read = restorer->image
+                                 ? shape_model_read_image(&restorer->shape, restorer->image,
+                                                          (int64_t)restorer->image_bytes, restorer->path, error)
+                                 : shape_model_read(&restorer->shape, restorer->path, error);
+    if (read)
+        return read;
     restorer->has_shape = true;
     return restorer_configure(restorer, RESTORE_SHAPE, sets, error);
 }
@@ -363,6 +373,26 @@ enum status restorer_open(struct restorer **ret, const char *path, const struct 
     return status;
 }
 
+enum status restorer_open_image(struct restorer **ret, const void *bytes, size_t n, const char *name,
+                                const struct config_strings *sets, struct error *error)
+{
+    const enum restorer_kind kind = shape_model_is_image(bytes, n) ? RESTORER_SHAPE : RESTORER_NETWORK;
+    struct restorer *restorer = NULL;
+    if (restorer_alloc(&restorer, name, kind, error))
+        return error->status;
+    restorer->image = bytes;
+    restorer->image_bytes = n;
+    const enum status status = restorer_fill(restorer, NULL, sets, error);
+    restorer->image = NULL;
+    restorer->has_hash = true;
+    restorer->hash = XXH64(bytes, n, 0);
+    if (status)
+        restorer_free(restorer);
+    else
+        *ret = restorer;
+    return status;
+}
+
 const struct restore_config *restorer_config(const struct restorer *restorer)
 {
     return &restorer->config;
@@ -388,6 +418,12 @@ const void *restorer_shape_file(const struct restorer *restorer, int64_t *ret_by
 const char *restorer_path(const struct restorer *restorer)
 {
     return restorer->path;
+}
+
+bool restorer_hash(const struct restorer *restorer, uint64_t *ret)
+{
+    *ret = restorer->hash;
+    return restorer->has_hash;
 }
 
 void restorer_params_changed(struct restorer *restorer)

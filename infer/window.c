@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/watch.h"
 #include "data/volume/resample.h"
 
 const char *const scan_names[] = {"grid", "overlap", "whole", NULL};
@@ -534,9 +535,13 @@ enum status window_scan(struct window_stats *ret, struct network *network, const
     if (!status && progress)
         progress_start(progress, progress->label, "tiles", 0, w.stats.n_tiles);
     for (int64_t z = 0; !status && z < w.axis[2].n; z++) {
-        for (int64_t y = 0; y < w.axis[1].n; y++)
-            for (int64_t x = 0; x < w.axis[0].n; x++)
+        for (int64_t y = 0; !status && y < w.axis[1].n; y++)
+            for (int64_t x = 0; !status && x < w.axis[0].n; x++) {
                 window_add_tile(&w, (struct window_tile){.at = {x, y, z}});
+                status = watch_check(error);
+            }
+        if (status)
+            break;
         window_flush(&w);
         if (config->scan == SCAN_OVERLAP)
             window_pass_rows(&w, z);

@@ -61,6 +61,7 @@ enum status shape_model_write(const char *path, const struct shape_model *model,
 void shape_model_done(struct shape_model *model);
 /* The file says that it is one (of any version). */
 bool shape_model_is(const char *path);
+bool shape_model_is_image(const void *bytes, size_t n); /* the same of a file's bytes */
 /* A skull of the model predicted without itself, its mirrored copy and its group (leave-one-out by downdate: their rows
  * are left out of the mean, the spread and the covariance). *ret: to be used in place of model->population, also in
  * hole_find; population_done. A skull that is not in the model gets the population of all heads. Thread-safe. Template,

@@ -490,20 +490,34 @@ enum status shape_model_read_image(struct shape_model *ret, const void *bytes, i
     return shape_read_any(ret, bytes, n, path, error);
 }
 
-bool shape_model_is(const char *path)
+/* An open HDF5 file, which is closed here; under the lock. */
+static bool model_file_is(hid_t file)
 {
     struct arena arena = {0};
     struct error error = {0};
     const char *format;
     bool is = false;
-    hdf5_lock();
-    const hid_t file = file_exists(path) ? hdf5_open_file(path) : -1;
     if (file >= 0) {
-        is = !hdf5_get_text(&format, file, "format", path, &arena, &error) && strcmp(format, shape_format) == 0;
+        is = !hdf5_get_text(&format, file, "format", "", &arena, &error) && strcmp(format, shape_format) == 0;
         H5Fclose(file);
     }
     H5Eclear2(H5E_DEFAULT);
-    hdf5_unlock();
     arena_done(&arena);
+    return is;
+}
+
+bool shape_model_is(const char *path)
+{
+    hdf5_lock();
+    const bool is = model_file_is(file_exists(path) ? hdf5_open_file(path) : -1);
+    hdf5_unlock();
+    return is;
+}
+
+bool shape_model_is_image(const void *bytes, size_t n)
+{
+    hdf5_lock();
+    const bool is = model_file_is(hdf5_open_image(bytes, n));
+    hdf5_unlock();
     return is;
 }

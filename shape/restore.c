@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/watch.h"
 
 void shape_restoration_done(struct shape_restoration *restoration)
 {
@@ -62,7 +63,7 @@ static enum status restore_steps(uint8_t *implant, struct shape_restoration *res
                                  struct error *error)
 {
     double clock = log_clock_s();
-    if (pose_search(&result->pose, skull, &model->template_disc, model->template, name, error))
+    if (pose_search(&result->pose, skull, &model->template_disc, model->template, name, error) || watch_check(error))
         return error->status;
     result->pose_s = restore_lap(&clock);
 
@@ -70,6 +71,8 @@ static enum status restore_steps(uint8_t *implant, struct shape_restoration *res
         .model = model, .population = &model->population, .skull = skull, .pose = &result->pose.pose};
     if (surfaces_find(&result->surfaces, &request, options->with_sd, error))
         return error_while(error, "finding what is missing of %s", name);
+    if (watch_check(error))
+        return error->status;
     const double pixel_cm = DISC_HEAD_RADIUS_MM * model->disc.step / 10;
     result->hole_cm2 = (double)result->surfaces.hole.n_unseen * pixel_cm * pixel_cm;
     result->surfaces_s = restore_lap(&clock);

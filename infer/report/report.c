@@ -567,6 +567,17 @@ enum status report_make(struct report *ret, const struct restoration *restoratio
     return STATUS_OK;
 }
 
+void report_warn_input(struct report *report, const struct warnings *warnings)
+{
+    const int n = warnings->n;
+    for (int64_t i = report->n_warnings - 1; i >= 0; i--)
+        if (i + n < REPORT_MAX_WARNINGS)
+            report->warnings[i + n] = report->warnings[i];
+    for (int i = 0; i < n && i < REPORT_MAX_WARNINGS; i++)
+        report->warnings[i] = warnings->text[i];
+    report->n_warnings = report->n_warnings + n < REPORT_MAX_WARNINGS ? report->n_warnings + n : REPORT_MAX_WARNINGS;
+}
+
 void report_done(struct report *report)
 {
     arena_done(&report->arena);

@@ -2,6 +2,7 @@
 #ifndef CALVARIA_INFER_REPORT_REPORT_H
 #define CALVARIA_INFER_REPORT_REPORT_H
 
+#include "data/segment/plausible.h"
 #include "infer/mesh/mesh.h"
 #include "infer/edit.h"
 #include "infer/insertion.h"
@@ -75,6 +76,13 @@ enum status report_write(const char *path, const struct report *report, const st
 enum status report_page(const char *path, const struct report *report, const struct restoration *restoration,
                         const struct restorer *restorer, const char *const pictures[REPORT_PICTURES], const char *name,
                         struct error *error);
+/* The same as text: memory_free. */
+enum status report_text(char **ret, const struct report *report, const struct restoration *restoration,
+                        const struct restorer *restorer, const char *input, struct error *error);
+enum status report_page_text(char **ret, const struct report *report, const struct restoration *restoration,
+                             const struct restorer *restorer, const char *name, struct error *error); /* no pictures */
+/* What is odd about the input stands first among the report's warnings. The texts stay with their owner. */
+void report_warn_input(struct report *report, const struct warnings *warnings);
 void report_done(struct report *report);
 
 #endif

@@ -6,6 +6,7 @@
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/file.h"
@@ -222,6 +223,28 @@ static enum status page_write(FILE *file, const struct report *report, const str
     page_work(file, report, restoration, restorer);
     fputs("</html>\n", file);
 
+    return status;
+}
+
+enum status report_page_text(char **ret, const struct report *report, const struct restoration *restoration,
+                             const struct restorer *restorer, const char *name, struct error *error)
+{
+    static const char *const no_pictures[REPORT_PICTURES] = {NULL};
+    char *text = NULL, *copy = NULL;
+    size_t bytes;
+    FILE *file = open_memstream(&text, &bytes);
+    enum status status = STATUS_OK;
+    if (file)
+        status = page_write(file, report, restoration, restorer, no_pictures, name, error);
+    if (file && fclose(file) == 0)
+        copy = memory_strdup(text);
+    free(text); /* of open_memstream, not of base/memory.h */
+    if (!status && !copy)
+        status = error_memory(error, 1 << 14, "the report's page");
+    if (status)
+        memory_free(copy);
+    else
+        *ret = copy;
     return status;
 }
 

@@ -113,7 +113,10 @@ static enum status report_write_model(struct json *json, const struct restorer *
         return STATUS_OK;
 
     char hash[17];
-    if (report_file_hash(hash, restorer_path(restorer), error))
+    uint64_t known;
+    if (restorer_hash(restorer, &known))
+        snprintf(hash, sizeof hash, "%016" PRIx64, known);
+    else if (report_file_hash(hash, restorer_path(restorer), error))
         return error->status;
     json_text(json, object, "xxh64", hash);
     if (shape) {
@@ -248,8 +251,8 @@ static void report_write_work(struct json *json, const struct report *report, co
         json->failed |= !cJSON_AddItemToArray(warnings, cJSON_CreateString(report->warnings[i]));
 }
 
-enum status report_write(const char *path, const struct report *report, const struct restoration *restoration,
-                         const struct restorer *restorer, const char *input, struct error *error)
+enum status report_text(char **ret, const struct report *report, const struct restoration *restoration,
+                        const struct restorer *restorer, const char *input, struct error *error)
 {
     struct json json = {.root = cJSON_CreateObject()};
     json_take(&json, json.root);
@@ -266,14 +269,27 @@ enum status report_write(const char *path, const struct report *report, const st
     if (restoration->shape)
         report_write_prediction(&json, report, restoration->shape);
     report_write_work(&json, report, restoration);
-    char *text = json.failed ? NULL : cJSON_Print(json.root);
-    if (!status && !text)
-        status = error_memory(error, strlen(path), "the report");
-    if (!status)
-        status = file_write(path, text, strlen(text), error);
 
+    char *text = json.failed ? NULL : cJSON_Print(json.root);
+    char *copy = text ? memory_strdup(text) : NULL;
     cJSON_free(text);
     cJSON_Delete(json.root);
+    if (!status && !copy)
+        status = error_memory(error, 1 << 12, "the report");
+    if (status)
+        memory_free(copy);
+    else
+        *ret = copy;
+    return status;
+}
 
+enum status report_write(const char *path, const struct report *report, const struct restoration *restoration,
+                         const struct restorer *restorer, const char *input, struct error *error)
+{
+    char *text;
+    if (report_text(&text, report, restoration, restorer, input, error))
+        return error->status;
+    const enum status status = file_write(path, text, strlen(text), error);
+    memory_free(text);
     return status;
 }

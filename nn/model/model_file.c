@@ -352,11 +352,10 @@ static enum status model_check_format(hid_t file, const char *path, struct error
     return STATUS_OK;
 }
 
-static enum status model_read_file(struct model *model, const char *path, bool with_state, struct error *error)
+/* An open HDF5 file, which is closed here. */
+static enum status model_read_open(struct model *model, hid_t file, const char *path, bool with_state,
+                                   struct error *error)
 {
-    if (!file_exists(path))
-        return error_set(error, STATUS_FAILED, "%s: no such file", path);
-    hid_t file = hdf5_open_file(path);
     if (file < 0)
         return hdf5_error(error, path, "not a readable HDF5 file (truncated, or no model)");
     enum status status = model_check_format(file, path, error);
@@ -370,18 +369,33 @@ static enum status model_read_file(struct model *model, const char *path, bool w
     return status;
 }
 
+static enum status model_take(struct model *ret, struct model *model, enum status status)
+{
+    if (status)
+        model_done(model);
+    else
+        *ret = *model;
+    return status;
+}
+
 enum status model_read(struct model *ret, const char *path, bool with_state, struct error *error)
 {
     struct model model = {0};
+    if (!file_exists(path))
+        return error_set(error, STATUS_FAILED, "%s: no such file", path);
     hdf5_lock();
-    enum status status = model_read_file(&model, path, with_state, error);
+    const enum status status = model_read_open(&model, hdf5_open_file(path), path, with_state, error);
     hdf5_unlock();
-    if (status) {
-        model_done(&model);
-        return status;
-    }
-    *ret = model;
-    return STATUS_OK;
+    return model_take(ret, &model, status);
+}
+
+enum status model_read_image(struct model *ret, const void *bytes, size_t n, const char *path, struct error *error)
+{
+    struct model model = {0};
+    hdf5_lock();
+    const enum status status = model_read_open(&model, hdf5_open_image(bytes, n), path, false, error);
+    hdf5_unlock();
+    return model_take(ret, &model, status);
 }
 
 /* A recipe's text, one key a line, with the last part of each absolute path alone. */

@@ -44,6 +44,8 @@ enum status model_write(const char *path, const struct model *model, struct erro
 /* with_state: also reads /state. A coarse stage has no state, and no coarse stage of its own. Refuses another format
  * version, missing, extra or misshapen weights, non-finite values. */
 enum status model_read(struct model *ret, const char *path, bool with_state, struct error *error);
+/* The same from the file's bytes, without state; path: for messages. */
+enum status model_read_image(struct model *ret, const void *bytes, size_t n, const char *path, struct error *error);
 void model_done(struct model *model);
 /* The model as it is passed on, its coarse stage with it: without training state, with another licence note (NULL: its
  * own), and of the paths in its recipe the last part alone. Points into model and arena; not to be given to model_done.

@@ -1,0 +1,37 @@
+/* outcome.h - from a restoration to what is made of it: the caller's rules, the way into the hole, surface, field. For
+ * files (batch.c), a caller's memory (lib/) and 3D Slicer (slicer.c) alike. */
+#ifndef CALVARIA_INFER_OUTCOME_H
+#define CALVARIA_INFER_OUTCOME_H
+
+#include "infer/insertion.h"
+#include "infer/mesh/mesh.h"
+#include "infer/restore.h"
+
+/* More rules, after the model's; 0: none. */
+struct outcome_rules {
+    double min_thickness_mm, clearance_mm;
+};
+
+/* Thickness first, so that the gap stays; then the completed skull follows. STATUS_FAILED where that takes more than
+ * max_bytes; `name` starts the message. */
+enum status outcome_apply_rules(struct restoration *result, const struct volume *skull,
+                                const struct outcome_rules *rules, int64_t max_bytes, const char *name,
+                                struct error *error);
+/* trim: what cannot pass is cut off, and the completed skull follows. */
+enum status outcome_insertion(struct insertion *ret, struct restoration *result, const struct volume *skull, bool trim,
+                              struct error *error);
+/* The implant's surface, smoothed; of a shape model with the 90 % interval of every point as its values. */
+enum status outcome_mesh(struct mesh *ret, const struct restoration *result, const struct restorer *restorer,
+                         struct error *error);
+/* A whole mask's surface, for a test print. */
+enum status outcome_skull_mesh(struct mesh *ret, const struct volume *mask, struct error *error);
+
+/* Millimetres to the implant's surface, positive inside. Of a shape model along the ray from the head's centre, before
+ * any rule; else the Euclidean distance to the voxels' border, to 5 mm outside. An empty implant: an empty box. */
+struct outcome_field {
+    struct box box; /* of the skull's grid */
+    float *value;   /* of the box, x fastest; memory_free */
+};
+enum status outcome_field(struct outcome_field *ret, const struct restoration *result, struct error *error);
+
+#endif
