@@ -33,6 +33,7 @@ if(NOT CALVARIA_SANITIZE AND NOT CMAKE_BUILD_TYPE STREQUAL "Debug") # the saniti
   target_compile_options(calvaria_flags INTERFACE -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
 endif()
 set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+set(CMAKE_C_VISIBILITY_PRESET hidden) # libcalvaria gives away what calvaria.h declares, and nothing else
 include(CheckPIESupported)
 check_pie_supported()
 if(CALVARIA_WERROR)
