@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/rng.h"
+#include "shape/field.h"
 #include "shape/impute.h"
 #include "shape/pose_search.h"
 #include "shape/template.h"
@@ -37,7 +38,7 @@ static const struct config_field fit_fields[] = {
     {.key = "set", .type = CONFIG_STRINGS, .offset = OFFSET(set),
      .help = "KEY=VALUE: a hyper-parameter to start from, as coarse=3"},
     {.key = "centre", .type = CONFIG_STRINGS, .offset = OFFSET(centre),
-     .help = "heads whose mean is the model's; all others are shifted onto it (phantoms together with real heads)"},
+     .help = "a head that belongs to the mean, two at least; the others, as phantoms, add to the covariance alone"},
     {.key = "licence", .type = CONFIG_STRING, .offset = OFFSET(licence),
      .help = "a note for the file: what the skulls' licence allows"},
     {0},
@@ -54,7 +55,7 @@ struct fit_head {
     struct cloud cloud;
     struct pose pose;
     double loss;
-    bool used;
+    bool used, in_centre;
 };
 
 struct fit {
@@ -129,14 +130,57 @@ static enum status fit_choose(struct fit *fit, struct error *error)
     return STATUS_OK;
 }
 
+/* ---- a centre ---- */
+
+/* Marks the named heads; every name must be one of a head. */
+static enum status fit_find_centre(struct fit *fit, struct error *error)
+{
+    const struct config_strings *centre = &fit->config->centre;
+    for (int64_t i = 0; i < centre->n; i++) {
+        bool found = false;
+        for (int64_t h = 0; h < fit->n; h++)
+            if (strcmp(fit->head[h].shown->name, centre->items[i]) == 0)
+                fit->head[h].in_centre = found = true;
+        if (!found)
+            return error_set(error, STATUS_USAGE, "--centre: no head '%s' among those that are learnt",
+                             centre->items[i]);
+    }
+    for (int64_t h = 0; h < fit->n && !centre->n; h++)
+        fit->head[h].in_centre = true;
+
+    /* the centre first: trials are on its heads, and each is predicted by the mean of the others */
+    struct fit_head *ordered = arena_alloc(&fit->arena, (size_t)fit->n, sizeof *ordered);
+    int64_t n = 0;
+    if (!ordered)
+        return error_memory(error, (size_t)fit->n * sizeof *ordered, "the list of heads");
+    for (int of_centre = 1; of_centre >= 0; of_centre--) {
+        for (int64_t h = 0; h < fit->n; h++)
+            if (fit->head[h].in_centre == (of_centre == 1))
+                ordered[n++] = fit->head[h];
+        if (of_centre && n < 2)
+            return error_set(error, STATUS_USAGE, "--centre: one head is no mean (name two at least)");
+    }
+    fit->head = ordered;
+    return STATUS_OK;
+}
+
+static int64_t fit_n_centre(const struct fit *fit)
+{
+    int64_t n = 0;
+    for (int64_t h = 0; h < fit->n; h++)
+        n += fit->head[h].in_centre;
+    return n;
+}
+
 /* The standard hyper-parameters for so many heads, and what --set says. Few heads leave more to the coarse kernel: its
- * variance of 1 mm^2 with many heads and 9 mm^2 with four was best over heads left out; 1 + 32 / n lies between. */
+ * variance of 1 mm^2 with many heads and 9 mm^2 with four was best over heads left out; 1 + 32 / n lies between. n:
+ * heads whose mean is the model's. */
 static enum status fit_standard(struct fit *fit, struct error *error)
 {
     struct covariance_params *params = &fit->model.covariance;
     if (config_bind(&covariance_table, NULL, params, &fit->model.arena, error))
         return error->status;
-    params->coarse = sqrt(1 + 32 / (double)fit->n);
+    params->coarse = sqrt(1 + 32 / (double)fit_n_centre(fit));
     return covariance_set(params, &fit->config->set, &fit->model.arena, error);
 }
 
@@ -207,14 +251,17 @@ static enum status fit_poses(struct fit *fit, struct error *error)
     struct progress progress;
     heads.poses = arena_alloc(&fit->arena, (size_t)n, sizeof *heads.poses);
     heads.losses = arena_alloc(&fit->arena, (size_t)n, sizeof *heads.losses);
+    uint8_t *of_template = arena_alloc(&fit->arena, (size_t)n, 1);
     fit->model.template = memory_alloc((size_t)(side * side), sizeof *fit->model.template);
-    if (!clouds || !heads.poses || !heads.losses || !fit->model.template)
+    if (!clouds || !heads.poses || !heads.losses || !of_template || !fit->model.template)
         return error_memory(error, (size_t)(side * side) * sizeof(float), "the template");
     for (int64_t h = 0; h < n; h++) {
         clouds[h] = fit->head[h].cloud;
         heads.poses[h] = fit->head[h].pose;
+        of_template[h] = fit->head[h].in_centre;
     }
     heads.clouds = clouds;
+    heads.of_template = of_template;
     progress_start(&progress, "template", "poses", 0, n * TEMPLATE_ROUNDS);
     if (template_fit(fit->model.template, &fit->model.template_disc, &heads, &progress, error))
         return error->status;
@@ -237,20 +284,33 @@ static enum status fit_poses(struct fit *fit, struct error *error)
 
 /* ---- maps ---- */
 
+/* The volume ends within the bone, or before the mean head's outer surface where no bone is met. */
+static bool fit_ray_ends(const struct radial_map *map, int64_t ray, const struct fit *fit)
+{
+    double at[2];
+    disc_locate(&fit->model.template_disc, fit->model.disc.ray[ray], at);
+    const double mean = disc_sample(&fit->model.template_disc, fit->model.template, at);
+    return isfinite(map->outer[ray]) ? map->outer[ray] > map->leave[ray] - 1 : map->leave[ray] < mean + 5;
+}
+
 static void fit_map(struct fit *fit, int64_t h, struct error *error)
 {
     const struct fit_head *head = &fit->head[h];
     const int64_t n_rays = fit->model.disc.n_rays;
     float *out = fit->model.heads.map + h * n_rays * 2;
+    uint8_t *ends = fit->model.missing + h * n_rays;
     struct volume skull;
     struct radial_map map;
     if (radial_map_new(&map, n_rays, error))
         return;
     if (!dataset_read_skull(&skull, head->set, head->index, error)) {
         radial_map_trace(&map, &skull, &head->pose, &fit->model.disc, TRACE_STEP_MM);
+        const struct field field = field_of_view(&skull);
+        radial_map_crop(&map, &skull, &head->pose, &fit->model.disc, &field.box);
         for (int64_t ray = 0; ray < n_rays; ray++) {
-            out[2 * ray] = map.inner[ray];
-            out[2 * ray + 1] = map.outer[ray];
+            ends[ray] = fit_ray_ends(&map, ray, fit);
+            out[2 * ray] = ends[ray] ? NAN : map.inner[ray];
+            out[2 * ray + 1] = ends[ray] ? NAN : map.outer[ray];
         }
         volume_done(&skull);
     }
@@ -264,9 +324,11 @@ static enum status fit_maps(struct fit *fit, struct error *error)
     model->heads = (struct heads){.n = fit->n, .n_rays = fit->model.disc.n_rays};
     model->heads.map = memory_alloc(n * n_rays, 2 * sizeof *model->heads.map);
     model->heads.group = memory_alloc(n, sizeof *model->heads.group);
-    model->missing = memory_alloc(n, n_rays);
+    model->missing = memory_zalloc(n, n_rays);
     model->good = memory_alloc(n_rays, 1);
     model->head = arena_alloc(&model->arena, n, sizeof *model->head);
+    if (fit->config->centre.n && !(model->heads.centre = memory_alloc(n, 1)))
+        return error_memory(error, n, "the list of heads");
     if (!model->heads.map || !model->heads.group || !model->missing || !model->good || !model->head)
         return error_memory(error, n * n_rays * 2 * sizeof *model->heads.map, "the heads' maps");
     struct progress progress;
@@ -295,6 +357,8 @@ static enum status fit_describe(struct fit *fit, uint8_t *complete, struct error
                                              .complete = complete[h],
                                              .pose = fit->head[h].pose};
         model->heads.group[h] = (int32_t)h;
+        if (model->heads.centre)
+            model->heads.centre[h] = fit->head[h].in_centre;
         fit->head[h].row = h;
         if (!model->head[h].name)
             return error_memory(error, 64, "a head's name");
@@ -329,8 +393,9 @@ static double fit_distance(const struct shape_model *model, int64_t a, int64_t b
 static void fit_groups(struct fit *fit)
 {
     struct shape_model *model = &fit->model;
-    for (int64_t a = 0; a < fit->n; a++)
-        for (int64_t b = a + 1; b < fit->n; b++) {
+    const int64_t n_centre = fit_n_centre(fit); /* the others are never left out */
+    for (int64_t a = 0; a < n_centre; a++)
+        for (int64_t b = a + 1; b < n_centre; b++) {
             const char *const of_a = fit->head[a].shown->group, *const of_b = fit->head[b].shown->group;
             const bool told = of_a && of_b && strcmp(of_a, of_b) == 0;
             const double distance = told ? 0 : fit_distance(model, a, b);
@@ -348,71 +413,6 @@ static void fit_groups(struct fit *fit)
         fit->report.n_groups += model->heads.group[h] == h;
 }
 
-/* ---- a centre ---- */
-
-/* Which heads are the centre; every name must be one of a head. */
-static enum status fit_find_centre(uint8_t *in_centre, const struct fit *fit, struct error *error)
-{
-    const struct config_strings *centre = &fit->config->centre;
-    memset(in_centre, 0, (size_t)fit->n);
-    for (int64_t i = 0; i < centre->n; i++) {
-        bool found = false;
-        for (int64_t h = 0; h < fit->n; h++)
-            if (strcmp(fit->model.head[h].name, centre->items[i]) == 0)
-                in_centre[h] = found = true;
-        if (!found)
-            return error_set(error, STATUS_USAGE, "--centre: no head '%s' among those that are learnt",
-                             centre->items[i]);
-    }
-    return STATUS_OK;
-}
-
-/* shift[ray] = mean of the centre minus mean of the others, on both sides of the head; NaN where either is not there.
- */
-static void fit_centre_shift(float *shift, const struct fit *fit, const uint8_t *in_centre, int surface)
-{
-    const struct heads *heads = &fit->model.heads;
-    const struct disc *disc = &fit->model.disc;
-    for (int64_t ray = 0; ray < disc->n_rays; ray++) {
-        double sum[2] = {0};
-        int64_t count[2] = {0};
-        for (int64_t h = 0; h < fit->n; h++)
-            for (int side = 0; side < 2; side++) {
-                const int64_t at = side ? disc->mirror[ray] : ray;
-                const float value = heads->map[(h * heads->n_rays + at) * 2 + surface];
-                sum[in_centre[h]] += isfinite(value) ? value : 0;
-                count[in_centre[h]] += isfinite(value);
-            }
-        shift[ray] = count[0] && count[1] ? (float)(sum[1] / (double)count[1] - sum[0] / (double)count[0]) : NAN;
-    }
-}
-
-/* Before anything is judged: what is odd for a phantom is not for a head. Smoothed, so that one head's flaws stay its
- * own. */
-static enum status fit_centre(struct fit *fit, struct error *error)
-{
-    struct shape_model *model = &fit->model;
-    const struct disc *disc = &model->disc;
-    uint8_t *in_centre = arena_alloc(&fit->arena, (size_t)fit->n, 1);
-    float *shift = arena_alloc(&fit->arena, (size_t)disc->n_rays, sizeof *shift);
-    float *image = arena_alloc(&fit->arena, (size_t)(disc->n * disc->n), sizeof *image);
-    if (!in_centre || !shift || !image)
-        return error_memory(error, (size_t)(disc->n * disc->n) * sizeof *image, "the centre of the heads");
-    if (!fit->config->centre.n)
-        return STATUS_OK;
-    if (fit_find_centre(in_centre, fit, error))
-        return error->status;
-    for (int surface = 0; surface < 2; surface++) {
-        fit_centre_shift(shift, fit, in_centre, surface);
-        if (disc_image(image, disc, shift, error) || disc_smooth(image, disc, 1.5, error))
-            return error->status;
-        for (int64_t h = 0; h < fit->n; h++)
-            for (int64_t ray = 0; ray < disc->n_rays && !in_centre[h]; ray++)
-                model->heads.map[(h * disc->n_rays + ray) * 2 + surface] += image[disc->pixel[ray]];
-    }
-    return STATUS_OK;
-}
-
 /* ---- gaps ---- */
 
 static enum status fit_gaps(struct fit *fit, struct error *error)
@@ -423,7 +423,7 @@ static enum status fit_gaps(struct fit *fit, struct error *error)
     struct progress progress;
     if (!complete)
         return error_memory(error, (size_t)fit->n, "the heads");
-    if (fit_describe(fit, complete, error) || fit_centre(fit, error) ||
+    if (fit_describe(fit, complete, error) ||
         impute_find(model->missing, model->good, &model->heads, complete, &model->disc, error))
         return error->status;
     for (int64_t ray = 0; ray < model->disc.n_rays; ray++)
@@ -518,7 +518,8 @@ static void fit_head_trials(struct fit *fit, int64_t h, const struct hole_config
 
 static enum status fit_trials(struct fit *fit, struct error *error)
 {
-    const int64_t n_heads = fit->n_trial_heads = fit->n < TRIAL_HEADS_MAX ? fit->n : TRIAL_HEADS_MAX;
+    const int64_t n_centre = fit_n_centre(fit);
+    const int64_t n_heads = fit->n_trial_heads = n_centre < TRIAL_HEADS_MAX ? n_centre : TRIAL_HEADS_MAX;
     struct hole_config quick = hole_default; /* fewer rays, so that the search takes minutes */
     struct progress progress;
     int64_t done = 0;
@@ -576,15 +577,18 @@ static enum status fit_match(struct fit *fit, struct error *error)
         return error_memory(error, (size_t)model->heads.n * sizeof *heads, "the list of heads");
     for (int64_t row = 0; row < model->heads.n && n < TRIAL_HEADS_MAX; row++)
         for (int64_t h = 0; h < fit->n; h++)
-            if (model->head[row].complete && fit->head[h].shown->content_hash == model->head[row].content_hash) {
+            if (model->head[row].complete && heads_in_centre(&model->heads, row) &&
+                fit->head[h].shown->content_hash == model->head[row].content_hash) {
                 heads[n] = fit->head[h];
+                heads[n].in_centre = true;
                 heads[n++].row = row;
                 break;
             }
-    if (n < FIT_HEADS_MIN)
+    const int needed = model->heads.centre ? 2 : FIT_HEADS_MIN;
+    if (n < needed)
         return error_set(error, STATUS_FAILED,
                          "%s: %" PRId64 " of its heads are skulls of these sets (at least %d are needed)",
-                         fit->config->from, n, FIT_HEADS_MIN);
+                         fit->config->from, n, needed);
     fit->head = heads;
     fit->n = n;
     return STATUS_OK;
@@ -630,8 +634,9 @@ static enum status fit_run(struct fit *fit, struct error *error)
     if (disc_init(&model->disc, DISC_MAP_N, DISC_MAP_REACH, error) ||
         disc_init(&model->template_disc, DISC_TEMPLATE_N, DISC_TEMPLATE_REACH, error))
         return error->status;
-    if (fit_open(fit, error) || fit_choose(fit, error) || fit_standard(fit, error) || fit_surfaces(fit, error) ||
-        fit_poses(fit, error) || fit_maps(fit, error) || fit_gaps(fit, error) || fit_tune(fit, error))
+    if (fit_open(fit, error) || fit_choose(fit, error) || fit_find_centre(fit, error) || fit_standard(fit, error) ||
+        fit_surfaces(fit, error) || fit_poses(fit, error) || fit_maps(fit, error) || fit_gaps(fit, error) ||
+        fit_tune(fit, error))
         return error->status;
     fit->report.n_heads = fit->n;
     return population_new(&model->population, &model->disc, &model->heads, -1, error);

@@ -16,8 +16,8 @@ struct fit_config {
     int64_t trials;               /* heads predicted without themselves; 0: up to 64, 24 at least (heads serve again) */
     bool tune;                    /* search hyper-parameters; else the reference's are kept */
     const char *licence;          /* a note, or NULL */
-    struct config_strings centre; /* names of heads whose mean is the model's: all others are shifted onto it, and add
-                                     to the covariance alone (phantoms beside real heads). None: the mean of all */
+    struct config_strings centre; /* names of heads whose mean is the model's, two at least: the others add to the
+                                     covariance alone (phantoms beside real heads). None: the mean of all */
     struct config_strings set;    /* hyper-parameters to start from, or to keep: KEY=VALUE over the standard ones */
     const char *from;             /* a model of skulls of these sets, or NULL: heads, template and poses are its; only
                                      hyper-parameters, intervals and the note are found anew */

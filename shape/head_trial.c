@@ -169,7 +169,7 @@ enum status head_trial_new(struct head_trial *ret, const struct head_trial_head 
         status = hole_find(
             &hole,
             &(struct hole_given){
-                .disc = disc, .map = &cut, .mean = &population.mean, .sd = &population.sd, .good = head->good},
+                .disc = disc, .map = &cut, .mean = &population.mean, .sd = &population.predictive, .good = head->good},
             rules, error);
     }
     if (!status)

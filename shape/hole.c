@@ -7,13 +7,19 @@
 
 #include "base/memory.h"
 
-const struct hole_config hole_default = {
-    .grow_mm = 6, .odd_sd = 5, .odd_mm = 6, .end_mm = 5, .dense_mm = 8, .stride = 4, .min_hole_mm2 = 60};
+const struct hole_config hole_default = {.grow_mm = 6,
+                                         .odd_sd = 5,
+                                         .odd_mm = 6,
+                                         .end_mm = 5,
+                                         .dense_mm = 8,
+                                         .stride = 4,
+                                         .min_hole_mm2 = 60,
+                                         .empty_share = 0.25};
 
 struct hole_work {
     const struct disc *disc;
     const struct radial_map *map, *mean, *sd;
-    const uint8_t *good, *sure;
+    const uint8_t *good, *sure, *met;
     const struct hole_config *config;
     uint8_t *missing, *marked;   /* rays */
     float *from_hole, *from_gap; /* mm to the nearest ray of a hole, of any gap */
@@ -72,7 +78,7 @@ static bool hole_ray_is_odd(const struct hole_work *work, int64_t k)
 }
 
 struct hole_part {
-    int64_t size;
+    int64_t size, n_rays; /* rays that tell of a hole, all rays */
     int32_t label;
 };
 
@@ -97,8 +103,14 @@ static enum status hole_number(struct hole *hole, const struct hole_work *work, 
     if (!status) {
         for (int64_t i = 0; i <= n; i++)
             parts[i].label = (int32_t)i;
-        for (int64_t k = 0; k < hole->n_rays; k++)
-            parts[hole->part[k]].size += hole->part[k] > 0 && (!work->sure || work->sure[k]);
+        for (int64_t k = 0; k < hole->n_rays; k++) {
+            struct hole_part *part = &parts[hole->part[k]];
+            part->n_rays += hole->part[k] > 0;
+            part->size += hole->part[k] > 0 && (!work->sure || work->sure[k]) && !(work->met && work->met[k]);
+        }
+        for (int64_t i = 0; i <= n; i++)
+            if ((double)parts[i].size < work->config->empty_share * (double)parts[i].n_rays)
+                parts[i].size = 0;
         qsort(parts, (size_t)n + 1, sizeof *parts, hole_part_compare);
 
         const double pixel_mm = DISC_HEAD_RADIUS_MM * work->disc->step;
@@ -183,8 +195,14 @@ enum status hole_find(struct hole *ret, const struct hole_given *given, const st
 {
     const struct disc *disc = given->disc;
     struct hole hole = {0};
-    struct hole_work work = {
-        .disc = disc, .map = given->map, .mean = given->mean, .sd = given->sd, .good = given->good, .config = config};
+    struct hole_work work = {.disc = disc,
+                             .map = given->map,
+                             .mean = given->mean,
+                             .sd = given->sd,
+                             .good = given->good,
+                             .sure = given->sure,
+                             .met = given->met,
+                             .config = config};
     enum status status = hole_alloc(&hole, &work, error);
     for (int64_t k = 0; k < disc->n_rays && !status; k++) {
         const bool met = isfinite(given->map->outer[k]);

@@ -20,6 +20,7 @@ struct hole_config {
     int64_t stride;        /* 4 */
     double end_mm;       /* 5: a ray that leaves the volume less than this behind the mean shell may not have met it */
     double min_hole_mm2; /* smaller ones are no hole but a suture, a foramen, noise */
+    double empty_share;  /* 0.25: of a hole's rays, at least so many meet no bone anywhere */
 };
 extern const struct hole_config hole_default;
 
@@ -42,6 +43,8 @@ struct hole_given {
     const uint8_t *good;                /* rays the model vouches for */
     const uint8_t *sure;                /* good rays on which nearly every head has bone: a hole's size is counted on
                                            these; NULL: on all good ones */
+    const uint8_t *met; /* rays that meet bone, though not where the head's should be: they may belong to a
+                           hole (a strap above it), but do not make one; NULL: none */
 };
 enum status hole_find(struct hole *ret, const struct hole_given *given, const struct hole_config *config,
                       struct error *error);

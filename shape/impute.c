@@ -13,6 +13,10 @@
 
 #define GAP_MM 6.0   /* rays of a defective head this near to one that meets nothing are not believed */
 #define DENSE_MM 8.0 /* all believed rays this near to a gap are used */
+#define EDGE_MM2 60.0
+#define SPIKE_SMOOTH_MM 8.5
+#define SPIKE_MM 4.0
+enum { KNOWN_MIN = 3, FEW_HEADS = 8 };
 enum { STRIDE = 6, ROWS_PER_HEAD = 8, ROWS_KEPT = 80, GAP_RAYS_FOR_ROWS = 40 };
 
 static float *head_radius(const struct heads *heads, int64_t h, int64_t ray)
@@ -36,14 +40,14 @@ static float impute_median(float *values, int64_t n)
     return n % 2 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
 }
 
-/* Median and MAD (times 1.4826) of one radius over the heads that have it. */
-static void impute_spread(double *ret_median, double *ret_mad, const struct heads *heads, const uint8_t *masked,
-                          int64_t ray, int surface, float *column)
+/* Median and MAD (times 1.4826) of one radius over the heads, of the centre or of the others, that have it. */
+static void impute_spread(double *ret_median, double *ret_mad, const struct heads *heads, bool centre,
+                          const uint8_t *masked, int64_t ray, int surface, float *column)
 {
     int64_t n = 0;
     for (int64_t h = 0; h < heads->n; h++) {
         const float value = head_radius(heads, h, ray)[surface];
-        if (isfinite(value) && !masked[h * heads->n_rays + ray])
+        if (heads_in_centre(heads, h) == centre && isfinite(value) && !masked[h * heads->n_rays + ray])
             column[n++] = value;
     }
     const float median = impute_median(column, n);
@@ -53,36 +57,44 @@ static void impute_spread(double *ret_median, double *ret_mad, const struct head
     *ret_mad = 1.4826 * impute_median(column, n);
 }
 
-/* One ray over all heads. masked: holes, in; every radius not to be believed, out. */
-static void impute_ray(uint8_t *missing, uint8_t *good, struct heads *heads, int64_t ray, float *column)
+/* One ray over all heads of the centre, or all others. masked: holes, in; every radius not to be believed, out. absent:
+ * 1 where a head has no bone. The centre alone says whether a ray is good. */
+static void impute_ray(uint8_t *missing, uint8_t *good, uint8_t *absent, struct heads *heads, bool centre, int64_t ray,
+                       float *column)
 {
-    const int64_t n = heads->n, n_rays = heads->n_rays;
+    const int64_t n_rays = heads->n_rays;
     double median[2], mad[2];
-    int64_t n_masked = 0, n_absent = 0;
+    int64_t n = 0, n_masked = 0, n_absent = 0;
     for (int s = 0; s < 2; s++)
-        impute_spread(&median[s], &mad[s], heads, missing, ray, s, column);
-    for (int64_t h = 0; h < n; h++) {
+        impute_spread(&median[s], &mad[s], heads, centre, missing, ray, s, column);
+    for (int64_t h = 0; h < heads->n; h++) {
+        if (heads_in_centre(heads, h) != centre)
+            continue;
         float *radius = head_radius(heads, h, ray);
         uint8_t *flag = &missing[h * n_rays + ray];
         bool bad = false;
         for (int s = 0; s < 2; s++)
             bad |= !(fabs(radius[s] - median[s]) <= fmax(5 * mad[s], 4));
+        n++;
         n_masked += *flag;
         n_absent += !isfinite(radius[1]) && !*flag;
         *flag |= bad;
         for (int s = 0; s < 2 && *flag; s++)
             radius[s] = (float)median[s];
     }
-    const double known = (double)(n - n_masked);
-    *good = mad[1] < 6 && (double)n_absent < 0.12 * known && 4 * (n - n_masked) >= n && n - n_masked >= 3;
+    if (!centre)
+        return;
+    const int64_t n_known = n - n_masked;
+    *absent = n_absent > 0;
+    *good = mad[1] < 6 && (double)n_absent < 0.12 * (double)n_known && 4 * n_known >= n &&
+            n_known >= (n - 1 < KNOWN_MIN ? n - 1 : KNOWN_MIN);
 }
 
-/* Holes of the defective heads, with a margin. */
+/* Holes of the defective heads, with a margin. missing: where the volume ends, in. */
 static enum status impute_mask(uint8_t *missing, const struct heads *heads, const uint8_t *complete,
                                const struct disc *disc, struct error *error)
 {
     const int64_t n_rays = heads->n_rays;
-    memset(missing, 0, (size_t)(heads->n * n_rays));
     for (int64_t h = 0; h < heads->n; h++) {
         uint8_t *gap = missing + h * n_rays;
         if (complete[h])
@@ -95,18 +107,107 @@ static enum status impute_mask(uint8_t *missing, const struct heads *heads, cons
     return STATUS_OK;
 }
 
+/* Pins, clamps and broken plates of one head: what stands off its own surface, smoothed over 20 mm. Many heads show
+ * them by their spread; few do not. image, weight: n x n. */
+static enum status impute_spikes(uint8_t *missing, const struct heads *heads, int64_t h, int surface,
+                                 const struct disc *disc, float *image, float *weight, struct error *error)
+{
+    const int64_t n_rays = disc->n_rays;
+    memset(image, 0, (size_t)(disc->n * disc->n) * sizeof *image);
+    memset(weight, 0, (size_t)(disc->n * disc->n) * sizeof *weight);
+    for (int64_t ray = 0; ray < n_rays; ray++) {
+        const float value = head_radius(heads, h, ray)[surface];
+        const bool known = isfinite(value) && !missing[h * n_rays + ray];
+        image[disc->pixel[ray]] = known ? value : 0;
+        weight[disc->pixel[ray]] = known;
+    }
+    const double sigma = SPIKE_SMOOTH_MM / (DISC_HEAD_RADIUS_MM * disc->step);
+    if (disc_smooth(image, disc, sigma, error) || disc_smooth(weight, disc, sigma, error))
+        return error->status;
+    for (int64_t ray = 0; ray < n_rays; ray++) {
+        const int64_t p = disc->pixel[ray];
+        const float value = head_radius(heads, h, ray)[surface];
+        missing[h * n_rays + ray] |= isfinite(value) && fabsf(value - image[p] / weight[p]) > SPIKE_MM;
+    }
+    return STATUS_OK;
+}
+
+/* All rays; work: what one ray at a time needs. */
+struct impute_search {
+    float *column, *image, *weight; /* heads; n x n */
+    uint8_t *absent, *near;         /* rays */
+    int32_t *part;
+};
+
+/* The edge of the vault (orbits, base) lies elsewhere in every head, by some 5 mm. n heads show the farthest of n,
+ * which grows with log n; what is left up to the farthest of 64 is not good either. Smaller gaps, and single rays, are
+ * no edge. */
+static enum status impute_edge(uint8_t *good, const struct disc *disc, const struct impute_search *work,
+                               int64_t n_heads, struct error *error)
+{
+    const double edge_mm = 2.5 * log(64 / (double)n_heads), pixel_mm = DISC_HEAD_RADIUS_MM * disc->step;
+    int64_t n;
+    if (edge_mm <= 0)
+        return STATUS_OK;
+    if (disc_components(work->part, &n, disc, work->absent, error))
+        return error->status;
+    int64_t *size = memory_zalloc((size_t)n + 1, sizeof *size);
+    if (!size)
+        return error_memory(error, (size_t)n * sizeof *size, "the edge of the vault");
+    for (int64_t ray = 0; ray < disc->n_rays; ray++)
+        size[work->part[ray]]++;
+    for (int64_t ray = 0; ray < disc->n_rays; ray++)
+        work->absent[ray] = work->part[ray] && size[work->part[ray]] > 1 &&
+                            (double)size[work->part[ray]] * pixel_mm * pixel_mm >= EDGE_MM2;
+    memory_free(size);
+    if (disc_grow(work->near, disc, work->absent, edge_mm, error))
+        return error->status;
+    for (int64_t ray = 0; ray < disc->n_rays; ray++)
+        good[ray] = good[ray] && !work->near[ray];
+    return STATUS_OK;
+}
+
+static enum status impute_judge(uint8_t *missing, uint8_t *good, struct heads *heads, const struct disc *disc,
+                                const struct impute_search *work, struct error *error)
+{
+    const int64_t n_centre = heads_n_centre(heads);
+    for (int64_t h = 0; h < heads->n && n_centre < FEW_HEADS; h++)
+        for (int surface = 0; surface < 2 && heads_in_centre(heads, h); surface++)
+            if (impute_spikes(missing, heads, h, surface, disc, work->image, work->weight, error))
+                return error->status;
+
+    for (int64_t ray = 0; ray < heads->n_rays; ray++) {
+        if (heads->centre)
+            impute_ray(missing, &good[ray], &work->absent[ray], heads, false, ray, work->column);
+        impute_ray(missing, &good[ray], &work->absent[ray], heads, true, ray, work->column);
+    }
+
+    if (impute_edge(good, disc, work, n_centre, error))
+        return error->status;
+    for (int64_t ray = 0; ray < heads->n_rays; ray++) /* as good as the other side */
+        good[ray] = good[disc->mirror[ray]] = good[ray] && good[disc->mirror[ray]];
+    return STATUS_OK;
+}
+
 enum status impute_find(uint8_t *missing, uint8_t *good, struct heads *heads, const uint8_t *complete,
                         const struct disc *disc, struct error *error)
 {
-    float *column = memory_alloc((size_t)heads->n, sizeof *column);
-    if (!column)
-        return error_memory(error, (size_t)heads->n * sizeof *column, "a ray over all heads");
-    enum status status = impute_mask(missing, heads, complete, disc, error);
-    for (int64_t ray = 0; ray < heads->n_rays && !status; ray++)
-        impute_ray(missing, &good[ray], heads, ray, column);
-    for (int64_t ray = 0; ray < heads->n_rays && !status; ray++) /* as good as the other side */
-        good[ray] = good[disc->mirror[ray]] = good[ray] && good[disc->mirror[ray]];
-    memory_free(column);
+    const size_t n = (size_t)heads->n_rays, pixels = (size_t)(disc->n * disc->n);
+    struct arena arena = {0};
+    const struct impute_search work = {.column = arena_alloc(&arena, (size_t)heads->n, sizeof *work.column),
+                                       .image = arena_alloc(&arena, pixels, sizeof *work.image),
+                                       .weight = arena_alloc(&arena, pixels, sizeof *work.weight),
+                                       .absent = arena_alloc(&arena, n, 1),
+                                       .near = arena_alloc(&arena, n, 1),
+                                       .part = arena_alloc(&arena, n, sizeof *work.part)};
+    enum status status = STATUS_OK;
+    if (!work.column || !work.image || !work.weight || !work.absent || !work.near || !work.part)
+        status = error_memory(error, pixels * sizeof *work.image, "the rays of the heads");
+    if (!status)
+        status = impute_mask(missing, heads, complete, disc, error);
+    if (!status)
+        status = impute_judge(missing, good, heads, disc, &work, error);
+    arena_done(&arena);
     return status;
 }
 
@@ -268,9 +369,9 @@ static enum status impute_round(struct heads *heads, struct impute_work *work, f
         struct gaussian_given given;
         if (impute_select(&given, work, h, error))
             return error->status;
-        result->n_filled += 2 * given.n_unseen;
-        if (!given.n_unseen)
+        if (!given.n_unseen || !heads_in_centre(heads, h)) /* the others' mean is not the population's */
             continue;
+        result->n_filled += 2 * given.n_unseen;
         float *own = rows ? rows + *ret_n * 2 * heads->n_rays : NULL;
         if (impute_head(heads, work, &given, h, own, params, &change, error))
             return error->status;
@@ -289,7 +390,7 @@ static int64_t impute_n_large(const struct heads *heads, const uint8_t *missing,
         int64_t gap = 0;
         for (int64_t ray = 0; ray < heads->n_rays; ray++)
             gap += missing[h * heads->n_rays + ray] && good[ray];
-        n += gap >= GAP_RAYS_FOR_ROWS;
+        n += gap >= GAP_RAYS_FOR_ROWS && heads_in_centre(heads, h);
     }
     return n;
 }

@@ -15,6 +15,7 @@ void shape_model_done(struct shape_model *model)
     memory_free(model->missing);
     memory_free(model->heads.map);
     memory_free(model->heads.group);
+    memory_free(model->heads.centre);
     memory_free(model->heads.spread);
     memory_free(model->heads.rough);
     memory_free(model->heads.scale);

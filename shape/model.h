@@ -1,6 +1,6 @@
 /* model.h - shape.h5: all that is learnt about heads. Readable with h5py; see docs/shape.md.
  *
- *   /               attributes: format "calvaria-shape", format_version 1, set_hash, licence,
+ *   /               attributes: format "calvaria-shape", format_version 1 or 2, set_hash, licence,
  *                   disc_n, disc_reach, factor_50, factor_90, and every hyper-parameter by its name
  *   /template       float32 (n, n): outer radius over the template disc, mm
  *   /good           uint8 (rays): 1 where the model vouches for its radii
@@ -11,6 +11,7 @@
  *   /heads/spread   float32 (rows, rays, 2): uncertainty of what was filled, mm
  *   /heads/pose     float64 (heads, 15): rotation, centre, scale of the head in its volume
  *   /heads/group    int32 (heads); /heads/name, /heads/hash, /heads/complete: what each is
+ *   /heads/centre   uint8 (heads), format_version 2 alone: 1 where a head belongs to the mean
  *
  *     struct shape_model model;
  *     if (shape_model_read(&model, "shape.h5", error)) ...

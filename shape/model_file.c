@@ -13,6 +13,7 @@
 static const char shape_format[] = "calvaria-shape";
 enum {
     SHAPE_VERSION = 1,
+    SHAPE_VERSION_CENTRE = 2, /* with heads/centre: a program that knows version 1 alone would take another mean */
     DEFLATE = 6,
     POSE_NUMBERS = 15,
     NAME_MAX_BYTES = 256,
@@ -62,7 +63,8 @@ static enum status array_write(hid_t file, const struct array *array, const void
 static enum status shape_write_attributes(hid_t file, const struct shape_model *model, const char *path,
                                           struct error *error)
 {
-    const int64_t version = SHAPE_VERSION, discs[2] = {model->disc.n, model->template_disc.n};
+    const int64_t version = model->heads.centre ? SHAPE_VERSION_CENTRE : SHAPE_VERSION;
+    const int64_t discs[2] = {model->disc.n, model->template_disc.n};
     const double reach[2] = {model->disc.reach, model->template_disc.reach};
     const hsize_t two = 2;
     if (hdf5_put_text(file, "format", shape_format, path, error) ||
@@ -112,11 +114,13 @@ static enum status shape_write_heads(hid_t file, const struct shape_model *model
                                  {"heads/hash", H5T_NATIVE_UINT64, 1, {heads}},
                                  {"heads/complete", H5T_NATIVE_UINT8, 1, {heads}},
                                  {"heads/pose", H5T_NATIVE_DOUBLE, 2, {heads, POSE_NUMBERS}},
-                                 {"heads/group", H5T_NATIVE_INT32, 1, {heads}}};
-    const void *const values[] = {names, hashes, complete, poses, model->heads.group};
+                                 {"heads/group", H5T_NATIVE_INT32, 1, {heads}},
+                                 {"heads/centre", H5T_NATIVE_UINT8, 1, {heads}}};
+    const void *const values[] = {names, hashes, complete, poses, model->heads.group, model->heads.centre};
     enum status status = STATUS_OK;
     for (size_t i = 0; i < sizeof list / sizeof *list && !status; i++)
-        status = array_write(file, &list[i], values[i], path, error);
+        if (values[i])
+            status = array_write(file, &list[i], values[i], path, error);
     H5Tclose(text);
     arena_done(&arena);
     return status;
@@ -280,9 +284,9 @@ static enum status shape_read_version(hid_t file, const char *path, struct arena
                          path, info.super.version);
     if (hdf5_get_numbers(&version, 1, file, "format_version", H5T_NATIVE_INT64, path, error))
         return error->status;
-    if (version != SHAPE_VERSION)
-        return error_set(error, STATUS_FAILED, "%s: format_version: %" PRId64 ", this program reads %d", path, version,
-                         SHAPE_VERSION);
+    if (version != SHAPE_VERSION && version != SHAPE_VERSION_CENTRE)
+        return error_set(error, STATUS_FAILED, "%s: format_version: %" PRId64 ", this program reads %d and %d", path,
+                         version, SHAPE_VERSION, SHAPE_VERSION_CENTRE);
     return STATUS_OK;
 }
 
@@ -331,7 +335,7 @@ static enum status shape_read_heads(struct shape_model *model, hid_t file, const
     const hsize_t n = (hsize_t)model->heads.n;
     const hid_t text = H5Tcopy(H5T_C_S1);
     H5Tset_size(text, NAME_MAX_BYTES);
-    void *names = NULL, *hashes = NULL, *complete = NULL, *poses = NULL, *groups = NULL;
+    void *names = NULL, *hashes = NULL, *complete = NULL, *poses = NULL, *groups = NULL, *centre = NULL;
     enum status status = STATUS_FAILED;
     model->head = arena_alloc(&model->arena, (size_t)n, sizeof *model->head);
     if (!model->head)
@@ -341,9 +345,12 @@ static enum status shape_read_heads(struct shape_model *model, hid_t file, const
              !array_read(&complete, file, (struct array){"heads/complete", H5T_NATIVE_UINT8, 1, {n}}, path, error) &&
              !array_read(&poses, file, (struct array){"heads/pose", H5T_NATIVE_DOUBLE, 2, {n, POSE_NUMBERS}}, path,
                          error) &&
-             !array_read(&groups, file, (struct array){"heads/group", H5T_NATIVE_INT32, 1, {n}}, path, error))
+             !array_read(&groups, file, (struct array){"heads/group", H5T_NATIVE_INT32, 1, {n}}, path, error) &&
+             (!hdf5_has(file, "heads/centre") ||
+              !array_read(&centre, file, (struct array){"heads/centre", H5T_NATIVE_UINT8, 1, {n}}, path, error)))
         status = STATUS_OK;
     model->heads.group = groups;
+    model->heads.centre = centre;
     for (int64_t h = 0; h < (int64_t)n && !status; h++) {
         struct shape_head *head = &model->head[h];
         const double *numbers = (const double *)poses + h * POSE_NUMBERS;

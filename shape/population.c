@@ -10,12 +10,49 @@
 
 /* ---- mean and factors ---- */
 
+#define INNER_SD_MM 3.0 /* of posed heads: 165 have 2.4 and 1.6 mm on average, more at brows and temples */
+#define OUTER_SD_MM 2.5
+#define PRIOR_HEADS 4.0 /* the weight of these, in heads */
+
+int64_t heads_n_centre(const struct heads *heads)
+{
+    int64_t n = 0;
+    for (int64_t h = 0; h < heads->n; h++)
+        n += heads_in_centre(heads, h);
+    return n;
+}
+
 /* Head h of the field, or its mirror image: a ray's value is that of the ray on the other side. */
 static float population_value(const struct heads *heads, const struct disc *disc, int64_t h, bool mirrored, int64_t ray,
                               int surface)
 {
     const int64_t from = mirrored ? disc->mirror[ray] : ray;
     return heads->map[(h * heads->n_rays + from) * 2 + surface];
+}
+
+/* Mean over the heads, and their mirror images, that belong to the centre or to the others; NaN: none has a value. */
+static double population_mean(const struct population *population, const struct heads *heads, const int64_t *kept,
+                              bool centre, int64_t ray, int surface)
+{
+    double sum = 0;
+    int64_t count = 0;
+    for (int64_t k = 0; k < 2 * population->n_heads; k++) {
+        if (heads_in_centre(heads, kept[k / 2]) != centre)
+            continue;
+        const float value = population_value(heads, population->disc, kept[k / 2], k & 1, ray, surface);
+        sum += isfinite(value) ? value : 0;
+        count += isfinite(value);
+    }
+    return count ? sum / (double)count : NAN;
+}
+
+/* What few heads do not show of their spread is taken from many: see population.h. */
+static double population_predictive(double sd, int64_t n, int surface)
+{
+    const double many_mm = surface ? OUTER_SD_MM : INNER_SD_MM, spread = isfinite(sd) ? sd * sd : 0;
+    const double variance =
+        (PRIOR_HEADS * many_mm * many_mm + (double)(n - 1) * spread) / (PRIOR_HEADS + (double)(n - 1));
+    return sqrt(variance * (1 + 1 / (double)n));
 }
 
 /* Mean, deviations and spread of one radius. A head without a value there adds to neither. */
@@ -25,18 +62,13 @@ static void population_radius(struct population *population, const struct heads 
     const int64_t n = population->n_heads, m = population->n_factors;
     float *factor = population->factor + (ray * 2 + surface) * m;
     const double norm = 1 / sqrt((double)(2 * n - 1));
-    double sum = 0, squares = 0;
-    int64_t count = 0;
+    const double mean = population_mean(population, heads, kept, true, ray, surface);
+    const double others = heads->centre ? population_mean(population, heads, kept, false, ray, surface) : NAN;
+    double squares = 0;
     for (int64_t k = 0; k < 2 * n; k++) {
         const float value = population_value(heads, population->disc, kept[k / 2], k & 1, ray, surface);
-        sum += isfinite(value) ? value : 0;
-        count += isfinite(value);
-    }
-    const double mean = count ? sum / (double)count : NAN;
-
-    for (int64_t k = 0; k < 2 * n; k++) {
-        const float value = population_value(heads, population->disc, kept[k / 2], k & 1, ray, surface);
-        const double deviation = isfinite(value) ? value - mean : 0;
+        const double from = heads_in_centre(heads, kept[k / 2]) ? mean : others;
+        const double deviation = isfinite(value) ? value - from : 0;
         factor[k] = (float)(deviation * norm);
         squares += deviation * deviation;
     }
@@ -45,8 +77,12 @@ static void population_radius(struct population *population, const struct heads 
         factor[2 * n + k] = (float)(row * norm);
         squares += row * row;
     }
+
+    const double sd = sqrt(squares / (double)(2 * n));
     (surface ? population->mean.outer : population->mean.inner)[ray] = (float)mean;
-    (surface ? population->sd.outer : population->sd.inner)[ray] = (float)sqrt(squares / (double)(2 * n));
+    (surface ? population->sd.outer : population->sd.inner)[ray] = (float)sd;
+    (surface ? population->predictive.outer : population->predictive.inner)[ray] =
+        (float)population_predictive(sd, population->n_mean, surface);
 }
 
 /* ---- pose modes ---- */
@@ -119,11 +155,14 @@ enum status population_new(struct population *ret, const struct disc *disc, cons
     for (int64_t h = 0; h < heads->n; h++)
         if (without < 0 || heads->group[h] != without)
             kept[population.n_heads++] = h;
-    if (population.n_heads < 2) {
+    for (int64_t k = 0; k < population.n_heads; k++)
+        population.n_mean += heads_in_centre(heads, kept[k]);
+    if (population.n_heads < 2 || population.n_mean < 1) {
         memory_free(kept);
         return error_set(error, STATUS_FAILED,
-                         "shape model: %lld heads are left: too few for a covariance (at least 2 are needed)",
-                         (long long)population.n_heads);
+                         "shape model: %lld heads are left, %lld of the centre: too few for a covariance (at least 2 "
+                         "are needed, 1 of the centre)",
+                         (long long)population.n_heads, (long long)population.n_mean);
     }
     population.n_factors = 2 * population.n_heads + heads->n_spread;
 
@@ -140,6 +179,8 @@ enum status population_new(struct population *ret, const struct disc *disc, cons
         status = radial_map_new(&population.mean, n, error);
     if (!status)
         status = radial_map_new(&population.sd, n, error);
+    if (!status)
+        status = radial_map_new(&population.predictive, n, error);
     if (!status) {
         for (int64_t k = 0; k < 2 * n; k++)
             population.scale[k] = heads->scale ? heads->scale[k] : 1;
@@ -167,6 +208,7 @@ void population_done(struct population *population)
     memory_free(population->scale);
     radial_map_done(&population->mean);
     radial_map_done(&population->sd);
+    radial_map_done(&population->predictive);
     population->factor = population->mode = population->rough = population->scale = NULL;
 }
 

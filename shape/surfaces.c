@@ -15,7 +15,7 @@ struct surfaces_work {
     const struct surfaces_request *request;
     const struct disc *disc;
     const struct radial_map *mean, *sd;
-    uint8_t *marked, *sure; /* rays */
+    uint8_t *marked, *sure, *met; /* rays */
     float *nearest, *farthest, *away;
 };
 
@@ -27,8 +27,9 @@ static void surfaces_sure(struct surfaces_work *work)
     for (int64_t k = 0; k < n_rays; k++) {
         int64_t missing = 0, complete = 0;
         for (int64_t h = 0; h < model->heads.n; h++) {
-            missing += model->missing[h * n_rays + k] && model->head[h].complete;
-            complete += model->head[h].complete;
+            const bool counts = model->head[h].complete && heads_in_centre(&model->heads, h);
+            missing += counts && model->missing[h * n_rays + k];
+            complete += counts;
         }
         work->sure[k] = model->good[k] && 100 * missing <= 3 * complete;
     }
@@ -38,11 +39,12 @@ static enum status surfaces_alloc(struct surfaces *result, struct surfaces_work 
                                   struct error *error)
 {
     const size_t n = (size_t)work->disc->n_rays;
-    work->marked = memory_zalloc(n, 2);
+    work->marked = memory_zalloc(n, 3);
     work->nearest = memory_alloc(n, 3 * sizeof *work->nearest);
     if (!work->marked || !work->nearest)
-        return error_memory(error, n * 14, "the rays of a skull");
+        return error_memory(error, n * 15, "the rays of a skull");
     work->sure = work->marked + n;
+    work->met = work->marked + 2 * n;
     surfaces_sure(work);
     work->farthest = work->nearest + n;
     work->away = work->nearest + 2 * n;
@@ -60,7 +62,8 @@ static enum status surfaces_hole(struct hole *ret, const struct surfaces *result
                                      .mean = work->mean,
                                      .sd = work->sd,
                                      .good = work->request->model->good,
-                                     .sure = work->sure};
+                                     .sure = work->sure,
+                                     .met = work->met};
     return hole_find(ret, &given, &hole_default, error);
 }
 
@@ -93,6 +96,7 @@ static void surfaces_trace(struct surfaces *result, struct surfaces_work *work)
     radial_map_crop(map, request->skull, request->pose, work->disc, &reach);
 
     for (int64_t k = 0; k < work->disc->n_rays; k++) {
+        work->met[k] = isfinite(map->outer[k]);
         const double inner = (double)work->mean->inner[k], outer = (double)work->mean->outer[k];
         work->nearest[k] = (float)(inner - surfaces_reach(work->sd, k, false));
         work->farthest[k] = (float)(outer + surfaces_reach(work->sd, k, true));
@@ -125,7 +129,7 @@ enum status surfaces_find(struct surfaces *ret, const struct surfaces_request *r
     struct surfaces_work work = {.request = request,
                                  .disc = &request->model->disc,
                                  .mean = &request->population->mean,
-                                 .sd = &request->population->sd};
+                                 .sd = &request->population->predictive};
     const enum status status = surfaces_steps(&result, &work, with_sd, error);
     memory_free(work.marked);
     memory_free(work.nearest);

@@ -67,13 +67,15 @@ static float template_median(float *values, int64_t n)
 
 /* T from the posed heads' images (n_heads x n x n) and a column of scratch. */
 static enum status template_make(float *template, const struct disc *disc, const float *images, float *column,
-                                 int64_t n_heads, struct error *error)
+                                 int64_t n_heads, const uint8_t *counted, struct error *error)
 {
     const int64_t n = disc->n, size = n * n;
     for (int64_t p = 0; p < size; p++) {
+        int64_t n_counted = 0;
         for (int64_t h = 0; h < n_heads; h++)
-            column[h] = images[h * size + p];
-        template[p] = template_median(column, n_heads);
+            if (!counted || counted[h])
+                column[n_counted++] = images[h * size + p];
+        template[p] = template_median(column, n_counted);
     }
     if (disc_fill_nearest(template, disc, error) || disc_smooth(template, disc, 1, error))
         return error->status;
@@ -145,7 +147,8 @@ static enum status template_rounds(float *template, struct template_work *work, 
                                                &work->errors[h]);
         }
         if (template_first_error(work, error) ||
-            template_make(template, work->disc, work->images, work->column, heads->n, error) ||
+            template_make(template, work->disc, work->images, work->column, heads->n,
+                          round < FAR_ROUNDS ? NULL : heads->of_template, error) ||
             template_pose_all(work, template, round, error))
             return error->status;
         if (progress)

@@ -15,6 +15,7 @@ enum { TEMPLATE_ROUNDS = 8 };
 struct template_heads {
     int64_t n;
     const struct cloud *clouds;
+    const uint8_t *of_template; /* n: 1 where a head counts in the median; all do in the first two rounds. NULL: all */
     struct pose *poses;
     double *losses;
 };

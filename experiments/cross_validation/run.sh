@@ -1,21 +1,24 @@
 #!/bin/sh
 # Five-fold cross-validation of the shape model over all skulls of a folder: each skull is restored by a model that was
 # fitted without its fold. Folds are by head: two scans of one head share a fold.
-#   experiments/cross_validation/run.sh SKULLS OUT [SEED]
-#       SKULLS: a folder with NNN_complete.nrrd and NNN_implant.nrrd (SkullFix); OUT: about 2 GB
-# Makes OUT/folds.tsv, OUT/FAMILY.txt (evaluate's table, out of fold) and OUT/table.md (mean and standard deviation).
+#   experiments/cross_validation/run.sh SKULLS OUT [MORE]
+#       SKULLS: a folder with NNN_complete.nrrd and NNN_implant.nrrd (SkullFix); OUT: 8 GB
+#       MORE: a folder with NNN_defective.nrrd (the SkullFix test set), learnt in every fold, its holes masked
+# SEED (1) draws the folds; FAMILIES names the defects, OMP_NUM_THREADS the threads. What is there already is kept.
+# Makes OUT/folds.tsv, OUT/metrics_FAMILY/metrics.csv and OUT/table.md (mean and standard deviation over the skulls).
 set -eu
 skulls=$(realpath "$1")
 out=$2
-seed=${3:-1}
+more=${3:-}
 folds=5
 here=$(dirname "$0")
 calvaria=${CALVARIA:-build/calvaria}
-families="official realistic"
-mkdir -p "$out"
+families=${FAMILIES:-official blobs craniotomy bilateral_large}
+same_head="040 065 092" # of MORE: scans of the head of 011 and 042
+mkdir -p "$out/set"
 
 # Heads in a random order that the seed fixes; the group column of split.tsv keeps scans of one head together.
-awk -v seed="$seed" -v folds="$folds" '
+awk -v seed="${SEED:-1}" -v folds="$folds" '
     { group[NR] = $3 == "" ? $1 : $3; name[NR] = $1 }
     END {
         srand(seed)
@@ -26,22 +29,70 @@ awk -v seed="$seed" -v folds="$folds" '
         for (i = 1; i <= NR; i++) print name[i] "\t" fold[group[i]] "\t" group[i]
     }' "$here/../restoration/split.tsv" >"$out/folds.tsv"
 
-# The cases: official implants, and one synthetic defect for each skull.
-if [ ! -d "$out/truth/official" ]; then
-    "$calvaria" pack "$skulls" --out "$out/all.h5"
-    "$calvaria" unpack "$out/all.h5" --out "$out/truth/official"
-fi
-[ -d "$out/truth/realistic" ] || "$calvaria" inject "$out"/truth/official/*_complete.nrrd \
-    --defects "$here/../../configs/defects/realistic.yaml" --seed "$seed" --out "$out/truth/realistic"
+# link FILE...: a fresh folder OUT/set/links with these files alone, as `pack` takes them.
+link() {
+    rm -rf "$out/set/links"
+    mkdir "$out/set/links"
+    ln -s "$@" "$out/set/links/"
+}
 
+# A set for each fold: a model is fitted on four of them. The skulls of MORE in two: the head of 011 and 042 apart.
 for fold in 0 1 2 3 4; do
-    awk -v fold="$fold" '{ print $1 "\t" ($2 == fold ? "val" : "train") "\t" $3 }' "$out/folds.tsv" >"$out/split_$fold.tsv"
-    if [ ! -f "$out/shape_$fold.h5" ]; then
-        "$calvaria" pack "$skulls" --out "$out/set_$fold.h5" --split-file "$out/split_$fold.tsv"
-        "$calvaria" shape "$out/set_$fold.h5" --out "$out/shape_$fold.h5"
-        rm -f "$out/set_$fold.h5"
+    [ ! -f "$out/set/$fold.h5" ] || continue
+    set --
+    for name in $(awk -v fold="$fold" '$2 == fold { print $1 }' "$out/folds.tsv"); do
+        set -- "$@" "$skulls/${name}_complete.nrrd" "$skulls/${name}_implant.nrrd"
+    done
+    link "$@"
+    awk -v fold="$fold" '$2 == fold { print $1 "\ttrain\t" $3 }' "$out/folds.tsv" >"$out/set/$fold.tsv"
+    "$calvaria" pack "$out/set/links" --out "$out/set/$fold.h5" --split-file "$out/set/$fold.tsv"
+done
+if [ -n "$more" ] && [ ! -f "$out/set/same_head.h5" ]; then
+    more=$(realpath "$more")
+    set --
+    for name in $same_head; do
+        set -- "$@" "$more/${name}_defective.nrrd"
+    done
+    link "$@"
+    "$calvaria" pack "$out/set/links" --out "$out/set/same_head.h5" --split 1,0,0
+    link "$more"/*_defective.nrrd
+    for name in $same_head; do
+        rm "$out/set/links/${name}_defective.nrrd"
+    done
+    "$calvaria" pack "$out/set/links" --out "$out/set/more.h5" --split 1,0,0
+fi
+
+# A model for each fold, of the other four.
+for fold in 0 1 2 3 4; do
+    [ ! -f "$out/shape_$fold.h5" ] || continue
+    set --
+    for other in 0 1 2 3 4; do
+        [ "$other" = "$fold" ] || set -- "$@" "$out/set/$other.h5"
+    done
+    if [ -n "$more" ]; then
+        set -- "$@" "$out/set/more.h5"
+        awk -v fold="$fold" '$2 == fold && $3 == "head_011_042" { found = 1 } END { exit found }' "$out/folds.tsv" &&
+            set -- "$@" "$out/set/same_head.h5"
     fi
-    for family in $families; do
+    "$calvaria" shape "$@" --out "$out/shape_$fold.h5" --no-tune >"$out/shape_$fold.txt"
+done
+
+# The cases: official implants, and one synthetic defect of each other family for each skull. Each is restored by the
+# model that has not seen its head.
+truth() {
+    if [ "$1" = official ]; then
+        for fold in 0 1 2 3 4; do
+            "$calvaria" unpack "$out/set/$fold.h5" --out "$out/truth/official"
+        done
+        return
+    fi
+    defects=$here/../restoration/defects/$1.yaml
+    [ -f "$defects" ] || defects=$here/../../configs/defects/$1.yaml
+    "$calvaria" inject "$skulls"/*_complete.nrrd --defects "$defects" --out "$out/truth/$1"
+}
+for family in $families; do
+    [ -d "$out/truth/$family" ] || truth "$family"
+    for fold in 0 1 2 3 4; do
         set --
         for name in $(awk -v fold="$fold" '$2 == fold { print $1 }' "$out/folds.tsv"); do
             for file in "$out/truth/$family/$name"*_defective.nrrd; do
@@ -49,9 +100,9 @@ for fold in 0 1 2 3 4; do
             done
         done
         [ $# -eq 0 ] || "$calvaria" infer --model "$out/shape_$fold.h5" "$@" --out "$out/predicted/$family" \
-            --no-mesh --no-picture --no-page
+            --no-mesh --no-picture --no-page >>"$out/$family.infer.txt"
+        rm -f "$out/predicted/$family"/*_completed.nrrd
     done
-    rm -f "$out"/predicted/*/*_completed.nrrd
 done
 
 {

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "shape/model.h"
 
 enum { PICTURE_BYTES_MAX = 64 << 20 };
 
@@ -162,8 +163,11 @@ static void page_work(FILE *file, const struct report *report, const struct rest
                       const struct restorer *restorer)
 {
     const struct grid *grid = &restoration->implant.grid;
+    const struct shape_model *shape = restorer_shape(restorer);
     fputs("<h2>Work</h2><dl>\n", file);
     page_fact(file, "model", "%s", file_base(restorer_path(restorer)));
+    if (shape && *shape->licence)
+        page_fact(file, "model's origin", "%s", shape->licence);
     page_fact(file, "voxels", "%" PRId64 " x %" PRId64 " x %" PRId64, grid->dim[0], grid->dim[1], grid->dim[2]);
     page_fact(file, "voxel size, mm", "%.3g x %.3g x %.3g", grid_spacing_mm(grid, 0), grid_spacing_mm(grid, 1),
               grid_spacing_mm(grid, 2));

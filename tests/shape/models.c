@@ -49,7 +49,7 @@ void model_make(struct shape_model *ret, int64_t n)
     model.heads.map = memory_alloc((size_t)n * rays, 2 * sizeof *model.heads.map);
     model.heads.group = memory_alloc((size_t)n, sizeof *model.heads.group);
     model.good = memory_alloc(rays, 1);
-    model.missing = memory_alloc((size_t)n * rays, 1);
+    model.missing = memory_zalloc((size_t)n * rays, 1);
     model.head = arena_alloc(&model.arena, (size_t)n, sizeof *model.head);
     uint8_t *complete = memory_alloc((size_t)n, 1);
     memset(complete, 1, (size_t)n);

@@ -150,6 +150,32 @@ static void test_fit(void)
     shape_model_done(&other);
 }
 
+/* Two heads are the centre: the template and the mean are theirs, they come first, and trials are on them. */
+static void test_centre(void)
+{
+    struct error error = {0};
+    struct shape_model model;
+    struct fit_report report;
+    static const char *names[] = {"p4", "p2"}, *wrong[] = {"p4", "p9"};
+    const char *paths[] = {set_make("centred", HEADS, false)};
+    struct fit_config config = {
+        .sets = {1, paths}, .split = SPLIT_TRAIN, .seed = 1, .trials = 2, .licence = "free", .centre = {2, names}};
+    CHECK_OK(shape_fit(&model, &report, &config, &error), &error);
+    CHECK_INT(report.n_heads, HEADS);
+    CHECK_INT(model.population.n_mean, 2);
+    CHECK_TEXT(model.head[0].name, "p2");
+    CHECK_TEXT(model.head[1].name, "p4");
+    CHECK(model.heads.centre[0] && model.heads.centre[1] && !model.heads.centre[2]);
+    CHECK_NEAR(model.covariance.coarse, sqrt(1 + 32 / 2.0), 1e-9);
+    CHECK(report.n_good > 6000 && report.checked.overlap > 0.6);
+    shape_model_done(&model);
+
+    config.centre.n = 1;
+    CHECK_FAILS(shape_fit(&model, &report, &config, &error), &error, STATUS_USAGE, "one head is no mean");
+    config.centre = (struct config_strings){2, wrong};
+    CHECK_FAILS(shape_fit(&model, &report, &config, &error), &error, STATUS_USAGE, "no head 'p9'");
+}
+
 static void test_refused(void)
 {
     struct error error = {0};
@@ -184,7 +210,7 @@ static void test_refused(void)
 
 int main(int argc, char **argv)
 {
-    const struct check_test tests[] = {{"fit", test_fit}, {"refused", test_refused}, {0}};
+    const struct check_test tests[] = {{"fit", test_fit}, {"centre", test_centre}, {"refused", test_refused}, {0}};
     log_set_level(LOG_QUIET);
     return check_main(argc, argv, tests);
 }

@@ -38,13 +38,19 @@ static int64_t cut(int64_t i, int64_t j, double mm)
     return n;
 }
 
-static struct hole find(void)
+static struct hole find_with(const uint8_t *sure, const uint8_t *met)
 {
     struct error error = {0};
     struct hole hole = {0};
-    const struct hole_given given = {.disc = &disc, .map = &map, .mean = &mean, .sd = &sd, .good = good};
+    const struct hole_given given = {
+        .disc = &disc, .map = &map, .mean = &mean, .sd = &sd, .good = good, .sure = sure, .met = met};
     CHECK_OK(hole_find(&hole, &given, &hole_default, &error), &error);
     return hole;
+}
+
+static struct hole find(void)
+{
+    return find_with(NULL, NULL);
 }
 
 static int64_t count(const struct hole *hole, enum ray_class class)
@@ -112,6 +118,36 @@ static void test_classes(void)
     hole_done(&hole);
 }
 
+/* Rays that meet bone elsewhere make no hole; they belong to one where enough others meet none. The same for rays on
+ * which heads may lack bone. */
+static void test_met(void)
+{
+    make_head();
+    cut(100, 70, 25);
+    uint8_t *met = memory_zalloc((size_t)disc.n_rays, 1), *sure = memory_alloc((size_t)disc.n_rays, 1);
+    memset(sure, 1, (size_t)disc.n_rays);
+    for (int64_t k = 0; k < disc.n_rays; k++)
+        met[k] = (uint8_t)(isnan(map.outer[k]) != 0);
+    struct hole hole = find_with(sure, met);
+    CHECK_INT(hole.n_parts, 0);
+    CHECK_INT(hole.class[ray_at(100, 70)], RAY_DOUBTFUL);
+    hole_done(&hole);
+
+    for (int64_t k = 0; k < disc.n_rays; k++)
+        met[k] = (uint8_t)(met[k] && disc.pixel[k] / disc.n < 100); /* a strap over one half */
+    hole = find_with(sure, met);
+    CHECK_INT(hole.n_parts, 1);
+    CHECK_INT(hole.class[ray_at(95, 70)], RAY_HOLE);
+    hole_done(&hole);
+
+    memset(sure, 0, (size_t)disc.n_rays);
+    hole = find_with(sure, NULL);
+    CHECK_INT(hole.n_parts, 0);
+    hole_done(&hole);
+    memory_free(met);
+    memory_free(sure);
+}
+
 int main(int argc, char **argv)
 {
     struct error error = {0};
@@ -120,7 +156,8 @@ int main(int argc, char **argv)
     CHECK_OK(radial_map_new(&sd, disc.n_rays, &error), &error);
     CHECK_OK(radial_map_new(&map, disc.n_rays, &error), &error);
     good = memory_alloc((size_t)disc.n_rays, 1);
-    const struct check_test tests[] = {{"none", test_none}, {"several", test_several}, {"classes", test_classes}, {0}};
+    const struct check_test tests[] = {
+        {"none", test_none}, {"several", test_several}, {"classes", test_classes}, {"met", test_met}, {0}};
     const int rc = check_main(argc, argv, tests);
     memory_free(good);
     radial_map_done(&map);

@@ -32,7 +32,7 @@ static void test_find(void)
     field_make(&field, DISC_N, 12, 0.3, 3);
     struct heads *heads = &field.heads;
     const int64_t n_rays = heads->n_rays;
-    uint8_t *missing = memory_alloc((size_t)(heads->n * n_rays), 1), *good = memory_alloc((size_t)n_rays, 1);
+    uint8_t *missing = memory_zalloc((size_t)(heads->n * n_rays), 1), *good = memory_alloc((size_t)n_rays, 1);
     uint8_t complete[12], *hole = memory_alloc((size_t)n_rays, 1);
     const double side[3] = {-0.6, 0.3, 0.7};
     memset(complete, 1, sizeof complete);
@@ -66,6 +66,74 @@ static void test_find(void)
     memory_free(missing);
     memory_free(good);
     memory_free(hole);
+    field_done(&field);
+}
+
+/* Three heads are the centre, nine others stand 10 mm off: the centre alone is the mean, and says what is good. Three
+ * heads show neither a pin nor the edge of the vault by their spread. */
+static void test_centre(void)
+{
+    struct error error = {0};
+    struct field field;
+    struct population population;
+    field_make(&field, DISC_N, 12, 0.3, 3);
+    struct heads *heads = &field.heads;
+    const int64_t n_rays = heads->n_rays;
+    uint8_t *missing = memory_zalloc((size_t)(heads->n * n_rays), 1), *good = memory_alloc((size_t)n_rays, 1);
+    uint8_t complete[12], *orbit = memory_alloc((size_t)n_rays, 1), *margin = memory_alloc((size_t)n_rays, 1);
+    const double front[3] = {0.5, -0.8, 0.2};
+    memset(complete, 1, sizeof complete);
+    heads->centre = memory_zalloc(12, 1);
+    memset(heads->centre, 1, 3);
+    for (int64_t k = 3 * n_rays * 2; k < 12 * n_rays * 2; k++)
+        heads->map[k] += 10;
+    field_cap(orbit, &field.disc, front, 0.25);
+    for (int64_t ray = 0; ray < n_rays; ray++)
+        if (orbit[ray])
+            radius_of(heads, 1, ray)[0] = radius_of(heads, 1, ray)[1] = NAN;
+    const int64_t pin = field.disc.ray_at[16 * DISC_N + 20];
+    int64_t end = field.disc.ray_at[16 * DISC_N + 12]; /* where the other two agree */
+    while (fabsf(radius_of(heads, 1, end)[1] - radius_of(heads, 2, end)[1]) > 4)
+        end++;
+    radius_of(heads, 2, pin)[1] += 25;
+    radius_of(heads, 0, end)[0] = radius_of(heads, 0, end)[1] = NAN;
+    missing[end] = 1; /* the volume ends there */
+
+    CHECK_INT(heads_n_centre(heads), 3);
+    CHECK_OK(impute_find(missing, good, heads, complete, &field.disc, &error), &error);
+    CHECK(missing[2 * n_rays + pin] && radius_of(heads, 2, pin)[1] < 105);
+    CHECK(missing[end] && good[end]);
+    CHECK_OK(disc_grow(margin, &field.disc, orbit, 7, &error), &error); /* 2.5 log(64 / 3) = 7.6 mm */
+    int64_t n_good = 0, n_margin = 0, n_odd = 0;
+    for (int64_t ray = 0; ray < n_rays; ray++) {
+        n_good += good[ray];
+        n_margin += margin[ray] && good[ray];
+        n_odd += missing[5 * n_rays + ray]; /* is not measured by the centre's median */
+    }
+    CHECK(n_good > n_rays / 2);
+    CHECK_INT(n_margin, 0);
+    CHECK(n_odd < n_rays / 20);
+
+    CHECK_OK(population_new(&population, &field.disc, heads, -1, &error), &error);
+    CHECK_INT(population.n_mean, 3);
+    double mean = 0, sum = 0;
+    for (int64_t h = 0; h < 3; h++)
+        mean += (radius_of(heads, h, pin)[1] + radius_of(heads, h, field.disc.mirror[pin])[1]) / 6;
+    CHECK_NEAR(population.mean.outer[pin], mean, 1e-3);
+    for (int64_t k = 6; k < 24; k++) /* the others deviate from their own mean */
+        sum += population.factor[(2 * pin + 1) * population.n_factors + k];
+    CHECK_NEAR(sum, 0, 1e-3);
+    CHECK(population.sd.outer[pin] < 6 && population.predictive.outer[pin] > population.sd.outer[pin] / 2);
+    population_done(&population);
+
+    memset(heads->group, 0, 3 * sizeof *heads->group); /* without the centre there is no mean */
+    CHECK_FAILS(population_new(&population, &field.disc, heads, 0, &error), &error, STATUS_FAILED, "0 of the centre");
+    memory_free(heads->centre);
+    heads->centre = NULL;
+    memory_free(missing);
+    memory_free(good);
+    memory_free(orbit);
+    memory_free(margin);
     field_done(&field);
 }
 
@@ -162,7 +230,10 @@ static void test_whole(void)
 
 int main(int argc, char **argv)
 {
-    const struct check_test tests[] = {
-        {"find", test_find}, {"against_full_data", test_against_full_data}, {"whole", test_whole}, {0}};
+    const struct check_test tests[] = {{"find", test_find},
+                                       {"centre", test_centre},
+                                       {"against_full_data", test_against_full_data},
+                                       {"whole", test_whole},
+                                       {0}};
     return check_main(argc, argv, tests);
 }

@@ -98,6 +98,29 @@ static void test_round_trip(void)
     shape_model_done(&model);
 }
 
+/* A mean of some heads alone: another version of the file. */
+static void test_centre(void)
+{
+    struct error error = {0};
+    struct shape_model model, got;
+    model_make(&model);
+    model.heads.centre = memory_zalloc(HEADS, 1);
+    model.heads.centre[1] = model.heads.centre[2] = 1;
+    CHECK_OK(shape_model_write(check_path("centre.h5"), &model, &error), &error);
+    CHECK_OK(shape_model_read(&got, check_path("centre.h5"), &error), &error);
+    CHECK(memcmp(got.heads.centre, model.heads.centre, HEADS) == 0);
+    CHECK_INT(got.population.n_mean, 2);
+    CHECK_INT(got.population.n_heads, HEADS);
+    CHECK_NEAR(got.population.mean.outer[0],
+               (model.heads.map[2 * model.disc.n_rays + 1] + model.heads.map[4 * model.disc.n_rays + 1] +
+                model.heads.map[2 * (model.disc.n_rays + model.disc.mirror[0]) + 1] +
+                model.heads.map[2 * (2 * model.disc.n_rays + model.disc.mirror[0]) + 1]) /
+                   4,
+               1e-4);
+    shape_model_done(&got);
+    shape_model_done(&model);
+}
+
 /* ---- files that are none ---- */
 
 static void file_with(const char *name, const struct shape_model *model)
@@ -228,10 +251,8 @@ static void test_no_memory(void)
 
 int main(int argc, char **argv)
 {
-    const struct check_test tests[] = {{"round_trip", test_round_trip},
-                                       {"refused", test_refused},
-                                       {"damaged", test_damaged},
-                                       {"no_memory", test_no_memory},
-                                       {0}};
+    const struct check_test tests[] = {{"round_trip", test_round_trip}, {"centre", test_centre},
+                                       {"refused", test_refused},       {"damaged", test_damaged},
+                                       {"no_memory", test_no_memory},   {0}};
     return check_main(argc, argv, tests);
 }
