@@ -146,7 +146,7 @@ static bool batch_log_memory(struct batch *batch, bool log)
 static enum status batch_open(struct batch *batch, struct error *error)
 {
     const struct batch_config *config = batch->config;
-    if (memory_parse(&batch->limit, config->max_memory, "--max-memory", error) ||
+    if (memory_parse(&batch->limit, config->max_memory, error) ||
         restorer_open(&batch->restorer, config->model, &config->set, error))
         return error->status;
     if (batch->limit > 0 && !batch_log_memory(batch, false) && restorer_config(batch->restorer)->window.batch > 1) {
@@ -165,6 +165,7 @@ static enum status batch_open(struct batch *batch, struct error *error)
     }
 
     restorer_keep_raw(batch->restorer, config->keep_raw);
+    restorer_keep_prediction(batch->restorer, !config->no_mesh);
     batch_log_memory(batch, true);
 
     return STATUS_OK;
@@ -241,7 +242,7 @@ static enum status case_piece_meshes(const struct batch *batch, const struct bat
 
 static enum status case_mesh(const struct batch *batch, struct batch_case *one, struct mesh *mesh, struct error *error)
 {
-    enum status status = outcome_mesh(mesh, &one->result, batch->restorer, error);
+    enum status status = outcome_mesh(mesh, &one->result, batch->restorer, one->plan.report_voxels, error);
     if (!status)
         status = case_write_mesh(batch, one, mesh, "_implant", error);
     if (!status)
@@ -275,7 +276,7 @@ static enum status case_rules(const struct batch *batch, struct batch_case *one,
                               struct error *error)
 {
     const struct outcome_rules rules = {.min_thickness_mm = batch->config->min_thickness_mm,
-                                        .clearance_mm = batch->config->clearance_mm};
+                                        .cuts = {.clearance = {batch->config->clearance_mm, batch->config->bevel_deg}}};
     return outcome_apply_rules(&one->result, skull, &rules, one->plan.report_voxels * REPORT_VOXEL_BYTES, one->name,
                                error);
 }
@@ -478,6 +479,8 @@ static enum status case_run(struct batch *batch, struct batch_case *one, struct 
     volume_done(&one->result.completed); /* the numbers stay, for the table */
     volume_done(&one->result.implant);
     volume_done(&one->result.raw);
+    volume_done(&one->result.prediction);
+    mesh_field_done(&one->result.cuts);
     return status ? error_while(error, "restoring %s", one->path) : STATUS_OK;
 }
 

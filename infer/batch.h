@@ -10,12 +10,12 @@ enum batch_mesh { BATCH_STL, BATCH_PLY, BATCH_STL_AND_PLY, BATCH_3MF, BATCH_STL_
 
 struct batch_config {
     const char *model, *out;
-    int format;                            /* 0: the input's; else 1 + enum volume_format */
-    int mesh_space;                        /* enum mesh_space */
-    struct config_strings set;             /* over the model's restoration */
-    int mesh_format;                       /* enum batch_mesh */
-    double clearance_mm, min_thickness_mm; /* more rules, after the model's */
-    const char *max_memory;                /* "800M"; NULL or "": no limit */
+    int format;                                       /* 0: the input's; else 1 + enum volume_format */
+    int mesh_space;                                   /* enum mesh_space */
+    struct config_strings set;                        /* over the model's restoration */
+    int mesh_format;                                  /* enum batch_mesh */
+    double clearance_mm, bevel_deg, min_thickness_mm; /* more rules, after the model's */
+    const char *max_memory;                           /* "800M"; NULL or "": no limit */
     bool no_mesh, no_picture, no_page, keep_raw, insertable, skull_meshes;
     const char *input_name;            /* in reports, in place of the input's file name; NULL: that. Not an option */
     struct config_strings input_notes; /* what was done to the input before, for the report. Not an option */

@@ -8,7 +8,7 @@ static const char *const mesh_format_names[] = {"stl", "ply", "both", "3mf", "st
 /* clang-format off */
 static const struct config_field batch_fields[] = {
     {.key = "model", .type = CONFIG_STRING, .offset = OFFSET(model),
-     .help = "model file or run folder; default: the shipped shape model; builtin:nothing and "
+     .help = "model file or run folder; default: the shipped one, trained on phantoms; builtin:nothing and "
              "builtin:mirror need no network"},
     {.key = "out", .type = CONFIG_PATH, .offset = OFFSET(out), .required = true,
      .help = "folder for the results, made where absent"},
@@ -26,6 +26,8 @@ static const struct config_field batch_fields[] = {
      .help = "write NAME_skull and NAME_completed as meshes too, for a test print"},
     {.key = "clearance_mm", .type = CONFIG_DOUBLE, .offset = OFFSET(clearance_mm), .text = "0", .min = 0, .max = 20,
      .unit = "mm", .help = "gap kept between implant and bone, after the model's own rules"},
+    {.key = "bevel_deg", .type = CONFIG_DOUBLE, .offset = OFFSET(bevel_deg), .text = "0", .min = 0, .max = 45,
+     .unit = "degrees", .help = "the gap widens inwards at this angle, so that the implant rests on its outer rim"},
     {.key = "min_thickness_mm", .type = CONFIG_DOUBLE, .offset = OFFSET(min_thickness_mm), .text = "0", .min = 0,
      .max = 20, .unit = "mm", .help = "thinner parts of the implant are thickened to this, before the gap is cut"},
     {.key = "insertable", .type = CONFIG_BOOL, .offset = OFFSET(insertable), .text = "false",

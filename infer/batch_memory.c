@@ -17,8 +17,22 @@ enum {
     MESH_POINTS = 1000000,
     MESH_POINTS_LEAST = 50000,
     PREPARED_WEIGHTS = 9, /* times the parameters: kernels as the engine transforms them (measured: 8.2) */
+    FIELD_BYTES = 8,      /* of a voxel: the prediction, and what is cut */
     COARSE_STEPS = 16,    /* the plans tried between most and least */
 };
+
+enum status memory_parse(int64_t *ret, const char *text, struct error *error)
+{
+    char *end = NULL;
+    *ret = 0;
+    if (!text || !*text)
+        return STATUS_OK;
+    double value = strtod(text, &end), unit = *end == 'K' ? 1e3 : *end == 'M' ? 1e6 : *end == 'G' ? 1e9 : *end ? 0 : 1;
+    if (end == text || unit == 0 || (*end && end[1]) || !(value > 0) || !(value * unit < 1e18))
+        return error_set(error, STATUS_USAGE, "--max-memory: '%s': no size (as 800M or 1.5G)", text);
+    *ret = (int64_t)(value * unit);
+    return STATUS_OK;
+}
 
 int64_t memory_surface(const struct volume *mask)
 {
@@ -63,7 +77,7 @@ static int64_t plan_bytes(const struct memory_plan *plan, const struct batch_con
     /* What stays during all stages: the network and its transformed weights. */
     int64_t standing = prepared + restorer_bytes(restorer, &none),
             meshed = config->no_mesh ? 0 : plan->mesh_points * MESH_POINT_BYTES;
-    int64_t box = plan->report_voxels < voxels ? plan->report_voxels : voxels;
+    const int64_t box = plan->report_voxels < voxels ? plan->report_voxels : voxels;
     int64_t after = box * REPORT_VOXEL_BYTES + meshed / 2,
             picture = plan->picture ? render_sheet_bytes(&header->grid) : 0;
     after = meshed > after ? meshed : after;
@@ -73,6 +87,8 @@ static int64_t plan_bytes(const struct memory_plan *plan, const struct batch_con
     int64_t reading = standing + reading_bytes(header) * voxels,
             restoring = prepared + restorer_bytes(restorer, &header->grid);
     after += standing + masks;
+    if (!config->no_mesh) /* what the implant's surface is made from */
+        after += box * FIELD_BYTES + restorer_prediction_bytes(restorer, &header->grid);
     int64_t most = reading > restoring ? reading : restoring;
 
     return after > most ? after : most;

@@ -22,20 +22,15 @@ enum status outcome_apply_rules(struct restoration *result, const struct volume 
                                 const struct outcome_rules *wanted, int64_t max_bytes, const char *name,
                                 struct error *error)
 {
-    struct postprocess_rule rules[] = {{.min_thickness_mm = wanted->min_thickness_mm},
-                                       {.clearance_mm = wanted->clearance_mm}};
-    struct config_item items[2];
-    struct config_list list = {.items = items};
-
-    for (int i = 0; i < 2; i++)
-        if (rules[i].min_thickness_mm + rules[i].clearance_mm > 0)
-            items[list.n++] = (struct config_item){.table = &postprocess_table, .value = &rules[i]};
-    if (list.n == 0)
+    struct postprocess_rule rule = {.min_thickness_mm = wanted->min_thickness_mm};
+    struct config_item item = {.table = &postprocess_table, .value = &rule};
+    const struct config_list list = {.n = rule.min_thickness_mm > 0, .items = &item};
+    if (list.n == 0 && part_cut_bytes(&wanted->cuts, 1) == 0)
         return STATUS_OK;
 
     /* Only the implant's box and what the rules reach around it is copied and changed. */
     const struct box box = box_of_mask(result->implant.data, skull->grid.dim);
-    const double margin_mm = 2 * (fmax(rules[0].min_thickness_mm, rules[1].clearance_mm) + 2);
+    const double margin_mm = 2 * (wanted->min_thickness_mm + 2);
     struct grid grown = skull->grid;
 
     for (int a = 0; a < 3; a++) {
@@ -43,7 +38,9 @@ enum status outcome_apply_rules(struct restoration *result, const struct volume 
         grown.dim[a] = side < skull->grid.dim[a] ? side : skull->grid.dim[a];
     }
 
-    if (postprocess_bytes(&list, &grown) > max_bytes)
+    part_begin(&result->cuts, &result->implant, &wanted->cuts);
+    if (postprocess_bytes(&list, &grown) > max_bytes ||
+        part_cut_bytes(&wanted->cuts, box_voxels(result->cuts.box)) > max_bytes)
         return error_set(error, STATUS_FAILED,
                          "%s: the implant's box is of %.0f million voxels: --clearance-mm and --min-thickness-mm take "
                          "more memory on it than the "
@@ -51,6 +48,9 @@ enum status outcome_apply_rules(struct restoration *result, const struct volume 
                          name, (double)grid_voxels(&grown) / 1e6);
 
     if (postprocess_run(&result->implant, skull, &(struct postprocess_config){.rules = &list}, error))
+        return error->status;
+    part_begin(&result->cuts, &result->implant, &wanted->cuts); /* it may be thicker */
+    if (part_cut(&result->cuts, &result->implant, skull, &wanted->cuts, error))
         return error->status;
     restoration_complete(result, skull);
 
@@ -86,15 +86,22 @@ static enum status outcome_intervals(struct mesh *mesh, const struct shape_resto
     return STATUS_OK;
 }
 
-enum status outcome_mesh(struct mesh *ret, const struct restoration *result, const struct restorer *restorer,
-                         struct error *error)
+enum status outcome_mesh(struct mesh *ret, struct restoration *result, const struct restorer *restorer,
+                         int64_t max_voxels, struct error *error)
 {
     const struct volume *implant = &result->implant;
     const struct grid *grid = &implant->grid;
     const double volume_ml = (double)mask_count(implant->data, grid_voxels(grid)) * grid_voxel_ml(grid);
     const struct shape_restoration *shape = result->shape;
-    const struct mesh_field field = {shape ? shape->box : (struct box){{0}, {0}}, shape ? shape->depth : NULL};
-    enum status status = mesh_from_field(ret, implant, field.value ? &field : NULL, error);
+    enum status status = STATUS_OK;
+    if (box_empty(result->cuts.box))
+        part_begin(&result->cuts, implant, &(struct part_cuts){.clearance = {0}});
+    if (box_voxels(result->cuts.box) <= max_voxels)
+        status = part_surface(&result->cuts, result, error);
+    if (!status)
+        status = mesh_from_field(ret, implant, &result->cuts, error);
+    memory_free(result->cuts.value); /* a change of the implant may come */
+    result->cuts.value = NULL;
 
     if (!status)
         status = mesh_smooth(ret, SMOOTHING, SMOOTHING_SHIFT * outcome_finest_mm(grid), volume_ml, error);

@@ -5,11 +5,12 @@
 
 #include "infer/insertion.h"
 #include "infer/mesh/mesh.h"
-#include "infer/restore.h"
+#include "infer/part.h"
 
 /* More rules, after the model's; 0: none. */
 struct outcome_rules {
-    double min_thickness_mm, clearance_mm;
+    double min_thickness_mm;
+    struct part_cuts cuts;
 };
 
 /* Thickness first, so that the gap stays; then the completed skull follows. STATUS_FAILED where that takes more than
@@ -20,9 +21,10 @@ enum status outcome_apply_rules(struct restoration *result, const struct volume 
 /* trim: what cannot pass is cut off, and the completed skull follows. */
 enum status outcome_insertion(struct insertion *ret, struct restoration *result, const struct volume *skull, bool trim,
                               struct error *error);
-/* The implant's surface, smoothed; of a shape model with the 90 % interval of every point as its values. */
-enum status outcome_mesh(struct mesh *ret, const struct restoration *result, const struct restorer *restorer,
-                         struct error *error);
+/* The implant's surface between the voxels (part.h), smoothed; of a shape model with the 90 % interval of every point
+ * as its values. max_voxels: a larger box has no room for the field; its points then stand midway between voxels. */
+enum status outcome_mesh(struct mesh *ret, struct restoration *result, const struct restorer *restorer,
+                         int64_t max_voxels, struct error *error);
 /* A whole mask's surface, for a test print. */
 enum status outcome_skull_mesh(struct mesh *ret, const struct volume *mask, struct error *error);
 

@@ -13,7 +13,7 @@
 #include "base/memory.h"
 #include "shape/restore.h"
 
-static const char MAGIC[16] = "calvaria-part 1";
+static const char MAGIC[16] = "calvaria-part 2";
 
 struct walk {
     FILE *file;
@@ -103,7 +103,24 @@ static void walk_shape(struct walk *walk, struct shape_restoration *shape)
     walk_block(walk, &shape->depth_s, sizeof shape->depth_s);
 }
 
-/* All but the volumes. */
+/* The network's values on its working grid, from which the implant's surface is made. */
+static void walk_prediction(struct walk *walk, struct restoration *restoration)
+{
+    struct volume *p = &restoration->prediction;
+    int64_t n = p->data ? grid_voxels(&p->grid) : 0;
+    walk_block(walk, &restoration->threshold, sizeof restoration->threshold);
+    walk_block(walk, &p->grid, sizeof p->grid);
+    walk_block(walk, &n, sizeof n);
+    if (walk->failed || n == 0)
+        return;
+    for (int a = 0; a < 3; a++)
+        walk->failed = walk->failed || p->grid.dim[a] < 1 || p->grid.dim[a] > n;
+    walk->failed = walk->failed || n != p->grid.dim[0] * p->grid.dim[1] * p->grid.dim[2];
+    p->type = VOXEL_F32;
+    walk_array(walk, &p->data, n, sizeof(float));
+}
+
+/* All but the masks. */
 static void walk_numbers(struct walk *walk, struct restoration *restoration)
 {
     walk_block(walk, &restoration->stats, sizeof restoration->stats);
@@ -113,6 +130,8 @@ static void walk_numbers(struct walk *walk, struct restoration *restoration)
     walk_block(walk, &restoration->peak_bytes, sizeof restoration->peak_bytes);
     walk_block(walk, &restoration->removed, sizeof restoration->removed);
     walk_block(walk, &restoration->changed_vox, sizeof restoration->changed_vox);
+
+    walk_prediction(walk, restoration);
 
     uint8_t has_shape = restoration->shape != NULL;
     walk_block(walk, &has_shape, sizeof has_shape);

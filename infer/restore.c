@@ -101,8 +101,8 @@ static void volume_sink_block(void *context, const struct window_block *block)
         }
 }
 
-/* The voxels whose value can be above the threshold: those between working voxels of which one is. All of them where 0
- * is above it, or where the rest counts too. */
+/* The voxels whose value can be above the threshold: those near a working voxel that is. All of them where 0 is above
+ * it, or where the rest counts too. */
 static struct box threshold_sink_box(const struct threshold_sink *sink, const struct volume *p)
 {
     const struct grid *native = &sink->skull->grid, *working = &p->grid;
@@ -124,12 +124,12 @@ static struct box threshold_sink_box(const struct threshold_sink *sink, const st
                 }
             }
 
-    /* One voxel wider on each side: linear interpolation reaches that far. */
+    /* Two voxels wider on each side: the spline reaches that far. */
     grid_to_index(working, native->origin, origin);
     for (int a = 0; a < 3 && !box_empty(box); a++) {
         const double step = grid_spacing_mm(native, a) / grid_spacing_mm(working, a);
-        const int64_t lo = (int64_t)floor(((double)box.lo[a] - 1 - origin[a]) / step),
-                      hi = (int64_t)ceil(((double)box.hi[a] - origin[a]) / step) + 1;
+        const int64_t lo = (int64_t)floor(((double)box.lo[a] - 2 - origin[a]) / step),
+                      hi = (int64_t)ceil(((double)box.hi[a] + 1 - origin[a]) / step) + 1;
         box.lo[a] = lo < 0 ? 0 : lo;
         box.hi[a] = hi > native->dim[a] ? native->dim[a] : hi;
     }
@@ -149,26 +149,45 @@ static struct grid restore_grid_of(const struct grid *whole, const struct box *b
     return grid;
 }
 
-/* The working grid's values, linearly interpolated, to the native one. */
+enum status prediction_values(float *out, const struct grid *native, struct box box, const struct volume *p,
+                              struct error *error)
+{
+    const int64_t size[3] = {box_size(box, 0), box_size(box, 1), box_size(box, 2)};
+    double at[3], step[3];
+    grid_to_index(&p->grid, native->origin, at);
+    for (int a = 0; a < 3; a++) { /* the axes are parallel */
+        step[a] = grid_spacing_mm(native, a) / grid_spacing_mm(&p->grid, a);
+        at[a] += (double)box.lo[a] * step[a];
+    }
+    return resample_lattice_smooth(out, size, p->data, p->grid.dim, at, step, error);
+}
+
+/* The working grid's values, smoothly interpolated, to the native one. */
 static enum status restore_resample_to_native(struct threshold_sink *sink, const struct volume *p, struct error *error)
 {
     const struct grid *native = &sink->skull->grid;
     const struct box box = threshold_sink_box(sink, p);
 
-    for (int64_t z = box.lo[2]; z < box.hi[2]; z += RESTORE_SLAB) {
+    const int64_t width = box_size(box, 0), slice = width * box_size(box, 1);
+    if (box_empty(box))
+        return STATUS_OK;
+    float *values = memory_alloc((size_t)slice, RESTORE_SLAB * sizeof *values);
+    enum status status = values ? STATUS_OK
+                                : error_memory(error, (size_t)slice * RESTORE_SLAB * sizeof *values,
+                                               "the prediction on the skull's own grid");
+
+    /* A few native slices at a time. */
+    for (int64_t z = box.lo[2]; !status && z < box.hi[2]; z += RESTORE_SLAB) {
         const int64_t end = z + RESTORE_SLAB < box.hi[2] ? z + RESTORE_SLAB : box.hi[2];
         const struct box slab = {{box.lo[0], box.lo[1], z}, {box.hi[0], box.hi[1], end}};
-        const struct grid grid = restore_grid_of(native, &slab); /* of a few native slices */
-        struct volume values;
-        if (resample_volume(&values, p, &grid, RESAMPLE_LINEAR, error))
-            return error->status;
-        threshold_sink_block(
-            sink, &(struct window_block){
-                      .box = slab, .p = values.data, .stride_y = grid.dim[0], .stride_z = grid.dim[0] * grid.dim[1]});
-        volume_done(&values);
+        status = prediction_values(values, native, slab, p, error);
+        if (!status)
+            threshold_sink_block(
+                sink, &(struct window_block){.box = slab, .p = values, .stride_y = width, .stride_z = slice});
     }
 
-    return STATUS_OK;
+    memory_free(values);
+    return status;
 }
 
 /* The frame of a whole skull, cut from its volume src. */
@@ -258,7 +277,10 @@ static enum status restore_scan(struct threshold_sink *sink, struct restorer *re
     if (restore_predict_resampled(&p, stats, restorer, &working, source, progress, error))
         return error->status;
     enum status status = restore_resample_to_native(sink, &p, error);
-    volume_done(&p);
+    if (status || !restorer->keep_prediction)
+        volume_done(&p);
+    sink->result->prediction = p;
+    sink->result->threshold = restorer->config.threshold;
     return status;
 }
 
@@ -375,27 +397,29 @@ static enum status restore_network_turned(struct restoration *result, struct res
     return status;
 }
 
-/* The correction, linear between the voxels of its grid, on the shape model's depth; then the implant of that. */
+/* depth += share * correction, linear between the voxels of its grid; then the shape model's implant of it. */
 static enum status restore_correct(struct restoration *result, const struct volume *skull,
                                    const struct volume *correction, float share, struct error *error)
 {
-    const struct box *box = &result->shape->box;
+    const struct shape_restoration *shape = result->shape;
+    const struct box *box = &shape->box;
+    const int64_t slice = box_size(*box, 0) * box_size(*box, 1);
 
     for (int64_t z = box->lo[2]; z < box->hi[2]; z += RESTORE_SLAB) {
-        const int64_t end = z + RESTORE_SLAB < box->hi[2] ? z + RESTORE_SLAB : box->hi[2];
-        const struct box slab = {{box->lo[0], box->lo[1], z}, {box->hi[0], box->hi[1], end}};
+        const int64_t n = box->hi[2] - z < RESTORE_SLAB ? box->hi[2] - z : RESTORE_SLAB;
+        const struct box slab = {{box->lo[0], box->lo[1], z}, {box->hi[0], box->hi[1], z + n}};
         const struct grid grid = restore_grid_of(&skull->grid, &slab);
+        float *depth = shape->depth + (z - box->lo[2]) * slice;
         struct volume values;
         if (resample_volume(&values, correction, &grid, RESAMPLE_LINEAR, error))
             return error->status;
-        for (int64_t v = 0; v < box_voxels(slab); v++)
-            ((float *)values.data)[v] *= share;
-        shape_restoration_correct(result->shape, skull, &slab, values.data, SHAPE_PRIOR_CLIP_MM);
+#pragma omp parallel for schedule(static)
+        for (int64_t v = 0; v < n * slice; v++)
+            depth[v] += share * ((const float *)values.data)[v];
         volume_done(&values);
     }
 
-    shape_restoration_join(result->shape);
-    return shape_restoration_implant(result->implant.data, result->shape, skull, error);
+    return shape_restoration_implant(result->implant.data, shape, skull, error);
 }
 
 static enum status restore_network(struct restoration *result, struct restorer *restorer, const struct volume *skull,
@@ -522,6 +546,8 @@ void restoration_done(struct restoration *restoration)
     volume_done(&restoration->completed);
     volume_done(&restoration->implant);
     volume_done(&restoration->raw);
+    volume_done(&restoration->prediction);
+    mesh_field_done(&restoration->cuts);
     if (restoration->shape)
         shape_restoration_done(restoration->shape);
     memory_free(restoration->shape);

@@ -23,6 +23,7 @@
 #ifndef CALVARIA_INFER_RESTORE_H
 #define CALVARIA_INFER_RESTORE_H
 
+#include "infer/mesh/mesh.h"
 #include "infer/postprocess.h"
 #include "infer/window.h"
 #include "data/task.h"
@@ -62,6 +63,9 @@ struct shape_restoration; /* shape/restore.h */
 
 struct restoration {
     struct volume completed, implant; /* u8, the input's grid and storage */
+    struct volume prediction;         /* p on the working grid; data NULL unless restorer_keep_prediction */
+    double threshold;                 /* of p */
+    struct mesh_field cuts;           /* what rules cut from the implant, exact between the voxels (part.h) */
     struct volume raw;                /* p > threshold, before anything else; data NULL unless restorer_keep_raw */
     struct window_stats stats;
     double network_s, postprocess_s, total_s;
@@ -74,7 +78,7 @@ struct restoration {
 struct restorer;
 
 /* The model file that path stands for: itself, a run folder's model.h5, else best.h5, else last.h5; NULL: the model
- * shipped with the program, models/default.h5. In arena. */
+ * shipped with the program, models/phantom.h5. In arena. */
 enum status restorer_find(const char **ret, const char *path, struct arena *arena, struct error *error);
 /* From what restorer_find takes, or "builtin:nothing" (an empty implant), "builtin:mirror" (the
  * skull mirrored at its symmetry plane, mirror.h). sets (may be NULL): "key=value" over the model's restoration, as
@@ -103,6 +107,12 @@ const char *restorer_path(const struct restorer *restorer);         /* the model
 bool restorer_hash(const struct restorer *restorer, uint64_t *ret); /* XXH64 of the bytes it was opened from, if so */
 void restorer_params_changed(struct restorer *restorer);
 void restorer_keep_raw(struct restorer *restorer, bool keep);
+/* Where the network has a working grid: its values stay, so that the implant's surface lies between the voxels. */
+void restorer_keep_prediction(struct restorer *restorer, bool keep);
+int64_t restorer_prediction_bytes(const struct restorer *restorer, const struct grid *grid); /* what stays */
+/* p at the voxels of a box of the native grid, x fastest: smooth between the voxels of its own grid. */
+enum status prediction_values(float *out, const struct grid *native, struct box box, const struct volume *p,
+                              struct error *error);
 int64_t restorer_bytes(const struct restorer *restorer, const struct grid *grid); /* the bound, before any work */
 /* skull: a u8 mask. */
 enum status restorer_run(struct restoration *ret, struct restorer *restorer, const struct volume *skull,

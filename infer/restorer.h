@@ -20,7 +20,7 @@ struct restorer {
     struct shape_model shape; /* RESTORER_SHAPE */
     char *shape_file;         /* its file's bytes, for the models that it becomes a part of; NULL: not kept */
     int64_t shape_file_bytes;
-    bool has_model, has_shape, keep_raw, has_hash;
+    bool has_model, has_shape, keep_raw, keep_prediction, has_hash;
     uint64_t hash;     /* of the bytes, where it was not opened from a file */
     const void *image; /* those bytes, while it is being opened; NULL: from a file */
     size_t image_bytes;

@@ -122,12 +122,12 @@ enum status restorer_find(const char **ret, const char *path, struct arena *aren
 {
     static const char *const names[] = {"model.h5", "best.h5", "last.h5"};
     enum { N_NAMES = sizeof names / sizeof *names };
-    static const char *const shipped[] = {"models/default.h5", "../share/calvaria/models/default.h5", NULL};
+    static const char *const shipped[] = {"models/phantom.h5", "../share/calvaria/models/phantom.h5", NULL};
 
     *ret = path ? path : file_shipped(arena, shipped);
     if (!*ret)
         return error_set(error, STATUS_FAILED,
-                         "no model: --model is not given, and models/default.h5, which comes with the program, is not "
+                         "no model: --model is not given, and models/phantom.h5, which comes with the program, is not "
                          "there (name a model file or a run folder with --model)");
     if (!path || !file_is_folder(path))
         return STATUS_OK;
@@ -437,6 +437,11 @@ void restorer_keep_raw(struct restorer *restorer, bool keep)
     restorer->keep_raw = keep;
 }
 
+void restorer_keep_prediction(struct restorer *restorer, bool keep)
+{
+    restorer->keep_prediction = keep;
+}
+
 static int64_t restorer_standing_bytes(const struct restorer *restorer)
 {
     return network_bytes(restorer->network) + restorer->params->n_floats * (int64_t)sizeof(float);
@@ -454,6 +459,13 @@ static int64_t restorer_scan_bytes(const struct restorer *restorer, const struct
 
 /* The networks, the skull, the implant and raw stay; added to them: first the scan, then the rules, then the completed
  * skull. */
+int64_t restorer_prediction_bytes(const struct restorer *restorer, const struct grid *grid)
+{
+    struct grid working = *grid;
+    const bool resampled = restorer->network && restorer_working_grid(restorer, grid, &working);
+    return resampled ? grid_voxels(&working) * (int64_t)sizeof(float) : 0;
+}
+
 int64_t restorer_bytes(const struct restorer *restorer, const struct grid *grid)
 {
     enum { PROGRAM_BYTES = 64 << 20 /* itself, its libraries and threads */ };

@@ -152,7 +152,7 @@ enum status view_write(const char *path, const struct volume *mask, double targe
             *ret_mm = widest;
         double volume_ml = (double)mask_count(coarse.data, grid_voxels(grid)) * grid_voxel_ml(grid);
         float *value = view_field(&coarse);
-        const struct mesh_field field = {{{0, 0, 0}, {grid->dim[0], grid->dim[1], grid->dim[2]}}, value};
+        const struct mesh_field field = {{{0, 0, 0}, {grid->dim[0], grid->dim[1], grid->dim[2]}}, value, NULL};
         status = value ? mesh_from_field(&mesh, &coarse, &field, error)
                        : error_memory(error, (size_t)grid_voxels(grid) * 2 * sizeof *value, "a surface to view");
         memory_free(value);

@@ -423,3 +423,69 @@ void resample_lattice(float *out, const int64_t size[3], const float *src, const
             out[i * size[0] + x] = resample_lattice_value(src, dim, place);
         }
 }
+
+enum { SPLINE_TAPS = 4 };
+
+/* The four voxels around `at`, from *ret_first on, and their weights. */
+static void resample_spline(double at, int64_t *ret_first, float weight[SPLINE_TAPS])
+{
+    const double below = floor(at), t = at - below, u = 1 - t;
+    *ret_first = (int64_t)below - 1;
+    weight[0] = (float)(u * u * u / 6);
+    weight[1] = (float)((4 - 6 * t * t + 3 * t * t * t) / 6);
+    weight[2] = (float)((4 - 6 * u * u + 3 * u * u * u) / 6);
+    weight[3] = (float)(t * t * t / 6);
+}
+
+/* The rows of src around a row of the lattice, weighted: one row of src's width. */
+static void resample_spline_row(float *row, const float *src, const int64_t dim[3], double y, double z)
+{
+    int64_t first_y, first_z;
+    float weight_y[SPLINE_TAPS], weight_z[SPLINE_TAPS];
+    resample_spline(y, &first_y, weight_y);
+    resample_spline(z, &first_z, weight_z);
+    memset(row, 0, (size_t)dim[0] * sizeof *row);
+    for (int k = 0; k < SPLINE_TAPS * SPLINE_TAPS; k++) {
+        const int64_t from_y = first_y + k % SPLINE_TAPS, from_z = first_z + k / SPLINE_TAPS;
+        if (from_y < 0 || from_y >= dim[1] || from_z < 0 || from_z >= dim[2])
+            continue;
+        const float weight = weight_y[k % SPLINE_TAPS] * weight_z[k / SPLINE_TAPS];
+        const float *from = src + (from_z * dim[1] + from_y) * dim[0];
+        for (int64_t x = 0; x < dim[0]; x++)
+            row[x] += weight * from[x];
+    }
+}
+
+enum status resample_lattice_smooth(float *out, const int64_t size[3], const float *src, const int64_t dim[3],
+                                    const double at[3], const double step[3], struct error *error)
+{
+    int failed = 0;
+
+#pragma omp parallel
+    {
+        float *row = memory_alloc((size_t)dim[0], sizeof *row);
+        if (!row) {
+#pragma omp atomic write
+            failed = 1;
+        }
+
+#pragma omp for schedule(static)
+        for (int64_t i = 0; i < size[1] * size[2]; i++) {
+            if (!row)
+                continue;
+            resample_spline_row(row, src, dim, at[1] + (double)(i % size[1]) * step[1],
+                                at[2] + (double)(i / size[1]) * step[2]);
+            for (int64_t x = 0; x < size[0]; x++) {
+                int64_t first;
+                float weight[SPLINE_TAPS], sum = 0;
+                resample_spline(at[0] + (double)x * step[0], &first, weight);
+                for (int k = 0; k < SPLINE_TAPS; k++)
+                    sum += first + k >= 0 && first + k < dim[0] ? weight[k] * row[first + k] : 0;
+                out[i * size[0] + x] = sum;
+            }
+        }
+        memory_free(row);
+    }
+
+    return failed ? error_memory(error, (size_t)dim[0] * sizeof *out, "values between voxels") : STATUS_OK;
+}

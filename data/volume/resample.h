@@ -26,6 +26,10 @@ enum status resample_mask(struct volume *ret, const struct volume *src, const st
  * stands at at + i * step, in src's voxels. */
 void resample_lattice(float *out, const int64_t size[3], const float *src, const int64_t dim[3], const double at[3],
                       const double step[3]);
+/* The same by the cubic B-spline, whose weights are never negative: smooth to the second derivative, as if src were
+ * blurred by 0.58 of its voxels (Unser, "Splines: a perfect fit for signal and image processing", 1999). */
+enum status resample_lattice_smooth(float *out, const int64_t size[3], const float *src, const int64_t dim[3],
+                                    const double at[3], const double step[3], struct error *error);
 /* Where a crop of this size of a whole skull begins on the skull's volume (shares of bone, x fastest), in
  * voxels. Centred on the bone (voxels at least a quarter bone) from left to right and from front to back, its top two
  * voxels above the bone's: there the vault is. It may leave the volume, where nothing is. */

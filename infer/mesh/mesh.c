@@ -30,7 +30,15 @@ void mesh_done(struct mesh *mesh)
     memory_free(mesh->point);
     memory_free(mesh->triangle);
     memory_free(mesh->value);
+    memory_free(mesh->fixed);
     *mesh = (struct mesh){0};
+}
+
+void mesh_field_done(struct mesh_field *field)
+{
+    memory_free(field->value);
+    memory_free(field->cut);
+    *field = (struct mesh_field){0};
 }
 
 void mesh_cross(const struct mesh *mesh, int64_t t, double cross[3])
@@ -70,39 +78,62 @@ static enum status mesh_grow(void **items, int64_t *room, size_t item_bytes, str
     return STATUS_OK;
 }
 
-static double mesher_value(const struct mesh_field *field, const int64_t at[3])
+static double mesher_value(const float *values, const struct box *box, const int64_t at[3])
 {
-    const int64_t *lo = field->box.lo, *hi = field->box.hi;
+    const int64_t *lo = box->lo, *hi = box->hi;
     for (int a = 0; a < 3; a++)
         if (at[a] < lo[a] || at[a] >= hi[a])
             return NAN;
-    return (double)field->value[((at[2] - lo[2]) * (hi[1] - lo[1]) + at[1] - lo[1]) * (hi[0] - lo[0]) + at[0] - lo[0]];
+    return (double)values[((at[2] - lo[2]) * (hi[1] - lo[1]) + at[1] - lo[1]) * (hi[0] - lo[0]) + at[0] - lo[0]];
 }
 
-/* How far along the edge from voxel `at` along `axis` the surface is cut. */
-static double mesher_cut(const struct mesher *m, const int64_t at[3], int axis)
+/* Where between two voxels, as a share of the way from the first, values cross zero; NAN: nowhere. */
+static double mesher_crossing(const float *values, const struct box *box, const int64_t at[3], const int64_t next[3],
+                              double least)
 {
-    static const double least = 0.1;
-    int64_t next[3] = {at[0], at[1], at[2]};
-    next[axis]++;
-    if (!m->field)
-        return 0.5;
-    const double here = mesher_value(m->field, at), there = mesher_value(m->field, next);
+    if (!values)
+        return NAN;
+    const double here = mesher_value(values, box, at), there = mesher_value(values, box, next);
     if (!(here > 0 && there <= 0) && !(here <= 0 && there > 0))
-        return 0.5;
+        return NAN;
     return fmin(fmax(here / (here - there), least), 1 - least);
 }
 
-/* The point on the edge along `axis` from lattice point x, y, z (of the grown box). */
-static enum status mesher_point(struct mesher *m, int64_t x, int64_t y, int64_t z, int axis, int64_t *ret_index,
-                                struct error *error)
+/* How far along the edge from voxel `at` along `axis` the surface is cut. inside: `at` is in the mask. */
+static double mesher_cut(const struct mesher *m, const int64_t at[3], int axis, bool inside, bool *ret_fixed)
+{
+    static const double LEAST = 0.1, LEAST_EXACT = 0.02;
+    const int64_t next[3] = {at[0] + (axis == 0), at[1] + (axis == 1), at[2] + (axis == 2)};
+    *ret_fixed = false;
+    if (!m->field)
+        return 0.5;
+    const double value = mesher_crossing(m->field->value, &m->field->box, at, next, LEAST),
+                 cut = mesher_crossing(m->field->cut, &m->field->box, at, next, LEAST_EXACT);
+    if (isnan(cut))
+        return isnan(value) ? 0.5 : value;
+
+    /* The implant is what both leave: the crossing nearer to the voxel inside. */
+    *ret_fixed = isnan(value) || (inside ? cut <= value : cut >= value);
+    return *ret_fixed ? cut : value;
+}
+
+/* The point on the edge along `axis` from lattice point x, y, z (of the grown box), which is in the mask or not. */
+static enum status mesher_point(struct mesher *m, int64_t x, int64_t y, int64_t z, int axis, bool inside,
+                                int64_t *ret_index, struct error *error)
 {
     struct mesh *mesh = m->mesh;
+    int64_t room = m->point_room;
+    if (mesh->n_points == room && m->field && m->field->cut &&
+        mesh_grow((void **)&mesh->fixed, &room, sizeof *mesh->fixed, error))
+        return error->status;
     if (mesh->n_points == m->point_room && mesh_grow((void **)&mesh->point, &m->point_room, sizeof *mesh->point, error))
         return error->status;
     const int64_t at[3] = {m->box.lo[0] - 1 + x, m->box.lo[1] - 1 + y, m->box.lo[2] - 1 + z};
     double index[3] = {(double)at[0], (double)at[1], (double)at[2]};
-    index[axis] += mesher_cut(m, at, axis);
+    bool fixed;
+    index[axis] += mesher_cut(m, at, axis, inside, &fixed);
+    if (mesh->fixed)
+        mesh->fixed[mesh->n_points] = fixed;
     grid_to_world(&m->mask->grid, index, mesh->point[mesh->n_points]);
     *ret_index = mesh->n_points++;
     return STATUS_OK;
@@ -130,9 +161,10 @@ static enum status mesher_cut_slice(struct mesher *m, const uint8_t *slice, int6
     for (int64_t y = 0; y < m->h; y++)
         for (int64_t x = 0; x < m->w; x++) {
             int64_t i = y * m->w + x;
-            if (x + 1 < m->w && slice[i] != slice[i + 1] && mesher_point(m, x, y, z, 0, &edge[0][i], error))
+            if (x + 1 < m->w && slice[i] != slice[i + 1] && mesher_point(m, x, y, z, 0, slice[i], &edge[0][i], error))
                 return error->status;
-            if (y + 1 < m->h && slice[i] != slice[i + m->w] && mesher_point(m, x, y, z, 1, &edge[1][i], error))
+            if (y + 1 < m->h && slice[i] != slice[i + m->w] &&
+                mesher_point(m, x, y, z, 1, slice[i], &edge[1][i], error))
                 return error->status;
         }
     return STATUS_OK;
@@ -143,7 +175,7 @@ static enum status mesher_cut_rising(struct mesher *m, int64_t z, struct error *
     for (int64_t y = 0; y < m->h; y++)
         for (int64_t x = 0; x < m->w; x++) {
             int64_t i = y * m->w + x;
-            if (m->slice[0][i] != m->slice[1][i] && mesher_point(m, x, y, z, 2, &m->rising[i], error))
+            if (m->slice[0][i] != m->slice[1][i] && mesher_point(m, x, y, z, 2, m->slice[0][i], &m->rising[i], error))
                 return error->status;
         }
     return STATUS_OK;

@@ -12,6 +12,7 @@ struct mesh {
     int64_t (*triangle)[3]; /* counter-clockwise from outside */
     float *value;           /* n_points, of a PLY's property "quality" and its colours; NULL: none */
     double value_most;      /* the value of the last colour */
+    uint8_t *fixed;         /* n_points, 1: smoothing leaves the point where it is; NULL: none */
 };
 
 enum mesh_space { MESH_LPS, MESH_RAS };
@@ -29,19 +30,31 @@ struct mesh_check {
  * two triangles; at the volume's border the surface closes. Empty mask: an empty mesh. Points lie midway between a
  * voxel and its neighbour outside. */
 enum status mesh_from_mask(struct mesh *ret, const struct volume *mask, struct error *error);
-/* As mesh_from_mask, with the points where a field crosses zero: field (positive inside, values of the voxels of `box`,
- * x fastest) places the point between a voxel of the mask and its neighbour outside, a tenth of the way from either at
- * least. Where the field does not change sign there (a face that another rule has cut), and outside the box: midway. */
+/* As mesh_from_mask, with the points where a field crosses zero: the field places the point between a voxel of the mask
+ * and its neighbour outside. Where it does not change sign there (a face that another rule has cut), and outside the
+ * box: midway. */
 struct mesh_field {
     struct box box;
-    const float *value;
+    float *value; /* of the prediction, positive inside, voxels of the box, x fastest; NULL: none. Points stay a tenth
+                     of the way from either voxel */
+    float *cut; /* mm, positive where a cut leaves the implant, in the same order; NULL: none. Its points are exact, and
+                   fixed; where both change sign the nearer point counts */
 };
+void mesh_field_done(struct mesh_field *field);
 enum status mesh_from_field(struct mesh *ret, const struct volume *mask, const struct mesh_field *field,
                             struct error *error);
 /* Taubin smoothing (Taubin, "A signal processing approach to fair surface design", SIGGRAPH 1995), then moved along the
  * normals to volume_ml (<= 0: the volume it had). No point ends farther than max_shift_mm from where it was; that bound
  * goes before the volume. Where triangles came to pass through one another, their points go back to where they were. */
 enum status mesh_smooth(struct mesh *mesh, int iterations, double max_shift_mm, double volume_ml, struct error *error);
+/* Fewer triangles (Garland and Heckbert, SIGGRAPH 1997): down to most_triangles (0: as few as the tolerance allows), as
+ * long as no point of the surface before, nor the middle of a triangle, is farther than tolerance_mm from the surface
+ * after, nor the other way round (<= 0: any distance). A
+ * closed, oriented 2-manifold stays one; no triangle turns over. Serial: the same bits on any thread count. Values are
+ * dropped. *ret_deviation_mm: the greatest of those distances, as measured on the way. After STATUS_FAILED (memory) the
+ * mesh can only be freed. */
+enum status mesh_decimate(struct mesh *mesh, int64_t most_triangles, double tolerance_mm, double *ret_deviation_mm,
+                          struct error *error);
 /* The cross product of two sides of triangle t: its outward normal, twice its area long. */
 void mesh_cross(const struct mesh *mesh, int64_t t, double cross[3]);
 /* Volume within (negative when inside out) and area. */

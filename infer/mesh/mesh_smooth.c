@@ -57,8 +57,9 @@ static void mesh_bound_shift(struct mesh *mesh, const double (*from)[3], double 
             length += shift[a] * shift[a];
         }
         length = sqrt(length);
-        for (int a = 0; a < 3 && length > max_shift_mm; a++)
-            mesh->point[i][a] = from[i][a] + shift[a] * max_shift_mm / length;
+        const double most = mesh->fixed && mesh->fixed[i] ? 0 : max_shift_mm;
+        for (int a = 0; a < 3 && length > most; a++)
+            mesh->point[i][a] = from[i][a] + shift[a] * most / length;
     }
 }
 

@@ -250,6 +250,32 @@ static void test_lattice(void)
     volume_done(&src);
 }
 
+/* The spline keeps constants and lines, never leaves the range of its values, and blurs a step: 1/6, 1/2, 5/6. */
+static void test_lattice_smooth(void)
+{
+    enum { N = 12 };
+    const int64_t size[3] = {5, 1, 1};
+    struct error error = {0};
+    float src[N * N * N], out[5];
+    for (int64_t i = 0; i < N * N * N; i++)
+        src[i] = 3 + 2 * (float)(i % N) - (float)(i / N % N) + 0.5f * (float)(i / N / N);
+    CHECK_OK(resample_lattice_smooth(out, size, src, (const int64_t[3]){N, N, N}, (const double[3]){2.3, 4.1, 5.6},
+                                     (const double[3]){1.2, 1, 1}, &error),
+             &error);
+    for (int x = 0; x < 5; x++)
+        CHECK_NEAR(out[x], 3 + 2 * (2.3 + 1.2 * x) - 4.1 + 0.5 * 5.6, 1e-5);
+
+    for (int64_t i = 0; i < N * N * N; i++)
+        src[i] = i % N >= 6;
+    CHECK_OK(resample_lattice_smooth(out, size, src, (const int64_t[3]){N, N, N}, (const double[3]){4, 5, 5},
+                                     (const double[3]){0.5, 1, 1}, &error),
+             &error);
+    CHECK_NEAR(out[0], 0, 1e-6);
+    CHECK_NEAR(out[2], 1.0 / 6, 1e-6);
+    CHECK_NEAR(out[3], 0.5, 1e-6);
+    CHECK_NEAR(out[4], 5.0 / 6, 1e-6);
+}
+
 int main(int argc, char **argv)
 {
     const struct check_test tests[] = {{"linear", test_linear},
@@ -258,6 +284,7 @@ int main(int argc, char **argv)
                                        {"area", test_area},
                                        {"crop", test_frame},
                                        {"lattice", test_lattice},
+                                       {"lattice_smooth", test_lattice_smooth},
                                        {0}};
     return check_main(argc, argv, tests);
 }

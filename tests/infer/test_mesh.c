@@ -418,7 +418,7 @@ static void test_field(void)
     }
 
     double worst[2] = {0};
-    const struct mesh_field field = {{{0, 0, 0}, {SIDE, SIDE, SIDE}}, value};
+    const struct mesh_field field = {{{0, 0, 0}, {SIDE, SIDE, SIDE}}, value, NULL};
     for (int sharp = 0; sharp < 2; sharp++) {
         struct mesh mesh;
         struct mesh_check check;
@@ -438,7 +438,7 @@ static void test_field(void)
 
     /* where the field has no crossing, and outside its box: midway */
     struct mesh mesh;
-    const struct mesh_field part = {{{0, 0, 0}, {SIDE, SIDE, 1}}, value};
+    const struct mesh_field part = {{{0, 0, 0}, {SIDE, SIDE, 1}}, value, NULL};
     CHECK_OK(mesh_from_field(&mesh, &ball, &part, &error), &error);
     double off = 0;
     for (int64_t i = 0; i < mesh.n_points; i++)

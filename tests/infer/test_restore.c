@@ -298,7 +298,7 @@ static void test_cascade(void)
     fixture_network(&fine, second, 1);
     memcpy(params_find(&fine.params, "pick.w")->offset + fine.params.value, (const float[]){0, 1}, 2 * sizeof(float));
     fine_config.window.scan = SCAN_OVERLAP;
-    fine_config.window.min_prior = 0.05;
+    fine_config.window.min_prior = 1e-6; /* what is skipped is 0 there, and the spline sees it */
     fine_config.threshold = 0.3;
     for (int a = 0; a < 3; a++)
         fine_config.working_spacing_mm[a] = 2;
@@ -308,8 +308,11 @@ static void test_cascade(void)
                 "2 channels");
     CHECK_OK(restorer_run(&alone, first, &skull, NULL, &error), &error);
     CHECK_OK(restorer_run(&both, pair, &skull, NULL, &error), &error);
-    CHECK(count(&alone.implant) > 100); /* linear interpolation grows it a little beyond the bone */
-    CHECK(same(&alone.implant, &both.implant));
+    CHECK(count(&alone.implant) > 100); /* interpolation grows it a little beyond the bone */
+    int64_t n_differ = 0; /* a skipped tile has less than a tenth of the say at its border, where the spline sees it */
+    for (int64_t i = 0; i < grid_voxels(&skull.grid); i++)
+        n_differ += ((const uint8_t *)alone.implant.data)[i] != ((const uint8_t *)both.implant.data)[i];
+    CHECK(n_differ <= 2);
     CHECK(both.stats.n_skipped > 0);
     CHECK(both.stats.n_tiles > both.stats.n_skipped + 1);
     restoration_done(&alone);
