@@ -26,11 +26,13 @@ static struct {
     int n_once;
 } sink = {.mutex = PTHREAD_MUTEX_INITIALIZER, .level = LOG_INFO};
 
-void log_set_level(enum log_level level)
+enum log_level log_set_level(enum log_level level)
 {
     pthread_mutex_lock(&sink.mutex);
+    const enum log_level before = sink.level;
     sink.level = level;
     pthread_mutex_unlock(&sink.mutex);
+    return before;
 }
 
 void log_set_file(FILE *file)

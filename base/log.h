@@ -11,7 +11,7 @@
 
 enum log_level { LOG_QUIET, LOG_WARN, LOG_INFO, LOG_DEBUG };
 
-void log_set_level(enum log_level level);
+enum log_level log_set_level(enum log_level level); /* returns the level before */
 /* Lines also go to `file` (a run's log) with the time before them, whatever the level; NULL ends that. The caller
  * closes it. */
 void log_set_file(FILE *file);

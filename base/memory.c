@@ -183,3 +183,16 @@ void arena_done(struct arena *arena)
         arena->chunks = next;
     }
 }
+
+enum status memory_parse(int64_t *ret, const char *text, const char *option, struct error *error)
+{
+    char *end = NULL;
+    *ret = 0;
+    if (!text || !*text)
+        return STATUS_OK;
+    double value = strtod(text, &end), unit = *end == 'K' ? 1e3 : *end == 'M' ? 1e6 : *end == 'G' ? 1e9 : *end ? 0 : 1;
+    if (end == text || unit == 0 || (*end && end[1]) || !(value > 0) || !(value * unit < 1e18))
+        return error_set(error, STATUS_USAGE, "%s: '%s': no size (as 800M or 1.5G)", option, text);
+    *ret = (int64_t)(value * unit);
+    return STATUS_OK;
+}

@@ -35,4 +35,8 @@ char *arena_strdup(struct arena *arena, const char *text);
 char *arena_printf(struct arena *arena, const char *format, ...) ERROR_PRINTF(2, 3);
 void arena_done(struct arena *arena);
 
+/* "800M", "1.5G", "2000000000": bytes, K M G being powers of 1000; "" or NULL: 0. STATUS_USAGE for anything else;
+ * `option` begins the message. */
+enum status memory_parse(int64_t *ret, const char *text, const char *option, struct error *error);
+
 #endif

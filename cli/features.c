@@ -26,7 +26,7 @@ static const char *const axis_names[] = {"x", "y", "z", NULL};
 /* clang-format off */
 static const struct config_field features_fields[] = {
     {.key = "model", .type = CONFIG_STRING, .offset = OFFSET(model),
-     .help = "model file or run folder; default: the shipped one; of a cascade, its coarse stage"},
+     .required = true, .help = "model file or run folder of a network; of a cascade, its coarse stage"},
     {.key = "out", .type = CONFIG_PATH, .offset = OFFSET(out), .required = true,
      .help = "folder for features.tsv, features.png and its script"},
     {.key = "set", .type = CONFIG_STRINGS, .offset = OFFSET(set),

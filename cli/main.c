@@ -10,10 +10,13 @@
 #include "nn/engine/engine.h"
 
 static const struct command *const commands[] = {
-    &command_phantom, &command_segment,   &command_inject, &command_pack,         &command_unpack,
-    &command_check,   &command_shape,     &command_train,  &command_ablate,       &command_runs,
-    &command_infer,   &command_features,  &command_export, &command_import_keras, &command_evaluate,
-    &command_info,    &command_reference, &command_serve,  &command_serve_job,    NULL,
+    &command_phantom,  &command_segment,   &command_inject,
+    &command_pack,     &command_unpack,    &command_check,
+    &command_shape,    &command_plan,      &command_train,
+    &command_ablate,   &command_runs,      &command_infer,
+    &command_features, &command_export,    &command_import_keras,
+    &command_evaluate, &command_info,      &command_reference,
+    &command_serve,    &command_serve_job, NULL,
 };
 
 /* clang-format off */

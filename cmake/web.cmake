@@ -50,8 +50,10 @@ if(NOT NPM_PROGRAM OR NOT NODE_PROGRAM)
   return()
 endif()
 
-set(web_sources build.mjs icon.svg index.html package-lock.json package.json style.css
-                src/app.js src/result.js src/server.js src/shaders.js src/views.js src/volume.js src/words.js licences/niivue.txt)
+set(web_sources build.mjs icon.svg index.html runs.html package-lock.json package.json style.css
+                src/adjust.js src/app.js src/charts.js src/compare.js src/edit.js src/labels.js src/list.js src/mine.js
+                src/pair.js src/result.js src/runs.js src/server.js src/shaders.js src/slices.js src/surfaces.js
+                src/tools.js src/views.js src/volume.js src/words.js licences/niivue.txt)
 list(TRANSFORM web_sources PREPEND ${CMAKE_SOURCE_DIR}/serve/web/)
 add_custom_command(
   OUTPUT ${CMAKE_BINARY_DIR}/web/index.html

@@ -146,7 +146,7 @@ static bool batch_log_memory(struct batch *batch, bool log)
 static enum status batch_open(struct batch *batch, struct error *error)
 {
     const struct batch_config *config = batch->config;
-    if (memory_parse(&batch->limit, config->max_memory, error) ||
+    if (memory_parse(&batch->limit, config->max_memory, "--max-memory", error) ||
         restorer_open(&batch->restorer, config->model, &config->set, error))
         return error->status;
     if (batch->limit > 0 && !batch_log_memory(batch, false) && restorer_config(batch->restorer)->window.batch > 1) {

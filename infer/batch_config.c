@@ -8,7 +8,7 @@ static const char *const mesh_format_names[] = {"stl", "ply", "both", "3mf", "st
 /* clang-format off */
 static const struct config_field batch_fields[] = {
     {.key = "model", .type = CONFIG_STRING, .offset = OFFSET(model),
-     .help = "model file or run folder; default: the shipped one, trained on phantoms; builtin:nothing and "
+     .help = "model file or run folder; default: the shipped shape model; builtin:nothing and "
              "builtin:mirror need no network"},
     {.key = "out", .type = CONFIG_PATH, .offset = OFFSET(out), .required = true,
      .help = "folder for the results, made where absent"},

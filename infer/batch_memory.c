@@ -21,19 +21,6 @@ enum {
     COARSE_STEPS = 16,    /* the plans tried between most and least */
 };
 
-enum status memory_parse(int64_t *ret, const char *text, struct error *error)
-{
-    char *end = NULL;
-    *ret = 0;
-    if (!text || !*text)
-        return STATUS_OK;
-    double value = strtod(text, &end), unit = *end == 'K' ? 1e3 : *end == 'M' ? 1e6 : *end == 'G' ? 1e9 : *end ? 0 : 1;
-    if (end == text || unit == 0 || (*end && end[1]) || !(value > 0) || !(value * unit < 1e18))
-        return error_set(error, STATUS_USAGE, "--max-memory: '%s': no size (as 800M or 1.5G)", text);
-    *ret = (int64_t)(value * unit);
-    return STATUS_OK;
-}
-
 int64_t memory_surface(const struct volume *mask)
 {
     const int64_t *dim = mask->grid.dim;

@@ -11,9 +11,6 @@ struct memory_plan {
     bool picture;
 };
 
-/* "800M", "1.5G", "2000000000": bytes, K M G being powers of 1000; "" or NULL: 0, no limit. STATUS_USAGE for anything
- * else. */
-enum status memory_parse(int64_t *ret, const char *text, struct error *error);
 /* The plan for a volume of which only the header was read. limit 0: none; else what is not needed for the result itself
  * is made smaller until it fits. STATUS_FAILED, naming the least that would do, where it cannot. */
 enum status memory_plan_make(struct memory_plan *ret, const struct batch_config *config,

@@ -78,7 +78,7 @@ struct restoration {
 struct restorer;
 
 /* The model file that path stands for: itself, a run folder's model.h5, else best.h5, else last.h5; NULL: the model
- * shipped with the program, models/phantom.h5. In arena. */
+ * shipped with the program, models/default.h5. In arena. */
 enum status restorer_find(const char **ret, const char *path, struct arena *arena, struct error *error);
 /* From what restorer_find takes, or "builtin:nothing" (an empty implant), "builtin:mirror" (the
  * skull mirrored at its symmetry plane, mirror.h). sets (may be NULL): "key=value" over the model's restoration, as

@@ -122,12 +122,12 @@ enum status restorer_find(const char **ret, const char *path, struct arena *aren
 {
     static const char *const names[] = {"model.h5", "best.h5", "last.h5"};
     enum { N_NAMES = sizeof names / sizeof *names };
-    static const char *const shipped[] = {"models/phantom.h5", "../share/calvaria/models/phantom.h5", NULL};
+    static const char *const shipped[] = {"models/default.h5", "../share/calvaria/models/default.h5", NULL};
 
     *ret = path ? path : file_shipped(arena, shipped);
     if (!*ret)
         return error_set(error, STATUS_FAILED,
-                         "no model: --model is not given, and models/phantom.h5, which comes with the program, is not "
+                         "no model: --model is not given, and models/default.h5, which comes with the program, is not "
                          "there (name a model file or a run folder with --model)");
     if (!path || !file_is_folder(path))
         return STATUS_OK;

@@ -27,6 +27,7 @@ enum MHD_Result api_info(struct request *request)
               cJSON_AddStringToObject(object, "engine", engine_version()) &&
               cJSON_AddStringToObject(object, "notice", "Research software: not for clinical use.") &&
               cJSON_AddBoolToObject(object, "token", server->token != NULL) &&
+              cJSON_AddBoolToObject(object, "runs", config->runs != NULL) &&
               cJSON_AddRawToObject(object, "model", server->models.item[0].info);
     cJSON *models = cJSON_AddArrayToObject(object, "models");
     for (int i = 0; ok && i < server->models.n; i++)

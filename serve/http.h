@@ -128,6 +128,11 @@ enum MHD_Result revise_respond(struct request *request);
 void revise_end(struct request *request);
 enum MHD_Result copy_respond(struct request *request);
 
+/* runs.c */
+enum MHD_Result runs_respond(struct request *request);
+enum MHD_Result runs_respond_metrics(struct request *request);
+enum MHD_Result runs_respond_picture(struct request *request);
+
 /* api.c */
 enum MHD_Result api_health(struct request *request);
 enum MHD_Result api_info(struct request *request);

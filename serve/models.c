@@ -54,7 +54,7 @@ static enum status models_info(struct served_model *model, const struct config_s
         models_name(model->name, path);
     cJSON *object = cJSON_CreateObject();
     bool ok = cJSON_AddStringToObject(object, "id", model->name) &&
-              cJSON_AddStringToObject(object, "file", file ? file_base(path) : path) &&
+              cJSON_AddStringToObject(object, "file", strncmp(path, "builtin:", 8) == 0 ? path : file_base(path)) &&
               cJSON_AddStringToObject(object, "task", task_names[restorer_config(restorer)->task]);
     if (file) {
         ok = ok && cJSON_AddStringToObject(object, "network", file->network.name ? file->network.name : "") &&

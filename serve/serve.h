@@ -10,7 +10,7 @@
 #include "base/config.h"
 
 struct serve_config {
-    const char *address, *token_file, *max_upload, *state, *web;
+    const char *address, *token_file, *max_upload, *state, *web, *runs;
     int64_t port, workers, queue;
     double keep_hours, max_memory_gb, max_minutes, drain_s;
     double max_voxels_million;

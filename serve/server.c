@@ -46,6 +46,8 @@ static const struct config_field serve_fields[] = {
      .help = "folder for uploads and results (default: calvaria/serve in $XDG_STATE_HOME or ~/.local/state)"},
     {.key = "web", .type = CONFIG_PATH, .offset = OFFSET(web),
      .help = "folder of the page (default: the build's or the installed one)"},
+    {.key = "runs", .type = CONFIG_PATH, .offset = OFFSET(runs),
+     .help = "folder of training runs: /runs.html shows their states, curves and pictures while they go"},
     {.key = "max_memory_gb", .type = CONFIG_DOUBLE, .offset = OFFSET(max_memory_gb), .text = "16", .min = 0,
      .max = 1e5, .unit = "GB", .help = "address space of one job; 0: any"},
     {.key = "max_minutes", .type = CONFIG_DOUBLE, .offset = OFFSET(max_minutes), .text = "60", .min = 0.01,
@@ -215,6 +217,9 @@ enum status serve_run(const struct serve_config *config, const char *version, st
                             .max_voxels = (int64_t)(1e6 * config->max_voxels_million)};
     enum status status = server_parse_size(&server.max_upload_bytes, config->max_upload, error);
 
+    if (!status && config->runs && !file_is_folder(config->runs))
+        status =
+            error_set(error, STATUS_USAGE, "--runs %s: no folder (the one that holds the run folders)", config->runs);
     if (status)
         return status;
 

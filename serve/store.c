@@ -17,7 +17,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/memory.h"
-#include "serve/folder.h"
+#include "base/folder.h"
 
 static const int64_t DISK_MARGIN_BYTES = (int64_t)256
                                          << 20; /* free in addition to what an upload and its results may take */

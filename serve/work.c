@@ -13,7 +13,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
-#include "serve/folder.h"
+#include "base/folder.h"
 #include "serve/job.h"
 #include "data/segment/segment.h"
 #include "data/volume/formats.h"

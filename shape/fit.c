@@ -33,6 +33,8 @@ static const struct config_field fit_fields[] = {
      .help = "of `few`"},
     {.key = "tune", .type = CONFIG_BOOL, .offset = OFFSET(tune), .text = "true",
      .help = "choose hyper-parameters by predicting each head without itself; else the standard ones"},
+    {.key = "trials", .type = CONFIG_INT, .offset = OFFSET(trials), .text = "0", .min = 0, .max = 1e4,
+     .help = "heads predicted without themselves, for hyper-parameters and intervals; 0: up to 64, 24 at least"},
     {.key = "from", .type = CONFIG_PATH, .offset = OFFSET(from),
      .help = "a shape model of these skulls: only its hyper-parameters and intervals are found anew"},
     {.key = "set", .type = CONFIG_STRINGS, .offset = OFFSET(set),

@@ -1,11 +1,9 @@
 /* dicom.c - see dicom.h. Test: tests/data/test_dicom.c. */
-#define _XOPEN_SOURCE 700 /* nftw */
 #include "data/volume/dicom.h"
 
 #include <cjson/cJSON.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <spawn.h>
@@ -18,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/folder.h"
 #include "data/volume/formats.h"
 
 enum { DICOM_SCAN_DEPTH = 4, DICOM_SCAN_FILES = 64, DICOM_JSON_MAX = 1 << 20 };
@@ -221,13 +220,10 @@ static enum status dicom_list(struct dicom *dicom, const char *folder, struct er
 enum status dicom_open(struct dicom *ret, const char *path, struct error *error)
 {
     struct dicom dicom = {.path = path};
-    const char *temporary = getenv("TMPDIR");
     const bool zip = !file_is_folder(path) && dicom_kind(path) == KIND_ZIP;
-    char *pattern = arena_printf(&dicom.arena, "%s/calvaria-dicom-XXXXXX", temporary ? temporary : "/tmp");
-    dicom.folder = pattern ? mkdtemp(pattern) : NULL;
-    if (!dicom.folder) {
+    if (folder_temporary(&dicom.folder, "dicom", &dicom.arena, error)) {
         arena_done(&dicom.arena);
-        return error_set(error, STATUS_FAILED, "%s: no temporary folder can be made: %s", path, strerror(errno));
+        return error_while(error, "opening %s", path);
     }
     char *in = arena_printf(&dicom.arena, "%s/in", dicom.folder),
          *out = arena_printf(&dicom.arena, "%s/out", dicom.folder);
@@ -256,17 +252,10 @@ enum status dicom_open(struct dicom *ret, const char *path, struct error *error)
     return STATUS_OK;
 }
 
-static int dicom_remove(const char *path, const struct stat *info, int flag, struct FTW *walk)
-{
-    (void)info, (void)flag, (void)walk;
-    return remove(path);
-}
-
 void dicom_done(struct dicom *dicom)
 {
-    enum { OPEN_FOLDERS = 16 };
     if (dicom->folder)
-        nftw(dicom->folder, dicom_remove, OPEN_FOLDERS, FTW_DEPTH | FTW_PHYS);
+        folder_remove(dicom->folder);
     arena_done(&dicom->arena);
     *dicom = (struct dicom){0};
 }

@@ -2,9 +2,10 @@
 # Five-fold cross-validation of the shape model over all skulls of a folder: each skull is restored by a model that was
 # fitted without its fold. Folds are by head: two scans of one head share a fold.
 #   experiments/cross_validation/run.sh SKULLS OUT [MORE]
-#       SKULLS: a folder with NNN_complete.nrrd and NNN_implant.nrrd (SkullFix); OUT: 8 GB
+#       SKULLS: a folder with NNN_complete.nrrd and NNN_implant.nrrd (SkullFix); OUT: 8 GB, 1 GB at 0.8 mm
 #       MORE: a folder with NNN_defective.nrrd (the SkullFix test set), learnt in every fold, its holes masked
-# SEED (1) draws the folds; FAMILIES names the defects, OMP_NUM_THREADS the threads. What is there already is kept.
+# SEED (1) draws the folds; FAMILIES names the defects, SPACING a grid in mm instead of the skulls' own, OMP_NUM_THREADS
+# the threads. What is there already is kept.
 # Makes OUT/folds.tsv, OUT/metrics_FAMILY/metrics.csv and OUT/table.md (mean and standard deviation over the skulls).
 set -eu
 skulls=$(realpath "$1")
@@ -14,6 +15,7 @@ folds=5
 here=$(dirname "$0")
 calvaria=${CALVARIA:-build/calvaria}
 families=${FAMILIES:-official blobs craniotomy bilateral_large}
+spacing=${SPACING:-0}
 same_head="040 065 092" # of MORE: scans of the head of 011 and 042
 mkdir -p "$out/set"
 
@@ -45,7 +47,8 @@ for fold in 0 1 2 3 4; do
     done
     link "$@"
     awk -v fold="$fold" '$2 == fold { print $1 "\ttrain\t" $3 }' "$out/folds.tsv" >"$out/set/$fold.tsv"
-    "$calvaria" pack "$out/set/links" --out "$out/set/$fold.h5" --split-file "$out/set/$fold.tsv"
+    "$calvaria" pack "$out/set/links" --out "$out/set/$fold.h5" --split-file "$out/set/$fold.tsv" \
+        --spacing-mm "$spacing"
 done
 if [ -n "$more" ] && [ ! -f "$out/set/same_head.h5" ]; then
     more=$(realpath "$more")
@@ -54,12 +57,12 @@ if [ -n "$more" ] && [ ! -f "$out/set/same_head.h5" ]; then
         set -- "$@" "$more/${name}_defective.nrrd"
     done
     link "$@"
-    "$calvaria" pack "$out/set/links" --out "$out/set/same_head.h5" --split 1,0,0
+    "$calvaria" pack "$out/set/links" --out "$out/set/same_head.h5" --split 1,0,0 --spacing-mm "$spacing"
     link "$more"/*_defective.nrrd
     for name in $same_head; do
         rm "$out/set/links/${name}_defective.nrrd"
     done
-    "$calvaria" pack "$out/set/links" --out "$out/set/more.h5" --split 1,0,0
+    "$calvaria" pack "$out/set/links" --out "$out/set/more.h5" --split 1,0,0 --spacing-mm "$spacing"
 fi
 
 # A model for each fold, of the other four.
@@ -74,7 +77,8 @@ for fold in 0 1 2 3 4; do
         awk -v fold="$fold" '$2 == fold && $3 == "head_011_042" { found = 1 } END { exit found }' "$out/folds.tsv" &&
             set -- "$@" "$out/set/same_head.h5"
     fi
-    "$calvaria" shape "$@" --out "$out/shape_$fold.h5" --no-tune >"$out/shape_$fold.txt"
+    # few trials: they set the intervals, which are not used
+    "$calvaria" shape "$@" --out "$out/shape_$fold.h5" --no-tune --trials 2 >"$out/shape_$fold.txt"
 done
 
 # The cases: official implants, and one synthetic defect of each other family for each skull. Each is restored by the
@@ -88,7 +92,7 @@ truth() {
     fi
     defects=$here/../restoration/defects/$1.yaml
     [ -f "$defects" ] || defects=$here/../../configs/defects/$1.yaml
-    "$calvaria" inject "$skulls"/*_complete.nrrd --defects "$defects" --out "$out/truth/$1"
+    "$calvaria" inject "$out/truth/official"/*_complete.nrrd --defects "$defects" --out "$out/truth/$1"
 }
 for family in $families; do
     [ -d "$out/truth/$family" ] || truth "$family"

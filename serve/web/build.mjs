@@ -20,7 +20,7 @@ async function colours() {
 async function bundle() {
   const { metafile } = await build({
     absWorkingDir: here,
-    entryPoints: ['src/app.js'],
+    entryPoints: ['src/app.js', 'src/runs.js'],
     outdir: out,
     bundle: true,
     define: await colours(),
@@ -61,5 +61,5 @@ await mkdir(out, { recursive: true })
 const packages = await bundle()
 const texts = await Promise.all(packages.map(licence))
 await writeFile(join(out, 'licences.txt'), `The page is part of calvaria (MIT). It contains:\n\n${texts.join(`\n${'-'.repeat(80)}\n\n`)}`)
-for (const name of ['index.html', 'style.css', 'icon.svg']) await copyFile(join(here, name), join(out, name))
+for (const name of ['index.html', 'runs.html', 'style.css', 'icon.svg']) await copyFile(join(here, name), join(out, name))
 await compress(out)

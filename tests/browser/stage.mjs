@@ -21,6 +21,7 @@ export function makeSkull() {
   const skull = join(work, 'right', readdirSync(join(work, 'right')).find((name) => name.includes('_defective')))
   run('infer', '--model', 'builtin:mirror', skull, '--out', 'nifti', '--no-picture')
   run('infer', '--model', 'builtin:mirror', skull, '--out', 'nrrd', '--no-picture', '--format', 'nrrd')
+  run('infer', '--model', 'builtin:mirror', skull, '--out', 'gap', '--no-picture', '--clearance-mm', '2.5', '--insertable')
   return skull
 }
 
@@ -78,6 +79,7 @@ export async function visitor(browser, url, options = {}) {
 
 // What is seen of a canvas, decoded by the browser itself:
 //   drawn: share of pixels unlike the background; implant: pixels in the implant's colour, and their mean x, 0 (left) to 1;
+//   implant.pixels: where they are; yellow: pixels of measured lines;
 //   bone: [first, last] columns of each group of bone-coloured ones, left to right; ink(x0, x1): see below.
 export async function see(page, view) {
   await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))))
@@ -93,6 +95,8 @@ export async function see(page, view) {
     const { data } = paper.getImageData(0, 0, width, height)
     const columns = new Array(width).fill(0)
     const implantX = []
+    const pixels = []
+    let yellow = 0
     const letters = []
     const ground = data.subarray(4 * (6 * width + 6)) // beside the focus ring
     let drawn = 0
@@ -100,7 +104,11 @@ export async function see(page, view) {
       const [r, g, b] = data.subarray(i, i + 3)
       const x = (i / 4) % width
       if (Math.abs(r - ground[0]) + Math.abs(g - ground[1]) + Math.abs(b - ground[2]) > 30) drawn++
-      if (r - g > 45 && r - b > 60) implantX.push(x)
+      if (r > 220 && g > 170 && b < 110) yellow++
+      else if (r - g > 45 && r - b > 60) {
+        implantX.push(x)
+        pixels.push([x, Math.floor(i / 4 / width)])
+      }
       else if (r > 150 && r > b + 12 && r - g < 40) columns[x]++
       else if (b > 110 && b > r + 8 && b - r < 40) letters.push([x, Math.floor(i / 4 / width)])
     }
@@ -113,7 +121,7 @@ export async function see(page, view) {
       } else gap++
     }
     const mean = implantX.reduce((sum, x) => sum + x, 0) / implantX.length
-    return { width, height, drawn: drawn / (width * height), implant: { count: implantX.length, x: mean / width, columns: implantX }, bone, letters }
+    return { width, height, drawn: drawn / (width * height), implant: { count: implantX.length, x: mean / width, columns: implantX, pixels }, yellow, bone, letters }
   }, png.toString('base64'))
 }
 

@@ -1,5 +1,8 @@
 // test_page_parts.mjs - what of the page needs no browser: words, errors, thinned volumes. usage: node test_page_parts.mjs
 import { gzipSync } from 'node:zlib'
+import { readTable, series, smooth, ticks } from '../../serve/web/src/charts.js'
+import { History, LABEL, deepen, erasePiece, nearest, piece } from '../../serve/web/src/labels.js'
+import { forget, mine, remember } from '../../serve/web/src/mine.js'
 import { Failure, follow } from '../../serve/web/src/server.js'
 import { thinVolume } from '../../serve/web/src/volume.js'
 import { bytes, downloads, hours, measures, number } from '../../serve/web/src/words.js'
@@ -120,6 +123,69 @@ test('an empty implant has measures, too', () => {
 test('the files a visitor wants, the mesh first, and none twice', () => {
   const files = ['input', 'skull.ply', 'report.json', 'implant.nii.gz', 'implant.stl'].map((name) => ({ name }))
   assert.deepEqual(downloads(files).map(([file]) => file.name), ['implant.stl', 'implant.nii.gz', 'report.json'])
+})
+
+test('a stroke goes through the slices around it, and is undone and redone whole', () => {
+  const dim = [5, 4, 6]
+  const labels = new Uint8Array(120)
+  const history = new History()
+  const before = labels.slice()
+  labels[2 + 5 * 1 + 20 * 3] = LABEL.add
+  deepen(labels, before, dim, 2, 2)
+  assert.deepEqual([...labels.keys()].filter((i) => labels[i]).map((i) => Math.floor(i / 20)), [1, 2, 3, 4, 5])
+  assert.ok(history.record(before, labels))
+  assert.ok(!history.record(labels, labels), 'nothing changed is no step')
+  const now = labels.slice()
+  assert.ok(history.undo(labels))
+  assert.deepEqual(labels, before)
+  assert.ok(!history.undo(labels))
+  assert.ok(history.redo(labels))
+  assert.deepEqual(labels, now)
+  const edge = new Uint8Array(120)
+  edge[0] = 2
+  deepen(edge, new Uint8Array(120), dim, 0, 9)
+  assert.equal(edge.reduce((n, v) => n + (v === 2), 0), 5, 'it ends at the volume')
+})
+
+test('a piece is what hangs together by faces; its rim is erased with it', () => {
+  const dim = [6, 5, 4]
+  const mask = new Uint8Array(120)
+  const at = (x, y, z) => (z * dim[1] + y) * dim[0] + x
+  for (const [x, y, z] of [[1, 1, 1], [2, 1, 1], [2, 2, 1], [3, 3, 1], [5, 4, 3]]) mask[at(x, y, z)] = 1
+  assert.deepEqual(piece(mask, dim, at(1, 1, 1)).sort((a, b) => a - b), [at(1, 1, 1), at(2, 1, 1), at(2, 2, 1)])
+  assert.deepEqual(piece(mask, dim, at(0, 0, 0)), [])
+  assert.equal(nearest(mask, dim, [4, 4, 3], 1), at(5, 4, 3))
+  assert.equal(nearest(mask, dim, [0, 4, 3], 1), -1)
+  const labels = new Uint8Array(120)
+  erasePiece(labels, [at(5, 4, 3)], dim)
+  assert.deepEqual([...labels.keys()].filter((i) => labels[i] === LABEL.remove), [at(5, 4, 2), at(5, 3, 3), at(4, 4, 3), at(5, 4, 3)])
+})
+
+test('the list of this browser: the newest first, each once, and what is no list is none', () => {
+  const kept = new Map()
+  const storage = { getItem: (key) => kept.get(key) ?? null, setItem: (key, text) => kept.set(key, text) }
+  const job = (digit) => ({ id: digit.repeat(32), name: `${digit}.nii.gz`, created: '2026-01-01T00:00:00Z', model: 'first' })
+  remember(job('1'), storage)
+  remember(job('2'), storage)
+  remember({ ...job('1'), model: 'other' }, storage)
+  assert.deepEqual(mine(storage).map(({ name, model }) => [name, model]), [['2.nii.gz', 'first'], ['1.nii.gz', 'other']])
+  forget('2'.repeat(32), storage)
+  assert.equal(mine(storage).length, 1)
+  storage.setItem('calvaria.skulls', '[{"id": "../x"}]')
+  assert.deepEqual(mine(storage), [])
+  storage.setItem('calvaria.skulls', 'nonsense')
+  assert.deepEqual(mine(storage), [])
+})
+
+test('metrics.tsv becomes curves: rows of validation do not break the training curve', () => {
+  const table = readTable('step\tloss\tval_loss\n1\t4\t\n2\t2\t\n2\t\t3\n3\t1\t\n')
+  assert.deepEqual(series(table, 'loss'), [[1, 4], [2, 2], [3, 1]])
+  assert.deepEqual(series(table, 'val_loss'), [[2, 3]])
+  assert.deepEqual(series(table, 'absent'), [])
+  assert.deepEqual(smooth([[1, 4], [2, 2]], 1), [[1, 4], [2, 2]])
+  assert.deepEqual(smooth([[1, 4], [2, 2]], 2), [[1, 4], [2, 3]])
+  assert.deepEqual(ticks(0, 10), [0, 2, 4, 6, 8, 10])
+  assert.deepEqual(ticks(3, 3), [3])
 })
 
 runAll()

@@ -1,11 +1,16 @@
 // app.js - one page, one state at a time: loading, token, start, progress, result or problem. The address's #job=ID says which job it
 // shows, so that a reload, a bookmark or another window goes on with it.
-import { Failure, cancelJob, deleteJob, fetchInfo, fetchJob, follow, isFinal, openSession, startExample, upload } from './server.js'
+import { Failure, cancelJob, copyJob, deleteJob, fetchInfo, fetchJob, follow, isFinal, openSession, reviseJob, startExample, upload } from './server.js'
+import { listenToSettings, wantedSettings } from './adjust.js'
+import { closeCompare, openCompare } from './compare.js'
+import { listenToEdit } from './edit.js'
+import { hideList, isSending, sendAll, showList } from './list.js'
+import { forget, remember } from './mine.js'
+import { backgroundColour, closeResult, openResult } from './result.js'
 import { bytes, dateTime, hours, stageText } from './words.js'
-import { closeResult, openResult } from './result.js'
 
 const $ = (id) => document.getElementById(id)
-const titles = { token: 'token-title', start: 'start-title', progress: 'progress-title', result: 'result-title', problem: 'problem-title' }
+const titles = { token: 'token-title', start: 'start-title', progress: 'progress-title', result: 'result-title', problem: 'problem-title', compare: 'compare-title' }
 
 let info = null
 let stopFollowing = () => {}
@@ -21,6 +26,9 @@ function show(state, { focus = true } = {}) {
   if (state !== 'progress') $('lost').hidden = true
   document.body.dataset.state = state
   if (state !== 'result') closeResult()
+  if (state !== 'compare') closeCompare()
+  if (state === 'start') showList()
+  else hideList()
   if (focus && before !== state && before !== 'loading') $(titles[state]).focus({ preventScroll: state === 'start' })
   if (before !== state) scrollTo({ top: 0 })
 }
@@ -86,7 +94,12 @@ function showProgress({ text, percent, hint = '', cancel = true }) {
 
 function showJob(job) {
   name(job.example ? 'Example skull' : job.name, job.created)
-  if (job.state === 'done') {
+  remember(job)
+  if (job.revising) {
+    say('Making the implant anew')
+    show('result')
+    openResult(job)
+  } else if (job.state === 'done') {
     say(job.summary?.components ? 'Done. The implant is ready.' : 'Done. There is no implant: see the warnings.')
     show('result')
     openResult(job)
@@ -117,6 +130,23 @@ function openJob(id) {
 
 const kind = () => new FormData($('upload-form')).get('kind')
 
+function uploadFields() {
+  const fields = { auto: {}, skull: { segment: 'false' }, ct: { segment: 'true', threshold_hu: $('hu').value || '150' } }[kind()]
+  return info?.models.length > 1 ? { ...fields, model: $('model').value } : fields
+}
+
+// One file is followed to its result; of several the list on the start page tells.
+function sendFiles(files) {
+  if (!files.length || document.body.dataset.state === 'loading' || document.body.dataset.state === 'token') return
+  if (files.length === 1) {
+    send(files[0])
+    return
+  }
+  const fields = uploadFields()
+  showStart()
+  sendAll([...files], fields)
+}
+
 function showKind() {
   $('hu-row').hidden = kind() !== 'ct'
 }
@@ -136,7 +166,7 @@ async function send(file) {
     return
   }
   stopFollowing()
-  const fields = { auto: {}, skull: { segment: 'false' }, ct: { segment: 'true', threshold_hu: $('hu').value || '150' } }[kind()]
+  const fields = uploadFields()
   sending = new AbortController()
   try {
     showProgress({ text: 'Uploading', percent: 0 })
@@ -179,19 +209,50 @@ async function cancel() {
       return
     }
   }
+  forget(id)
   say('Cancelled')
   showStart()
 }
 
-async function removeData() {
+// The same job with other settings or another edit; what is shown stays until the new results are there.
+async function revise(fields, edit = null) {
+  const id = jobInAddress()
+  $('revise-wrong').textContent = ''
   try {
-    await deleteJob(jobInAddress())
+    showJob(await reviseJob(id, fields, edit))
+    openJob(id)
+  } catch (failure) {
+    $('revise-wrong').textContent = `${failure.message} ${failure.hint}`.trim()
+  }
+}
+
+async function cancelRevision() {
+  try {
+    await cancelJob(jobInAddress())
+  } catch (failure) {
+    if (failure.status !== 409) $('revise-wrong').textContent = failure.message
+  }
+}
+
+async function restoreByOther() {
+  try {
+    openJob((await copyJob(jobInAddress(), $('other-model').value)).id)
+  } catch (failure) {
+    showProblem(failure)
+  }
+}
+
+async function removeData() {
+  const id = jobInAddress()
+  try {
+    await deleteJob(id)
   } catch (failure) {
     if (failure.status !== 404) {
       showProblem(failure)
       return
     }
   }
+  forget(id)
   say('Your data was deleted')
   showStart()
 }
@@ -212,14 +273,38 @@ async function enterToken(event) {
 // ---- beginning ---------------------------------------------------------------------------------------------------------------------
 
 function describeServer() {
-  const { limits, model, version } = info
+  const { limits, model, models, version } = info
+  for (const id of ['model', 'other-model']) {
+    $(id).replaceChildren(...models.map((one) => new Option(one.name ? `${one.id} · ${one.name}` : one.id, one.id)))
+  }
+  for (const id of ['model-row', 'other-row']) $(id).hidden = models.length < 2
+  $('runs-link').hidden = !info.runs
   $('limit').textContent = `, up to ${bytes(limits.max_upload_bytes)}`
   $('keep').textContent = `Results are kept ${hours(limits.keep_hours)}, for you alone, and you can delete them.`
   const network = model.network ? ` (${model.network})` : ''
   $('about').textContent = `calvaria ${version} · model ${model.name || model.file}${network}`
 }
 
+async function compare(ids) {
+  stopFollowing()
+  name('')
+  try {
+    const jobs = await Promise.all(ids.map(fetchJob))
+    const undone = jobs.find((job) => job.state !== 'done')
+    if (undone) throw new Failure(`${undone.name} is not done.`, { hint: 'compare two finished skulls' })
+    show('compare')
+    await openCompare(jobs, backgroundColour())
+  } catch (failure) {
+    showProblem(failure)
+  }
+}
+
 async function route() {
+  const pair = /^#compare=([0-9a-f]{32}),([0-9a-f]{32})$/.exec(location.hash)
+  if (pair) {
+    compare(pair.slice(1))
+    return
+  }
   const id = jobInAddress()
   if (!id) {
     showStart()
@@ -257,13 +342,13 @@ function listenToDrops() {
     event.preventDefault()
     depth = 0
     over(false)
-    if (document.body.dataset.state === 'start' || document.body.dataset.state === 'problem') send(event.dataTransfer.files[0])
+    if (document.body.dataset.state === 'start' || document.body.dataset.state === 'problem') sendFiles(event.dataTransfer.files)
   })
 }
 
 $('token-form').addEventListener('submit', enterToken)
 $('upload-form').addEventListener('submit', (event) => event.preventDefault())
-$('upload-form').addEventListener('change', (event) => (event.target === $('file') ? send($('file').files[0]) : showKind()))
+$('upload-form').addEventListener('change', (event) => (event.target === $('file') ? sendFiles($('file').files) : showKind()))
 $('example').addEventListener('click', example)
 $('cancel').addEventListener('click', cancel)
 $('again').addEventListener('click', showStart)
@@ -274,7 +359,11 @@ document.querySelector('.brand').addEventListener('click', (event) => {
   event.preventDefault()
   if (!sending) showStart()
 })
+$('revise-cancel').addEventListener('click', cancelRevision)
+$('other-make').addEventListener('click', restoreByOther)
+listenToSettings((fields) => revise(fields))
+listenToEdit((edit, drop) => revise(drop ? { ...wantedSettings(), drop_edit: 'true' } : wantedSettings(), edit))
 addEventListener('popstate', route)
-addEventListener('beforeunload', (event) => sending && event.preventDefault())
+addEventListener('beforeunload', (event) => (sending || isSending()) && event.preventDefault())
 listenToDrops()
 begin()

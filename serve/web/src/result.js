@@ -1,13 +1,18 @@
 // result.js - the result of one job: measurements, files, and the views (whose code is fetched when the first result is shown).
+import { showRevising, showSettings } from './adjust.js'
+import { closeEdit, openEdit } from './edit.js'
 import { fetchFile } from './server.js'
-import { bytes, dateTime, downloads, extension, measures, number } from './words.js'
+import { closeTools, openTools } from './tools.js'
+import { bytes, dateTime, downloads, extension, measures, number, stageText } from './words.js'
 
 const $ = (id) => document.getElementById(id)
 const dark = matchMedia('(prefers-color-scheme: dark)')
-const FILES = ['skull.ply', 'completed.ply', 'implant.ply', 'skull', 'implant']
+const FILES = ['skull.ply', 'completed.ply', 'implant.ply', 'skull', 'implant', 'ct', 'edit']
+const ABSENT = new Set(['implant.ply', 'ct', 'edit']) // of an empty implant, of a mask, of what was not edited
 
 let views = null // Views, once made
 let shown = null // the id of the job on show
+let revision = null // and which of its results
 let loading = null // AbortController of the files under way
 
 function element(tag, text, attributes = {}) {
@@ -46,24 +51,21 @@ function listFiles(files, summary) {
 }
 
 function backdrop() {
-  const [r, g, b] = getComputedStyle($('views')).getPropertyValue('--view').trim().split(' ').map(Number)
-  views?.background([r / 255, g / 255, b / 255])
+  views?.background(backgroundColour())
 }
 
 function panels() {
-  return Object.fromEntries([...document.querySelectorAll('figure[data-view]')].map((figure) => {
+  return Object.fromEntries([...document.querySelectorAll('#views figure')].map((figure) => {
     const mark = (side) => figure.querySelector(`.mark.${side}`)
     const marks = { left: mark('left'), right: mark('right'), top: mark('top'), bottom: mark('bottom') }
     return [figure.dataset.view, { canvas: figure.querySelector('canvas'), marks }]
   }))
 }
 
-// A file that is not there (no mesh of an empty implant) is left out; any other failure is one.
-async function fetchFiles(id, signal) {
-  const found = await Promise.all(FILES.map((name) => fetchFile(id, name, signal).catch((failure) => {
-    if (failure.status === 404 && name === 'implant.ply') return null
-    throw failure
-  })))
+// A file that is not there is left out; any other failure is one.
+async function fetchFiles({ id, files }, signal) {
+  const there = (name) => !ABSENT.has(name) || files.some((file) => file.url.endsWith(`/${name}`))
+  const found = await Promise.all(FILES.map((name) => (there(name) ? fetchFile(id, name, signal) : null)))
   return Object.fromEntries(FILES.map((name, i) => [name, found[i]]))
 }
 
@@ -74,18 +76,21 @@ function resetControls() {
   $('cut-depth').disabled = true
 }
 
-async function draw(job) {
+async function draw(job, again) {
   loading = new AbortController()
   const { signal } = loading
   $('views').dataset.ready = 'no'
   $('views-loading').textContent = 'Loading the views …'
   try {
-    const [{ Views }, files] = await Promise.all([import('./views.js'), fetchFiles(job.id, signal)])
+    const [{ Views }, files] = await Promise.all([import('./views.js'), fetchFiles(job, signal)])
     if (signal.aborted) return
     views ??= await Views.open(panels())
-    resetControls()
+    if (!again) resetControls()
     views.cut('none', 0)
-    await views.show(files)
+    await views.show(files, again)
+    openTools(views)
+    openEdit(views, files.edit)
+    if (again) cut()
     backdrop()
     $('views').dataset.ready = 'yes'
   } catch (failure) {
@@ -96,24 +101,41 @@ async function draw(job) {
   }
 }
 
+// The same job once more: its views stay as they were turned, and are drawn anew where it has new results.
 export function openResult(job) {
-  if (shown === job.id) return
+  const again = shown === job.id
+  const text = job.state === 'queued' ? `Waits, place ${job.queue_place ?? '?'} in the queue` : stageText(job.stage)
+  $('result-model').textContent = job.model ? `Model: ${job.model}${job.settings.edited ? ' · edited by hand' : ''}` : ''
+  showRevising(job, text)
+  $('revise-wrong').textContent = job.error && !job.revising ? `Not changed: ${job.error}` : ''
+  const made = `${job.revision} ${job.finished} ${job.revising}`
+  if (again && (job.revising || revision === made)) return
   shown = job.id
+  revision = made
   listMeasures(job.summary)
   listWarnings(job.warnings)
   listFiles(job.files, job.summary)
+  showSettings(job.settings)
   $('confirm').hidden = true
   const grid = number(job.mesh_grid_mm, 'mm', 2)
   $('grid').textContent = job.mesh_grid_mm ? `The views show surfaces made at ${grid}; the files have the upload's own grid.` : ''
   $('expires').textContent = job.expires ? `, until ${dateTime(job.expires)}` : ''
-  draw(job)
+  loading?.abort()
+  draw(job, again)
 }
 
 export function closeResult() {
   if (!shown) return
-  shown = null
+  shown = revision = null
   loading.abort()
+  closeEdit()
+  closeTools()
   views?.clear()
+}
+
+// The colour behind the views, for other sections too.
+export function backgroundColour() {
+  return getComputedStyle($('views')).getPropertyValue('--view').trim().split(' ').map((value) => Number(value) / 255)
 }
 
 function cut() {

@@ -5,6 +5,7 @@ export class Failure extends Error {
     super(message)
     this.status = status
     this.hint = hint
+    this.retryAfter = 0 // s
   }
 
   // The server says "where: what: why (what would work)"; what would work is shown as advice.
@@ -30,7 +31,7 @@ function failure(status, body, retryAfter) {
   } catch {
     // not JSON: a proxy's page; the status must do
   }
-  return Failure.from(text, status, otherwise)
+  return Object.assign(Failure.from(text, status, otherwise), { retryAfter: Number(retryAfter) || 0 })
 }
 
 async function request(path, options = {}) {
@@ -50,7 +51,17 @@ export const fetchFile = async (id, name, signal) => (await request(`/api/jobs/$
 export const startExample = async () => (await request('/api/example', { method: 'POST' })).json()
 export const cancelJob = (id) => request(`/api/jobs/${id}/cancel`, { method: 'POST' })
 export const deleteJob = (id) => request(`/api/jobs/${id}`, { method: 'DELETE' })
+export const copyJob = async (id, model) => (await request(`/api/jobs/${id}/copy?model=${encodeURIComponent(model)}`, { method: 'POST' })).json()
+export const fetchRuns = async () => (await request('/api/runs')).json()
 export const openSession = (token) => request('/api/session', { method: 'POST', headers: { Authorization: `Bearer ${token}` } })
+
+// Other settings, or an implant changed by hand (a Blob of labels): without the network.
+export async function reviseJob(id, fields, edit = null) {
+  const form = new FormData()
+  for (const [name, value] of Object.entries(fields)) form.append(name, value)
+  if (edit) form.append('edit', edit, 'edit.nii.gz')
+  return (await request(`/api/jobs/${id}/revise`, { method: 'POST', body: form })).json()
+}
 
 // XMLHttpRequest, because fetch cannot tell how much of a body is sent. onProgress(fraction).
 export function upload(file, fields, onProgress, signal) {

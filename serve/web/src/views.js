@@ -1,22 +1,9 @@
-// views.js - three linked 3D views of the surfaces and one canvas of linked slices, drawn by NiiVue. Everything lies in the volume's
-// world frame, RAS millimetres; the letters at a view's edges are computed from the very matrix that draws it.
-import { NVImage, NVMesh, Niivue, SHOW_RENDER, SLICE_TYPE } from '@niivue/niivue'
-import { cutShader, surfaceShader } from './shaders.js'
-import { thinVolume } from './volume.js'
+// views.js - what the result section draws on: three linked 3D views of the surfaces and one canvas of linked slices.
+import { NVMesh } from '@niivue/niivue'
+import { Slices } from './slices.js'
+import { BONE, DIRECTIONS, IMPLANT, NO_CUT, Surfaces, boundsOf, hasFaces } from './surfaces.js'
 
-// From data/picture/colours.h, by build.mjs.
-const BONE = COLOUR_BONE
-const IMPLANT = COLOUR_IMPLANT
-const NO_CUT = [0, 0, 0, 1]
 const TURN_DEG = 5
-const QUIET = {
-  dragAndDropEnabled: false,
-  scrollRequiresFocus: true,
-  loadingText: '',
-  logLevel: 'error',
-  crosshairWidthUnit: 'mm',
-  crosshairColor: [0.34, 0.71, 0.91, 0.9],
-}
 
 // Which surfaces each view shows, and how.
 const SCENES = {
@@ -26,166 +13,6 @@ const SCENES = {
     { file: 'implant.ply', paint: IMPLANT, role: 'implant' },
     { file: 'skull.ply', paint: BONE, role: 'skull' },
   ],
-}
-
-export const DIRECTIONS = { front: [180, 8], back: [0, 8], right: [270, 8], left: [90, 8], top: [180, 89], implant: null }
-
-const LETTERS = [['R', 'L'], ['A', 'P'], ['S', 'I']]
-
-// The letter of the world axis that runs most along one row of the projection: [towards growing, towards falling].
-function letters(mvp, row) {
-  const along = [0, 1, 2].map((axis) => mvp[4 * axis + row])
-  const axis = along.reduce((best, value, i) => (Math.abs(value) > Math.abs(along[best]) ? i : best), 0)
-  return along[axis] > 0 ? LETTERS[axis] : [...LETTERS[axis]].reverse()
-}
-
-// The surface of an empty implant has none, and NiiVue refuses it.
-const hasFaces = (ply) => !/element face 0\n/.test(new TextDecoder('latin1').decode(ply.slice(0, 512)))
-
-function flipped(tris) {
-  const out = new Uint32Array(tris.length)
-  for (let i = 0; i < tris.length; i += 3) {
-    out[i] = tris[i]
-    out[i + 1] = tris[i + 2]
-    out[i + 2] = tris[i + 1]
-  }
-  return out
-}
-
-function boundsOf(meshes) {
-  const low = [Infinity, Infinity, Infinity]
-  const high = [-Infinity, -Infinity, -Infinity]
-  for (const { pts } of meshes) {
-    for (let i = 0; i < pts.length; i++) {
-      low[i % 3] = Math.min(low[i % 3], pts[i])
-      high[i % 3] = Math.max(high[i % 3], pts[i])
-    }
-  }
-  return { low, high, centre: low.map((value, axis) => (value + high[axis]) / 2) }
-}
-
-// On a small screen all views but one are hidden, and drawn when they are shown.
-const seen = (canvas) => getComputedStyle(canvas).visibility !== 'hidden'
-
-class Surfaces {
-  constructor(canvas, marks) {
-    this.canvas = canvas
-    this.marks = marks
-    this.parts = []
-    this.nv = new Niivue({
-      ...QUIET,
-      sliceType: SLICE_TYPE.RENDER,
-      isDepthPickMesh: true,
-      show3Dcrosshair: true,
-      crosshairWidth: 1,
-    })
-  }
-
-  async attach() {
-    await this.nv.attachToCanvas(this.canvas)
-    this.surface = this.nv.setCustomMeshShader(surfaceShader, 'surface')
-    this.section = this.nv.setCustomMeshShader(cutShader, 'section')
-    this.cut(NO_CUT)
-  }
-
-  clear() {
-    for (const { mesh, inside } of this.parts) {
-      this.nv.removeMesh(mesh)
-      if (inside) this.nv.removeMesh(inside)
-    }
-    this.parts = []
-  }
-
-  add({ pts, tris }, { paint, role }, bounds) {
-    this.parts.push({ role, bounds, mesh: this.make(pts, tris, paint, bounds, this.surface) })
-  }
-
-  make(pts, tris, paint, bounds, shader) {
-    const mesh = new NVMesh(pts, tris, '', new Uint8Array(paint), 1, true, this.nv.gl)
-    mesh.meshShaderIndex = shader
-    mesh.extentsMin = bounds.low // the same for all views, so that they show the same scale
-    mesh.extentsMax = bounds.high
-    this.nv.meshes.push(mesh)
-    return mesh
-  }
-
-  opacity(role, value) {
-    for (const part of this.parts) {
-      if (part.role !== role) continue
-      part.mesh.opacity = value
-      if (part.inside) part.inside.opacity = value
-    }
-  }
-
-  cut(plane) {
-    const { gl } = this.nv
-    for (const index of [this.surface, this.section]) {
-      const { program, uniforms } = this.nv.meshShaders[index].shader
-      gl.useProgram(program)
-      gl.uniform4fv(uniforms.cut, plane)
-    }
-    for (const part of this.parts) {
-      const { mesh } = part
-      if (plane !== NO_CUT && !part.inside) part.inside = this.make(mesh.pts, flipped(mesh.tris), mesh.rgba255, part.bounds, this.section)
-      if (part.inside) [part.inside.visible, part.inside.opacity] = [plane !== NO_CUT, mesh.opacity]
-    }
-  }
-
-  draw() {
-    if (!seen(this.canvas)) return
-    this.nv.drawScene()
-    if (this.parts.length) this.mark()
-  }
-
-  mark() {
-    const { renderAzimuth, renderElevation } = this.nv.scene
-    const [mvp] = this.nv.calculateMvpMatrix(null, [0, 0, 0, 0], renderAzimuth, renderElevation)
-    ;[this.marks.right.textContent, this.marks.left.textContent] = letters(mvp, 0)
-    ;[this.marks.top.textContent, this.marks.bottom.textContent] = letters(mvp, 1)
-  }
-}
-
-class Slices {
-  constructor(canvas) {
-    this.canvas = canvas
-    this.nv = new Niivue({
-      ...QUIET,
-      backColor: [0, 0, 0, 1],
-      sliceType: SLICE_TYPE.MULTIPLANAR,
-      multiplanarShowRender: SHOW_RENDER.NEVER,
-      multiplanarPadPixels: 24,
-      isRadiologicalConvention: true,
-      sagittalNoseLeft: true,
-      showAllOrientationMarkers: true,
-      fontColor: [0.75, 0.8, 0.85, 1],
-      fontSizeScaling: 0.5,
-      crosshairWidth: 0.7,
-    })
-  }
-
-  async attach() {
-    await this.nv.attachToCanvas(this.canvas)
-    const ramp = (paint) => ({ R: [0, paint[0]], G: [0, paint[1]], B: [0, paint[2]], A: [0, 255], I: [0, 255] })
-    this.nv.addColormap('bone_mask', ramp(BONE))
-    this.nv.addColormap('implant_mask', ramp(IMPLANT))
-  }
-
-  clear() {
-    while (this.nv.volumes.length) this.nv.removeVolume(this.nv.volumes.at(-1))
-  }
-
-  async add(buffer, name, colormap) {
-    const image = await NVImage.loadFromUrl({ url: buffer, name: `${name}.nii`, colormap, cal_min: 0, cal_max: 1 })
-    this.nv.addVolume(image)
-  }
-
-  opacity(value) {
-    if (this.nv.volumes.length > 1) this.nv.setOpacity(1, value)
-  }
-
-  draw() {
-    if (seen(this.canvas)) this.nv.drawScene()
-  }
 }
 
 // Everything the result section draws on; made once, filled anew for each job.
@@ -217,8 +44,10 @@ export class Views {
     }
   }
 
-  // files: ArrayBuffers by name: skull.ply, completed.ply, implant.ply (absent when empty), skull, implant (NIfTI masks).
-  async show(files) {
+  // files: ArrayBuffers by name: skull.ply, completed.ply, implant.ply (absent when empty), skull, implant (NIfTI masks), ct (of a CT).
+  // turned: the skull stays as the user turned it.
+  async show(files, turned = false) {
+    const [azimuth, elevation] = [this.scenes.implant.nv.scene.renderAzimuth, this.scenes.implant.nv.scene.renderElevation]
     this.clear()
     const surfaces = {}
     const { gl } = this.scenes.defective.nv
@@ -230,9 +59,9 @@ export class Views {
     for (const [name, parts] of Object.entries(SCENES)) {
       for (const part of parts) if (surfaces[part.file]) this.scenes[name].add(surfaces[part.file], part, this.bounds)
     }
-    await this.slices.add(await thinVolume(files.skull), 'skull', 'bone_mask')
-    await this.slices.add(await thinVolume(files.implant), 'implant', 'implant_mask')
-    this.look('implant')
+    await this.slices.show(files)
+    if (turned) this.turnTo(azimuth, elevation)
+    else this.look('implant')
     this.point(this.target)
   }
 
@@ -303,7 +132,7 @@ export class Views {
 
   implantOpacity(value) {
     this.scenes.implant.opacity('implant', value)
-    this.slices.opacity(value)
+    this.slices.opacity('implant', value)
     this.draw()
   }
 

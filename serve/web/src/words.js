@@ -11,6 +11,17 @@ const STAGES = {
   meshing: 'Making the surfaces',
 }
 
+// Level and width in Hounsfield units.
+export const WINDOWS = { bone: [500, 2000], brain: [40, 80], soft: [50, 400], full: [1000, 4000] }
+
+// A job's state in the list; null: it could not be fetched.
+export function stateText(job) {
+  if (!job) return 'not reached'
+  const texts = { queued: `waits, place ${job.queue_place ?? '?'}`, running: `${Math.floor(job.percent)} %`, failed: 'failed', cancelled: 'cancelled' }
+  if (job.state !== 'done') return texts[job.state] ?? job.state
+  return job.summary?.components ? `done, ${number(job.summary.volume_ml, 'ml')}` : 'done, no implant'
+}
+
 export const stageText = (stage) => STAGES[stage] ?? 'Working'
 
 export function bytes(n) {
@@ -62,6 +73,7 @@ const FILES = {
   'report.html': 'Report, to read',
   'report.json': 'Report, for programs',
   'preview.png': 'Picture',
+  'edit.nii.gz': 'Your edit, labels',
 }
 
 // What a visitor wants of a job's files, in this order; [file, what it is].
