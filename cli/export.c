@@ -8,6 +8,7 @@
 #include "cli/command.h"
 #include "infer/exchange/onnx.h"
 #include "infer/restore.h"
+#include "nn/model/ensemble_file.h"
 #include "shape/model.h"
 
 struct export_options {
@@ -15,6 +16,7 @@ struct export_options {
     const char *onnx, *model, *licence;
     struct config_strings set;
     int stage;
+    int64_t member;
     struct onnx_options options;
 };
 
@@ -34,6 +36,9 @@ static const struct config_field export_fields[] = {
     {.key = "stage", .type = CONFIG_ENUM, .offset = offsetof(struct export_options, stage), .text = "fine",
      .names = stage_names, .help = "of a cascade: the fine network (a model's only one), or the coarse one whose "
              "prediction is its second channel; what --onnx writes, and --set changes"},
+    {.key = "member", .type = CONFIG_INT, .offset = offsetof(struct export_options, member), .text = "0", .min = 0,
+     .max = 1000,
+     .help = "of an ensemble: this member alone, from 1; 0: all, with --onnx as FILE_1.onnx, FILE_2.onnx ..."},
     {.key = "patch_vox", .type = CONFIG_INT3, .offset = offsetof(struct export_options, options.patch_vox),
      .text = "0", .min = 0, .max = 4096, .unit = "voxels",
      .help = "fix the input's size x,y,z; 0: left open where the network allows"},
@@ -74,13 +79,125 @@ static enum status export_model(const struct export_options *options, const stru
     return status;
 }
 
-static enum status export_onnx(const struct export_options *options, const struct model *stage, struct error *error)
+static enum status export_onnx(const struct export_options *options, const char *path, const struct model *stage,
+                               struct error *error)
 {
-    if (onnx_write(options->onnx, stage, &options->options, error))
+    if (onnx_write(path, stage, &options->options, error))
         return error->status;
-    printf("%s: network %s, %" PRId64 " parameters, opset %d\n", options->onnx, stage->network.name,
-           stage->params.n_floats, ONNX_OPSET);
+    printf("%s: network %s, %" PRId64 " parameters, opset %d\n", path, stage->network.name, stage->params.n_floats,
+           ONNX_OPSET);
     return STATUS_OK;
+}
+
+/* What a killed export left in the folder of its files. */
+static void export_sweep(const struct export_options *options)
+{
+    struct arena arena = {0};
+    for (int i = 0; i < 2; i++) {
+        const char *out = i ? options->model : options->onnx, *folder = out ? file_folder(&arena, out) : NULL;
+        if (folder)
+            file_sweep(folder);
+    }
+    arena_done(&arena);
+}
+
+/* A cascade holds two networks; ONNX takes one. */
+static enum status export_stage(struct model **ret, const struct export_options *options, struct model *model,
+                                struct error *error)
+{
+    *ret = options->stage == STAGE_COARSE ? model->coarse : model;
+    if (!*ret)
+        return error_set(error, STATUS_USAGE, "--stage: coarse: the model has no coarse stage (leave --stage out)");
+    return export_set(*ret, &options->set, error);
+}
+
+/* --- ensembles --- */
+
+struct export_ensemble {
+    const struct export_options *options;
+    const char *path;
+};
+
+static enum status export_read_member(void *context, int64_t member, struct model *ret, struct error *error)
+{
+    const struct export_ensemble *ensemble = context;
+    struct model *stage;
+    if (ensemble_read_member(ret, ensemble->path, member, error))
+        return error->status;
+    const enum status status = export_stage(&stage, ensemble->options, ret, error);
+    if (status)
+        model_done(ret);
+    return status;
+}
+
+/* FILE_1.onnx ...: the mean of their outputs is the ensemble's field (docs/restore_onnx.py takes them all). */
+static enum status export_ensemble_onnx(const struct export_ensemble *ensemble, int64_t n, struct error *error)
+{
+    const struct export_options *options = ensemble->options;
+    const size_t length = strlen(options->onnx), ending = file_has_suffix(options->onnx, ".onnx") ? 5 : 0;
+    enum status status = STATUS_OK;
+    for (int64_t member = 1; member <= n && !status; member++) {
+        struct model model;
+        struct arena arena = {0};
+        char *path = arena_printf(&arena, "%.*s_%" PRId64 "%s", (int)(length - ending), options->onnx, member,
+                                  options->onnx + length - ending);
+        status = path ? export_read_member((void *)(uintptr_t)ensemble, member, &model, error)
+                      : error_memory(error, length, "a path");
+        if (!status) {
+            status = export_onnx(options, path, options->stage == STAGE_COARSE ? model.coarse : &model, error);
+            model_done(&model);
+        }
+        arena_done(&arena);
+    }
+    return status;
+}
+
+/* The whole ensemble, to pass on. */
+static enum status export_ensemble_model(const struct export_ensemble *ensemble, int64_t n, struct error *error)
+{
+    const struct export_options *options = ensemble->options;
+    const struct ensemble_source source = {export_read_member, (void *)(uintptr_t)ensemble};
+    struct arena arena = {0};
+    struct model whole = {0}, out;
+    enum status status = ensemble_read(&whole, ensemble->path, 1, error);
+    if (!status)
+        status = model_portable(&out, &whole, options->licence, &arena, error);
+    if (!status)
+        status = ensemble_write(options->model, n, &source, out.texts, out.n_texts, error);
+    if (!status)
+        printf("%s: an ensemble of %" PRId64 " of network %s, %" PRId64 " parameters each\n", options->model, n,
+               whole.network.name, whole.params.n_floats);
+    model_done(&whole);
+    arena_done(&arena);
+    return status;
+}
+
+static enum status export_whole_ensemble(const struct export_options *options, const char *path, int64_t n,
+                                         struct error *error)
+{
+    const struct export_ensemble ensemble = {options, path};
+    export_sweep(options);
+    enum status status = options->onnx ? export_ensemble_onnx(&ensemble, n, error) : STATUS_OK;
+    return status || !options->model ? status : export_ensemble_model(&ensemble, n, error);
+}
+
+static enum status export_one(const struct export_options *options, const char *path, int64_t n_members,
+                              struct error *error)
+{
+    struct model model, *stage;
+    if (options->member && !n_members)
+        return error_set(error, STATUS_USAGE, "--member: the model is no ensemble (leave --member out)");
+    if (n_members ? ensemble_read_member(&model, path, options->member, error) : model_read(&model, path, false, error))
+        return error->status;
+    enum status status = export_stage(&stage, options, &model, error);
+    if (!status)
+        export_sweep(options);
+    if (!status && options->onnx)
+        status = export_onnx(options, options->onnx, stage, error);
+    if (!status && options->model)
+        status = export_model(options, &model, error);
+    model_done(&model);
+    return status;
 }
 
 /* A shape model has no network: it can be passed on, with another note. */
@@ -107,38 +224,19 @@ static enum status export_command(const void *value, int n_inputs, char *const *
 {
     const struct export_options *options = value;
     struct arena arena = {0};
-    struct model model = {0};
     const char *path;
     (void)n_inputs;
 
     if (!options->onnx && !options->model)
         return error_set(error, STATUS_USAGE, "export: nothing to write (--onnx FILE.onnx, --model FILE.h5, or both)");
     enum status status = restorer_find(&path, inputs[0], &arena, error);
-    if (!status && shape_model_is(path)) {
+    const int64_t n_members = status ? 0 : ensemble_members(path);
+    if (!status && shape_model_is(path))
         status = export_shape(options, path, error);
-        arena_done(&arena);
-        return status ? error_while(error, "exporting '%s'", inputs[0]) : STATUS_OK;
-    }
-    if (!status)
-        status = model_read(&model, path, false, error);
-
-    /* A cascade holds two networks; ONNX takes one. */
-    struct model *stage = options->stage == STAGE_COARSE ? model.coarse : &model;
-    if (!status && !stage)
-        status = error_set(error, STATUS_USAGE, "--stage: coarse: the model has no coarse stage (leave --stage out)");
-    if (!status)
-        status = export_set(stage, &options->set, error);
-    for (int i = 0; i < 2; i++) { /* what an export left when it was killed */
-        const char *out = i ? options->model : options->onnx, *folder = out ? file_folder(&arena, out) : NULL;
-        if (!status && folder)
-            file_sweep(folder);
-    }
-    if (!status && options->onnx)
-        status = export_onnx(options, stage, error);
-    if (!status && options->model)
-        status = export_model(options, &model, error);
-
-    model_done(&model);
+    else if (!status && n_members > 0 && options->member == 0)
+        status = export_whole_ensemble(options, path, n_members, error);
+    else if (!status)
+        status = export_one(options, path, n_members, error);
     arena_done(&arena);
     return status ? error_while(error, "exporting '%s'", inputs[0]) : STATUS_OK;
 }
@@ -146,7 +244,7 @@ static enum status export_command(const void *value, int n_inputs, char *const *
 const struct command command_export = {
     .name = "export",
     .arguments = "MODEL [--onnx FILE.onnx [--stage coarse] [--patch-vox X,Y,Z]] [--model FILE.h5 [--licence "
-                 "TEXT]] [--set KEY=VALUE]...",
+                 "TEXT]] [--member N] [--set KEY=VALUE]...",
     .example = "calvaria export runs/first --onnx first.onnx",
     .options =
         {

@@ -12,7 +12,7 @@
 #include "data/defects/defect.h"
 #include "data/volume/dicom.h"
 #include "data/volume/formats.h"
-#include "nn/model/model_file.h"
+#include "nn/model/ensemble_file.h"
 #include "shape/model.h"
 #include "train/stages.h"
 
@@ -120,11 +120,15 @@ static enum status info_dataset(const char *path, struct error *error)
 static enum status info_model(const char *path, const struct info_options *options, struct error *error)
 {
     struct model model = {0};
-    enum status status = model_read(&model, path, false, error);
+    const int64_t n_members = ensemble_members(path);
+    enum status status = n_members ? ensemble_read(&model, path, 1, error) : model_read(&model, path, false, error);
 
     if (status)
         return status;
     printf("model      %s\n", path);
+    if (n_members)
+        printf("ensemble   %" PRId64 " members, which run one after the other: the mean of their predictions\n",
+               n_members);
 
     for (int64_t i = 0; i < model.n_texts; i++)
         if (strcmp(model.texts[i].key, "network") != 0) /* printed as a table below */

@@ -3,6 +3,7 @@
 
     calvaria export MODEL --onnx model.onnx              (of a cascade: --stage coarse)
     python docs/restore_onnx.py model.onnx SKULL.nrrd IMPLANT.nrrd
+    python docs/restore_onnx.py ensemble_1.onnx ensemble_2.onnx ... SKULL.nrrd IMPLANT.nrrd     (the mean of its members)
 
 For a network that sees the whole skull in one frame (restore.scan: whole, with a working spacing), and files whose axes run to the
 patient's left, back and top. Needs numpy, scipy, pynrrd and onnxruntime.
@@ -51,12 +52,13 @@ def window(start, patch):
     return tuple(slice(s + p, s + 2 * p) for s, p in zip(start, patch))
 
 
-def main(model, skull_path, implant_path):
+def main(*paths):
     import nrrd
     import onnxruntime
     from scipy import ndimage
-    session = onnxruntime.InferenceSession(model)
-    told = session.get_modelmeta().custom_metadata_map
+    *models, skull_path, implant_path = paths
+    sessions = [onnxruntime.InferenceSession(model) for model in models]
+    told = sessions[0].get_modelmeta().custom_metadata_map
     patch, spacing, threshold = (json.loads(told["calvaria.restore." + key]) for key in ("patch_vox", "working_spacing_mm", "threshold"))
     assert told["calvaria.restore.scan"] == "whole" and told["calvaria.restore.task"] == "implant", told["calvaria.preprocessing"]
     skull, header = nrrd.read(skull_path)  # x, y, z
@@ -65,7 +67,7 @@ def main(model, skull_path, implant_path):
     here, around = window(frame_at(bone, patch), patch), [(p, p) for p in patch]
     source = np.pad(bone, around)[here].transpose(2, 1, 0)  # z, y, x
     whole = np.zeros(np.add(bone.shape, np.multiply(2, patch)), np.float32)
-    whole[here] = session.run(["output"], {"input": source[None, None]})[0][0, -1].transpose(2, 1, 0)
+    whole[here] = np.mean([session.run(["output"], {"input": source[None, None]})[0][0, -1] for session in sessions], 0).transpose(2, 1, 0)
     answer = whole[tuple(slice(p, -p) for p in patch)]
     implant = (along(lines, answer, skull.shape, steps) > threshold) & (skull == 0)
     if "keep_largest: 1" in told["calvaria.restore.postprocess"]:
@@ -75,6 +77,6 @@ def main(model, skull_path, implant_path):
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 4:
+    if len(sys.argv) < 4:
         sys.exit(__doc__)
     main(*sys.argv[1:])

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/claim.h"
 #include "base/file.h"
 #include "data/picture/render.h"
 #include "data/volume/formats.h"
@@ -19,7 +20,7 @@
 /* One input on its way. */
 struct batch_case {
     const char *path, *name;
-    bool failed;
+    bool failed, skipped; /* skipped: done before */
     double begin, read_s; /* when it began; reading took */
     struct memory_plan plan;
     struct skull_report input;
@@ -35,7 +36,10 @@ struct batch {
     struct restorer *restorer;
     struct batch_case *cases;
     int n;
-    int64_t limit; /* of memory, bytes; 0: none */
+    int64_t limit;            /* of memory, bytes; 0: none */
+    struct progress progress; /* over the cases, where there are several */
+    int n_run, n_failed, n_skipped;
+    const char *failed; /* the paths of those */
     struct arena arena;
 };
 
@@ -92,7 +96,7 @@ static enum status batch_folder(const struct batch *batch, struct error *error)
     }
 
     /* Every case writes its report last: where that exists, an earlier run's results do. */
-    for (int i = 0; i < batch->n; i++) {
+    for (int i = 0; i < batch->n && !batch->config->join; i++) {
         struct arena arena = {0};
         char *report = case_file(batch, &batch->cases[i], &arena, "_report", ".json", error);
         enum status status = report ? file_check_free(report, batch->config->overwrite, error) : error->status;
@@ -481,6 +485,7 @@ static enum status case_run(struct batch *batch, struct batch_case *one, struct 
     volume_done(&one->result.raw);
     volume_done(&one->result.prediction);
     mesh_field_done(&one->result.cuts);
+    volume_done(&one->result.spread);
     return status ? error_while(error, "restoring %s", one->path) : STATUS_OK;
 }
 
@@ -510,7 +515,7 @@ static enum status batch_print(struct batch *batch, FILE *table, struct error *e
     for (int i = 0; i < batch->n; i++) {
         const struct batch_case *one = &batch->cases[i];
         const char **row = cells + rows * COLUMNS;
-        if (one->failed)
+        if (one->failed || one->skipped || !one->report.created[0])
             continue;
         row[0] = one->name;
         row[1] = arena_printf(&batch->arena, "%.2f", one->report.volume_ml);
@@ -533,44 +538,81 @@ static enum status batch_print(struct batch *batch, FILE *table, struct error *e
     return STATUS_OK;
 }
 
-/* A case that fails does not stop the others; a single case returns its own error. */
-static enum status batch_cases(struct batch *batch, struct error *error)
+/* Its report, which is written last, is there: by an earlier or another process. */
+static bool batch_case_is_done(const struct batch *batch, const struct batch_case *one)
 {
-    char *failed = NULL;
-    int n_failed = 0;
-    struct progress cases = {0};
+    struct arena arena = {0};
+    struct error ignored = {0};
+    const char *report = case_file(batch, one, &arena, "_report", ".json", &ignored);
+    const bool done = report && file_exists(report);
+    arena_done(&arena);
+    return done;
+}
 
+/* A case that fails does not stop the others; a single case returns its own error. */
+static enum status batch_case_run(void *context, int64_t i, struct error *error)
+{
+    struct batch *batch = context;
+    struct batch_case *one = &batch->cases[i];
+    struct error why = {0};
+    one->skipped = batch->config->join && batch_case_is_done(batch, one);
+    batch->n_skipped += one->skipped;
+    enum status status = one->skipped ? STATUS_OK : case_run(batch, one, &why);
+    batch->n_run++;
     if (batch->n > 1)
-        progress_start(&cases, "cases", "cases", 0, batch->n);
-    for (int i = 0; i < batch->n; i++) {
-        struct batch_case *one = &batch->cases[i];
-        struct error why = {0};
-        enum status status = case_run(batch, one, &why);
-        if (batch->n > 1)
-            progress_show(&cases, i + 1, status ? "failed" : NULL);
-        if (!status) {
+        progress_show(&batch->progress, batch->n_run, status ? "failed" : NULL);
+    if (!status) {
+        if (!one->skipped)
             case_log_warnings(one);
-            continue;
-        }
-
-        /* The first error of a single case is the command's error; of several, the list of failed cases. */
-        one->failed = true;
-        n_failed++;
-        if (batch->n == 1) {
-            *error = why;
-            return why.status;
-        }
-        log_warn("%s failed: %.*s", one->name, (int)(why.length ? why.length - 1 : 0), why.text);
-        failed = arena_printf(&batch->arena, "%s%s%s", failed ? failed : "", failed ? ", " : "", one->path);
+        return STATUS_OK;
     }
 
-    if (batch->n > 1)
-        progress_end(&cases);
-    if (n_failed)
-        error_set(error, STATUS_FAILED, "infer: %d of %d cases failed: %s", n_failed, batch->n,
-                  failed ? failed : "see above");
+    /* The first error of a single case is the command's error; of several, the list of failed cases. */
+    one->failed = true;
+    batch->n_failed++;
+    if (batch->n == 1) {
+        *error = why;
+        return why.status;
+    }
+    log_warn("%s failed: %.*s", one->name, (int)(why.length ? why.length - 1 : 0), why.text);
+    batch->failed =
+        arena_printf(&batch->arena, "%s%s%s", batch->failed ? batch->failed : "", batch->failed ? ", " : "", one->path);
+    return STATUS_OK;
+}
 
-    return error->status;
+static const char *batch_case_name(void *context, int64_t i)
+{
+    return ((const struct batch *)context)->cases[i].name;
+}
+
+/* With --join each case is claimed while it is worked on. */
+static enum status batch_cases_shared(struct batch *batch, struct error *error)
+{
+    const struct claim_work work = {.n = batch->n, .name = batch_case_name, .run = batch_case_run, .context = batch};
+    int64_t elsewhere = 0;
+    const char *claims = file_join(&batch->arena, batch->config->out, "claims");
+    enum status status = claims ? claim_each(&work, claims, &elsewhere, error) : error_memory(error, 0, "a path");
+    if (batch->n_skipped > 0 || elsewhere > 0)
+        log_info("%d of %d cases were done before, %d are in the hands of other processes", batch->n_skipped, batch->n,
+                 (int)elsewhere);
+    return status;
+}
+
+static enum status batch_cases(struct batch *batch, struct error *error)
+{
+    enum status status = STATUS_OK;
+    if (batch->n > 1)
+        progress_start(&batch->progress, "cases", "cases", 0, batch->n);
+    if (batch->config->join)
+        status = batch_cases_shared(batch, error);
+    for (int i = 0; !batch->config->join && !status && i < batch->n; i++)
+        status = batch_case_run(batch, i, error);
+    if (batch->n > 1)
+        progress_end(&batch->progress);
+    if (!status && batch->n_failed)
+        status = error_set(error, STATUS_FAILED, "infer: %d of %d cases failed: %s", batch->n_failed, batch->n,
+                           batch->failed ? batch->failed : "see above");
+    return status;
 }
 
 enum status batch_run(const struct batch_config *config, int n_inputs, char *const *inputs, FILE *table,

@@ -22,6 +22,7 @@ struct batch_config {
     /* Not options: where the restoration is kept, or taken from in place of the network, and labels painted by hand
      * (edit.h). NULL: none. */
     const char *keep_result, *from_result, *edit;
+    bool join;                  /* cases that are done, or that another process works on, are left out */
     bool overwrite;             /* results of an earlier run are replaced */
     struct skull_options input; /* how an input is read: masks, labels, CTs */
 };
@@ -30,8 +31,8 @@ extern const struct config_table batch_table; /* also the command's options */
 /* Writes NAME_completed, NAME_implant, NAME_implant.stl, NAME_report.json, NAME_report.html, NAME_implant.png,
  * NAME_thickness.png, NAME_insertion.png (and NAME_raw, NAME_implant.ply on request). A case that fails is reported on
  * stderr and does not stop the rest: then STATUS_FAILED with the list. Refused before any work: two inputs of one NAME,
- * results that exist (unless config->overwrite), a folder that cannot be made. A CT is segmented first; its skull is
- * NAME_skull. The memory bound is logged before the work; one line per restored case goes to `table`. */
+ * results that exist (unless config->overwrite or join), a folder that cannot be made. A CT is segmented first; its
+ * skull is NAME_skull. The memory bound is logged before the work; one line per restored case goes to `table`. */
 enum status batch_run(const struct batch_config *config, int n_inputs, char *const *inputs, FILE *table,
                       struct error *error);
 

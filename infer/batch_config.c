@@ -41,6 +41,9 @@ static const struct config_field batch_fields[] = {
      .help = "write no NAME_report.html"},
     {.key = "keep_raw", .type = CONFIG_BOOL, .offset = OFFSET(keep_raw), .text = "false",
      .help = "write NAME_raw: the network's thresholded prediction before the rules"},
+    {.key = "join", .type = CONFIG_BOOL, .offset = OFFSET(join), .text = "false",
+     .help = "leave out cases that are done: several processes with one --out share the rest, and a stopped one is "
+             "gone on with"},
     {.key = "overwrite", .type = CONFIG_BOOL, .offset = OFFSET(overwrite), .text = "false",
      .help = "replace results that are there already"},
     {.key = "", .type = CONFIG_TABLE, .offset = OFFSET(input), .table = &skull_table},

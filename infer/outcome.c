@@ -71,8 +71,8 @@ enum status outcome_insertion(struct insertion *ret, struct restoration *result,
 
 /* ---- surfaces ---- */
 
-/* How sure a shape model is of every point, for the colours of a PLY. */
-static enum status outcome_intervals(struct mesh *mesh, const struct shape_restoration *shape,
+/* How sure a shape model or an ensemble is of every point, for the colours of a PLY. */
+static enum status outcome_intervals(struct mesh *mesh, const struct restoration *result,
                                      const struct restorer *restorer, struct error *error)
 {
     mesh->value = memory_alloc((size_t)mesh->n_points, sizeof *mesh->value);
@@ -80,7 +80,7 @@ static enum status outcome_intervals(struct mesh *mesh, const struct shape_resto
         return error_memory(error, (size_t)mesh->n_points * sizeof *mesh->value, "the surface's colours");
     mesh->value_most = 4;
     for (int64_t i = 0; i < mesh->n_points; i++) {
-        const double mm = shape_restoration_interval_mm(shape, restorer_shape(restorer), mesh->point[i]);
+        const double mm = restoration_interval_mm(result, restorer, mesh->point[i]);
         mesh->value[i] = isfinite(mm) ? (float)mm : 0; /* on the rim, beyond the rays filled: measured */
     }
     return STATUS_OK;
@@ -105,8 +105,8 @@ enum status outcome_mesh(struct mesh *ret, struct restoration *result, const str
 
     if (!status)
         status = mesh_smooth(ret, SMOOTHING, SMOOTHING_SHIFT * outcome_finest_mm(grid), volume_ml, error);
-    if (!status && shape)
-        status = outcome_intervals(ret, shape, restorer, error);
+    if (!status && (shape || result->spread.data))
+        status = outcome_intervals(ret, result, restorer, error);
     return status;
 }
 

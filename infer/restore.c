@@ -10,6 +10,7 @@
 #include "base/watch.h"
 #include "data/volume/resample.h"
 #include "data/volume/turn.h"
+#include "infer/ensemble.h"
 #include "infer/mirror.h"
 #include "infer/restorer.h"
 #include "shape/prior.h"
@@ -312,6 +313,123 @@ static enum status restore_shape_prior(struct volume *ret, const struct restorat
     return STATUS_OK;
 }
 
+/* The coarse stage's prediction as the network's further channels: of result->shape, or of a coarse network. */
+static enum status restore_prior(struct volume *prior, struct window_source *source, const struct restoration *result,
+                                 struct restorer *restorer, const struct volume *skull, struct window_stats *stats,
+                                 struct error *error)
+{
+    enum status status = STATUS_OK;
+    if (result->shape) {
+        const int64_t channels = restorer->network_config->input_channels - 1;
+        status = restore_shape_prior(prior, result, restorer->coarse, skull, channels, error);
+        source->prior = prior;
+        source->prior_channels = channels;
+    } else if (restorer->coarse) {
+        status = restore_predict_coarse(prior, stats, restorer->coarse, skull, error);
+        source->prior = prior;
+        source->prior_channels = 1;
+    }
+    return status;
+}
+
+/* --- an ensemble --- */
+
+/* A network's values on the grid it works on, which may be the skull's own. */
+static enum status restore_predict(struct volume *ret, struct window_stats *stats, struct restorer *restorer,
+                                   const struct window_source *source, struct progress *progress, struct error *error)
+{
+    struct grid working;
+    struct volume p;
+    if (restorer_working_grid(restorer, &source->skull->grid, &working))
+        return restore_predict_resampled(ret, stats, restorer, &working, source, progress, error);
+    if (volume_new(&p, &working, VOXEL_F32, error))
+        return error->status;
+    const int64_t n = grid_voxels(&working);
+    for (int64_t i = 0; source->keep && i < n; i++) /* what is not scanned stays as it is */
+        ((float *)p.data)[i] = ((const uint8_t *)source->skull->data)[i] != 0;
+    struct volume_sink sink = {.p = &p};
+    const enum status status = window_scan(stats, restorer->network, &restorer->config.window, source,
+                                           volume_sink_block, &sink, progress, error);
+    if (status)
+        volume_done(&p);
+    else
+        *ret = p;
+    return status;
+}
+
+/* One member's field. The first one's shape model, where there is one, is in result->shape already; another member's
+ * finds the hole anew. */
+static enum status restore_member(struct volume *ret, struct restoration *result, struct restorer *restorer,
+                                  int64_t member, const struct volume *skull, struct progress *progress,
+                                  struct error *error)
+{
+    struct window_source source = {.skull = skull, .keep = restorer->config.task == TASK_COMPLETION};
+    struct window_stats stats = {0}, coarse = {0};
+    struct volume prior = {0};
+    struct restoration own = {.shape = result->shape};
+    const bool anew = member > 1 && restorer->coarse && restorer->coarse->has_shape;
+    enum status status = restorer_take_member(restorer, member, error);
+    if (!status && anew) {
+        own.shape = NULL;
+        status = volume_new(&own.implant, &skull->grid, VOXEL_U8, error);
+        if (!status)
+            status = restore_shape(&own, restorer->coarse, skull, NULL, false, error);
+    }
+    if (!status)
+        status = restore_prior(&prior, &source, &own, restorer, skull, &coarse, error);
+    if (!status)
+        status = restore_predict(ret, &stats, restorer, &source, progress, error);
+    restore_add_stats(&result->stats, &stats);
+    restore_add_stats(&result->stats, &coarse);
+    volume_done(&prior);
+    if (anew)
+        restoration_done(&own);
+    return status;
+}
+
+/* Mean and spread of all members' fields; then as one network's. */
+static enum status restore_ensemble(struct threshold_sink *sink, struct restoration *result, struct restorer *restorer,
+                                    const struct volume *skull, struct progress *progress, struct error *error)
+{
+    struct ensemble_field field = {0};
+    const double begin_s = log_clock_s();
+    enum status status = STATUS_OK;
+    for (int64_t member = 1; member <= restorer->n_members && !status; member++) {
+        struct volume p = {0};
+        status = restore_member(&p, result, restorer, member, skull, progress, error);
+        if (!status)
+            status = ensemble_add(&field, &p, error);
+        volume_done(&p);
+        if (!status && member == 1)
+            log_info("an ensemble of %d: its members run one after the other, %.1f s each", (int)restorer->n_members,
+                     log_clock_s() - begin_s);
+    }
+
+    /* On the skull's own grid: the mean is compared with the threshold, as a network's prediction is. */
+    struct grid working;
+    const bool resampled = restorer_working_grid(restorer, &skull->grid, &working);
+    if (!status && resampled)
+        status = restore_resample_to_native(sink, &field.mean, error);
+    else if (!status)
+        threshold_sink_block(
+            sink, &(struct window_block){.box = {{0}, {skull->grid.dim[0], skull->grid.dim[1], skull->grid.dim[2]}},
+                                         .p = field.mean.data,
+                                         .stride_y = skull->grid.dim[0],
+                                         .stride_z = skull->grid.dim[0] * skull->grid.dim[1]});
+    if (!status) {
+        ensemble_spread(&field, sink->threshold);
+        result->spread = field.spread;
+        field.spread = (struct volume){0};
+    }
+    if (!status && resampled && restorer->keep_prediction) {
+        result->prediction = field.mean;
+        result->threshold = restorer->config.threshold;
+        field.mean = (struct volume){0};
+    }
+    ensemble_done(&field);
+    return status;
+}
+
 /* Scan of a skull that stands upright in its volume; result->shape, where the coarse stage is a shape model, is there.
  * A network that corrects it fills `correction` instead of the masks. */
 static enum status restore_network_upright(struct restoration *result, struct restorer *restorer,
@@ -330,23 +448,18 @@ static enum status restore_network_upright(struct restoration *result, struct re
     if (result->raw.data && sink.completion)
         memcpy(result->raw.data, skull->data, (size_t)grid_voxels(&skull->grid));
 
-    /* The coarse stage's prediction becomes the network's further channels. */
-    if (result->shape) {
-        const int64_t channels = restorer->network_config->input_channels - 1;
-        status = restore_shape_prior(&prior, result, restorer->coarse, skull, channels, error);
-        source.prior = &prior;
-        source.prior_channels = channels;
-    } else if (restorer->coarse) {
-        status = restore_predict_coarse(&prior, &coarse, restorer->coarse, skull, error);
-        source.prior = &prior;
-        source.prior_channels = 1;
-    }
-    struct grid working;
-    if (!status && restorer->config.correction) {
+    if (restorer->n_members && !restorer->config.correction) {
+        status = restore_ensemble(&sink, result, restorer, skull, progress, error);
+    } else {
+        struct grid working;
+        status = restore_prior(&prior, &source, result, restorer, skull, &coarse, error);
         restorer_working_grid(restorer, &skull->grid, &working);
-        status = restore_predict_resampled(correction, &result->stats, restorer, &working, &source, progress, error);
-    } else if (!status)
-        status = restore_scan(&sink, restorer, &source, &result->stats, progress, error);
+        if (!status && restorer->config.correction)
+            status =
+                restore_predict_resampled(correction, &result->stats, restorer, &working, &source, progress, error);
+        else if (!status)
+            status = restore_scan(&sink, restorer, &source, &result->stats, progress, error);
+    }
     restore_add_stats(&result->stats, &coarse);
     result->network_s = result->stats.network_s;
 
@@ -390,6 +503,7 @@ static enum status restore_network_turned(struct restoration *result, struct res
     if (!status)
         status = restore_turn_back(&result->raw, &turned.raw, error);
     result->stats = turned.stats;
+    result->spread = turned.spread; /* of the turned volume: its grid says where it lies */
     result->network_s = turned.network_s;
     result->changed_vox = turned.changed_vox;
     volume_done(&turned.implant);
@@ -420,8 +534,9 @@ static enum status restore_correct(struct restoration *result, const struct volu
     return shape_restoration_implant(result->implant.data, result->shape, skull, error);
 }
 
-static enum status restore_network(struct restoration *result, struct restorer *restorer, const struct volume *skull,
-                                   struct progress *progress, struct error *error)
+/* One network, or of an ensemble the member that is in place. */
+static enum status restore_one(struct restoration *result, struct restorer *restorer, const struct volume *skull,
+                               struct progress *progress, struct error *error)
 {
     const bool corrects = restorer->config.correction != NULL;
     struct volume correction = {0};
@@ -440,6 +555,85 @@ static enum status restore_network(struct restoration *result, struct restorer *
         status = restore_correct(result, skull, &correction, (float)(1 - restorer->config.window.prior_weight), error);
     volume_done(&correction);
     return status;
+}
+
+/* A member's corrected depth on the first one's box; beyond its own box nothing is missing. */
+static void restore_depth_on(struct volume *ret, const struct box *box, const struct shape_restoration *shape)
+{
+    float *dst = ret->data;
+    for (int64_t z = box->lo[2], i = 0; z < box->hi[2]; z++)
+        for (int64_t y = box->lo[1]; y < box->hi[1]; y++)
+            for (int64_t x = box->lo[0]; x < box->hi[0]; x++, i++) {
+                const struct box *own = &shape->box;
+                const bool in = shape->depth && x >= own->lo[0] && x < own->hi[0] && y >= own->lo[1] &&
+                                y < own->hi[1] && z >= own->lo[2] && z < own->hi[2];
+                const int64_t at =
+                    ((z - own->lo[2]) * box_size(*own, 1) + y - own->lo[1]) * box_size(*own, 0) + x - own->lo[0];
+                dst[i] = in ? shape->depth[at] : -(float)SHAPE_PRIOR_CLIP_MM;
+            }
+}
+
+/* One member with its own shape model: what it adds to the mean of the corrected depths. */
+static enum status restore_add_corrected(struct ensemble_field *field, struct restoration *result,
+                                         struct restorer *restorer, int64_t member, const struct volume *skull,
+                                         struct progress *progress, struct error *error)
+{
+    struct restoration own = {0};
+    struct volume p = {0};
+    enum status status = restorer_take_member(restorer, member, error);
+    if (!status)
+        status = volume_new(&own.implant, &skull->grid, VOXEL_U8, error);
+    if (!status)
+        status = restore_one(&own, restorer, skull, progress, error);
+    restore_add_stats(&result->stats, &own.stats);
+    result->network_s += own.network_s;
+
+    /* The first one's box and holes are the whole's. */
+    if (!status && member == 1) {
+        result->shape = own.shape;
+        own.shape = NULL;
+    }
+    if (!status && !box_empty(result->shape->box)) {
+        const struct grid grid = restore_grid_of(&skull->grid, &result->shape->box);
+        status = volume_new(&p, &grid, VOXEL_F32, error);
+        if (!status) {
+            restore_depth_on(&p, &result->shape->box, own.shape ? own.shape : result->shape);
+            status = ensemble_add(field, &p, error);
+        }
+    }
+    volume_done(&p);
+    restoration_done(&own);
+    return status;
+}
+
+/* Of networks that correct their shape models: the mean of the corrected depths, then the shape model's rules. */
+static enum status restore_corrected(struct restoration *result, struct restorer *restorer, const struct volume *skull,
+                                     struct progress *progress, struct error *error)
+{
+    struct ensemble_field field = {0};
+    enum status status = STATUS_OK;
+    for (int64_t member = 1; member <= restorer->n_members && !status; member++)
+        status = restore_add_corrected(&field, result, restorer, member, skull, progress, error);
+    if (!status && field.n > 0) {
+        memcpy(result->shape->depth, field.mean.data, (size_t)grid_voxels(&field.mean.grid) * sizeof(float));
+        ensemble_spread(&field, 0);
+        result->spread = field.spread;
+        field.spread = (struct volume){0};
+        status = shape_restoration_implant(result->implant.data, result->shape, skull, error);
+    }
+    ensemble_done(&field);
+    return status;
+}
+
+static enum status restore_network(struct restoration *result, struct restorer *restorer, const struct volume *skull,
+                                   struct progress *progress, struct error *error)
+{
+    if (!restorer->n_members)
+        return restore_one(result, restorer, skull, progress, error);
+    if (restorer->config.correction)
+        return restore_corrected(result, restorer, skull, progress, error);
+    const enum status status = restorer_take_member(restorer, 1, error);
+    return status ? status : restore_one(result, restorer, skull, progress, error);
 }
 
 enum status restorer_predict(float *p, struct restorer *restorer, const float *frame, struct error *error)
@@ -539,6 +733,24 @@ enum status restorer_run(struct restoration *ret, struct restorer *restorer, con
     return STATUS_OK;
 }
 
+double restoration_interval_mm(const struct restoration *restoration, const struct restorer *restorer,
+                               const double world[3])
+{
+    const struct volume *spread = &restoration->spread;
+    double index[3];
+    int64_t at[3];
+    if (!spread->data)
+        return restoration->shape ? shape_restoration_interval_mm(restoration->shape, restorer_shape(restorer), world)
+                                  : NAN;
+    grid_to_index(&spread->grid, world, index);
+    for (int a = 0; a < 3; a++) {
+        at[a] = (int64_t)floor(index[a] + 0.5);
+        if (at[a] < 0 || at[a] >= spread->grid.dim[a])
+            return NAN;
+    }
+    return (double)((const float *)spread->data)[(at[2] * spread->grid.dim[1] + at[1]) * spread->grid.dim[0] + at[0]];
+}
+
 void restoration_done(struct restoration *restoration)
 {
     volume_done(&restoration->completed);
@@ -546,6 +758,7 @@ void restoration_done(struct restoration *restoration)
     volume_done(&restoration->raw);
     volume_done(&restoration->prediction);
     mesh_field_done(&restoration->cuts);
+    volume_done(&restoration->spread);
     if (restoration->shape)
         shape_restoration_done(restoration->shape);
     memory_free(restoration->shape);

@@ -17,6 +17,8 @@
  *
  * A shape model (shape/model.h) needs no network: it finds the holes itself, and states the uncertainty of the implant.
  *
+ * Ensemble: members run one after the other, and the mean of their fields is restored from (ensemble.h).
+ *
  * Cascade: a model with a coarse stage inside. The coarse stage predicts the missing part of the whole
  * skull at its own spacing (of completion: what it adds to the skull). The fine stage runs only where that prediction
  * is above min_prior, and takes it as a second channel. */
@@ -69,6 +71,8 @@ struct restoration {
     struct volume raw;                /* p > threshold, before anything else; data NULL unless restorer_keep_raw */
     struct window_stats stats;
     double network_s, postprocess_s, total_s;
+    struct volume spread; /* of an ensemble (ensemble.h): half the 90 % interval of the surface, mm, on the working
+                             grid; data NULL of any other */
     struct shape_restoration *shape; /* of a shape model: pose, holes, surfaces and how sure it is; NULL of any other */
     int64_t peak_bytes;              /* of the process, when the restoration was done */
     struct pieces_removed removed;   /* by the model's rules */
@@ -103,6 +107,7 @@ const struct model *restorer_model(const struct restorer *restorer); /* NULL whe
 /* The shape model that predicts: the restorer itself, or the coarse stage of a network; NULL: there is none. */
 const struct shape_model *restorer_shape(const struct restorer *restorer);
 const void *restorer_shape_file(const struct restorer *restorer, int64_t *ret_bytes);
+int64_t restorer_members(const struct restorer *restorer);          /* of an ensemble; 1 of anything else */
 const char *restorer_path(const struct restorer *restorer);         /* the model file, "builtin:...", or "" */
 bool restorer_hash(const struct restorer *restorer, uint64_t *ret); /* XXH64 of the bytes it was opened from, if so */
 void restorer_params_changed(struct restorer *restorer);
@@ -119,6 +124,10 @@ enum status restorer_run(struct restoration *ret, struct restorer *restorer, con
                          struct progress *progress, struct error *error);
 /* completed = skull or implant, once the implant was changed. */
 void restoration_complete(struct restoration *restoration, const struct volume *skull);
+/* Half the width, mm, of the interval that holds the surface nearer to a world position with a probability of 90 %: by
+ * an ensemble's spread, else by its shape model; NaN where neither states one. */
+double restoration_interval_mm(const struct restoration *restoration, const struct restorer *restorer,
+                               const double world[3]);
 void restoration_done(struct restoration *restoration);
 void restorer_free(struct restorer *restorer);
 

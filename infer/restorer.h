@@ -24,11 +24,15 @@ struct restorer {
     uint64_t hash;     /* of the bytes, where it was not opened from a file */
     const void *image; /* those bytes, while it is being opened; NULL: from a file */
     size_t image_bytes;
-    struct restorer *coarse; /* NULL: one stage */
+    int64_t n_members, member; /* of an ensemble: how many, and whose weights are in place; else 0 */
+    struct restorer *coarse;   /* NULL: one stage */
     bool owns_coarse;
     char *path;
     struct arena arena; /* of the configuration */
 };
+
+/* Puts a member's weights, and what it builds on, in the place of the last one's: memory holds one at a time. */
+enum status restorer_take_member(struct restorer *restorer, int64_t member, struct error *error);
 
 /* The grid the network's patches are cut from; false where they are cut from the skull as it is. */
 bool restorer_working_grid(const struct restorer *restorer, const struct grid *native, struct grid *ret);

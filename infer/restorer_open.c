@@ -8,6 +8,7 @@
 #include <xxhash.h>
 
 #include "base/file.h"
+#include "nn/model/ensemble_file.h"
 
 /* How a shape model restores: it cleans its implant itself. */
 #define RESTORE_SHAPE "task: implant\npostprocess: []"
@@ -207,15 +208,65 @@ static enum status restorer_coarse_sets(struct restorer *restorer, struct config
     return STATUS_OK;
 }
 
+static enum status restorer_take_weights(struct restorer *restorer, const struct params *from, struct error *error)
+{
+    struct params *params = restorer->params;
+    if (from->n_floats != params->n_floats)
+        return error_set(error, STATUS_FAILED, "%s: its members differ in size (a damaged file?)", restorer->path);
+    memcpy(params->value, from->value, (size_t)params->n_floats * sizeof(float));
+    restorer_params_changed(restorer);
+    return STATUS_OK;
+}
+
+enum status restorer_take_member(struct restorer *restorer, int64_t member, struct error *error)
+{
+    struct restorer *coarse = restorer->coarse;
+    struct model model;
+    if (restorer->member == member)
+        return STATUS_OK;
+    restorer->member = 0;
+    if (ensemble_read(&model, restorer->path, member, error))
+        return error->status;
+
+    enum status status = restorer_take_weights(restorer, &model.params, error);
+    if (!status && coarse && !model.shape != !coarse->has_shape)
+        status = error_set(error, STATUS_FAILED, "%s: its members differ (a damaged file?)", restorer->path);
+    else if (!status && coarse && coarse->has_shape) {
+        shape_model_done(&coarse->shape);
+        coarse->has_shape = false;
+        memory_free(coarse->shape_file);
+        coarse->shape_file = NULL;
+        status = restorer_shape_of(coarse, model.shape, model.shape_bytes, error);
+    } else if (!status && coarse)
+        status = model.coarse ? restorer_take_weights(coarse, &model.coarse->params, error)
+                              : error_set(error, STATUS_FAILED, "%s: a member has no coarse stage", restorer->path);
+    model_done(&model);
+    if (!status)
+        restorer->member = member;
+    return status;
+}
+
+/* Each member is read once before any work: a damaged one shows now. */
+static enum status restorer_check_members(struct restorer *restorer, struct error *error)
+{
+    for (int64_t member = restorer->n_members; member > 0; member--)
+        if (restorer_take_member(restorer, member, error))
+            return error->status;
+    return STATUS_OK;
+}
+
 static enum status restorer_load(struct restorer *restorer, const struct config_strings *sets, struct error *error)
 {
     struct config_strings coarse_sets;
-    const enum status read = restorer->image ? model_read_image(&restorer->model, restorer->image,
-                                                                restorer->image_bytes, restorer->path, error)
-                                             : model_read(&restorer->model, restorer->path, false, error);
+    restorer->n_members = restorer->image ? 0 : ensemble_members(restorer->path);
+    const enum status read = restorer->image       ? model_read_image(&restorer->model, restorer->image,
+                                                                      restorer->image_bytes, restorer->path, error)
+                             : restorer->n_members ? ensemble_read(&restorer->model, restorer->path, 1, error)
+                                                   : model_read(&restorer->model, restorer->path, false, error);
     if (read)
         return read;
     restorer->has_model = true;
+    restorer->member = restorer->n_members > 0;
 
     /* A coarse stage inside, a shape model or a network, is opened from the same file. */
     if (restorer->model.shape) {
@@ -231,7 +282,8 @@ static enum status restorer_load(struct restorer *restorer, const struct config_
             restorer_check_coarse(restorer->coarse, error))
             return error_while(error, "opening the coarse stage");
     }
-    return restorer_stage(restorer, &restorer->model, sets, error);
+    const enum status status = restorer_stage(restorer, &restorer->model, sets, error);
+    return status ? status : restorer_check_members(restorer, error);
 }
 
 /* A cascade's model is replaced by its coarse stage. */
@@ -398,6 +450,11 @@ const struct restore_config *restorer_config(const struct restorer *restorer)
     return &restorer->config;
 }
 
+int64_t restorer_members(const struct restorer *restorer)
+{
+    return restorer->n_members > 0 ? restorer->n_members : 1;
+}
+
 const struct model *restorer_model(const struct restorer *restorer)
 {
     return restorer->has_model ? &restorer->model : NULL;
@@ -478,6 +535,16 @@ int64_t restorer_bytes(const struct restorer *restorer, const struct grid *grid)
             standing += restorer_standing_bytes(stages[i]);
             scan += restorer_scan_bytes(stages[i], grid);
         }
+    if (restorer->n_members) { /* the mean, its spread, and of a native scan the prediction; the next member's file */
+        struct grid working;
+        const bool resampled = restorer_working_grid(restorer, grid, &working) && !restorer->config.correction;
+        scan += (resampled ? 2 * grid_voxels(&working) : 3 * voxels) * (int64_t)sizeof(float);
+        standing += restorer->params->n_floats * (int64_t)sizeof(float);
+        if (coarse && coarse->network)
+            standing += coarse->params->n_floats * (int64_t)sizeof(float);
+        if (coarse && coarse->has_shape)
+            standing += 2 * coarse->shape_file_bytes + voxels;
+    }
     if (shape->has_shape) {
         standing += shape_model_bytes(&shape->shape);
         scan += shape_restore_bytes(&shape->shape, grid) + (restorer->network ? 4 * voxels : 0); /* turned, and back */

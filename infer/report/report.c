@@ -533,8 +533,8 @@ enum status report_make(struct report *ret, const struct restoration *restoratio
     enum status status =
         box_empty(box) ? STATUS_OK : report_measure_all(&report, box, &restoration->implant, defective, request, error);
 
-    if (!status && restoration->shape)
-        status = report_prediction(&report, restoration, restorer_shape(restorer), request->interval_png, error);
+    if (!status && (restoration->shape || restoration->spread.data))
+        status = report_prediction(&report, restoration, restorer, request->interval_png, error);
     if (!status && request->mesh)
         status = mesh_verify(&report.mesh, request->mesh, error);
     if (status) {

@@ -10,10 +10,11 @@
 
 enum { REPORT_PICTURES = 4, REPORT_MAX_WARNINGS = 28, REPORT_DATE_BYTES = 32 };
 
-/* Of a shape model: what it found, and how sure it is. */
+/* Of a shape model: what it found, and how sure it is. Of an ensemble: how far its members agree. */
 struct report_prediction {
-    bool made; /* false: the model is none */
-    int64_t n_holes;
+    bool made;         /* false: the model is none of them */
+    int64_t n_members; /* of an ensemble; else 1 */
+    int64_t n_holes;   /* -1: no shape model looked for holes */
     double hole_cm2;   /* on a head of 85 mm */
     int64_t n_outside; /* rays that leave the field of view before the vault */
     int64_t n_open;    /* rays of a hole at the end of what the model knows */

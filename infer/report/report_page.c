@@ -140,8 +140,12 @@ static void page_prediction(FILE *file, const struct report *report)
     fputs("<div><h2>Prediction</h2><table>\n", file);
     page_row(file, "surface known to, 90 %, mean", "&plusmn; %.1f mm", prediction->interval_mean_mm);
     page_row(file, "a twentieth is less sure than", "&plusmn; %.1f mm", prediction->interval_p95_mm);
-    page_row(file, "holes", "%.0f", (double)prediction->n_holes);
-    page_row(file, "their area", "%.1f cm&sup2;", prediction->hole_cm2);
+    if (prediction->n_members > 1)
+        page_row(file, "by the spread of", "%.0f networks", (double)prediction->n_members);
+    if (prediction->n_holes >= 0) {
+        page_row(file, "holes", "%.0f", (double)prediction->n_holes);
+        page_row(file, "their area", "%.1f cm&sup2;", prediction->hole_cm2);
+    }
     fputs("</table></div>\n", file);
 }
 

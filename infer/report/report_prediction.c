@@ -41,7 +41,7 @@ static enum status prediction_summary(struct report_prediction *prediction, floa
 }
 
 static enum status prediction_intervals(struct report_prediction *prediction, const struct restoration *restoration,
-                                        const struct shape_model *model, const char *png, struct error *error)
+                                        const struct restorer *restorer, const char *png, struct error *error)
 {
     const struct grid *grid = &restoration->implant.grid;
     struct crop implant = {0};
@@ -59,14 +59,17 @@ static enum status prediction_intervals(struct report_prediction *prediction, co
                                  (double)(implant.box.lo[2] + i / implant.dim[0] / implant.dim[1])};
         double world[3];
         grid_to_world(grid, index, world);
-        value[i] = implant.mask[i] ? (float)shape_restoration_interval_mm(restoration->shape, model, world) : NAN;
+        value[i] = implant.mask[i] ? (float)restoration_interval_mm(restoration, restorer, world) : NAN;
     }
     if (!status)
         status = prediction_summary(prediction, value, &implant, error);
 
     if (!status && png) {
         double spacing[3], centre[3], offset_mm[3];
-        grid_to_index(grid, restoration->shape->pose.pose.centre, centre);
+        for (int a = 0; a < 3; a++) /* of the head where it is known, else of the volume */
+            centre[a] = 0.5 * (double)(grid->dim[a] - 1);
+        if (restoration->shape)
+            grid_to_index(grid, restoration->shape->pose.pose.centre, centre);
         for (int a = 0; a < 3; a++) {
             spacing[a] = grid_spacing_mm(grid, a);
             offset_mm[a] = (0.5 * (double)(implant.box.lo[a] + implant.box.hi[a]) - centre[a]) * spacing[a];
@@ -97,21 +100,34 @@ static int64_t prediction_open(const struct hole *hole, const struct radial_map 
     return n;
 }
 
-enum status report_prediction(struct report *report, const struct restoration *restoration,
-                              const struct shape_model *model, const char *png, struct error *error)
+/* What a shape model found of the head. */
+static void prediction_holes(struct report_prediction *prediction, const struct shape_restoration *shape,
+                             const struct shape_model *model)
 {
-    const struct shape_restoration *shape = restoration->shape;
     const struct surfaces *surfaces = &shape->surfaces;
-    struct report_prediction *prediction = &report->prediction;
-    *prediction = (struct report_prediction){.made = true, .interval_mean_mm = NAN, .interval_p95_mm = NAN};
     prediction->n_holes = surfaces->hole.n_parts;
     prediction->hole_cm2 = shape->hole_cm2;
     for (int64_t k = 0; k < surfaces->hole.n_rays; k++)
         prediction->n_outside += surfaces->hole.class[k] == RAY_OUTSIDE;
     prediction->n_open = prediction_open(&surfaces->hole, &surfaces->map, &model->disc);
-    if (mask_count(restoration->implant.data, grid_voxels(&restoration->implant.grid)) == 0 || surfaces->sd.n_rays == 0)
+}
+
+enum status report_prediction(struct report *report, const struct restoration *restoration,
+                              const struct restorer *restorer, const char *png, struct error *error)
+{
+    const struct shape_restoration *shape = restoration->shape;
+    const bool ensemble = restoration->spread.data != NULL, sure = ensemble || shape->surfaces.sd.n_rays > 0;
+    struct report_prediction *prediction = &report->prediction;
+    *prediction = (struct report_prediction){.made = true,
+                                             .n_members = restorer_members(restorer),
+                                             .n_holes = -1,
+                                             .interval_mean_mm = NAN,
+                                             .interval_p95_mm = NAN};
+    if (shape)
+        prediction_holes(prediction, shape, restorer_shape(restorer));
+    if (!sure || mask_count(restoration->implant.data, grid_voxels(&restoration->implant.grid)) == 0)
         return STATUS_OK;
-    return prediction_intervals(prediction, restoration, model, png, error);
+    return prediction_intervals(prediction, restoration, restorer, png, error);
 }
 
 void report_pose_warnings(struct warnings *warnings, const struct pose_found *pose)

@@ -6,10 +6,10 @@
 #include "infer/report/report.h"
 #include "shape/restore.h"
 
-/* Fills report->prediction and, where png is not NULL and the implant not empty, draws the implant coloured by its 90 %
- * interval. */
+/* Of a shape model, of a network on one, or of an ensemble: fills report->prediction and, where png is not NULL and the
+ * implant not empty, draws the implant coloured by its 90 % interval. */
 enum status report_prediction(struct report *report, const struct restoration *restoration,
-                              const struct shape_model *model, const char *png, struct error *error);
+                              const struct restorer *restorer, const char *png, struct error *error);
 /* How the head lies in the volume, where that is not as in most scans. */
 void report_pose_warnings(struct warnings *warnings, const struct pose_found *pose);
 /* Its warnings, by report_warn. */

@@ -168,7 +168,7 @@ static void report_write_implant(struct json *json, const struct report *report)
     json_number(json, mesh, "area_cm2", report->mesh.area_cm2);
 }
 
-/* Of a shape model alone. */
+/* Of a shape model or an ensemble; shape: NULL where there is none. */
 static void report_write_prediction(struct json *json, const struct report *report,
                                     const struct shape_restoration *shape)
 {
@@ -176,6 +176,10 @@ static void report_write_prediction(struct json *json, const struct report *repo
     cJSON *object = json_object(json, json->root, "prediction");
     json_number(json, object, "interval90_mean_mm", prediction->interval_mean_mm);
     json_number(json, object, "interval90_p95_mm", prediction->interval_p95_mm);
+    if (prediction->n_members > 1)
+        json_number(json, object, "members", (double)prediction->n_members);
+    if (!shape)
+        return;
     json_number(json, object, "holes", (double)prediction->n_holes);
     json_number(json, object, "hole_cm2", prediction->hole_cm2);
     json_number(json, object, "rays_filled", (double)shape->surfaces.hole.n_unseen);
@@ -266,7 +270,7 @@ enum status report_text(char **ret, const struct report *report, const struct re
     report_write_implant(&json, report);
     report_write_edit(&json, &report->edit);
     report_write_insertion(&json, &report->insertion);
-    if (restoration->shape)
+    if (report->prediction.made)
         report_write_prediction(&json, report, restoration->shape);
     report_write_work(&json, report, restoration);
 

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "base/file.h"
-#include "base/hdf5.h"
+#include "nn/model/model_group.h"
 
 static const char model_format[] = "calvaria-model";
 enum { MODEL_VERSION = 1 };
@@ -71,7 +71,7 @@ static enum status model_write_state(hid_t group, const struct model *model, con
 }
 
 /* All of a model into a group, its coarse stage into one inside it. */
-static enum status model_write_group(hid_t group, const struct model *model, const char *path, struct error *error)
+enum status model_write_group(hid_t group, const struct model *model, const char *path, struct error *error)
 {
     /* Groups are opened as they are needed and closed together below. */
     hid_t weights = -1, state = -1, coarse = -1;
@@ -100,7 +100,7 @@ static enum status model_write_group(hid_t group, const struct model *model, con
     return status;
 }
 
-static enum status model_write_file(const char *part, const char *path, const struct model *model, struct error *error)
+hid_t model_create_file(const char *part, const char *path, struct error *error)
 {
     hid_t access = H5Pcreate(H5P_FILE_ACCESS);
     H5Pset_libver_bounds(access, H5F_LIBVER_V18, H5F_LIBVER_LATEST); /* attributes of more than 64 KB */
@@ -110,7 +110,15 @@ static enum status model_write_file(const char *part, const char *path, const st
     H5Pclose(create);
     H5Pclose(access);
     if (file < 0)
-        return hdf5_error(error, path, "cannot be created");
+        hdf5_error(error, path, "cannot be created");
+    return file;
+}
+
+static enum status model_write_file(const char *part, const char *path, const struct model *model, struct error *error)
+{
+    hid_t file = model_create_file(part, path, error);
+    if (file < 0)
+        return error->status;
     enum status status = model_write_group(file, model, path, error);
     if (H5Fclose(file) < 0 && !status) /* the last bytes are written here: a full disk shows */
         status = hdf5_error(error, path, "cannot be written");
@@ -138,6 +146,12 @@ static enum status model_read_version(hid_t file, const char *path, struct arena
     int64_t version;
     if (hdf5_get_text(&format, file, "format", path, arena, error))
         return error->status;
+    if (strcmp(format, "calvaria-ensemble") == 0)
+        return error_set(
+            error, STATUS_FAILED,
+            "%s: an ensemble of several models, where one is needed (calvaria export %s --member 1 --model "
+            "FILE.h5 takes one out)",
+            path, path);
     if (strcmp(format, model_format) != 0)
         return error_set(error, STATUS_FAILED, "%s: format: '%.64s', expected '%s' (not a model file)", path, format,
                          model_format);
@@ -164,7 +178,7 @@ static herr_t model_read_text(hid_t file, const char *key, const H5A_info_t *inf
     struct model_texts *texts = context;
     struct model *model = texts->model;
     (void)info;
-    if (strcmp(key, "format_version") == 0)
+    if (strcmp(key, "format_version") == 0 || strcmp(key, "members") == 0) /* numbers */
         return 0;
     if (texts->capacity) {
         struct model_text *text = &model->texts[model->n_texts];
@@ -178,7 +192,7 @@ static herr_t model_read_text(hid_t file, const char *key, const H5A_info_t *inf
     return 0;
 }
 
-static enum status model_read_texts(struct model *model, hid_t file, const char *path, struct error *error)
+enum status model_read_texts(struct model *model, hid_t file, const char *path, struct error *error)
 {
     struct model_texts texts = {.model = model, .path = path, .error = error};
     if (H5Aiterate2(file, H5_INDEX_NAME, H5_ITER_INC, NULL, model_read_text, &texts) < 0)
@@ -301,7 +315,8 @@ static enum status model_read_state(struct model *model, hid_t file, const char 
     return status;
 }
 
-static enum status model_read_group(struct model *model, hid_t group, const char *path, bool with_state,
+/* A model or a coarse stage, without what is inside it. */
+static enum status model_read_stage(struct model *model, hid_t group, const char *path, bool with_state,
                                     struct error *error)
 {
     hid_t weights = -1;
@@ -331,7 +346,7 @@ static enum status model_read_coarse(struct model *model, hid_t file, const char
     if (group < 0)
         return hdf5_error(error, path, "coarse");
     model->coarse = memory_zalloc(1, sizeof *model->coarse);
-    enum status status = model->coarse ? model_read_group(model->coarse, group, path, false, error)
+    enum status status = model->coarse ? model_read_stage(model->coarse, group, path, false, error)
                                        : error_memory(error, sizeof *model->coarse, "the coarse stage");
     H5Gclose(group);
     return status ? error_while(error, "reading the coarse stage") : STATUS_OK;
@@ -352,19 +367,44 @@ static enum status model_check_format(hid_t file, const char *path, struct error
     return STATUS_OK;
 }
 
+/* An opened file; -1 after an error. */
+static hid_t model_check_file(hid_t file, const char *path, struct error *error)
+{
+    if (file < 0)
+        hdf5_error(error, path, "not a readable HDF5 file (truncated, or no model)");
+    else if (model_check_format(file, path, error)) {
+        H5Fclose(file);
+        file = -1;
+    }
+    return file;
+}
+
+enum status model_read_group(struct model *model, hid_t group, const char *path, bool with_state, struct error *error)
+{
+    enum status status = model_read_stage(model, group, path, with_state, error);
+    if (!status)
+        status = model_read_coarse(model, group, path, error);
+    if (!status && hdf5_has(group, "shape"))
+        status = hdf5_get_bytes(&model->shape, &model->shape_bytes, group, "shape", path, &model->arena, error);
+    return status;
+}
+
+hid_t model_open_file(const char *path, struct error *error)
+{
+    if (!file_exists(path)) {
+        error_set(error, STATUS_FAILED, "%s: no such file", path);
+        return -1;
+    }
+    return model_check_file(hdf5_open_file(path), path, error);
+}
+
 /* An open HDF5 file, which is closed here. */
 static enum status model_read_open(struct model *model, hid_t file, const char *path, bool with_state,
                                    struct error *error)
 {
     if (file < 0)
-        return hdf5_error(error, path, "not a readable HDF5 file (truncated, or no model)");
-    enum status status = model_check_format(file, path, error);
-    if (!status)
-        status = model_read_group(model, file, path, with_state, error);
-    if (!status)
-        status = model_read_coarse(model, file, path, error);
-    if (!status && hdf5_has(file, "shape"))
-        status = hdf5_get_bytes(&model->shape, &model->shape_bytes, file, "shape", path, &model->arena, error);
+        return error->status;
+    const enum status status = model_read_group(model, file, path, with_state, error);
     H5Fclose(file);
     return status;
 }
@@ -381,10 +421,8 @@ static enum status model_take(struct model *ret, struct model *model, enum statu
 enum status model_read(struct model *ret, const char *path, bool with_state, struct error *error)
 {
     struct model model = {0};
-    if (!file_exists(path))
-        return error_set(error, STATUS_FAILED, "%s: no such file", path);
     hdf5_lock();
-    const enum status status = model_read_open(&model, hdf5_open_file(path), path, with_state, error);
+    const enum status status = model_read_open(&model, model_open_file(path, error), path, with_state, error);
     hdf5_unlock();
     return model_take(ret, &model, status);
 }
@@ -393,7 +431,8 @@ enum status model_read_image(struct model *ret, const void *bytes, size_t n, con
 {
     struct model model = {0};
     hdf5_lock();
-    const enum status status = model_read_open(&model, hdf5_open_image(bytes, n), path, false, error);
+    const hid_t file = model_check_file(hdf5_open_image(bytes, n), path, error);
+    const enum status status = model_read_open(&model, file, path, false, error);
     hdf5_unlock();
     return model_take(ret, &model, status);
 }
