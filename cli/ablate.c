@@ -40,6 +40,7 @@ static enum status ablate_print_json(const struct ablate_result *result, const s
     cJSON_AddStringToObject(root, "name", config->name);
     cJSON_AddStringToObject(root, "out", out);
     cJSON_AddNumberToObject(root, "failed_runs", (double)result->n_failed);
+    cJSON_AddNumberToObject(root, "runs_elsewhere", (double)result->n_elsewhere);
 
     /* An object for each point of the grid. */
     for (int64_t p = 0; p < result->n_points; p++) {

@@ -97,7 +97,7 @@ static enum status fit_open(struct fit *fit, struct error *error)
     if (!fit->sets)
         return error_memory(error, sizeof *fit->sets, "the sets");
     for (int64_t i = 0; i < config->sets.n; i++) {
-        if (dataset_open(&fit->sets[i], config->sets.items[i], error))
+        if (dataset_open_fold(&fit->sets[i], config->sets.items[i], &config->fold, error))
             return error->status;
         n_all += dataset_n_cases(fit->sets[i]) + dataset_n_defective(fit->sets[i]);
     }

@@ -2,7 +2,7 @@
 #ifndef CALVARIA_SHAPE_FIT_H
 #define CALVARIA_SHAPE_FIT_H
 
-#include "data/dataset/dataset.h"
+#include "data/dataset/fold.h"
 #include "shape/model.h"
 #include "shape/tune.h"
 
@@ -10,6 +10,7 @@ enum { FIT_HEADS_MIN = 4 };
 
 struct fit_config {
     struct config_strings sets; /* paths of set.h5 */
+    struct fold fold;           /* of the sets */
     int split;                  /* enum dataset_split; SPLIT_N: all */
     int64_t few;                /* use this many heads alone, drawn with the seed; 0: all */
     int64_t seed;

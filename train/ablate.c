@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/claim.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/parallel.h"
@@ -20,6 +21,7 @@ struct ablation {
     struct arena *arena;
     struct holdout holdout;
     struct ablate_measured *measured; /* points x seeds */
+    struct ablate_result *result;
     int threads;
 };
 
@@ -205,7 +207,7 @@ static enum status ablate_prepare(struct ablation *ablation, struct error *error
                          "data.set: not given (make one with `calvaria pack`, then --set data.set=FILE.h5)");
 
     /* One set of skulls for the whole grid. */
-    if (ablate_open_holdout(&ablation->holdout, &config->measure, first.data.set, error))
+    if (ablate_open_holdout(&ablation->holdout, &config->measure, &first.data, error))
         return error->status;
 
     for (int64_t run = 0; run < n_runs; run++) {
@@ -249,20 +251,63 @@ static enum status ablate_cell(struct ablation *ablation, struct ablate_result *
     return STATUS_OK;
 }
 
+/* Piece i of the work: seed by seed, so that a first complete table comes early. */
+static void ablate_locate(const struct ablation *ablation, int64_t i, int64_t *ret_point, int64_t *ret_seed)
+{
+    *ret_point = i % ablation->result->n_points;
+    *ret_seed = i / ablation->result->n_points;
+}
+
+/* What a process claims: points that restore by the same training have one name. */
+static const char *ablate_claim_name(void *context, int64_t i)
+{
+    const struct ablation *ablation = context;
+    int64_t point, s;
+    ablate_locate(ablation, i, &point, &s);
+    return ablate_run_name(ablation->config, point, ablation->config->seeds.items[s], true, ablation->arena);
+}
+
+/* Tables of what this process has seen. The last one to end has seen everything. */
+static enum status ablate_write(struct ablation *ablation, struct error *error)
+{
+    struct claim claim = {.file = -1};
+    bool taken = false;
+    const char *lock = file_join(ablation->arena, ablation->out, "claims/tables");
+    enum status status = lock ? claim_take(&claim, &taken, lock, true, error) : error_memory(error, 0, "a path");
+    ablate_summarise(ablation->result, ablation->config, ablation->measured);
+    if (!status)
+        status = ablate_write_tables(ablation->result, ablation->config, ablation->measured, ablation->out, error);
+    claim_drop(&claim);
+    return status;
+}
+
+static enum status ablate_piece(void *context, int64_t i, struct error *error)
+{
+    struct ablation *ablation = context;
+    const struct ablate_config *config = ablation->config;
+    struct error ignored = {0};
+    int64_t point, s;
+    ablate_locate(ablation, i, &point, &s);
+    const char *name = ablate_run_name(config, point, config->seeds.items[s], false, ablation->arena);
+    log_info("ablation %s: %" PRId64 " of %" PRId64 ": %s", config->name, i + 1,
+             ablation->result->n_points * config->seeds.n, name ? name : "");
+    const enum status status = ablate_cell(ablation, ablation->result, point, s, error);
+    const enum status written = ablate_write(ablation, status ? &ignored : error);
+    return status ? status : written;
+}
+
 static enum status ablate_grid(struct ablation *ablation, struct ablate_result *ret, struct error *error)
 {
     const struct ablate_config *config = ablation->config;
-    int64_t n_runs = ret->n_points * config->seeds.n, run = 0;
-    enum status status = STATUS_OK;
-    for (int64_t s = 0; !status && s < config->seeds.n; s++)
-        for (int64_t p = 0; !status && p < ret->n_points; p++) {
-            const char *name = ablate_run_name(config, p, config->seeds.items[s], false, ablation->arena);
-            log_info("ablation %s: %" PRId64 " of %" PRId64 ": %s", config->name, ++run, n_runs, name ? name : "");
-            status = ablate_cell(ablation, ret, p, s, error);
-            ablate_summarise(ret, config, ablation->measured);
-            if (!status)
-                status = ablate_write_tables(ret, config, ablation->measured, ablation->out, error);
-        }
+    const struct claim_work work = {
+        .n = ret->n_points * config->seeds.n, .name = ablate_claim_name, .run = ablate_piece, .context = ablation};
+    const char *claims = file_join(ablation->arena, ablation->out, "claims");
+    ablation->result = ret;
+    enum status status =
+        claims ? claim_each(&work, claims, &ret->n_elsewhere, error) : error_memory(error, 0, "a path");
+    if (!status && ret->n_elsewhere > 0)
+        log_info("%" PRId64 " of %" PRId64 " runs are in the hands of other processes, whose tables will hold them too",
+                 ret->n_elsewhere, work.n);
     ablate_plot(config, ablation->out);
     return status;
 }

@@ -35,7 +35,8 @@ struct ablate_axis {
 enum ablate_model { ABLATE_LAST, ABLATE_BEST };
 
 struct ablate_measure {
-    int model; /* enum ablate_model: which checkpoint restores */
+    bool counts_failures; /* not a key: a skull that cannot be restored counts as one restored by nothing */
+    int model;            /* enum ablate_model: which checkpoint restores */
     int64_t cases, seed;
     const char *set, *defects; /* NULL: the base recipe's dataset; the implants stored in it */
     struct config_strings metrics;
@@ -81,13 +82,14 @@ struct ablate_point_result {  /* of a point, over its seeds */
 };
 
 struct ablate_result {
+    int64_t n_elsewhere;        /* runs that other processes still held at the end */
     int64_t n_points, n_failed; /* runs that failed: said in the log, the others go on */
     struct ablate_point_result *points;
 };
 
 /* Trains what is not trained, measures what is not measured, and rewrites table and plots after every run. A run
- * that fails is logged and left out; STATUS_STOPPED on SIGINT/SIGTERM, with how to go on. Refuses (STATUS_USAGE) run
- * folders of another recipe. */
+ * that fails is logged and left out, one that another process holds is left to it (base/claim.h); STATUS_STOPPED on
+ * SIGINT/SIGTERM, with how to go on. Refuses (STATUS_USAGE) run folders of another recipe. */
 enum status ablate_run(struct ablate_result *ret, const struct ablate_config *config, const char *out,
                        struct arena *arena, struct error *error);
 

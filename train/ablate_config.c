@@ -70,7 +70,8 @@ static const struct config_field ablate_fields[] = {
      .help = "names the folder, runs/NAME"},
     {.key = "base", .type = CONFIG_PATH, .offset = ABLATE(base), .required = true,
      .help = "the recipe that every run starts from"},
-    {.key = "set", .type = CONFIG_STRINGS, .offset = ABLATE(set), .help = "KEY=VALUE over it, for every run"},
+    {.key = "set", .type = CONFIG_STRINGS, .offset = ABLATE(set),
+     .help = "KEY=VALUE over it, for every run; paths start at this file's folder"},
     {.key = "seeds", .type = CONFIG_STRINGS, .offset = ABLATE(seeds), .text = "[1, 2, 3]",
      .help = "each point of the grid is trained once with each"},
     {.key = "axes", .type = CONFIG_LIST, .offset = ABLATE(axes), .variant = ablate_axis_variant, .required = true,
@@ -272,13 +273,32 @@ static enum status ablate_check_recipes(const struct ablate_config *config, stru
     return status;
 }
 
+/* Paths in the file's overrides start at its folder. */
+static enum status ablate_resolve(struct ablate_config *config, const char *file, struct arena *arena,
+                                  struct error *error)
+{
+    enum status status = STATUS_OK;
+    for (int64_t i = 0; !status && i < config->set.n; i++)
+        status = recipe_override_from(&config->set.items[i], file, arena, error);
+    for (int a = 0; !status && a < (int)config->axes.n; a++) {
+        const struct config_list *values = &ablate_axis_at(config, a)->values;
+        for (int64_t v = 0; !status && v < values->n; v++) {
+            struct config_strings *set = &((struct ablate_value *)values->items[v].value)->set;
+            for (int64_t i = 0; !status && i < set->n; i++)
+                status = recipe_override_from(&set->items[i], file, arena, error);
+        }
+    }
+    return status;
+}
+
 enum status ablate_read(struct ablate_config *ret, const char *path, int n_sets, char *const *sets, struct arena *arena,
                         struct error *error)
 {
     struct yaml_node *root;
     struct ablate_config config = {0};
 
-    if (yaml_read_file(&root, path, arena, error) || config_bind(&ablate_table, root, &config, arena, error))
+    if (yaml_read_file(&root, path, arena, error) || config_bind(&ablate_table, root, &config, arena, error) ||
+        ablate_resolve(&config, path, arena, error))
         return error->status;
     config.node = root;
     const char **all = arena_alloc(arena, (size_t)(config.set.n + n_sets) + 1, sizeof *all);

@@ -13,10 +13,13 @@
 #include "base/file.h"
 #include "base/log.h"
 
-enum status ablate_open_holdout(struct holdout *ret, const struct ablate_measure *measure, const char *set,
-                                struct error *error)
+enum { MEASURE_MAX_BYTES = 1 << 30 };
+
+enum status ablate_open_holdout(struct holdout *ret, const struct ablate_measure *measure,
+                                const struct loader_config *data, struct error *error)
 {
-    const struct holdout_config config = {.set = measure->set ? measure->set : set,
+    const struct holdout_config config = {.set = measure->set ? measure->set : data->set,
+                                          .fold = measure->set ? (struct fold){0} : data->fold,
                                           .defects = measure->defects,
                                           .n_cases = measure->cases,
                                           .seed = (uint64_t)measure->seed};
@@ -35,7 +38,13 @@ static char *ablate_measure_mark(const struct ablate_measure *measure, const str
                                          dataset_hash(holdout->set))
                           : NULL;
     XXH64_hash_t hash = text ? XXH64(text, strlen(text), 0) : 0;
-    if (text)
+    char *file = NULL;
+    size_t bytes = 0;
+    struct error ignored = {0};
+    if (text && !model && !file_read(&file, &bytes, restorer_path(restorer), MEASURE_MAX_BYTES, &ignored))
+        hash = XXH64(file, bytes, hash); /* a shape model */
+    memory_free(file);
+    if (text && model)
         hash = XXH64(model->params.value, (size_t)model->params.n_floats * sizeof(float), hash);
     memory_free(pipeline);
     memory_free(defects);
@@ -43,7 +52,7 @@ static char *ablate_measure_mark(const struct ablate_measure *measure, const str
 }
 
 static enum status ablate_measure_cases(FILE *table, struct holdout *holdout, struct restorer *restorer,
-                                        struct error *error)
+                                        bool counts_failures, struct error *error)
 {
     struct progress progress = {0};
     enum status status = STATUS_OK;
@@ -55,6 +64,11 @@ static enum status ablate_measure_cases(FILE *table, struct holdout *holdout, st
         status = trial_read(&trial, holdout, c, error);
         if (!status)
             status = trial_restore(&trial, restorer, error);
+        if (status == STATUS_FAILED && counts_failures && trial.implant.data) {
+            log_warn("%s counts as a failure: %.*s", trial.name, (int)strcspn(error->text, "\n"), error->text);
+            *error = (struct error){0};
+            status = trial_fail(&trial, error);
+        }
         if (!status) {
             trial_print_row(table, &trial);
             progress_show(&progress, c + 1, trial.name);
@@ -67,7 +81,7 @@ static enum status ablate_measure_cases(FILE *table, struct holdout *holdout, st
 }
 
 static enum status ablate_measure_write(const char *path, const char *mark, struct holdout *holdout,
-                                        struct restorer *restorer, struct error *error)
+                                        struct restorer *restorer, bool counts_failures, struct error *error)
 {
     char *text = NULL;
     size_t bytes = 0;
@@ -76,7 +90,7 @@ static enum status ablate_measure_write(const char *path, const char *mark, stru
         return error_memory(error, 0, "a table of measurements");
     fprintf(table, "%s\n", mark);
     trial_print_header(table);
-    enum status status = ablate_measure_cases(table, holdout, restorer, error);
+    enum status status = ablate_measure_cases(table, holdout, restorer, counts_failures, error);
     if (fclose(table) != 0 && !status)
         status = error_memory(error, bytes, "a table of measurements");
     if (!status)
@@ -195,7 +209,7 @@ enum status ablate_measure_model(struct ablate_measured *ret, const struct ablat
     if (!status && !mark)
         status = error_memory(error, 0, "a table of measurements");
     if (!status && !ablate_measure_read(ret, path, mark, &measure->metrics)) {
-        status = ablate_measure_write(path, mark, holdout, restorer, error);
+        status = ablate_measure_write(path, mark, holdout, restorer, measure->counts_failures, error);
         if (!status && !ablate_measure_read(ret, path, mark, &measure->metrics))
             status = error_set(error, STATUS_FAILED, "%s: cannot be read back", path);
     }

@@ -1,4 +1,4 @@
-/* ablate_measure.h - private to train/ablate*.c: one trained model on the held-out skulls. */
+/* ablate_measure.h - for ablations and cross-validation (folds.h): one trained model on the held-out skulls. */
 #ifndef CALVARIA_TRAIN_ABLATE_MEASURE_H
 #define CALVARIA_TRAIN_ABLATE_MEASURE_H
 
@@ -13,9 +13,9 @@ struct ablate_measured {
     double *values; /* max_cases x metrics, of each skull; NaN where the metric does not exist */
 };
 
-/* Opens the skulls that every run is measured on. set: the recipe's dataset. */
-enum status ablate_open_holdout(struct holdout *ret, const struct ablate_measure *measure, const char *set,
-                                struct error *error);
+/* Opens the skulls that every run is measured on. data: the recipe's. */
+enum status ablate_open_holdout(struct holdout *ret, const struct ablate_measure *measure,
+                                const struct loader_config *data, struct error *error);
 
 /* ret->max_cases and ret->values are the caller's. Restores every skull by the model (with restore_sets over its
  * pipeline) and writes the table at `path`, whose first line identifies its inputs. A table of the same inputs is read,

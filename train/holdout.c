@@ -37,7 +37,7 @@ static enum status holdout_choose(struct holdout *holdout, const struct holdout_
 enum status holdout_open(struct holdout *ret, const struct holdout_config *config, struct error *error)
 {
     struct holdout holdout = {.generated = config->defects != NULL, .seed = config->seed};
-    enum status status = dataset_open(&holdout.set, config->set, error);
+    enum status status = dataset_open_fold(&holdout.set, config->set, &config->fold, error);
     if (!status && config->defects)
         status = defects_read(&holdout.defects, config->defects, &holdout.arena, error);
     if (!status)
@@ -88,16 +88,32 @@ enum status trial_read(struct trial *ret, struct holdout *holdout, int64_t c, st
     return STATUS_OK;
 }
 
-enum status trial_restore(struct trial *trial, struct restorer *restorer, struct error *error)
+static enum status trial_measure(struct trial *trial, const uint8_t *predicted, struct error *error)
 {
     double spacing_mm[3];
+    for (int a = 0; a < 3; a++)
+        spacing_mm[a] = grid_spacing_mm(&trial->skull.grid, a);
+    return metrics_compare(&trial->metrics, trial->implant.data, predicted, trial->skull.data, trial->skull.grid.dim,
+                           spacing_mm, error);
+}
+
+enum status trial_restore(struct trial *trial, struct restorer *restorer, struct error *error)
+{
     restoration_done(&trial->restoration);
     if (restorer_run(&trial->restoration, restorer, &trial->skull, NULL, error))
         return error_while(error, "validating on case %s", trial->name);
-    for (int a = 0; a < 3; a++)
-        spacing_mm[a] = grid_spacing_mm(&trial->skull.grid, a);
-    return metrics_compare(&trial->metrics, trial->implant.data, trial->restoration.implant.data, trial->skull.data,
-                           trial->skull.grid.dim, spacing_mm, error);
+    return trial_measure(trial, trial->restoration.implant.data, error);
+}
+
+enum status trial_fail(struct trial *trial, struct error *error)
+{
+    const size_t n = (size_t)grid_voxels(&trial->skull.grid);
+    uint8_t *nothing = memory_zalloc(n, 1);
+    if (!nothing)
+        return error_memory(error, n, "an empty implant");
+    const enum status status = trial_measure(trial, nothing, error);
+    memory_free(nothing);
+    return status;
 }
 
 void trial_done(struct trial *trial)

@@ -3,7 +3,7 @@
 #ifndef CALVARIA_TRAIN_HOLDOUT_H
 #define CALVARIA_TRAIN_HOLDOUT_H
 
-#include "data/dataset/dataset.h"
+#include "data/dataset/fold.h"
 #include "data/defects/defect.h"
 #include "data/metrics.h"
 #include "infer/restore.h"
@@ -18,6 +18,7 @@ struct holdout {
 };
 
 struct holdout_config {
+    struct fold fold;             /* of the set */
     const char *set, *defects;    /* defects NULL: the first stored implant of each skull */
     int64_t n_cases;              /* at most; spread evenly over the split */
     uint64_t seed;                /* of generated defects */
@@ -40,6 +41,8 @@ struct trial {
 enum status trial_read(struct trial *ret, struct holdout *holdout, int64_t c, struct error *error);
 /* Restores (an earlier restoration is freed) and measures. */
 enum status trial_restore(struct trial *trial, struct restorer *restorer, struct error *error);
+/* As if the restorer had given nothing: it failed on this skull. */
+enum status trial_fail(struct trial *trial, struct error *error);
 void trial_done(struct trial *trial);
 
 /* Tables of trials: "case<TAB>dsc<TAB>...", "nan" where a metric does not exist. */

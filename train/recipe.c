@@ -175,6 +175,39 @@ enum status recipe_absolute(const char **path, struct arena *arena, struct error
     return *path ? STATUS_OK : error_memory(error, strlen(whole), "a path of the recipe");
 }
 
+/* "data.set" is a path, "data.workers" is none. */
+static bool recipe_is_path(const char *dotted, size_t length)
+{
+    const struct config_table *table = &recipe_table;
+    const char *end = dotted + length;
+    while (table && dotted < end) {
+        const size_t rest = (size_t)(end - dotted), word = strcspn(dotted, ".") < rest ? strcspn(dotted, ".") : rest;
+        const struct config_field *field = table->fields;
+        while (field && field->key && (strlen(field->key) != word || strncmp(field->key, dotted, word) != 0))
+            field++;
+        if (!field || !field->key)
+            return false;
+        if (word == rest)
+            return field->type == CONFIG_PATH;
+        table = field->type == CONFIG_TABLE ? field->table : NULL;
+        dotted += word + 1;
+    }
+    return false;
+}
+
+enum status recipe_override_from(const char **assignment, const char *file, struct arena *arena, struct error *error)
+{
+    const char *equals = strchr(*assignment, '=');
+    const size_t length = equals ? (size_t)(equals - *assignment) : 0;
+    if (length == 0 || !equals[1] || equals[1] == '/' || !recipe_is_path(*assignment, length))
+        return STATUS_OK;
+    const char *folder = file_folder(arena, file), *path = folder ? file_join(arena, folder, equals + 1) : NULL;
+    if (path && recipe_absolute(&path, arena, error)) /* it means the same where it is written down */
+        return error->status;
+    *assignment = path ? arena_printf(arena, "%.*s=%s", (int)length, *assignment, path) : NULL;
+    return *assignment ? STATUS_OK : error_memory(error, strlen(file), "an override");
+}
+
 /* What follows from other keys where it was not given. */
 static enum status recipe_complete(struct recipe *recipe, struct arena *arena, struct error *error)
 {

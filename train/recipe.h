@@ -61,6 +61,10 @@ enum status recipe_bind(struct recipe *ret, const struct yaml_node *root, struct
  * Every message names file, line, column, key and what would work. */
 enum status recipe_check(const struct recipe *recipe, struct error *error);
 
+/* An override written in a file: where its key is a path, a relative value starts at the file's folder, as the paths of
+ * the file itself do. Others are left as they are. */
+enum status recipe_override_from(const char **assignment, const char *file, struct arena *arena, struct error *error);
+
 /* The node of a dotted key ("data.patch_vox"), or of the nearest map around it that was written; NULL: none. */
 const struct yaml_node *recipe_key(const struct recipe *recipe, const char *dotted);
 

@@ -16,6 +16,10 @@ static const char stages_prefix[] = "stages.";
 static const struct config_field stage_data_fields[] = {
     {.key = "set", .type = CONFIG_PATH, .offset = offsetof(struct stage_data, set), .required = true,
      .help = "the dataset, made by 'calvaria pack'"},
+    {.key = "folds", .type = CONFIG_TABLE, .offset = offsetof(struct stage_data, fold), .table = &fold_table,
+     .help = "cross-validation, as `calvaria train --folds` does"},
+    {.key = "defects", .type = CONFIG_PATH, .offset = offsetof(struct stage_data, defects),
+     .help = "with folds: generators of the defects that it is measured on; not given: the stored implants"},
     {0}};
 static const struct config_table stage_data_table = {
     .help = "The skulls", .size = sizeof(struct stage_data), .fields = stage_data_fields};
@@ -233,7 +237,8 @@ static enum status stages_check_used(const struct stages *stages, const struct y
 
 /* --- reading --- */
 
-static const char *const stages_shape_keys[] = {"data.set", "seed", "licence"};
+/* Of overrides for all stages, those that a shape model takes. */
+static const char *const stages_shape_keys[] = {"data.set", "data.defects", "data.folds", "seed", "licence"};
 enum { N_SHAPE_KEYS = sizeof stages_shape_keys / sizeof *stages_shape_keys };
 
 /* Of the keys beside `stages` a shape model takes few. */
@@ -243,13 +248,20 @@ static enum status stages_shape_common(struct yaml_node *map, const struct yaml_
     for (int i = 0; i < common->n_items; i++) {
         const char *key = common->keys[i]->text;
         struct yaml_node *item = common->items[i];
-        const struct yaml_node *set = strcmp(key, "data") == 0 && item->kind == YAML_MAP ? yaml_get(item, "set") : NULL;
-        if (strcmp(key, "seed") != 0 && strcmp(key, "licence") != 0 && !set)
+        const bool data = strcmp(key, "data") == 0 && item->kind == YAML_MAP;
+        if (strcmp(key, "seed") != 0 && strcmp(key, "licence") != 0 && !data)
             continue;
-        while (set && item->n_items > 1) /* of the data, the set alone */
-            yaml_remove(item, item->keys[strcmp(item->keys[0]->text, "set") == 0]->text);
+        for (int k = data ? item->n_items - 1 : -1; k >= 0; k--) {
+            bool known = false;
+            for (const struct config_field *field = stage_data_fields; field->key && !known; field++)
+                known = strcmp(item->keys[k]->text, field->key) == 0;
+            if (!known)
+                yaml_remove(item, item->keys[k]->text);
+        }
         struct yaml_node one = {.kind = YAML_MAP, .n_items = 1, .keys = &common->keys[i], .items = &item};
-        if (!yaml_get(map, key) && yaml_merge(map, &one, arena, error))
+        struct yaml_node *own = yaml_remove(map, key);
+        struct yaml_node mine = {.kind = YAML_MAP, .n_items = 1, .keys = &common->keys[i], .items = &own};
+        if (yaml_merge(map, &one, arena, error) || (own && yaml_merge(map, &mine, arena, error)))
             return error->status;
     }
     return STATUS_OK;
@@ -263,13 +275,16 @@ static enum status stages_read_shape(struct stage *stage, struct yaml_node *item
     for (int i = 0; i < n_sets; i++)
         for (int k = 0; k < N_SHAPE_KEYS; k++) {
             const size_t length = strlen(stages_shape_keys[k]);
-            if (strncmp(sets[i], stages_shape_keys[k], length) == 0 && sets[i][length] == '=' &&
+            if (strncmp(sets[i], stages_shape_keys[k], length) == 0 && strchr("=.", sets[i][length]) &&
                 yaml_set(item, sets[i], arena, error))
                 return error->status;
         }
     if (config_bind(&stage_shape_table, item, &stage->shape, arena, error) ||
-        recipe_absolute(&stage->shape.data.set, arena, error) || recipe_absolute(&stage->shape.fit.from, arena, error))
+        recipe_absolute(&stage->shape.data.set, arena, error) ||
+        recipe_absolute(&stage->shape.data.defects, arena, error) ||
+        recipe_absolute(&stage->shape.fit.from, arena, error))
         return error->status;
+    stage->shape.fit.fold = stage->shape.data.fold;
     stage->shape.fit.sets = (struct config_strings){1, &stage->shape.data.set};
     stage->node = item;
     return STATUS_OK;
@@ -382,14 +397,33 @@ enum status stages_check_files(const struct stages *stages, struct error *error)
     return error->status;
 }
 
-bool stages_are(const char *path)
+static const struct yaml_node *stages_child(const struct yaml_node *node, const char *key)
+{
+    return node && node->kind == YAML_MAP ? yaml_get(node, key) : NULL;
+}
+
+struct stages_look stages_look(const char *path, int n_sets, char *const *sets)
 {
     struct arena arena = {0};
     struct error ignored = {0};
-    struct yaml_node *root;
-    const bool are = yaml_read_extended(&root, path, &arena, &ignored) == STATUS_OK && yaml_get(root, "stages");
+    struct stages_look ret = {0};
+    struct yaml_node *root = NULL;
+    if (yaml_read_extended(&root, path, &arena, &ignored) == STATUS_OK) {
+        for (int i = 0; i < n_sets; i++)
+            yaml_set(root, sets[i], &arena, &ignored);
+        const struct yaml_node *list = yaml_get(root, "stages"),
+                               *first = list && list->kind == YAML_LIST && list->n_items ? list->items[0] : NULL;
+        const struct yaml_node *maps[] = {stages_child(stages_child(first, "data"), "folds"),
+                                          stages_child(stages_child(root, "data"), "folds")};
+        ret.stages = list != NULL;
+        for (int i = 0; i < 2; i++) { /* beside the stages wins: overrides stand there */
+            const char *number = stages_scalar(maps[i], "number"), *held_out = stages_scalar(maps[i], "held_out");
+            ret.folds.number = number ? strtoll(number, NULL, 10) : ret.folds.number;
+            ret.folds.held_out = held_out ? strtoll(held_out, NULL, 10) : ret.folds.held_out;
+        }
+    }
     arena_done(&arena);
-    return are;
+    return ret;
 }
 
 /* --- writing --- */

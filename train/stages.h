@@ -24,7 +24,8 @@ struct stage_shape {
     struct fit_config fit; /* its sets are `set` below */
     const char *name, *type;
     struct stage_data {
-        const char *set;
+        const char *set, *defects;
+        struct fold fold;
     } data;
 };
 extern const struct config_table stage_shape_table;
@@ -44,15 +45,21 @@ struct stages {
     struct stage *items;
 };
 
-/* n_sets: "key=value" over every stage (a shape model's takes data.set, seed and licence), or
+/* n_sets: "key=value" over every stage (a shape model's takes those of data.set, data.defects,
+ * data.folds, seed and licence), or
  * "stages.NAME.key=value" over one. Names, keys, and whether a stage can be the coarse stage of another are checked:
  * STATUS_USAGE, with file, line and column. */
 enum status stages_read(struct stages *ret, const char *path, int n_sets, char *const *sets, struct arena *arena,
                         struct error *error);
 /* The datasets and defects that stages read are there: a mistake shows before the first stage, not after it. */
 enum status stages_check_files(const struct stages *stages, struct error *error);
-/* The recipe lists stages. False where it cannot be read: its reader says why. */
-bool stages_are(const char *path);
+/* What a recipe wants, by a first look at its tree with the sets over it. All 0 where it cannot be read: its reader
+ * says why. */
+struct stages_look {
+    bool stages;       /* it lists some */
+    struct fold folds; /* of its data, or of its first stage's */
+};
+struct stages_look stages_look(const char *path, int n_sets, char *const *sets);
 /* Every key of every stage, written out; reading it back gives the same text. Free with memory_free; NULL when memory
  * is out. */
 char *stages_text(const struct stages *stages);

@@ -16,6 +16,8 @@ struct trainer_request {
     int n_sets;
     char *const *sets;         /* key=value over the recipe                                */
     struct replicas *replicas; /* train together; NULL: alone. The first one writes the run folder */
+    bool join;                 /* folds: on in a folder that is there, together with other processes */
+    FILE *table;               /* folds: where the table goes too; NULL: nowhere */
     bool watch;                /* a window with the curves as they grow */
 };
 

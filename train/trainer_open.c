@@ -50,7 +50,12 @@ static enum status trainer_read_set(struct set_facts *ret, struct trainer *train
         return yaml_error(error, recipe_key(recipe, "data"),
                           "data.set: not given (make one with `calvaria pack`, then --set data.set=FILE.h5)");
 
-    if (dataset_open(&set, recipe->data.set, error))
+    if (recipe->data.fold.number > 0 && recipe->data.fold.held_out == 0)
+        return yaml_error(error, recipe_key(recipe, "data.folds"),
+                          "data.folds.held_out: not given (1 ... %" PRId64 "; `calvaria train` takes each in turn)",
+                          recipe->data.fold.number);
+
+    if (dataset_open_fold(&set, recipe->data.set, &recipe->data.fold, error))
         return error_while(error,
                            "opening data.set (make one with `calvaria pack`, name it with --set data.set=FILE.h5)");
 

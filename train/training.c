@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/parallel.h"
 #include "nn/model/model_file.h"
+#include "train/folds.h"
 #include "train/stages.h"
 
 enum { FILE_MAX_BYTES = 1 << 30, FOLDER_TEXT = 4096 };
@@ -302,9 +303,21 @@ enum status training_run(const struct trainer_request *request, struct error *er
 {
     struct arena arena = {0};
     const char *recipe = request->resume ? file_join(&arena, request->resume, "recipe.yaml") : request->recipe;
-    const enum status status = !recipe              ? error_memory(error, 0, "a path")
-                               : stages_are(recipe) ? training_of_stages(request, recipe, error)
-                                                    : trainer_run(request, error);
+    const struct stages_look look =
+        recipe ? stages_look(recipe, request->resume ? 0 : request->n_sets, request->sets) : (struct stages_look){0};
+    const bool folds = look.folds.number > 0 && look.folds.held_out == 0;
+    enum status status = STATUS_OK;
+
+    if (!recipe)
+        status = error_memory(error, 0, "a path");
+    else if (request->join && !folds)
+        status = error_set(error, STATUS_USAGE, "--join: nothing to share: the recipe has no folds (--folds 5)");
+    else if (folds)
+        status = folds_run(request, recipe, look.folds.number, error);
+    else if (look.stages)
+        status = training_of_stages(request, recipe, error);
+    else
+        status = trainer_run(request, error);
     arena_done(&arena);
     return status;
 }

@@ -272,6 +272,7 @@ enum status validator_open(struct validator **ret, struct train_step *train_step
 
     /* The skulls are chosen even where none is restored: a split without cases is an error at the start. */
     const struct holdout_config holdout = {.set = recipe->data.set,
+                                           .fold = recipe->data.fold,
                                            .defects = recipe->data.defects,
                                            .n_cases = recipe->train.validate_cases,
                                            .seed = train_step_seed(recipe, STREAM_VALIDATION),

@@ -6,8 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/file.h"
 #include "base/log.h"
+#include "infer/restore.h"
 #include "nn/model/model_file.h"
 #include "train/recipe.h"
 
@@ -70,16 +70,11 @@ enum status warm_start(struct params *params, const char *path, const struct con
 {
     struct model model = {0};
     struct arena arena = {0};
-    const char *file = path;
+    const char *file;
+    enum status status = restorer_find(&file, path, &arena, error); /* of a run folder its best state */
 
-    /* Of a run folder, the best checkpoint where there is one. */
-    if (file_is_folder(path)) {
-        file = file_join(&arena, path, "best.h5");
-        if (file && !file_exists(file))
-            file = file_join(&arena, path, "last.h5");
-    }
-
-    enum status status = file ? model_read(&model, file, false, error) : error_memory(error, 0, "a path");
+    if (!status)
+        status = model_read(&model, file, false, error);
     if (!status) {
         status = warm_start_copy(params, &model.params, file, skip, error);
         model_done(&model);

@@ -409,6 +409,11 @@ const struct dataset_case *dataset_case(const struct dataset *set, int64_t i)
     return &set->cases[i].item;
 }
 
+void dataset_set_split(struct dataset *set, int64_t i, enum dataset_split split)
+{
+    set->cases[i].item.split = split;
+}
+
 const struct case_entry *dataset_entry(const struct dataset *set, int64_t i)
 {
     return &set->cases[i];

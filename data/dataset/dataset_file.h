@@ -22,6 +22,8 @@ struct case_entry {
     uint64_t *implant_hashes;
 };
 
+/* Another split than the file's, in this opening alone. */
+void dataset_set_split(struct dataset *set, int64_t i, enum dataset_split split);
 const struct case_entry *dataset_entry(const struct dataset *set, int64_t i);
 
 /* --- writing: an open file that becomes set.h5 --- */

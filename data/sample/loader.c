@@ -20,6 +20,8 @@ static const char *const sampler_names[] = {"grid", "random", "defect", "whole",
 static const struct config_field loader_fields[] = {
     {.key = "set", .type = CONFIG_PATH, .offset = OFFSET(set), .required = true,
      .help = "the dataset, made by 'calvaria pack'"},
+    {.key = "folds", .type = CONFIG_TABLE, .offset = OFFSET(fold), .table = &fold_table,
+     .help = "cross-validation, as `calvaria train --folds` does"},
     {.key = "defects", .type = CONFIG_PATH, .offset = OFFSET(defects),
      .help = "generators of defects, a file of configs/defects; not given: the implants stored in the dataset"},
     {.key = "stored_frac", .type = CONFIG_DOUBLE, .offset = OFFSET(stored_frac), .text = "0", .min = 0, .max = 1,
@@ -184,7 +186,7 @@ static enum status loader_init(struct loader *loader, enum dataset_split split, 
                                struct error *error)
 {
     struct loader_config *config = &loader->config;
-    if (dataset_open(&loader->source.set, config->set, error))
+    if (dataset_open_fold(&loader->source.set, config->set, &config->fold, error))
         return error->status;
     if (config->defects && defects_read(&loader->defects, config->defects, &loader->arena, error))
         return error->status;

@@ -12,7 +12,7 @@
 #define CALVARIA_DATA_SAMPLE_LOADER_H
 
 #include "data/sample/augment.h"
-#include "data/dataset/dataset.h"
+#include "data/dataset/fold.h"
 #include "data/defects/defect.h"
 #include "data/task.h"
 
@@ -37,6 +37,7 @@ struct loader_prior {
 int64_t loader_prior_channels(const struct loader_prior *prior);
 
 struct loader_config {
+    struct fold fold;          /* cross-validation; number 0: the dataset's own split */
     const char *set, *defects; /* paths; defects NULL: the stored implants */
     double stored_frac;        /* with defects: share of drawn skulls that get a stored implant, where they have one */
     double healthy_frac;       /* share of drawn skulls that stay whole: nothing is missing */

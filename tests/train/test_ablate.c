@@ -242,23 +242,54 @@ static int child_main(char **arguments)
     return (int)status;
 }
 
-static int run_child(const char *yaml, const char *out, double kill_after_s, int signal_number)
+static pid_t start_child(const char *yaml, const char *out)
 {
-    int status = 0;
     char *arguments[] = {(char *)program, "--run", (char *)yaml, (char *)out, NULL};
-    struct timespec time = {.tv_sec = (time_t)kill_after_s,
-                            .tv_nsec = (long)(1e9 * (kill_after_s - floor(kill_after_s)))};
     fflush(NULL);
     pid_t child = fork();
     if (child == 0) {
         execv(program, arguments);
         _exit(127);
     }
+    return child;
+}
+
+static int end_child(pid_t child, double kill_after_s, int signal_number)
+{
+    int status = 0;
+    struct timespec time = {.tv_sec = (time_t)kill_after_s,
+                            .tv_nsec = (long)(1e9 * (kill_after_s - floor(kill_after_s)))};
     if (kill_after_s > 0) {
         nanosleep(&time, NULL);
         kill(child, signal_number);
     }
     return waitpid(child, &status, 0) == child && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static int run_child(const char *yaml, const char *out, double kill_after_s, int signal_number)
+{
+    return end_child(start_child(yaml, out), kill_after_s, signal_number);
+}
+
+/* Three processes share the grid, one of them is killed: the others lose nothing, and one more completes the rest. */
+static void test_shared(void)
+{
+    const char *yaml = write_ablation("shared.yaml", HEAD AXES SCANS TAIL "seeds: [1, 2]\n");
+    if (!yaml)
+        return;
+    const double begin_s = log_clock_s();
+    CHECK_INT(run_child(yaml, check_path("one_process"), 0, 0), 0);
+    const double alone_s = log_clock_s() - begin_s;
+    pid_t children[3];
+    for (int i = 0; i < 3; i++)
+        children[i] = start_child(yaml, check_path("shared"));
+    CHECK_INT(end_child(children[0], 0.3 * alone_s, SIGKILL), -1);
+    CHECK_INT(end_child(children[1], 0, 0), 0);
+    CHECK_INT(end_child(children[2], 0, 0), 0);
+    CHECK_INT(run_child(yaml, check_path("shared"), 0, 0), 0);
+    same_text(check_path("one_process/table.tsv"), check_path("shared/table.tsv"));
+    same_text(check_path("one_process/runs.tsv"), check_path("shared/runs.tsv"));
+    CHECK(chain_same_model(check_path("one_process/runs/both_s2/last.h5"), check_path("shared/runs/both_s2/last.h5")));
 }
 
 /* kill -9 at random moments until the grid is through: models and table are those of the grid left alone. */
@@ -302,9 +333,14 @@ int main(int argc, char **argv)
     log_set_level(LOG_QUIET);
     if (argc == 4 && strcmp(argv[1], "--run") == 0)
         return child_main(argv + 2);
-    const struct check_test tests[] = {{"refuses", test_refuses},         {"grid", test_grid},
-                                       {"shipped", test_shipped},         {"run", test_run},
-                                       {"failing_run", test_failing_run}, {"kill_at_random", test_kill_at_random},
-                                       {"sigterm", test_sigterm},         {0}};
+    const struct check_test tests[] = {{"refuses", test_refuses},
+                                       {"grid", test_grid},
+                                       {"shipped", test_shipped},
+                                       {"run", test_run},
+                                       {"failing_run", test_failing_run},
+                                       {"shared", test_shared},
+                                       {"kill_at_random", test_kill_at_random},
+                                       {"sigterm", test_sigterm},
+                                       {0}};
     return check_main(argc, argv, tests);
 }

@@ -365,7 +365,7 @@ static void check_shipped(const char *name)
     static struct sets sets;
     char set[4096], coarse[4096];
     char *path = file_join(&arena, "configs/recipes", name);
-    if (path && stages_are(path)) { /* of recipes that are here too */
+    if (path && stages_look(path, 0, NULL).stages) { /* of recipes that are here too */
         arena_done(&arena);
         return;
     }
