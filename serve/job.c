@@ -50,6 +50,8 @@ enum {
 static const struct config_field job_settings_fields[] = {
     {.key = "clearance_mm", .type = CONFIG_DOUBLE, .offset = OFFSET(clearance_mm), .text = "0", .min = 0, .max = 20,
      .unit = "mm", .help = "gap kept between implant and bone"},
+    {.key = "bevel_deg", .type = CONFIG_DOUBLE, .offset = OFFSET(bevel_deg), .text = "0", .min = 0, .max = 45,
+     .unit = "degrees", .help = "the gap widens inwards at this angle"},
     {.key = "min_thickness_mm", .type = CONFIG_DOUBLE, .offset = OFFSET(min_thickness_mm), .text = "0", .min = 0,
      .max = 20, .unit = "mm", .help = "thinner parts are thickened to this"},
     {.key = "insertable", .type = CONFIG_BOOL, .offset = OFFSET(insertable), .text = "false",

@@ -35,7 +35,7 @@ enum {
 
 /* What of a job can be changed once it is done. */
 struct job_settings {
-    double clearance_mm, min_thickness_mm; /* 0: none */
+    double clearance_mm, bevel_deg, min_thickness_mm; /* 0: none */
     bool insertable;
     bool edited; /* by in/edit */
 };

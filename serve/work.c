@@ -227,6 +227,7 @@ static enum status work_restore(const struct work *work, char *skull, struct err
         batch.input_name = work->job.name;
         batch.input_notes = work->notes;
         batch.clearance_mm = settings->clearance_mm;
+        batch.bevel_deg = settings->bevel_deg;
         batch.min_thickness_mm = settings->min_thickness_mm;
         batch.insertable = settings->insertable;
         batch.edit = work->edit;

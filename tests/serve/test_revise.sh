@@ -16,7 +16,7 @@ infer() { # FOLDER OPTION...
     ok "$calvaria" infer --model builtin:mirror "${set[@]}" "$skull" --out "$work/$out" --no-picture --quiet "$@"
 }
 infer plain
-infer gap --clearance-mm 1.5 --min-thickness-mm 4 --insertable
+infer gap --clearance-mm 1.5 --bevel-deg 15 --min-thickness-mm 4 --insertable
 holds 'the settings matter' test "$(cmp -s "$work/plain/${name}_implant.stl" "$work/gap/${name}_implant.stl"; echo $?)" = 1
 labels() { # FILE PERL: the implant with its ones replaced
     gzip -dc "$work/plain/${name}_implant.nii.gz" | perl -0777 -pe "\$n = length; $2" | gzip >"$1"
@@ -39,12 +39,12 @@ answers 400 'clearance_mm' /api/jobs -F "file=@$skull" -F clearance_mm=-1
 answers 201 '"model":"mirror"' /api/jobs -F "file=@$skull"
 id=$(field id)
 holds 'done' wait_for "$id" done
-holds 'no settings yet' grep -q '"settings":{"clearance_mm":0,"min_thickness_mm":0,"insertable":false,"edited":false},"revising":false' "$work/body"
+holds 'no settings yet' grep -q '"settings":{"clearance_mm":0,"bevel_deg":0,"min_thickness_mm":0,"insertable":false,"edited":false},"revising":false' "$work/body"
 same implant.stl "$work/plain/${name}_implant.stl"
-answers 202 '"revising":true' "/api/jobs/$id/revise" -F clearance_mm=1.5 -F min_thickness_mm=4 -F insertable=true
+answers 202 '"revising":true' "/api/jobs/$id/revise" -F clearance_mm=1.5 -F bevel_deg=15 -F min_thickness_mm=4 -F insertable=true
 holds 'the former files stay meanwhile' grep -q 'implant.stl' "$work/body"
 holds 'done once more' wait_for "$id" done
-holds 'with its settings' grep -q '"clearance_mm":1.5,"min_thickness_mm":4,"insertable":true,"edited":false},"revising":false,"revision":1' "$work/body"
+holds 'with its settings' grep -q '"clearance_mm":1.5,"bevel_deg":15,"min_thickness_mm":4,"insertable":true,"edited":false},"revising":false,"revision":1' "$work/body"
 same implant.stl "$work/gap/${name}_implant.stl"
 same 'implant?format=nii.gz' "$work/gap/${name}_implant.nii.gz"
 same 'completed?format=nii.gz' "$work/gap/${name}_completed.nii.gz"
@@ -52,7 +52,7 @@ holds 'its folder is tidy' test "$(ls "$state/jobs/$id" | tr '\n' ' ')" = 'in jo
 for url in $(grep -o '"url":"[^"]*"' "$work/body" | cut -d'"' -f4); do
     holds "$url is there" test "$(curl -s -o /dev/null -w '%{http_code}' "$at$url")" = 200
 done
-answers 202 '"revising":true' "/api/jobs/$id/revise" -F clearance_mm=0 -F min_thickness_mm=0 -F insertable=false
+answers 202 '"revising":true' "/api/jobs/$id/revise" -F clearance_mm=0 -F bevel_deg=0 -F min_thickness_mm=0 -F insertable=false
 holds 'back again' wait_for "$id" done
 same implant.stl "$work/plain/${name}_implant.stl"
 
@@ -102,7 +102,7 @@ hold() { # stops the child that comes next
     while [ -z "$(children)" ] && [ $tries -lt 200 ]; do sleep 0.02; tries=$((tries + 1)); done
     kill -STOP $(children)
 }
-answers 202 '' "/api/jobs/$id/revise" -F clearance_mm=1.5 -F min_thickness_mm=4 -F insertable=true
+answers 202 '' "/api/jobs/$id/revise" -F clearance_mm=1.5 -F bevel_deg=15 -F min_thickness_mm=4 -F insertable=true
 hold
 answers 409 'running' "/api/jobs/$id/revise" -F clearance_mm=1
 answers 200 'SPACE=LPS' "/api/jobs/$id/implant.stl"

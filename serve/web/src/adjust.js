@@ -1,7 +1,7 @@
-// adjust.js - what of a finished job can be changed: clearance, thickness, insertion. The card follows the job's own settings.
+// adjust.js - what of a finished job can be changed: clearance, bevel, thickness, insertion. The card follows the job's own settings.
 const $ = (id) => document.getElementById(id)
 
-const FIELDS = { 'adjust-clearance': 'clearance_mm', 'adjust-thickness': 'min_thickness_mm' }
+const FIELDS = { 'adjust-clearance': 'clearance_mm', 'adjust-bevel': 'bevel_deg', 'adjust-thickness': 'min_thickness_mm' }
 
 export function showSettings(settings) {
   for (const [id, key] of Object.entries(FIELDS)) $(id).value = settings[key]
