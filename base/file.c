@@ -94,6 +94,14 @@ void file_sweep(const char *folder)
         closedir(dir);
 }
 
+void file_sweep_around(const char *path)
+{
+    char *folder = memory_printf("%.*s", (int)(file_base(path) - path), path);
+    if (folder)
+        file_sweep(folder);
+    memory_free(folder);
+}
+
 enum status file_check_ordinary(const char *path, struct error *error)
 {
     struct stat info;

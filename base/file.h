@@ -35,6 +35,7 @@ enum status file_stream_close(struct file_stream *stream, enum status status, st
 /* Removes the parts that processes of this machine left in a folder when they were killed. file_make_folders does it.
  */
 void file_sweep(const char *folder);
+void file_sweep_around(const char *path); /* the folder of a file that is going to be written */
 
 /* Nothing that is not an ordinary file is opened for reading: a pipe would be waited for without end. STATUS_OK where
  * there is nothing of this name. */

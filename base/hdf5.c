@@ -28,11 +28,18 @@ void hdf5_unlock(void)
     pthread_mutex_unlock(&hdf5_mutex);
 }
 
-/* The innermost entry of HDF5's error stack names the cause: it comes first when walking upward. */
+/* The innermost entry of HDF5's error stack names the cause: it comes first when walking upward. Of "file write failed:
+ * time = ..., errno = 28, error message = 'No space left on device', ..." the system's own words are kept. */
 static herr_t hdf5_first_reason(unsigned n, const H5E_error2_t *entry, void *text)
 {
-    if (n == 0)
-        snprintf(text, HDF5_REASON_MAX, "%s", entry->desc && entry->desc[0] ? entry->desc : "unknown");
+    static const char mark[] = "error message = '";
+    const char *why = entry->desc && entry->desc[0] ? entry->desc : "unknown";
+    const char *system = strstr(why, mark);
+    if (n == 0 && system)
+        snprintf(text, HDF5_REASON_MAX, "%.*s: %.*s", (int)strcspn(why, ":"), why,
+                 (int)strcspn(system + sizeof mark - 1, "'"), system + sizeof mark - 1);
+    else if (n == 0)
+        snprintf(text, HDF5_REASON_MAX, "%s", why);
     return 0;
 }
 

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "base/file.h"
 #include "cli/command.h"
 #include "infer/exchange/keras.h"
 
@@ -35,6 +36,7 @@ static enum status import_command(const void *value, int n_inputs, char *const *
     struct model model = {0};
     (void)n_inputs;
     enum status status = keras_import(&model, inputs[0], &options->options, error);
+    file_sweep_around(options->out);
     if (!status)
         status = model_write(options->out, &model, error);
     if (!status)

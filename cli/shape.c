@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "base/log.h"
+#include "base/file.h"
 #include "cli/command.h"
 #include "shape/fit.h"
 
@@ -36,6 +37,7 @@ static enum status run_shape(const void *value, int n_inputs, char *const *input
     enum status status = shape_fit(&model, &report, &config, error);
     if (status)
         return status;
+    file_sweep_around(options->out);
     status = shape_model_write(options->out, &model, error);
     if (!status) {
         printf("%lld heads (%lld groups, %lld defective), %lld good rays, pose loss %.3f\n", (long long)report.n_heads,

@@ -206,6 +206,8 @@ enum status restoration_write(const char *path, const struct restoration *restor
 enum status restoration_read(struct restoration *ret, const char *path, const struct volume *skull, struct error *error)
 {
     struct restoration result = {0};
+    if (file_check_ordinary(path, error))
+        return error->status;
     struct walk walk = {.file = fopen(path, "rb"), .skull = skull};
     if (!walk.file)
         return error_set(error, STATUS_FAILED, "%s: cannot be read: %s", path, strerror(errno));

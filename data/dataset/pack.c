@@ -265,11 +265,9 @@ static enum status pack_into(const char *part, const struct layout *layout, cons
 }
 
 /* What an earlier pack left in this folder when it was killed goes first. */
-static enum status pack_begin(char **ret_part, const char *out, struct arena *arena, struct error *error)
+static enum status pack_begin(char **ret_part, const char *out, struct error *error)
 {
-    const char *folder = file_folder(arena, out);
-    if (folder)
-        file_sweep(folder);
+    file_sweep_around(out);
     return file_begin(ret_part, out, error);
 }
 
@@ -292,8 +290,7 @@ enum status dataset_pack(const char *folder, const char *out, const struct pack_
     if ((status = split_plan(&plan, names, layout.n_cases, config, &arena, error)))
         goto done;
     pack_plan_layout(&plan, &layout, config->split_file != NULL);
-    if ((status = pack_begin(&part, out, &arena, error)) ||
-        (status = pack_into(part, &layout, &plan, config, &arena, error)))
+    if ((status = pack_begin(&part, out, error)) || (status = pack_into(part, &layout, &plan, config, &arena, error)))
         goto done;
     status = file_commit(&part, out, error);
 

@@ -30,7 +30,8 @@ enum { KIND_OTHER, KIND_DICOM, KIND_ZIP };
 static int dicom_kind(const char *path)
 {
     unsigned char head[132] = {0};
-    FILE *file = fopen(path, "rb");
+    struct error ignored = {0};
+    FILE *file = file_check_ordinary(path, &ignored) ? NULL : fopen(path, "rb");
     if (!file)
         return KIND_OTHER;
     const size_t n = fread(head, 1, sizeof head, file);

@@ -16,10 +16,29 @@
 #include "data/dataset/dataset.h"
 #include "data/volume/formats.h"
 #include "data/volume/volume.h"
+#include "infer/exchange/keras.h"
+#include "infer/exchange/keras_config.h"
 #include "nn/model/model_file.h"
+#include "shape/model.h"
+#include "tests/fuzz/hdf5_repair.h"
 
-enum reader { nifti, nrrd, yaml, model, dataset };
-static const char *const fuzz_suffixes[] = {".nii", ".nrrd", ".yaml", ".h5", ".h5"};
+enum reader { nifti, nrrd, yaml, model, dataset, shape, keras, json };
+static const char *const fuzz_suffixes[] = {".nii", ".nrrd", ".yaml", ".h5", ".h5", ".h5", ".h5", ".json"};
+
+/* An architecture as Keras stores it. */
+static void fuzz_read_json(const char *path)
+{
+    struct error error = {0};
+    struct arena arena = {0};
+    struct keras_network network;
+    char *text;
+    size_t n;
+    if (file_read(&text, &n, path, (size_t)1 << 24, &error))
+        return;
+    (void)keras_network_derive(&network, text, "2.2.4", (const int64_t[3]){16, 16, 16}, path, &arena, &error);
+    memory_free(text);
+    arena_done(&arena);
+}
 
 static void fuzz_read(const char *path)
 {
@@ -28,6 +47,7 @@ static void fuzz_read(const char *path)
     struct volume volume = {0};
     struct yaml_node *root;
     struct model read = {0};
+    struct shape_model heads;
     struct dataset *set;
 
     switch ((enum reader)FUZZ_READER) {
@@ -51,6 +71,17 @@ static void fuzz_read(const char *path)
             dataset_close(set);
         }
         break;
+    case shape:
+        if (!shape_model_read(&heads, path, &error))
+            shape_model_done(&heads);
+        break;
+    case keras:
+        if (!keras_import(&read, path, &(struct keras_options){0}, &error))
+            model_done(&read);
+        break;
+    case json:
+        fuzz_read_json(path);
+        break;
     }
     arena_done(&arena);
 }
@@ -71,7 +102,20 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     return 0;
 }
 
-#ifndef FUZZ_LIBFUZZER
+#ifdef FUZZ_LIBFUZZER
+size_t LLVMFuzzerMutate(uint8_t *data, size_t n, size_t max);
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t n, size_t max, unsigned seed);
+
+/* HDF5 refuses a wrong checksum before it reads further: they are made right after each mutation. */
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t n, size_t max, unsigned seed)
+{
+    (void)seed;
+    n = LLVMFuzzerMutate(data, n, max);
+    if (strcmp(fuzz_suffixes[FUZZ_READER], ".h5") == 0)
+        hdf5_repair(data, n);
+    return n;
+}
+#else
 int main(int argc, char **argv)
 {
     for (int i = 1; i < argc; i++) {
@@ -89,3 +133,10 @@ int main(int argc, char **argv)
     return argc > 1 ? 0 : 1;
 }
 #endif
+
+/* HDF5 does not free all when it gives up a damaged file. */
+const char *__lsan_default_suppressions(void);
+const char *__lsan_default_suppressions(void)
+{
+    return "leak:libhdf5";
+}
