@@ -124,7 +124,8 @@ static int run_reader(enum status (*read)(const char *, struct error *), const c
     const pid_t child = fork();
     if (child == 0) {
         struct error error = {0};
-        alarm(SECONDS);
+        alarm(20 * SECONDS); /* of waiting; a busy machine is no fault */
+        setrlimit(RLIMIT_CPU, &(struct rlimit){SECONDS, SECONDS});
 #if !defined(__SANITIZE_ADDRESS__)
         setrlimit(RLIMIT_AS, &(struct rlimit){(rlim_t)4 << 30, (rlim_t)4 << 30});
 #endif
