@@ -92,13 +92,10 @@ static enum status export_onnx(const struct export_options *options, const char 
 /* What a killed export left in the folder of its files. */
 static void export_sweep(const struct export_options *options)
 {
-    struct arena arena = {0};
-    for (int i = 0; i < 2; i++) {
-        const char *out = i ? options->model : options->onnx, *folder = out ? file_folder(&arena, out) : NULL;
-        if (folder)
-            file_sweep(folder);
-    }
-    arena_done(&arena);
+    if (options->onnx)
+        file_sweep_around(options->onnx);
+    if (options->model)
+        file_sweep_around(options->model);
 }
 
 /* A cascade holds two networks; ONNX takes one. */
