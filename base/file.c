@@ -436,20 +436,3 @@ bool file_has_suffix(const char *path, const char *suffix)
     size_t n_path = strlen(path), n_suffix = strlen(suffix);
     return n_path >= n_suffix && strcasecmp(path + n_path - n_suffix, suffix) == 0;
 }
-
-char *file_shipped(struct arena *arena, const char *const *places)
-{
-    char program[PATH_MAX];
-    const ssize_t n = readlink("/proc/self/exe", program, sizeof program - 1);
-    if (n <= 0)
-        return NULL;
-    program[n] = '\0';
-    const char *folder = file_folder(arena, program);
-    for (int i = 0; folder && places[i]; i++) {
-        char *path = file_join(arena, folder, places[i]);
-        struct stat info;
-        if (path && stat(path, &info) == 0)
-            return path;
-    }
-    return NULL;
-}

@@ -1,8 +1,10 @@
 /* hdf5_probe.c - A first look at an HDF5 file in a process of its own; see hdf5_probe.h.
  * Test: tests/base/test_hdf5_probe.c */
+#define _GNU_SOURCE /* pipe2 */
 #include "base/hdf5_probe.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <malloc.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -118,27 +120,47 @@ static void hdf5_probe_child(hdf5_probe_open open, const void *context, size_t b
         H5Lvisit(file, H5_INDEX_NAME, H5_ITER_NATIVE, hdf5_probe_object, &left);
         H5Fclose(file);
     }
-    _Exit(0);
 }
 
 /* --- in this process --- */
 
-const char *hdf5_probe(hdf5_probe_open open, const void *context, size_t bytes)
+static const char *hdf5_probe_verdict(int how)
 {
-    int how = 0;
-    const pid_t child = fork();
-
-    if (child == 0)
-        hdf5_probe_child(open, context, bytes);
-    if (child < 0)
-        return "no process to look at it first (too many of them, or no memory)";
-    while (waitpid(child, &how, 0) < 0)
-        if (errno != EINTR)
-            return "the process that looked at it first is lost";
-
     if (WIFEXITED(how) && WEXITSTATUS(how) == 0)
         return NULL;
     const bool slow = WIFSIGNALED(how) && (WTERMSIG(how) == SIGXCPU || WTERMSIG(how) == SIGKILL);
     return slow ? "reading it takes too long: it is damaged, or made to do harm"
                 : "it crashes the HDF5 library: it is damaged, or made to do harm";
+}
+
+/* A host of the library may ignore SIGCHLD or wait for any child: then nobody says how this one ended, but it has
+ * ended, and what it wrote last says whether it came through. */
+static const char *hdf5_probe_wait(pid_t child, int verdict)
+{
+    int how = 0;
+    char came_through;
+    while (waitpid(child, &how, 0) < 0)
+        if (errno != EINTR)
+            return read(verdict, &came_through, 1) == 1
+                       ? NULL
+                       : "the process that looked at it first is lost: the file is damaged, or made to do harm";
+    return hdf5_probe_verdict(how);
+}
+
+const char *hdf5_probe(hdf5_probe_open open, const void *context, size_t bytes)
+{
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC | O_NONBLOCK))
+        return "no pipe to the process that looks at it first (too many open files?)";
+    const pid_t child = fork();
+
+    if (child == 0) {
+        hdf5_probe_child(open, context, bytes);
+        _Exit(write(ends[1], "", 1) == 1 ? 0 : 1);
+    }
+    const char *why =
+        child < 0 ? "no process to look at it first (too many of them, or no memory)" : hdf5_probe_wait(child, ends[0]);
+    close(ends[0]);
+    close(ends[1]);
+    return why;
 }

@@ -65,8 +65,22 @@ static void test_opens(void)
     hdf5_unlock();
 }
 
+/* A host of the library that waits for no child, or for all of them itself. */
+static void test_ignored_children(void)
+{
+    const char *path = probe_file();
+    const int crash = SIGSEGV;
+    signal(SIGCHLD, SIG_IGN);
+    hdf5_lock();
+    CHECK(hdf5_probe(open_path, path, 1000) == NULL);
+    CHECK_CONTAINS(hdf5_probe(open_dies, &crash, 0), "is lost: the file is damaged");
+    hdf5_unlock();
+    signal(SIGCHLD, SIG_DFL);
+}
+
 int main(int argc, char **argv)
 {
-    const struct check_test tests[] = {{"finds", test_finds}, {"opens", test_opens}, {0}};
+    const struct check_test tests[] = {
+        {"finds", test_finds}, {"opens", test_opens}, {"ignored_children", test_ignored_children}, {0}};
     return check_main(argc, argv, tests);
 }
