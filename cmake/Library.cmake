@@ -1,4 +1,4 @@
-# One library per folder. USES names the rooms and packages it may include: the law base <- {nn, data} <- infer <- {train, serve} <- cli
+# One library per folder. USES names the rooms and packages it may include: the law base <- {nn, data} <- infer <- {lib, train, serve} <- cli
 # holds because nothing else is on a room's link line, and tests/test_layering.sh reads the includes.
 add_library(calvaria_flags INTERFACE)
 target_compile_options(calvaria_flags INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes

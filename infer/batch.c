@@ -468,10 +468,8 @@ static enum status case_run(struct batch *batch, struct batch_case *one, struct 
 
     if (!status)
         status = case_restore(batch, one, &skull, &progress, error);
-    if (!status && one->result.shape) { /* how the head lies is known only now */
-        report_pose_warnings(&one->input.warnings, &one->result.shape->pose);
-        status = skull_strict(&one->input.warnings, batch->config->input.strict, one->path, error);
-    }
+    if (!status)
+        status = outcome_check_pose(&one->result, &one->input.warnings, batch->config->input.strict, one->path, error);
     if (!status)
         status = case_rules(batch, one, &skull, error);
     if (!status)

@@ -5,6 +5,7 @@
 
 #include "data/mask/distance.h"
 #include "infer/report/report.h"
+#include "infer/report/report_prediction.h"
 #include "shape/restore.h"
 
 enum { SMOOTHING = 15 };
@@ -55,6 +56,15 @@ enum status outcome_apply_rules(struct restoration *result, const struct volume 
     restoration_complete(result, skull);
 
     return STATUS_OK;
+}
+
+enum status outcome_check_pose(const struct restoration *result, struct warnings *warnings, bool strict,
+                               const char *path, struct error *error)
+{
+    if (!result->shape)
+        return STATUS_OK;
+    report_pose_warnings(warnings, &result->shape->pose);
+    return skull_strict(warnings, strict, path, error);
 }
 
 enum status outcome_insertion(struct insertion *ret, struct restoration *result, const struct volume *skull, bool trim,

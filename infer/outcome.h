@@ -3,6 +3,7 @@
 #ifndef CALVARIA_INFER_OUTCOME_H
 #define CALVARIA_INFER_OUTCOME_H
 
+#include "data/segment/skull_file.h"
 #include "infer/insertion.h"
 #include "infer/mesh/mesh.h"
 #include "infer/part.h"
@@ -18,6 +19,9 @@ struct outcome_rules {
 enum status outcome_apply_rules(struct restoration *result, const struct volume *skull,
                                 const struct outcome_rules *rules, int64_t max_bytes, const char *name,
                                 struct error *error);
+/* How the head lies is known once a shape model has found it: adds its warnings; with `strict` they are errors. */
+enum status outcome_check_pose(const struct restoration *result, struct warnings *warnings, bool strict,
+                               const char *path, struct error *error);
 /* trim: what cannot pass is cut off, and the completed skull follows. */
 enum status outcome_insertion(struct insertion *ret, struct restoration *result, const struct volume *skull, bool trim,
                               struct error *error);

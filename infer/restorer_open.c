@@ -123,7 +123,8 @@ enum status restorer_find(const char **ret, const char *path, struct arena *aren
 {
     static const char *const names[] = {"model.h5", "best.h5", "last.h5"};
     enum { N_NAMES = sizeof names / sizeof *names };
-    static const char *const shipped[] = {"models/default.h5", "../share/calvaria/models/default.h5", NULL};
+    static const char *const shipped[] = {"models/default.h5", "../share/calvaria/models/default.h5",
+                                          "../../share/calvaria/models/default.h5", NULL};
 
     *ret = path ? path : file_shipped(arena, shipped);
     if (!*ret)

@@ -1,6 +1,6 @@
 #!/bin/sh
 # test_layering.sh - the law of the house (base <- {nn, data}, data <- shape,
-# {nn, shape} <- infer <- {train, serve} <- cli), read from the sources themselves.
+# {nn, shape} <- infer <- {lib, train, serve} <- cli), read from the sources themselves.
 #   test_layering.sh          checks the project, after checking on a made-up one that each kind of breach is seen
 #   test_layering.sh ROOT     checks the sources below ROOT
 
@@ -57,14 +57,15 @@ under() {
     data) echo "base data" ;;
     shape) echo "base data shape" ;;
     infer) echo "base nn data shape infer" ;;
+    lib) echo "base nn data shape infer lib" ;;
     train) echo "base nn data shape infer train" ;;
     serve) echo "base nn data shape infer serve" ;;
     cli) echo "base nn data shape infer train serve cli" ;;
     bench) echo "base nn data shape infer train serve bench" ;;
-    tests) echo "base nn data shape infer train serve cli tests" ;;
+    tests) echo "base nn data shape infer lib train serve cli tests" ;;
     esac
 }
-for room in base nn data shape infer train serve cli bench tests; do
+for room in base nn data shape infer lib train serve cli bench tests; do
     files=$(sources $room)
     [ -n "$files" ] || continue
     # shellcheck disable=SC2086
@@ -82,7 +83,7 @@ done > "$list"
 breach
 
 # 2. Files of up to 800 lines, lines of up to 120 columns, functions of up to 80 lines, parameter lists of up to 8.
-for file in $(sources base nn data shape infer train serve cli bench tests); do
+for file in $(sources base nn data shape infer lib train serve cli bench tests); do
     awk '
         length($0) > 120 { print FILENAME ":" FNR ": a line of " length($0) " columns (at most 120)" }
         /^[A-Za-z_]/ { head = "" }
@@ -123,8 +124,8 @@ forbid() { # forbid WHY PATTERN FILE...
             if (line ~ pattern) print FILENAME ":" FNR ": " why
         }' "$@"
 }
-library=$(sources base nn data shape infer train serve | grep -v '^infer/main\.c$')
-everything=$(sources base nn data shape infer train serve cli bench tests)
+library=$(sources base nn data shape infer lib train serve | grep -v '^infer/main\.c$')
+everything=$(sources base nn data shape infer lib train serve cli bench tests)
 # shellcheck disable=SC2086
 {
     forbid "unchecked or unbounded call (see CONTRIBUTING.md)" 'atoi|atol|atoll|atof|strcpy|strcat|sprintf|vsprintf|strtok|gets' $everything
@@ -137,7 +138,7 @@ everything=$(sources base nn data shape infer train serve cli bench tests)
     grep -nE '#[ \t]*include.*dnnl' $(printf '%s\n' $everything | grep -vE '^(nn/engine/.*|bench/.*)$') /dev/null |
         sed 's/$/   <- only the engine files know oneDNN/'
     grep -nE '#[ \t]*include[ \t]*<(immintrin|x86intrin|arm_neon|cpuid|omp)\.h>|__builtin_cpu_|__AVX|__SSE' \
-        $(sources nn shape infer train serve cli | grep -vE '^nn/engine/') /dev/null | sed 's/$/   <- only the engine files know the processor/'
+        $(sources nn shape infer lib train serve cli | grep -vE '^nn/engine/') /dev/null | sed 's/$/   <- only the engine files know the processor/'
 } > "$list"
 breach
 
