@@ -8,6 +8,7 @@
 #include "base/options.h"
 #include "base/parallel.h"
 #include "infer/batch.h"
+#include "infer/slicer.h"
 #include "nn/engine/engine.h"
 
 struct infer_options {
@@ -39,8 +40,8 @@ static void main_print_help(void)
            "DIR [OPTION...]\n\n",
            infer_table.help);
     options_help(&infer_table, stdout);
-    printf(
-        "\nINPUT is a NIfTI or NRRD mask of a skull. Exit codes: 0 ok, 1 a case failed, 2 usage or configuration.\n");
+    printf("\nINPUT is a NIfTI or NRRD mask of a skull. --xml describes the program to 3D Slicer. Exit codes: 0 ok, 1 "
+           "a case failed, 2 usage or configuration.\n");
 }
 
 /* Prints --help or --version; false where neither is given. */
@@ -49,6 +50,10 @@ static bool main_print_info(int argc, char **argv)
     for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
         if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
             main_print_help();
+            return true;
+        }
+        if (strcmp(argv[i], "--xml") == 0) {
+            slicer_describe(stdout, CALVARIA_VERSION);
             return true;
         }
         if (strcmp(argv[i], "--version") == 0) {
@@ -61,6 +66,11 @@ static bool main_print_info(int argc, char **argv)
 
 static enum status main_run(int argc, char **argv, struct error *error)
 {
+    if (slicer_is_call(argc - 1, argv + 1)) {
+        parallel_sleep_when_idle(argv);
+        signal(SIGXFSZ, SIG_IGN);
+        return slicer_run(argc - 1, argv + 1, stdout, stderr, error);
+    }
     struct arena arena = {0};
     struct infer_options options;
     struct config_strings inputs = {0};
