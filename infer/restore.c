@@ -511,27 +511,29 @@ static enum status restore_network_turned(struct restoration *result, struct res
     return status;
 }
 
-/* The correction, linear between the voxels of its grid, on the shape model's depth; then the implant of that. */
+/* depth += share * correction, linear between the voxels of its grid; then the shape model's implant of it. */
 static enum status restore_correct(struct restoration *result, const struct volume *skull,
                                    const struct volume *correction, float share, struct error *error)
 {
-    const struct box *box = &result->shape->box;
+    const struct shape_restoration *shape = result->shape;
+    const struct box *box = &shape->box;
+    const int64_t slice = box_size(*box, 0) * box_size(*box, 1);
 
     for (int64_t z = box->lo[2]; z < box->hi[2]; z += RESTORE_SLAB) {
-        const int64_t end = z + RESTORE_SLAB < box->hi[2] ? z + RESTORE_SLAB : box->hi[2];
-        const struct box slab = {{box->lo[0], box->lo[1], z}, {box->hi[0], box->hi[1], end}};
+        const int64_t n = box->hi[2] - z < RESTORE_SLAB ? box->hi[2] - z : RESTORE_SLAB;
+        const struct box slab = {{box->lo[0], box->lo[1], z}, {box->hi[0], box->hi[1], z + n}};
         const struct grid grid = restore_grid_of(&skull->grid, &slab);
+        float *depth = shape->depth + (z - box->lo[2]) * slice;
         struct volume values;
         if (resample_volume(&values, correction, &grid, RESAMPLE_LINEAR, error))
             return error->status;
-        for (int64_t v = 0; v < box_voxels(slab); v++)
-            ((float *)values.data)[v] *= share;
-        shape_restoration_correct(result->shape, skull, &slab, values.data, SHAPE_PRIOR_CLIP_MM);
+#pragma omp parallel for schedule(static)
+        for (int64_t v = 0; v < n * slice; v++)
+            depth[v] += share * ((const float *)values.data)[v];
         volume_done(&values);
     }
 
-    shape_restoration_join(result->shape);
-    return shape_restoration_implant(result->implant.data, result->shape, skull, error);
+    return shape_restoration_implant(result->implant.data, shape, skull, error);
 }
 
 /* One network, or of an ensemble the member that is in place. */

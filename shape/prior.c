@@ -57,18 +57,17 @@ static enum status prior_fill(struct prior_work *work, const struct shape_prior 
     return surfaces_find(&result->surfaces, &request, prior->with_sd, error);
 }
 
-/* Channel 1: the deviation of the voxel's nearest ray; where no hole is, the model claims nothing. */
+/* Channel 1: the deviation of the voxel's nearest ray. */
 static void prior_spread(float *out, const struct shape_restoration *result, const struct shape_prior *prior,
                          const struct grid *grid, const struct box *box, const uint8_t *in_hole)
 {
     const struct disc *disc = &prior->model->disc;
     const int64_t width = box_size(*box, 0), height = box_size(*box, 1), n = box_voxels(*box);
+    memset(out, 0, (size_t)n * sizeof *out);
 #pragma omp parallel for schedule(static)
     for (int64_t v = 0; v < n; v++) {
-        if (!in_hole[v]) {
-            out[v] = 1;
+        if (!in_hole[v])
             continue;
-        }
         const double index[3] = {(double)(box->lo[0] + v % width), (double)(box->lo[1] + v / width % height),
                                  (double)(box->lo[2] + v / (width * height))};
         double world[3], q[3], at[2];

@@ -1,10 +1,8 @@
 /* prior.h - the shape model's prediction as further channels of a network (data/sample/prior_field.h).
  *
- *   channel 0             clamp(1/2 + depth / (2 clip_mm), 0, 1) where the voxel's ray is in a hole, else 0: above 1/2
- *                         is predicted bone. depth: signed distance into the predicted shell along the ray, canonical
- *                         mm (depth.h).
- *   channel 1, optional   clamp(sd / clip_mm, 0, 1), the mean standard deviation of both surfaces there; 1 where the
- *                         ray is in no hole: nothing is claimed there.
+ *   channel 0   clamp(1/2 + depth / (2 clip_mm), 0, 1) where the voxel's ray is in a hole, else 0: above 1/2 is
+ * predicted bone. depth: signed distance into the predicted shell along the ray, canonical mm (depth.h). channel 1
+ * optional: clamp(sd / clip_mm, 0, 1), the mean standard deviation of both surfaces there, else 0.
  *
  *     struct shape_prior prior = {.model = &model, .clip_mm = SHAPE_PRIOR_CLIP_MM};
  *     if (shape_prior_predict(&field, &prior, &skull, -1, "case_00", error)) ... memory_free(field.value); */

@@ -16,69 +16,6 @@ void shape_restoration_done(struct shape_restoration *restoration)
     *restoration = (struct shape_restoration){0};
 }
 
-enum { RESTORE_RISEN = 255 }; /* in_hole of a voxel outside all holes that is to be implant */
-
-void shape_restoration_correct(struct shape_restoration *restoration, const struct volume *skull, const struct box *box,
-                               const float *values, double clip_mm)
-{
-    const struct box *whole = &restoration->box;
-    const int64_t *dim = skull->grid.dim, width = box_size(*box, 0), height = box_size(*box, 1);
-    const uint8_t *bone = skull->data;
-#pragma omp parallel for schedule(static)
-    for (int64_t row = 0; row < height * box_size(*box, 2); row++) {
-        const int64_t y = box->lo[1] + row % height, z = box->lo[2] + row / height;
-        const int64_t at = ((z - whole->lo[2]) * box_size(*whole, 1) + y - whole->lo[1]) * box_size(*whole, 0) +
-                           box->lo[0] - whole->lo[0];
-        const uint8_t *filled = bone + (z * dim[1] + y) * dim[0] + box->lo[0];
-        const float *value = values + row * width;
-        float *depth = restoration->depth + at;
-        uint8_t *in_hole = restoration->in_hole + at;
-        for (int64_t x = 0; x < width; x++)
-            if (in_hole[x]) {
-                depth[x] += value[x];
-            } else if (!filled[x] && (double)value[x] > clip_mm) {
-                depth[x] = value[x] - (float)clip_mm;
-                in_hole[x] = RESTORE_RISEN;
-            }
-    }
-}
-
-/* A risen voxel takes the number of a hole beside it; returns whether any did. */
-static bool restore_join_pass(uint8_t *in_hole, const int64_t size[3], bool forward)
-{
-    const int64_t step[3] = {1, size[0], size[0] * size[1]}, n = step[2] * size[2];
-    bool any = false;
-    for (int64_t i = 0; i < n; i++) {
-        const int64_t v = forward ? i : n - 1 - i, at[3] = {v % size[0], v / size[0] % size[1], v / step[2]};
-        for (int a = 0; a < 3 && in_hole[v] == RESTORE_RISEN; a++)
-            for (int side = -1; side <= 1; side += 2) {
-                const bool inside = at[a] + side >= 0 && at[a] + side < size[a];
-                const uint8_t beside = inside ? in_hole[v + side * step[a]] : 0;
-                if (beside && beside != RESTORE_RISEN) {
-                    in_hole[v] = beside;
-                    any = true;
-                }
-            }
-    }
-    return any;
-}
-
-void shape_restoration_join(struct shape_restoration *restoration)
-{
-    const struct box *box = &restoration->box;
-    const int64_t size[3] = {box_size(*box, 0), box_size(*box, 1), box_size(*box, 2)};
-    bool any = true;
-    while (any) {
-        any = restore_join_pass(restoration->in_hole, size, true);
-        any |= restore_join_pass(restoration->in_hole, size, false);
-    }
-    for (int64_t v = 0; v < box_voxels(*box); v++)
-        if (restoration->in_hole[v] == RESTORE_RISEN) { /* hangs together with nothing */
-            restoration->in_hole[v] = 0;
-            restoration->depth[v] = -restoration->depth[v];
-        }
-}
-
 enum status shape_restoration_implant(uint8_t *implant, const struct shape_restoration *restoration,
                                       const struct volume *skull, struct error *error)
 {

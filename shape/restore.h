@@ -30,12 +30,6 @@ struct shape_restoration {
 enum status shape_restore(uint8_t *implant, struct shape_restoration *ret, const struct shape_model *model,
                           const struct volume *skull, const struct shape_options *options, const char *name,
                           struct error *error);
-/* Corrects the depth of a box within restoration->box. values: of that box, mm, to be added where a hole is. Elsewhere
- * the depth counts as -clip_mm: an empty voxel that rises above 0 becomes part of the hole with which it hangs
- * together, by shape_restoration_join once all is corrected. */
-void shape_restoration_correct(struct shape_restoration *restoration, const struct volume *skull, const struct box *box,
-                               const float *values, double clip_mm);
-void shape_restoration_join(struct shape_restoration *restoration);
 /* The implant of a restoration with depth, where that was changed. */
 enum status shape_restoration_implant(uint8_t *implant, const struct shape_restoration *restoration,
                                       const struct volume *skull, struct error *error);
