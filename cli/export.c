@@ -13,7 +13,7 @@
 
 struct export_options {
     struct command_options common;
-    const char *onnx, *model, *licence;
+    const char *onnx, *model, *shape, *licence;
     struct config_strings set;
     int stage;
     int64_t member;
@@ -29,6 +29,9 @@ static const struct config_field export_fields[] = {
      .help = "the ONNX file to write"},
     {.key = "model", .type = CONFIG_PATH, .offset = offsetof(struct export_options, model),
      .help = "a model file to pass on: without the state of its training"},
+    {.key = "shape", .type = CONFIG_PATH, .offset = offsetof(struct export_options, shape),
+     .help = "with --model: a shape model to put beside a cascade; it then restores, and the networks add what it "
+             "claims nothing of"},
     {.key = "licence", .type = CONFIG_STRING, .offset = offsetof(struct export_options, licence),
      .help = "with --model: the note it carries; not given: the one it has"},
     {.key = "set", .type = CONFIG_STRINGS, .offset = offsetof(struct export_options, set),
@@ -75,7 +78,10 @@ static enum status export_model(const struct export_options *options, const stru
     arena_done(&arena);
     if (!status)
         printf("%s: network %s, %" PRId64 " parameters%s\n", options->model, model->network.name,
-               model->params.n_floats, model->coarse ? ", and its coarse stage" : "");
+               model->params.n_floats,
+               model->shape    ? ", beside a shape model"
+               : model->coarse ? ", and its coarse stage"
+                               : "");
     return status;
 }
 
@@ -178,6 +184,30 @@ static enum status export_whole_ensemble(const struct export_options *options, c
     return status || !options->model ? status : export_ensemble_model(&ensemble, n, error);
 }
 
+/* A shape model goes into the file of a cascade as it is. */
+static enum status export_beside(const struct export_options *options, struct model *model, struct error *error)
+{
+    struct shape_model shape;
+    char *bytes = NULL;
+    size_t n = 0;
+    if (!options->model || !model->coarse)
+        return error_set(error, STATUS_USAGE, "--shape: %s",
+                         options->model ? "needs a cascade, a network with a coarse stage"
+                                        : "needs --model FILE.h5, the file to write");
+    if (shape_model_read(&shape, options->shape, error))
+        return error_while(error, "reading --shape");
+    shape_model_done(&shape);
+    if (file_read(&bytes, &n, options->shape, (size_t)1 << 30, error))
+        return error->status;
+    void *copy = arena_alloc(&model->arena, n, 1);
+    if (copy)
+        memcpy(copy, bytes, n);
+    memory_free(bytes);
+    model->shape = copy;
+    model->shape_bytes = (int64_t)n;
+    return copy ? STATUS_OK : error_memory(error, n, "a shape model");
+}
+
 static enum status export_one(const struct export_options *options, const char *path, int64_t n_members,
                               struct error *error)
 {
@@ -187,6 +217,8 @@ static enum status export_one(const struct export_options *options, const char *
     if (n_members ? ensemble_read_member(&model, path, options->member, error) : model_read(&model, path, false, error))
         return error->status;
     enum status status = export_stage(&stage, options, &model, error);
+    if (!status && options->shape)
+        status = export_beside(options, &model, error);
     if (!status)
         export_sweep(options);
     if (!status && options->onnx)

@@ -143,6 +143,9 @@ static enum status info_model(const char *path, const struct info_options *optio
         printf("--- coarse stage\n%s", restore ? restore : "");
         status = info_network(&model.coarse->network, options, error);
     }
+    if (!status && model.shape)
+        printf("--- shape model\n%s\n", model.coarse ? "restores; the networks add what it claims nothing of"
+                                                     : "its prediction is the network's further channels");
 
     model_done(&model);
     return status;

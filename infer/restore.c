@@ -10,6 +10,7 @@
 #include "base/watch.h"
 #include "data/volume/resample.h"
 #include "data/volume/turn.h"
+#include "infer/beside.h"
 #include "infer/ensemble.h"
 #include "infer/mirror.h"
 #include "infer/restorer.h"
@@ -725,6 +726,8 @@ enum status restorer_run(struct restoration *ret, struct restorer *restorer, con
     double begin = log_clock_s();
     if (skull->type != VOXEL_U8)
         return error_set(error, STATUS_FAILED, "restore: the skull is no mask (values of 0 and 1 are needed)");
+    if (restorer->beside)
+        return beside_run(ret, restorer, skull, progress, error);
     if (restore_masks(&result, restorer, skull, progress, error)) {
         restoration_done(&result);
         return error_while(error, "restoring the skull");

@@ -15,6 +15,8 @@
  * implant = shape model's rules of (depth + correction > 0 and not defective), on the skull's own grid: where the
  * correction is nothing, the result is the shape model's to the bit.
  *
+ * A shape model beside a cascade (beside.h): the shape model restores, the networks add what lies on no ray of a hole.
+ *
  * A shape model (shape/model.h) needs no network: it finds the holes itself, and states the uncertainty of the implant.
  *
  * Ensemble: members run one after the other, and the mean of their fields is restored from (ensemble.h).

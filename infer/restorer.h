@@ -27,6 +27,7 @@ struct restorer {
     int64_t n_members, member; /* of an ensemble: how many, and whose weights are in place; else 0 */
     struct restorer *coarse;   /* NULL: one stage */
     bool owns_coarse;
+    struct restorer *beside; /* a shape model that restores where its rays find holes (beside.h); NULL: there is none */
     char *path;
     struct arena arena; /* of the configuration */
 };

@@ -48,6 +48,7 @@ void restorer_free(struct restorer *restorer)
     network_free(restorer->network);
     if (restorer->owns_coarse)
         restorer_free(restorer->coarse);
+    restorer_free(restorer->beside);
     if (restorer->has_model)
         model_done(&restorer->model);
     if (restorer->has_shape)
@@ -270,7 +271,7 @@ static enum status restorer_load(struct restorer *restorer, const struct config_
     restorer->member = restorer->n_members > 0;
 
     /* A coarse stage inside, a shape model or a network, is opened from the same file. */
-    if (restorer->model.shape) {
+    if (restorer->model.shape && !restorer->model.coarse) {
         restorer->owns_coarse = true;
         if (restorer_alloc(&restorer->coarse, restorer->path, RESTORER_SHAPE, error) ||
             restorer_shape_of(restorer->coarse, restorer->model.shape, restorer->model.shape_bytes, error))
@@ -283,6 +284,12 @@ static enum status restorer_load(struct restorer *restorer, const struct config_
             restorer_check_coarse(restorer->coarse, error))
             return error_while(error, "opening the coarse stage");
     }
+
+    /* Both: the shape model restores, and the networks beside it. */
+    if (restorer->model.shape && restorer->model.coarse &&
+        (restorer_alloc(&restorer->beside, restorer->path, RESTORER_SHAPE, error) ||
+         restorer_shape_of(restorer->beside, restorer->model.shape, restorer->model.shape_bytes, error)))
+        return error_while(error, "opening the shape model inside");
     const enum status status = restorer_stage(restorer, &restorer->model, sets, error);
     return status ? status : restorer_check_members(restorer, error);
 }
@@ -316,7 +323,7 @@ static enum status restorer_load_stage(struct restorer *restorer, struct error *
     struct model model;
     if (model_read(&model, restorer->path, false, error))
         return error->status;
-    if (model.shape) {
+    if (model.shape && !model.coarse) { /* beside a cascade it is no stage */
         restorer->kind = RESTORER_SHAPE;
         const enum status status = restorer_shape_of(restorer, model.shape, model.shape_bytes, error);
         model_done(&model);
@@ -463,7 +470,7 @@ const struct model *restorer_model(const struct restorer *restorer)
 
 const struct shape_model *restorer_shape(const struct restorer *restorer)
 {
-    const struct restorer *of = restorer->coarse ? restorer->coarse : restorer;
+    const struct restorer *of = restorer->beside ? restorer->beside : restorer->coarse ? restorer->coarse : restorer;
     return of->has_shape ? &of->shape : NULL;
 }
 
@@ -527,7 +534,9 @@ int64_t restorer_prediction_bytes(const struct restorer *restorer, const struct 
 int64_t restorer_bytes(const struct restorer *restorer, const struct grid *grid)
 {
     enum { PROGRAM_BYTES = 64 << 20 /* itself, its libraries and threads */ };
-    const struct restorer *const coarse = restorer->coarse, *const shape = coarse ? coarse : restorer;
+    const struct restorer *const coarse = restorer->coarse, *const shape = restorer->beside ? restorer->beside
+                                                                           : coarse         ? coarse
+                                                                                            : restorer;
     const struct restorer *const stages[] = {restorer->network ? restorer : NULL,
                                              coarse && coarse->network ? coarse : NULL};
     int64_t voxels = grid_voxels(grid), standing = PROGRAM_BYTES + (2 + restorer->keep_raw) * voxels, scan = 0;
@@ -547,7 +556,7 @@ int64_t restorer_bytes(const struct restorer *restorer, const struct grid *grid)
             standing += 2 * coarse->shape_file_bytes + voxels;
     }
     if (shape->has_shape) {
-        standing += shape_model_bytes(&shape->shape);
+        standing += shape_model_bytes(&shape->shape) + (restorer->beside ? 3 * voxels : 0); /* the networks' masks */
         scan += shape_restore_bytes(&shape->shape, grid) + (restorer->network ? 4 * voxels : 0); /* turned, and back */
     }
     const int64_t rules = postprocess_bytes(&restorer->config.postprocess, grid), most = scan > rules ? scan : rules;

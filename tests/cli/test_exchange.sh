@@ -21,6 +21,8 @@ expect 0 'threshold: 0.625' "$calvaria" info "$work/other.h5"
 expect 0 'keep_largest: 2' "$calvaria" info "$work/other.h5"
 expect 2 'threshold' "$calvaria" export "$work/model.h5" --model "$work/no.h5" --set threshold=high
 expect 2 'treshold' "$calvaria" export "$work/model.h5" --model "$work/no.h5" --set treshold=0.5
+expect 2 'needs a cascade' "$calvaria" export "$work/model.h5" --model "$work/no.h5" --shape "$work/model.h5"
+expect 2 'needs --model' "$calvaria" export "$work/model.h5" --onnx "$work/no.onnx" --shape "$work/model.h5"
 expect 1 'absent.h5' "$calvaria" export "$work/absent.h5" --onnx "$work/no.onnx"
 expect 1 'skull.nrrd' "$calvaria" export $keras/skull.nrrd --onnx "$work/no.onnx"
 expect 2 "--network" "$calvaria" import-keras $keras/k3_ae.weights.h5 --out "$work/no.h5"

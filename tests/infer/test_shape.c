@@ -7,6 +7,7 @@
 #include "data/volume/formats.h"
 #include "data/volume/turn.h"
 #include "infer/batch.h"
+#include "infer/beside.h"
 #include "infer/report/report_prediction.h"
 #include "infer/restoration_file.h"
 #include "tests/check.h"
@@ -210,6 +211,33 @@ static void test_correction(void)
     restoration_done(&weighed);
 }
 
+/* beside.h: of what the network offers within the box, what lies on no ray of a hole and hangs together with the
+ * implant. */
+static void test_beside(void)
+{
+    struct volume implant = fixture_volume(8, 8, 8, 1, 1, 1), network = fixture_volume(8, 8, 8, 1, 1, 1);
+    uint8_t in_hole[6 * 6 * 6];
+    const struct shape_restoration restoration = {.box = {{1, 1, 1}, {7, 7, 7}}, .in_hole = in_hole};
+    for (int v = 0; v < 6 * 6 * 6; v++)
+        in_hole[v] = v % 6 < 3; /* x below 4 */
+    fixture_box(&implant, (struct box){{3, 3, 3}, {4, 4, 4}}, 1);
+    CHECK_INT(beside_add(&implant, &network, &restoration), 0);
+
+    fixture_box(&network, (struct box){{0, 3, 3}, {8, 4, 4}}, 1); /* a rod through the implant */
+    fixture_box(&network, (struct box){{6, 6, 6}, {7, 7, 7}}, 1); /* and a voxel apart */
+    CHECK_INT(beside_add(&implant, &network, &restoration), 3);
+    for (int x = 0; x < 8; x++)
+        CHECK_INT(fixture_at(&implant, x, 3, 3), x >= 3 && x < 7);
+    CHECK_INT(fixture_at(&implant, 6, 6, 6), 0);
+
+    fixture_box(&network, (struct box){{5, 3, 3}, {6, 7, 4}}, 1); /* what bends back is reached as well */
+    fixture_box(&network, (struct box){{5, 6, 1}, {6, 7, 4}}, 1);
+    CHECK_INT(beside_add(&implant, &network, &restoration), 5);
+    CHECK_INT(fixture_at(&implant, 5, 6, 1), 1);
+    volume_done(&implant);
+    volume_done(&network);
+}
+
 static void test_batch(void)
 {
     struct error error = {0};
@@ -309,6 +337,7 @@ int main(int argc, char **argv)
 {
     const struct check_test tests[] = {{"restorer", test_restorer},
                                        {"correction", test_correction},
+                                       {"beside", test_beside},
                                        {"batch", test_batch},
                                        {"network_turned", test_network_turned},
                                        {"upside_down", test_upside_down},
