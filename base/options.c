@@ -6,6 +6,16 @@
 
 #include "base/log.h"
 
+/* clang-format off */
+static const struct config_field overwrite_fields[] = {
+    {.key = "overwrite", .type = CONFIG_BOOL, .offset = 0, .text = "false",
+     .help = "replace files that are there already"},
+    {0},
+};
+/* clang-format on */
+const struct config_table overwrite_table = {
+    .help = "Files that are there already", .size = sizeof(bool), .fields = overwrite_fields};
+
 struct option {
     const struct config_field *field;
     size_t offset;      /* of the field's struct in the value */

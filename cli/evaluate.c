@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "cli/command.h"
 #include "cli/differences.h"
+#include "cli/failures.h"
 #include "cli/truth.h"
 #include "data/metrics.h"
 #include "data/volume/formats.h"
@@ -19,7 +20,7 @@
 struct evaluate_options {
     struct command_options common;
     const char *truth, *predicted, *against, *out;
-    bool json;
+    bool json, overwrite;
     int intact; /* 0: not requested, else 1 + enum task */
     int64_t patch_vox[3], top_vox;
 };
@@ -36,6 +37,7 @@ static const struct config_field evaluate_fields[] = {
     {.key = "against", .type = CONFIG_PATH, .offset = OFFSET(against),
      .help = "another folder with NAME_implant: also test whether the two differ, case by case"},
     {.key = "out", .type = CONFIG_PATH, .offset = OFFSET(out), .help = "folder for metrics.csv and metrics.png"},
+    {.key = "", .type = CONFIG_TABLE, .offset = OFFSET(overwrite), .table = &overwrite_table},
     {.key = "json", .type = CONFIG_BOOL, .offset = OFFSET(json), .text = "false",
      .help = "the table as JSON on stdout"},
     {.key = "intact", .old_key = "promise", .type = CONFIG_ENUM, .offset = OFFSET(intact), .text = "none",
@@ -52,7 +54,8 @@ static const struct config_field evaluate_fields[] = {
 
 struct evaluation {
     const char *name;
-    bool missing; /* no prediction: counts as DSC 0 */
+    bool missing;    /* no prediction: counts as DSC 0 */
+    const char *why; /* it could not be measured; NULL: it was */
     struct metrics metrics;
     struct intact_patches intact; /* where requested */
 };
@@ -146,41 +149,28 @@ static enum status evaluate_case(struct evaluation *ret, const struct evaluate_o
     return status ? error_while(error, "evaluating case %s", ret->name) : STATUS_OK;
 }
 
+/* Without a prediction that can be read there is nothing to measure: no number, and a failure. */
+static void evaluate_give_up(struct evaluation *one, const struct error *why, struct arena *arena)
+{
+    const char *name = one->name, *text = arena_printf(arena, "%.*s", (int)strcspn(why->text, "\n"), why->text);
+    *one = (struct evaluation){.name = name,
+                               .why = text ? text : "no memory",
+                               .metrics = {NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, .failed = true}};
+}
+
 /* The cases of the truth folder, sorted: every NAME_implant. */
 static enum status evaluate_find_cases(struct evaluation **ret, int64_t *ret_n, const char *folder, struct arena *arena,
                                        struct error *error)
 {
-    struct config_strings files = {0};
-    enum status status = file_list(&files, folder, arena, error);
-
-    if (status)
-        return status;
-    struct evaluation *cases = arena_alloc(arena, (size_t)files.n + 1, sizeof *cases);
-    if (!cases)
-        return error_memory(error, (size_t)files.n * sizeof *cases, "the cases");
-    int64_t n = 0;
-
-    for (int64_t i = 0; i < files.n; i++) {
-        int format = volume_format_of(files.items[i]);
-        if (format < 0)
-            continue;
-        char *stem = arena_strdup(arena, files.items[i]);
-        if (!stem)
-            return error_memory(error, strlen(files.items[i]), "a case name");
-        stem[strlen(stem) - strlen(volume_suffix((enum volume_format)format))] = '\0';
-        if (!file_has_suffix(stem, "_implant"))
-            continue;
-        stem[strlen(stem) - strlen("_implant")] = '\0';
-        if (n == 0 || strcmp(cases[n - 1].name, stem) != 0) /* the same case in two formats is one */
-            cases[n++].name = stem;
-    }
-
-    if (n == 0)
-        return error_set(error, STATUS_FAILED, "%s: holds no NAME_implant volume (.nii.gz, .nii, .nrrd or .nhdr)",
-                         folder);
-
-    *ret = cases;
-    *ret_n = n;
+    struct config_strings names;
+    if (truth_cases(&names, folder, arena, error))
+        return error->status;
+    *ret_n = names.n;
+    *ret = arena_alloc(arena, (size_t)names.n, sizeof **ret);
+    if (!*ret)
+        return error_memory(error, (size_t)names.n * sizeof **ret, "the cases");
+    for (int64_t i = 0; i < names.n; i++)
+        (*ret)[i].name = names.items[i];
     return STATUS_OK;
 }
 
@@ -262,11 +252,12 @@ static enum status evaluate_print_table(FILE *file, const struct evaluation *cas
 
     for (int64_t i = 0; i < n; i++) {
         cells[(i + 1) * n_columns] = cases[i].name;
-        cells[(i + 1) * n_columns + n_columns - 1] = cases[i].missing              ? "no prediction"
+        cells[(i + 1) * n_columns + n_columns - 1] = cases[i].why                  ? "not measured"
+                                                     : cases[i].missing            ? "no prediction"
                                                      : cases[i].metrics.failed     ? "failed: one is empty"
                                                      : cases[i].metrics.both_empty ? "both empty"
                                                                                    : "";
-        n_failures += metrics_is_failure(&cases[i].metrics);
+        n_failures += cases[i].why || metrics_is_failure(&cases[i].metrics);
     }
 
     for (int row = 0; row < SUMMARY_ROWS; row++) {
@@ -278,9 +269,10 @@ static enum status evaluate_print_table(FILE *file, const struct evaluation *cas
         const struct metrics_column *column = &metrics_columns[c];
         double summary[SUMMARY_ROWS];
         evaluate_summarise(summary, cases, n, column, values);
-        cells[c + 1] = arena_printf(arena, "%s%s%s", column->name, column->unit[0] ? "/" : "", column->unit);
+        cells[c + 1] = column->name; /* which ends in its unit */
         for (int64_t i = 0; i < n; i++)
-            cells[(i + 1) * n_columns + c + 1] = arena_printf(arena, "%.4f", column->value(&cases[i].metrics));
+            cells[(i + 1) * n_columns + c + 1] =
+                cases[i].why ? "-" : arena_printf(arena, "%.4f", column->value(&cases[i].metrics));
         for (int row = 0; row < SUMMARY_ROWS; row++)
             cells[(n + 1 + row) * n_columns + c + 1] =
                 arena_printf(arena, row + 1 < SUMMARY_ROWS ? "%.4f" : "%.0f", summary[row]);
@@ -291,6 +283,9 @@ static enum status evaluate_print_table(FILE *file, const struct evaluation *cas
             return error_memory(error, 64, "a cell of the table");
     table_print(file, (int)n_rows, n_columns, cells);
     fprintf(file, "failures (DSC below %.1f): %" PRId64 " of %" PRId64 "\n", METRICS_FAILURE_DSC, n_failures, n);
+    for (int64_t i = 0; i < n; i++)
+        if (cases[i].why)
+            fprintf(file, "not measured: %s: %s\n", cases[i].name, cases[i].why);
 
     return STATUS_OK;
 }
@@ -420,8 +415,9 @@ static enum status evaluate_write_files(const char *folder, const struct evaluat
 }
 
 /* The same cases of another folder of predictions, and how they differ. */
-static enum status evaluate_against(struct difference **ret, const struct evaluate_options *options,
-                                    const struct evaluation *cases, int64_t n, struct arena *arena, struct error *error)
+static enum status evaluate_against(struct difference **ret, struct failures *failures,
+                                    const struct evaluate_options *options, const struct evaluation *cases, int64_t n,
+                                    struct arena *arena, struct error *error)
 {
     struct evaluate_options other = *options;
     struct metrics *a = arena_alloc(arena, (size_t)n, sizeof *a), *b = arena_alloc(arena, (size_t)n, sizeof *b);
@@ -434,12 +430,28 @@ static enum status evaluate_against(struct difference **ret, const struct evalua
 
     for (int64_t i = 0; i < n; i++) {
         struct evaluation one = {.name = cases[i].name};
-        if (evaluate_case(&one, &other, error))
-            return error->status;
+        struct error why = {0};
+        if (evaluate_case(&one, &other, &why)) {
+            evaluate_give_up(&one, &why, arena);
+            failures_add(failures, &why);
+        }
         a[i] = cases[i].metrics;
         b[i] = one.metrics;
     }
     return differences_make(ret, a, b, n, arena, error);
+}
+
+static enum status evaluate_check_out(const struct evaluate_options *options, struct arena *arena, struct error *error)
+{
+    static const char *const names[] = {"metrics.csv", "metrics.png"};
+    for (int i = 0; i < 2; i++) {
+        const char *path = file_join(arena, options->out, names[i]);
+        if (!path)
+            return error_memory(error, 4096, "a path");
+        if (file_check_free(path, options->overwrite, error))
+            return error->status;
+    }
+    return STATUS_OK;
 }
 
 static enum status evaluate_command(const void *value, int n_inputs, char *const *inputs, struct error *error)
@@ -449,20 +461,29 @@ static enum status evaluate_command(const void *value, int n_inputs, char *const
     struct arena arena = {0};
     struct evaluation *cases = NULL;
     struct difference *differences = NULL;
+    struct failures failures = {0};
     int64_t n = 0;
+    if (options->out && evaluate_check_out(options, &arena, error)) {
+        arena_done(&arena);
+        return error->status;
+    }
     enum status status = evaluate_find_cases(&cases, &n, options->truth, &arena, error);
     struct progress progress;
 
     progress_start(&progress, "evaluate", "case", 0, n);
 
     for (int64_t i = 0; !status && i < n; i++) {
-        status = evaluate_case(&cases[i], options, error);
+        struct error why = {0};
+        if (evaluate_case(&cases[i], options, &why)) {
+            evaluate_give_up(&cases[i], &why, &arena);
+            failures_add(&failures, &why);
+        }
         progress_show(&progress, i + 1, cases[i].name);
     }
 
     progress_end(&progress);
     if (!status && options->against)
-        status = evaluate_against(&differences, options, cases, n, &arena, error);
+        status = evaluate_against(&differences, &failures, options, cases, n, &arena, error);
     if (!status && options->json)
         evaluate_print_json(stdout, cases, n, differences);
     else if (!status)
@@ -473,6 +494,9 @@ static enum status evaluate_command(const void *value, int n_inputs, char *const
         evaluate_print_intact(stdout, cases, n);
     if (!status && options->out)
         status = evaluate_write_files(options->out, cases, n, &arena, error);
+    failures.n_cases = options->against ? 2 * n : n;
+    if (!status)
+        status = failures_end(&failures, "cases", "could not be measured", error);
 
     arena_done(&arena);
     return status;

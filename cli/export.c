@@ -18,6 +18,7 @@ struct export_options {
     int stage;
     int64_t member;
     struct onnx_options options;
+    bool overwrite;
 };
 
 enum { STAGE_FINE, STAGE_COARSE };
@@ -42,6 +43,8 @@ static const struct config_field export_fields[] = {
     {.key = "member", .type = CONFIG_INT, .offset = offsetof(struct export_options, member), .text = "0", .min = 0,
      .max = 1000,
      .help = "of an ensemble: this member alone, from 1; 0: all, with --onnx as FILE_1.onnx, FILE_2.onnx ..."},
+    {.key = "", .type = CONFIG_TABLE, .offset = offsetof(struct export_options, overwrite),
+     .table = &overwrite_table},
     {.key = "patch_vox", .type = CONFIG_INT3, .offset = offsetof(struct export_options, options.patch_vox),
      .text = "0", .min = 0, .max = 4096, .unit = "voxels",
      .help = "fix the input's size x,y,z; 0: left open where the network allows"},
@@ -258,6 +261,11 @@ static enum status export_command(const void *value, int n_inputs, char *const *
 
     if (!options->onnx && !options->model)
         return error_set(error, STATUS_USAGE, "export: nothing to write (--onnx FILE.onnx, --model FILE.h5, or both)");
+    for (int i = 0; i < 2; i++) {
+        const char *out = i ? options->model : options->onnx;
+        if (out && file_check_free(out, options->overwrite, error))
+            return error->status;
+    }
     enum status status = restorer_find(&path, inputs[0], &arena, error);
     const int64_t n_members = status ? 0 : ensemble_members(path);
     if (!status && shape_model_is(path))

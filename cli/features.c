@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "cli/command.h"
+#include "cli/failures.h"
 #include "cli/features_figure.h"
 #include "cli/truth.h"
 #include "data/volume/formats.h"
@@ -18,6 +19,7 @@ struct features_options {
     struct config_strings layers, set;
     int projection, axis;
     int64_t maps;
+    bool overwrite;
 };
 
 static const char *const axis_names[] = {"x", "y", "z", NULL};
@@ -29,6 +31,7 @@ static const struct config_field features_fields[] = {
      .required = true, .help = "model file or run folder of a network; of a cascade, its coarse stage"},
     {.key = "out", .type = CONFIG_PATH, .offset = OFFSET(out), .required = true,
      .help = "folder for features.tsv, features.png and its script"},
+    {.key = "", .type = CONFIG_TABLE, .offset = OFFSET(overwrite), .table = &overwrite_table},
     {.key = "set", .type = CONFIG_STRINGS, .offset = OFFSET(set),
      .help = "KEY=VALUE over the model's restoration, as threshold=0.4"},
     {.key = "layers", .type = CONFIG_STRINGS, .offset = OFFSET(layers),
@@ -82,6 +85,15 @@ static enum status features_study_allocate(struct study *study, struct error *er
 static enum status features_study_open(struct study *study, struct error *error)
 {
     const struct features_options *options = study->options;
+
+    static const char *const files[] = {"features.tsv", "features.png"};
+    for (int i = 0; i < 2; i++) {
+        const char *path = file_join(&study->arena, options->out, files[i]);
+        if (!path)
+            return error_memory(error, 4096, "a path");
+        if (file_check_free(path, options->overwrite, error))
+            return error->status;
+    }
 
     if (restorer_open(&study->restorer, options->model, &options->set, error) ||
         features_open(&study->features, study->restorer, &options->layers, error) ||
@@ -318,20 +330,28 @@ static enum status features_command(const void *value, int n_inputs, char *const
     }
 
     enum status status = STATUS_OK;
+    struct failures failures = {.n_cases = n_inputs};
+    const char *first = NULL; /* of those that could be read: the one drawn */
     progress_start(&progress, "features", "skulls", 0, n_inputs);
 
-    for (int i = 0; !status && i < n_inputs; i++) {
-        status = features_study_case(&study, inputs[i], study.other_restorer != NULL, error);
-        if (!status)
+    for (int i = 0; i < n_inputs; i++) {
+        struct error why = {0};
+        if (features_study_case(&study, inputs[i], study.other_restorer != NULL, &why)) {
+            failures_add(&failures, &why);
+        } else {
             features_study_add(&study);
+            first = first ? first : inputs[i];
+        }
         progress_show(&progress, i + 1, NULL);
     }
 
     progress_end(&progress);
-    if (!status)
+    if (first)
         status = features_write_table(&study, error);
+    if (first && !status)
+        status = features_study_draw(&study, first, error);
     if (!status)
-        status = features_study_draw(&study, inputs[0], error);
+        status = failures_end(&failures, "skulls", "could not be studied", error);
 
     features_study_close(&study);
     return status;

@@ -11,12 +11,14 @@ struct import_options {
     struct command_options common;
     const char *out;
     struct keras_options options;
+    bool overwrite;
 };
 
 #define OFFSET(member) offsetof(struct import_options, member)
 /* clang-format off */
 static const struct config_field import_fields[] = {
     {.key = "out", .type = CONFIG_PATH, .offset = OFFSET(out), .required = true, .help = "the model file to write"},
+    {.key = "", .type = CONFIG_TABLE, .offset = OFFSET(overwrite), .table = &overwrite_table},
     {.key = "network", .type = CONFIG_PATH, .offset = OFFSET(options.network),
      .help = "network YAML: whose weights they are; compared with the file's architecture where it has one"},
     {.key = "patch_vox", .type = CONFIG_INT3, .offset = OFFSET(options.patch_vox), .text = "0", .min = 0, .max = 4096,
@@ -35,6 +37,8 @@ static enum status import_command(const void *value, int n_inputs, char *const *
     const struct import_options *options = value;
     struct model model = {0};
     (void)n_inputs;
+    if (file_check_free(options->out, options->overwrite, error))
+        return error->status;
     enum status status = keras_import(&model, inputs[0], &options->options, error);
     file_sweep_around(options->out);
     if (!status)

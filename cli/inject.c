@@ -5,6 +5,9 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "cli/command.h"
+#include "cli/failures.h"
+#include "cli/inputs.h"
+#include "cli/failures.h"
 #include "data/picture/contact_sheet.h"
 #include "data/defects/defect.h"
 #include "data/volume/formats.h"
@@ -30,8 +33,7 @@ static const struct config_field inject_fields[] = {
      .help = "the same seed, the same bytes"},
     {.key = "preview", .type = CONFIG_PATH, .offset = OFFSET(preview),
      .help = "FILE.png: a contact sheet, a row for each defect (FILE_01.png ... where they fill several pages)"},
-    {.key = "overwrite", .type = CONFIG_BOOL, .offset = OFFSET(overwrite), .text = "false",
-     .help = "replace pairs that are there already"},
+    {.key = "", .type = CONFIG_TABLE, .offset = OFFSET(overwrite), .table = &overwrite_table},
     {.key = "", .type = CONFIG_TABLE, .offset = OFFSET(mask), .table = &mask_table},
     {0},
 };
@@ -126,19 +128,24 @@ static enum status inject_skull(const struct inject_options *options, const stru
     return status ? error_while(error, "injecting defects into %s", path) : STATUS_OK;
 }
 
-static enum status inject_refuse_same_names(char *const *inputs, int n, char **names, struct arena *arena,
-                                            struct error *error)
+/* Two skulls of one name would overwrite each other's pairs. */
+static enum status inject_names(char ***ret, const struct config_strings *skulls, struct arena *arena,
+                                struct error *error)
 {
-    for (int i = 0; i < n; i++) {
-        names[i] = volume_case_name(arena, inputs[i]);
+    char **names = arena_alloc(arena, (size_t)skulls->n, sizeof *names);
+    if (!names)
+        return error_memory(error, (size_t)skulls->n * sizeof *names, "the case names");
+    for (int64_t i = 0; i < skulls->n; i++) {
+        names[i] = volume_case_name(arena, skulls->items[i]);
         if (!names[i])
-            return error_memory(error, strlen(inputs[i]), "a case name");
-        for (int j = 0; j < i; j++)
+            return error_memory(error, strlen(skulls->items[i]), "a case name");
+        for (int64_t j = 0; j < i; j++)
             if (strcmp(names[i], names[j]) == 0)
                 return error_set(error, STATUS_USAGE,
                                  "%s and %s: both are case '%s' (outputs would overwrite each other; rename one)",
-                                 inputs[j], inputs[i], names[i]);
+                                 skulls->items[j], skulls->items[i], names[i]);
     }
+    *ret = names;
     return STATUS_OK;
 }
 
@@ -147,30 +154,40 @@ static enum status inject_run(const void *value, int n_inputs, char *const *inpu
     const struct inject_options *options = value;
     struct arena arena = {0};
     struct defects_config defects;
-    char **names = arena_alloc(&arena, (size_t)n_inputs, sizeof *names);
-    enum status status = names ? STATUS_OK : error_memory(error, (size_t)n_inputs * sizeof *names, "the case names");
+    struct config_strings skulls = {0};
+    struct failures failures = {0};
+    char **names = NULL;
+    enum status status = inputs_list(&skulls, n_inputs, inputs, &arena, error);
 
     if (!status)
         status = defects_read(&defects, options->defects, &arena, error);
     if (!status)
-        status = inject_refuse_same_names(inputs, n_inputs, names, &arena, error);
+        status = inject_names(&names, &skulls, &arena, error);
 
     struct contact_sheet sheet = {0};
+    const int64_t n_defects = skulls.n * options->count;
     if (!status && options->preview)
-        status =
-            contact_sheet_open(&sheet, options->preview, file_base(options->defects), n_inputs * options->count, error);
+        status = contact_sheet_open(&sheet, options->preview, file_base(options->defects), n_defects,
+                                    options->overwrite, error);
 
     if (!status)
         status = file_make_folders(options->out, error);
     if (!status) {
         struct progress progress;
-        progress_start(&progress, "inject", "defect", 0, n_inputs * options->count);
-        for (int i = 0; !status && i < n_inputs; i++)
-            status = inject_skull(options, &defects, inputs[i], names[i], &sheet, &progress, error);
+        failures.n_cases = skulls.n;
+        progress_start(&progress, "inject", "defect", 0, n_defects);
+        for (int64_t i = 0; i < skulls.n; i++) {
+            struct error why = {0};
+            if (inject_skull(options, &defects, skulls.items[i], names[i], &sheet, &progress, &why))
+                failures_add(&failures, &why);
+        }
         progress_end(&progress);
+        status = contact_sheet_close(&sheet, error); /* a page that failures left unfilled */
     }
 
-    contact_sheet_close(&sheet, NULL); /* whole pages are written as they fill */
+    if (!status)
+        status = failures_end(&failures, "skulls", "got no defect", error);
+    contact_sheet_close(&sheet, NULL);
     arena_done(&arena);
     return status;
 }
@@ -178,7 +195,7 @@ static enum status inject_run(const void *value, int n_inputs, char *const *inpu
 /* clang-format off */
 const struct command command_inject = {
     .name = "inject",
-    .arguments = "SKULL... --defects FILE.yaml --out DIR [--count N] [--seed S] [--preview FILE.png]",
+    .arguments = "SKULL|DIR... --defects FILE.yaml --out DIR [--count N] [--seed S] [--preview FILE.png]",
     .example = "calvaria inject skulls/*.nii.gz --defects configs/defects/craniotomy.yaml --out pairs --count 2",
     .options = {.help = "cut synthetic defects into healthy skulls",
                 .size = sizeof(struct inject_options),

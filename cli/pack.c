@@ -50,8 +50,7 @@ static const struct config_field pack_fields[] = {
     {.key = "spacing_mm", .type = CONFIG_DOUBLE, .offset = OFFSET(spacing_mm), .text = "0", .min = 0, .max = 20,
      .unit = "mm", .help = "store skulls on a grid of this spacing: quicker to draw from than 512 x 512 slices; "
              "0: as they are"},
-    {.key = "overwrite", .type = CONFIG_BOOL, .offset = OFFSET(overwrite), .text = "false",
-     .help = "replace a dataset that is there already"},
+    {.key = "", .type = CONFIG_TABLE, .offset = OFFSET(overwrite), .table = &overwrite_table},
     {0},
 };
 /* clang-format on */
@@ -105,8 +104,7 @@ static const struct config_field unpack_fields[] = {
      .names = split_names, .help = "which cases"},
     {.key = "format", .type = CONFIG_ENUM, .offset = offsetof(struct unpack_options, format), .text = "packed",
      .names = format_names, .help = "file format; packed: the one each skull came in"},
-    {.key = "overwrite", .type = CONFIG_BOOL, .offset = offsetof(struct unpack_options, overwrite), .text = "false",
-     .help = "replace volumes that are there already"},
+    {.key = "", .type = CONFIG_TABLE, .offset = offsetof(struct unpack_options, overwrite), .table = &overwrite_table},
     {0},
 };
 /* clang-format on */
@@ -137,6 +135,7 @@ const struct command command_unpack = {
 struct check_options {
     struct layout_command_options from;
     const char *preview;
+    bool overwrite;
 };
 
 /* clang-format off */
@@ -145,6 +144,7 @@ static const struct config_field check_fields[] = {
      .type = CONFIG_PATH,
      .offset = offsetof(struct check_options, preview),
      .help = "FILE.png: a contact sheet, a row for each case (FILE_01.png ... where they fill several pages)"},
+    {.key = "", .type = CONFIG_TABLE, .offset = offsetof(struct check_options, overwrite), .table = &overwrite_table},
     {0},
 };
 /* clang-format on */
@@ -153,7 +153,8 @@ static enum status pack_run_check(const void *value, int n_inputs, char *const *
 {
     const struct check_options *options = value;
     (void)n_inputs;
-    struct check_report report = {.out = stdout, .preview = options->preview, .layout = options->from.layout};
+    struct check_report report = {
+        .out = stdout, .preview = options->preview, .overwrite = options->overwrite, .layout = options->from.layout};
     enum status status = dataset_check(inputs[0], &report, error);
     if (status)
         return status;

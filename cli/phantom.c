@@ -31,8 +31,7 @@ static const struct config_field phantom_fields[] = {
     {.key = "", .type = CONFIG_TABLE, .offset = OFFSET(phantom), .table = &phantom_table},
     {.key = "format", .type = CONFIG_ENUM, .offset = OFFSET(format), .text = "nii.gz", .names = format_names,
      .help = "file format"},
-    {.key = "overwrite", .type = CONFIG_BOOL, .offset = OFFSET(overwrite), .text = "false",
-     .help = "replace skulls that are there already"},
+    {.key = "", .type = CONFIG_TABLE, .offset = OFFSET(overwrite), .table = &overwrite_table},
     {0},
 };
 /* clang-format on */

@@ -8,12 +8,15 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "cli/command.h"
+#include "cli/failures.h"
+#include "cli/inputs.h"
 
 struct segment_options {
     struct command_options common;
     struct segment_config segment;
     const char *out, *series;
-    bool overwrite, strict;
+    bool overwrite;
+    bool strict;
 };
 
 /* clang-format off */
@@ -23,55 +26,12 @@ static const struct config_field segment_fields[] = {
     {.key = "", .type = CONFIG_TABLE, .offset = offsetof(struct segment_options, segment), .table = &segment_table},
     {.key = "series", .type = CONFIG_STRING, .offset = offsetof(struct segment_options, series),
      .help = "DICOM folder or zip: the series, by number or a part of its description; else the CT of most slices"},
-    {.key = "overwrite", .type = CONFIG_BOOL, .offset = offsetof(struct segment_options, overwrite), .text = "false",
-     .help = "replace skulls that are there already"},
+    {.key = "", .type = CONFIG_TABLE, .offset = offsetof(struct segment_options, overwrite), .table = &overwrite_table},
     {.key = "strict", .type = CONFIG_BOOL, .offset = offsetof(struct segment_options, strict), .text = "false",
      .help = "warnings are errors: nothing is written for a CT that has one"},
     {0},
 };
 /* clang-format on */
-
-/* Files as they are; a folder stands for the volumes in it. */
-static enum status segment_list_cts(struct config_strings *ret, int n_inputs, char *const *inputs, struct arena *arena,
-                                    struct error *error)
-{
-    int64_t n = 0, room = 0;
-    const char **paths = NULL;
-
-    for (int i = 0; i < n_inputs; i++) {
-        struct config_strings files = {.n = 1};
-        const char *one[1] = {inputs[i]};
-        const bool folder = file_is_folder(inputs[i]) && !dicom_is(inputs[i]);
-        files.items = one;
-        if (folder) {
-            enum status status = file_list(&files, inputs[i], arena, error);
-            if (status)
-                return status;
-        }
-
-        /* The list grows by what this argument may add */
-        const char **grown = arena_alloc(arena, (size_t)(room = n + files.n), sizeof *grown);
-        if (!grown)
-            return error_memory(error, (size_t)room * sizeof *grown, "the list of CTs");
-        if (n)
-            memcpy(grown, paths, (size_t)n * sizeof *paths);
-        paths = grown;
-
-        /* A folder may hold other files; a file that was named is read whatever its ending */
-        for (int64_t f = 0; f < files.n; f++)
-            if (!folder || volume_format_of(files.items[f]) >= 0) {
-                paths[n] = folder ? file_join(arena, inputs[i], files.items[f]) : files.items[f];
-                if (!paths[n++])
-                    return error_memory(error, 4096, "a path");
-            }
-    }
-
-    if (n == 0)
-        return error_set(error, STATUS_FAILED,
-                         "%s: neither volumes (.nii.gz, .nii, .nrrd, .nhdr) nor DICOM files in this folder", inputs[0]);
-    *ret = (struct config_strings){.n = n, .items = paths};
-    return STATUS_OK;
-}
 
 /* head and head_Tilt_1, head_Eq: the second name is the first one's with what dcm2niix adds. */
 static bool segment_is_variant(const char *a, const char *b)
@@ -160,26 +120,23 @@ static enum status segment_run(const void *value, int n_inputs, char *const *inp
     struct arena arena = {0};
     struct config_strings cts = {0};
     struct segment_case *cases = NULL;
-    int64_t n_failed = 0;
-    enum status status = segment_list_cts(&cts, n_inputs, inputs, &arena, error), first = STATUS_OK;
+    struct failures failures = {0};
+    enum status status = inputs_list(&cts, n_inputs, inputs, &arena, error);
 
     if (!status)
         status = segment_cases(&cases, &cts, &arena, error);
     if (!status)
         status = file_make_folders(options->out, error);
 
+    failures.n_cases = cts.n;
     for (int64_t i = 0; !status && i < cts.n; i++) {
         struct error one = {0};
-        if (segment_one(&cases[i], options, &one)) { /* logged at once; the other CTs still run */
-            error_print(stderr, &one);
-            first = first ? first : one.status;
-            n_failed++;
-        }
+        if (segment_one(&cases[i], options, &one))
+            failures_add(&failures, &one);
     }
 
-    if (!status && n_failed)
-        status = error_set(error, cts.n == 1 ? first : STATUS_FAILED, "%lld of %lld CTs gave no skull (see above)",
-                           (long long)n_failed, (long long)cts.n);
+    if (!status)
+        status = failures_end(&failures, "CTs", "gave no skull", error);
     arena_done(&arena);
     return status;
 }

@@ -1,6 +1,7 @@
 /* shape.c - `calvaria shape`: a statistical shape model of the vault from packed sets of skulls. */
 #include <stdio.h>
 
+#include "base/file.h"
 #include "base/log.h"
 #include "base/file.h"
 #include "cli/command.h"
@@ -9,6 +10,7 @@
 struct shape_options {
     struct command_options common;
     const char *out;
+    bool overwrite;
     struct fit_config fit;
 };
 
@@ -16,6 +18,7 @@ struct shape_options {
 static const struct config_field shape_fields[] = {
     {.key = "out", .type = CONFIG_PATH, .offset = offsetof(struct shape_options, out), .required = true,
      .help = "the shape model to write (shape.h5)"},
+    {.key = "", .type = CONFIG_TABLE, .offset = offsetof(struct shape_options, overwrite), .table = &overwrite_table},
     {.key = "", .type = CONFIG_TABLE, .offset = offsetof(struct shape_options, fit), .table = &fit_table},
     {0},
 };
@@ -34,6 +37,8 @@ static enum status run_shape(const void *value, int n_inputs, char *const *input
     config.sets = (struct config_strings){n_inputs, (const char **)inputs};
     struct shape_model model;
     struct fit_report report;
+    if (file_check_free(options->out, options->overwrite, error))
+        return error->status;
     enum status status = shape_fit(&model, &report, &config, error);
     if (status)
         return status;

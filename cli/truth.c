@@ -1,6 +1,8 @@
 /* truth.c - Finds and reads the volumes of a case by name; see truth.h. Test: tests/cli/test_evaluate.sh */
 #include "cli/truth.h"
 
+#include <string.h>
+
 #include "base/file.h"
 #include "data/volume/formats.h"
 
@@ -13,6 +15,38 @@ char *truth_find(struct arena *arena, const char *folder, const char *name, cons
             return path;
     }
     return NULL;
+}
+
+enum status truth_cases(struct config_strings *ret, const char *folder, struct arena *arena, struct error *error)
+{
+    struct config_strings files = {0};
+    if (file_list(&files, folder, arena, error))
+        return error->status;
+    const char **names = arena_alloc(arena, (size_t)files.n + 1, sizeof *names);
+    if (!names)
+        return error_memory(error, (size_t)files.n * sizeof *names, "the cases");
+    int64_t n = 0;
+
+    for (int64_t i = 0; i < files.n; i++) {
+        int format = volume_format_of(files.items[i]);
+        if (format < 0)
+            continue;
+        char *stem = arena_strdup(arena, files.items[i]);
+        if (!stem)
+            return error_memory(error, strlen(files.items[i]), "a case name");
+        stem[strlen(stem) - strlen(volume_suffix((enum volume_format)format))] = '\0';
+        if (!file_has_suffix(stem, "_implant"))
+            continue;
+        stem[strlen(stem) - strlen("_implant")] = '\0';
+        if (n == 0 || strcmp(names[n - 1], stem) != 0)
+            names[n++] = stem;
+    }
+
+    if (n == 0)
+        return error_set(error, STATUS_FAILED, "%s: holds no NAME_implant volume (.nii.gz, .nii, .nrrd or .nhdr)",
+                         folder);
+    *ret = (struct config_strings){.n = n, .items = names};
+    return STATUS_OK;
 }
 
 enum status truth_read_implant(struct volume *ret, const char *path, struct error *error)

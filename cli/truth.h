@@ -2,10 +2,14 @@
 #ifndef CALVARIA_CLI_TRUTH_H
 #define CALVARIA_CLI_TRUTH_H
 
+#include "base/config.h"
 #include "data/volume/volume.h"
 
 /* FOLDER/NAME_KIND in any volume format, or NULL. In arena. */
 char *truth_find(struct arena *arena, const char *folder, const char *name, const char *kind);
+
+/* The NAMEs of every NAME_implant in a folder, sorted; the same case in two formats is one. STATUS_FAILED: none. */
+enum status truth_cases(struct config_strings *ret, const char *folder, struct arena *arena, struct error *error);
 
 /* A mask that may be empty: an implant of nothing is a legitimate prediction. */
 enum status truth_read_implant(struct volume *ret, const char *path, struct error *error);

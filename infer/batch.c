@@ -25,6 +25,7 @@ struct batch_case {
     struct memory_plan plan;
     struct skull_report input;
     struct skull_input file; /* what is read: the input, or of DICOM the converted series */
+    struct error unopened;   /* why that could not be made */
     struct edit_report edit;
     struct report report;
     struct insertion insertion;
@@ -108,11 +109,24 @@ static enum status batch_folder(const struct batch *batch, struct error *error)
     return STATUS_OK;
 }
 
+/* Of DICOM the series is converted here, so that its header is known; what cannot be opened fails with its case. */
+static void batch_inputs(struct batch *batch)
+{
+    for (int i = 0; i < batch->n; i++) {
+        struct batch_case *one = &batch->cases[i];
+        skull_input_open(&one->file, one->path, batch->config->input.series, &one->unopened);
+    }
+}
+
 /* A plan for one case, by its header alone. */
 static enum status case_plan(struct memory_plan *ret, const struct batch *batch, const struct batch_case *one,
                              struct error *error)
 {
     struct volume header;
+    if (one->unopened.status) {
+        *error = one->unopened;
+        return error->status;
+    }
     if (volume_read_header(&header, one->file.path, error))
         return error->status;
     enum status status = memory_plan_make(ret, batch->config, batch->restorer, &header, batch->limit, error);
@@ -496,7 +510,7 @@ static void case_log_warnings(const struct batch_case *one)
         log_warn("%s: %s", one->name, one->report.warnings[i]);
 }
 
-/* One line per restored case. */
+/* One line per case. */
 static enum status batch_print(struct batch *batch, FILE *table, struct error *error)
 {
     static const char *const header[] = {"case",       "implant ml", "thickness mm", "rim gap mm", "pieces",
@@ -509,13 +523,20 @@ static enum status batch_print(struct batch *batch, FILE *table, struct error *e
     memcpy(cells, header, sizeof header);
     int64_t rows = 1;
 
-    /* One row per case that succeeded. */
+    /* One row per case. */
     for (int i = 0; i < batch->n; i++) {
         const struct batch_case *one = &batch->cases[i];
         const char **row = cells + rows * COLUMNS;
-        if (one->failed || one->skipped || !one->report.created[0])
+        if (!one->failed && (one->skipped || !one->report.created[0]))
             continue;
         row[0] = one->name;
+        if (one->failed) { /* why stands in the log */
+            row[1] = "failed";
+            for (int k = 2; k < COLUMNS; k++)
+                row[k] = "-";
+            rows++;
+            continue;
+        }
         row[1] = arena_printf(&batch->arena, "%.2f", one->report.volume_ml);
         row[2] = arena_printf(&batch->arena, "%.1f", one->report.thickness_mean_mm);
         row[3] = isnan(one->report.rim_gap_mm) ? "-" : arena_printf(&batch->arena, "%.2f", one->report.rim_gap_mm);
@@ -623,8 +644,8 @@ enum status batch_run(const struct batch_config *config, int n_inputs, char *con
 
     if (!status)
         status = batch_folder(&batch, error);
-    for (int i = 0; !status && i < batch.n; i++)
-        status = skull_input_open(&batch.cases[i].file, batch.cases[i].path, config->input.series, error);
+    if (!status)
+        batch_inputs(&batch);
     if (!status)
         status = batch_open(&batch, error);
     if (!status) {

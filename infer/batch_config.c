@@ -1,6 +1,8 @@
 /* batch_config.c - the options of `infer`; see batch.h. */
 #include "infer/batch.h"
 
+#include "base/options.h"
+
 static const char *const format_names[] = {"input", "nii.gz", "nii", "nrrd", "nhdr", NULL};
 static const char *const mesh_format_names[] = {"stl", "ply", "both", "3mf", "stl_and_3mf", "all", NULL};
 
@@ -44,8 +46,7 @@ static const struct config_field batch_fields[] = {
     {.key = "join", .type = CONFIG_BOOL, .offset = OFFSET(join), .text = "false",
      .help = "leave out cases that are done: several processes with one --out share the rest, and a stopped one is "
              "gone on with"},
-    {.key = "overwrite", .type = CONFIG_BOOL, .offset = OFFSET(overwrite), .text = "false",
-     .help = "replace results that are there already"},
+    {.key = "", .type = CONFIG_TABLE, .offset = OFFSET(overwrite), .table = &overwrite_table},
     {.key = "", .type = CONFIG_TABLE, .offset = OFFSET(input), .table = &skull_table},
     {0},
 };

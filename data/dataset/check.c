@@ -137,9 +137,9 @@ static enum status check_start(struct checking *checking, const char *path, int6
     checking->seen = arena_alloc(&checking->arena, (size_t)n, sizeof *checking->seen);
     if (n > 0 && !checking->seen)
         return error_memory(error, (size_t)n * sizeof *checking->seen, "the list of cases");
-    return checking->report->preview
-               ? contact_sheet_open(&checking->sheet, checking->report->preview, file_base(path), n, error)
-               : STATUS_OK;
+    return checking->report->preview ? contact_sheet_open(&checking->sheet, checking->report->preview, file_base(path),
+                                                          n, checking->report->overwrite, error)
+                                     : STATUS_OK;
 }
 
 /* One skull on both sides of a split makes every result on it worthless; within one side it only counts twice. */

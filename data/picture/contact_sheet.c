@@ -26,19 +26,38 @@ static const uint8_t mark_rgb[][3] = {[CONTACT_PLAIN] = COLOUR_FAINT,
                                       [CONTACT_ODD] = COLOUR_NOTE,
                                       [CONTACT_BAD] = COLOUR_BAD};
 
-enum status contact_sheet_open(struct contact_sheet *ret, const char *path, const char *title, int64_t n,
-                               struct error *error)
-{
-    if (!file_has_suffix(path, ".png"))
-        return error_set(error, STATUS_USAGE, "%s: a contact sheet is a PNG (name it FILE.png)", path);
-    *ret = (struct contact_sheet){.path = path, .title = title, .n = n, .columns = n > ROWS ? 2 : 1};
-    ret->per_page = ret->columns * ROWS;
-    return STATUS_OK;
-}
-
 static int64_t contact_sheet_pages(const struct contact_sheet *sheet)
 {
     return (sheet->n + sheet->per_page - 1) / sheet->per_page;
+}
+
+/* The file of a page, from 1; memory_free. NULL: no memory. */
+static char *contact_sheet_page_path(const struct contact_sheet *sheet, int64_t page)
+{
+    return contact_sheet_pages(sheet) <= 1
+               ? memory_strdup(sheet->path)
+               : memory_printf("%.*s_%02" PRId64 ".png", (int)(strlen(sheet->path) - strlen(".png")), sheet->path,
+                               page);
+}
+
+enum status contact_sheet_open(struct contact_sheet *ret, const char *path, const char *title, int64_t n,
+                               bool overwrite, struct error *error)
+{
+    if (!file_has_suffix(path, ".png"))
+        return error_set(error, STATUS_USAGE, "%s: a contact sheet is a PNG (name it FILE.png)", path);
+    struct contact_sheet sheet = {.path = path, .title = title, .n = n, .columns = n > ROWS ? 2 : 1};
+    sheet.per_page = sheet.columns * ROWS;
+
+    for (int64_t page = 1; page == 1 || page <= contact_sheet_pages(&sheet); page++) {
+        char *file = contact_sheet_page_path(&sheet, page);
+        enum status status =
+            file ? file_check_free(file, overwrite, error) : error_memory(error, strlen(path), "a path");
+        memory_free(file);
+        if (status)
+            return status;
+    }
+    *ret = sheet;
+    return STATUS_OK;
 }
 
 static void contact_sheet_swatch(struct image *page, int64_t x, const char *name, const uint8_t rgb[3])
@@ -75,10 +94,7 @@ static enum status contact_sheet_begin_page(struct contact_sheet *sheet, struct 
 static enum status contact_sheet_write_page(struct contact_sheet *sheet, struct error *error)
 {
     const int64_t page = (sheet->done - 1) / sheet->per_page + 1;
-    char *path =
-        contact_sheet_pages(sheet) == 1
-            ? memory_strdup(sheet->path)
-            : memory_printf("%.*s_%02" PRId64 ".png", (int)(strlen(sheet->path) - strlen(".png")), sheet->path, page);
+    char *path = contact_sheet_page_path(sheet, page);
     enum status status =
         path ? image_write_png(path, &sheet->page, error) : error_memory(error, strlen(sheet->path), "a path");
     memory_free(path);

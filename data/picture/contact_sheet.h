@@ -3,7 +3,7 @@
  * ...
  *
  *     struct contact_sheet sheet;
- *     if (contact_sheet_open(&sheet, "preview.png", "inject", n, error)) ...
+ *     if (contact_sheet_open(&sheet, "preview.png", "inject", n, false, error)) ...
  *     for each: contact_sheet_add(&sheet, &(struct contact_sheet_row){.grid = &grid, .skull = skull, .implant =
  * implant, .name = "case_00"}, error); contact_sheet_close(&sheet, error);                      // writes the last
  * page; also after a failure (error NULL: writes nothing) */
@@ -33,9 +33,10 @@ struct contact_sheet {
     struct image page;
 };
 
-/* n rows will be added at most. STATUS_USAGE where path does not end in .png. */
+/* n rows will be added at most. STATUS_USAGE where path does not end in .png, and where a page's file is there already,
+ * unless overwrite. */
 enum status contact_sheet_open(struct contact_sheet *ret, const char *path, const char *title, int64_t n,
-                               struct error *error);
+                               bool overwrite, struct error *error);
 enum status contact_sheet_add(struct contact_sheet *sheet, const struct contact_sheet_row *row, struct error *error);
 enum status contact_sheet_close(struct contact_sheet *sheet, struct error *error);
 

@@ -320,6 +320,56 @@ struct grid resample_grid(const struct grid *grid, const double spacing_mm[3])
     return out;
 }
 
+/* Gram and Schmidt: unit vectors along x, y without its part along x, and across both, on z's side. */
+static void resample_right_axes(double unit[3][3], const struct grid *grid)
+{
+    for (int a = 0; a < 3; a++) {
+        double along[3] = {grid->axis[a][0], grid->axis[a][1], grid->axis[a][2]};
+        for (int b = 0; b < a; b++) {
+            const double dot = along[0] * unit[b][0] + along[1] * unit[b][1] + along[2] * unit[b][2];
+            for (int k = 0; k < 3; k++)
+                along[k] -= dot * unit[b][k];
+        }
+        const double length = sqrt(along[0] * along[0] + along[1] * along[1] + along[2] * along[2]);
+        for (int k = 0; k < 3; k++)
+            unit[a][k] = along[k] / length;
+    }
+}
+
+struct grid resample_right_angles(const struct grid *grid, const double spacing_mm[3])
+{
+    double unit[3][3], low[3] = {INFINITY, INFINITY, INFINITY}, high[3] = {-INFINITY, -INFINITY, -INFINITY};
+    bool right = true;
+    struct grid ret = {0};
+    resample_right_axes(unit, grid);
+    for (int a = 0; a < 3; a++)
+        for (int k = 0; k < 3; k++)
+            right &= fabs(unit[a][k] * grid_spacing_mm(grid, a) - grid->axis[a][k]) < 1e-4 * grid_spacing_mm(grid, a);
+    if (right)
+        return resample_grid(grid, spacing_mm);
+
+    /* The eight outer corners along the new axes. */
+    for (int corner = 0; corner < 8; corner++) {
+        double index[3], world[3];
+        for (int a = 0; a < 3; a++)
+            index[a] = corner >> a & 1 ? (double)grid->dim[a] - 0.5 : -0.5;
+        grid_to_world(grid, index, world);
+        for (int a = 0; a < 3; a++) {
+            const double at = world[0] * unit[a][0] + world[1] * unit[a][1] + world[2] * unit[a][2];
+            low[a] = fmin(low[a], at);
+            high[a] = fmax(high[a], at);
+        }
+    }
+    for (int a = 0; a < 3; a++) {
+        ret.dim[a] = (int64_t)ceil((high[a] - low[a]) / spacing_mm[a] - 1e-6);
+        for (int k = 0; k < 3; k++) {
+            ret.axis[a][k] = spacing_mm[a] * unit[a][k];
+            ret.origin[k] += (low[a] + spacing_mm[a] / 2) * unit[a][k];
+        }
+    }
+    return ret;
+}
+
 struct grid resample_fit(const struct grid *grid, const int64_t dim[3])
 {
     struct grid out = *grid;

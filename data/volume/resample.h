@@ -17,6 +17,9 @@ enum status resample_volume(struct volume *ret, const struct volume *src, const 
                             enum resample_order order, struct error *error);
 /* The grid with this spacing over the same field of view. */
 struct grid resample_grid(const struct grid *grid, const double spacing_mm[3]);
+/* The grid of this spacing with axes at right angles that holds the whole of grid: its x axis and its plane of x and y
+ * stay. Of a grid that has right angles: resample_grid. */
+struct grid resample_right_angles(const struct grid *grid, const double spacing_mm[3]);
 /* The same field of view in dim voxels. */
 struct grid resample_fit(const struct grid *grid, const int64_t dim[3]);
 /* A mask on another grid: what is bone by more than half. */

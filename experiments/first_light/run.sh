@@ -21,8 +21,8 @@ for answer in builtin:nothing builtin:mirror "$out/completion" "$out/implant"; d
     $calvaria infer --model "$answer" "$out"/truth/*_defective.nrrd --out "$out/restored_$name" $keep
 done
 for name in builtin_nothing builtin_mirror; do
-    $calvaria evaluate --truth "$out/truth" --predicted "$out/restored_$name" --out "$out/restored_$name"
+    $calvaria evaluate --truth "$out/truth" --predicted "$out/restored_$name" --out "$out/restored_$name" --overwrite
 done
 for task in completion implant; do
-    $calvaria evaluate --truth "$out/truth" --predicted "$out/restored_$task" --out "$out/restored_$task" --promise "$task" --top-vox 128
+    $calvaria evaluate --truth "$out/truth" --predicted "$out/restored_$task" --out "$out/restored_$task" --overwrite --intact "$task" --top-vox 128
 done

@@ -15,7 +15,7 @@ shift
 mkdir -p "$out"
 for family in $families; do
     "$calvaria" infer "$@" "$truth/$family"/*_defective.nrrd --out "$out/$family" --no-mesh --no-picture --no-page --overwrite >"$out/$family.infer.txt"
-    "$calvaria" evaluate --truth "$truth/$family" --predicted "$out/$family" --out "$out/$family" >"$out/$family.txt"
+    "$calvaria" evaluate --truth "$truth/$family" --predicted "$out/$family" --out "$out/$family" --overwrite >"$out/$family.txt"
     rm -f "$out/$family"/*_completed.nrrd
 done
 {
@@ -30,7 +30,7 @@ done
             END {
                 printf "| %s | %d | %.3f | %.3f | %.3f | %.3f |", family, v("n", "dsc"), v("mean", "dsc"), v("median", "dsc"), v("p95", "dsc"), v("worst", "dsc")
                 printf " %.3f | %.3f |", v("mean", "bdsc_mm"), v("median", "bdsc_mm")
-                h = "hd95_mm/mm"
+                h = "hd95_mm"
                 printf " %.2f | %.2f | %.2f | %.2f | %+.2f | %d |\n", v("mean", h), v("median", h), v("p95", h), v("worst", h), v("mean", "volume_error"), failures
             }' <"$out/$family.txt"
     done

@@ -18,7 +18,7 @@ holds 'the first is right' test "$(cell phantom_000_d00 dsc)" = 1.0000
 holds 'the median DSC' test "$(cell median dsc)" = "$other"
 holds 'the worst DSC' test "$(cell worst dsc)" = 0.0000
 holds 'p95 of three is the worst' test "$(cell p95 dsc)" = 0.0000
-holds 'the worst HD95 is the largest' test "$(cell worst hd95_mm/mm)" = "$(cell phantom_001_d00 hd95_mm/mm)"
+holds 'the worst HD95 is the largest' test "$(cell worst hd95_mm)" = "$(cell phantom_001_d00 hd95_mm)"
 holds 'the worst volume error is the farthest from zero' test "$(cell worst volume_error)" = -1.0000
 holds 'three cases' test "$(cell n dsc)" = 3
 expected=$(awk -v dsc="$other" 'BEGIN { print dsc < 0.7 ? 2 : 1 }')

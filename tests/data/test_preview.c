@@ -29,24 +29,24 @@ static void test_pages(void)
         .text = "BAD: many words of explanation, which have to be broken into lines, and more\nof them",
         .mark = CONTACT_BAD};
 
-    CHECK_FAILS(contact_sheet_open(&sheet, "p.jpg", "t", 1, &error), &error, STATUS_USAGE, "FILE.png");
+    CHECK_FAILS(contact_sheet_open(&sheet, "p.jpg", "t", 1, true, &error), &error, STATUS_USAGE, "FILE.png");
     error = (struct error){0};
-    CHECK_OK(contact_sheet_open(&sheet, check_path("one.png"), "t", 1, &error), &error);
+    CHECK_OK(contact_sheet_open(&sheet, check_path("one.png"), "t", 1, true, &error), &error);
     add_rows(&sheet, 1, &words);
     CHECK_OK(contact_sheet_close(&sheet, &error), &error);
     CHECK(file_exists(check_path("one.png")));
 
-    CHECK_OK(contact_sheet_open(&sheet, check_path("many.png"), "t", 26, &error), &error);
+    CHECK_OK(contact_sheet_open(&sheet, check_path("many.png"), "t", 26, true, &error), &error);
     add_rows(&sheet, 26, &words);
     CHECK_OK(contact_sheet_close(&sheet, &error), &error);
     CHECK(file_exists(check_path("many_01.png")) && file_exists(check_path("many_03.png")));
     CHECK(!file_exists(check_path("many_04.png")) && !file_exists(check_path("many.png")));
 
-    CHECK_OK(contact_sheet_open(&sheet, check_path("part.png"), "t", 12, &error), &error);
+    CHECK_OK(contact_sheet_open(&sheet, check_path("part.png"), "t", 12, true, &error), &error);
     add_rows(&sheet, 5, &words); /* fewer than announced: the last page is there all the same */
     CHECK_OK(contact_sheet_close(&sheet, &error), &error);
     CHECK(file_exists(check_path("part.png")));
-    CHECK_OK(contact_sheet_open(&sheet, check_path("failed.png"), "t", 12, &error), &error);
+    CHECK_OK(contact_sheet_open(&sheet, check_path("failed.png"), "t", 12, true, &error), &error);
     add_rows(&sheet, 5, &words);
     CHECK_OK(contact_sheet_close(&sheet, NULL), &error);
     CHECK(!file_exists(check_path("failed.png")));
@@ -61,7 +61,7 @@ static void test_colours(void)
 
     skull_make(&skull, dim, mm, 0);
     implant_make(&implant, &skull, lo, hi);
-    CHECK_OK(contact_sheet_open(&sheet, check_path("colours.png"), "t", 2, &error), &error);
+    CHECK_OK(contact_sheet_open(&sheet, check_path("colours.png"), "t", 2, true, &error), &error);
     const struct contact_sheet_row row = {
         .grid = &skull.grid, .skull = skull.data, .implant = implant.data, .name = "n"};
     add_rows(&sheet, 1, &row);
