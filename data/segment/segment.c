@@ -94,8 +94,8 @@ static void segment_warn_about_grid(struct warnings *warnings, const struct grid
     if (segment_axis_cosine(grid, 0, 1) > 1e-3 || segment_axis_cosine(grid, 0, 2) > 1e-3 ||
         segment_axis_cosine(grid, 1, 2) > 1e-3)
         warnings_add(warnings,
-                     "the axes are not at right angles (gantry tilt): shapes are sheared on this grid; resample it "
-                     "first");
+                     "the axes are not at right angles (gantry tilt): shapes are sheared on this grid ('calvaria "
+                     "resample' makes them right)");
 }
 
 static void segment_warn_about_values(struct warnings *warnings, const struct hounsfield *hounsfield)
