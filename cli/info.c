@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/configs.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "cli/command.h"
@@ -264,12 +265,25 @@ static enum status info_yaml(const char *path, const struct info_options *option
     return status;
 }
 
+/* A recipe, network or mixture of defects that comes with the program; else what was given. */
+static const char *info_find(const char *name, struct arena *arena)
+{
+    static const char *const kinds[] = {"recipes", "networks", "defects"};
+    for (int k = 0; k < 3; k++) {
+        struct error none = {0};
+        const char *path;
+        if (!configs_find(&path, kinds[k], name, arena, &none) && file_exists(path))
+            return path;
+    }
+    return name;
+}
+
 static enum status info_command(const void *value, int n_inputs, char *const *inputs, struct error *error)
 {
     const struct info_options *options = value;
-    const char *path = inputs[0];
     (void)n_inputs;
     struct arena arena = {0};
+    const char *path = info_find(inputs[0], &arena);
     enum status status;
 
     if (dicom_is(path))

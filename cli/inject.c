@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/configs.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "cli/command.h"
@@ -24,7 +25,7 @@ struct inject_options {
 /* clang-format off */
 static const struct config_field inject_fields[] = {
     {.key = "defects", .type = CONFIG_PATH, .offset = OFFSET(defects), .required = true,
-     .help = "YAML mixture of defects (configs/defects)"},
+     .help = "YAML mixture of defects, or a name of 'calvaria recipes'"},
     {.key = "out", .type = CONFIG_PATH, .offset = OFFSET(out), .required = true,
      .help = "folder for NAME_d00_defective, NAME_d00_implant ..."},
     {.key = "count", .type = CONFIG_INT, .offset = OFFSET(count), .text = "1", .min = 1, .max = 10000,
@@ -157,18 +158,20 @@ static enum status inject_run(const void *value, int n_inputs, char *const *inpu
     struct config_strings skulls = {0};
     struct failures failures = {0};
     char **names = NULL;
+    const char *mixture;
     enum status status = inputs_list(&skulls, n_inputs, inputs, &arena, error);
 
     if (!status)
-        status = defects_read(&defects, options->defects, &arena, error);
+        status = configs_find(&mixture, "defects", options->defects, &arena, error);
+    if (!status)
+        status = defects_read(&defects, mixture, &arena, error);
     if (!status)
         status = inject_names(&names, &skulls, &arena, error);
 
     struct contact_sheet sheet = {0};
     const int64_t n_defects = skulls.n * options->count;
     if (!status && options->preview)
-        status = contact_sheet_open(&sheet, options->preview, file_base(options->defects), n_defects,
-                                    options->overwrite, error);
+        status = contact_sheet_open(&sheet, options->preview, file_base(mixture), n_defects, options->overwrite, error);
 
     if (!status)
         status = file_make_folders(options->out, error);

@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "base/configs.h"
 #include "base/log.h"
 #include "cli/command.h"
 
@@ -74,12 +75,13 @@ static enum status train_request(const struct train_options *options, const char
             "--run, --init and --folds)");
 
     if (!options->resume && !recipe)
-        return error_set(
-            error, STATUS_USAGE,
-            "calvaria train: no recipe (give RECIPE.yaml, as configs/recipes/demo_completion.yaml, or --resume "
-            "RUN)");
+        return error_set(error, STATUS_USAGE,
+                         "calvaria train: no recipe (give RECIPE.yaml, a name of 'calvaria recipes', or --resume RUN)");
 
-    enum status status = train_sets(&sets, options, &arena, error);
+    /* The name of a recipe that comes with the program stands for its file. */
+    enum status status = recipe ? configs_find(&request.recipe, "recipes", recipe, &arena, error) : STATUS_OK;
+    if (!status)
+        status = train_sets(&sets, options, &arena, error);
     if (!status) {
         request.n_sets = (int)sets.n;
         request.sets = (char *const *)sets.items;
@@ -115,8 +117,8 @@ static enum status train_command(const void *value, int n_inputs, char *const *i
 
 const struct command command_train = {
     .name = "train",
-    .arguments =
-        "RECIPE.yaml [--set KEY=VALUE]... [--folds N [--join]] [--run DIR] [--init MODEL] [--watch]  |  --resume RUN",
+    .arguments = "RECIPE.yaml|NAME [--set KEY=VALUE]... [--folds N [--join]] [--run DIR] [--init MODEL] [--watch]  |  "
+                 "--resume RUN",
     .example = "calvaria train configs/recipes/mia_patch_completion.yaml --set data.set=set.h5 --run runs/first",
     .options =
         {

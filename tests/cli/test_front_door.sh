@@ -7,7 +7,7 @@ expect 2 'usage: calvaria COMMAND' "$calvaria"
 expect 0 'usage: calvaria COMMAND' "$calvaria" --help
 expect 0 'calvaria' "$calvaria" --version
 expect 2 "did you mean 'infer'" "$calvaria" infre
-for command in phantom segment resample view inject pack unpack check train ablate runs infer evaluate features export import-keras info reference serve; do
+for command in phantom segment resample view inject pack unpack check recipes train ablate runs infer evaluate features export import-keras info reference serve; do
     expect 0 "usage: calvaria $command" "$calvaria" "$command" --help
     expect 0 'example:' "$calvaria" "$command" --help
     expect 2 'unknown option' "$calvaria" "$command" --frobnicate
