@@ -6,9 +6,12 @@
     python docs/restore_onnx.py ensemble_1.onnx ensemble_2.onnx ... SKULL.nrrd IMPLANT.nrrd     (the mean of its members)
 
 For a network that sees the whole skull in one frame (restore.scan: whole, with a working spacing), and files whose axes run to the
-patient's left, back and top. Needs numpy, scipy, pynrrd and onnxruntime.
+patient's left, back and top. Of a skull with one hole the result is that of `calvaria infer`, but for voxels whose value is the threshold
+to the last digit; of several holes keep_largest keeps exactly as many pieces as it says (--set pieces=by_rule).
+Needs: pip install numpy scipy pynrrd onnxruntime
 """
 import json
+import re
 import sys
 
 import numpy as np
@@ -52,10 +55,48 @@ def window(start, patch):
     return tuple(slice(s + p, s + 2 * p) for s, p in zip(start, patch))
 
 
+def pieces(mask):
+    """The pieces of a mask by their faces: their numbers, and their voxels, the largest first."""
+    from scipy import ndimage
+    label, _ = ndimage.label(mask)
+    sizes = np.bincount(label.ravel())[1:]
+    order = np.argsort(-sizes, kind="stable")
+    return label, order + 1, sizes[order]
+
+
+def close_rim(implant, skull, spacing, radius):
+    """Gaps between implant and bone that a ball of this radius cannot enter, where they are next to the implant."""
+    from scipy.ndimage import distance_transform_edt
+    within = lambda mask: distance_transform_edt(~mask, sampling=spacing) <= radius
+    at, margin = np.argwhere(implant), np.ceil(3 * radius / min(spacing)).astype(int) + 2
+    box = tuple(slice(max(0, low - margin), high + 1 + margin) for low, high in zip(at.min(0), at.max(0)))
+    other, inside = implant[box] | skull[box], implant.copy()
+    closed = ~within(~within(other)) & ~other
+    inside[box] |= closed & within(implant[box])
+    return inside
+
+
+def postprocess(implant, skull, spacing, rules):
+    """The rules of the model, in order."""
+    for rule, value in rules:
+        if not implant.any():
+            return implant
+        if rule == "min_volume_ml":
+            label, order, sizes = pieces(implant)
+            implant = np.isin(label, order[sizes >= np.ceil(value / (np.prod(spacing) / 1000))])
+        elif rule == "keep_largest":
+            label, order, sizes = pieces(implant)
+            implant = np.isin(label, order[:int(value)])
+        elif rule == "close_rim_mm":
+            implant = close_rim(implant, skull, spacing, value)
+        else:
+            sys.exit(f"postprocess: {rule}: not written here")
+    return implant
+
+
 def main(*paths):
     import nrrd
     import onnxruntime
-    from scipy import ndimage
     *models, skull_path, implant_path = paths
     sessions = [onnxruntime.InferenceSession(model) for model in models]
     told = sessions[0].get_modelmeta().custom_metadata_map
@@ -69,10 +110,10 @@ def main(*paths):
     whole = np.zeros(np.add(bone.shape, np.multiply(2, patch)), np.float32)
     whole[here] = np.mean([session.run(["output"], {"input": source[None, None]})[0][0, -1] for session in sessions], 0).transpose(2, 1, 0)
     answer = whole[tuple(slice(p, -p) for p in patch)]
-    implant = (along(lines, answer, skull.shape, steps) > threshold) & (skull == 0)
-    if "keep_largest: 1" in told["calvaria.restore.postprocess"]:
-        pieces, _ = ndimage.label(implant)
-        implant = pieces == 1 + np.argmax(np.bincount(pieces.ravel())[1:]) if implant.any() else implant
+    skull = skull > 0
+    implant = (along(lines, answer, skull.shape, steps) > threshold) & ~skull
+    rules = [(rule, float(value)) for rule, value in re.findall(r"(\w+): ([\d.]+)", told["calvaria.restore.postprocess"])]
+    implant = postprocess(implant, skull, np.linalg.norm(header["space directions"], axis=1), rules)
     nrrd.write(implant_path, implant.astype(np.uint8), header)
 
 
