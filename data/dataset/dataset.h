@@ -76,7 +76,7 @@ struct check_report {
     int64_t n_cases, n_bad;
     FILE *out;           /* one line per case; NULL: none */
     const char *preview; /* FILE.png: a contact sheet with a row per case (data/picture/contact_sheet.h); NULL: none */
-    bool overwrite;               /* of a contact sheet that is there already */
+    bool overwrite;      /* of a contact sheet that is there already */
     struct layout_options layout; /* of a folder or a table */
 };
 enum status dataset_check(const char *path, struct check_report *report, struct error *error);
