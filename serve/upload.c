@@ -98,8 +98,8 @@ static bool upload_is_volume(const uint8_t head[FORM_HEAD_BYTES])
 {
     uint32_t little = (uint32_t)head[0] | (uint32_t)head[1] << 8 | (uint32_t)head[2] << 16 | (uint32_t)head[3] << 24;
     uint32_t big = (uint32_t)head[3] | (uint32_t)head[2] << 8 | (uint32_t)head[1] << 16 | (uint32_t)head[0] << 24;
-    return memcmp(head, "NRRD", 4) == 0 || (head[0] == 0x1f && head[1] == 0x8b) || little == 348 || little == 540 ||
-           big == 348 || big == 540;
+    return memcmp(head, "NRRD", 4) == 0 || memcmp(head, "PK\3\4", 4) == 0 || (head[0] == 0x1f && head[1] == 0x8b) ||
+           little == 348 || little == 540 || big == 348 || big == 540;
 }
 
 enum MHD_Result upload_respond(struct request *request)
@@ -111,7 +111,7 @@ enum MHD_Result upload_respond(struct request *request)
     if (!form->has_file || form->bytes == 0)
         form_fault(form, 400, form->has_file ? "file: is empty" : "file: is missing (curl -F file=@skull.nrrd)");
     if (form->bytes > 0 && !upload_is_volume(form->head))
-        form_fault(form, 400, "file: neither NIfTI nor NRRD (of a DICOM series 'dcm2niix' makes NIfTI)");
+        form_fault(form, 400, "file: neither NIfTI nor NRRD, nor a zip of DICOM files");
     upload_fields(upload);
 
     if (!form_end(form) && store_add(request->server->store, &upload->job, &error))

@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -22,7 +23,7 @@
 static const double SKULL_VIEW_MM = 1.5, IMPLANT_VIEW_MM = 0.8;
 static const char UPLOAD[] = JOB_UPLOAD, NOTES[] = "work/notes", OUT[] = "out", OUT_NEW[] = "out.new",
                   OUT_OLD[] = "out.old", SKULL[] = "work/skull", SEGMENTED[] = "work/skull.nii.gz",
-                  MADE[] = "work/example.nii.gz";
+                  MADE[] = "work/example.nii.gz", CONVERTED[] = "work/converted.nii.gz";
 
 static const char *const work_kind_names[] = {"auto", "mask", "ct", NULL};
 
@@ -90,6 +91,27 @@ static enum status work_check_size(const struct work_config *config, struct erro
                       " million this server takes (crop or resample it)",
                       UPLOAD, header.grid.dim[0], header.grid.dim[1], header.grid.dim[2], config->max_voxels / 1000000);
     volume_done(&header);
+    return status;
+}
+
+/* A zip of DICOM: its largest CT takes the upload's place, and with it everything that DICOM tells of the patient is
+ * gone. */
+static enum status work_convert(struct error *error)
+{
+    struct skull_input input;
+    struct volume ct = {0};
+    if (!dicom_is(UPLOAD))
+        return STATUS_OK;
+    setenv("TMPDIR", "work", 1); /* whatever ends this process: the slices go with the job */
+    enum status status = skull_input_open(&input, UPLOAD, NULL, error);
+    if (!status)
+        status = volume_read(&ct, input.path, error);
+    if (!status)
+        status = volume_write(CONVERTED, &ct, error);
+    if (!status && rename(CONVERTED, UPLOAD))
+        status = error_set(error, STATUS_FAILED, "the scan: cannot be put in place: %s", strerror(errno));
+    volume_done(&ct);
+    skull_input_close(&input);
     return status;
 }
 
@@ -370,6 +392,8 @@ static enum status work_begin(struct work *work, FILE *progress, struct error *e
     const struct work_config *config = work->config;
     enum status status = config->example ? work_example(error) : STATUS_OK;
     progress_stage("reading");
+    if (!status)
+        status = work_convert(error);
     if (!status)
         status = work_check_size(config, error);
     if (!status && config->kind != WORK_MASK)

@@ -320,6 +320,16 @@ id=$(field id)
 holds 'a CT restores' wait_for "$id" done
 holds 'it was recognised' grep -q '"segment":true' "$work/body"
 holds 'the page learns what was segmented' grep -q '"warnings":\[.*The skull was segmented from a CT' "$work/body"
+if command -v dcm2niix > /dev/null && command -v unzip > /dev/null; then
+    answers 201 '"segment":null' /api/jobs -F 'file=@tests/data/golden/dicom/plain.zip'
+    id=$(field id)
+    holds 'a zip of DICOM restores' wait_for "$id" done
+    holds 'it was segmented' grep -q '"segment":true' "$work/body"
+    holds 'its name and its slices are gone' test -z "$(grep -rl 'NOBODY' "$state" "$work/server.log")"
+else
+    echo 'skipped: dcm2niix or unzip is not installed'
+    skipped=$((skipped + 1))
+fi
 stop
 holds 'a clean end once more' test "$ended" -eq 0
 finish
