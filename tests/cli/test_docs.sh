@@ -44,6 +44,7 @@ more() {
     'calvaria train --resume'*) ;;
     'calvaria train'*) echo ' --set train.steps=1 --set train.validate_cases=0 --set train.best=loss --set data.workers=1 --threads 2' ;;
     'calvaria shape'*) echo ' --no-tune --threads 2' ;;
+    *scan.zip*--out\ restored) echo ' --model builtin:mirror' ;; # the scan is a ball, which a shape model refuses
     'calvaria infer'*) echo ' --threads 2' ;;
     esac
 }
