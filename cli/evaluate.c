@@ -492,7 +492,7 @@ static enum status evaluate_command(const void *value, int n_inputs, char *const
         status = differences_print(stdout, differences, &arena, error);
     if (!status && options->intact && !options->json)
         evaluate_print_intact(stdout, cases, n);
-    if (!status && options->out)
+    if (!status && options->out && failures.n < n) /* nothing was measured: no file that says so */
         status = evaluate_write_files(options->out, cases, n, &arena, error);
     failures.n_cases = options->against ? 2 * n : n;
     if (!status)

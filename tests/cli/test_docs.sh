@@ -27,6 +27,7 @@ calvaria pack SKULLFIX_TEST|needs the heads of SkullFix
 calvaria pack SKULLFIX|needs the heads of SkullFix
 calvaria pack lab|layouts of other folders: test_layout
 calvaria shape set74.h5|needs the heads of SkullFix
+stl2dcm|DCMTK, on files of a real study
 python docs/restore_onnx.py|needs onnxruntime, scipy and pynrrd: scripts/check_onnx.py'
 used=' '
 
