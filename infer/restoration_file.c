@@ -13,7 +13,7 @@
 #include "base/memory.h"
 #include "shape/restore.h"
 
-static const char MAGIC[16] = "calvaria-part 2";
+static const char MAGIC[16] = "calvaria-part 3";
 
 struct walk {
     FILE *file;
@@ -103,21 +103,19 @@ static void walk_shape(struct walk *walk, struct shape_restoration *shape)
     walk_block(walk, &shape->depth_s, sizeof shape->depth_s);
 }
 
-/* The network's values on its working grid, from which the implant's surface is made. */
-static void walk_prediction(struct walk *walk, struct restoration *restoration)
+/* A volume of floats on a grid of its own; of no data nothing. */
+static void walk_floats(struct walk *walk, struct volume *volume)
 {
-    struct volume *p = &restoration->prediction;
-    int64_t n = p->data ? grid_voxels(&p->grid) : 0;
-    walk_block(walk, &restoration->threshold, sizeof restoration->threshold);
-    walk_block(walk, &p->grid, sizeof p->grid);
+    int64_t n = volume->data ? grid_voxels(&volume->grid) : 0;
+    walk_block(walk, &volume->grid, sizeof volume->grid);
     walk_block(walk, &n, sizeof n);
     if (walk->failed || n == 0)
         return;
     for (int a = 0; a < 3; a++)
-        walk->failed = walk->failed || p->grid.dim[a] < 1 || p->grid.dim[a] > n;
-    walk->failed = walk->failed || n != p->grid.dim[0] * p->grid.dim[1] * p->grid.dim[2];
-    p->type = VOXEL_F32;
-    walk_array(walk, &p->data, n, sizeof(float));
+        walk->failed = walk->failed || volume->grid.dim[a] < 1 || volume->grid.dim[a] > n;
+    walk->failed = walk->failed || n != volume->grid.dim[0] * volume->grid.dim[1] * volume->grid.dim[2];
+    volume->type = VOXEL_F32;
+    walk_array(walk, &volume->data, n, sizeof(float));
 }
 
 /* All but the masks. */
@@ -131,7 +129,10 @@ static void walk_numbers(struct walk *walk, struct restoration *restoration)
     walk_block(walk, &restoration->removed, sizeof restoration->removed);
     walk_block(walk, &restoration->changed_vox, sizeof restoration->changed_vox);
 
-    walk_prediction(walk, restoration);
+    /* From the network's values the implant's surface is made; from an ensemble's spread its uncertainty. */
+    walk_block(walk, &restoration->threshold, sizeof restoration->threshold);
+    walk_floats(walk, &restoration->prediction);
+    walk_floats(walk, &restoration->spread);
 
     uint8_t has_shape = restoration->shape != NULL;
     walk_block(walk, &has_shape, sizeof has_shape);

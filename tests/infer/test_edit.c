@@ -114,6 +114,14 @@ static void test_kept(void)
     result.implant = fixture_volume(12, 10, 8, 1, 1, 1);
     fixture_box(&result.implant, (struct box){{2, 3, 4}, {5, 5, 6}}, 1);
     fixture_box(&skull, (struct box){{8, 0, 0}, {9, 10, 8}}, 1);
+    result.threshold = 0.4;
+    const int64_t few[3] = {2, 3, 4};
+    const double mm[3] = {2, 2, 2};
+    const struct grid coarse = grid_make(few, mm);
+    CHECK_OK(volume_new(&result.prediction, &coarse, VOXEL_F32, &error), &error);
+    CHECK_OK(volume_new(&result.spread, &coarse, VOXEL_F32, &error), &error);
+    ((float *)result.prediction.data)[23] = 0.75F;
+    ((float *)result.spread.data)[5] = 1.5F;
     CHECK_OK(restoration_write(path, &result, &error), &error);
     if (CHECK_OK(restoration_read(&read, path, &skull, &error), &error)) {
         CHECK(memcmp(read.implant.data, result.implant.data, 960) == 0);
@@ -121,6 +129,10 @@ static void test_kept(void)
         CHECK_INT(read.stats.n_tiles, 7);
         CHECK_INT(read.changed_vox, 5);
         CHECK_NEAR(read.network_s, 3, 0);
+        CHECK_NEAR(read.threshold, 0.4, 0);
+        CHECK(read.prediction.data && ((float *)read.prediction.data)[23] == 0.75F);
+        CHECK(read.spread.data && ((float *)read.spread.data)[5] == 1.5F);
+        CHECK_INT(read.spread.grid.dim[2], 4);
     }
     restoration_done(&read);
 
