@@ -79,7 +79,7 @@ export async function visitor(browser, url, options = {}) {
 
 // What is seen of a canvas, decoded by the browser itself:
 //   drawn: share of pixels unlike the background; implant: pixels in the implant's colour, and their mean x, 0 (left) to 1;
-//   implant.pixels: where they are; yellow: pixels of measured lines;
+//   implant.pixels: where they are; yellow: pixels of measured lines; mean: brightness, 0 to 255;
 //   bone: [first, last] columns of each group of bone-coloured ones, left to right; ink(x0, x1): see below.
 export async function see(page, view) {
   await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))))
@@ -97,12 +97,14 @@ export async function see(page, view) {
     const implantX = []
     const pixels = []
     let yellow = 0
+    let sum = 0
     const letters = []
     const ground = data.subarray(4 * (6 * width + 6)) // beside the focus ring
     let drawn = 0
     for (let i = 0; i < data.length; i += 4) {
       const [r, g, b] = data.subarray(i, i + 3)
       const x = (i / 4) % width
+      sum += r + g + b
       if (Math.abs(r - ground[0]) + Math.abs(g - ground[1]) + Math.abs(b - ground[2]) > 30) drawn++
       if (r > 220 && g > 170 && b < 110) yellow++
       else if (r - g > 45 && r - b > 60) {
@@ -121,7 +123,7 @@ export async function see(page, view) {
       } else gap++
     }
     const mean = implantX.reduce((sum, x) => sum + x, 0) / implantX.length
-    return { width, height, drawn: drawn / (width * height), implant: { count: implantX.length, x: mean / width, columns: implantX, pixels }, yellow, bone, letters }
+    return { width, height, drawn: drawn / (width * height), implant: { count: implantX.length, x: mean / width, columns: implantX, pixels }, yellow, mean: sum / (3 * width * height), bone, letters }
   }, png.toString('base64'))
 }
 

@@ -142,9 +142,9 @@ function sendFiles(files) {
     send(files[0])
     return
   }
-  const fields = uploadFields()
+  const [list, fields] = [[...files], uploadFields()] // the form is reset, and with it its own list
   showStart()
-  sendAll([...files], fields)
+  sendAll(list, fields)
 }
 
 function showKind() {
