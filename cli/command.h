@@ -25,7 +25,7 @@ struct command {
 
 extern const struct command command_phantom, command_segment, command_inject, command_pack, command_unpack,
     command_check, command_resample, command_view, command_shape, command_plan, command_recipes, command_train,
-    command_ablate, command_runs, command_infer, command_features, command_export, command_import_keras,
+    command_ablate, command_runs, command_infer, command_mesh, command_features, command_export, command_import_keras,
     command_evaluate, command_info, command_reference, command_serve, command_serve_job;
 
 #endif

@@ -24,10 +24,11 @@ def boxes(n, m, step):
     return np.maximum(high - low, 0) / step
 
 
-def lines(n, m, step):
-    """Back from the boxes to the voxels: linear between the middles of the boxes."""
-    at = np.clip((np.arange(n) + 0.5 - n / 2) / step + m / 2 - 0.5, 0, m - 1)
-    return np.maximum(1 - abs(at[:, None] - np.arange(m)), 0)
+def splines(n, m, step):
+    """Back from the boxes to the voxels: the cubic B-spline between the middles of the boxes."""
+    at = (np.arange(n) + 0.5 - n / 2) / step + m / 2 - 0.5
+    x = abs(at[:, None] - np.arange(m))
+    return np.where(x < 1, 2 / 3 - x ** 2 + x ** 3 / 2, np.where(x < 2, (2 - x) ** 3 / 6, 0))
 
 
 def along(make, volume, to, steps):
@@ -111,7 +112,7 @@ def main(*paths):
     whole[here] = np.mean([session.run(["output"], {"input": source[None, None]})[0][0, -1] for session in sessions], 0).transpose(2, 1, 0)
     answer = whole[tuple(slice(p, -p) for p in patch)]
     skull = skull > 0
-    implant = (along(lines, answer, skull.shape, steps) > threshold) & ~skull
+    implant = (along(splines, answer, skull.shape, steps) > threshold) & ~skull
     rules = [(rule, float(value)) for rule, value in re.findall(r"(\w+): ([\d.]+)", told["calvaria.restore.postprocess"])]
     implant = postprocess(implant, skull, np.linalg.norm(header["space directions"], axis=1), rules)
     nrrd.write(implant_path, implant.astype(np.uint8), header)

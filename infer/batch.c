@@ -233,6 +233,8 @@ static enum status case_skull_mesh(const struct batch *batch, const struct batch
     struct mesh mesh = {0};
     enum status status = outcome_skull_mesh(&mesh, mask, error);
     if (!status)
+        status = mesh_reduce(&mesh, &batch->config->reduction, one->name, error);
+    if (!status)
         status = case_write_mesh(batch, one, &mesh, ending, error);
     mesh_done(&mesh);
     return status;
@@ -261,6 +263,10 @@ static enum status case_piece_meshes(const struct batch *batch, const struct bat
 static enum status case_mesh(const struct batch *batch, struct batch_case *one, struct mesh *mesh, struct error *error)
 {
     enum status status = outcome_mesh(mesh, &one->result, batch->restorer, one->plan.report_voxels, error);
+    if (!status)
+        status = mesh_reduce(mesh, &batch->config->reduction, one->name, error);
+    if (!status && !mesh->value) /* decimation drops them */
+        status = outcome_intervals(mesh, &one->result, batch->restorer, error);
     if (!status)
         status = case_write_mesh(batch, one, mesh, "_implant", error);
     if (!status)

@@ -15,6 +15,7 @@ struct batch_config {
     struct config_strings set;                        /* over the model's restoration */
     int mesh_format;                                  /* enum batch_mesh */
     double clearance_mm, bevel_deg, min_thickness_mm; /* more rules, after the model's */
+    struct mesh_reduction reduction;                  /* of all surfaces */
     const char *max_memory;                           /* "800M"; NULL or "": no limit */
     bool no_mesh, no_picture, no_page, keep_raw, insertable, skull_meshes;
     const char *input_name;            /* in reports, in place of the input's file name; NULL: that. Not an option */

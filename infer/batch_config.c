@@ -26,6 +26,7 @@ static const struct config_field batch_fields[] = {
      .help = "binary STL, binary PLY, both, 3MF (with its unit), STL and 3MF, or all three"},
     {.key = "skull_meshes", .type = CONFIG_BOOL, .offset = OFFSET(skull_meshes), .text = "false",
      .help = "write NAME_skull and NAME_completed as meshes too, for a test print"},
+    {.key = "", .type = CONFIG_TABLE, .offset = OFFSET(reduction), .table = &mesh_reduction_table},
     {.key = "clearance_mm", .type = CONFIG_DOUBLE, .offset = OFFSET(clearance_mm), .text = "0", .min = 0, .max = 20,
      .unit = "mm", .help = "gap kept between implant and bone, after the model's own rules"},
     {.key = "bevel_deg", .type = CONFIG_DOUBLE, .offset = OFFSET(bevel_deg), .text = "0", .min = 0, .max = 45,

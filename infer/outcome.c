@@ -81,10 +81,12 @@ enum status outcome_insertion(struct insertion *ret, struct restoration *result,
 
 /* ---- surfaces ---- */
 
-/* How sure a shape model or an ensemble is of every point, for the colours of a PLY. */
-static enum status outcome_intervals(struct mesh *mesh, const struct restoration *result,
-                                     const struct restorer *restorer, struct error *error)
+enum status outcome_intervals(struct mesh *mesh, const struct restoration *result, const struct restorer *restorer,
+                              struct error *error)
 {
+    if (!result->shape && !result->spread.data)
+        return STATUS_OK;
+    memory_free(mesh->value);
     mesh->value = memory_alloc((size_t)mesh->n_points, sizeof *mesh->value);
     if (!mesh->value)
         return error_memory(error, (size_t)mesh->n_points * sizeof *mesh->value, "the surface's colours");
@@ -102,7 +104,6 @@ enum status outcome_mesh(struct mesh *ret, struct restoration *result, const str
     const struct volume *implant = &result->implant;
     const struct grid *grid = &implant->grid;
     const double volume_ml = (double)mask_count(implant->data, grid_voxels(grid)) * grid_voxel_ml(grid);
-    const struct shape_restoration *shape = result->shape;
     enum status status = STATUS_OK;
     if (box_empty(result->cuts.box))
         part_begin(&result->cuts, implant, &(struct part_cuts){.clearance = {0}});
@@ -115,7 +116,7 @@ enum status outcome_mesh(struct mesh *ret, struct restoration *result, const str
 
     if (!status)
         status = mesh_smooth(ret, SMOOTHING, SMOOTHING_SHIFT * outcome_finest_mm(grid), volume_ml, error);
-    if (!status && (shape || result->spread.data))
+    if (!status)
         status = outcome_intervals(ret, result, restorer, error);
     return status;
 }

@@ -29,6 +29,9 @@ enum status outcome_insertion(struct insertion *ret, struct restoration *result,
  * as its values. max_voxels: a larger box has no room for the field; its points then stand midway between voxels. */
 enum status outcome_mesh(struct mesh *ret, struct restoration *result, const struct restorer *restorer,
                          int64_t max_voxels, struct error *error);
+/* How sure a shape model or an ensemble is of every point, as the mesh's values; nothing for another restorer. */
+enum status outcome_intervals(struct mesh *mesh, const struct restoration *result, const struct restorer *restorer,
+                              struct error *error);
 /* A whole mask's surface, for a test print. */
 enum status outcome_skull_mesh(struct mesh *ret, const struct volume *mask, struct error *error);
 

@@ -183,6 +183,35 @@ static enum status render_views(struct image *sheet, const struct scene *scene, 
     return STATUS_OK;
 }
 
+/* Letters at the four sides, a bar of 50 mm at the lower left: volumes run to the left, to the back and upwards, and a
+ * slice is seen with its first voxel at the left and, but for axial ones, the last at the top. */
+static void render_slice_marks(struct image *picture, const struct grid *grid, int axis)
+{
+    static const char *const sides[3][4] = {{"A", "P", "S", "I"}, {"R", "L", "S", "I"}, {"R", "L", "A", "P"}};
+    static const uint8_t ink[3] = COLOUR_BONE;
+    const int across = axis == 0 ? 1 : 0;
+    const double width_mm = grid_spacing_mm(grid, across) * (double)grid->dim[across], BAR_MM = 50;
+    const int64_t line = image_text_line(TEXT_NORMAL), edge = 4,
+                  bar = (int64_t)lround(BAR_MM * (double)picture->w / width_mm);
+    const char *const *side = sides[axis];
+
+    image_text(picture, edge, (picture->h - line) / 2, side[0], TEXT_NORMAL, ink);
+    image_text(picture, picture->w - edge - image_text_width(side[1], TEXT_NORMAL), (picture->h - line) / 2, side[1],
+               TEXT_NORMAL, ink);
+    image_text(picture, (picture->w - image_text_width(side[2], TEXT_NORMAL)) / 2, edge, side[2], TEXT_NORMAL, ink);
+    image_text(picture, (picture->w - image_text_width(side[3], TEXT_NORMAL)) / 2, picture->h - line - edge, side[3],
+               TEXT_NORMAL, ink);
+
+    struct image rule;
+    struct error ignored = {0};
+    if (bar < 1 || bar > picture->w / 2 || image_new(&rule, bar, 2, &ignored))
+        return;
+    image_fill(&rule, ink);
+    image_paste(picture, &rule, 2 * edge, picture->h - 2 * edge);
+    image_text(picture, 2 * edge, picture->h - 2 * edge - image_text_line(TEXT_SMALL) - 1, "50 mm", TEXT_SMALL, ink);
+    image_done(&rule);
+}
+
 static enum status render_slices(struct image *sheet, const struct grid *grid, const struct render_layer *layers,
                                  int n_layers, const int64_t middle[3], struct error *error)
 {
@@ -192,6 +221,7 @@ static enum status render_slices(struct image *sheet, const struct grid *grid, c
         char label[64];
         if (render_slice(&picture, grid, layers, n_layers, axis, middle[axis], SHEET_PANEL - SHEET_CAPTION, error))
             return error->status;
+        render_slice_marks(&picture, grid, axis);
         snprintf(label, sizeof label, "%s, slice %" PRId64, labels[axis], middle[axis]);
         render_place(sheet, &picture, axis, 1, label);
     }

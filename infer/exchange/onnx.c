@@ -85,7 +85,7 @@ static void onnx_put_words(struct metadata *metadata, const struct restore_confi
     onnx_put(
         metadata, "postprocessing",
         onnx_name(graph,
-                  "%sThe predictions put back in place (and resampled back, linear between voxels); %s = prediction > "
+                  "%sThe predictions put back in place (and resampled back by the cubic B-spline); %s = prediction > "
                   "restore.threshold; implant = that and not bone of the "
                   "input; then the steps of restore.postprocess in order (6-connected).",
                   config->window.prior_weight > 0

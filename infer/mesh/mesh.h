@@ -3,6 +3,7 @@
 #ifndef CALVARIA_INFER_MESH_MESH_H
 #define CALVARIA_INFER_MESH_MESH_H
 
+#include "base/config.h"
 #include "data/mask/morphology.h"
 #include "data/volume/volume.h"
 
@@ -12,6 +13,7 @@ struct mesh {
     int64_t (*triangle)[3]; /* counter-clockwise from outside */
     float *value;           /* n_points, of a PLY's property "quality" and its colours; NULL: none */
     double value_most;      /* the value of the last colour */
+    double deviation_mm;    /* from the surface before it was decimated; 0: it was not */
     uint8_t *fixed;         /* n_points, 1: smoothing leaves the point where it is; NULL: none */
 };
 
@@ -19,9 +21,11 @@ enum mesh_space { MESH_LPS, MESH_RAS };
 extern const char *const mesh_space_names[]; /* "lps", "ras", NULL */
 
 struct mesh_check {
-    bool watertight;    /* every edge of every triangle is met by another */
-    bool manifold;      /* every edge by exactly one other, and the triangles round every point form one ring */
-    bool oriented;      /* that other runs along the edge the opposite way */
+    bool watertight;     /* every edge of every triangle is met by another */
+    bool manifold;       /* every edge by exactly one other, and the triangles round every point form one ring */
+    bool oriented;       /* that other runs along the edge the opposite way */
+    int64_t n_triangles; /* and how far decimation took the surface from what it was, 0: not at all */
+    double deviation_mm;
     int64_t n_crossing; /* triangles that another, which shares no point with them, passes through */
     double volume_ml, area_cm2;
 };
@@ -55,6 +59,14 @@ enum status mesh_smooth(struct mesh *mesh, int iterations, double max_shift_mm, 
  * mesh can only be freed. */
 enum status mesh_decimate(struct mesh *mesh, int64_t most_triangles, double tolerance_mm, double *ret_deviation_mm,
                           struct error *error);
+struct mesh_reduction {
+    int64_t faces;       /* 0: no bound */
+    double tolerance_mm; /* 0: no bound */
+};
+extern const struct config_table mesh_reduction_table; /* options mesh_faces, mesh_tolerance_mm */
+/* Decimates where either is given, and logs what came of it; `name` starts the messages. */
+enum status mesh_reduce(struct mesh *mesh, const struct mesh_reduction *reduction, const char *name,
+                        struct error *error);
 /* The cross product of two sides of triangle t: its outward normal, twice its area long. */
 void mesh_cross(const struct mesh *mesh, int64_t t, double cross[3]);
 /* Volume within (negative when inside out) and area. */
@@ -69,6 +81,9 @@ enum status mesh_write_stl(const char *path, const struct mesh *mesh, enum mesh_
 /* 3MF: the unit stands in the file; SPACE in its description. Values are not written. */
 enum status mesh_write_3mf(const char *path, const struct mesh *mesh, enum mesh_space space, struct error *error);
 enum status mesh_write_ply(const char *path, const struct mesh *mesh, enum mesh_space space, struct error *error);
+/* In the format of the path's ending: .stl, .ply or .3mf. STATUS_USAGE for another. */
+enum status mesh_write_file(const char *path, const struct mesh *mesh, enum mesh_space space, struct error *error);
+bool mesh_path_is_known(const char *path);
 void mesh_done(struct mesh *mesh);
 
 #endif

@@ -139,3 +139,32 @@ enum status mesh_write_ply(const char *path, const struct mesh *mesh, enum mesh_
 {
     return mesh_write(path, mesh, space, mesh_put_ply, error);
 }
+
+typedef enum status mesh_file_writer(const char *path, const struct mesh *mesh, enum mesh_space space,
+                                     struct error *error);
+
+/* NULL: no known ending. */
+static mesh_file_writer *mesh_writer_of(const char *path)
+{
+    static const struct {
+        const char *ending;
+        mesh_file_writer *write;
+    } writers[] = {{".stl", mesh_write_stl}, {".ply", mesh_write_ply}, {".3mf", mesh_write_3mf}};
+    const char *dot = strrchr(path, '.');
+    for (size_t i = 0; dot && i < sizeof writers / sizeof *writers; i++)
+        if (strcmp(dot, writers[i].ending) == 0)
+            return writers[i].write;
+    return NULL;
+}
+
+bool mesh_path_is_known(const char *path)
+{
+    return mesh_writer_of(path) != NULL;
+}
+
+enum status mesh_write_file(const char *path, const struct mesh *mesh, enum mesh_space space, struct error *error)
+{
+    mesh_file_writer *write = mesh_writer_of(path);
+    return write ? write(path, mesh, space, error)
+                 : error_set(error, STATUS_USAGE, "%s: the ending chooses the format (.stl, .ply or .3mf)", path);
+}

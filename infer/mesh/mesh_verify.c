@@ -102,6 +102,8 @@ enum status mesh_verify(struct mesh_check *ret, const struct mesh *mesh, struct 
     mesh_measure(mesh, &volume_mm3, &area_mm2);
     check.volume_ml = volume_mm3 / 1000;
     check.area_cm2 = area_mm2 / 100;
+    check.n_triangles = mesh->n_triangles;
+    check.deviation_mm = mesh->deviation_mm;
     ring_table_done(&rings);
     if (mesh_tangled(NULL, &check.n_crossing, mesh, error))
         return error->status;

@@ -8,7 +8,7 @@
 #include "infer/insertion.h"
 #include "infer/restore.h"
 
-enum { REPORT_PICTURES = 4, REPORT_MAX_WARNINGS = 28, REPORT_DATE_BYTES = 32 };
+enum { REPORT_PICTURES = 4, REPORT_MAX_WARNINGS = 28, REPORT_DATE_BYTES = 32, REPORT_HASH_BYTES = 17 };
 
 /* Of a shape model: what it found, and how sure it is. Of an ensemble: how far its members agree. */
 struct report_prediction {
@@ -84,6 +84,8 @@ enum status report_page_text(char **ret, const struct report *report, const stru
                              const struct restorer *restorer, const char *name, struct error *error); /* no pictures */
 /* What is odd about the input stands first among the report's warnings. The texts stay with their owner. */
 void report_warn_input(struct report *report, const struct warnings *warnings);
+/* XXH64 of the model's bytes as 16 digits; "" of a builtin. */
+enum status report_model_hash(char text[REPORT_HASH_BYTES], const struct restorer *restorer, struct error *error);
 void report_done(struct report *report);
 
 #endif

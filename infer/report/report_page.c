@@ -93,6 +93,9 @@ static void page_implant(FILE *file, const struct report *report)
     page_row(file, "triangles that cross", "%.0f", (double)report->mesh.n_crossing);
     page_row(file, "enclosed volume", "%.2f ml", report->mesh.volume_ml);
     page_row(file, "area", "%.1f cm&sup2;", report->mesh.area_cm2);
+    page_row(file, "triangles of the surface", "%.0f", (double)report->mesh.n_triangles);
+    if (report->mesh.deviation_mm > 0)
+        page_row(file, "decimated within", "%.3f mm", report->mesh.deviation_mm);
     fputs("</table></div>\n", file);
 }
 
@@ -169,7 +172,11 @@ static void page_work(FILE *file, const struct report *report, const struct rest
     const struct grid *grid = &restoration->implant.grid;
     const struct shape_model *shape = restorer_shape(restorer);
     fputs("<h2>Work</h2><dl>\n", file);
+    char hash[REPORT_HASH_BYTES];
+    struct error ignored = {0};
     page_fact(file, "model", "%s", file_base(restorer_path(restorer)));
+    if (!report_model_hash(hash, restorer, &ignored) && *hash)
+        page_fact(file, "model's hash (XXH64)", "%s", hash);
     if (shape && *shape->licence)
         page_fact(file, "model's origin", "%s", shape->licence);
     page_fact(file, "voxels", "%" PRId64 " x %" PRId64 " x %" PRId64, grid->dim[0], grid->dim[1], grid->dim[2]);

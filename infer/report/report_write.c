@@ -74,7 +74,7 @@ static void report_write_input(struct json *json, const struct volume *volume, c
     json_triple(json, object, "spacing_mm", spacing);
 }
 
-static enum status report_file_hash(char text[17], const char *path, struct error *error)
+static enum status report_file_hash(char text[REPORT_HASH_BYTES], const char *path, struct error *error)
 {
     enum { BLOCK = 1 << 16 };
     XXH64_state_t state;
@@ -99,6 +99,18 @@ static enum status report_file_hash(char text[17], const char *path, struct erro
               : error_set(error, STATUS_FAILED, "%s: the model cannot be read a second time (was it moved?)", path);
 }
 
+enum status report_model_hash(char text[REPORT_HASH_BYTES], const struct restorer *restorer, struct error *error)
+{
+    uint64_t known;
+    *text = '\0';
+    if (!restorer_model(restorer) && !restorer_shape(restorer))
+        return STATUS_OK;
+    if (!restorer_hash(restorer, &known))
+        return report_file_hash(text, restorer_path(restorer), error);
+    snprintf(text, REPORT_HASH_BYTES, "%016" PRIx64, known);
+    return STATUS_OK;
+}
+
 static enum status report_write_model(struct json *json, const struct restorer *restorer, struct error *error)
 {
     static const char *const texts[] = {"name", "seed", "step", "dataset_hash", "versions", "metrics", "licence"};
@@ -112,11 +124,8 @@ static enum status report_write_model(struct json *json, const struct restorer *
     if (!model && !shape)
         return STATUS_OK;
 
-    char hash[17];
-    uint64_t known;
-    if (restorer_hash(restorer, &known))
-        snprintf(hash, sizeof hash, "%016" PRIx64, known);
-    else if (report_file_hash(hash, restorer_path(restorer), error))
+    char hash[REPORT_HASH_BYTES];
+    if (report_model_hash(hash, restorer, error))
         return error->status;
     json_text(json, object, "xxh64", hash);
     if (shape) {
@@ -163,6 +172,8 @@ static void report_write_implant(struct json *json, const struct report *report)
     json_bool(json, mesh, "watertight", report->mesh.watertight);
     json_bool(json, mesh, "manifold", report->mesh.manifold);
     json_bool(json, mesh, "oriented", report->mesh.oriented);
+    json_number(json, mesh, "triangles", (double)report->mesh.n_triangles);
+    json_number(json, mesh, "decimation_deviation_mm", report->mesh.deviation_mm);
     json_number(json, mesh, "crossing_triangles", (double)report->mesh.n_crossing);
     json_number(json, mesh, "volume_ml", report->mesh.volume_ml);
     json_number(json, mesh, "area_cm2", report->mesh.area_cm2);
