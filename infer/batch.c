@@ -317,6 +317,33 @@ static enum status case_insertion(const struct batch *batch, struct batch_case *
     return outcome_insertion(&one->insertion, &one->result, skull, batch->config->insertable, error);
 }
 
+/* Holes, where they are wanted; last, so that the way into the hole is the whole implant's. */
+static enum status case_holes(const struct batch *batch, struct batch_case *one, const struct volume *skull,
+                              struct error *error)
+{
+    const struct perforation *holes = &batch->config->holes;
+    struct mesh_field *cuts = &one->result.cuts;
+    int64_t n;
+    if (holes->hole_mm + holes->screw_mm <= 0)
+        return STATUS_OK;
+    if (box_empty(cuts->box))
+        part_begin(cuts, &one->result.implant, &(struct part_cuts){.clearance = {0}});
+    if (box_voxels(cuts->box) > one->plan.report_voxels)
+        return error_set(error, STATUS_FAILED,
+                         "%s: the implant's box is of %.0f million voxels: holes take more memory on it than the bound "
+                         "allows (leave them out, or give more --max-memory)",
+                         one->name, (double)box_voxels(cuts->box) / 1e6);
+    if (perforate(&n, cuts, &one->result.implant, &one->insertion, holes, error))
+        return error->status;
+    restoration_complete(&one->result, skull);
+    if (n > 0)
+        log_info("%s: %" PRId64 " holes made", one->name, n);
+    else
+        log_warn("%s: no hole was made: none fits (--hole-edge-mm), or the way into the defect is not known",
+                 one->name);
+    return STATUS_OK;
+}
+
 static enum status case_measure(const struct batch *batch, struct batch_case *one, const struct volume *skull,
                                 struct error *error)
 {
@@ -494,6 +521,8 @@ static enum status case_run(struct batch *batch, struct batch_case *one, struct 
         status = case_rules(batch, one, &skull, error);
     if (!status)
         status = case_insertion(batch, one, &skull, error);
+    if (!status)
+        status = case_holes(batch, one, &skull, error);
     if (!status)
         status = case_outputs(batch, one, &skull, error);
     insertion_done(&one->insertion);

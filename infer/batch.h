@@ -4,6 +4,7 @@
 
 #include "data/segment/skull_file.h"
 #include "infer/mesh/mesh.h"
+#include "infer/perforate.h"
 #include "infer/restore.h"
 
 enum batch_mesh { BATCH_STL, BATCH_PLY, BATCH_STL_AND_PLY, BATCH_3MF, BATCH_STL_AND_3MF, BATCH_ALL };
@@ -15,8 +16,9 @@ struct batch_config {
     struct config_strings set;                        /* over the model's restoration */
     int mesh_format;                                  /* enum batch_mesh */
     double clearance_mm, bevel_deg, min_thickness_mm; /* more rules, after the model's */
-    struct mesh_reduction reduction;                  /* of all surfaces */
-    const char *max_memory;                           /* "800M"; NULL or "": no limit */
+    struct perforation holes;
+    struct mesh_reduction reduction; /* of all surfaces */
+    const char *max_memory;          /* "800M"; NULL or "": no limit */
     bool no_mesh, no_picture, no_page, keep_raw, insertable, skull_meshes;
     const char *input_name;            /* in reports, in place of the input's file name; NULL: that. Not an option */
     struct config_strings input_notes; /* what was done to the input before, for the report. Not an option */

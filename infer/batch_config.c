@@ -35,6 +35,7 @@ static const struct config_field batch_fields[] = {
      .max = 20, .unit = "mm", .help = "thinner parts of the implant are thickened to this, before the gap is cut"},
     {.key = "insertable", .type = CONFIG_BOOL, .offset = OFFSET(insertable), .text = "false",
      .help = "trim what cannot pass when the implant is moved straight into the hole; the report states the volume"},
+    {.key = "", .type = CONFIG_TABLE, .offset = OFFSET(holes), .table = &perforation_table},
     {.key = "max_memory", .type = CONFIG_STRING, .offset = OFFSET(max_memory),
      .help = "as 800M or 1.5G: smaller batches and coarser measures where that is needed; a case that cannot fit "
              "is refused"},

@@ -188,7 +188,7 @@ static enum status render_views(struct image *sheet, const struct scene *scene, 
 static void render_slice_marks(struct image *picture, const struct grid *grid, int axis)
 {
     static const char *const sides[3][4] = {{"A", "P", "S", "I"}, {"R", "L", "S", "I"}, {"R", "L", "A", "P"}};
-    static const uint8_t ink[3] = COLOUR_BONE;
+    static const uint8_t ink[3] = COLOUR_NOTE; /* seen on bone and on the ground */
     const int across = axis == 0 ? 1 : 0;
     const double width_mm = grid_spacing_mm(grid, across) * (double)grid->dim[across], BAR_MM = 50;
     const int64_t line = image_text_line(TEXT_NORMAL), edge = 4,

@@ -1,4 +1,5 @@
-/* mesh_reduce.c - the options of decimation, and what is said of it; see mesh.h. Test: tests/cli/test_mesh_command.sh */
+/* mesh_reduce.c - the options of decimation, and what is said of it; see mesh.h. Test: tests/cli/test_mesh_command.sh
+ */
 #include "infer/mesh/mesh.h"
 
 #include <inttypes.h>

@@ -1,5 +1,6 @@
 #!/bin/bash
-# `calvaria mesh`: masks and fields to surfaces, fewer triangles, pieces, and what it refuses. usage: test_mesh_command.sh CALVARIA
+# `calvaria mesh`: masks and fields to surfaces, fewer triangles, pieces, and what it refuses.
+# usage: test_mesh_command.sh CALVARIA
 . "$(dirname "$0")/lib.sh"
 calvaria=$1
 
@@ -20,7 +21,8 @@ ok "$calvaria" mesh "$skull" --out "$work/few.stl" --mesh-faces 3000
 verdict $(($(triangles "$work/few.stl") > 3000)) '3000 triangles'
 expect 0 'closed' "$calvaria" mesh "$skull" --out "$work/near.stl" --mesh-tolerance-mm 0.5
 verdict $(($(triangles "$work/near.stl") * 2 > all)) 'half the triangles within 0.5 mm'
-expect 0 'would go beyond the tolerance' "$calvaria" mesh "$skull" --out "$work/bound.stl" --mesh-faces 100 --mesh-tolerance-mm 0.05
+expect 0 'would go beyond the tolerance' "$calvaria" mesh "$skull" --out "$work/bound.stl" --mesh-faces 100 \
+    --mesh-tolerance-mm 0.05
 ok "$calvaria" mesh "$skull" --out "$work/again.stl" --mesh-faces 3000 --threads 1
 verdict "$(cmp -s "$work/few.stl" "$work/again.stl"; echo $?)" 'the same bits on one thread'
 
@@ -31,7 +33,8 @@ verdict "$(cmp -s "$work/few.stl" "$work/again.stl"; echo $?)" 'the same bits on
       case $z$y in 11 | 12 | 21 | 22) echo 0 1 1 1 0 0 1 0 ;; *) echo 0 0 0 0 0 0 0 0 ;; esac
   done; done; } >"$work/two.nrrd"
 ok "$calvaria" mesh "$work/two.nrrd" --out "$work/two.stl" --pieces
-verdict $(($(triangles "$work/two.stl") != $(triangles "$work/two_1.stl") + $(triangles "$work/two_2.stl"))) 'both pieces'
+both=$(($(triangles "$work/two_1.stl") + $(triangles "$work/two_2.stl")))
+verdict $(($(triangles "$work/two.stl") != both)) 'both pieces'
 verdict $(($(triangles "$work/two_1.stl") <= $(triangles "$work/two_2.stl"))) 'the larger piece first'
 
 # a field: the surface lies where the values cross the level
