@@ -12,7 +12,7 @@
 #include "infer/mesh/mesh_distance.h"
 #include "infer/pieces.h"
 
-enum { SMOOTHING = 15 };
+enum { SMOOTHING = 15, CONNECTIVITY = 6 };
 static const double SMOOTHING_SHIFT = 0.45 /* of a voxel's shortest side */, DEEPEST_MM = 12 /* the bevel ends here */,
                     BAND = 2.5 /* voxels about the cut where distances are exact */, FAR_MM = 1000;
 
@@ -64,16 +64,39 @@ enum status clearance_field(struct mesh_field *field, struct error *error)
     return STATUS_OK;
 }
 
-void clearance_apply(const struct mesh_field *field, struct volume *implant)
+/* mask: of the box. */
+static enum status clearance_drop_chips(uint8_t *mask, const int64_t dim[3], double voxel_ml, struct error *error)
 {
+    const double CHIP_ML = 0.05;
+    int64_t *sizes = NULL, n = 0, largest = 0;
+    if (mask_components(NULL, &sizes, &n, mask, dim, CONNECTIVITY, error))
+        return error->status;
+    for (int64_t i = 0; i < n; i++)
+        largest = sizes[i] > largest ? sizes[i] : largest;
+    memory_free(sizes);
+    const int64_t chip = (int64_t)ceil(CHIP_ML / voxel_ml);
+    return n > 1 ? mask_remove_small(mask, dim, chip < largest ? chip : largest, CONNECTIVITY, error) : STATUS_OK;
+}
+
+enum status clearance_apply(const struct mesh_field *field, struct volume *implant, struct error *error)
+{
+    struct crop crop = {0};
+    if (!field->cut)
+        return STATUS_OK;
+    if (crop_take(&crop, implant, field->box, error))
+        return error->status;
+    for (int64_t i = 0; i < crop_voxels(&crop); i++)
+        crop.mask[i] = crop.mask[i] && field->cut[i] > 0;
+    enum status status = clearance_drop_chips(crop.mask, crop.dim, grid_voxel_ml(&implant->grid), error);
+
     const struct box *box = &field->box;
     const int64_t *dim = implant->grid.dim;
-    for (int64_t z = box->lo[2], i = 0; field->cut && z < box->hi[2]; z++)
-        for (int64_t y = box->lo[1]; y < box->hi[1]; y++) {
-            uint8_t *row = (uint8_t *)implant->data + (z * dim[1] + y) * dim[0];
-            for (int64_t x = box->lo[0]; x < box->hi[0]; x++, i++)
-                row[x] = row[x] && field->cut[i] > 0;
-        }
+    for (int64_t z = box->lo[2]; !status && z < box->hi[2]; z++)
+        for (int64_t y = box->lo[1]; y < box->hi[1]; y++)
+            memcpy((uint8_t *)implant->data + (z * dim[1] + y) * dim[0] + box->lo[0],
+                   crop.mask + ((z - box->lo[2]) * crop.dim[1] + y - box->lo[1]) * crop.dim[0], (size_t)crop.dim[0]);
+    crop_done(&crop);
+    return status;
 }
 
 static int64_t clearance_at(const struct clearing *c, int64_t x, int64_t y, int64_t z)
@@ -272,7 +295,7 @@ enum status clearance_cut(struct mesh_field *field, struct volume *implant, cons
     if (!status)
         status = clearance_run(&c, field, skull, error);
     if (!status)
-        clearance_apply(field, implant);
+        status = clearance_apply(field, implant, error);
 
     memory_free(c.gap);
     memory_free(c.nearest);

@@ -26,7 +26,8 @@ enum status clearance_cut(struct mesh_field *field, struct volume *implant, cons
                           const struct clearance *clearance, struct error *error);
 /* Makes field->cut where it is NULL: positive everywhere. */
 enum status clearance_field(struct mesh_field *field, struct error *error);
-/* Takes from the implant's mask what the cut does not leave. */
-void clearance_apply(const struct mesh_field *field, struct volume *implant);
+/* Takes from the implant's mask what the cut does not leave, and chips that the cut parts from it: pieces of less than
+ * 0.05 ml, but never the largest piece. */
+enum status clearance_apply(const struct mesh_field *field, struct volume *implant, struct error *error);
 
 #endif

@@ -133,8 +133,8 @@ static enum status perforate_shadow(struct perforating *p, const struct insertio
 static void perforate_add(struct perforating *p, const double at[2], double radius, double rim_mm, double apart_mm)
 {
     const int64_t pixel = perforate_pixel(&p->shadow, at);
-    bool fits = pixel >= 0 && p->n < HOLES_MOST &&
-                (double)p->shadow.inside[pixel] - p->shadow.pixel / 2 >= rim_mm + radius;
+    bool fits =
+        pixel >= 0 && p->n < HOLES_MOST && (double)p->shadow.inside[pixel] - p->shadow.pixel / 2 >= rim_mm + radius;
     for (int i = 0; fits && i < p->n; i++)
         fits = hypot(at[0] - p->hole[i].at[0], at[1] - p->hole[i].at[1]) >=
                fmax(apart_mm, radius + p->hole[i].radius + rim_mm) - 1e-9;
@@ -291,7 +291,7 @@ enum status perforate(int64_t *ret_n, struct mesh_field *field, struct volume *i
     if (!status)
         status = perforate_run(ret_n, p, field, &insertion->piece[0], perforation, error);
     if (!status)
-        clearance_apply(field, implant);
+        status = clearance_apply(field, implant, error);
     crop_done(&p->piece);
     memory_free(p->shadow.mask);
     memory_free(p->shadow.inside);

@@ -58,8 +58,9 @@ static void check_holes(struct perforation wanted, int64_t least, int64_t most)
     for (int64_t i = 0; i < mesh.n_points; i++) {
         double index[3];
         grid_to_index(&implant.grid, mesh.point[i], index);
-        const double rim = SPACING * fmin(fmin(index[0] - LOW, HIGH - 1 - index[0]),
-                                          fmin(index[1] - LOW, HIGH - 1 - index[1])) + SPACING / 2;
+        const double rim =
+            SPACING * fmin(fmin(index[0] - LOW, HIGH - 1 - index[0]), fmin(index[1] - LOW, HIGH - 1 - index[1])) +
+            SPACING / 2;
         nearest = rim > 1 && index[2] > BOTTOM + 1 && index[2] < TOP - 2 ? fmin(nearest, rim) : nearest;
     }
     CHECK(nearest >= wanted.edge_mm - SPACING);
