@@ -10,10 +10,11 @@
 #include "nn/engine/engine.h"
 
 static const struct command *const commands[] = {
-    &command_phantom,      &command_segment, &command_resample,  &command_inject,   &command_pack,      &command_unpack,
-    &command_check,        &command_shape,   &command_plan,      &command_recipes,  &command_train,     &command_ablate,
-    &command_runs,         &command_infer, &command_mesh,   &command_view,      &command_evaluate, &command_features,  &command_export,
-    &command_import_keras, &command_info,    &command_reference, &command_serve,    &command_serve_job, NULL,
+    &command_phantom, &command_segment,   &command_resample, &command_inject,    &command_pack,
+    &command_unpack,  &command_check,     &command_shape,    &command_plan,      &command_recipes,
+    &command_train,   &command_ablate,    &command_runs,     &command_infer,     &command_mesh,
+    &command_view,    &command_evaluate,  &command_features, &command_export,    &command_import_keras,
+    &command_info,    &command_reference, &command_serve,    &command_serve_job, NULL,
 };
 
 /* clang-format off */
