@@ -182,6 +182,9 @@ static enum status batch_open(struct batch *batch, struct error *error)
             return error->status;
     }
 
+    if (restorer_members(batch->restorer) > 1)
+        log_info("an ensemble of %d networks: in time each case is that many restorations by one, in memory one",
+                 (int)restorer_members(batch->restorer));
     restorer_keep_raw(batch->restorer, config->keep_raw);
     restorer_keep_prediction(batch->restorer, !config->no_mesh);
     batch_log_memory(batch, true);
