@@ -57,19 +57,18 @@ static uint64_t fault_slot(const void *pointer)
 }
 
 /* Under the mutex. NULL where the block does not belong to the program's own code. */
-static struct stack *fault_find_stack(void)
+static struct stack *fault_find_stack(const void *caller)
 {
     void *frames[DEPTH + 2];
     struct stack here = {.name = 14695981039346656037ULL};
+    if ((uint64_t)(uintptr_t)caller < fault.from || (uint64_t)(uintptr_t)caller >= fault.to)
+        return NULL;
     const int n = backtrace(frames, DEPTH + 2);
 
-    for (int i = 2; i < n && here.n_frames < DEPTH; i++) {
+    for (int i = 0; i < n && here.n_frames < DEPTH; i++) {
         const uint64_t at = (uint64_t)(uintptr_t)frames[i];
-        if (at < fault.from || at >= fault.to) {
-            if (i == 2)
-                return NULL;
-            continue;
-        }
+        if (at < fault.from || at >= fault.to)
+            continue; /* this library's own, and others' */
         here.frames[here.n_frames++] = at - fault.from;
         here.name = (here.name ^ (at - fault.from)) * 1099511628211ULL;
     }
@@ -85,12 +84,12 @@ static struct stack *fault_find_stack(void)
     return NULL;
 }
 
-int posix_memalign(void **ret, size_t align, size_t bytes)
+__attribute__((visibility("default"))) int posix_memalign(void **ret, size_t align, size_t bytes)
 {
     if (!fault.on)
         return fault_memalign ? fault_memalign(ret, align, bytes) : ENOMEM;
     pthread_mutex_lock(&fault.mutex);
-    struct stack *stack = fault_find_stack();
+    struct stack *stack = fault_find_stack(__builtin_return_address(0));
     const bool fails = stack && ++stack->count == fault.fail_nth && stack->name == fault.fail_name;
     const int status = fails ? ENOMEM : fault_memalign(ret, align, bytes);
 
@@ -128,7 +127,7 @@ static void fault_forget(const void *pointer)
     }
 }
 
-void free(void *pointer)
+__attribute__((visibility("default"))) void free(void *pointer)
 {
     if (fault.on && pointer) {
         pthread_mutex_lock(&fault.mutex);
