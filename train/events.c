@@ -13,11 +13,13 @@
 #include "base/memory.h"
 #include <events.pb-c.h>
 
-enum { VALUES_MAX = 64, PNG_BYTES_MAX = 64 << 20, PNG_HEADER_BYTES = 24 };
+enum { VALUES_MAX = 64, PNG_BYTES_MAX = 64 << 20, PNG_HEADER_BYTES = 24, PACKED_BYTES = 8192 };
 
 struct events {
     FILE *file;
     char *path;
+    size_t capacity; /* of packed: the rows of a step fit from the start, so that a step allocates nothing */
+    unsigned char *packed;
 };
 
 uint32_t events_crc32c(const void *bytes, size_t n)
@@ -53,9 +55,15 @@ static enum status events_write(struct events *events, Tensorboard__Event *event
     event->step = step;
 
     const size_t n = tensorboard__event__get_packed_size(event);
-    unsigned char *bytes = memory_alloc(n, 1);
-    if (!bytes)
-        return error_memory(error, n, "an event");
+    if (n > events->capacity) {
+        unsigned char *larger = memory_alloc(n, 1);
+        if (!larger)
+            return error_memory(error, n, "an event");
+        memory_free(events->packed);
+        events->packed = larger;
+        events->capacity = n;
+    }
+    unsigned char *bytes = events->packed;
     tensorboard__event__pack(event, bytes);
     events_little_endian(head, n, 8);
     events_put_crc(head + 8, head, 8);
@@ -64,18 +72,19 @@ static enum status events_write(struct events *events, Tensorboard__Event *event
     const bool ok = fwrite(head, 1, sizeof head, events->file) == sizeof head &&
                     fwrite(bytes, 1, n, events->file) == n &&
                     fwrite(tail, 1, sizeof tail, events->file) == sizeof tail && fflush(events->file) == 0;
-    memory_free(bytes);
     return ok ? STATUS_OK : error_set(error, STATUS_FAILED, "%s: cannot write: %s", events->path, strerror(errno));
 }
 
 enum status events_open(struct events **ret, const char *folder, int64_t step, struct error *error)
 {
-    struct events *events = memory_alloc(1, sizeof *events);
+    struct events *events = memory_zalloc(1, sizeof *events);
     *ret = NULL;
+    if (events && (events->packed = memory_alloc(PACKED_BYTES, 1)))
+        events->capacity = PACKED_BYTES;
     if (events)
         events->path = memory_printf("%s/events.out.tfevents.%010" PRId64 ".calvaria.%ld", folder, (int64_t)time(NULL),
                                      (long)getpid());
-    if (!events || !events->path) {
+    if (!events || !events->path || !events->packed) {
         events_close(events);
         return error_memory(error, sizeof *events, "the event file");
     }
@@ -164,5 +173,6 @@ void events_close(struct events *events)
     if (events->file)
         fclose(events->file);
     memory_free(events->path);
+    memory_free(events->packed);
     memory_free(events);
 }
