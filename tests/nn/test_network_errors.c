@@ -61,7 +61,7 @@ static void test_shape_errors(void)
                 "sizes must be equal but for the channels");
     CHECK_CONTAINS(error.text, "while planning network 'tiny'");
     CHECK_FAILS(try_network("[ { name: a, type: conv, filters: 2 }, { type: add, from: [a, input] } ]", small, &error),
-                &error, STATUS_USAGE, "a sum needs equal shapes");
+                &error, STATUS_USAGE, "equal shapes are needed");
     CHECK_FAILS(try_network("[ { type: relu } ]", (struct shape){1, 2, 8, 8, 8}, &error), &error, STATUS_USAGE,
                 "input of 2 channels, it takes 1");
     CHECK_FAILS(try_network("[ { type: relu } ]", (struct shape){1, 1, 0, 8, 8}, &error), &error, STATUS_USAGE,
