@@ -38,6 +38,7 @@ calvaria pack SKULLFIX_TEST|needs the heads of SkullFix
 calvaria pack SKULLFIX|needs the heads of SkullFix
 calvaria pack lab|layouts of other folders: test_layout
 calvaria shape set74.h5|needs the heads of SkullFix
+calvaria export CASCADE|a trained cascade: test_shape
 stl2dcm|DCMTK, on files of a real study
 python docs/restore_onnx.py|needs onnxruntime, scipy and pynrrd: scripts/check_onnx.py'
 used=' '
@@ -117,7 +118,7 @@ before() {
     case $1 in
     'calvaria check skulls'*) cp healthy/* skulls/ 2> /dev/null ;;
     'calvaria evaluate --truth truth --predicted restored') cp restored/patient_implant.nrrd "restored/$(basename "$defective" | sed 's/_defective.nii.gz//')_implant.nrrd" ;;
-    'calvaria infer --model runs/coarse'*) rm -rf restored ;;
+    'calvaria infer --model runs/coarse'* | 'calvaria infer --model runs/lab skull'*) rm -rf restored ;;
     esac
 }
 
