@@ -111,7 +111,9 @@ enum MHD_Result upload_respond(struct request *request)
     if (!form->has_file || form->bytes == 0)
         form_fault(form, 400, form->has_file ? "file: is empty" : "file: is missing (curl -F file=@skull.nrrd)");
     if (form->bytes > 0 && !upload_is_volume(form->head))
-        form_fault(form, 400, "file: neither NIfTI nor NRRD, nor a zip of DICOM files");
+        form_fault(
+            form, 400,
+            "file: neither NIfTI nor NRRD, nor a zip of DICOM files (write .nii.gz or .nrrd, or zip the series)");
     upload_fields(upload);
 
     if (!form_end(form) && store_add(request->server->store, &upload->job, &error))
