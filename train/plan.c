@@ -186,7 +186,7 @@ enum status plan_choose(struct plan *ret, const struct plan_request *request, co
                         const struct plan_speed *speed, const char *path, struct error *error)
 {
     struct plan plan = plan_start(set, speed);
-    double standard_macs = 0, macs = 0;
+    double standard_macs = 0, small_macs = 0, macs = 0;
     if (set->n[SPLIT_TRAIN] + set->n_defective < FIT_HEADS_MIN)
         return error_set(error, STATUS_USAGE, "%s: %" PRId64 " training heads (a shape model needs %d)", request->set,
                          set->n[SPLIT_TRAIN] + set->n_defective, FIT_HEADS_MIN);
@@ -209,7 +209,9 @@ enum status plan_choose(struct plan *ret, const struct plan_request *request, co
         if (plan_cost(&macs, &tried.memory_bytes, &tried, request, path, error))
             return error->status;
         least_bytes = i == 0 ? tried.memory_bytes : least_bytes;
-        tried.step_s = speed->step_s * macs / standard_macs;
+        small_macs = i == 0 ? macs : small_macs;
+        tried.step_s = speed->small_step_s +
+                       (speed->step_s - speed->small_step_s) * (macs - small_macs) / (standard_macs - small_macs);
         if ((request->memory_bytes >= 0 && tried.memory_bytes > request->memory_bytes) ||
             (found && wanted * tried.step_s > left_s))
             continue;
@@ -292,6 +294,8 @@ static bool plan_put_fine(FILE *file, const struct plan *plan, const struct reci
             "    train:\n      steps: %" PRId64 "           # %d for each head are wanted, at least %d\n"
             "      batch: 1               # more steps teach more than larger batches\n",
             plan->steps, STEPS_PER_HEAD, STEPS_MIN);
+    if (recipe->train.threads > 0)
+        fprintf(file, "      threads: %" PRId64 "             # as the plan was measured\n", recipe->train.threads);
     if (plan->validations)
         fprintf(file,
                 "      validate_every: %" PRId64 "   # %" PRId64 " times\n"
@@ -381,7 +385,11 @@ enum status plan_write(struct plan *ret, const struct plan_request *request, con
     struct plan standard = *ret;
     standard.width = candidates[STANDARD].width;
     standard.patch_vox = candidates[STANDARD].patch_vox;
-    if ((status = plan_measure(&speed, &standard, &asked, path, error)) ||
+    struct plan smallest = standard;
+    smallest.width = candidates[0].width;
+    smallest.patch_vox = candidates[0].patch_vox;
+    smallest.validations = smallest.validation_cases = 0;
+    if ((status = plan_measure(&speed, &standard, &smallest, &asked, path, error)) ||
         (status = plan_choose(ret, &asked, &set, &speed, path, error)))
         goto done;
 

@@ -30,6 +30,7 @@ struct plan_set {
 struct plan_speed {
     double shape_head_s; /* of the shape model, for each head */
     double step_s;       /* of one training step of the standard network, with the wait for its batch */
+    double small_step_s; /* of the smallest one; between and beyond the two, time is linear in the products */
     double validation_s; /* for each skull that is restored */
 };
 
@@ -51,9 +52,10 @@ enum status plan_look(struct plan_set *ret, const char *path, struct error *erro
 enum status plan_recipe(struct recipe *ret, const struct plan *plan, const struct plan_request *request,
                         const char *path, struct arena *arena, struct error *error);
 
-/* Fits a shape model of a few heads and trains a few steps of the plan's network on it, in a folder that it removes. */
-enum status plan_measure(struct plan_speed *ret, const struct plan *plan, const struct plan_request *request,
-                         const char *path, struct error *error);
+/* Fits a shape model of a few heads and trains a few steps of the plan's network and of `smallest` on it, in a folder
+ * that it removes. `smallest` NULL: of the plan's alone. */
+enum status plan_measure(struct plan_speed *ret, const struct plan *plan, const struct plan *smallest,
+                         const struct plan_request *request, const char *path, struct error *error);
 
 /* Pure arithmetic: what is chosen where the standard network has this speed. STATUS_USAGE: not even the smallest choice
  * fits the memory, or too few heads. */

@@ -89,10 +89,11 @@ static enum status plan_fit_shape(struct plan_speed *speed, const struct plan_re
 }
 
 static enum status plan_train(struct plan_speed *speed, const struct plan *plan, const struct plan_request *request,
-                              const char *path, const char *folder, struct arena *arena, struct error *error)
+                              const char *path, const char *folder, const char *name, struct arena *arena,
+                              struct error *error)
 {
     struct recipe recipe;
-    const char *run = file_join(arena, folder, "run"), *shape = file_join(arena, folder, "shape.h5");
+    const char *run = file_join(arena, folder, name), *shape = file_join(arena, folder, "shape.h5");
     const char *table = run ? file_join(arena, run, "metrics.tsv") : NULL;
     if (!table || !shape)
         return error_memory(error, strlen(folder), "a path");
@@ -110,8 +111,8 @@ static enum status plan_train(struct plan_speed *speed, const struct plan *plan,
     return plan_read_speed(speed, plan, table, error);
 }
 
-enum status plan_measure(struct plan_speed *ret, const struct plan *plan, const struct plan_request *request,
-                         const char *path, struct error *error)
+enum status plan_measure(struct plan_speed *ret, const struct plan *plan, const struct plan *smallest,
+                         const struct plan_request *request, const char *path, struct error *error)
 {
     struct arena arena = {0};
     struct plan_speed speed = *ret;
@@ -129,7 +130,12 @@ enum status plan_measure(struct plan_speed *ret, const struct plan *plan, const 
     if (!status)
         status = plan_fit_shape(&speed, request, shape, error);
     if (!status && plan->has_network)
-        status = plan_train(&speed, plan, request, path, folder, &arena, error);
+        status = plan_train(&speed, plan, request, path, folder, "standard", &arena, error);
+    if (!status && plan->has_network && smallest) {
+        struct plan_speed small = {0};
+        status = plan_train(&small, smallest, request, path, folder, "smallest", &arena, error);
+        speed.small_step_s = small.step_s;
+    }
     log_set_level(level);
 
     folder_remove(folder);

@@ -12,7 +12,7 @@
 #include "train/stages.h"
 
 static const char recipe[] = "configs/recipes/restoration_fine.yaml";
-static const struct plan_speed speed = {.shape_head_s = 2, .step_s = 0.3, .validation_s = 10};
+static const struct plan_speed speed = {.shape_head_s = 2, .step_s = 0.3, .small_step_s = 0.06, .validation_s = 10};
 
 static struct plan_set heads(int64_t train, int64_t val)
 {
@@ -134,7 +134,7 @@ static void test_measured(void)
     plan.width = 0.5;
     plan.patch_vox = 32;
     plan.steps = 100;
-    CHECK_OK(plan_measure(&measured, &plan, &request, recipe, &error), &error);
+    CHECK_OK(plan_measure(&measured, &plan, NULL, &request, recipe, &error), &error);
     CHECK(measured.step_s > 0 && measured.step_s < 60);
     CHECK(measured.shape_head_s > 0);
 
