@@ -28,6 +28,12 @@ export class Slices {
       measureTextHeight: 0.04,
       maxDrawUndoBitmaps: 1, // undoing is labels.js's
     })
+    // Clearing draws too, when the view may have no room: NiiVue would take its padding off nothing.
+    const drawScene = this.nv.drawScene.bind(this.nv)
+    const least = 4 * this.nv.opts.multiplanarPadPixels
+    this.nv.drawScene = () => {
+      if (this.nv.volumes.length && canvas.width > least && canvas.height > least) drawScene()
+    }
   }
 
   async attach() {
