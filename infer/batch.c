@@ -302,10 +302,8 @@ static enum status case_picture(const struct batch *batch, const struct batch_ca
 static enum status case_rules(const struct batch *batch, struct batch_case *one, const struct volume *skull,
                               struct error *error)
 {
-    const struct outcome_rules rules = {.min_thickness_mm = batch->config->min_thickness_mm,
-                                        .cuts = {.clearance = {batch->config->clearance_mm, batch->config->bevel_deg}}};
-    return outcome_apply_rules(&one->result, skull, &rules, one->plan.report_voxels * REPORT_VOXEL_BYTES, one->name,
-                               error);
+    return outcome_apply_rules(&one->result, skull, &batch->config->rules, one->plan.report_voxels * REPORT_VOXEL_BYTES,
+                               one->name, error);
 }
 
 /* The way into the hole, and the cut that makes it free. */
@@ -317,7 +315,7 @@ static enum status case_insertion(const struct batch *batch, struct batch_case *
                  one->name);
         return STATUS_OK;
     }
-    return outcome_insertion(&one->insertion, &one->result, skull, batch->config->insertable, error);
+    return outcome_insertion(&one->insertion, &one->result, skull, batch->config->rules.insertable, error);
 }
 
 /* Holes, where they are wanted; last, so that the way into the hole is the whole implant's. */

@@ -4,6 +4,7 @@
 
 #include "data/segment/skull_file.h"
 #include "infer/mesh/mesh.h"
+#include "infer/outcome.h"
 #include "infer/perforate.h"
 #include "infer/restore.h"
 
@@ -11,15 +12,15 @@ enum batch_mesh { BATCH_STL, BATCH_PLY, BATCH_STL_AND_PLY, BATCH_3MF, BATCH_STL_
 
 struct batch_config {
     const char *model, *out;
-    int format;                                       /* 0: the input's; else 1 + enum volume_format */
-    int mesh_space;                                   /* enum mesh_space */
-    struct config_strings set;                        /* over the model's restoration */
-    int mesh_format;                                  /* enum batch_mesh */
-    double clearance_mm, bevel_deg, min_thickness_mm; /* more rules, after the model's */
+    int format;                 /* 0: the input's; else 1 + enum volume_format */
+    int mesh_space;             /* enum mesh_space */
+    struct config_strings set;  /* over the model's restoration */
+    int mesh_format;            /* enum batch_mesh */
+    struct outcome_rules rules; /* after the model's */
     struct perforation holes;
     struct mesh_reduction reduction; /* of all surfaces */
     const char *max_memory;          /* "800M"; NULL or "": no limit */
-    bool no_mesh, no_picture, no_page, keep_raw, insertable, skull_meshes;
+    bool no_mesh, no_picture, no_page, keep_raw, skull_meshes;
     const char *input_name;            /* in reports, in place of the input's file name; NULL: that. Not an option */
     struct config_strings input_notes; /* what was done to the input before, for the report. Not an option */
     /* Not options: where the restoration is kept, or taken from in place of the network, and labels painted by hand

@@ -19,6 +19,25 @@ static double outcome_finest_mm(const struct grid *grid)
 
 /* ---- rules ---- */
 
+#define OFFSET(member) offsetof(struct outcome_rules, member)
+/* clang-format off */
+static const struct config_field outcome_rules_fields[] = {
+    {.key = "clearance_mm", .type = CONFIG_DOUBLE, .offset = OFFSET(cuts.clearance.gap_mm), .text = "0", .min = 0,
+     .max = 20, .unit = "mm", .help = "gap kept between implant and bone, after the model's own rules"},
+    {.key = "bevel_deg", .type = CONFIG_DOUBLE, .offset = OFFSET(cuts.clearance.bevel_deg), .text = "0", .min = 0,
+     .max = 45, .unit = "degrees",
+     .help = "the gap widens inwards at this angle, so that the implant rests on its outer rim"},
+    {.key = "min_thickness_mm", .type = CONFIG_DOUBLE, .offset = OFFSET(min_thickness_mm), .text = "0", .min = 0,
+     .max = 20, .unit = "mm", .help = "thinner parts of the implant are thickened to this, before the gap is cut"},
+    {.key = "insertable", .type = CONFIG_BOOL, .offset = OFFSET(insertable), .text = "false",
+     .help = "trim what cannot pass when the implant is moved straight into the hole; the report states the volume"},
+    {0},
+};
+/* clang-format on */
+#undef OFFSET
+const struct config_table outcome_rules_table = {
+    .help = "Rules after the model's own", .size = sizeof(struct outcome_rules), .fields = outcome_rules_fields};
+
 enum status outcome_apply_rules(struct restoration *result, const struct volume *skull,
                                 const struct outcome_rules *wanted, int64_t max_bytes, const char *name,
                                 struct error *error)

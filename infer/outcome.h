@@ -8,11 +8,13 @@
 #include "infer/mesh/mesh.h"
 #include "infer/part.h"
 
-/* More rules, after the model's; 0: none. */
+/* What a caller adds after the model's rules; 0: none. */
 struct outcome_rules {
     double min_thickness_mm;
     struct part_cuts cuts;
+    bool insertable; /* of outcome_insertion: trim */
 };
+extern const struct config_table outcome_rules_table; /* its rows are options of every way to restore */
 
 /* Thickness first, so that the gap stays; then the completed skull follows. STATUS_FAILED where that takes more than
  * max_bytes; `name` starts the message. */

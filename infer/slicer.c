@@ -17,8 +17,7 @@
 
 struct slicer_options {
     const char *model, *implant, *completed, *surface, *report, *returnparameterfile;
-    double clearance_mm, bevel_deg, min_thickness_mm;
-    bool insertable;
+    struct outcome_rules rules;
     int64_t threads;
     struct skull_options input;
 };
@@ -34,13 +33,13 @@ static const struct config_field slicer_fields[] = {
     {.key = "report", .type = CONFIG_STRING, .offset = OFFSET(report), .help = "Measurements and warnings, HTML"},
     {.key = "returnparameterfile", .type = CONFIG_STRING, .offset = OFFSET(returnparameterfile),
      .help = "Written by the module: the values that it gives back"},
-    {.key = "clearance_mm", .type = CONFIG_DOUBLE, .offset = OFFSET(clearance_mm), .text = "0", .min = 0, .max = 20,
+    {.key = "clearance_mm", .type = CONFIG_DOUBLE, .offset = OFFSET(rules.cuts.clearance.gap_mm), .text = "0", .min = 0, .max = 20,
      .help = "Gap kept between implant and bone, mm"},
-    {.key = "bevel_deg", .type = CONFIG_DOUBLE, .offset = OFFSET(bevel_deg), .text = "0", .min = 0, .max = 45,
+    {.key = "bevel_deg", .type = CONFIG_DOUBLE, .offset = OFFSET(rules.cuts.clearance.bevel_deg), .text = "0", .min = 0, .max = 45,
      .help = "The gap widens inwards at this angle, degrees"},
-    {.key = "min_thickness_mm", .type = CONFIG_DOUBLE, .offset = OFFSET(min_thickness_mm), .text = "0", .min = 0,
+    {.key = "min_thickness_mm", .type = CONFIG_DOUBLE, .offset = OFFSET(rules.min_thickness_mm), .text = "0", .min = 0,
      .max = 20, .help = "Thinner parts of the implant are thickened to this, mm"},
-    {.key = "insertable", .type = CONFIG_BOOL, .offset = OFFSET(insertable), .text = "false",
+    {.key = "insertable", .type = CONFIG_BOOL, .offset = OFFSET(rules.insertable), .text = "false",
      .help = "Trim what cannot pass when the implant is moved straight into the hole"},
     {.key = "threads", .type = CONFIG_INT, .offset = OFFSET(threads), .text = "0", .min = 0, .max = 4096,
      .help = "Processors to use; 0: all"},
@@ -207,8 +206,6 @@ static enum status slicer_parse(struct slicer *slicer, int argc, char *const *ar
 static enum status slicer_restore(struct slicer *slicer, struct error *error)
 {
     const struct slicer_options *options = &slicer->options;
-    const struct outcome_rules rules = {.min_thickness_mm = options->min_thickness_mm,
-                                        .cuts = {.clearance = {options->clearance_mm, options->bevel_deg}}};
     const struct batch_config ordinary = {.no_picture = true};
 
     if (skull_input_open(&slicer->file, slicer->input, options->input.series, error) ||
@@ -222,9 +219,9 @@ static enum status slicer_restore(struct slicer *slicer, struct error *error)
     if (memory_plan_make(&slicer->plan, &ordinary, slicer->restorer, &slicer->skull, 0, error) ||
         restorer_run(&slicer->result, slicer->restorer, &slicer->skull, &progress, error) ||
         outcome_check_pose(&slicer->result, &slicer->read.warnings, options->input.strict, slicer->input, error) ||
-        outcome_apply_rules(&slicer->result, &slicer->skull, &rules, slicer->plan.report_voxels * REPORT_VOXEL_BYTES,
-                            slicer->input, error) ||
-        outcome_insertion(&slicer->insertion, &slicer->result, &slicer->skull, options->insertable, error))
+        outcome_apply_rules(&slicer->result, &slicer->skull, &options->rules,
+                            slicer->plan.report_voxels * REPORT_VOXEL_BYTES, slicer->input, error) ||
+        outcome_insertion(&slicer->insertion, &slicer->result, &slicer->skull, options->rules.insertable, error))
         return error->status;
     slicer_stage(slicer, 0.9);
     return outcome_mesh(&slicer->mesh, &slicer->result, slicer->restorer, slicer->plan.report_voxels, error);

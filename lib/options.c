@@ -9,14 +9,7 @@
 #define OFFSET(member) offsetof(struct library_options, member)
 /* clang-format off */
 static const struct config_field library_fields[] = {
-    {.key = "clearance_mm", .type = CONFIG_DOUBLE, .offset = OFFSET(clearance_mm), .text = "0", .min = 0, .max = 20,
-     .unit = "mm", .help = "gap kept between implant and bone, after the model's own rules"},
-    {.key = "bevel_deg", .type = CONFIG_DOUBLE, .offset = OFFSET(bevel_deg), .text = "0", .min = 0, .max = 45,
-     .unit = "degrees", .help = "the gap widens inwards at this angle, so that the implant rests on its outer rim"},
-    {.key = "min_thickness_mm", .type = CONFIG_DOUBLE, .offset = OFFSET(min_thickness_mm), .text = "0", .min = 0,
-     .max = 20, .unit = "mm", .help = "thinner parts of the implant are thickened to this, before the gap is cut"},
-    {.key = "insertable", .type = CONFIG_BOOL, .offset = OFFSET(insertable), .text = "false",
-     .help = "trim what cannot pass when the implant is moved straight into the hole; the report states the volume"},
+    {.key = "", .type = CONFIG_TABLE, .offset = OFFSET(rules), .table = &outcome_rules_table},
     {.key = "keep_raw", .type = CONFIG_BOOL, .offset = OFFSET(keep_raw), .text = "false",
      .help = "keep the prediction before the rules: CALVARIA_RAW"},
     {.key = "no_mesh", .type = CONFIG_BOOL, .offset = OFFSET(no_mesh), .text = "false", .help = "make no surface"},

@@ -2,11 +2,11 @@
 #ifndef CALVARIA_LIB_OPTIONS_H
 #define CALVARIA_LIB_OPTIONS_H
 
-#include "data/segment/skull_file.h"
+#include "infer/outcome.h"
 
 struct library_options {
-    double clearance_mm, bevel_deg, min_thickness_mm;
-    bool insertable, keep_raw, no_mesh, no_report;
+    struct outcome_rules rules;
+    bool keep_raw, no_mesh, no_report;
     const char *name, *max_memory;
     int64_t threads;
     struct skull_options input;

@@ -56,23 +56,21 @@ static enum status restore_implant(struct work *work, struct error *error)
     const struct library_options *options = work->options;
     struct calvaria_result *result = work->result;
     const int64_t most_bytes = work->plan.report_voxels * REPORT_VOXEL_BYTES;
-    const struct outcome_rules rules = {.min_thickness_mm = options->min_thickness_mm,
-                                        .cuts = {.clearance = {options->clearance_mm, options->bevel_deg}}};
     struct progress progress = {.label = ""};
 
     restorer_keep_raw(work->restorer, options->keep_raw);
     restorer_keep_prediction(work->restorer, !options->no_mesh);
     if (restorer_run(&result->restoration, work->restorer, &result->skull, &progress, error) ||
         outcome_check_pose(&result->restoration, &work->input.warnings, options->input.strict, options->name, error) ||
-        outcome_apply_rules(&result->restoration, &result->skull, &rules, most_bytes, options->name, error))
+        outcome_apply_rules(&result->restoration, &result->skull, &options->rules, most_bytes, options->name, error))
         return error->status;
-    if (options->no_report && !options->insertable)
+    if (options->no_report && !options->rules.insertable)
         return STATUS_OK;
     if (work->limit > 0 && insertion_bytes(&result->restoration.implant) > most_bytes) {
         log_warn("%s: the direction of insertion is not computed: the memory allowed would not do", options->name);
         return STATUS_OK;
     }
-    return outcome_insertion(&work->insertion, &result->restoration, &result->skull, options->insertable, error);
+    return outcome_insertion(&work->insertion, &result->restoration, &result->skull, options->rules.insertable, error);
 }
 
 /* In LPS, as the report wants it. */

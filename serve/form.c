@@ -122,7 +122,7 @@ int form_open(struct form *form, struct request *request, const char *const *nam
     *form = (struct form){.request = request, .handle = -1, .file_key = file_key};
     for (; names[form->n_fields] && form->n_fields < FORM_FIELDS; form->n_fields++)
         form->field[form->n_fields].name = names[form->n_fields];
-    for (const struct config_field *row = job_settings_table.fields; row->key && form->n_fields < FORM_FIELDS; row++)
+    for (const struct config_field *row = outcome_rules_table.fields; row->key && form->n_fields < FORM_FIELDS; row++)
         form->field[form->n_fields++].name = row->key;
 
     form->handle = path ? open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600) : -1;
@@ -197,9 +197,9 @@ void form_settings(struct form *form, struct job_settings *settings)
 {
     struct arena arena = {0};
     struct error error = {0};
-    for (const struct config_field *field = job_settings_table.fields; field->key; field++) {
+    for (const struct config_field *field = outcome_rules_table.fields; field->key; field++) {
         const char *text = form_text(form, field->key);
-        if (text && config_set_text(field, settings, text, field->key, &arena, &error))
+        if (text && config_set_text(field, &settings->rules, text, field->key, &arena, &error))
             form_fault(form, 400, "%.*s", (int)strcspn(error.text, "\n"), error.text);
     }
     arena_done(&arena);

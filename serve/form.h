@@ -38,8 +38,8 @@ struct form {
 
 /* 0, or 411, 413, 415 with request->why. */
 int form_check(struct request *request);
-/* names end with NULL; the rows of job_settings_table are known as well. 0, or 415, 507 with request->why. `path`: made
- * here, absent before. */
+/* names end with NULL; the rows of outcome_rules_table are known as well. 0, or 415, 507 with request->why. `path`:
+ * made here, absent before. */
 int form_open(struct form *form, struct request *request, const char *const *names, const char *file_key,
               const char *path);
 void form_take(struct form *form, const char *data, size_t bytes);
@@ -50,7 +50,7 @@ int form_end(struct form *form);
 const char *form_text(const struct form *form, const char *name);
 /* A number of the whole text in [least, most]; *ret stays where it was not given. */
 void form_number(struct form *form, const char *name, double least, double most, double *ret);
-/* The rows of job_settings_table that were given; the others stay. */
+/* The rows of outcome_rules_table that were given; the others stay. */
 void form_settings(struct form *form, struct job_settings *settings);
 void form_close(struct form *form);
 

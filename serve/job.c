@@ -45,24 +45,6 @@ enum {
     JOB_FILE_MAX_BYTES = 1 << 16
 };
 
-#define OFFSET(member) offsetof(struct job_settings, member)
-/* clang-format off */
-static const struct config_field job_settings_fields[] = {
-    {.key = "clearance_mm", .type = CONFIG_DOUBLE, .offset = OFFSET(clearance_mm), .text = "0", .min = 0, .max = 20,
-     .unit = "mm", .help = "gap kept between implant and bone"},
-    {.key = "bevel_deg", .type = CONFIG_DOUBLE, .offset = OFFSET(bevel_deg), .text = "0", .min = 0, .max = 45,
-     .unit = "degrees", .help = "the gap widens inwards at this angle"},
-    {.key = "min_thickness_mm", .type = CONFIG_DOUBLE, .offset = OFFSET(min_thickness_mm), .text = "0", .min = 0,
-     .max = 20, .unit = "mm", .help = "thinner parts are thickened to this"},
-    {.key = "insertable", .type = CONFIG_BOOL, .offset = OFFSET(insertable), .text = "false",
-     .help = "trim what cannot pass on a straight way into the hole"},
-    {0},
-};
-/* clang-format on */
-const struct config_table job_settings_table = {.help = "What of a job can be changed once it is done",
-                                                .size = sizeof(struct job_settings),
-                                                .fields = job_settings_fields};
-
 int artefact_find(const char *name, const char *format)
 {
     int found = -1;
@@ -251,13 +233,13 @@ static bool job_add_files(cJSON *object, const struct job *job)
     return ok;
 }
 
-/* The rows of job_settings_table, numbers and flags. */
+/* The rows of outcome_rules_table, numbers and flags. */
 static bool job_add_settings(cJSON *parent, const char *key, const struct job_settings *settings)
 {
     cJSON *object = cJSON_AddObjectToObject(parent, key);
     bool ok = object != NULL;
-    for (const struct config_field *row = job_settings_table.fields; ok && row->key; row++) {
-        const void *at = (const char *)settings + row->offset;
+    for (const struct config_field *row = outcome_rules_table.fields; ok && row->key; row++) {
+        const void *at = (const char *)&settings->rules + row->offset;
         ok = row->type == CONFIG_BOOL ? cJSON_AddBoolToObject(object, row->key, *(const bool *)at) != NULL
                                       : cJSON_AddNumberToObject(object, row->key, *(const double *)at) != NULL;
     }
@@ -349,8 +331,8 @@ static struct job_settings job_read_settings(const cJSON *parent, const char *ke
 {
     struct job_settings settings = {0};
     const cJSON *object = cJSON_GetObjectItemCaseSensitive(parent, key);
-    for (const struct config_field *row = job_settings_table.fields; row->key; row++) {
-        void *at = (char *)&settings + row->offset;
+    for (const struct config_field *row = outcome_rules_table.fields; row->key; row++) {
+        void *at = (char *)&settings.rules + row->offset;
         if (row->type == CONFIG_BOOL)
             *(bool *)at = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(object, row->key));
         else

@@ -17,6 +17,7 @@
 
 #include "base/config.h"
 #include "base/error.h"
+#include "infer/outcome.h"
 
 enum job_state { JOB_QUEUED, JOB_RUNNING, JOB_DONE, JOB_FAILED, JOB_CANCELLED };
 extern const char *const job_state_names[];
@@ -35,11 +36,9 @@ enum {
 
 /* What of a job can be changed once it is done. */
 struct job_settings {
-    double clearance_mm, bevel_deg, min_thickness_mm; /* 0: none */
-    bool insertable;
-    bool edited; /* by in/edit */
+    struct outcome_rules rules; /* outcome_rules_table has the keys, limits, help */
+    bool edited;                /* by in/edit */
 };
-extern const struct config_table job_settings_table; /* of the numbers: keys, limits, help */
 
 /* Names in a job's folder that more than one part of the server uses. */
 #define JOB_UPLOAD "in/upload"

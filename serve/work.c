@@ -248,10 +248,7 @@ static enum status work_restore(const struct work *work, char *skull, struct err
         batch.no_picture = config->no_picture;
         batch.input_name = work->job.name;
         batch.input_notes = work->notes;
-        batch.clearance_mm = settings->clearance_mm;
-        batch.bevel_deg = settings->bevel_deg;
-        batch.min_thickness_mm = settings->min_thickness_mm;
-        batch.insertable = settings->insertable;
+        batch.rules = settings->rules;
         batch.edit = work->edit;
         batch.from_result = work->job.revising ? JOB_RESULT : NULL;
         batch.keep_result = work->job.revising ? NULL : JOB_RESULT;

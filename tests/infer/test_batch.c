@@ -187,12 +187,12 @@ static struct volume implant_with(const char *out, const char *input, double cle
     struct error error = {0};
     struct arena arena = {0};
     struct volume implant = {0};
-    struct batch_config config = {.model = "builtin:mirror",
-                                  .out = check_path(out),
-                                  .clearance_mm = clearance_mm,
-                                  .min_thickness_mm = min_thickness_mm,
-                                  .no_mesh = true,
-                                  .no_picture = true};
+    struct batch_config config = {
+        .model = "builtin:mirror",
+        .out = check_path(out),
+        .rules = {.cuts = {.clearance = {.gap_mm = clearance_mm}}, .min_thickness_mm = min_thickness_mm},
+        .no_mesh = true,
+        .no_picture = true};
     CHECK_OK(batch_run(&config, 1, (char *const *)&input, stdout, &error), &error);
     CHECK_OK(volume_read(&implant, file_join(&arena, config.out, "ruled_implant.nrrd"), &error), &error);
     arena_done(&arena);

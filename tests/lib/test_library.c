@@ -204,14 +204,13 @@ static void check_like_file(const char *model_path, void (*make)(struct volume *
     const char *const options[] = {"clearance_mm=1.5", "min-thickness-mm=4",       "insertable",
                                    "keep-raw",         "name=head_defective.nrrd", NULL};
     skull_make(&skull, make);
-    const struct batch_config config = {.model = model_path,
-                                        .out = out,
-                                        .mesh_space = MESH_RAS,
-                                        .keep_raw = true,
-                                        .insertable = true,
-                                        .clearance_mm = 1.5,
-                                        .min_thickness_mm = 4,
-                                        .no_picture = true};
+    const struct batch_config config = {
+        .model = model_path,
+        .out = out,
+        .mesh_space = MESH_RAS,
+        .keep_raw = true,
+        .rules = {.cuts = {.clearance = {.gap_mm = 1.5}}, .min_thickness_mm = 4, .insertable = true},
+        .no_picture = true};
     char *const inputs[] = {(char *)(uintptr_t)check_path("head_defective.nrrd")};
     CHECK_OK(batch_run(&config, 1, inputs, stdout, &error), &error);
 
