@@ -509,6 +509,7 @@ static enum status restore_network_turned(struct restoration *result, struct res
     result->changed_vox = turned.changed_vox;
     volume_done(&turned.implant);
     volume_done(&turned.raw);
+    volume_done(&turned.prediction); /* on the turned grid: the surface follows the mask */
     return status;
 }
 
