@@ -1,9 +1,9 @@
 /* layout_table.c - a tab-separated table that names the files of each case. See docs/dataset.md.
  * Test: tests/data/test_layout.c. */
-#include <inttypes.h>
 #include <string.h>
 
 #include "base/file.h"
+#include "base/lines.h"
 #include "data/dataset/dataset.h"
 #include "data/dataset/layout_finder.h"
 
@@ -129,24 +129,14 @@ enum status layout_collect_table(struct layout_finder *finder, const char *path,
         return error_while(finder->error, "reading the table of cases");
 
     /* Errors are collected: one run lists every bad line of the table */
-    int64_t number = 0;
     bool has_header = false;
-    for (char *line = text, *next; line && *line && (has_header || !finder->error->status); line = next) {
-        char *end = strchr(line, '\n');
-        next = end ? end + 1 : NULL;
-        number++;
-        if (end)
-            *end = '\0';
-        line[strcspn(line, "\r")] = '\0';
-        char *where = memory_printf("%s:%" PRId64, path, number);
-        if (line[0] && line[0] != '#') {
-            if (has_header)
-                table_line(&table, line, where ? where : path);
-            else
-                table_header(&table, line, where ? where : path, group_column);
-            has_header = true;
-        }
-        memory_free(where);
+    for (struct lines lines = lines_of(path, text); lines_next(&lines);) {
+        const char *where = lines.where ? lines.where : path;
+        if (has_header)
+            table_line(&table, lines.text, where);
+        else if (table_header(&table, lines.text, where, group_column))
+            lines.next = NULL; /* no line can be read without it */
+        has_header = true;
     }
     memory_free(text);
     return finder->error->status;

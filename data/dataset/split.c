@@ -2,12 +2,12 @@
  * split.h. Test: tests/data/test_dataset.c. */
 #include "data/dataset/split.h"
 
-#include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/file.h"
+#include "base/lines.h"
 #include "base/log.h"
 #include "base/rng.h"
 
@@ -84,21 +84,10 @@ static enum status split_plan_file(struct split_plan *plan, const char *path, st
         return error_memory(error, (size_t)plan->n, "the split");
     if (file_read(&text, &bytes, path, SPLIT_FILE_MAX, error))
         return error_while(error, "reading the split");
-    int64_t number = 0;
 
     /* Errors are collected: one run lists every bad line of the file */
-    for (char *line = text, *next; line && *line; line = next) {
-        char *end = strchr(line, '\n');
-        next = end ? end + 1 : NULL;
-        number++;
-        if (end)
-            *end = '\0';
-        line[strcspn(line, "\r")] = '\0';
-        char *where = memory_printf("%s:%" PRId64, path, number);
-        if (line[0] && line[0] != '#')
-            split_plan_line(plan, seen, where ? where : path, line, arena, error);
-        memory_free(where);
-    }
+    for (struct lines lines = lines_of(path, text); lines_next(&lines);)
+        split_plan_line(plan, seen, lines.where ? lines.where : path, lines.text, arena, error);
 
     memory_free(text);
 
