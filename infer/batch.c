@@ -328,7 +328,7 @@ static enum status case_holes(const struct batch *batch, struct batch_case *one,
     if (holes->hole_mm + holes->screw_mm <= 0)
         return STATUS_OK;
     if (box_empty(cuts->box))
-        part_begin(cuts, &one->result.implant, &(struct part_cuts){.clearance = {0}});
+        part_begin(cuts, &one->result.implant, &(struct clearance){0});
     if (box_voxels(cuts->box) > one->plan.report_voxels)
         return error_set(error, STATUS_FAILED,
                          "%s: the implant's box is of %.0f million voxels: holes take more memory on it than the bound "

@@ -22,9 +22,9 @@ static double outcome_finest_mm(const struct grid *grid)
 #define OFFSET(member) offsetof(struct outcome_rules, member)
 /* clang-format off */
 static const struct config_field outcome_rules_fields[] = {
-    {.key = "clearance_mm", .type = CONFIG_DOUBLE, .offset = OFFSET(cuts.clearance.gap_mm), .text = "0", .min = 0,
+    {.key = "clearance_mm", .type = CONFIG_DOUBLE, .offset = OFFSET(clearance.gap_mm), .text = "0", .min = 0,
      .max = 20, .unit = "mm", .help = "gap kept between implant and bone, after the model's own rules"},
-    {.key = "bevel_deg", .type = CONFIG_DOUBLE, .offset = OFFSET(cuts.clearance.bevel_deg), .text = "0", .min = 0,
+    {.key = "bevel_deg", .type = CONFIG_DOUBLE, .offset = OFFSET(clearance.bevel_deg), .text = "0", .min = 0,
      .max = 45, .unit = "degrees",
      .help = "the gap widens inwards at this angle, so that the implant rests on its outer rim"},
     {.key = "min_thickness_mm", .type = CONFIG_DOUBLE, .offset = OFFSET(min_thickness_mm), .text = "0", .min = 0,
@@ -45,7 +45,7 @@ enum status outcome_apply_rules(struct restoration *result, const struct volume 
     struct postprocess_rule rule = {.min_thickness_mm = wanted->min_thickness_mm};
     struct config_item item = {.table = &postprocess_table, .value = &rule};
     const struct config_list list = {.n = rule.min_thickness_mm > 0, .items = &item};
-    if (list.n == 0 && part_cut_bytes(&wanted->cuts, 1) == 0)
+    if (list.n == 0 && part_cut_bytes(&wanted->clearance, 1) == 0)
         return STATUS_OK;
 
     /* Only the implant's box and what the rules reach around it is copied and changed. */
@@ -58,9 +58,9 @@ enum status outcome_apply_rules(struct restoration *result, const struct volume 
         grown.dim[a] = side < skull->grid.dim[a] ? side : skull->grid.dim[a];
     }
 
-    part_begin(&result->cuts, &result->implant, &wanted->cuts);
+    part_begin(&result->cuts, &result->implant, &wanted->clearance);
     if (postprocess_bytes(&list, &grown) > max_bytes ||
-        part_cut_bytes(&wanted->cuts, box_voxels(result->cuts.box)) > max_bytes)
+        part_cut_bytes(&wanted->clearance, box_voxels(result->cuts.box)) > max_bytes)
         return error_set(error, STATUS_FAILED,
                          "%s: the implant's box is of %.0f million voxels: --clearance-mm and --min-thickness-mm take "
                          "more memory on it than the "
@@ -69,8 +69,8 @@ enum status outcome_apply_rules(struct restoration *result, const struct volume 
 
     if (postprocess_run(&result->implant, skull, &(struct postprocess_config){.rules = &list}, error))
         return error->status;
-    part_begin(&result->cuts, &result->implant, &wanted->cuts); /* it may be thicker */
-    if (part_cut(&result->cuts, &result->implant, skull, &wanted->cuts, error))
+    part_begin(&result->cuts, &result->implant, &wanted->clearance); /* it may be thicker */
+    if (clearance_cut(&result->cuts, &result->implant, skull, &wanted->clearance, error))
         return error->status;
     restoration_complete(result, skull);
 
@@ -125,7 +125,7 @@ enum status outcome_mesh(struct mesh *ret, struct restoration *result, const str
     const double volume_ml = (double)mask_count(implant->data, grid_voxels(grid)) * grid_voxel_ml(grid);
     enum status status = STATUS_OK;
     if (box_empty(result->cuts.box))
-        part_begin(&result->cuts, implant, &(struct part_cuts){.clearance = {0}});
+        part_begin(&result->cuts, implant, &(struct clearance){0});
     if (box_voxels(result->cuts.box) <= max_voxels)
         status = part_surface(&result->cuts, result, error);
     if (!status)

@@ -11,7 +11,7 @@
 /* What a caller adds after the model's rules; 0: none. */
 struct outcome_rules {
     double min_thickness_mm;
-    struct part_cuts cuts;
+    struct clearance clearance;
     bool insertable; /* of outcome_insertion: trim */
 };
 extern const struct config_table outcome_rules_table; /* its rows are options of every way to restore */

@@ -6,20 +6,14 @@
 
 #include "shape/restore.h"
 
-void part_begin(struct mesh_field *ret, const struct volume *implant, const struct part_cuts *cuts)
+void part_begin(struct mesh_field *ret, const struct volume *implant, const struct clearance *clearance)
 {
-    *ret = (struct mesh_field){.box = clearance_box(implant, &cuts->clearance)};
+    *ret = (struct mesh_field){.box = clearance_box(implant, clearance)};
 }
 
-int64_t part_cut_bytes(const struct part_cuts *cuts, int64_t voxels)
+int64_t part_cut_bytes(const struct clearance *clearance, int64_t voxels)
 {
-    return cuts->clearance.gap_mm + cuts->clearance.bevel_deg > 0 ? clearance_bytes(voxels) : 0;
-}
-
-enum status part_cut(struct mesh_field *field, struct volume *implant, const struct volume *skull,
-                     const struct part_cuts *cuts, struct error *error)
-{
-    return clearance_cut(field, implant, skull, &cuts->clearance, error);
+    return clearance->gap_mm + clearance->bevel_deg > 0 ? clearance_bytes(voxels) : 0;
 }
 
 /* A shape model's depth, where it reaches; beyond it nothing is known. */

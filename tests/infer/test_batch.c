@@ -190,7 +190,7 @@ static struct volume implant_with(const char *out, const char *input, double cle
     struct batch_config config = {
         .model = "builtin:mirror",
         .out = check_path(out),
-        .rules = {.cuts = {.clearance = {.gap_mm = clearance_mm}}, .min_thickness_mm = min_thickness_mm},
+        .rules = {.clearance = {.gap_mm = clearance_mm}, .min_thickness_mm = min_thickness_mm},
         .no_mesh = true,
         .no_picture = true};
     CHECK_OK(batch_run(&config, 1, (char *const *)&input, stdout, &error), &error);

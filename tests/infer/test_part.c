@@ -49,7 +49,7 @@ static void test_prediction(void)
 
     struct mesh stepped = {0}, smooth = {0};
     struct mesh_field field;
-    part_begin(&field, &restoration.implant, &(struct part_cuts){.clearance = {0}});
+    part_begin(&field, &restoration.implant, &(struct clearance){0});
     CHECK_OK(part_surface(&field, &restoration, &error), &error);
     CHECK_OK(mesh_from_field(&smooth, &restoration.implant, &field, &error), &error);
     CHECK_OK(mesh_from_mask(&stepped, &restoration.implant, &error), &error);
@@ -72,11 +72,11 @@ static void test_nothing_known(void)
     struct error error = {0};
     struct restoration restoration = {.implant = fixture_volume(8, 8, 8, 1, 1, 1)};
     struct mesh_field field;
-    part_begin(&field, &restoration.implant, &(struct part_cuts){.clearance = {.gap_mm = 1}});
+    part_begin(&field, &restoration.implant, &(struct clearance){.gap_mm = 1});
     CHECK(box_empty(field.box));
     CHECK_OK(part_surface(&field, &restoration, &error), &error);
     ((uint8_t *)restoration.implant.data)[100] = 1;
-    part_begin(&field, &restoration.implant, &(struct part_cuts){.clearance = {.gap_mm = 1}});
+    part_begin(&field, &restoration.implant, &(struct clearance){.gap_mm = 1});
     CHECK_OK(part_surface(&field, &restoration, &error), &error);
     CHECK(!field.value && !field.cut);
     volume_done(&restoration.implant);

@@ -39,7 +39,7 @@ static void check_holes(struct perforation wanted, int64_t least, int64_t most)
     CHECK_OK(mesh_from_mask(&mesh, &implant, &error), &error);
     mesh_measure(&mesh, &whole_mm3, &area_mm2);
     mesh_done(&mesh);
-    part_begin(&field, &implant, &(struct part_cuts){.clearance = {0}});
+    part_begin(&field, &implant, &(struct clearance){0});
     CHECK_OK(perforate(&n, &field, &implant, &insertion, &wanted, &error), &error);
     CHECK_OK(mesh_from_field(&mesh, &implant, &field, &error), &error);
     CHECK_OK(mesh_verify(&check, &mesh, &error), &error);
@@ -88,7 +88,7 @@ static void test_none(void)
     const struct insertion insertion = straight_down(&implant), nothing = {0};
     struct mesh_field field;
     int64_t n;
-    part_begin(&field, &implant, &(struct part_cuts){.clearance = {0}});
+    part_begin(&field, &implant, &(struct clearance){0});
     CHECK_OK(perforate(&n, &field, &implant, &insertion, &(struct perforation){.hole_spacing_mm = 5}, &error), &error);
     CHECK(n == 0 && !field.cut);
     const struct perforation holes = {.hole_mm = 2, .hole_spacing_mm = 5};

@@ -209,7 +209,7 @@ static void check_like_file(const char *model_path, void (*make)(struct volume *
         .out = out,
         .mesh_space = MESH_RAS,
         .keep_raw = true,
-        .rules = {.cuts = {.clearance = {.gap_mm = 1.5}}, .min_thickness_mm = 4, .insertable = true},
+        .rules = {.clearance = {.gap_mm = 1.5}, .min_thickness_mm = 4, .insertable = true},
         .no_picture = true};
     char *const inputs[] = {(char *)(uintptr_t)check_path("head_defective.nrrd")};
     CHECK_OK(batch_run(&config, 1, inputs, stdout, &error), &error);
