@@ -5,6 +5,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "base/options.h"
 #include "cli/command.h"
 #include "data/volume/formats.h"
 #include "infer/mesh/mesh.h"
@@ -39,8 +40,7 @@ static const struct config_field mesh_fields[] = {
      .help = "write every connected piece as a file of its own too, OUT_1 the largest"},
     {.key = "mesh_space", .type = CONFIG_ENUM, .offset = OFFSET(space), .text = "lps", .names = mesh_space_names,
      .help = "coordinates, millimetres; lps as 3D Slicer takes it"},
-    {.key = "overwrite", .type = CONFIG_BOOL, .offset = OFFSET(overwrite), .text = "false",
-     .help = "replace a file that is there already"},
+    {.key = "", .type = CONFIG_TABLE, .offset = OFFSET(overwrite), .table = &overwrite_table},
     {0},
 };
 /* clang-format on */

@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "base/file.h"
+#include "base/options.h"
 #include "cli/command.h"
 
 struct plan_options {
@@ -23,8 +24,7 @@ static const struct config_field plan_fields[] = {
      .unit = "hours", .help = "what the whole training may take"},
     {.key = "memory", .type = CONFIG_STRING, .offset = OFFSET(memory),
      .help = "what the training may take, as 12G (default: what the machine has available)"},
-    {.key = "overwrite", .type = CONFIG_BOOL, .offset = OFFSET(overwrite), .text = "false",
-     .help = "replace a recipe that is there already"},
+    {.key = "", .type = CONFIG_TABLE, .offset = OFFSET(overwrite), .table = &overwrite_table},
     {0},
 };
 /* clang-format on */
