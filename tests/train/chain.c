@@ -180,3 +180,13 @@ bool chain_same_model(const char *path_a, const char *path_b)
     model_done(&b);
     return same;
 }
+
+const char *chain_write(const char *name, const char *text)
+{
+    struct error error = {0};
+    const char *path = check_path(name);
+    if (!chain_set() || !chain_recipe("plain.yaml", NULL) ||
+        !CHECK_OK(file_write(path, text, strlen(text), &error), &error))
+        return NULL;
+    return path;
+}

@@ -18,6 +18,10 @@ const char *chain_shape(void);
  * of the grid sampler, and `extra` lines at its end. Returns its path. */
 const char *chain_recipe(const char *name, const char *extra);
 
+/* Writes FOLDER/name beside "plain.yaml", a recipe of chain_recipe that it may build on. NULL (and a failed check) when
+ * that fails. */
+const char *chain_write(const char *name, const char *text);
+
 /* Lines for `extra`: a small discriminator whose layers are look, judge_norm and real. */
 extern const char chain_adversary[];
 

@@ -38,16 +38,6 @@ static const char *program;
     "train.plot_every=0]\n"
 #define TAIL "evaluate: { cases: 1, defects: defects.yaml, metrics: [dsc, volume_error, hd95_mm] }\n"
 
-static const char *write_ablation(const char *name, const char *text)
-{
-    struct error error = {0};
-    const char *path = check_path(name);
-    if (!chain_set() || !chain_recipe("plain.yaml", NULL) ||
-        !CHECK_OK(file_write(path, text, strlen(text), &error), &error))
-        return NULL;
-    return path;
-}
-
 /* --- reading --- */
 
 static void test_refuses(void)
@@ -76,7 +66,7 @@ static void test_refuses(void)
         struct error error = {0};
         struct arena arena = {0};
         struct ablate_config config;
-        const char *path = write_ablation("bad.yaml", cases[i].text);
+        const char *path = chain_write("bad.yaml", cases[i].text);
         if (!path)
             return;
         CHECK_FAILS(ablate_read(&config, path, 0, NULL, &arena, &error), &error, STATUS_USAGE, cases[i].message);
@@ -91,7 +81,7 @@ static void test_grid(void)
     struct ablate_config config;
     struct config_strings sets;
     char *const more[] = {"train.batch=1"};
-    const char *path = write_ablation("grid.yaml", HEAD AXES SCANS TAIL "seeds: [7, 11]\n");
+    const char *path = chain_write("grid.yaml", HEAD AXES SCANS TAIL "seeds: [7, 11]\n");
     if (!path || !CHECK_OK(ablate_read(&config, path, 1, more, &arena, &error), &error))
         return;
     CHECK_INT(ablate_points(&config), 4);
@@ -159,7 +149,7 @@ static void test_run(void)
     struct error error;
     struct arena arena = {0};
     struct ablate_result result;
-    const char *yaml = write_ablation("run.yaml", HEAD AXES SCANS TAIL "seeds: [1, 2]\n");
+    const char *yaml = chain_write("run.yaml", HEAD AXES SCANS TAIL "seeds: [1, 2]\n");
     if (!yaml || !CHECK_OK(run_ablation(&result, yaml, check_path("out"), &arena, &error), &error))
         return;
     CHECK_INT(result.n_points, 4);
@@ -201,7 +191,7 @@ static void test_run(void)
     same_text(check_path("out/first.tsv"), check_path("out/table.tsv"));
 
     /* Another recipe in the same folder is refused, and nothing changed. */
-    yaml = write_ablation(
+    yaml = chain_write(
         "other.yaml", HEAD
         "seeds: [1, 2]\naxes:\n  - { name: loss, values: [ { name: mse, set: ['loss=[{type: dice}]'] } ] }\n" TAIL);
     CHECK_FAILS(run_ablation(&result, yaml, check_path("out"), &arena, &error), &error, STATUS_USAGE,
@@ -216,10 +206,10 @@ static void test_failing_run(void)
     struct error error;
     struct arena arena = {0};
     struct ablate_result result;
-    const char *yaml = write_ablation("failing.yaml", HEAD TAIL
-                                      "seeds: [1]\naxes:\n  - name: rate\n    values:\n      - { name: good }\n"
-                                      "      - { name: nan, set: ['optimizer={type: sgd, lr: 10}', train.steps=60, "
-                                      "'loss=[{type: mse, weight: 1.0e12}]'] }\n");
+    const char *yaml = chain_write("failing.yaml", HEAD TAIL
+                                   "seeds: [1]\naxes:\n  - name: rate\n    values:\n      - { name: good }\n"
+                                   "      - { name: nan, set: ['optimizer={type: sgd, lr: 10}', train.steps=60, "
+                                   "'loss=[{type: mse, weight: 1.0e12}]'] }\n");
     if (yaml && CHECK_OK(run_ablation(&result, yaml, check_path("failing"), &arena, &error), &error)) {
         CHECK_INT(result.n_failed, 1);
         CHECK_INT(result.points[0].n_seeds, 1);
@@ -274,7 +264,7 @@ static int run_child(const char *yaml, const char *out, double kill_after_s, int
 /* Three processes share the grid, one of them is killed: the others lose nothing, and one more completes the rest. */
 static void test_shared(void)
 {
-    const char *yaml = write_ablation("shared.yaml", HEAD AXES SCANS TAIL "seeds: [1, 2]\n");
+    const char *yaml = chain_write("shared.yaml", HEAD AXES SCANS TAIL "seeds: [1, 2]\n");
     if (!yaml)
         return;
     const double begin_s = log_clock_s();
@@ -295,7 +285,7 @@ static void test_shared(void)
 /* kill -9 at random moments until the grid is through: models and table are those of the grid left alone. */
 static void test_kill_at_random(void)
 {
-    const char *yaml = write_ablation("killed.yaml", HEAD AXES TAIL "seeds: [1, 2]\n");
+    const char *yaml = chain_write("killed.yaml", HEAD AXES TAIL "seeds: [1, 2]\n");
     if (!yaml)
         return;
     const double begin_s = log_clock_s();
@@ -320,7 +310,7 @@ static void test_kill_at_random(void)
 
 static void test_sigterm(void)
 {
-    const char *yaml = write_ablation(
+    const char *yaml = chain_write(
         "stopped.yaml", "base: plain.yaml\nset: [train.steps=2000, train.validate_every=0, train.plot_every=0]\n" AXES
                         "seeds: [1]\n" TAIL);
     if (yaml)

@@ -49,16 +49,6 @@ static const char *in(const char *run, const char *name)
     return check_path(text);
 }
 
-static const char *write_recipe(const char *name, const char *text)
-{
-    struct error error = {0};
-    const char *path = check_path(name);
-    if (!chain_set() || !chain_recipe("plain.yaml", NULL) ||
-        !CHECK_OK(file_write(path, text, strlen(text), &error), &error))
-        return NULL;
-    return path;
-}
-
 /* --- reading --- */
 
 static void test_refuses(void)
@@ -94,7 +84,7 @@ static void test_refuses(void)
         struct error error = {0};
         struct arena arena = {0};
         struct stages stages;
-        const char *path = write_recipe("bad.yaml", cases[i].text);
+        const char *path = chain_write("bad.yaml", cases[i].text);
         if (!path)
             return;
         if (stages_read(&stages, path, 0, NULL, &arena, &error) == STATUS_OK)
@@ -110,7 +100,7 @@ static void test_reads(void)
     struct arena arena = {0};
     struct stages stages, again;
     char *const sets[] = {"train.batch=1", "stages.fine.train.steps=9", "seed=11"};
-    const char *path = write_recipe("good.yaml", HEAD SHAPE ON_SHAPE);
+    const char *path = chain_write("good.yaml", HEAD SHAPE ON_SHAPE);
     if (!path || !CHECK_OK(stages_read(&stages, path, 3, sets, &arena, &error), &error))
         return;
     CHECK_TEXT(stages.name, "lab");
@@ -132,7 +122,7 @@ static void test_reads(void)
 
     /* Written out and read back: the same text, from any folder. */
     char *text = stages_text(&stages);
-    const char *copy = text ? write_recipe("copy.yaml", text) : NULL;
+    const char *copy = text ? chain_write("copy.yaml", text) : NULL;
     if (copy && CHECK_OK(stages_read(&again, copy, 0, NULL, &arena, &error), &error)) {
         char *second = stages_text(&again);
         CHECK_TEXT(second, text);
@@ -180,7 +170,7 @@ static void test_as_single_commands(void)
     struct arena arena = {0};
     struct stages stages;
     struct model model = {0};
-    const char *path = write_recipe("lab.yaml", HEAD SHAPE ON_SHAPE);
+    const char *path = chain_write("lab.yaml", HEAD SHAPE ON_SHAPE);
     if (!path || !CHECK_OK(run_training(path, check_path("lab"), NULL, &error), &error))
         return;
 
@@ -252,7 +242,7 @@ static int run_child(const char *yaml, const char *folder, double kill_after_s)
 /* kill -9 at random moments of both stages, until the whole is through: the same bytes as left alone. */
 static void test_kill_at_random(void)
 {
-    const char *yaml = write_recipe("two.yaml", HEAD COARSE ON_COARSE);
+    const char *yaml = chain_write("two.yaml", HEAD COARSE ON_COARSE);
     if (!yaml)
         return;
     const double begin_s = log_clock_s();
