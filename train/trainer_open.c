@@ -334,17 +334,14 @@ static enum status trainer_reread(struct trainer *trainer, int n_sets, char *con
                                   struct error *error)
 {
     struct recipe *recipe = &trainer->recipe;
-    const char *path = run_path(&trainer->run, "recipe.yaml"), *defects = run_path(&trainer->run, "defects.yaml"),
-               *last = run_path(&trainer->run, "last.h5");
+    const char *path = run_path(&trainer->run, "recipe.yaml"), *defects = run_path(&trainer->run, "defects.yaml");
 
-    if (!path || !defects || !last)
+    if (!path || !defects)
         return error_memory(error, 0, "a path");
     if (recipe_read(recipe, path, n_sets, sets, &trainer->arena, error))
         return error->status;
     if (recipe->data.defects) /* the run folder may have moved */
         recipe->data.defects = defects;
-    if (recipe->coarse && file_exists(last)) /* a part of it since the first checkpoint */
-        recipe->coarse = last;
     if (recipe_absolute(&recipe->data.defects, &trainer->arena, error))
         return error->status;
     trainer_set_threads(trainer);
@@ -352,6 +349,21 @@ static enum status trainer_reread(struct trainer *trainer, int n_sets, char *con
         return error->status;
 
     return budget_check(recipe, facts->largest, trainer_available_bytes(trainer), error);
+}
+
+/* The coarse stage is a part of last.h5 since the first checkpoint, and is opened from there. The recipe, which models
+ * record, keeps the name it was given. */
+static enum status trainer_reopen_step(struct trainer *trainer, struct error *error)
+{
+    struct recipe *recipe = &trainer->recipe;
+    const char *named = recipe->coarse, *last = run_path(&trainer->run, "last.h5");
+    if (!last)
+        return error_memory(error, 0, "a path");
+    if (named && file_exists(last))
+        recipe->coarse = last;
+    const enum status status = train_step_open(&trainer->train_step, recipe, false, error);
+    recipe->coarse = named;
+    return status;
 }
 
 enum status trainer_reopen(struct trainer *trainer, const char *folder, int n_sets, char *const *sets,
@@ -363,8 +375,7 @@ enum status trainer_reopen(struct trainer *trainer, const char *folder, int n_se
 
     if (trainer_check_sets(n_sets, sets, error) ||
         (trainer_leads(trainer) ? run_open(&trainer->run, folder, error) : run_look(&trainer->run, folder, error)) ||
-        trainer_reread(trainer, n_sets, sets, &facts, error) ||
-        train_step_open(&trainer->train_step, &trainer->recipe, false, error) ||
+        trainer_reread(trainer, n_sets, sets, &facts, error) || trainer_reopen_step(trainer, error) ||
         trainer_take_checkpoint(trainer, &facts, error))
         return error->status;
 
