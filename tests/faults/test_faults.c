@@ -408,6 +408,7 @@ static void scene_command(const struct scene_command *command)
     scene_reset(command);
     scene_run(&run, command->args, &arena);
     tree_read(&again, scene.out, &arena);
+    sleep(1); /* a file that says when it was written differs only then */
     scene_reset(command);
     scene_run(&run, command->args, &arena);
     tree_read(&whole, scene.out, &arena);
