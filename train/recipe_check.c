@@ -63,6 +63,13 @@ static const struct yaml_node *recipe_axis_node(const struct recipe *recipe, con
     return node && node->kind == YAML_LIST && node->n_items == 3 ? node->items[a] : node;
 }
 
+/* What the network says of itself. Its status stays: a failed allocation is no fault of the recipe's. */
+static void recipe_add_network_error(struct error *error, const struct error *network_error, const char *hint)
+{
+    error_add(error, network_error->status, "%.*s%s", (int)strcspn(network_error->text, "\n"), network_error->text,
+              network_error->status == STATUS_USAGE ? hint : "");
+}
+
 static void recipe_check_patch(const struct recipe *recipe, const char *key, const int64_t patch[3],
                                struct error *error)
 {
@@ -70,8 +77,8 @@ static void recipe_check_patch(const struct recipe *recipe, const char *key, con
 
     if (recipe_patch_fits(recipe, patch, &network_error))
         return;
-    if (network_error.status == STATUS_FAILED) { /* memory: no fault of the recipe's */
-        error_add(error, STATUS_FAILED, "%.*s", (int)strcspn(network_error.text, "\n"), network_error.text);
+    if (network_error.status == STATUS_FAILED) {
+        recipe_add_network_error(error, &network_error, "");
         return;
     }
     int64_t good = recipe_good_cube(recipe);
@@ -146,7 +153,7 @@ static void recipe_check_network(const struct recipe *recipe, struct error *erro
 
     /* Layers are checked before patches: their messages explain more. */
     if (network_describe(&params, network, &network_error)) {
-        error_add(error, STATUS_USAGE, "%.*s", (int)strcspn(network_error.text, "\n"), network_error.text);
+        recipe_add_network_error(error, &network_error, "");
     } else {
         recipe_check_channels(recipe, error);
         recipe_check_patch(recipe, "data.patch_vox", recipe->data.patch_vox, error);
@@ -250,8 +257,7 @@ static void recipe_check_adversary(const struct recipe *recipe, struct error *er
                    "adversary.network.input_channels: %" PRId64 ", but predictions have 1 channel (1 would fit)",
                    adversary->network.input_channels);
     else if (network_cost(&cost, &adversary->network, src, &network_error))
-        error_add(error, STATUS_USAGE, "%.*s (the adversary's source is a patch)",
-                  (int)strcspn(network_error.text, "\n"), network_error.text);
+        recipe_add_network_error(error, &network_error, " (the adversary's source is a patch)");
 
     if (recipe->train.accumulate > 1)
         yaml_error(error, recipe_key(recipe, "train.accumulate"),
