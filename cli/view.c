@@ -1,4 +1,4 @@
-/* view.c - `calvaria view`: a folder of results as a contact sheet. Test: tests/cli/test_view.sh */
+/* view.c - `calvaria view`: a folder of results as a contact sheet. Test: tests/cli/test_failures.sh */
 #include <stdio.h>
 #include <string.h>
 
@@ -22,7 +22,7 @@ static const struct config_field view_fields[] = {
     {.key = "out", .type = CONFIG_PATH, .offset = OFFSET(out),
      .help = "FILE.png (FILE_01.png ... where the cases fill several pages); default: FOLDER/view.png"},
     {.key = "truth", .type = CONFIG_PATH, .offset = OFFSET(truth),
-     .help = "folder with the true NAME_implant: each row gets its DSC and HD95"},
+     .help = "folder with the true NAME_implant: each row gets its DSC and HD95, and shows where both differ"},
     {.key = "", .type = CONFIG_TABLE, .offset = OFFSET(overwrite), .table = &overwrite_table},
     {0},
 };
@@ -51,33 +51,28 @@ static enum status view_read_skull(struct volume *ret, struct arena *arena, cons
                      folder, name, name, name, name);
 }
 
-/* DSC and HD95 where the truth has this case; *ret_dsc NAN: it has not. */
-static enum status view_compare(struct metrics *ret, bool *ret_compared, struct arena *arena, const char *folder,
+/* DSC and HD95 where the truth has this case; ret_truth: empty where it has not. */
+static enum status view_compare(struct metrics *ret, struct volume *ret_truth, struct arena *arena, const char *folder,
                                 const char *name, const struct volume *implant, struct error *error)
 {
-    struct volume truth = {0};
     const char *path = folder ? truth_find(arena, folder, name, "implant") : NULL;
-    *ret_compared = path != NULL;
     if (!path)
         return STATUS_OK;
-    if (truth_read_implant(&truth, path, error))
+    if (truth_read_implant(ret_truth, path, error))
         return error->status;
-    const struct grid *grid = &truth.grid;
+    const struct grid *grid = &ret_truth->grid;
     const double spacing_mm[3] = {grid_spacing_mm(grid, 0), grid_spacing_mm(grid, 1), grid_spacing_mm(grid, 2)};
-    enum status status = grid_same(grid, &implant->grid, 0.01)
-                             ? metrics_compare(ret, truth.data, implant->data, NULL, grid->dim, spacing_mm, error)
-                             : error_set(error, STATUS_FAILED, "%s: lies on another grid than the result", path);
-    volume_done(&truth);
-    return status;
+    if (!grid_same(grid, &implant->grid, 0.01))
+        return error_set(error, STATUS_FAILED, "%s: lies on another grid than the result", path);
+    return metrics_compare(ret, ret_truth->data, implant->data, NULL, grid->dim, spacing_mm, error);
 }
 
 static enum status view_case(struct contact_sheet *sheet, const struct view_options *options, const char *folder,
                              const char *name, struct error *error)
 {
     struct arena arena = {0};
-    struct volume implant = {0}, skull = {0};
+    struct volume implant = {0}, skull = {0}, truth = {0};
     struct metrics metrics = {0};
-    bool compared = false;
     char text[256];
     const char *path = truth_find(&arena, folder, name, "implant");
     enum status status = path ? truth_read_implant(&implant, path, error)
@@ -85,9 +80,10 @@ static enum status view_case(struct contact_sheet *sheet, const struct view_opti
     if (!status)
         status = view_read_skull(&skull, &arena, options, folder, name, &implant, error);
     if (!status)
-        status = view_compare(&metrics, &compared, &arena, options->truth, name, &implant, error);
+        status = view_compare(&metrics, &truth, &arena, options->truth, name, &implant, error);
 
     if (!status) {
+        const bool compared = truth.data;
         const double ml = (double)mask_count(implant.data, grid_voxels(&implant.grid)) * grid_voxel_ml(&implant.grid);
         const int n = snprintf(text, sizeof text, "implant %.1f ml", ml);
         if (compared)
@@ -98,6 +94,7 @@ static enum status view_case(struct contact_sheet *sheet, const struct view_opti
         const struct contact_sheet_row row = {.grid = &implant.grid,
                                               .skull = skull.data,
                                               .implant = implant.data,
+                                              .truth = truth.data,
                                               .name = name,
                                               .text = text,
                                               .mark = failed     ? CONTACT_BAD
@@ -106,6 +103,7 @@ static enum status view_case(struct contact_sheet *sheet, const struct view_opti
                                                                  : CONTACT_ODD};
         status = contact_sheet_add(sheet, &row, error);
     }
+    volume_done(&truth);
     volume_done(&skull);
     volume_done(&implant);
     arena_done(&arena);
@@ -137,6 +135,7 @@ static enum status view_command(const void *value, int n_inputs, char *const *in
         status = error_memory(error, 4096, "a path");
     if (!status)
         status = contact_sheet_open(&sheet, out, "results", names.n, options->overwrite, error);
+    sheet.compares = options->truth;
 
     /* A case that fails has a row that says so; the others still have theirs. */
     struct progress progress;

@@ -20,7 +20,8 @@ enum {
 };
 
 static const uint8_t ground[3] = COLOUR_PAPER, tile_ground[3] = COLOUR_SLICE, ink[3] = COLOUR_INK,
-                     faint[3] = COLOUR_FAINT, bone_rgb[3] = COLOUR_BONE, implant_rgb[3] = COLOUR_IMPLANT;
+                     faint[3] = COLOUR_FAINT, bone_rgb[3] = COLOUR_BONE, implant_rgb[3] = COLOUR_IMPLANT,
+                     correct_rgb[3] = COLOUR_CORRECT, missed_rgb[3] = COLOUR_MISSED, extra_rgb[3] = COLOUR_EXTRA;
 static const uint8_t mark_rgb[][3] = {[CONTACT_PLAIN] = COLOUR_FAINT,
                                       [CONTACT_GOOD] = COLOUR_GOOD,
                                       [CONTACT_ODD] = COLOUR_NOTE,
@@ -83,8 +84,15 @@ static enum status contact_sheet_begin_page(struct contact_sheet *sheet, struct 
     snprintf(text, sizeof text, "%.48s", sheet->title);
     image_text(&sheet->page, GAP + BAR, 7, text, TEXT_LARGE, ink);
     const int64_t right = sheet->page.w - 330;
-    contact_sheet_swatch(&sheet->page, right, "bone", bone_rgb);
-    contact_sheet_swatch(&sheet->page, right + 96, "implant", implant_rgb);
+    if (sheet->compares) {
+        contact_sheet_swatch(&sheet->page, right - 260, "bone", bone_rgb);
+        contact_sheet_swatch(&sheet->page, right - 164, "correct", correct_rgb);
+        contact_sheet_swatch(&sheet->page, right - 62, "too much", extra_rgb);
+        contact_sheet_swatch(&sheet->page, right + 62, "missed", missed_rgb);
+    } else {
+        contact_sheet_swatch(&sheet->page, right, "bone", bone_rgb);
+        contact_sheet_swatch(&sheet->page, right + 96, "implant", implant_rgb);
+    }
     snprintf(text, sizeof text, "page %" PRId64 " of %" PRId64, sheet->done / sheet->per_page + 1,
              contact_sheet_pages(sheet));
     image_text(&sheet->page, right + 208, 11, text, TEXT_NORMAL, faint);
@@ -196,6 +204,30 @@ static int64_t contact_sheet_telling_slice(const uint8_t *mask, const int64_t di
     return in_middle * 5 < most ? best : middle;
 }
 
+/* The slice on which two masks differ most. */
+static int64_t contact_sheet_differing_slice(const uint8_t *a, const uint8_t *b, const int64_t dim[3], struct box box,
+                                             int axis)
+{
+    int64_t best = (box.lo[axis] + box.hi[axis]) / 2, most = 0;
+    for (int64_t i = box.lo[axis]; i < box.hi[axis]; i++) {
+        struct box slice = box;
+        int64_t n = 0;
+        slice.lo[axis] = i;
+        slice.hi[axis] = i + 1;
+        for (int64_t z = slice.lo[2]; z < slice.hi[2]; z++)
+            for (int64_t y = slice.lo[1]; y < slice.hi[1]; y++)
+                for (int64_t x = slice.lo[0]; x < slice.hi[0]; x++) {
+                    const int64_t at = (z * dim[1] + y) * dim[0] + x;
+                    n += (a[at] != 0) != (b[at] != 0);
+                }
+        if (n > most) {
+            most = n;
+            best = i;
+        }
+    }
+    return best;
+}
+
 static struct box contact_sheet_cube(struct box box, const struct grid *grid)
 {
     double longest = 0;
@@ -212,41 +244,82 @@ static struct box contact_sheet_cube(struct box box, const struct grid *grid)
     return box;
 }
 
-static enum status contact_sheet_pictures(struct image *page, int64_t x, int64_t y, const struct contact_sheet_row *row,
-                                          struct error *error)
+/* What a row's pictures show. Slices show the last layer of a voxel, views the first. */
+struct contact_sheet_scene {
+    struct render_layer layer[4]; /* bone first */
+    int n_layers;
+    uint8_t *correct;         /* memory_free: implant and truth; NULL without a truth */
+    struct box bone, missing; /* missing: implant or truth; may be empty */
+};
+
+static enum status contact_sheet_scene_make(struct contact_sheet_scene *scene, const struct contact_sheet_row *row,
+                                            struct error *error)
 {
     const struct grid *grid = row->grid;
-    const struct box bone = box_of_mask(row->skull, grid->dim);
-    const struct box missing = row->implant ? box_of_mask(row->implant, grid->dim) : (struct box){0};
-    const struct box focus = box_empty(missing) ? bone : missing;
-    if (box_empty(bone))
+    const int64_t n = grid_voxels(grid);
+    scene->bone = box_of_mask(row->skull, grid->dim);
+    scene->missing = row->implant ? box_of_mask(row->implant, grid->dim) : (struct box){0};
+    scene->layer[scene->n_layers++] = (struct render_layer){.mask = row->skull, .rgb = COLOUR_BONE};
+    if (!row->implant)
         return STATUS_OK;
+    if (!row->truth) {
+        scene->layer[scene->n_layers++] = (struct render_layer){.mask = row->implant, .rgb = COLOUR_IMPLANT};
+        return STATUS_OK;
+    }
 
-    const struct render_layer bone_layer = {.mask = row->skull, .rgb = {bone_rgb[0], bone_rgb[1], bone_rgb[2]}};
-    const struct render_layer implant_layer = {.mask = row->implant,
-                                               .rgb = {implant_rgb[0], implant_rgb[1], implant_rgb[2]}};
-    const struct render_layer flat[2] = {bone_layer, implant_layer},
-                              solid[2] = {implant_layer, bone_layer}; /* slices show the last, views the first */
-    const int n_layers = row->implant ? 2 : 1;
+    scene->correct = memory_alloc((size_t)n, 1);
+    if (!scene->correct)
+        return error_memory(error, (size_t)n, "a comparison with the truth");
+    for (int64_t i = 0; i < n; i++)
+        scene->correct[i] = row->implant[i] && row->truth[i];
+    scene->missing = box_join(scene->missing, box_of_mask(row->truth, grid->dim));
+    scene->layer[scene->n_layers++] = (struct render_layer){.mask = row->truth, .rgb = COLOUR_MISSED};
+    scene->layer[scene->n_layers++] = (struct render_layer){.mask = row->implant, .rgb = COLOUR_EXTRA};
+    scene->layer[scene->n_layers++] = (struct render_layer){.mask = scene->correct, .rgb = COLOUR_CORRECT};
+    return STATUS_OK;
+}
 
-    const struct box view = contact_sheet_cube(box_grow(bone, 4, grid->dim), grid);
+static enum status contact_sheet_draw(struct image *page, int64_t x, int64_t y, const struct contact_sheet_row *row,
+                                      const struct contact_sheet_scene *scene, struct error *error)
+{
+    const struct grid *grid = row->grid;
+    const struct box *missing = &scene->missing, *focus = box_empty(*missing) ? &scene->bone : missing;
+    const struct box view = contact_sheet_cube(box_grow(scene->bone, 4, grid->dim), grid);
     double offset_mm[3];
     struct image picture;
 
-    /* Three slices through the middle of the implant, or of the bone where nothing is missing */
+    /* Three slices through the middle of the implant, where it differs most, or of the bone where nothing is missing */
     for (int axis = 0; axis < 3; axis++) {
-        const double middle = 0.5 * (double)(focus.lo[axis] + focus.hi[axis]);
-        const int64_t index =
-            box_empty(missing) ? (int64_t)middle : contact_sheet_telling_slice(row->implant, grid->dim, missing, axis);
-        offset_mm[axis] = (middle - 0.5 * (double)(bone.lo[axis] + bone.hi[axis])) * grid_spacing_mm(grid, axis);
-        if (render_slice_box(&picture, grid, flat, n_layers, (struct render_cut){axis, index, view}, TILE, error) ||
+        const double middle = 0.5 * (double)(focus->lo[axis] + focus->hi[axis]);
+        const int64_t index = box_empty(*missing) ? (int64_t)middle
+                              : scene->correct
+                                  ? contact_sheet_differing_slice(row->implant, row->truth, grid->dim, *missing, axis)
+                                  : contact_sheet_telling_slice(row->implant, grid->dim, *missing, axis);
+        offset_mm[axis] =
+            (middle - 0.5 * (double)(scene->bone.lo[axis] + scene->bone.hi[axis])) * grid_spacing_mm(grid, axis);
+        if (render_slice_box(&picture, grid, scene->layer, scene->n_layers, (struct render_cut){axis, index, view},
+                             TILE, error) ||
             contact_sheet_tile(page, x + axis * (TILE + GAP), y, &picture, tile_ground, error))
             return error->status;
     }
 
-    if (render_shaded(&picture, grid, row->implant ? solid : flat, n_layers, render_view_at(offset_mm), TILE, error))
+    struct render_layer solid[4];
+    for (int i = 0; i < scene->n_layers; i++)
+        solid[i] = scene->layer[scene->n_layers - 1 - i];
+    if (render_shaded(&picture, grid, solid, scene->n_layers, render_view_at(offset_mm), TILE, error))
         return error->status;
     return contact_sheet_tile(page, x + 3 * (TILE + GAP), y, &picture, ground, error);
+}
+
+static enum status contact_sheet_pictures(struct image *page, int64_t x, int64_t y, const struct contact_sheet_row *row,
+                                          struct error *error)
+{
+    struct contact_sheet_scene scene = {0};
+    enum status status = contact_sheet_scene_make(&scene, row, error);
+    if (!status && !box_empty(scene.bone))
+        status = contact_sheet_draw(page, x, y, row, &scene, error);
+    memory_free(scene.correct);
+    return status;
 }
 
 enum status contact_sheet_add(struct contact_sheet *sheet, const struct contact_sheet_row *row, struct error *error)

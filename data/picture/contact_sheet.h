@@ -1,5 +1,6 @@
-/* contact_sheet.h - contact sheets: many skulls on a page, one row each: three planes through the defect, a shaded view
- * of where it is, and a few words. Pages follow each other when there are many: FILE.png, or FILE_01.png, FILE_02.png
+/* contact_sheet.h - contact sheets: many skulls on a page, one row each: three planes through the defect (where there
+ * is a truth: where implant and truth differ most), a shaded view of where it is, and a few words. Pages follow each
+ * other when there are many: FILE.png, or FILE_01.png, FILE_02.png
  * ...
  *
  *     struct contact_sheet sheet;
@@ -23,6 +24,7 @@ struct contact_sheet_row {
     const struct grid *grid; /* NULL: no pictures */
     const uint8_t *skull;    /* complete or defective */
     const uint8_t *implant;  /* NULL: none */
+    const uint8_t *truth;    /* the true implant, which the other is compared with; NULL: not known */
     const char *name, *text; /* text: lines, wrapped; may be NULL */
     enum contact_sheet_mark mark;
 };
@@ -30,6 +32,7 @@ struct contact_sheet_row {
 struct contact_sheet {
     const char *path, *title; /* the caller's */
     int64_t n, per_page, columns, done;
+    bool compares; /* the caller's: rows have a truth, and the legend names its colours */
     struct image page;
 };
 

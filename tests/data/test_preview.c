@@ -85,6 +85,41 @@ static void test_colours(void)
     volume_done(&implant);
 }
 
+/* Against a truth that is shifted by some voxels, all four colours are seen in every slice, and the view has them too.
+ */
+static void test_truth(void)
+{
+    static const uint8_t colours[4][3] = {COLOUR_BONE, COLOUR_CORRECT, COLOUR_MISSED, COLOUR_EXTRA};
+    const int64_t lo_truth[3] = {12, 8, 44}, hi_truth[3] = {42, 38, 80};
+    struct error error = {0};
+    struct volume skull, implant, truth;
+    struct contact_sheet sheet;
+
+    skull_make(&skull, dim, mm, 0);
+    implant_make(&implant, &skull, lo, hi);
+    implant_make(&truth, &skull, lo_truth, hi_truth);
+    CHECK_OK(contact_sheet_open(&sheet, check_path("truth.png"), "t", 2, true, &error), &error);
+    sheet.compares = true;
+    const struct contact_sheet_row row = {
+        .grid = &skull.grid, .skull = skull.data, .implant = implant.data, .truth = truth.data, .name = "n"};
+    add_rows(&sheet, 1, &row);
+    const struct image *page = &sheet.page;
+    const int64_t first = page->w - 4 * 196 - 12;
+
+    for (int c = 0; c < 4; c++) {
+        int64_t n = 0;
+        for (int64_t y = 40; y < 230; y++)
+            for (int64_t x = first; x < first + 3 * (int64_t)196; x++)
+                n += memcmp(page->rgb + 3 * (y * page->w + x), colours[c], 3) == 0;
+        CHECK(n > 100);
+    }
+
+    CHECK_OK(contact_sheet_close(&sheet, &error), &error);
+    volume_done(&skull);
+    volume_done(&implant);
+    volume_done(&truth);
+}
+
 static char *checked(const char *path, const char *preview, int64_t n_bad)
 {
     struct error error = {0};
@@ -136,7 +171,8 @@ static void test_check(void)
 
 int main(int argc, char **argv)
 {
-    const struct check_test tests[] = {{"pages", test_pages}, {"colours", test_colours}, {"check", test_check}, {0}};
+    const struct check_test tests[] = {
+        {"pages", test_pages}, {"colours", test_colours}, {"truth", test_truth}, {"check", test_check}, {0}};
     log_set_level(LOG_QUIET);
     return check_main(argc, argv, tests);
 }
