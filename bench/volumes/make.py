@@ -1,9 +1,13 @@
 #!/usr/bin/env python3
-"""Volumes as hospitals send them, from one real skull: thick slices, very thin slices, a tilted head, an oblique affine, a field of view that
-ends at the orbits.  make.py NNN_complete.nrrd NNN_implant.nrrd OUT  writes OUT/in/NAME_defective.* and OUT/truth/NAME_{implant,defective}.*
-Needs numpy, scipy, pynrrd, nibabel. run.sh restores and compares them."""
+"""Volumes as hospitals send them, from one real skull: thick slices, very thin slices, tilted heads, an oblique affine, fields of view that end
+within the head, coarse voxels, noise.
+
+    make.py NNN_complete.nrrd NNN_implant.nrrd OUT [NAME...]
+
+writes OUT/in/NAME_defective.* and OUT/truth/NAME_{implant,defective}.*; without names, those that run.sh restores and compares.
+experiments/restoration/robust.sh takes others. Needs numpy, scipy, pynrrd; nibabel for oblique and nod-25."""
 import os, sys
-import numpy as np, nrrd, nibabel
+import numpy as np, nrrd
 from scipy import ndimage
 
 complete, header = nrrd.read(sys.argv[1])
@@ -26,11 +30,13 @@ def write_nrrd(path, mask, axes, origin, dtype=np.int32):
                                           "space origin": origin, "kinds": ["domain"] * 3, "encoding": "gzip", "units": ["mm"] * 3})
 
 
-def put(name, bone, gap, axes, origin, nifti=False):
+def put(name, bone, gap, axes, origin, nifti=False, seen=None):
+    """seen: the input, where it is not the bone without the gap"""
     bone, gap = bone > 0, gap > 0
-    for folder, what, mask in (("in", "defective", bone & ~gap), ("truth", "defective", bone & ~gap), ("truth", "implant", gap)):
+    for folder, what, mask in (("in", "defective", bone & ~gap if seen is None else seen), ("truth", "defective", bone & ~gap), ("truth", "implant", gap)):
         path = os.path.join(out, folder, f"{name}_{what}")
         if nifti:
+            import nibabel
             lps = np.eye(4)
             lps[:3, :3], lps[:3, 3] = axes.T, origin
             image = nibabel.Nifti1Image(mask.astype(np.int16), np.diag([-1, -1, 1, 1]) @ lps)
@@ -60,24 +66,66 @@ def turned(about, degrees):
     return turn
 
 
-def tilted(name, about, degrees, nifti):
-    dims = np.array(complete.shape) + (0, 0, 90)
+def tilted(name, about, degrees, nifti=False, more=90):
+    """the head turned about an axis of the volume, whose axes stay upright; more: slices, so that a tilted head fits"""
+    dims = np.array(complete.shape) + (0, 0, more)
     index_axes = (turned(about, degrees) * spacing[:, None]) / spacing[None, :]  # row a: index step of the new axis a
     first = centre - ((dims - 1) / 2) @ index_axes
     put(name, *(sampled(m, index_axes, first, tuple(dims)) for m in (complete, implant)), np.diag(spacing), origin, nifti)
 
 
-def cropped(name):
-    lowest = int(0.45 * complete.shape[2])
-    put(name, complete[:, :, lowest:], implant[:, :, lowest:], axes, origin + lowest * axes[2])
+def cropped(name, lowest, past=None):
+    put(name, complete[:, :, lowest:past], implant[:, :, lowest:past], axes, origin + lowest * axes[2])
 
 
-put("native", complete, implant, axes, origin)
-put("healthy", complete, np.zeros_like(implant), axes, origin)
-put("oblique", complete, implant, np.diag(spacing) @ turned(0, 25) @ turned(1, -25), origin, nifti=True)
-resliced("thick60", 60)
-cropped("cropped")
-tilted("nod25", 0, 25, nifti=False)
-tilted("nod-25", 0, -25, nifti=True)
-tilted("roll25", 1, 25, nifti=False)
-resliced("thin800", 800)
+def averaged(mask, axis, step):
+    """the mean over `step` voxels of an axis, of a mask blurred by half a voxel: else many voxels would be half bone exactly"""
+    edges = np.arange(int(mask.shape[axis] / step + 1e-6) + 1) * step
+    soft = ndimage.gaussian_filter1d(mask.astype(np.float32), 0.5, axis=axis)
+    total = np.cumsum(np.insert(soft, 0, 0, axis=axis), axis=axis)
+    low = np.minimum(edges.astype(int), mask.shape[axis] - 1)
+    share = (edges - low).reshape([-1 if a == axis else 1 for a in range(3)]).astype(np.float32)
+    return np.diff(np.take(total, low, axis) * (1 - share) + np.take(total, low + 1, axis) * share, axis=axis) / step
+
+
+def coarse(name, size_mm):
+    """voxels of this size, bone where more than half of a voxel is"""
+    step = np.maximum(np.array(size_mm) / spacing, 1)
+    masks = []
+    for mask in (complete, implant):
+        for axis in (2, 1, 0):
+            mask = averaged(mask, axis, step[axis]) if step[axis] > 1 else mask
+        masks.append(mask > 0.5)
+    put(name, *masks, axes * step[:, None], origin + (step / 2 - 0.5) @ axes)
+
+
+def noisy(name, blur_mm, sd):
+    """a threshold on a blurred skull with noise: a rough surface and specks; the implant stays as it is"""
+    value = ndimage.gaussian_filter((complete > implant).astype(np.float32), blur_mm / spacing)
+    noise = np.random.default_rng(1).standard_normal(complete.shape, dtype=np.float32)
+    put(name, complete, implant, axes, origin, seen=value + sd * noise > 0.5)
+
+
+bone_slices = np.flatnonzero(complete.any(axis=(0, 1)))
+bottom, top = bone_slices[0], bone_slices[-1]
+variants = {
+    "native": lambda name: put(name, complete, implant, axes, origin),
+    "healthy": lambda name: put(name, complete, np.zeros_like(implant), axes, origin),
+    "oblique": lambda name: put(name, complete, implant, np.diag(spacing) @ turned(0, 25) @ turned(1, -25), origin, nifti=True),
+    "thick60": lambda name: resliced(name, 60),
+    "cropped": lambda name: cropped(name, int(0.45 * complete.shape[2])),
+    "nod25": lambda name: tilted(name, 0, 25),
+    "nod-25": lambda name: tilted(name, 0, -25, nifti=True),
+    "roll25": lambda name: tilted(name, 1, 25),
+    "thin800": lambda name: resliced(name, 800),
+    "turn90": lambda name: tilted(name, 2, 90, more=0),
+    "upside_down": lambda name: tilted(name, 0, 180, more=0),
+    "vertex_cut": lambda name: cropped(name, 0, top + 1 - int(20 / spacing[2])),
+    "upper_half": lambda name: cropped(name, (bottom + top) // 2),
+    "slices_2.5mm": lambda name: coarse(name, (0, 0, 2.5)),
+    "slices_5mm": lambda name: coarse(name, (0, 0, 5)),
+    "voxels_2mm": lambda name: coarse(name, (2, 2, 2)),
+    "noise": lambda name: noisy(name, 0.5, 0.2),
+}
+for name in sys.argv[4:] or "native healthy oblique thick60 cropped nod25 nod-25 roll25 thin800".split():
+    variants[name](name)
