@@ -230,7 +230,8 @@ static enum status recipe_complete(struct recipe *recipe, struct arena *arena, s
         recipe->restore.working_spacing_mm[a] = recipe->data.spacing_mm;
 
     /* Absolute paths: the resolved recipe means the same from any folder. */
-    const char **paths[] = {&recipe->coarse, &recipe->data.set, &recipe->data.defects, &recipe->train.init};
+    const char **paths[] = {&recipe->coarse, &recipe->data.set, &recipe->data.defects, &recipe->data.augment.warp_model,
+                            &recipe->train.init};
 
     for (size_t i = 0; i < sizeof paths / sizeof *paths; i++)
         if (recipe_absolute(paths[i], arena, error))

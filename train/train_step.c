@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "shape/prior.h"
+#include "shape/warp.h"
 #include "train/average.h"
 #include "train/diagnose.h"
 #include "train/gradient.h"
@@ -73,10 +74,21 @@ static enum status train_step_field(void *context, struct prior_field *ret, cons
     return shape_prior_predict(ret, &prior, defective, head, item->name, error);
 }
 
+/* A loader's warp. Names as in train_step_field: only skulls to train on are augmented. */
+static enum status train_step_warp(void *context, struct augment_warp **ret, const struct dataset_case *item,
+                                   double share, struct rng rng, struct error *error)
+{
+    const struct train_step *train_step = context;
+    return shape_warp_draw(ret, &train_step->warp_model, &item->grid, item->name, item->content_hash, share, rng,
+                           error);
+}
+
 void train_step_loader(struct loader_config *ret, const struct train_step *train_step)
 {
     *ret = train_step->recipe->data;
     ret->distance = train_step->distance != NULL;
+    if (train_step->warp_model.heads.n)
+        ret->warp = (struct loader_warp){.draw = train_step_warp, .context = (void *)(uintptr_t)train_step};
     if (train_step->coarse && restorer_shape(train_step->coarse))
         ret->prior = (struct loader_prior){.field = train_step_field,
                                            .field_channels = train_step->recipe->network.input_channels - 1,
@@ -115,6 +127,8 @@ enum status train_step_open(struct train_step *train_step, const struct recipe *
                             "network.input_channels: %" PRId64 ", but a coarse network's prediction is one channel "
                             "beside the skull (2 would fit; 3 need a shape model)",
                             recipe->network.input_channels);
+    if (!status && recipe->data.augment.warp_shape > 0)
+        status = shape_model_read(&train_step->warp_model, recipe->data.augment.warp_model, error);
     if (!status)
         status = network_new(&train_step->network, &recipe->network, params, src, NETWORK_TRAIN, error);
     if (!status)
@@ -357,6 +371,7 @@ void train_step_close(struct train_step *train_step)
     optimizer_done(&train_step->optimizer);
     network_free(train_step->network);
     restorer_free(train_step->coarse);
+    shape_model_done(&train_step->warp_model);
     params_done(&train_step->params);
     memory_free(train_step->src);
     memory_free(train_step->target);

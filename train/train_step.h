@@ -11,6 +11,7 @@
 #ifndef CALVARIA_TRAIN_TRAIN_STEP_H
 #define CALVARIA_TRAIN_TRAIN_STEP_H
 
+#include "shape/model.h"
 #include "train/recipe.h"
 #include "train/replicas.h"
 
@@ -20,7 +21,8 @@ struct train_step {
     const struct recipe *recipe;
     struct params params;
     struct network *network;
-    struct restorer *coarse; /* the coarse stage; NULL: none */
+    struct restorer *coarse;       /* the coarse stage; NULL: none */
+    struct shape_model warp_model; /* whose heads' shapes drawn skulls get; empty: none */
     struct optimizer optimizer;
     struct loader *loader;
     float *src, *target, *d_p;   /* batch x channels x patch, plain; target and d_p use one channel */

@@ -46,6 +46,10 @@ static const struct config_field augment_fields[] = {
      .type = CONFIG_RANGE, .offset = OFFSET(crop_top_mm), .text = "[0, 0]", .unit = "mm", .min = 0, .max = 100,
      .help = "the crop of a whole skull ends this much higher above the highest bone, so that its top does not give "
              "the vault's height away"},
+    {.key = "warp_shape", .type = CONFIG_DOUBLE, .offset = OFFSET(warp_shape), .text = "0", .min = 0, .max = 2,
+     .help = "given the shape of another head of warp_model: a share of the way, drawn from 0 to this"},
+    {.key = "warp_model", .type = CONFIG_PATH, .offset = OFFSET(warp_model),
+     .help = "the shape model; skulls that are none of its heads keep their shape"},
     {0}};
 /* clang-format on */
 
@@ -58,6 +62,10 @@ static enum status augment_check(const void *value, const struct yaml_node *node
         return yaml_error(error, yaml_get(node, "elastic_mm"),
                           "elastic_mm: %g mm folds a field of control points %g mm apart (at most %.3g)",
                           config->elastic_mm, config->elastic_grid_mm, config->elastic_grid_mm / 2.48);
+    if (config->warp_shape > 0 && !config->warp_model)
+        return yaml_error(error, yaml_get(node, "warp_shape"),
+                          "warp_shape: %g, but no warp_model is given (a shape model made by `calvaria shape`)",
+                          config->warp_shape);
     if (config->crop_below[1] + config->crop_top[1] >= 1)
         return yaml_error(error, yaml_get(node, "crop_top"),
                           "crop_below and crop_top together may leave nothing of the skull (keep their sum below 1)");
@@ -79,7 +87,8 @@ enum {
     CHILD_SLICE,
     CHILD_NOISE,
     CHILD_CROP,
-    CHILD_CROP_TOP
+    CHILD_CROP_TOP,
+    CHILD_WARP
 };
 
 /* Turned about x, then y, then z. */
@@ -166,7 +175,7 @@ static void augment_draw_crop(struct augment *augment, const struct augment_conf
 static void augment_draw_rest(struct augment *augment, const struct augment_config *config, const struct rng *rng)
 {
     struct rng slice = rng_child(rng, CHILD_SLICE), noise = rng_child(rng, CHILD_NOISE),
-               crop_top = rng_child(rng, CHILD_CROP_TOP);
+               crop_top = rng_child(rng, CHILD_CROP_TOP), warp = rng_child(rng, CHILD_WARP);
     const double slice_vox = rng_range(config->slice_mm, &slice) / grid_spacing_mm(&augment->grid, 2);
     if (slice_vox > 1) {
         augment->slice_vox = slice_vox;
@@ -176,6 +185,7 @@ static void augment_draw_rest(struct augment *augment, const struct augment_conf
     augment->noise_surface = rng_range(config->noise_surface, &noise);
     augment->noise_bits = rng_range(config->noise_bits, &noise);
     augment->crop_top_mm = rng_range(config->crop_top_mm, &crop_top);
+    augment->warp_share = rng_uniform(&warp, 0, config->warp_shape);
 }
 
 enum status augment_draw(struct augment *ret, const struct augment_config *config, const struct grid *grid,
@@ -202,6 +212,8 @@ enum status augment_draw(struct augment *ret, const struct augment_config *confi
 void augment_done(struct augment *augment)
 {
     memory_free(augment->lattice);
+    if (augment->warp)
+        augment->warp->free(augment->warp);
     *augment = (struct augment){0};
 }
 

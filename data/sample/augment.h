@@ -26,11 +26,20 @@ struct augment_config {
     double crop;                            /* probability */
     double crop_below[2], crop_top[2];      /* shares of the bone's height */
     double crop_top_mm[2];
+    double warp_shape; /* with struct loader_warp */
+    const char *warp_model;
 };
 extern const struct config_table augment_table; /* every default is off */
 
 /* What a voxel of a drawn pair is. */
 enum { CODE_BONE = 1, CODE_MISSING = 2 /* and bone in the complete skull */ };
+
+/* One head made another, by a model of heads (shape/warp.h). */
+struct augment_warp {
+    /* In place: where a point of the other head comes from. Both in voxels of the skull's grid. */
+    void (*place)(const struct augment_warp *warp, double at[3]);
+    void (*free)(struct augment_warp *warp);
+};
 
 /* What one draw got. */
 struct augment {
@@ -46,13 +55,15 @@ struct augment {
     /* Displacements at the points of a lattice over the bone, mm; n[0] = 0: none. */
     int64_t n[3];
     double lattice_vox[3], lattice_lo[3];
-    float *lattice; /* x, y, z of each point */
+    float *lattice;            /* x, y, z of each point */
+    double warp_share;         /* of the way to another head, 0: none is drawn */
+    struct augment_warp *warp; /* set by who draws the head; NULL: the head as it is */
 };
 
 enum status augment_draw(struct augment *ret, const struct augment_config *config, const struct grid *grid,
                          struct box bone, struct rng rng, struct error *error);
 void augment_done(struct augment *augment);
-/* Where a point of the skull is in augmented coordinates (without the elastic warp, which is small). */
+/* Where a point of the skull is in augmented coordinates (without elastic and shape warps, which are small). */
 void augment_place(const struct augment *augment, double at[3]);
 
 /* Voxel i of a patch stands at lo + i * step, augmented coordinates. */

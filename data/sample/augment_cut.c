@@ -1,7 +1,8 @@
 /* augment_cut.c - filling a patch: where does each voxel come from, and what is there.
  *
- * The way back is computed at nodes 8 voxels apart and linear between them: exact for what is linear, and for
- * mirrorings to the last bit (the steps are eighths of whole numbers). Test: tests/data/test_augment.c. */
+ * The way back is computed at nodes 8 voxels apart (2 where bone gets another thickness) and linear between them: exact
+ * for what is linear, and for mirrorings to the last bit (the steps are eighths of whole numbers). Test:
+ * tests/data/test_augment.c. */
 #include "data/sample/augment.h"
 
 #include <math.h>
@@ -9,10 +10,11 @@
 
 #include "base/memory.h"
 
-enum { NODE_STEP = 8 };
+enum { NODE_BITS = 3, NODE_BITS_WARPED = 1 };
 
-/* Nodes over a patch: n points along each axis, 3 coordinates each. */
+/* Nodes over a patch, 2^bits voxels apart: n points along each axis, 3 coordinates each. */
 struct nodes {
+    int bits;
     int64_t n[3];
     float *at;
     float *row; /* nodes of the row at hand */
@@ -63,6 +65,8 @@ static void augment_cut_node_find(float out[3], const struct augment *augment, c
                 augment->to_skull[a][2] * off[2];
     if (augment->lattice)
         augment_cut_elastic_add(augment, at);
+    if (augment->warp)
+        augment->warp->place(augment->warp, at);
     for (int a = 0; a < 3; a++)
         out[a] = (float)at[a];
 }
@@ -70,8 +74,10 @@ static void augment_cut_node_find(float out[3], const struct augment *augment, c
 static enum status augment_cut_nodes_make(struct nodes *nodes, const struct augment *augment,
                                           const struct augment_patch *patch, struct error *error)
 {
+    nodes->bits = augment->warp ? NODE_BITS_WARPED : NODE_BITS;
+    const int64_t step = INT64_C(1) << nodes->bits;
     for (int a = 0; a < 3; a++)
-        nodes->n[a] = (patch->size[a] + NODE_STEP - 2) / NODE_STEP + 1;
+        nodes->n[a] = ((patch->size[a] + step - 2) >> nodes->bits) + 1;
     const int64_t n = nodes->n[0] * nodes->n[1] * nodes->n[2];
     nodes->at = memory_alloc((size_t)(n + nodes->n[0]), 3 * sizeof *nodes->at);
     if (!nodes->at)
@@ -84,19 +90,20 @@ static enum status augment_cut_nodes_make(struct nodes *nodes, const struct augm
                 const int64_t node[3] = {x, y, z};
                 double shown[3];
                 for (int a = 0; a < 3; a++)
-                    shown[a] = patch->lo[a] + (double)(node[a] * NODE_STEP) * patch->step[a];
+                    shown[a] = patch->lo[a] + (double)(node[a] * step) * patch->step[a];
                 augment_cut_node_find(out, augment, shown);
             }
     return STATUS_OK;
 }
 
 /* The node before `at` (in voxels of the patch) and the share of the one after it; a little beyond the ends is fine. */
-static int64_t augment_cut_node_before(double at, int64_t n, float *ret_share)
+static int64_t augment_cut_node_before(double at, int64_t n, int bits, float *ret_share)
 {
-    int64_t node = (int64_t)floor(at / NODE_STEP);
+    const double step = (double)(INT64_C(1) << bits);
+    int64_t node = (int64_t)floor(at / step);
     node = node > n - 2 ? n - 2 : node;
     node = node < 0 ? 0 : node;
-    *ret_share = (float)((at - (double)(node * NODE_STEP)) / NODE_STEP);
+    *ret_share = (float)((at - (double)node * step) / step);
     return node;
 }
 
@@ -105,8 +112,8 @@ static void augment_cut_nodes_row(struct nodes *nodes, int64_t y, double z)
 {
     float ty, tz;
     const int64_t stride[2] = {3 * nodes->n[0], 3 * nodes->n[0] * nodes->n[1]};
-    const int64_t ny = augment_cut_node_before((double)y, nodes->n[1], &ty),
-                  nz = augment_cut_node_before(z, nodes->n[2], &tz);
+    const int64_t ny = augment_cut_node_before((double)y, nodes->n[1], nodes->bits, &ty),
+                  nz = augment_cut_node_before(z, nodes->n[2], nodes->bits, &tz);
     const int64_t up = nodes->n[1] > 1 ? stride[0] : 0, over = nodes->n[2] > 1 ? stride[1] : 0;
     const float *at = nodes->at + ny * stride[0] + nz * stride[1];
     for (int64_t i = 0; i < stride[0]; i++)
@@ -188,8 +195,9 @@ static bool augment_cut_slice_shown(double *ret, const struct augment *augment, 
 /* Where voxel x of the row at hand comes from. */
 static inline void augment_cut_row_at(float at[3], const struct nodes *nodes, int64_t x)
 {
-    const float *node = nodes->row + 3 * (x / NODE_STEP);
-    const float t = (float)(x % NODE_STEP) / NODE_STEP;
+    const int64_t step = INT64_C(1) << nodes->bits;
+    const float *node = nodes->row + 3 * (x >> nodes->bits);
+    const float t = (float)(x & (step - 1)) / (float)step;
     for (int a = 0; a < 3; a++)
         at[a] = t > 0 ? (1 - t) * node[a] + t * node[3 + a] : node[a];
 }

@@ -33,6 +33,13 @@ struct loader_prior {
     int64_t field_channels; /* of `field` */
     void *context;
 };
+/* Gives a drawn skull another head's shape: a share of the way. *ret: NULL where the skull is to stay as it is. Called
+ * by the workers, several at a time, where the augmentation's warp_shape is above 0. */
+struct loader_warp {
+    enum status (*draw)(void *context, struct augment_warp **ret, const struct dataset_case *item, double share,
+                        struct rng rng, struct error *error);
+    void *context;
+};
 /* Channels of the prior: 0, 1 or field_channels. */
 int64_t loader_prior_channels(const struct loader_prior *prior);
 
@@ -52,6 +59,7 @@ struct loader_config {
     struct augment_config augment; /* of the split train alone: the others are not augmented */
     bool distance;                 /* no key: the caller's losses need the distance from each target's surface */
     struct loader_prior prior;     /* no key: set by the program */
+    struct loader_warp warp;       /* likewise; needed with warp_shape */
     int64_t share,
         shares; /* no keys: of each `shares` patches of the sequence this loader gives number `share`; 0 shares: all */
 };

@@ -12,7 +12,7 @@
 
 /* Streams of random numbers: one for epochs, one for samples. Each use within a sample has a child of its own. */
 enum { STREAM_EPOCH, STREAM_DRAW };
-enum { CHILD_DEFECT, CHILD_PATCHES, CHILD_AUGMENT, CHILD_NOISE, CHILD_KIND };
+enum { CHILD_DEFECT, CHILD_PATCHES, CHILD_AUGMENT, CHILD_NOISE, CHILD_KIND, CHILD_WARP };
 
 static struct rng sample_stream(uint64_t seed, uint64_t which, int64_t number)
 {
@@ -191,12 +191,28 @@ static enum status sample_whole(struct sample *sample, const struct sample_sourc
     return sample_resample(sample->fraction + n, skull, &to, error);
 }
 
+/* Another head's shape. */
+static enum status sample_warp(struct augment *augment, const struct sample_source *source,
+                               const struct dataset_case *item, struct rng rng, struct error *error)
+{
+    const struct loader_warp *warp = &source->config->warp;
+    if (augment->warp_share <= 0)
+        return STATUS_OK;
+    if (!warp->draw)
+        return error_set(error, STATUS_FAILED, "data.augment.warp_shape: no model of heads was opened");
+    if (warp->draw(warp->context, &augment->warp, item, augment->warp_share, rng, error))
+        return error->status;
+    augment->moved |= augment->warp != NULL;
+    return STATUS_OK;
+}
+
 static enum status sample_pair_make(struct sample_pair *pair, const struct sample_source *source, const struct rng *rng,
                                     struct error *error)
 {
     const struct dataset_case *item = dataset_case(source->set, pair->i);
     if (augment_draw(&pair->augment, &source->config->augment, &item->grid, item->box, rng_child(rng, CHILD_AUGMENT),
-                     error))
+                     error) ||
+        sample_warp(&pair->augment, source, item, rng_child(rng, CHILD_WARP), error))
         return error->status;
     const bool looked_up = pair->augment.moved || source->config->spacing_mm > 0;
     if (sample_defect(&pair->skull, &pair->implant, source, pair->i, looked_up, rng_child(rng, CHILD_DEFECT), error))

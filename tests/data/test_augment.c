@@ -282,13 +282,11 @@ static void test_bad_keys(void)
 {
     const struct {
         const char *text, *says;
-    } bad[] = {{"elastic_mm: 20", "folds a field"},
-               {"{crop_below: 0.6, crop_top: 0.5}", "nothing of the skull"},
-               {"scale: [1.2, 1.1]", "scale"},
-               {"rotate: 10", "unknown key"},
-               {"flip_x: 2", "flip_x"}};
+    } bad[] = {{"elastic_mm: 20", "folds a field"}, {"{crop_below: 0.6, crop_top: 0.5}", "nothing of the skull"},
+               {"scale: [1.2, 1.1]", "scale"},      {"rotate: 10", "unknown key"},
+               {"warp_shape: 1", "no warp_model"},  {"flip_x: 2", "flip_x"}};
 
-    for (int k = 0; k < 5; k++) {
+    for (int k = 0; k < 6; k++) {
         struct error error = {0};
         struct arena arena = {0};
         struct yaml_node *node;
@@ -303,7 +301,7 @@ static void test_bad_keys(void)
 
 static const char everything[] =
     "{probability: 0.8, flip_x: 0.5, rotate_deg: 12, scale: [0.9, 1.1], elastic_mm: 4, slice_mm: [0, 9], "
-    "noise_surface: [0, 0.05], noise_bits: [0, 0.001], crop: 0.4, crop_top: [0, 0.1]}";
+    "noise_surface: [0, 0.05], noise_bits: [0, 0.001], crop: 0.4, crop_top: [0, 0.1], warp_shape: 1, warp_model: a.h5}";
 static const int64_t lo[3] = {10, 10, 20}, hi[3] = {30, 30, 30};
 
 static const char *set_path(void)
@@ -335,6 +333,38 @@ static const char *set_path(void)
     return check_path("set.h5");
 }
 
+/* In place of a model of heads: a smooth wave along x, for two skulls of three. */
+struct bend {
+    struct augment_warp base;
+    double mm;
+};
+static int64_t bends;
+
+static void bend_place(const struct augment_warp *warp, double at[3])
+{
+    at[0] += ((const struct bend *)warp)->mm * sin(at[2] / 10);
+}
+
+static void bend_free(struct augment_warp *warp)
+{
+    memory_free(warp);
+}
+
+static enum status bend_draw(void *context, struct augment_warp **ret, const struct dataset_case *item, double share,
+                             struct rng rng, struct error *error)
+{
+    (void)error;
+    CHECK(share > 0 && share <= 1);
+    __atomic_fetch_add((int64_t *)context, 1, __ATOMIC_RELAXED);
+    *ret = NULL;
+    if (strcmp(item->name, "s1") == 0)
+        return STATUS_OK;
+    struct bend *bend = memory_alloc(1, sizeof *bend);
+    *bend = (struct bend){{bend_place, bend_free}, share * rng_uniform(&rng, 20, 30)};
+    *ret = &bend->base;
+    return STATUS_OK;
+}
+
 static struct loader_config loader_config_of(int sampler, const char *augment)
 {
     struct loader_config config = {.set = set_path(),
@@ -347,6 +377,7 @@ static struct loader_config loader_config_of(int sampler, const char *augment)
                                    .queue = 2};
     if (augment)
         config.augment = config_of(augment);
+    config.warp = (struct loader_warp){.draw = bend_draw, .context = &bends};
     return config;
 }
 
@@ -387,6 +418,37 @@ static void test_off(void)
         run(on, positions, &config, SPLIT_VAL, zero);
         CHECK(memcmp(plain, on, sizeof plain) == 0);
     }
+}
+
+/* A warp alone: the skull that has none stays as it is, to the bit; the others do not. Without a model it is an error.
+ */
+static void test_warp(void)
+{
+    struct error error = {0};
+    const struct loader_position zero = {0};
+    struct loader_config config = loader_config_of(SAMPLER_RANDOM, NULL), none;
+    uint64_t plain[STEPS], warped[STEPS];
+    struct loader_position positions[STEPS];
+    int64_t same = 0;
+    bends = 0;
+    run(plain, positions, &config, SPLIT_TRAIN, zero);
+    CHECK_INT(bends, 0);
+    config = loader_config_of(SAMPLER_RANDOM, "{warp_shape: 1, warp_model: a.h5}");
+    run(warped, positions, &config, SPLIT_TRAIN, zero);
+    CHECK(bends >= STEPS / 3);
+    for (int i = 0; i < STEPS; i++)
+        same += plain[i] == warped[i];
+    CHECK_INT(same, STEPS / 3);
+
+    struct loader *loader = NULL;
+    float *src = memory_alloc(PATCH, 2 * sizeof *src);
+    none = config;
+    none.warp.draw = NULL;
+    CHECK_OK(loader_new(&loader, &none, TASK_COMPLETION, SPLIT_TRAIN, 5, zero, &error), &error);
+    CHECK_FAILS(loader_next(loader, 1, src, src + PATCH, NULL, &positions[0], &error), &error, STATUS_FAILED,
+                "no model of heads");
+    loader_free(loader);
+    memory_free(src);
 }
 
 static void test_workers_and_resume(void)
@@ -491,6 +553,7 @@ int main(int argc, char **argv)
                                        {"noise", test_noise},
                                        {"bad_keys", test_bad_keys},
                                        {"off", test_off},
+                                       {"warp", test_warp},
                                        {"workers_and_resume", test_workers_and_resume},
                                        {"invariants", test_invariants},
                                        {"no_memory", test_no_memory},
