@@ -31,7 +31,11 @@ export function made(folder, ending) {
 }
 
 export function serve(...options) {
-  const child = spawn(calvaria, ['serve', '--model', 'builtin:mirror', '--port', '0', '--state', mkdtempSync(join(work, 'state_')), ...options])
+  return serveModel('builtin:mirror', ...options)
+}
+
+export function serveModel(model, ...options) {
+  const child = spawn(calvaria, ['serve', '--model', model, '--port', '0', '--state', mkdtempSync(join(work, 'state_')), ...options])
   servers.push(child)
   return new Promise((resolve, reject) => {
     let said = ''
