@@ -16,18 +16,6 @@ enum { HDF5_PATH_MAX = 4096, HDF5_REASON_MAX = 256, HDF5_MAX_PACKED = 64, HDF5_K
 /* Global because the library's state is. */
 static pthread_mutex_t hdf5_mutex = PTHREAD_MUTEX_INITIALIZER;
 
-void hdf5_lock(void)
-{
-    pthread_mutex_lock(&hdf5_mutex);
-    H5dont_atexit(); /* after a full disk HDF5's own cleanup at exit would crash */
-    H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
-}
-
-void hdf5_unlock(void)
-{
-    pthread_mutex_unlock(&hdf5_mutex);
-}
-
 /* The innermost entry of HDF5's error stack names the cause: it comes first when walking upward. Of "file write failed:
  * time = ..., errno = 28, error message = 'No space left on device', ..." the system's own words are kept. */
 static herr_t hdf5_first_reason(unsigned n, const H5E_error2_t *entry, void *text)
@@ -43,9 +31,33 @@ static herr_t hdf5_first_reason(unsigned n, const H5E_error2_t *entry, void *tex
     return 0;
 }
 
+/* Why the last call failed: a call after it, as one that closes something, clears HDF5's own stack. Under the lock. */
+static char hdf5_failed[HDF5_REASON_MAX];
+
+static herr_t hdf5_note_failure(hid_t stack, void *context)
+{
+    (void)context;
+    H5Ewalk2(stack, H5E_WALK_UPWARD, hdf5_first_reason, hdf5_failed);
+    return 0;
+}
+
+void hdf5_lock(void)
+{
+    pthread_mutex_lock(&hdf5_mutex);
+    H5dont_atexit(); /* after a full disk HDF5's own cleanup at exit would crash */
+    hdf5_failed[0] = '\0';
+    H5Eset_auto2(H5E_DEFAULT, hdf5_note_failure, NULL);
+}
+
+void hdf5_unlock(void)
+{
+    pthread_mutex_unlock(&hdf5_mutex);
+}
+
 enum status hdf5_error(struct error *error, const char *path, const char *what)
 {
-    char reason[HDF5_REASON_MAX] = "HDF5 gives no reason";
+    char reason[HDF5_REASON_MAX];
+    snprintf(reason, sizeof reason, "%s", hdf5_failed[0] ? hdf5_failed : "HDF5 gives no reason");
     H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, hdf5_first_reason, reason);
     H5Eclear2(H5E_DEFAULT);
     return error_set(error, STATUS_FAILED, "%s: %s: %s", path, what, reason);

@@ -52,6 +52,25 @@ static void test_finds(void)
     hdf5_unlock();
 }
 
+/* The reason is that of the call that failed, whatever was closed since. */
+static void test_reason(void)
+{
+    struct error error = {0};
+    hdf5_lock();
+    const hid_t create = H5Pcreate(H5P_FILE_CREATE);
+    CHECK(H5Fcreate("/nowhere/at/all.h5", H5F_ACC_TRUNC, create, H5P_DEFAULT) < 0);
+    H5Pclose(create);
+    hdf5_error(&error, "all.h5", "cannot be created");
+    hdf5_unlock();
+    CHECK_CONTAINS(error.text, "all.h5: cannot be created: unable to open file: No such file or directory");
+
+    error = (struct error){0};
+    hdf5_lock(); /* nothing failed since */
+    hdf5_error(&error, "all.h5", "cannot be created");
+    hdf5_unlock();
+    CHECK_CONTAINS(error.text, "HDF5 gives no reason");
+}
+
 static void test_opens(void)
 {
     const char *path = probe_file(), *pipe = check_path("pipe.h5");
@@ -80,7 +99,10 @@ static void test_ignored_children(void)
 
 int main(int argc, char **argv)
 {
-    const struct check_test tests[] = {
-        {"finds", test_finds}, {"opens", test_opens}, {"ignored_children", test_ignored_children}, {0}};
+    const struct check_test tests[] = {{"finds", test_finds},
+                                       {"reason", test_reason},
+                                       {"opens", test_opens},
+                                       {"ignored_children", test_ignored_children},
+                                       {0}};
     return check_main(argc, argv, tests);
 }
