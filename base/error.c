@@ -73,6 +73,8 @@ enum status error_while(struct error *error, const char *format, ...)
 
 enum status error_memory(struct error *error, size_t bytes, const char *what)
 {
+    if (bytes == 0)
+        return error_set(error, STATUS_FAILED, "memory: %s: not to be had (close other programs)", what);
     if (bytes < 1 << 20)
         return error_set(error, STATUS_FAILED, "memory: %s: %zu bytes are not to be had (close other programs)", what,
                          bytes);
