@@ -140,15 +140,19 @@ static int file_sync(const char *path, int flags)
 }
 
 /* Some network file systems cannot sync folders and say EINVAL. */
-static int file_sync_folder(const char *path)
+int file_sync_entry(const char *path)
 {
     size_t length = (size_t)(file_base(path) - path);
     char *folder = length ? memory_printf("%.*s", (int)length, path) : memory_strdup(".");
     if (!folder)
-        return ENOMEM;
+        return errno = ENOMEM;
     int number = file_sync(folder, O_DIRECTORY);
     memory_free(folder);
-    return number == EINVAL ? 0 : number;
+    if (number == EINVAL)
+        number = 0;
+    if (number)
+        errno = number;
+    return number;
 }
 
 enum status file_commit(char **part, const char *path, struct error *error)
@@ -162,7 +166,7 @@ enum status file_commit(char **part, const char *path, struct error *error)
     }
     memory_free(*part);
     *part = NULL;
-    number = file_sync_folder(path);
+    number = file_sync_entry(path);
     return number ? file_fail(error, path, "cannot make its folder entry durable", number) : STATUS_OK;
 }
 
@@ -324,7 +328,7 @@ int file_make_folder(const char *path)
 {
     if (mkdir(path, 0777))
         return -1;
-    const int number = file_sync_folder(path);
+    const int number = file_sync_entry(path);
     if (number) {
         rmdir(path);
         errno = number;

@@ -49,6 +49,9 @@ enum status file_write(const char *path, const void *data, size_t bytes, struct 
 enum status file_check_free(const char *path, bool overwrite, struct error *error);
 bool file_exists(const char *path);
 bool file_is_folder(const char *path);
+/* The name that `path` was given, or lost, in its folder outlives a power loss from here on. 0, or a number that
+ * errno has, too. */
+int file_sync_entry(const char *path);
 /* mkdir(2), whose entry outlives a power loss. */
 int file_make_folder(const char *path);
 enum status file_make_folders(const char *path, struct error *error); /* mkdir -p */

@@ -292,6 +292,18 @@ enum status store_begin(struct store *store, struct job *job, char **ret_folder,
     return STATUS_OK;
 }
 
+/* A power loss takes none of a new job's names: the upload's, what lies beside the record, the folder's own. */
+static enum status store_write_first(const char *folder, const struct job *job, struct error *error)
+{
+    char *upload = memory_printf("%s/%s", folder, JOB_UPLOAD);
+    int number = upload ? file_sync_entry(upload) : ENOMEM;
+    enum status status = number ? STATUS_OK : job_write(folder, job, error);
+    if (!number && !status)
+        number = file_sync_entry(folder);
+    memory_free(upload);
+    return number ? error_set(error, STATUS_FAILED, "%s: cannot be kept: %s", folder, strerror(number)) : status;
+}
+
 enum status store_add(struct store *store, struct job *job, struct error *error)
 {
     char *folder = store_folder(store, job->id);
@@ -300,7 +312,7 @@ enum status store_add(struct store *store, struct job *job, struct error *error)
     job->state = JOB_QUEUED;
     job_collect(job, folder);
 
-    enum status status = job_write(folder, job, error);
+    enum status status = store_write_first(folder, job, error);
     if (!status) {
         pthread_mutex_lock(&store->mutex);
         status = store_put(store, job, error);
@@ -348,7 +360,7 @@ static int store_check_revision(const struct store *store, const struct job *job
 static bool store_move_edit(const char *folder, const char *edit)
 {
     char *to = memory_printf("%s/%s", folder, JOB_EDIT_NEW);
-    bool ok = to && (edit ? rename(edit, to) == 0 : unlink(to) == 0 || errno == ENOENT);
+    bool ok = to && (edit ? rename(edit, to) == 0 && file_sync_entry(to) == 0 : unlink(to) == 0 || errno == ENOENT);
     memory_free(to);
     return ok;
 }
@@ -540,8 +552,8 @@ int store_cancel(struct store *store, const char *id)
 static void store_unlink(const struct store *store, const char *id, bool whole)
 {
     char *folder = store_folder(store, id), *record = memory_printf("%s/%s/job.json", store->folder, id);
-    if (record)
-        unlink(record);
+    if (record && unlink(record) == 0)
+        file_sync_entry(record); /* what was deleted does not come back after a power loss */
     if (folder && whole)
         folder_remove(folder);
     memory_free(record);
