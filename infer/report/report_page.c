@@ -170,6 +170,7 @@ static void page_work(FILE *file, const struct report *report, const struct rest
                       const struct restorer *restorer)
 {
     const struct grid *grid = &restoration->implant.grid;
+    const struct model *model = restorer_model(restorer);
     const struct shape_model *shape = restorer_shape(restorer);
     fputs("<h2>Work</h2><dl>\n", file);
     char hash[REPORT_HASH_BYTES];
@@ -177,8 +178,15 @@ static void page_work(FILE *file, const struct report *report, const struct rest
     page_fact(file, "model", "%s", file_base(restorer_path(restorer)));
     if (!report_model_hash(hash, restorer, &ignored) && *hash)
         page_fact(file, "model's hash (XXH64)", "%s", hash);
+    if (model)
+        page_fact(file, "network", "%s, %" PRId64 " parameters", model->network.name ? model->network.name : "unnamed",
+                  model->params.n_floats);
+    if (model && model_text(model, "licence"))
+        page_fact(file, shape ? "network's origin" : "model's origin", "%s", model_text(model, "licence"));
+    if (shape)
+        page_fact(file, "shape model", "of %" PRId64 " heads", shape->heads.n);
     if (shape && *shape->licence)
-        page_fact(file, "model's origin", "%s", shape->licence);
+        page_fact(file, model ? "shape model's origin" : "model's origin", "%s", shape->licence);
     page_fact(file, "voxels", "%" PRId64 " x %" PRId64 " x %" PRId64, grid->dim[0], grid->dim[1], grid->dim[2]);
     page_fact(file, "voxel size, mm", "%.3g x %.3g x %.3g", grid_spacing_mm(grid, 0), grid_spacing_mm(grid, 1),
               grid_spacing_mm(grid, 2));

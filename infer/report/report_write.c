@@ -111,9 +111,29 @@ enum status report_model_hash(char text[REPORT_HASH_BYTES], const struct restore
     return STATUS_OK;
 }
 
-static enum status report_write_model(struct json *json, const struct restorer *restorer, struct error *error)
+/* A network, and the coarse one inside it. */
+static void report_write_network(struct json *json, cJSON *object, const struct model *model)
 {
     static const char *const texts[] = {"name", "seed", "step", "dataset_hash", "versions", "metrics", "licence"};
+    json_text(json, object, "network", model->network.name ? model->network.name : "");
+    json_number(json, object, "parameters", (double)model->params.n_floats);
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        if (model_text(model, texts[i]))
+            json_text(json, object, texts[i], model_text(model, texts[i]));
+    if (model->coarse)
+        report_write_network(json, json_object(json, object, "coarse"), model->coarse);
+}
+
+static void report_write_shape(struct json *json, cJSON *object, const struct shape_model *shape)
+{
+    json_text(json, object, "dataset_hash", shape->set_hash);
+    json_text(json, object, "licence", shape->licence);
+    json_number(json, object, "heads", (double)shape->heads.n);
+}
+
+/* The file; then its network, its shape model, or both: networks on a shape model and beside one. */
+static enum status report_write_model(struct json *json, const struct restorer *restorer, struct error *error)
+{
     cJSON *object = json_object(json, json->root, "model");
     const struct model *model = restorer_model(restorer);
     const struct shape_model *shape = restorer_shape(restorer);
@@ -128,18 +148,10 @@ static enum status report_write_model(struct json *json, const struct restorer *
     if (report_model_hash(hash, restorer, error))
         return error->status;
     json_text(json, object, "xxh64", hash);
-    if (shape) {
-        json_text(json, object, "dataset_hash", shape->set_hash);
-        json_text(json, object, "licence", shape->licence);
-        json_number(json, object, "heads", (double)shape->heads.n);
-        return STATUS_OK;
-    }
-    json_text(json, object, "network", model->network.name ? model->network.name : "");
-    json_number(json, object, "parameters", (double)model->params.n_floats);
-    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
-        if (model_text(model, texts[i]))
-            json_text(json, object, texts[i], model_text(model, texts[i]));
-
+    if (model)
+        report_write_network(json, object, model);
+    if (shape)
+        report_write_shape(json, model ? json_object(json, object, "shape_model") : object, shape);
     return STATUS_OK;
 }
 
