@@ -503,13 +503,16 @@ static enum status restore_network_turned(struct restoration *result, struct res
         status = restore_turn_back(&result->implant, &turned.implant, error);
     if (!status)
         status = restore_turn_back(&result->raw, &turned.raw, error);
+    if (!status && turned.prediction.data) /* its axes along the skull's once more: the surface is made from it */
+        status = turn_volume(&result->prediction, &turned.prediction, turn_lps, error);
+    result->threshold = turned.threshold;
     result->stats = turned.stats;
     result->spread = turned.spread; /* of the turned volume: its grid says where it lies */
     result->network_s = turned.network_s;
     result->changed_vox = turned.changed_vox;
     volume_done(&turned.implant);
     volume_done(&turned.raw);
-    volume_done(&turned.prediction); /* on the turned grid: the surface follows the mask */
+    volume_done(&turned.prediction);
     return status;
 }
 

@@ -3,6 +3,8 @@
 #include <math.h>
 #include <string.h>
 
+#include <cjson/cJSON.h>
+
 #include "base/file.h"
 #include "data/volume/formats.h"
 #include "data/volume/turn.h"
@@ -211,6 +213,36 @@ static void test_correction(void)
     restoration_done(&weighed);
 }
 
+/* The report states both: the network, and the shape model that it corrects. */
+static void test_report_of_both(void)
+{
+    struct error error = {0};
+    struct restorer *restorer = NULL;
+    struct restoration result = {0};
+    struct report report;
+    char *text = NULL, *page = NULL;
+    make_files();
+    CHECK_OK(restorer_open(&restorer, make_pair("both.h5", 1), NULL, &error), &error);
+    CHECK_OK(restorer_run(&result, restorer, &skull, NULL, &error), &error);
+    CHECK_OK(report_make(&report, &result, &skull, restorer, &(struct report_request){0}, &error), &error);
+    CHECK_OK(report_text(&text, &report, &result, restorer, "case.nrrd", &error), &error);
+    CHECK_OK(report_page_text(&page, &report, &result, restorer, "case.nrrd", &error), &error);
+    cJSON *root = cJSON_Parse(text ? text : "");
+    const cJSON *model = cJSON_GetObjectItem(root, "model"), *shape = cJSON_GetObjectItem(model, "shape_model");
+    CHECK_TEXT(cJSON_GetStringValue(cJSON_GetObjectItem(model, "network")), "pair");
+    CHECK(cJSON_GetNumberValue(cJSON_GetObjectItem(model, "parameters")) > 100);
+    CHECK_INT((int64_t)cJSON_GetNumberValue(cJSON_GetObjectItem(shape, "heads")), 6);
+    CHECK(cJSON_GetStringValue(cJSON_GetObjectItem(shape, "dataset_hash")) != NULL);
+    CHECK_CONTAINS(page ? page : "", "<dt>network<dd>pair, ");
+    CHECK_CONTAINS(page ? page : "", "<dt>shape model<dd>of 6 heads");
+    cJSON_Delete(root);
+    memory_free(text);
+    memory_free(page);
+    report_done(&report);
+    restoration_done(&result);
+    restorer_free(restorer);
+}
+
 /* beside.h: of what the network offers within the box, what lies on no ray of a hole and hangs together with the
  * implant. */
 static void test_beside(void)
@@ -267,13 +299,36 @@ static void test_batch(void)
     arena_done(&arena);
 }
 
+/* The prediction that is handed on lies on the turned head's own grid: it gives the implant back. */
+static void check_prediction(const struct restoration *result, const struct volume *head)
+{
+    struct error error = {0};
+    const struct grid *grid = &head->grid;
+    const int64_t n = grid_voxels(grid);
+    const struct box whole = {{0}, {grid->dim[0], grid->dim[1], grid->dim[2]}};
+    float *p = memory_alloc((size_t)n, sizeof *p);
+    int64_t others = 0, missing = 0;
+    if (!CHECK(result->prediction.data != NULL) || !CHECK(p != NULL))
+        return;
+    CHECK_NEAR(result->threshold, 0.5, 0);
+    CHECK_OK(prediction_values(p, grid, whole, &result->prediction, &error), &error);
+    for (int64_t v = 0; v < n; v++) {
+        const bool is = p[v] > 0.5F && !((const uint8_t *)head->data)[v];
+        others += is != (((const uint8_t *)result->implant.data)[v] != 0);
+        missing += is;
+    }
+    CHECK(missing > 1000);
+    CHECK(others * 1000 < missing); /* in another order of summation a value at the threshold falls the other way */
+    memory_free(p);
+}
+
 /* A network that returns its prior two voxels towards the vertex: of a head in any quarter turn the same voxels. */
 static void test_network_turned(void)
 {
     static const double turns[][3] = {{0, 180, 0}, {90, 0, 0}};
     struct error error = {0};
     struct fixture_network up;
-    struct restorer *coarse = NULL, *network = NULL;
+    struct restorer *coarse = NULL, *network = NULL, *resampled = NULL;
     struct restoration upright = {0}, turned = {0};
     struct restore_config config = {.task = TASK_IMPLANT,
                                     .threshold = 0.5,
@@ -285,6 +340,9 @@ static void test_network_turned(void)
     up.params.value[params_find(&up.params, "up.w")->offset + 125 + 0 * 25 + 2 * 5 + 2] = 1; /* channel 1, z - 2 */
     CHECK_OK(restorer_open(&coarse, model_path, NULL, &error), &error);
     CHECK_OK(restorer_new(&network, &up.config, &up.params, &config, coarse, &error), &error);
+    config.working_spacing_mm[0] = config.working_spacing_mm[1] = config.working_spacing_mm[2] = 3;
+    CHECK_OK(restorer_new(&resampled, &up.config, &up.params, &config, coarse, &error), &error);
+    restorer_keep_prediction(resampled, true);
     CHECK_OK(restorer_run(&upright, network, &skull, NULL, &error), &error);
     CHECK(mask_count(upright.implant.data, grid_voxels(&skull.grid)) > 1000);
 
@@ -296,11 +354,15 @@ static void test_network_turned(void)
                  &error);
         CHECK(overlap(&back, &upright.implant) > 0.9);
         volume_done(&back);
+        restoration_done(&turned);
+        CHECK_OK(restorer_run(&turned, resampled, &other, NULL, &error), &error);
+        check_prediction(&turned, &other);
         volume_done(&other);
         restoration_done(&turned);
     }
     restoration_done(&upright);
     restorer_free(network);
+    restorer_free(resampled);
     restorer_free(coarse);
     fixture_network_done(&up);
 }
@@ -337,6 +399,7 @@ int main(int argc, char **argv)
 {
     const struct check_test tests[] = {{"restorer", test_restorer},
                                        {"correction", test_correction},
+                                       {"report_of_both", test_report_of_both},
                                        {"beside", test_beside},
                                        {"batch", test_batch},
                                        {"network_turned", test_network_turned},
