@@ -15,6 +15,17 @@
 
 static const char MAGIC[16] = "calvaria-part 3";
 
+/* Whoever gives one of these a member puts it into the walk below and states the new size (of 64-bit systems): what is
+ * forgotten would be nothing where a kept restoration is taken up again. Not walked: completed, cuts, raw (made anew or
+ * of the run alone), shape->in_hole (of the restoring alone). */
+#define WALKS(type, bytes) \
+    _Static_assert(sizeof(void *) != 8 || sizeof(type) == (bytes), "walk the new member of " #type)
+WALKS(struct restoration, 2584);
+WALKS(struct shape_restoration, 520);
+WALKS(struct surfaces, 248);
+WALKS(struct hole, 64);
+WALKS(struct radial_map, 40);
+
 struct walk {
     FILE *file;
     bool writing, failed, short_of_memory;
