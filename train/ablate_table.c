@@ -271,16 +271,35 @@ enum status ablate_write_tables(const struct ablate_result *result, const struct
 
 /* --- the picture --- */
 
-/* A panel per metric: a small circle for each seed, mean and standard deviation to its left. */
-static const char plot_setup[] = "unset key\nset xtics rotate by -30 noenhanced scale 0\nset offsets 0.6,0.6,0,0\n"
-                                 "set rmargin 6\nset bmargin 4\n";
+/* The labels' size, in characters: the longest one, and all side by side. */
+static void ablate_label_size(const struct ablate_config *config, int64_t *ret_longest, int64_t *ret_all)
+{
+    *ret_longest = *ret_all = 0;
+    for (int64_t p = 0; p < ablate_points(config); p++) {
+        int64_t n = config->axes.n - 1;
+        for (int a = 0; a < (int)config->axes.n; a++)
+            n += (int64_t)strlen(ablate_value_at(config, p, a)->name);
+        *ret_longest = n > *ret_longest ? n : *ret_longest;
+        *ret_all += n + 2;
+    }
+}
 
+/* A panel per metric: a small circle for each seed, mean and standard deviation to its left. Labels that do not fit
+ * side by side stand upright, and the picture grows by their length: none is cut. */
 void ablate_plot(const struct ablate_config *config, const char *out)
 {
     struct error error = {0};
     struct arena arena = {0};
     int64_t n = config->measure.metrics.n, columns = n < 3 ? n : 3, rows = (n + columns - 1) / columns;
-    char *body = arena_printf(&arena, "%sset multiplot layout %" PRId64 ",%" PRId64 "\n", plot_setup, rows, columns);
+    enum { PANEL_WIDTH = 420, PANEL_HEIGHT = 310, PLOT_CHARS = 42, CHAR_WIDTH = 8, LINE_HEIGHT = 18 };
+    int64_t longest, all;
+    ablate_label_size(config, &longest, &all);
+    const bool upright = all > PLOT_CHARS;
+    const int64_t lines = upright ? 2 + longest * CHAR_WIDTH / LINE_HEIGHT : 2;
+    char *body = arena_printf(&arena,
+                              "unset key\nset xtics %s noenhanced scale 0\nset offsets 0.6,0.6,0,0\nset rmargin 2\n"
+                              "set bmargin %" PRId64 "\nset multiplot layout %" PRId64 ",%" PRId64 "\n",
+                              upright ? "rotate by 90 right" : "norotate", lines, rows, columns);
 
     /* Mean and standard deviation from table.tsv, single seeds from runs.tsv. */
     for (int64_t m = 0; body && m < n; m++) {
@@ -296,8 +315,8 @@ void ablate_plot(const struct ablate_config *config, const char *out)
     const struct plot plot = {.folder = out,
                               .name = "metrics",
                               .body = body,
-                              .width = 420 * (int)columns,
-                              .height = 340 * (int)rows,
+                              .width = PANEL_WIDTH * (int)columns,
+                              .height = (PANEL_HEIGHT + LINE_HEIGHT * (int)lines) * (int)rows,
                               .vectors = true};
     if (body && plot_draw(&plot, &error))
         log_warn("%.*s", (int)strcspn(error.text, "\n"), error.text);

@@ -144,6 +144,33 @@ static bool same_text(const char *a, const char *b)
     return same;
 }
 
+/* The labels of the picture end above its lower edge: half the letters' height is their width at most. */
+static void check_labels(const char *svg)
+{
+    const double WIDTH = 0.62, EDGE = 2;
+    char *text = file_exists(svg) ? chain_text(svg) : NULL;
+    double height = 0, x, y;
+    int n = 0;
+    const char *at = text ? strstr(text, " height=\"") : NULL;
+    if (!at) {
+        printf("    skipped: no picture (gnuplot is not installed)\n");
+        memory_free(text);
+        return;
+    }
+    CHECK(sscanf(at, " height=\"%lf", &height) == 1);
+    while ((at = strstr(at, "<g transform=\"translate("))) {
+        const char *label = strstr(at, "<text>");
+        if (sscanf(at, "<g transform=\"translate(%lf,%lf) rotate(-90)", &x, &y) == 2 && label &&
+            strncmp(strstr(at, "text-anchor=") + 12, "\"end\"", 5) == 0 && strstr(at, ") rotate(-90)") < label) {
+            n++;
+            CHECK(y + WIDTH * 12 * (double)strcspn(label + 6, "<") + EDGE < height);
+        }
+        at++;
+    }
+    CHECK_INT(n, 12); /* four points in three panels */
+    memory_free(text);
+}
+
 static void test_run(void)
 {
     struct error error;
@@ -167,6 +194,8 @@ static void test_run(void)
     CHECK_CONTAINS(table, "| both | overlap | 2 |");
     CHECK_CONTAINS(table, "| both overlap | volume_error | 1 | ");
     memory_free(table);
+
+    check_labels(check_path("out/metrics.svg"));
 
     /* The one skull has a volume error with every seed: the mean difference is that of the means. */
     char *differences = chain_text(check_path("out/differences.tsv"));
