@@ -86,8 +86,10 @@ static struct stack *fault_find_stack(const void *caller)
 
 __attribute__((visibility("default"))) int posix_memalign(void **ret, size_t align, size_t bytes)
 {
+    if (!fault_memalign) /* another library's constructor runs before this one's */
+        fault_memalign = (int (*)(void **, size_t, size_t))dlsym(RTLD_NEXT, "posix_memalign");
     if (!fault.on)
-        return fault_memalign ? fault_memalign(ret, align, bytes) : ENOMEM;
+        return fault_memalign(ret, align, bytes);
     pthread_mutex_lock(&fault.mutex);
     struct stack *stack = fault_find_stack(__builtin_return_address(0));
     const bool fails = stack && ++stack->count == fault.fail_nth && stack->name == fault.fail_name;

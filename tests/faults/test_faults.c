@@ -27,13 +27,19 @@ struct scene_command {
     const char *name;
     bool quick;
     const char *grows;  /* files that a failed run may leave in an earlier state */
+    const char *spares; /* files that a run does without */
     const char *before; /* copied to @out first, or NULL */
+    const char *faults; /* "/state": only what lies below @out/state fails; NULL: all of @out */
+    const char *script; /* runs the program, in place of the program itself; without its last argument it clears up
+                           after a failed run */
     const char *args[MAX_ARGS];
 };
 
 #define TRAIN_SETS \
     "--set", "data.set=@in/set.h5", "--set", "data.defects=@in/sphere.yaml", "--set", "train.steps=2", "--threads", "1"
 #define RUN_FILES "STATUS metrics.tsv log.txt environment.txt best.h5 last.h5"
+
+#define DRAWN "metrics.gp metrics.png metrics.svg metrics.pdf"
 
 static const struct scene_command commands[] = {
     {.name = "phantom",
@@ -82,6 +88,15 @@ static const struct scene_command commands[] = {
     {.name = "shape",
      .args = {"shape", "@in/set.h5", "--split", "all", "--from", "@in/shape.h5", "--no-tune", "--out",
               "@out/shape.h5"}},
+    {.name = "ablate",
+     .grows = RUN_FILES " table.md table.tsv runs.tsv differences.tsv " DRAWN, /* without the run that failed */
+     .spares = DRAWN,
+     .args = {"ablate", "@in/grid.yaml", "--out", "@out/grid"}},
+    {.name = "serve",
+     .quick = true,
+     .faults = "/state",
+     .script = "tests/faults/serve_job.sh",
+     .args = {"@out", "@in/defects/phantom_001_d00_defective.nii.gz"}},
     {0},
 };
 
@@ -96,6 +111,12 @@ static const char tiny_yaml[] =
     "optimizer: { type: adam, lr: 2.0e-3 }\n"
     "train: { steps: 2, batch: 1, validate_every: 1, validate_patches: 1, validate_cases: 0, checkpoint_every: 1, "
     "plot_every: 0, best: loss }\nrestore: { scan: overlap, overlap_frac: 0.5, threshold: 0.5 }\n";
+/* One run, one restored skull. */
+static const char grid_yaml[] =
+    "name: grid\nbase: tiny.yaml\n"
+    "set: [data.set=set.h5, data.defects=sphere.yaml, train.threads=1, 'restore.postprocess=[{keep_largest: 1}]']\n"
+    "seeds: [1]\naxes:\n  - { name: rate, values: [ { name: low, set: [optimizer.lr=1.0e-3] } ] }\n"
+    "evaluate: { cases: 1, defects: sphere.yaml }\n";
 static const char sphere_yaml[] = "defects:\n  - { type: sphere, radius_mm: [25, 35], min_volume_ml: 1 }\n";
 
 struct tree {
@@ -110,6 +131,7 @@ struct tree {
 
 static struct {
     const char *program, *shim, *work, *in, *out, *said, *report;
+    const char *script, *faults; /* of the command under test */
     bool all;
     int64_t n_runs, n_failed, n_unreached, n_allocations, n_calls;
 } scene;
@@ -191,12 +213,12 @@ static char *scene_expand(const char *text, struct arena *arena)
 /* Runs a command line; `run` says which fault. */
 static void scene_run(struct fault_run *run, const char *const *args, struct arena *arena)
 {
-    char *argv[MAX_ARGS + 2] = {(char *)(uintptr_t)scene.program};
+    char *argv[MAX_ARGS + 3] = {(char *)(uintptr_t)scene.script, (char *)(uintptr_t)scene.program};
     struct error error = {0};
     for (int i = 0; args[i]; i++)
-        argv[i + 1] = scene_expand(args[i], arena);
-    run->argv = argv;
-    run->folder = scene.out;
+        argv[i + 2] = scene_expand(args[i], arena);
+    run->argv = argv + (scene.script == NULL);
+    run->folder = arena_printf(arena, "%s%s", scene.out, scene.faults ? scene.faults : "");
     run->said_path = scene.said;
     unlink(scene.report);
     CHECK_OK(fault_run(run, &error), &error);
@@ -221,7 +243,8 @@ static bool scene_prepare(bool shape)
         CHECK_OK(file_make_folders(scene.out, &error), &error) &&
         CHECK_OK(file_write(file_join(&arena, scene.in, "tiny.yaml"), tiny_yaml, strlen(tiny_yaml), &error), &error) &&
         CHECK_OK(file_write(file_join(&arena, scene.in, "sphere.yaml"), sphere_yaml, strlen(sphere_yaml), &error),
-                 &error);
+                 &error) &&
+        CHECK_OK(file_write(file_join(&arena, scene.in, "grid.yaml"), grid_yaml, strlen(grid_yaml), &error), &error);
     const char *const lines[][MAX_ARGS] = {
         {"phantom", "--out", "@in/skulls", "--count", "5", "--seed", "3", "--spacing-mm", "6"},
         {"inject", "@in/skulls/phantom_001.nii.gz", "--defects", "configs/defects/craniotomy.yaml", "--out",
@@ -251,21 +274,24 @@ static void scene_reset(const struct scene_command *command)
 
 /* ---- what a disturbed run left ---- */
 
-static bool scene_may_grow(const struct scene_command *command, const char *name)
+/* Is the file among the names of a list? */
+static bool scene_lists(const char *list, const char *path)
 {
-    const char *base = file_base(name), *at = command->grows ? strstr(command->grows, base) : NULL;
-    return at && (at == command->grows || at[-1] == ' ') && strchr(" ", at[strlen(base)]);
+    const char *base = file_base(path), *at = list ? strstr(list, base) : NULL;
+    return at && (at == list || at[-1] == ' ') && strchr(" ", at[strlen(base)]);
 }
 
 static bool scene_opens(const char *name)
 {
     struct arena arena = {0};
     struct fault_run run = {0};
-    const char *said = scene.said;
+    const char *said = scene.said, *script = scene.script;
     const char *const args[] = {"info", file_join(&arena, scene.out, name), NULL};
     scene.said = file_join(&arena, scene.work, "info");
+    scene.script = NULL;
     scene_run(&run, args, &arena);
     scene.said = said;
+    scene.script = script;
     arena_done(&arena);
     return run.code == 0;
 }
@@ -283,16 +309,26 @@ static const char *scene_judge_files(const struct scene_command *command, const 
         const bool same = k >= 0 && (whole->files[k].varies ? left.files[i].bytes > 0 : tree_same(&left, i, whole, k));
         if (k < 0)
             why = arena_printf(arena, "%s is left", name);
-        else if (!same && !(failed && scene_may_grow(command, name)))
+        else if (!same && !(failed && scene_lists(command->grows, name)))
             why = arena_printf(arena, "%s is half-written", name);
         else if (!same && file_has_suffix(name, ".h5") && !scene_opens(name))
             why = arena_printf(arena, "%s does not open", name);
     }
     for (int k = 0; !why && !failed && k < whole->n; k++)
-        if (tree_find(&left, whole->files[k].name) < 0)
+        if (tree_find(&left, whole->files[k].name) < 0 && !scene_lists(command->spares, whole->files[k].name))
             why = arena_printf(arena, "%s is missing", whole->files[k].name);
     tree_done(&left);
     return why;
+}
+
+static void scene_print_said(void)
+{
+    struct error error = {0};
+    char *said = NULL;
+    size_t bytes;
+    if (!file_read(&said, &bytes, scene.said, 1 << 20, &error))
+        printf("    %s\n", said);
+    memory_free(said);
 }
 
 static const char *scene_judge(const struct scene_command *command, const struct fault_run *run,
@@ -318,17 +354,33 @@ static const char *scene_judge(const struct scene_command *command, const struct
     else
         why = scene_judge_files(command, whole, run->code != 0, arena);
     if (why)
-        printf("    %s\n", said);
+        scene_print_said();
     memory_free(said);
     memory_free(report);
     return why;
+}
+
+/* What a failed script left is cleared up by the program undisturbed. Why it could not, or NULL. */
+static const char *scene_clear_up(const struct scene_command *command, struct arena *arena)
+{
+    struct fault_run run = {0};
+    const char *said = scene.said, *args[MAX_ARGS] = {0};
+    for (int i = 0; command->args[i + 1]; i++)
+        args[i] = command->args[i];
+    scene.said = file_join(arena, scene.work, "cleared");
+    scene_run(&run, args, arena);
+    scene.said = said;
+    return run.code == 0 ? NULL
+                         : arena_printf(arena, "started again: exit code %d (see %s/cleared)", run.code, scene.work);
 }
 
 static void scene_verdict(const struct scene_command *command, const struct fault_run *run, const struct tree *whole,
                           const char *what)
 {
     struct arena arena = {0};
-    const char *why = scene_judge(command, run, whole, &arena);
+    const char *why = run->code == 1 && command->script ? scene_clear_up(command, &arena) : NULL;
+    if (!why)
+        why = scene_judge(command, run, whole, &arena);
     scene.n_failed += run->code != 0;
     if (!CHECK(why == NULL))
         fprintf(stderr, "%s: %s: %s\n", command->name, what, why);
@@ -390,6 +442,10 @@ static void scene_fail_allocations(const struct scene_command *command, const st
         char stack[32], count[32];
         if (i % step || sscanf(line, "stack %31s %31s", stack, count) != 2)
             continue;
+        char again[40];
+        snprintf(again, sizeof again, "stack %s ", stack);
+        if (strstr(report, again) != line) /* of several processes */
+            continue;
         scene_fail_allocation(command, whole, stack, "1");
         if (scene.all && strcmp(count, "1") != 0)
             scene_fail_allocation(command, whole, stack, count);
@@ -405,6 +461,8 @@ static void scene_command(const struct scene_command *command)
     struct fault_run run = {.preload = scene.shim};
     char *report = NULL;
     size_t bytes;
+    scene.script = command->script;
+    scene.faults = command->faults;
     scene_reset(command);
     scene_run(&run, command->args, &arena);
     tree_read(&again, scene.out, &arena);
@@ -424,10 +482,13 @@ static void scene_command(const struct scene_command *command)
             scene_fail_allocations(command, &whole, report);
         }
     }
+    if (run.code)
+        scene_print_said();
     memory_free(report);
     tree_done(&whole);
     tree_done(&again);
     arena_done(&arena);
+    scene.script = scene.faults = NULL;
 }
 
 static bool scene_wanted(const struct scene_command *command, int argc, char **argv)
