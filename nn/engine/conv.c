@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "nn/engine/pairs.h"
 #include "nn/engine/polyphase.h"
 #include "nn/engine/space_to_depth.h"
 #include "nn/engine/weight_gradient.h"
@@ -45,6 +46,7 @@ static void conv_set_grid(struct engine_conv *conv)
     conv->grid.src = small_is_src ? shape->dst : shape->src;
     conv->grid.dst = small_is_src ? shape->src : shape->dst;
     conv->grid.winograd = shape->winograd;
+    conv->grid.bfloat16 = shape->bfloat16;
 
     for (int a = 0; a < 3; a++) {
         conv->grid.kernel[a] = shape->kernel[a] + fold;
@@ -230,6 +232,14 @@ void engine_conv_free(struct engine_conv *conv)
     memory_free(conv);
 }
 
+bool engine_conv_supports_bfloat16(const struct conv_shape *shape)
+{
+    struct engine_conv conv = {.shape = *shape};
+    conv.shape.bfloat16 = true;
+    conv_set_grid(&conv);
+    return pairs_supports(&conv.grid);
+}
+
 /* ---- running ---- */
 
 void engine_conv_forward(struct engine_conv *conv, const float *src, const float *w, const float *b,
@@ -264,9 +274,27 @@ bool engine_conv_can_fuse_norm(const struct engine_conv *conv)
     return polyphase_can_fuse_norm(conv->forward);
 }
 
-/* d_b[c] = sum of d_dst over batch and voxels, in an order that threads do not change. */
-static void conv_backward_bias(struct shape shape, const float *d_dst, float *d_b)
+/* row[c] += values of n voxels from offset `at` on. */
+static void conv_add_row(struct tensor d_dst, int64_t at, int64_t n, float *row)
 {
+    enum { VOXELS = 64 };
+    const int64_t block_c = tensor_channel_block(d_dst.shape.c);
+    float buffer[VOXELS * 16];
+    for (int64_t x = 0; x < n; x += VOXELS) {
+        const int64_t voxels = n - x < VOXELS ? n - x : VOXELS, from = at + x * block_c;
+        const float *values = d_dst.bfloat16 ? buffer : d_dst.data + from;
+        if (d_dst.bfloat16)
+            tensor_load(buffer, d_dst, from, voxels * block_c);
+        for (int64_t i = 0; i < voxels; i++, values += block_c)
+            for (int64_t c = 0; c < block_c; c++)
+                row[c] += values[c];
+    }
+}
+
+/* d_b[c] = sum of d_dst over batch and voxels, in an order that threads do not change. */
+static void conv_backward_bias(struct tensor d_dst, float *d_b)
+{
+    const struct shape shape = d_dst.shape;
     int64_t block_c = tensor_channel_block(shape.c), blocks = tensor_stored_channels(shape.c) / block_c;
 
 #pragma omp parallel for schedule(static)
@@ -274,13 +302,10 @@ static void conv_backward_bias(struct shape shape, const float *d_dst, float *d_
         double sum[16] = {0};
         for (int64_t n = 0; n < shape.n; n++)
             for (int64_t z = 0; z < shape.d; z++) {
-                const float *plane = d_dst + tensor_at(shape, n, block * block_c, z, 0, 0);
                 float part[16] = {0};
                 for (int64_t y = 0; y < shape.h; y++) {
                     float row[16] = {0};
-                    for (int64_t x = 0; x < shape.w; x++, plane += block_c)
-                        for (int64_t c = 0; c < block_c; c++)
-                            row[c] += plane[c];
+                    conv_add_row(d_dst, tensor_at(shape, n, block * block_c, z, y, 0), shape.w, row);
                     for (int64_t c = 0; c < block_c; c++)
                         part[c] += row[c];
                 }
@@ -305,7 +330,7 @@ void engine_conv_backward_weights(struct engine_conv *conv, const float *src, co
     weight_gradient_run(conv->backward_weights, large, small, packed, at);
     weights_unpack(&conv->view, conv->n_gradients, conv->gradient, packed, d_w);
     if (d_b)
-        conv_backward_bias(conv->shape.dst, d_dst, d_b);
+        conv_backward_bias((struct tensor){conv->shape.dst, (float *)(uintptr_t)d_dst, conv->shape.bfloat16}, d_b);
 }
 
 enum status engine_conv_status(const struct engine_conv *conv, struct error *error)

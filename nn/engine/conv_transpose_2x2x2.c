@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "nn/engine/kernels.h"
+#include "nn/engine/pairs.h"
 
 bool conv_transpose_2x2x2_supports(const struct direct_conv *grid)
 {
@@ -29,6 +30,12 @@ void conv_transpose_2x2x2_run(const struct direct_conv *grid, const float *src, 
     if (b) {
         memset(bias, 0, (size_t)(blocks * block_c) * sizeof *bias);
         memcpy(bias, b, (size_t)large.c * sizeof *bias);
+    }
+
+    if (grid->bfloat16) {
+        pairs_transpose_run(grid, (const uint16_t *)(const void *)src, (const uint32_t *)(const void *)packed,
+                            b ? bias : NULL, (uint16_t *)(void *)dst);
+        return;
     }
 
 #pragma omp parallel for collapse(3) schedule(static)

@@ -18,6 +18,12 @@ const char *cpu_isa_name(enum cpu_isa isa); /* "plain", "avx2", "avx512": the va
 int64_t cpu_channel_block(void);
 /* Multiplies pairs of bfloat16 and sums them in float32 (VDPBF16PS); only with CPU_AVX512. */
 bool cpu_has_bf16(void);
+/* Whether convolutions of bfloat16 tensors multiply pairs (pairs.h): always, never, or where the processor has an
+ * instruction for it. CALVARIA_PAIRS=never|fast|always in the environment, or cpu_set_pairs; fast by default. Elsewhere
+ * the same values are multiplied one by one, with weights in float32. */
+enum cpu_pairs { CPU_PAIRS_NEVER, CPU_PAIRS_FAST, CPU_PAIRS_ALWAYS };
+bool cpu_multiplies_pairs(void);
+void cpu_set_pairs(enum cpu_pairs pairs);
 /* For tests and benches, while no tensor and no convolution exists: their layout depends on it. */
 void cpu_set_max_isa(enum cpu_isa isa);
 

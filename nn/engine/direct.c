@@ -8,6 +8,7 @@
 #include "nn/engine/cpu.h"
 #include "nn/engine/kernels.h"
 #include "nn/engine/onednn.h"
+#include "nn/engine/pairs.h"
 #include "nn/engine/weights_pack.h"
 #include "nn/engine/winograd.h"
 
@@ -52,6 +53,9 @@ static bool direct_is_own(const struct direct_conv *conv)
 static struct direct_layout direct_layout_of(const struct direct_conv *conv)
 {
     int64_t block_c = tensor_block();
+    if (conv->bfloat16)
+        return (struct direct_layout){direct_round_up(conv->src.c, block_c), direct_round_up(conv->dst.c, block_c),
+                                      block_c, block_c};
     bool plain_src = conv->src.c <= (direct_is_own(conv) ? 1 : DIRECT_PLAIN_MAX), thin = direct_is_thin(conv);
     return (struct direct_layout){.src_c = plain_src ? conv->src.c : direct_round_up(conv->src.c, block_c),
                                   .dst_c = thin ? conv->dst.c : direct_round_up(conv->dst.c, block_c),
@@ -78,7 +82,9 @@ enum status direct_forward_new(struct direct_forward **ret, const struct direct_
     made->src_floats = direct_copy_floats(conv->src, made->layout.block_i);
     made->dst_floats = direct_copy_floats(conv->dst, made->layout.block_o);
 
-    if (direct_is_thin(conv)) {
+    if (conv->bfloat16) {
+        snprintf(made->name, sizeof made->name, "pairs:%s", pairs_kernels()->name);
+    } else if (direct_is_thin(conv)) {
         snprintf(made->name, sizeof made->name, "thin:%s", engine_kernels()->name);
     } else if (conv->winograd && winograd_supports(conv)) {
         snprintf(made->name, sizeof made->name, "winograd:%s", engine_kernels()->name);
@@ -110,6 +116,8 @@ void direct_forward_free(struct direct_forward *forward)
 
 size_t direct_forward_scratch_bytes(const struct direct_forward *forward)
 {
+    if (forward->conv.bfloat16)
+        return pairs_scratch_bytes(&forward->conv);
     size_t bytes = scratch_bytes(forward->src_floats) + scratch_bytes(forward->dst_floats);
     bytes += forward->onednn ? onednn_conv_scratch_bytes(forward->onednn) : 0;
     return bytes + (forward->winograd ? winograd_scratch_bytes(forward->winograd) : 0);
@@ -118,7 +126,7 @@ size_t direct_forward_scratch_bytes(const struct direct_forward *forward)
 static int64_t direct_weights_end(const struct direct_forward *forward)
 {
     const int64_t *kernel = forward->conv.kernel;
-    return weights_floats(&forward->layout, kernel[0] * kernel[1] * kernel[2]);
+    return weights_floats(&forward->layout, kernel[0] * kernel[1] * kernel[2]) / (forward->conv.bfloat16 ? 2 : 1);
 }
 
 int64_t direct_forward_packed_floats(const struct direct_forward *forward)
@@ -161,7 +169,7 @@ enum status direct_forward_status(const struct direct_forward *forward, struct e
 bool direct_forward_can_fuse_norm(const struct direct_forward *forward)
 {
     bool winograd = forward->winograd && winograd_can_fuse_norm(forward->winograd);
-    return (winograd || direct_is_thin(&forward->conv)) && !forward->src_floats;
+    return (winograd || (direct_is_thin(&forward->conv) && !forward->conv.bfloat16)) && !forward->src_floats;
 }
 
 int64_t direct_forward_stats(const struct direct_forward *forward)
@@ -226,6 +234,12 @@ static void direct_run_blocked(const struct direct_forward *forward, const float
 void direct_forward_run(struct direct_forward *forward, const float *src, const float *packed, const float *b,
                         const struct conv_fusion *fusion, float *dst, void *scratch)
 {
+    if (forward->conv.bfloat16) {
+        pairs_run(&forward->conv, (const uint16_t *)(const void *)src, (const uint32_t *)(const void *)packed, b,
+                  (uint16_t *)(void *)dst, scratch);
+        return;
+    }
+
     char *at = scratch;
     float *src_copy = scratch_take(&at, forward->src_floats), *dst_copy = scratch_take(&at, forward->dst_floats);
 

@@ -22,6 +22,7 @@ struct direct_conv {
     struct shape src, dst;
     int64_t kernel[3], stride[3], pad[3];
     bool winograd; /* allowed where it pays (winograd.h) */
+    bool bfloat16; /* src and dst lie so, and products are of pairs (pairs.h) */
 };
 /* Multiply-adds, borders counted in full. */
 int64_t direct_conv_macs(const struct direct_conv *conv);

@@ -42,11 +42,16 @@ struct conv_shape {
     bool needs_d_src; /* false for the first layer: no backward-data is prepared */
     bool winograd;    /* minimal filtering where it pays: winograd.h states its error */
     bool frozen;      /* no gradient of the weights is prepared */
-    bool slabs;       /* one of several calls per pass, all with the same scratch: weights packed by the first one stay
-                         until engine_conv_weights_changed */
+    bool bfloat16; /* src, dst and their gradients are bfloat16, data points at uint16_t; engine_conv_supports_bfloat16
+                    */
+    bool slabs;    /* one of several calls per pass, all with the same scratch: weights packed by the first one stay
+                      until engine_conv_weights_changed */
 };
 
 struct engine_conv;
+
+/* Whether the engine multiplies in bfloat16 here; elsewhere slab_conv.h takes its place. */
+bool engine_conv_supports_bfloat16(const struct conv_shape *shape);
 
 /* What forward does on its way, where the convolution can. */
 struct conv_fusion {

@@ -18,6 +18,7 @@
 #include "nn/engine/conv_transpose_2x2x2.h"
 #include "nn/engine/direct.h"
 #include "nn/engine/kernels.h"
+#include "nn/engine/pairs.h"
 #include "nn/engine/space_to_depth.h"
 
 /* One direct convolution and the phases that it computes. */
@@ -25,6 +26,7 @@ struct phase_group {
     struct direct_conv conv;
     struct direct_forward *forward; /* NULL: no taps */
     bool straight;                  /* conv.dst is the result itself: nothing to interleave */
+    bool has_padding;               /* channels that no phase's weights fill */
     bool ends_pencil;               /* its last phase is the last of a pencil: what is pending can be interleaved */
     int64_t first, n;               /* phases */
     int64_t weights_floats, packed_floats,
@@ -133,17 +135,20 @@ static enum status polyphase_finish_group(struct polyphase *phases, struct phase
     for (int64_t p = group->first; p < group->first + group->n; p++) {
         struct phase *phase = &phases->phases[p];
         phase->target.layout = layout;
+        phase->target.pairs = group->conv.bfloat16;
         phase->target.first_o = phase->first_c;
         phase->target.offset = phases->packed_floats;
         phases->targets[phases->n_targets++] = phase->target;
     }
 
-    group->weights_floats = weights_floats(&layout, polyphase_n_taps(&phases->phases[group->first]));
+    group->weights_floats =
+        weights_floats(&layout, polyphase_n_taps(&phases->phases[group->first])) / (group->conv.bfloat16 ? 2 : 1);
     group->packed_floats = direct_forward_packed_floats(group->forward);
+    group->has_padding = layout.src_c * layout.dst_c != group->n * phases->grid.src.c * phases->grid.dst.c;
     phases->packed_floats += group->packed_floats;
     if (has_bias && layout.dst_c > phases->bias_floats)
         phases->bias_floats = layout.dst_c;
-    group->temp_floats = group->straight ? 0 : tensor_floats(group->conv.dst);
+    group->temp_floats = group->straight ? 0 : tensor_floats(group->conv.dst) / (group->conv.bfloat16 ? 2 : 1);
 
     if (direct_forward_scratch_bytes(group->forward) > phases->scratch)
         phases->scratch = direct_forward_scratch_bytes(group->forward);
@@ -257,8 +262,9 @@ static enum status polyphase_add(struct polyphase *phases, const struct direct_c
 {
     struct phase *phase = &phases->phases[phases->n_phases];
 
-    *phase = (struct phase){.start = {start[0], start[1], start[2]},
-                            .conv = {.src = grid->dst, .dst = grid->src, .winograd = grid->winograd}};
+    *phase = (struct phase){
+        .start = {start[0], start[1], start[2]},
+        .conv = {.src = grid->dst, .dst = grid->src, .winograd = grid->winograd, .bfloat16 = grid->bfloat16}};
     int32_t *tap;
     for (int axis = 0; axis < 3; axis++)
         polyphase_axis(grid, axis, phase);
@@ -315,7 +321,7 @@ static enum status polyphase_new_transpose(struct polyphase **ret, const struct 
     const struct direct_layout layout = {tensor_stored_channels(grid->dst.c), tensor_stored_channels(grid->src.c),
                                          block_c, block_c};
 
-    const int64_t floats = weights_floats(&layout, 1);
+    const int64_t floats = weights_floats(&layout, 1) / (grid->bfloat16 ? 2 : 1);
     made->grid = *grid;
     made->transposes = true;
     made->dst = grid->src;
@@ -324,9 +330,14 @@ static enum status polyphase_new_transpose(struct polyphase **ret, const struct 
     made->bias_floats = has_bias ? layout.dst_c : 0;
 
     for (int64_t p = 0; p < PARITIES; p++)
-        made->targets[p] = (struct weights_target){
-            .layout = layout, .n_taps = 1, .tap = tap + p, .o_is_large = true, .offset = p * floats};
-    snprintf(made->name, sizeof made->name, "transpose:%s", engine_kernels()->name);
+        made->targets[p] = (struct weights_target){.layout = layout,
+                                                   .n_taps = 1,
+                                                   .tap = tap + p,
+                                                   .pairs = grid->bfloat16,
+                                                   .o_is_large = true,
+                                                   .offset = p * floats};
+    snprintf(made->name, sizeof made->name, "transpose:%s",
+             grid->bfloat16 ? pairs_kernels()->name : engine_kernels()->name);
     *ret = made;
     return STATUS_OK;
 }
@@ -343,6 +354,7 @@ enum status polyphase_new_scatter(struct polyphase **ret, const struct direct_co
 
     if (!made)
         return status;
+    made->grid = *grid;
     made->split = space_to_depth_supports(grid);
     made->dst = grid->src;
     memcpy(made->stride, stride, sizeof made->stride);
@@ -421,7 +433,7 @@ const char *polyphase_name(const struct polyphase *phases)
 void polyphase_pack(const struct polyphase *phases, const struct weights_view *view, const float *w, float *packed)
 {
     for (const struct phase_group *group = phases->groups; group < phases->groups + phases->n_groups; group++)
-        if (group->forward) /* padding channels */
+        if (group->forward && group->has_padding)
             memset(packed + phases->phases[group->first].target.offset, 0,
                    (size_t)group->weights_floats * sizeof *packed);
     if (phases->transposes)
@@ -433,7 +445,8 @@ void polyphase_pack(const struct polyphase *phases, const struct weights_view *v
             direct_forward_prepare(group->forward, packed);
 }
 
-/* A line of a phase into its row of the large grid: `block_c` floats per voxel, `skip` voxels from one to the next. */
+/* A line of a phase into its row of the large grid: `block_c` floats per voxel (a block of bfloat16 is half as many),
+ * `skip` voxels from one to the next. */
 static void polyphase_line(float *dst, const float *src, int64_t n, int64_t skip, int64_t block_c, int64_t src_block)
 {
     if (block_c == 1) {
@@ -449,11 +462,12 @@ static void polyphase_line(float *dst, const float *src, int64_t n, int64_t skip
 }
 
 /* A line of a phase without taps: the bias, or zero. */
-static void polyphase_fill(float *dst, int64_t n, int64_t skip, int64_t block_c, const float *b, int64_t n_b)
+static void polyphase_fill(struct tensor dst, int64_t at, int64_t n, int64_t skip, const float *b, int64_t n_b)
 {
+    const int64_t block_c = tensor_channel_block(dst.shape.c);
     for (int64_t x = 0; x < n; x++)
         for (int64_t c = 0; c < block_c; c++)
-            dst[x * skip * block_c + c] = b && c < n_b ? b[c] : 0.0f;
+            tensor_store(dst, at + x * skip * block_c + c, b && c < n_b ? b + c : &(float){0}, 1);
 }
 
 /* Copies the phases first..last of one pencil to where they belong. */
@@ -462,7 +476,7 @@ static void polyphase_interleave(const struct polyphase *phases, const struct ph
 {
     const struct shape whole = phases->dst;
     const int64_t block_c = tensor_channel_block(whole.c), planes = tensor_stored_channels(whole.c) / block_c,
-                  *stride = phases->stride;
+                  *stride = phases->stride, per = phases->grid.bfloat16 ? 2 : 1; /* values per float */
 
 #pragma omp parallel for collapse(3) schedule(static)
     for (int64_t n = 0; n < whole.n; n++)
@@ -470,17 +484,18 @@ static void polyphase_interleave(const struct polyphase *phases, const struct ph
             for (int64_t z = 0; z < first->conv.dst.d; z++)
                 for (int64_t y = 0; y < first->conv.dst.h; y++)
                     for (const struct phase *phase = first; phase < last; phase++) {
-                        float *row = dst + tensor_at(whole, n, plane * block_c, phase->start[0] + z * stride[0],
-                                                     phase->start[1] + y * stride[1], phase->start[2]);
+                        const int64_t row = tensor_at(whole, n, plane * block_c, phase->start[0] + z * stride[0],
+                                                      phase->start[1] + y * stride[1], phase->start[2]);
                         int64_t width = phase->conv.dst.w;
                         if (!phase->temp)
-                            polyphase_fill(row, width, stride[2], block_c, b ? b + plane * block_c : NULL,
-                                           whole.c - plane * block_c);
+                            polyphase_fill((struct tensor){whole, dst, phases->grid.bfloat16}, row, width, stride[2],
+                                           b ? b + plane * block_c : NULL, whole.c - plane * block_c);
                         else
-                            polyphase_line(row,
-                                           phase->temp + tensor_at(phase->temp_shape, n,
-                                                                   phase->first_c + plane * block_c, z, y, 0),
-                                           width, stride[2], block_c, tensor_channel_block(phase->temp_shape.c));
+                            polyphase_line(
+                                dst + row / per,
+                                phase->temp +
+                                    tensor_at(phase->temp_shape, n, phase->first_c + plane * block_c, z, y, 0) / per,
+                                width, stride[2], block_c / per, tensor_channel_block(phase->temp_shape.c) / per);
                     }
 }
 

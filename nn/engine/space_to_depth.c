@@ -31,7 +31,8 @@ bool space_to_depth_supports(const struct direct_conv *grid)
 {
     const struct shape src = grid->src, dst = grid->dst;
     int64_t block_c = tensor_block();
-    if (!grid->winograd || src.d != 2 * dst.d || src.h != 2 * dst.h || src.w != 2 * dst.w || src.c % block_c)
+    if (!grid->winograd || grid->bfloat16 || src.d != 2 * dst.d || src.h != 2 * dst.h || src.w != 2 * dst.w ||
+        src.c % block_c)
         return false;
     for (int a = 0; a < 3; a++)
         if (grid->stride[a] != 2)

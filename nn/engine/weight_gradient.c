@@ -12,6 +12,7 @@
 
 #include "base/memory.h"
 #include "nn/engine/kernels.h"
+#include "nn/engine/pairs.h"
 #include "nn/engine/weights_pack.h"
 #include "nn/engine/winograd.h"
 
@@ -68,6 +69,12 @@ enum status weight_gradient_new(struct weight_gradient **ret, const struct direc
         .dst_c = made->dst_is_plain ? conv->dst.c : weight_gradient_blocks(conv->dst.c, block_c) * block_c,
         .block_o = made->dst_is_plain ? 1 : block_c};
 
+    if (conv->bfloat16) {
+        snprintf(made->name, sizeof made->name, "pairs:%s", pairs_kernels()->name);
+        *ret = made;
+        return STATUS_OK;
+    }
+
     if (made->src_is_plain) {
         struct shape *halo = &made->conv.src;
         halo->d = (conv->dst.d - 1) * conv->stride[0] + conv->kernel[0];
@@ -109,6 +116,8 @@ static int64_t weight_gradient_floats(const struct weight_gradient *weights)
 
 size_t weight_gradient_scratch_bytes(const struct weight_gradient *weights)
 {
+    if (weights->conv.bfloat16)
+        return pairs_gradient_scratch_bytes(&weights->conv);
     if (weights->winograd)
         return winograd_weights_scratch_bytes(weights->winograd);
     return scratch_bytes(weights->halo_floats) + scratch_bytes(weights->dst_floats) +
@@ -201,6 +210,11 @@ static void weight_gradient_add_copies(float *d_w, const float *copies, int64_t 
 void weight_gradient_run(struct weight_gradient *weights, const float *src, const float *d_dst, float *d_packed,
                          void *scratch)
 {
+    if (weights->conv.bfloat16) {
+        pairs_gradient_run(&weights->conv, (const uint16_t *)(const void *)src, (const uint16_t *)(const void *)d_dst,
+                           d_packed, scratch);
+        return;
+    }
     if (weights->winograd) {
         winograd_weights_run(weights->winograd, src, d_dst, d_packed, scratch);
         return;

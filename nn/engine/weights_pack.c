@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "nn/engine/bfloat16.h"
+
 int64_t weights_floats(const struct direct_layout *layout, int64_t n_taps)
 {
     return layout->src_c * layout->dst_c * n_taps;
@@ -73,14 +75,15 @@ static void weights_write(const struct weights_view *view, float *d_w, int64_t s
     memcpy(pair, taps, (size_t)n * sizeof *pair);
 }
 
-/* Where tap 0 of the pair lies in the packed block; the next taps follow block_i * block_o floats apart. */
+/* Where tap 0 of the pair lies in the packed block; the next taps follow block_i * block_o floats (of pairs: half as
+ * many words) apart. */
 static int64_t weights_target_at(const struct weights_target *target, int64_t s, int64_t f)
 {
     const struct direct_layout *layout = &target->layout;
     int64_t o = target->first_o + (target->o_is_large ? f : s), i = target->first_i + (target->o_is_large ? s : f);
     int64_t block = o / layout->block_o * (layout->src_c / layout->block_i) + i / layout->block_i;
-    return target->offset + (block * target->n_taps * layout->block_i + i % layout->block_i) * layout->block_o +
-           o % layout->block_o;
+    const int64_t rows = block * target->n_taps * layout->block_i + i % layout->block_i;
+    return target->offset + (target->pairs ? rows / 2 : rows) * layout->block_o + o % layout->block_o;
 }
 
 /* Output channels whose taps are brought together before they are written (or read) as whole vectors: as many as fill
@@ -93,9 +96,10 @@ static int64_t weights_view_taps(const struct weights_view *view)
     return (k[0] + more) * (k[1] + more) * (k[2] + more);
 }
 
-static int64_t weights_channels_together(int64_t n_taps)
+/* inputs: how many input channels are taken at a time. */
+static int64_t weights_channels_together(int64_t n_taps, int64_t inputs)
 {
-    int64_t n = PACK_FLOATS / n_taps;
+    int64_t n = PACK_FLOATS / (n_taps * inputs);
     return n < 1 ? 1 : n > PACK_CHANNELS ? PACK_CHANNELS : n;
 }
 
@@ -123,6 +127,25 @@ static void weights_pack_target(const struct weights_target *target, const float
     }
 }
 
+/* The same for words [channel][n_taps], of input channels i and i + 1. */
+static void weights_pack_pairs(const struct weights_target *target, const uint32_t *words, int64_t n_taps, int64_t o,
+                               int64_t n, int64_t i, uint32_t *packed)
+{
+    const int64_t step = target->layout.block_i / 2 * target->layout.block_o;
+    for (int64_t first = 0, run; first < n; first += run) {
+        uint32_t *to = packed + (target->o_is_large ? weights_target_at(target, i, o + first)
+                                                    : weights_target_at(target, o + first, i));
+        run = weights_run(target, o + first, n - first);
+        for (int64_t j = 0; j < target->n_taps; j++, to += step) {
+            const uint32_t *from = words + first * n_taps + target->tap[j];
+            if (target->tap[j] < 0)
+                memset(to, 0, (size_t)run * sizeof *to);
+            for (int64_t c = 0; c < run && target->tap[j] >= 0; c++)
+                to[c] = from[c * n_taps];
+        }
+    }
+}
+
 static void weights_unpack_target(const struct weights_target *target, const float *packed, int64_t n_taps, int64_t o,
                                   int64_t n, int64_t i, float *taps)
 {
@@ -137,25 +160,46 @@ static void weights_unpack_target(const struct weights_target *target, const flo
     }
 }
 
+/* The taps of output channels first .. first + n - 1 and one input channel; of none: zeros. */
+static void weights_gather(const struct weights_view *view, const float *w, bool o_is_large, int64_t first, int64_t n,
+                           int64_t i, float *taps)
+{
+    const int64_t n_taps = weights_view_taps(view);
+    float a[CONV_TAPS_MAX], b[CONV_TAPS_MAX];
+    for (int64_t c = 0; c < n; c++, taps += n_taps)
+        if (i < (o_is_large ? view->n_small : view->n_large))
+            memcpy(taps, weights_read(view, w, o_is_large ? i : first + c, o_is_large ? first + c : i, a, b),
+                   (size_t)n_taps * sizeof *taps);
+        else
+            memset(taps, 0, (size_t)n_taps * sizeof *taps);
+}
+
 void weights_pack(const struct weights_view *view, const float *w, int64_t n_targets,
                   const struct weights_target *targets, float *packed)
 {
     const bool o_is_large = targets->o_is_large;
     const int64_t n_o = o_is_large ? view->n_large : view->n_small, n_i = o_is_large ? view->n_small : view->n_large;
-    const int64_t n_taps = weights_view_taps(view), together = weights_channels_together(n_taps);
+    const int64_t n_taps = weights_view_taps(view), inputs = targets->pairs ? 2 : 1,
+                  together = weights_channels_together(n_taps, inputs);
 
 #pragma omp parallel for collapse(2) schedule(static)
     for (int64_t first = 0; first < n_o; first += together)
-        for (int64_t i = 0; i < n_i; i++) {
+        for (int64_t i = 0; i < n_i; i += inputs) {
             const int64_t n = first + together < n_o ? together : n_o - first;
-            float a[CONV_TAPS_MAX], b[CONV_TAPS_MAX], taps[PACK_FLOATS];
+            float taps[PACK_FLOATS];
+            uint32_t words[PACK_FLOATS / 2];
 
-            for (int64_t c = 0; c < n; c++)
-                memcpy(taps + c * n_taps,
-                       weights_read(view, w, o_is_large ? i : first + c, o_is_large ? first + c : i, a, b),
-                       (size_t)n_taps * sizeof *taps);
-            for (const struct weights_target *target = targets; target < targets + n_targets; target++)
-                weights_pack_target(target, taps, n_taps, first, n, i, packed);
+            for (int64_t k = 0; k < inputs; k++)
+                weights_gather(view, w, o_is_large, first, n, i + k, taps + k * n * n_taps);
+            for (int64_t k = 0; k < n * n_taps && targets->pairs; k++)
+                words[k] = (uint32_t)bfloat16_from_float(taps[k]) | (uint32_t)bfloat16_from_float(taps[n * n_taps + k])
+                                                                        << 16;
+            for (const struct weights_target *target = targets; target < targets + n_targets; target++) {
+                if (target->pairs)
+                    weights_pack_pairs(target, words, n_taps, first, n, i, (uint32_t *)(void *)packed);
+                else
+                    weights_pack_target(target, taps, n_taps, first, n, i, packed);
+            }
         }
 }
 
@@ -164,7 +208,7 @@ void weights_unpack(const struct weights_view *view, int64_t n_targets, const st
 {
     const bool o_is_large = targets->o_is_large;
     const int64_t n_o = o_is_large ? view->n_large : view->n_small, n_i = o_is_large ? view->n_small : view->n_large;
-    const int64_t n_taps = weights_view_taps(view), together = weights_channels_together(n_taps);
+    const int64_t n_taps = weights_view_taps(view), together = weights_channels_together(n_taps, 1);
 
 #pragma omp parallel for collapse(2) schedule(static)
     for (int64_t first = 0; first < n_o; first += together)

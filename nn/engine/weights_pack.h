@@ -17,6 +17,7 @@ struct weights_target {
     struct direct_layout layout;
     int64_t n_taps, first_o, first_i; /* output, input channels start here: merged phases, parities */
     const int32_t *tap;
+    bool pairs;      /* of bfloat16: [o/block_o][i/block_i][tap][pair of i][block_o] words (pairs.h) */
     bool o_is_large; /* scatter: output channels are those of the large grid */
     int64_t offset;  /* floats into the packed block */
 };

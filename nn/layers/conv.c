@@ -174,6 +174,9 @@ static enum status conv_init(struct layer *layer, struct error *error)
     struct conv_state *state = layer->state;
     struct conv_shape shape = conv_describe(layer);
     const bool bfloat16 = layer->src[0].bfloat16 || layer->dst.bfloat16;
+    shape.bfloat16 = layer->src[0].bfloat16 && layer->dst.bfloat16 && engine_conv_supports_bfloat16(&shape);
+    if (shape.bfloat16)
+        return engine_conv_new(&state->engine, &shape, &layer->scratch_bytes, error);
     if (bfloat16 && slab_conv_supports(&shape))
         return slab_conv_new(&state->slabs, &shape, SLAB_CONV_BYTES, &layer->scratch_bytes, error);
     layer->staged = bfloat16;
