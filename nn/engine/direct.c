@@ -168,8 +168,8 @@ enum status direct_forward_status(const struct direct_forward *forward, struct e
 /* Whether all of a kernel's reads of src pass where an affine can be fused: own blocked source, no copy. */
 bool direct_forward_can_fuse_norm(const struct direct_forward *forward)
 {
-    bool winograd = forward->winograd && winograd_can_fuse_norm(forward->winograd);
-    return (winograd || (direct_is_thin(&forward->conv) && !forward->conv.bfloat16)) && !forward->src_floats;
+    const bool fuses = forward->winograd || (direct_is_thin(&forward->conv) && !forward->conv.bfloat16);
+    return fuses && !forward->src_floats;
 }
 
 int64_t direct_forward_stats(const struct direct_forward *forward)

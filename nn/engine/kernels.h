@@ -48,7 +48,8 @@ struct transpose_tile {
 
 /* Tiles first .. first + n - 1 of one sample, x fastest. What is between the transforms lies as
  * v [position][sum][block of src][step][block_c], m [position][block of dst][step][block_c], each position `gap` floats
- * longer than that; u [position][pair of blocks of dst][sum][channel of src][two blocks, or the last one]. */
+ * longer than that; u [position][pair of blocks of dst][sum][channel of src][two blocks, or the last one], as much
+ * longer: positions that lie a power of two apart would fall into the same sets of a cache. */
 struct winograd_tile {
     const struct winograd_grid *grid;
     const float *src, *u, *b; /* src, dst: the sample; b: NULL without bias */
@@ -56,6 +57,7 @@ struct winograd_tile {
     struct tensor_affine affine; /* of this sample's src */
     double *sums; /* [block of dst][2][block_c]: of these tiles' values, of their squares; NULL: not asked for */
     int64_t first, n, step, gap;
+    bool stream;            /* dst is written past the caches: it lies on whole lines, and is too large for them */
     int64_t next_v, next_m; /* winograd_outer: floats from v, m to those of the unit that comes next; 0: none does */
 };
 

@@ -19,6 +19,8 @@ enum {
     WINOGRAD_WEIGHTS_SHARE = 2,
     WINOGRAD_SLAB_BYTES = 4 << 20
 };
+/* A dst that the last cache does not hold is written past it: nothing is fetched for it, nothing driven out. */
+enum { WINOGRAD_STREAM_BYTES = 24 << 20, WINOGRAD_STREAM_ALIGN = 64 };
 /* Transformed weights are up to 7 times the plain ones: floats beyond which the memory is not worth it. */
 enum { WINOGRAD_WEIGHTS_MOST = 10 << 20 };
 /* With fewer the transforms cost more than the products that they save. */
@@ -54,8 +56,8 @@ static struct winograd_grid winograd_grid_with(const struct direct_conv *conv, i
     struct winograd_grid grid = {.conv = *conv,
                                  .blocks_i = winograd_divide_up(conv->src.c, block_c),
                                  .blocks_o = winograd_divide_up(conv->dst.c, block_c),
-                                 .out = {points_z ? points_z - 2 : 1, WINOGRAD_POINTS + 1 - conv->kernel[1],
-                                         WINOGRAD_POINTS + 1 - conv->kernel[2]},
+                                 .out = {points_z ? points_z + 1 - conv->kernel[0] : 1,
+                                         WINOGRAD_POINTS + 1 - conv->kernel[1], WINOGRAD_POINTS + 1 - conv->kernel[2]},
                                  .points_z = points_z,
                                  .positions = (points_z ? points_z : 1) * WINOGRAD_POINTS * WINOGRAD_POINTS,
                                  .sums = points_z ? 1 : conv->kernel[0]};
@@ -72,11 +74,13 @@ static int64_t winograd_weights_floats(const struct winograd_grid *grid)
 
 struct winograd_grid winograd_grid_of(const struct direct_conv *conv, int64_t block_c)
 {
-    if (conv->kernel[0] != 3 || conv->kernel[1] != 3)
+    const int64_t k = conv->kernel[1];
+    if (conv->kernel[0] != k || (k != 3 && k != 5))
         return winograd_grid_with(conv, block_c, 0);
-    const struct winograd_grid six = winograd_grid_with(conv, block_c, 6), four = winograd_grid_with(conv, block_c, 4);
-    return winograd_weights_floats(&six) <= WINOGRAD_WEIGHTS_MOST && winograd_work(&six) < winograd_work(&four) ? six
-                                                                                                                : four;
+    const struct winograd_grid six = winograd_grid_with(conv, block_c, 6),
+                               less = winograd_grid_with(conv, block_c, k == 3 ? 4 : 0);
+    return winograd_weights_floats(&six) <= WINOGRAD_WEIGHTS_MOST && winograd_work(&six) < winograd_work(&less) ? six
+                                                                                                                : less;
 }
 
 bool winograd_supports(const struct direct_conv *conv)
@@ -134,10 +138,17 @@ void winograd_free(struct winograd *winograd)
     memory_free(winograd);
 }
 
+/* Transformed weights from one position to the next. */
+static int64_t winograd_position_floats(const struct winograd *winograd)
+{
+    const struct winograd_grid *grid = &winograd->grid;
+    return grid->sums * grid->blocks_i * grid->blocks_o * winograd->block_c * winograd->block_c + WINOGRAD_GAP;
+}
+
 int64_t winograd_packed_floats(const struct winograd *winograd)
 {
     const struct winograd_grid *grid = &winograd->grid;
-    return grid->positions * grid->sums * grid->blocks_i * grid->blocks_o * winograd->block_c * winograd->block_c;
+    return grid->positions * winograd_position_floats(winograd);
 }
 
 int64_t winograd_macs(const struct winograd *winograd)
@@ -165,7 +176,8 @@ void winograd_prepare(const struct winograd *winograd, const float *direct, floa
             int64_t sharing = o / 2 * 2 + 1 < grid->blocks_o ? 2 : 1; /* blocks that share rows */
             float *u = packed + o / 2 * 2 * per_block + i * sharing * square + o % 2 * block_c;
             kernels->winograd_weights(grid, direct + (o * grid->blocks_i + i) * taps * square, u,
-                                      grid->blocks_o * per_block, grid->blocks_i * sharing * square, sharing * block_c);
+                                      winograd_position_floats(winograd), grid->blocks_i * sharing * square,
+                                      sharing * block_c);
         }
 }
 
@@ -195,11 +207,6 @@ static int64_t winograd_unit_stats(const struct winograd *winograd)
     return 2 * winograd->grid.blocks_o * winograd->block_c;
 }
 
-bool winograd_can_fuse_norm(const struct winograd *winograd)
-{
-    return winograd->grid.points_z > 0; /* the values are first touched along z */
-}
-
 int64_t winograd_stats(const struct winograd *winograd)
 {
     return (winograd->grid.conv.dst.n + winograd_units(winograd)) * winograd_unit_stats(winograd);
@@ -227,6 +234,8 @@ void winograd_run(const struct winograd *winograd, const float *src, const float
     const struct engine_kernels *kernels = engine_kernels();
     const int64_t n_src = winograd->grid.blocks_i * winograd->block_c, unit_stats = winograd_unit_stats(winograd);
     double *sums = fusion->stats ? fusion->stats + winograd->grid.conv.dst.n * unit_stats : NULL;
+    const bool stream = tensor_floats(winograd->grid.conv.dst) * (int64_t)sizeof *dst >= WINOGRAD_STREAM_BYTES &&
+                        (uintptr_t)dst % WINOGRAD_STREAM_ALIGN == 0;
     int threads = parallel_threads() < winograd->threads ? parallel_threads() : winograd->threads;
 
 #pragma omp parallel num_threads(threads)
@@ -240,6 +249,7 @@ void winograd_run(const struct winograd *winograd, const float *src, const float
             struct winograd_tile tile = winograd_unit(winograd, i, src, dst);
             tile.u = packed;
             tile.b = b;
+            tile.stream = stream;
             tile.v = v;
             tile.m = m;
             tile.affine = affine_of_sample(fusion->affine, i / winograd->units, n_src);
@@ -271,7 +281,7 @@ static void winograd_weights_finish(const struct winograd *winograd, const float
     const struct engine_kernels *kernels = engine_kernels();
     const int64_t *kernel = grid->conv.kernel, square = winograd->block_c * winograd->block_c,
                   taps = kernel[0] * kernel[1] * kernel[2];
-    const int64_t step = grid->blocks_o * grid->sums * grid->blocks_i * square;
+    const int64_t step = winograd_position_floats(winograd);
 #pragma omp for collapse(2) schedule(static)
     for (int64_t o = 0; o < grid->blocks_o; o++)
         for (int64_t i = 0; i < grid->blocks_i; i++)
@@ -284,7 +294,7 @@ void winograd_weights_run(const struct winograd *winograd, const float *src, con
 {
     const struct winograd_grid *grid = &winograd->grid;
     const struct engine_kernels *kernels = engine_kernels();
-    const int64_t units = winograd_units(winograd), per_position = winograd_packed_floats(winograd) / grid->positions;
+    const int64_t units = winograd_units(winograd), per_position = winograd_position_floats(winograd);
     char *at = scratch;
     float *v = scratch_take(&at, winograd->slab * winograd->v_floats),
           *m = scratch_take(&at, winograd->slab * winograd->m_floats);

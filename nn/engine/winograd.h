@@ -4,11 +4,12 @@
  *     dst tile = A' [ (G w G') * (B' src B) ] A          one product per point, summed over channels by small matrix
  *       products
  *
- * Points: 0, +-3/4, +-3/2, infinity along y and x (6 in, 7 - k out). Along z for k = 3 the same where the grid is deep
- * enough, else 0, +-1, infinity (4 in, 2 out); any other kernel is summed tap by tap along z. All factors of A and B
- * are exact in binary. space_to_depth.c brings kernels of 5 and 6 with stride 2 here. Error: tests/nn/test_engine.c
- * holds every pass to the bound of direct sums, 4 * FLT_EPSILON * sqrt(terms) * the largest result, against sums in
- * double; these points cost up to 3.4 times the root mean square error of direct sums, 2 times with four along z
+ * Points: 0, +-3/4, +-3/2, infinity along y and x (6 in, 7 - k out). Along z of cubes the same where the grid is deep
+ * enough, else 0, +-1, infinity for k = 3 (4 in, 2 out); any other kernel is summed tap by tap along z. All factors of
+ * A and B are exact in binary. space_to_depth.c brings kernels of 5 and 6 with stride 2 here. Error:
+ * tests/nn/test_engine.c holds every pass to the bound of direct sums, 4 * FLT_EPSILON * sqrt(terms) * the largest
+ * result, against sums in double; these points cost up to 3.4 times the root mean square error of direct sums, 2 times
+ * with four along z
  * (+-1, +-2 would cost up to 4.8). */
 #ifndef CALVARIA_NN_ENGINE_WINOGRAD_H
 #define CALVARIA_NN_ENGINE_WINOGRAD_H
@@ -43,7 +44,6 @@ size_t winograd_scratch_bytes(const struct winograd *winograd);
 void winograd_prepare(const struct winograd *winograd, const float *direct, float *packed);
 void winograd_run(const struct winograd *winograd, const float *src, const float *packed, const float *b,
                   const struct conv_fusion *fusion, float *dst, void *scratch);
-bool winograd_can_fuse_norm(const struct winograd *winograd);
 int64_t winograd_stats(const struct winograd *winograd); /* as engine_conv_stats */
 
 /* ---- the gradient of the weights, in the direct layout ---- */

@@ -15,6 +15,8 @@
 typedef __m256 vec;
 #define vec_load _mm256_loadu_ps
 #define vec_store _mm256_storeu_ps
+#define vec_stream _mm256_stream_ps
+#define vec_stream_end _mm_sfence
 #define vec_all _mm256_set1_ps
 #define vec_add _mm256_add_ps
 #define vec_sub _mm256_sub_ps

@@ -15,6 +15,8 @@
 typedef __m512 vec;
 #define vec_load _mm512_loadu_ps
 #define vec_store _mm512_storeu_ps
+#define vec_stream _mm512_stream_ps
+#define vec_stream_end _mm_sfence
 #define vec_all _mm512_set1_ps
 #define vec_add _mm512_add_ps
 #define vec_sub _mm512_sub_ps

@@ -27,6 +27,11 @@ static inline void vec_store(float *to, vec v)
         to[i] = v.lane[i];
 }
 
+#define vec_stream vec_store
+static inline void vec_stream_end(void)
+{
+}
+
 static inline vec vec_all(float value)
 {
     vec v;
