@@ -307,6 +307,39 @@ static enum status trainer_take_checkpoint(struct trainer *trainer, const struct
     return STATUS_OK;
 }
 
+/* Where the run goes on by another program, instruction set or number of threads, environment.txt gets a line. */
+static enum status trainer_record_machine(struct trainer *trainer, struct error *error)
+{
+    struct arena *arena = &trainer->arena;
+    const char *path = run_path(&trainer->run, "environment.txt"), *versions = environment_versions(arena);
+    const char *here = versions ? arena_printf(arena, "%s, %d threads", versions, parallel_threads()) : NULL;
+    char *text = NULL;
+    size_t bytes;
+    if (!path || !here)
+        return error_memory(error, 0, "the environment's description");
+    if (!file_exists(path)) /* of an early version */
+        return STATUS_OK;
+    if (file_read(&text, &bytes, path, 1 << 20, error))
+        return error->status;
+
+    /* What it ran on last: the file's last such line, else its own keys. */
+    const char *last = NULL, *own = environment_text(arena);
+    for (const char *at = text; (at = strstr(at, "# resumed at step ")); at++)
+        last = at;
+    const size_t n = last ? strcspn(last, "\n") : 0;
+    const bool same = last ? n > strlen(here) && strncmp(last + n - strlen(here), here, strlen(here)) == 0
+                           : own && strcmp(own, text) == 0;
+    enum status status = STATUS_OK;
+    if (!same) {
+        const char *longer =
+            arena_printf(arena, "%s# resumed at step %" PRId64 ": %s\n", text, trainer->train_step.step, here);
+        status = longer ? run_write(&trainer->run, "environment.txt", longer, error)
+                        : error_memory(error, bytes, "the environment's description");
+    }
+    memory_free(text);
+    return status;
+}
+
 /* New --set values are part of the run's record. */
 static enum status trainer_record_sets(struct trainer *trainer, int n_sets, char *const *sets, struct error *error)
 {
@@ -385,6 +418,7 @@ enum status trainer_reopen(struct trainer *trainer, const char *folder, int n_se
         return train_step_start(&trainer->train_step, error);
 
     if (trainer_open_validator(trainer, error) || trainer_record_sets(trainer, n_sets, sets, error) ||
+        trainer_record_machine(trainer, error) ||
         history_open(&trainer->history, &trainer->run, &trainer->recipe, &trainer->state, trainer->train_step.step,
                      error))
         return error->status;
