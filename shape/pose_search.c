@@ -349,7 +349,11 @@ static enum status search_check_mask(struct volume *coarse, const char *name, st
     const int64_t cells = grid_voxels(&coarse->grid), bone = mask_count(coarse->data, cells);
     int64_t *sizes = NULL, n = 0, first = 0, second = 0;
     if (bone < SEARCH_LEAST_CELLS)
-        return error_set(error, STATUS_FAILED, "%s: no head: hardly any bone (the mask of a skull is needed)", name);
+        return error_set(
+            error, STATUS_FAILED,
+            "%s: no head: hardly any bone: %lld cells of %.1f mm (the mask of a skull is needed, its voxels "
+            "6 mm or finer)",
+            name, (long long)bone, grid_spacing_mm(&coarse->grid, 2));
     if (2 * bone > cells)
         return error_set(
             error, STATUS_FAILED,
@@ -411,7 +415,8 @@ static enum status search_check_pose(struct pose_found *found, const struct sear
         return error_set(
             error, STATUS_FAILED,
             "%s: no head: nothing in it fits a vault (loss %.2f, of heads below %.2f): a body other than a "
-            "skull, or a skull with straps or a table about it (crop the volume to the head)",
+            "skull, a phantom (models/phantom.h5 restores those), or a skull with straps, a pad or a table about it "
+            "(remove them from the mask, or crop the volume to the head)",
             name, found->loss, SEARCH_WORST_LOSS);
     if (found->seen_share < SEARCH_LEAST_SEEN)
         return error_set(
