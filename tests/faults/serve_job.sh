@@ -3,7 +3,7 @@
 # revision, a restart, deletion. Test: tests/faults/test_faults.c
 #   serve_job.sh CALVARIA OUT SKULL     the server's folder is OUT/state, what was downloaded OUT/client
 #   serve_job.sh CALVARIA OUT           the server starts on what an earlier one left; every job ends and is deleted
-# Exit code 0: all went well. 1: an "error: " was reported, and what the documentation says of it held. 3: it did not hold.
+# SERVE_JOB_ONCE set: no revision. Exit code 0: all went well. 1: an "error: " was reported, and what the documentation says of it held. 3: it did not hold.
 set -u
 calvaria=$1 state=$2/state client=$2/client skull=${3:-}
 failed=0 pid=
@@ -21,7 +21,7 @@ start() {
     "$calvaria" serve --model builtin:mirror --set 'postprocess=[{keep_largest: 1}]' --no-picture --port 0 --threads 1 \
         --state "$state" 2>"$client/log" &
     pid=$!
-    while [ -z "$port" ] && kill -0 "$pid" 2>/dev/null && [ $tries -lt 600 ]; do
+    while [ -z "$port" ] && kill -0 "$pid" 2>/dev/null && [ $tries -lt 3000 ]; do
         sleep 0.02
         tries=$((tries + 1))
         port=$(sed -n 's|.*open http://.*:\([0-9]*\)/.*|\1|p' "$client/log")
@@ -48,7 +48,7 @@ request() {
     local wanted=$1 path=$2 got tries
     shift 2
     for tries in 1 2 3; do
-        got=$(curl -s --max-time 30 -o "$client/body" -w '%{http_code}' "$@" "http://127.0.0.1:$port$path")
+        got=$(curl -s --max-time 120 -o "$client/body" -w '%{http_code}' "$@" "http://127.0.0.1:$port$path")
         [ "$got" = "$wanted" ] && return 0
         case $got in
             500 | 503 | 507) grep -q '"error"' "$client/body" || bad "$path: $got without a message" ;;
@@ -61,7 +61,7 @@ request() {
 
 wait_for_end() { # ID: until it waits and runs no more
     local tries=0
-    while request 200 "/api/jobs/$1" && [ $tries -lt 1000 ]; do
+    while request 200 "/api/jobs/$1" && [ $tries -lt 5000 ]; do
         ended=$(field state)
         case $ended in
             done) return 0 ;;
@@ -89,7 +89,7 @@ download() { # ID FOLDER
 delete() { # ID
     local tries=0
     request 204 "/api/jobs/$1" -X DELETE || bad "$1: cannot be deleted"
-    while [ -e "$state/jobs/$1" ] && [ $tries -lt 250 ]; do sleep 0.02; tries=$((tries + 1)); done
+    while [ -e "$state/jobs/$1" ] && [ $tries -lt 2500 ]; do sleep 0.02; tries=$((tries + 1)); done
     [ ! -e "$state/jobs/$1" ] || bad "a deleted job's folder is left"
 }
 
@@ -115,7 +115,7 @@ download "$id" "$client/first"
 [ "$ended" != done ] || : >"$client/restored"
 
 # A revision: the new results, or the ones of before and why.
-if [ -e "$client/first/implant.stl" ] && request 202 "/api/jobs/$id/revise" -F clearance_mm=0.5; then
+if [ -z "${SERVE_JOB_ONCE:-}" ] && [ -e "$client/first/implant.stl" ] && request 202 "/api/jobs/$id/revise" -F clearance_mm=0.5; then
     download "$id" "$client/second"
     request 200 "/api/jobs/$id"
     if [ -n "$(field error)" ]; then

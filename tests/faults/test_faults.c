@@ -218,6 +218,8 @@ static void scene_run(struct fault_run *run, const char *const *args, struct are
     for (int i = 0; args[i]; i++)
         argv[i + 2] = scene_expand(args[i], arena);
     run->argv = argv + (scene.script == NULL);
+    if (scene.script && run->limit_s <= 0)
+        run->limit_s = 300;
     run->folder = arena_printf(arena, "%s%s", scene.out, scene.faults ? scene.faults : "");
     run->said_path = scene.said;
     unlink(scene.report);
@@ -544,6 +546,7 @@ int main(int argc, char **argv)
         return 77;
     }
 
+    setvbuf(stdout, NULL, _IOLBF, 0); /* beside stderr's lines */
     scene.work = realpath(check_folder(), NULL);
     scene.in = scene_path("in");
     scene.out = scene_path("out");

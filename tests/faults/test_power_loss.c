@@ -1,4 +1,5 @@
 /* test_power_loss.c - the power fails at any moment of a training: the last good checkpoint opens, and the run goes on.
+ * Or while the server has a job: what it accepted is there, what it restored is whole, what was deleted is gone.
  *
  *     test_power_loss PROGRAM [CRASHES]        200 by default
  *
@@ -283,14 +284,20 @@ static bool disk_write(const struct disk *disk, struct error *error)
     return true;
 }
 
+static int scene_run(char *const *argv, void (*record_call)(void *, const struct fault_event *))
+{
+    struct error error = {0};
+    struct fault_run run = {
+        .argv = argv, .folder = scene.out, .said_path = scene.said, .record = record_call, .limit_s = 300};
+    return CHECK_OK(fault_run(&run, &error), &error) ? run.code : -1;
+}
+
 static int scene_program(const char *const *args, void (*record_call)(void *, const struct fault_event *))
 {
     char *argv[24] = {(char *)(uintptr_t)scene.program};
-    struct error error = {0};
-    struct fault_run run = {.argv = argv, .folder = scene.out, .said_path = scene.said, .record = record_call};
     for (int i = 0; args[i]; i++)
         argv[i + 1] = (char *)(uintptr_t)args[i];
-    return CHECK_OK(fault_run(&run, &error), &error) ? run.code : -1;
+    return scene_run(argv, record_call);
 }
 
 static bool scene_clear(void)
@@ -397,9 +404,107 @@ static void test_crashes(void)
     arena_done(&record.arena);
 }
 
+/* ---- the server ---- */
+
+/* The first such operation on a file whose name ends so; -1: none. */
+static int record_find(enum fault_call call, const char *ending)
+{
+    for (int i = 0; i < record.n_ops; i++)
+        if (record.ops[i].call == call && file_has_suffix(record.names[record.ops[i].name], ending))
+            return i;
+    return -1;
+}
+
+static bool scene_record_server(void)
+{
+    struct arena arena = {0};
+    const char *const inject[] = {"inject",    file_join(&arena, scene.work, "skulls/phantom_001.nii.gz"),
+                                  "--defects", "configs/defects/craniotomy.yaml",
+                                  "--out",     file_join(&arena, scene.work, "defects"),
+                                  NULL};
+    char *const job[] = {"tests/faults/serve_job.sh", (char *)(uintptr_t)scene.program, (char *)(uintptr_t)scene.out,
+                         file_join(&arena, scene.work, "defects/phantom_001_d00_defective.nii.gz"), NULL};
+    setenv("SERVE_JOB_ONCE", "1", 1);
+    memset(&record, 0, sizeof record);
+    const bool ok =
+        CHECK(scene_clear()) && CHECK_INT(scene_program(inject, NULL), 0) && CHECK_INT(scene_run(job, record_event), 0);
+    arena_done(&arena);
+    return ok;
+}
+
+/* Crashes from operation `first` on, before `end`: each file is there, whole, and not older than `least` says. */
+static void server_check(int name, const struct versions *versions, int first, int end)
+{
+    struct disk *disk = memory_alloc(1, sizeof *disk);
+    for (int64_t c = 0; c < scene.crashes; c++) {
+        struct rng rng = rng_make(2, (uint64_t)(c + 1));
+        const int crash = first + (int)(rng_u32(&rng) % (uint32_t)(end - first));
+        disk_make(disk, crash, &rng);
+        const int found = versions_find(versions, disk, name, crash), least = versions_least(versions, crash);
+        if (!CHECK(found >= 0 && found >= least))
+            fprintf(stderr, "%s: crash %" PRId64 " before operation %d: version %d, at least %d expected\n",
+                    record.names[name], c, crash, found, least);
+        disk_done(disk);
+    }
+    memory_free(disk);
+}
+
+/* The upload, which no rename put in place: one version, whole when it was accepted. */
+static void server_take_upload(struct versions *versions, int name, int accepted)
+{
+    struct disk *disk = memory_alloc(1, sizeof *disk);
+    disk_make(disk, accepted, NULL);
+    memset(versions, 0, sizeof *versions);
+    versions->n = 1;
+    versions->whole[0] = disk->files[disk->holds[name]];
+    disk->files[disk->holds[name]].data = NULL;
+    disk_done(disk);
+    memory_free(disk);
+}
+
+static void test_server(void)
+{
+    struct versions *versions = memory_alloc(1, sizeof *versions);
+    int n = 0;
+    if (!scene_record_server())
+        return;
+    const int accepted = record_find(FAULT_CREATE, "/client/accepted"),
+              restored = record_find(FAULT_CREATE, "/client/restored"), gone = record_find(FAULT_REMOVE, "/job.json"),
+              deleted = record_find(FAULT_CREATE, "/client/deleted"), upload = record_find(FAULT_CREATE, "/in/upload");
+    if (!CHECK(upload >= 0 && accepted > upload && restored > accepted && gone > restored && deleted > gone))
+        return;
+
+    for (int name = 0; name < record.n_names; name++) {
+        const char *path = record.names[name];
+        const bool is_upload = name == record.ops[upload].name, result = strstr(path, "/out/") != NULL;
+        versions_make(versions, name);
+        if (is_upload)
+            server_take_upload(versions, name, accepted);
+        if (strstr(path, "/state/jobs/") && versions->n > 0) {
+            server_check(name, versions, result ? restored + 1 : accepted + 1, gone);
+            n++;
+        }
+        versions_done(versions);
+    }
+
+    /* Deleted is deleted. */
+    struct disk *disk = memory_alloc(1, sizeof *disk);
+    for (int64_t c = 0; c < scene.crashes; c++) {
+        struct rng rng = rng_make(3, (uint64_t)(c + 1));
+        disk_make(disk, deleted + 1 + (int)(rng_u32(&rng) % (uint32_t)(record.n_ops - deleted)), &rng);
+        CHECK(!disk_has(disk, record.ops[gone].name));
+        disk_done(disk);
+    }
+    memory_free(disk);
+    printf("    server: %d operations, %d files checked\n", record.n_ops, n);
+    CHECK(n >= 10);
+    memory_free(versions);
+    arena_done(&record.arena);
+}
+
 int main(int argc, char **argv)
 {
-    const struct check_test tests[] = {{"crashes", test_crashes}, {0}};
+    const struct check_test tests[] = {{"crashes", test_crashes}, {"server", test_server}, {0}};
     if (argc < 2) {
         fprintf(stderr, "usage: test_power_loss PROGRAM [CRASHES]\n");
         return 2;
