@@ -12,6 +12,7 @@ const struct implant_rules implant_default = {
     .opening_mm = 0.8, .opening_slack = 1.15, .closing_mm = 1.6, .closing_reach_mm = 2.5, .min_ml = 0.02};
 
 #define DEPTH_MARGIN_MM 3.0
+#define OCCUPANCY_SLOPE_MM 16.0 /* a depth for a share of one: deeper than bone is */
 
 struct box depth_box(const struct grid *grid, const struct shell *shell)
 {
@@ -46,6 +47,7 @@ struct depth_work {
     const struct disc *disc;
     float *surface;              /* n x n x 2: inner, outer */
     uint8_t *part;               /* n x n */
+    uint8_t *occupancy;          /* n x n x OCCUPANCY_STEPS; NULL: bone everywhere */
     double start[3], step[3][3]; /* canonical position of the grid's voxel 0, and of one step along each axis */
     double nearest, farthest;    /* radii between which a voxel can be near the shell of a hole */
 };
@@ -72,6 +74,20 @@ static enum status depth_prepare(struct depth_work *work, const struct grid *gri
     if (status)
         return status;
 
+    if (shell->occupancy) {
+        work->occupancy = memory_alloc((size_t)pixels, OCCUPANCY_STEPS);
+        if (!work->occupancy)
+            return error_memory(error, (size_t)pixels * OCCUPANCY_STEPS, "bone between the surfaces");
+        for (int64_t p = 0; p < pixels; p++) {
+            const int32_t ray = work->disc->ray_at[p];
+            uint8_t *to = work->occupancy + p * OCCUPANCY_STEPS;
+            if (ray >= 0)
+                memcpy(to, shell->occupancy + (int64_t)ray * OCCUPANCY_STEPS, OCCUPANCY_STEPS);
+            else
+                memset(to, 255, OCCUPANCY_STEPS);
+        }
+    }
+
     work->nearest = INFINITY;
     work->farthest = 0;
     for (int64_t i = 0; i < hole->n_unseen; i++) {
@@ -89,6 +105,22 @@ static enum status depth_prepare(struct depth_work *work, const struct grid *gri
             work->step[a][i] -= work->start[i];
     }
     return STATUS_OK;
+}
+
+/* How far a point is from being empty in as many heads as not, as a depth: bilinear over the four pixels (p, below) and
+ * linear between steps; t: from the inner surface (0) to the outer one (1). */
+static float depth_occupied(const struct depth_work *work, const uint8_t *p, float a, float b, float t)
+{
+    const int64_t row = work->disc->n * OCCUPANCY_STEPS;
+    const float last = OCCUPANCY_STEPS - 1, at = t * OCCUPANCY_STEPS - 0.5F, in = at < 0 ? 0 : at > last ? last : at;
+    const int64_t step = in < last ? (int64_t)in : OCCUPANCY_STEPS - 2;
+    const float c = in - (float)step;
+    float value = 0;
+    for (int corner = 0; corner < 4; corner++) {
+        const uint8_t *share = p + (corner & 1 ? row : 0) + (corner & 2 ? OCCUPANCY_STEPS : 0) + step;
+        value += (corner & 1 ? a : 1 - a) * (corner & 2 ? b : 1 - b) * ((1 - c) * share[0] + c * share[1]);
+    }
+    return (value - 127.5F) * (float)(OCCUPANCY_SLOPE_MM / 255);
 }
 
 /* One row of voxels along x, from canonical q0 on. */
@@ -119,6 +151,9 @@ static void depth_row(float *depth, uint8_t *in_hole, const struct depth_work *w
         const float inner = (1 - a) * ((1 - b) * p[0] + b * p[2]) + a * ((1 - b) * below[0] + b * below[2]);
         const float outer = (1 - a) * ((1 - b) * p[1] + b * p[3]) + a * ((1 - b) * below[1] + b * below[3]);
         depth[x] = fminf(r - inner, outer - r);
+        if (work->occupancy && depth[x] > 0)
+            depth[x] = fminf(depth[x], depth_occupied(work, work->occupancy + (i * n + j) * OCCUPANCY_STEPS, a, b,
+                                                      (r - inner) / (outer - inner)));
         if (in_hole && u > -0.5F && v > -0.5F && u < last + 0.5F && v < last + 0.5F)
             in_hole[x] = work->part[(int64_t)(u + 0.5F) * n + (int64_t)(v + 0.5F)];
     }
@@ -142,6 +177,7 @@ enum status depth_field(float *depth, uint8_t *in_hole, const struct grid *grid,
     }
     memory_free(work.surface);
     memory_free(work.part);
+    memory_free(work.occupancy);
     return status;
 }
 

@@ -5,6 +5,7 @@
 
 #include "data/mask/morphology.h"
 #include "shape/hole.h"
+#include "shape/population.h"
 
 /* The two surfaces with the holes filled, where they stand. */
 struct shell {
@@ -12,11 +13,14 @@ struct shell {
     const struct pose *pose;
     const struct radial_map *filled;
     const struct hole *hole;
+    const uint8_t
+        *occupancy; /* bone between the surfaces where half the heads have it (population.h); NULL: everywhere */
 };
 
 /* The box of the grid in which the holes' shell lies; empty where there is no hole. */
 struct box depth_box(const struct grid *grid, const struct shell *shell);
-/* depth[z,y,x of the box] = min(r - inner(d), outer(d) - r), canonical mm, bilinear over the disc. in_hole (may be
+/* depth[z,y,x of the box] = min(r - inner(d), outer(d) - r), canonical mm, bilinear over the disc; where few heads have
+ * bone also at most 16 mm times what their share is above one half. in_hole (may be
  * NULL): the number of the hole whose ray is the nearest, else 0. */
 enum status depth_field(float *depth, uint8_t *in_hole, const struct grid *grid, const struct box *box,
                         const struct shell *shell, struct error *error);

@@ -68,6 +68,7 @@ struct fit {
     struct fit_head *head;
     struct error *errors; /* n */
     struct shape_model model;
+    uint16_t *bone; /* n x rays: radial_map_occupied of each head */
     struct fit_report report;
     /* trials */
     int64_t n_trials, n_trial_heads;
@@ -307,6 +308,7 @@ static void fit_map(struct fit *fit, int64_t h, struct error *error)
         return;
     if (!dataset_read_skull(&skull, head->set, head->index, error)) {
         radial_map_trace(&map, &skull, &head->pose, &fit->model.disc, TRACE_STEP_MM);
+        radial_map_occupied(fit->bone + h * n_rays, &map, &skull, &head->pose, &fit->model.disc);
         const struct field field = field_of_view(&skull);
         radial_map_crop(&map, &skull, &head->pose, &fit->model.disc, &field.box);
         for (int64_t ray = 0; ray < n_rays; ray++) {
@@ -328,10 +330,11 @@ static enum status fit_maps(struct fit *fit, struct error *error)
     model->heads.group = memory_alloc(n, sizeof *model->heads.group);
     model->missing = memory_zalloc(n, n_rays);
     model->good = memory_alloc(n_rays, 1);
+    fit->bone = arena_alloc(&fit->arena, n * n_rays, sizeof *fit->bone);
     model->head = arena_alloc(&model->arena, n, sizeof *model->head);
     if (fit->config->centre.n && !(model->heads.centre = memory_alloc(n, 1)))
         return error_memory(error, n, "the list of heads");
-    if (!model->heads.map || !model->heads.group || !model->missing || !model->good || !model->head)
+    if (!model->heads.map || !model->heads.group || !model->missing || !model->good || !model->head || !fit->bone)
         return error_memory(error, n * n_rays * 2 * sizeof *model->heads.map, "the heads' maps");
     struct progress progress;
     int64_t done = 0;
@@ -439,7 +442,8 @@ static enum status fit_gaps(struct fit *fit, struct error *error)
     log_info("%" PRId64 " of %" PRId64 " rays are good; %" PRId64 " radii were filled in %" PRId64
              " rounds (last change %.3f mm)",
              fit->report.n_good, model->disc.n_rays, result.n_filled, result.rounds, result.change_mm);
-    if (heads_measure_roughness(&model->heads, model->missing, model->good, &model->disc, error))
+    if (heads_measure_roughness(&model->heads, model->missing, model->good, &model->disc, error) ||
+        heads_measure_occupancy(&model->heads, fit->bone, model->missing, &model->disc, error))
         return error->status;
     for (int64_t k = 0; k < fit->n * model->disc.n_rays * 2; k++)
         model->heads.map[k] = (float)(rint(model->heads.map[k] / MAP_UNIT_MM) * MAP_UNIT_MM);

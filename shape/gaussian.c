@@ -252,7 +252,7 @@ static enum status gaussian_posterior(struct gaussian *gaussian, const struct ga
 /* ---- the rim ---- */
 
 const struct gaussian_rim gaussian_rim_default = {
-    .within_mm = {1.5, 1.2}, .jump_mm = {0.5, 0.35}, .neighbours = 3, .rounds = 8};
+    .within_mm = {1.5, 1.2}, .jump_mm = {0.5, 0.35}, .neighbours = 3, .rounds = 8, .passes = 2};
 
 enum {
     RIM_REACH = 2,
@@ -400,47 +400,81 @@ static enum status rim_update(struct gaussian *gaussian, struct rim_work *rim, c
     return STATUS_OK;
 }
 
+/* Whose residuals are of the prediction at hand: *ret_same: they are the same rays as before. */
+static enum status rim_choose(struct rim_work *rim, bool *ret_same, const struct gaussian *gaussian,
+                              const struct gaussian_given *given, const struct disc *disc, struct arena *arena,
+                              struct error *error)
+{
+    struct rim_raster raster = {0};
+    const int64_t before = rim->n;
+    bool same = true;
+    if (rim_raster_new(&raster, gaussian, given, disc, arena, error))
+        return error->status;
+    rim_grow(&raster);
+    rim->n = 0;
+    for (int64_t k = 0; k < given->n_unseen; k++)
+        if (raster.joined[k]) {
+            same = same && rim->n < before && rim->number[rim->n] == k;
+            rim->number[rim->n] = (int32_t)k;
+            rim->ray[rim->n++] = given->unseen[k];
+        }
+    *ret_same = same && rim->n == before;
+    return STATUS_OK;
+}
+
+/* The prediction conditioned on the rays of the rim as well. */
+static enum status rim_condition(struct gaussian *gaussian, struct rim_work *rim, const struct gaussian_work *work,
+                                 const struct gaussian_given *given, const struct population *population,
+                                 const struct covariance_params *params, struct error *error)
+{
+    const size_t n = (size_t)(2 * rim->n);
+    enum status status = STATUS_OK;
+    rim->rows = memory_alloc(n, (size_t)work->m * sizeof *rim->rows);
+    rim->own = memory_alloc(n, n * sizeof *rim->own);
+    rim->columns = memory_alloc(n, (size_t)work->n * sizeof *rim->columns);
+    rim->residual = memory_alloc(n, sizeof *rim->residual);
+    if (!rim->rows || !rim->own || !rim->columns || !rim->residual)
+        status = error_memory(error, n * (size_t)work->m * sizeof *rim->rows, "the rim of the hole");
+    else
+        status = rim_covariance(rim, work, given, population, params, error);
+    if (!status)
+        status = rim_update(gaussian, rim, given, error);
+    memory_free(rim->rows);
+    memory_free(rim->own);
+    memory_free(rim->columns);
+    memory_free(rim->residual);
+    return status;
+}
+
 static enum status gaussian_believe(struct gaussian *gaussian, const struct gaussian_work *work,
                                     const struct gaussian_given *given, const struct population *population,
                                     const struct covariance_params *params, struct error *error)
 {
+    const size_t bytes = (size_t)work->m * sizeof *gaussian->mean;
     struct rim_work rim = {0};
-    struct rim_raster raster = {0};
     struct arena arena = {0};
     rim.number = arena_alloc(&arena, (size_t)given->n_unseen, sizeof *rim.number);
     rim.ray = arena_alloc(&arena, (size_t)given->n_unseen, sizeof *rim.ray);
-    if (!rim.number || !rim.ray)
-        error_memory(error, (size_t)given->n_unseen * sizeof *rim.ray, "the rim of the hole");
-    if (!rim.number || !rim.ray || rim_raster_new(&raster, gaussian, given, population->disc, &arena, error)) {
-        arena_done(&arena);
-        return error->status;
-    }
-    rim_grow(&raster);
-    for (int64_t k = 0; k < given->n_unseen; k++)
-        if (raster.joined[k]) {
-            rim.number[rim.n] = (int32_t)k;
-            rim.ray[rim.n++] = given->unseen[k];
-        }
-    gaussian->n_believed = rim.n;
-
-    const size_t n = (size_t)(2 * rim.n);
+    float *first = arena_alloc(&arena, 2 * (size_t)work->m, sizeof *first);
     enum status status = STATUS_OK;
-    if (n) {
-        rim.rows = memory_alloc(n, (size_t)work->m * sizeof *rim.rows);
-        rim.own = memory_alloc(n, n * sizeof *rim.own);
-        rim.columns = memory_alloc(n, (size_t)work->n * sizeof *rim.columns);
-        rim.residual = memory_alloc(n, sizeof *rim.residual);
-        if (!rim.rows || !rim.own || !rim.columns || !rim.residual)
-            status = error_memory(error, n * (size_t)work->m * sizeof *rim.rows, "the rim of the hole");
-        else
-            status = rim_covariance(&rim, work, given, population, params, error);
-        if (!status)
-            status = rim_update(gaussian, &rim, given, error);
+    if (!rim.number || !rim.ray || !first)
+        status = error_memory(error, bytes, "the rim of the hole");
+    else { /* every pass updates the prediction without the rim */
+        memcpy(first, gaussian->mean, bytes);
+        memcpy(first + work->m, gaussian->sd, bytes);
     }
-    memory_free(rim.rows);
-    memory_free(rim.own);
-    memory_free(rim.columns);
-    memory_free(rim.residual);
+
+    bool same = false;
+    for (int64_t pass = 0; pass < given->rim->passes && !same && !status; pass++) {
+        status = rim_choose(&rim, &same, gaussian, given, population->disc, &arena, error);
+        if (status || same)
+            break;
+        memcpy(gaussian->mean, first, bytes);
+        memcpy(gaussian->sd, first + work->m, bytes);
+        if (rim.n > 0)
+            status = rim_condition(gaussian, &rim, work, given, population, params, error);
+    }
+    gaussian->n_believed = rim.n;
     arena_done(&arena);
     return status;
 }

@@ -19,8 +19,9 @@
 struct gaussian_rim {
     double within_mm[2], jump_mm[2]; /* inner, outer */
     int64_t neighbours, rounds;
+    int64_t passes; /* the rim grows so often, each time from the prediction of the time before */
 };
-extern const struct gaussian_rim gaussian_rim_default; /* 1.5, 1.2; .5, .35; 3; 8 */
+extern const struct gaussian_rim gaussian_rim_default; /* 1.5, 1.2; .5, .35; 3; 8; 2 */
 
 struct gaussian_given {
     const struct radial_map *map; /* finite on both surfaces at the rays seen */

@@ -19,6 +19,7 @@ void shape_model_done(struct shape_model *model)
     memory_free(model->heads.spread);
     memory_free(model->heads.rough);
     memory_free(model->heads.scale);
+    memory_free(model->heads.occupancy);
     arena_done(&model->arena);
     *model = (struct shape_model){0};
 }

@@ -6,6 +6,8 @@
  *   /good           uint8 (rays): 1 where the model vouches for its radii
  *   /rough          float32 (rays, 2): roughness of the two surfaces, mm
  *   /scale          float32 (rays, 2): factor of the two surfaces' predicted sd, from skulls left out
+ *   /occupancy      uint8 (rays, 16): share of the heads, times 255, with bone there between the two surfaces, from
+ *                   the inner one outwards; absent: bone everywhere
  *   /heads/map      float32 (heads, rays, 2): inner and outer radius, mm, gaps filled
  *   /heads/missing  uint8 (heads, rays): 1 where the radius was filled, not measured
  *   /heads/spread   float32 (rows, rays, 2): uncertainty of what was filled, mm

@@ -136,6 +136,7 @@ static enum status shape_write_all(hid_t file, const struct shape_model *model, 
                        missing = {"heads/missing", H5T_NATIVE_UINT8, 2, {n, rays}},
                        rough = {"rough", H5T_NATIVE_FLOAT, 2, {rays, 2}},
                        scale = {"scale", H5T_NATIVE_FLOAT, 2, {rays, 2}},
+                       occupancy = {"occupancy", H5T_NATIVE_UINT8, 2, {rays, OCCUPANCY_STEPS}},
                        spread = {"heads/spread", H5T_NATIVE_FLOAT, 3, {(hsize_t)model->heads.n_spread, rays, 2}};
     const hid_t create = H5Pcreate(H5P_GROUP_CREATE);
     H5Pset_obj_track_times(create, false);
@@ -152,6 +153,8 @@ static enum status shape_write_all(hid_t file, const struct shape_model *model, 
     if (model->heads.rough && array_write(file, &rough, model->heads.rough, path, error))
         return error->status;
     if (model->heads.scale && array_write(file, &scale, model->heads.scale, path, error))
+        return error->status;
+    if (model->heads.occupancy && array_write(file, &occupancy, model->heads.occupancy, path, error))
         return error->status;
     return model->heads.n_spread ? array_write(file, &spread, model->heads.spread, path, error) : STATUS_OK;
 }
@@ -417,6 +420,7 @@ static enum status shape_read_arrays(struct shape_model *model, hid_t file, cons
     model->heads.n_spread = (int64_t)spread.dim[0];
 
     void *template = NULL, *good = NULL, *values = NULL, *missing = NULL, *rows = NULL, *rough = NULL, *scale = NULL;
+    void *occupancy = NULL;
     enum status status =
         array_read(&template, file, (struct array){"template", H5T_NATIVE_FLOAT, 2, {side, side}}, path, error);
     if (!status)
@@ -432,6 +436,9 @@ static enum status shape_read_arrays(struct shape_model *model, hid_t file, cons
         status = array_read(&rough, file, (struct array){"rough", H5T_NATIVE_FLOAT, 2, {rays, 2}}, path, error);
     if (!status && hdf5_has(file, "scale"))
         status = array_read(&scale, file, (struct array){"scale", H5T_NATIVE_FLOAT, 2, {rays, 2}}, path, error);
+    if (!status && hdf5_has(file, "occupancy"))
+        status = array_read(&occupancy, file, (struct array){"occupancy", H5T_NATIVE_UINT8, 2, {rays, OCCUPANCY_STEPS}},
+                            path, error);
     model->template = template;
     model->good = good;
     model->heads.map = values;
@@ -439,6 +446,7 @@ static enum status shape_read_arrays(struct shape_model *model, hid_t file, cons
     model->heads.spread = rows;
     model->heads.rough = rough;
     model->heads.scale = scale;
+    model->heads.occupancy = occupancy;
     if (status || shape_read_heads(model, file, path, error))
         return error->status;
     return shape_check_values(model, path, error);

@@ -315,3 +315,37 @@ enum status heads_measure_roughness(struct heads *heads, const uint8_t *missing,
     heads->rough = rough;
     return STATUS_OK;
 }
+
+/* ---- bone between the surfaces ---- */
+
+enum { OCCUPANCY_HEADS = 8 };
+
+enum status heads_measure_occupancy(struct heads *heads, const uint16_t *bone, const uint8_t *missing,
+                                    const struct disc *disc, struct error *error)
+{
+    const int64_t n_rays = disc->n_rays;
+    if (heads_n_centre(heads) < OCCUPANCY_HEADS)
+        return STATUS_OK;
+    uint8_t *share = memory_alloc((size_t)n_rays, OCCUPANCY_STEPS);
+    if (!share)
+        return error_memory(error, (size_t)n_rays * OCCUPANCY_STEPS, "bone between the surfaces");
+    memset(share, 255, (size_t)n_rays * OCCUPANCY_STEPS);
+
+#pragma omp parallel for schedule(static)
+    for (int64_t ray = 0; ray < n_rays; ray++) {
+        int64_t count = 0, with_bone[OCCUPANCY_STEPS] = {0};
+        for (int64_t k = 0; k < 2 * heads->n; k++) {
+            const int64_t at = k / 2 * n_rays + (k & 1 ? disc->mirror[ray] : ray);
+            if (missing[at] || !heads_in_centre(heads, k / 2))
+                continue;
+            count++;
+            for (int step = 0; step < OCCUPANCY_STEPS; step++)
+                with_bone[step] += bone[at] >> step & 1;
+        }
+        for (int step = 0; step < OCCUPANCY_STEPS && count >= OCCUPANCY_HEADS; step++)
+            share[ray * OCCUPANCY_STEPS + step] = (uint8_t)((255 * with_bone[step] + count / 2) / count);
+    }
+    memory_free(heads->occupancy);
+    heads->occupancy = share;
+    return STATUS_OK;
+}

@@ -26,7 +26,11 @@ struct heads {
     float *rough;
     /* n_rays x 2: by how much the sd of a prediction is to be multiplied there, from skulls left out; NULL: by 1. */
     float *scale;
+    /* n_rays x OCCUPANCY_STEPS: share of the heads, times 255, that have bone at each of these steps from the inner
+     * surface to the outer one (a frontal sinus has none in its middle); NULL: all have it. */
+    uint8_t *occupancy;
 };
+enum { OCCUPANCY_STEPS = 16 };
 
 enum { POSE_MODES = 9 };
 
@@ -62,6 +66,10 @@ enum status population_new(struct population *ret, const struct disc *disc, cons
  * of a map minus itself smoothed by a Gaussian of 2 pixels over the good rays; the same on both sides, smoothed by 1.5.
  */
 enum status heads_measure_roughness(struct heads *heads, const uint8_t *missing, const uint8_t *good,
+                                    const struct disc *disc, struct error *error);
+/* Sets heads->occupancy (memory_free) from each head's (n x n_rays, radial_map_occupied): the share of the centre's
+ * heads, where they were measured, the same on both sides. Fewer than 8 heads do not show it: NULL. */
+enum status heads_measure_occupancy(struct heads *heads, const uint16_t *bone, const uint8_t *missing,
                                     const struct disc *disc, struct error *error);
 void population_done(struct population *population);
 

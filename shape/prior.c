@@ -85,8 +85,7 @@ static void prior_spread(float *out, const struct shape_restoration *result, con
 static enum status prior_values(struct prior_field *field, const struct shape_prior *prior,
                                 const struct shape_restoration *result, const struct grid *grid, struct error *error)
 {
-    const struct shell shell = {&prior->model->disc, &result->pose.pose, &result->surfaces.filled,
-                                &result->surfaces.hole};
+    const struct shell shell = shape_shell(prior->model, &result->pose.pose, &result->surfaces);
     const int64_t n = box_voxels(field->box);
     uint8_t *in_hole = memory_alloc((size_t)n, 1);
     enum status status = in_hole ? depth_field(field->value, in_hole, grid, &field->box, &shell, error)
@@ -105,8 +104,7 @@ static enum status prior_values(struct prior_field *field, const struct shape_pr
 enum status shape_prior_of(struct prior_field *ret, const struct shape_prior *prior,
                            const struct shape_restoration *restoration, const struct grid *grid, struct error *error)
 {
-    const struct shell shell = {&prior->model->disc, &restoration->pose.pose, &restoration->surfaces.filled,
-                                &restoration->surfaces.hole};
+    const struct shell shell = shape_shell(prior->model, &restoration->pose.pose, &restoration->surfaces);
     struct prior_field field = {.box = depth_box(grid, &shell), .channels = shape_prior_channels(prior)};
     const int64_t n = box_voxels(field.box) * field.channels;
     if (n > 0) {

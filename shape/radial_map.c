@@ -187,3 +187,18 @@ void radial_map_crop(struct radial_map *map, const struct volume *skull, const s
         map->leave[k] = (float)leave;
     }
 }
+
+void radial_map_occupied(uint16_t *bone, const struct radial_map *map, const struct volume *skull,
+                         const struct pose *pose, const struct disc *disc)
+{
+    const struct radial_ray base = radial_base(skull, pose);
+#pragma omp parallel for schedule(dynamic, 256)
+    for (int64_t k = 0; k < disc->n_rays; k++) {
+        const struct radial_ray ray = radial_ray_of(&base, skull, pose, disc->ray[k]);
+        const double inner = (double)map->inner[k], step = ((double)map->outer[k] - inner) / 16;
+        bone[k] = 0;
+        for (int i = 0; i < 16 && isfinite(step); i++)
+            if (radial_value(&ray, inner + ((double)i + 0.5) * step) > 0.5F)
+                bone[k] = (uint16_t)(bone[k] | 1U << i);
+    }
+}

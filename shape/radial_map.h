@@ -35,4 +35,8 @@ void radial_map_retrace(struct radial_map *map, const struct volume *skull, cons
 void radial_map_crop(struct radial_map *map, const struct volume *skull, const struct pose *pose,
                      const struct disc *disc, const struct box *box);
 
+/* bone[k], bit i: the mask above 1/2 at inner + (i + 1/2) / 16 (outer - inner). 0 where nothing is met. */
+void radial_map_occupied(uint16_t *bone, const struct radial_map *map, const struct volume *skull,
+                         const struct pose *pose, const struct disc *disc);
+
 #endif

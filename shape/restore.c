@@ -8,12 +8,23 @@
 #include "base/memory.h"
 #include "base/watch.h"
 
+#define RESTORE_AGAIN_LOSS 0.2 /* right poses have .06 to .16 */
+
 void shape_restoration_done(struct shape_restoration *restoration)
 {
     surfaces_done(&restoration->surfaces);
     memory_free(restoration->depth);
     memory_free(restoration->in_hole);
     *restoration = (struct shape_restoration){0};
+}
+
+struct shell shape_shell(const struct shape_model *model, const struct pose *pose, const struct surfaces *surfaces)
+{
+    return (struct shell){.disc = &model->disc,
+                          .pose = pose,
+                          .filled = &surfaces->filled,
+                          .hole = &surfaces->hole,
+                          .occupancy = model->heads.occupancy};
 }
 
 enum status shape_restoration_implant(uint8_t *implant, const struct shape_restoration *restoration,
@@ -35,7 +46,7 @@ static double restore_lap(double *clock)
 static enum status restore_voxels(uint8_t *implant, struct shape_restoration *result, const struct shape_model *model,
                                   const struct volume *skull, struct error *error)
 {
-    const struct shell shell = {&model->disc, &result->pose.pose, &result->surfaces.filled, &result->surfaces.hole};
+    const struct shell shell = shape_shell(model, &result->pose.pose, &result->surfaces);
     result->box = depth_box(&skull->grid, &shell);
     for (int a = 0; a < 3; a++) { /* nothing is made where the field of view does not reach */
         result->box.lo[a] =
@@ -58,6 +69,49 @@ static enum status restore_voxels(uint8_t *implant, struct shape_restoration *re
     return implant ? shape_restoration_implant(implant, result, skull, error) : STATUS_OK;
 }
 
+/* The outer surface of the whole head, with its holes filled. */
+static enum status restore_cloud(struct cloud *ret, const struct shape_restoration *result, const struct disc *disc,
+                                 struct error *error)
+{
+    const struct surfaces *surfaces = &result->surfaces;
+    if (cloud_new(ret, disc->n_rays, error))
+        return error->status;
+    ret->n = 0;
+    for (int64_t k = 0; k < disc->n_rays; k++) {
+        const double r = (double)surfaces->filled.outer[k];
+        const uint8_t class = surfaces->hole.class[k];
+        if (!isfinite(r) || (class != RAY_OBSERVED && class != RAY_HOLE && class != RAY_UNKNOWN))
+            continue;
+        const double q[3] = {r * disc->ray[k][0], r * disc->ray[k][1], r * disc->ray[k][2]};
+        pose_world(&result->pose.pose, q, ret->point[ret->n++]);
+    }
+    return STATUS_OK;
+}
+
+/* A pose that fits badly is fitted once more, to the head with its holes filled, and what is missing found anew: a
+ * strap, or a hole at one side, had pulled it. */
+static enum status restore_surfaces(struct shape_restoration *result, const struct shape_model *model,
+                                    const struct volume *skull, const struct shape_options *options,
+                                    struct error *error)
+{
+    const struct surfaces_request request = {
+        .model = model, .population = &model->population, .skull = skull, .pose = &result->pose.pose};
+    struct cloud cloud = {0};
+    double loss;
+    if (surfaces_find(&result->surfaces, &request, options->with_sd, error))
+        return error->status;
+    if (result->pose.loss <= RESTORE_AGAIN_LOSS || result->surfaces.hole.n_parts == 0)
+        return STATUS_OK;
+
+    enum status status = restore_cloud(&cloud, result, &model->disc, error);
+    if (!status)
+        status = pose_refine(&result->pose.pose, &loss, &cloud, &model->template_disc, model->template,
+                             &pose_fit_refine, error);
+    cloud_done(&cloud);
+    surfaces_done(&result->surfaces);
+    return status ? status : surfaces_find(&result->surfaces, &request, options->with_sd, error);
+}
+
 static enum status restore_steps(uint8_t *implant, struct shape_restoration *result, const struct shape_model *model,
                                  const struct volume *skull, const struct shape_options *options, const char *name,
                                  struct error *error)
@@ -67,9 +121,7 @@ static enum status restore_steps(uint8_t *implant, struct shape_restoration *res
         return error->status;
     result->pose_s = restore_lap(&clock);
 
-    const struct surfaces_request request = {
-        .model = model, .population = &model->population, .skull = skull, .pose = &result->pose.pose};
-    if (surfaces_find(&result->surfaces, &request, options->with_sd, error))
+    if (restore_surfaces(result, model, skull, options, error))
         return error_while(error, "finding what is missing of %s", name);
     if (watch_check(error))
         return error->status;

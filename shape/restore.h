@@ -37,6 +37,8 @@ enum status shape_restoration_implant(uint8_t *implant, const struct shape_resto
  * % (the model's calibration); NaN where its ray was not filled. */
 double shape_restoration_interval_mm(const struct shape_restoration *restoration, const struct shape_model *model,
                                      const double world[3]);
+/* The filled surfaces where they stand, for depth.h. */
+struct shell shape_shell(const struct shape_model *model, const struct pose *pose, const struct surfaces *surfaces);
 void shape_restoration_done(struct shape_restoration *restoration);
 int64_t shape_model_bytes(const struct shape_model *model);
 /* The bound on memory beside the skull, the implant and the model, before any work. */

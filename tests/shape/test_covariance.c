@@ -160,8 +160,46 @@ static void test_kernels(void)
     CHECK_NEAR(covariance_matern52(1), (1 + sqrt(5) + 5. / 3) * exp(-sqrt(5)), 1e-15);
 }
 
+/* Shares over both sides of the heads that were measured; few of them say nothing. */
+static void test_occupancy(void)
+{
+    struct error error = {0};
+    struct disc disc;
+    CHECK_OK(disc_init(&disc, 9, 1.5, &error), &error);
+    const size_t n = (size_t)disc.n_rays;
+    struct heads heads = {.n = 10, .n_rays = disc.n_rays};
+    uint16_t *bone = memory_alloc(10 * n, sizeof *bone);
+    uint8_t *missing = memory_zalloc(10 * n, 1);
+    int64_t side = 0;
+    while (disc.mirror[side] == side)
+        side++;
+    for (size_t i = 0; i < 10 * n; i++)
+        bone[i] = 0xFFFF;
+    for (size_t h = 0; h < 6; h++) /* step 3 is empty in six heads on one side alone: in six of twenty: 255 x .7 */
+        bone[h * n + (size_t)side] = 0xFFF7;
+    CHECK_OK(heads_measure_occupancy(&heads, bone, missing, &disc, &error), &error);
+    CHECK_INT(heads.occupancy[side * OCCUPANCY_STEPS + 3], 179);
+    CHECK_INT(heads.occupancy[disc.mirror[side] * OCCUPANCY_STEPS + 3], 179);
+    CHECK_INT(heads.occupancy[side * OCCUPANCY_STEPS + 2], 255);
+
+    for (size_t h = 0; h < 10; h++) /* all but three heads' rays are missing on both sides: nothing is known */
+        missing[h * n + (size_t)side] = missing[h * n + (size_t)disc.mirror[side]] = h >= 3;
+    CHECK_OK(heads_measure_occupancy(&heads, bone, missing, &disc, &error), &error);
+    CHECK_INT(heads.occupancy[side * OCCUPANCY_STEPS + 3], 255);
+    memory_free(heads.occupancy);
+
+    heads.occupancy = NULL;
+    heads.n = 7;
+    CHECK_OK(heads_measure_occupancy(&heads, bone, missing, &disc, &error), &error);
+    CHECK(heads.occupancy == NULL);
+    memory_free(bone);
+    memory_free(missing);
+    disc_done(&disc);
+}
+
 int main(int argc, char **argv)
 {
-    const struct check_test tests[] = {{"golden", test_golden}, {"kernels", test_kernels}, {0}};
+    const struct check_test tests[] = {
+        {"golden", test_golden}, {"kernels", test_kernels}, {"occupancy", test_occupancy}, {0}};
     return check_main(argc, argv, tests);
 }

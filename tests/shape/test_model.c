@@ -98,6 +98,28 @@ static void test_round_trip(void)
     shape_model_done(&model);
 }
 
+/* Bone between the surfaces: kept; a file without it has bone everywhere. */
+static void test_occupancy(void)
+{
+    struct error error = {0};
+    struct shape_model model, got;
+    model_make(&model);
+    const size_t n = (size_t)model.disc.n_rays * OCCUPANCY_STEPS;
+    CHECK_OK(shape_model_write(check_path("solid.h5"), &model, &error), &error);
+    CHECK_OK(shape_model_read(&got, check_path("solid.h5"), &error), &error);
+    CHECK(got.heads.occupancy == NULL);
+    shape_model_done(&got);
+
+    model.heads.occupancy = memory_alloc(n, 1);
+    for (size_t i = 0; i < n; i++)
+        model.heads.occupancy[i] = (uint8_t)(i % 251);
+    CHECK_OK(shape_model_write(check_path("hollow.h5"), &model, &error), &error);
+    CHECK_OK(shape_model_read(&got, check_path("hollow.h5"), &error), &error);
+    CHECK(got.heads.occupancy && memcmp(got.heads.occupancy, model.heads.occupancy, n) == 0);
+    shape_model_done(&got);
+    shape_model_done(&model);
+}
+
 /* A mean of some heads alone: another version of the file. */
 static void test_centre(void)
 {
@@ -251,8 +273,12 @@ static void test_no_memory(void)
 
 int main(int argc, char **argv)
 {
-    const struct check_test tests[] = {{"round_trip", test_round_trip}, {"centre", test_centre},
-                                       {"refused", test_refused},       {"damaged", test_damaged},
-                                       {"no_memory", test_no_memory},   {0}};
+    const struct check_test tests[] = {{"occupancy", test_occupancy},
+                                       {"round_trip", test_round_trip},
+                                       {"centre", test_centre},
+                                       {"refused", test_refused},
+                                       {"damaged", test_damaged},
+                                       {"no_memory", test_no_memory},
+                                       {0}};
     return check_main(argc, argv, tests);
 }

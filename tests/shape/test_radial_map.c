@@ -151,11 +151,47 @@ static void test_retrace(void)
     volume_done(&shell);
 }
 
+/* Sixteen steps of 1 mm; the upper half of the shell is hollow from the 6th to the 10th. */
+static void test_occupied(void)
+{
+    struct volume volume = shell_make(60, 76), hollow = shell_make(66, 70);
+    const struct pose pose = pose_upright();
+    for (int64_t i = 0; i < grid_voxels(&volume.grid); i++) {
+        const double index[3] = {(double)(i % 150), (double)(i / 150 % 160), (double)(i / 150 / 160)};
+        double at[3];
+        grid_to_world(&volume.grid, index, at);
+        if (at[2] > middle[2] && ((const uint8_t *)hollow.data)[i])
+            ((uint8_t *)volume.data)[i] = 0;
+    }
+    struct radial_map map = map_of(&volume, &pose);
+    uint16_t *bone = memory_alloc((size_t)disc.n_rays, sizeof *bone);
+    map.inner[0] = map.outer[0] = NAN;
+    radial_map_occupied(bone, &map, &volume, &pose, &disc);
+    CHECK_INT(bone[0], 0);
+    int64_t upper = 0, lower = 0;
+    for (int64_t k = 1; k < disc.n_rays; k++) {
+        if (!(map.outer[k] - map.inner[k] > 15))
+            continue;
+        upper += disc.ray[k][2] > 0.1;
+        lower += disc.ray[k][2] < -0.1;
+        if (disc.ray[k][2] > 0.1) /* a voxel is as large as a step: the first and the last may be either */
+            CHECK_INT(bone[k] & 0xF99F, 0xF81F);
+        else if (disc.ray[k][2] < -0.1)
+            CHECK_INT(bone[k], 0xFFFF);
+    }
+    CHECK(upper > 1000 && lower > 200);
+    memory_free(bone);
+    radial_map_done(&map);
+    volume_done(&hollow);
+    volume_done(&volume);
+}
+
 int main(int argc, char **argv)
 {
     struct error error = {0};
     CHECK_OK(disc_init(&disc, 61, DISC_MAP_REACH, &error), &error);
-    const struct check_test tests[] = {{"shell", test_shell}, {"limits", test_limits}, {"retrace", test_retrace}, {0}};
+    const struct check_test tests[] = {
+        {"shell", test_shell}, {"limits", test_limits}, {"retrace", test_retrace}, {"occupied", test_occupied}, {0}};
     const int rc = check_main(argc, argv, tests);
     disc_done(&disc);
     return rc;

@@ -171,10 +171,37 @@ static void test_strap(void)
     volume_done(&skull);
 }
 
+/* A wide plate 10 mm off the forehead pulls the pose, which then fits badly: it is fitted again, to the filled head. */
+static void test_again(void)
+{
+    make_all();
+    struct volume skull = head_copy();
+    struct shape_restoration result;
+    phantom_cut(&skull, &head_pose, back, 25);
+    const int64_t *dim = head.grid.dim;
+    for (int64_t i = 0; i < grid_voxels(&head.grid); i++) {
+        const double index[3] = {(double)(i % dim[0]), (double)(i / dim[0] % dim[1]), (double)(i / dim[0] / dim[1])};
+        double world[3], q[3];
+        grid_to_world(&head.grid, index, world);
+        pose_canonical(&head_pose, world, q);
+        const double r = sqrt(q[0] * q[0] + q[1] * q[1] + q[2] * q[2]);
+        if (r > 100 && r < 105 && q[1] < -0.1 * r && fabs(q[2]) < 0.6 * r && q[0] > -0.3 * r)
+            ((uint8_t *)skull.data)[i] = 1;
+    }
+    uint8_t *implant = restore(&result, &skull);
+    CHECK(result.pose.loss > 0.2);
+    CHECK(pose_compare(&result.pose.pose, &head_pose).surface_mm < 3.5); /* 4.4 where it is fitted once */
+    CHECK_INT(result.surfaces.hole.n_parts, 1);
+    CHECK(overlap_with_cut(&skull, implant) > 0.9);
+    memory_free(implant);
+    shape_restoration_done(&result);
+    volume_done(&skull);
+}
+
 int main(int argc, char **argv)
 {
-    const struct check_test tests[] = {
-        {"holes", test_holes}, {"turned", test_turned}, {"cropped", test_cropped}, {"strap", test_strap}, {0}};
+    const struct check_test tests[] = {{"holes", test_holes}, {"turned", test_turned}, {"cropped", test_cropped},
+                                       {"strap", test_strap}, {"again", test_again},   {0}};
     const int rc = check_main(argc, argv, tests);
     if (head.data)
         shape_model_done(&model);
