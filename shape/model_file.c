@@ -15,6 +15,7 @@ enum {
     SHAPE_VERSION = 1,
     SHAPE_VERSION_CENTRE = 2, /* with heads/centre: a program that knows version 1 alone would take another mean */
     DEFLATE = 6,
+    ONE_CHUNK = 1 << 18, /* bytes */
     POSE_NUMBERS = 15,
     NAME_MAX_BYTES = 256,
     HEADS_MAX = 100000,
@@ -40,14 +41,16 @@ static size_t array_count(const struct array *array)
 
 /* ---- writing ---- */
 
-/* Without times, so that the same model is the same file; in chunks of whole heads, compressed. */
+/* Without times, so that the same model is the same file; small ones as one chunk, others in chunks of whole heads,
+ * compressed. */
 static enum status array_write(hid_t file, const struct array *array, const void *values, const char *path,
                                struct error *error)
 {
     const hid_t create = H5Pcreate(H5P_DATASET_CREATE), space = H5Screate_simple(array->rank, array->dim, NULL);
     H5Pset_obj_track_times(create, false);
     if (array_count(array) > 0 && array->rank > 1) {
-        hsize_t chunk[3] = {1, array->dim[1], array->dim[2]};
+        const bool small = array_count(array) * H5Tget_size(array->type) <= ONE_CHUNK;
+        hsize_t chunk[3] = {small ? array->dim[0] : 1, array->dim[1], array->dim[2]};
         H5Pset_chunk(create, array->rank, chunk);
         H5Pset_shuffle(create);
         H5Pset_deflate(create, DEFLATE);
