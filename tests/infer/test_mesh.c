@@ -6,8 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <zlib.h>
-
 #include "base/file.h"
 #include "infer/mesh/marching_cubes.h"
 #include "base/memory.h"
@@ -485,53 +483,6 @@ static void test_pieces(void)
     mesh_done(&mesh);
 }
 
-static int64_t count_text(const char *text, const char *what)
-{
-    int64_t n = 0;
-    for (const char *at = text; (at = strstr(at, what)); at++)
-        n++;
-    return n;
-}
-
-/* The archive's third file, unpacked, names its unit and has every point and triangle; twice the same bytes. */
-static void test_3mf(void)
-{
-    enum { ROOM = 1 << 20, LOCAL = 30 };
-    struct error error = {0};
-    struct mesh mesh;
-    char *data[2] = {0}, *text = memory_zalloc(ROOM, 1);
-    size_t bytes[2];
-    CHECK_OK(two_boxes(&mesh, &error), &error);
-    for (int i = 0; i < 2; i++) {
-        CHECK_OK(mesh_write_3mf(check_path("boxes.3mf"), &mesh, MESH_LPS, &error), &error);
-        CHECK_OK(file_read(&data[i], &bytes[i], check_path("boxes.3mf"), ROOM, &error), &error);
-    }
-    CHECK(bytes[0] == bytes[1] && memcmp(data[0], data[1], bytes[0]) == 0);
-
-    const uint8_t *at = (const uint8_t *)data[0];
-    z_stream stream = {0};
-    for (int entry = 0; entry < 3; entry++) {
-        const uint32_t packed = at[18] | (uint32_t)at[19] << 8 | (uint32_t)at[20] << 16 | (uint32_t)at[21] << 24,
-                       name = at[26] | (uint32_t)at[27] << 8;
-        CHECK(memcmp(at, "PK\3\4", 4) == 0);
-        stream.next_in = (Bytef *)(uintptr_t)(at + LOCAL + name);
-        stream.avail_in = packed;
-        at += LOCAL + name + packed;
-    }
-    stream.next_out = (Bytef *)text;
-    stream.avail_out = ROOM - 1;
-    CHECK(memcmp(at, "PK\1\2", 4) == 0);
-    CHECK(inflateInit2(&stream, -15) == Z_OK && inflate(&stream, Z_FINISH) == Z_STREAM_END);
-    inflateEnd(&stream);
-    CHECK(strstr(text, "unit=\"millimeter\"") != NULL && strstr(text, "SPACE=LPS") != NULL);
-    CHECK_INT(count_text(text, "<vertex "), mesh.n_points);
-    CHECK_INT(count_text(text, "<triangle "), mesh.n_triangles);
-    memory_free(text);
-    memory_free(data[0]);
-    memory_free(data[1]);
-    mesh_done(&mesh);
-}
-
 int main(int argc, char **argv)
 {
     const struct check_test tests[] = {
@@ -553,7 +504,6 @@ int main(int argc, char **argv)
         {"admesh_agrees", test_admesh_agrees},
         {"failing_memory_is_an_error", test_failing_memory_is_an_error},
         {"pieces", test_pieces},
-        {"3mf", test_3mf},
         {0},
     };
     return check_main(argc, argv, tests);
