@@ -5,7 +5,8 @@
  *     FAULT_CALL=7 test_faults PROGRAM SHIM pack         that one write alone, to find out more
  *
  * A command runs twice undisturbed first: what differs then (times, dates) is not compared later. Allocations are named
- * by the calls that lead to them (fault_alloc.c); of each the first fails, with --all the last one too. */
+ * by the calls that lead to them (fault_alloc.c); of each the first fails, with --all the last one too (not of a script,
+ * which takes a second). */
 #define _XOPEN_SOURCE 700 /* nftw */
 #include <ftw.h>
 #include <inttypes.h>
@@ -395,7 +396,7 @@ static void scene_fail_calls(const struct scene_command *command, const struct t
 {
     const char *only = getenv("FAULT_CALL");
     const int64_t few = stays ? FEW_CALLS / 2 : FEW_CALLS, step = scene.all || n_calls <= few ? 1 : n_calls / few;
-    for (int64_t at = 1; at <= n_calls; at += stays && scene.all ? 3 : step) {
+    for (int64_t at = 1; at <= n_calls; at += stays && scene.all ? (command->script ? 9 : 3) : step) {
         struct arena arena = {0};
         struct fault_run run = {.fail_at = only ? strtoll(only, NULL, 10) : at, .stays = stays};
         char what[700];
@@ -449,7 +450,7 @@ static void scene_fail_allocations(const struct scene_command *command, const st
         if (strstr(report, again) != line) /* of several processes */
             continue;
         scene_fail_allocation(command, whole, stack, "1");
-        if (scene.all && strcmp(count, "1") != 0)
+        if (scene.all && !command->script && strcmp(count, "1") != 0)
             scene_fail_allocation(command, whole, stack, count);
     }
 }
