@@ -5,8 +5,8 @@
  *     FAULT_CALL=7 test_faults PROGRAM SHIM pack         that one write alone, to find out more
  *
  * A command runs twice undisturbed first: what differs then (times, dates) is not compared later. Allocations are named
- * by the calls that lead to them (fault_alloc.c); of each the first fails, with --all the last one too (not of a script,
- * which takes a second). */
+ * by the calls that lead to them (fault_alloc.c); of each the first fails, with --all the last one too (of
+ * a script, which takes a second, the first alone). */
 #define _XOPEN_SOURCE 700 /* nftw */
 #include <ftw.h>
 #include <inttypes.h>
