@@ -20,6 +20,7 @@ struct direct_forward {
     struct direct_layout layout;
     struct onednn_conv *onednn; /* NULL: one of our own kernels */
     struct winograd *winograd;
+    bool pairs_winograd;            /* of bfloat16 tensors: else pairs.h */
     int64_t src_floats, dst_floats; /* copies in another layout; 0: none */
     char name[48];
 };
@@ -83,7 +84,9 @@ enum status direct_forward_new(struct direct_forward **ret, const struct direct_
     made->dst_floats = direct_copy_floats(conv->dst, made->layout.block_o);
 
     if (conv->bfloat16) {
-        snprintf(made->name, sizeof made->name, "pairs:%s", pairs_kernels()->name);
+        made->pairs_winograd = pairs_winograd_supports(conv);
+        snprintf(made->name, sizeof made->name, "%s:%s", made->pairs_winograd ? "pairs_winograd" : "pairs",
+                 pairs_kernels()->name);
     } else if (direct_is_thin(conv)) {
         snprintf(made->name, sizeof made->name, "thin:%s", engine_kernels()->name);
     } else if (conv->winograd && winograd_supports(conv)) {
@@ -117,27 +120,37 @@ void direct_forward_free(struct direct_forward *forward)
 size_t direct_forward_scratch_bytes(const struct direct_forward *forward)
 {
     if (forward->conv.bfloat16)
-        return pairs_scratch_bytes(&forward->conv);
+        return forward->pairs_winograd ? pairs_winograd_scratch_bytes(&forward->conv)
+                                       : pairs_scratch_bytes(&forward->conv);
     size_t bytes = scratch_bytes(forward->src_floats) + scratch_bytes(forward->dst_floats);
     bytes += forward->onednn ? onednn_conv_scratch_bytes(forward->onednn) : 0;
     return bytes + (forward->winograd ? winograd_scratch_bytes(forward->winograd) : 0);
 }
 
+bool direct_forward_packs_pairs(const struct direct_forward *forward)
+{
+    return forward->conv.bfloat16 && !forward->pairs_winograd;
+}
+
 static int64_t direct_weights_end(const struct direct_forward *forward)
 {
     const int64_t *kernel = forward->conv.kernel;
-    return weights_floats(&forward->layout, kernel[0] * kernel[1] * kernel[2]) / (forward->conv.bfloat16 ? 2 : 1);
+    return weights_floats(&forward->layout, kernel[0] * kernel[1] * kernel[2]) /
+           (direct_forward_packs_pairs(forward) ? 2 : 1);
 }
 
 int64_t direct_forward_packed_floats(const struct direct_forward *forward)
 {
-    return direct_weights_end(forward) + (forward->winograd ? winograd_packed_floats(forward->winograd) : 0);
+    return direct_weights_end(forward) + (forward->winograd ? winograd_packed_floats(forward->winograd) : 0) +
+           (forward->pairs_winograd ? pairs_winograd_words(&forward->conv) : 0);
 }
 
 void direct_forward_prepare(const struct direct_forward *forward, float *packed)
 {
     if (forward->winograd)
         winograd_prepare(forward->winograd, packed, packed + direct_weights_end(forward));
+    if (forward->pairs_winograd)
+        pairs_winograd_prepare(&forward->conv, packed, (uint32_t *)(void *)(packed + direct_weights_end(forward)));
 }
 
 struct direct_layout direct_forward_layout(const struct direct_forward *forward)
@@ -152,6 +165,8 @@ int64_t direct_conv_macs(const struct direct_conv *conv)
 
 int64_t direct_forward_macs(const struct direct_forward *forward)
 {
+    if (forward->pairs_winograd)
+        return pairs_winograd_macs(&forward->conv);
     return forward->winograd ? winograd_macs(forward->winograd) : direct_conv_macs(&forward->conv);
 }
 
@@ -174,6 +189,8 @@ bool direct_forward_can_fuse_norm(const struct direct_forward *forward)
 
 int64_t direct_forward_stats(const struct direct_forward *forward)
 {
+    if (forward->pairs_winograd)
+        return pairs_winograd_stats(&forward->conv);
     return forward->winograd ? winograd_stats(forward->winograd) : 0;
 }
 
@@ -231,12 +248,23 @@ static void direct_run_blocked(const struct direct_forward *forward, const float
             }
 }
 
+static void direct_run_bfloat16(const struct direct_forward *forward, const float *src, const float *packed,
+                                const float *b, double *stats, float *dst, void *scratch)
+{
+    const struct direct_conv *conv = &forward->conv;
+    const uint16_t *from = (const uint16_t *)(const void *)src;
+    const uint32_t *words = (const uint32_t *)(const void *)packed;
+    if (forward->pairs_winograd)
+        pairs_winograd_run(conv, from, words + direct_weights_end(forward), b, stats, (uint16_t *)(void *)dst, scratch);
+    else
+        pairs_run(conv, from, words, b, (uint16_t *)(void *)dst, scratch);
+}
+
 void direct_forward_run(struct direct_forward *forward, const float *src, const float *packed, const float *b,
                         const struct conv_fusion *fusion, float *dst, void *scratch)
 {
     if (forward->conv.bfloat16) {
-        pairs_run(&forward->conv, (const uint16_t *)(const void *)src, (const uint32_t *)(const void *)packed, b,
-                  (uint16_t *)(void *)dst, scratch);
+        direct_run_bfloat16(forward, src, packed, b, fusion->stats, dst, scratch);
         return;
     }
 

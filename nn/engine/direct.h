@@ -16,6 +16,8 @@ int64_t direct_forward_macs(const struct direct_forward *forward);
 /* Floats that weights take: in the layout, and what prepare makes of them behind. Prepare after every packing. */
 int64_t direct_forward_packed_floats(const struct direct_forward *forward);
 void direct_forward_prepare(const struct direct_forward *forward, float *packed);
+/* Whether weights are packed as pairs of bfloat16 (weights_pack.h). */
+bool direct_forward_packs_pairs(const struct direct_forward *forward);
 /* src and dst are bfloat16 where the convolution says so. b: layout.dst_c values, or NULL when built without bias. */
 void direct_forward_run(struct direct_forward *forward, const float *src, const float *packed, const float *b,
                         const struct conv_fusion *fusion, float *dst, void *scratch);

@@ -25,7 +25,7 @@ bool pairs_supports(const struct direct_conv *grid)
     for (int a = 0; a < 3; a++)
         if (grid->stride[a] != 1 || grid->kernel[a] != 3)
             return true;
-    return !grid->winograd || !winograd_supports(grid);
+    return !grid->winograd || !winograd_supports(grid) || pairs_winograd_supports(grid);
 }
 
 static int64_t pairs_blocks(int64_t c, int64_t block_c)
@@ -203,7 +203,7 @@ static int64_t pairs_gradient_floats(const struct direct_conv *conv)
 }
 
 /* Runs of rows that are summed for themselves: by channels, not by blocks, so that it is the same for all. */
-static int64_t pairs_splits(const struct direct_conv *conv)
+int64_t pairs_splits(const struct direct_conv *conv)
 {
     const int64_t tasks = pairs_blocks(conv->dst.c, 2 * PAIRS_GROUP) * pairs_blocks(conv->src.c, PAIRS_GROUP);
     return pairs_least((PAIRS_PIECES + tasks - 1) / tasks, conv->dst.d * conv->dst.h);

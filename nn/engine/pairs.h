@@ -9,7 +9,7 @@
 #ifndef CALVARIA_NN_ENGINE_PAIRS_H
 #define CALVARIA_NN_ENGINE_PAIRS_H
 
-#include "nn/engine/direct_conv.h"
+#include "nn/engine/pairs_winograd.h"
 
 /* Channels that are multiplied together, the same with 8 and with 16 lanes. The products of a unit, of one or more such
  * groups, are summed for themselves before they are added to those of the units before: their errors stay small. */
@@ -71,15 +71,18 @@ struct pairs_gradient {
 
 struct pairs_kernels {
     const char *name;
-    int64_t block_c;
     void (*forward)(const struct pairs_tile *tile);
     void (*transpose)(const struct pairs_transpose *tile);
     void (*gradient)(const struct pairs_gradient *tile);
+    void (*winograd)(const struct pairs_winograd_tile *tile);
+    void (*winograd_gradient)(const struct pairs_winograd_gradient *tile);
 };
 
 /* The best that this processor runs for the block of tensor.h. */
 const struct pairs_kernels *pairs_kernels(void);
 
+/* Pieces of the rows that a gradient sums for themselves. */
+int64_t pairs_splits(const struct direct_conv *conv);
 /* Rows of small that a gradient takes at a time, and how long a row of pairs is of large. */
 int64_t pairs_gradient_rows(const struct direct_conv *conv);
 int64_t pairs_gradient_reach(const struct direct_conv *conv);

@@ -135,14 +135,14 @@ static enum status polyphase_finish_group(struct polyphase *phases, struct phase
     for (int64_t p = group->first; p < group->first + group->n; p++) {
         struct phase *phase = &phases->phases[p];
         phase->target.layout = layout;
-        phase->target.pairs = group->conv.bfloat16;
+        phase->target.pairs = direct_forward_packs_pairs(group->forward);
         phase->target.first_o = phase->first_c;
         phase->target.offset = phases->packed_floats;
         phases->targets[phases->n_targets++] = phase->target;
     }
 
-    group->weights_floats =
-        weights_floats(&layout, polyphase_n_taps(&phases->phases[group->first])) / (group->conv.bfloat16 ? 2 : 1);
+    group->weights_floats = weights_floats(&layout, polyphase_n_taps(&phases->phases[group->first])) /
+                            (direct_forward_packs_pairs(group->forward) ? 2 : 1);
     group->packed_floats = direct_forward_packed_floats(group->forward);
     group->has_padding = layout.src_c * layout.dst_c != group->n * phases->grid.src.c * phases->grid.dst.c;
     phases->packed_floats += group->packed_floats;

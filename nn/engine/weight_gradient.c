@@ -24,6 +24,7 @@ struct weight_gradient {
     struct direct_layout layout;
     struct shape src;          /* the caller's */
     struct winograd *winograd; /* NULL: direct */
+    bool pairs_winograd;       /* of bfloat16 tensors: else pairs.h */
     bool src_is_plain, dst_is_plain;
     int64_t halo_floats, dst_floats; /* copies */
     int64_t n_taps, tasks, splits;
@@ -70,7 +71,9 @@ enum status weight_gradient_new(struct weight_gradient **ret, const struct direc
         .block_o = made->dst_is_plain ? 1 : block_c};
 
     if (conv->bfloat16) {
-        snprintf(made->name, sizeof made->name, "pairs:%s", pairs_kernels()->name);
+        made->pairs_winograd = pairs_winograd_supports(conv);
+        snprintf(made->name, sizeof made->name, "%s:%s", made->pairs_winograd ? "pairs_winograd" : "pairs",
+                 pairs_kernels()->name);
         *ret = made;
         return STATUS_OK;
     }
@@ -117,7 +120,8 @@ static int64_t weight_gradient_floats(const struct weight_gradient *weights)
 size_t weight_gradient_scratch_bytes(const struct weight_gradient *weights)
 {
     if (weights->conv.bfloat16)
-        return pairs_gradient_scratch_bytes(&weights->conv);
+        return weights->pairs_winograd ? pairs_winograd_gradient_scratch_bytes(&weights->conv)
+                                       : pairs_gradient_scratch_bytes(&weights->conv);
     if (weights->winograd)
         return winograd_weights_scratch_bytes(weights->winograd);
     return scratch_bytes(weights->halo_floats) + scratch_bytes(weights->dst_floats) +
@@ -131,6 +135,8 @@ struct direct_layout weight_gradient_layout(const struct weight_gradient *weight
 
 int64_t weight_gradient_macs(const struct weight_gradient *weights)
 {
+    if (weights->pairs_winograd)
+        return pairs_winograd_macs(&weights->conv);
     return weights->winograd ? winograd_macs(weights->winograd) : direct_conv_macs(&weights->conv);
 }
 
@@ -211,8 +217,9 @@ void weight_gradient_run(struct weight_gradient *weights, const float *src, cons
                          void *scratch)
 {
     if (weights->conv.bfloat16) {
-        pairs_gradient_run(&weights->conv, (const uint16_t *)(const void *)src, (const uint16_t *)(const void *)d_dst,
-                           d_packed, scratch);
+        (weights->pairs_winograd ? pairs_winograd_gradient_run
+                                 : pairs_gradient_run)(&weights->conv, (const uint16_t *)(const void *)src,
+                                                       (const uint16_t *)(const void *)d_dst, d_packed, scratch);
         return;
     }
     if (weights->winograd) {

@@ -16,9 +16,17 @@ typedef __m256i pairs_words;
 #define pairs_load _mm256_loadu_ps
 #define pairs_store _mm256_storeu_ps
 #define pairs_add _mm256_add_ps
+#define pairs_sub _mm256_sub_ps
+#define pairs_fma _mm256_fmadd_ps
 #define pairs_all _mm256_set1_ps
 #define pairs_load_words(from) _mm256_loadu_si256((const __m256i *)(const void *)(from))
 #define pairs_all_words(word) _mm256_set1_epi32((int)(word))
+
+static inline __attribute__((always_inline)) pairs_vec pairs_load_half(const uint16_t *from)
+{
+    const __m256i words = _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)(const void *)from));
+    return _mm256_castsi256_ps(_mm256_slli_epi32(words, 16));
+}
 
 static inline __attribute__((always_inline)) pairs_vec pairs_dot(pairs_vec sum, pairs_words a, pairs_words b)
 {

@@ -21,5 +21,16 @@ static inline __attribute__((always_inline)) pairs_vec pairs_dot(pairs_vec sum, 
                            sum);
 }
 
+/* As bfloat16_from_float. */
+static inline __attribute__((always_inline)) void pairs_round(uint16_t *to, pairs_vec value)
+{
+    const __m512i bits = _mm512_castps_si512(value), high = _mm512_srli_epi32(bits, 16);
+    const __m512i odd = _mm512_and_si512(high, _mm512_set1_epi32(1)),
+                  rounded = _mm512_add_epi32(_mm512_add_epi32(bits, _mm512_set1_epi32(0x7FFF)), odd);
+    const __m512i half = _mm512_mask_or_epi32(
+        _mm512_srli_epi32(rounded, 16), _mm512_cmp_ps_mask(value, value, _CMP_UNORD_Q), high, _mm512_set1_epi32(0x40));
+    _mm256_storeu_si256((__m256i *)(void *)to, _mm512_cvtepi32_epi16(half));
+}
+
 #include "nn/engine/kernels/pairs.inc"
 #endif

@@ -13,5 +13,11 @@
 #include "nn/engine/kernels/pairs_avx512.inc"
 #define pairs_dot(sum, a, b) _mm512_dpbf16_ps(sum, (__m512bh)(a), (__m512bh)(b))
 
+/* Denormals would become zero here, but there are none left. */
+static inline __attribute__((always_inline)) void pairs_round(uint16_t *to, pairs_vec value)
+{
+    _mm256_storeu_si256((__m256i *)(void *)to, (__m256i)_mm512_cvtneps_pbh(value));
+}
+
 #include "nn/engine/kernels/pairs.inc"
 #endif

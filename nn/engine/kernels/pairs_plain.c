@@ -66,6 +66,28 @@ static inline pairs_vec pairs_add(pairs_vec a, pairs_vec b)
     return a;
 }
 
+static inline pairs_vec pairs_sub(pairs_vec a, pairs_vec b)
+{
+    for (int i = 0; i < VECTOR_WIDTH; i++)
+        a.lane[i] = pairs_flush(pairs_flush(a.lane[i]) - pairs_flush(b.lane[i]));
+    return a;
+}
+
+static inline pairs_vec pairs_fma(pairs_vec a, pairs_vec b, pairs_vec c)
+{
+    for (int i = 0; i < VECTOR_WIDTH; i++)
+        c.lane[i] = pairs_flush(fmaf(pairs_flush(a.lane[i]), pairs_flush(b.lane[i]), pairs_flush(c.lane[i])));
+    return c;
+}
+
+static inline pairs_vec pairs_load_half(const uint16_t *from)
+{
+    pairs_vec v;
+    for (int i = 0; i < VECTOR_WIDTH; i++)
+        v.lane[i] = bfloat16_to_float(from[i]);
+    return v;
+}
+
 static inline float pairs_half(uint32_t word, bool high)
 {
     return pairs_flush(bfloat16_to_float((uint16_t)(high ? word >> 16 : word)));
