@@ -1,11 +1,13 @@
 /* plot.c - gnuplot: scripts into images, and a window; see plot.h.
  * Test: tests/train/test_run.c, tests/train/test_history.c */
+#define _GNU_SOURCE /* memfd_create */
 #include "train/plot.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -45,32 +47,28 @@ static void plot_quote(FILE *pipe, const char *text)
     fputc('\'', pipe);
 }
 
-/* The image FOLDER/NAME.FORMAT while gnuplot draws it: FOLDER/.NAME.part.FORMAT. In arena; NULL when memory is out. */
-static char *plot_part(struct arena *arena, const struct plot *plot, const char *format)
+/* Images that gnuplot drew into memory become files. */
+static enum status plot_keep_images(const struct plot *plot, const int *drawn, struct arena *arena, struct error *error)
 {
-    return arena_printf(arena, "%s/.%s.part.%s", plot->folder, plot->name, format);
-}
-
-/* Images that are whole get their names; what is left of others goes. False: the first, the PNG, is not there. */
-static bool plot_keep_images(const struct plot *plot, bool drawn, struct arena *arena)
-{
-    bool kept = false;
-
-    for (int i = 0; i < PLOT_FORMATS; i++) {
+    enum status status = STATUS_OK;
+    for (int i = 0; i < PLOT_FORMATS && !status; i++) {
         struct stat info;
-        char *part = plot_part(arena, plot, plot_formats[i]);
         char *image = arena_printf(arena, "%s/%s.%s", plot->folder, plot->name, plot_formats[i]);
-        if (!part || !image || stat(part, &info) != 0)
+        if (drawn[i] < 0 || fstat(drawn[i], &info) != 0 || info.st_size == 0)
             continue;
-        if (drawn && info.st_size > 0 && rename(part, image) == 0)
-            kept |= i == 0;
+        char *bytes = memory_alloc((size_t)info.st_size, 1);
+        if (!image || !bytes)
+            status = error_memory(error, (size_t)info.st_size, "a plot");
+        else if (pread(drawn[i], bytes, (size_t)info.st_size, 0) != (ssize_t)info.st_size)
+            status = error_set(error, STATUS_FAILED, "%s: cannot be read from memory: %s", image, strerror(errno));
         else
-            unlink(part);
+            status = file_write(image, bytes, (size_t)info.st_size, error);
+        memory_free(bytes);
     }
-    return kept;
+    return status;
 }
 
-static enum status plot_pipe(const struct plot *plot, struct arena *arena, struct error *error)
+static enum status plot_run(const struct plot *plot, const int *drawn, struct arena *arena, struct error *error)
 {
     if (!plot_available())
         return error_set(error, STATUS_FAILED,
@@ -81,16 +79,35 @@ static enum status plot_pipe(const struct plot *plot, struct arena *arena, struc
 
     fputs("cd ", pipe);
     plot_quote(pipe, plot->folder);
-    fprintf(pipe, "\noutput = '.%s.part'\n", plot->name);
-    for (int i = 0; i < (plot->vectors ? PLOT_FORMATS : 1); i++)
-        fprintf(pipe, "format = '%s'\nload '%s.gp'\nset output\n", plot_formats[i], plot->name);
+    for (int i = 0; i < PLOT_FORMATS; i++)
+        if (drawn[i] >= 0)
+            fprintf(pipe, "\ntarget = '/dev/fd/%d'\nformat = '%s'\nload '%s.gp'\nset output\n", drawn[i],
+                    plot_formats[i], plot->name);
     int status = pclose(pipe);
 
-    bool drawn = status != -1 && WIFEXITED(status) && WEXITSTATUS(status) == 0;
-    if (!plot_keep_images(plot, drawn, arena))
+    struct stat info;
+    if (status == -1 || !WIFEXITED(status) || WEXITSTATUS(status) != 0 || fstat(drawn[0], &info) || info.st_size == 0)
         return error_set(error, STATUS_FAILED, "gnuplot: cannot draw %s/%s.gp (run gnuplot on it to see why)",
                          plot->folder, plot->name);
-    return STATUS_OK;
+    return plot_keep_images(plot, drawn, arena, error);
+}
+
+/* gnuplot does not notice a write that fails: it draws into memory, which it finds under its open handles. */
+static enum status plot_pipe(const struct plot *plot, struct arena *arena, struct error *error)
+{
+    int drawn[PLOT_FORMATS];
+    bool made = true;
+    for (int i = 0; i < PLOT_FORMATS; i++) {
+        const bool wanted = i == 0 || plot->vectors;
+        drawn[i] = wanted ? memfd_create("plot", 0) : -1;
+        made = made && (!wanted || drawn[i] >= 0);
+    }
+    enum status status = made ? plot_run(plot, drawn, arena, error)
+                              : error_set(error, STATUS_FAILED, "plots: no memory to draw in: %s", strerror(errno));
+    for (int i = 0; i < PLOT_FORMATS; i++)
+        if (drawn[i] >= 0)
+            close(drawn[i]);
+    return status;
 }
 
 enum status plot_draw(const struct plot *plot, struct error *error)

@@ -30,4 +30,5 @@ const char plot_terminal[] =
     "if (format eq 'png' && strstrt(GPVAL_TERMINALS, 'pngcairo')) set terminal pngcairo size width,height font "
     "'DejaVu Sans,12'\n"
     "if (format eq 'png' && !strstrt(GPVAL_TERMINALS, 'pngcairo')) set terminal png size width,height\n"
-    "set output output.'.'.format\n";
+    "if (!exists('target')) target = output.'.'.format\n"
+    "set output target\n";
