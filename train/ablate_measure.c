@@ -33,16 +33,21 @@ static char *ablate_measure_mark(const struct ablate_measure *measure, const str
     const struct model *model = restorer_model(restorer);
     char *pipeline = config_dump_text(&restore_table, restorer_config(restorer));
     char *defects = holdout->generated ? config_dump_text(&defects_table, &holdout->defects) : NULL;
-    char *text = pipeline ? arena_printf(arena, "%s\n%s\nseed %" PRId64 " cases %" PRId64 " set %016" PRIx64, pipeline,
-                                         defects ? defects : "stored", measure->seed, holdout->n_cases,
-                                         dataset_hash(holdout->set))
-                          : NULL;
+    char *text =
+        pipeline && (defects || !holdout->generated)
+            ? arena_printf(arena, "%s\n%s\nseed %" PRId64 " cases %" PRId64 " set %016" PRIx64, pipeline,
+                           defects ? defects : "stored", measure->seed, holdout->n_cases, dataset_hash(holdout->set))
+            : NULL;
     XXH64_hash_t hash = text ? XXH64(text, strlen(text), 0) : 0;
     char *file = NULL;
     size_t bytes = 0;
     struct error ignored = {0};
-    if (text && !model && !file_read(&file, &bytes, restorer_path(restorer), MEASURE_MAX_BYTES, &ignored))
-        hash = XXH64(file, bytes, hash); /* a shape model */
+    if (text && !model) { /* a shape model */
+        if (file_read(&file, &bytes, restorer_path(restorer), MEASURE_MAX_BYTES, &ignored))
+            text = NULL;
+        else
+            hash = XXH64(file, bytes, hash);
+    }
     memory_free(file);
     if (text && model)
         hash = XXH64(model->params.value, (size_t)model->params.n_floats * sizeof(float), hash);
