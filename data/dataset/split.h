@@ -7,7 +7,7 @@
 /* The split file, checked against the cases before any of them is read. Without a file: all at random. */
 struct split_plan {
     int64_t n;
-    const char *const *names; /* in byte order */
+    const char *const *names; /* in byte order; NULL after the last */
     int *wanted;              /* enum dataset_split, or -1: at random */
     const char **groups;      /* NULL: none */
 };

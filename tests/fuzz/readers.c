@@ -301,7 +301,7 @@ static bool fuzz_table(const char *path)
 
 static bool fuzz_split(const char *path)
 {
-    static const char *const names[] = {"case_0", "case_1", "case_2", "case_3"};
+    static const char *const names[] = {"case_0", "case_1", "case_2", "case_3", NULL};
     static const uint64_t hashes[] = {1, 2, 2, 3};
     const struct pack_config config = {.split_frac = {0.5, 0.25, 0.25}, .split_file = path};
     struct error error = {0};
