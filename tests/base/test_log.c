@@ -198,11 +198,10 @@ static void test_table(void)
         char *text = NULL;
         size_t bytes;
         CHECK_OK(file_read(&text, &bytes, path, 1 << 20, &error), &error);
-        CHECK_TEXT(text, fail ? "case  DSC  note  HD95 mm\na  0.9  ok  1.25\ngröße  -    10\nx    n 1  nan\n"
-                              : "case   DSC  note  HD95 mm\n"
-                                "a      0.9  ok       1.25\n"
-                                "größe    -             10\n"
-                                "x           n 1       nan\n");
+        CHECK_TEXT(text, "case   DSC  note  HD95 mm\n" /* it needs no memory */
+                         "a      0.9  ok       1.25\n"
+                         "größe    -             10\n"
+                         "x           n 1       nan\n");
         memory_free(text);
     }
 }
