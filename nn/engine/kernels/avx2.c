@@ -13,6 +13,7 @@
 #define KERNELS engine_kernels_avx2
 #define KERNELS_NAME "avx2"
 typedef __m256 vec;
+#define VEC_UNROLL _Pragma("GCC unroll 6")
 #define vec_load _mm256_loadu_ps
 #define vec_store _mm256_storeu_ps
 #define vec_stream _mm256_stream_ps

@@ -13,6 +13,7 @@
 #define KERNELS engine_kernels_avx512
 #define KERNELS_NAME "avx512"
 typedef __m512 vec;
+#define VEC_UNROLL _Pragma("GCC unroll 6")
 #define vec_load _mm512_loadu_ps
 #define vec_store _mm512_storeu_ps
 #define vec_stream _mm512_stream_ps

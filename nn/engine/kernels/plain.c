@@ -9,6 +9,7 @@
 #define VECTOR_WIDTH 8
 #define KERNELS engine_kernels_plain
 #define KERNELS_NAME "plain"
+#define VEC_UNROLL _Pragma("GCC unroll 1")
 typedef struct {
     float lane[VECTOR_WIDTH];
 } vec;
