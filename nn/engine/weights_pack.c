@@ -11,13 +11,15 @@ int64_t weights_floats(const struct direct_layout *layout, int64_t n_taps)
     return layout->src_c * layout->dst_c * n_taps;
 }
 
-static void weights_reverse(float *taps, int64_t n)
+/* The lines of n floats in reverse order. */
+static void weights_reverse(float *taps, int64_t n_taps, int64_t n)
 {
-    for (int64_t i = 0; i < n / 2; i++) {
-        float swap = taps[i];
-        taps[i] = taps[n - 1 - i];
-        taps[n - 1 - i] = swap;
-    }
+    for (int64_t i = 0; i < n_taps / 2; i++)
+        for (int64_t c = 0; c < n; c++) {
+            float *first = taps + i * n + c, *last = taps + (n_taps - 1 - i) * n + c, swap = *first;
+            *first = *last;
+            *last = swap;
+        }
 }
 
 /* One axis of the fold: dst[T] = src[T] + src[T-1], T = 0..k; `outer` lines, taps `inner` apart. */
@@ -39,40 +41,61 @@ static void weights_unfold_axis(float *dst, const float *src, int64_t outer, int
             dst[i] = src[i] + src[inner + i];
 }
 
-/* The taps of one pair of channels; the result lies in a or b. */
-static const float *weights_read(const struct weights_view *view, const float *w, int64_t s, int64_t f, float *a,
-                                 float *b)
+/* Output channels first .. first + n - 1 of one input channel: their taps lie as [tap][channel], so that loops over
+ * channels are vector code. */
+struct weights_lanes {
+    const struct weights_view *view;
+    bool o_is_large;
+    int64_t first, n, i;
+};
+
+/* Floats from the plain block to channel c of the lanes, and taps of the view. */
+static int64_t weights_lane_at(const struct weights_lanes *lanes, int64_t c)
 {
-    const int64_t *k = view->kernel, n = k[0] * k[1] * k[2];
-    const float *pair = w + s * view->small_step + f * view->large_step;
-    if (!view->flip && !view->fold)
-        return pair;
-    memcpy(a, pair, (size_t)n * sizeof *a);
+    const int64_t o = lanes->first + c, s = lanes->o_is_large ? lanes->i : o, l = lanes->o_is_large ? o : lanes->i;
+    return s * lanes->view->small_step + l * lanes->view->large_step;
+}
+
+/* The result lies in a or b. An input channel behind the last has zeros. */
+static const float *weights_read(const struct weights_lanes *lanes, const float *w, float *a, float *b)
+{
+    const struct weights_view *view = lanes->view;
+    const int64_t *k = view->kernel, plain = k[0] * k[1] * k[2], n = lanes->n;
+    const bool inside = lanes->i < (lanes->o_is_large ? view->n_small : view->n_large);
+    for (int64_t c = 0; c < n; c++) {
+        const float *from = inside ? w + weights_lane_at(lanes, c) : NULL;
+        for (int64_t t = 0; t < plain; t++)
+            a[t * n + c] = from ? from[t] : 0.0f;
+    }
     if (view->flip)
-        weights_reverse(a, n);
+        weights_reverse(a, plain, n);
     if (!view->fold)
         return a;
-    weights_fold_axis(b, a, 1, k[0], k[1] * k[2]);
-    weights_fold_axis(a, b, k[0] + 1, k[1], k[2]);
-    weights_fold_axis(b, a, (k[0] + 1) * (k[1] + 1), k[2], 1);
+    weights_fold_axis(b, a, 1, k[0], k[1] * k[2] * n);
+    weights_fold_axis(a, b, k[0] + 1, k[1], k[2] * n);
+    weights_fold_axis(b, a, (k[0] + 1) * (k[1] + 1), k[2], n);
     return b;
 }
 
 /* The adjoint of weights_read: taps come in a. */
-static void weights_write(const struct weights_view *view, float *d_w, int64_t s, int64_t f, float *a, float *b)
+static void weights_write(const struct weights_lanes *lanes, float *d_w, float *a, float *b)
 {
-    const int64_t *k = view->kernel, n = k[0] * k[1] * k[2];
-    float *pair = d_w + s * view->small_step + f * view->large_step;
+    const struct weights_view *view = lanes->view;
+    const int64_t *k = view->kernel, plain = k[0] * k[1] * k[2], n = lanes->n;
     float *taps = a;
     if (view->fold) {
-        weights_unfold_axis(b, a, (k[0] + 1) * (k[1] + 1), k[2], 1);
-        weights_unfold_axis(a, b, k[0] + 1, k[1], k[2]);
-        weights_unfold_axis(b, a, 1, k[0], k[1] * k[2]);
+        weights_unfold_axis(b, a, (k[0] + 1) * (k[1] + 1), k[2], n);
+        weights_unfold_axis(a, b, k[0] + 1, k[1], k[2] * n);
+        weights_unfold_axis(b, a, 1, k[0], k[1] * k[2] * n);
         taps = b;
     }
     if (view->flip)
-        weights_reverse(taps, n);
-    memcpy(pair, taps, (size_t)n * sizeof *pair);
+        weights_reverse(taps, plain, n);
+    for (int64_t c = 0; c < n; c++) {
+        float *to = d_w + weights_lane_at(lanes, c);
+        for (int64_t t = 0; t < plain; t++)
+            to[t] = taps[t * n + c];
+    }
 }
 
 /* Where tap 0 of the pair lies in the packed block; the next taps follow block_i * block_o floats (of pairs: half as
@@ -87,7 +110,7 @@ static int64_t weights_target_at(const struct weights_target *target, int64_t s,
 }
 
 /* Output channels whose taps are brought together before they are written (or read) as whole vectors: as many as fill
- * this many floats, which stay in the first cache. */
+ * this many floats, which stay in the caches. */
 enum { PACK_FLOATS = 8192, PACK_CHANNELS = 16 };
 
 static int64_t weights_view_taps(const struct weights_view *view)
@@ -96,10 +119,9 @@ static int64_t weights_view_taps(const struct weights_view *view)
     return (k[0] + more) * (k[1] + more) * (k[2] + more);
 }
 
-/* inputs: how many input channels are taken at a time. */
-static int64_t weights_channels_together(int64_t n_taps, int64_t inputs)
+static int64_t weights_channels_together(int64_t n_taps)
 {
-    int64_t n = PACK_FLOATS / (n_taps * inputs);
+    int64_t n = PACK_FLOATS / n_taps;
     return n < 1 ? 1 : n > PACK_CHANNELS ? PACK_CHANNELS : n;
 }
 
@@ -110,96 +132,73 @@ static int64_t weights_run(const struct weights_target *target, int64_t o, int64
     return left < n ? left : n;
 }
 
-/* Taps [channel][n_taps] of n output channels from o on and one input channel into a target. */
-static void weights_pack_target(const struct weights_target *target, const float *taps, int64_t n_taps, int64_t o,
-                                int64_t n, int64_t i, float *packed)
+/* The lanes' taps into a target: of words where it has pairs, whose first input channel the lanes name. */
+static void weights_pack_target(const struct weights_target *target, const struct weights_lanes *lanes,
+                                const float *taps, float *packed)
 {
-    const int64_t step = target->layout.block_i * target->layout.block_o;
-    for (int64_t first = 0, run; first < n; first += run) {
-        float *to = packed + (target->o_is_large ? weights_target_at(target, i, o + first)
-                                                 : weights_target_at(target, o + first, i));
-        run = weights_run(target, o + first, n - first);
+    const int64_t step = target->layout.block_i * target->layout.block_o / (target->pairs ? 2 : 1);
+    for (int64_t first = 0, run; first < lanes->n; first += run) {
+        const int64_t o = lanes->first + first;
+        float *to = packed + (target->o_is_large ? weights_target_at(target, lanes->i, o)
+                                                 : weights_target_at(target, o, lanes->i));
+        run = weights_run(target, o, lanes->n - first);
         for (int64_t j = 0; j < target->n_taps; j++, to += step) {
-            const float *from = taps + first * n_taps + target->tap[j];
-            for (int64_t c = 0; c < run; c++)
-                to[c] = target->tap[j] < 0 ? 0.0f : from[c * n_taps];
-        }
-    }
-}
-
-/* The same for words [channel][n_taps], of input channels i and i + 1. */
-static void weights_pack_pairs(const struct weights_target *target, const uint32_t *words, int64_t n_taps, int64_t o,
-                               int64_t n, int64_t i, uint32_t *packed)
-{
-    const int64_t step = target->layout.block_i / 2 * target->layout.block_o;
-    for (int64_t first = 0, run; first < n; first += run) {
-        uint32_t *to = packed + (target->o_is_large ? weights_target_at(target, i, o + first)
-                                                    : weights_target_at(target, o + first, i));
-        run = weights_run(target, o + first, n - first);
-        for (int64_t j = 0; j < target->n_taps; j++, to += step) {
-            const uint32_t *from = words + first * n_taps + target->tap[j];
+            const float *from = taps + target->tap[j] * lanes->n + first;
             if (target->tap[j] < 0)
                 memset(to, 0, (size_t)run * sizeof *to);
-            for (int64_t c = 0; c < run && target->tap[j] >= 0; c++)
-                to[c] = from[c * n_taps];
+            else
+                memcpy(to, from, (size_t)run * sizeof *to);
         }
     }
 }
 
-static void weights_unpack_target(const struct weights_target *target, const float *packed, int64_t n_taps, int64_t o,
-                                  int64_t n, int64_t i, float *taps)
+static void weights_unpack_target(const struct weights_target *target, const struct weights_lanes *lanes,
+                                  const float *packed, float *taps)
 {
     const int64_t step = target->layout.block_i * target->layout.block_o;
-    for (int64_t first = 0, run; first < n; first += run) {
-        const float *from = packed + (target->o_is_large ? weights_target_at(target, i, o + first)
-                                                         : weights_target_at(target, o + first, i));
-        run = weights_run(target, o + first, n - first);
+    for (int64_t first = 0, run; first < lanes->n; first += run) {
+        const int64_t o = lanes->first + first;
+        const float *from = packed + (target->o_is_large ? weights_target_at(target, lanes->i, o)
+                                                         : weights_target_at(target, o, lanes->i));
+        run = weights_run(target, o, lanes->n - first);
         for (int64_t j = 0; j < target->n_taps; j++, from += step)
-            for (int64_t c = 0; c < run && target->tap[j] >= 0; c++)
-                taps[(first + c) * n_taps + target->tap[j]] = from[c];
+            if (target->tap[j] >= 0)
+                memcpy(taps + target->tap[j] * lanes->n + first, from, (size_t)run * sizeof *taps);
     }
 }
 
-/* The taps of output channels first .. first + n - 1 and one input channel; of none: zeros. */
-static void weights_gather(const struct weights_view *view, const float *w, bool o_is_large, int64_t first, int64_t n,
-                           int64_t i, float *taps)
+/* Floats of two input channels to words of bfloat16. */
+static void weights_to_pairs(const float *low, const float *high, int64_t n, float *words)
 {
-    const int64_t n_taps = weights_view_taps(view);
-    float a[CONV_TAPS_MAX], b[CONV_TAPS_MAX];
-    for (int64_t c = 0; c < n; c++, taps += n_taps)
-        if (i < (o_is_large ? view->n_small : view->n_large))
-            memcpy(taps, weights_read(view, w, o_is_large ? i : first + c, o_is_large ? first + c : i, a, b),
-                   (size_t)n_taps * sizeof *taps);
-        else
-            memset(taps, 0, (size_t)n_taps * sizeof *taps);
+    for (int64_t i = 0; i < n; i++) {
+        const uint32_t word = (uint32_t)bfloat16_from_float(low[i]) | (uint32_t)bfloat16_from_float(high[i]) << 16;
+        memcpy(words + i, &word, sizeof word);
+    }
 }
 
 void weights_pack(const struct weights_view *view, const float *w, int64_t n_targets,
                   const struct weights_target *targets, float *packed)
 {
-    const bool o_is_large = targets->o_is_large;
+    const bool o_is_large = targets->o_is_large, pairs = targets->pairs;
     const int64_t n_o = o_is_large ? view->n_large : view->n_small, n_i = o_is_large ? view->n_small : view->n_large;
-    const int64_t n_taps = weights_view_taps(view), inputs = targets->pairs ? 2 : 1,
-                  together = weights_channels_together(n_taps, inputs);
+    const int64_t n_taps = weights_view_taps(view), together = weights_channels_together(n_taps);
 
 #pragma omp parallel for collapse(2) schedule(static)
     for (int64_t first = 0; first < n_o; first += together)
-        for (int64_t i = 0; i < n_i; i += inputs) {
-            const int64_t n = first + together < n_o ? together : n_o - first;
-            float taps[PACK_FLOATS];
-            uint32_t words[PACK_FLOATS / 2];
+        for (int64_t i = 0; i < n_i; i += pairs ? 2 : 1) {
+            struct weights_lanes lanes = {view, o_is_large, first, first + together < n_o ? together : n_o - first, i};
+            float a[2][PACK_FLOATS], b[2][PACK_FLOATS];
+            const float *taps = weights_read(&lanes, w, a[0], b[0]);
 
-            for (int64_t k = 0; k < inputs; k++)
-                weights_gather(view, w, o_is_large, first, n, i + k, taps + k * n * n_taps);
-            for (int64_t k = 0; k < n * n_taps && targets->pairs; k++)
-                words[k] = (uint32_t)bfloat16_from_float(taps[k]) | (uint32_t)bfloat16_from_float(taps[n * n_taps + k])
-                                                                        << 16;
-            for (const struct weights_target *target = targets; target < targets + n_targets; target++) {
-                if (target->pairs)
-                    weights_pack_pairs(target, words, n_taps, first, n, i, (uint32_t *)(void *)packed);
-                else
-                    weights_pack_target(target, taps, n_taps, first, n, i, packed);
+            if (pairs) {
+                float *words = taps == a[0] ? b[0] : a[0];
+                lanes.i = i + 1;
+                weights_to_pairs(taps, weights_read(&lanes, w, a[1], b[1]), lanes.n * n_taps, words);
+                lanes.i = i;
+                taps = words;
             }
+            for (const struct weights_target *target = targets; target < targets + n_targets; target++)
+                weights_pack_target(target, &lanes, taps, packed);
         }
 }
 
@@ -208,19 +207,17 @@ void weights_unpack(const struct weights_view *view, int64_t n_targets, const st
 {
     const bool o_is_large = targets->o_is_large;
     const int64_t n_o = o_is_large ? view->n_large : view->n_small, n_i = o_is_large ? view->n_small : view->n_large;
-    const int64_t n_taps = weights_view_taps(view), together = weights_channels_together(n_taps, 1);
+    const int64_t together = weights_channels_together(weights_view_taps(view));
 
 #pragma omp parallel for collapse(2) schedule(static)
     for (int64_t first = 0; first < n_o; first += together)
         for (int64_t i = 0; i < n_i; i++) {
-            const int64_t n = first + together < n_o ? together : n_o - first;
-            float a[CONV_TAPS_MAX], b[CONV_TAPS_MAX], taps[PACK_FLOATS];
+            const struct weights_lanes lanes = {view, o_is_large, first,
+                                                first + together < n_o ? together : n_o - first, i};
+            float a[PACK_FLOATS], b[PACK_FLOATS];
 
             for (const struct weights_target *target = targets; target < targets + n_targets; target++)
-                weights_unpack_target(target, packed, n_taps, first, n, i, taps);
-            for (int64_t c = 0; c < n; c++) {
-                memcpy(a, taps + c * n_taps, (size_t)n_taps * sizeof *a);
-                weights_write(view, d_w, o_is_large ? i : first + c, o_is_large ? first + c : i, a, b);
-            }
+                weights_unpack_target(target, &lanes, packed, a);
+            weights_write(&lanes, d_w, a, b);
         }
 }
