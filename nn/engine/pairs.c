@@ -40,15 +40,18 @@ static int64_t pairs_least(int64_t a, int64_t b)
 
 /* ---- gather ---- */
 
-/* Enough blocks of dst share src that it pays to copy src once with zeros around its rows. */
-enum { PAIRS_HALO_BLOCKS = 4 };
+/* Enough blocks of dst share src, or so much of a row is an edge, that it pays to copy src with zeros around its rows.
+ */
+enum { PAIRS_HALO_BLOCKS = 4, PAIRS_HALO_WIDTH = 32 };
 
 /* What the kernel sees: with few blocks conv itself, else src has as long rows as dst needs. */
 static struct direct_conv pairs_padded(const struct direct_conv *conv)
 {
     struct direct_conv padded = *conv;
     const int64_t reach = (conv->dst.w - 1) * conv->stride[2] + conv->kernel[2];
-    if (conv->dst.c < PAIRS_HALO_BLOCKS * PAIRS_GROUP || (conv->pad[2] == 0 && reach <= conv->src.w))
+    const bool worth = conv->dst.c >= PAIRS_HALO_BLOCKS * PAIRS_GROUP ||
+                       (conv->dst.c > PAIRS_GROUP && conv->dst.w <= PAIRS_HALO_WIDTH);
+    if (!worth || (conv->pad[2] == 0 && reach <= conv->src.w))
         return padded;
     padded.src.w = reach;
     padded.pad[2] = 0;
