@@ -18,16 +18,26 @@ for folder in ("in", "truth"):
 axes, origin = np.array(header["space directions"]), np.array(header["space origin"])
 spacing = np.linalg.norm(axes, axis=1)
 centre = (np.array(complete.shape) - 1) / 2
+found = [np.flatnonzero(complete.any(axis=tuple({0, 1, 2} - {a}))) for a in range(3)]
+box = [[f[0] for f in found], [f[-1] for f in found]]  # of the bone, ends included
 
 
 def sampled(mask, index_axes, first, dims):
-    """mask at first + i * index_axes, linear, more than half"""
-    return ndimage.affine_transform(mask.astype(np.float32), np.array(index_axes).T, first, dims, order=1) > 0.5
+    """mask at first + i * index_axes, linear, more than half; computed in the box where bone may be"""
+    index_axes = np.array(index_axes, float)
+    corners = np.array([[box[k][a] for a, k in enumerate(pick)] for pick in np.ndindex(2, 2, 2)])
+    corners = (corners - first) @ np.linalg.inv(index_axes)
+    low = np.clip(np.floor(corners.min(axis=0)).astype(int) - 1, 0, dims)
+    high = np.clip(np.ceil(corners.max(axis=0)).astype(int) + 2, low, dims)
+    ret = np.zeros(dims, bool)
+    part = ndimage.affine_transform(mask.astype(np.float32), index_axes.T, first + low @ index_axes, tuple(high - low), order=1)
+    ret[tuple(slice(a, b) for a, b in zip(low, high))] = part > 0.5
+    return ret
 
 
-def write_nrrd(path, mask, axes, origin, dtype=np.int32):
+def write_nrrd(path, mask, axes, origin, dtype):
     nrrd.write(path, mask.astype(dtype), {"space": header.get("space", "left-posterior-superior"), "space directions": axes,
-                                          "space origin": origin, "kinds": ["domain"] * 3, "encoding": "gzip", "units": ["mm"] * 3})
+                                          "space origin": origin, "kinds": ["domain"] * 3, "encoding": "gzip", "units": ["mm"] * 3}, compression_level=1)
 
 
 def put(name, bone, gap, axes, origin, nifti=False, seen=None):
@@ -44,7 +54,7 @@ def put(name, bone, gap, axes, origin, nifti=False, seen=None):
             image.set_sform(image.affine, 2)
             nibabel.save(image, path + ".nii.gz")
         else:
-            write_nrrd(path + ".nrrd", mask, axes, origin)
+            write_nrrd(path + ".nrrd", mask, axes, origin, np.int32 if folder == "in" else np.uint8)
     print(f"{name:10s} {'x'.join(map(str, bone.shape)):12s} {np.linalg.norm(axes, axis=1).round(3)} mm, implant {gap.sum() * abs(np.linalg.det(axes)) / 1000:.1f} ml",
           flush=True)
 
@@ -106,8 +116,7 @@ def noisy(name, blur_mm, sd):
     put(name, complete, implant, axes, origin, seen=value + sd * noise > 0.5)
 
 
-bone_slices = np.flatnonzero(complete.any(axis=(0, 1)))
-bottom, top = bone_slices[0], bone_slices[-1]
+bottom, top = box[0][2], box[1][2]
 variants = {
     "native": lambda name: put(name, complete, implant, axes, origin),
     "healthy": lambda name: put(name, complete, np.zeros_like(implant), axes, origin),
