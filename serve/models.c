@@ -22,8 +22,9 @@ static enum status models_path(char **ret, const char *path, struct error *error
     }
     const char *text = whole ? whole : path;
     *ret = text ? memory_strdup(text) : NULL;
+    const enum status status = !text || *ret ? STATUS_OK : error_memory(error, strlen(text), "the model's path");
     free(whole);
-    return !text || *ret ? STATUS_OK : error_memory(error, strlen(text), "the model's path");
+    return status;
 }
 
 /* The last part of a path without its ending; other characters than those of a file name become dashes. */
