@@ -346,7 +346,7 @@ static enum status insertion_interference(double *ret_mm, const struct insertion
         dim[a] = box->hi[a] - box->lo[a];
     }
     const int64_t n = dim[0] * dim[1] * dim[2];
-    uint8_t *passes = memory_alloc((size_t)n, 2), *blocked = passes + n;
+    uint8_t *passes = memory_alloc((size_t)n, 2), *blocked = passes ? passes + n : NULL;
     float *distance = memory_alloc((size_t)n, sizeof *distance);
     enum status status = passes && distance ? STATUS_OK : error_memory(error, 6 * (size_t)n, "the undercut");
 

@@ -132,7 +132,7 @@ static enum status pieces_judge(struct piece *pieces, int64_t n, struct crop *cr
                                grid_spacing_mm(&defective->grid, 2)};
     const int64_t voxels = crop_voxels(crop);
     struct crop bone = {0};
-    uint8_t *rank = memory_alloc((size_t)voxels, 2), *near = rank + voxels;
+    uint8_t *rank = memory_alloc((size_t)voxels, 2), *near = rank ? rank + voxels : NULL;
     enum status status = rank ? pieces_rank(rank, near, crop, n, error)
                               : error_memory(error, 2 * (size_t)voxels, "the implant's pieces");
 

@@ -86,13 +86,13 @@ enum status gaussian_principal(float *rows, int64_t k, const float *matrix, int6
 {
     float *columns = memory_alloc((size_t)(m * k), sizeof *columns),
           *product = memory_alloc((size_t)(m * k), sizeof *product);
-    float *small = memory_alloc((size_t)(k * k + 2 * k), sizeof *small), *tau = small + k * k,
-          *values = small + k * k + k;
+    float *small = memory_alloc((size_t)(k * k + 2 * k), sizeof *small);
     enum status status = STATUS_OK;
     blas_one_thread();
     if (!columns || !product || !small)
         status = error_memory(error, (size_t)(2 * m * k) * sizeof *columns, "principal rows");
     else {
+        float *tau = small + k * k, *values = small + k * k + k;
         struct rng rng = rng_make(1, (uint64_t)m);
         bool ok = true;
         for (int64_t i = 0; i < m * k; i++)

@@ -314,9 +314,10 @@ static void impute_part(float *rows, const float *from, int64_t n, const struct 
 static enum status impute_compress(float *out, int64_t kept, const float *rows, int64_t n, int64_t width,
                                    struct error *error)
 {
-    float *products = memory_alloc((size_t)(n * n + n), sizeof *products), *values = products + n * n;
+    float *products = memory_alloc((size_t)(n * n + n), sizeof *products);
     if (!products)
         return error_memory(error, (size_t)(n * n) * sizeof *products, "the uncertainty of filled gaps");
+    float *values = products + n * n;
     blas_one_thread();
 #pragma omp parallel for schedule(static, 1)
     for (int64_t i = 0; i < n; i += ROWS_PER_HEAD)

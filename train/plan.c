@@ -67,11 +67,12 @@ enum status plan_look(struct plan_set *ret, const char *path, struct error *erro
     int64_t n_boxes = 0;
     for (int64_t i = 0; i < n; i++)
         n_boxes += dataset_case(set, i)->n_implants;
-    double *spacings = memory_alloc((size_t)(n + n_boxes), sizeof *spacings), *boxes = spacings + n;
+    double *spacings = memory_alloc((size_t)(n + n_boxes), sizeof *spacings);
     if (!spacings) {
         dataset_close(set);
         return error_memory(error, (size_t)(n + n_boxes) * sizeof *spacings, "the plan");
     }
+    double *boxes = spacings + n;
 
     seen.n_defective = dataset_n_defective(set);
     for (int64_t i = 0; i < n; i++) {

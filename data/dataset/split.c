@@ -210,13 +210,15 @@ enum status split_assign(enum dataset_split *ret, const struct split_plan *plan,
                          const struct pack_config *config, struct error *error)
 {
     const int64_t n = plan->n;
-    int64_t *leader = memory_alloc((size_t)n * 3, sizeof *leader), *sizes = leader + n, *order = leader + 2 * n;
+    int64_t *leader = memory_alloc((size_t)n * 3, sizeof *leader), *sizes, *order;
     int *side = memory_alloc((size_t)n, sizeof *side);
     enum status status = STATUS_OK;
     if (!leader || !side) {
         status = error_memory(error, (size_t)n * sizeof *leader, "the split");
         goto done;
     }
+    sizes = leader + n;
+    order = leader + 2 * n;
 
     if ((status = split_join_groups(leader, plan, hashes, error)))
         goto done;

@@ -46,9 +46,10 @@ static enum status sample_fraction_crop_whole(const struct crop_views *out, int6
 {
     static const int64_t all[3] = {0};
     const int64_t n = on->dim[0] * on->dim[1] * on->dim[2];
-    float *whole = memory_alloc((size_t)n, 3 * sizeof *whole), *missing = whole + n, *defective = whole + 2 * n;
+    float *whole = memory_alloc((size_t)n, 3 * sizeof *whole);
     if (!whole)
         return error_memory(error, (size_t)n * 3 * sizeof *whole, "a view of the whole skull");
+    float *missing = whole + n, *defective = whole + 2 * n;
     enum status status = sample_fraction_cut(whole, missing, pair, on, all, on->dim, error);
     if (!status) {
         for (int64_t v = 0; v < n; v++)

@@ -247,8 +247,7 @@ static enum status resample_parallel(struct volume *dst, const struct volume *sr
     for (int a = 0; a < 3; a++)
         weights += (size_t)(dim[a] * resample_axis_width(map->step[a][a], order));
     int32_t *voxels = memory_alloc(2 * entries, sizeof *voxels);
-    float *floats = memory_alloc(weights + row * (size_t)parallel_threads() + 16, sizeof *floats),
-          *blends = floats + weights;
+    float *floats = memory_alloc(weights + row * (size_t)parallel_threads() + 16, sizeof *floats);
     enum status status = voxels && floats ? STATUS_OK : error_memory(error, row * sizeof *floats, "resampling");
 
     /* One table of taps per axis: which source voxels, with which weights */
@@ -263,6 +262,7 @@ static enum status resample_parallel(struct volume *dst, const struct volume *sr
     }
     /* A row of the result at a time; rows that lie outside the source stay 0 */
     if (!status) {
+        float *blends = floats + weights;
 #pragma omp parallel for schedule(static)
         for (int64_t i = 0; i < dim[1] * dim[2]; i++) {
             int64_t y = i % dim[1], z = i / dim[1];
@@ -466,12 +466,14 @@ void resample_lattice(float *out, const int64_t size[3], const float *src, const
                       const double step[3])
 {
 #pragma omp parallel for schedule(static)
-    for (int64_t i = 0; i < size[1] * size[2]; i++)
+    for (int64_t i = 0; i < size[1] * size[2]; i++) {
+        const int64_t y = i % size[1], z = i / size[1];
         for (int64_t x = 0; x < size[0]; x++) {
-            const double place[3] = {at[0] + (double)x * step[0], at[1] + (double)(i % size[1]) * step[1],
-                                     at[2] + (double)(i / size[1]) * step[2]};
+            const double place[3] = {at[0] + (double)x * step[0], at[1] + (double)y * step[1],
+                                     at[2] + (double)z * step[2]};
             out[i * size[0] + x] = resample_lattice_value(src, dim, place);
         }
+    }
 }
 
 enum { SPLINE_TAPS = 4 };
@@ -523,8 +525,8 @@ enum status resample_lattice_smooth(float *out, const int64_t size[3], const flo
         for (int64_t i = 0; i < size[1] * size[2]; i++) {
             if (!row)
                 continue;
-            resample_spline_row(row, src, dim, at[1] + (double)(i % size[1]) * step[1],
-                                at[2] + (double)(i / size[1]) * step[2]);
+            const int64_t y = i % size[1], z = i / size[1];
+            resample_spline_row(row, src, dim, at[1] + (double)y * step[1], at[2] + (double)z * step[2]);
             for (int64_t x = 0; x < size[0]; x++) {
                 int64_t first;
                 float weight[SPLINE_TAPS], sum = 0;

@@ -78,9 +78,10 @@ static enum status mesh_piece_copy(struct mesh *ret, const struct mesh *mesh, in
 enum status mesh_piece(struct mesh *ret, int64_t *ret_n, const struct mesh *mesh, int64_t k, struct error *error)
 {
     const size_t n = (size_t)mesh->n_points;
-    int64_t *root = memory_zalloc(3 * n + 1, sizeof *root), *count = root + n, *place = count + n;
+    int64_t *root = memory_zalloc(3 * n + 1, sizeof *root);
     if (!root)
         return error_memory(error, 3 * n * sizeof *root, "the pieces of the surface");
+    int64_t *count = root + n, *place = count + n;
     mesh_piece_join(root, count, mesh);
 
     *ret_n = 0;

@@ -282,9 +282,10 @@ enum status shape_symmetry(struct report *report, const struct volume *skull, co
         return error->status;
     report->symmetry_plane_frac = plane.overlap_frac;
     const size_t n = (size_t)crop_voxels(implant);
-    uint8_t *mirrored = memory_alloc(n, 2), *places = mirrored + n;
+    uint8_t *mirrored = memory_alloc(n, 2);
     if (!mirrored)
         return error_memory(error, 2 * n, "the other side of the head");
+    uint8_t *places = mirrored + n;
 
     /* Where the mirrored implant lies, the other side is missing too: not compared. */
     mirror_box(mirrored, all, &plane, implant->box);

@@ -122,9 +122,10 @@ static bool recompute_counts(const struct network *network, int64_t index)
 static enum status recompute_most(struct network *network, struct error *error)
 {
     int64_t n = network->n_layers + 1, from_cheap, from_all;
-    bool *may_drop = memory_alloc(2 * (size_t)n, sizeof *may_drop), *found = may_drop + n;
+    bool *may_drop = memory_alloc(2 * (size_t)n, sizeof *may_drop);
     if (!may_drop)
         return error_memory(error, 2 * (size_t)n, "memory plan");
+    bool *found = may_drop + n;
     recompute_drop(network, true);
     for (int64_t i = 0; i < n; i++)
         may_drop[i] = network->values[i].dropped && recompute_counts(network, i);
