@@ -5,6 +5,9 @@
 #include <stdbool.h>
 #include <string.h>
 
+#undef error_set /* under clang-tidy: scripts/clang_tidy.h */
+#undef error_memory
+
 static const char error_while_mark[] = "  while ";
 
 /* One message is one line: what a hostile file put into it must neither break lines nor steer a terminal. */

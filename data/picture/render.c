@@ -91,8 +91,9 @@ enum status render_slice_box(struct image *ret, const struct grid *grid, const s
         for (int64_t x = 0; x < w; x++) {
             int sum[3] = {0, 0, 0};
             for (int s = 0; s < SLICE_SAMPLES * SLICE_SAMPLES; s++) {
-                double u = ((double)x + (s % SLICE_SAMPLES + 0.5) / SLICE_SAMPLES) / (double)w;
-                double v = ((double)y + (s / SLICE_SAMPLES + 0.5) / SLICE_SAMPLES) / (double)h;
+                const int column = s % SLICE_SAMPLES, row = s / SLICE_SAMPLES;
+                double u = ((double)x + (column + 0.5) / SLICE_SAMPLES) / (double)w;
+                double v = ((double)y + (row + 0.5) / SLICE_SAMPLES) / (double)h;
                 int64_t i = box.lo[across] + (int64_t)(u * (double)n_across), j = (int64_t)(v * (double)n_down);
                 j = down == 2 ? box.hi[2] - 1 - j : box.lo[1] + j;
                 int64_t at[3];

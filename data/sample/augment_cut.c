@@ -217,7 +217,7 @@ static void augment_cut_row_fill(uint8_t *out, float *skull, float *implant, con
                                        : 0;
         else {
             skull[x] = uniform ? (float)(code & CODE_BONE) : share[0];
-            implant[x] = uniform ? (float)((code & CODE_MISSING) / CODE_MISSING) : share[1];
+            implant[x] = uniform ? (float)((code & CODE_MISSING) != 0) : share[1];
         }
     }
 }
