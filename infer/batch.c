@@ -528,12 +528,9 @@ static enum status case_run(struct batch *batch, struct batch_case *one, struct 
         status = case_outputs(batch, one, &skull, error);
     insertion_done(&one->insertion);
     volume_done(&skull);
-    volume_done(&one->result.completed); /* the numbers stay, for the table */
-    volume_done(&one->result.implant);
-    volume_done(&one->result.raw);
-    volume_done(&one->result.prediction);
-    mesh_field_done(&one->result.cuts);
-    volume_done(&one->result.spread);
+    const double network_s = one->result.network_s;
+    restoration_done(&one->result);
+    one->result.network_s = network_s; /* for the table */
     return status ? error_while(error, "restoring %s", one->path) : STATUS_OK;
 }
 
