@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/hdf5.h"
 #include "tests/check.h"
+#include "tests/hdf5_leaks.h"
 
 static hid_t open_path(const void *path)
 {

@@ -12,6 +12,7 @@
 #include "data/dataset/dataset.h"
 #include "skulls.h"
 #include "tests/check.h"
+#include "tests/hdf5_leaks.h"
 
 static const int64_t dim[3] = {70, 66, 65};
 static const double mm[3] = {2, 2, 2};
@@ -366,20 +367,6 @@ static void test_no_memory(void)
         CHECK(failed > 3);
         CHECK(!file_exists(check_path(".packed.h5.part")));
     }
-}
-
-/* HDF5 itself believes some spoiled sizes: its malloc then fails, as it would without the sanitizer. */
-const char *__asan_default_options(void);
-const char *__asan_default_options(void)
-{
-    return "allocator_may_return_null=1";
-}
-
-/* Nor does it free all of them when it then gives up. */
-const char *__lsan_default_suppressions(void);
-const char *__lsan_default_suppressions(void)
-{
-    return "leak:libhdf5";
 }
 
 int main(int argc, char **argv)

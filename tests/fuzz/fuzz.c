@@ -17,6 +17,7 @@
 #include "base/memory.h"
 #include "tests/fuzz/hdf5_repair.h"
 #include "tests/fuzz/readers.h"
+#include "tests/hdf5_leaks.h"
 
 static const struct fuzz_reader *fuzz_reader(void)
 {
@@ -84,10 +85,3 @@ int main(int argc, char **argv)
     return n_accepted > 0 ? 0 : 1;
 }
 #endif
-
-/* HDF5 does not free all when it gives up a damaged file. */
-const char *__lsan_default_suppressions(void);
-const char *__lsan_default_suppressions(void)
-{
-    return "leak:libhdf5";
-}

@@ -15,6 +15,7 @@
 #include "infer/exchange/keras_config.h"
 #include "infer/restore.h"
 #include "tests/check.h"
+#include "tests/hdf5_leaks.h"
 
 #ifdef __SANITIZE_ADDRESS__
 enum { LIMIT_MB = 2000 }; /* freed memory stays with the sanitizer for a while */
@@ -382,18 +383,4 @@ int main(int argc, char **argv)
     printf("%d passed, %d failed, 0 skipped\n", silent == 0 && peak_mb < LIMIT_MB,
            !(silent == 0 && peak_mb < LIMIT_MB));
     return silent > 0 || peak_mb >= LIMIT_MB;
-}
-
-/* Under the sanitizer: HDF5 believes some damaged sizes, its malloc then fails; nor does it free all when it gives up.
- */
-const char *__asan_default_options(void);
-const char *__asan_default_options(void)
-{
-    return "allocator_may_return_null=1";
-}
-
-const char *__lsan_default_suppressions(void);
-const char *__lsan_default_suppressions(void)
-{
-    return "leak:libhdf5";
 }

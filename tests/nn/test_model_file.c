@@ -7,6 +7,7 @@
 #include "base/memory.h"
 #include "nn/model/model_file.h"
 #include "tests/check.h"
+#include "tests/hdf5_leaks.h"
 #include "tests/nn/network_bench.h"
 
 static const char layers[] = "[ { name: a, type: conv, filters: 3 }, { name: n, type: batch_norm }, { type: tanh }, { "
@@ -486,20 +487,6 @@ static void test_cannot_be_written(void)
     }
     params_done(&model.params);
     arena_done(&model.arena);
-}
-
-/* Under the sanitizer: HDF5 believes some damaged sizes, its malloc then fails; nor does it free all when it gives up.
- */
-const char *__asan_default_options(void);
-const char *__asan_default_options(void)
-{
-    return "allocator_may_return_null=1";
-}
-
-const char *__lsan_default_suppressions(void);
-const char *__lsan_default_suppressions(void)
-{
-    return "leak:libhdf5";
 }
 
 int main(int argc, char **argv)

@@ -8,6 +8,7 @@
 #include "base/memory.h"
 #include "nn/model/model_file.h"
 #include "tests/check.h"
+#include "tests/hdf5_leaks.h"
 #include "tests/nn/network_bench.h"
 
 static const char LAYERS[] =
@@ -171,13 +172,6 @@ static void test_cut_anywhere(void)
 static void test_memory(void)
 {
     CHECK(memory_peak_bytes() < (int64_t)400 << 20); /* of all the above */
-}
-
-/* Under the sanitizer: HDF5 does not free all when it gives up. */
-const char *__lsan_default_suppressions(void);
-const char *__lsan_default_suppressions(void)
-{
-    return "leak:libhdf5";
 }
 
 int main(int argc, char **argv)

@@ -10,6 +10,7 @@
 #include "field.h"
 #include "shape/model.h"
 #include "tests/check.h"
+#include "tests/hdf5_leaks.h"
 
 enum { DISC_N = 9, HEADS = 3 };
 

@@ -16,15 +16,9 @@
 #include "base/log.h"
 #include "base/rng.h"
 #include "tests/check.h"
+#include "tests/hdf5_leaks.h"
 #include "tests/train/chain.h"
 #include "train/run.h"
-
-/* HDF5 keeps some memory when a process is stopped in a write. Read by the leak sanitizer. */
-const char *__lsan_default_suppressions(void);
-const char *__lsan_default_suppressions(void)
-{
-    return "leak:libhdf5";
-}
 
 static const char *program;
 

@@ -17,14 +17,8 @@
 #include "base/rng.h"
 #include "nn/model/ensemble_file.h"
 #include "tests/check.h"
+#include "tests/hdf5_leaks.h"
 #include "tests/train/chain.h"
-
-/* HDF5 keeps some memory when a process is stopped in a write. Read by the leak sanitizer. */
-const char *__lsan_default_suppressions(void);
-const char *__lsan_default_suppressions(void)
-{
-    return "leak:libhdf5";
-}
 
 static const char *program;
 enum { N_FOLDS = 3, N_HEADS = 6 };

@@ -15,16 +15,10 @@
 #include "base/rng.h"
 #include "nn/model/model_file.h"
 #include "tests/check.h"
+#include "tests/hdf5_leaks.h"
 #include "tests/train/chain.h"
 #include "train/stages.h"
 #include "train/training.h"
-
-/* HDF5 keeps some memory when a process is stopped in a write. Read by the leak sanitizer. */
-const char *__lsan_default_suppressions(void);
-const char *__lsan_default_suppressions(void)
-{
-    return "leak:libhdf5";
-}
 
 static const char *program;
 

@@ -15,16 +15,10 @@
 #include "base/log.h"
 #include "nn/model/model_file.h"
 #include "tests/check.h"
+#include "tests/hdf5_leaks.h"
 #include "tests/train/chain.h"
 #include "train/trainer.h"
 #include "train/trainer_open.h"
-
-/* HDF5 keeps 8 KB when a write into a file fails, whatever one does. Read by the leak sanitizer. */
-const char *__lsan_default_suppressions(void);
-const char *__lsan_default_suppressions(void)
-{
-    return "leak:libhdf5";
-}
 
 static bool ready(void)
 {
