@@ -68,8 +68,8 @@ static void prior_spread(float *out, const struct shape_restoration *result, con
     for (int64_t v = 0; v < n; v++) {
         if (!in_hole[v])
             continue;
-        const double index[3] = {(double)(box->lo[0] + v % width), (double)(box->lo[1] + v / width % height),
-                                 (double)(box->lo[2] + v / (width * height))};
+        const int64_t x = v % width, y = v / width % height, z = v / (width * height);
+        const double index[3] = {(double)(box->lo[0] + x), (double)(box->lo[1] + y), (double)(box->lo[2] + z)};
         double world[3], q[3], at[2];
         grid_to_world(grid, index, world);
         pose_canonical(&result->pose.pose, world, q);

@@ -7,9 +7,8 @@
 #include "data/volume/voxel_file.h"
 
 const char *const volume_doubt_texts[VOLUME_DOUBTS] = {
-    [DOUBT_NO_PLACE] =
-        "the header has neither qform nor sform: left, right, front and back are unknown and taken as the "
-        "axes' order",
+    [DOUBT_NO_PLACE] = ("the header has neither qform nor sform: left, right, front and back are unknown and taken as "
+                        "the axes' order"),
     [DOUBT_SFORM_SPACING] = "the header contradicts itself: the sform's spacing is not pixdim's (the sform is used)",
     [DOUBT_FORMS_DIFFER] = "the header contradicts itself: qform and sform give different places (the sform is used)",
     [DOUBT_NAN] = "voxels without a number (NaN) are taken as background",
