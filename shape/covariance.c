@@ -12,10 +12,10 @@
 #include "base/memory.h"
 #include "shape/blas.h"
 
-#define PARAM(name, standard, low, high, words)                                                                    \
-    {                                                                                                              \
-        .key = #name, .type = CONFIG_DOUBLE, .offset = offsetof(struct covariance_params, name), .text = standard, \
-        .min = low, .max = high, .help = words                                                                     \
+#define PARAM(name, standard, low, high, words)                                                                      \
+    {                                                                                                                \
+        .key = #name, .type = CONFIG_DOUBLE, .offset = offsetof(struct covariance_params, name), .text = (standard), \
+        .min = (low), .max = (high), .help = (words)                                                                 \
     }
 
 /* clang-format off */
