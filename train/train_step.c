@@ -127,8 +127,9 @@ enum status train_step_open(struct train_step *train_step, const struct recipe *
                             "network.input_channels: %" PRId64 ", but a coarse network's prediction is one channel "
                             "beside the skull (2 would fit; 3 need a shape model)",
                             recipe->network.input_channels);
-    if (!status && recipe->data.augment.warp_shape > 0)
-        status = shape_model_read(&train_step->warp_model, recipe->data.augment.warp_model, error);
+    if (!status && recipe->data.augment.warp_shape > 0 &&
+        (status = shape_model_read(&train_step->warp_model, recipe->data.augment.warp_model, error)))
+        error_while(error, "opening data.augment.warp_model");
     if (!status)
         status = network_new(&train_step->network, &recipe->network, params, src, NETWORK_TRAIN, error);
     if (!status)
