@@ -110,8 +110,8 @@ for family in $families; do
 done
 
 {
-    echo '| defects | skulls | DSC | bDSC 10 mm | HD95 mm | volume error | DSC < .7 |'
-    echo '|---|---|---|---|---|---|---|'
+    echo '| defects | skulls | DSC | bDSC 10 mm | HD95 mm | volume error | within 10 % | DSC < .7 |'
+    echo '|---|---|---|---|---|---|---|---|'
     for family in $families; do
         "$calvaria" evaluate --truth "$out/truth/$family" --predicted "$out/predicted/$family" \
             --out "$out/metrics_$family" >"$out/$family.txt"
@@ -120,10 +120,10 @@ done
             function sd(c) { return sqrt((q[c] - s[c] * s[c] / n[c]) / (n[c] - 1)) }
             NR == 1 { for (i = 1; i <= NF; i++) at[$i] = i; next }
             { for (c in at) { v = $(at[c]); if (v ~ /^[-+0-9.e]+$/) { s[c] += v; q[c] += v * v; n[c]++ } }
-              low += $(at["dsc"]) < .7 }
-            END { printf "| %s | %d | %.3f ± %.3f | %.3f ± %.3f | %.2f ± %.2f | %+.3f ± %.3f | %d |\n", family, n["dsc"],
+              low += $(at["dsc"]) < .7; v = $(at["volume_error"]); within += v > -.1 && v < .1 }
+            END { printf "| %s | %d | %.3f ± %.3f | %.3f ± %.3f | %.2f ± %.2f | %+.3f ± %.3f | %d | %d |\n", family, n["dsc"],
                   mean("dsc"), sd("dsc"), mean("bdsc_mm"), sd("bdsc_mm"), mean("hd95_mm"), sd("hd95_mm"),
-                  mean("volume_error"), sd("volume_error"), low }' "$out/metrics_$family/metrics.csv"
+                  mean("volume_error"), sd("volume_error"), within, low }' "$out/metrics_$family/metrics.csv"
     done
 } >"$out/table.md"
 cat "$out/table.md"
