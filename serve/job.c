@@ -389,16 +389,21 @@ static cJSON *job_read_json(const char *folder, const char *name, size_t max_byt
     return object;
 }
 
-enum status job_read(struct job *ret, const char *folder, struct error *error)
+enum status job_read(struct job *ret, bool *ret_valid, const char *folder, struct error *error)
 {
     struct job job = {0};
-    cJSON *object = job_read_json(folder, "job.json", JOB_FILE_MAX_BYTES);
-    bool ok = object && job_parse(&job, object);
+    char *text = NULL, *path = memory_printf("%s/job.json", folder);
+    size_t bytes = 0;
+    enum status status =
+        path ? file_read(&text, &bytes, path, JOB_FILE_MAX_BYTES, error) : error_memory(error, 256, "a path");
+    cJSON *object = status ? NULL : cJSON_ParseWithLength(text, bytes);
+    *ret_valid = object && job_parse(&job, object);
+    if (*ret_valid)
+        *ret = job;
     cJSON_Delete(object);
-    if (!ok)
-        return error_set(error, STATUS_FAILED, "%s/job.json: no record of a job", folder);
-    *ret = job;
-    return STATUS_OK;
+    memory_free(text);
+    memory_free(path);
+    return status;
 }
 
 static void job_summary(struct job *job, const cJSON *report)

@@ -101,7 +101,8 @@ void job_download_name(char *text, size_t size, const struct job *job, int artef
 /* As the API returns it; NULL when memory is out. place 0: not queued. */
 cJSON *job_json(const struct job *job, int64_t place, double keep_hours);
 enum status job_write(const char *folder, const struct job *job, struct error *error); /* FOLDER/job.json */
-enum status job_read(struct job *ret, const char *folder, struct error *error);
+/* STATUS_FAILED: it cannot be read. *ret_valid false: what was read is no record of a job. */
+enum status job_read(struct job *ret, bool *ret_valid, const char *folder, struct error *error);
 /* Finds the files that exist and reads the report. */
 void job_collect(struct job *job, const char *folder);
 void job_done(struct job *job);

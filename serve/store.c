@@ -129,35 +129,55 @@ static enum status store_lock(struct store *store, const char *folder, struct er
     return STATUS_OK;
 }
 
-/* A job of an earlier run: what was not finished returns to the queue. */
-static void store_recover(struct store *store, const char *name)
+/* What was not finished returns to the queue. */
+static enum status store_recover_job(struct store *store, struct job *job, const char *folder, struct error *error)
 {
-    struct error error = {0};
-    struct job job;
-    char *folder = store_folder(store, name);
+    struct error unwritten = {0};
+    const bool gave_up = job->state == JOB_RUNNING && job->attempts >= STORE_ATTEMPTS;
+    if (gave_up) {
+        job->finished_ms = store_now_ms();
+        job_end(job, JOB_FAILED,
+                "the server stopped each of the three times it worked on this (is the volume too large for it?)");
+    } else if (job->state == JOB_RUNNING) {
+        job->state = JOB_QUEUED;
+    }
+    job->final_s = log_clock_s() - 1e-3 * (double)(store_now_ms() - job->finished_ms);
+    job_collect(job, folder);
+    if (store_put(store, job, error)) {
+        job_done(job);
+        return error->status;
+    }
+    if (gave_up && job_write(folder, job, &unwritten))
+        log_warn("%s", unwritten.text);
+    return STATUS_OK;
+}
 
-    if (!folder)
-        return;
-    if (job_id_valid(name) && !job_read(&job, folder, &error) && strcmp(job.id, name) == 0) {
-        bool gave_up = job.state == JOB_RUNNING && job.attempts >= STORE_ATTEMPTS;
-        if (gave_up) {
-            job.finished_ms = store_now_ms();
-            job_end(&job, JOB_FAILED,
-                    "the server stopped each of the three times it worked on this (is the volume too large for it?)");
-        } else if (job.state == JOB_RUNNING) {
-            job.state = JOB_QUEUED;
-        }
-        job.final_s = log_clock_s() - 1e-3 * (double)(store_now_ms() - job.finished_ms);
-        job_collect(&job, folder);
-        if (!store_put(store, &job, &error) && gave_up)
-            job_write(folder, &job, &error);
-        if (error.status)
-            log_warn("%s", error.text);
-    } else {
+/* A folder of an earlier run. Only one without a record, or of another name than its job's, is removed: where a record
+ * cannot be read, this time, the server does not start. */
+static enum status store_recover(struct store *store, const char *name, struct error *error)
+{
+    struct job job;
+    bool valid = false;
+    char *folder = store_folder(store, name), *record = memory_printf("%s/%s/job.json", store->folder, name);
+    enum status status = STATUS_OK;
+
+    if (!folder || !record) {
+        status = error_memory(error, 256, "a path");
+    } else if (!job_id_valid(name) || !file_exists(record)) {
         folder_remove(folder); /* an upload that never ended */
+    } else {
+        status = job_read(&job, &valid, folder, error);
+        if (!status && !valid)
+            log_warn("%s: no record of a job: it stays as it is (remove its folder by hand)", record);
+        else if (!status && strcmp(job.id, name) != 0)
+            folder_remove(folder);
+        else if (!status)
+            status = store_recover_job(store, &job, folder, error);
     }
 
     memory_free(folder);
+    memory_free(record);
+    return status;
 }
 
 static void store_sort(struct store *store)
@@ -196,7 +216,7 @@ enum status store_open(struct store **ret, const char *folder, const struct stor
 
     /* Jobs of earlier runs, oldest first. */
     for (int64_t i = 0; !status && i < names.n; i++)
-        store_recover(store, names.items[i]);
+        status = store_recover(store, names.items[i], error);
     arena_done(&arena);
     if (status) {
         store_close(store);

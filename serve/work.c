@@ -411,8 +411,11 @@ enum status work_run(const struct work_config *config, FILE *progress, struct er
                                                            config->folder, strerror(errno))
                                                : STATUS_OK;
 
+    bool valid = false;
     if (!status)
-        status = job_read(&work.job, ".", error);
+        status = job_read(&work.job, &valid, ".", error);
+    if (!status && !valid)
+        status = error_set(error, STATUS_FAILED, "%s/job.json: no record of a job", config->folder);
     if (!status)
         status = work.job.revising ? work_begin_revision(&work, error) : work_begin(&work, progress, error);
     snprintf(skull, sizeof skull, "%s", work.segmented ? SEGMENTED : SKULL);

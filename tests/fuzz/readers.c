@@ -352,19 +352,20 @@ static bool fuzz_job(const char *path)
 {
     struct error error = {0};
     struct job job, again;
+    bool valid = false;
     char *folder = memory_printf("%s.job", path), *record = memory_printf("%s.job/job.json", path),
          *kept = memory_printf("%s.kept", path);
     size_t n;
     bool accepted = false;
     char *text = fuzz_text(path, &n);
     if (folder && record && kept && text && !mkdir(folder, 0700) && !file_write(record, text, n, &error) &&
-        !job_read(&job, folder, &error)) {
+        !job_read(&job, &valid, folder, &error) && valid) {
         accepted = true;
         if (job_write(folder, &job, &error) || rename(record, kept) || file_write(record, "", 0, &error))
             abort();
         size_t m;
         char *first = fuzz_text(kept, &m);
-        if (!first || file_write(record, first, m, &error) || job_read(&again, folder, &error) ||
+        if (!first || file_write(record, first, m, &error) || job_read(&again, &valid, folder, &error) || !valid ||
             job_write(folder, &again, &error))
             fuzz_differs("job", &error);
         fuzz_check_same("job", record, kept);

@@ -219,9 +219,13 @@ kill -9 "$pid"
 wait "$pid" 2>/dev/null
 sleep 0.2
 holds 'the child went with it' test ! -e "/proc/$held" -o "$(sed -n 's/^State:.\(.\).*/\1/p' "/proc/$held/status" 2>/dev/null)" = Z
-mkdir "$state/jobs/$none"
+mkdir "$state/jobs/$none" "$state/jobs/${none%f}0"
+echo '{"state": "do' >"$state/jobs/${none%f}0/job.json"
 serve --model builtin:mirror "${set[@]}" --max-upload 4M --max-voxels-million 8 --queue 3 --no-picture --web "$work/page"
 absent "$state/jobs/$none"
+holds 'a record that is none stays, and is told' grep -q 'no record of a job' "$work/server.log"
+holds 'with all that lies beside it' test -s "$state/jobs/${none%f}0/job.json"
+rm -r "$state/jobs/${none%f}0"
 answers 200 '"state":"done"' "/api/jobs/$done_id"
 id=$done_id
 same implant.stl "$work/infer/${name}_implant.stl"
