@@ -7,7 +7,7 @@
  *     B'  d0 - d2, d1 + d2, d2 - d1, d1 - d3     A'  m0 + m1 + m2, m1 - m2 - m3
  *     G   w0, (w0 + w1 + w2) / 2, (w0 - w1 + w2) / 2, w2
  * v and u are rounded to bfloat16: v is a sum of four values of src, so its error is about twice that of direct
- * products. The tiles of winograd.h (four values an axis, factors up to 9/4 squared) would lose most of bfloat16's
+ * products. The tiles of winograd.h (four values an axis, factors up to 9/4 squared) would lose three of bfloat16's
  * eight bits: docs/convolution.md has the figures. */
 #ifndef CALVARIA_NN_ENGINE_PAIRS_WINOGRAD_H
 #define CALVARIA_NN_ENGINE_PAIRS_WINOGRAD_H
