@@ -280,7 +280,7 @@ void direct_forward_run(struct direct_forward *forward, const float *src, const 
         tensor_pack_blocks(src_copy, src, forward->conv.src, forward->layout.block_i);
     src = forward->src_floats ? src_copy : src;
     if (forward->winograd)
-        winograd_run(forward->winograd, src, packed + direct_weights_end(forward), b, fusion, dst, at);
+        winograd_run(forward->winograd, src, packed, packed + direct_weights_end(forward), b, fusion, dst, at);
     else if (forward->onednn)
         onednn_conv_run(forward->onednn, src, packed, b, forward->dst_floats ? dst_copy : dst, at);
     else

@@ -57,6 +57,8 @@ struct winograd_tile {
     struct tensor_affine affine; /* of this sample's src */
     double *sums; /* [block of dst][2][block_c]: of these tiles' values, of their squares; NULL: not asked for */
     int64_t first, n, step, gap;
+    int64_t v_step, m_step; /* floats from one position of v to the next, and of winograd_outer's m */
+    bool add;               /* products are added to what m holds */
     bool stream;            /* dst is written past the caches: it lies on whole lines, and is too large for them */
     int64_t next_v, next_m; /* winograd_outer: floats from v, m to those of the unit that comes next; 0: none does */
 };

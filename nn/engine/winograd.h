@@ -42,8 +42,9 @@ int64_t winograd_macs(const struct winograd *winograd); /* the products alone */
 size_t winograd_scratch_bytes(const struct winograd *winograd);
 /* direct: weights in the direct layout, [o/block_c][i/block_c][tap][block_c][block_c]. */
 void winograd_prepare(const struct winograd *winograd, const float *direct, float *packed);
-void winograd_run(const struct winograd *winograd, const float *src, const float *packed, const float *b,
-                  const struct conv_fusion *fusion, float *dst, void *scratch);
+/* direct, packed: as for winograd_prepare. */
+void winograd_run(const struct winograd *winograd, const float *src, const float *direct, const float *packed,
+                  const float *b, const struct conv_fusion *fusion, float *dst, void *scratch);
 int64_t winograd_stats(const struct winograd *winograd); /* as engine_conv_stats */
 
 /* ---- the gradient of the weights, in the direct layout ---- */
