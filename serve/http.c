@@ -291,12 +291,27 @@ static void request_refuse(struct request *request)
         request->refusal = request->route->begin(request);
 }
 
+/* There is no request to respond to: a text that needs no memory of ours. */
+static enum MHD_Result request_respond_no_memory(struct MHD_Connection *connection)
+{
+    static char text[] = "{\"error\": \"the server is out of memory (try later)\"}";
+    struct MHD_Response *response = MHD_create_response_from_buffer(sizeof text - 1, text, MHD_RESPMEM_PERSISTENT);
+    if (!response)
+        return MHD_NO;
+    MHD_add_response_header(response, "Content-Type", "application/json");
+    MHD_add_response_header(response, "Retry-After", "15");
+    http_add_safety_headers(response);
+    const enum MHD_Result result = MHD_queue_response(connection, 503, response);
+    MHD_destroy_response(response);
+    return result;
+}
+
 static enum MHD_Result request_begin(struct server *server, struct MHD_Connection *connection, const char *path,
                                      const char *method, void **context)
 {
     struct request *request = memory_zalloc(1, sizeof *request);
     if (!request)
-        return MHD_NO;
+        return request_respond_no_memory(connection);
     *request =
         (struct request){.server = server, .connection = connection, .path = path, .method = method, .artefact = -1};
     *context = request;
