@@ -322,10 +322,9 @@ enum status ablate_run(struct ablate_result *ret, const struct ablate_config *co
     ablation.measured = arena_alloc(arena, (size_t)(result.n_points * config->seeds.n), sizeof *ablation.measured);
     enum status status =
         result.points && ablation.measured ? ablate_prepare(&ablation, error) : error_memory(error, 0, "the grid");
-    if (!status) {
+    if (!status)
         status = ablate_grid(&ablation, &result, error);
-        holdout_close(&ablation.holdout);
-    }
+    holdout_close(&ablation.holdout);
 
     if (status == STATUS_STOPPED)
         error_while(error, "running ablation %s in %s (the same command continues where it stopped)", config->name,
