@@ -1,4 +1,4 @@
-/* prior.c - see prior.h. Test: tests/shape/test_prior.c */
+/* prior.c - see prior.h. Test: tests/train/test_cascade.c */
 #include "shape/prior.h"
 
 #include <math.h>

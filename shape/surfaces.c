@@ -1,4 +1,4 @@
-/* surfaces.c - see surfaces.h. Test: tests/shape/test_surfaces.c */
+/* surfaces.c - see surfaces.h. Test: tests/shape/test_shape_restore.c */
 #include "shape/surfaces.h"
 
 #include <math.h>
@@ -19,7 +19,9 @@ struct surfaces_work {
     float *nearest, *farthest, *away;
 };
 
-/* Good rays on which at most 3 % of the model's heads had no bone, or bone that was not believed. */
+/* Good rays on which at most 3 % of the model's heads had no bone, or bone that was not believed. Where that is less
+ * than one head, every good ray: good rays of few heads lie off all gaps (impute.c), so what is missing there was not
+ * scanned. */
 static void surfaces_sure(struct surfaces_work *work)
 {
     const struct shape_model *model = work->request->model;
@@ -31,7 +33,7 @@ static void surfaces_sure(struct surfaces_work *work)
             missing += counts && model->missing[h * n_rays + k];
             complete += counts;
         }
-        work->sure[k] = model->good[k] && 100 * missing <= 3 * complete;
+        work->sure[k] = model->good[k] && (3 * complete < 100 || 100 * missing <= 3 * complete);
     }
 }
 

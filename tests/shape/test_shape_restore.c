@@ -140,6 +140,36 @@ static void test_cropped(void)
     volume_done(&skull);
 }
 
+/* One head of few was not scanned to its vertex: a hole there is a hole. */
+static void test_unscanned_head(void)
+{
+    make_all();
+    struct volume skull = head_copy();
+    struct shape_restoration result;
+    static const double vertex[3] = {0, 0, 1};
+    phantom_cut(&skull, &head_pose, vertex, 18);
+    uint8_t *kept = memory_alloc((size_t)model.disc.n_rays, 1);
+    memcpy(kept, model.missing, (size_t)model.disc.n_rays);
+    const double middle = (double)(model.disc.n - 1) / 2;
+    int64_t n_near = 0;
+    for (int64_t k = 0; k < model.disc.n_rays; k++) {
+        const int64_t p = model.disc.pixel[k];
+        const double u = (double)(p / model.disc.n) - middle, v = (double)(p % model.disc.n) - middle;
+        const bool near = u * u + v * v < 20 * 20; /* 43 mm */
+        model.missing[k] |= near;                  /* of the first head */
+        n_near += near && model.good[k];
+    }
+    CHECK(n_near > 1000);
+    uint8_t *implant = restore(&result, &skull);
+    CHECK_INT(result.surfaces.hole.n_parts, 1);
+    CHECK(overlap_with_cut(&skull, implant) > 0.85);
+    memcpy(model.missing, kept, (size_t)model.disc.n_rays);
+    memory_free(kept);
+    memory_free(implant);
+    shape_restoration_done(&result);
+    volume_done(&skull);
+}
+
 /* A plate 14 mm off the forehead, over a part of it, is not the head's. */
 static void test_strap(void)
 {
@@ -200,8 +230,13 @@ static void test_again(void)
 
 int main(int argc, char **argv)
 {
-    const struct check_test tests[] = {{"holes", test_holes}, {"turned", test_turned}, {"cropped", test_cropped},
-                                       {"strap", test_strap}, {"again", test_again},   {0}};
+    const struct check_test tests[] = {{"holes", test_holes},
+                                       {"turned", test_turned},
+                                       {"cropped", test_cropped},
+                                       {"unscanned_head", test_unscanned_head},
+                                       {"strap", test_strap},
+                                       {"again", test_again},
+                                       {0}};
     const int rc = check_main(argc, argv, tests);
     if (head.data)
         shape_model_done(&model);
