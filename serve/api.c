@@ -175,8 +175,11 @@ enum MHD_Result api_file(struct request *request)
         return artefacts[request->artefact].format
                    ? respond_error(request, 400, "format: '%.20s': expected nii.gz or nrrd", format)
                    : respond_error(request, 400, "format: '%.20s': %s has one format alone", format, name);
-    if (store_open_file(request->server->store, request->id, artefact, &file))
+    const int status = store_open_file(request->server->store, request->id, artefact, &file);
+    if (status == 0)
         return api_respond_file(request, &file, artefact);
+    if (status == 503)
+        return respond_error(request, status, "%s: the server cannot open it now (try later)", name);
     if (store_version(request->server->store, request->id) == 0)
         return api_respond_absent(request);
 

@@ -47,7 +47,7 @@ const struct route routes[] = {
      .statuses = {200, 401, 403, 404, 503},
      .respond = events_respond},
     {.method = "GET", .path = "/api/jobs/{id}/{file}",
-     .statuses = {200, 206, 304, 400, 401, 403, 404, 416}, .respond = api_file},
+     .statuses = {200, 206, 304, 400, 401, 403, 404, 416, 503}, .respond = api_file},
 };
 /* clang-format on */
 const int n_routes = sizeof routes / sizeof *routes;

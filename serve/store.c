@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -481,27 +482,26 @@ static const char *store_input_suffix(int handle)
     return head[0] == 0x1f && head[1] == 0x8b ? ".nii.gz" : memcmp(head, "NRRD", 4) == 0 ? ".nrrd" : ".nii";
 }
 
-bool store_open_file(struct store *store, const char *id, int artefact, struct store_file *ret)
+int store_open_file(struct store *store, const char *id, int artefact, struct store_file *ret)
 {
     struct store_file file = {.handle = -1};
-    char *path = NULL;
+    char path[PATH_MAX] = ""; /* no memory to run out of */
     pthread_mutex_lock(&store->mutex);
     const struct job *job = store_find(store, id);
     if (job && job->bytes[artefact] >= 0) {
-        path = memory_printf("%s/%s/%s", store->folder, job->id, artefacts[artefact].path);
+        snprintf(path, sizeof path, "%s/%s/%s", store->folder, job->id, artefacts[artefact].path);
         job_download_name(file.name, sizeof file.name, job, artefact);
     }
     pthread_mutex_unlock(&store->mutex);
 
     /* Outside the lock: opening may wait for a disk. */
     struct stat info;
-    file.handle = path ? open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW) : -1;
-    memory_free(path);
+    file.handle = *path ? open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW) : -1;
     if (file.handle < 0)
-        return false;
+        return !*path || errno == ENOENT || errno == ELOOP ? 404 : 503;
     if (fstat(file.handle, &info) || !S_ISREG(info.st_mode)) {
         close(file.handle);
-        return false;
+        return 404;
     }
 
     file.bytes = info.st_size;
@@ -510,7 +510,7 @@ bool store_open_file(struct store *store, const char *id, int artefact, struct s
     snprintf(file.tag, sizeof file.tag, "\"%" PRIx64 "-%" PRIx64 "-%" PRIx64 "\"", (uint64_t)file.bytes,
              (uint64_t)info.st_mtim.tv_sec, (uint64_t)info.st_mtim.tv_nsec);
     *ret = file;
-    return true;
+    return 0;
 }
 
 struct store_count store_count(struct store *store)

@@ -55,8 +55,8 @@ struct store_file {
     char name[128]; /* as it is saved */
     char tag[40];   /* an entity tag: changes with the content */
 };
-/* false: no such job or file. */
-bool store_open_file(struct store *store, const char *id, int artefact, struct store_file *ret);
+/* 0; 404: no such job or file; 503: it is there and cannot be opened now (open files, memory, the disk). */
+int store_open_file(struct store *store, const char *id, int artefact, struct store_file *ret);
 /* 0, 404, or 409 where it has ended. */
 int store_cancel(struct store *store, const char *id);
 int store_remove(struct store *store, const char *id);
