@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/file.h"
 #include "data/dataset/dataset.h"
@@ -135,6 +136,14 @@ enum status chain_trainer(struct trainer *trainer, const char *recipe, int n_set
 {
     const struct trainer_request request = {.recipe = recipe, .n_sets = n_sets, .sets = sets, .folder = folder};
     return trainer_create(trainer, &request, error);
+}
+
+void chain_wait_for(const char *path)
+{
+    const struct timespec moment = {.tv_nsec = 2000000};
+    for (int i = 0; i < 30000 && !file_exists(path); i++)
+        nanosleep(&moment, NULL);
+    CHECK(file_exists(path));
 }
 
 char *chain_text(const char *path)

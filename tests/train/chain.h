@@ -29,6 +29,9 @@ extern const char chain_adversary[];
 enum status chain_trainer(struct trainer *trainer, const char *recipe, int n_sets, char *const *sets,
                           const char *folder, struct error *error);
 
+/* Waits until the path is there; a failed check after a minute. */
+void chain_wait_for(const char *path);
+
 /* The whole file; free with memory_free. NULL when it cannot be read. */
 char *chain_text(const char *path);
 
