@@ -44,8 +44,9 @@ static int64_t wrong_values(const struct volume *volume, double scale, double of
 
 static void check_expected(const struct volume *volume, const char *name)
 {
-    bool ok = CHECK(grid_same(&volume->grid, &expected, 1e-6)) & CHECK_INT(wrong_values(volume, 1, 0), 0) &
-              CHECK_INT(volume->type, VOXEL_U8);
+    bool ok = CHECK(grid_same(&volume->grid, &expected, 1e-6));
+    ok = CHECK_INT(wrong_values(volume, 1, 0), 0) && ok;
+    ok = CHECK_INT(volume->type, VOXEL_U8) && ok;
     if (!ok)
         fprintf(stderr, "    %s\n", name);
 }
