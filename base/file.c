@@ -155,6 +155,11 @@ int file_sync_entry(const char *path)
     return number;
 }
 
+int file_rename(const char *from, const char *to)
+{
+    return rename(from, to) || file_sync_entry(to) ? -1 : 0;
+}
+
 enum status file_commit(char **part, const char *path, struct error *error)
 {
     int number = file_sync(*part, 0);

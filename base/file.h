@@ -52,6 +52,8 @@ bool file_is_folder(const char *path);
 /* The name that `path` was given, or lost, in its folder outlives a power loss from here on. 0, or a number that
  * errno has, too. */
 int file_sync_entry(const char *path);
+/* rename(2), whose new name outlives a power loss. */
+int file_rename(const char *from, const char *to);
 /* mkdir(2), whose entry outlives a power loss. */
 int file_make_folder(const char *path);
 enum status file_make_folders(const char *path, struct error *error); /* mkdir -p */

@@ -377,32 +377,29 @@ static bool job_parse(struct job *job, const cJSON *object)
     return true;
 }
 
-static cJSON *job_read_json(const char *folder, const char *name, size_t max_bytes)
+/* *ret: NULL where the file cannot be read, or holds no JSON. */
+static enum status job_read_json(cJSON **ret, const char *folder, const char *name, size_t max_bytes,
+                                 struct error *error)
 {
-    struct error ignored = {0};
     char *text = NULL, *path = memory_printf("%s/%s", folder, name);
     size_t bytes = 0;
-    cJSON *object =
-        path && !file_read(&text, &bytes, path, max_bytes, &ignored) ? cJSON_ParseWithLength(text, bytes) : NULL;
+    const enum status status =
+        path ? file_read(&text, &bytes, path, max_bytes, error) : error_memory(error, 256, "a path");
+    *ret = status ? NULL : cJSON_ParseWithLength(text, bytes);
     memory_free(text);
     memory_free(path);
-    return object;
+    return status;
 }
 
 enum status job_read(struct job *ret, bool *ret_valid, const char *folder, struct error *error)
 {
     struct job job = {0};
-    char *text = NULL, *path = memory_printf("%s/job.json", folder);
-    size_t bytes = 0;
-    enum status status =
-        path ? file_read(&text, &bytes, path, JOB_FILE_MAX_BYTES, error) : error_memory(error, 256, "a path");
-    cJSON *object = status ? NULL : cJSON_ParseWithLength(text, bytes);
+    cJSON *object;
+    const enum status status = job_read_json(&object, folder, "job.json", JOB_FILE_MAX_BYTES, error);
     *ret_valid = object && job_parse(&job, object);
     if (*ret_valid)
         *ret = job;
     cJSON_Delete(object);
-    memory_free(text);
-    memory_free(path);
     return status;
 }
 
@@ -441,9 +438,10 @@ void job_collect(struct job *job, const char *folder)
         memory_free(path);
     }
 
-    cJSON *report = job->bytes[ARTEFACT_REPORT] > 0
-                        ? job_read_json(folder, artefacts[ARTEFACT_REPORT].path, REPORT_MAX_BYTES)
-                        : NULL;
+    struct error ignored = {0};
+    cJSON *report = NULL;
+    if (job->bytes[ARTEFACT_REPORT] > 0)
+        job_read_json(&report, folder, artefacts[ARTEFACT_REPORT].path, REPORT_MAX_BYTES, &ignored);
     if (report)
         job_summary(job, report);
 

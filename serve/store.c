@@ -59,6 +59,11 @@ static char *store_folder(const struct store *store, const char *id)
     return memory_printf("%s/%s", store->folder, id);
 }
 
+static char *store_record(const struct store *store, const char *id)
+{
+    return memory_printf("%s/%s/job.json", store->folder, id);
+}
+
 static void store_touch(struct store *store, struct job *job)
 {
     job->version = ++store->version;
@@ -159,7 +164,7 @@ static enum status store_recover(struct store *store, const char *name, struct e
 {
     struct job job;
     bool valid = false;
-    char *folder = store_folder(store, name), *record = memory_printf("%s/%s/job.json", store->folder, name);
+    char *folder = store_folder(store, name), *record = store_record(store, name);
     enum status status = STATUS_OK;
 
     if (!folder || !record) {
@@ -381,7 +386,7 @@ static int store_check_revision(const struct store *store, const struct job *job
 static bool store_move_edit(const char *folder, const char *edit)
 {
     char *to = memory_printf("%s/%s", folder, JOB_EDIT_NEW);
-    bool ok = to && (edit ? rename(edit, to) == 0 && file_sync_entry(to) == 0 : unlink(to) == 0 || errno == ENOENT);
+    bool ok = to && (edit ? file_rename(edit, to) == 0 : unlink(to) == 0 || errno == ENOENT);
     memory_free(to);
     return ok;
 }
@@ -571,7 +576,7 @@ int store_cancel(struct store *store, const char *id)
 /* The record goes first: a folder without one is removed at the next start. */
 static void store_unlink(const struct store *store, const char *id, bool whole)
 {
-    char *folder = store_folder(store, id), *record = memory_printf("%s/%s/job.json", store->folder, id);
+    char *folder = store_folder(store, id), *record = store_record(store, id);
     if (record && unlink(record) == 0)
         file_sync_entry(record); /* what was deleted does not come back after a power loss */
     if (folder && whole)

@@ -108,7 +108,7 @@ static enum status work_convert(struct error *error)
         status = volume_read(&ct, input.path, error);
     if (!status)
         status = volume_write(CONVERTED, &ct, error);
-    if (!status && (rename(CONVERTED, UPLOAD) || file_sync_entry(UPLOAD)))
+    if (!status && file_rename(CONVERTED, UPLOAD))
         status = error_set(error, STATUS_FAILED, "the scan: cannot be put in place: %s", strerror(errno));
     volume_done(&ct);
     skull_input_close(&input);
@@ -119,7 +119,7 @@ static enum status work_example(struct error *error)
 {
     progress_stage("example");
     enum status status = example_write(MADE, error);
-    if (!status && (rename(MADE, UPLOAD) || file_sync_entry(UPLOAD)))
+    if (!status && file_rename(MADE, UPLOAD))
         status = error_set(error, STATUS_FAILED, "the example: cannot be put in place: %s", strerror(errno));
     return status;
 }
@@ -347,8 +347,7 @@ static enum status work_replace(const struct work *work, struct error *error)
 {
     if (rename(OUT, OUT_OLD) || rename(OUT_NEW, OUT))
         return error_set(error, STATUS_FAILED, "the results: cannot be put in place: %s", strerror(errno));
-    if (work->edit && strcmp(work->edit, JOB_EDIT_NEW) == 0 &&
-        (rename(JOB_EDIT_NEW, JOB_EDIT) || file_sync_entry(JOB_EDIT)))
+    if (work->edit && strcmp(work->edit, JOB_EDIT_NEW) == 0 && file_rename(JOB_EDIT_NEW, JOB_EDIT))
         return error_set(error, STATUS_FAILED, "the edit: cannot be put in place: %s", strerror(errno));
     if (!work->edit)
         unlink(JOB_EDIT);
