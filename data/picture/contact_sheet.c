@@ -175,57 +175,53 @@ static enum status contact_sheet_tile(struct image *page, int64_t x, int64_t y, 
     return STATUS_OK;
 }
 
-static int64_t contact_sheet_slice_count(const uint8_t *mask, const int64_t dim[3], struct box box, int axis,
-                                         int64_t index)
+/* Voxels of a slice in which the masks differ; b NULL: of the mask a. */
+static int64_t contact_sheet_slice_count(const uint8_t *a, const uint8_t *b, const int64_t dim[3], struct box box,
+                                         int axis, int64_t index)
 {
     int64_t n = 0;
     box.lo[axis] = index;
     box.hi[axis] = index + 1;
     for (int64_t z = box.lo[2]; z < box.hi[2]; z++)
         for (int64_t y = box.lo[1]; y < box.hi[1]; y++)
-            for (int64_t x = box.lo[0]; x < box.hi[0]; x++)
-                n += mask[(z * dim[1] + y) * dim[0] + x] != 0;
+            for (int64_t x = box.lo[0]; x < box.hi[0]; x++) {
+                const int64_t at = (z * dim[1] + y) * dim[0] + x;
+                n += (a[at] != 0) != (b && b[at]);
+            }
     return n;
+}
+
+/* The slice of the box with the largest count, its middle one where all are empty. */
+static int64_t contact_sheet_fullest_slice(const uint8_t *a, const uint8_t *b, const int64_t dim[3], struct box box,
+                                           int axis, int64_t *ret_count)
+{
+    int64_t best = (box.lo[axis] + box.hi[axis]) / 2;
+    *ret_count = 0;
+    for (int64_t i = box.lo[axis]; i < box.hi[axis]; i++) {
+        const int64_t n = contact_sheet_slice_count(a, b, dim, box, axis, i);
+        if (n > *ret_count) {
+            *ret_count = n;
+            best = i;
+        }
+    }
+    return best;
 }
 
 /* The middle slice of the mask's box, or the fullest where that one is nearly empty (a defect on both sides). */
 static int64_t contact_sheet_telling_slice(const uint8_t *mask, const int64_t dim[3], struct box box, int axis)
 {
-    const int64_t middle = (box.lo[axis] + box.hi[axis]) / 2,
-                  in_middle = contact_sheet_slice_count(mask, dim, box, axis, middle);
-    int64_t best = middle, most = in_middle;
-    for (int64_t i = box.lo[axis]; i < box.hi[axis]; i++) {
-        const int64_t n = contact_sheet_slice_count(mask, dim, box, axis, i);
-        if (n > most) {
-            most = n;
-            best = i;
-        }
-    }
-    return in_middle * 5 < most ? best : middle;
+    const int64_t middle = (box.lo[axis] + box.hi[axis]) / 2;
+    int64_t most;
+    const int64_t fullest = contact_sheet_fullest_slice(mask, NULL, dim, box, axis, &most);
+    return contact_sheet_slice_count(mask, NULL, dim, box, axis, middle) * 5 < most ? fullest : middle;
 }
 
 /* The slice on which two masks differ most. */
 static int64_t contact_sheet_differing_slice(const uint8_t *a, const uint8_t *b, const int64_t dim[3], struct box box,
                                              int axis)
 {
-    int64_t best = (box.lo[axis] + box.hi[axis]) / 2, most = 0;
-    for (int64_t i = box.lo[axis]; i < box.hi[axis]; i++) {
-        struct box slice = box;
-        int64_t n = 0;
-        slice.lo[axis] = i;
-        slice.hi[axis] = i + 1;
-        for (int64_t z = slice.lo[2]; z < slice.hi[2]; z++)
-            for (int64_t y = slice.lo[1]; y < slice.hi[1]; y++)
-                for (int64_t x = slice.lo[0]; x < slice.hi[0]; x++) {
-                    const int64_t at = (z * dim[1] + y) * dim[0] + x;
-                    n += (a[at] != 0) != (b[at] != 0);
-                }
-        if (n > most) {
-            most = n;
-            best = i;
-        }
-    }
-    return best;
+    int64_t ignored;
+    return contact_sheet_fullest_slice(a, b, dim, box, axis, &ignored);
 }
 
 static struct box contact_sheet_cube(struct box box, const struct grid *grid)

@@ -5,7 +5,8 @@
  * Its result is fma(a[0], b[0], fma(a[1], b[1], sum)), denormals zero, and every other instruction set computes just
  * this: all give the same bits (tests/nn/test_pairs.c).
  *
- * Minimal filtering (winograd.h) stays in float32: see docs/convolution.md for which layer takes which. */
+ * Kernels of 3x3x3 with few channels go through minimal filtering of pairs (pairs_winograd.h), with more through that
+ * of float32 (winograd.h): docs/convolution.md, section 9. */
 #ifndef CALVARIA_NN_ENGINE_PAIRS_H
 #define CALVARIA_NN_ENGINE_PAIRS_H
 

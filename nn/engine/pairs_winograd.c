@@ -231,11 +231,15 @@ enum {
     PAIRS_GRADIENT_V = PAIRS_POINTS * PAIRS_ROW_REACH * PAIRS_GROUP / 2
 };
 
+static size_t pairs_winograd_gradient_own_bytes(void)
+{
+    return scratch_bytes(PAIRS_GRADIENT_V) + scratch_bytes(PAIRS_GRADIENT_LARGE) + scratch_bytes(PAIRS_GRADIENT_SMALL);
+}
+
 size_t pairs_winograd_gradient_scratch_bytes(const struct direct_conv *conv)
 {
-    const size_t each =
-        scratch_bytes(PAIRS_GRADIENT_V) + scratch_bytes(PAIRS_GRADIENT_LARGE) + scratch_bytes(PAIRS_GRADIENT_SMALL);
-    return scratch_bytes(pairs_splits(conv) * pairs_winograd_gradient_floats(conv)) + (size_t)parallel_threads() * each;
+    return scratch_bytes(pairs_splits(conv) * pairs_winograd_gradient_floats(conv)) +
+           (size_t)parallel_threads() * pairs_winograd_gradient_own_bytes();
 }
 
 /* One task: a block of src and a pair of blocks of dst, over one split of each sample's tiles. */
@@ -301,15 +305,14 @@ void pairs_winograd_gradient_run(const struct direct_conv *conv, const uint16_t 
                   src_blocks = pairs_winograd_blocks(conv->src.c), tasks = (blocks + 1) / 2 * src_blocks;
     char *at = scratch;
     float *d_u = scratch_take(&at, splits * floats);
-    const size_t each =
-        scratch_bytes(PAIRS_GRADIENT_V) + scratch_bytes(PAIRS_GRADIENT_LARGE) + scratch_bytes(PAIRS_GRADIENT_SMALL);
+    const size_t own = pairs_winograd_gradient_own_bytes();
 
     memset(d_u, 0, (size_t)(splits * floats) * sizeof *d_u);
 #pragma omp parallel for collapse(2) schedule(dynamic)
     for (int64_t task = 0; task < tasks; task++)
         for (int64_t split = 0; split < splits; split++)
             pairs_winograd_gradient_piece(conv, task, split, src, d_dst, d_u + split * floats,
-                                          at + (size_t)omp_get_thread_num() * each);
+                                          at + (size_t)omp_get_thread_num() * own);
 
 #pragma omp parallel for schedule(static)
     for (int64_t i = 0; i < floats; i++)
