@@ -7,6 +7,29 @@
 #include "data/phantom/phantom.h"
 #include "tests/check.h"
 
+double phantom_canonical(double q[3], const struct grid *grid, const struct pose *pose, int64_t i)
+{
+    const int64_t *dim = grid->dim;
+    const double index[3] = {(double)(i % dim[0]), (double)(i / dim[0] % dim[1]), (double)(i / dim[0] / dim[1])};
+    double world[3];
+    grid_to_world(grid, index, world);
+    pose_canonical(pose, world, q);
+    return sqrt(q[0] * q[0] + q[1] * q[1] + q[2] * q[2]);
+}
+
+void phantom_shell(struct volume *ret, const int64_t dim[3], const struct pose *pose)
+{
+    struct error error = {0};
+    const struct grid grid = grid_make(dim, (const double[3]){1, 1, 1.3});
+    *ret = (struct volume){0};
+    CHECK_OK(volume_new(ret, &grid, VOXEL_U8, &error), &error);
+    for (int64_t i = 0; i < grid_voxels(&grid); i++) {
+        double q[3];
+        const double r = phantom_canonical(q, &grid, pose, i);
+        ((uint8_t *)ret->data)[i] = r > 70 && r < 76;
+    }
+}
+
 void phantom_make(struct volume *ret, int64_t index, double spacing_mm)
 {
     struct error error = {0};
@@ -36,14 +59,10 @@ void phantom_turn(struct volume *volume, double x_deg, double y_deg, double z_de
 void phantom_cut(struct volume *volume, const struct pose *pose, const double direction[3], double half_deg)
 {
     uint8_t *mask = volume->data;
-    const int64_t *dim = volume->grid.dim;
     const double least = cos(half_deg * acos(-1) / 180);
     for (int64_t i = 0; i < grid_voxels(&volume->grid); i++) {
-        const double index[3] = {(double)(i % dim[0]), (double)(i / dim[0] % dim[1]), (double)(i / dim[0] / dim[1])};
-        double world[3], q[3];
-        grid_to_world(&volume->grid, index, world);
-        pose_canonical(pose, world, q);
-        const double r = sqrt(q[0] * q[0] + q[1] * q[1] + q[2] * q[2]);
+        double q[3];
+        const double r = phantom_canonical(q, &volume->grid, pose, i);
         if (q[0] * direction[0] + q[1] * direction[1] + q[2] * direction[2] >= least * r)
             mask[i] = 0;
     }

@@ -6,6 +6,10 @@
 #include "data/volume/volume.h"
 #include "shape/pose_search.h"
 
+/* The canonical position of voxel i, mm; returns its radius. */
+double phantom_canonical(double q[3], const struct grid *grid, const struct pose *pose, int64_t i);
+/* A shell of bone between 70 and 76 canonical mm, in voxels of 1 x 1 x 1.3 mm. */
+void phantom_shell(struct volume *ret, const int64_t dim[3], const struct pose *pose);
 /* Head number `index` of the tests' population, of cubic voxels. */
 void phantom_make(struct volume *ret, int64_t index, double spacing_mm);
 /* The volume turned about the world's axes by degrees: first about x (nodding), then y (leaning), then z (turning).

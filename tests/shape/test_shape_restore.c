@@ -181,13 +181,9 @@ static void test_strap(void)
     struct volume strapped = {0};
     struct error error = {0};
     CHECK_OK(volume_new(&strapped, &head.grid, VOXEL_U8, &error), &error);
-    const int64_t *dim = head.grid.dim;
     for (int64_t i = 0; i < grid_voxels(&head.grid); i++) {
-        const double index[3] = {(double)(i % dim[0]), (double)(i / dim[0] % dim[1]), (double)(i / dim[0] / dim[1])};
-        double world[3], q[3];
-        grid_to_world(&head.grid, index, world);
-        pose_canonical(&head_pose, world, q);
-        const double r = sqrt(q[0] * q[0] + q[1] * q[1] + q[2] * q[2]);
+        double q[3];
+        const double r = phantom_canonical(q, &head.grid, &head_pose, i);
         const bool strap = r > 112 && r < 116 && q[1] < -0.5 * r && fabs(q[2]) < 0.3 * r;
         ((uint8_t *)strapped.data)[i] = ((const uint8_t *)before.data)[i] || strap;
     }
@@ -208,13 +204,9 @@ static void test_again(void)
     struct volume skull = head_copy();
     struct shape_restoration result;
     phantom_cut(&skull, &head_pose, back, 25);
-    const int64_t *dim = head.grid.dim;
     for (int64_t i = 0; i < grid_voxels(&head.grid); i++) {
-        const double index[3] = {(double)(i % dim[0]), (double)(i / dim[0] % dim[1]), (double)(i / dim[0] / dim[1])};
-        double world[3], q[3];
-        grid_to_world(&head.grid, index, world);
-        pose_canonical(&head_pose, world, q);
-        const double r = sqrt(q[0] * q[0] + q[1] * q[1] + q[2] * q[2]);
+        double q[3];
+        const double r = phantom_canonical(q, &head.grid, &head_pose, i);
         if (r > 100 && r < 105 && q[1] < -0.1 * r && fabs(q[2]) < 0.6 * r && q[0] > -0.3 * r)
             ((uint8_t *)skull.data)[i] = 1;
     }

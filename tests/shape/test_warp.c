@@ -14,23 +14,10 @@ static struct disc disc;
 static const struct pose pose = {
     .rotation = {{0.96, 0.28, 0}, {-0.28, 0.96, 0}, {0, 0, 1}}, .centre = {2, -3, -20}, .scale = {1.05, 0.9, 1}};
 
-/* Bone between 70 and 76 canonical mm. */
 static struct volume shell_make(void)
 {
-    struct error error = {0};
-    struct volume volume = {0};
-    const int64_t dim[3] = {180, 200, 140};
-    const double spacing[3] = {1, 1, 1.3};
-    const struct grid grid = grid_make(dim, spacing);
-    CHECK_OK(volume_new(&volume, &grid, VOXEL_U8, &error), &error);
-    for (int64_t i = 0; i < grid_voxels(&grid); i++) {
-        const double index[3] = {(double)(i % dim[0]), (double)(i / dim[0] % dim[1]), (double)(i / dim[0] / dim[1])};
-        double world[3], q[3];
-        grid_to_world(&grid, index, world);
-        pose_canonical(&pose, world, q);
-        const double r = sqrt(q[0] * q[0] + q[1] * q[1] + q[2] * q[2]);
-        ((uint8_t *)volume.data)[i] = r > 70 && r < 76;
-    }
+    struct volume volume;
+    phantom_shell(&volume, (const int64_t[3]){180, 200, 140}, &pose);
     return volume;
 }
 
