@@ -12,6 +12,7 @@
 #include "nn/engine/slab_conv.h"
 #include "nn/optimizer.h"
 #include "tests/check.h"
+#include "tests/nn/conv_cases.h"
 #include "tests/nn/network_bench.h"
 
 static float of_bits(uint32_t bits)
@@ -83,13 +84,7 @@ static void test_kernels_agree(void)
 
 /* ---- slabs ---- */
 
-struct slab_case {
-    int64_t c, filters, kernel, stride, scale;
-    bool transposed;
-    struct shape src; /* channels: c */
-};
-
-static const struct slab_case slab_cases[] = {
+static const struct same_case slab_cases[] = {
     {17, 20, 3, 1, 1, false, {2, 0, 23, 7, 9}}, {16, 16, 3, 2, 1, false, {1, 0, 21, 8, 6}},
     {1, 17, 5, 1, 1, false, {2, 0, 19, 6, 7}},  {33, 1, 1, 1, 1, false, {1, 0, 17, 5, 8}},
     {20, 16, 2, 2, 1, true, {2, 0, 11, 4, 5}},  {16, 18, 3, 2, 1, true, {1, 0, 13, 6, 4}},
@@ -97,61 +92,18 @@ static const struct slab_case slab_cases[] = {
     {16, 32, 4, 3, 1, false, {1, 0, 25, 9, 9}}, {16, 16, 3, 1, 1, true, {1, 0, 18, 5, 6}},
 };
 
-/* As `padding: same`, see nn/layers/conv.c. */
-static struct conv_shape slab_shape(const struct slab_case *is)
-{
-    struct conv_shape shape = {.src = is->src,
-                               .scale = is->scale,
-                               .has_bias = true,
-                               .transposed = is->transposed,
-                               .training = true,
-                               .needs_d_src = true};
-    const int64_t in[3] = {is->src.d, is->src.h, is->src.w};
-    int64_t out[3];
-    for (int a = 0; a < 3; a++) {
-        const int64_t n = in[a] * is->scale, s = is->stride, k = is->kernel;
-        out[a] = is->transposed ? n * s : (n + s - 1) / s;
-        int64_t total = is->transposed ? k - s : (out[a] - 1) * s + k - n;
-        total = total < 0 ? 0 : total;
-        shape.kernel[a] = k;
-        shape.stride[a] = s;
-        shape.pad_before[a] = total / 2;
-        shape.pad_after[a] = total - total / 2;
-    }
-    shape.src.c = is->c;
-    shape.dst = (struct shape){is->src.n, is->filters, out[0], out[1], out[2]};
-    return shape;
-}
-
-static float *slab_draw(int64_t n, uint64_t stream)
-{
-    struct rng rng = rng_make(6, stream);
-    float *values = memory_alloc((size_t)n, sizeof *values);
-    for (int64_t i = 0; values && i < n; i++)
-        values[i] = bfloat16_to_float(bfloat16_from_float((float)rng_uniform(&rng, -1, 1)));
-    return values;
-}
-
 /* A tensor of drawn values, and one of bfloat16 with the same. */
 static struct tensor slab_tensor(struct shape shape, uint64_t stream)
 {
     struct tensor tensor = {.shape = shape, .data = memory_zalloc((size_t)tensor_floats(shape), sizeof(float))};
-    float *plain = slab_draw(shape_count(shape), stream);
+    float *plain = same_draw(shape_count(shape), 6, stream);
     tensor_from_plain(tensor, plain);
     memory_free(plain);
     return tensor;
 }
 
-static struct tensor slab_halved(struct tensor tensor)
-{
-    struct tensor halved = {.shape = tensor.shape, .bfloat16 = true};
-    halved.data = memory_alloc(1, tensor_bytes(halved));
-    tensor_store(halved, 0, tensor.data, tensor_floats(tensor.shape));
-    return halved;
-}
-
 /* got: bfloat16 tensor or floats; of the largest expected value. */
-static void slab_compare(const struct slab_case *is, const char *what, struct tensor got, const float *expected,
+static void slab_compare(const struct same_case *is, const char *what, struct tensor got, const float *expected,
                          int64_t n, double tolerance)
 {
     double worst = 0, largest = 0;
@@ -166,9 +118,9 @@ static void slab_compare(const struct slab_case *is, const char *what, struct te
 }
 
 /* Slabs of the least size against the engine over whole float32 tensors. */
-static void slab_check(const struct slab_case *is)
+static void slab_check(const struct same_case *is)
 {
-    struct conv_shape shape = slab_shape(is);
+    struct conv_shape shape = same_shape(is);
     struct engine_conv *whole;
     struct slab_conv *slabs;
     struct error error = {0};
@@ -180,9 +132,9 @@ static void slab_check(const struct slab_case *is)
     const struct conv_fusion nothing = {0};
     struct tensor src = slab_tensor(shape.src, 1), d_dst = slab_tensor(shape.dst, 2), dst = slab_tensor(shape.dst, 3),
                   d_src = slab_tensor(shape.src, 4);
-    struct tensor src_halved = slab_halved(src), d_dst_halved = slab_halved(d_dst), dst_halved = slab_halved(d_dst),
-                  d_src_halved = slab_halved(src);
-    float *w = slab_draw(n_w, 5), *b = slab_draw(is->filters, 6), *d_w[2], *d_b[2];
+    struct tensor src_halved = same_halved(src), d_dst_halved = same_halved(d_dst), dst_halved = same_halved(d_dst),
+                  d_src_halved = same_halved(src);
+    float *w = same_draw(n_w, 6, 5), *b = same_draw(is->filters, 6, 6), *d_w[2], *d_b[2];
     void *scratch = memory_alloc(1, bytes[0] > bytes[1] ? bytes[0] : bytes[1]);
     for (int i = 0; i < 2; i++)
         d_w[i] = memory_zalloc((size_t)n_w, sizeof(float)), d_b[i] = memory_zalloc((size_t)is->filters, sizeof(float));

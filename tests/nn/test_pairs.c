@@ -13,16 +13,11 @@
 #include "nn/engine/cpu.h"
 #include "nn/engine/kernels/pairs_tables.h"
 #include "tests/check.h"
+#include "tests/nn/conv_cases.h"
 
 /* ---- convolutions ---- */
 
-struct pairs_case {
-    int64_t c, filters, kernel, stride, scale;
-    bool transposed;
-    struct shape src; /* channels: c */
-};
-
-static const struct pairs_case pairs_cases[] = {
+static const struct same_case pairs_cases[] = {
     {17, 40, 3, 2, 1, false, {2, 0, 7, 9, 27}},  {64, 33, 3, 2, 1, false, {1, 0, 6, 5, 26}},
     {16, 16, 5, 1, 1, false, {1, 0, 5, 6, 31}},  {48, 80, 5, 2, 1, false, {1, 0, 9, 8, 13}},
     {32, 16, 2, 2, 1, true, {2, 0, 3, 4, 13}},   {20, 70, 3, 2, 1, true, {1, 0, 4, 5, 6}},
@@ -34,42 +29,12 @@ static const struct pairs_case pairs_cases[] = {
 };
 enum { PAIRS_CASES = sizeof pairs_cases / sizeof *pairs_cases };
 
-/* As `padding: same`, see nn/layers/conv.c. */
-static struct conv_shape pairs_shape(const struct pairs_case *is, bool bfloat16)
+static struct conv_shape pairs_shape(const struct same_case *is, bool bfloat16)
 {
-    struct conv_shape shape = {.src = is->src,
-                               .scale = is->scale,
-                               .has_bias = true,
-                               .winograd = is->kernel == 3,
-                               .transposed = is->transposed,
-                               .training = true,
-                               .needs_d_src = true,
-                               .bfloat16 = bfloat16};
-    const int64_t in[3] = {is->src.d, is->src.h, is->src.w};
-    int64_t out[3];
-    for (int a = 0; a < 3; a++) {
-        const int64_t n = in[a] * is->scale, s = is->stride, k = is->kernel;
-        out[a] = is->transposed ? n * s : (n + s - 1) / s;
-        int64_t total = is->transposed ? k - s : (out[a] - 1) * s + k - n;
-        total = total < 0 ? 0 : total;
-        shape.kernel[a] = k;
-        shape.stride[a] = s;
-        shape.pad_before[a] = total / 2;
-        shape.pad_after[a] = total - total / 2;
-    }
-    shape.src.c = is->c;
-    shape.dst = (struct shape){is->src.n, is->filters, out[0], out[1], out[2]};
+    struct conv_shape shape = same_shape(is);
+    shape.winograd = is->kernel == 3;
+    shape.bfloat16 = bfloat16;
     return shape;
-}
-
-/* Values that bfloat16 has. */
-static float *pairs_draw(int64_t n, uint64_t stream)
-{
-    struct rng rng = rng_make(9, stream);
-    float *values = memory_alloc((size_t)n, sizeof *values);
-    for (int64_t i = 0; values && i < n; i++)
-        values[i] = bfloat16_to_float(bfloat16_from_float((float)rng_uniform(&rng, -1, 1)));
-    return values;
 }
 
 /* What a convolution's passes give, plain: dst, d_src, d_w, d_b. */
@@ -81,13 +46,11 @@ struct pairs_results {
 static struct tensor pairs_tensor(struct shape shape, bool bfloat16, const float *plain)
 {
     struct tensor whole = {.shape = shape, .data = memory_zalloc((size_t)tensor_floats(shape), sizeof(float))};
-    struct tensor half = {.shape = shape, .bfloat16 = true};
     if (plain)
         tensor_from_plain(whole, plain);
     if (!bfloat16)
         return whole;
-    half.data = memory_alloc(1, tensor_bytes(half));
-    tensor_store(half, 0, whole.data, tensor_floats(shape));
+    const struct tensor half = same_halved(whole);
     memory_free(whole.data);
     return half;
 }
@@ -105,13 +68,13 @@ static float *pairs_plain(struct tensor tensor)
     return plain;
 }
 
-static struct pairs_results pairs_passes(const struct pairs_case *is, bool bfloat16)
+static struct pairs_results pairs_passes(const struct same_case *is, bool bfloat16)
 {
     const struct conv_shape shape = pairs_shape(is, bfloat16);
     const int64_t n_w = is->c * is->filters * is->kernel * is->kernel * is->kernel;
     struct pairs_results made = {.n = {shape_count(shape.dst), shape_count(shape.src), n_w, is->filters}};
-    float *src_plain = pairs_draw(made.n[1], 1), *d_dst_plain = pairs_draw(made.n[0], 2), *w = pairs_draw(n_w, 3),
-          *b = pairs_draw(is->filters, 4);
+    float *src_plain = same_draw(made.n[1], 9, 1), *d_dst_plain = same_draw(made.n[0], 9, 2), *w = same_draw(n_w, 9, 3),
+          *b = same_draw(is->filters, 9, 4);
     struct tensor src = pairs_tensor(shape.src, bfloat16, src_plain),
                   d_dst = pairs_tensor(shape.dst, bfloat16, d_dst_plain), dst = pairs_tensor(shape.dst, bfloat16, NULL),
                   d_src = pairs_tensor(shape.src, bfloat16, NULL);
