@@ -97,25 +97,55 @@ static bool fuzz_volume(const char *path)
 
 /* ---- HDF5 ---- */
 
-static bool fuzz_model(const char *path)
+/* A reader and a writer of one kind of content. */
+struct fuzz_format {
+    const char *what;
+    enum status (*read)(void *content, const char *path, struct error *error);
+    enum status (*write)(const char *path, const void *content, struct error *error);
+    void (*done)(void *content);
+};
+
+/* What is written, read and written again is the same file. again: room for another content. */
+static bool fuzz_twice(const struct fuzz_format *format, const char *path, void *content, void *again)
 {
     struct error error = {0};
-    struct model read = {0}, again = {0};
-    if (model_read(&read, path, true, &error))
+    if (format->read(content, path, &error))
         return false;
     char *first = memory_printf("%s.1", path), *second = memory_printf("%s.2", path);
-    if (first && second && !model_write(first, &read, &error)) {
-        if (model_read(&again, first, true, &error) || model_write(second, &again, &error))
-            fuzz_differs("model", &error);
-        fuzz_check_same("model", first, second);
-        model_done(&again);
+    if (first && second && !format->write(first, content, &error)) {
+        if (format->read(again, first, &error) || format->write(second, again, &error))
+            fuzz_differs(format->what, &error);
+        fuzz_check_same(format->what, first, second);
+        format->done(again);
         unlink(first);
         unlink(second);
     }
     memory_free(first);
     memory_free(second);
-    model_done(&read);
+    format->done(content);
     return true;
+}
+
+static enum status fuzz_model_read(void *content, const char *path, struct error *error)
+{
+    return model_read(content, path, true, error);
+}
+
+static enum status fuzz_model_write(const char *path, const void *content, struct error *error)
+{
+    return model_write(path, content, error);
+}
+
+static void fuzz_model_done(void *content)
+{
+    model_done(content);
+}
+
+static bool fuzz_model(const char *path)
+{
+    static const struct fuzz_format format = {"model", fuzz_model_read, fuzz_model_write, fuzz_model_done};
+    struct model read = {0}, again = {0};
+    return fuzz_twice(&format, path, &read, &again);
 }
 
 static bool fuzz_ensemble(const char *path)
@@ -146,25 +176,26 @@ static bool fuzz_dataset(const char *path)
     return true;
 }
 
+static enum status fuzz_shape_read(void *content, const char *path, struct error *error)
+{
+    return shape_model_read(content, path, error);
+}
+
+static enum status fuzz_shape_write(const char *path, const void *content, struct error *error)
+{
+    return shape_model_write(path, content, error);
+}
+
+static void fuzz_shape_done(void *content)
+{
+    shape_model_done(content);
+}
+
 static bool fuzz_shape(const char *path)
 {
-    struct error error = {0};
-    struct shape_model heads, again;
-    if (shape_model_read(&heads, path, &error))
-        return false;
-    char *first = memory_printf("%s.1", path), *second = memory_printf("%s.2", path);
-    if (first && second && !shape_model_write(first, &heads, &error)) {
-        if (shape_model_read(&again, first, &error) || shape_model_write(second, &again, &error))
-            fuzz_differs("shape model", &error);
-        fuzz_check_same("shape model", first, second);
-        shape_model_done(&again);
-        unlink(first);
-        unlink(second);
-    }
-    memory_free(first);
-    memory_free(second);
-    shape_model_done(&heads);
-    return true;
+    static const struct fuzz_format format = {"shape model", fuzz_shape_read, fuzz_shape_write, fuzz_shape_done};
+    struct shape_model read, again;
+    return fuzz_twice(&format, path, &read, &again);
 }
 
 static bool fuzz_keras(const char *path)
@@ -220,25 +251,31 @@ static int fuzz_sets(char *sets[SETS_MAX], char *text)
     return n;
 }
 
+/* A reader of a recipe's kind, and the text of what it read. */
+struct fuzz_text_format {
+    const char *what;
+    enum status (*read)(void *content, const char *path, int n_sets, char *const *sets, struct arena *arena,
+                        struct error *error);
+    char *(*text)(const void *content); /* memory_free */
+};
+
 /* A text that was dumped is a file that gives the same text. */
-static bool fuzz_recipe(const char *path)
+static bool fuzz_dumped(const struct fuzz_text_format *format, const char *path, void *content)
 {
     struct error error = {0};
     struct arena arena = {0};
-    struct recipe recipe;
     char *sets[SETS_MAX], *again = memory_printf("%s.dump.yaml", path);
     size_t n;
-    bool accepted = false;
     char *text = fuzz_text(path, &n);
-    if (text && again && !recipe_read(&recipe, path, fuzz_sets(sets, text), sets, &arena, &error)) {
-        accepted = true;
-        char *first = config_dump_text(&recipe_table, &recipe), *second = NULL;
+    const bool accepted = text && again && !format->read(content, path, fuzz_sets(sets, text), sets, &arena, &error);
+    if (accepted) {
+        char *first = format->text(content), *second = NULL;
         if (first && !file_write(again, first, strlen(first), &error)) {
-            if (recipe_read(&recipe, again, 0, NULL, &arena, &error))
-                fuzz_differs("recipe", &error);
-            second = config_dump_text(&recipe_table, &recipe);
+            if (format->read(content, again, 0, NULL, &arena, &error))
+                fuzz_differs(format->what, &error);
+            second = format->text(content);
             if (!second || strcmp(first, second) != 0)
-                fuzz_differs("recipe", NULL);
+                fuzz_differs(format->what, NULL);
             unlink(again);
         }
         memory_free(first);
@@ -250,33 +287,44 @@ static bool fuzz_recipe(const char *path)
     return accepted;
 }
 
+static enum status fuzz_recipe_read(void *content, const char *path, int n_sets, char *const *sets, struct arena *arena,
+                                    struct error *error)
+{
+    return recipe_read(content, path, n_sets, sets, arena, error);
+}
+
+static char *fuzz_recipe_text(const void *content)
+{
+    return config_dump_text(&recipe_table, content);
+}
+
+static bool fuzz_recipe(const char *path)
+{
+    static const struct fuzz_text_format format = {"recipe", fuzz_recipe_read, fuzz_recipe_text};
+    struct recipe recipe;
+    return fuzz_dumped(&format, path, &recipe);
+}
+
+/* A recipe without stages is refused here. */
+static enum status fuzz_stages_read(void *content, const char *path, int n_sets, char *const *sets, struct arena *arena,
+                                    struct error *error)
+{
+    const struct stages *stages = content;
+    if (stages_read(content, path, n_sets, sets, arena, error))
+        return error->status;
+    return stages->n ? STATUS_OK : STATUS_FAILED;
+}
+
+static char *fuzz_stages_text(const void *content)
+{
+    return stages_text(content);
+}
+
 static bool fuzz_stages(const char *path)
 {
-    struct error error = {0};
-    struct arena arena = {0};
+    static const struct fuzz_text_format format = {"stages", fuzz_stages_read, fuzz_stages_text};
     struct stages stages;
-    char *sets[SETS_MAX], *again = memory_printf("%s.dump.yaml", path);
-    size_t n;
-    bool accepted = false;
-    char *text = fuzz_text(path, &n);
-    if (text && again && !stages_read(&stages, path, fuzz_sets(sets, text), sets, &arena, &error) && stages.n) {
-        accepted = true;
-        char *first = stages_text(&stages), *second = NULL;
-        if (first && !file_write(again, first, strlen(first), &error)) {
-            if (stages_read(&stages, again, 0, NULL, &arena, &error))
-                fuzz_differs("stages", &error);
-            second = stages_text(&stages);
-            if (!second || strcmp(first, second) != 0)
-                fuzz_differs("stages", NULL);
-            unlink(again);
-        }
-        memory_free(first);
-        memory_free(second);
-    }
-    memory_free(text);
-    memory_free(again);
-    arena_done(&arena);
-    return accepted;
+    return fuzz_dumped(&format, path, &stages);
 }
 
 static bool fuzz_ablation(const char *path)
