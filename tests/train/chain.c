@@ -4,7 +4,6 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/file.h"
 #include "data/dataset/dataset.h"
@@ -12,6 +11,7 @@
 #include "nn/model/model_file.h"
 #include "shape/fit.h"
 #include "tests/check.h"
+#include "tests/train/child.h"
 
 enum { N_HEADS = 6 };
 
@@ -138,11 +138,31 @@ enum status chain_trainer(struct trainer *trainer, const char *recipe, int n_set
     return trainer_create(trainer, &request, error);
 }
 
+const char *chain_in(const char *run, const char *name)
+{
+    char text[256];
+    snprintf(text, sizeof text, "%s/%s", run, name);
+    return check_path(text);
+}
+
+int chain_steps(const char *run)
+{
+    struct error error = {0};
+    const char *path = chain_in(run, "metrics.tsv");
+    char *text = NULL;
+    size_t bytes;
+    int n = -1;
+    if (file_exists(path) && !file_read(&text, &bytes, path, 1 << 24, &error))
+        for (const char *at = text; (at = strchr(at, '\n')); at++)
+            n++;
+    memory_free(text);
+    return n;
+}
+
 void chain_wait_for(const char *path)
 {
-    const struct timespec moment = {.tv_nsec = 2000000};
     for (int i = 0; i < 30000 && !file_exists(path); i++)
-        nanosleep(&moment, NULL);
+        child_nap(0.002);
     CHECK(file_exists(path));
 }
 

@@ -29,6 +29,12 @@ extern const char chain_adversary[];
 enum status chain_trainer(struct trainer *trainer, const char *recipe, int n_sets, char *const *sets,
                           const char *folder, struct error *error);
 
+/* FOLDER/run/name. */
+const char *chain_in(const char *run, const char *name);
+
+/* Steps so far in the run's metrics table; -1: there is none. */
+int chain_steps(const char *run);
+
 /* Waits until the path is there; a failed check after a minute. */
 void chain_wait_for(const char *path);
 

@@ -8,16 +8,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/file.h"
 #include "base/log.h"
-#include "base/rng.h"
 #include "tests/check.h"
 #include "tests/hdf5_leaks.h"
 #include "tests/train/chain.h"
+#include "tests/train/child.h"
 #include "train/run.h"
 
 static const char *program;
@@ -255,34 +253,7 @@ static int child_main(char **arguments)
     return (int)status;
 }
 
-static pid_t start_child(const char *yaml, const char *out)
-{
-    char *arguments[] = {(char *)program, "--run", (char *)yaml, (char *)out, NULL};
-    fflush(NULL);
-    pid_t child = fork();
-    if (child == 0) {
-        execv(program, arguments);
-        _exit(127);
-    }
-    return child;
-}
-
-static int end_child(pid_t child, double kill_after_s, int signal_number)
-{
-    int status = 0;
-    struct timespec time = {.tv_sec = (time_t)kill_after_s,
-                            .tv_nsec = (long)(1e9 * (kill_after_s - floor(kill_after_s)))};
-    if (kill_after_s > 0) {
-        nanosleep(&time, NULL);
-        kill(child, signal_number);
-    }
-    return waitpid(child, &status, 0) == child && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-}
-
-static int run_child(const char *yaml, const char *out, double kill_after_s, int signal_number)
-{
-    return end_child(start_child(yaml, out), kill_after_s, signal_number);
-}
+#define RUN(yaml, folder) ((const char *const[]){program, "--run", yaml, check_path(folder), NULL})
 
 /* Three processes share the grid, one of them is killed: the others lose nothing, and one more completes the rest. */
 static void test_shared(void)
@@ -290,16 +261,17 @@ static void test_shared(void)
     const char *yaml = chain_write("shared.yaml", HEAD AXES SCANS TAIL "seeds: [1, 2]\n");
     if (!yaml)
         return;
-    CHECK_INT(run_child(yaml, check_path("one_process"), 0, 0), 0);
+    CHECK_INT(child_run(RUN(yaml, "one_process")), 0);
     pid_t children[3];
-    children[0] = start_child(yaml, check_path("shared"));
+    children[0] = child_start(RUN(yaml, "shared"));
     chain_wait_for(check_path("shared/runs"));
     for (int i = 1; i < 3; i++)
-        children[i] = start_child(yaml, check_path("shared"));
-    CHECK_INT(end_child(children[0], 0.001, SIGKILL), -1);
-    CHECK_INT(end_child(children[1], 0, 0), 0);
-    CHECK_INT(end_child(children[2], 0, 0), 0);
-    CHECK_INT(run_child(yaml, check_path("shared"), 0, 0), 0);
+        children[i] = child_start(RUN(yaml, "shared"));
+    kill(children[0], SIGKILL);
+    CHECK_INT(child_wait(children[0]), -1);
+    CHECK_INT(child_wait(children[1]), 0);
+    CHECK_INT(child_wait(children[2]), 0);
+    CHECK_INT(child_run(RUN(yaml, "shared")), 0);
     same_text(check_path("one_process/table.tsv"), check_path("shared/table.tsv"));
     same_text(check_path("one_process/runs.tsv"), check_path("shared/runs.tsv"));
     CHECK(chain_same_model(check_path("one_process/runs/both_s2/last.h5"), check_path("shared/runs/both_s2/last.h5")));
@@ -311,20 +283,7 @@ static void test_kill_at_random(void)
     const char *yaml = chain_write("killed.yaml", HEAD AXES TAIL "seeds: [1, 2]\n");
     if (!yaml)
         return;
-    const double begin_s = log_clock_s();
-    CHECK_INT(run_child(yaml, check_path("alone"), 0, 0), 0);
-    const double alone_s = log_clock_s() - begin_s;
-    struct rng rng = rng_make((uint64_t)time(NULL), 0);
-    int n_killed = 0, status = -1;
-    for (int i = 0; i < 60 && status != 0; i++) {
-        /* Within the grid alone at first; longer and longer, so that a busy machine gets through too. */
-        const double after_s = alone_s * rng_uniform(&rng, 0.05, 0.6 + 0.1 * i);
-        status = run_child(yaml, check_path("killed"), after_s, SIGKILL);
-        n_killed += status == -1;
-    }
-    printf("    killed %d times\n", n_killed);
-    CHECK_INT(status, 0);
-    CHECK(n_killed > 0);
+    child_kill_at_random(RUN(yaml, "alone"), RUN(yaml, "killed"), check_path("killed/runs"));
     same_text(check_path("alone/table.tsv"), check_path("killed/table.tsv"));
     same_text(check_path("alone/evaluations/both_s2.tsv"), check_path("killed/evaluations/both_s2.tsv"));
     CHECK(chain_same_model(check_path("alone/runs/mse_s1/last.h5"), check_path("killed/runs/mse_s1/last.h5")));
@@ -336,8 +295,12 @@ static void test_sigterm(void)
     const char *yaml = chain_write(
         "stopped.yaml", "base: plain.yaml\nset: [train.steps=2000, train.validate_every=0, train.plot_every=0]\n" AXES
                         "seeds: [1]\n" TAIL);
-    if (yaml)
-        CHECK_INT(run_child(yaml, check_path("stopped"), 2, SIGTERM), STATUS_STOPPED);
+    if (!yaml)
+        return;
+    const pid_t child = child_start(RUN(yaml, "stopped"));
+    chain_wait_for(check_path("stopped/runs/mse_s1/metrics.tsv"));
+    kill(child, SIGTERM);
+    CHECK_INT(child_wait(child), STATUS_STOPPED);
 }
 
 int main(int argc, char **argv)

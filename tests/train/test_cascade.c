@@ -18,13 +18,6 @@ static char *const coarse_sets[N_SETS] = {"task=implant",       "data.sampler=wh
                                           "restore.scan=whole", "train.steps=4",          "data.workers=1",
                                           "train.best=loss",    "train.validate_cases=0", "name=coarse"};
 
-static const char *in(const char *run, const char *name)
-{
-    char text[256];
-    snprintf(text, sizeof text, "%s/%s", run, name);
-    return check_path(text);
-}
-
 static bool run_coarse(const char *name)
 {
     struct error error = {0};
@@ -59,11 +52,11 @@ static void test_resume_same_bits(void)
         !CHECK_OK(run_fine("straight", check_path("coarse"), "train.steps=6", &error), &error) ||
         !CHECK_OK(run_fine("halves", check_path("coarse"), "train.steps=3", &error), &error))
         return;
-    CHECK_INT(rename(in("coarse", "last.h5"), in("coarse", "moved.h5")), 0);
-    remove(in("coarse", "best.h5"));
+    CHECK_INT(rename(chain_in("coarse", "last.h5"), chain_in("coarse", "moved.h5")), 0);
+    remove(chain_in("coarse", "best.h5"));
     CHECK_OK(trainer_resume(check_path("halves"), 1, six, &error), &error);
-    CHECK(chain_same_model(in("straight", "last.h5"), in("halves", "last.h5")));
-    CHECK(chain_same_model(in("straight", "best.h5"), in("halves", "best.h5")));
+    CHECK(chain_same_model(chain_in("straight", "last.h5"), chain_in("halves", "last.h5")));
+    CHECK(chain_same_model(chain_in("straight", "best.h5"), chain_in("halves", "best.h5")));
 }
 
 /* One file holds both, the coarse weights as they were. */
@@ -73,8 +66,8 @@ static void test_model_holds_both(void)
     struct model fine = {0}, coarse = {0};
     struct restorer *restorer = NULL;
     if (!run_coarse("first") || !CHECK_OK(run_fine("second", check_path("first"), "train.steps=1", &error), &error) ||
-        !CHECK_OK(model_read(&fine, in("second", "last.h5"), false, &error), &error) ||
-        !CHECK_OK(model_read(&coarse, in("first", "best.h5"), false, &error), &error))
+        !CHECK_OK(model_read(&fine, chain_in("second", "last.h5"), false, &error), &error) ||
+        !CHECK_OK(model_read(&coarse, chain_in("first", "best.h5"), false, &error), &error))
         return;
     if (CHECK(fine.coarse != NULL)) {
         CHECK_INT(fine.coarse->params.n_floats, coarse.params.n_floats);
@@ -140,8 +133,8 @@ static void test_shape(void)
         CHECK_OK(trainer_start(recipe, n, sets, check_path("on_shape_halves"), NULL, &error), &error);
         remove(file);
         CHECK_OK(trainer_resume(check_path("on_shape_halves"), 1, two, &error), &error);
-        CHECK(chain_same_model(in("on_shape", "last.h5"), in("on_shape_halves", "last.h5")));
-        CHECK_OK(model_read(&model, in("on_shape", "last.h5"), false, &error), &error);
+        CHECK(chain_same_model(chain_in("on_shape", "last.h5"), chain_in("on_shape_halves", "last.h5")));
+        CHECK_OK(model_read(&model, chain_in("on_shape", "last.h5"), false, &error), &error);
         CHECK(model.shape != NULL && model.coarse == NULL);
         CHECK_OK(restorer_open(&restorer, check_path("on_shape"), NULL, &error), &error);
         restorer_free(restorer);

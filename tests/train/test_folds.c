@@ -2,33 +2,22 @@
  * gone on with, alone and shared by several processes: the same bytes. */
 #include "train/folds.h"
 
-#include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "base/file.h"
 #include "base/log.h"
-#include "base/rng.h"
 #include "nn/model/ensemble_file.h"
 #include "tests/check.h"
 #include "tests/hdf5_leaks.h"
 #include "tests/train/chain.h"
+#include "tests/train/child.h"
 
 static const char *program;
 enum { N_FOLDS = 3, N_HEADS = 6 };
-
-static const char *in(const char *run, const char *name)
-{
-    char text[256];
-    snprintf(text, sizeof text, "%s/%s", run, name);
-    return check_path(text);
-}
 
 static enum status run_folds(const char *recipe, const char *folder, bool join, struct error *error)
 {
@@ -72,14 +61,14 @@ static void check_heads(const char *run)
             snprintf(split, sizeof split, "fold_%d/split.tsv", f);
             snprintf(table, sizeof table, "evaluations/fold_%d.tsv", f);
             snprintf(start, sizeof start, "head%d\t", head);
-            const int held = count_lines(in(run, split), val);
+            const int held = count_lines(chain_in(run, split), val);
             n_held += held;
-            n_learnt += count_lines(in(run, split), train);
-            CHECK_INT(count_lines(in(run, table), start), held);
+            n_learnt += count_lines(chain_in(run, split), train);
+            CHECK_INT(count_lines(chain_in(run, table), start), held);
         }
         CHECK_INT(n_held, 1);
         CHECK_INT(n_learnt, N_FOLDS - 1);
-        CHECK_INT(count_lines(in(run, "out_of_fold.tsv"), row), 1);
+        CHECK_INT(count_lines(chain_in(run, "out_of_fold.tsv"), row), 1);
     }
 }
 
@@ -92,7 +81,7 @@ static void test_folds(void)
     if (!recipe || !CHECK_OK(run_folds(recipe, check_path("whole"), false, &error), &error))
         return;
     check_heads("whole");
-    char *table = chain_text(in("whole", "folds.tsv"));
+    char *table = chain_text(chain_in("whole", "folds.tsv"));
     CHECK_CONTAINS(table, "fold\theads\tfailed\tdsc\tbdsc_mm");
     CHECK_CONTAINS(table, "\n3\t2\t");
     CHECK_CONTAINS(table, "\nmean\t6\t");
@@ -101,10 +90,10 @@ static void test_folds(void)
     memory_free(table);
 
     /* One model file of three members, each the last of its fold. */
-    CHECK_INT(ensemble_members(in("whole", "model.h5")), N_FOLDS);
+    CHECK_INT(ensemble_members(chain_in("whole", "model.h5")), N_FOLDS);
     struct model member, last;
-    if (CHECK_OK(ensemble_read_member(&member, in("whole", "model.h5"), 2, &error), &error) &&
-        CHECK_OK(model_read(&last, in("whole", "fold_2/last.h5"), false, &error), &error)) {
+    if (CHECK_OK(ensemble_read_member(&member, chain_in("whole", "model.h5"), 2, &error), &error) &&
+        CHECK_OK(model_read(&last, chain_in("whole", "fold_2/last.h5"), false, &error), &error)) {
         CHECK(memcmp(member.params.value, last.params.value, (size_t)last.params.n_floats * sizeof(float)) == 0);
         model_done(&member);
         model_done(&last);
@@ -118,9 +107,9 @@ static void test_folds(void)
 
     /* Once more: nothing is trained anew. */
     struct stat before, after;
-    CHECK_INT(stat(in("whole", "fold_1/last.h5"), &before), 0);
+    CHECK_INT(stat(chain_in("whole", "fold_1/last.h5"), &before), 0);
     CHECK_OK(run_folds(recipe, check_path("whole"), false, &error), &error);
-    CHECK_INT(stat(in("whole", "fold_1/last.h5"), &after), 0);
+    CHECK_INT(stat(chain_in("whole", "fold_1/last.h5"), &after), 0);
     CHECK(before.st_ino == after.st_ino);
     arena_done(&arena);
 }
@@ -164,30 +153,8 @@ static int child_main(char **arguments)
     return (int)status;
 }
 
-static pid_t start_child(const char *recipe, const char *folder, const char *how)
-{
-    char *arguments[] = {(char *)program, "--run", (char *)recipe, (char *)folder, (char *)how, NULL};
-    fflush(NULL);
-    const pid_t child = fork();
-    if (child == 0) {
-        execv(program, arguments);
-        _exit(127);
-    }
-    return child;
-}
-
-/* -1: it was killed. */
-static int end_child(pid_t child, double kill_after_s)
-{
-    int status = 0;
-    const struct timespec wait = {.tv_sec = (time_t)kill_after_s,
-                                  .tv_nsec = (long)(1e9 * (kill_after_s - floor(kill_after_s)))};
-    if (kill_after_s > 0) {
-        nanosleep(&wait, NULL);
-        kill(child, SIGKILL);
-    }
-    return waitpid(child, &status, 0) == child && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-}
+/* This program with RECIPE FOLDER HOW behind --run. */
+#define RUN(recipe, folder, how) ((const char *const[]){program, "--run", recipe, check_path(folder), how, NULL})
 
 static void check_same_bytes(const char *a, const char *b)
 {
@@ -205,7 +172,7 @@ static void check_same_folds(const char *a, const char *b)
 {
     static const char *const names[] = {"folds.tsv", "out_of_fold.tsv", "model.h5"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        check_same_bytes(in(a, names[i]), in(b, names[i]));
+        check_same_bytes(chain_in(a, names[i]), chain_in(b, names[i]));
 }
 
 /* kill -9 at random moments until all folds are through. */
@@ -214,19 +181,8 @@ static void test_kill_at_random(void)
     const char *recipe = chain_set() ? chain_recipe("plain.yaml", NULL) : NULL;
     if (!recipe)
         return;
-    const double begin_s = log_clock_s();
-    CHECK_INT(end_child(start_child(recipe, check_path("straight"), "alone"), 0), 0);
-    const double alone_s = log_clock_s() - begin_s;
-    struct rng rng = rng_make((uint64_t)time(NULL), 0);
-    int n_killed = 0, status = -1;
-    for (int i = 0; i < 60 && status != 0; i++) {
-        status = end_child(start_child(recipe, check_path("killed"), "alone"),
-                           alone_s * rng_uniform(&rng, 0.05, 0.6 + 0.1 * i));
-        n_killed += status == -1;
-    }
-    printf("    killed %d times\n", n_killed);
-    CHECK_INT(status, 0);
-    CHECK(n_killed > 0);
+    child_kill_at_random(RUN(recipe, "straight", "alone"), RUN(recipe, "killed", "alone"),
+                         chain_in("killed", "fold_1/metrics.tsv"));
     check_same_folds("straight", "killed");
 }
 
@@ -236,16 +192,17 @@ static void test_shared(void)
     const char *recipe = chain_set() ? chain_recipe("plain.yaml", NULL) : NULL;
     if (!recipe)
         return;
-    CHECK_INT(end_child(start_child(recipe, check_path("single"), "alone"), 0), 0);
+    CHECK_INT(child_run(RUN(recipe, "single", "alone")), 0);
     pid_t children[3];
-    children[0] = start_child(recipe, check_path("shared"), "join");
-    chain_wait_for(in("shared", "fold_1/metrics.tsv"));
+    children[0] = child_start(RUN(recipe, "shared", "join"));
+    chain_wait_for(chain_in("shared", "fold_1/metrics.tsv"));
     for (int i = 1; i < 3; i++)
-        children[i] = start_child(recipe, check_path("shared"), "join");
-    CHECK_INT(end_child(children[0], 0.001), -1);
-    CHECK_INT(end_child(children[1], 0), 0);
-    CHECK_INT(end_child(children[2], 0), 0);
-    CHECK_INT(end_child(start_child(recipe, check_path("shared"), "join"), 0), 0);
+        children[i] = child_start(RUN(recipe, "shared", "join"));
+    kill(children[0], SIGKILL);
+    CHECK_INT(child_wait(children[0]), -1);
+    CHECK_INT(child_wait(children[1]), 0);
+    CHECK_INT(child_wait(children[2]), 0);
+    CHECK_INT(child_run(RUN(recipe, "shared", "join")), 0);
     check_same_folds("single", "shared");
     check_heads("shared");
 }

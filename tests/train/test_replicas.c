@@ -6,8 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -15,6 +13,7 @@
 #include "nn/model/model_file.h"
 #include "tests/check.h"
 #include "tests/train/chain.h"
+#include "tests/train/child.h"
 #include "train/replicas.h"
 #include "train/run.h"
 
@@ -78,15 +77,9 @@ static pid_t start(int n, const char *folder, const char *const *sets, bool resu
     return child;
 }
 
-static int wait_for(pid_t child)
-{
-    int status = 0;
-    return waitpid(child, &status, 0) == child && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-}
-
 static bool train(int n, const char *folder, const char *const *sets, bool resume)
 {
-    if (CHECK_INT(wait_for(start(n, folder, sets, resume)), 0))
+    if (CHECK_INT(child_wait(start(n, folder, sets, resume)), 0))
         return true;
     char name[256];
     snprintf(name, sizeof name, "%s.txt", folder);
@@ -228,26 +221,6 @@ static pid_t find_rank(const char *folder, const char *rank)
     return found;
 }
 
-static void nap(void)
-{
-    nanosleep(&(struct timespec){.tv_nsec = 20 * 1000 * 1000}, NULL);
-}
-
-/* Steps so far in FOLDER's metrics table. */
-static int rows_of(const char *folder)
-{
-    struct error error = {0};
-    char name[256], *text = NULL;
-    size_t bytes;
-    int n = -1;
-    snprintf(name, sizeof name, "%s/metrics.tsv", folder);
-    if (file_exists(check_path(name)) && !file_read(&text, &bytes, check_path(name), 1 << 24, &error))
-        for (const char *at = text; (at = strchr(at, '\n')); at++)
-            n++;
-    memory_free(text);
-    return n;
-}
-
 /* kill -9 of the second process: the job ends with an error, the first has saved the step before, and the run goes on
  * from there to the bits of one that nothing happened to. No other checkpoint was ever due. */
 static void test_one_dies(void)
@@ -260,19 +233,19 @@ static void test_one_dies(void)
     if (!ready() || !train(2, "unharmed", sets, false))
         return;
     pid_t job = start(2, "harmed", sets, false), victim = 0;
-    for (int i = 0; i < 3000 && rows_of("harmed") < 5; i++)
-        nap();
+    for (int i = 0; i < 3000 && chain_steps("harmed") < 5; i++)
+        child_nap(0.02);
     for (int i = 0; i < 100 && !victim; i++) {
         victim = find_rank("harmed", "1");
-        nap();
+        child_nap(0.02);
     }
     if (!CHECK(victim > 0)) {
         kill(job, SIGTERM);
-        wait_for(job);
+        child_wait(job);
         return;
     }
     kill(victim, SIGKILL);
-    CHECK(wait_for(job) != 0);
+    CHECK(child_wait(job) != 0);
     char *text = chain_text(check_path("harmed.txt"));
     CHECK_CONTAINS(text, "did one die?");
     CHECK_CONTAINS(text, "Killed");
@@ -292,7 +265,7 @@ static void test_told_once(void)
     const char *const sets[] = {"train.stesp=3", NULL};
     if (!ready())
         return;
-    CHECK_INT(wait_for(start(2, "mistaken", sets, false)), STATUS_USAGE);
+    CHECK_INT(child_wait(start(2, "mistaken", sets, false)), STATUS_USAGE);
     char *text = chain_text(check_path("mistaken.txt"));
     char *first = text ? strstr(text, "error: --set train.stesp=3") : NULL;
     CHECK(first && !strstr(first + 1, "error: --set"));

@@ -14,13 +14,6 @@
 #include "train/trainer_open.h"
 #include "train/stages.h"
 
-static const char *in(const char *run, const char *name)
-{
-    char text[256];
-    snprintf(text, sizeof text, "%s/%s", run, name);
-    return check_path(text);
-}
-
 static bool ready(void)
 {
     return CHECK(chain_set() != NULL);
@@ -76,11 +69,12 @@ static void test_accumulate(void)
     const char *recipe = chain_recipe("plain.yaml", NULL);
     if (!run(recipe, "one", 7, one) || !run(recipe, "four", 7, four) || !run(recipe, "start", 7, start))
         return;
-    double apart = difference(in("start", "last.h5"), in("one", "last.h5"), in("four", "last.h5"));
+    double apart = difference(chain_in("start", "last.h5"), chain_in("one", "last.h5"), chain_in("four", "last.h5"));
     printf("    accumulated and whole differ by %.1e of the change\n", apart);
     CHECK(apart < 1e-4);
     if (run(recipe, "norm_one", 6, one) && run(recipe, "norm_four", 6, four) && run(recipe, "norm_start", 6, start))
-        CHECK(difference(in("norm_start", "last.h5"), in("norm_one", "last.h5"), in("norm_four", "last.h5")) > 1e-3);
+        CHECK(difference(chain_in("norm_start", "last.h5"), chain_in("norm_one", "last.h5"),
+                         chain_in("norm_four", "last.h5")) > 1e-3);
 }
 
 /* --- averaged weights --- */
@@ -115,8 +109,8 @@ static void test_average(void)
         }
         const struct checkpoint_texts texts = {0};
         struct model model = {0};
-        CHECK_OK(checkpoint_write(in("average", "last.h5"), train_step, &trainer.state, &texts, &error), &error);
-        if (CHECK_OK(model_read(&model, in("average", "last.h5"), true, &error), &error)) {
+        CHECK_OK(checkpoint_write(chain_in("average", "last.h5"), train_step, &trainer.state, &texts, &error), &error);
+        if (CHECK_OK(model_read(&model, chain_in("average", "last.h5"), true, &error), &error)) {
             const struct model_block *raw = model_block(&model, "value");
             CHECK(memcmp(model.params.value, train_step->average, (size_t)n * sizeof(float)) == 0);
             CHECK(raw && raw->count == n && memcmp(raw->floats, params->value, (size_t)n * sizeof(float)) == 0);
@@ -141,17 +135,17 @@ static void test_patience(void)
     memcpy(all + 1, sets, sizeof sets);
     if (!run(chain_recipe("plain.yaml", NULL), "early", 7, all))
         return;
-    char *status = chain_text(in("early", "STATUS")), *log = chain_text(in("early", "log.txt"));
+    char *status = chain_text(chain_in("early", "STATUS")), *log = chain_text(chain_in("early", "log.txt"));
     CHECK_CONTAINS(status, "state: finished\nstep: 6\nsteps: 40\n");
     CHECK_CONTAINS(log, "no better loss in 2 validations (train.patience); the best, at step 2");
     memory_free(status);
     memory_free(log);
     CHECK_OK(trainer_resume(check_path("early"), 0, NULL, &error), &error); /* it is still out of patience */
-    status = chain_text(in("early", "STATUS"));
+    status = chain_text(chain_in("early", "STATUS"));
     CHECK_CONTAINS(status, "state: finished\nstep: 6\n");
     memory_free(status);
     CHECK_OK(trainer_resume(check_path("early"), 1, more, &error), &error);
-    status = chain_text(in("early", "STATUS"));
+    status = chain_text(chain_in("early", "STATUS"));
     CHECK_CONTAINS(status, "state: finished\nstep: 8\n");
     memory_free(status);
 }
@@ -250,13 +244,13 @@ static void test_adversary_weight(void)
         return;
     struct error error = {0};
     struct model models[3] = {0};
-    CHECK_OK(model_read(&models[0], in("gan", "last.h5"), false, &error), &error);
-    CHECK_OK(model_read(&models[1], in("light", "last.h5"), false, &error), &error);
-    CHECK_OK(model_read(&models[2], in("alone", "last.h5"), false, &error), &error);
+    CHECK_OK(model_read(&models[0], chain_in("gan", "last.h5"), false, &error), &error);
+    CHECK_OK(model_read(&models[1], chain_in("light", "last.h5"), false, &error), &error);
+    CHECK_OK(model_read(&models[2], chain_in("alone", "last.h5"), false, &error), &error);
     size_t bytes = (size_t)models[0].params.n_floats * sizeof(float);
     CHECK(memcmp(models[1].params.value, models[2].params.value, bytes) == 0);
     CHECK(memcmp(models[0].params.value, models[2].params.value, bytes) != 0);
-    char *metrics = chain_text(in("gan", "metrics.tsv"));
+    char *metrics = chain_text(chain_in("gan", "metrics.tsv"));
     CHECK_CONTAINS(metrics, "\tloss_dice\tadversary_real\tadversary_fake\tadversary_fooled\tlr\t");
     memory_free(metrics);
     for (int i = 0; i < 3; i++)
@@ -310,7 +304,7 @@ static void test_resume_everything(void)
     const char *recipe = chain_recipe("gan.yaml", chain_adversary);
     if (!run(recipe, "straight", 4, straight) || !run(recipe, "halves", 4, straight))
         return;
-    CHECK(chain_same_model(in("straight", "last.h5"), in("halves", "last.h5")));
+    CHECK(chain_same_model(chain_in("straight", "last.h5"), chain_in("halves", "last.h5")));
     /* the same again, stopped in the middle: its checkpoint of step 3 is the one to go on from */
     struct trainer trainer = {0};
     struct train_step_result result;
@@ -318,13 +312,13 @@ static void test_resume_everything(void)
         for (int k = 0; k < 3; k++)
             CHECK_OK(train_step_run(&trainer.train_step, &result, &error), &error);
         const struct checkpoint_texts texts = {0};
-        CHECK_OK(checkpoint_write(in("stopped", "last.h5"), &trainer.train_step, &trainer.state, &texts, &error),
+        CHECK_OK(checkpoint_write(chain_in("stopped", "last.h5"), &trainer.train_step, &trainer.state, &texts, &error),
                  &error);
     }
     trainer_close(&trainer);
     CHECK_OK(trainer_resume(check_path("stopped"), 0, NULL, &error), &error);
-    CHECK(chain_same_model(in("straight", "last.h5"), in("stopped", "last.h5")));
-    CHECK(chain_same_model(in("straight", "best.h5"), in("stopped", "best.h5")));
+    CHECK(chain_same_model(chain_in("straight", "last.h5"), chain_in("stopped", "last.h5")));
+    CHECK(chain_same_model(chain_in("straight", "best.h5"), chain_in("stopped", "best.h5")));
 }
 
 /* --- shipped recipes --- */
@@ -390,7 +384,7 @@ static void check_shipped(const char *name)
             sets.list[sets.n++] = coarse;
         if (!CHECK_OK(trainer_start(path, sets.n, sets.list, check_path(name), NULL, &error), &error))
             printf("    in %s\n", path);
-        char *status = chain_text(in(name, "STATUS"));
+        char *status = chain_text(chain_in(name, "STATUS"));
         CHECK_CONTAINS(status, "state: finished\nstep: 2\n");
         memory_free(status);
     }

@@ -1,22 +1,18 @@
 /* test_stages.c - recipes that list stages: read, refused, trained as if each stage had been its own command, killed
  * and gone on with. */
-#include <math.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/file.h"
 #include "base/log.h"
-#include "base/rng.h"
 #include "nn/model/model_file.h"
 #include "tests/check.h"
 #include "tests/hdf5_leaks.h"
 #include "tests/train/chain.h"
+#include "tests/train/child.h"
 #include "train/stages.h"
 #include "train/training.h"
 
@@ -35,13 +31,6 @@ static const char *program;
     "  - name: coarse\n    extends: plain.yaml\n    task: implant\n" \
     "    data: { sampler: whole, spacing_mm: 10, workers: 1 }\n    restore: { scan: whole }\n    " LOOP "\n"
 #define ON_COARSE FINE "    coarse: coarse\n    network: { input_channels: 2 }\n"
-
-static const char *in(const char *run, const char *name)
-{
-    char text[256];
-    snprintf(text, sizeof text, "%s/%s", run, name);
-    return check_path(text);
-}
 
 /* --- reading --- */
 
@@ -170,29 +159,29 @@ static void test_as_single_commands(void)
 
     if (!CHECK_OK(stages_read(&stages, path, 0, NULL, &arena, &error), &error))
         return;
-    stages.items[1].recipe.coarse = in("lab", "shape/shape.h5");
+    stages.items[1].recipe.coarse = chain_in("lab", "shape/shape.h5");
     const struct trainer_request request = {.read = &stages.items[1].recipe, .folder = check_path("alone")};
     CHECK_OK(trainer_run(&request, &error), &error);
-    CHECK(chain_same_model(in("alone", "last.h5"), in("lab", "fine/last.h5")));
+    CHECK(chain_same_model(chain_in("alone", "last.h5"), chain_in("lab", "fine/last.h5")));
 
     /* One model, all inside, without training state; a folder of stages stands for it. */
-    if (CHECK_OK(model_read(&model, in("lab", "model.h5"), true, &error), &error)) {
+    if (CHECK_OK(model_read(&model, chain_in("lab", "model.h5"), true, &error), &error)) {
         CHECK(model.shape != NULL);
         CHECK_INT(model.n_blocks, 0);
         model_done(&model);
     }
     const char *found = NULL;
     CHECK_OK(restorer_find(&found, check_path("lab"), &arena, &error), &error);
-    CHECK_TEXT(found, in("lab", "model.h5"));
-    char *status = chain_text(in("lab", "STATUS"));
+    CHECK_TEXT(found, chain_in("lab", "model.h5"));
+    char *status = chain_text(chain_in("lab", "STATUS"));
     CHECK_CONTAINS(status, "state: finished\nstep: 2\nsteps: 2\n");
     memory_free(status);
 
     /* Resumed when all is done: nothing is trained anew. */
     struct stat before, after;
-    CHECK_INT(stat(in("lab", "fine/last.h5"), &before), 0);
+    CHECK_INT(stat(chain_in("lab", "fine/last.h5"), &before), 0);
     CHECK_OK(run_training(NULL, NULL, check_path("lab"), &error), &error);
-    CHECK_INT(stat(in("lab", "fine/last.h5"), &after), 0);
+    CHECK_INT(stat(chain_in("lab", "fine/last.h5"), &after), 0);
     CHECK(before.st_ino == after.st_ino);
     CHECK_FAILS(run_training(path, check_path("lab"), NULL, &error), &error, STATUS_USAGE, "exists already");
     arena_done(&arena);
@@ -213,47 +202,19 @@ static int child_main(char **arguments)
     return (int)status;
 }
 
-/* -1: it was killed. */
-static int run_child(const char *yaml, const char *folder, double kill_after_s)
-{
-    int status = 0;
-    char *arguments[] = {(char *)program, "--run", (char *)yaml, (char *)folder, NULL};
-    const struct timespec wait = {.tv_sec = (time_t)kill_after_s,
-                                  .tv_nsec = (long)(1e9 * (kill_after_s - floor(kill_after_s)))};
-    fflush(NULL);
-    const pid_t child = fork();
-    if (child == 0) {
-        execv(program, arguments);
-        _exit(127);
-    }
-    if (kill_after_s > 0) {
-        nanosleep(&wait, NULL);
-        kill(child, SIGKILL);
-    }
-    return waitpid(child, &status, 0) == child && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-}
-
 /* kill -9 at random moments of both stages, until the whole is through: the same bytes as left alone. */
 static void test_kill_at_random(void)
 {
     const char *yaml = chain_write("two.yaml", HEAD COARSE ON_COARSE);
     if (!yaml)
         return;
-    const double begin_s = log_clock_s();
-    CHECK_INT(run_child(yaml, check_path("straight"), 0), 0);
-    const double alone_s = log_clock_s() - begin_s;
-    struct rng rng = rng_make((uint64_t)time(NULL), 0);
-    int n_killed = 0, status = -1;
-    for (int i = 0; i < 60 && status != 0; i++) {
-        status = run_child(yaml, check_path("killed"), alone_s * rng_uniform(&rng, 0.05, 0.6 + 0.1 * i));
-        n_killed += status == -1;
-    }
-    printf("    killed %d times\n", n_killed);
-    CHECK_INT(status, 0);
-    CHECK(n_killed > 0);
-    CHECK(chain_same_model(in("straight", "coarse/last.h5"), in("killed", "coarse/last.h5")));
-    CHECK(chain_same_model(in("straight", "fine/last.h5"), in("killed", "fine/last.h5")));
-    same_bytes(in("straight", "model.h5"), in("killed", "model.h5"));
+    const char *const alone[] = {program, "--run", yaml, check_path("straight"), NULL}, *const killed[] = {
+                                                                                            program, "--run", yaml,
+                                                                                            check_path("killed"), NULL};
+    child_kill_at_random(alone, killed, chain_in("killed", "coarse/metrics.tsv"));
+    CHECK(chain_same_model(chain_in("straight", "coarse/last.h5"), chain_in("killed", "coarse/last.h5")));
+    CHECK(chain_same_model(chain_in("straight", "fine/last.h5"), chain_in("killed", "fine/last.h5")));
+    same_bytes(chain_in("straight", "model.h5"), chain_in("killed", "model.h5"));
 }
 
 int main(int argc, char **argv)

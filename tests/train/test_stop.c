@@ -1,6 +1,5 @@
 /* test_stop.c - runs that are stopped, killed or run out of disk, in processes of their own: what is left is whole, and
  * going on gives the bits of the run left alone. */
-#include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,7 +7,6 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -17,19 +15,13 @@
 #include "tests/check.h"
 #include "tests/hdf5_leaks.h"
 #include "tests/train/chain.h"
+#include "tests/train/child.h"
 #include "train/trainer.h"
 #include "train/trainer_open.h"
 
 static bool ready(void)
 {
     return CHECK(chain_set() != NULL);
-}
-
-static const char *in(const char *run, const char *name)
-{
-    char text[256];
-    snprintf(text, sizeof text, "%s/%s", run, name);
-    return check_path(text);
 }
 
 /* --- the run goes in a process of its own: this program with the arguments RECIPE FOLDER [KEY=VALUE ...] behind --run
@@ -57,44 +49,21 @@ static int child_main(int n_sets, char **arguments)
     return (int)status;
 }
 
-static rlim_t limit_bytes; /* on the size of a child's files; 0: none */
+struct command {
+    const char *arguments[16];
+};
 
-static pid_t start_program(char *const *arguments)
+static struct command command_of(const char *recipe, const char *folder, int n_sets, char *const *sets)
 {
-    fflush(NULL);
-    pid_t child = fork();
-    if (child == 0) {
-        if (limit_bytes > 0)
-            setrlimit(RLIMIT_FSIZE, &(struct rlimit){limit_bytes, limit_bytes});
-        execv(program, arguments);
-        _exit(127);
-    }
-    return child;
-}
-
-static pid_t start_child(const char *recipe, const char *folder, int n_sets, char *const *sets)
-{
-    char *arguments[16] = {(char *)program, "--run", (char *)recipe, (char *)check_path(folder)};
+    struct command command = {{program, "--run", recipe, check_path(folder)}};
     for (int i = 0; i < n_sets && i < 11; i++)
-        arguments[4 + i] = sets[i];
-    return start_program(arguments);
+        command.arguments[4 + i] = sets[i];
+    return command;
 }
 
-static pid_t start_longer(const char *folder, const char *set)
+static int run_child(const char *recipe, const char *folder, int n_sets, char *const *sets)
 {
-    return start_program((char *const[]){(char *)program, "--longer", (char *)check_path(folder), (char *)set, NULL});
-}
-
-static int wait_child(pid_t child)
-{
-    int status = 0;
-    return waitpid(child, &status, 0) == child && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-}
-
-static void nap(double seconds)
-{
-    struct timespec time = {.tv_sec = (time_t)seconds, .tv_nsec = (long)(1e9 * (seconds - floor(seconds)))};
-    nanosleep(&time, NULL);
+    return child_run(command_of(recipe, folder, n_sets, sets).arguments);
 }
 
 /* Every scheme whose state a checkpoint must hold, over the plain recipe. */
@@ -103,31 +72,17 @@ static char *const everything[] = {
     "schedule={type: cosine, warmup_steps: 3}", "train.clip_norm=1"};
 enum { N_EVERYTHING = sizeof everything / sizeof *everything };
 
-/* Steps so far in FOLDER's metrics table. */
-static int rows_of(const char *folder)
-{
-    struct error error = {0};
-    char *text = NULL;
-    size_t bytes;
-    int n = -1;
-    if (file_exists(in(folder, "metrics.tsv")) && !file_read(&text, &bytes, in(folder, "metrics.tsv"), 1 << 24, &error))
-        for (const char *at = text; (at = strchr(at, '\n')); at++)
-            n++;
-    memory_free(text);
-    return n;
-}
-
 /* Stopped by a signal after a few steps, then gone on with. */
 static void check_stop(int signal_number, const char *name, const char *recipe, int n_sets, char *const *sets)
 {
     char folder[32], stopped_by[64];
     snprintf(folder, sizeof folder, "%s", name);
-    pid_t child = start_child(recipe, folder, n_sets, sets);
-    for (int i = 0; i < 4000 && rows_of(folder) < 3; i++)
-        nap(0.005);
+    pid_t child = child_start(command_of(recipe, folder, n_sets, sets).arguments);
+    for (int i = 0; i < 4000 && chain_steps(folder) < 3; i++)
+        child_nap(0.005);
     kill(child, signal_number);
-    CHECK_INT(wait_child(child), STATUS_STOPPED);
-    char *status = chain_text(in(folder, "STATUS")), *log = chain_text(in(folder, "log.txt"));
+    CHECK_INT(child_wait(child), STATUS_STOPPED);
+    char *status = chain_text(chain_in(folder, "STATUS")), *log = chain_text(chain_in(folder, "log.txt"));
     snprintf(stopped_by, sizeof stopped_by, "stopped by %s after step",
              signal_number == SIGINT   ? "SIGINT"
              : signal_number == SIGHUP ? "SIGHUP"
@@ -137,9 +92,9 @@ static void check_stop(int signal_number, const char *name, const char *recipe, 
     CHECK_CONTAINS(log, "calvaria train --resume");
     memory_free(status);
     memory_free(log);
-    CHECK(rows_of(folder) < 150);
-    CHECK_INT(wait_child(start_child(recipe, folder, 0, NULL)), 0);
-    CHECK_INT(rows_of(folder), 150);
+    CHECK(chain_steps(folder) < 150);
+    CHECK_INT(run_child(recipe, folder, 0, NULL), 0);
+    CHECK_INT(chain_steps(folder), 150);
 }
 
 static void test_signals(void)
@@ -150,14 +105,14 @@ static void test_signals(void)
     if (!ready())
         return;
     const char *plain = chain_recipe("plain.yaml", NULL), *gan = chain_recipe("gan.yaml", chain_adversary);
-    CHECK_INT(wait_child(start_child(plain, "long", 4, sets)), 0);
+    CHECK_INT(run_child(plain, "long", 4, sets), 0);
     check_stop(SIGTERM, "terminated", plain, 4, sets);
-    CHECK(chain_same_model(in("long", "last.h5"), in("terminated", "last.h5")));
+    CHECK(chain_same_model(chain_in("long", "last.h5"), chain_in("terminated", "last.h5")));
     check_stop(SIGHUP, "hung_up", plain, 4, sets);
-    CHECK(chain_same_model(in("long", "last.h5"), in("hung_up", "last.h5")));
-    CHECK_INT(wait_child(start_child(gan, "long_gan", 4 + N_EVERYTHING, sets)), 0);
+    CHECK(chain_same_model(chain_in("long", "last.h5"), chain_in("hung_up", "last.h5")));
+    CHECK_INT(run_child(gan, "long_gan", 4 + N_EVERYTHING, sets), 0);
     check_stop(SIGINT, "interrupted", gan, 4 + N_EVERYTHING, sets);
-    CHECK(chain_same_model(in("long_gan", "last.h5"), in("interrupted", "last.h5")));
+    CHECK(chain_same_model(chain_in("long_gan", "last.h5"), chain_in("interrupted", "last.h5")));
 }
 
 /* --- kill -9 --- */
@@ -166,25 +121,11 @@ static void test_signals(void)
  * alone. */
 static void check_kills(const char *recipe, const char *alone, const char *killed, int n_sets, char *const *sets)
 {
-    const double begin_s = log_clock_s();
-    CHECK_INT(wait_child(start_child(recipe, alone, n_sets, sets)), 0);
-    const double alone_s = log_clock_s() - begin_s;
-    struct rng rng = rng_make((uint64_t)time(NULL), 0);
-    int n_killed = 0, status = -1;
-    for (int i = 0; i < 100 && status != 0; i++) {
-        pid_t child = start_child(recipe, killed, n_sets, sets);
-        /* Within the run alone at first; longer and longer, so that a busy machine gets through too. */
-        nap(alone_s * rng_uniform(&rng, 0.05, 0.6 + 0.1 * i));
-        kill(child, SIGKILL); /* of a child that has ended already: nothing */
-        status = wait_child(child);
-        n_killed += status == -1;
-    }
-    printf("    killed %d times\n", n_killed);
-    CHECK_INT(status, 0);
-    CHECK(n_killed > 0);
-    CHECK(chain_same_model(in(alone, "last.h5"), in(killed, "last.h5")));
-    CHECK(chain_same_model(in(alone, "best.h5"), in(killed, "best.h5")));
-    CHECK_INT(rows_of(killed), rows_of(alone));
+    child_kill_at_random(command_of(recipe, alone, n_sets, sets).arguments,
+                         command_of(recipe, killed, n_sets, sets).arguments, chain_in(killed, "metrics.tsv"));
+    CHECK(chain_same_model(chain_in(alone, "last.h5"), chain_in(killed, "last.h5")));
+    CHECK(chain_same_model(chain_in(alone, "best.h5"), chain_in(killed, "best.h5")));
+    CHECK_INT(chain_steps(killed), chain_steps(alone));
 }
 
 static void test_kill_at_random(void)
@@ -229,36 +170,43 @@ static void test_kill_while_writing(void)
     if (!ready())
         return;
     const char *recipe = chain_recipe("gan.yaml", chain_adversary);
-    CHECK_INT(wait_child(start_child(recipe, "whole", N_SETS, sets)), 0);
+    CHECK_INT(run_child(recipe, "whole", N_SETS, sets), 0);
     int n_caught = 0, n_left = 0, status = -1;
     for (int i = 0; i < 60 && status != 0; i++) {
-        pid_t child = start_child(recipe, "broken", N_SETS, sets);
-        int first = rows_of("broken");
+        pid_t child = child_start(command_of(recipe, "broken", N_SETS, sets).arguments);
+        int first = chain_steps("broken");
         bool caught = false;
         while (n_caught < WANTED && waitpid(child, &status, WNOHANG) == 0 && !caught)
-            caught = rows_of("broken") >= first + 3 && writing("broken");
+            caught = chain_steps("broken") >= first + 3 && writing("broken");
         if (n_caught >= WANTED || !caught) {
-            status = n_caught >= WANTED ? wait_child(child) : WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+            status = n_caught >= WANTED ? child_wait(child) : WIFEXITED(status) ? WEXITSTATUS(status) : -1;
             continue;
         }
         kill(child, SIGKILL);
-        status = wait_child(child);
+        status = child_wait(child);
         n_caught++;
         n_left += writing("broken"); /* half a file is lying there: it was in the middle */
         struct error error = {0};
         struct model model = {0};
-        if (file_exists(in("broken", "last.h5")))
-            CHECK_OK(model_read(&model, in("broken", "last.h5"), true, &error), &error);
+        if (file_exists(chain_in("broken", "last.h5")))
+            CHECK_OK(model_read(&model, chain_in("broken", "last.h5"), true, &error), &error);
         model_done(&model);
     }
     printf("    killed %d times at a write, %d of them left half a file\n", n_caught, n_left);
     CHECK_INT(status, 0);
     CHECK(n_left > 0);
     CHECK(!writing("broken")); /* swept up when the run was opened again */
-    CHECK(chain_same_model(in("whole", "last.h5"), in("broken", "last.h5")));
+    CHECK(chain_same_model(chain_in("whole", "last.h5"), chain_in("broken", "last.h5")));
 }
 
 /* --- a full disk --- */
+
+/* Files of this process and of those it starts end at `bytes`. */
+static void limit_files(struct rlimit *before, rlim_t bytes)
+{
+    getrlimit(RLIMIT_FSIZE, before);
+    setrlimit(RLIMIT_FSIZE, &(struct rlimit){bytes, before->rlim_max});
+}
 
 /* A checkpoint that cannot be written (here by a limit on file sizes, as a full disk fails) says so, and the earlier
  * one stands. */
@@ -267,7 +215,7 @@ static void test_full_disk_at_checkpoint(void)
     struct error error = {0};
     struct trainer trainer = {0};
     struct train_step_result result;
-    struct rlimit before, tight;
+    struct rlimit before;
     char *const sets[] = {"train.validate_every=0"};
     const struct checkpoint_texts texts = {0};
     if (!ready())
@@ -276,20 +224,19 @@ static void test_full_disk_at_checkpoint(void)
     if (CHECK_OK(chain_trainer(&trainer, chain_recipe("plain.yaml", NULL), 1, sets, check_path("tight"), &error),
                  &error)) {
         CHECK_OK(train_step_run(&trainer.train_step, &result, &error), &error);
-        CHECK_OK(checkpoint_write(in("tight", "last.h5"), &trainer.train_step, &trainer.state, &texts, &error), &error);
-        CHECK_OK(checkpoint_write(in("tight", "copy.h5"), &trainer.train_step, &trainer.state, &texts, &error), &error);
+        CHECK_OK(checkpoint_write(chain_in("tight", "last.h5"), &trainer.train_step, &trainer.state, &texts, &error),
+                 &error);
+        CHECK_OK(checkpoint_write(chain_in("tight", "copy.h5"), &trainer.train_step, &trainer.state, &texts, &error),
+                 &error);
         CHECK_OK(train_step_run(&trainer.train_step, &result, &error), &error);
-        getrlimit(RLIMIT_FSIZE, &before);
-        tight = before;
-        tight.rlim_cur = 4096;
-        setrlimit(RLIMIT_FSIZE, &tight);
+        limit_files(&before, 4096);
         enum status status =
-            checkpoint_write(in("tight", "last.h5"), &trainer.train_step, &trainer.state, &texts, &error);
+            checkpoint_write(chain_in("tight", "last.h5"), &trainer.train_step, &trainer.state, &texts, &error);
         setrlimit(RLIMIT_FSIZE, &before);
         CHECK_FAILS(status, &error, STATUS_FAILED, "last.h5");
         CHECK_CONTAINS(error.text, "while saving the state of step 2");
         printf("    %s", error.text);
-        CHECK(chain_same_model(in("tight", "last.h5"), in("tight", "copy.h5")));
+        CHECK(chain_same_model(chain_in("tight", "last.h5"), chain_in("tight", "copy.h5")));
         struct arena arena = {0};
         struct config_strings names = {0};
         CHECK_OK(file_list(&names, check_path("tight"), &arena, &error), &error);
@@ -308,28 +255,30 @@ static void test_full_disk_in_run(void)
                           "train.ema=0.9"};
     char *const first[] = {"train.steps=2", sets[1], sets[2], sets[3], sets[4]};
     struct stat file;
+    struct rlimit before;
     if (!ready())
         return;
     const char *recipe = chain_recipe("gan.yaml", chain_adversary);
-    CHECK_INT(wait_child(start_child(recipe, "roomy", 5, sets)), 0);
-    CHECK_INT(wait_child(start_child(recipe, "full", 5, first)), 0);
-    CHECK_INT(wait_child(start_child(recipe, "copy", 5, first)), 0);
-    if (!CHECK_INT(stat(in("full", "last.h5"), &file), 0))
+    CHECK_INT(run_child(recipe, "roomy", 5, sets), 0);
+    CHECK_INT(run_child(recipe, "full", 5, first), 0);
+    CHECK_INT(run_child(recipe, "copy", 5, first), 0);
+    if (!CHECK_INT(stat(chain_in("full", "last.h5"), &file), 0))
         return;
-    limit_bytes = (rlim_t)file.st_size / 2;
-    pid_t child = start_longer("full", "train.steps=4");
-    limit_bytes = 0;
-    CHECK_INT(wait_child(child), STATUS_FAILED);
-    char *status = chain_text(in("full", "STATUS")), *log = chain_text(in("full", "log.txt"));
+    limit_files(&before, (rlim_t)file.st_size / 2);
+    const pid_t child =
+        child_start((const char *const[]){program, "--longer", check_path("full"), "train.steps=4", NULL});
+    setrlimit(RLIMIT_FSIZE, &before);
+    CHECK_INT(child_wait(child), STATUS_FAILED);
+    char *status = chain_text(chain_in("full", "STATUS")), *log = chain_text(chain_in("full", "log.txt"));
     CHECK_CONTAINS(status, "state: failed\n");
     CHECK_CONTAINS(log, "last.h5");
     CHECK_CONTAINS(log, "File too large");
     CHECK_CONTAINS(log, "its last.h5 still holds step 2");
     memory_free(status);
     memory_free(log);
-    CHECK(chain_same_model(in("copy", "last.h5"), in("full", "last.h5")));
-    CHECK_INT(wait_child(start_child(recipe, "full", 0, NULL)), 0);
-    CHECK(chain_same_model(in("roomy", "last.h5"), in("full", "last.h5")));
+    CHECK(chain_same_model(chain_in("copy", "last.h5"), chain_in("full", "last.h5")));
+    CHECK_INT(run_child(recipe, "full", 0, NULL), 0);
+    CHECK(chain_same_model(chain_in("roomy", "last.h5"), chain_in("full", "last.h5")));
 }
 
 int main(int argc, char **argv)

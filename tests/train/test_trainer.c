@@ -27,13 +27,6 @@ static bool run_plain(const char *name, int n_sets, char *const *sets)
                     &error);
 }
 
-static const char *in(const char *run, const char *name)
-{
-    char text[256];
-    snprintf(text, sizeof text, "%s/%s", run, name);
-    return check_path(text);
-}
-
 static void test_run_folder(void)
 {
     static const char *const files[] = {"recipe.yaml",
@@ -56,10 +49,12 @@ static void test_run_folder(void)
     if (!ready() || !run_plain("folder", 2, sets))
         return;
     for (int i = 0; files[i]; i++)
-        if (!CHECK(file_exists(in("folder", files[i]))))
+        if (!CHECK(file_exists(chain_in("folder", files[i]))))
             printf("    missing: %s\n", files[i]);
-    char *status = chain_text(in("folder", "STATUS")), *overrides = chain_text(in("folder", "overrides.txt"));
-    char *split = chain_text(in("folder", "split.tsv")), *environment = chain_text(in("folder", "environment.txt"));
+    char *status = chain_text(chain_in("folder", "STATUS")),
+         *overrides = chain_text(chain_in("folder", "overrides.txt"));
+    char *split = chain_text(chain_in("folder", "split.tsv")),
+         *environment = chain_text(chain_in("folder", "environment.txt"));
     CHECK_CONTAINS(status, "state: finished\nstep: 6\nsteps: 6\n");
     CHECK_CONTAINS(status, "best: { metric: dsc");
     CHECK_TEXT(overrides, "--set train.clip_norm=5\n--set train.pictures=true\n");
@@ -72,7 +67,7 @@ static void test_run_folder(void)
     memory_free(environment);
     struct model model = {0};
     struct error error = {0};
-    if (CHECK_OK(model_read(&model, in("folder", "best.h5"), false, &error), &error)) {
+    if (CHECK_OK(model_read(&model, chain_in("folder", "best.h5"), false, &error), &error)) {
         CHECK_CONTAINS(model_text(&model, "recipe"), "  set: ");
         CHECK(!strstr(model_text(&model, "recipe"), ": /")); /* no folder of this machine */
     }
@@ -103,10 +98,11 @@ static void test_tied_metric_goes_by_loss(void)
     if (!ready() || !run_plain("tied", 4, sets))
         return;
 
-    char *status = chain_text(in("tied", "STATUS"));
-    const double best = metric_of(in("tied", "best.h5"), "loss"), last = metric_of(in("tied", "last.h5"), "loss");
-    CHECK_NEAR(metric_of(in("tied", "best.h5"), "dsc"), 0, 0);
-    CHECK_NEAR(metric_of(in("tied", "best.h5"), "failed"), metric_of(in("tied", "best.h5"), "cases"), 0);
+    char *status = chain_text(chain_in("tied", "STATUS"));
+    const double best = metric_of(chain_in("tied", "best.h5"), "loss"),
+                 last = metric_of(chain_in("tied", "last.h5"), "loss");
+    CHECK_NEAR(metric_of(chain_in("tied", "best.h5"), "dsc"), 0, 0);
+    CHECK_NEAR(metric_of(chain_in("tied", "best.h5"), "failed"), metric_of(chain_in("tied", "best.h5"), "cases"), 0);
     CHECK_NEAR(best, last, 0); /* it learns: the last validation has the lowest loss */
     CHECK_CONTAINS(status, "best: { metric: dsc, value: 0, step: 40 }");
     CHECK_CONTAINS(status, "best.h5 restores none of the validation skulls");
@@ -121,8 +117,8 @@ static void test_recipe_round_trip(void)
     struct recipe recipe;
     if (!ready() || !run_plain("round", 0, NULL))
         return;
-    if (CHECK_OK(recipe_read(&recipe, in("round", "recipe.yaml"), 0, NULL, &arena, &error), &error)) {
-        char *dump = config_dump_text(&recipe_table, &recipe), *file = chain_text(in("round", "recipe.yaml"));
+    if (CHECK_OK(recipe_read(&recipe, chain_in("round", "recipe.yaml"), 0, NULL, &arena, &error), &error)) {
+        char *dump = config_dump_text(&recipe_table, &recipe), *file = chain_text(chain_in("round", "recipe.yaml"));
         CHECK_TEXT(dump, file);
         CHECK_CONTAINS(file, "validate_cases: 1");
         memory_free(dump);
@@ -135,11 +131,12 @@ static void test_rerun_same_bits(void)
 {
     if (!ready() || !run_plain("one", 0, NULL) || !run_plain("two", 0, NULL))
         return;
-    CHECK(chain_same_model(in("one", "last.h5"), in("two", "last.h5")));
-    CHECK(chain_same_model(in("one", "best.h5"), in("two", "best.h5")));
+    CHECK(chain_same_model(chain_in("one", "last.h5"), chain_in("two", "last.h5")));
+    CHECK(chain_same_model(chain_in("one", "best.h5"), chain_in("two", "best.h5")));
     char *const sets[] = {"seed=6"};
     if (run_plain("other", 1, sets))
-        CHECK(!chain_same_model(in("one", "last.h5"), in("other", "last.h5"))); /* the comparison can fail */
+        CHECK(
+            !chain_same_model(chain_in("one", "last.h5"), chain_in("other", "last.h5"))); /* the comparison can fail */
 }
 
 /* The columns of metrics.tsv that are no times must agree row by row. */
@@ -177,10 +174,10 @@ static void test_resume_same_bits(void)
         return;
     if (!CHECK_OK(trainer_resume(check_path("halves"), 1, six, &error), &error))
         return;
-    CHECK(chain_same_model(in("straight", "last.h5"), in("halves", "last.h5")));
-    CHECK(chain_same_model(in("straight", "best.h5"), in("halves", "best.h5")));
-    check_same_metrics(in("straight", "metrics.tsv"), in("halves", "metrics.tsv"));
-    char *overrides = chain_text(in("halves", "overrides.txt"));
+    CHECK(chain_same_model(chain_in("straight", "last.h5"), chain_in("halves", "last.h5")));
+    CHECK(chain_same_model(chain_in("straight", "best.h5"), chain_in("halves", "best.h5")));
+    check_same_metrics(chain_in("straight", "metrics.tsv"), chain_in("halves", "metrics.tsv"));
+    char *overrides = chain_text(chain_in("halves", "overrides.txt"));
     CHECK_TEXT(overrides, "--set train.steps=3\n# resumed at step 3\n--set train.steps=6\n");
     memory_free(overrides);
 }
@@ -191,14 +188,14 @@ static void test_resume_cuts_metrics(void)
     struct error error = {0};
     if (!ready() || !run_plain("whole", 0, NULL) || !run_plain("cut", 0, NULL))
         return;
-    CHECK_INT(unlink(in("cut", "last.h5")), 0);
+    CHECK_INT(unlink(chain_in("cut", "last.h5")), 0);
     CHECK_OK(trainer_resume(check_path("cut"), 0, NULL, &error), &error);
-    CHECK(chain_same_model(in("whole", "last.h5"), in("cut", "last.h5")));
-    check_same_metrics(in("whole", "metrics.tsv"), in("cut", "metrics.tsv"));
-    CHECK_INT(unlink(in("cut", "last.h5")), 0); /* killed before its table was there */
-    CHECK_INT(unlink(in("cut", "metrics.tsv")), 0);
+    CHECK(chain_same_model(chain_in("whole", "last.h5"), chain_in("cut", "last.h5")));
+    check_same_metrics(chain_in("whole", "metrics.tsv"), chain_in("cut", "metrics.tsv"));
+    CHECK_INT(unlink(chain_in("cut", "last.h5")), 0); /* killed before its table was there */
+    CHECK_INT(unlink(chain_in("cut", "metrics.tsv")), 0);
     CHECK_OK(trainer_resume(check_path("cut"), 0, NULL, &error), &error);
-    check_same_metrics(in("whole", "metrics.tsv"), in("cut", "metrics.tsv"));
+    check_same_metrics(chain_in("whole", "metrics.tsv"), chain_in("cut", "metrics.tsv"));
 }
 
 static void test_resume_refuses(void)
@@ -215,7 +212,7 @@ static void test_resume_refuses(void)
     error = (struct error){0};
     CHECK_FAILS(trainer_start(chain_recipe("plain.yaml", NULL), 0, NULL, check_path("kept"), NULL, &error), &error,
                 STATUS_USAGE, "--resume");
-    char *status = chain_text(in("kept", "STATUS"));
+    char *status = chain_text(chain_in("kept", "STATUS"));
     CHECK_CONTAINS(status, "state: finished\n"); /* refused attempts changed nothing */
     memory_free(status);
 }
@@ -246,13 +243,13 @@ static void test_init_and_freeze(void)
             trainer_start(chain_recipe("plain.yaml", NULL), 3, sets, check_path("tuned"), check_path("base"), &error),
             &error))
         return;
-    CHECK_OK(model_read(&before, in("base", "best.h5"), false, &error), &error);
-    CHECK_OK(model_read(&after, in("tuned", "last.h5"), false, &error), &error);
+    CHECK_OK(model_read(&before, chain_in("base", "best.h5"), false, &error), &error);
+    CHECK_OK(model_read(&after, chain_in("tuned", "last.h5"), false, &error), &error);
     CHECK(param_same(&before, &after, "enc.w"));
     CHECK(param_same(&before, &after, "norm.gamma"));
     CHECK(!param_same(&before, &after, "dec.w"));
     CHECK(!param_same(&before, &after, "head.w"));
-    char *log = chain_text(in("tuned", "log.txt")), *overrides = chain_text(in("tuned", "overrides.txt"));
+    char *log = chain_text(chain_in("tuned", "log.txt")), *overrides = chain_text(chain_in("tuned", "overrides.txt"));
     CHECK_CONTAINS(overrides, "--init ");
     memory_free(log);
     memory_free(overrides);
@@ -267,7 +264,7 @@ static void test_init_refuses(void)
                                                                             "train.init_skip=[enc, norm, mid]"};
     if (!ready() || !run_plain("narrow", 0, NULL))
         return;
-    const char *recipe = chain_recipe("plain.yaml", NULL), *narrow = in("narrow", "last.h5");
+    const char *recipe = chain_recipe("plain.yaml", NULL), *narrow = chain_in("narrow", "last.h5");
     CHECK_FAILS(trainer_start(recipe, 1, wider, check_path("wide"), narrow, &error), &error, STATUS_FAILED,
                 "train.init_skip: [enc]");
     CHECK(!file_exists(check_path("wide"))); /* refused before the folder was made */
@@ -291,8 +288,8 @@ static void test_not_finite_stops(void)
                 STATUS_FAILED, "step ");
     CHECK_CONTAINS(error.text, "finite");
     CHECK_CONTAINS(error.text, "failed.h5");
-    CHECK(file_exists(in("nan", "failed.h5")));
-    char *status = chain_text(in("nan", "STATUS"));
+    CHECK(file_exists(chain_in("nan", "failed.h5")));
+    char *status = chain_text(chain_in("nan", "STATUS"));
     CHECK_CONTAINS(status, "state: failed\n");
     memory_free(status);
 }
