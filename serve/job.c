@@ -427,8 +427,18 @@ static void job_summary(struct job *job, const cJSON *report)
         cJSON_Delete(summary);
 }
 
+bool job_return_results(const char *folder)
+{
+    char *out = memory_printf("%s/" JOB_OUT, folder), *old = memory_printf("%s/" JOB_OUT_OLD, folder);
+    const bool there = out && old && (file_exists(out) || rename(old, out) == 0);
+    memory_free(out);
+    memory_free(old);
+    return there;
+}
+
 void job_collect(struct job *job, const char *folder)
 {
+    job_return_results(folder);
     for (int i = 0; i < ARTEFACTS; i++) {
         struct stat info;
         char *path = memory_printf("%s/%s", folder, artefacts[i].path);

@@ -45,6 +45,8 @@ struct job_settings {
 #define JOB_EDIT "in/edit"         /* of the results */
 #define JOB_EDIT_NEW "in/edit.new" /* of the revision under way */
 #define JOB_RESULT "work/restoration"
+#define JOB_OUT "out"
+#define JOB_OUT_OLD "out.old" /* while a revision puts its own results in place */
 
 /* A file a job may have. */
 struct artefact {
@@ -103,7 +105,9 @@ cJSON *job_json(const struct job *job, int64_t place, double keep_hours);
 enum status job_write(const char *folder, const struct job *job, struct error *error); /* FOLDER/job.json */
 /* STATUS_FAILED: it cannot be read. *ret_valid false: what was read is no record of a job. */
 enum status job_read(struct job *ret, bool *ret_valid, const char *folder, struct error *error);
-/* Finds the files that exist and reads the report. */
+/* Where a revision ended before its results were in place, those of before return. Whether there are any. */
+bool job_return_results(const char *folder);
+/* Returns the results of before, finds the files that exist and reads the report. */
 void job_collect(struct job *job, const char *folder);
 void job_done(struct job *job);
 void job_time_text(char text[32], int64_t ms); /* 2026-01-02T03:04:05Z */

@@ -21,8 +21,8 @@
 #include "infer/batch.h"
 
 static const double SKULL_VIEW_MM = 1.5, IMPLANT_VIEW_MM = 0.8;
-static const char UPLOAD[] = JOB_UPLOAD, NOTES[] = "work/notes", OUT[] = "out", OUT_NEW[] = "out.new",
-                  OUT_OLD[] = "out.old", SKULL[] = "work/skull", SEGMENTED[] = "work/skull.nii.gz",
+static const char UPLOAD[] = JOB_UPLOAD, NOTES[] = "work/notes", OUT[] = JOB_OUT, OUT_NEW[] = "out.new",
+                  OUT_OLD[] = JOB_OUT_OLD, SKULL[] = "work/skull", SEGMENTED[] = "work/skull.nii.gz",
                   MADE[] = "work/example.nii.gz", CONVERTED[] = "work/converted.nii.gz";
 
 static const char *const work_kind_names[] = {"auto", "mask", "ct", NULL};
@@ -326,10 +326,9 @@ static enum status work_views(const struct work *work, const char *skull, FILE *
 
 /* --- once more --- */
 
-/* Where an earlier try was killed between the two renamings of work_replace, its old results return. */
 static enum status work_begin_revision(struct work *work, struct error *error)
 {
-    if (!file_exists(OUT) && rename(OUT_OLD, OUT))
+    if (!job_return_results("."))
         return error_set(error, STATUS_FAILED, "the results of before: are gone: %s", strerror(errno));
     folder_remove(OUT_OLD);
     folder_remove(OUT_NEW);
@@ -342,13 +341,19 @@ static enum status work_begin_revision(struct work *work, struct error *error)
     return work_read_notes(work, error);
 }
 
-/* The new results take the place of the old ones, and the edit they were made with its own. */
+/* The new results take the place of the old ones, and the edit they were made with its own. Where one of the two
+ * cannot, job_return_results brings back what was. */
 static enum status work_replace(const struct work *work, struct error *error)
 {
+    const bool edit = work->edit && strcmp(work->edit, JOB_EDIT_NEW) == 0;
     if (rename(OUT, OUT_OLD) || rename(OUT_NEW, OUT))
         return error_set(error, STATUS_FAILED, "the results: cannot be put in place: %s", strerror(errno));
-    if (work->edit && strcmp(work->edit, JOB_EDIT_NEW) == 0 && file_rename(JOB_EDIT_NEW, JOB_EDIT))
-        return error_set(error, STATUS_FAILED, "the edit: cannot be put in place: %s", strerror(errno));
+    if (edit && file_rename(JOB_EDIT_NEW, JOB_EDIT)) {
+        error_set(error, STATUS_FAILED, "the edit: cannot be put in place: %s", strerror(errno));
+        rename(OUT, OUT_NEW);
+        return error->status;
+    }
+
     if (!work->edit)
         unlink(JOB_EDIT);
     folder_remove(OUT_OLD);

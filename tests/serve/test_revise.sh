@@ -95,6 +95,12 @@ holds 'the error is told, without a path of ours' grep -q '"error":"the file: a 
 holds 'the settings are those of the results' grep -q '"clearance_mm":0,.*"edited":false' "$work/body"
 same implant.stl "$work/plain/${name}_implant.stl"
 holds 'refused edits leave nothing' test "$(ls "$state/jobs/$id/in" | grep -vc '^upload$\|^edit.new$')" = 0
+mkdir -p "$state/jobs/$id/in/edit/obstacle"
+answers 202 '' "/api/jobs/$id/revise" -F "edit=@$work/half.nii.gz"
+holds 'an edit that cannot be stored ends' wait_for "$id" done
+holds 'and says so' grep -q '"error":"the edit: cannot be put in place' "$work/body"
+same implant.stl "$work/plain/${name}_implant.stl"
+rm -r "$state/jobs/$id/in/edit"
 
 # --- killed in the middle, cancelled while it waits
 hold() { # stops the child that comes next
@@ -113,6 +119,7 @@ holds 'it is made after a restart' wait_for "$id" done
 same implant.stl "$work/gap/${name}_implant.stl"
 answers 202 '' "/api/jobs/$id/revise" -F clearance_mm=0
 hold
+mv "$state/jobs/$id/out" "$state/jobs/$id/out.old" # between the two renamings that put the new results in place
 answers 200 '' "/api/jobs/$id/cancel" -X POST -d ''
 holds 'a revision that was cancelled' wait_for "$id" done
 holds 'changed nothing' grep -q '"clearance_mm":1.5' "$work/body"
