@@ -200,7 +200,8 @@ void form_settings(struct form *form, struct job_settings *settings)
     for (const struct config_field *field = outcome_rules_table.fields; field->key; field++) {
         const char *text = form_text(form, field->key);
         if (text && config_set_text(field, &settings->rules, text, field->key, &arena, &error))
-            form_fault(form, 400, "%.*s", (int)strcspn(error.text, "\n"), error.text);
+            form_fault(form, error.status == STATUS_USAGE ? 400 : 503, "%.*s", (int)strcspn(error.text, "\n"),
+                       error.text);
     }
     arena_done(&arena);
 }

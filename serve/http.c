@@ -156,6 +156,8 @@ enum MHD_Result respond_job(struct request *request, int status, const char *id)
     bool final;
     char *text = store_json(request->server->store, id, &version, &final), location[64];
 
+    if (!text && store_version(request->server->store, id) > 0)
+        return respond_json(request, status, NULL);
     if (!text)
         return respond_error(request, 404, "%s: no such job (it was deleted, or kept for %g hours)", id,
                              request->server->config->keep_hours);

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -429,11 +430,10 @@ static void job_summary(struct job *job, const cJSON *report)
 
 bool job_return_results(const char *folder)
 {
-    char *out = memory_printf("%s/" JOB_OUT, folder), *old = memory_printf("%s/" JOB_OUT_OLD, folder);
-    const bool there = out && old && (file_exists(out) || rename(old, out) == 0);
-    memory_free(out);
-    memory_free(old);
-    return there;
+    char out[PATH_MAX], old[PATH_MAX]; /* no memory to run out of */
+    snprintf(out, sizeof out, "%s/" JOB_OUT, folder);
+    snprintf(old, sizeof old, "%s/" JOB_OUT_OLD, folder);
+    return file_exists(out) || rename(old, out) == 0;
 }
 
 void job_collect(struct job *job, const char *folder)
@@ -441,11 +441,11 @@ void job_collect(struct job *job, const char *folder)
     job_return_results(folder);
     for (int i = 0; i < ARTEFACTS; i++) {
         struct stat info;
-        char *path = memory_printf("%s/%s", folder, artefacts[i].path);
-        bool there = path && (i == 0 || job->state == JOB_DONE || job->revising) && stat(path, &info) == 0 &&
-                     S_ISREG(info.st_mode);
+        char path[PATH_MAX];
+        snprintf(path, sizeof path, "%s/%s", folder, artefacts[i].path);
+        bool there =
+            (i == 0 || job->state == JOB_DONE || job->revising) && stat(path, &info) == 0 && S_ISREG(info.st_mode);
         job->bytes[i] = there ? (int64_t)info.st_size : -1;
-        memory_free(path);
     }
 
     struct error ignored = {0};

@@ -37,11 +37,15 @@ int revise_begin(struct request *request)
         snprintf(request->why, sizeof request->why, "the server is out of memory (try later)");
         return 503;
     }
-    if (!store_copy(store, request->id, &revise->job, &folder)) {
+    status = store_copy(store, request->id, &revise->job, &folder);
+    if (status) {
         memory_free(revise);
-        snprintf(request->why, sizeof request->why, "%s: no such job (deleted, or older than %g hours)", request->id,
-                 request->server->config->keep_hours);
-        return 404;
+        if (status == 404)
+            snprintf(request->why, sizeof request->why, "%s: no such job (deleted, or older than %g hours)",
+                     request->id, request->server->config->keep_hours);
+        else
+            snprintf(request->why, sizeof request->why, "the server is out of memory (try later)");
+        return status;
     }
     status = store_reserve(store, request->body_bytes, request->why);
     if (status) {
@@ -142,9 +146,11 @@ enum MHD_Result copy_respond(struct request *request)
 
     if (!model)
         return respond_error(request, 400, "model: '%.40s': not on this server (/api/info lists its models)", name);
-    if (!store_copy(server->store, request->id, &from, &folder))
-        return revise_absent(request);
-    int status = store_reserve(server->store, from.bytes[0] > 0 ? from.bytes[0] : 0, why);
+    int status = store_copy(server->store, request->id, &from, &folder);
+    if (status)
+        return status == 404 ? revise_absent(request)
+                             : respond_error(request, status, "the server is out of memory (try later)");
+    status = store_reserve(server->store, from.bytes[0] > 0 ? from.bytes[0] : 0, why);
     if (status) {
         memory_free(folder);
         return respond_error(request, status, "%s", why);

@@ -22,7 +22,8 @@
 
 static const int64_t DISK_MARGIN_BYTES = (int64_t)256
                                          << 20; /* free in addition to what an upload and its results may take */
-enum { RESULTS_PER_UPLOAD = 4, RETRY_S = 15 };
+/* STORE_NAMES: more than the longest name below the folder of all jobs. */
+enum { RESULTS_PER_UPLOAD = 4, RETRY_S = 15, STORE_NAMES = 128 };
 
 struct store {
     pthread_mutex_t mutex;
@@ -59,9 +60,16 @@ static char *store_folder(const struct store *store, const char *id)
     return memory_printf("%s/%s", store->folder, id);
 }
 
-static char *store_record(const struct store *store, const char *id)
+/* A file of a job, or with name "" its folder: what must not fail needs no memory. */
+struct store_path {
+    char text[PATH_MAX];
+};
+
+static struct store_path store_path(const struct store *store, const char *id, const char *name)
 {
-    return memory_printf("%s/%s/job.json", store->folder, id);
+    struct store_path path;
+    snprintf(path.text, sizeof path.text, "%s/%s%s%s", store->folder, id, *name ? "/" : "", name);
+    return path;
 }
 
 static void store_touch(struct store *store, struct job *job)
@@ -164,25 +172,19 @@ static enum status store_recover(struct store *store, const char *name, struct e
 {
     struct job job;
     bool valid = false;
-    char *folder = store_folder(store, name), *record = store_record(store, name);
-    enum status status = STATUS_OK;
-
-    if (!folder || !record) {
-        status = error_memory(error, 256, "a path");
-    } else if (!job_id_valid(name) || !file_exists(record)) {
-        folder_remove(folder); /* an upload that never ended */
-    } else {
-        status = job_read(&job, &valid, folder, error);
-        if (!status && !valid)
-            log_warn("%s: no record of a job: it stays as it is (remove its folder by hand)", record);
-        else if (!status && strcmp(job.id, name) != 0)
-            folder_remove(folder);
-        else if (!status)
-            status = store_recover_job(store, &job, folder, error);
+    const struct store_path folder = store_path(store, name, ""), record = store_path(store, name, "job.json");
+    if (!job_id_valid(name) || !file_exists(record.text)) {
+        folder_remove(folder.text); /* an upload that never ended */
+        return STATUS_OK;
     }
 
-    memory_free(folder);
-    memory_free(record);
+    enum status status = job_read(&job, &valid, folder.text, error);
+    if (!status && !valid)
+        log_warn("%s: no record of a job: it stays as it is (remove its folder by hand)", record.text);
+    else if (!status && strcmp(job.id, name) != 0)
+        folder_remove(folder.text);
+    else if (!status)
+        status = store_recover_job(store, &job, folder.text, error);
     return status;
 }
 
@@ -212,6 +214,8 @@ enum status store_open(struct store **ret, const char *folder, const struct stor
 
     enum status status =
         store->folder ? file_make_folders(store->folder, error) : error_memory(error, strlen(folder), "a path");
+    if (!status && strlen(store->folder) + STORE_NAMES >= PATH_MAX)
+        status = error_set(error, STATUS_FAILED, "--state %s: too long a path", folder);
     if (!status && (chmod(folder, 0700) || chmod(store->folder, 0700)))
         status =
             error_set(error, STATUS_FAILED, "--state %s: cannot be kept from other users: %s", folder, strerror(errno));
@@ -319,26 +323,23 @@ enum status store_begin(struct store *store, struct job *job, char **ret_folder,
 }
 
 /* A power loss takes none of a new job's names: the upload's, what lies beside the record, the folder's own. */
-static enum status store_write_first(const char *folder, const struct job *job, struct error *error)
+static enum status store_write_first(const struct store *store, const struct job *job, struct error *error)
 {
-    char *upload = memory_printf("%s/%s", folder, JOB_UPLOAD);
-    int number = upload ? file_sync_entry(upload) : ENOMEM;
-    enum status status = number ? STATUS_OK : job_write(folder, job, error);
+    const struct store_path folder = store_path(store, job->id, ""), upload = store_path(store, job->id, JOB_UPLOAD);
+    int number = file_sync_entry(upload.text);
+    enum status status = number ? STATUS_OK : job_write(folder.text, job, error);
     if (!number && !status)
-        number = file_sync_entry(folder);
-    memory_free(upload);
-    return number ? error_set(error, STATUS_FAILED, "%s: cannot be kept: %s", folder, strerror(number)) : status;
+        number = file_sync_entry(folder.text);
+    return number ? error_set(error, STATUS_FAILED, "%s: cannot be kept: %s", folder.text, strerror(number)) : status;
 }
 
 enum status store_add(struct store *store, struct job *job, struct error *error)
 {
-    char *folder = store_folder(store, job->id);
-    if (!folder)
-        return error_memory(error, 256, "a path");
+    const struct store_path folder = store_path(store, job->id, "");
     job->state = JOB_QUEUED;
-    job_collect(job, folder);
+    job_collect(job, folder.text);
 
-    enum status status = store_write_first(folder, job, error);
+    enum status status = store_write_first(store, job, error);
     if (!status) {
         pthread_mutex_lock(&store->mutex);
         status = store_put(store, job, error);
@@ -350,23 +351,18 @@ enum status store_add(struct store *store, struct job *job, struct error *error)
         pthread_mutex_unlock(&store->mutex);
     }
 
-    memory_free(folder);
     return status;
 }
 
 void store_abandon(struct store *store, const struct job *job)
 {
-    char *folder = store_folder(store, job->id);
-    if (folder)
-        folder_remove(folder);
-    memory_free(folder);
+    folder_remove(store_path(store, job->id, "").text);
 }
 
 /* 0, or why it cannot be revised. */
-static int store_check_revision(const struct store *store, const struct job *job, const char *folder, char *why)
+static int store_check_revision(const struct store *store, const struct job *job, char *why)
 {
     int status = 0;
-    char *result = memory_printf("%s/%s", folder, JOB_RESULT);
     if (store->stopping) {
         status = 503;
         snprintf(why, JOB_TEXT_BYTES, "the server is stopping (try in a minute)");
@@ -374,33 +370,29 @@ static int store_check_revision(const struct store *store, const struct job *job
         status = 409;
         snprintf(why, JOB_TEXT_BYTES, "%s: is %s (only a job that is done can be revised)", job->id,
                  job_state_names[job->state]);
-    } else if (!result || !file_exists(result)) {
+    } else if (!file_exists(store_path(store, job->id, JOB_RESULT).text)) {
         status = 409;
         snprintf(why, JOB_TEXT_BYTES, "%s: its restoration was not kept (upload the file again)", job->id);
     }
-    memory_free(result);
     return status;
 }
 
 /* The files first: a record that wants an edit must find it. */
-static bool store_move_edit(const char *folder, const char *edit)
+static bool store_move_edit(const struct store *store, const char *id, const char *edit)
 {
-    char *to = memory_printf("%s/%s", folder, JOB_EDIT_NEW);
-    bool ok = to && (edit ? file_rename(edit, to) == 0 : unlink(to) == 0 || errno == ENOENT);
-    memory_free(to);
-    return ok;
+    const struct store_path to = store_path(store, id, JOB_EDIT_NEW);
+    return edit ? file_rename(edit, to.text) == 0 : unlink(to.text) == 0 || errno == ENOENT;
 }
 
 int store_revise(struct store *store, const char *id, const struct job_settings *wanted, const char *edit,
                  char why[JOB_TEXT_BYTES])
 {
     struct error error = {0};
-    char *folder = store_folder(store, id);
     pthread_mutex_lock(&store->mutex);
-    struct job *job = folder ? store_find(store, id) : NULL;
-    int status = job ? store_check_revision(store, job, folder, why) : 404;
+    struct job *job = store_find(store, id);
+    int status = job ? store_check_revision(store, job, why) : 404;
 
-    if (!status && !store_move_edit(folder, edit)) {
+    if (!status && !store_move_edit(store, id, edit)) {
         status = 507;
         snprintf(why, JOB_TEXT_BYTES, "the server cannot store the edit (contact its operator)");
     }
@@ -412,7 +404,7 @@ int store_revise(struct store *store, const char *id, const struct job_settings 
         job->error[0] = '\0';
         job->percent = 0;
         job->state = JOB_QUEUED;
-        if (job_write(folder, job, &error)) {
+        if (job_write(store_path(store, id, "").text, job, &error)) {
             job_end(job, JOB_FAILED, "");
             status = 507;
             snprintf(why, JOB_TEXT_BYTES, "the server cannot store the job (contact its operator)");
@@ -425,7 +417,6 @@ int store_revise(struct store *store, const char *id, const struct job_settings 
         pthread_cond_signal(&store->queued);
     }
     pthread_mutex_unlock(&store->mutex);
-    memory_free(folder);
     if (!status)
         store->changed(store->context);
     return status;
@@ -433,18 +424,19 @@ int store_revise(struct store *store, const char *id, const struct job_settings 
 
 /* --- queries --- */
 
-bool store_copy(struct store *store, const char *id, struct job *ret, char **ret_folder)
+int store_copy(struct store *store, const char *id, struct job *ret, char **ret_folder)
 {
     pthread_mutex_lock(&store->mutex);
     const struct job *job = store_find(store, id);
     char *folder = job ? store_folder(store, id) : NULL;
+    const int status = folder ? 0 : job ? 503 : 404;
     if (folder) {
         *ret = *job;
         ret->summary = ret->warnings = NULL;
     }
     pthread_mutex_unlock(&store->mutex);
     *ret_folder = folder;
-    return folder != NULL;
+    return status;
 }
 
 char *store_json(struct store *store, const char *id, uint64_t *ret_version, bool *ret_final)
@@ -490,20 +482,20 @@ static const char *store_input_suffix(int handle)
 int store_open_file(struct store *store, const char *id, int artefact, struct store_file *ret)
 {
     struct store_file file = {.handle = -1};
-    char path[PATH_MAX] = ""; /* no memory to run out of */
+    struct store_path path = {""};
     pthread_mutex_lock(&store->mutex);
     const struct job *job = store_find(store, id);
     if (job && job->bytes[artefact] >= 0) {
-        snprintf(path, sizeof path, "%s/%s/%s", store->folder, job->id, artefacts[artefact].path);
+        path = store_path(store, job->id, artefacts[artefact].path);
         job_download_name(file.name, sizeof file.name, job, artefact);
     }
     pthread_mutex_unlock(&store->mutex);
 
     /* Outside the lock: opening may wait for a disk. */
     struct stat info;
-    file.handle = *path ? open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW) : -1;
+    file.handle = *path.text ? open(path.text, O_RDONLY | O_CLOEXEC | O_NOFOLLOW) : -1;
     if (file.handle < 0)
-        return !*path || errno == ENOENT || errno == ELOOP ? 404 : 503;
+        return !*path.text || errno == ENOENT || errno == ELOOP ? 404 : 503;
     if (fstat(file.handle, &info) || !S_ISREG(info.st_mode)) {
         close(file.handle);
         return 404;
@@ -544,7 +536,6 @@ static void store_count_final(struct store *store, const struct job *job)
 int store_cancel(struct store *store, const char *id)
 {
     struct error error = {0};
-    char *folder = store_folder(store, id);
     pthread_mutex_lock(&store->mutex);
     struct job *job = store_find(store, id);
     int status = !job ? 404 : job_is_final(job) ? 409 : 0;
@@ -562,12 +553,12 @@ int store_cancel(struct store *store, const char *id)
         store_count_final(store, job);
         store_touch(store, job);
         store_touch_queued(store);
-        if (!folder || job_write(folder, job, &error)) /* under the lock: a removal must not come between */
+        if (job_write(store_path(store, id, "").text, job,
+                      &error)) /* under the lock: a removal must not come between */
             log_warn("%s: cancelled, but the record could not be written", id);
     }
 
     pthread_mutex_unlock(&store->mutex);
-    memory_free(folder);
     store->changed(store->context);
 
     return status;
@@ -576,13 +567,11 @@ int store_cancel(struct store *store, const char *id)
 /* The record goes first: a folder without one is removed at the next start. */
 static void store_unlink(const struct store *store, const char *id, bool whole)
 {
-    char *folder = store_folder(store, id), *record = store_record(store, id);
-    if (record && unlink(record) == 0)
-        file_sync_entry(record); /* what was deleted does not come back after a power loss */
-    if (folder && whole)
-        folder_remove(folder);
-    memory_free(record);
-    memory_free(folder);
+    const struct store_path record = store_path(store, id, "job.json");
+    if (unlink(record.text) == 0)
+        file_sync_entry(record.text); /* what was deleted does not come back after a power loss */
+    if (whole)
+        folder_remove(store_path(store, id, "").text);
 }
 
 int store_remove(struct store *store, const char *id)
@@ -718,15 +707,14 @@ void store_progress(struct store *store, const char *id, const char *stage, doub
 void store_finish(struct store *store, struct job *ended)
 {
     struct error error = {0};
-    char *folder = store_folder(store, ended->id);
+    const struct store_path folder = store_path(store, ended->id, "");
 
     if (job_is_final(ended)) {
         ended->finished_ms = store_now_ms();
         ended->final_s = log_clock_s();
     }
-    if (folder)
-        job_collect(ended, folder);
-    if (!folder || job_write(folder, ended, &error)) /* before anyone may remove it: `removed` is seen below */
+    job_collect(ended, folder.text);
+    if (job_write(folder.text, ended, &error)) /* before anyone may remove it: `removed` is seen below */
         log_warn("%s: ended, but the record could not be written", ended->id);
 
     /* The job may have been removed meanwhile: then only its folder is left to remove. */
@@ -755,7 +743,6 @@ void store_finish(struct store *store, struct job *ended)
         store_unlink(store, ended->id, true);
         job_done(ended);
     }
-    memory_free(folder);
     store->changed(store->context);
 }
 

@@ -41,8 +41,9 @@ void store_abandon(struct store *store,
  * edit (moved); NULL: no new one. 0, or 404, 409, 503, 507 with *ret_why. */
 int store_revise(struct store *store, const char *id, const struct job_settings *wanted, const char *edit,
                  char why[JOB_TEXT_BYTES]);
-/* The job's record as it is now, without summary and warnings, and its folder (memory_free); false: there is none. */
-bool store_copy(struct store *store, const char *id, struct job *ret, char **ret_folder);
+/* The job's record as it is now, without summary and warnings, and its folder (memory_free). 0; 404: there is none;
+ * 503: no memory. */
+int store_copy(struct store *store, const char *id, struct job *ret, char **ret_folder);
 
 /* The job as JSON (cJSON_free), or NULL where there is none. */
 char *store_json(struct store *store, const char *id, uint64_t *ret_version, bool *ret_final);
