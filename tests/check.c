@@ -114,6 +114,11 @@ void check_skip(const char *why)
     printf("    skipped: %s\n", why);
 }
 
+int check_failures(void)
+{
+    return check.failed_checks;
+}
+
 static const char *keep_printf(const char *format, const char *a, const char *b)
 {
     size_t size = strlen(a) + strlen(b) + strlen(format);

@@ -28,6 +28,8 @@ struct check_test {
 
 int check_main(int argc, char **argv, const struct check_test *tests);
 void check_skip(const char *why);
+/* Checks of this test that failed so far: for a process that tells them to another. */
+int check_failures(void);
 /* A fresh empty folder for this test program, removed when it ends without failure. */
 const char *check_folder(void);
 /* FOLDER/name, in a buffer that lives to the end of the program. */

@@ -292,24 +292,25 @@ static double fault_now_s(void)
 static void fault_watch(struct fault_run *run, pid_t child, int listener)
 {
     const double end_s = fault_now_s() + (run->limit_s > 0 ? run->limit_s : 60);
-    struct pollfd wait = {.fd = listener, .events = POLLIN};
+    const int process = (int)syscall(SYS_pidfd_open, child, 0);
+    struct pollfd wait[2] = {{.fd = listener, .events = POLLIN}, {.fd = process, .events = POLLIN}};
     int how = 0;
-    bool ended = false;
 
-    while (!(wait.revents & POLLHUP) || !ended) {
-        if (wait.revents & POLLHUP)
-            wait.fd = -1; /* all are gone but the one to be waited for */
-        poll(&wait, 1, ended ? 1000 : 100);
-        if (wait.revents & POLLIN)
+    /* A handle that has told its end is waited for no more. */
+    while (wait[0].fd >= 0 || wait[1].fd >= 0) {
+        poll(wait, 2, 1000);
+        if (wait[0].revents & POLLIN)
             fault_serve(run, listener);
-        ended = ended || waitpid(child, &how, WNOHANG) == child;
+        else if (wait[0].revents)
+            wait[0].fd = -1;
+        if (wait[1].revents && waitpid(child, &how, 0) == child)
+            wait[1].fd = -1;
         if (fault_now_s() > end_s && !run->timed_out) {
             run->timed_out = true;
             kill(-child, SIGKILL);
         }
-        if (wait.fd < 0)
-            wait.revents = POLLHUP;
     }
+    close(process);
     run->code = WIFSIGNALED(how) ? 128 + WTERMSIG(how) : WEXITSTATUS(how);
 }
 

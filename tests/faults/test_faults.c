@@ -4,16 +4,21 @@
  *     test_faults PROGRAM SHIM [--all] [COMMAND...]      --all: every fault (nightly); else a few of each kind
  *     FAULT_CALL=7 test_faults PROGRAM SHIM pack         that one write alone, to find out more
  *
- * A command runs twice undisturbed first: what differs then (times, dates) is not compared later. Allocations are named
+ * The faults of a command are shared out among two processes, each with a folder of its own for the results. A command
+ * runs twice undisturbed first: what differs then (times, dates) is not compared later. Allocations are named
  * by the calls that lead to them (fault_alloc.c); of each the first fails, with --all the last one too (of
  * a script, which takes a second, the first alone). */
-#define _XOPEN_SOURCE 700 /* nftw */
+#define _GNU_SOURCE /* nftw, MAP_ANONYMOUS */
+#include <errno.h>
 #include <ftw.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -21,7 +26,7 @@
 #include "tests/check.h"
 #include "tests/faults/fault.h"
 
-enum { MAX_ARGS = 40, MAX_FILES = 64, FEW_STACKS = 8, FEW_CALLS = 6 };
+enum { MAX_ARGS = 40, MAX_FILES = 64, FEW_STACKS = 8, FEW_CALLS = 6, WORKERS = 2 };
 
 /* @in and @out stand for the folders of inputs and results. */
 struct scene_command {
@@ -130,11 +135,18 @@ struct tree {
     } files[MAX_FILES];
 };
 
+/* What one process did. */
+struct scene_counts {
+    int64_t runs, failed, unreached, allocations, calls;
+};
+
 static struct {
     const char *program, *shim, *work, *in, *out, *said, *report;
     const char *script, *faults; /* of the command under test */
     bool all;
-    int64_t n_runs, n_failed, n_unreached, n_allocations, n_calls;
+    int64_t turn; /* of the next fault: worker 0, 1, 0, ... */
+    int worker;
+    struct scene_counts *counts; /* of WORKERS processes, in memory that they share */
 } scene;
 
 /* ---- folders ---- */
@@ -225,7 +237,7 @@ static void scene_run(struct fault_run *run, const char *const *args, struct are
     run->said_path = scene.said;
     unlink(scene.report);
     CHECK_OK(fault_run(run, &error), &error);
-    scene.n_runs++;
+    scene.counts[scene.worker].runs++;
 }
 
 static bool scene_prepare_one(const char *const *args)
@@ -249,7 +261,7 @@ static bool scene_prepare(bool shape)
                  &error) &&
         CHECK_OK(file_write(file_join(&arena, scene.in, "grid.yaml"), grid_yaml, strlen(grid_yaml), &error), &error);
     const char *const lines[][MAX_ARGS] = {
-        {"phantom", "--out", "@in/skulls", "--count", "5", "--seed", "3", "--spacing-mm", "6"},
+        {"phantom", "--out", "@in/skulls", "--count", "5", "--seed", "3", "--spacing-mm", "8"},
         {"inject", "@in/skulls/phantom_001.nii.gz", "--defects", "configs/defects/craniotomy.yaml", "--out",
          "@in/defects"},
         {"pack", "@in/skulls", "--out", "@in/set.h5", "--split", "0.5,0.5,0"},
@@ -384,7 +396,7 @@ static void scene_verdict(const struct scene_command *command, const struct faul
     const char *why = run->code == 1 && command->script ? scene_clear_up(command, &arena) : NULL;
     if (!why)
         why = scene_judge(command, run, whole, &arena);
-    scene.n_failed += run->code != 0;
+    scene.counts[scene.worker].failed += run->code != 0;
     if (!CHECK(why == NULL))
         fprintf(stderr, "%s: %s: %s\n", command->name, what, why);
     arena_done(&arena);
@@ -392,25 +404,34 @@ static void scene_verdict(const struct scene_command *command, const struct faul
 
 /* ---- the faults ---- */
 
+static bool scene_is_mine(void)
+{
+    return scene.turn++ % WORKERS == scene.worker;
+}
+
 static void scene_fail_calls(const struct scene_command *command, const struct tree *whole, int64_t n_calls, bool stays)
 {
     const char *only = getenv("FAULT_CALL");
     const int64_t few = stays ? FEW_CALLS / 2 : FEW_CALLS, step = scene.all || n_calls <= few ? 1 : n_calls / few;
+    if (only && scene.worker > 0)
+        return;
     for (int64_t at = 1; at <= n_calls; at += stays && scene.all ? (command->script ? 9 : 3) : step) {
         struct arena arena = {0};
         struct fault_run run = {.fail_at = only ? strtoll(only, NULL, 10) : at, .stays = stays};
         char what[700];
+        if (!scene_is_mine())
+            continue;
         scene_reset(command);
         scene_run(&run, command->args, &arena);
         arena_done(&arena);
         if (run.failed_call == FAULT_N_CALLS) {
-            scene.n_unreached++;
+            scene.counts[scene.worker].unreached++;
             continue;
         }
         snprintf(what, sizeof what, "call %" PRId64 " of %" PRId64 ", %s of %s, fails%s", at, n_calls,
                  fault_call_names[run.failed_call], run.failed_path, stays ? " and all after it" : "");
         scene_verdict(command, &run, whole, what);
-        scene.n_calls++;
+        scene.counts[scene.worker].calls++;
         if (only)
             return;
     }
@@ -422,6 +443,8 @@ static void scene_fail_allocation(const struct scene_command *command, const str
     struct arena arena = {0};
     struct fault_run run = {.preload = scene.shim};
     char what[100];
+    if (!scene_is_mine())
+        return;
     setenv("FAULT_STACK", stack, 1);
     setenv("FAULT_NTH", nth, 1);
     scene_reset(command);
@@ -431,7 +454,7 @@ static void scene_fail_allocation(const struct scene_command *command, const str
     arena_done(&arena);
     snprintf(what, sizeof what, "allocation %s of stack %s fails", nth, stack);
     scene_verdict(command, &run, whole, what);
-    scene.n_allocations++;
+    scene.counts[scene.worker].allocations++;
 }
 
 static void scene_fail_allocations(const struct scene_command *command, const struct tree *whole, const char *report)
@@ -455,41 +478,94 @@ static void scene_fail_allocations(const struct scene_command *command, const st
     }
 }
 
-/* Two undisturbed runs, then each fault. */
+/* Where a process works. */
+static void scene_place(const char *folder)
+{
+    scene.out = memory_printf("%s/out", folder); /* kept to the end, as all of them */
+    scene.said = memory_printf("%s/said", folder);
+    scene.report = memory_printf("%s/report", folder);
+    setenv("FAULT_REPORT", scene.report, 1);
+    if (mkdir(folder, 0777) && errno != EEXIST)
+        abort();
+}
+
+/* Runs the command undisturbed. */
+static bool scene_run_whole(const struct scene_command *command, struct fault_run *run, struct tree *whole,
+                            struct arena *arena)
+{
+    *run = (struct fault_run){.preload = scene.shim};
+    scene_reset(command);
+    scene_run(run, command->args, arena);
+    tree_read(whole, scene.out, arena);
+    if (run->code)
+        scene_print_said();
+    return CHECK_INT(run->code, 0);
+}
+
+/* One worker's faults, after two undisturbed runs. */
+static void scene_fail_share(const struct scene_command *command, int64_t n_calls, const char *report)
+{
+    struct arena arena = {0};
+    struct tree whole, again;
+    struct fault_run run;
+    bool ok = scene_run_whole(command, &run, &again, &arena);
+    sleep(1); /* a file that says when it was written differs only then */
+    ok = scene_run_whole(command, &run, &whole, &arena) && ok && CHECK_INT(whole.n, again.n);
+    for (int i = 0; ok && i < whole.n; i++)
+        whole.files[i].varies = !tree_same(&whole, i, &again, i);
+
+    if (ok)
+        scene_fail_calls(command, &whole, n_calls, false);
+    if (ok && !getenv("FAULT_CALL")) {
+        scene_fail_calls(command, &whole, n_calls, true);
+        scene_fail_allocations(command, &whole, report);
+    }
+    tree_done(&whole);
+    tree_done(&again);
+    arena_done(&arena);
+}
+
+static void scene_share_out(const struct scene_command *command, int64_t n_calls, const char *report)
+{
+    pid_t workers[WORKERS];
+    fflush(NULL);
+    for (int i = 0; i < WORKERS; i++) {
+        workers[i] = fork();
+        if (workers[i] != 0)
+            continue;
+        scene.worker = i;
+        scene.work = memory_printf("%s/%s_%d", scene.work, command->name, i);
+        scene_place(scene.work);
+        scene_fail_share(command, n_calls, report);
+        fflush(NULL);
+        _exit(check_failures() > 0);
+    }
+    for (int i = 0; i < WORKERS; i++) {
+        int how = 1;
+        waitpid(workers[i], &how, 0);
+        CHECK_INT(how, 0);
+    }
+}
+
+/* An undisturbed run that lists what can fail, then each fault. */
 static void scene_command(const struct scene_command *command)
 {
     struct arena arena = {0};
     struct error error = {0};
-    struct tree whole, again;
-    struct fault_run run = {.preload = scene.shim};
+    struct tree whole;
+    struct fault_run run;
     char *report = NULL;
     size_t bytes;
     scene.script = command->script;
     scene.faults = command->faults;
-    scene_reset(command);
-    scene_run(&run, command->args, &arena);
-    tree_read(&again, scene.out, &arena);
-    sleep(1); /* a file that says when it was written differs only then */
-    scene_reset(command);
-    scene_run(&run, command->args, &arena);
-    tree_read(&whole, scene.out, &arena);
-    if (CHECK_INT(run.code, 0) && CHECK_INT(whole.n, again.n) &&
+    if (scene_run_whole(command, &run, &whole, &arena) &&
         CHECK_OK(file_read(&report, &bytes, scene.report, 1 << 24, &error), &error)) {
-        for (int i = 0; i < whole.n; i++)
-            whole.files[i].varies = !tree_same(&whole, i, &again, i);
         if (!CHECK(!strstr(report, "\nleft ")))
             fprintf(stderr, "%s: undisturbed: memory is %.30s\n", command->name, strstr(report, "\nleft ") + 1);
-        scene_fail_calls(command, &whole, run.n_calls, false);
-        if (!getenv("FAULT_CALL")) {
-            scene_fail_calls(command, &whole, run.n_calls, true);
-            scene_fail_allocations(command, &whole, report);
-        }
+        scene_share_out(command, run.n_calls, report);
     }
-    if (run.code)
-        scene_print_said();
     memory_free(report);
     tree_done(&whole);
-    tree_done(&again);
     arena_done(&arena);
     scene.script = scene.faults = NULL;
 }
@@ -500,6 +576,19 @@ static bool scene_wanted(const struct scene_command *command, int argc, char **a
         if (strcmp(argv[i], command->name) == 0)
             return true;
     return argc == 0 && (scene.all || command->quick);
+}
+
+static struct scene_counts scene_total(void)
+{
+    struct scene_counts total = {0};
+    for (int i = 0; i < WORKERS; i++) {
+        total.runs += scene.counts[i].runs;
+        total.failed += scene.counts[i].failed;
+        total.unreached += scene.counts[i].unreached;
+        total.allocations += scene.counts[i].allocations;
+        total.calls += scene.counts[i].calls;
+    }
+    return total;
 }
 
 static int n_args;
@@ -515,19 +604,20 @@ static void test_commands(void)
     for (const struct scene_command *command = commands; command->name; command++) {
         if (!scene_wanted(command, n_args, arg_list))
             continue;
-        const int64_t calls = scene.n_calls, allocations = scene.n_allocations, failed = scene.n_failed;
+        const struct scene_counts before = scene_total();
+        struct timespec from, to;
+        clock_gettime(CLOCK_MONOTONIC, &from);
         scene_command(command);
+        clock_gettime(CLOCK_MONOTONIC, &to);
+        const struct scene_counts after = scene_total();
         printf("    %-14s %4" PRId64 " writes and %4" PRId64 " allocations failed; %" PRId64
-               " runs ended with an error\n",
-               command->name, scene.n_calls - calls, scene.n_allocations - allocations, scene.n_failed - failed);
+               " runs ended with an error; %ld s\n",
+               command->name, after.calls - before.calls, after.allocations - before.allocations,
+               after.failed - before.failed, (long)(to.tv_sec - from.tv_sec));
         fflush(stdout);
     }
-    printf("    %" PRId64 " runs, %" PRId64 " faults not reached\n", scene.n_runs, scene.n_unreached);
-}
-
-static const char *scene_path(const char *name)
-{
-    return memory_printf("%s/%s", scene.work, name); /* kept to the end */
+    const struct scene_counts total = scene_total();
+    printf("    %" PRId64 " runs, %" PRId64 " faults not reached\n", total.runs, total.unreached);
 }
 
 int main(int argc, char **argv)
@@ -537,8 +627,8 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: test_faults PROGRAM SHIM [--all] [COMMAND...]\n");
         return 2;
     }
-    scene.program = argv[1];
-    scene.shim = argv[2];
+    scene.program = realpath(argv[1], NULL);
+    scene.shim = realpath(argv[2], NULL);
     scene.all = argc > 3 && strcmp(argv[3], "--all") == 0;
     arg_list = argv + 3 + scene.all;
     n_args = argc - 3 - scene.all;
@@ -549,13 +639,17 @@ int main(int argc, char **argv)
 
     setvbuf(stdout, NULL, _IOLBF, 0); /* beside stderr's lines */
     scene.work = realpath(check_folder(), NULL);
-    scene.in = scene_path("in");
-    scene.out = scene_path("out");
-    scene.said = scene_path("said");
-    scene.report = scene_path("report");
+    scene.in = memory_printf("%s/in", scene.work);
+    scene_place(scene.work);
+    scene.counts =
+        mmap(NULL, WORKERS * sizeof *scene.counts, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (!scene.program || !scene.shim || scene.counts == MAP_FAILED) {
+        fprintf(stderr, "test_faults: %s, %s: not there\n", argv[1], argv[2]);
+        return 2;
+    }
     setenv("FAULT_PROGRAM", scene.program, 1);
-    setenv("FAULT_REPORT", scene.report, 1);
     setenv("OMP_NUM_THREADS", "1", 1);
     setenv("OMP_WAIT_POLICY", "passive", 1);
+    setenv("OPENBLAS_NUM_THREADS", "1", 1); /* its threads would spin at each start */
     return check_main(1, argv, tests);
 }
