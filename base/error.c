@@ -6,7 +6,9 @@
 #include <string.h>
 
 #undef error_set /* under clang-tidy: scripts/clang_tidy.h */
+#undef error_add
 #undef error_memory
+#undef error_while
 
 static const char error_while_mark[] = "  while ";
 

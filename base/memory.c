@@ -10,6 +10,15 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 
+#undef memory_alloc /* under clang-tidy: scripts/clang_tidy.h */
+#undef memory_zalloc
+#undef memory_resize
+#undef memory_strdup
+#undef memory_printf
+#undef arena_alloc
+#undef arena_strdup
+#undef arena_printf
+
 enum { MEMORY_ALIGN = 64, ARENA_ALIGN = 16 };
 /* Large blocks lie on the processor's huge pages where the system has them: a convolution touches rows of many planes
  * at once, and with pages of 4 KiB a fifth of its time goes into finding them. */
