@@ -300,7 +300,7 @@ enum status file_write(const char *path, const void *data, size_t bytes, struct 
 {
     char *part = NULL;
     enum status status = file_begin(&part, path, error);
-    if (status)
+    if (!part)
         return status;
     int number = file_write_all(part, data, bytes);
     if (number) {
@@ -426,6 +426,8 @@ enum status file_list(struct config_strings *ret_names, const char *folder, stru
 
 char *file_join(struct arena *arena, const char *folder, const char *name)
 {
+    if (!name)
+        return NULL;
     if (*name == '/' || !folder || !*folder)
         return arena_strdup(arena, name);
     bool ended = folder[strlen(folder) - 1] == '/';

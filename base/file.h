@@ -59,7 +59,7 @@ int file_make_folder(const char *path);
 enum status file_make_folders(const char *path, struct error *error); /* mkdir -p */
 /* Names in a folder, sorted in byte order, without "." and ".."; strings live in arena. */
 enum status file_list(struct config_strings *ret_names, const char *folder, struct arena *arena, struct error *error);
-/* folder/name, or name alone when it is absolute or folder is NULL or empty. In arena. */
+/* folder/name, or name alone when it is absolute or folder is NULL or empty. In arena; NULL for name NULL. */
 char *file_join(struct arena *arena, const char *folder, const char *name);
 const char *file_base(const char *path);                  /* after the last '/' */
 char *file_folder(struct arena *arena, const char *path); /* before the last '/', or "." */

@@ -237,6 +237,7 @@ static void test_paths(void)
     CHECK_TEXT(file_join(&arena, "a", "/b"), "/b");
     CHECK_TEXT(file_join(&arena, "", "b"), "b");
     CHECK_TEXT(file_join(&arena, NULL, "b"), "b");
+    CHECK(!file_join(&arena, "a", NULL)); /* of a name for which memory was out */
     CHECK_TEXT(file_base("a/b.c"), "b.c");
     CHECK_TEXT(file_base("b"), "b");
     CHECK_TEXT(file_base("a/"), "");
