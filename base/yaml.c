@@ -142,7 +142,7 @@ bool yaml_append(struct yaml_node *node, struct yaml_node *key, struct yaml_node
 {
     if (!yaml_reserve(node, arena))
         return false;
-    if (key)
+    if (node->kind == YAML_MAP)
         node->keys[node->n_items] = key;
     node->items[node->n_items++] = item;
     return true;

@@ -144,7 +144,7 @@ static bool batch_log_memory(struct batch *batch, bool log)
 
     for (int i = 0; i < batch->n; i++) {
         struct error ignored = {0};
-        struct memory_plan plan;
+        struct memory_plan plan = {0};
         if (case_plan(&plan, batch, &batch->cases[i], &ignored)) {
             all = false;
         } else if (plan.bound_bytes > most) {

@@ -403,7 +403,7 @@ static int http_listen(const char *address, int port, int *ret_port, struct erro
     }
 
     int handle = socket(found->ai_family, found->ai_socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), on = 1;
-    struct sockaddr_storage name;
+    struct sockaddr_storage name = {0};
     socklen_t length = sizeof name;
     bool ok = handle >= 0 && setsockopt(handle, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
               bind(handle, found->ai_addr, found->ai_addrlen) == 0 && listen(handle, 128) == 0 &&

@@ -87,6 +87,7 @@ enum status models_open(struct served_models *ret, const struct config_strings *
         status = models_path(&model->path, path, error);
         if (!status && path)
             models_name(model->name, model->path);
+        /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): a character stored in name makes the analyzer forget path */
         if (!status)
             status = models_info(model, set, error);
         for (int k = 0; !status && k < i; k++)

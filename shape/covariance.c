@@ -255,7 +255,7 @@ enum status covariance_fill(float *out, const struct covariance_block *block, co
         covariance_tiles(out, &work, scratch);
     }
     memory_free(scratch);
-    if (!block->lower)
+    if (b != a)
         memory_free(b);
     memory_free(a);
     memory_free(tables);

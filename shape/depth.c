@@ -168,8 +168,8 @@ enum status depth_field(float *depth, uint8_t *in_hole, const struct grid *grid,
     const int64_t rows = status ? 0 : size[1] * size[2];
 #pragma omp parallel for schedule(static)
     for (int64_t row = 0; row < rows; row++) {
-        const double index[3] = {(double)box->lo[0], (double)(box->lo[1] + row % size[1]),
-                                 (double)(box->lo[2] + row / size[1])};
+        const int64_t y = box->lo[1] + row % size[1], z = box->lo[2] + row / size[1];
+        const double index[3] = {(double)box->lo[0], (double)y, (double)z};
         double q[3];
         for (int i = 0; i < 3; i++)
             q[i] = work.start[i] + index[0] * work.step[0][i] + index[1] * work.step[1][i] + index[2] * work.step[2][i];

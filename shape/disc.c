@@ -175,8 +175,8 @@ enum status disc_distance(float *away, const struct disc *disc, const uint8_t *m
         status = disc_nearest_marked(nearest, disc, image, error);
     for (int64_t k = 0; k < disc->n_rays && !status; k++) {
         const int64_t p = disc->pixel[k], q = nearest[p];
-        const double i = (double)(q / n - p / n), j = (double)(q % n - p % n);
-        away[k] = q < 0 ? INFINITY : (float)(sqrt(i * i + j * j) * DISC_HEAD_RADIUS_MM * disc->step);
+        const int64_t i = q / n - p / n, j = q % n - p % n;
+        away[k] = q < 0 ? INFINITY : (float)(sqrt((double)(i * i + j * j)) * DISC_HEAD_RADIUS_MM * disc->step);
     }
     memory_free(nearest);
     memory_free(image);

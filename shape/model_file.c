@@ -248,7 +248,7 @@ static enum status array_measure(hid_t file, struct array *array, const char *pa
     const hid_t dataset = array_open(file, array, path, error);
     if (dataset >= 0)
         H5Dclose(dataset);
-    return dataset < 0 ? error->status : STATUS_OK;
+    return dataset < 0 ? STATUS_FAILED : STATUS_OK;
 }
 
 /* *ret: memory_alloc'd. */
@@ -256,7 +256,7 @@ static enum status array_read(void **ret, hid_t file, struct array array, const 
 {
     const hid_t dataset = array_open(file, &array, path, error);
     if (dataset < 0)
-        return error->status;
+        return STATUS_FAILED;
     const size_t n = array_count(&array), size = H5Tget_size(array.type);
     void *values = memory_alloc(n, size);
     enum status status = STATUS_OK;

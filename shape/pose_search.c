@@ -64,8 +64,8 @@ static enum status search_points(struct cloud *ret, const struct volume *mask, i
     int64_t seen = 0;
     for (int64_t i = 0; i < voxels; i++)
         if (data[i] && seen++ % every == 0) {
-            const double index[3] = {(double)(i % dim[0]), (double)(i / dim[0] % dim[1]),
-                                     (double)(i / dim[0] / dim[1])};
+            const int64_t x = i % dim[0], y = i / dim[0] % dim[1], z = i / dim[0] / dim[1];
+            const double index[3] = {(double)x, (double)y, (double)z};
             grid_to_world(&mask->grid, index, ret->point[(seen - 1) / every]);
         }
     return STATUS_OK;

@@ -108,8 +108,8 @@ static enum status warp_weights(float *weight, const struct shape_warp_request *
         return error_memory(error, (size_t)disc->n_rays, "the edge of a warp");
     const double edge = disc->reach - 2 * disc->step, middle = (double)(disc->n - 1) / 2;
     for (int64_t k = 0; k < disc->n_rays; k++) {
-        const double u = ((double)(disc->pixel[k] / disc->n) - middle) * disc->step,
-                     v = ((double)(disc->pixel[k] % disc->n) - middle) * disc->step;
+        const int64_t row = disc->pixel[k] / disc->n, column = disc->pixel[k] % disc->n;
+        const double u = ((double)row - middle) * disc->step, v = ((double)column - middle) * disc->step;
         outside[k] = !request->good[k] || u * u + v * v > edge * edge;
     }
     const enum status status = disc_distance(weight, disc, outside, error);

@@ -1,6 +1,7 @@
 /* folds.c - see folds.h. Test: tests/train/test_folds.c */
 #include "train/folds.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -119,6 +120,7 @@ static enum status folds_create(struct folds *folds, struct error *error)
 
     if (status)
         return status;
+    assert(text);
     if (!request->join || !request->folder) {
         status = run_create_around(&run, request->folder, name, error);
         folds->folder = status ? NULL : arena_strdup(&folds->arena, run.folder);
@@ -258,7 +260,7 @@ static enum status folds_train(struct folds *folds, int64_t i, struct error *err
 
 static enum status folds_measure(struct folds *folds, int64_t i, struct error *error)
 {
-    struct folds_model model;
+    struct folds_model model = {0};
     struct holdout holdout;
     const char *table = arena_printf(&folds->arena, "%s/evaluations/fold_%" PRId64 ".tsv", folds->folder, i + 1);
     if (!table)
@@ -465,7 +467,7 @@ static enum status folds_write(struct folds *folds, const char *name, bool heads
 static enum status folds_read_member(void *context, int64_t member, struct model *ret, struct error *error)
 {
     struct folds *folds = context;
-    struct folds_model model;
+    struct folds_model model = {0};
     if (folds_model(&model, folds, member - 1, error))
         return error->status;
     return model_read(ret, model.path, false, error);
@@ -519,7 +521,7 @@ static enum status folds_write_shape(const struct stage *stage, const char *path
 
 static enum status folds_write_model(struct folds *folds, struct error *error)
 {
-    struct folds_model first;
+    struct folds_model first = {0};
     const char *path = folds_path(folds, "model.h5");
     if (!path)
         return error_memory(error, 0, "a path");

@@ -369,7 +369,7 @@ enum status plan_write(struct plan *ret, const struct plan_request *request, con
     struct arena arena = {0};
     struct plan_request asked = *request;
     struct plan_speed speed = {0};
-    struct plan_set set;
+    struct plan_set set = {0};
     const char *path;
     char *text = NULL;
     enum status status;

@@ -250,8 +250,11 @@ enum status run_read_status(struct run_status *ret, const char *folder, struct a
 
     if (!path)
         return error_memory(error, strlen(folder), "a path");
-    if (yaml_read_file(&root, path, arena, error) || config_bind(&status_table, root, &text, arena, error))
-        return error->status;
+    enum status status = yaml_read_file(&root, path, arena, error);
+    if (!status)
+        status = config_bind(&status_table, root, &text, arena, error);
+    if (status)
+        return status;
 
     *ret = (struct run_status){.state = text.state,
                                .step = text.step,

@@ -37,11 +37,12 @@ double schedule_factor(const struct schedule_config *schedule, int64_t step, int
 
     if (step <= warmup)
         return (double)step / (double)warmup;
-    int64_t span = steps - warmup - 1; /* steps after the first full one */
+    int64_t falls, span = steps - warmup - 1; /* steps after the first full one */
     double r = span > 0 ? fmin((double)(step - warmup - 1) / (double)span, 1.0) : 0.0;
     switch ((enum schedule_type)schedule->type) {
     case SCHEDULE_STEP:
-        return pow(schedule->gamma, (double)((step - warmup - 1) / schedule->every_steps));
+        falls = (step - warmup - 1) / schedule->every_steps;
+        return pow(schedule->gamma, (double)falls);
     case SCHEDULE_COSINE:
         return schedule->floor + (1.0 - schedule->floor) * 0.5 * (1.0 + cos(pi * r));
     case SCHEDULE_POLYNOMIAL:

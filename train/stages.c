@@ -329,7 +329,7 @@ static enum status stages_read_network(struct stages *stages, int64_t own, struc
 static enum status stages_read_one(struct stages *stages, int64_t own, const char *path, int n_sets, char *const *sets,
                                    struct arena *arena, struct error *error)
 {
-    struct stages_tree tree;
+    struct stages_tree tree = {0};
     struct stage *stage = &stages->items[own];
     if (stages_tree_read(&tree, path, n_sets, sets, arena, error))
         return error->status;
@@ -346,7 +346,7 @@ static enum status stages_read_one(struct stages *stages, int64_t own, const cha
 enum status stages_read(struct stages *ret, const char *path, int n_sets, char *const *sets, struct arena *arena,
                         struct error *error)
 {
-    struct stages_tree tree;
+    struct stages_tree tree = {0};
     struct stages stages = {0};
     if (stages_tree_read(&tree, path, n_sets, sets, arena, error))
         return error->status;

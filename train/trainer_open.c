@@ -218,7 +218,7 @@ enum status trainer_create(struct trainer *trainer, const struct trainer_request
 {
     struct recipe *recipe = &trainer->recipe;
     const char *init = request->init;
-    struct set_facts facts;
+    struct set_facts facts = {0};
 
     if (trainer_read_recipe(trainer, request, error))
         return error->status;
@@ -402,7 +402,7 @@ static enum status trainer_reopen_step(struct trainer *trainer, struct error *er
 enum status trainer_reopen(struct trainer *trainer, const char *folder, int n_sets, char *const *sets,
                            struct error *error)
 {
-    struct set_facts facts;
+    struct set_facts facts = {0};
 
     trainer->state.best = trainer->state.best_loss = NAN;
 

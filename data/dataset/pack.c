@@ -126,12 +126,14 @@ static enum status pack_skull(struct volume *ret, struct volume *ret_native, con
     *ret_native = (struct volume){0};
     if (spacing_mm <= 0)
         return pack_read_skull(ret, from, error);
-    if (pack_read_skull(ret_native, from, error))
-        return error->status;
+    enum status status = pack_read_skull(ret_native, from, error);
+    if (status)
+        return status;
     const struct grid grid = resample_grid(&ret_native->grid, spacing);
-    if (resample_mask(ret, ret_native, &grid, error))
+    status = resample_mask(ret, ret_native, &grid, error);
+    if (status)
         volume_done(ret_native);
-    return error->status;
+    return status;
 }
 
 static struct set_case pack_set_case(const struct layout_case *from)

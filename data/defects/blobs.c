@@ -56,12 +56,12 @@ struct warp {
 
 static void blobs_random_direction(struct rng *rng, double out[3])
 {
-    double length = 0;
-    while (length < 1e-6) {
+    double length;
+    do {
         for (int k = 0; k < 3; k++)
             out[k] = rng_normal(rng, 0, 1);
         length = sqrt(out[0] * out[0] + out[1] * out[1] + out[2] * out[2]);
-    }
+    } while (length < 1e-6);
     for (int k = 0; k < 3; k++)
         out[k] /= length;
 }

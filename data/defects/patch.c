@@ -89,7 +89,8 @@ bool vault_patch_find(struct vault_patch *ret, const struct anatomy *anatomy, do
     patch_tangents(ret, anatomy);
     const double pi = 3.14159265358979323846;
     for (int i = 0; i < SAMPLES; i++) {
-        const double step = reach_mm * (1 + i / SPOKES) / RINGS, turn = 2 * pi * (i % SPOKES) / SPOKES;
+        const int ring = 1 + i / SPOKES, spoke = i % SPOKES;
+        const double step = reach_mm * ring / RINGS, turn = 2 * pi * spoke / SPOKES;
         double to_azimuth, to_elevation;
         for (int k = 0; k < 3; k++) {
             toward[k] = cos(turn) * ret->across[k] + sin(turn) * ret->along[k];

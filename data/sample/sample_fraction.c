@@ -157,7 +157,7 @@ static enum status sample_fraction_patches(struct sample *sample, const struct s
                                              &on, patch, error)
                 : sample_fraction_cut(skull, skull + n, pair, &on, box.lo, patch, error))
             return error->status;
-        if (sample->crop && sample_fraction_place(sample, &on, &view, view_lo, box.lo, k, error))
+        if (config->prior.predict && sample_fraction_place(sample, &on, &view, view_lo, box.lo, k, error))
             return error->status;
         if (sample->prior &&
             sample_fraction_prior(sample->prior + k * field->channels * n, pair, &on, field, &box, error))

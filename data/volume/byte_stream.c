@@ -209,7 +209,7 @@ enum status byte_stream_verify(struct byte_stream *stream, struct error *error)
     char one;
     int code = Z_OK;
     errno = 0;
-    if (stream->inflate || stream->bzip2)
+    if (stream->packing == PACKING_ZLIB || stream->packing == PACKING_BZIP2)
         return byte_stream_some(stream, &one, 1) >= 0
                    ? STATUS_OK
                    : error_set(error, STATUS_FAILED, "%s: data: damaged compressed data (a damaged copy?)",

@@ -290,7 +290,7 @@ static bool dicom_fits(const struct dicom_series *series, const char *choice)
 enum status dicom_choose(const struct dicom_series **ret, const struct dicom *dicom, const char *choice,
                          struct error *error)
 {
-    const struct dicom_series *best = NULL;
+    int best = -1;
     char names[1200];
     bool tie = false;
     for (int s = 0; s < dicom->n; s++) {
@@ -298,19 +298,19 @@ enum status dicom_choose(const struct dicom_series **ret, const struct dicom *di
         if (choice ? !dicom_fits(series, choice) : dicom->n > 1 && strcmp(series->modality, "CT") != 0)
             continue;
         /* A converter may split a series: of what fits, the part of most slices is the volume */
-        const int64_t more = best ? series->grid.dim[2] - best->grid.dim[2] : 1;
+        const int64_t more = best < 0 ? 1 : series->grid.dim[2] - dicom->series[best].grid.dim[2];
         tie = more == 0 || (tie && more < 0);
         if (more > 0)
-            best = series;
+            best = s;
     }
 
     dicom_names(names, sizeof names, dicom);
-    if (!best)
+    if (best < 0)
         return error_set(error, STATUS_USAGE, "%s: %s%s: no such series: there are %s", dicom->path,
                          choice ? "--series " : "no CT", choice ? choice : "", names);
     if (tie)
         return error_set(error, STATUS_USAGE, "%s: several series fit: %s (--series NUMBER takes one)", dicom->path,
                          names);
-    *ret = best;
+    *ret = &dicom->series[best];
     return STATUS_OK;
 }

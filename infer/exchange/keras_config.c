@@ -526,7 +526,7 @@ static bool keras_collect_sources(const cJSON *item, const struct scope *scope, 
                                   int depth)
 {
     const cJSON *first = cJSON_IsArray(item) ? cJSON_GetArrayItem(item, 0) : NULL, *child;
-    if (cJSON_IsString(first) && cJSON_IsNumber(cJSON_GetArrayItem(item, 1)) &&
+    if (first && cJSON_IsString(first) && cJSON_IsNumber(cJSON_GetArrayItem(item, 1)) &&
         cJSON_IsNumber(cJSON_GetArrayItem(item, 2))) {
         const char *value = keras_scope_find(scope, first->valuestring);
         if (!value || *n_src >= MAX_SRC)
@@ -621,13 +621,13 @@ static bool keras_is_keras2(const char *version)
 
 static enum status keras_derive(struct deriving *deriving, const char *json)
 {
-    const char *last = NULL;
+    const char *input = "input", *last = input;
     cJSON *root = cJSON_Parse(json);
 
     if (!root)
         return error_set(deriving->error, STATUS_FAILED, "%s: attribute 'model_config': no JSON (a damaged file)",
                          deriving->path);
-    enum status status = keras_derive_model(deriving, root, "input", &last, 0);
+    enum status status = keras_derive_model(deriving, root, input, &last, 0);
     cJSON_Delete(root);
     if (!status && deriving->n_layers == 0)
         status = error_set(deriving->error, STATUS_FAILED, "%s: model_config: no layers", deriving->path);

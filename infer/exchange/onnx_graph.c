@@ -31,7 +31,7 @@ char *onnx_name(struct onnx_graph *graph, const char *format, ...)
  * more. */
 static void *onnx_graph_grown(struct onnx_graph *graph, void *list, size_t n)
 {
-    if (list && (n & (n - 1)))
+    if (n & (n - 1))
         return list;
     void **larger = onnx_alloc(graph, n ? 2 * n : 1, sizeof *larger);
     if (larger && n)

@@ -238,12 +238,10 @@ static bool polyphase_may_merge(const struct polyphase *phases, const struct pha
 static void polyphase_group(struct polyphase *phases, int64_t p)
 {
     struct phase *phase = &phases->phases[p];
-    struct phase_group *group = phases->n_groups ? &phases->groups[phases->n_groups - 1] : NULL;
-    if (!group || !polyphase_may_merge(phases, &phases->phases[group->first], phase)) {
-        group = &phases->groups[phases->n_groups++];
-        *group = (struct phase_group){.conv = phase->conv, .first = p};
-    }
-    group->n++;
+    const int64_t last = phases->n_groups - 1;
+    if (last < 0 || !polyphase_may_merge(phases, &phases->phases[phases->groups[last].first], phase))
+        phases->groups[phases->n_groups++] = (struct phase_group){.conv = phase->conv, .first = p};
+    phases->groups[phases->n_groups - 1].n++;
 }
 
 /* Channels of a merged group: each phase its own blocks; a few plain channels share one. */

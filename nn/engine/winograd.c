@@ -291,12 +291,17 @@ static struct winograd_tile winograd_unit_of_call(const struct winograd *winogra
     return tile;
 }
 
+/* The scratch is for the threads of the making. */
+static int winograd_team(const struct winograd *winograd)
+{
+    return parallel_threads() < winograd->threads ? parallel_threads() : winograd->threads;
+}
+
 static void winograd_run_units(const struct winograd *winograd, const struct winograd_call *call, char *scratch)
 {
     const struct engine_kernels *kernels = engine_kernels();
-    int threads = parallel_threads() < winograd->threads ? parallel_threads() : winograd->threads;
 
-#pragma omp parallel num_threads(threads)
+#pragma omp parallel num_threads(winograd_team(winograd))
     {
         char *at = scratch + (size_t)omp_get_thread_num() *
                                  (scratch_bytes(winograd->v_floats) + scratch_bytes(winograd->m_floats));
@@ -374,9 +379,8 @@ static void winograd_run_late(const struct winograd *winograd, const struct wino
 {
     const struct engine_kernels *kernels = engine_kernels();
     float *v = scratch_take(&scratch, winograd_units(winograd) * winograd->v_floats);
-    int threads = parallel_threads() < winograd->threads ? parallel_threads() : winograd->threads;
 
-#pragma omp parallel num_threads(threads)
+#pragma omp parallel num_threads(winograd_team(winograd))
     {
         char *own = scratch + (size_t)omp_get_thread_num() * scratch_bytes(winograd_late_floats(winograd));
 
@@ -482,9 +486,8 @@ static void winograd_weights_run_late(const struct winograd *winograd, const flo
     char *at = scratch;
     float *v = scratch_take(&at, winograd->slab * winograd->v_floats),
           *m = scratch_take(&at, winograd->slab * winograd->m_floats);
-    int threads = parallel_threads() < winograd->threads ? parallel_threads() : winograd->threads;
 
-#pragma omp parallel num_threads(threads)
+#pragma omp parallel num_threads(winograd_team(winograd))
     {
         char *own = at + (size_t)omp_get_thread_num() * scratch_bytes(winograd_late_floats(winograd));
         winograd_weights_transform(winograd, 0, winograd->slab, src, d_dst, v, m);

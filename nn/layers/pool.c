@@ -27,8 +27,7 @@ static struct pool pool_make(const struct layer *layer)
     for (int axis = 0; axis < 3; axis++) {
         pool.kernel[axis] = config->kernel[2 - axis];
         pool.stride[axis] = config->stride[2 - axis] ? config->stride[2 - axis] : pool.kernel[axis];
-        pool.dst[axis] =
-            pool.src[axis] < pool.kernel[axis] ? 0 : (pool.src[axis] - pool.kernel[axis]) / pool.stride[axis] + 1;
+        pool.dst[axis] = (pool.src[axis] - pool.kernel[axis]) / pool.stride[axis] + 1;
     }
     return pool;
 }
@@ -46,7 +45,7 @@ static enum status pool_shape(const struct layer *layer, struct shape *ret_dst, 
     struct shape src = layer->src[0].shape;
     struct pool pool = pool_make(layer);
     for (int axis = 0; axis < 3; axis++)
-        if (pool.dst[axis] < 1)
+        if (pool.src[axis] < pool.kernel[axis])
             return yaml_error(error, layer->node,
                               "%s: kernel: %" PRId64 " is larger than the %" PRId64 " voxels along %c", layer->name,
                               pool.kernel[axis], pool.src[axis], "zyx"[axis]);

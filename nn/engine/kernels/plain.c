@@ -28,7 +28,11 @@ static inline void vec_store(float *to, vec v)
         to[i] = v.lane[i];
 }
 
-#define vec_stream vec_store
+static inline void vec_stream(float *to, vec v)
+{
+    vec_store(to, v);
+}
+
 static inline void vec_stream_end(void)
 {
 }
