@@ -77,9 +77,12 @@ enum status dataset_unpack(const char *path, int split, const char *folder, int 
         n > 0 ? file_make_folders(folder, error)
               : error_set(error, STATUS_FAILED, "%s: split '%s' is empty", path, dataset_split_names[split]);
 
-    if (!status)
-        progress_start(&progress, "unpack", "cases", 0, n);
+    if (status) {
+        dataset_close(set);
+        return status;
+    }
 
+    progress_start(&progress, "unpack", "cases", 0, n);
     for (int64_t i = 0; !status && i < dataset_n_cases(set); i++) {
         if (split != SPLIT_N && (int)dataset_case(set, i)->split != split)
             continue;
@@ -89,9 +92,8 @@ enum status dataset_unpack(const char *path, int split, const char *folder, int 
         else
             progress_show(&progress, ++done, dataset_case(set, i)->name);
     }
+    progress_end(&progress);
 
-    if (n > 0)
-        progress_end(&progress);
     dataset_close(set);
     return status;
 }

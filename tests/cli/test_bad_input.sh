@@ -92,6 +92,7 @@ expect 2 'exists already (--overwrite' "$calvaria" phantom --out "$work/skulls" 
 expect 2 'exists already (--overwrite' "$calvaria" pack "$work/skulls" --out "$work/set.h5"
 ok "$calvaria" unpack "$work/set.h5" --out "$work/back"
 expect 2 'exists already (--overwrite' "$calvaria" unpack "$work/set.h5" --out "$work/back"
+expect 1 "is a file" "$calvaria" unpack "$work/set.h5" --out "$work/set.h5/unpacked" # its progress was shown before it began
 expect 2 'exists already (--overwrite' "$calvaria" infer --model builtin:nothing "$work/good.nii.gz" --out "$work/restored"
 ok "$calvaria" infer --model builtin:nothing "$work/good.nii.gz" --out "$work/restored" --overwrite --no-picture
 expect 2 "has the name 'phantom_000' of" "$calvaria" segment "$skull" "$work/twin/phantom_000.nii.gz" --out "$work/segmented"
