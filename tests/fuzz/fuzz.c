@@ -15,9 +15,9 @@
 #include <unistd.h>
 
 #include "base/file.h"
-#include "base/hdf5_probe.h"
 #include "base/memory.h"
 #include "base/parallel.h"
+#include "tests/fuzz/hdf5_here.h"
 #include "tests/fuzz/hdf5_repair.h"
 #include "tests/fuzz/readers.h"
 #include "tests/hdf5_leaks.h"
@@ -67,23 +67,14 @@ static bool fuzz_makes_hdf5(void)
     return strcmp(fuzz_reader()->suffix, ".h5") == 0;
 }
 
-/* In place of hdf5_probe: the process that it starts takes ten times longer than all the rest. While HDF5 files are
- * made up, what crashes the library crashes this process, which hdf5.sh starts again. A file named on the command line
- * is read as a command reads it. */
-static bool fuzz_probes;
-const char *__wrap_hdf5_probe(hdf5_probe_open open, const void *context, size_t bytes);
-const char *__real_hdf5_probe(hdf5_probe_open open, const void *context, size_t bytes);
-const char *__wrap_hdf5_probe(hdf5_probe_open open, const void *context, size_t bytes)
-{
-    return fuzz_probes ? __real_hdf5_probe(open, context, bytes) : NULL;
-}
-
+/* A file named on the command line is read as a command reads it. */
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
-    fuzz_probes = !fuzz_makes_hdf5();
+    bool here = fuzz_makes_hdf5();
     for (int i = 1; i < *argc; i++)
-        fuzz_probes = fuzz_probes || ((*argv)[i][0] != '-' && !file_is_folder((*argv)[i]));
+        here = here && ((*argv)[i][0] == '-' || file_is_folder((*argv)[i]));
+    hdf5_read_here(here);
     parallel_set_threads(1); /* others would look for work longer than a small file takes */
     return 0;
 }
