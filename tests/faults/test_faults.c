@@ -261,7 +261,7 @@ static bool scene_prepare(bool shape)
                  &error) &&
         CHECK_OK(file_write(file_join(&arena, scene.in, "grid.yaml"), grid_yaml, strlen(grid_yaml), &error), &error);
     const char *const lines[][MAX_ARGS] = {
-        {"phantom", "--out", "@in/skulls", "--count", "5", "--seed", "3", "--spacing-mm", "8"},
+        {"phantom", "--out", "@in/skulls", "--count", "5", "--seed", "3", "--spacing-mm", "6"},
         {"inject", "@in/skulls/phantom_001.nii.gz", "--defects", "configs/defects/craniotomy.yaml", "--out",
          "@in/defects"},
         {"pack", "@in/skulls", "--out", "@in/set.h5", "--split", "0.5,0.5,0"},
