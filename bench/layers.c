@@ -213,11 +213,11 @@ static void bench_measure_layers(struct bench *bench, int64_t repeats, bool trai
     }
 }
 
-static void bench_print_pass(double seconds, int64_t done, int64_t written, double peak)
+static void bench_print_pass(double seconds, int64_t done, double written, double peak)
 {
     printf(" | %.1f", 1e3 * seconds);
     if (done && seconds > 0)
-        printf(" | %.0f / %.0f", 200 * (double)done / seconds / peak, 200 * (double)written / seconds / peak);
+        printf(" | %.0f / %.0f", 200 * (double)done / seconds / peak, 200 * written / seconds / peak);
     else
         printf(" | -");
 }
@@ -231,9 +231,9 @@ static void bench_print_layer(const struct node *node, const double seconds[2], 
     if (layer->ops->work)
         work = layer->ops->work(layer);
     printf("| %s | %s | %s -> %s | %.2f", layer->name, layer->ops->config.type, shape_text(src, layer->src[0].shape),
-           shape_text(dst, layer->dst.shape), (double)node->macs / 1e9);
+           shape_text(dst, layer->dst.shape), node->macs / 1e9);
     bench_print_pass(seconds[0], work.forward, node->macs, peak);
-    bench_print_pass(seconds[1], layer->training ? work.backward : 0, backwards * node->macs, peak);
+    bench_print_pass(seconds[1], layer->training ? work.backward : 0, (double)backwards * node->macs, peak);
     printf(" | ");
     for (const char *c = work.kernels; *c; c++)
         putchar(*c == '|' ? ';' : *c);

@@ -110,8 +110,9 @@ struct layer_ops {
     enum status (*status)(const struct layer *layer, struct error *error); /* of the passes so far; NULL: cannot fail */
     void (*params_changed)(struct layer *layer); /* may be NULL; inference only: prepared weights are stale */
     void (*done)(struct layer *layer);           /* may be NULL; called on half-built layers too */
-    /* Multiply-adds of a forward pass, for the table; NULL: none worth counting. */
-    int64_t (*macs)(const struct layer *layer);
+    /* Multiply-adds of a forward pass, for the table; NULL: none worth counting. They pass 2^63 where the values still
+     * fit. */
+    double (*macs)(const struct layer *layer);
     /* What is really done, once init has chosen how, for benches; NULL: as macs says, and nothing to choose. */
     struct layer_work (*work)(const struct layer *layer);
 };

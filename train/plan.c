@@ -148,7 +148,7 @@ static enum status plan_cost(double *ret_macs, int64_t *ret_bytes, const struct 
     arena_done(&arena);
     if (status)
         return status;
-    *ret_macs = (double)cost.macs;
+    *ret_macs = cost.macs;
     *ret_bytes = budget.total_bytes + environment_resident_bytes();
     return STATUS_OK;
 }

@@ -136,12 +136,12 @@ static bool conv_can_fuse_upsample(const struct layer *layer, int64_t scale)
 }
 
 /* As written: the upsampling's copies are multiplied like any other value. */
-static int64_t conv_macs(const struct layer *layer)
+static double conv_macs(const struct layer *layer)
 {
     struct conv_shape shape = conv_describe(layer);
     int64_t scale = shape.scale * shape.scale * shape.scale, taps = shape.kernel[0] * shape.kernel[1] * shape.kernel[2];
     int64_t positions = shape.transposed ? shape_voxels(shape.src) * scale : shape_voxels(shape.dst);
-    return positions * shape.src.n * shape.src.c * shape.dst.c * taps;
+    return (double)(positions * shape.src.n) * (double)shape.src.c * (double)shape.dst.c * (double)taps;
 }
 
 /* ---- life ---- */

@@ -102,10 +102,10 @@ static void dense_backward(struct layer *layer, const struct pass *pass)
     }
 }
 
-static int64_t dense_macs(const struct layer *layer)
+static double dense_macs(const struct layer *layer)
 {
     const struct dense_config *config = layer->config;
-    return shape_count(layer->src[0].shape) * config->units;
+    return (double)shape_count(layer->src[0].shape) * (double)config->units;
 }
 
 /* clang-format off */

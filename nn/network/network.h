@@ -85,7 +85,7 @@ int64_t network_bytes(const struct network *network);
 /* What `network_new` would need, before anything is allocated; src.n etc. may be huge (64-bit, checked). */
 struct network_cost {
     int64_t n_params, n_trainable;
-    int64_t macs; /* forward, as written: no phase-wise or sparse savings counted */
+    double macs; /* forward, as written: no phase-wise or sparse savings counted */
     int64_t infer_bytes,
         train_bytes;  /* activations and scratch; parameters, gradients and optimizer state come on top */
     struct shape dst; /* what a forward pass gives */

@@ -23,7 +23,7 @@ struct node {
     struct shape written_src[LAYER_MAX_SRC]; /* as written, before absorption: for the table */
     int64_t first_param;                     /* its index in the table, while that grows */
     int64_t n_written_params;                /* floats */
-    int64_t macs;                            /* as written */
+    double macs;                             /* as written */
     /* When it is recomputed and when its backward runs, in memory_plan.c's steps; -1: never. */
     int64_t recompute_step, backward_step;
     int64_t stats_reader, affine_reader; /* the last node that reads what this one leaves beside its values; 0: none */

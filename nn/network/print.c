@@ -113,7 +113,7 @@ static enum status print_rows(FILE *file, struct network *network, struct error 
         cell[4] = print_shape(arena, node->written_src[0]);
         cell[5] = print_shape(arena, node->layer.dst.shape);
         cell[6] = node->n_written_params ? arena_printf(arena, "%" PRId64, node->n_written_params) : "-";
-        cell[7] = node->macs ? arena_printf(arena, "%.3f", 1e-9 * (double)node->macs) : "-";
+        cell[7] = node->macs > 0 ? arena_printf(arena, "%.3f", 1e-9 * node->macs) : "-";
     }
 
     for (int64_t i = 0; i < n_cells; i++)
@@ -158,7 +158,7 @@ enum status network_print(FILE *file, const struct network_config *config, struc
     fprintf(file, "network '%s' for an input of %s\n", config->name, shape_text(shape, src));
     fprintf(file, "parameters: %s, of which trainable: %s\n", print_grouped(total, cost.n_params),
             print_grouped(trainable, cost.n_trainable));
-    fprintf(file, "forward: %.1f GMAC (%.1f GFLOP) as written\n", 1e-9 * (double)cost.macs, 2e-9 * (double)cost.macs);
+    fprintf(file, "forward: %.1f GMAC (%.1f GFLOP) as written\n", 1e-9 * cost.macs, 2e-9 * cost.macs);
     fprintf(file, "memory of activations: inference %.1f MB, training %.1f MB; parameters %.1f MB\n",
             1e-6 * (double)cost.infer_bytes, 1e-6 * (double)cost.train_bytes, 4e-6 * (double)cost.n_params);
 
