@@ -105,6 +105,7 @@ static void test_signals(void)
     if (!ready())
         return;
     const char *plain = chain_recipe("plain.yaml", NULL), *gan = chain_recipe("gan.yaml", chain_adversary);
+    signal(SIGHUP, SIG_DFL); /* nohup ignores it, and the children inherit that */
     CHECK_INT(run_child(plain, "long", 4, sets), 0);
     check_stop(SIGTERM, "terminated", plain, 4, sets);
     CHECK(chain_same_model(chain_in("long", "last.h5"), chain_in("terminated", "last.h5")));
