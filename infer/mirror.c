@@ -70,12 +70,14 @@ static enum status fractions_centre(struct fractions *f, struct error *error)
 {
     double sum = 0, index[3] = {0};
     for (int64_t i = 0; i < grid_voxels(&f->grid); i++) {
+        const int64_t x = i % f->grid.dim[0], y = i / f->grid.dim[0] % f->grid.dim[1],
+                      z = i / f->grid.dim[0] / f->grid.dim[1];
         double value = (double)f->value[i];
         sum += value;
         f->square_sum += value * value;
-        index[0] += value * (double)(i % f->grid.dim[0]);
-        index[1] += value * (double)(i / f->grid.dim[0] % f->grid.dim[1]);
-        index[2] += value * (double)(i / f->grid.dim[0] / f->grid.dim[1]);
+        index[0] += value * (double)x;
+        index[1] += value * (double)y;
+        index[2] += value * (double)z;
     }
 
     if (sum <= 0)
@@ -200,9 +202,11 @@ static enum status mirror_search(struct tilt *ret, const struct volume *skull, s
     if (!status) {
 #pragma omp parallel for schedule(static)
         for (int i = 0; i < N; i++) {
-            tilt[i].at[0] = SEARCH_STEP * (i % SEARCH_ANGLES - SEARCH_ANGLES / 2);
-            tilt[i].at[1] = SEARCH_STEP * (i / SEARCH_ANGLES % SEARCH_ANGLES - SEARCH_ANGLES / 2);
-            tilt[i].at[2] = SEARCH_STEP * (i / (SEARCH_ANGLES * SEARCH_ANGLES) - SEARCH_OFFSETS / 2);
+            const int steps[] = {i % SEARCH_ANGLES - SEARCH_ANGLES / 2,
+                                 i / SEARCH_ANGLES % SEARCH_ANGLES - SEARCH_ANGLES / 2,
+                                 i / (SEARCH_ANGLES * SEARCH_ANGLES) - SEARCH_OFFSETS / 2};
+            for (int a = 0; a < 3; a++)
+                tilt[i].at[a] = SEARCH_STEP * steps[a];
             struct mirror_plane plane = tilt_plane(&tilt[i], f.centre);
             score[i] = fractions_score(&f, &plane);
         }

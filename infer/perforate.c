@@ -55,8 +55,8 @@ struct perforating {
 static void perforate_world(const struct perforating *p, int64_t i, double ret[3])
 {
     const int64_t *dim = p->piece.dim, *lo = p->piece.box.lo;
-    const double index[3] = {(double)(lo[0] + i % dim[0]), (double)(lo[1] + i / dim[0] % dim[1]),
-                             (double)(lo[2] + i / dim[0] / dim[1])};
+    const int64_t x = lo[0] + i % dim[0], y = lo[1] + i / dim[0] % dim[1], z = lo[2] + i / dim[0] / dim[1];
+    const double index[3] = {(double)x, (double)y, (double)z};
     grid_to_world(p->grid, index, ret);
 }
 

@@ -4,6 +4,7 @@
  * once. On a working grid they do (it is the coarser one), and are brought back a few native slices at a time. */
 #include "infer/restore.h"
 
+#include <assert.h>
 #include <math.h>
 #include <string.h>
 
@@ -395,6 +396,7 @@ static enum status restore_ensemble(struct threshold_sink *sink, struct restorat
     struct ensemble_field field = {0};
     const double begin_s = log_clock_s();
     enum status status = STATUS_OK;
+    assert(restorer->n_members > 0);
     for (int64_t member = 1; member <= restorer->n_members && !status; member++) {
         struct volume p = {0};
         status = restore_member(&p, result, restorer, member, skull, progress, error);

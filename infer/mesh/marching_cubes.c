@@ -65,14 +65,14 @@ static bool marching_triangulate(struct marching_case *out, const int *polygon, 
         int before = polygon[(ear + n - 1) % n], after = polygon[(ear + 1) % n], rest[N_EDGES];
         if (marching_edges_share_face(before, after))
             continue;
-        int n_before = out->n;
+        const int8_t n_before = out->n;
         const int triangle[3] = {before, polygon[ear], after};
         marching_triangulate(out, triangle, 3);
         for (int i = 0; i < n - 1; i++)
             rest[i] = polygon[(ear + 1 + i) % n];
         if (marching_triangulate(out, rest, n - 1))
             return true;
-        out->n = (int8_t)n_before;
+        out->n = n_before;
     }
 
     return false;

@@ -54,9 +54,10 @@ static enum status prediction_intervals(struct report_prediction *prediction, co
 
 #pragma omp parallel for schedule(static)
     for (int64_t i = 0; i < n * !status; i++) {
-        const double index[3] = {(double)(implant.box.lo[0] + i % implant.dim[0]),
-                                 (double)(implant.box.lo[1] + i / implant.dim[0] % implant.dim[1]),
-                                 (double)(implant.box.lo[2] + i / implant.dim[0] / implant.dim[1])};
+        const int64_t x = implant.box.lo[0] + i % implant.dim[0],
+                      y = implant.box.lo[1] + i / implant.dim[0] % implant.dim[1],
+                      z = implant.box.lo[2] + i / implant.dim[0] / implant.dim[1];
+        const double index[3] = {(double)x, (double)y, (double)z};
         double world[3];
         grid_to_world(grid, index, world);
         value[i] = implant.mask[i] ? (float)restoration_interval_mm(restoration, restorer, world) : NAN;

@@ -112,7 +112,8 @@ enum status shape_thickness(float *thickness, struct report *report, const struc
         for (int64_t k = 0; k < n_seeds; k++) {
             double deep = (double)depth[seeds[k]],
                    reach = deep + 0.75 * voxel; /* a voxel's bumps on a surface are no thin parts */
-            if (fabs((double)(seeds[k] / slice - z)) * spacing[2] < reach)
+            const int64_t slices = seeds[k] / slice - z;
+            if (fabs((double)slices) * spacing[2] < reach)
                 shape_paint_slice(thickness, implant, spacing, seeds[k], reach, (float)(2 * deep - voxel / 2), z);
         }
 
