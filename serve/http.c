@@ -403,11 +403,15 @@ static int http_listen(const char *address, int port, int *ret_port, struct erro
     }
 
     int handle = socket(found->ai_family, found->ai_socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), on = 1;
-    struct sockaddr_storage name = {0};
+    union {
+        struct sockaddr any;
+        struct sockaddr_in v4;
+        struct sockaddr_in6 v6;
+    } name = {0};
     socklen_t length = sizeof name;
     bool ok = handle >= 0 && setsockopt(handle, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
               bind(handle, found->ai_addr, found->ai_addrlen) == 0 && listen(handle, 128) == 0 &&
-              getsockname(handle, (struct sockaddr *)&name, &length) == 0;
+              getsockname(handle, &name.any, &length) == 0;
     number = errno;
     freeaddrinfo(found);
 
@@ -419,8 +423,7 @@ static int http_listen(const char *address, int port, int *ret_port, struct erro
         return -1;
     }
 
-    *ret_port = ntohs(name.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&name)->sin6_port
-                                                 : ((struct sockaddr_in *)&name)->sin_port);
+    *ret_port = ntohs(name.any.sa_family == AF_INET6 ? name.v6.sin6_port : name.v4.sin_port);
 
     return handle;
 }

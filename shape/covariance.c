@@ -236,9 +236,10 @@ enum status covariance_fill(float *out, const struct covariance_block *block, co
         return STATUS_OK;
     blas_one_thread();
     const int64_t n_down = (block->n_a + TILE_RAYS - 1) / TILE_RAYS;
+    const bool lower = block->lower;
     struct covariance_tables *tables = memory_alloc(1, sizeof *tables);
     float *a = covariance_gather(population, block->a, block->n_a);
-    float *b = block->lower ? a : covariance_gather(population, block->b, block->n_b);
+    float *b = lower ? a : covariance_gather(population, block->b, block->n_b);
     float *scratch = memory_alloc((size_t)(n_down * TILE * TILE), sizeof *scratch);
     enum status status = STATUS_OK;
     if (!tables || !a || !b || !scratch)
@@ -255,7 +256,7 @@ enum status covariance_fill(float *out, const struct covariance_block *block, co
         covariance_tiles(out, &work, scratch);
     }
     memory_free(scratch);
-    if (b != a)
+    if (!lower)
         memory_free(b);
     memory_free(a);
     memory_free(tables);
