@@ -18,6 +18,8 @@
 
 /* --- in the child --- */
 
+enum { MAX_DEPTH = 32 }; /* of groups: those of a circle have no end */
+
 /* Numbers and strings of fixed length: what the project reads. */
 static bool hdf5_probe_is_plain(hid_t type)
 {
@@ -69,32 +71,41 @@ static void hdf5_probe_dataset(hid_t dataset, size_t *left)
     H5Tclose(type);
 }
 
-/* Names one by one, as hdf5_list reads them: another way through the library than H5Lvisit. */
-static void hdf5_probe_names(hid_t group)
+static void hdf5_probe_group(hid_t group, size_t *left, int depth);
+
+static void hdf5_probe_object(hid_t group, const char *name, size_t *left, int depth)
 {
-    H5G_info_t info;
-    char name[256];
-    for (hsize_t i = 0; H5Gget_info(group, &info) >= 0 && i < info.nlinks; i++)
-        if (H5Lget_name_by_idx(group, ".", H5_INDEX_NAME, H5_ITER_INC, i, NULL, 0, H5P_DEFAULT) < 0 ||
-            H5Lget_name_by_idx(group, ".", H5_INDEX_NAME, H5_ITER_INC, i, name, sizeof name, H5P_DEFAULT) < 0)
-            break;
+    H5L_info_t link;
+    if (H5Lget_info(group, name, &link, H5P_DEFAULT) < 0 || link.type != H5L_TYPE_HARD)
+        return;
+    const hid_t object = H5Oopen(group, name, H5P_DEFAULT);
+    if (object < 0)
+        return;
+
+    if (H5Iget_type(object) == H5I_DATASET)
+        hdf5_probe_dataset(object, left);
+    if (H5Iget_type(object) == H5I_GROUP && depth < MAX_DEPTH)
+        hdf5_probe_group(object, left, depth + 1);
+    H5Aiterate2(object, H5_INDEX_NAME, H5_ITER_NATIVE, NULL, hdf5_probe_attribute, left);
+    H5Oclose(object);
 }
 
-static herr_t hdf5_probe_object(hid_t group, const char *name, const H5L_info_t *link, void *context)
+/* Names one by one, as hdf5_list reads them. H5Lvisit would end at the first object that cannot be read, and leave out
+ * those behind it. */
+static void hdf5_probe_group(hid_t group, size_t *left, int depth)
 {
-    if (link->type != H5L_TYPE_HARD)
-        return 0;
-    const hid_t object = H5Oopen(group, name, H5P_DEFAULT);
-
-    if (object >= 0 && H5Iget_type(object) == H5I_DATASET)
-        hdf5_probe_dataset(object, context);
-    if (object >= 0 && H5Iget_type(object) == H5I_GROUP)
-        hdf5_probe_names(object);
-    if (object >= 0) {
-        H5Aiterate2(object, H5_INDEX_NAME, H5_ITER_NATIVE, NULL, hdf5_probe_attribute, context);
-        H5Oclose(object);
+    H5G_info_t info;
+    for (hsize_t i = 0; H5Gget_info(group, &info) >= 0 && i < info.nlinks; i++) {
+        const ssize_t length = H5Lget_name_by_idx(group, ".", H5_INDEX_NAME, H5_ITER_INC, i, NULL, 0, H5P_DEFAULT);
+        char *name = length < 0 ? NULL : memory_alloc((size_t)length + 1, 1);
+        const bool read = name && H5Lget_name_by_idx(group, ".", H5_INDEX_NAME, H5_ITER_INC, i, name,
+                                                     (size_t)length + 1, H5P_DEFAULT) >= 0;
+        if (read)
+            hdf5_probe_object(group, name, left, depth);
+        memory_free(name);
+        if (!read)
+            return;
     }
-    return 0;
 }
 
 /* Errors of the library are no finding: this process meets the same ones later and reports them. */
@@ -116,8 +127,7 @@ static void hdf5_probe_child(hdf5_probe_open open, const void *context, size_t b
     size_t left = HDF5_PROBE_MAX_BYTES;
     if (file >= 0) {
         H5Aiterate2(file, H5_INDEX_NAME, H5_ITER_NATIVE, NULL, hdf5_probe_attribute, &left);
-        hdf5_probe_names(file);
-        H5Lvisit(file, H5_INDEX_NAME, H5_ITER_NATIVE, hdf5_probe_object, &left);
+        hdf5_probe_group(file, &left, 0);
         H5Fclose(file);
     }
 }
