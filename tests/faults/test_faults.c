@@ -1,7 +1,8 @@
 /* test_faults.c - whole commands, each allocation and each write of which fails once: one clear error and exit code 1,
  * nothing half-written, no memory left, no crash, no hang. Or the command does without, and its results are whole.
  *
- *     test_faults PROGRAM SHIM [--all] [COMMAND...]      --all: every fault (nightly); else a few of each kind
+ *     test_faults PROGRAM SHIM [--all] [COMMAND...]      --all: every fault (nightly; of three commands every third
+ *                                                        or fourth, other ones each day); else a few of each kind
  *     FAULT_CALL=7 test_faults PROGRAM SHIM pack         that one write alone, to find out more
  *
  * The faults of a command are shared out among two processes, each with a folder of its own for the results. A command
@@ -36,6 +37,7 @@ struct scene_command {
     const char *spares; /* files that a run does without */
     const char *before; /* copied to @out first, or NULL */
     const char *faults; /* "/state": only what lies below @out/state fails; NULL: all of @out */
+    int every; /* of a command that takes seconds, --all takes so many'th faults, other ones each day; 0: all */
     const char *script; /* runs the program, in place of the program itself; without its last argument it clears up
                            after a failed run */
     const char *args[MAX_ARGS];
@@ -69,9 +71,11 @@ static const struct scene_command commands[] = {
               "--keep-raw", "@in/defects/phantom_001_d00_defective.nii.gz", "--out", "@out/restored", "--threads",
               "1"}},
     {.name = "infer_picture",
+     .every = 4,
      .args = {"infer", "--model", "builtin:mirror", "--set", "postprocess=[{keep_largest: 1}]", "--insertable",
               "@in/defects/phantom_001_d00_defective.nii.gz", "--out", "@out/restored", "--threads", "1"}},
     {.name = "infer_shape",
+     .every = 3,
      .args = {"infer", "--model", "@in/shape.h5", "--no-picture", "@in/defects/phantom_001_d00_defective.nii.gz",
               "--out", "@out/restored", "--threads", "1"}},
     {.name = "train",
@@ -94,7 +98,8 @@ static const struct scene_command commands[] = {
      .args = {"features", "--model", "@in/run", "@in/defects/phantom_001_d00_defective.nii.gz", "--out",
               "@out/features"}},
     {.name = "shape",
-     .args = {"shape", "@in/set.h5", "--split", "all", "--from", "@in/shape.h5", "--no-tune", "--out",
+     .every = 4,
+     .args = {"shape", "@in/set.h5", "--split", "all", "--from", "@in/shape.h5", "--no-tune", "--trials", "1", "--out",
               "@out/shape.h5"}},
     {.name = "ablate",
      .grows = RUN_FILES " table.md table.tsv runs.tsv differences.tsv " DRAWN, /* without the run that failed */
@@ -147,6 +152,7 @@ static struct {
     const char *script, *faults; /* of the command under test */
     bool all;
     int64_t turn; /* of the next fault: worker 0, 1, 0, ... */
+    int64_t day;  /* since 1970 */
     int worker;
     struct scene_counts *counts; /* of WORKERS processes, in memory that they share */
 } scene;
@@ -268,7 +274,7 @@ static bool scene_prepare(bool shape)
          "@in/defects"},
         {"pack", "@in/skulls", "--out", "@in/set.h5", "--split", "0.5,0.5,0"},
         {"train", "@in/tiny.yaml", "--run", "@in/run", TRAIN_SETS},
-        {"shape", "@in/set.h5", "--split", "all", "--no-tune", "--out", "@in/shape.h5"},
+        {"shape", "@in/set.h5", "--split", "all", "--no-tune", "--trials", "1", "--out", "@in/shape.h5"},
     };
     for (size_t i = 0; ok && i < sizeof lines / sizeof *lines - !shape; i++)
         ok = scene_prepare_one(lines[i]);
@@ -406,9 +412,10 @@ static void scene_verdict(const struct scene_command *command, const struct faul
 
 /* ---- the faults ---- */
 
-static bool scene_is_mine(void)
+static bool scene_is_mine(const struct scene_command *command)
 {
-    return scene.turn++ % WORKERS == scene.worker;
+    const int64_t every = scene.all && command->every ? command->every : 1, turn = scene.turn++ + scene.day;
+    return turn % every == 0 && turn / every % WORKERS == scene.worker;
 }
 
 static void scene_fail_calls(const struct scene_command *command, const struct tree *whole, int64_t n_calls, bool stays)
@@ -421,7 +428,7 @@ static void scene_fail_calls(const struct scene_command *command, const struct t
         struct arena arena = {0};
         struct fault_run run = {.fail_at = only ? strtoll(only, NULL, 10) : at, .stays = stays};
         char what[700];
-        if (!scene_is_mine())
+        if (!scene_is_mine(command))
             continue;
         scene_reset(command);
         scene_run(&run, command->args, &arena);
@@ -445,7 +452,7 @@ static void scene_fail_allocation(const struct scene_command *command, const str
     struct arena arena = {0};
     struct fault_run run = {.preload = scene.shim};
     char what[100];
-    if (!scene_is_mine())
+    if (!scene_is_mine(command))
         return;
     setenv("FAULT_STACK", stack, 1);
     setenv("FAULT_NTH", nth, 1);
@@ -649,6 +656,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "test_faults: %s, %s: not there\n", argv[1], argv[2]);
         return 2;
     }
+    scene.day = time(NULL) / 86400;
     setenv("FAULT_PROGRAM", scene.program, 1);
     setenv("OMP_NUM_THREADS", "1", 1);
     setenv("OMP_WAIT_POLICY", "passive", 1);
