@@ -9,8 +9,9 @@
 char *configs_folder(struct arena *arena, const char *kind)
 {
     const char *const places[] = {arena_printf(arena, "../configs/%s", kind),
-                                  arena_printf(arena, "../share/calvaria/configs/%s", kind), NULL};
-    return places[0] && places[1] ? file_shipped(arena, places) : NULL;
+                                  arena_printf(arena, "../share/calvaria/configs/%s", kind),
+                                  arena_printf(arena, "../../configs/%s", kind), NULL}; /* the presets' build/NAME */
+    return places[0] && places[1] && places[2] ? file_shipped(arena, places) : NULL;
 }
 
 /* The names of a kind, without .yaml, NULL-terminated; in arena. NULL: none. */

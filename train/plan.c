@@ -353,9 +353,9 @@ char *plan_text(const struct plan *plan, const struct plan_request *request, con
 /* The standard network's recipe, which comes with the program. */
 static enum status plan_recipe_path(const char **ret, const char *given, struct arena *arena, struct error *error)
 {
-    static const char *const shipped[] = {"configs/recipes/restoration_fine.yaml",
-                                          "../configs/recipes/restoration_fine.yaml",
-                                          "../share/calvaria/configs/recipes/restoration_fine.yaml", NULL};
+    static const char *const shipped[] = {
+        "configs/recipes/restoration_fine.yaml", "../configs/recipes/restoration_fine.yaml",
+        "../share/calvaria/configs/recipes/restoration_fine.yaml", "../../configs/recipes/restoration_fine.yaml", NULL};
     *ret = given ? given : file_shipped(arena, shipped);
     if (*ret && recipe_absolute(ret, arena, error))
         return error->status;

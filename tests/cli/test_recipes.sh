@@ -1,5 +1,6 @@
 #!/bin/bash
-# Recipes, networks and defects by name: from any folder, beside the sources and after an install. usage: test_recipes.sh CALVARIA
+# Recipes, networks and defects by name: from any folder, beside the sources in any build folder, and after an install.
+# usage: test_recipes.sh CALVARIA
 . "$(dirname "$0")/lib.sh"
 calvaria=$1
 top=$PWD
@@ -27,4 +28,11 @@ cp -r "$top/configs" prefix/share/calvaria
 ok prefix/bin/calvaria recipes
 holds 'from the install' grep -q "prefix/bin/../share/calvaria/configs/recipes" "$work/stdout"
 ok prefix/bin/calvaria info configs/recipes/demo_completion.yaml
+
+# as built by a preset: SOURCES/build/NAME/calvaria
+mkdir -p sources/build/asan
+cp "$calvaria" sources/build/asan
+cp -r "$top/configs" sources
+ok sources/build/asan/calvaria recipes
+holds 'from the sources' grep -q "sources/build/asan/../../configs/recipes" "$work/stdout"
 finish
