@@ -116,7 +116,7 @@ wait "$pid" 2>/dev/null
 begin
 holds "nothing lost by kill -9: $kept jobs" test "$(ls "$state/jobs" | wc -l)" -ge $((kept - 2)) # folders of uploads on their way go
 tries=0
-while [ "$(($(count jobs_queued) + $(count jobs_running)))" -ne 0 ] && [ $tries -lt 900 ]; do sleep 0.3; tries=$((tries + 1)); done
+while [ "$(($(count jobs_queued) + $(count jobs_running)))" -ne 0 ] && [ $tries -lt 4000 ]; do sleep 0.3; tries=$((tries + 1)); done
 holds 'every job that was kept ended well' test "$(count jobs_kept)" -eq "$(ls "$state/jobs" | wc -l)"
 holds 'none failed but the four bytes sent as a skull' test "$(cat "$state"/jobs/*/job.json | grep -c '"failed"')" -le "$rounds"
 
@@ -156,6 +156,5 @@ printf 'memory of the server: %s bytes after the first round, %s after the last,
 holds 'memory is bounded' test "$last" -lt $((before + 32000000))
 stop
 holds 'a clean end (a leak would not be one)' test "$ended" -eq 0
-grep -E 'ERROR: AddressSanitizer|LeakSanitizer|runtime error' "$work/server.log" | head -5
-holds 'the sanitizers are silent' test "$(grep -cE 'AddressSanitizer|LeakSanitizer|runtime error' "$work/server.log")" -eq 0
+silent
 finish

@@ -4,6 +4,7 @@
 #   answers CODE TEXT PATH CURL...  the request is answered with CODE, and its head or body contains TEXT
 #   field NAME                    the value of "NAME" in the last body (a text or a number)
 #   state_of ID, wait_for ID STATE, children
+#   silent                        no sanitizer reported anything in the server's log
 . "$(dirname "${BASH_SOURCE[0]}")/../cli/lib.sh"
 state=$work/state
 pid=
@@ -32,10 +33,15 @@ stop() {
     pid=
 }
 
+silent() {
+    grep -aE -A 30 'Sanitizer|runtime error' "$work/server.log" | head -60
+    holds 'the sanitizers are silent' test "$(grep -acE 'Sanitizer|runtime error' "$work/server.log")" -eq 0
+}
+
 answers() {
     local code=$1 text=$2 path=$3 got
     shift 3
-    got=$(curl -s --path-as-is --max-time 60 -o "$work/body" -D "$work/head" -w '%{http_code}' "$@" "$at$path")
+    got=$(curl -s --path-as-is --max-time 300 -o "$work/body" -D "$work/head" -w '%{http_code}' "$@" "$at$path")
     if [ "$got" = "$code" ] && cat "$work/head" "$work/body" 2>/dev/null | grep -qaF -- "$text"; then
         verdict 0 ''
     else
@@ -56,7 +62,7 @@ state_of() {
 
 wait_for() {
     local tries=0
-    while [ $tries -lt 1200 ]; do
+    while [ $tries -lt 3000 ]; do
         [ "$(state_of "$1")" = "$2" ] && return 0
         sleep 0.1
         tries=$((tries + 1))

@@ -144,4 +144,5 @@ holds 'no answer but the documented ones' test "$(metric answers_undocumented_to
 stop
 holds 'a clean end' test "$ended" -eq 0
 expect 2 "has the name 'mirror'" "$calvaria" serve --model builtin:mirror --model builtin:mirror --port 0 --state "$state"
+silent
 finish

@@ -68,4 +68,5 @@ serve --model builtin:mirror --no-picture --runs "$work/runs/study/second"
 answers 200 '"name":"","state":"finished"' /api/runs
 answers 200 'val_loss' '/api/runs/metrics?run='
 stop
+silent
 finish

@@ -293,7 +293,7 @@ holds 'the session is the owner'"'"'s alone' test "$(stat -c %a "$state/session"
 
 # --- kept for 3.6 s, then gone
 tries=0
-while [ -n "$(ls "$state/jobs")" ] && [ $tries -lt 300 ]; do sleep 0.1; tries=$((tries + 1)); done
+while [ -n "$(ls "$state/jobs")" ] && [ $tries -lt 3000 ]; do sleep 0.1; tries=$((tries + 1)); done
 holds 'results go when their time is over' test -z "$(ls "$state/jobs")"
 stop
 holds 'a clean end' test "$ended" -eq 0
@@ -336,4 +336,5 @@ else
 fi
 stop
 holds 'a clean end once more' test "$ended" -eq 0
+silent
 finish
