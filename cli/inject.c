@@ -1,4 +1,4 @@
-/* inject.c - `calvaria inject`: synthetic defects on healthy skulls, as files. Test: tests/cli/test_runs.sh. */
+/* inject.c - `calvaria inject`: synthetic defects on healthy skulls, as files. Test: tests/cli/test_runs_command.sh. */
 #include <inttypes.h>
 #include <string.h>
 

@@ -1,4 +1,4 @@
-/* json.c - Numbers and output shared by the commands with --json; see json.h. Test: tests/cli/test_runs.sh */
+/* json.c - Numbers and output shared by the commands with --json; see json.h. Test: tests/cli/test_runs_command.sh */
 #include "cli/json.h"
 
 #include <math.h>

@@ -1,4 +1,4 @@
-/* resample.c - `calvaria resample`: a volume on another grid. Test: tests/cli/test_resample.sh */
+/* resample.c - `calvaria resample`: a volume on another grid. Test: tests/cli/test_resample_command.sh */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-/* runs.c - `calvaria runs`: the state of the run folders below a folder. Test: tests/cli/test_runs.sh */
+/* runs.c - `calvaria runs`: the state of the run folders below a folder. Test: tests/cli/test_runs_command.sh */
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>

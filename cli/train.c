@@ -1,5 +1,5 @@
 /* train.c - `calvaria train`: a recipe, or the stages it lists, into a new run folder, or a run folder resumed.
- * Test: tests/cli/test_runs.sh, tests/train/test_trainer.c */
+ * Test: tests/cli/test_runs_command.sh, tests/train/test_trainer.c */
 #include "train/training.h"
 
 #include <inttypes.h>

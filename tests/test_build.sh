@@ -12,7 +12,7 @@ fresh() { # fresh COMPILER JOBS TARGET...
     compiler=$1 jobs=$2
     shift 2
     echo "building with $compiler, $jobs job(s): ${*:-everything}"
-    rm -rf "$work/build"
+    rm -rf "$work/build" "$work/skulls" "$work/out"
     cmake -S "$root" -B "$work/build" -G 'Unix Makefiles' -Wno-dev -D CMAKE_C_COMPILER="$compiler" -D CALVARIA_WEB=OFF \
         > "$work/log" 2>&1 || { tail -20 "$work/log"; exit 1; }
     if [ $# -gt 0 ]; then set -- --target "$@"; fi

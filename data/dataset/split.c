@@ -2,6 +2,7 @@
  * split.h. Test: tests/data/test_dataset.c. */
 #include "data/dataset/split.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -54,6 +55,7 @@ static void split_plan_line(struct split_plan *plan, bool *seen, const char *whe
                             struct error *error)
 {
     const char *name = split_next_field(&line), *text = split_next_field(&line), *group = split_next_field(&line);
+    assert(name); /* the first field of a line, empty perhaps */
     const int64_t i = split_name_index(plan, name);
     const int split = text ? split_of_text(text) : -2;
     if (!text)

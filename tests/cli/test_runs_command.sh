@@ -1,5 +1,5 @@
 #!/bin/bash
-# Run folders listed: finished, stopped on request, killed, running, unborn. usage: test_runs.sh CALVARIA
+# Run folders listed: finished, stopped on request, killed, running, unborn. usage: test_runs_command.sh CALVARIA
 . "$(dirname "$0")/lib.sh"
 calvaria=$1
 export OMP_WAIT_POLICY=passive

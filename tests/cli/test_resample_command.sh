@@ -1,5 +1,5 @@
 #!/bin/bash
-# `calvaria resample`: spacing, right angles, another volume's grid; masks, labels and grey values. usage: test_resample.sh CALVARIA
+# `calvaria resample`: spacing, right angles, another volume's grid; masks, labels and grey values. usage: test_resample_command.sh CALVARIA
 . "$(dirname "$0")/lib.sh"
 calvaria=$1
 info() { "$calvaria" info "$1" 2> /dev/null | awk -v key="$2" '$1 == key { $1 = ""; print substr($0, 2) }'; }

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Stages, folds, ensembles and shared work as a user does it, from another folder, with relative paths. usage: test_folds.sh CALVARIA
+# Stages, folds, ensembles and shared work as a user does it, from another folder, with relative paths. usage: test_folds_command.sh CALVARIA
 . "$(dirname "$0")/lib.sh"
 calvaria=$(realpath "$1")
 root=$PWD
