@@ -146,17 +146,18 @@ static enum status restore_steps(struct work *work, const struct calvaria_array 
 static enum status restore_run(struct calvaria_result **ret, struct work *work, const struct calvaria_array *skull,
                                struct error *error)
 {
-    work->result = memory_zalloc(1, sizeof *work->result);
-    if (!work->result)
-        return error_memory(error, sizeof *work->result, "a result");
+    struct calvaria_result *result = memory_zalloc(1, sizeof *result);
+    if (!result)
+        return error_memory(error, sizeof *result, "a result");
     if (work->options->threads > 0)
         parallel_set_threads((int)work->options->threads);
-    if (restore_steps(work, skull, error)) {
-        calvaria_result_free(work->result);
-        return error->status;
-    }
-    *ret = work->result;
-    return STATUS_OK;
+    work->result = result;
+    const enum status status = restore_steps(work, skull, error);
+    if (status)
+        calvaria_result_free(result);
+    else
+        *ret = result;
+    return status;
 }
 
 int calvaria_restore(struct calvaria_result **ret, struct calvaria_model *model, const struct calvaria_array *skull,

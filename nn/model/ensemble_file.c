@@ -204,7 +204,7 @@ static enum status ensemble_read_file(struct model *model, hid_t file, const cha
 {
     struct model texts = {0};
     char name[GROUP_TEXT];
-    int64_t n;
+    int64_t n = 0;
     hid_t members = -1, group = -1;
     enum status status = ensemble_read_count(&n, file, path, &model->arena, error);
     if (!status && (member < 1 || member > n))
