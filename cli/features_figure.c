@@ -2,7 +2,6 @@
  * picture; gnuplot arranges them. Test: tests/cli/test_front_door.sh */
 #include "cli/features_figure.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -70,12 +69,12 @@ static void figure_layer(struct figure *figure, const struct feature_layer *laye
 /* Rows from the lowest slice up. */
 static enum status figure_write(const struct figure *figure, const char *path, struct error *error)
 {
-    FILE *file = fopen(path, "we");
+    struct file_stream stream;
+    enum status status = file_stream_open(&stream, path, error);
+    if (status)
+        return status;
 
-    if (!file)
-        return error_set(error, STATUS_FAILED, "%s: cannot be written: %s", path, strerror(errno));
-
-    for (int64_t c = 0; c < figure->n_cells; c++) {
+    for (int64_t c = 0; !status && c < figure->n_cells; c++) {
         const struct cell *cell = &figure->cells[c];
         if (!cell->map)
             continue;
@@ -83,21 +82,20 @@ static enum status figure_write(const struct figure *figure, const char *path, s
         const int64_t w = cell->size[axis == 0 ? 1 : 0], h = cell->size[axis == 2 ? 1 : 2];
         float *image = memory_alloc((size_t)(w * h), sizeof *image);
         if (!image) {
-            fclose(file);
-            return error_memory(error, (size_t)(w * h) * sizeof *image, "a projection");
+            status = error_memory(error, (size_t)(w * h) * sizeof *image, "a projection");
+            break;
         }
 
         /* One two-dimensional picture for each map. */
         feature_project(image, cell->map, cell->size, axis, figure->config->projection);
         for (int64_t j = 0; j < h; j++) {
             for (int64_t i = 0; i < w; i++)
-                fprintf(file, "%.5g%c", image[j * w + i], i + 1 < w ? ' ' : '\n');
+                fprintf(stream.file, "%.5g%c", image[j * w + i], i + 1 < w ? ' ' : '\n');
         }
-        fputs("\n\n", file);
+        fprintf(stream.file, "\n\n");
         memory_free(image);
     }
-
-    return fclose(file) == 0 ? STATUS_OK : error_set(error, STATUS_FAILED, "%s: cannot be written", path);
+    return file_stream_close(&stream, status, error);
 }
 
 /* viridis (van der Walt and Smith), perceptually uniform. */
