@@ -87,12 +87,6 @@ enum MHD_Result api_example(struct request *request)
     return respond_error(request, status, "the server cannot store the job (contact its operator)");
 }
 
-static enum MHD_Result api_respond_absent(struct request *request)
-{
-    return respond_error(request, 404, "%s: no such job (deleted, or older than %g hours)", request->id,
-                         request->server->config->keep_hours);
-}
-
 enum MHD_Result api_job(struct request *request)
 {
     return respond_job(request, 200, request->id);
@@ -100,8 +94,7 @@ enum MHD_Result api_job(struct request *request)
 
 enum MHD_Result api_remove(struct request *request)
 {
-    return store_remove(request->server->store, request->id) ? api_respond_absent(request)
-                                                             : respond_nothing(request, NULL);
+    return store_remove(request->server->store, request->id) ? respond_absent(request) : respond_nothing(request, NULL);
 }
 
 enum MHD_Result api_cancel(struct request *request)
@@ -109,7 +102,7 @@ enum MHD_Result api_cancel(struct request *request)
     int status = store_cancel(request->server->store, request->id);
     if (status == 409)
         return respond_error(request, 409, "%s: has ended already (DELETE removes it)", request->id);
-    return status ? api_respond_absent(request) : respond_job(request, 200, request->id);
+    return status ? respond_absent(request) : respond_job(request, 200, request->id);
 }
 
 /* Headers of a file, whole or in part. */
@@ -181,7 +174,7 @@ enum MHD_Result api_file(struct request *request)
     if (status == 503)
         return respond_error(request, status, "%s: the server cannot open it now (try later)", name);
     if (store_version(request->server->store, request->id) == 0)
-        return api_respond_absent(request);
+        return respond_absent(request);
 
     return respond_error(request, 404, "%s: not there (the job's \"files\" lists what is)", name);
 }

@@ -155,8 +155,7 @@ enum MHD_Result events_respond(struct request *request)
 {
     struct server *server = request->server;
     if (store_version(server->store, request->id) == 0)
-        return respond_error(request, 404, "%s: no such job (deleted, or older than %g hours)", request->id,
-                             server->config->keep_hours);
+        return respond_absent(request);
     struct stream *stream = memory_zalloc(1, sizeof *stream);
     if (!stream)
         return MHD_NO;

@@ -150,6 +150,12 @@ enum MHD_Result respond_error(struct request *request, int status, const char *f
     return http_respond_failure(request, status, why);
 }
 
+enum MHD_Result respond_absent(struct request *request)
+{
+    return respond_error(request, 404, "%s: no such job (deleted, or older than %g hours)", request->id,
+                         request->server->config->keep_hours);
+}
+
 enum MHD_Result respond_job(struct request *request, int status, const char *id)
 {
     uint64_t version;

@@ -63,6 +63,7 @@ const char *request_argument(const struct request *request, const char *name);
 /* Each responds once; the result is what libmicrohttpd's handler returns. */
 enum MHD_Result respond(struct request *request, int status, struct MHD_Response *response); /* takes the response */
 enum MHD_Result respond_error(struct request *request, int status, const char *format, ...) ERROR_PRINTF(3, 4);
+enum MHD_Result respond_absent(struct request *request); /* 404: there is no job of the request's id */
 enum MHD_Result respond_json(struct request *request, int status,
                              char *text); /* takes text (cJSON's); NULL: out of memory */
 enum MHD_Result respond_job(struct request *request, int status, const char *id);

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -428,12 +427,17 @@ static void job_summary(struct job *job, const cJSON *report)
         cJSON_Delete(summary);
 }
 
+struct job_path job_path(const char *folder, const char *name)
+{
+    struct job_path path;
+    snprintf(path.text, sizeof path.text, "%s/%s", folder, name);
+    return path;
+}
+
 bool job_return_results(const char *folder)
 {
-    char out[PATH_MAX], old[PATH_MAX]; /* no memory to run out of */
-    snprintf(out, sizeof out, "%s/" JOB_OUT, folder);
-    snprintf(old, sizeof old, "%s/" JOB_OUT_OLD, folder);
-    return file_exists(out) || rename(old, out) == 0;
+    const struct job_path out = job_path(folder, JOB_OUT);
+    return file_exists(out.text) || rename(job_path(folder, JOB_OUT_OLD).text, out.text) == 0;
 }
 
 void job_collect(struct job *job, const char *folder)
@@ -441,10 +445,8 @@ void job_collect(struct job *job, const char *folder)
     job_return_results(folder);
     for (int i = 0; i < ARTEFACTS; i++) {
         struct stat info;
-        char path[PATH_MAX];
-        snprintf(path, sizeof path, "%s/%s", folder, artefacts[i].path);
-        bool there =
-            (i == 0 || job->state == JOB_DONE || job->revising) && stat(path, &info) == 0 && S_ISREG(info.st_mode);
+        bool there = (i == 0 || job->state == JOB_DONE || job->revising) &&
+                     stat(job_path(folder, artefacts[i].path).text, &info) == 0 && S_ISREG(info.st_mode);
         job->bytes[i] = there ? (int64_t)info.st_size : -1;
     }
 

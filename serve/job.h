@@ -9,6 +9,7 @@
 #ifndef CALVARIA_SERVE_JOB_H
 #define CALVARIA_SERVE_JOB_H
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -105,6 +106,11 @@ cJSON *job_json(const struct job *job, int64_t place, double keep_hours);
 enum status job_write(const char *folder, const struct job *job, struct error *error); /* FOLDER/job.json */
 /* STATUS_FAILED: it cannot be read. *ret_valid false: what was read is no record of a job. */
 enum status job_read(struct job *ret, bool *ret_valid, const char *folder, struct error *error);
+/* FOLDER/name, with no memory to run out of. */
+struct job_path {
+    char text[PATH_MAX];
+};
+struct job_path job_path(const char *folder, const char *name);
 /* Where a revision ended before its results were in place, those of before return. Whether there are any. */
 bool job_return_results(const char *folder);
 /* Returns the results of before, finds the files that exist and reads the report. */

@@ -16,12 +16,6 @@ struct revise {
     bool moved;
 };
 
-static enum MHD_Result revise_absent(struct request *request)
-{
-    return respond_error(request, 404, "%s: no such job (deleted, or older than %g hours)", request->id,
-                         request->server->config->keep_hours);
-}
-
 int revise_begin(struct request *request)
 {
     static const char *const names[] = {"drop_edit", NULL};
@@ -90,7 +84,7 @@ enum MHD_Result revise_respond(struct request *request)
 
     int status = store_revise(request->server->store, request->id, &wanted, form->has_file ? revise->path : NULL, why);
     if (status)
-        return status == 404 ? revise_absent(request) : respond_error(request, status, "%s", why);
+        return status == 404 ? respond_absent(request) : respond_error(request, status, "%s", why);
     revise->moved = true;
     if (!form->has_file)
         unlink(revise->path);
@@ -148,7 +142,7 @@ enum MHD_Result copy_respond(struct request *request)
         return respond_error(request, 400, "model: '%.40s': not on this server (/api/info lists its models)", name);
     int status = store_copy(server->store, request->id, &from, &folder);
     if (status)
-        return status == 404 ? revise_absent(request)
+        return status == 404 ? respond_absent(request)
                              : respond_error(request, status, "the server is out of memory (try later)");
     status = store_reserve(server->store, from.bytes[0] > 0 ? from.bytes[0] : 0, why);
     if (status) {

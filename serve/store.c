@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <limits.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -55,21 +54,16 @@ static struct job *store_find(const struct store *store, const char *id)
     return NULL;
 }
 
-static char *store_folder(const struct store *store, const char *id)
+/* A file of a job, or with name "" its folder. */
+static struct job_path store_path(const struct store *store, const char *id, const char *name)
 {
-    return memory_printf("%s/%s", store->folder, id);
+    const struct job_path folder = job_path(store->folder, id);
+    return *name ? job_path(folder.text, name) : folder;
 }
 
-/* A file of a job, or with name "" its folder: what must not fail needs no memory. */
-struct store_path {
-    char text[PATH_MAX];
-};
-
-static struct store_path store_path(const struct store *store, const char *id, const char *name)
+static char *store_folder(const struct store *store, const char *id)
 {
-    struct store_path path;
-    snprintf(path.text, sizeof path.text, "%s/%s%s%s", store->folder, id, *name ? "/" : "", name);
-    return path;
+    return memory_strdup(store_path(store, id, "").text);
 }
 
 static void store_touch(struct store *store, struct job *job)
@@ -172,7 +166,7 @@ static enum status store_recover(struct store *store, const char *name, struct e
 {
     struct job job;
     bool valid = false;
-    const struct store_path folder = store_path(store, name, ""), record = store_path(store, name, "job.json");
+    const struct job_path folder = store_path(store, name, ""), record = store_path(store, name, "job.json");
     if (!job_id_valid(name) || !file_exists(record.text)) {
         folder_remove(folder.text); /* an upload that never ended */
         return STATUS_OK;
@@ -325,7 +319,7 @@ enum status store_begin(struct store *store, struct job *job, char **ret_folder,
 /* A power loss takes none of a new job's names: the upload's, what lies beside the record, the folder's own. */
 static enum status store_write_first(const struct store *store, const struct job *job, struct error *error)
 {
-    const struct store_path folder = store_path(store, job->id, ""), upload = store_path(store, job->id, JOB_UPLOAD);
+    const struct job_path folder = store_path(store, job->id, ""), upload = store_path(store, job->id, JOB_UPLOAD);
     int number = file_sync_entry(upload.text);
     enum status status = number ? STATUS_OK : job_write(folder.text, job, error);
     if (!number && !status)
@@ -335,7 +329,7 @@ static enum status store_write_first(const struct store *store, const struct job
 
 enum status store_add(struct store *store, struct job *job, struct error *error)
 {
-    const struct store_path folder = store_path(store, job->id, "");
+    const struct job_path folder = store_path(store, job->id, "");
     job->state = JOB_QUEUED;
     job_collect(job, folder.text);
 
@@ -380,7 +374,7 @@ static int store_check_revision(const struct store *store, const struct job *job
 /* The files first: a record that wants an edit must find it. */
 static bool store_move_edit(const struct store *store, const char *id, const char *edit)
 {
-    const struct store_path to = store_path(store, id, JOB_EDIT_NEW);
+    const struct job_path to = store_path(store, id, JOB_EDIT_NEW);
     return edit ? file_rename(edit, to.text) == 0 : unlink(to.text) == 0 || errno == ENOENT;
 }
 
@@ -482,7 +476,7 @@ static const char *store_input_suffix(int handle)
 int store_open_file(struct store *store, const char *id, int artefact, struct store_file *ret)
 {
     struct store_file file = {.handle = -1};
-    struct store_path path = {""};
+    struct job_path path = {""};
     pthread_mutex_lock(&store->mutex);
     const struct job *job = store_find(store, id);
     if (job && job->bytes[artefact] >= 0) {
@@ -567,7 +561,7 @@ int store_cancel(struct store *store, const char *id)
 /* The record goes first: a folder without one is removed at the next start. */
 static void store_unlink(const struct store *store, const char *id, bool whole)
 {
-    const struct store_path record = store_path(store, id, "job.json");
+    const struct job_path record = store_path(store, id, "job.json");
     if (unlink(record.text) == 0)
         file_sync_entry(record.text); /* what was deleted does not come back after a power loss */
     if (whole)
@@ -707,7 +701,7 @@ void store_progress(struct store *store, const char *id, const char *stage, doub
 void store_finish(struct store *store, struct job *ended)
 {
     struct error error = {0};
-    const struct store_path folder = store_path(store, ended->id, "");
+    const struct job_path folder = store_path(store, ended->id, "");
 
     if (job_is_final(ended)) {
         ended->finished_ms = store_now_ms();
