@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/configs.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "shape/fit.h"
@@ -353,10 +354,9 @@ char *plan_text(const struct plan *plan, const struct plan_request *request, con
 /* The standard network's recipe, which comes with the program. */
 static enum status plan_recipe_path(const char **ret, const char *given, struct arena *arena, struct error *error)
 {
-    static const char *const shipped[] = {
-        "configs/recipes/restoration_fine.yaml", "../configs/recipes/restoration_fine.yaml",
-        "../share/calvaria/configs/recipes/restoration_fine.yaml", "../../configs/recipes/restoration_fine.yaml", NULL};
-    *ret = given ? given : file_shipped(arena, shipped);
+    const char *folder = given ? NULL : configs_folder(arena, "recipes");
+    const char *shipped = folder ? file_join(arena, folder, "restoration_fine.yaml") : NULL;
+    *ret = given ? given : shipped && file_exists(shipped) ? shipped : NULL;
     if (*ret && recipe_absolute(ret, arena, error))
         return error->status;
     return *ret ? STATUS_OK
