@@ -74,7 +74,7 @@ static enum status figure_write(const struct figure *figure, const char *path, s
     if (status)
         return status;
 
-    for (int64_t c = 0; !status && c < figure->n_cells; c++) {
+    for (int64_t c = 0; c < figure->n_cells; c++) {
         const struct cell *cell = &figure->cells[c];
         if (!cell->map)
             continue;

@@ -21,9 +21,9 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "base/memory.h"
 
 const char *const fault_call_names[FAULT_N_CALLS] = {"write",  "fsync",    "rename", "create",
@@ -281,17 +281,10 @@ static void fault_serve(struct fault_run *run, int listener)
     (void)ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &out);
 }
 
-static double fault_now_s(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
-
 /* Until no process of the program is left. */
 static void fault_watch(struct fault_run *run, pid_t child, int listener)
 {
-    const double end_s = fault_now_s() + (run->limit_s > 0 ? run->limit_s : 60);
+    const double end_s = log_clock_s() + (run->limit_s > 0 ? run->limit_s : 60);
     const int process = (int)syscall(SYS_pidfd_open, child, 0);
     struct pollfd wait[2] = {{.fd = listener, .events = POLLIN}, {.fd = process, .events = POLLIN}};
     int how = 0;
@@ -305,7 +298,7 @@ static void fault_watch(struct fault_run *run, pid_t child, int listener)
             wait[0].fd = -1;
         if (wait[1].revents && waitpid(child, &how, 0) == child)
             wait[1].fd = -1;
-        if (fault_now_s() > end_s && !run->timed_out) {
+        if (log_clock_s() > end_s && !run->timed_out) {
             run->timed_out = true;
             kill(-child, SIGKILL);
         }

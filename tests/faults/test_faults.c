@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/log.h"
 #include "base/memory.h"
 #include "tests/check.h"
 #include "tests/faults/fault.h"
@@ -616,15 +617,13 @@ static void test_commands(void)
         if (!scene_wanted(command, n_args, arg_list))
             continue;
         const struct scene_counts before = scene_total();
-        struct timespec from, to;
-        clock_gettime(CLOCK_MONOTONIC, &from);
+        const double begin_s = log_clock_s();
         scene_command(command);
-        clock_gettime(CLOCK_MONOTONIC, &to);
         const struct scene_counts after = scene_total();
         printf("    %-14s %4" PRId64 " writes and %4" PRId64 " allocations failed; %" PRId64
-               " runs ended with an error; %ld s\n",
+               " runs ended with an error; %.0f s\n",
                command->name, after.calls - before.calls, after.allocations - before.allocations,
-               after.failed - before.failed, (long)(to.tv_sec - from.tv_sec));
+               after.failed - before.failed, log_clock_s() - begin_s);
         fflush(stdout);
     }
     const struct scene_counts total = scene_total();

@@ -91,9 +91,7 @@ static bool train(int n, const char *folder, const char *const *sets, bool resum
 
 static const char *last(const char *folder)
 {
-    char text[256];
-    snprintf(text, sizeof text, "%s/last.h5", folder);
-    return check_path(text);
+    return chain_in(folder, "last.h5");
 }
 
 /* The largest difference between parameters of one name, as a share of the largest value in them. */

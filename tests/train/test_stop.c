@@ -7,7 +7,6 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
 #include "base/file.h"
 #include "base/log.h"
@@ -16,6 +15,7 @@
 #include "tests/hdf5_leaks.h"
 #include "tests/train/chain.h"
 #include "tests/train/child.h"
+#include "train/run.h"
 #include "train/trainer.h"
 #include "train/trainer_open.h"
 
@@ -35,13 +35,8 @@ static int child_main(int n_sets, char **arguments)
     char recipe_yaml[4096];
     const char *recipe = arguments[0], *folder = arguments[1];
     snprintf(recipe_yaml, sizeof recipe_yaml, "%s/recipe.yaml", folder);
-    if (file_is_folder(folder) &&
-        !file_exists(recipe_yaml)) { /* killed before there was anything to go on with: out of the way */
-        char aside[4096];
-        snprintf(aside, sizeof aside, "%s.%ld", folder, (long)getpid());
-        if (rename(folder, aside) != 0)
-            return STATUS_FAILED;
-    }
+    if (run_set_aside(folder, &error)) /* killed before there was anything to go on with */
+        return STATUS_FAILED;
     enum status status = file_exists(recipe_yaml) ? trainer_resume(folder, 0, NULL, &error)
                                                   : trainer_start(recipe, n_sets, arguments + 2, folder, NULL, &error);
     if (status == STATUS_FAILED || status == STATUS_USAGE)
