@@ -63,13 +63,7 @@ enum status contact_sheet_open(struct contact_sheet *ret, const char *path, cons
 
 static void contact_sheet_swatch(struct image *page, int64_t x, const char *name, const uint8_t rgb[3])
 {
-    struct image swatch;
-    struct error ignored = {0};
-    if (image_new(&swatch, 20, 20, &ignored))
-        return;
-    image_fill(&swatch, rgb);
-    image_paste(page, &swatch, x, 10);
-    image_done(&swatch);
+    image_rectangle(page, x, 10, 20, 20, rgb);
     image_text(page, x + 26, 11, name, TEXT_NORMAL, ink);
 }
 
@@ -78,6 +72,7 @@ static enum status contact_sheet_begin_page(struct contact_sheet *sheet, struct 
     const int64_t left = sheet->n - sheet->done,
                   rows = left < sheet->per_page ? (left + sheet->columns - 1) / sheet->columns : ROWS;
     char text[256];
+    image_done(&sheet->page); /* of a first row that failed */
     if (image_new(&sheet->page, sheet->columns * ROW_W + GAP, HEAD + rows * (ROW_H + GAP) + GAP, error))
         return error->status;
     image_fill(&sheet->page, ground);
@@ -158,21 +153,12 @@ static int64_t contact_sheet_words(struct image *page, int64_t x, int64_t y, int
     return y;
 }
 
-/* A picture in the middle of a tile of its ground's colour. Takes the picture. */
-static enum status contact_sheet_tile(struct image *page, int64_t x, int64_t y, struct image *picture,
-                                      const uint8_t rgb[3], struct error *error)
+/* A picture, TILE pixels at most on a side, in the middle of a tile of its ground's colour. Takes the picture. */
+static void contact_sheet_tile(struct image *page, int64_t x, int64_t y, struct image *picture, const uint8_t rgb[3])
 {
-    struct image tile;
-    if (image_new(&tile, TILE, TILE, error)) {
-        image_done(picture);
-        return error->status;
-    }
-    image_fill(&tile, rgb);
-    image_paste(&tile, picture, (TILE - picture->w) / 2, (TILE - picture->h) / 2);
-    image_paste(page, &tile, x, y);
-    image_done(&tile);
+    image_rectangle(page, x, y, TILE, TILE, rgb);
+    image_paste(page, picture, x + (TILE - picture->w) / 2, y + (TILE - picture->h) / 2);
     image_done(picture);
-    return STATUS_OK;
 }
 
 /* Voxels of a slice in which the masks differ; b NULL: of the mask a. */
@@ -294,9 +280,9 @@ static enum status contact_sheet_draw(struct image *page, int64_t x, int64_t y, 
         offset_mm[axis] =
             (middle - 0.5 * (double)(scene->bone.lo[axis] + scene->bone.hi[axis])) * grid_spacing_mm(grid, axis);
         if (render_slice_box(&picture, grid, scene->layer, scene->n_layers, (struct render_cut){axis, index, view},
-                             TILE, error) ||
-            contact_sheet_tile(page, x + axis * (TILE + GAP), y, &picture, tile_ground, error))
+                             TILE, error))
             return error->status;
+        contact_sheet_tile(page, x + axis * (TILE + GAP), y, &picture, tile_ground);
     }
 
     struct render_layer solid[4];
@@ -304,7 +290,8 @@ static enum status contact_sheet_draw(struct image *page, int64_t x, int64_t y, 
         solid[i] = scene->layer[scene->n_layers - 1 - i];
     if (render_shaded(&picture, grid, solid, scene->n_layers, render_view_at(offset_mm), TILE, error))
         return error->status;
-    return contact_sheet_tile(page, x + 3 * (TILE + GAP), y, &picture, ground, error);
+    contact_sheet_tile(page, x + 3 * (TILE + GAP), y, &picture, ground);
+    return STATUS_OK;
 }
 
 static enum status contact_sheet_pictures(struct image *page, int64_t x, int64_t y, const struct contact_sheet_row *row,
@@ -324,12 +311,7 @@ enum status contact_sheet_add(struct contact_sheet *sheet, const struct contact_
     if (place == 0 && contact_sheet_begin_page(sheet, error))
         return error->status;
     const int64_t x = GAP + place % sheet->columns * ROW_W, y = HEAD + place / sheet->columns * (ROW_H + GAP);
-    struct image bar;
-    if (image_new(&bar, BAR, TILE, error))
-        return error->status;
-    image_fill(&bar, mark_rgb[row->mark]);
-    image_paste(&sheet->page, &bar, x, y);
-    image_done(&bar);
+    image_rectangle(&sheet->page, x, y, BAR, TILE, mark_rgb[row->mark]);
     int64_t below = contact_sheet_words(&sheet->page, x + BAR + GAP, y + 2, y + TILE, row->name, TEXT_NORMAL, ink);
     const enum text_size size = row->text && below + 6 + contact_sheet_words_height(row->text, TEXT_NORMAL) <= y + TILE
                                     ? TEXT_NORMAL

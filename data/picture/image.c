@@ -35,8 +35,15 @@ void image_done(struct image *image)
 
 void image_fill(struct image *image, const uint8_t rgb[3])
 {
-    for (int64_t i = 0; i < image->w * image->h; i++)
-        memcpy(image->rgb + 3 * i, rgb, 3);
+    image_rectangle(image, 0, 0, image->w, image->h, rgb);
+}
+
+void image_rectangle(struct image *dst, int64_t x, int64_t y, int64_t w, int64_t h, const uint8_t rgb[3])
+{
+    const int64_t right = w < dst->w - x ? x + w : dst->w, below = h < dst->h - y ? y + h : dst->h;
+    for (int64_t v = y < 0 ? 0 : y; v < below; v++)
+        for (int64_t u = x < 0 ? 0 : x; u < right; u++)
+            memcpy(dst->rgb + 3 * (v * dst->w + u), rgb, 3);
 }
 
 void image_paste(struct image *dst, const struct image *src, int64_t x, int64_t y)

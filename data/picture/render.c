@@ -143,13 +143,7 @@ static void render_legend(struct image *sheet, const struct grid *grid, const st
     char text[160];
 
     for (int i = 0; i < n_layers; i++, y += 48) {
-        struct image swatch;
-        struct error ignored = {0};
-        if (!image_new(&swatch, 28, 28, &ignored)) {
-            image_fill(&swatch, layers[i].rgb);
-            image_paste(sheet, &swatch, x, y);
-            image_done(&swatch);
-        }
+        image_rectangle(sheet, x, y, 28, 28, layers[i].rgb);
         const int64_t n = layers[i].within ? box_voxels(*layers[i].within) : grid_voxels(grid);
         double ml = layers[i].is_mark ? 0 : (double)mask_count(layers[i].mask, n) * grid_voxel_ml(grid);
         const char *name = layers[i].name ? layers[i].name : "";
@@ -203,14 +197,10 @@ static void render_slice_marks(struct image *picture, const struct grid *grid, i
     image_text(picture, (picture->w - image_text_width(side[3], TEXT_NORMAL)) / 2, picture->h - line - edge, side[3],
                TEXT_NORMAL, ink);
 
-    struct image rule;
-    struct error ignored = {0};
-    if (bar < 1 || bar > picture->w / 2 || image_new(&rule, bar, 2, &ignored))
+    if (bar < 1 || bar > picture->w / 2)
         return;
-    image_fill(&rule, ink);
-    image_paste(picture, &rule, 2 * edge, picture->h - 2 * edge);
+    image_rectangle(picture, 2 * edge, picture->h - 2 * edge, bar, 2, ink);
     image_text(picture, 2 * edge, picture->h - 2 * edge - image_text_line(TEXT_SMALL) - 1, "50 mm", TEXT_SMALL, ink);
-    image_done(&rule);
 }
 
 static enum status render_slices(struct image *sheet, const struct grid *grid, const struct render_layer *layers,

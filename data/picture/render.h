@@ -57,6 +57,8 @@ struct render_layer {
 enum status image_new(struct image *ret, int64_t w, int64_t h, struct error *error); /* white */
 void image_done(struct image *image);
 void image_fill(struct image *image, const uint8_t rgb[3]);
+/* x, y = top left; parts outside dst are cut */
+void image_rectangle(struct image *dst, int64_t x, int64_t y, int64_t w, int64_t h, const uint8_t rgb[3]);
 void image_paste(struct image *dst, const struct image *src, int64_t x, int64_t y); /* parts outside dst are cut */
 /* UTF-8, x, y = top left; '\n' starts a line. Characters that the font lacks are drawn as '?'. */
 void image_text(struct image *dst, int64_t x, int64_t y, const char *text, enum text_size size, const uint8_t rgb[3]);

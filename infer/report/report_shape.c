@@ -147,14 +147,8 @@ static void shape_picture_scale(struct image *sheet, const struct picture_scale 
     static const uint8_t ink[3] = COLOUR_INK;
     image_text(sheet, x, y - 30, "mm", TEXT_NORMAL, ink);
     for (int bin = BINS - 1; bin >= 0; bin--, y += BAR_STEP) {
-        struct image swatch;
-        struct error ignored = {0};
         char text[32];
-        if (image_new(&swatch, BAR_WIDTH, BAR_STEP, &ignored))
-            return;
-        image_fill(&swatch, bin_rgb[bin]);
-        image_paste(sheet, &swatch, x, y);
-        image_done(&swatch);
+        image_rectangle(sheet, x, y, BAR_WIDTH, BAR_STEP, bin_rgb[bin]);
         if (bin + 1 == BINS)
             snprintf(text, sizeof text, "over %g", scale->from_mm[bin]);
         else

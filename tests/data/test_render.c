@@ -143,6 +143,11 @@ static void test_text_and_paste(void)
     image_fill(&stamp, red);
     image_paste(&page, &stamp, -5, 25); /* cut on two sides */
     CHECK_INT(count_red(&page, 0), 25);
+    image_rectangle(&page, 35, -4, 100, 10, red); /* 5 x 6 of it are inside */
+    CHECK_INT(count_red(&page, 0), 25 + 30);
+    image_rectangle(&page, 40, 0, 5, 5, red);
+    image_rectangle(&page, -9, 0, 9, 5, red);
+    CHECK_INT(count_red(&page, 0), 25 + 30);
     image_text(&page, 20, 2, "I", TEXT_SMALL, black);
     int64_t ink = 0, tall = 0;
     for (int64_t y = 0; y < page.h; y++) {
