@@ -24,7 +24,12 @@ enum { MEMORY_ALIGN = 64, ARENA_ALIGN = 16 };
  * at once, and with pages of 4 KiB a fifth of its time goes into finding them. */
 enum { MEMORY_PAGE = 2 << 20, MEMORY_LARGE = 2 * MEMORY_PAGE };
 
+/* ARENA_SINGLE: memory is taken for every piece anew, so that each can be refused (tests/faults). */
+#ifdef ARENA_SINGLE
+static const size_t arena_first_bytes = 1, arena_most_bytes = 1;
+#else
 static const size_t arena_first_bytes = 4096, arena_most_bytes = 1 << 20;
+#endif
 
 /* Counters, not state: nothing but tests and reports reads them. */
 static _Atomic int64_t memory_count;

@@ -1,8 +1,9 @@
 /* test_faults.c - whole commands, each allocation and each write of which fails once: one clear error and exit code 1,
  * nothing half-written, no memory left, no crash, no hang. Or the command does without, and its results are whole.
  *
- *     test_faults PROGRAM SHIM [--all] [COMMAND...]      --all: every fault (nightly; of three commands every third
- *                                                        or fourth, other ones each day); else a few of each kind
+ *     test_faults PROGRAM SHIM [--all] [COMMAND...]      --all: every fault (nightly; unless they are named,
+ *                                                        three commands take every third or fourth,
+ *                                                        other ones each day); else a few of each kind
  *     FAULT_CALL=7 test_faults PROGRAM SHIM pack         that one write alone, to find out more
  *
  * The faults of a command are shared out among two processes, each with a folder of its own for the results. A command
@@ -10,6 +11,7 @@
  * by the calls that lead to them (fault_alloc.c); of each the first fails, with --all the last one too (of
  * a script, which takes a second, the first alone). */
 #define _GNU_SOURCE /* nftw, MAP_ANONYMOUS */
+#include <ctype.h>
 #include <errno.h>
 #include <ftw.h>
 #include <inttypes.h>
@@ -25,6 +27,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "data/volume/formats.h"
 #include "tests/check.h"
 #include "tests/faults/fault.h"
 
@@ -38,7 +41,8 @@ struct scene_command {
     const char *spares; /* files that a run does without */
     const char *before; /* copied to @out first, or NULL */
     const char *faults; /* "/state": only what lies below @out/state fails; NULL: all of @out */
-    int every; /* of a command that takes seconds, --all takes so many'th faults, other ones each day; 0: all */
+    int every; /* of a command that takes seconds, --all takes so many'th faults, other ones each day, unless the
+                  command is named; 0: all */
     const char *script; /* runs the program, in place of the program itself; without its last argument it clears up
                            after a failed run */
     const char *args[MAX_ARGS];
@@ -57,9 +61,16 @@ static const struct scene_command commands[] = {
     {.name = "inject",
      .args = {"inject", "@in/skulls/phantom_001.nii.gz", "--defects", "@in/sphere.yaml", "--out", "@out/defects"}},
     {.name = "pack", .quick = true, .args = {"pack", "@in/skulls", "--out", "@out/set.h5", "--split", "0.5,0.5,0"}},
+    {.name = "segment", .args = {"segment", "@in/ct.nii.gz", "--out", "@out/skulls"}},
+    {.name = "resample", .args = {"resample", "@in/ct.nii.gz", "--spacing-mm", "8,8,8", "--out", "@out/coarse.nrrd"}},
+    {.name = "mesh", .args = {"mesh", "@in/skulls/phantom_001.nii.gz", "--out", "@out/skull.3mf"}},
+    {.name = "view",
+     .grows = "view.png", /* the row of a case that cannot be read says so */
+     .args = {"view", "@in/defects", "--truth", "@in/defects", "--out", "@out/view.png"}},
     {.name = "unpack", .args = {"unpack", "@in/set.h5", "--out", "@out/unpacked"}},
     {.name = "check", .args = {"check", "@in/set.h5"}},
     {.name = "info", .args = {"info", "@in/run/best.h5"}},
+    {.name = "runs", .args = {"runs", "@in", "--json"}},
     {.name = "infer",
      .quick = true,
      .args = {"infer", "--model", "builtin:mirror", "--set", "postprocess=[{keep_largest: 1}]", "--mesh-format", "all",
@@ -135,13 +146,16 @@ static const char grid_yaml[] =
     "evaluate: { cases: 1, defects: sphere.yaml }\n";
 static const char sphere_yaml[] = "defects:\n  - { type: sphere, radius_mm: [25, 35], min_volume_ml: 1 }\n";
 
+/* Of two files; a report's numbers (times, memory) differ between runs, its words do not. */
+enum tree_same { SAME_NOTHING, SAME_WORDS, SAME_BYTES };
+
 struct tree {
     int n;
     struct {
         const char *name; /* below the folder */
         char *data;
         size_t bytes;
-        bool varies; /* between two undisturbed runs */
+        enum tree_same wanted; /* what two undisturbed runs have in common */
     } files[MAX_FILES];
 };
 
@@ -150,8 +164,12 @@ struct scene_counts {
     int64_t runs, failed, unreached, allocations, calls;
 };
 
+static int n_args; /* the commands that are named */
+static char **arg_list;
+
 static struct {
     const char *program, *shim, *work, *in, *out, *said, *report;
+    char *whole_said;            /* by the undisturbed run; numbers in it may differ */
     const char *script, *faults; /* of the command under test */
     bool all;
     int64_t turn; /* of the next fault: worker 0, 1, 0, ... */
@@ -218,9 +236,27 @@ static int tree_find(const struct tree *tree, const char *name)
     return -1;
 }
 
-static bool tree_same(const struct tree *a, int i, const struct tree *b, int k)
+/* Texts, their numbers left out. */
+static bool text_same_words(const char *a, const char *b)
 {
-    return a->files[i].bytes == b->files[k].bytes && memcmp(a->files[i].data, b->files[k].data, a->files[i].bytes) == 0;
+    while (*a && *b) {
+        const bool numbers = isdigit((unsigned char)*a) && isdigit((unsigned char)*b);
+        if (!numbers && *a != *b)
+            return false;
+        a += numbers ? strspn(a, ".e+-0123456789") : 1;
+        b += numbers ? strspn(b, ".e+-0123456789") : 1;
+    }
+    return *a == *b;
+}
+
+static enum tree_same tree_compare(const struct tree *a, int i, const struct tree *b, int k)
+{
+    const char *name = a->files[i].name;
+    const size_t bytes = a->files[i].bytes;
+    if (bytes == b->files[k].bytes && memcmp(a->files[i].data, b->files[k].data, bytes) == 0)
+        return SAME_BYTES;
+    const bool report = file_has_suffix(name, ".html") || file_has_suffix(name, ".json");
+    return report && text_same_words(a->files[i].data, b->files[k].data) ? SAME_WORDS : SAME_NOTHING;
 }
 
 /* ---- runs ---- */
@@ -260,6 +296,29 @@ static bool scene_prepare_one(const char *const *args)
     return CHECK_INT(run.code, 0);
 }
 
+/* A head CT about a skull: bone, an ellipsoid of soft tissue in its box, air. */
+static bool scene_make_ct(const char *ct_path, const char *skull_path)
+{
+    struct error error = {0};
+    struct volume skull, ct;
+    if (!CHECK_OK(volume_read_mask(&skull, skull_path, &error), &error) ||
+        !CHECK_OK(volume_new(&ct, &skull.grid, VOXEL_I16, &error), &error))
+        return false;
+    const int64_t *dim = skull.grid.dim;
+    for (int64_t z = 0, i = 0; z < dim[2]; z++)
+        for (int64_t y = 0; y < dim[1]; y++)
+            for (int64_t x = 0; x < dim[0]; x++, i++) {
+                const double u = 2.0 * (double)x / (double)dim[0] - 1, v = 2.0 * (double)y / (double)dim[1] - 1,
+                             w = 2.0 * (double)z / (double)dim[2] - 1;
+                const bool bone = ((const uint8_t *)skull.data)[i], soft = u * u + v * v + w * w < 0.8;
+                ((int16_t *)ct.data)[i] = bone ? 900 : soft ? 40 : -1000;
+            }
+    const bool ok = CHECK_OK(volume_write(ct_path, &ct, &error), &error);
+    volume_done(&ct);
+    volume_done(&skull);
+    return ok;
+}
+
 static bool scene_prepare(bool shape)
 {
     struct error error = {0};
@@ -281,6 +340,8 @@ static bool scene_prepare(bool shape)
     };
     for (size_t i = 0; ok && i < sizeof lines / sizeof *lines - !shape; i++)
         ok = scene_prepare_one(lines[i]);
+    ok = ok && scene_make_ct(file_join(&arena, scene.in, "ct.nii.gz"),
+                             file_join(&arena, scene.in, "skulls/phantom_001.nii.gz"));
     arena_done(&arena);
     return ok;
 }
@@ -332,7 +393,9 @@ static const char *scene_judge_files(const struct scene_command *command, const 
     for (int i = 0; !why && i < left.n; i++) {
         const char *name = left.files[i].name;
         const int k = tree_find(whole, name);
-        const bool same = k >= 0 && (whole->files[k].varies ? left.files[i].bytes > 0 : tree_same(&left, i, whole, k));
+        const enum tree_same wanted = k >= 0 ? whole->files[k].wanted : SAME_NOTHING;
+        const bool same =
+            k >= 0 && tree_compare(&left, i, whole, k) >= wanted && (wanted > SAME_NOTHING || left.files[i].bytes > 0);
         if (k < 0)
             why = arena_printf(arena, "%s is left", name);
         else if (!same && !(failed && scene_lists(command->grows, name)))
@@ -377,6 +440,8 @@ static const char *scene_judge(const struct scene_command *command, const struct
         why = "no error was printed";
     else if (report && strstr(report, "\nleft "))
         why = arena_printf(arena, "memory is %.30s", strstr(report, "\nleft ") + 1);
+    else if (run->code == 0 && whole->n == 0 && !text_same_words(said, scene.whole_said)) /* it writes no file */
+        why = "it says something else";
     else
         why = scene_judge_files(command, whole, run->code != 0, arena);
     if (why)
@@ -417,7 +482,8 @@ static void scene_verdict(const struct scene_command *command, const struct faul
 
 static bool scene_is_mine(const struct scene_command *command)
 {
-    const int64_t every = scene.all && command->every ? command->every : 1, turn = scene.turn++ + scene.day;
+    const int64_t every = scene.all && command->every && n_args == 0 ? command->every : 1,
+                  turn = scene.turn++ + scene.day;
     return turn % every == 0 && turn / every % WORKERS == scene.worker;
 }
 
@@ -509,9 +575,14 @@ static bool scene_run_whole(const struct scene_command *command, struct fault_ru
     scene_reset(command);
     scene_run(run, command->args, arena);
     tree_read(whole, scene.out, arena);
+    struct error error = {0};
+    size_t bytes;
+    memory_free(scene.whole_said);
+    scene.whole_said = NULL;
     if (run->code)
         scene_print_said();
-    return CHECK_INT(run->code, 0);
+    return CHECK_INT(run->code, 0) &&
+           CHECK_OK(file_read(&scene.whole_said, &bytes, scene.said, 1 << 20, &error), &error);
 }
 
 /* One worker's faults, after two undisturbed runs. */
@@ -524,7 +595,7 @@ static void scene_fail_share(const struct scene_command *command, int64_t n_call
     sleep(1); /* a file that says when it was written differs only then */
     ok = scene_run_whole(command, &run, &whole, &arena) && ok && CHECK_INT(whole.n, again.n);
     for (int i = 0; ok && i < whole.n; i++)
-        whole.files[i].varies = !tree_same(&whole, i, &again, i);
+        whole.files[i].wanted = tree_compare(&whole, i, &again, i);
 
     if (ok)
         scene_fail_calls(command, &whole, n_calls, false);
@@ -545,12 +616,13 @@ static void scene_share_out(const struct scene_command *command, int64_t n_calls
         workers[i] = fork();
         if (workers[i] != 0)
             continue;
+        const int64_t before = check_failures();
         scene.worker = i;
         scene.work = memory_printf("%s/%s_%d", scene.work, command->name, i);
         scene_place(scene.work);
         scene_fail_share(command, n_calls, report);
         fflush(NULL);
-        _exit(check_failures() > 0);
+        _exit(check_failures() > before);
     }
     for (int i = 0; i < WORKERS; i++) {
         int how = 1;
@@ -602,9 +674,6 @@ static struct scene_counts scene_total(void)
     }
     return total;
 }
-
-static int n_args;
-static char **arg_list;
 
 static void test_commands(void)
 {
