@@ -2,7 +2,6 @@
 #include "base/error.h"
 
 #include <stdarg.h>
-#include <stdbool.h>
 #include <string.h>
 
 #undef error_set /* under clang-tidy: scripts/clang_tidy.h */
@@ -79,13 +78,15 @@ enum status error_while(struct error *error, const char *format, ...)
 enum status error_memory(struct error *error, size_t bytes, const char *what)
 {
     if (bytes == 0)
-        return error_set(error, STATUS_FAILED, "memory: %s: not to be had (close other programs)", what);
-    if (bytes < 1 << 20)
-        return error_set(error, STATUS_FAILED, "memory: %s: %zu bytes are not to be had (close other programs)", what,
-                         bytes);
-    return error_set(error, STATUS_FAILED,
-                     "memory: %s: %.1f MiB are not to be had (a smaller patch, batch or volume needs less)", what,
-                     (double)bytes / (1 << 20));
+        error_set(error, STATUS_FAILED, "memory: %s: not to be had (close other programs)", what);
+    else if (bytes < 1 << 20)
+        error_set(error, STATUS_FAILED, "memory: %s: %zu bytes are not to be had (close other programs)", what, bytes);
+    else
+        error_set(error, STATUS_FAILED,
+                  "memory: %s: %.1f MiB are not to be had (a smaller patch, batch or volume needs less)", what,
+                  (double)bytes / (1 << 20));
+    error->no_memory = true;
+    return STATUS_FAILED;
 }
 
 void error_print(FILE *file, const struct error *error)

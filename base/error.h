@@ -13,6 +13,7 @@
 #ifndef CALVARIA_BASE_ERROR_H
 #define CALVARIA_BASE_ERROR_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 
@@ -29,7 +30,8 @@ enum { ERROR_MAX = 20, ERROR_CAPACITY = 8192 };
 /* Zero-initialise: struct error error = {0}. Longer texts are cut, never overrun. */
 struct error {
     enum status status;
-    int n_errors; /* messages collected */
+    int n_errors;   /* messages collected */
+    bool no_memory; /* or no file handle: what was asked was not answered, whatever the answer would have been */
     size_t length;
     char text[ERROR_CAPACITY]; /* messages and "while" lines, each ended by '\n' */
 };

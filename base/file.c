@@ -22,7 +22,9 @@ static enum status file_fail(struct error *error, const char *path, const char *
                        : number == EACCES || number == EPERM ? " (check who owns it and its permissions)"
                        : number == EROFS                     ? " (write to another disk)"
                                                              : "";
-    return error_set(error, STATUS_FAILED, "%s: %s: %s%s", path, what, strerror(number), hint);
+    error_set(error, STATUS_FAILED, "%s: %s: %s%s", path, what, strerror(number), hint);
+    error->no_memory = number == ENOMEM || number == EMFILE || number == ENFILE;
+    return STATUS_FAILED;
 }
 
 const char *file_base(const char *path)

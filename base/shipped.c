@@ -37,7 +37,7 @@ char *file_shipped(struct arena *arena, const char *const *places)
     for (int i = 0; folder && places[i]; i++) {
         char *path = file_join(arena, folder, places[i]);
         struct stat info;
-        if (path && stat(path, &info) == 0)
+        if (!path || stat(path, &info) == 0) /* without memory no later place is taken for the first */
             return path;
     }
     return NULL;

@@ -83,8 +83,10 @@ static enum status evaluate_intact(struct evaluation *ret, const struct evaluate
         .top_vox = options->top_vox,
         .batch = 1};
     struct volume raw = {0};
-    const char *path = truth_find(arena, options->predicted, ret->name, "raw");
+    const char *path;
 
+    if (truth_find(&path, arena, options->predicted, ret->name, "raw", error))
+        return error->status;
     if (!path)
         return error_set(error, STATUS_FAILED, "%s: no %s_raw (write it with 'calvaria infer --keep-raw')",
                          options->predicted, ret->name);
@@ -110,12 +112,14 @@ static enum status evaluate_case(struct evaluation *ret, const struct evaluate_o
 {
     struct arena arena = {0};
     struct volume truth = {0}, predicted = {0}, defective = {0};
-    const char *truth_path = truth_find(&arena, options->truth, ret->name, "implant");
-    const char *predicted_path = truth_find(&arena, options->predicted, ret->name, "implant");
-    enum status status =
-        truth_path ? truth_read_implant(&truth, truth_path, error)
-                   : error_set(error, STATUS_FAILED, "%s: implant of case %s vanished", options->truth, ret->name);
-
+    const char *truth_path = NULL, *predicted_path = NULL;
+    enum status status = truth_find(&truth_path, &arena, options->truth, ret->name, "implant", error);
+    if (!status && !truth_path)
+        status = error_set(error, STATUS_FAILED, "%s: implant of case %s vanished", options->truth, ret->name);
+    if (!status)
+        status = truth_find(&predicted_path, &arena, options->predicted, ret->name, "implant", error);
+    if (!status)
+        status = truth_read_implant(&truth, truth_path, error);
     if (!status)
         status = truth_read_defective(&defective, &arena, options->truth, ret->name, &truth, error);
     if (!status && defective.data)

@@ -136,10 +136,13 @@ static enum status features_read_case(struct volume *skull, struct volume *impla
                                       const char *path, struct error *error)
 {
     const char *folder = study->options->truth ? study->options->truth : file_folder(&study->arena, path);
-    char *name = volume_case_name(&study->arena, path),
-         *truth = name && folder ? truth_find(&study->arena, folder, name, "implant") : NULL;
+    const char *name = volume_case_name(&study->arena, path), *truth;
     struct restoration restoration;
 
+    if (!folder || !name)
+        return error_memory(error, strlen(path), "a path");
+    if (truth_find(&truth, &study->arena, folder, name, "implant", error))
+        return error->status;
     if (volume_read_mask(skull, path, error))
         return error->status;
 

@@ -40,25 +40,23 @@ struct runs {
 };
 
 /* Since STATUS or metrics.tsv was written, whichever was later; NaN: neither is there. */
-static double runs_age_s(struct runs *runs, const char *folder)
+static double runs_age_s(const char *status, const char *metrics)
 {
-    static const char *const names[] = {"STATUS", "metrics.tsv"};
+    const char *const paths[] = {status, metrics};
     double age_s = NAN;
     for (int i = 0; i < 2; i++) {
         struct stat info;
-        const char *path = file_join(&runs->arena, folder, names[i]);
-        if (path && stat(path, &info) == 0)
+        if (stat(paths[i], &info) == 0)
             age_s = fmin(age_s, difftime(time(NULL), info.st_mtime)); /* fmin ignores the NaN */
     }
     return age_s;
 }
 
 /* The last step in metrics.tsv, where it is further than the last checkpoint, which STATUS records. */
-static int64_t runs_step(struct runs *runs, const char *folder, int64_t step)
+static int64_t runs_step(const char *metrics, int64_t step)
 {
     char tail[4097];
-    const char *path = file_join(&runs->arena, folder, "metrics.tsv");
-    FILE *file = path ? fopen(path, "re") : NULL;
+    FILE *file = fopen(metrics, "re");
 
     if (!file)
         return step;
@@ -79,15 +77,26 @@ static int64_t runs_step(struct runs *runs, const char *folder, int64_t step)
 static enum status runs_add(struct runs *runs, const char *folder, const char *name, struct error *error)
 {
     struct error unreadable = {0};
-    struct entry entry = {.name = name, .age_s = runs_age_s(runs, folder)};
-    bool busy = run_busy(folder);
+    const char *status = file_join(&runs->arena, folder, "STATUS"),
+               *metrics = file_join(&runs->arena, folder, "metrics.tsv");
+    bool busy;
+    if (!status || !metrics)
+        return error_memory(error, strlen(folder), "a path");
+    if (run_busy(&busy, folder, error))
+        return error->status;
+    struct entry entry = {.name = name, .age_s = runs_age_s(status, metrics)};
 
     if (runs->n == RUNS_MAX)
         return error_set(error, STATUS_FAILED, "%s: more than %d runs below one folder (name a deeper one)", folder,
                          RUNS_MAX);
 
     /* STATUS is written at checkpoints: whether the process lives shows in its lock. */
-    if (run_read_status(&entry.status, folder, &runs->arena, &unreadable))
+    const bool readable = !run_read_status(&entry.status, folder, &runs->arena, &unreadable);
+    if (unreadable.no_memory) {
+        *error = unreadable;
+        return STATUS_FAILED;
+    }
+    if (!readable)
         entry.status =
             (struct run_status){.state = busy ? "running" : "failed",
                                 .best_value = NAN,
@@ -98,7 +107,7 @@ static enum status runs_add(struct runs *runs, const char *folder, const char *n
     }
 
     if (busy)
-        entry.status.step = runs_step(runs, folder, entry.status.step);
+        entry.status.step = runs_step(metrics, entry.status.step);
     runs->entries[runs->n++] = entry;
 
     return STATUS_OK;

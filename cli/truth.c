@@ -6,15 +6,18 @@
 #include "base/file.h"
 #include "data/volume/formats.h"
 
-char *truth_find(struct arena *arena, const char *folder, const char *name, const char *kind)
+enum status truth_find(const char **ret, struct arena *arena, const char *folder, const char *name, const char *kind,
+                       struct error *error)
 {
-    for (int format = VOLUME_NIFTI_GZ; format <= VOLUME_NHDR; format++) {
+    *ret = NULL;
+    for (int format = VOLUME_NIFTI_GZ; !*ret && format <= VOLUME_NHDR; format++) {
         char *file = arena_printf(arena, "%s_%s%s", name, kind, volume_suffix((enum volume_format)format));
-        char *path = file ? file_join(arena, folder, file) : NULL;
-        if (path && file_exists(path))
-            return path;
+        char *path = file_join(arena, folder, file);
+        if (!path)
+            return error_memory(error, strlen(name), "a path");
+        *ret = file_exists(path) ? path : NULL;
     }
-    return NULL;
+    return STATUS_OK;
 }
 
 enum status truth_cases(struct config_strings *ret, const char *folder, struct arena *arena, struct error *error)
@@ -87,13 +90,15 @@ enum status truth_read_implant(struct volume *ret, const char *path, struct erro
 enum status truth_read_defective(struct volume *ret, struct arena *arena, const char *folder, const char *name,
                                  const struct volume *implant, struct error *error)
 {
-    const char *path = truth_find(arena, folder, name, "defective");
+    const char *path;
+    if (truth_find(&path, arena, folder, name, "defective", error))
+        return error->status;
     if (path)
         return volume_read_mask(ret, path, error);
-    path = truth_find(arena, folder, name, "complete");
-    if (!path)
-        return STATUS_OK;
-    enum status status = volume_read_mask(ret, path, error);
+    enum status status = truth_find(&path, arena, folder, name, "complete", error);
+    if (status || !path)
+        return status;
+    status = volume_read_mask(ret, path, error);
     if (!status && grid_voxels(&ret->grid) == grid_voxels(&implant->grid)) {
         uint8_t *bone = ret->data;
         const uint8_t *removed = implant->data;

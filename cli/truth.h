@@ -5,8 +5,9 @@
 #include "base/config.h"
 #include "data/volume/volume.h"
 
-/* FOLDER/NAME_KIND in any volume format, or NULL. In arena. */
-char *truth_find(struct arena *arena, const char *folder, const char *name, const char *kind);
+/* FOLDER/NAME_KIND in any volume format, or NULL: it is not there. In arena. */
+enum status truth_find(const char **ret, struct arena *arena, const char *folder, const char *name, const char *kind,
+                       struct error *error);
 
 /* The NAMEs of every NAME_implant in a folder, sorted; the same case in two formats is one. STATUS_FAILED: none. */
 enum status truth_cases(struct config_strings *ret, const char *folder, struct arena *arena, struct error *error);

@@ -37,7 +37,9 @@ static enum status view_read_skull(struct volume *ret, struct arena *arena, cons
     const char *const folders[] = {folder, options->truth};
     for (int f = 0; f < 2; f++)
         for (int k = 0; folders[f] && k < 4; k++) {
-            const char *path = truth_find(arena, folders[f], name, kinds[k]);
+            const char *path;
+            if (truth_find(&path, arena, folders[f], name, kinds[k], error))
+                return error->status;
             if (!path)
                 continue;
             if (truth_read_implant(ret, path, error))
@@ -55,7 +57,9 @@ static enum status view_read_skull(struct volume *ret, struct arena *arena, cons
 static enum status view_compare(struct metrics *ret, struct volume *ret_truth, struct arena *arena, const char *folder,
                                 const char *name, const struct volume *implant, struct error *error)
 {
-    const char *path = folder ? truth_find(arena, folder, name, "implant") : NULL;
+    const char *path = NULL;
+    if (folder && truth_find(&path, arena, folder, name, "implant", error))
+        return error->status;
     if (!path)
         return STATUS_OK;
     if (truth_read_implant(ret_truth, path, error))
@@ -74,9 +78,11 @@ static enum status view_case(struct contact_sheet *sheet, const struct view_opti
     struct volume implant = {0}, skull = {0}, truth = {0};
     struct metrics metrics = {0};
     char text[256];
-    const char *path = truth_find(&arena, folder, name, "implant");
-    enum status status = path ? truth_read_implant(&implant, path, error)
-                              : error_set(error, STATUS_FAILED, "%s: %s_implant vanished", folder, name);
+    const char *path;
+    enum status status = truth_find(&path, &arena, folder, name, "implant", error);
+    if (!status)
+        status = path ? truth_read_implant(&implant, path, error)
+                      : error_set(error, STATUS_FAILED, "%s: %s_implant vanished", folder, name);
     if (!status)
         status = view_read_skull(&skull, &arena, options, folder, name, &implant, error);
     if (!status)

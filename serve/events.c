@@ -46,9 +46,10 @@ static void stream_fill(struct stream *stream)
         stream->text = memory_strdup("event: gone\ndata: {}\n\n");
         stream->over = true;
     } else if (version != stream->version) {
-        char *json = store_json(stream->server->store, stream->id, &stream->version, &final);
+        char *json = store_json(stream->server->store, stream->id, &version, &final);
         stream->text = json ? memory_printf("event: job\ndata: %s\n\n", json) : NULL;
-        stream->over = final;
+        stream->version = stream->text ? version : stream->version; /* without memory: tried again at the next beat */
+        stream->over = stream->text && final;
         cJSON_free(json);
     } else if (stream_is_idle(stream)) {
         stream->text = memory_strdup(": \n\n");

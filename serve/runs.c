@@ -17,37 +17,50 @@
 
 enum { RUNS_MAX = 500, FOLDERS_MAX = 5000, DEPTH_MAX = 4, PICTURES_MAX = 500, ROWS_MAX = 2000 };
 enum { METRICS_MAX_BYTES = 256 << 20 };
+enum { RUNS_ABSENT = -1, RUNS_SHORT = -2 }; /* in place of a handle */
 
 /* The run folders below DIR, as paths from there; "" is DIR itself. */
 struct runs {
     const char *folder;
     int n, n_folders;
     const char *name[RUNS_MAX];
+    bool short_of_memory; /* some may be left out */
     struct arena arena;
 };
 
-static bool runs_has(struct arena *arena, const char *folder, const char *name)
+static const char *runs_path(struct runs *runs, const char *folder, const char *name)
 {
-    const char *path = file_join(arena, folder, name);
+    const char *path = file_join(&runs->arena, folder, name);
+    runs->short_of_memory |= !path;
+    return path;
+}
+
+static bool runs_has(struct runs *runs, const char *folder, const char *name)
+{
+    const char *path = runs_path(runs, folder, name);
     return path && file_exists(path);
 }
 
 static void runs_scan(struct runs *runs, const char *folder, const char *name, int depth)
 {
-    struct error ignored = {0};
+    struct error unreadable = {0};
     struct config_strings entries = {0};
     if (runs->n == RUNS_MAX || runs->n_folders++ >= FOLDERS_MAX)
         return;
-    if (runs_has(&runs->arena, folder, "STATUS") && runs_has(&runs->arena, folder, "metrics.tsv")) {
+    if (runs_has(runs, folder, "STATUS") && runs_has(runs, folder, "metrics.tsv")) {
         runs->name[runs->n++] = name;
         return; /* a run's own folders hold none */
     }
 
-    if (depth == DEPTH_MAX || file_list(&entries, folder, &runs->arena, &ignored))
+    if (depth == DEPTH_MAX)
         return;
+    if (file_list(&entries, folder, &runs->arena, &unreadable)) {
+        runs->short_of_memory |= unreadable.no_memory;
+        return;
+    }
     for (int64_t i = 0; i < entries.n; i++) {
-        const char *path = entries.items[i][0] == '.' ? NULL : file_join(&runs->arena, folder, entries.items[i]);
-        const char *longer = path ? file_join(&runs->arena, name, entries.items[i]) : NULL;
+        const char *path = entries.items[i][0] == '.' ? NULL : runs_path(runs, folder, entries.items[i]);
+        const char *longer = path ? runs_path(runs, name, entries.items[i]) : NULL;
         if (longer && file_is_folder(path))
             runs_scan(runs, path, longer, depth + 1);
     }
@@ -59,8 +72,11 @@ static void runs_open(struct runs *runs, const struct request *request)
     runs_scan(runs, runs->folder, "", 0);
 }
 
-static enum MHD_Result runs_absent(struct request *request)
+/* handle: what runs_open_file gave. */
+static enum MHD_Result runs_refuse(struct request *request, int handle)
 {
+    if (handle == RUNS_SHORT)
+        return respond_error(request, 503, "out of memory (try again)");
     return respond_error(request, 404, "no such run, or no such picture of it (/api/runs lists them)");
 }
 
@@ -93,13 +109,13 @@ static bool runs_is_picture(const char *name)
 /* Names of the pictures in validation/; the last PICTURES_MAX of them. */
 static bool runs_add_pictures(cJSON *object, const char *folder, struct arena *arena)
 {
-    struct error ignored = {0};
+    struct error unreadable = {0};
     struct config_strings names = {0};
     cJSON *list = cJSON_AddArrayToObject(object, "pictures");
     const char *path = file_join(arena, folder, "validation");
     bool ok = list && path;
-    if (!ok || !file_is_folder(path) || file_list(&names, path, arena, &ignored))
-        return ok;
+    if (!ok || !file_is_folder(path) || file_list(&names, path, arena, &unreadable))
+        return ok && !unreadable.no_memory;
     for (int64_t i = names.n > PICTURES_MAX ? names.n - PICTURES_MAX : 0; ok && i < names.n; i++)
         if (runs_is_picture(names.items[i]))
             ok = cJSON_AddItemToArray(list, cJSON_CreateString(names.items[i]));
@@ -108,7 +124,7 @@ static bool runs_add_pictures(cJSON *object, const char *folder, struct arena *a
 
 static bool runs_add(cJSON *list, struct runs *runs, int i)
 {
-    struct error ignored = {0};
+    struct error unreadable = {0};
     struct yaml_node *root = NULL;
     struct stat info;
     const char *folder = file_join(&runs->arena, runs->folder, runs->name[i]);
@@ -118,8 +134,10 @@ static bool runs_add(cJSON *list, struct runs *runs, int i)
     char changed[32] = "";
     if (!cJSON_AddItemToArray(list, object) || !status || !metrics)
         return false;
-    if (yaml_read_file(&root, status, &runs->arena, &ignored))
+    if (yaml_read_file(&root, status, &runs->arena, &unreadable))
         root = NULL; /* being written, or not ours: the row stays, without numbers */
+    if (unreadable.no_memory)
+        return false;
     if (stat(metrics, &info) == 0)
         job_time_text(changed, (int64_t)info.st_mtim.tv_sec * 1000);
 
@@ -143,48 +161,51 @@ enum MHD_Result runs_respond(struct request *request)
     struct runs runs;
     cJSON *object = cJSON_CreateObject(), *list = cJSON_AddArrayToObject(object, "runs");
     runs_open(&runs, request);
-    bool ok = list != NULL;
+    bool ok = list && !runs.short_of_memory;
     for (int i = 0; ok && i < runs.n; i++)
         ok = runs_add(list, &runs, i);
     char *text = ok ? cJSON_PrintUnformatted(object) : NULL;
     cJSON_Delete(object);
     arena_done(&runs.arena);
-    return respond_json(request, 200, text);
+    return text ? respond_json(request, 200, text) : runs_refuse(request, RUNS_SHORT);
 }
 
 /* --- files of one run --- */
 
-/* An open file of the run that the request names: FOLDER/part, or of several the one named. -1: there is none. */
+/* An open file of the run that the request names: FOLDER/part, or of several the one named. RUNS_ABSENT, RUNS_SHORT. */
 static int runs_open_file(struct request *request, const char *part, const char *file, struct stat *ret_info)
 {
     const char *wanted = request_argument(request, "run");
     struct runs runs;
-    int handle = -1;
+    int handle = RUNS_ABSENT;
     if (!request->server->config->runs || !wanted)
-        return -1;
+        return handle;
     runs_open(&runs, request);
     for (int i = 0; i < runs.n && handle < 0; i++) {
         if (strcmp(runs.name[i], wanted) != 0)
             continue;
-        const char *folder = file_join(&runs.arena, runs.folder, runs.name[i]);
-        const char *path = folder ? file_join(&runs.arena, folder, part) : NULL;
+        const char *folder = runs_path(&runs, runs.folder, runs.name[i]);
+        const char *path = folder ? runs_path(&runs, folder, part) : NULL;
         struct config_strings names = {0};
-        struct error ignored = {0};
+        struct error unreadable = {0};
 
         /* A picture must be one of those listed. */
         bool listed = !file;
-        if (path && file && !file_list(&names, path, &runs.arena, &ignored))
+        if (path && file && !file_list(&names, path, &runs.arena, &unreadable))
             for (int64_t k = 0; k < names.n && !listed; k++)
                 listed = runs_is_picture(file) && strcmp(names.items[k], file) == 0;
         if (path && listed && file)
-            path = file_join(&runs.arena, path, file);
-        handle = path && listed ? open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK) : -1;
+            path = runs_path(&runs, path, file);
+        runs.short_of_memory |= unreadable.no_memory;
+        handle = path && listed ? open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK) : RUNS_ABSENT;
     }
     arena_done(&runs.arena);
+    if (handle < 0 && runs.short_of_memory)
+        return RUNS_SHORT;
 
     if (handle >= 0 && (fstat(handle, ret_info) || !S_ISREG(ret_info->st_mode))) {
         close(handle);
-        handle = -1;
+        handle = RUNS_ABSENT;
     }
     return handle;
 }
@@ -218,9 +239,9 @@ enum MHD_Result runs_respond_picture(struct request *request)
     const char *name = request_argument(request, "picture");
     struct stat info;
     char tag[64];
-    int handle = name ? runs_open_file(request, "validation", name, &info) : -1;
+    int handle = name ? runs_open_file(request, "validation", name, &info) : RUNS_ABSENT;
     if (handle < 0)
-        return runs_absent(request);
+        return runs_refuse(request, handle);
     runs_tag(tag, &info);
     struct MHD_Response *response = MHD_create_response_from_fd((size_t)info.st_size, handle);
     if (!response)
@@ -260,7 +281,7 @@ enum MHD_Result runs_respond_metrics(struct request *request)
     char tag[64];
     int handle = runs_open_file(request, "metrics.tsv", NULL, &info);
     if (handle < 0)
-        return runs_absent(request);
+        return runs_refuse(request, handle);
     runs_tag(tag, &info);
 
     const size_t most = (size_t)info.st_size < METRICS_MAX_BYTES ? (size_t)info.st_size : METRICS_MAX_BYTES;

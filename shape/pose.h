@@ -42,10 +42,10 @@ extern const struct pose_fit pose_fit_new_skull, pose_fit_training,
     pose_fit_refine; /* {40,20,7} {30,20,7} {30,8,7}, prior .05 */
 
 /* In place, from the pose given. *ret_loss: the mean Tukey loss, 0..1, of the points up to 105 degrees from the vertex.
- * One thread, no allocation that depends on it: the same bits anywhere. STATUS_FAILED where no point counts. */
+ * One thread, no allocation: the same bits anywhere. STATUS_FAILED says of the points that they hold no pose. */
 enum status pose_refine(struct pose *pose, double *ret_loss, const struct cloud *cloud, const struct disc *disc,
                         const float *template, const struct pose_fit *fit, struct error *error);
-/* From five starts, `start` nodding by -20 .. 20 degrees, over threads; the smallest loss wins. */
+/* From five starts, `start` nodding by -20 .. 20 degrees, over threads; the smallest loss wins. No allocation. */
 enum status pose_best(struct pose *ret, double *ret_loss, const struct cloud *cloud, const struct disc *disc,
                       const float *template, const struct pose *start, const struct pose_fit *fit, struct error *error);
 

@@ -205,18 +205,31 @@ struct candidate {
     double score; /* loss, with a little for being far from upright */
 };
 
-/* One start: a cloud from the pose's centre, fitted. A wrong start's loss is 1. */
-static void search_fit(struct candidate *candidate, const struct search *search, const struct pose_fit *fit)
+/* One start: a cloud from the pose's centre, fitted. A wrong start's loss is 1. False when memory is out. */
+static bool search_fit(struct candidate *candidate, const struct search *search, const struct pose_fit *fit)
 {
     struct cloud cloud = {0};
     struct error error = {0};
     double loss = 1;
-    enum status status = search_trace(&cloud, search->coarse, &search->coarse_field, &candidate->pose, &search->rays,
-                                      SEARCH_CELL_MM, &error);
-    if (!status && cloud.n > search->rays.n_rays / 4)
-        status = pose_refine(&candidate->pose, &loss, &cloud, search->disc, search->template, fit, &error);
-    candidate->score = status ? 1 : loss;
+    if (search_trace(&cloud, search->coarse, &search->coarse_field, &candidate->pose, &search->rays, SEARCH_CELL_MM,
+                     &error))
+        return false;
+    if (cloud.n > search->rays.n_rays / 4 &&
+        pose_refine(&candidate->pose, &loss, &cloud, search->disc, search->template, fit, &error))
+        loss = 1;
+    candidate->score = loss;
     cloud_done(&cloud);
+    return true;
+}
+
+static enum status search_fit_all(struct candidate *candidates, int n, const struct search *search,
+                                  const struct pose_fit *fit, struct error *error)
+{
+    bool whole = true;
+#pragma omp parallel for schedule(dynamic, 1) reduction(&& : whole)
+    for (int i = 0; i < n; i++)
+        whole = search_fit(&candidates[i], search, fit) && whole;
+    return whole ? STATUS_OK : error_memory(error, (size_t)search->rays.n_rays * sizeof(double[3]), "a starting pose");
 }
 
 /* Starting rotations: the vertex at each of a Fibonacci lattice of directions, turned about it in steps; the first is
@@ -258,22 +271,23 @@ static enum status search_coarse(struct pose *ret, double *ret_loss, const struc
     struct candidate *candidates = memory_alloc(SEARCH_STARTS, sizeof *candidates);
     if (!candidates)
         return error_memory(error, SEARCH_STARTS * sizeof *candidates, "starting poses");
-#pragma omp parallel for schedule(dynamic, 4)
     for (int i = 0; i < SEARCH_STARTS; i++) {
         candidates[i].pose = (struct pose){.scale = {1, 1, 1}};
         search_start(candidates[i].pose.rotation, i);
         search_centre(&candidates[i].pose, &search->bone);
-        search_fit(&candidates[i], search, &first);
     }
-    search_sort(candidates, SEARCH_STARTS);
-#pragma omp parallel for schedule(dynamic, 1)
-    for (int i = 0; i < SEARCH_KEPT; i++)
-        search_fit(&candidates[i], search, &then);
-    search_sort(candidates, SEARCH_KEPT);
-    *ret = candidates[0].pose;
-    *ret_loss = candidates[0].score;
+    enum status status = search_fit_all(candidates, SEARCH_STARTS, search, &first, error);
+    if (!status) {
+        search_sort(candidates, SEARCH_STARTS);
+        status = search_fit_all(candidates, SEARCH_KEPT, search, &then, error);
+    }
+    if (!status) {
+        search_sort(candidates, SEARCH_KEPT);
+        *ret = candidates[0].pose;
+        *ret_loss = candidates[0].score;
+    }
     memory_free(candidates);
-    return STATUS_OK;
+    return status;
 }
 
 /* Angles of N = R' = Rz(turn) Rx(nod) Ry(lean), a head that is upside down put upright about x first. */
@@ -291,20 +305,21 @@ static void search_angles(struct pose_found *found)
 }
 
 /* From five pitches about `start`, on the surface of the mask as it is, seen as in fitting a model: from 85 mm below
- * the top. */
+ * the top. Where no pose fits, the loss is INFINITY. */
 static enum status search_about(struct pose_found *found, const struct pose *start, const struct search *search,
                                 const struct volume *skull, struct error *error)
 {
     struct pose centred = *start;
     struct cloud cloud = {0};
+    struct error no_fit = {0};
     for (int a = 0; a < 3; a++)
         centred.scale[a] = 1;
     search_centre(&centred, &search->bone);
     enum status status = search_trace(&cloud, skull, &search->field, &centred, search->disc, POSE_STEP_MM, error);
     found->n_points = cloud.n;
-    if (!status)
-        status = pose_best(&found->pose, &found->loss, &cloud, search->disc, search->template, &centred,
-                           &pose_fit_new_skull, error);
+    if (!status && pose_best(&found->pose, &found->loss, &cloud, search->disc, search->template, &centred,
+                             &pose_fit_new_skull, &no_fit))
+        found->loss = INFINITY;
     cloud_done(&cloud);
     return status;
 }
@@ -317,15 +332,16 @@ static enum status search_all(struct pose_found *found, const struct search *sea
     static const double surely = 0.16;
     const struct pose upright = {.rotation = {{1, 0, 0}, {0, 1, 0}, {0, 0, 1}}};
     struct pose_found other = {0};
-    struct error none = {0};
-    if (search_about(found, &upright, search, skull, &none))
-        found->loss = INFINITY;
+    if (search_about(found, &upright, search, skull, error))
+        return error->status;
     struct pose start = found->pose;
     double loss;
     if (found->loss < surely) { /* of a head tilted far, once more along its own axes, as the model's heads were seen */
         const double trace = start.rotation[0][0] + start.rotation[1][1] + start.rotation[2][2];
         const bool tilted = trace < 1 + 2 * cos(25 * SEARCH_PI / 180);
-        if (tilted && !search_about(&other, &start, search, skull, &none) && other.loss < surely)
+        if (tilted && search_about(&other, &start, search, skull, error))
+            return error->status;
+        if (tilted && other.loss < surely)
             *found = other;
         return STATUS_OK;
     }
@@ -409,8 +425,6 @@ static bool search_plausible(const struct pose_found *found)
 static enum status search_check_pose(struct pose_found *found, const struct search *search, const char *name,
                                      struct error *error)
 {
-    if (search_seen(&found->seen_share, &found->pose, search, error))
-        return error->status;
     if (!search_plausible(found))
         return error_set(
             error, STATUS_FAILED,
@@ -418,6 +432,8 @@ static enum status search_check_pose(struct pose_found *found, const struct sear
             "skull, a phantom (models/phantom.h5 restores those), or a skull with straps, a pad or a table about it "
             "(remove them from the mask, or crop the volume to the head)",
             name, found->loss, SEARCH_WORST_LOSS);
+    if (search_seen(&found->seen_share, &found->pose, search, error))
+        return error->status;
     if (found->seen_share < SEARCH_LEAST_SEEN)
         return error_set(
             error, STATUS_FAILED,

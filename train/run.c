@@ -304,16 +304,18 @@ enum status run_set_aside(const char *folder, struct error *error)
     return status;
 }
 
-bool run_busy(const char *folder)
+enum status run_busy(bool *ret, const char *folder, struct error *error)
 {
     struct arena arena = {0};
     char *path = file_join(&arena, folder, "log.txt");
-    FILE *log = path ? fopen(path, "re") : NULL;
-    bool busy = log && flock(fileno(log), LOCK_SH | LOCK_NB) != 0;
+    if (!path)
+        return error_memory(error, strlen(folder), "a path");
+    FILE *log = fopen(path, "re");
+    *ret = log && flock(fileno(log), LOCK_SH | LOCK_NB) != 0;
     if (log)
         fclose(log);
     arena_done(&arena);
-    return busy;
+    return STATUS_OK;
 }
 
 void run_close(struct run *run)

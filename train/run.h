@@ -53,7 +53,7 @@ bool run_is_finished(const char *folder);
  * happens to a folder that has one, or is not there. */
 enum status run_set_aside(const char *folder, struct error *error);
 /* Another process holds the folder's lock: the run goes on at this moment. */
-bool run_busy(const char *folder);
+enum status run_busy(bool *ret, const char *folder, struct error *error);
 enum status run_write_status(struct run *run, const struct run_status *status, struct error *error);
 const char *run_path(struct run *run, const char *name); /* FOLDER/name, in the run's arena; NULL when memory is out */
 void run_close(struct run *run);

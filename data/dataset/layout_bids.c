@@ -16,25 +16,34 @@ bool layout_is_bids(const struct config_strings *names)
     return false;
 }
 
-/* The value of an entity of the stem ("sub", "desc") in the arena; NULL: not there (or memory is out). */
-static const char *bids_entity(struct arena *arena, const char *stem, const char *key)
+/* The value of an entity ("sub", "desc") within the stem; {NULL, 0}: not there. */
+struct bids_value {
+    const char *at;
+    int length;
+};
+static struct bids_value bids_entity(const char *stem, const char *key)
 {
     const size_t n = strlen(key);
     for (const char *part = stem; part; part = strchr(part, '_')) {
         part += *part == '_';
         if (strncmp(part, key, n) == 0 && part[n] == '-')
-            return arena_printf(arena, "%.*s", (int)strcspn(part + n + 1, "_"), part + n + 1);
+            return (struct bids_value){part + n + 1, (int)strcspn(part + n + 1, "_")};
     }
-    return NULL;
+    return (struct bids_value){NULL, 0};
+}
+
+static bool bids_is(struct bids_value value, const char *word)
+{
+    return strlen(word) == (size_t)value.length && strncmp(value.at, word, (size_t)value.length) == 0;
 }
 
 /* desc-implant, or label-implant: what the mask is of. Without either it is a complete skull. */
-static int bids_role(const char *desc)
+static int bids_role(struct bids_value desc)
 {
-    for (int r = 0; desc && r < ROLE_N; r++)
-        if (strcmp(desc, layout_role_names[r]) == 0)
+    for (int r = 0; desc.at && r < ROLE_N; r++)
+        if (bids_is(desc, layout_role_names[r]))
             return r;
-    return !desc || strcmp(desc, "skull") == 0 || strcmp(desc, "bone") == 0 ? ROLE_COMPLETE : -1;
+    return !desc.at || bids_is(desc, "skull") || bids_is(desc, "bone") ? ROLE_COMPLETE : -1;
 }
 
 static enum status bids_visit(struct layout_finder *finder, const char *path, const char *relative, const void *context)
@@ -50,17 +59,18 @@ static enum status bids_visit(struct layout_finder *finder, const char *path, co
     if (strcmp(suffix, "mask") != 0 && strcmp(suffix, "dseg") != 0)
         return layout_finder_reject(finder, path, "no mask (BIDS suffix mask or dseg)");
 
-    const char *subject = bids_entity(finder->arena, stem, "sub"), *session = bids_entity(finder->arena, stem, "ses");
-    const char *desc = bids_entity(finder->arena, stem, "desc"), *run = bids_entity(finder->arena, stem, "run");
-    const int role = bids_role(desc ? desc : bids_entity(finder->arena, stem, "label"));
+    const struct bids_value subject = bids_entity(stem, "sub"), session = bids_entity(stem, "ses"),
+                            desc = bids_entity(stem, "desc"), run = bids_entity(stem, "run");
+    const int role = bids_role(desc.at ? desc : bids_entity(stem, "label"));
     if (role < 0)
         return layout_finder_reject(finder, path, "desc is none of complete, skull, bone, defective, implant");
     struct layout_entry entry = {.path = path, .role = (enum layout_role)role, .split = LAYOUT_SPLIT_NONE};
-    entry.name = session ? arena_printf(finder->arena, "sub-%s_ses-%s", subject, session)
-                         : arena_printf(finder->arena, "sub-%s", subject);
-    entry.group = arena_printf(finder->arena, "sub-%s", subject);
+    entry.group = arena_printf(finder->arena, "sub-%.*s", subject.length, subject.at);
+    entry.name = session.at ? arena_printf(finder->arena, "sub-%.*s_ses-%.*s", subject.length, subject.at,
+                                           session.length, session.at)
+                            : entry.group;
     if (role != ROLE_COMPLETE)
-        entry.defect = run ? arena_printf(finder->arena, "run-%s", run) : "d00";
+        entry.defect = run.at ? arena_printf(finder->arena, "run-%.*s", run.length, run.at) : "d00";
     return layout_finder_add(finder, entry);
 }
 

@@ -143,17 +143,16 @@ bool hounsfield_looks_like_ct(const struct volume *volume)
         return false;
 
     /* Label maps have few values, a CT has thousands */
-    uint8_t *seen = memory_zalloc(SLOTS, 1);
+    uint8_t seen[SLOTS / 8] = {0};
     const int64_t n = grid_voxels(&volume->grid);
     int n_distinct = 0;
-    for (int64_t i = 0; seen && i < n && n_distinct <= DISTINCT_MIN; i++) {
+    for (int64_t i = 0; i < n && n_distinct <= DISTINCT_MIN; i++) {
         const double slot = fmin(hounsfield_stored(volume, i) - e.lowest, SLOTS - 1);
-        if (!(slot >= 0) || seen[(int64_t)slot])
+        if (!(slot >= 0) || seen[(int64_t)slot / 8] >> (int64_t)slot % 8 & 1)
             continue;
-        seen[(int64_t)slot] = 1;
+        seen[(int64_t)slot / 8] |= (uint8_t)(1 << (int64_t)slot % 8);
         n_distinct++;
     }
 
-    memory_free(seen);
     return n_distinct > DISTINCT_MIN;
 }

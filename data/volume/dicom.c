@@ -128,6 +128,7 @@ static enum status dicom_check_zip(const struct dicom *dicom, struct error *erro
 
 /* ---- series ---- */
 
+/* "" where it has none; NULL when memory is out. */
 static const char *dicom_text(struct arena *arena, const cJSON *root, const char *key)
 {
     const cJSON *item = cJSON_GetObjectItemCaseSensitive(root, key);
@@ -135,12 +136,11 @@ static const char *dicom_text(struct arena *arena, const cJSON *root, const char
     for (char *c = text; c && *c; c++) /* it comes from a file and goes to a terminal */
         if ((unsigned char)*c < ' ' || *c == 127)
             *c = ' ';
-    return text ? text : "";
+    return text;
 }
 
-/* Of one conversion's outputs the corrected one: STEM_Tilt..., STEM_Eq... instead of STEM. */
-static void dicom_find_corrected(struct dicom_series *series, const char *folder, const char *stem,
-                                 const struct config_strings *names, struct arena *arena)
+/* Of one conversion's outputs the corrected one: STEM_Tilt..., STEM_Eq... instead of STEM. NULL: none. */
+static const char *dicom_find_corrected(const char **ret_note, const char *stem, const struct config_strings *names)
 {
     const size_t length = strlen(stem);
     const char *best = NULL;
@@ -153,11 +153,11 @@ static void dicom_find_corrected(struct dicom_series *series, const char *folder
             best = name;
     }
     const bool tilt = best && strstr(best + length, "_Tilt"), eq = best && strstr(best + length, "_Eq");
-    series->path = best ? file_join(arena, folder, best) : NULL;
-    series->note = tilt && eq ? "gantry tilt and uneven spacing corrected"
-                   : tilt     ? "gantry tilt corrected"
-                   : eq       ? "uneven spacing corrected"
-                              : "";
+    *ret_note = tilt && eq ? "gantry tilt and uneven spacing corrected"
+                : tilt     ? "gantry tilt corrected"
+                : eq       ? "uneven spacing corrected"
+                           : "";
+    return best;
 }
 
 static int dicom_compare(const void *a, const void *b)
@@ -189,10 +189,18 @@ static enum status dicom_add(struct dicom *dicom, const char *folder, const char
     series->description = dicom_text(&dicom->arena, root, "SeriesDescription");
     series->modality = dicom_text(&dicom->arena, root, "Modality");
     cJSON_Delete(root);
-    dicom_find_corrected(series, folder, stem, names, &dicom->arena);
+    const char *converted = dicom_find_corrected(&series->note, stem, names);
+    series->path = converted ? file_join(&dicom->arena, folder, converted) : NULL;
+    if (!series->description || !series->modality || (converted && !series->path))
+        return error_memory(error, strlen(name), "a DICOM series");
 
     /* A scout or a series of several times is not a volume: left out */
-    if (!series->path || volume_read_header(&header, series->path, &unreadable))
+    const bool readable = converted && !volume_read_header(&header, series->path, &unreadable);
+    if (unreadable.no_memory) {
+        *error = unreadable;
+        return STATUS_FAILED;
+    }
+    if (!readable)
         return STATUS_OK;
     series->grid = header.grid;
     dicom->n += header.grid.dim[0] > 1 && header.grid.dim[1] > 1 && header.grid.dim[2] > 1;

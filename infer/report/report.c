@@ -16,6 +16,7 @@
 #include "infer/report/report_prediction.h"
 #include "infer/report/report_shape.h"
 
+enum { REPORT_WARNING_BYTES = 512 };
 static const double RIM_REACH_MM = 5, RIM_FACING_COS = 0.7, SPILL_REACH_MM = 15;
 
 /* What the measurements share. */
@@ -274,13 +275,16 @@ static enum status report_measure_box(struct measurement *m, struct box box, str
 
 void report_warn(struct report *report, const char *format, ...)
 {
-    char text[512];
+    char text[REPORT_WARNING_BYTES];
     va_list args;
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
+    if (report->n_warnings == REPORT_MAX_WARNINGS)
+        return;
     const char *kept = arena_strdup(&report->arena, text);
-    if (kept && report->n_warnings < REPORT_MAX_WARNINGS)
+    report->warning_lost |= !kept;
+    if (kept)
         report->warnings[report->n_warnings++] = kept;
 }
 
@@ -562,6 +566,10 @@ enum status report_make(struct report *ret, const struct restoration *restoratio
     for (int64_t i = 0; request->notes && i < request->notes->n; i++)
         report_warn(&report, "%s", request->notes->items[i]);
     report_warn_model(&report, restorer_model(restorer));
+    if (report.warning_lost) {
+        report_done(&report);
+        return error_memory(error, REPORT_WARNING_BYTES, "the report's warnings");
+    }
     *ret = report;
 
     return STATUS_OK;

@@ -52,6 +52,7 @@ struct report {
     struct insertion insertion;                         /* its numbers; n 0: not looked for */
     int64_t n_warnings;
     const char *warnings[REPORT_MAX_WARNINGS];
+    bool warning_lost; /* memory was out: report_make fails */
     struct arena arena;
 };
 

@@ -166,17 +166,18 @@ static void page_fact(FILE *file, const char *name, const char *format, ...)
     fputs("</div>\n", file);
 }
 
-static void page_work(FILE *file, const struct report *report, const struct restoration *restoration,
-                      const struct restorer *restorer)
+static enum status page_work(FILE *file, const struct report *report, const struct restoration *restoration,
+                             const struct restorer *restorer, struct error *error)
 {
     const struct grid *grid = &restoration->implant.grid;
     const struct model *model = restorer_model(restorer);
     const struct shape_model *shape = restorer_shape(restorer);
-    fputs("<h2>Work</h2><dl>\n", file);
     char hash[REPORT_HASH_BYTES];
-    struct error ignored = {0};
+    if (report_model_hash(hash, restorer, error))
+        return error->status;
+    fputs("<h2>Work</h2><dl>\n", file);
     page_fact(file, "model", "%s", file_base(restorer_path(restorer)));
-    if (!report_model_hash(hash, restorer, &ignored) && *hash)
+    if (*hash)
         page_fact(file, "model's hash (XXH64)", "%s", hash);
     if (model)
         page_fact(file, "network", "%s, %" PRId64 " parameters", model->network.name ? model->network.name : "unnamed",
@@ -198,6 +199,7 @@ static void page_work(FILE *file, const struct report *report, const struct rest
     page_fact(file, "write", "%.1f s", report->write_s);
     page_fact(file, "picture", "%.1f s", report->picture_s);
     fputs("</dl>\n", file);
+    return STATUS_OK;
 }
 
 static void page_warnings(FILE *file, const struct report *report)
@@ -243,7 +245,8 @@ static enum status page_write(FILE *file, const struct report *report, const str
         fputs("</div>\n", file);
     }
 
-    page_work(file, report, restoration, restorer);
+    if (!status)
+        status = page_work(file, report, restoration, restorer, error);
     fputs("</html>\n", file);
 
     return status;

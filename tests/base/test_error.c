@@ -95,6 +95,11 @@ static void test_memory(void)
 {
     struct error error = {0};
     CHECK_FAILS(error_memory(&error, (size_t)3 << 20, "a skull"), &error, STATUS_FAILED, "memory: a skull: 3.0 MiB");
+    CHECK(error.no_memory);
+    error_while(&error, "reading");
+    CHECK(error.no_memory);
+    error_set(&error, STATUS_FAILED, "no skull");
+    CHECK(!error.no_memory);
     CHECK_FAILS(error_memory(&error, 12, "a name"), &error, STATUS_FAILED, "a name: 12 bytes");
 }
 
