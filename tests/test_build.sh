@@ -9,30 +9,36 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
 fresh() { # fresh COMPILER JOBS TARGET...
-    compiler=$1 jobs=$2
+    compiler=$1 jobs=$2 build=$work/$(basename "$1")
     shift 2
     echo "building with $compiler, $jobs job(s): ${*:-everything}"
-    rm -rf "$work/build" "$work/skulls" "$work/out"
-    cmake -S "$root" -B "$work/build" -G 'Unix Makefiles' -Wno-dev -D CMAKE_C_COMPILER="$compiler" -D CALVARIA_WEB=OFF \
-        > "$work/log" 2>&1 || { tail -20 "$work/log"; exit 1; }
+    rm -rf "$build"
+    cmake -S "$root" -B "$build" -G 'Unix Makefiles' -Wno-dev -D CMAKE_C_COMPILER="$compiler" -D CALVARIA_WEB=OFF \
+        > "$build.log" 2>&1 || { tail -20 "$build.log"; exit 1; }
     if [ $# -gt 0 ]; then set -- --target "$@"; fi
-    cmake --build "$work/build" --parallel "$jobs" "$@" > "$work/log" 2>&1 || { grep -E 'error|Error' -A3 "$work/log"; exit 1; }
+    cmake --build "$build" --parallel "$jobs" "$@" > "$build.log" 2>&1 || { grep -E 'error|Error' -A3 "$build.log"; exit 1; }
 }
 
 if [ "${1:-}" != --whole ]; then
     fresh "${CC:-cc}" 1 calvaria_onnx_code
-    [ -f "$work/build/generated/onnx.pb-c.h" ] || { echo "no generated/onnx.pb-c.h"; exit 1; }
+    [ -f "$build/generated/onnx.pb-c.h" ] || { echo "no generated/onnx.pb-c.h"; exit 1; }
     exit 0
 fi
 
-built=0
-for compiler in gcc clang clang-14 clang-16; do
-    command -v "$compiler" > /dev/null || continue
-    [ "$built" -lt 2 ] || break # one Clang is enough
-    for jobs in 1 2; do fresh "$compiler" "$jobs"; done
-    # Without --model: the default one, found from any folder.
-    (cd / && "$work/build/calvaria" phantom --out "$work/skulls" --count 1 --seed 1 --spacing-mm 4 --quiet &&
-        "$work/build/calvaria" infer "$work"/skulls/*.nii.gz --out "$work/out" --quiet > /dev/null)
-    built=$((built + 1))
+clang=
+for name in clang clang-14 clang-16; do
+    [ -n "$clang" ] || ! command -v "$name" > /dev/null || clang=$name
 done
-[ "$built" -eq 2 ] || { echo "skipped: only $built of GCC and Clang is installed"; exit 77; }
+command -v gcc > /dev/null && [ -n "$clang" ] || { echo "skipped: GCC and Clang are not both installed"; exit 77; }
+
+# One job each, side by side; then each with two.
+fresh gcc 1 &
+first=$!
+(fresh "$clang" 1)
+wait "$first"
+for compiler in gcc "$clang"; do
+    fresh "$compiler" 2
+    # Without --model: the default one, found from any folder.
+    (cd / && "$build/calvaria" phantom --out "$build/skulls" --count 1 --seed 1 --spacing-mm 4 --quiet &&
+        "$build/calvaria" infer "$build"/skulls/*.nii.gz --out "$build/out" --quiet > /dev/null)
+done

@@ -69,6 +69,12 @@ clean "$calvaria" export "$in/run" --onnx "$out/model.onnx" --model "$out/model.
 clean "$calvaria" import-keras tests/infer/keras/k3_joints.h5 --out "$out/keras.h5"
 clean "$calvaria" features --model "$in/run" "$defective" --out "$out/features"
 clean "$calvaria" infer --model builtin:mirror --set 'postprocess=[{keep_largest: 1}]' --mesh-format all --insertable --no-picture "$defective" --out "$out"
+clean "$calvaria" infer --model "$in/run" --no-picture "$defective" --out "$out/by_network"
+printf 'name: grid\nbase: tiny.yaml\nset: [data.set=set.h5, data.defects=sphere.yaml, train.threads=1]\nseeds: [1]\n' >"$in/grid.yaml"
+printf 'axes: [{ name: rate, values: [{ name: low, set: [optimizer.lr=1.0e-3] }] }]\nevaluate: { cases: 1, defects: sphere.yaml }\n' >>"$in/grid.yaml"
+clean "$calvaria" ablate "$in/grid.yaml" --out "$out/grid"
+clean "$calvaria" view "$in" --out "$out/view.png"
+clean "$calvaria" runs "$in" --json
 clean "$calvaria" mesh "$out/phantom_001_d00_implant.nii.gz" --out "$out/implant.3mf"
 clean "$calvaria" evaluate --truth "$in" --predicted "$in" --out "$out/table"
 mkdir -p "$out/job/in" "$out/job/work" "$out/job/out"
