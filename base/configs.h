@@ -5,8 +5,8 @@
 
 #include "base/memory.h"
 
-/* The folder of a kind, as "recipes"; NULL: it is not there. In arena. */
-char *configs_folder(struct arena *arena, const char *kind);
+/* The folder of a kind, as "recipes"; *ret NULL: it is not there. In arena. */
+enum status configs_folder(const char **ret, struct arena *arena, const char *kind, struct error *error);
 /* The file that name stands for: itself where it exists; configs/KIND/NAME.yaml of the program, also where
  * "configs/KIND/NAME.yaml" is its name and the working folder another one. STATUS_USAGE with the nearest name where
  * there is none. In arena. */

@@ -31,7 +31,7 @@ enum { ERROR_MAX = 20, ERROR_CAPACITY = 8192 };
 struct error {
     enum status status;
     int n_errors;   /* messages collected */
-    bool no_memory; /* or no file handle: what was asked was not answered, whatever the answer would have been */
+    bool no_memory; /* what was asked was not answered, whatever the answer would have been */
     size_t length;
     char text[ERROR_CAPACITY]; /* messages and "while" lines, each ended by '\n' */
 };

@@ -23,7 +23,7 @@ static enum status file_fail(struct error *error, const char *path, const char *
                        : number == EROFS                     ? " (write to another disk)"
                                                              : "";
     error_set(error, STATUS_FAILED, "%s: %s: %s%s", path, what, strerror(number), hint);
-    error->no_memory = number == ENOMEM || number == EMFILE || number == ENFILE;
+    error->no_memory = number == ENOMEM;
     return STATUS_FAILED;
 }
 

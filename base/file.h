@@ -64,8 +64,8 @@ char *file_join(struct arena *arena, const char *folder, const char *name);
 const char *file_base(const char *path);                  /* after the last '/' */
 char *file_folder(struct arena *arena, const char *path); /* before the last '/', or "." */
 /* What is shipped with the program: the first of `places` (NULL-terminated, as "../share/calvaria/web"), taken from the
- * running program's own folder, that exists. NULL: none. In arena. */
-char *file_shipped(struct arena *arena, const char *const *places);
+ * running program's own folder, that exists. *ret NULL: none. In arena. */
+enum status file_shipped(const char **ret, struct arena *arena, const char *const *places, struct error *error);
 bool file_has_suffix(const char *path, const char *suffix); /* case-insensitive */
 
 #endif

@@ -295,12 +295,12 @@ static void options_print_option(const struct option *option, int width, FILE *f
     fprintf(file, "\n");
 }
 
-void options_help(const struct config_table *table, FILE *file)
+enum status options_help(const struct config_table *table, FILE *file, struct error *error)
 {
     struct arena arena = {0};
-    struct error error = {0};
-    struct options options = {.table = table, .arena = &arena, .error = &error};
-    if (options_flatten(&options, table, 0, "") == STATUS_OK) {
+    struct options options = {.table = table, .arena = &arena, .error = error};
+    const enum status status = options_flatten(&options, table, 0, "");
+    if (!status) {
         int width = 0;
         for (int i = 0; i < options.n; i++) {
             int left = options_print_left(&options.items[i], NULL);
@@ -310,4 +310,5 @@ void options_help(const struct config_table *table, FILE *file)
             options_print_option(&options.items[i], width, file);
     }
     arena_done(&arena);
+    return status;
 }

@@ -7,6 +7,7 @@
 #include <limits.h>
 #include <link.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -30,15 +31,19 @@ static bool shipped_program(char path[PATH_MAX])
     return n > 0;
 }
 
-char *file_shipped(struct arena *arena, const char *const *places)
+enum status file_shipped(const char **ret, struct arena *arena, const char *const *places, struct error *error)
 {
     char own[PATH_MAX];
-    const char *folder = shipped_library(own) || shipped_program(own) ? file_folder(arena, own) : NULL;
-    for (int i = 0; folder && places[i]; i++) {
-        char *path = file_join(arena, folder, places[i]);
+    *ret = NULL;
+    if (!shipped_library(own) && !shipped_program(own))
+        return STATUS_OK;
+    const char *folder = file_folder(arena, own);
+    for (int i = 0; !*ret && places[i]; i++) {
+        const char *path = folder ? file_join(arena, folder, places[i]) : NULL;
         struct stat info;
-        if (!path || stat(path, &info) == 0) /* without memory no later place is taken for the first */
-            return path;
+        if (!path)
+            return error_memory(error, strlen(own), "a path");
+        *ret = stat(path, &info) == 0 ? path : NULL;
     }
-    return NULL;
+    return STATUS_OK;
 }

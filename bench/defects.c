@@ -611,7 +611,7 @@ int main(int argc, char **argv)
     if (error.status) {
         error_print(stderr, &error);
         if (status == STATUS_USAGE)
-            options_help(&options_table, stderr);
+            options_help(&options_table, stderr, &error);
     }
     arena_done(&arena);
     return (int)status;

@@ -341,7 +341,7 @@ int main(int argc, char **argv)
 
     if (options_parse(&bench_table, &options, argc - 1, argv + 1, &arguments, &arena, &error)) {
         error_print(stderr, &error);
-        options_help(&bench_table, stderr);
+        options_help(&bench_table, stderr, &error);
         return (int)error.status;
     }
 

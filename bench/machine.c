@@ -28,7 +28,7 @@ int main(int argc, char **argv)
     struct error error = {0};
     if (options_parse(&machine_table, &options, argc - 1, argv + 1, &arguments, &arena, &error)) {
         error_print(stderr, &error);
-        options_help(&machine_table, stderr);
+        options_help(&machine_table, stderr, &error);
         return (int)error.status;
     }
     parallel_set_threads((int)options.threads);

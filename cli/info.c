@@ -152,6 +152,11 @@ static enum status info_model(const char *path, const struct info_options *optio
     return status;
 }
 
+static enum status info_dump(const struct config_table *table, const void *value, struct error *error)
+{
+    return config_dump(table, value, stdout) ? STATUS_OK : error_memory(error, 0, "a configuration");
+}
+
 static enum status info_shape(const char *path, struct error *error)
 {
     struct shape_model model;
@@ -173,9 +178,9 @@ static enum status info_shape(const char *path, struct error *error)
         printf("licence    %s\n", model.licence);
     printf("interval   50 %%: +-%.2f sd, 90 %%: +-%.2f sd\n", model.calibration.factor_50, model.calibration.factor_90);
     printf("--- covariance\n");
-    config_dump(&covariance_table, &model.covariance, stdout);
+    status = info_dump(&covariance_table, &model.covariance, error);
     shape_model_done(&model);
-    return STATUS_OK;
+    return status;
 }
 
 static enum status info_run(const char *folder, struct arena *arena, struct error *error)
@@ -191,7 +196,9 @@ static enum status info_run(const char *folder, struct arena *arena, struct erro
         char *text = NULL;
         size_t bytes = 0;
         const char *path = file_join(arena, folder, parts[i]);
-        if (!path || !file_exists(path))
+        if (!path)
+            return error_memory(error, strlen(folder), "a path");
+        if (!file_exists(path))
             continue;
         enum status status = file_read(&text, &bytes, path, 1 << 20, error);
         if (status)
@@ -239,7 +246,7 @@ static enum status info_yaml(const char *path, const struct info_options *option
         status = defects_read(&defects, path, arena, error);
         if (!status) {
             printf("defects    %s\n", path);
-            config_dump(&defects_table, &defects, stdout);
+            status = info_dump(&defects_table, &defects, error);
         }
         return status;
     }
@@ -258,24 +265,29 @@ static enum status info_yaml(const char *path, const struct info_options *option
     status = recipe_read(&recipe, path, 0, NULL, arena, error);
     if (!status) {
         printf("recipe     %s\n", path);
-        config_dump(&recipe_table, &recipe, stdout);
-        status = info_network(&recipe.network, options, error);
+        status = info_dump(&recipe_table, &recipe, error);
+        if (!status)
+            status = info_network(&recipe.network, options, error);
     }
 
     return status;
 }
 
 /* A recipe, network or mixture of defects that comes with the program; else what was given. */
-static const char *info_find(const char *name, struct arena *arena)
+static enum status info_find(const char **ret, const char *name, struct arena *arena, struct error *error)
 {
     static const char *const kinds[] = {"recipes", "networks", "defects"};
     for (int k = 0; k < 3; k++) {
         struct error none = {0};
-        const char *path;
-        if (!configs_find(&path, kinds[k], name, arena, &none) && file_exists(path))
-            return path;
+        if (!configs_find(ret, kinds[k], name, arena, &none) && file_exists(*ret))
+            return STATUS_OK;
+        if (none.no_memory) {
+            *error = none;
+            return STATUS_FAILED;
+        }
     }
-    return name;
+    *ret = name;
+    return STATUS_OK;
 }
 
 static enum status info_command(const void *value, int n_inputs, char *const *inputs, struct error *error)
@@ -283,10 +295,17 @@ static enum status info_command(const void *value, int n_inputs, char *const *in
     const struct info_options *options = value;
     (void)n_inputs;
     struct arena arena = {0};
-    const char *path = info_find(inputs[0], &arena);
-    enum status status;
+    const char *path = NULL;
+    bool dicom = false;
+    enum status status = info_find(&path, inputs[0], &arena, error);
 
-    if (dicom_is(path))
+    if (!status)
+        status = dicom_is(&dicom, path, error);
+    if (status) {
+        arena_done(&arena);
+        return status;
+    }
+    if (dicom)
         status = info_dicom(path, error);
     else if (file_is_folder(path))
         status = info_run(path, &arena, error);

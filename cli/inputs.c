@@ -16,7 +16,10 @@ enum status inputs_list(struct config_strings *ret, int n_inputs, char *const *i
     for (int i = 0; i < n_inputs; i++) {
         struct config_strings files = {.n = 1};
         const char *one[1] = {inputs[i]};
-        const bool folder = file_is_folder(inputs[i]) && !dicom_is(inputs[i]);
+        bool slices = false;
+        if (file_is_folder(inputs[i]) && dicom_is(&slices, inputs[i], error))
+            return error->status;
+        const bool folder = file_is_folder(inputs[i]) && !slices;
         files.items = one;
         if (folder) {
             enum status status = file_list(&files, inputs[i], arena, error);

@@ -41,11 +41,13 @@ static void main_print_usage(FILE *file)
                   "3 stopped on request and resumable.\n");
 }
 
-static void main_print_help(const struct command *command)
+static enum status main_print_help(const struct command *command, struct error *error)
 {
     printf("%s\n\nusage: calvaria %s %s\n\n", command->options.help, command->name, command->arguments);
-    options_help(&command->options, stdout);
+    if (options_help(&command->options, stdout, error))
+        return error->status;
     printf("\nexample:\n  %s\n", command->example);
+    return STATUS_OK;
 }
 
 static const struct command *main_find_command(const char *name, struct error *error)
@@ -125,12 +127,9 @@ int main(int argc, char **argv)
     const struct command *command = main_find_command(argv[1], &error);
     enum status status = STATUS_USAGE;
 
-    if (command && main_wants_help(argc - 2, argv + 2)) {
-        main_print_help(command);
-        return STATUS_OK;
-    }
-
-    if (command)
+    if (command && main_wants_help(argc - 2, argv + 2))
+        status = main_print_help(command, &error);
+    else if (command)
         status = main_run_command(command, argc, argv, &error);
     if (status)
         error_print(stderr, &error);

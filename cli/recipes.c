@@ -10,14 +10,12 @@
 enum { WHAT_BYTES = 96, HEAD_BYTES = 512 };
 
 /* The first sentence of the comment at the file's head, cut where it is long. */
-static void recipes_what(char what[WHAT_BYTES], const char *path)
+static enum status recipes_what(char what[WHAT_BYTES], const char *path, struct error *error)
 {
     char *text = NULL;
     size_t bytes = 0;
-    struct error none = {0};
-    *what = '\0';
-    if (file_read(&text, &bytes, path, 1 << 20, &none))
-        return;
+    if (file_read(&text, &bytes, path, 1 << 20, error))
+        return error->status;
     const char *line = text + strspn(text, "# ");
     size_t n = strcspn(line, "\n");
     const char *stop = strstr(line, ". ");
@@ -26,12 +24,15 @@ static void recipes_what(char what[WHAT_BYTES], const char *path)
     const bool cut = n >= WHAT_BYTES - 4;
     snprintf(what, WHAT_BYTES, "%.*s%s", (int)(cut ? WHAT_BYTES - 5 : n), line, cut ? " ..." : "");
     memory_free(text);
+    return STATUS_OK;
 }
 
 static enum status recipes_print(const char *kind, const char *how, struct arena *arena, struct error *error)
 {
     struct config_strings files;
-    const char *folder = configs_folder(arena, kind);
+    const char *folder;
+    if (configs_folder(&folder, arena, kind, error))
+        return error->status;
     if (!folder)
         return error_set(error, STATUS_FAILED,
                          "configs/%s: not there: neither beside the program's sources nor in share/calvaria (reinstall "
@@ -43,9 +44,12 @@ static enum status recipes_print(const char *kind, const char *how, struct arena
     for (int64_t i = 0; i < files.n; i++) {
         char what[WHAT_BYTES];
         const char *path = file_join(arena, folder, files.items[i]);
-        if (!path || !file_has_suffix(path, ".yaml"))
+        if (!path)
+            return error_memory(error, strlen(folder), "a path");
+        if (!file_has_suffix(path, ".yaml"))
             continue;
-        recipes_what(what, path);
+        if (recipes_what(what, path, error))
+            return error->status;
         printf("  %-38.*s %s\n", (int)(strlen(files.items[i]) - strlen(".yaml")), files.items[i], what);
     }
     return STATUS_OK;

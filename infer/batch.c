@@ -87,8 +87,11 @@ static enum status batch_folder(const struct batch *batch, struct error *error)
     for (int i = 0; i < batch->n && stat(batch->config->out, &out) == 0; i++) {
         struct arena arena = {0};
         char *folder = file_folder(&arena, batch->cases[i].path);
-        bool same = folder && stat(folder, &in) == 0 && in.st_dev == out.st_dev && in.st_ino == out.st_ino;
+        const bool named = folder != NULL,
+                   same = named && stat(folder, &in) == 0 && in.st_dev == out.st_dev && in.st_ino == out.st_ino;
         arena_done(&arena);
+        if (!named)
+            return error_memory(error, strlen(batch->cases[i].path), "a path");
         if (same)
             return error_set(
                 error, STATUS_USAGE,
@@ -143,10 +146,10 @@ static bool batch_log_memory(struct batch *batch, bool log)
     bool all = true;
 
     for (int i = 0; i < batch->n; i++) {
-        struct error ignored = {0};
+        struct error why = {0};
         struct memory_plan plan = {0};
-        if (case_plan(&plan, batch, &batch->cases[i], &ignored)) {
-            all = false;
+        if (case_plan(&plan, batch, &batch->cases[i], &why)) {
+            all = all && why.no_memory;
         } else if (plan.bound_bytes > most) {
             most = plan.bound_bytes;
             of = batch->cases[i].name;
@@ -591,14 +594,14 @@ static enum status batch_print(struct batch *batch, FILE *table, struct error *e
 }
 
 /* Its report, which is written last, is there: by an earlier or another process. */
-static bool batch_case_is_done(const struct batch *batch, const struct batch_case *one)
+static enum status batch_case_is_done(bool *ret, const struct batch *batch, const struct batch_case *one,
+                                      struct error *error)
 {
     struct arena arena = {0};
-    struct error ignored = {0};
-    const char *report = case_file(batch, one, &arena, "_report", ".json", &ignored);
-    const bool done = report && file_exists(report);
+    const char *report = case_file(batch, one, &arena, "_report", ".json", error);
+    *ret = report && file_exists(report);
     arena_done(&arena);
-    return done;
+    return report ? STATUS_OK : error->status;
 }
 
 /* A case that fails does not stop the others; a single case returns its own error. */
@@ -607,9 +610,10 @@ static enum status batch_case_run(void *context, int64_t i, struct error *error)
     struct batch *batch = context;
     struct batch_case *one = &batch->cases[i];
     struct error why = {0};
-    one->skipped = batch->config->join && batch_case_is_done(batch, one);
+    enum status status = batch->config->join ? batch_case_is_done(&one->skipped, batch, one, &why) : STATUS_OK;
     batch->n_skipped += one->skipped;
-    enum status status = one->skipped ? STATUS_OK : case_run(batch, one, &why);
+    if (!status && !one->skipped)
+        status = case_run(batch, one, &why);
     batch->n_run++;
     if (batch->n > 1)
         progress_show(&batch->progress, batch->n_run, status ? "failed" : NULL);

@@ -33,23 +33,23 @@ static const struct config_table infer_table = {
     .size = sizeof(struct infer_options),
     .fields = infer_fields};
 
-static void main_print_help(void)
+static void main_print_help(struct error *error)
 {
     printf("calvaria-infer: %s (research software, not for clinical use)\n\nusage: calvaria-infer [--model MODEL] "
            "INPUT... --out "
            "DIR [OPTION...]\n\n",
            infer_table.help);
-    options_help(&infer_table, stdout);
+    options_help(&infer_table, stdout, error);
     printf("\nINPUT is a NIfTI or NRRD mask of a skull. --xml describes the program to 3D Slicer. Exit codes: 0 ok, 1 "
            "a case failed, 2 usage or configuration.\n");
 }
 
-/* Prints --help or --version; false where neither is given. */
-static bool main_print_info(int argc, char **argv)
+/* Prints --help or --version; false where neither is given. *error: it could not be printed whole. */
+static bool main_print_info(int argc, char **argv, struct error *error)
 {
     for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
         if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
-            main_print_help();
+            main_print_help(error);
             return true;
         }
         if (strcmp(argv[i], "--xml") == 0) {
@@ -90,7 +90,7 @@ static enum status main_run(int argc, char **argv, struct error *error)
 int main(int argc, char **argv)
 {
     struct error error = {0};
-    enum status status = main_print_info(argc, argv) ? STATUS_OK : main_run(argc, argv, &error);
+    enum status status = main_print_info(argc, argv, &error) ? error.status : main_run(argc, argv, &error);
     if (status)
         error_print(stderr, &error);
     if (fflush(stdout) != 0 && !status) { /* a full disk or a closed pipe must not pass for success */

@@ -127,7 +127,9 @@ enum status restorer_find(const char **ret, const char *path, struct arena *aren
     static const char *const shipped[] = {"models/default.h5", "../share/calvaria/models/default.h5",
                                           "../../share/calvaria/models/default.h5", NULL};
 
-    *ret = path ? path : file_shipped(arena, shipped);
+    *ret = path;
+    if (!path && file_shipped(ret, arena, shipped, error))
+        return error->status;
     if (!*ret)
         return error_set(error, STATUS_FAILED,
                          "no model: --model is not given, and models/default.h5, which comes with the program, is not "

@@ -44,7 +44,7 @@ static void stream_fill(struct stream *stream)
 
     if (version == 0) {
         stream->text = memory_strdup("event: gone\ndata: {}\n\n");
-        stream->over = true;
+        stream->over = stream->text != NULL;
     } else if (version != stream->version) {
         char *json = store_json(stream->server->store, stream->id, &version, &final);
         stream->text = json ? memory_printf("event: job\ndata: %s\n\n", json) : NULL;

@@ -114,12 +114,12 @@ static enum status guard_open_session(struct server *server, struct error *error
     char *path = memory_printf("%s/session", server->state), *text = NULL;
     char line[64], mark[24];
     size_t bytes = 0;
-    struct error ignored = {0};
+    struct error unreadable = {0};
 
     if (!path)
         return error_memory(error, 256, "a path");
     snprintf(mark, sizeof mark, " %016" PRIx64 "\n", (uint64_t)XXH64(server->token, strlen(server->token), 0));
-    if (file_exists(path) && !file_read(&text, &bytes, path, sizeof line, &ignored) &&
+    if (file_exists(path) && !file_read(&text, &bytes, path, sizeof line, &unreadable) &&
         bytes == JOB_ID_LENGTH + strlen(mark) && strcmp(text + JOB_ID_LENGTH, mark) == 0) {
         memcpy(server->session, text, JOB_ID_LENGTH);
         server->session[JOB_ID_LENGTH] = '\0';
@@ -127,9 +127,13 @@ static enum status guard_open_session(struct server *server, struct error *error
 
     memory_free(text);
     enum status status = STATUS_OK;
+    if (unreadable.no_memory) {
+        *error = unreadable;
+        status = STATUS_FAILED;
+    }
 
     /* A new token, or the first start: a new cookie. */
-    if (!job_id_valid(server->session)) {
+    if (!status && !job_id_valid(server->session)) {
         status = job_id_make(server->session, error);
         snprintf(line, sizeof line, "%s%s", server->session, mark);
         if (!status)

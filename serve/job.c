@@ -440,7 +440,7 @@ bool job_return_results(const char *folder)
     return file_exists(out.text) || rename(job_path(folder, JOB_OUT_OLD).text, out.text) == 0;
 }
 
-void job_collect(struct job *job, const char *folder)
+enum status job_collect(struct job *job, const char *folder, struct error *error)
 {
     job_return_results(folder);
     for (int i = 0; i < ARTEFACTS; i++) {
@@ -450,10 +450,14 @@ void job_collect(struct job *job, const char *folder)
         job->bytes[i] = there ? (int64_t)info.st_size : -1;
     }
 
-    struct error ignored = {0};
+    struct error unreadable = {0};
     cJSON *report = NULL;
     if (job->bytes[ARTEFACT_REPORT] > 0)
-        job_read_json(&report, folder, artefacts[ARTEFACT_REPORT].path, REPORT_MAX_BYTES, &ignored);
+        job_read_json(&report, folder, artefacts[ARTEFACT_REPORT].path, REPORT_MAX_BYTES, &unreadable);
+    if (unreadable.no_memory) {
+        *error = unreadable;
+        return STATUS_FAILED;
+    }
     if (report)
         job_summary(job, report);
 
@@ -461,6 +465,7 @@ void job_collect(struct job *job, const char *folder)
     if (job->summary && job_number(job->summary, "components", 1) == 0)
         job->bytes[ARTEFACT_STL] = job->bytes[ARTEFACT_3MF] = job->bytes[ARTEFACT_IMPLANT_PLY] = -1;
     cJSON_Delete(report);
+    return STATUS_OK;
 }
 
 void job_done(struct job *job)

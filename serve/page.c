@@ -114,14 +114,21 @@ static enum status page_scan(struct server *server, const char *folder, const ch
     return status;
 }
 
-/* --web, else next to the program: the build's web/, or the installed share/calvaria/web. In arena; NULL: nowhere. */
-static const char *page_folder(const struct server *server, struct arena *arena)
+/* --web, else next to the program: the build's web/, or the installed share/calvaria/web. In arena; *ret NULL: nowhere.
+ */
+static enum status page_folder(const char **ret, const struct server *server, struct arena *arena, struct error *error)
 {
     static const char *const places[] = {"web/index.html", "../share/calvaria/web/index.html", NULL};
-    if (server->config->web)
-        return server->config->web;
-    const char *index = file_shipped(arena, places);
-    return index ? file_folder(arena, index) : NULL;
+    const char *index = NULL;
+    *ret = server->config->web;
+    if (*ret)
+        return STATUS_OK;
+    if (file_shipped(&index, arena, places, error))
+        return error->status;
+    if (!index)
+        return STATUS_OK;
+    *ret = file_folder(arena, index);
+    return *ret ? STATUS_OK : error_memory(error, strlen(index), "a path");
 }
 
 static const struct page_file *page_find(const struct server *server, const char *path)
@@ -137,11 +144,12 @@ enum status page_open(struct server *server, struct error *error)
 {
     struct arena arena = {0};
     size_t bytes = 0;
-    const char *folder = page_folder(server, &arena);
+    const char *folder;
+    enum status status = page_folder(&folder, server, &arena, error);
 
     server->files = memory_zalloc(PAGE_FILES, sizeof *server->files);
-    enum status status =
-        server->files ? STATUS_OK : error_memory(error, PAGE_FILES * sizeof *server->files, "the page");
+    if (!status && !server->files)
+        status = error_memory(error, PAGE_FILES * sizeof *server->files, "the page");
     if (!status && folder)
         status = page_scan(server, folder, "", 0, &bytes, error);
     if (!status && folder && !page_find(server, "/"))

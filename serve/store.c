@@ -150,8 +150,7 @@ static enum status store_recover_job(struct store *store, struct job *job, const
         job->state = JOB_QUEUED;
     }
     job->final_s = log_clock_s() - 1e-3 * (double)(store_now_ms() - job->finished_ms);
-    job_collect(job, folder);
-    if (store_put(store, job, error)) {
+    if (job_collect(job, folder, error) || store_put(store, job, error)) {
         job_done(job);
         return error->status;
     }
@@ -331,9 +330,9 @@ enum status store_add(struct store *store, struct job *job, struct error *error)
 {
     const struct job_path folder = store_path(store, job->id, "");
     job->state = JOB_QUEUED;
-    job_collect(job, folder.text);
-
-    enum status status = store_write_first(store, job, error);
+    enum status status = job_collect(job, folder.text, error);
+    if (!status)
+        status = store_write_first(store, job, error);
     if (!status) {
         pthread_mutex_lock(&store->mutex);
         status = store_put(store, job, error);
@@ -707,7 +706,8 @@ void store_finish(struct store *store, struct job *ended)
         ended->finished_ms = store_now_ms();
         ended->final_s = log_clock_s();
     }
-    job_collect(ended, folder.text);
+    if (job_collect(ended, folder.text, &error))
+        job_end(ended, JOB_FAILED, error.text);
     if (job_write(folder.text, ended, &error)) /* before anyone may remove it: `removed` is seen below */
         log_warn("%s: ended, but the record could not be written", ended->id);
 

@@ -100,10 +100,12 @@ static enum status work_convert(struct error *error)
 {
     struct skull_input input;
     struct volume ct = {0};
-    if (!dicom_is(UPLOAD))
-        return STATUS_OK;
+    bool dicom;
+    enum status status = dicom_is(&dicom, UPLOAD, error);
+    if (status || !dicom)
+        return status;
     setenv("TMPDIR", "work", 1); /* whatever ends this process: the slices go with the job */
-    enum status status = skull_input_open(&input, UPLOAD, NULL, error);
+    status = skull_input_open(&input, UPLOAD, NULL, error);
     if (!status)
         status = volume_read(&ct, input.path, error);
     if (!status)
@@ -144,7 +146,7 @@ static bool work_is_ct(const struct volume *volume)
 static enum status work_keep_notes(const struct work *work, struct error *error)
 {
     char *text = NULL;
-    for (int64_t i = 0; i < work->notes.n; i++) {
+    for (int64_t i = 0; i < work->notes.n && (i == 0 || text); i++) {
         char *longer = memory_printf("%s%s\n", text ? text : "", work->notes.items[i]);
         memory_free(text);
         text = longer;
@@ -188,6 +190,8 @@ static enum status work_read_notes(struct work *work, struct error *error)
     for (char *line = text, *end; !status && *line && work->notes.n <= WARNINGS_MAX; line = end + 1) {
         end = line + strcspn(line, "\n");
         notes[work->notes.n++] = arena_printf(&work->arena, "%.*s", (int)(end - line), line);
+        if (!notes[work->notes.n - 1])
+            status = error_memory(error, (size_t)(end - line), "the notes of the segmentation");
         if (!*end)
             break;
     }

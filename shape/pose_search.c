@@ -425,6 +425,8 @@ static bool search_plausible(const struct pose_found *found)
 static enum status search_check_pose(struct pose_found *found, const struct search *search, const char *name,
                                      struct error *error)
 {
+    if (!isfinite(found->loss))
+        return error_set(error, STATUS_FAILED, "%s: no head: none of its surface lies where a vault can be", name);
     if (!search_plausible(found))
         return error_set(
             error, STATUS_FAILED,

@@ -152,8 +152,10 @@ static enum status ablate_cell_train(const struct ablation *ablation, const stru
     if (ablate_compare_recipes(ablation, cell, error))
         return error->status;
 
-    if (run_is_finished(cell->folder))
-        return STATUS_OK;
+    bool finished;
+    const enum status known = run_is_finished(&finished, cell->folder, error);
+    if (known || finished)
+        return known;
     return trainer_resume(cell->folder, 0, NULL, error);
 }
 

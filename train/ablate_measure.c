@@ -69,7 +69,7 @@ static enum status ablate_measure_cases(FILE *table, struct holdout *holdout, st
         status = trial_read(&trial, holdout, c, error);
         if (!status)
             status = trial_restore(&trial, restorer, error);
-        if (status == STATUS_FAILED && counts_failures && trial.implant.data) {
+        if (status == STATUS_FAILED && counts_failures && trial.implant.data && !error->no_memory) {
             log_warn("%s counts as a failure: %.*s", trial.name, (int)strcspn(error->text, "\n"), error->text);
             *error = (struct error){0};
             status = trial_fail(&trial, error);

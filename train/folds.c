@@ -243,8 +243,10 @@ static enum status folds_train(struct folds *folds, int64_t i, struct error *err
     parallel_set_threads(folds->threads); /* an earlier fold may have had its own number */
     if (run_set_aside(folder, error))
         return error->status;
-    if (run_is_finished(folder))
-        return STATUS_OK;
+    bool finished;
+    const enum status known = run_is_finished(&finished, folder, error);
+    if (known || finished)
+        return known;
     if (file_exists(folder)) {
         request.resume = folder;
         request.n_sets = folds->request->resume ? folds->request->n_sets : 0;

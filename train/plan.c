@@ -354,8 +354,12 @@ char *plan_text(const struct plan *plan, const struct plan_request *request, con
 /* The standard network's recipe, which comes with the program. */
 static enum status plan_recipe_path(const char **ret, const char *given, struct arena *arena, struct error *error)
 {
-    const char *folder = given ? NULL : configs_folder(arena, "recipes");
+    const char *folder = NULL;
+    if (!given && configs_folder(&folder, arena, "recipes", error))
+        return error->status;
     const char *shipped = folder ? file_join(arena, folder, "restoration_fine.yaml") : NULL;
+    if (folder && !shipped)
+        return error_memory(error, strlen(folder), "a path");
     *ret = given ? given : shipped && file_exists(shipped) ? shipped : NULL;
     if (*ret && recipe_absolute(ret, arena, error))
         return error->status;

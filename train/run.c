@@ -267,15 +267,16 @@ enum status run_read_status(struct run_status *ret, const char *folder, struct a
     return STATUS_OK;
 }
 
-bool run_is_finished(const char *folder)
+enum status run_is_finished(bool *ret, const char *folder, struct error *error)
 {
     struct arena arena = {0};
     struct run_status there = {0};
-    struct error ignored = {0}; /* killed before it had a status */
-    const bool finished =
-        run_read_status(&there, folder, &arena, &ignored) == STATUS_OK && strcmp(there.state, "finished") == 0;
+    struct error unreadable = {0}; /* killed before it had a status */
+    *ret = !run_read_status(&there, folder, &arena, &unreadable) && strcmp(there.state, "finished") == 0;
     arena_done(&arena);
-    return finished;
+    if (unreadable.no_memory)
+        *error = unreadable;
+    return unreadable.no_memory ? STATUS_FAILED : STATUS_OK;
 }
 
 static enum status run_rename_aside(const char *folder, struct arena *arena, struct error *error)

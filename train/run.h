@@ -48,11 +48,12 @@ enum status run_look(struct run *ret, const char *folder, struct error *error);
 enum status run_write(struct run *run, const char *name, const char *text, struct error *error);
 enum status run_read_status(struct run_status *ret, const char *folder, struct arena *arena, struct error *error);
 /* STATUS says that the run is over and well. */
-bool run_is_finished(const char *folder);
+enum status run_is_finished(bool *ret, const char *folder, struct error *error);
 /* A folder without a recipe was killed while it was made: nothing to go on with. It is renamed, not removed. Nothing
  * happens to a folder that has one, or is not there. */
 enum status run_set_aside(const char *folder, struct error *error);
-/* Another process holds the folder's lock: the run goes on at this moment. */
+/* *ret: another process holds the folder's lock, the run goes on at this moment. STATUS_FAILED: it could not be told.
+ */
 enum status run_busy(bool *ret, const char *folder, struct error *error);
 enum status run_write_status(struct run *run, const struct run_status *status, struct error *error);
 const char *run_path(struct run *run, const char *name); /* FOLDER/name, in the run's arena; NULL when memory is out */

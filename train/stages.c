@@ -422,6 +422,7 @@ struct stages_look stages_look(const char *path, int n_sets, char *const *sets)
             ret.folds.held_out = held_out ? strtoll(held_out, NULL, 10) : ret.folds.held_out;
         }
     }
+    ret.no_memory = ignored.no_memory;
     arena_done(&arena);
     return ret;
 }

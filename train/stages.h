@@ -58,6 +58,7 @@ enum status stages_check_files(const struct stages *stages, struct error *error)
 struct stages_look {
     bool stages;       /* it lists some */
     struct fold folds; /* of its data, or of its first stage's */
+    bool no_memory;    /* it was not looked at */
 };
 struct stages_look stages_look(const char *path, int n_sets, char *const *sets);
 /* Every key of every stage, written out; reading it back gives the same text. Free with memory_free; NULL when memory

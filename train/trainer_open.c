@@ -315,7 +315,8 @@ static enum status trainer_record_machine(struct trainer *trainer, struct error 
     const char *here = versions ? arena_printf(arena, "%s, %d threads", versions, parallel_threads()) : NULL;
     char *text = NULL;
     size_t bytes;
-    if (!path || !here)
+    const char *own = environment_text(arena);
+    if (!path || !here || !own)
         return error_memory(error, 0, "the environment's description");
     if (!file_exists(path)) /* of an early version */
         return STATUS_OK;
@@ -323,12 +324,12 @@ static enum status trainer_record_machine(struct trainer *trainer, struct error 
         return error->status;
 
     /* What it ran on last: the file's last such line, else its own keys. */
-    const char *last = NULL, *own = environment_text(arena);
+    const char *last = NULL;
     for (const char *at = text; (at = strstr(at, "# resumed at step ")); at++)
         last = at;
     const size_t n = last ? strcspn(last, "\n") : 0;
-    const bool same = last ? n > strlen(here) && strncmp(last + n - strlen(here), here, strlen(here)) == 0
-                           : own && strcmp(own, text) == 0;
+    const bool same =
+        last ? n > strlen(here) && strncmp(last + n - strlen(here), here, strlen(here)) == 0 : strcmp(own, text) == 0;
     enum status status = STATUS_OK;
     if (!same) {
         const char *longer =

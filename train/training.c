@@ -187,18 +187,25 @@ static enum status training_shape(struct training *training, const struct stage 
     return status;
 }
 
-static bool training_is_done(struct training *training, const struct stage *stage)
+static enum status training_is_done(bool *ret, struct training *training, const struct stage *stage,
+                                    struct error *error)
 {
     const char *result = training_result(training, stage - training->stages.items);
-    return result && (stage->kind == STAGE_SHAPE ? file_exists(result) : run_is_finished(result));
+    if (!result)
+        return error_memory(error, strlen(training->folder), "a path");
+    *ret = stage->kind == STAGE_SHAPE && file_exists(result);
+    return stage->kind == STAGE_SHAPE ? STATUS_OK : run_is_finished(ret, result, error);
 }
 
 static enum status training_stage(struct training *training, int64_t i, struct error *error)
 {
     const struct stage *stage = &training->stages.items[i];
     struct replicas *replicas = training->request->replicas;
-    bool done = training_leads(training) && training_is_done(training, stage);
+    bool done = false;
+    enum status status = training_leads(training) ? training_is_done(&done, training, stage, error) : STATUS_OK;
 
+    if ((status = training_agree(training, status, error)))
+        return status;
     if (replicas)
         replicas_share(replicas, &done, sizeof done);
     log_info("stage %" PRId64 " of %" PRId64 ": %s%s", i + 1, training->stages.n, stage->name,
@@ -206,7 +213,7 @@ static enum status training_stage(struct training *training, int64_t i, struct e
     if (done)
         return STATUS_OK;
     parallel_set_threads(training->threads); /* an earlier stage may have had its own number */
-    enum status status = training_status(training, "running", i, NULL, error);
+    status = training_status(training, "running", i, NULL, error);
     if (stage->kind == STAGE_SHAPE) {
         if (!status && training_leads(training))
             status = training_shape(training, stage, error);
@@ -308,8 +315,8 @@ enum status training_run(const struct trainer_request *request, struct error *er
     const bool folds = look.folds.number > 0 && look.folds.held_out == 0;
     enum status status = STATUS_OK;
 
-    if (!recipe)
-        status = error_memory(error, 0, "a path");
+    if (!recipe || look.no_memory)
+        status = error_memory(error, 0, "the recipe");
     else if (request->join && !folds)
         status = error_set(error, STATUS_USAGE, "--join: nothing to share: the recipe has no folds (--folds 5)");
     else if (folds)

@@ -71,6 +71,8 @@ static enum status bids_visit(struct layout_finder *finder, const char *path, co
                             : entry.group;
     if (role != ROLE_COMPLETE)
         entry.defect = run.at ? arena_printf(finder->arena, "run-%.*s", run.length, run.at) : "d00";
+    if (!entry.group || (role != ROLE_COMPLETE && !entry.defect))
+        return error_memory(finder->error, strlen(path), "a name");
     return layout_finder_add(finder, entry);
 }
 

@@ -93,19 +93,24 @@ static void table_line(struct table *table, char *line, const char *where)
     int n_files = 0;
     if (!name)
         error_add(finder->error, STATUS_USAGE, "%s: no case", where);
-    if (!name || table_split_of(&entry.split, table_cell(table, cells, n, COLUMN_SPLIT), where, finder->error))
+    if ((name && !entry.name) || (group && !entry.group))
+        error_memory(finder->error, strlen(line), "a line of the table");
+    if (!entry.name || table_split_of(&entry.split, table_cell(table, cells, n, COLUMN_SPLIT), where, finder->error))
         return;
 
     for (int r = 0; r < ROLE_N; r++) {
         const char *cell = table_cell(table, cells, n, (enum column)r);
-        const char *file = cell ? arena_strdup(finder->arena, cell) : NULL;
         if (!cell)
             continue;
         n_files++;
         entry.role = (enum layout_role)r;
-        entry.path = file ? file_join(finder->arena, table->folder, file) : NULL;
+        entry.path = file_join(finder->arena, table->folder, arena_strdup(finder->arena, cell));
         entry.defect = r == ROLE_COMPLETE ? NULL : defect ? arena_strdup(finder->arena, defect) : "d00";
-        if (entry.path && (!file_exists(entry.path) || !layout_is_volume(entry.path)))
+        if (!entry.path || (r != ROLE_COMPLETE && !entry.defect)) {
+            error_memory(finder->error, strlen(line), "a line of the table");
+            return;
+        }
+        if ((!file_exists(entry.path) || !layout_is_volume(entry.path)))
             error_add(finder->error, STATUS_USAGE, "%s: %s: %s", where, entry.path,
                       file_exists(entry.path) ? "no volume (.nii.gz .nii .nrrd .nhdr)" : "no such file");
         else if (layout_finder_add(finder, entry))

@@ -311,6 +311,7 @@ enum status contact_sheet_add(struct contact_sheet *sheet, const struct contact_
     if (place == 0 && contact_sheet_begin_page(sheet, error))
         return error->status;
     const int64_t x = GAP + place % sheet->columns * ROW_W, y = HEAD + place / sheet->columns * (ROW_H + GAP);
+    image_rectangle(&sheet->page, x, y, ROW_W - GAP, TILE, ground); /* of a row that failed half-way */
     image_rectangle(&sheet->page, x, y, BAR, TILE, mark_rgb[row->mark]);
     int64_t below = contact_sheet_words(&sheet->page, x + BAR + GAP, y + 2, y + TILE, row->name, TEXT_NORMAL, ink);
     const enum text_size size = row->text && below + 6 + contact_sheet_words_height(row->text, TEXT_NORMAL) <= y + TILE

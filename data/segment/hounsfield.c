@@ -4,8 +4,6 @@
 #include <math.h>
 #include <string.h>
 
-#include "base/memory.h"
-
 enum { AIR_HU = -300, TISSUE_LOW_HU = -50, TISSUE_HIGH_HU = 100, BONE_HU = 300, PADDING_HIGH = 31000 };
 static const double PADDING_MIN_FRAC = 0.005;
 

@@ -9,7 +9,9 @@
 enum status skull_input_open(struct skull_input *ret, const char *path, const char *series, struct error *error)
 {
     const struct dicom_series *chosen;
-    *ret = (struct skull_input){.path = path, .is_dicom = dicom_is(path)};
+    *ret = (struct skull_input){.path = path};
+    if (dicom_is(&ret->is_dicom, path, error))
+        return error->status;
     if (!ret->is_dicom)
         return STATUS_OK;
     progress_stage("converting");

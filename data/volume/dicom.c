@@ -41,34 +41,46 @@ static int dicom_kind(const char *path)
     return memcmp(head, "PK\3\4", 4) == 0 ? KIND_ZIP : KIND_OTHER;
 }
 
-/* Files are opened until one is DICOM, at most *budget of them. A folder of volumes is not a folder of slices. */
-static bool dicom_folder_holds(const char *folder, int depth, int *budget, struct arena *arena)
+/* Files are opened until one is DICOM, at most *budget of them. A folder of volumes is not a folder of slices. *error
+ * is set when memory is out; a folder that cannot be read holds none. */
+static bool dicom_folder_holds(const char *folder, int depth, int *budget, struct arena *arena, struct error *error)
 {
     struct config_strings names = {0};
-    struct error ignored = {0};
-    if (depth == 0 || file_list(&names, folder, arena, &ignored))
+    struct error unreadable = {0};
+    if (depth == 0 || file_list(&names, folder, arena, &unreadable)) {
+        if (unreadable.no_memory)
+            *error = unreadable;
         return false;
+    }
     for (int64_t i = 0; i < names.n; i++)
         if (volume_format_of(names.items[i]) >= 0)
             return false;
-    for (int64_t i = 0; i<names.n && * budget> 0; i++) {
+    for (int64_t i = 0; i<names.n && * budget> 0 && !error->status; i++) {
         const char *path = file_join(arena, folder, names.items[i]);
-        if (path && file_is_folder(path) ? dicom_folder_holds(path, depth - 1, budget, arena)
-                                         : path && --*budget >= 0 && dicom_kind(path) == KIND_DICOM)
+        if (!path)
+            error_memory(error, strlen(folder), "a path");
+        else if (file_is_folder(path) ? dicom_folder_holds(path, depth - 1, budget, arena, error)
+                                      : --*budget >= 0 && dicom_kind(path) == KIND_DICOM)
             return true;
     }
     return false;
 }
 
-bool dicom_is(const char *path)
+enum status dicom_is(bool *ret, const char *path, struct error *error)
 {
-    if (!file_is_folder(path))
-        return dicom_kind(path) != KIND_OTHER;
+    *ret = false;
+    if (!file_is_folder(path)) {
+        *ret = dicom_kind(path) != KIND_OTHER;
+        return STATUS_OK;
+    }
     struct arena arena = {0};
+    struct error no_memory = {0};
     int budget = DICOM_SCAN_FILES;
-    const bool is = dicom_folder_holds(path, DICOM_SCAN_DEPTH, &budget, &arena);
+    *ret = dicom_folder_holds(path, DICOM_SCAN_DEPTH, &budget, &arena, &no_memory);
     arena_done(&arena);
-    return is;
+    if (no_memory.status)
+        *error = no_memory;
+    return no_memory.status;
 }
 
 /* ---- running programs ---- */

@@ -36,7 +36,7 @@ struct dicom {
 };
 
 /* A zip, a DICOM file, or a folder that holds DICOM files (also in subfolders) and no volume of another format. */
-bool dicom_is(const char *path);
+enum status dicom_is(bool *ret, const char *path, struct error *error);
 /* Converts all series. STATUS_FAILED: dcm2niix (or unzip) is not installed, the message names the package; nothing is
  * there; more than DICOM_MAX_BYTES unpacked. */
 enum status dicom_open(struct dicom *ret, const char *path, struct error *error);

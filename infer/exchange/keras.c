@@ -478,7 +478,9 @@ static enum status keras_put_texts(struct importing *importing)
     model->texts[model->n_texts++] = (struct model_text){"name", name};
     model->texts[model->n_texts++] = (struct model_text){"source", source};
 
-    const char *licence = importing->options->licence ? arena_strdup(arena, importing->options->licence) : NULL;
+    const char *given = importing->options->licence, *licence = given ? arena_strdup(arena, given) : NULL;
+    if (given && !licence)
+        return error_memory(importing->error, strlen(given), "the licence");
     if (licence)
         model->texts[model->n_texts++] = (struct model_text){"licence", licence};
 

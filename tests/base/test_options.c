@@ -93,9 +93,9 @@ static void test_help(void)
     CHECK(file);
     if (!file)
         return;
-    options_help(&sample_table, file);
-    fclose(file);
     struct error error = {0};
+    CHECK_OK(options_help(&sample_table, file, &error), &error);
+    fclose(file);
     char *text = NULL;
     size_t bytes;
     CHECK_OK(file_read(&text, &bytes, path, 1 << 20, &error), &error);
