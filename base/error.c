@@ -89,6 +89,14 @@ enum status error_memory(struct error *error, size_t bytes, const char *what)
     return STATUS_FAILED;
 }
 
+enum status error_if_memory(struct error *error, const struct error *attempt)
+{
+    if (!attempt->no_memory)
+        return STATUS_OK;
+    *error = *attempt;
+    return STATUS_FAILED;
+}
+
 void error_print(FILE *file, const struct error *error)
 {
     for (const char *line = error->text; *line;) {

@@ -55,6 +55,10 @@ enum status error_while(struct error *error, const char *format, ...) ERROR_PRIN
 /* The message for a failed allocation of `bytes`. Returns STATUS_FAILED. */
 enum status error_memory(struct error *error, size_t bytes, const char *what);
 
+/* Of an attempt whose failure is an answer, as that a file is none of ours: where memory was out instead, its message
+ * becomes the error. Returns whether it did: STATUS_FAILED, or STATUS_OK. */
+enum status error_if_memory(struct error *error, const struct error *attempt);
+
 /* Writes "error: message" lines and their "  while ..." lines. */
 void error_print(FILE *file, const struct error *error);
 

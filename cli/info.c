@@ -281,10 +281,8 @@ static enum status info_find(const char **ret, const char *name, struct arena *a
         struct error none = {0};
         if (!configs_find(ret, kinds[k], name, arena, &none) && file_exists(*ret))
             return STATUS_OK;
-        if (none.no_memory) {
-            *error = none;
+        if (error_if_memory(error, &none))
             return STATUS_FAILED;
-        }
     }
     *ret = name;
     return STATUS_OK;

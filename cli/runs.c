@@ -92,10 +92,8 @@ static enum status runs_add(struct runs *runs, const char *folder, const char *n
 
     /* STATUS is written at checkpoints: whether the process lives shows in its lock. */
     const bool readable = !run_read_status(&entry.status, folder, &runs->arena, &unreadable);
-    if (unreadable.no_memory) {
-        *error = unreadable;
+    if (error_if_memory(error, &unreadable))
         return STATUS_FAILED;
-    }
     if (!readable)
         entry.status =
             (struct run_status){.state = busy ? "running" : "failed",

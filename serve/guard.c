@@ -126,11 +126,7 @@ static enum status guard_open_session(struct server *server, struct error *error
     }
 
     memory_free(text);
-    enum status status = STATUS_OK;
-    if (unreadable.no_memory) {
-        *error = unreadable;
-        status = STATUS_FAILED;
-    }
+    enum status status = error_if_memory(error, &unreadable);
 
     /* A new token, or the first start: a new cookie. */
     if (!status && !job_id_valid(server->session)) {

@@ -206,11 +206,9 @@ static void fit_surface(struct fit *fit, struct fit_head *head, struct error *er
     if (dataset_read_skull(&skull, head->set, head->index, error))
         return;
     head->used = !pose_initial(&head->pose, &skull, &no_head);
-    if (no_head.no_memory)
-        *error = no_head;
-    else if (head->used)
+    if (head->used)
         cloud_trace(&head->cloud, &skull, &head->pose, &fit->model.template_disc, POSE_STEP_MM, error);
-    else
+    else if (!error_if_memory(error, &no_head))
         log_warn("'%s' is left out: %s", head->shown->name, no_head.text);
     volume_done(&skull);
 }

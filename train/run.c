@@ -274,9 +274,7 @@ enum status run_is_finished(bool *ret, const char *folder, struct error *error)
     struct error unreadable = {0}; /* killed before it had a status */
     *ret = !run_read_status(&there, folder, &arena, &unreadable) && strcmp(there.state, "finished") == 0;
     arena_done(&arena);
-    if (unreadable.no_memory)
-        *error = unreadable;
-    return unreadable.no_memory ? STATUS_FAILED : STATUS_OK;
+    return error_if_memory(error, &unreadable);
 }
 
 static enum status run_rename_aside(const char *folder, struct arena *arena, struct error *error)

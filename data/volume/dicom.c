@@ -48,8 +48,7 @@ static bool dicom_folder_holds(const char *folder, int depth, int *budget, struc
     struct config_strings names = {0};
     struct error unreadable = {0};
     if (depth == 0 || file_list(&names, folder, arena, &unreadable)) {
-        if (unreadable.no_memory)
-            *error = unreadable;
+        error_if_memory(error, &unreadable);
         return false;
     }
     for (int64_t i = 0; i < names.n; i++)
@@ -74,13 +73,11 @@ enum status dicom_is(bool *ret, const char *path, struct error *error)
         return STATUS_OK;
     }
     struct arena arena = {0};
-    struct error no_memory = {0};
+    struct error failure = {0};
     int budget = DICOM_SCAN_FILES;
-    *ret = dicom_folder_holds(path, DICOM_SCAN_DEPTH, &budget, &arena, &no_memory);
+    *ret = dicom_folder_holds(path, DICOM_SCAN_DEPTH, &budget, &arena, &failure);
     arena_done(&arena);
-    if (no_memory.status)
-        *error = no_memory;
-    return no_memory.status;
+    return error_if_memory(error, &failure);
 }
 
 /* ---- running programs ---- */
@@ -208,10 +205,8 @@ static enum status dicom_add(struct dicom *dicom, const char *folder, const char
 
     /* A scout or a series of several times is not a volume: left out */
     const bool readable = converted && !volume_read_header(&header, series->path, &unreadable);
-    if (unreadable.no_memory) {
-        *error = unreadable;
+    if (error_if_memory(error, &unreadable))
         return STATUS_FAILED;
-    }
     if (!readable)
         return STATUS_OK;
     series->grid = header.grid;

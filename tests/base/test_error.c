@@ -98,8 +98,13 @@ static void test_memory(void)
     CHECK(error.no_memory);
     error_while(&error, "reading");
     CHECK(error.no_memory);
+    struct error other = {0};
+    CHECK_INT(error_if_memory(&other, &error), STATUS_FAILED);
+    CHECK_TEXT(other.text, error.text);
     error_set(&error, STATUS_FAILED, "no skull");
     CHECK(!error.no_memory);
+    CHECK_INT(error_if_memory(&other, &error), STATUS_OK);
+    CHECK(other.no_memory);
     CHECK_FAILS(error_memory(&error, 12, "a name"), &error, STATUS_FAILED, "a name: 12 bytes");
 }
 
