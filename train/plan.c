@@ -374,7 +374,7 @@ enum status plan_write(struct plan *ret, const struct plan_request *request, con
     struct plan_request asked = *request;
     struct plan_speed speed = {0};
     struct plan_set set = {0};
-    const char *path;
+    const char *path = NULL;
     char *text = NULL;
     enum status status;
     if (asked.memory_bytes < 0)
