@@ -2,7 +2,7 @@
  * nothing half-written, no memory left, no crash, no hang. Or the command does without, and its results are whole.
  *
  *     test_faults PROGRAM SHIM [--all] [COMMAND...]      --all: every fault (nightly; unless they are named,
- *                                                        three commands take every third or fourth,
+ *                                                        four commands take every third or fourth,
  *                                                        other ones each day); else a few of each kind
  *     FAULT_CALL=7 test_faults PROGRAM SHIM pack         that one write alone, to find out more
  *
@@ -41,7 +41,7 @@ struct scene_command {
     const char *spares; /* files that a run does without */
     const char *before; /* copied to @out first, or NULL */
     const char *faults; /* "/state": only what lies below @out/state fails; NULL: all of @out */
-    int every; /* of a command that takes seconds, --all takes so many'th faults, other ones each day, unless the
+    int every; /* of a command whose faults take minutes, --all takes so many'th faults, other ones each day, unless the
                   command is named; 0: all */
     const char *script; /* runs the program, in place of the program itself; without its last argument it clears up
                            after a failed run */
@@ -116,6 +116,7 @@ static const struct scene_command commands[] = {
      .args = {"shape", "@in/set.h5", "--split", "all", "--from", "@in/shape.h5", "--no-tune", "--trials", "1", "--out",
               "@out/shape.h5"}},
     {.name = "ablate",
+     .every = 4,
      .grows = RUN_FILES " table.md table.tsv runs.tsv differences.tsv " DRAWN, /* without the run that failed */
      .spares = DRAWN,
      .args = {"ablate", "@in/grid.yaml", "--out", "@out/grid"}},
