@@ -161,7 +161,7 @@ download "$id" "$client/first"
 [ "$ended" != done ] || : >"$client/restored"
 
 # A revision: the new results, or the ones of before and why.
-if [ -z "${SERVE_JOB_ONCE:-}" ] && [ -e "$client/first/implant.stl" ] && request 202 "/api/jobs/$id/revise" -F clearance_mm=0.5; then
+if [ -z "${SERVE_JOB_ONCE:-}" ] && [ "$ended" = done ] && [ -e "$client/first/implant.stl" ] && request 202 "/api/jobs/$id/revise" -F clearance_mm=0.5; then
     download "$id" "$client/second"
     request 200 GET "/api/jobs/$id"
     if [ -n "$(field error)" ]; then
