@@ -89,7 +89,7 @@ char *memory_printf(const char *format, ...)
 {
     va_list args;
     va_start(args, format);
-    int length = vsnprintf(NULL, 0, format, args); /* NOLINT(clang-analyzer-valist.Uninitialized): it is */
+    int length = vsnprintf(NULL, 0, format, args); /* NOLINT(clang-analyzer-valist.Uninitialized): started */
     va_end(args);
     char *text = length < 0 ? NULL : memory_alloc((size_t)length + 1, 1);
     if (!text)
@@ -178,7 +178,7 @@ char *arena_printf(struct arena *arena, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
-    int length = vsnprintf(NULL, 0, format, args); /* NOLINT(clang-analyzer-valist.Uninitialized): it is */
+    int length = vsnprintf(NULL, 0, format, args); /* NOLINT(clang-analyzer-valist.Uninitialized): started */
     va_end(args);
     char *text = length < 0 ? NULL : arena_alloc(arena, (size_t)length + 1, 1);
     if (!text)

@@ -18,7 +18,7 @@
 enum status options_parse(const struct config_table *table, void *value, int argc, char *const *argv,
                           struct config_strings *ret_arguments, struct arena *arena, struct error *error);
 
-/* One aligned line per option: "  --count N   how many [skulls] (default 1)". */
+/* One aligned line per option: "  --count N   how many [skulls] (default 1)". STATUS_FAILED: memory is out. */
 enum status options_help(const struct config_table *table, FILE *file, struct error *error);
 
 /* One row, --overwrite, into a bool, for every command that writes files: file_check_free before any work. */

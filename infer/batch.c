@@ -87,11 +87,10 @@ static enum status batch_folder(const struct batch *batch, struct error *error)
     for (int i = 0; i < batch->n && stat(batch->config->out, &out) == 0; i++) {
         struct arena arena = {0};
         char *folder = file_folder(&arena, batch->cases[i].path);
-        const bool named = folder != NULL,
-                   same = named && stat(folder, &in) == 0 && in.st_dev == out.st_dev && in.st_ino == out.st_ino;
-        arena_done(&arena);
-        if (!named)
+        if (!folder) /* and nothing is in the arena */
             return error_memory(error, strlen(batch->cases[i].path), "a path");
+        const bool same = stat(folder, &in) == 0 && in.st_dev == out.st_dev && in.st_ino == out.st_ino;
+        arena_done(&arena);
         if (same)
             return error_set(
                 error, STATUS_USAGE,

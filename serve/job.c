@@ -454,8 +454,11 @@ enum status job_collect(struct job *job, const char *folder, struct error *error
     cJSON *report = NULL;
     if (job->bytes[ARTEFACT_REPORT] > 0)
         job_read_json(&report, folder, artefacts[ARTEFACT_REPORT].path, REPORT_MAX_BYTES, &unreadable);
-    if (error_if_memory(error, &unreadable))
+    if (error_if_memory(error, &unreadable)) {
+        for (int i = 1; i < ARTEFACTS; i++)
+            job->bytes[i] = -1;
         return STATUS_FAILED;
+    }
     if (report)
         job_summary(job, report);
 

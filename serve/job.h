@@ -113,7 +113,8 @@ struct job_path {
 struct job_path job_path(const char *folder, const char *name);
 /* Where a revision ended before its results were in place, those of before return. Whether there are any. */
 bool job_return_results(const char *folder);
-/* Returns the results of before, finds the files that exist and reads the report. */
+/* Returns the results of before, finds the files that exist and reads the report. STATUS_FAILED: memory is out, and no
+ * result is offered. */
 enum status job_collect(struct job *job, const char *folder, struct error *error);
 void job_done(struct job *job);
 void job_time_text(char text[32], int64_t ms); /* 2026-01-02T03:04:05Z */

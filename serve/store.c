@@ -706,10 +706,8 @@ void store_finish(struct store *store, struct job *ended)
         ended->finished_ms = store_now_ms();
         ended->final_s = log_clock_s();
     }
-    if (job_collect(ended, folder.text, &error)) {
+    if (job_collect(ended, folder.text, &error))
         job_end(ended, JOB_FAILED, error.text);
-        job_collect(ended, folder.text, &error); /* a failed job has no results */
-    }
     if (job_write(folder.text, ended, &error)) /* before anyone may remove it: `removed` is seen below */
         log_warn("%s: ended, but the record could not be written", ended->id);
 

@@ -42,7 +42,8 @@ extern const struct pose_fit pose_fit_new_skull, pose_fit_training,
     pose_fit_refine; /* {40,20,7} {30,20,7} {30,8,7}, prior .05 */
 
 /* In place, from the pose given. *ret_loss: the mean Tukey loss, 0..1, of the points up to 105 degrees from the vertex.
- * One thread, no allocation: the same bits anywhere. STATUS_FAILED says of the points that they hold no pose. */
+ * One thread, no allocation: the same bits anywhere. STATUS_FAILED says of the points that they hold no
+ * pose: both stay as they were. */
 enum status pose_refine(struct pose *pose, double *ret_loss, const struct cloud *cloud, const struct disc *disc,
                         const float *template, const struct pose_fit *fit, struct error *error);
 /* From five starts, `start` nodding by -20 .. 20 degrees, over threads; the smallest loss wins. No allocation. */

@@ -210,14 +210,12 @@ static bool search_fit(struct candidate *candidate, const struct search *search,
 {
     struct cloud cloud = {0};
     struct error error = {0};
-    double loss = 1;
+    candidate->score = 1; /* stays where no pose fits */
     if (search_trace(&cloud, search->coarse, &search->coarse_field, &candidate->pose, &search->rays, SEARCH_CELL_MM,
                      &error))
         return false;
-    if (cloud.n > search->rays.n_rays / 4 &&
-        pose_refine(&candidate->pose, &loss, &cloud, search->disc, search->template, fit, &error))
-        loss = 1;
-    candidate->score = loss;
+    if (cloud.n > search->rays.n_rays / 4)
+        pose_refine(&candidate->pose, &candidate->score, &cloud, search->disc, search->template, fit, &error);
     cloud_done(&cloud);
     return true;
 }

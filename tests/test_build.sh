@@ -31,13 +31,8 @@ for name in clang clang-14 clang-16; do
 done
 command -v gcc > /dev/null && [ -n "$clang" ] || { echo "skipped: GCC and Clang are not both installed"; exit 77; }
 
-# One job each, side by side; then each with two.
-fresh gcc 1 &
-first=$!
-(fresh "$clang" 1)
-wait "$first"
 for compiler in gcc "$clang"; do
-    fresh "$compiler" 2
+    for jobs in 1 2; do fresh "$compiler" "$jobs"; done
     # Without --model: the default one, found from any folder.
     (cd / && "$build/calvaria" phantom --out "$build/skulls" --count 1 --seed 1 --spacing-mm 4 --quiet &&
         "$build/calvaria" infer "$build"/skulls/*.nii.gz --out "$build/out" --quiet > /dev/null)

@@ -104,13 +104,13 @@ static void table_line(struct table *table, char *line, const char *where)
             continue;
         n_files++;
         entry.role = (enum layout_role)r;
-        entry.path = file_join(finder->arena, table->folder, arena_strdup(finder->arena, cell));
+        entry.path = file_join(finder->arena, table->folder, cell);
         entry.defect = r == ROLE_COMPLETE ? NULL : defect ? arena_strdup(finder->arena, defect) : "d00";
         if (!entry.path || (r != ROLE_COMPLETE && !entry.defect)) {
             error_memory(finder->error, strlen(line), "a line of the table");
             return;
         }
-        if ((!file_exists(entry.path) || !layout_is_volume(entry.path)))
+        if (!file_exists(entry.path) || !layout_is_volume(entry.path))
             error_add(finder->error, STATUS_USAGE, "%s: %s: %s", where, entry.path,
                       file_exists(entry.path) ? "no volume (.nii.gz .nii .nrrd .nhdr)" : "no such file");
         else if (layout_finder_add(finder, entry))
