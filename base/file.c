@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -12,9 +13,11 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include "base/memory.h"
+#include "base/rng.h"
 
 static enum status file_fail(struct error *error, const char *path, const char *what, int number)
 {
@@ -33,10 +36,23 @@ const char *file_base(const char *path)
     return slash ? slash + 1 : path;
 }
 
-/* The machine's part of a part's name: another machine's processes are not known here. */
+/* The machine's part of a part's name: processes of another machine or container are not known here. gethostid would
+ * ask the name service, and is the same on all machines whose own name stands for 127.0.1.1. */
 static unsigned long file_host(void)
 {
-    return (unsigned long)gethostid() & 0xffffffffUL;
+    char id[40] = "", all[sizeof id + sizeof(struct utsname) + 24];
+    struct utsname machine = {0};
+    struct stat processes = {0};
+    const int file = open("/etc/machine-id", O_RDONLY | O_CLOEXEC);
+
+    if (file >= 0 && read(file, id, sizeof id - 1) < 0)
+        *id = '\0';
+    if (file >= 0)
+        close(file);
+    uname(&machine);
+    stat("/proc/self/ns/pid", &processes);
+    snprintf(all, sizeof all, "%s %s %" PRIu64, id, machine.nodename, (uint64_t)processes.st_ino);
+    return (unsigned long)(rng_stream_of(all) >> 32);
 }
 
 /* DIR/.NAME.HOST-PID-N.part, created empty and not there before. NULL with errno. */

@@ -85,6 +85,12 @@ char *memory_strdup(const char *text)
     return copy ? memcpy(copy, text, bytes) : NULL;
 }
 
+/* Does the text come out as it was measured? printf itself takes memory for a long list of arguments. */
+static bool memory_print(char *text, int length, const char *format, va_list args)
+{
+    return vsnprintf(text, (size_t)length + 1, format, args) == length;
+}
+
 char *memory_printf(const char *format, ...)
 {
     va_list args;
@@ -95,9 +101,12 @@ char *memory_printf(const char *format, ...)
     if (!text)
         return NULL;
     va_start(args, format);
-    vsnprintf(text, (size_t)length + 1, format, args);
+    const bool whole = memory_print(text, length, format, args);
     va_end(args);
-    return text;
+    if (whole)
+        return text;
+    memory_free(text);
+    return NULL;
 }
 
 void memory_free(void *pointer)
@@ -184,9 +193,9 @@ char *arena_printf(struct arena *arena, const char *format, ...)
     if (!text)
         return NULL;
     va_start(args, format);
-    vsnprintf(text, (size_t)length + 1, format, args);
+    const bool whole = memory_print(text, length, format, args);
     va_end(args);
-    return text;
+    return whole ? text : NULL;
 }
 
 void arena_done(struct arena *arena)

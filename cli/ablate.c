@@ -6,11 +6,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include <cjson/cJSON.h>
-
 #include "base/file.h"
+#include "base/json.h"
 #include "cli/command.h"
-#include "cli/json.h"
 
 struct ablate_options {
     struct command_options common;
@@ -35,32 +33,32 @@ static const struct config_field ablate_option_fields[] = {
 static enum status ablate_print_json(const struct ablate_result *result, const struct ablate_config *config,
                                      const char *out, struct error *error)
 {
-    cJSON *root = cJSON_CreateObject(), *points = cJSON_AddArrayToObject(root, "points");
+    struct json json = {.digits = 9};
+    cJSON *root = json_root(&json), *points = json_list(&json, root, "points");
 
-    cJSON_AddStringToObject(root, "name", config->name);
-    cJSON_AddStringToObject(root, "out", out);
-    cJSON_AddNumberToObject(root, "failed_runs", (double)result->n_failed);
-    cJSON_AddNumberToObject(root, "runs_elsewhere", (double)result->n_elsewhere);
+    json_text(&json, root, "name", config->name);
+    json_text(&json, root, "out", out);
+    json_number(&json, root, "failed_runs", (double)result->n_failed);
+    json_number(&json, root, "runs_elsewhere", (double)result->n_elsewhere);
 
     /* An object for each point of the grid. */
     for (int64_t p = 0; p < result->n_points; p++) {
         const struct ablate_point_result *point = &result->points[p];
-        cJSON *item = cJSON_CreateObject(), *axes = cJSON_AddObjectToObject(item, "axes"),
-              *metrics = cJSON_AddObjectToObject(item, "metrics");
+        cJSON *item = json_item(&json, points), *axes = json_object(&json, item, "axes"),
+              *metrics = json_object(&json, item, "metrics");
         for (int a = 0; a < (int)config->axes.n; a++)
-            cJSON_AddStringToObject(axes, ablate_axis_at(config, a)->name, ablate_value_at(config, p, a)->name);
-        cJSON_AddNumberToObject(item, "seeds", (double)point->n_seeds);
-        cJSON_AddNumberToObject(item, "empty", (double)point->n_empty);
+            json_text(&json, axes, ablate_axis_at(config, a)->name, ablate_value_at(config, p, a)->name);
+        json_number(&json, item, "seeds", (double)point->n_seeds);
+        json_number(&json, item, "empty", (double)point->n_empty);
         for (int64_t m = 0; m < config->measure.metrics.n; m++) {
-            cJSON *metric = cJSON_AddObjectToObject(metrics, config->measure.metrics.items[m]);
-            json_add_number(metric, "mean", point->mean[m]);
-            json_add_number(metric, "sd", point->sd[m]);
-            cJSON_AddNumberToObject(metric, "n", (double)point->n[m]);
+            cJSON *metric = json_object(&json, metrics, config->measure.metrics.items[m]);
+            json_number(&json, metric, "mean", point->mean[m]);
+            json_number(&json, metric, "sd", point->sd[m]);
+            json_number(&json, metric, "n", (double)point->n[m]);
         }
-        cJSON_AddItemToArray(points, item);
     }
 
-    return json_print(root, error);
+    return json_print(stdout, &json, error);
 }
 
 static enum status ablate_print_file(const char *out, const char *name, struct arena *arena, struct error *error)

@@ -6,7 +6,6 @@
 #include <math.h>
 
 #include "base/log.h"
-#include "cli/json.h"
 
 enum { DIFFERENCES_COLUMNS = 6 };
 
@@ -70,18 +69,16 @@ enum status differences_print(FILE *file, const struct difference *differences, 
     return STATUS_OK;
 }
 
-cJSON *differences_json(const struct difference *differences)
+void differences_json(struct json *json, const struct difference *differences)
 {
-    cJSON *list = cJSON_CreateArray();
+    cJSON *list = json_list(json, json->root, "differences");
     for (const struct difference *difference = differences; difference->metric; difference++) {
-        cJSON *item = cJSON_CreateObject();
-        cJSON_AddStringToObject(item, "metric", difference->metric);
-        cJSON_AddNumberToObject(item, "pairs", (double)difference->test.n);
-        json_add_number(item, "mean", difference->test.mean);
-        json_add_number(item, "low", difference->test.low);
-        json_add_number(item, "high", difference->test.high);
-        json_add_number(item, "p", difference->test.p);
-        cJSON_AddItemToArray(list, item);
+        cJSON *item = json_item(json, list);
+        json_text(json, item, "metric", difference->metric);
+        json_number(json, item, "pairs", (double)difference->test.n);
+        json_number(json, item, "mean", difference->test.mean);
+        json_number(json, item, "low", difference->test.low);
+        json_number(json, item, "high", difference->test.high);
+        json_number(json, item, "p", difference->test.p);
     }
-    return list;
 }

@@ -4,8 +4,7 @@
 
 #include <stdio.h>
 
-#include <cjson/cJSON.h>
-
+#include "base/json.h"
 #include "base/memory.h"
 #include "data/metrics.h"
 #include "data/significance.h"
@@ -21,7 +20,7 @@ enum status differences_make(struct difference **ret, const struct metrics *a, c
 /* A table: metric, pairs, mean difference, its 95 % interval, p. */
 enum status differences_print(FILE *file, const struct difference *differences, struct arena *arena,
                               struct error *error);
-/* [{"metric": ..., "pairs": ..., "mean": ..., "low": ..., "high": ..., "p": ...}, ...] */
-cJSON *differences_json(const struct difference *differences);
+/* "differences": [{"metric": ..., "pairs": ..., "mean": ..., "low": ..., "high": ..., "p": ...}, ...] */
+void differences_json(struct json *json, const struct difference *differences);
 
 #endif

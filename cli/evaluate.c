@@ -3,10 +3,10 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/file.h"
+#include "base/json.h"
 #include "base/log.h"
 #include "cli/command.h"
 #include "cli/differences.h"
@@ -312,14 +312,6 @@ static void evaluate_print_intact(FILE *file, const struct evaluation *cases, in
     }
 }
 
-static void evaluate_print_number(FILE *file, double value, const char *none)
-{
-    if (isfinite(value))
-        fprintf(file, "%.9g", value);
-    else
-        fputs(none, file);
-}
-
 static void evaluate_print_csv(FILE *file, const struct evaluation *cases, int64_t n)
 {
     fputs("case", file);
@@ -329,49 +321,32 @@ static void evaluate_print_csv(FILE *file, const struct evaluation *cases, int64
     for (int64_t i = 0; i < n; i++) {
         fprintf(file, "%s", cases[i].name);
         for (int c = 0; metrics_columns[c].name; c++) {
-            fputc(',', file);
-            evaluate_print_number(file, metrics_columns[c].value(&cases[i].metrics), "nan");
+            const double value = metrics_columns[c].value(&cases[i].metrics);
+            fprintf(file, isfinite(value) ? ",%.9g" : ",nan", value);
         }
         fprintf(file, ",%d,%d\n", cases[i].missing, cases[i].metrics.failed);
     }
 }
 
-/* Case names come from file names: quotes and control characters are escaped. */
-static void evaluate_print_json_string(FILE *file, const char *text)
-{
-    fputc('"', file);
-    for (const unsigned char *c = (const unsigned char *)text; *c; c++) {
-        if (*c == '"' || *c == '\\')
-            fprintf(file, "\\%c", *c);
-        else if (*c < 0x20)
-            fprintf(file, "\\u%04x", *c);
-        else
-            fputc(*c, file);
-    }
-    fputc('"', file);
-}
-
 /* differences: NULL: none. */
-static void evaluate_print_json(FILE *file, const struct evaluation *cases, int64_t n,
-                                const struct difference *differences)
+static enum status evaluate_print_json(const struct evaluation *cases, int64_t n, const struct difference *differences,
+                                       struct error *error)
 {
-    cJSON *list = differences ? differences_json(differences) : NULL;
-    char *text = list ? cJSON_PrintUnformatted(list) : NULL;
+    struct json json = {.digits = 9};
+    cJSON *list = json_list(&json, json_root(&json), "cases");
 
-    fputs("{\"cases\": [", file);
     for (int64_t i = 0; i < n; i++) {
-        fprintf(file, "%s\n  {\"case\": ", i ? "," : "");
-        evaluate_print_json_string(file, cases[i].name);
-        for (int c = 0; metrics_columns[c].name; c++) {
-            fprintf(file, ", \"%s\": ", metrics_columns[c].name);
-            evaluate_print_number(file, metrics_columns[c].value(&cases[i].metrics), "null");
-        }
-        fprintf(file, ", \"missing\": %s, \"failed\": %s}", cases[i].missing ? "true" : "false",
-                cases[i].metrics.failed ? "true" : "false");
+        cJSON *item = json_item(&json, list);
+        json_text(&json, item, "case", cases[i].name);
+        for (int c = 0; metrics_columns[c].name; c++)
+            json_number(&json, item, metrics_columns[c].name, metrics_columns[c].value(&cases[i].metrics));
+        json_bool(&json, item, "missing", cases[i].missing);
+        json_bool(&json, item, "failed", cases[i].metrics.failed);
     }
-    fprintf(file, "\n]%s%s}\n", text ? ", \"differences\": " : "", text ? text : "");
-    cJSON_free(text);
-    cJSON_Delete(list);
+    if (differences)
+        differences_json(&json, differences);
+
+    return json_print(stdout, &json, error);
 }
 
 /* DSC and bDSC of every case as bars, HD95 below. */
@@ -390,23 +365,13 @@ static const char evaluate_plot[] =
 static enum status evaluate_write_files(const char *folder, const struct evaluation *cases, int64_t n,
                                         struct arena *arena, struct error *error)
 {
-    char *text = NULL;
-    size_t bytes = 0;
-    enum status status = file_make_folders(folder, error);
-    char *csv = file_join(arena, folder, "metrics.csv");
-    FILE *memory = status ? NULL : open_memstream(&text, &bytes);
-
-    if (!status && (!csv || !memory))
-        status = error_memory(error, 4096, "metrics.csv");
-
-    if (memory) {
-        evaluate_print_csv(memory, cases, n);
-        if (fclose(memory) != 0 && !status)
-            status = error_memory(error, bytes, "metrics.csv");
+    struct file_stream csv;
+    const char *path = file_join(arena, folder, "metrics.csv");
+    enum status status = path ? file_make_folders(folder, error) : error_memory(error, 0, "a path");
+    if (!status && !(status = file_stream_open(&csv, path, error))) {
+        evaluate_print_csv(csv.file, cases, n);
+        status = file_stream_close(&csv, status, error);
     }
-    if (!status)
-        status = file_write(csv, text, bytes, error);
-    free(text); /* open_memstream's */
 
     /* A missing plot is a warning: the table is there. */
     const struct plot plot = {
@@ -489,7 +454,7 @@ static enum status evaluate_command(const void *value, int n_inputs, char *const
     if (!status && options->against)
         status = evaluate_against(&differences, &failures, options, cases, n, &arena, error);
     if (!status && options->json)
-        evaluate_print_json(stdout, cases, n, differences);
+        status = evaluate_print_json(cases, n, differences, error);
     else if (!status)
         status = evaluate_print_table(stdout, cases, n, &arena, error);
     if (!status && differences && !options->json)

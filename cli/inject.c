@@ -106,15 +106,13 @@ static enum status inject_skull(const struct inject_options *options, const stru
         implant.storage = skull.storage;
 
     /* Streams hang on the skull's name, so adding or dropping other files changes nothing. */
-    uint64_t name_hash = 14695981039346656037u;
-    for (const char *c = name; *c; c++)
-        name_hash = (name_hash ^ (unsigned char)*c) * 1099511628211u;
+    const uint64_t name_stream = rng_stream_of(name);
 
     /* One pair of files per defect, each from a random stream of its own */
     for (int64_t d = 0; !status && d < options->count; d++) {
         struct box box;
         const char *type = "";
-        struct rng stream = rng_make((uint64_t)options->seed, name_hash);
+        struct rng stream = rng_make((uint64_t)options->seed, name_stream);
         status = defect_inject(implant.data, &box, &type, &skull, defects, rng_child(&stream, (uint64_t)d), error);
         if (!status)
             status = inject_write_pair(&skull, &implant, options, name, d, error);

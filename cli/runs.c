@@ -7,9 +7,9 @@
 #include <time.h>
 
 #include "base/file.h"
+#include "base/json.h"
 #include "base/log.h"
 #include "cli/command.h"
-#include "cli/json.h"
 #include "train/run.h"
 
 struct runs_options {
@@ -184,26 +184,26 @@ static enum status runs_print_text(struct runs *runs, struct error *error)
 
 static enum status runs_print_json(const struct runs *runs, struct error *error)
 {
-    cJSON *root = cJSON_CreateObject(), *list = cJSON_AddArrayToObject(root, "runs");
+    struct json json = {.digits = 9};
+    cJSON *list = json_list(&json, json_root(&json), "runs");
 
     for (int64_t i = 0; i < runs->n; i++) {
         const struct run_status *status = &runs->entries[i].status;
-        cJSON *item = cJSON_CreateObject();
-        cJSON_AddStringToObject(item, "run", runs->entries[i].name);
-        cJSON_AddStringToObject(item, "status", status->state);
-        cJSON_AddNumberToObject(item, "step", (double)status->step);
-        cJSON_AddNumberToObject(item, "steps", (double)status->steps);
+        cJSON *item = json_item(&json, list);
+        json_text(&json, item, "run", runs->entries[i].name);
+        json_text(&json, item, "status", status->state);
+        json_number(&json, item, "step", (double)status->step);
+        json_number(&json, item, "steps", (double)status->steps);
         if (status->best)
-            cJSON_AddStringToObject(item, "best_metric", status->best);
-        json_add_number(item, "best", status->best_value);
-        cJSON_AddNumberToObject(item, "best_step", (double)status->best_step);
-        json_add_number(item, "age_s", runs->entries[i].age_s);
+            json_text(&json, item, "best_metric", status->best);
+        json_number(&json, item, "best", status->best_value);
+        json_number(&json, item, "best_step", (double)status->best_step);
+        json_number(&json, item, "age_s", runs->entries[i].age_s);
         if (status->note)
-            cJSON_AddStringToObject(item, "note", status->note);
-        cJSON_AddItemToArray(list, item);
+            json_text(&json, item, "note", status->note);
     }
 
-    return json_print(root, error);
+    return json_print(stdout, &json, error);
 }
 
 static enum status runs_command(const void *value, int n_inputs, char *const *inputs, struct error *error)

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -11,6 +12,7 @@
 #include <time.h>
 
 #include "base/file.h"
+#include "base/json.h"
 #include "base/memory.h"
 
 const char *const job_state_names[] = {"queued", "running", "done", "failed", "cancelled", NULL};
@@ -321,6 +323,13 @@ static double job_number(const cJSON *object, const char *key, double otherwise)
     return cJSON_IsNumber(item) ? item->valuedouble : otherwise;
 }
 
+/* 0 where it is none; what no record of ours holds becomes the nearest that can be held. */
+static int64_t job_whole(const cJSON *object, const char *key)
+{
+    const double value = job_number(object, key, 0), most = 9007199254740992.0; /* 2^53 */
+    return (int64_t)fmin(most, fmax(-most, value));
+}
+
 static const char *job_text(const cJSON *object, const char *key)
 {
     const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(object, key));
@@ -366,11 +375,11 @@ static bool job_parse(struct job *job, const cJSON *object)
     job->settings = job_read_settings(object, "settings");
     job->wanted = job_read_settings(object, "wanted");
     job->revising = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(object, "revising"));
-    job->revision = (int64_t)job_number(object, "revision", 0);
-    job->attempts = (int)job_number(object, "attempts", 0);
-    job->created_ms = (int64_t)job_number(object, "created_ms", 0);
-    job->started_ms = (int64_t)job_number(object, "started_ms", 0);
-    job->finished_ms = (int64_t)job_number(object, "finished_ms", 0);
+    job->revision = job_whole(object, "revision");
+    job->attempts = (int)fmin(INT_MAX, (double)job_whole(object, "attempts"));
+    job->created_ms = job_whole(object, "created_ms");
+    job->started_ms = job_whole(object, "started_ms");
+    job->finished_ms = job_whole(object, "finished_ms");
     job->mesh_grid_mm = job_number(object, "mesh_grid_mm", 0);
     job_error_set(job, job_text(object, "error"));
 
@@ -385,10 +394,13 @@ static enum status job_read_json(cJSON **ret, const char *folder, const char *na
     size_t bytes = 0;
     const enum status status =
         path ? file_read(&text, &bytes, path, max_bytes, error) : error_memory(error, 256, "a path");
-    *ret = status ? NULL : cJSON_ParseWithLength(text, bytes);
+    struct error no_json = {0};
+    *ret = NULL;
+    if (!status)
+        json_parse(ret, text, path, &no_json);
     memory_free(text);
     memory_free(path);
-    return status;
+    return error_if_memory(error, &no_json) ? STATUS_FAILED : status;
 }
 
 enum status job_read(struct job *ret, bool *ret_valid, const char *folder, struct error *error)
@@ -403,7 +415,8 @@ enum status job_read(struct job *ret, bool *ret_valid, const char *folder, struc
     return status;
 }
 
-static void job_summary(struct job *job, const cJSON *report)
+/* A report without an implant has none. */
+static enum status job_summary(struct job *job, const cJSON *report, struct error *error)
 {
     static const char *const keys[] = {"volume_ml",        "extent_mm",      "thickness_mean_mm",
                                        "thickness_max_mm", "rim_gap_mm",     "rim_contact_frac",
@@ -411,20 +424,23 @@ static void job_summary(struct job *job, const cJSON *report)
     const cJSON *implant = cJSON_GetObjectItemCaseSensitive(report, "implant");
     const cJSON *mesh = cJSON_GetObjectItemCaseSensitive(report, "mesh");
     const cJSON *warnings = cJSON_GetObjectItemCaseSensitive(report, "warnings");
+    cJSON_Delete(job->summary);
+    cJSON_Delete(job->warnings);
+    job->summary = job->warnings = NULL;
+    if (!implant)
+        return STATUS_OK;
     cJSON *summary = cJSON_CreateObject();
-    bool ok = summary && implant;
+    bool ok = summary != NULL;
 
     for (size_t i = 0; ok && i < sizeof keys / sizeof *keys; i++)
         ok = job_add_copy(summary, keys[i], cJSON_GetObjectItemCaseSensitive(implant, keys[i]), false);
     ok = ok && job_add_copy(summary, "area_cm2", cJSON_GetObjectItemCaseSensitive(mesh, "area_cm2"), false) &&
          cJSON_AddBoolToObject(summary, "watertight",
                                cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(mesh, "watertight")));
-    cJSON_Delete(job->summary);
-    cJSON_Delete(job->warnings);
-    job->summary = ok ? summary : NULL;
-    job->warnings = ok && cJSON_IsArray(warnings) ? cJSON_Duplicate(warnings, true) : NULL;
-    if (!ok)
-        cJSON_Delete(summary);
+    job->summary = summary;
+    if (ok && cJSON_IsArray(warnings))
+        ok = (job->warnings = cJSON_Duplicate(warnings, true)) != NULL;
+    return ok ? STATUS_OK : error_memory(error, REPORT_MAX_BYTES, "a job's summary");
 }
 
 struct job_path job_path(const char *folder, const char *name)
@@ -454,19 +470,17 @@ enum status job_collect(struct job *job, const char *folder, struct error *error
     cJSON *report = NULL;
     if (job->bytes[ARTEFACT_REPORT] > 0)
         job_read_json(&report, folder, artefacts[ARTEFACT_REPORT].path, REPORT_MAX_BYTES, &unreadable);
-    if (error_if_memory(error, &unreadable)) {
-        for (int i = 1; i < ARTEFACTS; i++)
-            job->bytes[i] = -1;
-        return STATUS_FAILED;
-    }
-    if (report)
-        job_summary(job, report);
+    enum status status = error_if_memory(error, &unreadable) ? STATUS_FAILED : STATUS_OK;
+    if (!status && report)
+        status = job_summary(job, report, error);
+    cJSON_Delete(report);
+    for (int i = 1; status && i < ARTEFACTS; i++)
+        job->bytes[i] = -1;
 
     /* An empty implant has nothing to print. */
     if (job->summary && job_number(job->summary, "components", 1) == 0)
         job->bytes[ARTEFACT_STL] = job->bytes[ARTEFACT_3MF] = job->bytes[ARTEFACT_IMPLANT_PLY] = -1;
-    cJSON_Delete(report);
-    return STATUS_OK;
+    return status;
 }
 
 void job_done(struct job *job)

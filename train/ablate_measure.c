@@ -88,20 +88,13 @@ static enum status ablate_measure_cases(FILE *table, struct holdout *holdout, st
 static enum status ablate_measure_write(const char *path, const char *mark, struct holdout *holdout,
                                         struct restorer *restorer, bool counts_failures, struct error *error)
 {
-    char *text = NULL;
-    size_t bytes = 0;
-    FILE *table = open_memstream(&text, &bytes);
-    if (!table)
-        return error_memory(error, 0, "a table of measurements");
-    fprintf(table, "%s\n", mark);
-    trial_print_header(table);
-    enum status status = ablate_measure_cases(table, holdout, restorer, counts_failures, error);
-    if (fclose(table) != 0 && !status)
-        status = error_memory(error, bytes, "a table of measurements");
-    if (!status)
-        status = file_write(path, text, bytes, error);
-    free(text); /* open_memstream's */
-    return status;
+    struct file_stream table;
+    if (file_stream_open(&table, path, error))
+        return error->status;
+    fprintf(table.file, "%s\n", mark);
+    trial_print_header(table.file);
+    const enum status status = ablate_measure_cases(table.file, holdout, restorer, counts_failures, error);
+    return file_stream_close(&table, status, error);
 }
 
 /* --- reading it back --- */

@@ -4,7 +4,6 @@
 
 #include <inttypes.h>
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/file.h"
@@ -238,31 +237,23 @@ enum status ablate_write_tables(const struct ablate_result *result, const struct
     struct arena arena = {0};
     enum status status = STATUS_OK;
 
-    /* Each table is made in memory and written at once: a reader never sees half of one. */
     for (int i = 0; !status && i < 4; i++) {
-        char *text = NULL;
-        size_t bytes = 0;
-        char *path = file_join(&arena, out, names[i]);
-        FILE *file = path ? open_memstream(&text, &bytes) : NULL;
-        if (!file) {
-            status = error_memory(error, 0, names[i]);
+        struct file_stream table;
+        const char *path = file_join(&arena, out, names[i]);
+        status = path ? file_stream_open(&table, path, error) : error_memory(error, 0, "a path");
+        if (status)
             break;
-        }
         if (i == 0)
-            ablate_print_runs(file, result, config, measured);
+            ablate_print_runs(table.file, result, config, measured);
         else if (i == 1)
-            ablate_print_table(file, result, config);
+            ablate_print_table(table.file, result, config);
         else if (i == 2)
-            status = ablate_print_differences(file, result, config, measured, false, error);
+            status = ablate_print_differences(table.file, result, config, measured, false, error);
         else
-            ablate_print_markdown(file, result, config);
+            ablate_print_markdown(table.file, result, config);
         if (i == 3 && result->n_points > 1)
-            status = ablate_print_differences(file, result, config, measured, true, error);
-        if (fclose(file) != 0 && !status)
-            status = error_memory(error, bytes, names[i]);
-        if (!status)
-            status = file_write(path, text, bytes, error);
-        free(text); /* open_memstream's */
+            status = ablate_print_differences(table.file, result, config, measured, true, error);
+        status = file_stream_close(&table, status, error);
     }
 
     arena_done(&arena);

@@ -2,6 +2,7 @@
  * Test: tests/train/test_trainer.c */
 #include "train/environment.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,9 +14,11 @@
 #include "nn/engine/engine.h"
 #include "train/build_info.h"
 
-/* The text after `key` and its colon on the first line of `path` that begins with it; "" when there is none. */
+/* The text after `key` and its colon on the first line of `path` that begins with it; "" when there is none, and NULL
+ * when memory is out. */
 static const char *environment_line(const char *path, const char *key, char *line, int capacity)
 {
+    errno = 0;
     FILE *file = fopen(path, "re");
     char *found = NULL;
     while (file && !found && fgets(line, capacity, file))
@@ -24,7 +27,7 @@ static const char *environment_line(const char *path, const char *key, char *lin
     if (file)
         fclose(file);
     if (!found)
-        return "";
+        return file || errno != ENOMEM ? "" : NULL;
     found[strcspn(found, "\"\n")] = '\0';
     return found;
 }
@@ -48,8 +51,8 @@ int64_t environment_available_bytes(void)
     char line[256];
     char *end;
     const char *text = environment_line("/proc/meminfo", "MemAvailable", line, sizeof line);
-    int64_t available = strtoll(text, &end, 10);
-    available = end == text ? -1 : available * 1024;
+    int64_t available = text ? strtoll(text, &end, 10) : 0;
+    available = !text || end == text ? -1 : available * 1024;
     int64_t limit = environment_number("/sys/fs/cgroup/memory.max"),
             used = environment_number("/sys/fs/cgroup/memory.current");
     if (limit >= 0 && used >= 0 && (available < 0 || limit - used < available))
@@ -60,7 +63,8 @@ int64_t environment_available_bytes(void)
 int64_t environment_resident_bytes(void)
 {
     char line[256];
-    return strtoll(environment_line("/proc/self/status", "VmRSS", line, sizeof line), NULL, 10) * 1024;
+    const char *text = environment_line("/proc/self/status", "VmRSS", line, sizeof line);
+    return text ? strtoll(text, NULL, 10) * 1024 : 0;
 }
 
 char *environment_versions(struct arena *arena)
@@ -75,6 +79,8 @@ char *environment_text(struct arena *arena)
     const char *cpu = environment_line("/proc/cpuinfo", "model name", cpu_line, sizeof cpu_line);
     const char *os = environment_line("/etc/os-release", "PRETTY_NAME", os_line, sizeof os_line);
     struct utsname uts;
+    if (!cpu || !os)
+        return NULL;
     if (uname(&uts) != 0)
         memset(&uts, 0, sizeof uts);
     int64_t memory = (int64_t)sysconf(_SC_PHYS_PAGES) * (int64_t)sysconf(_SC_PAGESIZE);

@@ -5,7 +5,6 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/claim.h"
@@ -441,27 +440,18 @@ static enum status folds_print_heads(FILE *file, struct folds *folds, struct err
 
 static enum status folds_write(struct folds *folds, const char *name, bool heads, struct error *error)
 {
-    char *text = NULL;
-    size_t bytes = 0;
-    FILE *file = open_memstream(&text, &bytes);
+    struct file_stream table;
     const char *path = folds_path(folds, name);
-    if (!file || !path) {
-        if (file)
-            fclose(file);
-        free(text);
-        return error_memory(error, 0, "a table");
-    }
     enum status status = STATUS_OK;
+    if (!path)
+        return error_memory(error, 0, "a path");
+    if (file_stream_open(&table, path, error))
+        return error->status;
     if (heads)
-        status = folds_print_heads(file, folds, error);
+        status = folds_print_heads(table.file, folds, error);
     else
-        folds_print_tsv(file, folds);
-    if (fclose(file) != 0 && !status)
-        status = error_memory(error, bytes, "a table");
-    if (!status)
-        status = file_write(path, text, bytes, error);
-    free(text); /* open_memstream's */
-    return status;
+        folds_print_tsv(table.file, folds);
+    return file_stream_close(&table, status, error);
 }
 
 /* --- the model --- */

@@ -9,6 +9,7 @@
 #include "base/configs.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "shape/fit.h"
 #include "train/budget.h"
 #include "train/environment.h"
@@ -319,36 +320,27 @@ char *plan_text(const struct plan *plan, const struct plan_request *request, con
 {
     struct arena arena = {0};
     struct recipe recipe;
-    char *text = NULL, *name = NULL;
-    size_t bytes;
-    if (plan->has_network && plan_recipe(&recipe, plan, request, path, &arena, error)) {
-        arena_done(&arena);
-        return NULL;
-    }
-    name = arena_strdup(&arena, file_base(request->set));
-    FILE *file = open_memstream(&text, &bytes);
-    bool ok = file != NULL && name != NULL;
-    if (ok) {
+    struct text text;
+    char *name = arena_strdup(&arena, file_base(request->set)), *whole = NULL;
+    enum status status = name ? STATUS_OK : error_memory(error, 0, "the recipe");
+    if (!status && plan->has_network)
+        status = plan_recipe(&recipe, plan, request, path, &arena, error);
+    if (!status && !(status = text_open(&text, error))) {
         name[strcspn(name, ".")] = '\0';
-        plan_put_set(file, plan, request);
-        plan_put_time(file, plan, request);
-        fprintf(file,
+        plan_put_set(text.file, plan, request);
+        plan_put_time(text.file, plan, request);
+        fprintf(text.file,
                 "#\n#   calvaria train THIS.yaml --run runs/%s\nname: %s\nseed: 1\ndata: { set: \"%s\" }\nstages:\n"
                 "  # %s\n  - { name: shape, type: shape, tune: false }\n",
                 name, name, request->set,
                 plan->has_network ? "The heads' statistics; standard parameters, a search has not found better ones."
                                   : plan_network_reason(plan));
-        if (plan->has_network)
-            ok = plan_put_fine(file, plan, &recipe, path);
-    }
-    if (file && (fclose(file) != 0 || !ok)) {
-        free(text);
-        text = NULL;
+        if (plan->has_network && !plan_put_fine(text.file, plan, &recipe, path))
+            status = error_memory(error, 1 << 14, "the recipe");
+        text_close(&whole, &text, status, error);
     }
     arena_done(&arena);
-    if (!text)
-        error_memory(error, 1 << 14, "the recipe");
-    return text;
+    return whole;
 }
 
 /* The standard network's recipe, which comes with the program. */
@@ -401,7 +393,7 @@ enum status plan_write(struct plan *ret, const struct plan_request *request, con
     text = plan_text(ret, &asked, path, error);
     status = text ? file_write(out, text, strlen(text), error) : error->status;
 done:
-    free(text); /* open_memstream's */
+    memory_free(text);
     arena_done(&arena);
     return status ? error_while(error, "planning for %s", request->set) : STATUS_OK;
 }

@@ -62,7 +62,7 @@ enum status plan_measure(struct plan_speed *ret, const struct plan *plan, const 
 enum status plan_choose(struct plan *ret, const struct plan_request *request, const struct plan_set *set,
                         const struct plan_speed *speed, const char *path, struct error *error);
 
-/* The recipe as text. Free with free (as open_memstream's); NULL: see error. */
+/* The recipe as text. Free with memory_free; NULL: see error. */
 char *plan_text(const struct plan *plan, const struct plan_request *request, const char *path, struct error *error);
 
 /* All of it: looks, measures, chooses, writes `out`. */

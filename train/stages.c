@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/text.h"
 
 static const char stages_prefix[] = "stages.";
 
@@ -449,25 +450,24 @@ static void stages_print(FILE *file, const struct stages *stages, const struct s
 
 char *stages_text(const struct stages *stages)
 {
-    char *text = NULL;
-    size_t bytes = 0;
-    FILE *file = open_memstream(&text, &bytes);
-    bool ok = file && config_dump(&stages_table, stages, file);
+    struct error error = {0};
+    struct text text;
+    char *whole;
+    if (text_open(&text, &error))
+        return NULL;
+    bool ok = config_dump(&stages_table, stages, text.file);
 
     if (ok)
-        fputs("stages:\n", file);
+        fputs("stages:\n", text.file);
     for (int64_t i = 0; ok && i < stages->n; i++) {
         const struct stage *stage = &stages->items[i];
         char *dump = stage->kind == STAGE_SHAPE ? config_dump_text(&stage_shape_table, &stage->shape)
                                                 : config_dump_text(&recipe_table, &stage->recipe);
         ok = dump != NULL;
         if (ok)
-            stages_print(file, stages, stage, dump);
+            stages_print(text.file, stages, stage, dump);
         memory_free(dump);
     }
-    if (file && fclose(file) != 0)
-        ok = false;
-    char *copy = ok ? memory_strdup(text) : NULL;
-    free(text); /* open_memstream's */
-    return copy;
+    text_close(&whole, &text, ok ? STATUS_OK : STATUS_FAILED, &error);
+    return whole;
 }

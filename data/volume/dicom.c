@@ -1,7 +1,6 @@
 /* dicom.c - see dicom.h. Test: tests/data/test_dicom.c. */
 #include "data/volume/dicom.h"
 
-#include <cjson/cJSON.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -17,6 +16,7 @@
 
 #include "base/file.h"
 #include "base/folder.h"
+#include "base/json.h"
 #include "data/volume/formats.h"
 
 enum { DICOM_SCAN_DEPTH = 4, DICOM_SCAN_FILES = 64, DICOM_JSON_MAX = 1 << 20 };
@@ -190,8 +190,11 @@ static enum status dicom_add(struct dicom *dicom, const char *folder, const char
     if (file_read(&text, &bytes, path, DICOM_JSON_MAX, error))
         return error->status;
 
-    cJSON *root = cJSON_Parse(text);
+    cJSON *root = NULL;
+    json_parse(&root, text, path, &unreadable); /* without it the series has no name */
     memory_free(text);
+    if (error_if_memory(error, &unreadable))
+        return STATUS_FAILED;
     const cJSON *number = cJSON_GetObjectItemCaseSensitive(root, "SeriesNumber");
     stem[strlen(stem) - strlen(".json")] = '\0';
     series->number = cJSON_IsNumber(number) ? (int64_t)number->valuedouble : 0;

@@ -4,13 +4,15 @@
  * before Keras 2.2.3. Arrays are X,Y,Z,C there (channels last), so Keras' triples are ours as they stand: x, y, z. */
 #include "infer/exchange/keras_config.h"
 
-#include <cjson/cJSON.h>
 #include <ctype.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "base/json.h"
+#include "base/text.h"
 
 enum { MAX_LAYERS = 1000, MAX_DEPTH = 8, MAX_SRC = 8, MAX_BYTES = 1 << 20 };
 
@@ -622,11 +624,10 @@ static bool keras_is_keras2(const char *version)
 static enum status keras_derive(struct deriving *deriving, const char *json)
 {
     const char *input = "input", *last = input;
-    cJSON *root = cJSON_Parse(json);
+    cJSON *root = NULL;
 
-    if (!root)
-        return error_set(deriving->error, STATUS_FAILED, "%s: attribute 'model_config': no JSON (a damaged file)",
-                         deriving->path);
+    if (json_parse(&root, json, deriving->path, deriving->error))
+        return error_while(deriving->error, "reading its attribute model_config");
     enum status status = keras_derive_model(deriving, root, input, &last, 0);
     cJSON_Delete(root);
     if (!status && deriving->n_layers == 0)
@@ -645,27 +646,28 @@ static enum status keras_derive(struct deriving *deriving, const char *json)
 enum status keras_network_derive(struct keras_network *ret, const char *json, const char *version,
                                  const int64_t patch_vox[3], const char *path, struct arena *arena, struct error *error)
 {
-    char *text = NULL;
-    size_t bytes = 0;
+    char *layers = NULL;
+    struct text text;
     struct deriving deriving = {
         .path = path, .arena = arena, .error = error, .keras2_variance = keras_is_keras2(version)};
 
     deriving.layers = arena_alloc(arena, MAX_LAYERS, sizeof *deriving.layers);
-    deriving.yaml = open_memstream(&text, &bytes);
-    if (!deriving.layers || !deriving.yaml)
+    if (!deriving.layers)
         return keras_refuse_memory(&deriving);
+    if (text_open(&text, error))
+        return error->status;
+    deriving.yaml = text.file;
     memcpy(deriving.patch, patch_vox, sizeof deriving.patch);
 
     enum status status = keras_derive(&deriving, json);
-    if (fclose(deriving.yaml) != 0 && !status)
-        status = keras_refuse_memory(&deriving);
+    status = text_close(&layers, &text, status, error);
     const char *yaml =
         status ? ""
                : arena_printf(arena,
                               "name: keras\ninput_channels: %" PRId64 "\npatch_vox: [%" PRId64 ", %" PRId64 ", %" PRId64
                               "]\nlayers:\n%s",
-                              deriving.channels, deriving.patch[0], deriving.patch[1], deriving.patch[2], text);
-    free(text);
+                              deriving.channels, deriving.patch[0], deriving.patch[1], deriving.patch[2], layers);
+    memory_free(layers);
     if (!status && !yaml)
         status = keras_refuse_memory(&deriving);
 

@@ -20,8 +20,7 @@ char *onnx_name(struct onnx_graph *graph, const char *format, ...)
     va_copy(copy, arguments);
     int length = vsnprintf(NULL, 0, format, arguments);
     char *name = length < 0 ? NULL : onnx_alloc(graph, (size_t)length + 1, 1);
-    if (name)
-        vsnprintf(name, (size_t)length + 1, format, copy);
+    graph->failed |= length < 0 || (name && vsnprintf(name, (size_t)length + 1, format, copy) != length);
     va_end(copy);
     va_end(arguments);
     return name ? name : nothing;

@@ -6,10 +6,10 @@
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/file.h"
+#include "base/text.h"
 #include "shape/model.h"
 
 enum { PICTURE_BYTES_MAX = 64 << 20 };
@@ -256,21 +256,14 @@ enum status report_page_text(char **ret, const struct report *report, const stru
                              const struct restorer *restorer, const char *name, struct error *error)
 {
     static const char *const no_pictures[REPORT_PICTURES] = {NULL};
-    char *text = NULL, *copy = NULL;
-    size_t bytes;
-    FILE *file = open_memstream(&text, &bytes);
-    enum status status = STATUS_OK;
-    if (file)
-        status = page_write(file, report, restoration, restorer, no_pictures, name, error);
-    if (file && fclose(file) == 0)
-        copy = memory_strdup(text);
-    free(text); /* of open_memstream, not of base/memory.h */
-    if (!status && !copy)
-        status = error_memory(error, 1 << 14, "the report's page");
-    if (status)
-        memory_free(copy);
-    else
-        *ret = copy;
+    struct text page;
+    char *text = NULL;
+    if (text_open(&page, error))
+        return error->status;
+    enum status status = page_write(page.file, report, restoration, restorer, no_pictures, name, error);
+    status = text_close(&text, &page, status, error);
+    if (!status)
+        *ret = text;
     return status;
 }
 

@@ -8,60 +8,11 @@
 #include <stdio.h>
 #include <string.h>
 
-#include <cjson/cJSON.h>
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
 #include "base/file.h"
-
-/* Any failure to add is a failure of memory, reported once at the end. */
-struct json {
-    cJSON *root;
-    bool failed;
-};
-
-static void json_take(struct json *json, const void *added)
-{
-    json->failed |= !added;
-}
-
-static cJSON *json_object(struct json *json, cJSON *parent, const char *key)
-{
-    cJSON *object = cJSON_AddObjectToObject(parent, key);
-    json_take(json, object);
-    return object;
-}
-
-/* Six digits are more than any of these numbers is good for; counts stay whole. */
-static cJSON *json_create(double value)
-{
-    char text[32];
-    snprintf(text, sizeof text, value == floor(value) ? "%.0f" : "%.6g", value);
-    return isfinite(value) ? cJSON_CreateRaw(text) : cJSON_CreateNull();
-}
-
-static void json_number(struct json *json, cJSON *parent, const char *key, double value)
-{
-    json->failed |= !cJSON_AddItemToObject(parent, key, json_create(value));
-}
-
-static void json_text(struct json *json, cJSON *parent, const char *key, const char *value)
-{
-    json_take(json, cJSON_AddStringToObject(parent, key, value));
-}
-
-static void json_bool(struct json *json, cJSON *parent, const char *key, bool value)
-{
-    json_take(json, cJSON_AddBoolToObject(parent, key, value));
-}
-
-static void json_triple(struct json *json, cJSON *parent, const char *key, const double value[3])
-{
-    cJSON *list = cJSON_AddArrayToObject(parent, key);
-    json_take(json, list);
-    for (int a = 0; a < 3; a++)
-        json->failed |= !cJSON_AddItemToArray(list, json_create(value[a]));
-}
+#include "base/json.h"
 
 static void report_write_input(struct json *json, const struct volume *volume, const char *input)
 {
@@ -220,12 +171,10 @@ static void report_write_prediction(struct json *json, const struct report *repo
 /* Directions in LPS, as the meshes. */
 static void report_write_insertion(struct json *json, const struct insertion *insertion)
 {
-    cJSON *list = cJSON_AddArrayToObject(json->root, "insertion");
-    json_take(json, list);
+    cJSON *list = json_list(json, json->root, "insertion");
     for (int k = 0; k < insertion->n; k++) {
         const struct insertion_piece *piece = &insertion->piece[k];
-        cJSON *object = cJSON_CreateObject();
-        json->failed |= !cJSON_AddItemToArray(list, object);
+        cJSON *object = json_item(json, list);
         json_number(json, object, "volume_ml", piece->volume_ml);
         json_triple(json, object, "direction_lps", piece->direction);
         json_number(json, object, "undercut_ml", piece->undercut_ml);
@@ -238,7 +187,7 @@ static void report_write_insertion(struct json *json, const struct insertion *in
 static void report_write_edit(struct json *json, const struct edit_report *edit)
 {
     if (!edit->made) {
-        json_take(json, cJSON_AddNullToObject(json->root, "edit"));
+        json_null(json, json->root, "edit");
         return;
     }
     cJSON *object = json_object(json, json->root, "edit");
@@ -272,18 +221,16 @@ static void report_write_work(struct json *json, const struct report *report, co
     json_number(json, json->root, "memory_limit_bytes",
                 report->memory_limit_bytes ? (double)report->memory_limit_bytes : NAN);
 
-    cJSON *warnings = cJSON_AddArrayToObject(json->root, "warnings");
-    json_take(json, warnings);
+    cJSON *warnings = json_list(json, json->root, "warnings");
     for (int64_t i = 0; i < report->n_warnings; i++)
-        json->failed |= !cJSON_AddItemToArray(warnings, cJSON_CreateString(report->warnings[i]));
+        json_list_text(json, warnings, report->warnings[i]);
 }
 
 enum status report_text(char **ret, const struct report *report, const struct restoration *restoration,
                         const struct restorer *restorer, const char *input, struct error *error)
 {
-    struct json json = {.root = cJSON_CreateObject()};
-    json_take(&json, json.root);
-    json_text(&json, json.root, "format", "calvaria-report");
+    struct json json = {.digits = 6}; /* more than any of these numbers is good for */
+    json_text(&json, json_root(&json), "format", "calvaria-report");
     json_number(&json, json.root, "format_version", 1);
     json_text(&json, json.root, "created", report->created);
     json_text(&json, json.root, "notice", "Research software: not for clinical use.");
@@ -297,17 +244,14 @@ enum status report_text(char **ret, const struct report *report, const struct re
         report_write_prediction(&json, report, restoration->shape);
     report_write_work(&json, report, restoration);
 
-    char *text = json.failed ? NULL : cJSON_Print(json.root);
-    char *copy = text ? memory_strdup(text) : NULL;
-    cJSON_free(text);
-    cJSON_Delete(json.root);
-    if (!status && !copy)
-        status = error_memory(error, 1 << 12, "the report");
+    char *text = NULL;
+    struct error unbuilt = {0};
+    const enum status built = json_end(&text, &json, status ? &unbuilt : error);
     if (status)
-        memory_free(copy);
-    else
-        *ret = copy;
-    return status;
+        memory_free(text);
+    else if (!built)
+        *ret = text;
+    return status ? status : built;
 }
 
 enum status report_write(const char *path, const struct report *report, const struct restoration *restoration,

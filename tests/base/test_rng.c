@@ -26,6 +26,14 @@ static void test_known_answers(void)
     }
 }
 
+/* The published answers of FNV-1a: http://www.isthe.com/chongo/tech/comp/fnv (test vectors of 64 bits). */
+static void test_names(void)
+{
+    CHECK(rng_stream_of("") == 0xcbf29ce484222325u);
+    CHECK(rng_stream_of("a") == 0xaf63dc4c8601ec8cu);
+    CHECK(rng_stream_of("foobar") == 0x85944171f73967e8u);
+}
+
 static void test_counter_goes_on(void)
 {
     struct rng rng = rng_make(1, 2), late = rng_make(1, 2);
@@ -134,6 +142,7 @@ static void test_fill(void)
 int main(int argc, char **argv)
 {
     const struct check_test tests[] = {{"known_answers", test_known_answers},
+                                       {"names", test_names},
                                        {"counter_goes_on", test_counter_goes_on},
                                        {"streams_differ", test_streams_differ},
                                        {"below", test_below},

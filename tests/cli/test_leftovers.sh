@@ -21,9 +21,19 @@ YAML
 ok "$calvaria" train "$work/recipe.yaml" --run "$work/run"
 
 # 1. What a killed process was writing goes with the next run into the same folder: the owner of a part is in its name.
-host=$(printf '%08x' "0x$(hostid)")
-sleep 0 & dead=$!
-wait $dead
+# The machine's part of the name is taken from a part that is seen while it is written.
+mkdir "$work/seen"
+part=
+for _ in {1..100}; do
+    "$calvaria" pack "$work/skulls" --out "$work/seen/set.h5" --split 0.5,0.5,0 --overwrite --quiet & dead=$!
+    while kill -0 $dead 2>/dev/null && [ -z "$part" ]; do
+        part=$(find "$work/seen" -name ".set.h5.*-$dead-*.part")
+    done
+    wait $dead
+    [ -z "$part" ] || break
+done
+host=${part##*/.set.h5.} host=${host%%-*}
+holds "the machine's part of a name: $host" grep -Eq '^[0-9a-f]{8}$' <<< "$host"
 sweeps() { # name of the file in the folder, command...
     local name=$1 folder=$work/swept
     shift

@@ -4,6 +4,8 @@
  *     test_faults PROGRAM SHIM [--all] [COMMAND...]      --all: every fault (nightly; unless they are named,
  *                                                        four commands take every third or fourth,
  *                                                        other ones each day); else a few of each kind
+ *     test_faults PROGRAM SHIM --libraries [COMMAND...]  every allocation by a library on the program's behalf,
+ *                                                        HDF5 and OpenMP aside
  *     FAULT_CALL=7 test_faults PROGRAM SHIM pack         that one write alone, to find out more
  *
  * The faults of a command are shared out among two processes, each with a folder of its own for the results. A command
@@ -172,7 +174,7 @@ static struct {
     const char *program, *shim, *work, *in, *out, *said, *report;
     char *whole_said;            /* by the undisturbed run; numbers in it may differ */
     const char *script, *faults; /* of the command under test */
-    bool all;
+    bool all, libraries;
     int64_t turn; /* of the next fault: worker 0, 1, 0, ... */
     int64_t day;  /* since 1970 */
     int worker;
@@ -598,12 +600,12 @@ static void scene_fail_share(const struct scene_command *command, int64_t n_call
     for (int i = 0; ok && i < whole.n; i++)
         whole.files[i].wanted = tree_compare(&whole, i, &again, i);
 
-    if (ok)
+    if (ok && !scene.libraries)
         scene_fail_calls(command, &whole, n_calls, false);
-    if (ok && !getenv("FAULT_CALL")) {
+    if (ok && !scene.libraries && !getenv("FAULT_CALL"))
         scene_fail_calls(command, &whole, n_calls, true);
+    if (ok && !getenv("FAULT_CALL"))
         scene_fail_allocations(command, &whole, report);
-    }
     tree_done(&whole);
     tree_done(&again);
     arena_done(&arena);
@@ -704,12 +706,13 @@ int main(int argc, char **argv)
 {
     const struct check_test tests[] = {{"commands", test_commands}, {0}};
     if (argc < 3) {
-        fprintf(stderr, "usage: test_faults PROGRAM SHIM [--all] [COMMAND...]\n");
+        fprintf(stderr, "usage: test_faults PROGRAM SHIM [--all | --libraries] [COMMAND...]\n");
         return 2;
     }
     scene.program = realpath(argv[1], NULL);
     scene.shim = realpath(argv[2], NULL);
-    scene.all = argc > 3 && strcmp(argv[3], "--all") == 0;
+    scene.libraries = argc > 3 && strcmp(argv[3], "--libraries") == 0;
+    scene.all = scene.libraries || (argc > 3 && strcmp(argv[3], "--all") == 0);
     arg_list = argv + 3 + scene.all;
     n_args = argc - 3 - scene.all;
     if (!fault_possible()) {
@@ -729,6 +732,8 @@ int main(int argc, char **argv)
     }
     scene.day = time(NULL) / 86400;
     setenv("FAULT_PROGRAM", scene.program, 1);
+    if (scene.libraries)
+        setenv("FAULT_LIBRARIES", "libhdf5 libgomp", 1); /* these end or crash the process themselves */
     setenv("OMP_NUM_THREADS", "1", 1);
     setenv("OMP_WAIT_POLICY", "passive", 1);
     setenv("OPENBLAS_NUM_THREADS", "1", 1); /* its threads would spin at each start */

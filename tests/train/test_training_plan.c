@@ -48,7 +48,7 @@ static void check_recipe(const struct plan *plan, double hours)
             CHECK_INT(stages.items[1].coarse, 0);
         }
     }
-    free(text);
+    memory_free(text);
     free(path);
     arena_done(&arena);
 }

@@ -1,0 +1,22 @@
+/* text.h - text that is printed into memory, by a stream that tells where memory was out. open_memstream's does not.
+ *
+ *     struct text text;
+ *     if (text_open(&text, error)) ...
+ *     fprintf(text.file, ...);
+ *     return text_close(&ret, &text, status, error);    // for memory_free; NULL unless STATUS_OK */
+#ifndef CALVARIA_BASE_TEXT_H
+#define CALVARIA_BASE_TEXT_H
+
+#include <stdio.h>
+
+#include "base/error.h"
+
+struct text {
+    FILE *file;
+    struct text_block *block;
+};
+
+enum status text_open(struct text *ret, struct error *error);
+enum status text_close(char **ret, struct text *text, enum status status, struct error *error);
+
+#endif
