@@ -15,7 +15,7 @@ enum status claim_take(struct claim *ret, bool *ret_taken, const char *path, boo
     *ret = (struct claim){.file = -1};
     *ret_taken = false;
     if (file < 0)
-        return error_set(error, STATUS_FAILED, "%s: cannot make: %s", path, strerror(errno));
+        return error_system(error, errno, "%s: cannot make", path);
     do
         failed = flock(file, LOCK_EX | (wait ? 0 : LOCK_NB)) != 0 ? errno : 0;
     while (failed == EINTR);

@@ -1,5 +1,6 @@
 /* config_dump.c - a bound struct as YAML that reads back to the same bytes. See config.h. Test:
  * tests/base/test_config_dump.c */
+#include <errno.h>
 #include <ctype.h>
 #include <inttypes.h>
 #include <math.h>
@@ -129,7 +130,8 @@ static void dump_path(struct dump *dump, const char *path)
     }
 
     /* realpath fails for what does not exist yet, as the folder of a run. */
-    char *folder = getcwd(NULL, 0), *joined = folder ? memory_printf("%s/%s", folder, path) : NULL;
+    char *folder = errno == ENOMEM ? NULL : getcwd(NULL, 0),
+         *joined = folder ? memory_printf("%s/%s", folder, path) : NULL;
     if (joined)
         dump_string(dump, joined);
     else

@@ -1,6 +1,7 @@
 /* error.c - statuses and the message stack; see error.h. Test: tests/base/test_error.c */
 #include "base/error.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <string.h>
 
@@ -73,6 +74,18 @@ enum status error_while(struct error *error, const char *format, ...)
     error_append(error, error_while_mark, format, args);
     va_end(args);
     return error->status;
+}
+
+enum status error_system(struct error *error, int number, const char *format, ...)
+{
+    char message[ERROR_CAPACITY];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(message, sizeof message, format, args);
+    va_end(args);
+    error_set(error, STATUS_FAILED, "%s: %s", message, strerror(number));
+    error->no_memory = number == ENOMEM;
+    return STATUS_FAILED;
 }
 
 enum status error_memory(struct error *error, size_t bytes, const char *what)

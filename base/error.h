@@ -52,6 +52,10 @@ enum status error_add(struct error *error, enum status status, const char *forma
 /* Adds a "while ..." line saying what the caller was doing. Returns the error's status. */
 enum status error_while(struct error *error, const char *format, ...) ERROR_PRINTF(2, 3);
 
+/* Of a system call that failed with errno's `number`: the message, a colon, and what the number means. Returns
+ * STATUS_FAILED. */
+enum status error_system(struct error *error, int number, const char *format, ...) ERROR_PRINTF(3, 4);
+
 /* The message for a failed allocation of `bytes`. Returns STATUS_FAILED. */
 enum status error_memory(struct error *error, size_t bytes, const char *what);
 

@@ -36,8 +36,9 @@ const char *file_base(const char *path)
     return slash ? slash + 1 : path;
 }
 
-/* The machine's part of a part's name: processes of another machine or container are not known here. gethostid would
- * ask the name service, and is the same on all machines whose own name stands for 127.0.1.1. */
+/* The machine's part of a part's name: processes of another machine or container are not known here. Not gethostid: it
+ * looks the host's name up, over the network if need be, and gives all machines one number whose name stands for
+ * 127.0.1.1. Copies of one machine need names of their own. */
 static unsigned long file_host(void)
 {
     char id[40] = "", all[sizeof id + sizeof(struct utsname) + 24];
@@ -52,7 +53,7 @@ static unsigned long file_host(void)
     uname(&machine);
     stat("/proc/self/ns/pid", &processes);
     snprintf(all, sizeof all, "%s %s %" PRIu64, id, machine.nodename, (uint64_t)processes.st_ino);
-    return (unsigned long)(rng_stream_of(all) >> 32);
+    return (unsigned long)(rng_hash(all) >> 32);
 }
 
 /* DIR/.NAME.HOST-PID-N.part, created empty and not there before. NULL with errno. */

@@ -9,6 +9,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/log.h"
+
 enum status folder_temporary(char **ret, const char *name, struct arena *arena, struct error *error)
 {
     const char *parent = getenv("TMPDIR");
@@ -34,5 +36,9 @@ static int folder_remove_one(const char *path, const struct stat *info, int type
 void folder_remove(const char *path)
 {
     enum { HANDLES = 8 };
-    nftw(path, folder_remove_one, HANDLES, FTW_DEPTH | FTW_PHYS);
+    if (nftw(path, folder_remove_one, HANDLES, FTW_DEPTH | FTW_PHYS) && errno == ENOMEM)
+        nftw(path, folder_remove_one, HANDLES, FTW_DEPTH | FTW_PHYS); /* it was out for a moment */
+    struct stat info;
+    if (lstat(path, &info) == 0)
+        log_warn("%s: cannot be removed (remove it by hand)", path);
 }

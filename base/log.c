@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/watch.h"
+#include "base/rng.h"
 
 enum { LOG_MAX_ONCE = 64 };
 
@@ -101,10 +102,7 @@ void log_info(const char *format, ...)
 /* True the first time that a line is seen; beyond LOG_MAX_ONCE lines every time. */
 static bool log_is_new(const char *line)
 {
-    uint64_t hash = 0xCBF29CE484222325; /* FNV-1a, 64 bits */
-    for (const char *c = line; *c; c++)
-        hash = (hash ^ (unsigned char)*c) * 0x100000001B3;
-
+    const uint64_t hash = rng_hash(line);
     pthread_mutex_lock(&sink.mutex);
     bool is_new = true;
     for (int i = 0; i < sink.n_once && is_new; i++)

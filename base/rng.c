@@ -32,11 +32,11 @@ struct rng rng_child(const struct rng *rng, uint64_t id)
     return rng_make((uint64_t)word[1] << 32 | word[0], (uint64_t)word[3] << 32 | word[2]);
 }
 
-uint64_t rng_stream_of(const char *name)
+uint64_t rng_hash(const char *text)
 {
     uint64_t hash = 14695981039346656037u;
-    for (; *name; name++)
-        hash = (hash ^ (unsigned char)*name) * 1099511628211u;
+    for (; *text; text++)
+        hash = (hash ^ (unsigned char)*text) * 1099511628211u;
     return hash;
 }
 

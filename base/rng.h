@@ -17,8 +17,8 @@ struct rng {
 
 struct rng rng_make(uint64_t seed, uint64_t stream);
 struct rng rng_child(const struct rng *rng, uint64_t id);
-/* A stream's number from a name: FNV-1a of 64 bits (Fowler, Noll, Vo). */
-uint64_t rng_stream_of(const char *name);
+/* FNV-1a of 64 bits (Fowler, Noll, Vo), as a stream's number from a name. */
+uint64_t rng_hash(const char *text);
 
 uint32_t rng_u32(struct rng *rng);
 int64_t rng_below(struct rng *rng, int64_t n);             /* uniform in 0..n-1, unbiased; n >= 1 */

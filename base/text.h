@@ -1,4 +1,5 @@
-/* text.h - text that is printed into memory, by a stream that tells where memory was out. open_memstream's does not.
+/* text.h - text that is printed into memory. The stream remembers that memory was out; open_memstream's forgets it. As
+ * with every stream, that holds for what is written, not for a printf of dozens of arguments that itself finds none.
  *
  *     struct text text;
  *     if (text_open(&text, error)) ...
@@ -17,6 +18,7 @@ struct text {
 };
 
 enum status text_open(struct text *ret, struct error *error);
+/* Closes the stream. Goes on with `status`: unless it is STATUS_OK, and memory sufficed, the text is freed. */
 enum status text_close(char **ret, struct text *text, enum status status, struct error *error);
 
 #endif

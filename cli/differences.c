@@ -71,7 +71,7 @@ enum status differences_print(FILE *file, const struct difference *differences, 
 
 void differences_json(struct json *json, const struct difference *differences)
 {
-    cJSON *list = json_list(json, json->root, "differences");
+    cJSON *list = json_list(json, json_root(json), "differences");
     for (const struct difference *difference = differences; difference->metric; difference++) {
         cJSON *item = json_item(json, list);
         json_text(json, item, "metric", difference->metric);

@@ -322,7 +322,10 @@ static void evaluate_print_csv(FILE *file, const struct evaluation *cases, int64
         fprintf(file, "%s", cases[i].name);
         for (int c = 0; metrics_columns[c].name; c++) {
             const double value = metrics_columns[c].value(&cases[i].metrics);
-            fprintf(file, isfinite(value) ? ",%.9g" : ",nan", value);
+            if (isfinite(value))
+                fprintf(file, ",%.9g", value);
+            else
+                fputs(",nan", file);
         }
         fprintf(file, ",%d,%d\n", cases[i].missing, cases[i].metrics.failed);
     }

@@ -106,7 +106,7 @@ static enum status inject_skull(const struct inject_options *options, const stru
         implant.storage = skull.storage;
 
     /* Streams hang on the skull's name, so adding or dropping other files changes nothing. */
-    const uint64_t name_stream = rng_stream_of(name);
+    const uint64_t name_stream = rng_hash(name);
 
     /* One pair of files per defect, each from a random stream of its own */
     for (int64_t d = 0; !status && d < options->count; d++) {

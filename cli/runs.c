@@ -1,10 +1,12 @@
 /* runs.c - `calvaria runs`: the state of the run folders below a folder. Test: tests/cli/test_runs_command.sh */
+#include <fcntl.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "base/json.h"
@@ -56,14 +58,15 @@ static double runs_age_s(const char *status, const char *metrics)
 static int64_t runs_step(const char *metrics, int64_t step)
 {
     char tail[4097];
-    FILE *file = fopen(metrics, "re");
+    const int file = open(metrics, O_RDONLY | O_CLOEXEC);
 
-    if (!file)
+    if (file < 0)
         return step;
-    if (fseek(file, -4096, SEEK_END) != 0)
-        rewind(file);
-    tail[fread(tail, 1, sizeof tail - 1, file)] = '\0';
-    fclose(file);
+    if (lseek(file, -4096, SEEK_END) < 0)
+        lseek(file, 0, SEEK_SET);
+    const ssize_t n = read(file, tail, sizeof tail - 1);
+    tail[n > 0 ? n : 0] = '\0';
+    close(file);
 
     for (const char *line = strchr(tail, '\n'); line && line[1]; line = strchr(line + 1, '\n')) {
         int64_t at = 0;

@@ -208,7 +208,7 @@ enum status restoration_write(const char *path, const struct restoration *restor
     if (walk.file && fclose(walk.file))
         walk.failed = true;
     if (!status && walk.failed)
-        status = error_set(error, STATUS_FAILED, "%s: cannot be written: %s", path, strerror(errno));
+        status = error_system(error, errno, "%s: cannot be written", path);
     if (!status)
         status = file_commit(&part, path, error);
     file_discard(&part);
@@ -222,7 +222,7 @@ enum status restoration_read(struct restoration *ret, const char *path, const st
         return error->status;
     struct walk walk = {.file = fopen(path, "rb"), .skull = skull};
     if (!walk.file)
-        return error_set(error, STATUS_FAILED, "%s: cannot be read: %s", path, strerror(errno));
+        return error_system(error, errno, "%s: cannot be read", path);
     fseeko(walk.file, 0, SEEK_END);
     walk.left = (int64_t)ftello(walk.file);
     rewind(walk.file);

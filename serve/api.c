@@ -30,8 +30,12 @@ enum MHD_Result api_info(struct request *request)
               cJSON_AddBoolToObject(object, "runs", config->runs != NULL) &&
               cJSON_AddRawToObject(object, "model", server->models.item[0].info);
     cJSON *models = cJSON_AddArrayToObject(object, "models");
-    for (int i = 0; ok && i < server->models.n; i++)
-        ok = cJSON_AddItemToArray(models, cJSON_CreateRaw(server->models.item[i].info));
+    for (int i = 0; ok && i < server->models.n; i++) {
+        cJSON *model = cJSON_CreateRaw(server->models.item[i].info);
+        ok = model && cJSON_AddItemToArray(models, model);
+        if (!ok)
+            cJSON_Delete(model);
+    }
     cJSON *limits = cJSON_AddObjectToObject(object, "limits"), *load = cJSON_AddObjectToObject(object, "load");
 
     ok = ok && cJSON_AddNumberToObject(limits, "max_upload_bytes", (double)server->max_upload_bytes) &&
@@ -74,7 +78,7 @@ enum MHD_Result api_example(struct request *request)
     snprintf(job.model, sizeof job.model, "%s", request->server->models.item[0].name);
     if (store_begin(store, &job, &folder, &error)) {
         status = 507;
-    } else if (store_add(store, &job, &error)) {
+    } else if (!respond_reserve(request, 201, job.id) || store_add(store, &job, &error)) {
         store_abandon(store, &job);
         status = 507;
     }
@@ -94,11 +98,15 @@ enum MHD_Result api_job(struct request *request)
 
 enum MHD_Result api_remove(struct request *request)
 {
+    if (!respond_reserve(request, 204, NULL))
+        return respond_error(request, 503, "the server is out of memory (try later)");
     return store_remove(request->server->store, request->id) ? respond_absent(request) : respond_nothing(request, NULL);
 }
 
 enum MHD_Result api_cancel(struct request *request)
 {
+    if (!respond_reserve(request, 200, request->id))
+        return respond_error(request, 503, "the server is out of memory (try later)");
     int status = store_cancel(request->server->store, request->id);
     if (status == 409)
         return respond_error(request, 409, "%s: has ended already (DELETE removes it)", request->id);
@@ -106,21 +114,21 @@ enum MHD_Result api_cancel(struct request *request)
 }
 
 /* Headers of a file, whole or in part. */
-static void api_describe_file(struct MHD_Response *response, int artefact, const char *name, const char *tag)
+static void api_describe_file(struct MHD_Response **response, int artefact, const char *name, const char *tag)
 {
     char disposition[HEADER_BYTES];
     snprintf(disposition, sizeof disposition, "%s; filename=\"%s\"",
              artefacts[artefact].shown ? "inline" : "attachment", name);
-    MHD_add_response_header(response, "Content-Type", artefacts[artefact].type);
-    MHD_add_response_header(response, "Content-Disposition", disposition);
-    MHD_add_response_header(response, "Accept-Ranges", "bytes");
-    MHD_add_response_header(response, "ETag", tag);
-    MHD_add_response_header(response, "Cache-Control", "private, no-cache");
+    response_header(response, "Content-Type", artefacts[artefact].type);
+    response_header(response, "Content-Disposition", disposition);
+    response_header(response, "Accept-Ranges", "bytes");
+    response_header(response, "ETag", tag);
+    response_header(response, "Cache-Control", "private, no-cache");
     if (strncmp(artefacts[artefact].type, "text/html", 9) == 0) { /* a report needs no script and no other file */
-        MHD_add_response_header(
+        response_header(
             response, "Content-Security-Policy",
             "default-src 'none'; img-src data:; style-src 'unsafe-inline'; frame-ancestors 'self'; sandbox");
-        MHD_add_response_header(response, "X-Frame-Options", "SAMEORIGIN");
+        response_header(response, "X-Frame-Options", "SAMEORIGIN");
     }
 }
 
@@ -143,17 +151,15 @@ static enum MHD_Result api_respond_file(struct request *request, const struct st
              : MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
     if (!body || !response)
         close(file->handle);
-    if (!response)
-        return MHD_NO;
 
-    api_describe_file(response, artefact, file->name, file->tag);
+    api_describe_file(&response, artefact, file->name, file->tag);
     char part[64];
     if (status == 206)
         snprintf(part, sizeof part, "bytes %" PRId64 "-%" PRId64 "/%" PRId64, first, last, file->bytes);
     else
         snprintf(part, sizeof part, "bytes */%" PRId64, file->bytes);
     if (status == 206 || status == 416)
-        MHD_add_response_header(response, "Content-Range", part);
+        response_header(&response, "Content-Range", part);
     respond_within(request, http_time_s(body ? last + 1 - first : 0));
     return respond(request, status, response);
 }

@@ -159,7 +159,7 @@ enum MHD_Result events_respond(struct request *request)
         return respond_absent(request);
     struct stream *stream = memory_zalloc(1, sizeof *stream);
     if (!stream)
-        return MHD_NO;
+        return respond(request, 503, NULL);
     *stream = (struct stream){.server = server, .connection = request->connection, .sent_s = log_clock_s()};
     memcpy(stream->id, request->id, sizeof stream->id);
     if (server->draining || !stream_enter(server, stream)) {
@@ -170,12 +170,10 @@ enum MHD_Result events_respond(struct request *request)
 
     struct MHD_Response *response =
         MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, BLOCK_BYTES, stream_read, stream, stream_free);
-    if (!response) {
+    if (!response)
         stream_free(stream);
-        return MHD_NO;
-    }
-    MHD_add_response_header(response, "Content-Type", "text/event-stream");
-    MHD_add_response_header(response, "X-Accel-Buffering", "no");
+    response_header(&response, "Content-Type", "text/event-stream");
+    response_header(&response, "X-Accel-Buffering", "no");
     respond_within(request, 0);
 
     return respond(request, 200, response);

@@ -67,6 +67,8 @@ static enum MHD_Result form_part(void *context, enum MHD_ValueKind kind, const c
 {
     struct form *form = context;
     (void)kind, (void)type, (void)encoding;
+    if (errno == ENOMEM) /* a part's name is then missing, which libmicrohttpd does not tell */
+        form_fault(form, 503, "the server is out of memory (try later)");
     if (key && strcmp(key, form->file_key) == 0) {
         form_file(form, file_name, data, offset, bytes);
         return MHD_YES;
@@ -130,7 +132,12 @@ int form_open(struct form *form, struct request *request, const char *const *nam
         snprintf(request->why, sizeof request->why, "the server cannot store the file (contact its operator)");
         return 507;
     }
+    errno = 0;
     form->parser = MHD_create_post_processor(request->connection, PARSER_BYTES, form_part, form);
+    if (!form->parser && errno == ENOMEM) {
+        snprintf(request->why, sizeof request->why, "the server is out of memory (try later)");
+        return 503;
+    }
     if (!form->parser) {
         snprintf(request->why, sizeof request->why, "Content-Type: no usable boundary (curl -F file=@skull.nrrd)");
         return 415;
@@ -140,13 +147,18 @@ int form_open(struct form *form, struct request *request, const char *const *nam
 
 void form_take(struct form *form, const char *data, size_t bytes)
 {
-    if (!form->status && MHD_post_process(form->parser, data, bytes) != MHD_YES)
+    errno = 0;
+    if (!form->status && MHD_post_process(form->parser, data, bytes) != MHD_YES) {
+        if (errno == ENOMEM)
+            form_fault(form, 503, "the server is out of memory (try later)");
         form_fault(form, 400, "body: no well-formed multipart/form-data (curl -F file=@skull.nrrd)");
+    }
     form->request->server->upload_bytes += (long long)bytes;
 }
 
 int form_end(struct form *form)
 {
+    errno = 0;
     enum MHD_Result complete = MHD_destroy_post_processor(form->parser);
     form->parser = NULL;
     if (complete != MHD_YES)

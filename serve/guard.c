@@ -135,7 +135,7 @@ static enum status guard_open_session(struct server *server, struct error *error
         if (!status)
             status = file_write(path, line, strlen(line), error);
         if (!status && chmod(path, 0600))
-            status = error_set(error, STATUS_FAILED, "%s: cannot be kept from other users: %s", path, strerror(errno));
+            status = error_system(error, errno, "%s: cannot be kept from other users", path);
     }
 
     memory_free(path);

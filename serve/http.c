@@ -30,22 +30,24 @@ static const char policy[] = "default-src 'self'; script-src 'self' 'wasm-unsafe
                              "object-src 'none'; base-uri 'none'; "
                              "form-action 'self'; frame-ancestors 'none'";
 
-static void http_add_header(struct MHD_Response *response, const char *name, const char *value)
+void response_header(struct MHD_Response **response, const char *name, const char *value)
 {
-    if (!MHD_get_response_header(response, name))
-        MHD_add_response_header(response, name, value);
+    if (!*response || MHD_get_response_header(*response, name) ||
+        MHD_add_response_header(*response, name, value) == MHD_YES)
+        return;
+    MHD_destroy_response(*response);
+    *response = NULL;
 }
 
-/* A response that has such a header already keeps its own. */
-static void http_add_safety_headers(struct MHD_Response *response)
+static void http_add_safety_headers(struct MHD_Response **response)
 {
-    http_add_header(response, "Content-Security-Policy", policy);
-    http_add_header(response, "X-Content-Type-Options", "nosniff");
-    http_add_header(response, "X-Frame-Options", "DENY");
-    http_add_header(response, "Referrer-Policy", "no-referrer");
-    http_add_header(response, "Cross-Origin-Opener-Policy", "same-origin");
-    http_add_header(response, "Cross-Origin-Resource-Policy", "same-origin");
-    http_add_header(response, "Cache-Control", "no-store");
+    response_header(response, "Content-Security-Policy", policy);
+    response_header(response, "X-Content-Type-Options", "nosniff");
+    response_header(response, "X-Frame-Options", "DENY");
+    response_header(response, "Referrer-Policy", "no-referrer");
+    response_header(response, "Cross-Origin-Opener-Policy", "same-origin");
+    response_header(response, "Cross-Origin-Resource-Policy", "same-origin");
+    response_header(response, "Cache-Control", "no-store");
 }
 
 static bool http_route_documents(const struct route *route, int status)
@@ -57,85 +59,120 @@ static bool http_route_documents(const struct route *route, int status)
 }
 
 /* For pages of another origin that --allow-origin names (Fetch standard, 3.2). */
-static void http_add_origin(const struct request *request, struct MHD_Response *response)
+static void http_add_origin(const struct request *request, struct MHD_Response **response)
 {
     const char *origin = guard_foreign_origin(request);
     if (request->server->config->allow_origin.n > 0)
-        http_add_header(response, "Vary", "Origin");
+        response_header(response, "Vary", "Origin");
     if (!origin)
         return;
-    http_add_header(response, "Access-Control-Allow-Origin", origin);
-    http_add_header(response, "Access-Control-Expose-Headers",
+    response_header(response, "Access-Control-Allow-Origin", origin);
+    response_header(response, "Access-Control-Expose-Headers",
                     "Content-Disposition, Content-Range, ETag, Location, Retry-After");
-    http_add_header(response, "Cross-Origin-Resource-Policy", "cross-origin");
+    response_header(response, "Cross-Origin-Resource-Policy", "cross-origin");
+}
+
+/* A text that needs no memory of ours. */
+static enum MHD_Result http_respond_no_memory(struct MHD_Connection *connection)
+{
+    static char text[] = "{\"error\": \"the server is out of memory (try later)\"}";
+    struct MHD_Response *response = MHD_create_response_from_buffer(sizeof text - 1, text, MHD_RESPMEM_PERSISTENT);
+    response_header(&response, "Content-Type", "application/json");
+    response_header(&response, "Retry-After", "15");
+    http_add_safety_headers(&response);
+    if (!response)
+        return MHD_NO;
+    const enum MHD_Result result = MHD_queue_response(connection, 503, response);
+    MHD_destroy_response(response);
+    return result;
 }
 
 /* A preflight request of such a page, which carries no token. */
 static enum MHD_Result http_respond_preflight(struct request *request)
 {
     struct MHD_Response *response = MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
-    if (!response)
-        return MHD_NO;
-    MHD_add_response_header(response, "Access-Control-Allow-Methods", "GET, HEAD, POST, DELETE");
-    MHD_add_response_header(response, "Access-Control-Allow-Headers",
-                            "Authorization, Content-Type, If-None-Match, If-Range, Range");
-    MHD_add_response_header(response, "Access-Control-Max-Age", "600");
+    response_header(&response, "Access-Control-Allow-Methods", "GET, HEAD, POST, DELETE");
+    response_header(&response, "Access-Control-Allow-Headers",
+                    "Authorization, Content-Type, If-None-Match, If-Range, Range");
+    response_header(&response, "Access-Control-Max-Age", "600");
     return respond(request, 204, response);
 }
 
 enum MHD_Result respond(struct request *request, int status, struct MHD_Response *response)
 {
     struct server *server = request->server;
-    if (!response)
-        return MHD_NO;
-    http_add_origin(request, response);
-    http_add_safety_headers(response);
-    if (request->route && !http_route_documents(request->route, status)) {
+    http_add_origin(request, &response);
+    http_add_safety_headers(&response);
+    if (!response && request->reserve) {
+        response = request->reserve;
+        status = request->reserve_status;
+        request->reserve = NULL;
+    }
+    if (request->route && response && !http_route_documents(request->route, status)) {
         server->undocumented++;
         log_warn("%s %s: responded with %d, which docs/openapi.yaml does not list", request->route->method,
                  request->route->path, status);
     }
 
-    server->responses[status / 100 % 6]++;
-    request->responded = status;
+    request->responded = response ? status : 503;
+    server->responses[request->responded / 100 % 6]++;
+    if (!response)
+        return http_respond_no_memory(request->connection);
     enum MHD_Result result = MHD_queue_response(request->connection, (unsigned)status, response);
     MHD_destroy_response(response);
 
     return result;
 }
 
-enum MHD_Result respond_json(struct request *request, int status, char *text)
+bool respond_reserve(struct request *request, int status, const char *id)
 {
-    static char empty[] = "{\"error\": \"the server is out of memory (try later)\"}";
-    struct MHD_Response *response = text
-                                        ? MHD_create_response_from_buffer(strlen(text), text, MHD_RESPMEM_MUST_FREE)
-                                        : MHD_create_response_from_buffer(strlen(empty), empty, MHD_RESPMEM_PERSISTENT);
+    char text[64] = "", location[64];
+    snprintf(location, sizeof location, "/api/jobs/%s", id ? id : "");
+    if (id)
+        snprintf(text, sizeof text, "{\"id\": \"%s\"}", id);
+    struct MHD_Response *response = MHD_create_response_from_buffer(strlen(text), text, MHD_RESPMEM_MUST_COPY);
+    if (id)
+        response_header(&response, "Content-Type", "application/json");
+    if (status == 201)
+        response_header(&response, "Location", location);
+    http_add_origin(request, &response);
+    http_add_safety_headers(&response);
+    request->reserve = response;
+    request->reserve_status = status;
+    return response != NULL;
+}
+
+/* Takes the text, cJSON's; NULL: memory is out, or it was NULL. */
+static struct MHD_Response *http_json(char *text)
+{
+    struct MHD_Response *response =
+        text ? MHD_create_response_from_buffer(strlen(text), text, MHD_RESPMEM_MUST_FREE) : NULL;
     if (!response)
         cJSON_free(text);
-    else
-        MHD_add_response_header(response, "Content-Type", "application/json");
-    return respond(request, text ? status : 500, response);
+    response_header(&response, "Content-Type", "application/json");
+    return response;
+}
+
+enum MHD_Result respond_json(struct request *request, int status, char *text)
+{
+    return respond(request, status, http_json(text));
 }
 
 static enum MHD_Result http_respond_failure(struct request *request, int status, const char *why)
 {
+    if (request->reserve) /* what it was for was not done */
+        MHD_destroy_response(request->reserve);
+    request->reserve = NULL;
     cJSON *object = cJSON_CreateObject();
     char *text = cJSON_AddStringToObject(object, "error", why) ? cJSON_PrintUnformatted(object) : NULL;
     cJSON_Delete(object);
-    struct MHD_Response *response =
-        text ? MHD_create_response_from_buffer(strlen(text), text, MHD_RESPMEM_MUST_FREE) : NULL;
-
-    if (!response) {
-        cJSON_free(text);
-        return MHD_NO;
-    }
-    MHD_add_response_header(response, "Content-Type", "application/json");
+    struct MHD_Response *response = http_json(text);
     if (status == 503)
-        MHD_add_response_header(response, "Retry-After", "15");
+        response_header(&response, "Retry-After", "15");
     if (status == 401)
-        MHD_add_response_header(response, "WWW-Authenticate", "Bearer realm=\"calvaria\"");
+        response_header(&response, "WWW-Authenticate", "Bearer realm=\"calvaria\"");
     if (request->allow && status == 405)
-        MHD_add_response_header(response, "Allow", request->allow);
+        response_header(&response, "Allow", request->allow);
 
     return respond(request, status, response);
 }
@@ -167,15 +204,10 @@ enum MHD_Result respond_job(struct request *request, int status, const char *id)
     if (!text)
         return respond_error(request, 404, "%s: no such job (it was deleted, or kept for %g hours)", id,
                              request->server->config->keep_hours);
-    struct MHD_Response *response = MHD_create_response_from_buffer(strlen(text), text, MHD_RESPMEM_MUST_FREE);
-    if (!response) {
-        cJSON_free(text);
-        return MHD_NO;
-    }
-    MHD_add_response_header(response, "Content-Type", "application/json");
+    struct MHD_Response *response = http_json(text);
     snprintf(location, sizeof location, "/api/jobs/%s", id);
     if (status == 201)
-        MHD_add_response_header(response, "Location", location);
+        response_header(&response, "Location", location);
 
     return respond(request, status, response);
 }
@@ -184,16 +216,15 @@ enum MHD_Result respond_text(struct request *request, const char *text)
 {
     struct MHD_Response *response =
         MHD_create_response_from_buffer(strlen(text), (void *)(uintptr_t)text, MHD_RESPMEM_MUST_COPY);
-    if (response)
-        MHD_add_response_header(response, "Content-Type", "text/plain; charset=utf-8");
+    response_header(&response, "Content-Type", "text/plain; charset=utf-8");
     return respond(request, 200, response);
 }
 
 enum MHD_Result respond_nothing(struct request *request, const char *cookie)
 {
     struct MHD_Response *response = MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
-    if (response && cookie)
-        MHD_add_response_header(response, "Set-Cookie", cookie);
+    if (cookie)
+        response_header(&response, "Set-Cookie", cookie);
     return respond(request, 204, response);
 }
 
@@ -299,27 +330,12 @@ static void request_refuse(struct request *request)
         request->refusal = request->route->begin(request);
 }
 
-/* There is no request to respond to: a text that needs no memory of ours. */
-static enum MHD_Result request_respond_no_memory(struct MHD_Connection *connection)
-{
-    static char text[] = "{\"error\": \"the server is out of memory (try later)\"}";
-    struct MHD_Response *response = MHD_create_response_from_buffer(sizeof text - 1, text, MHD_RESPMEM_PERSISTENT);
-    if (!response)
-        return MHD_NO;
-    MHD_add_response_header(response, "Content-Type", "application/json");
-    MHD_add_response_header(response, "Retry-After", "15");
-    http_add_safety_headers(response);
-    const enum MHD_Result result = MHD_queue_response(connection, 503, response);
-    MHD_destroy_response(response);
-    return result;
-}
-
 static enum MHD_Result request_begin(struct server *server, struct MHD_Connection *connection, const char *path,
                                      const char *method, void **context)
 {
     struct request *request = memory_zalloc(1, sizeof *request);
     if (!request)
-        return request_respond_no_memory(connection);
+        return http_respond_no_memory(connection); /* there is no request to respond to */
     *request =
         (struct request){.server = server, .connection = connection, .path = path, .method = method, .artefact = -1};
     *context = request;
@@ -373,6 +389,8 @@ static void request_completed(void *context, struct MHD_Connection *connection, 
     if (request->route && request->route->end)
         request->route->end(request);
     watch_request_end(request);
+    if (request->reserve)
+        MHD_destroy_response(request->reserve);
     memory_free(request);
     *request_context = NULL;
 }
@@ -402,6 +420,10 @@ static int http_listen(const char *address, int port, int *ret_port, struct erro
 
     snprintf(service, sizeof service, "%d", port);
     int number = getaddrinfo(address, service, &hints, &found);
+    if (number == EAI_MEMORY) {
+        error_memory(error, 0, "the address");
+        return -1;
+    }
     if (number) {
         error_set(error, STATUS_USAGE, "--address %s: %s (127.0.0.1 is this machine alone, 0.0.0.0 every network)",
                   address, gai_strerror(number));

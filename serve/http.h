@@ -52,6 +52,8 @@ struct request {
     struct request *next, **link; /* of the delayed ones; under watch_mutex */
     bool preflight;               /* OPTIONS of a page that --allow-origin names */
     int responded;                /* status */
+    struct MHD_Response *reserve; /* by respond_reserve; NULL: none, or sent */
+    int reserve_status;
 };
 
 /* Finds the route of method and path; fills route, id, artefact, or refusal and why. */
@@ -60,12 +62,19 @@ void route_match(struct request *request);
 const char *request_header(const struct request *request, const char *name);
 const char *request_argument(const struct request *request, const char *name);
 
+/* Adds a header, unless the response has one of this name. NULL from then on: memory is out; respond then says so. */
+void response_header(struct MHD_Response **response, const char *name, const char *value);
+
+/* Before something is done that a client would do twice: takes the memory of the response `status`, {"id": ...}
+ * (nothing where id is NULL), which is sent where that of the full one is out. false: memory is out already. */
+bool respond_reserve(struct request *request, int status, const char *id);
+
 /* Each responds once; the result is what libmicrohttpd's handler returns. */
 enum MHD_Result respond(struct request *request, int status, struct MHD_Response *response); /* takes the response */
 enum MHD_Result respond_error(struct request *request, int status, const char *format, ...) ERROR_PRINTF(3, 4);
 enum MHD_Result respond_absent(struct request *request); /* 404: there is no job of the request's id */
 enum MHD_Result respond_json(struct request *request, int status,
-                             char *text); /* takes text (cJSON's); NULL: out of memory */
+                             char *text); /* takes text (cJSON's); NULL: 503, out of memory */
 enum MHD_Result respond_job(struct request *request, int status, const char *id);
 enum MHD_Result respond_text(struct request *request, const char *text);      /* copies */
 enum MHD_Result respond_nothing(struct request *request, const char *cookie); /* 204; cookie may be NULL */

@@ -74,7 +74,7 @@ enum status job_id_make(char id[JOB_ID_LENGTH + 1], struct error *error)
 {
     uint8_t bytes[JOB_ID_LENGTH / 2];
     if (getrandom(bytes, sizeof bytes, 0) != (ssize_t)sizeof bytes)
-        return error_set(error, STATUS_FAILED, "getrandom: no random bytes: %s", strerror(errno));
+        return error_system(error, errno, "getrandom: no random bytes");
     for (size_t i = 0; i < sizeof bytes; i++)
         snprintf(id + 2 * i, 3, "%02x", bytes[i]);
     return STATUS_OK;
@@ -205,7 +205,10 @@ static bool job_add_time(cJSON *object, const char *key, int64_t ms)
 static bool job_add_copy(cJSON *object, const char *key, const cJSON *item, bool list)
 {
     cJSON *copy = item ? cJSON_Duplicate(item, true) : list ? cJSON_CreateArray() : cJSON_CreateNull();
-    return cJSON_AddItemToObject(object, key, copy);
+    if (copy && cJSON_AddItemToObject(object, key, copy))
+        return true;
+    cJSON_Delete(copy);
+    return false;
 }
 
 static bool job_add_files(cJSON *object, const struct job *job)
@@ -376,7 +379,7 @@ static bool job_parse(struct job *job, const cJSON *object)
     job->wanted = job_read_settings(object, "wanted");
     job->revising = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(object, "revising"));
     job->revision = job_whole(object, "revision");
-    job->attempts = (int)fmin(INT_MAX, (double)job_whole(object, "attempts"));
+    job->attempts = (int)fmax(0, fmin(INT_MAX, (double)job_whole(object, "attempts")));
     job->created_ms = job_whole(object, "created_ms");
     job->started_ms = job_whole(object, "started_ms");
     job->finished_ms = job_whole(object, "finished_ms");
@@ -437,7 +440,10 @@ static enum status job_summary(struct job *job, const cJSON *report, struct erro
     ok = ok && job_add_copy(summary, "area_cm2", cJSON_GetObjectItemCaseSensitive(mesh, "area_cm2"), false) &&
          cJSON_AddBoolToObject(summary, "watertight",
                                cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(mesh, "watertight")));
-    job->summary = summary;
+    if (!ok)
+        cJSON_Delete(summary);
+    else
+        job->summary = summary;
     if (ok && cJSON_IsArray(warnings))
         ok = (job->warnings = cJSON_Duplicate(warnings, true)) != NULL;
     return ok ? STATUS_OK : error_memory(error, REPORT_MAX_BYTES, "a job's summary");

@@ -59,14 +59,17 @@ static enum status page_add(struct server *server, const char *folder, const cha
                             struct error *error)
 {
     struct page_file file = {.type = page_type(url)};
-    struct error ignored = {0};
+    struct error unreadable = {0};
     char *path = memory_printf("%s%s", folder, url), *packed = memory_printf("%s%s.gz", folder, url);
 
     file.path = memory_strdup(url);
     enum status status = path && packed && file.path ? file_read(&file.data, &file.bytes, path, PAGE_BYTES, error)
                                                      : error_memory(error, 256, "a file of the page");
-    if (!status && file_exists(packed) && file_read(&file.packed, &file.packed_bytes, packed, PAGE_BYTES, &ignored))
+    if (!status && file_exists(packed) &&
+        file_read(&file.packed, &file.packed_bytes, packed, PAGE_BYTES, &unreadable)) {
         file.packed = NULL;
+        status = error_if_memory(error, &unreadable);
+    }
     *bytes += file.bytes + file.packed_bytes;
     if (!status && (server->n_files == PAGE_FILES || *bytes > PAGE_BYTES))
         status = error_set(error, STATUS_FAILED, "--web %s: more than %d files or %d MiB: this is no page", folder,
@@ -188,16 +191,14 @@ enum MHD_Result page_respond(struct request *request)
     }
     struct MHD_Response *response =
         MHD_create_response_from_buffer(same ? 0 : bytes, (void *)(uintptr_t)data, MHD_RESPMEM_PERSISTENT);
-    if (!response)
-        return MHD_NO;
-    MHD_add_response_header(response, "Content-Type", type);
-    MHD_add_response_header(response, "Cache-Control", "no-cache");
+    response_header(&response, "Content-Type", type);
+    response_header(&response, "Cache-Control", "no-cache");
     if (file)
-        MHD_add_response_header(response, "ETag", file->tag);
+        response_header(&response, "ETag", file->tag);
     if (file && file->packed)
-        MHD_add_response_header(response, "Vary", "Accept-Encoding");
+        response_header(&response, "Vary", "Accept-Encoding");
     if (packed && !same)
-        MHD_add_response_header(response, "Content-Encoding", "gzip");
+        response_header(&response, "Content-Encoding", "gzip");
     respond_within(request, http_time_s((int64_t)bytes));
 
     return respond(request, same ? 304 : 200, response);

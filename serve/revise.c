@@ -82,6 +82,8 @@ enum MHD_Result revise_respond(struct request *request)
     if (form_end(form))
         return respond_error(request, form->status, "%s", form->why);
 
+    if (!respond_reserve(request, 202, request->id))
+        return respond_error(request, 503, "the server is out of memory (try later)");
     int status = store_revise(request->server->store, request->id, &wanted, form->has_file ? revise->path : NULL, why);
     if (status)
         return status == 404 ? respond_absent(request) : respond_error(request, status, "%s", why);
@@ -110,15 +112,18 @@ void revise_end(struct request *request)
 /* --- by another model --- */
 
 /* The same upload as a job of its own: both files are one on the disk. */
-static enum status copy_make(struct store *store, struct job *job, const char *from, struct error *error)
+static enum status copy_make(struct request *request, struct job *job, const char *from, struct error *error)
 {
+    struct store *store = request->server->store;
     char *folder = NULL;
     if (store_begin(store, job, &folder, error))
         return error->status;
     char *source = memory_printf("%s/%s", from, JOB_UPLOAD), *target = memory_printf("%s/%s", folder, JOB_UPLOAD);
     enum status status = STATUS_OK;
     if (!source || !target || (!job->example && link(source, target))) /* an example is made anew */
-        status = error_set(error, STATUS_FAILED, "%s: cannot be linked: %s", job->id, strerror(errno));
+        status = error_system(error, errno, "%s: cannot be linked", job->id);
+    if (!status && !respond_reserve(request, 201, job->id))
+        status = error_memory(error, 0, "the response");
     if (!status)
         status = store_add(store, job, error);
     if (status)
@@ -160,7 +165,7 @@ enum MHD_Result copy_respond(struct request *request)
     job.wanted = job.settings;
     memcpy(job.name, from.name, sizeof job.name);
     snprintf(job.model, sizeof job.model, "%s", model->name);
-    enum status made = copy_make(server->store, &job, folder, &error);
+    enum status made = copy_make(request, &job, folder, &error);
     memory_free(folder);
     if (!made)
         return respond_job(request, 201, job.id);

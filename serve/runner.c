@@ -173,15 +173,19 @@ static int runner_spawn(pid_t *ret_pid, struct command *command, const char *log
     posix_spawnattr_init(&attributes);
 
     /* Standard input is empty, output is the pipe, errors go to the job's log; no other handle survives. */
-    posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-    posix_spawn_file_actions_adddup2(&actions, out, STDOUT_FILENO);
-    posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, log, O_WRONLY | O_CREAT | O_TRUNC, 0600);
-    posix_spawn_file_actions_addclosefrom_np(&actions, STDERR_FILENO + 1);
+    int number = posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+    if (!number)
+        number = posix_spawn_file_actions_adddup2(&actions, out, STDOUT_FILENO);
+    if (!number)
+        number = posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, log, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    if (!number)
+        number = posix_spawn_file_actions_addclosefrom_np(&actions, STDERR_FILENO + 1);
     posix_spawnattr_setsigmask(&attributes, &none);
     posix_spawnattr_setsigdefault(&attributes, &all);
     posix_spawnattr_setpgroup(&attributes, 0);
     posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
-    int number = posix_spawn(ret_pid, "/proc/self/exe", &actions, &attributes, command->words, environment);
+    if (!number)
+        number = posix_spawn(ret_pid, "/proc/self/exe", &actions, &attributes, command->words, environment);
     posix_spawnattr_destroy(&attributes);
     posix_spawn_file_actions_destroy(&actions);
 
@@ -325,7 +329,7 @@ enum status runners_start(struct runners **ret, struct store *store, const struc
     for (; runners->n < n; runners->n++) {
         int number = pthread_create(&threads[runners->n], NULL, runner_run, runners);
         if (number) {
-            error_set(error, STATUS_FAILED, "--workers %" PRId64 ": no thread: %s", n, strerror(number));
+            error_system(error, number, "--workers %" PRId64 ": no thread", n);
             store_stop(store);
             runners_stop(runners, 0, NULL, NULL);
             return STATUS_FAILED;

@@ -117,8 +117,10 @@ static bool runs_add_pictures(cJSON *object, const char *folder, struct arena *a
     if (!ok || !file_is_folder(path) || file_list(&names, path, arena, &unreadable))
         return ok && !unreadable.no_memory;
     for (int64_t i = names.n > PICTURES_MAX ? names.n - PICTURES_MAX : 0; ok && i < names.n; i++)
-        if (runs_is_picture(names.items[i]))
-            ok = cJSON_AddItemToArray(list, cJSON_CreateString(names.items[i]));
+        if (runs_is_picture(names.items[i])) {
+            cJSON *name = cJSON_CreateString(names.items[i]);
+            ok = name && cJSON_AddItemToArray(list, name);
+        }
     return ok;
 }
 
@@ -226,11 +228,9 @@ static enum MHD_Result runs_respond_content(struct request *request, struct MHD_
             MHD_destroy_response(response);
         response = MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
     }
-    if (!response)
-        return MHD_NO;
-    MHD_add_response_header(response, "Content-Type", type);
-    MHD_add_response_header(response, "ETag", tag);
-    MHD_add_response_header(response, "Cache-Control", "private, no-cache");
+    response_header(&response, "Content-Type", type);
+    response_header(&response, "ETag", tag);
+    response_header(&response, "Cache-Control", "private, no-cache");
     return respond(request, same ? 304 : 200, response);
 }
 

@@ -198,7 +198,7 @@ static enum status server_signals(struct error *error)
 {
     struct sigaction action = {.sa_handler = server_take_signal, .sa_flags = SA_RESTART};
     if (pipe2(server_pipe, O_CLOEXEC | O_NONBLOCK))
-        return error_set(error, STATUS_FAILED, "serve: no pipe for signals: %s", strerror(errno));
+        return error_system(error, errno, "serve: no pipe for signals");
 
     sigemptyset(&action.sa_mask);
     sigaction(SIGTERM, &action, NULL);

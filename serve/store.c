@@ -130,7 +130,7 @@ static enum status store_lock(struct store *store, const char *folder, struct er
     store->lock = path ? open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600) : -1;
     memory_free(path);
     if (store->lock < 0)
-        return error_set(error, STATUS_FAILED, "--state %s: cannot be locked: %s", folder, strerror(errno));
+        return error_system(error, errno, "--state %s: cannot be locked", folder);
     if (flock(store->lock, LOCK_EX | LOCK_NB))
         return error_set(error, STATUS_FAILED, "--state %s: another server uses it (give this one a folder of its own)",
                          folder);
@@ -166,7 +166,8 @@ static enum status store_recover(struct store *store, const char *name, struct e
     struct job job;
     bool valid = false;
     const struct job_path folder = store_path(store, name, ""), record = store_path(store, name, "job.json");
-    if (!job_id_valid(name) || !file_exists(record.text)) {
+    struct stat info;
+    if (!job_id_valid(name) || (stat(record.text, &info) != 0 && errno == ENOENT)) {
         folder_remove(folder.text); /* an upload that never ended */
         return STATUS_OK;
     }
@@ -210,8 +211,7 @@ enum status store_open(struct store **ret, const char *folder, const struct stor
     if (!status && strlen(store->folder) + STORE_NAMES >= PATH_MAX)
         status = error_set(error, STATUS_FAILED, "--state %s: too long a path", folder);
     if (!status && (chmod(folder, 0700) || chmod(store->folder, 0700)))
-        status =
-            error_set(error, STATUS_FAILED, "--state %s: cannot be kept from other users: %s", folder, strerror(errno));
+        status = error_system(error, errno, "--state %s: cannot be kept from other users", folder);
     if (!status)
         status = store_lock(store, folder, error);
     if (!status)
@@ -303,7 +303,7 @@ enum status store_begin(struct store *store, struct job *job, char **ret_folder,
         bool ok = path && mkdir(path, 0700) == 0;
         memory_free(path);
         if (!ok) {
-            error_set(error, STATUS_FAILED, "%s: cannot be made: %s", folder, strerror(errno));
+            error_system(error, errno, "%s: cannot be made", folder);
             folder_remove(folder);
             memory_free(folder);
             return error->status;
@@ -323,7 +323,7 @@ static enum status store_write_first(const struct store *store, const struct job
     enum status status = number ? STATUS_OK : job_write(folder.text, job, error);
     if (!number && !status)
         number = file_sync_entry(folder.text);
-    return number ? error_set(error, STATUS_FAILED, "%s: cannot be kept: %s", folder.text, strerror(number)) : status;
+    return number ? error_system(error, number, "%s: cannot be kept", folder.text) : status;
 }
 
 enum status store_add(struct store *store, struct job *job, struct error *error)

@@ -116,7 +116,9 @@ enum MHD_Result upload_respond(struct request *request)
             "file: neither NIfTI nor NRRD, nor a zip of DICOM files (write .nii.gz or .nrrd, or zip the series)");
     upload_fields(upload);
 
-    if (!form_end(form) && store_add(request->server->store, &upload->job, &error))
+    if (!form_end(form) && !respond_reserve(request, 201, upload->job.id))
+        form_fault(form, 503, "the server is out of memory (try later)");
+    if (!form->status && store_add(request->server->store, &upload->job, &error))
         form_fault(form, 507, "the server cannot store the job (contact its operator)");
     if (form->status)
         return respond_error(request, form->status, "%s", form->why);

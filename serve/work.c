@@ -111,7 +111,7 @@ static enum status work_convert(struct error *error)
     if (!status)
         status = volume_write(CONVERTED, &ct, error);
     if (!status && file_rename(CONVERTED, UPLOAD))
-        status = error_set(error, STATUS_FAILED, "the scan: cannot be put in place: %s", strerror(errno));
+        status = error_system(error, errno, "the scan: cannot be put in place");
     volume_done(&ct);
     skull_input_close(&input);
     return status;
@@ -122,7 +122,7 @@ static enum status work_example(struct error *error)
     progress_stage("example");
     enum status status = example_write(MADE, error);
     if (!status && file_rename(MADE, UPLOAD))
-        status = error_set(error, STATUS_FAILED, "the example: cannot be put in place: %s", strerror(errno));
+        status = error_system(error, errno, "the example: cannot be put in place");
     return status;
 }
 
@@ -239,7 +239,7 @@ static enum status work_restore(const struct work *work, char *skull, struct err
     struct batch_config batch;
     FILE *nowhere = fopen("/dev/null", "w");
     enum status status = nowhere ? config_bind(&batch_table, NULL, &batch, &arena, error)
-                                 : error_set(error, STATUS_FAILED, "/dev/null: cannot be opened: %s", strerror(errno));
+                                 : error_system(error, errno, "/dev/null: cannot be opened");
 
     if (!status) {
         /* The same code as calvaria infer, without its table. */
@@ -303,7 +303,7 @@ static enum status work_show_skull(const struct work *work, const char *skull, d
         snprintf(from, sizeof from, "%s/%s", OUT, names[i]);
         snprintf(to, sizeof to, "%s/%s", OUT_NEW, names[i]);
         if (link(from, to) && errno != ENOENT)
-            return error_set(error, STATUS_FAILED, "%s: cannot be linked: %s", from, strerror(errno));
+            return error_system(error, errno, "%s: cannot be linked", from);
     }
     return STATUS_OK;
 }
@@ -333,11 +333,11 @@ static enum status work_views(const struct work *work, const char *skull, FILE *
 static enum status work_begin_revision(struct work *work, struct error *error)
 {
     if (!job_return_results("."))
-        return error_set(error, STATUS_FAILED, "the results of before: are gone: %s", strerror(errno));
+        return error_system(error, errno, "the results of before: are gone");
     folder_remove(OUT_OLD);
     folder_remove(OUT_NEW);
     if (mkdir(OUT_NEW, 0700))
-        return error_set(error, STATUS_FAILED, "%s: cannot be made: %s", OUT_NEW, strerror(errno));
+        return error_system(error, errno, "%s: cannot be made", OUT_NEW);
     work->out = OUT_NEW;
     work->segmented = file_exists(SEGMENTED);
     if (work->job.wanted.edited)
@@ -351,9 +351,9 @@ static enum status work_replace(const struct work *work, struct error *error)
 {
     const bool edit = work->edit && strcmp(work->edit, JOB_EDIT_NEW) == 0;
     if (rename(OUT, OUT_OLD) || rename(OUT_NEW, OUT))
-        return error_set(error, STATUS_FAILED, "the results: cannot be put in place: %s", strerror(errno));
+        return error_system(error, errno, "the results: cannot be put in place");
     if (edit && file_rename(JOB_EDIT_NEW, JOB_EDIT)) {
-        error_set(error, STATUS_FAILED, "the edit: cannot be put in place: %s", strerror(errno));
+        error_system(error, errno, "the edit: cannot be put in place");
         rename(OUT, OUT_NEW);
         return error->status;
     }
@@ -405,7 +405,7 @@ static enum status work_begin(struct work *work, FILE *progress, struct error *e
     if (!status && config->kind != WORK_MASK)
         status = work_segment(work, progress, error);
     if (!status && !work->segmented && ((link(UPLOAD, SKULL) && errno != EEXIST) || file_sync_entry(SKULL)))
-        status = error_set(error, STATUS_FAILED, "the file: cannot be put in place: %s", strerror(errno));
+        status = error_system(error, errno, "the file: cannot be put in place");
     return status;
 }
 
@@ -415,9 +415,8 @@ enum status work_run(const struct work_config *config, FILE *progress, struct er
     char skull[32];
     work_bound(config);
     progress_set_file(progress);
-    enum status status = chdir(config->folder) ? error_set(error, STATUS_FAILED, "%s: no folder of a job: %s",
-                                                           config->folder, strerror(errno))
-                                               : STATUS_OK;
+    enum status status =
+        chdir(config->folder) ? error_system(error, errno, "%s: no folder of a job", config->folder) : STATUS_OK;
 
     bool valid = false;
     if (!status)

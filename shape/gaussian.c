@@ -1,6 +1,7 @@
 /* gaussian.c - see gaussian.h. Test: tests/shape/test_gaussian.c */
 #include "shape/gaussian.h"
 
+#include <errno.h>
 #include <cblas.h>
 #include <lapacke.h>
 #include <math.h>
@@ -95,6 +96,7 @@ enum status gaussian_principal(float *rows, int64_t k, const float *matrix, int6
         float *tau = small + k * k, *values = small + k * k + k;
         struct rng rng = rng_make(1, (uint64_t)m);
         bool ok = true;
+        errno = 0;
         for (int64_t i = 0; i < m * k; i++)
             columns[i] = (float)rng_normal(&rng, 0, 1);
         for (int round = 0; round < SUBSPACE_ROUNDS && ok; round++) {
@@ -116,6 +118,8 @@ enum status gaussian_principal(float *rows, int64_t k, const float *matrix, int6
         if (ok)
             cblas_sgemm(CblasRowMajor, CblasTrans, CblasTrans, (int)k, (int)m, (int)k, 1, small, (int)k, columns,
                         (int)k, 0, rows, (int)m);
+        else if (errno == ENOMEM) /* LAPACKE's own */
+            status = error_memory(error, 0, "principal rows");
         else
             status =
                 error_set(error, STATUS_FAILED,

@@ -1,6 +1,7 @@
 /* impute.c - see impute.h. Test: tests/shape/test_impute.c */
 #include "shape/impute.h"
 
+#include <errno.h>
 #include <cblas.h>
 #include <lapacke.h>
 #include <math.h>
@@ -323,11 +324,15 @@ static enum status impute_compress(float *out, int64_t kept, const float *rows, 
     for (int64_t i = 0; i < n; i += ROWS_PER_HEAD)
         cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, ROWS_PER_HEAD, (int)(i + ROWS_PER_HEAD), (int)width, 1,
                     rows + i * width, (int)width, rows, (int)width, 0, products + i * n, (int)n);
+    errno = 0;
     const bool ok = LAPACKE_ssyevd(LAPACK_ROW_MAJOR, 'V', 'L', (int)n, products, (int)n, values) == 0;
     if (ok) /* ascending: the last columns are the largest */
         cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, (int)kept, (int)width, (int)n, 1, products + n - kept,
                     (int)n, rows, (int)width, 0, out, (int)width);
+    const bool short_of_memory = !ok && errno == ENOMEM; /* LAPACKE's own */
     memory_free(products);
+    if (short_of_memory)
+        return error_memory(error, (size_t)(n * n) * sizeof *products, "the uncertainty of filled gaps");
     return ok ? STATUS_OK
               : error_set(error, STATUS_FAILED, "shape model: the uncertainty of filled gaps is not finite");
 }

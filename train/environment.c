@@ -2,7 +2,7 @@
  * Test: tests/train/test_trainer.c */
 #include "train/environment.h"
 
-#include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,20 +14,32 @@
 #include "nn/engine/engine.h"
 #include "train/build_info.h"
 
-/* The text after `key` and its colon on the first line of `path` that begins with it; "" when there is none, and NULL
- * when memory is out. */
-static const char *environment_line(const char *path, const char *key, char *line, int capacity)
+enum { HEAD_BYTES = 4096 };
+
+/* The first bytes of a file, without taking memory: that it is out must not read as "there is no limit". "" where the
+ * file is not there. */
+static const char *environment_head(const char *path, char head[HEAD_BYTES])
 {
-    errno = 0;
-    FILE *file = fopen(path, "re");
-    char *found = NULL;
-    while (file && !found && fgets(line, capacity, file))
-        if (strncmp(line, key, strlen(key)) == 0)
-            found = line + strlen(key) + strspn(line + strlen(key), " \t:=\"");
-    if (file)
-        fclose(file);
-    if (!found)
-        return file || errno != ENOMEM ? "" : NULL;
+    const int file = open(path, O_RDONLY | O_CLOEXEC);
+    const ssize_t n = file < 0 ? 0 : read(file, head, HEAD_BYTES - 1);
+    if (file >= 0)
+        close(file);
+    head[n > 0 ? n : 0] = '\0';
+    return head;
+}
+
+/* The text after `key` and its colon on the first line that begins with it; "" when there is none. */
+static const char *environment_line(const char *path, const char *key, char head[HEAD_BYTES])
+{
+    const char *line = environment_head(path, head);
+    while (*line && strncmp(line, key, strlen(key)) != 0) {
+        line += strcspn(line, "\n");
+        line += *line == '\n';
+    }
+    if (!*line)
+        return "";
+    char *found = head + (line - head) + strlen(key);
+    found += strspn(found, " \t:=\"");
     found[strcspn(found, "\"\n")] = '\0';
     return found;
 }
@@ -35,24 +47,17 @@ static const char *environment_line(const char *path, const char *key, char *lin
 /* A file that holds one number; -1 when it does not ("max", absent). */
 static int64_t environment_number(const char *path)
 {
-    char line[64];
-    char *end = line;
-    FILE *file = fopen(path, "re");
-    int64_t value = -1;
-    if (file && fgets(line, sizeof line, file))
-        value = strtoll(line, &end, 10);
-    if (file)
-        fclose(file);
-    return end == line ? -1 : value;
+    char head[HEAD_BYTES], *end;
+    const int64_t value = strtoll(environment_head(path, head), &end, 10);
+    return end == head ? -1 : value;
 }
 
 int64_t environment_available_bytes(void)
 {
-    char line[256];
-    char *end;
-    const char *text = environment_line("/proc/meminfo", "MemAvailable", line, sizeof line);
-    int64_t available = text ? strtoll(text, &end, 10) : 0;
-    available = !text || end == text ? -1 : available * 1024;
+    char head[HEAD_BYTES], *end;
+    const char *text = environment_line("/proc/meminfo", "MemAvailable", head);
+    int64_t available = strtoll(text, &end, 10);
+    available = end == text ? -1 : available * 1024;
     int64_t limit = environment_number("/sys/fs/cgroup/memory.max"),
             used = environment_number("/sys/fs/cgroup/memory.current");
     if (limit >= 0 && used >= 0 && (available < 0 || limit - used < available))
@@ -62,9 +67,8 @@ int64_t environment_available_bytes(void)
 
 int64_t environment_resident_bytes(void)
 {
-    char line[256];
-    const char *text = environment_line("/proc/self/status", "VmRSS", line, sizeof line);
-    return text ? strtoll(text, NULL, 10) * 1024 : 0;
+    char head[HEAD_BYTES];
+    return strtoll(environment_line("/proc/self/status", "VmRSS", head), NULL, 10) * 1024;
 }
 
 char *environment_versions(struct arena *arena)
@@ -75,12 +79,10 @@ char *environment_versions(struct arena *arena)
 
 char *environment_text(struct arena *arena)
 {
-    char cpu_line[512], os_line[512];
-    const char *cpu = environment_line("/proc/cpuinfo", "model name", cpu_line, sizeof cpu_line);
-    const char *os = environment_line("/etc/os-release", "PRETTY_NAME", os_line, sizeof os_line);
+    char cpu_head[HEAD_BYTES], os_head[HEAD_BYTES];
+    const char *cpu = environment_line("/proc/cpuinfo", "model name", cpu_head);
+    const char *os = environment_line("/etc/os-release", "PRETTY_NAME", os_head);
     struct utsname uts;
-    if (!cpu || !os)
-        return NULL;
     if (uname(&uts) != 0)
         memset(&uts, 0, sizeof uts);
     int64_t memory = (int64_t)sysconf(_SC_PHYS_PAGES) * (int64_t)sysconf(_SC_PAGESIZE);

@@ -72,7 +72,7 @@ static enum status events_write(struct events *events, Tensorboard__Event *event
     const bool ok = fwrite(head, 1, sizeof head, events->file) == sizeof head &&
                     fwrite(bytes, 1, n, events->file) == n &&
                     fwrite(tail, 1, sizeof tail, events->file) == sizeof tail && fflush(events->file) == 0;
-    return ok ? STATUS_OK : error_set(error, STATUS_FAILED, "%s: cannot write: %s", events->path, strerror(errno));
+    return ok ? STATUS_OK : error_system(error, errno, "%s: cannot write", events->path);
 }
 
 enum status events_open(struct events **ret, const char *folder, int64_t step, struct error *error)
@@ -89,7 +89,7 @@ enum status events_open(struct events **ret, const char *folder, int64_t step, s
         return error_memory(error, sizeof *events, "the event file");
     }
     if (!(events->file = fopen(events->path, "ab"))) {
-        error_set(error, STATUS_FAILED, "%s: cannot open: %s", events->path, strerror(errno));
+        error_system(error, errno, "%s: cannot open", events->path);
         events_close(events);
         return error->status;
     }

@@ -30,7 +30,7 @@ static enum status metrics_table_append(struct metrics_table *ret, const char *p
 {
     FILE *file = fopen(path, "ae");
     if (!file)
-        return error_set(error, STATUS_FAILED, "%s: cannot open: %s", path, strerror(errno));
+        return error_system(error, errno, "%s: cannot open", path);
     *ret = (struct metrics_table){.file = file, .n_columns = n_columns, .path = path};
     return STATUS_OK;
 }
@@ -97,14 +97,14 @@ enum status metrics_table_row(struct metrics_table *table, const double *values,
     }
     fputc('\n', table->file);
     if (fflush(table->file) != 0 || ferror(table->file))
-        return error_set(error, STATUS_FAILED, "%s: cannot write: %s", table->path, strerror(errno));
+        return error_system(error, errno, "%s: cannot write", table->path);
     return STATUS_OK;
 }
 
 enum status metrics_table_sync(struct metrics_table *table, struct error *error)
 {
     if (table->file && fsync(fileno(table->file)) != 0 && errno != EINVAL)
-        return error_set(error, STATUS_FAILED, "%s: cannot write: %s", table->path, strerror(errno));
+        return error_system(error, errno, "%s: cannot write", table->path);
     return STATUS_OK;
 }
 

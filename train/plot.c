@@ -60,7 +60,7 @@ static enum status plot_keep_images(const struct plot *plot, const int *drawn, s
         if (!image || !bytes)
             status = error_memory(error, (size_t)info.st_size, "a plot");
         else if (pread(drawn[i], bytes, (size_t)info.st_size, 0) != (ssize_t)info.st_size)
-            status = error_set(error, STATUS_FAILED, "%s: cannot be read from memory: %s", image, strerror(errno));
+            status = error_system(error, errno, "%s: cannot be read from memory", image);
         else
             status = file_write(image, bytes, (size_t)info.st_size, error);
         memory_free(bytes);
@@ -75,7 +75,7 @@ static enum status plot_run(const struct plot *plot, const int *drawn, struct ar
                          "gnuplot: not on the PATH: no pictures are made (apt-get install gnuplot-nox)");
     FILE *pipe = popen("exec gnuplot >/dev/null 2>&1", "w");
     if (!pipe)
-        return error_set(error, STATUS_FAILED, "gnuplot: %s", strerror(errno));
+        return error_system(error, errno, "gnuplot");
 
     fputs("cd ", pipe);
     plot_quote(pipe, plot->folder);
@@ -102,8 +102,8 @@ static enum status plot_pipe(const struct plot *plot, struct arena *arena, struc
         drawn[i] = wanted ? memfd_create("plot", 0) : -1;
         made = made && (!wanted || drawn[i] >= 0);
     }
-    enum status status = made ? plot_run(plot, drawn, arena, error)
-                              : error_set(error, STATUS_FAILED, "plots: no memory to draw in: %s", strerror(errno));
+    enum status status =
+        made ? plot_run(plot, drawn, arena, error) : error_system(error, errno, "plots: no memory to draw in");
     for (int i = 0; i < PLOT_FORMATS; i++)
         if (drawn[i] >= 0)
             close(drawn[i]);
@@ -194,7 +194,7 @@ enum status plot_window_open(struct plot_window **ret, const char *folder, const
 
     if (!window->pipe) {
         memory_free(window);
-        return error_set(error, STATUS_FAILED, "no window: gnuplot: %s", strerror(errno));
+        return error_system(error, errno, "no window: gnuplot");
     }
 
     fprintf(window->pipe, "set terminal %s noraise size 900,700 title ", terminal);

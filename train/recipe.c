@@ -2,6 +2,7 @@
  * Test: tests/train/test_recipe.c */
 #include "train/recipe.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -167,6 +168,8 @@ enum status recipe_absolute(const char **path, struct arena *arena, struct error
     if (!*path)
         return STATUS_OK;
     const char *whole = realpath(*path, real);
+    if (!whole && errno == ENOMEM)
+        return error_memory(error, PATH_MAX, "a path of the recipe");
     if (!whole && **path != '/' && getcwd(folder, sizeof folder))
         whole = file_join(arena, folder, *path);
     if (!whole)

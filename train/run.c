@@ -1,6 +1,7 @@
 /* run.c - The run folder: its files, its lock, its STATUS; see run.h. Test: tests/train/test_run.c */
 #include "train/run.h"
 
+#include <fcntl.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <math.h>
@@ -27,7 +28,7 @@ static enum status run_make(const char *folder, struct error *error)
             error, STATUS_USAGE,
             "%s: exists already: a new run never writes into an old folder (another --run, or --resume %s)", folder,
             folder);
-    return error_set(error, STATUS_FAILED, "%s: cannot make the run folder: %s", folder, strerror(errno));
+    return error_system(error, errno, "%s: cannot make the run folder", folder);
 }
 
 /* runs/NAME-YYYYmmdd-HHMMSS[-2 ...]: the first of them that can be made. */
@@ -51,7 +52,7 @@ static enum status run_make_dated(struct run *run, const char *name, struct erro
         if (file_make_folder(run->folder) == 0)
             return STATUS_OK;
         if (errno != EEXIST)
-            return error_set(error, STATUS_FAILED, "%s: cannot make the run folder: %s", run->folder, strerror(errno));
+            return error_system(error, errno, "%s: cannot make the run folder", run->folder);
     }
 
     return error_set(error, STATUS_FAILED, "%s: exists already, as do 99 after it", run->folder);
@@ -62,7 +63,7 @@ static enum status run_open_log(struct run *run, struct error *error)
     const char *path = run_path(run, "log.txt");
     run->log = path ? fopen(path, "ae") : NULL;
     if (!run->log)
-        return error_set(error, STATUS_FAILED, "%s/log.txt: cannot open: %s", run->folder, strerror(errno));
+        return error_system(error, errno, "%s/log.txt: cannot open", run->folder);
     setvbuf(run->log, NULL, _IOLBF, BUFSIZ);
     if (flock(fileno(run->log), LOCK_EX | LOCK_NB) != 0)
         return error_set(error, STATUS_USAGE,
@@ -309,10 +310,10 @@ enum status run_busy(bool *ret, const char *folder, struct error *error)
     char *path = file_join(&arena, folder, "log.txt");
     if (!path)
         return error_memory(error, strlen(folder), "a path");
-    FILE *log = fopen(path, "re");
-    *ret = log && flock(fileno(log), LOCK_SH | LOCK_NB) != 0;
-    if (log)
-        fclose(log);
+    const int log = open(path, O_RDONLY | O_CLOEXEC);
+    *ret = log >= 0 && flock(log, LOCK_SH | LOCK_NB) != 0;
+    if (log >= 0)
+        close(log);
     arena_done(&arena);
     return STATUS_OK;
 }

@@ -149,8 +149,8 @@ static enum status loader_start_threads(struct loader *loader, struct error *err
         if (!(failed = pthread_create(&loader->threads[loader->n_threads], NULL, loader_work, loader)))
             loader->n_threads++;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return failed ? error_set(error, STATUS_FAILED, "data.workers: thread %" PRId64 " cannot be started: %s",
-                              loader->n_threads + 1, strerror(failed))
+    return failed ? error_system(error, failed, "data.workers: thread %" PRId64 " cannot be started",
+                                 loader->n_threads + 1)
                   : STATUS_OK;
 }
 

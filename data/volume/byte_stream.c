@@ -55,11 +55,10 @@ enum status byte_stream_open(struct byte_stream *ret, const char *path, int64_t 
     *ret = (struct byte_stream){.path = path, .packing = packing};
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
-        return error_set(error, STATUS_FAILED, "%s: cannot be opened: %s", path, strerror(errno));
+        return error_system(error, errno, "%s: cannot be opened", path);
     if (lseek(fd, offset, SEEK_SET) != offset) {
         close(fd);
-        return error_set(error, STATUS_FAILED, "%s: cannot be read from byte %" PRId64 ": %s", path, offset,
-                         strerror(errno));
+        return error_system(error, errno, "%s: cannot be read from byte %" PRId64 "", path, offset);
     }
 
     if (packing == PACKING_GZIP)
@@ -98,7 +97,7 @@ static enum status byte_stream_start(struct byte_stream *ret, const char *path, 
     else
         ret->raw = fopen(part, mode);
     if (!ret->gzip && !ret->raw)
-        return error_set(error, STATUS_FAILED, "%s: cannot be written: %s", path, strerror(errno));
+        return error_system(error, errno, "%s: cannot be written", path);
     if (gzip)
         gzbuffer(ret->gzip, GZIP_BUFFER);
     return STATUS_OK;
@@ -131,8 +130,10 @@ static int64_t byte_stream_inflate(struct byte_stream *stream, void *to, size_t 
         const int code = inflate(z, Z_NO_FLUSH);
         if (code == Z_STREAM_END)
             break;
-        if (code != Z_OK)
+        if (code != Z_OK) {
+            errno = code == Z_MEM_ERROR ? ENOMEM : 0;
             return -1;
+        }
     }
     return (int64_t)(want - z->avail_out);
 }
@@ -143,6 +144,7 @@ static int64_t byte_stream_bunzip(struct byte_stream *stream, void *to, size_t w
     const int got = BZ2_bzRead(&code, stream->bzip2, to, (int)want);
     if (code == BZ_UNEXPECTED_EOF || code == BZ_SEQUENCE_ERROR) /* SEQUENCE: after the end */
         return 0;
+    errno = code == BZ_MEM_ERROR ? ENOMEM : 0;
     return code == BZ_OK || code == BZ_STREAM_END ? got : -1;
 }
 
@@ -181,6 +183,8 @@ enum status byte_stream_read(struct byte_stream *stream, void *data, size_t byte
     while (done < bytes) {
         size_t want = bytes - done < CALL_MAX ? bytes - done : CALL_MAX;
         int64_t got = byte_stream_some(stream, (char *)data + done, want);
+        if (got < 0 && errno == ENOMEM)
+            return error_memory(error, 0, stream->path);
         if (got < 0 && !stream->gzip && stream->packing != PACKING_PLAIN)
             return error_set(error, STATUS_FAILED, "%s: data: %s (a damaged file?)", stream->path,
                              stream->packing == PACKING_TEXT ? "text that is no number" : "damaged compressed data");
@@ -209,15 +213,19 @@ enum status byte_stream_verify(struct byte_stream *stream, struct error *error)
     char one;
     int code = Z_OK;
     errno = 0;
-    if (stream->packing == PACKING_ZLIB || stream->packing == PACKING_BZIP2)
-        return byte_stream_some(stream, &one, 1) >= 0
-                   ? STATUS_OK
-                   : error_set(error, STATUS_FAILED, "%s: data: damaged compressed data (a damaged copy?)",
-                               stream->path);
+    if (stream->packing == PACKING_ZLIB || stream->packing == PACKING_BZIP2) {
+        if (byte_stream_some(stream, &one, 1) >= 0)
+            return STATUS_OK;
+        return errno == ENOMEM ? error_memory(error, 0, stream->path)
+                               : error_set(error, STATUS_FAILED, "%s: data: damaged compressed data (a damaged copy?)",
+                                           stream->path);
+    }
     if (!stream->gzip)
         return STATUS_OK;
     int got = gzread(stream->gzip, &one, 1);
     gzerror(stream->gzip, &code);
+    if (got < 0 && code == Z_MEM_ERROR)
+        return error_memory(error, 0, stream->path);
     if (got < 0 || code == Z_BUF_ERROR) /* Z_BUF_ERROR: no end of the stream in the file */
         return error_set(error, STATUS_FAILED, "%s: data: %s (a damaged copy?)", stream->path,
                          byte_stream_reason(stream));
@@ -230,6 +238,12 @@ void byte_stream_expect_runs(struct byte_stream *stream)
         gzsetparams(stream->gzip, GZIP_LEVEL, Z_RLE);
 }
 
+static enum status byte_stream_unwritten(const struct byte_stream *stream, struct error *error)
+{
+    return errno ? error_system(error, errno, "%s: cannot be written", stream->path)
+                 : error_set(error, STATUS_FAILED, "%s: cannot be written: disk full?", stream->path);
+}
+
 enum status byte_stream_write(struct byte_stream *stream, const void *data, size_t bytes, struct error *error)
 {
     size_t done = 0;
@@ -240,8 +254,7 @@ enum status byte_stream_write(struct byte_stream *stream, const void *data, size
         int64_t put =
             stream->gzip ? gzwrite(stream->gzip, from, (unsigned)part) : (int64_t)fwrite(from, 1, part, stream->raw);
         if (put <= 0)
-            return error_set(error, STATUS_FAILED, "%s: cannot be written: %s", stream->path,
-                             errno ? strerror(errno) : "disk full?");
+            return byte_stream_unwritten(stream, error);
         done += (size_t)put;
     }
     return STATUS_OK;
@@ -254,8 +267,7 @@ enum status byte_stream_close(struct byte_stream *stream, struct error *error)
     stream->gzip = NULL;
     stream->raw = NULL;
     if (failed)
-        return error_set(error, STATUS_FAILED, "%s: cannot be written: %s", stream->path,
-                         errno ? strerror(errno) : "disk full?");
+        return byte_stream_unwritten(stream, error);
     return STATUS_OK;
 }
 

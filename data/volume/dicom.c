@@ -27,15 +27,16 @@ extern char **environ;
 
 enum { KIND_OTHER, KIND_DICOM, KIND_ZIP };
 
+/* Takes no memory: that it was out would read as KIND_OTHER. */
 static int dicom_kind(const char *path)
 {
     unsigned char head[132] = {0};
     struct error ignored = {0};
-    FILE *file = file_check_ordinary(path, &ignored) ? NULL : fopen(path, "rb");
-    if (!file)
+    const int file = file_check_ordinary(path, &ignored) ? -1 : open(path, O_RDONLY | O_CLOEXEC);
+    if (file < 0)
         return KIND_OTHER;
-    const size_t n = fread(head, 1, sizeof head, file);
-    fclose(file);
+    const ssize_t n = read(file, head, sizeof head);
+    close(file);
     if (n == sizeof head && memcmp(head + 128, "DICM", 4) == 0)
         return KIND_DICOM;
     return memcmp(head, "PK\3\4", 4) == 0 ? KIND_ZIP : KIND_OTHER;
@@ -92,12 +93,17 @@ static enum status dicom_run(const struct dicom *dicom, const char *const argv[]
     char log[512];
     snprintf(log, sizeof log, "%s/log", dicom->folder);
     posix_spawn_file_actions_init(&actions);
-    posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-    posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, log, O_WRONLY | O_CREAT | O_TRUNC, 0600);
-    posix_spawn_file_actions_adddup2(&actions, STDOUT_FILENO, STDERR_FILENO);
-    const int failed = posix_spawnp(&pid, argv[0], &actions, NULL, (char *const *)(uintptr_t)argv, environ);
+    int failed = posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+    if (!failed)
+        failed = posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, log, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    if (!failed)
+        failed = posix_spawn_file_actions_adddup2(&actions, STDOUT_FILENO, STDERR_FILENO);
+    if (!failed)
+        failed = posix_spawnp(&pid, argv[0], &actions, NULL, (char *const *)(uintptr_t)argv, environ);
     posix_spawn_file_actions_destroy(&actions);
 
+    if (failed == ENOMEM)
+        return error_system(error, failed, "%s: %s cannot be run", dicom->path, argv[0]);
     if (failed)
         return error_set(error, STATUS_FAILED, "%s: %s cannot be run: %s (apt-get install %s)", dicom->path, argv[0],
                          strerror(failed), package);
@@ -246,10 +252,9 @@ enum status dicom_open(struct dicom *ret, const char *path, struct error *error)
     }
     char *in = arena_printf(&dicom.arena, "%s/in", dicom.folder),
          *out = arena_printf(&dicom.arena, "%s/out", dicom.folder);
-    enum status status = in && out ? file_make_folders(out, error) : error_memory(error, 4096, "a path");
-
     /* A single slice stands for the folder that it lies in */
     const char *from = zip ? in : file_is_folder(path) ? path : file_folder(&dicom.arena, path);
+    enum status status = in && out && from ? file_make_folders(out, error) : error_memory(error, 4096, "a path");
     if (!status && zip)
         status = dicom_check_zip(&dicom, error);
     if (!status && zip) {

@@ -122,10 +122,11 @@ enum status formats_open(struct voxel_file *ret, const struct file_series *files
 {
     unsigned char head[HEAD_BYTES] = {0};
     const char *path = files->paths[0];
-    FILE *file = file_is_folder(path) ? NULL : fopen(path, "rb");
+    if (file_is_folder(path))
+        return error_set(error, STATUS_FAILED, "%s: cannot be opened: it is a folder", path);
+    FILE *file = fopen(path, "rb");
     if (!file)
-        return error_set(error, STATUS_FAILED, "%s: cannot be opened: %s", path,
-                         file_is_folder(path) ? "it is a folder" : strerror(errno));
+        return error_system(error, errno, "%s: cannot be opened", path);
     size_t bytes = fread(head, 1, sizeof head, file);
     fclose(file);
     if (bytes == 0)

@@ -126,7 +126,7 @@ static enum status keras_read_through(struct keras_file *file, const char *path,
 {
     int ends[2];
     if (pipe(ends))
-        return error_set(error, STATUS_FAILED, "%s: no pipe to read it through: %s", path, strerror(errno));
+        return error_system(error, errno, "%s: no pipe to read it through", path);
     hdf5_lock(); /* no thread is inside the library while the process is copied; the child inherits the silence */
     pid_t child = fork();
 
@@ -141,9 +141,8 @@ static enum status keras_read_through(struct keras_file *file, const char *path,
     hdf5_unlock();
     close(ends[1]);
     struct receiving receiving = {.file = file, .path = path, .pipe = ends[0], .error = error};
-    enum status status = child < 0
-                             ? error_set(error, STATUS_FAILED, "%s: no process to read it: %s", path, strerror(errno))
-                             : keras_receive(&receiving);
+    enum status status =
+        child < 0 ? error_system(error, errno, "%s: no process to read it", path) : keras_receive(&receiving);
     close(ends[0]);
     while (child > 0 && waitpid(child, NULL, 0) < 0 && errno == EINTR)
         continue;

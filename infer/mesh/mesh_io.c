@@ -126,7 +126,7 @@ enum status mesh_write(const char *path, const struct mesh *mesh, enum mesh_spac
         return error->status;
     enum status status = STATUS_OK;
     if (!write(stream.file, mesh, space))
-        status = error_set(error, STATUS_FAILED, "%s: cannot be written: %s", path, strerror(errno));
+        status = error_system(error, errno, "%s: cannot be written", path);
     return file_stream_close(&stream, status, error);
 }
 

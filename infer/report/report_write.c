@@ -3,6 +3,7 @@
 #include "infer/report/report.h"
 #include "shape/restore.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -30,24 +31,27 @@ static enum status report_file_hash(char text[REPORT_HASH_BYTES], const char *pa
     enum { BLOCK = 1 << 16 };
     XXH64_state_t state;
     FILE *file = fopen(path, "rb");
+    int number = file ? 0 : errno;
     uint8_t *block = memory_alloc(BLOCK, 1);
-    bool ok = file && block;
+    const bool short_of_memory = !block;
     XXH64_reset(&state, 0);
 
     /* In blocks: a model may be larger than the memory. */
-    for (size_t n = 1; ok && n > 0;) {
+    for (size_t n = 1; file && block && n > 0;) {
         n = fread(block, 1, BLOCK, file);
         XXH64_update(&state, block, n);
     }
 
-    ok = ok && !ferror(file);
+    if (file && ferror(file))
+        number = EIO;
     if (file)
         fclose(file);
     memory_free(block);
     snprintf(text, 17, "%016" PRIx64, (uint64_t)XXH64_digest(&state));
 
-    return ok ? STATUS_OK
-              : error_set(error, STATUS_FAILED, "%s: the model cannot be read a second time (was it moved?)", path);
+    if (short_of_memory)
+        return error_memory(error, BLOCK, "reading the model once more");
+    return number ? error_system(error, number, "%s: the model cannot be read a second time", path) : STATUS_OK;
 }
 
 enum status report_model_hash(char text[REPORT_HASH_BYTES], const struct restorer *restorer, struct error *error)

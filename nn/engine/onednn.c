@@ -305,11 +305,12 @@ void onednn_conv_run(struct onednn_conv *conv, const float *src, const float *w,
 
 enum status onednn_conv_status(const struct onednn_conv *conv, struct error *error)
 {
-    return conv->failed == dnnl_success
-               ? STATUS_OK
-               : error_set(error, STATUS_FAILED,
-                           "convolution: oneDNN's kernel %s failed while running (status %d; more memory may help)",
-                           conv->name, (int)conv->failed);
+    if (conv->failed == dnnl_success)
+        return STATUS_OK;
+    if (conv->failed == dnnl_out_of_memory)
+        return error_memory(error, 0, conv->name);
+    return error_set(error, STATUS_FAILED, "convolution: oneDNN's kernel %s failed while running (status %d)",
+                     conv->name, (int)conv->failed);
 }
 
 /* What oneDNN refuses, which needs no speed. */

@@ -1,5 +1,4 @@
-/* test_json.c - what is built is what is printed; each allocation of cJSON that fails is told, in building and reading.
- */
+/* test_json.c - the text is what was built; an allocation of cJSON that fails is an error, in building and reading. */
 #include "base/json.h"
 
 #include <errno.h>

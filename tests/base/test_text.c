@@ -1,4 +1,4 @@
-/* test_text.c - what is printed is what is had; each allocation that fails is told. */
+/* test_text.c - the text is what was printed; an allocation that fails is an error. */
 #include "base/text.h"
 
 #include <string.h>
