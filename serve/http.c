@@ -129,7 +129,7 @@ bool respond_reserve(struct request *request, int status, const char *id)
     char text[64] = "", location[64];
     snprintf(location, sizeof location, "/api/jobs/%s", id ? id : "");
     if (id)
-        snprintf(text, sizeof text, "{\"id\": \"%s\"}", id);
+        snprintf(text, sizeof text, "{\"id\":\"%s\"}", id);
     struct MHD_Response *response = MHD_create_response_from_buffer(strlen(text), text, MHD_RESPMEM_MUST_COPY);
     if (id)
         response_header(&response, "Content-Type", "application/json");

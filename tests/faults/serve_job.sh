@@ -5,6 +5,7 @@
 #   serve_job.sh CALVARIA OUT           the server starts on what an earlier one left; every job ends and is deleted
 # SERVE_JOB_ONCE set: no revision. Exit code 0: all went well. 1: an "error: " was reported, and what the documentation says of it held. 3: it did not hold.
 set -u
+trap '' PIPE # a connection that the server closed is an answer that is missing
 calvaria=$1 state=$2/state client=$2/client skull=${3:-}
 failed=0 pid=
 mkdir -p "$client"

@@ -5,7 +5,8 @@
  *                                                        four commands take every third or fourth,
  *                                                        other ones each day); else a few of each kind
  *     test_faults PROGRAM SHIM --libraries [COMMAND...]  every allocation by a library on the program's behalf,
- *                                                        HDF5 and OpenMP aside
+ *                                                        HDF5 and OpenMP aside (every fourth, unless
+ *                                                        commands are named)
  *     FAULT_CALL=7 test_faults PROGRAM SHIM pack         that one write alone, to find out more
  *
  * The faults of a command are shared out among two processes, each with a folder of its own for the results. A command
@@ -33,7 +34,7 @@
 #include "tests/check.h"
 #include "tests/faults/fault.h"
 
-enum { MAX_ARGS = 40, MAX_FILES = 64, FEW_STACKS = 8, FEW_CALLS = 6, WORKERS = 2 };
+enum { MAX_ARGS = 40, MAX_FILES = 64, FEW_STACKS = 8, FEW_CALLS = 6, LIBRARIES_EVERY = 4, WORKERS = 2 };
 
 /* @in and @out stand for the folders of inputs and results. */
 struct scene_command {
@@ -488,8 +489,8 @@ static void scene_verdict(const struct scene_command *command, const struct faul
 
 static bool scene_is_mine(const struct scene_command *command)
 {
-    const int64_t every = scene.all && command->every && n_args == 0 ? command->every : 1,
-                  turn = scene.turn++ + scene.day;
+    const int64_t often = scene.libraries ? LIBRARIES_EVERY : command->every,
+                  every = scene.all && often && n_args == 0 ? often : 1, turn = scene.turn++ + scene.day;
     return turn % every == 0 && turn / every % WORKERS == scene.worker;
 }
 
