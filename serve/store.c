@@ -167,7 +167,7 @@ static enum status store_recover(struct store *store, const char *name, struct e
     bool valid = false;
     const struct job_path folder = store_path(store, name, ""), record = store_path(store, name, "job.json");
     struct stat info;
-    if (!job_id_valid(name) || (stat(record.text, &info) != 0 && errno == ENOENT)) {
+    if (!job_id_valid(name) || (stat(record.text, &info) != 0 && (errno == ENOENT || errno == ENOTDIR))) {
         folder_remove(folder.text); /* an upload that never ended */
         return STATUS_OK;
     }
