@@ -1,6 +1,7 @@
 /* memory.c - allocation, its counters, and arenas; see memory.h. Test: tests/base/test_memory.c */
 #include "base/memory.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -46,12 +47,13 @@ static bool memory_must_fail(void)
 
 void *memory_alloc(size_t n, size_t size)
 {
-    if (memory_must_fail() || (size && n > (SIZE_MAX - MEMORY_PAGE) / size))
-        return NULL;
-    size_t bytes = n * size;
+    const size_t bytes = n * size;
     void *pointer;
-    if (posix_memalign(&pointer, bytes < MEMORY_LARGE ? MEMORY_ALIGN : MEMORY_PAGE, bytes ? bytes : 1))
+    if (memory_must_fail() || (size && n > (SIZE_MAX - MEMORY_PAGE) / size) ||
+        posix_memalign(&pointer, bytes < MEMORY_LARGE ? MEMORY_ALIGN : MEMORY_PAGE, bytes ? bytes : 1)) {
+        errno = ENOMEM;
         return NULL;
+    }
 #ifdef MADV_HUGEPAGE
     if (bytes >= MEMORY_LARGE)
         madvise(pointer, bytes / MEMORY_PAGE * MEMORY_PAGE, MADV_HUGEPAGE);

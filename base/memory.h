@@ -9,8 +9,8 @@
 
 #include "base/error.h"
 
-/* n * size bytes, 64-byte aligned, not cleared. NULL when the product overflows or memory is out. n * size == 0 gives a
- * valid pointer. Free with memory_free (NULL allowed). */
+/* n * size bytes, 64-byte aligned, not cleared. NULL, and errno ENOMEM, when the product overflows or memory is out. n
+ * * size == 0 gives a valid pointer. Free with memory_free (NULL allowed). */
 void *memory_alloc(size_t n, size_t size);
 void *memory_zalloc(size_t n, size_t size);                         /* cleared */
 void *memory_resize(void *old, size_t old_bytes, size_t new_bytes); /* NULL on failure: old is untouched */

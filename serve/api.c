@@ -76,19 +76,20 @@ enum MHD_Result api_example(struct request *request)
         return respond_error(request, status, "%s", why);
     job_name_set(&job, "example");
     snprintf(job.model, sizeof job.model, "%s", request->server->models.item[0].name);
-    if (store_begin(store, &job, &folder, &error)) {
-        status = 507;
-    } else if (!respond_reserve(request, 201, job.id) || store_add(store, &job, &error)) {
-        store_abandon(store, &job);
-        status = 507;
+    enum status made = store_begin(store, &job, &folder, &error);
+    if (!made) {
+        made = respond_reserve(request, 201, job.id) ? store_add(store, &job, &error)
+                                                     : error_memory(&error, 0, "the response");
+        if (made)
+            store_abandon(store, &job);
     }
 
     memory_free(folder);
-    if (!status)
+    if (!made)
         return respond_job(request, 201, job.id);
     store_release(store);
 
-    return respond_error(request, status, "the server cannot store the job (contact its operator)");
+    return respond_unstored(request, &error);
 }
 
 enum MHD_Result api_job(struct request *request)
@@ -110,6 +111,8 @@ enum MHD_Result api_cancel(struct request *request)
     int status = store_cancel(request->server->store, request->id);
     if (status == 409)
         return respond_error(request, 409, "%s: has ended already (DELETE removes it)", request->id);
+    if (status == 503)
+        return respond_error(request, 503, "%s: the server cannot store it now (try later)", request->id);
     return status ? respond_absent(request) : respond_job(request, 200, request->id);
 }
 

@@ -67,7 +67,7 @@ static enum MHD_Result form_part(void *context, enum MHD_ValueKind kind, const c
 {
     struct form *form = context;
     (void)kind, (void)type, (void)encoding;
-    if (errno == ENOMEM) /* a part's name is then missing, which libmicrohttpd does not tell */
+    if (errno == ENOMEM) /* see form_take */
         form_fault(form, 503, "the server is out of memory (try later)");
     if (key && strcmp(key, form->file_key) == 0) {
         form_file(form, file_name, data, offset, bytes);
@@ -148,11 +148,11 @@ int form_open(struct form *form, struct request *request, const char *const *nam
 void form_take(struct form *form, const char *data, size_t bytes)
 {
     errno = 0;
-    if (!form->status && MHD_post_process(form->parser, data, bytes) != MHD_YES) {
-        if (errno == ENOMEM)
-            form_fault(form, 503, "the server is out of memory (try later)");
+    const bool well_formed = form->status || MHD_post_process(form->parser, data, bytes) == MHD_YES;
+    if (errno == ENOMEM) /* a part's name or the file's is missing then, which libmicrohttpd does not tell */
+        form_fault(form, 503, "the server is out of memory (try later)");
+    if (!well_formed)
         form_fault(form, 400, "body: no well-formed multipart/form-data (curl -F file=@skull.nrrd)");
-    }
     form->request->server->upload_bytes += (long long)bytes;
 }
 

@@ -187,6 +187,12 @@ enum MHD_Result respond_error(struct request *request, int status, const char *f
     return http_respond_failure(request, status, why);
 }
 
+enum MHD_Result respond_unstored(struct request *request, const struct error *error)
+{
+    return error->no_memory ? respond_error(request, 503, "the server is out of memory (try later)")
+                            : respond_error(request, 507, "the server cannot store the job (contact its operator)");
+}
+
 enum MHD_Result respond_absent(struct request *request)
 {
     return respond_error(request, 404, "%s: no such job (deleted, or older than %g hours)", request->id,
@@ -420,7 +426,7 @@ static int http_listen(const char *address, int port, int *ret_port, struct erro
 
     snprintf(service, sizeof service, "%d", port);
     int number = getaddrinfo(address, service, &hints, &found);
-    if (number == EAI_MEMORY) {
+    if (number == EAI_MEMORY || (number == EAI_SYSTEM && errno == ENOMEM)) {
         error_memory(error, 0, "the address");
         return -1;
     }

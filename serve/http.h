@@ -72,6 +72,7 @@ bool respond_reserve(struct request *request, int status, const char *id);
 /* Each responds once; the result is what libmicrohttpd's handler returns. */
 enum MHD_Result respond(struct request *request, int status, struct MHD_Response *response); /* takes the response */
 enum MHD_Result respond_error(struct request *request, int status, const char *format, ...) ERROR_PRINTF(3, 4);
+enum MHD_Result respond_unstored(struct request *request, const struct error *error); /* 503 or 507 */
 enum MHD_Result respond_absent(struct request *request); /* 404: there is no job of the request's id */
 enum MHD_Result respond_json(struct request *request, int status,
                              char *text); /* takes text (cJSON's); NULL: 503, out of memory */

@@ -170,5 +170,5 @@ enum MHD_Result copy_respond(struct request *request)
     if (!made)
         return respond_job(request, 201, job.id);
     store_release(server->store);
-    return respond_error(request, 507, "the server cannot store the job (contact its operator)");
+    return respond_unstored(request, &error);
 }

@@ -390,6 +390,7 @@ int store_revise(struct store *store, const char *id, const struct job_settings 
         snprintf(why, JOB_TEXT_BYTES, "the server cannot store the edit (contact its operator)");
     }
     if (!status) {
+        const struct job before = *job;
         job->wanted = *wanted;
         job->revising = true;
         job->revision++;
@@ -398,7 +399,8 @@ int store_revise(struct store *store, const char *id, const struct job_settings 
         job->percent = 0;
         job->state = JOB_QUEUED;
         if (job_write(store_path(store, id, "").text, job, &error)) {
-            job_end(job, JOB_FAILED, "");
+            *job = before;
+            unlink(store_path(store, id, JOB_EDIT_NEW).text);
             status = 507;
             snprintf(why, JOB_TEXT_BYTES, "the server cannot store the job (contact its operator)");
         }
@@ -533,22 +535,24 @@ int store_cancel(struct store *store, const char *id)
     struct job *job = store_find(store, id);
     int status = !job ? 404 : job_is_final(job) ? 409 : 0;
 
-    if (!status) {
+    if (!status && job->state == JOB_QUEUED) {
+        const struct job before = *job;
+        job_end(job, JOB_CANCELLED, "");
+        job->finished_ms = store_now_ms();
+        job->final_s = log_clock_s();
+        /* Under the lock: a removal must not come between */
+        if (job_write(store_path(store, id, "").text, job, &error)) {
+            *job = before;
+            status = 503;
+        } else {
+            store_count_final(store, job);
+            store_touch(store, job);
+            store_touch_queued(store);
+        }
+    } else if (!status) { /* its runner sees to the rest */
         job->cancel = true;
         if (job->pid > 0)
             kill(job->pid, SIGKILL);
-    }
-    if (!status && job->state == JOB_QUEUED) { /* a running one: its runner sees to the rest */
-        job_end(job, JOB_CANCELLED, "");
-        job->cancel = false;
-        job->finished_ms = store_now_ms();
-        job->final_s = log_clock_s();
-        store_count_final(store, job);
-        store_touch(store, job);
-        store_touch_queued(store);
-        if (job_write(store_path(store, id, "").text, job,
-                      &error)) /* under the lock: a removal must not come between */
-            log_warn("%s: cancelled, but the record could not be written", id);
     }
 
     pthread_mutex_unlock(&store->mutex);

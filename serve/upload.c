@@ -119,7 +119,9 @@ enum MHD_Result upload_respond(struct request *request)
     if (!form_end(form) && !respond_reserve(request, 201, upload->job.id))
         form_fault(form, 503, "the server is out of memory (try later)");
     if (!form->status && store_add(request->server->store, &upload->job, &error))
-        form_fault(form, 507, "the server cannot store the job (contact its operator)");
+        form_fault(form, error.no_memory ? 503 : 507,
+                   error.no_memory ? "the server is out of memory (try later)"
+                                   : "the server cannot store the job (contact its operator)");
     if (form->status)
         return respond_error(request, form->status, "%s", form->why);
     upload->queued = true;

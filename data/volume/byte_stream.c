@@ -58,7 +58,7 @@ enum status byte_stream_open(struct byte_stream *ret, const char *path, int64_t 
         return error_system(error, errno, "%s: cannot be opened", path);
     if (lseek(fd, offset, SEEK_SET) != offset) {
         close(fd);
-        return error_system(error, errno, "%s: cannot be read from byte %" PRId64 "", path, offset);
+        return error_system(error, errno, "%s: cannot be read from byte %" PRId64, path, offset);
     }
 
     if (packing == PACKING_GZIP)
@@ -72,9 +72,13 @@ enum status byte_stream_open(struct byte_stream *ret, const char *path, int64_t 
 
     if (ret->gzip) {
         gzbuffer(ret->gzip, GZIP_BUFFER);
+        errno = 0;
         /* zlib passes bytes through that are not gzip: refused, since the header claimed gzip */
         if (gzdirect(ret->gzip)) {
+            const bool short_of_memory = errno == ENOMEM; /* for zlib's buffers, which reads the same */
             byte_stream_abandon(ret);
+            if (short_of_memory)
+                return error_memory(error, GZIP_BUFFER, path);
             return error_set(error, STATUS_FAILED,
                              "%s: data at byte %" PRId64 ": not gzip, although the header claims it (a damaged file?)",
                              path, offset);
