@@ -12,11 +12,11 @@ trap '[ -n "$pid" ] && kill -9 "$pid" 2>/dev/null; wait 2>/dev/null; rm -rf "$wo
 export OMP_WAIT_POLICY=passive
 
 serve() {
+    local lines tries=0
+    lines=$(grep -c 'open http' "$work/server.log" 2>/dev/null) # before the start: it may be quick
     "$calvaria" serve --port 0 --state "$state" "$@" 2>>"$work/server.log" &
     pid=$!
     port=
-    local lines tries=0
-    lines=$(grep -c 'open http' "$work/server.log" 2>/dev/null)
     while [ -z "$port" ] && [ $tries -lt 600 ] && kill -0 "$pid" 2>/dev/null; do
         sleep 0.05
         tries=$((tries + 1))
