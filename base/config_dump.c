@@ -1,7 +1,7 @@
 /* config_dump.c - a bound struct as YAML that reads back to the same bytes. See config.h. Test:
  * tests/base/test_config_dump.c */
-#include <errno.h>
 #include <ctype.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdarg.h>

@@ -11,8 +11,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "base/watch.h"
 #include "base/rng.h"
+#include "base/watch.h"
 
 enum { LOG_MAX_ONCE = 64 };
 

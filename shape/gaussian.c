@@ -1,8 +1,8 @@
 /* gaussian.c - see gaussian.h. Test: tests/shape/test_gaussian.c */
 #include "shape/gaussian.h"
 
-#include <errno.h>
 #include <cblas.h>
+#include <errno.h>
 #include <lapacke.h>
 #include <math.h>
 #include <string.h>

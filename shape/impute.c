@@ -1,8 +1,8 @@
 /* impute.c - see impute.h. Test: tests/shape/test_impute.c */
 #include "shape/impute.h"
 
-#include <errno.h>
 #include <cblas.h>
+#include <errno.h>
 #include <lapacke.h>
 #include <math.h>
 #include <stdlib.h>

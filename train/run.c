@@ -1,8 +1,8 @@
 /* run.c - The run folder: its files, its lock, its STATUS; see run.h. Test: tests/train/test_run.c */
 #include "train/run.h"
 
-#include <fcntl.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
