@@ -100,14 +100,14 @@ enum MHD_Result api_job(struct request *request)
 enum MHD_Result api_remove(struct request *request)
 {
     if (!respond_reserve(request, 204, NULL))
-        return respond_error(request, 503, "the server is out of memory (try later)");
+        return respond_error(request, 503, SERVER_NO_MEMORY);
     return store_remove(request->server->store, request->id) ? respond_absent(request) : respond_nothing(request, NULL);
 }
 
 enum MHD_Result api_cancel(struct request *request)
 {
     if (!respond_reserve(request, 200, request->id))
-        return respond_error(request, 503, "the server is out of memory (try later)");
+        return respond_error(request, 503, SERVER_NO_MEMORY);
     int status = store_cancel(request->server->store, request->id);
     if (status == 409)
         return respond_error(request, 409, "%s: has ended already (DELETE removes it)", request->id);

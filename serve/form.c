@@ -68,7 +68,7 @@ static enum MHD_Result form_part(void *context, enum MHD_ValueKind kind, const c
     struct form *form = context;
     (void)kind, (void)type, (void)encoding;
     if (errno == ENOMEM) /* see form_take */
-        form_fault(form, 503, "the server is out of memory (try later)");
+        form_fault(form, 503, SERVER_NO_MEMORY);
     if (key && strcmp(key, form->file_key) == 0) {
         form_file(form, file_name, data, offset, bytes);
         return MHD_YES;
@@ -135,7 +135,7 @@ int form_open(struct form *form, struct request *request, const char *const *nam
     errno = 0;
     form->parser = MHD_create_post_processor(request->connection, PARSER_BYTES, form_part, form);
     if (!form->parser && errno == ENOMEM) {
-        snprintf(request->why, sizeof request->why, "the server is out of memory (try later)");
+        snprintf(request->why, sizeof request->why, SERVER_NO_MEMORY);
         return 503;
     }
     if (!form->parser) {
@@ -150,7 +150,7 @@ void form_take(struct form *form, const char *data, size_t bytes)
     errno = 0;
     const bool well_formed = form->status || MHD_post_process(form->parser, data, bytes) == MHD_YES;
     if (errno == ENOMEM) /* a part's name or the file's is missing then, which libmicrohttpd does not tell */
-        form_fault(form, 503, "the server is out of memory (try later)");
+        form_fault(form, 503, SERVER_NO_MEMORY);
     if (!well_formed)
         form_fault(form, 400, "body: no well-formed multipart/form-data (curl -F file=@skull.nrrd)");
     form->request->server->upload_bytes += (long long)bytes;

@@ -75,7 +75,7 @@ static void http_add_origin(const struct request *request, struct MHD_Response *
 /* A text that needs no memory of ours. */
 static enum MHD_Result http_respond_no_memory(struct MHD_Connection *connection)
 {
-    static char text[] = "{\"error\": \"the server is out of memory (try later)\"}";
+    static char text[] = "{\"error\": \"" SERVER_NO_MEMORY "\"}";
     struct MHD_Response *response = MHD_create_response_from_buffer(sizeof text - 1, text, MHD_RESPMEM_PERSISTENT);
     response_header(&response, "Content-Type", "application/json");
     response_header(&response, "Retry-After", "15");
@@ -189,7 +189,7 @@ enum MHD_Result respond_error(struct request *request, int status, const char *f
 
 enum MHD_Result respond_unstored(struct request *request, const struct error *error)
 {
-    return error->no_memory ? respond_error(request, 503, "the server is out of memory (try later)")
+    return error->no_memory ? respond_error(request, 503, SERVER_NO_MEMORY)
                             : respond_error(request, 507, "the server cannot store the job (contact its operator)");
 }
 

@@ -13,6 +13,8 @@
 
 #include "serve/job.h"
 
+#define SERVER_NO_MEMORY "the server is out of memory (try later)" /* of 503 */
+
 enum { ROUTE_PARTS = 4, ROUTE_STATUSES = 12, HEADER_BYTES = 256 };
 
 struct request;

@@ -28,7 +28,7 @@ int revise_begin(struct request *request)
     struct revise *revise = memory_zalloc(1, sizeof *revise);
     if (!revise || job_id_make(unique, &error)) {
         memory_free(revise);
-        snprintf(request->why, sizeof request->why, "the server is out of memory (try later)");
+        snprintf(request->why, sizeof request->why, SERVER_NO_MEMORY);
         return 503;
     }
     status = store_copy(store, request->id, &revise->job, &folder);
@@ -38,7 +38,7 @@ int revise_begin(struct request *request)
             snprintf(request->why, sizeof request->why, "%s: no such job (deleted, or older than %g hours)",
                      request->id, request->server->config->keep_hours);
         else
-            snprintf(request->why, sizeof request->why, "the server is out of memory (try later)");
+            snprintf(request->why, sizeof request->why, SERVER_NO_MEMORY);
         return status;
     }
     status = store_reserve(store, request->body_bytes, request->why);
@@ -83,7 +83,7 @@ enum MHD_Result revise_respond(struct request *request)
         return respond_error(request, form->status, "%s", form->why);
 
     if (!respond_reserve(request, 202, request->id))
-        return respond_error(request, 503, "the server is out of memory (try later)");
+        return respond_error(request, 503, SERVER_NO_MEMORY);
     int status = store_revise(request->server->store, request->id, &wanted, form->has_file ? revise->path : NULL, why);
     if (status)
         return status == 404 ? respond_absent(request) : respond_error(request, status, "%s", why);
@@ -147,8 +147,7 @@ enum MHD_Result copy_respond(struct request *request)
         return respond_error(request, 400, "model: '%.40s': not on this server (/api/info lists its models)", name);
     int status = store_copy(server->store, request->id, &from, &folder);
     if (status)
-        return status == 404 ? respond_absent(request)
-                             : respond_error(request, status, "the server is out of memory (try later)");
+        return status == 404 ? respond_absent(request) : respond_error(request, status, SERVER_NO_MEMORY);
     status = store_reserve(server->store, from.bytes[0] > 0 ? from.bytes[0] : 0, why);
     if (status) {
         memory_free(folder);

@@ -32,7 +32,7 @@ int upload_begin(struct request *request)
     struct upload *upload = memory_zalloc(1, sizeof *upload);
     if (!upload) {
         store_release(server->store);
-        snprintf(request->why, sizeof request->why, "the server is out of memory (try later)");
+        snprintf(request->why, sizeof request->why, SERVER_NO_MEMORY);
         return 503;
     }
 
@@ -117,11 +117,10 @@ enum MHD_Result upload_respond(struct request *request)
     upload_fields(upload);
 
     if (!form_end(form) && !respond_reserve(request, 201, upload->job.id))
-        form_fault(form, 503, "the server is out of memory (try later)");
+        form_fault(form, 503, SERVER_NO_MEMORY);
     if (!form->status && store_add(request->server->store, &upload->job, &error))
         form_fault(form, error.no_memory ? 503 : 507,
-                   error.no_memory ? "the server is out of memory (try later)"
-                                   : "the server cannot store the job (contact its operator)");
+                   error.no_memory ? SERVER_NO_MEMORY : "the server cannot store the job (contact its operator)");
     if (form->status)
         return respond_error(request, form->status, "%s", form->why);
     upload->queued = true;
